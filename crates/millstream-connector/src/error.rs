@@ -1,0 +1,60 @@
+//! Why a source could not be read, and whether trying again may help.
+
+use std::time::Duration;
+
+/// A fault of a source. `Display` says what happened; the cause is in `source()`.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// The place does not answer, or answers with a fault that may pass.
+    #[error("cannot reach `{place}`")]
+    Unavailable {
+        place: String,
+        /// The place's own wish for the wait before the next try.
+        retry_after: Option<Duration>,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The place refuses: it does not exist, or the credentials do not open it.
+    #[error("`{place}` cannot be read")]
+    Refused {
+        place: String,
+        hint: Option<String>,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The content is broken as a whole.
+    #[error("`{part}` is broken: {reason}")]
+    Broken { part: String, reason: String },
+    /// The content changed while it was read; the next run takes the new content.
+    #[error("`{part}` changed while it was read")]
+    Changed { part: String },
+    /// The options cannot work in this place.
+    #[error("{message}")]
+    Options { message: String, hint: Option<String> },
+}
+
+/// Whether the same call may succeed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    Never,
+    After(Option<Duration>),
+}
+
+impl ConnectorError {
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { retry_after, .. } => Retry::After(*retry_after),
+            Self::Changed { .. } => Retry::After(None),
+            Self::Refused { .. } | Self::Broken { .. } | Self::Options { .. } => Retry::Never,
+        }
+    }
+
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Refused { hint, .. } | Self::Options { hint, .. } => hint.as_deref(),
+            Self::Unavailable { .. } | Self::Broken { .. } | Self::Changed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! From options in a project file to a running connector: validate (pure), then build (may touch the world).
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use millstream_types::Field;
+
+use crate::{BlockStream, ConnectorError, Discovery, FoundColumn, KnownPart, Part};
+
+/// A kind of connector, by the name that `connector: {type: …}` uses.
+pub trait ConnectorFactory: Send + Sync + fmt::Debug {
+    fn kind(&self) -> &'static str;
+
+    /// JSON Schema of the options (without `type`), for editors and for `millstream schema`.
+    fn schema(&self) -> serde_json::Value;
+
+    /// Checks the options without touching the world; reports every problem.
+    fn validate(&self, options: &serde_json::Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>>;
+}
+
+/// Checked options of one source.
+pub trait ConnectorConfig: Send + Sync + fmt::Debug {
+    /// Creates the connector. May read credentials from the context, but reads no data.
+    fn build(&self, context: &BuildContext) -> Result<Arc<dyn Connector>, ConnectorError>;
+}
+
+/// What a connector may know about the project that it runs in.
+#[derive(Clone, Debug)]
+pub struct BuildContext {
+    /// Relative paths are relative to this folder.
+    pub project_root: PathBuf,
+}
+
+/// One fault in a connector's options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionProblem {
+    /// Keys from the options' root to the faulty value; a list's items by their index as text.
+    pub path: Vec<String>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// A source that can be read.
+#[async_trait]
+pub trait Connector: Send + Sync + fmt::Debug {
+    /// What there is to read, given what has been landed.
+    async fn discover(&self, known: &[KnownPart]) -> Result<Discovery, ConnectorError>;
+
+    /// The columns of a part, from its declaration or from a sample of its rows.
+    async fn describe(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError>;
+
+    /// The blocks of `part` that stand after `request.after`. Reading the same part version again gives the
+    /// same rows at the same positions.
+    async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError>;
+}
+
+/// How a part is to be read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadRequest {
+    /// The columns that the table has by now; formats without a schema use the types of nested columns.
+    /// Columns that the part has beyond these are delivered too.
+    pub columns: Vec<Field>,
+    /// Only rows at higher positions are wanted; `None` for all.
+    pub after: Option<i64>,
+}

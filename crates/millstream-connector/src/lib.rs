@@ -1,0 +1,18 @@
+//! The connector trait and its small types over Arrow batches.
+//!
+//! May touch: Arrow's in-memory types. Must not: know the engine, the lake or any concrete connector.
+//!
+//! A connector is asked three things: what is there (`discover`), what it looks like (`describe`) and to
+//! read it from a position (`read`). Reading yields *blocks*: pieces of raw input that the caller decodes on
+//! whichever thread it likes, so that reading stays sequential while decoding runs in parallel.
+
+mod block;
+pub mod conformance;
+mod error;
+mod factory;
+mod part;
+
+pub use block::{Block, BlockStream, MalformedRow, Positions, SourceBatch};
+pub use error::{ConnectorError, Retry};
+pub use factory::{BuildContext, Connector, ConnectorConfig, ConnectorFactory, OptionProblem, ReadRequest};
+pub use part::{Discovery, FoundColumn, KnownPart, Part, PartChange, PartVersion, WaitingPart};

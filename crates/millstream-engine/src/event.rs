@@ -1,0 +1,110 @@
+//! What a run tells while it runs, and what it leaves behind. The CLI draws these; `--json` prints them.
+
+use std::time::Duration;
+
+use millstream_plan::Reason;
+use millstream_types::{AssetId, CheckId, RunId, Severity, TableName};
+
+/// Receives events in order, from any thread; must not block.
+pub trait Observer: Send + Sync {
+    fn event(&self, event: &Event);
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    RunStarted { run: RunId, steps: Vec<PlannedAsset> },
+    StepStarted { asset: AssetId, reason: Reason },
+    /// Figures so far; sent at most a few times a second.
+    StepProgress { asset: AssetId, rows: u64, bytes: u64, bytes_total: Option<u64> },
+    /// Something worth a line that changes no outcome: a file that waits, a schema change that was accepted.
+    StepNote { asset: AssetId, note: String },
+    StepRetry { asset: AssetId, attempt: u32, wait: Duration, error: String },
+    StepFinished(StepReport),
+    RunFinished(RunReport),
+}
+
+/// An asset that the plan means to run.
+#[derive(Clone, Debug)]
+pub struct PlannedAsset {
+    pub asset: AssetId,
+    pub reason: Reason,
+}
+
+/// The end of one step.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    pub asset: AssetId,
+    pub reason: Reason,
+    pub outcome: StepOutcome,
+    /// Rows that became visible: appended, merged or rebuilt.
+    pub rows_written: u64,
+    pub rows_deleted: u64,
+    /// Rows that went to the table of rejected rows.
+    pub rows_rejected: u64,
+    /// The table's version after the step; `None` for views and where nothing was ever committed.
+    pub version: Option<i64>,
+    pub checks: Vec<CheckReport>,
+    pub elapsed: Duration,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug)]
+pub enum StepOutcome {
+    /// A new version is visible.
+    Built,
+    /// Nothing to do after all: the inputs gave no change.
+    Unchanged,
+    /// A check of severity `halt`, the breaker or a refused schema change kept the new version back.
+    Halted { reason: String, hint: Option<String> },
+    Failed { code: &'static str, error: String, hint: Option<String> },
+    /// An upstream asset halted or failed.
+    Skipped { because: AssetId },
+    Cancelled,
+}
+
+/// What one check found.
+#[derive(Clone, Debug)]
+pub struct CheckReport {
+    pub check: CheckId,
+    pub severity: Severity,
+    /// Rows that broke a row check; 0 or 1 for a table check.
+    pub failed: u64,
+    pub passed: bool,
+    /// The figure that was compared, as text (`12.5 %`, `3 rows`), where there is one.
+    pub observed: Option<String>,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    pub run: RunId,
+    pub steps: Vec<StepReport>,
+    /// Assets that were selected and up to date.
+    pub up_to_date: usize,
+    pub elapsed: Duration,
+    pub cancelled: bool,
+}
+
+impl RunReport {
+    /// Whether every step ended well; rejected rows alone are no failure.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        !self.cancelled
+            && self.steps.iter().all(|step| matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged))
+    }
+}
+
+/// A table's share in a maintenance run.
+#[derive(Clone, Debug)]
+pub struct MaintenanceReport {
+    pub table: TableName,
+    pub files_compacted: u64,
+    pub files_written: u64,
+    pub files_deleted: u64,
+    pub bytes_freed: u64,
+    /// Version of the checkpoint that was written, if any.
+    pub checkpoint: Option<i64>,
+    /// Why something was left: a pin, a younger file.
+    pub notes: Vec<String>,
+}

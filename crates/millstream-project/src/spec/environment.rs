@@ -1,0 +1,24 @@
+//! Where an environment keeps things.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// One environment of `millstream.yaml`, with `${VAR}` substituted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentSpec {
+    pub name: String,
+    /// An absolute folder, or a URL that object_store understands (`s3://bucket/prefix`).
+    pub lake: String,
+    pub state: StateLocation,
+    /// Credentials and endpoints for object stores (`aws_endpoint`, `aws_access_key_id`, …), from
+    /// `storage:` of the environment. The process environment fills what is absent.
+    pub storage: BTreeMap<String, String>,
+    /// How many steps run at once when the command does not say.
+    pub concurrency: Option<usize>,
+}
+
+/// Where runs, positions and fingerprints are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateLocation {
+    /// A SQLite file, absolute.
+    Sqlite(PathBuf),
+}

@@ -1,0 +1,33 @@
+//! The project as meant: checked, defaults filled, every part with its place in the files.
+
+mod check;
+mod environment;
+mod source;
+mod table;
+mod test;
+
+pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
+pub use environment::{EnvironmentSpec, StateLocation};
+pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, ScheduleSpec, SourceSpec};
+pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
+pub use test::{TestInput, TestSpec};
+
+use std::path::PathBuf;
+
+use crate::SourceMap;
+
+/// A whole project in one environment.
+#[derive(Debug)]
+pub struct ProjectSpec {
+    /// The folder of `millstream.yaml`.
+    pub root: PathBuf,
+    pub name: String,
+    pub environment: EnvironmentSpec,
+    /// In the order of their names.
+    pub sources: Vec<SourceSpec>,
+    /// In the order of their names.
+    pub tables: Vec<TableSpec>,
+    pub tests: Vec<TestSpec>,
+    /// The texts of all files, for messages.
+    pub files: SourceMap,
+}

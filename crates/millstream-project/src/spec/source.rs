@@ -1,0 +1,87 @@
+//! Where data enters, and what it promises.
+
+use indexmap::IndexMap;
+use millstream_types::{ColumnType, Percent, Severity, SourceName, Span, TableName};
+
+use super::CheckSpec;
+use crate::{Located, Location, Node};
+
+/// One file of `sources/`.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    pub name: SourceName,
+    /// The start of the file, for messages about the source as a whole.
+    pub at: Location,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+    pub connector: ConnectorSpec,
+    pub schedule: Option<Located<ScheduleSpec>>,
+    pub contract: ContractSpec,
+}
+
+impl SourceSpec {
+    /// `bronze.<name>`, the table that the source lands in.
+    #[must_use]
+    pub fn table(&self) -> TableName {
+        TableName::bronze(&self.name)
+    }
+}
+
+/// Which connector, and its options as written; the connector's own factory checks them.
+#[derive(Clone, Debug)]
+pub struct ConnectorSpec {
+    pub kind: Located<String>,
+    /// The mapping without `type`, `${VAR}` substituted, with the place of every value.
+    pub options: Node,
+}
+
+/// When a source is looked at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScheduleSpec {
+    /// `every 15m`
+    Every(Span),
+    /// A cron line of five fields, checked.
+    Cron(String),
+}
+
+/// What a source's rows promise.
+#[derive(Clone, Debug)]
+pub struct ContractSpec {
+    pub columns: IndexMap<String, ColumnSpec>,
+    /// The column of the event time.
+    pub time: Option<Located<String>>,
+    pub evolution: Evolution,
+    /// The newest `time` (or ingestion, without one) may not be older than this.
+    pub freshness: Option<Span>,
+    /// Every check, those of the columns included, in the order of the file.
+    pub checks: Vec<CheckSpec>,
+    /// Severity of a value that does not fit its column's type, and default of all row checks.
+    pub on_violation: Severity,
+    /// The breaker: a larger share of rejected rows stops the step.
+    pub halt_above: Option<Percent>,
+}
+
+/// One column of a contract.
+#[derive(Clone, Debug)]
+pub struct ColumnSpec {
+    pub name: String,
+    /// The place of the column's name.
+    pub at: Location,
+    pub column_type: ColumnType,
+    pub description: Option<String>,
+    /// Personal data: shown masked wherever rows are printed.
+    pub pii: bool,
+}
+
+/// What happens when the source's columns change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evolution {
+    /// No change is accepted.
+    #[default]
+    Freeze,
+    /// Further columns are accepted.
+    AddColumns,
+    /// Further columns, and types that hold every value of the former one.
+    Widen,
+}

@@ -1,0 +1,55 @@
+//! SQL tables.
+
+use millstream_types::{Percent, Severity, TableName};
+
+use super::CheckSpec;
+use crate::{Located, Location};
+
+/// One file of `tables/<schema>/`.
+#[derive(Clone, Debug)]
+pub struct TableSpec {
+    pub name: TableName,
+    pub at: Location,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+    pub materialize: Materialize,
+    pub checks: Vec<CheckSpec>,
+    pub on_violation: Severity,
+    pub halt_above: Option<Percent>,
+    /// The file's text from the end of the header on; `sql.at` is its place in the file.
+    pub sql: Located<String>,
+}
+
+/// How the table is kept.
+#[derive(Clone, Debug)]
+pub enum Materialize {
+    /// A logical plan, never stored.
+    View,
+    /// Rebuilt as a whole and swapped in one commit.
+    Table,
+    Incremental(IncrementalSpec),
+    /// Every state of a key, with `valid_from` and `valid_to` (slowly changing dimension, type 2).
+    /// `time` is the column that says when a state began; the run's time without one.
+    History { key: Vec<Located<String>>, time: Option<Located<String>> },
+}
+
+/// Only what the inputs' changes touch is computed anew.
+#[derive(Clone, Debug)]
+pub enum IncrementalSpec {
+    /// Rows are only ever added.
+    Append,
+    /// Rows with the same key replace each other; keys that vanish are deleted.
+    Merge { key: Vec<Located<String>> },
+    /// Whole time partitions are recomputed: `time: ordered_at`, `partition: day`.
+    Partition { time: Located<String>, grain: Grain },
+}
+
+/// Length of a time partition, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grain {
+    Hour,
+    Day,
+    Month,
+    Year,
+}

@@ -1,0 +1,35 @@
+//! Words that every room shares: names, ids, column types, durations, severities, positions.
+//!
+//! May touch: the standard library, serde for writing these words down.
+//! Must not: do IO, know Arrow or SQL, or hold behaviour that belongs to one room.
+
+mod column_type;
+mod duration;
+mod fingerprint;
+mod name;
+mod percent;
+mod severity;
+mod time;
+
+pub use column_type::{ColumnType, ColumnTypeError, Field};
+pub use duration::{DurationError, Span};
+pub use fingerprint::{Fingerprint, FingerprintError};
+pub use name::{AssetId, CheckId, NameError, RunId, SourceName, TableName};
+pub use percent::{Percent, PercentError};
+pub use severity::Severity;
+pub use time::TimestampMicros;
+
+/// Columns that landing adds to every row of `bronze.<source>`; a contract cannot use these names.
+pub const INGESTED_AT: &str = "_ingested_at";
+/// Position of the row in the order of ingestion of its table: 0, 1, 2, … without repetition.
+pub const SEQUENCE: &str = "_sequence";
+/// Where the row came from inside its source: the file's path, the topic's partition, the table.
+pub const SOURCE: &str = "_source";
+/// Where in `_source` the row stood: line number (from 1), offset, log sequence number.
+pub const POSITION: &str = "_position";
+
+/// The four landing columns in the order in which they follow the contract's columns.
+pub const LANDING_COLUMNS: [&str; 4] = [INGESTED_AT, SEQUENCE, SOURCE, POSITION];
+
+/// What is appended to a table's name to name the table of its rejected rows.
+pub const REJECTED_SUFFIX: &str = "__rejected";
