@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::array::{Int64Array, RecordBatch};
 use futures::stream::BoxStream;
 
 use crate::ConnectorError;

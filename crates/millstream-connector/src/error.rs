@@ -41,6 +41,18 @@ pub enum Retry {
 }
 
 impl ConnectorError {
+    /// A stable name for this kind of fault.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "MS-0301",
+            Self::Refused { .. } => "MS-0302",
+            Self::Broken { .. } => "MS-0303",
+            Self::Changed { .. } => "MS-0304",
+            Self::Options { .. } => "MS-0305",
+        }
+    }
+
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {

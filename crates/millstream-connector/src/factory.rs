@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use millstream_types::Field;
 
-use crate::{BlockStream, ConnectorError, Discovery, FoundColumn, KnownPart, Part};
+use crate::{BlockStream, ConnectorError, Discovery, FoundColumn, KnownPart, Part, PartVersion};
 
 /// A kind of connector, by the name that `connector: {type: …}` uses.
 pub trait ConnectorFactory: Send + Sync + fmt::Debug {
@@ -52,6 +52,13 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// The blocks of `part` that stand after `request.after`. Reading the same part version again gives the
     /// same rows at the same positions.
     async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError>;
+
+    /// The version to remember for a part whose stream of [`Connector::read`] has just ended without an
+    /// error. Reading may have learned what discovery did not know (the content's hash), so the caller stores
+    /// this version rather than the one that `discover` gave.
+    async fn finish(&self, part: &Part) -> Result<PartVersion, ConnectorError> {
+        Ok(part.version.clone())
+    }
 }
 
 /// How a part is to be read.

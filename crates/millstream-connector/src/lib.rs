@@ -10,9 +10,15 @@ mod block;
 pub mod conformance;
 mod error;
 mod factory;
+mod options;
 mod part;
+mod secret;
+mod types;
 
 pub use block::{Block, BlockStream, MalformedRow, Positions, SourceBatch};
 pub use error::{ConnectorError, Retry};
 pub use factory::{BuildContext, Connector, ConnectorConfig, ConnectorFactory, OptionProblem, ReadRequest};
+pub use options::{OptionReader, nearest};
 pub use part::{Discovery, FoundColumn, KnownPart, Part, PartChange, PartVersion, WaitingPart};
+pub use secret::Secret;
+pub use types::{arrow_type, column_type};

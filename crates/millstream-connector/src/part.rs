@@ -17,7 +17,7 @@ pub struct Part {
 /// How a part differs from what has been landed of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartChange {
-    /// Never seen.
+    /// Never seen; or its content is to be added although it has been seen, where the user asked for that.
     New,
     /// What was read is unchanged and more follows: read after the known position.
     Grown,
