@@ -1,1 +1,38 @@
-//! placeholder
+//! Executes a plan: order, retries, concurrency, cancel; lands sources and builds tables.
+//!
+//! May touch: the rooms below, connectors only by their trait. Must not: name a concrete connector, print,
+//! or parse a project file.
+//!
+//! Every write follows one pattern: stage files, check the candidate version, commit once to the lake, record
+//! in the state store afterwards. A crash between the last two is found again by the commit's own record
+//! (see [`mod@reconcile`]).
+
+mod check;
+mod clock;
+mod commit_info;
+mod engine;
+mod error;
+mod event;
+mod landing;
+mod maintain;
+mod observe;
+mod publish;
+pub mod reconcile;
+mod rejected;
+mod reprocess;
+mod resolver;
+mod run;
+mod status;
+mod table;
+mod writers;
+
+pub use check::{Checked, Project, check};
+pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, EngineOptions};
+pub use error::EngineError;
+pub use event::{
+    CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepOutcome, StepReport,
+};
+pub use rejected::{RejectedExample, RejectedGroup};
+pub use run::{RunRequest, StepExecutor, execute};
+pub use status::{AssetStatus, Status};

@@ -49,6 +49,13 @@ impl TableName {
         self.name.ends_with(REJECTED_SUFFIX)
     }
 
+    /// The table whose rejected rows this table keeps, if it is a table of rejected rows.
+    #[must_use]
+    pub fn rejected_of(&self) -> Option<Self> {
+        let name = self.name.strip_suffix(REJECTED_SUFFIX)?;
+        Some(Self { schema: self.schema.clone(), name: name.into() })
+    }
+
     #[must_use]
     pub fn asset_id(&self) -> AssetId {
         AssetId(self.to_string().into())

@@ -1,0 +1,172 @@
+//! `millstream check`: a folder becomes a checked project, offline and without touching data.
+
+use std::{collections::BTreeMap, path::Path};
+
+use millstream_connector::{ConnectorConfig, ConnectorFactory};
+use millstream_plan::{AssetFacts, AssetKind, Graph, source_fingerprint, table_fingerprint};
+use millstream_project::{
+    CheckKind, CheckSpec, Diagnostic, Level, LoadOptions, Materialize, ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project,
+    nearest,
+};
+use millstream_sql::{Analysis, TableAnalysis, analyze};
+use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
+
+/// A project in which no error was found.
+#[derive(Debug)]
+pub struct Project {
+    pub spec: ProjectSpec,
+    pub analysis: Analysis,
+    /// The checked options of each source's connector.
+    pub connectors: BTreeMap<SourceName, Box<dyn ConnectorConfig>>,
+    pub graph: Graph,
+}
+
+impl Project {
+    #[must_use]
+    pub fn source(&self, table: &TableName) -> Option<&SourceSpec> {
+        self.spec.sources.iter().find(|source| &source.table() == table)
+    }
+
+    #[must_use]
+    pub fn table(&self, table: &TableName) -> Option<&TableSpec> {
+        let at = self.spec.tables.binary_search_by(|spec| spec.name.cmp(table)).ok()?;
+        self.spec.tables.get(at)
+    }
+
+    /// Every asset's table, sources first.
+    pub fn asset_tables(&self) -> impl Iterator<Item = TableName> {
+        let sources = self.spec.sources.iter().map(SourceSpec::table);
+        sources.chain(self.spec.tables.iter().map(|table| table.name.clone()))
+    }
+}
+
+/// Everything that a check found.
+#[derive(Debug)]
+pub struct Checked {
+    /// `None` when there is an error among the diagnostics.
+    pub project: Option<Project>,
+    /// In the order of files and places.
+    pub diagnostics: Vec<Diagnostic>,
+    pub files: SourceMap,
+}
+
+/// Checks the project in `root`.
+pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn ConnectorFactory>]) -> Checked {
+    let loaded = load_project(root, options);
+    let mut diagnostics = loaded.diagnostics;
+    let files = loaded.files;
+    let Some(spec) = loaded.spec else {
+        return Checked { project: None, diagnostics, files };
+    };
+    let connectors = validate_connectors(&spec.sources, factories, &mut diagnostics);
+    let mut analysis = analyze(&spec.sources, &spec.tables);
+    diagnostics.append(&mut analysis.diagnostics);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.at);
+    if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
+        return Checked { project: None, diagnostics, files };
+    }
+    match Graph::build(facts(&spec, &analysis)) {
+        Ok(graph) => {
+            let project = Project { spec, analysis, connectors, graph };
+            Checked { project: Some(project), diagnostics, files }
+        }
+        Err(error) => {
+            let at = spec.tables.first().map(|table| table.at);
+            let (message, code, hint) = (error.to_string(), error.code(), error.hint());
+            diagnostics.push(Diagnostic { code, level: Level::Error, message, at, label: None, hint });
+            Checked { project: None, diagnostics, files }
+        }
+    }
+}
+
+fn validate_connectors(
+    sources: &[SourceSpec],
+    factories: &[Box<dyn ConnectorFactory>],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<SourceName, Box<dyn ConnectorConfig>> {
+    let mut configs = BTreeMap::new();
+    for source in sources {
+        let kind = &source.connector.kind;
+        let Some(factory) = factories.iter().find(|factory| factory.kind() == kind.value) else {
+            let known = factories.iter().map(|factory| factory.kind());
+            let hint = match nearest(&kind.value, known.clone()) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("this build knows: {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("no connector of type `{}`", kind.value);
+            diagnostics.push(Diagnostic::error("MS-0711", message, kind.at).with_hint(hint));
+            continue;
+        };
+        match factory.validate(&source.connector.options.to_json()) {
+            Ok(config) => {
+                configs.insert(source.name.clone(), config);
+            }
+            Err(problems) => diagnostics.extend(problems.into_iter().map(|problem| {
+                let at = source.connector.options.at_path(&problem.path);
+                let diagnostic = Diagnostic::error("MS-0712", problem.message, at);
+                Diagnostic { hint: problem.hint, ..diagnostic }
+            })),
+        }
+    }
+    configs
+}
+
+/// The graph's nodes: what the plan may know of each asset.
+fn facts(spec: &ProjectSpec, analysis: &Analysis) -> Vec<AssetFacts> {
+    let sources = spec.sources.iter().map(|source| AssetFacts {
+        id: source.table().asset_id(),
+        kind: AssetKind::Source,
+        tags: source.tags.clone(),
+        fingerprint: source_fingerprint(source),
+        inputs: Vec::new(),
+        checked_against: checked_against(&source.contract.checks),
+        refresh: None,
+    });
+    let mut fingerprints: BTreeMap<&TableName, Fingerprint> = BTreeMap::new();
+    let mut tables = Vec::with_capacity(spec.tables.len());
+    for (name, table) in &analysis.tables {
+        let Some(definition) = spec.tables.iter().find(|spec| &spec.name == name) else { continue };
+        let views = view_fingerprints(table, spec, &fingerprints);
+        let own = table_fingerprint(definition, &table.fingerprint, &views);
+        fingerprints.insert(name, own);
+        tables.push(AssetFacts {
+            id: name.asset_id(),
+            kind: kind(&definition.materialize),
+            tags: definition.tags.clone(),
+            fingerprint: own,
+            inputs: table.dependencies.iter().map(TableName::asset_id).collect(),
+            checked_against: checked_against(&definition.checks),
+            refresh: None,
+        });
+    }
+    sources.chain(tables).collect()
+}
+
+fn checked_against(checks: &[CheckSpec]) -> Vec<AssetId> {
+    let tables = checks.iter().filter_map(|check| match &check.kind {
+        CheckKind::Relationship { to_table, .. } => Some(to_table.asset_id()),
+        _ => None,
+    });
+    tables.collect()
+}
+
+fn view_fingerprints(
+    table: &TableAnalysis,
+    spec: &ProjectSpec,
+    fingerprints: &BTreeMap<&TableName, Fingerprint>,
+) -> Vec<Fingerprint> {
+    let is_view = |name: &&TableName| {
+        let definition = spec.tables.iter().find(|spec| &spec.name == *name);
+        definition.is_some_and(|spec| matches!(spec.materialize, Materialize::View))
+    };
+    table.dependencies.iter().filter(is_view).filter_map(|name| fingerprints.get(name).copied()).collect()
+}
+
+fn kind(materialize: &Materialize) -> AssetKind {
+    match materialize {
+        Materialize::View => AssetKind::View,
+        Materialize::Table => AssetKind::Table,
+        Materialize::Incremental(_) => AssetKind::Incremental,
+        Materialize::History { .. } => AssetKind::History,
+    }
+}

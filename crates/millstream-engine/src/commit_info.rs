@@ -1,0 +1,91 @@
+//! What the engine writes beside each commit, so that the lake alone tells what happened.
+//!
+//! It is stored as JSON in the commit's `commitInfo`. The state store holds the same facts; when it is
+//! behind (a crash between commit and record, or a lost file) they are read back from here.
+
+use std::collections::BTreeMap;
+
+use millstream_connector::KnownPart;
+use millstream_types::{AssetId, Fingerprint, RunId, TimestampMicros};
+use serde::{Deserialize, Serialize};
+
+use crate::EngineError;
+
+/// Application id of the transaction that counts landings of a source; its version is the epoch.
+pub(crate) const LANDING_TXN: &str = "landing";
+/// Application id of the transaction that counts builds of a SQL table.
+pub(crate) const BUILD_TXN: &str = "build";
+/// Application id, on a bronze table, of the version of its rejected table that was taken in again.
+pub(crate) const REPROCESS_TXN: &str = "reprocess";
+
+/// The format of [`CommitInfo`]; a reader refuses a higher one.
+const FORMAT: u32 = 1;
+
+/// One commit's facts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CommitInfo {
+    format: u32,
+    pub run: RunId,
+    pub at: TimestampMicros,
+    pub fingerprint: Fingerprint,
+    pub rows_written: u64,
+    pub rows_rejected: u64,
+    #[serde(flatten)]
+    pub what: Committed,
+}
+
+/// What kind of step committed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Committed {
+    /// Parts of a source, with the positions reached.
+    Landing {
+        epoch: i64,
+        parts: Vec<KnownPart>,
+        next_sequence: i64,
+        /// Whether everything landed before was replaced (`--full-refresh`).
+        full: bool,
+    },
+    /// A SQL table, built from these versions of its inputs.
+    Build { build: i64, inputs: BTreeMap<AssetId, i64> },
+    /// Rejected rows taken in again.
+    Reprocess { rejected_version: i64, next_sequence: i64 },
+}
+
+impl CommitInfo {
+    pub(crate) fn new(run: RunId, at: TimestampMicros, fingerprint: Fingerprint, what: Committed) -> Self {
+        Self { format: FORMAT, run, at, fingerprint, rows_written: 0, rows_rejected: 0, what }
+    }
+
+    pub(crate) fn to_json(&self) -> Result<serde_json::Value, EngineError> {
+        serde_json::to_value(self).map_err(|source| EngineError::CommitInfo { source })
+    }
+
+    /// `None` for commits that are not the engine's (maintenance, foreign writers).
+    pub(crate) fn from_json(value: &serde_json::Value) -> Option<Self> {
+        let info: Self = serde_json::from_value(value.clone()).ok()?;
+        (info.format <= FORMAT).then_some(info)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sample of format 1 as it was written; it must stay readable.
+    const FORMAT_1: &str = r#"{"format":1,"run":"r1","at":5,
+        "fingerprint":"0000000000000000000000000000000000000000000000000000000000000000",
+        "rows_written":2,"rows_rejected":1,"kind":"landing","epoch":3,
+        "parts":[{"id":"a.csv","version":"{}","position":7}],"next_sequence":9,"full":false}"#;
+
+    #[test]
+    fn reads_the_first_format() {
+        let value = serde_json::from_str(FORMAT_1).unwrap_or_default();
+        let info = CommitInfo::from_json(&value);
+        let epoch = info.map(|info| match info.what {
+            Committed::Landing { epoch, next_sequence, .. } => (epoch, next_sequence),
+            _ => (0, 0),
+        });
+        assert_eq!(epoch, Some((3, 9)));
+    }
+}

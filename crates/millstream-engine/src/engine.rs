@@ -1,0 +1,180 @@
+//! The engine: a checked project with its lake, its state store and its connectors.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use millstream_connector::{BuildContext, Connector};
+use millstream_lake::Lake;
+use millstream_plan::{PlannedStep, RunPlan};
+use millstream_project::{SourceSpec, StateLocation};
+use millstream_sql::{SessionOptions, SqlSession};
+use millstream_state::{RunLock, State};
+use millstream_types::{AssetId, RunId};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Clock, EngineError, Project,
+    event::{Event, Observer, RunReport},
+    observe::observe,
+    resolver::LakeResolver,
+    run::{ExecuteOptions, RetryPolicy, RunRequest, execute},
+    table::StepRunner,
+};
+
+/// How an engine is opened.
+#[derive(Debug)]
+pub struct EngineOptions {
+    pub clock: Arc<dyn Clock>,
+    /// Bytes that queries may hold in memory before they spill to disk.
+    pub memory_bytes: usize,
+    /// Threads that decode, check and write at once.
+    pub parallelism: NonZeroUsize,
+    pub retry: RetryPolicy,
+}
+
+/// Runs, asks and maintains one project in one environment.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    world: Arc<World>,
+}
+
+/// What every step may use.
+pub(crate) struct World {
+    pub project: Arc<Project>,
+    pub lake: Lake,
+    pub state: Arc<State>,
+    pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
+    pub options: EngineOptions,
+    pub state_dir: PathBuf,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("project", &self.project.spec.name).finish_non_exhaustive()
+    }
+}
+
+/// One step of one run, as the code that carries it out sees it.
+#[derive(Clone)]
+pub(crate) struct StepContext {
+    pub world: Arc<World>,
+    pub run: RunId,
+    pub asset: AssetId,
+    pub full_refresh: bool,
+    pub observer: Arc<dyn Observer>,
+    pub cancel: CancellationToken,
+}
+
+impl StepContext {
+    pub(crate) fn note(&self, note: impl Into<String>) {
+        self.observer.event(&Event::StepNote { asset: self.asset.clone(), note: note.into() });
+    }
+
+    pub(crate) fn check_cancelled(&self) -> Result<(), EngineError> {
+        if self.cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
+    }
+}
+
+impl Engine {
+    /// Opens lake and state store and builds the connectors; reads no data.
+    pub fn open(project: Arc<Project>, options: EngineOptions) -> Result<Self, EngineError> {
+        let environment = &project.spec.environment;
+        let lake = Lake::open(&environment.lake, &environment.storage)?;
+        let StateLocation::Sqlite(path) = &environment.state;
+        let state = Arc::new(State::open(path)?);
+        let state_dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let context = BuildContext { project_root: project.spec.root.clone() };
+        let mut connectors = BTreeMap::new();
+        for (name, config) in &project.connectors {
+            let connector = config
+                .build(&context)
+                .map_err(|source| EngineError::Source { name: name.clone(), source })?;
+            connectors.insert(name.clone(), connector);
+        }
+        Ok(Self { world: Arc::new(World { project, lake, state, connectors, options, state_dir }) })
+    }
+
+    pub(crate) fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    #[must_use]
+    pub fn project(&self) -> &Arc<Project> {
+        &self.world.project
+    }
+
+    /// What a run would do, and why.
+    pub async fn plan(&self, request: &RunRequest) -> Result<RunPlan, EngineError> {
+        observe(&self.world, request).await
+    }
+
+    /// Carries the plan out. `wait`: whether to wait for another run on this project to end, or to refuse.
+    pub async fn run(
+        &self,
+        request: &RunRequest,
+        wait: bool,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<RunReport, EngineError> {
+        let world = &self.world;
+        let _lock = RunLock::acquire(&world.state_dir, &request.command, world.options.clock.now(), wait)?;
+        let plan = observe(world, request).await?;
+        let run = RunId::new(&uuid::Uuid::now_v7().to_string());
+        let concurrency = request
+            .concurrency
+            .or_else(|| NonZeroUsize::new(world.project.spec.environment.concurrency?))
+            .unwrap_or(world.options.parallelism);
+        world.state.begin_run(&run, &request.command, world.options.clock.now())?;
+        let executor = StepRunner {
+            world: world.clone(),
+            run: run.clone(),
+            full_refresh: request.full_refresh,
+            forced: request.force,
+            observer: observer.clone(),
+            cancel: cancel.clone(),
+        };
+        let options = ExecuteOptions { run: run.clone(), concurrency, retry: world.options.retry.clone() };
+        let report = execute(plan, Arc::new(executor), options, observer, cancel).await?;
+        world.state.finish_run(&run, report.succeeded(), report.cancelled, world.options.clock.now())?;
+        Ok(report)
+    }
+
+    /// A session for queries over the project's tables.
+    pub fn session(&self) -> Result<SqlSession, EngineError> {
+        self.world.session()
+    }
+}
+
+impl World {
+    pub(crate) fn session(self: &Arc<Self>) -> Result<SqlSession, EngineError> {
+        let options = SessionOptions {
+            memory_bytes: self.options.memory_bytes,
+            spill_dir: self.state_dir.join("spill"),
+            target_partitions: self.options.parallelism.get(),
+        };
+        let resolver = Arc::new(LakeResolver::new(self.lake.clone(), self.project.clone()));
+        SqlSession::open(options, resolver).map_err(EngineError::Query)
+    }
+
+    pub(crate) fn connector(&self, source: &SourceSpec) -> Result<&Arc<dyn Connector>, EngineError> {
+        self.connectors.get(&source.name).ok_or(EngineError::Worker { doing: "looking for a connector" })
+    }
+}
+
+impl StepRunner {
+    pub(crate) fn context(&self, step: &PlannedStep) -> StepContext {
+        StepContext {
+            world: self.world.clone(),
+            run: self.run.clone(),
+            asset: step.asset.clone(),
+            full_refresh: self.full_refresh,
+            observer: self.observer.clone(),
+            cancel: self.cancel.clone(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The four columns that landing adds.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit},
+    error::ArrowError,
+};
+use millstream_connector::arrow_type;
+use millstream_types::{Field, INGESTED_AT, POSITION, SEQUENCE, SOURCE, TimestampMicros};
+
+/// The schema of a bronze table: the source's columns, then the landing columns.
+pub(crate) fn bronze_schema(columns: &[Field]) -> SchemaRef {
+    let own = columns.iter().map(|field| ArrowField::new(&field.name, arrow_type(&field.column_type), true));
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let added = [
+        ArrowField::new(INGESTED_AT, utc, true),
+        ArrowField::new(SEQUENCE, DataType::Int64, true),
+        ArrowField::new(SOURCE, DataType::Utf8, true),
+        ArrowField::new(POSITION, DataType::Int64, true),
+    ];
+    Arc::new(Schema::new(own.chain(added).collect::<Fields>()))
+}
+
+/// `rows` with the landing columns, as rows of the bronze table.
+pub(crate) fn with_landing_columns(
+    schema: &SchemaRef,
+    rows: &RecordBatch,
+    positions: Int64Array,
+    part: &str,
+    first_sequence: i64,
+    now: TimestampMicros,
+) -> Result<RecordBatch, ArrowError> {
+    let count = rows.num_rows();
+    let ingested = TimestampMicrosecondArray::from_value(now.0, count).with_timezone("UTC");
+    let sequence: Int64Array = (first_sequence..).take(count).collect::<Vec<_>>().into();
+    let source: StringArray = std::iter::repeat_n(Some(part), count).collect();
+    let own = schema.fields().len().saturating_sub(4);
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields().iter().take(own) {
+        columns.push(match rows.column_by_name(field.name()) {
+            Some(column) => column.clone(),
+            None => arrow::array::new_null_array(field.data_type(), count),
+        });
+    }
+    columns.push(Arc::new(ingested));
+    columns.push(Arc::new(sequence));
+    columns.push(Arc::new(source));
+    columns.push(Arc::new(positions));
+    RecordBatch::try_new(schema.clone(), columns)
+}

@@ -1,0 +1,187 @@
+//! Landing: what a source has to offer becomes rows of `bronze.<source>`, exactly once per part and position.
+//!
+//! One landing takes in every part that waits, as one commit: discover, decide about changed columns, read and
+//! check all blocks into staged files, judge the candidate version, commit rejected rows, commit the rows,
+//! record. Nothing before the last commit is visible; repeating it after a crash gives the same rows.
+
+mod columns;
+mod commit;
+mod epoch;
+mod evolve;
+mod pipeline;
+
+use std::sync::Arc;
+
+use millstream_connector::{Connector, FoundColumn, KnownPart, Part, PartChange};
+use millstream_project::SourceSpec;
+use millstream_types::{Field, LANDING_COLUMNS};
+
+pub(crate) use columns::{bronze_schema, with_landing_columns};
+pub(crate) use epoch::standing;
+
+use crate::{
+    EngineError, StepOutcome,
+    engine::{StepContext, World},
+    run::StepResult,
+};
+use epoch::Standing;
+use evolve::{Evolved, evolve};
+
+/// How often a landing starts over because a column showed up that no sample had.
+const RESTARTS_MAX: usize = 16;
+
+/// Parts whose columns are looked at together.
+const DESCRIBED_AT_ONCE: usize = 8;
+
+/// The ids of the parts that a landing would take in now.
+pub(crate) async fn waiting_parts(
+    world: &World,
+    source: &SourceSpec,
+    full: bool,
+) -> Result<Vec<String>, EngineError> {
+    let Standing { landing, .. } = standing(world, source).await?;
+    let known = if full { &[] } else { landing.parts.as_slice() };
+    let found = discover(world, source, known).await?;
+    Ok(found.parts.into_iter().map(|part| part.id).collect())
+}
+
+/// Lands what waits at `source`.
+pub(crate) async fn land(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
+    let world = &context.world;
+    let standing = standing(world, source).await?;
+    let full = context.full_refresh;
+    let known = if full { &[] } else { standing.landing.parts.as_slice() };
+    let mut found = discover(world, source, known).await?;
+    for waiting in &found.waiting {
+        context.note(format!("{} waits: {}", waiting.id, waiting.reason));
+    }
+    if !found.refreshed.is_empty() {
+        world.state.refresh_parts(&source.name, &found.refreshed)?;
+    }
+    if full {
+        refuse_to_lose(source, &standing, &found.parts)?;
+        // What was landed goes; each part is read from its start.
+        found.parts.iter_mut().for_each(|part| part.change = PartChange::New);
+    }
+    let connector = world.connector(source)?;
+    let mut columns = describe(source, connector, &found.parts).await?;
+    for _ in 0..RESTARTS_MAX {
+        let present = standing.snapshot.as_ref().filter(|_| !full).map(|snapshot| own_columns(snapshot));
+        let evolved = match evolve(&source.contract, present.as_deref(), &columns) {
+            Ok(evolved) => evolved,
+            Err(refusals) => return Ok(refused(&refusals, &standing)),
+        };
+        if found.parts.is_empty() && evolved.changes.is_empty() && standing.snapshot.is_some() {
+            let version = standing.snapshot.as_ref().map(|snapshot| snapshot.version());
+            return Ok(commit::nothing_new(context, source, &standing, version)?);
+        }
+        let job = Job { context, source, standing: &standing, parts: &found.parts, evolved: &evolved, full };
+        match pipeline::read_all(&job).await? {
+            pipeline::Read::Staged(staged) => return commit::publish(&job, staged).await,
+            pipeline::Read::FurtherColumns { part, found } => remember(&mut columns, part, found),
+        }
+    }
+    Err(EngineError::Refused {
+        table: source.table(),
+        message: format!("brought further columns {RESTARTS_MAX} times while one landing was read"),
+        hint: "declare the columns in the contract".into(),
+    })
+}
+
+/// One attempt at a landing, with everything decided.
+pub(crate) struct Job<'a> {
+    pub context: &'a StepContext,
+    pub source: &'a SourceSpec,
+    pub standing: &'a Standing,
+    pub parts: &'a [Part],
+    pub evolved: &'a Evolved,
+    /// Whether everything landed before is replaced.
+    pub full: bool,
+}
+
+impl Job<'_> {
+    pub(crate) fn world(&self) -> &World {
+        &self.context.world
+    }
+
+    /// The landed state of a part, where it matters.
+    pub(crate) fn known(&self, id: &str) -> Option<&KnownPart> {
+        self.standing.landing.parts.iter().find(|part| part.id == id)
+    }
+}
+
+async fn discover(
+    world: &World,
+    source: &SourceSpec,
+    known: &[KnownPart],
+) -> Result<millstream_connector::Discovery, EngineError> {
+    let connector = world.connector(source)?;
+    connector.discover(known).await.map_err(|error| source_error(source, error))
+}
+
+/// The columns of each part, in the order of the parts.
+async fn describe(
+    source: &SourceSpec,
+    connector: &Arc<dyn Connector>,
+    parts: &[Part],
+) -> Result<Vec<(String, Vec<FoundColumn>)>, EngineError> {
+    use futures::{StreamExt, TryStreamExt, stream};
+    stream::iter(parts)
+        .map(|part| async move {
+            let columns = connector.describe(part).await.map_err(|error| source_error(source, error))?;
+            Ok((part.id.clone(), columns))
+        })
+        .buffered(DESCRIBED_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+fn remember(columns: &mut [(String, Vec<FoundColumn>)], part: String, found: Vec<FoundColumn>) {
+    if let Some((_, known)) = columns.iter_mut().find(|(id, _)| *id == part) {
+        known.extend(found);
+    }
+}
+
+/// The table's columns without those that landing added.
+fn own_columns(snapshot: &millstream_lake::Snapshot) -> Vec<Field> {
+    let schema = snapshot.schema();
+    let own = schema.fields().iter().filter(|field| !LANDING_COLUMNS.contains(&field.name().as_str()));
+    own.filter_map(|field| {
+        let column_type = millstream_connector::column_type(field.data_type())?;
+        Some(Field { name: field.name().clone(), column_type })
+    })
+    .collect()
+}
+
+/// A full refresh forgets what it cannot read again, so it is refused while a landed part is gone.
+fn refuse_to_lose(source: &SourceSpec, standing: &Standing, parts: &[Part]) -> Result<(), EngineError> {
+    let gone: Vec<_> = standing
+        .landing
+        .parts
+        .iter()
+        .filter(|known| !parts.iter().any(|part| part.id == known.id))
+        .map(|known| known.id.as_str())
+        .collect();
+    let Some(first) = gone.first() else { return Ok(()) };
+    Err(EngineError::Refused {
+        table: source.table(),
+        message: format!("holds rows of {} part(s) that are gone from the source, such as {first}", gone.len()),
+        hint: "bring them back, or run without `--full-refresh`".into(),
+    })
+}
+
+fn refused(refusals: &[evolve::Refusal], standing: &Standing) -> StepResult {
+    let reason: Vec<_> = refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+    let outcome = StepOutcome::Halted {
+        reason: format!("schema change refused: {}", reason.join("; ")),
+        hint: refusals.first().map(|refusal| refusal.hint.clone()),
+    };
+    StepResult::without_rows(outcome, standing.snapshot.as_ref().map(|snapshot| snapshot.version()))
+}
+
+pub(crate) fn source_error(
+    source: &SourceSpec,
+    error: millstream_connector::ConnectorError,
+) -> EngineError {
+    EngineError::Source { name: source.name.clone(), source: error }
+}

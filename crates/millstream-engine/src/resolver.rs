@@ -1,0 +1,57 @@
+//! Names in SQL to tables of the lake.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use millstream_lake::{At, Lake, LakeTable, Snapshot};
+use millstream_project::Materialize;
+use millstream_sql::{Resolved, SqlError, TableResolver};
+use millstream_types::TableName;
+
+use crate::Project;
+
+/// Resolves every name against the lake at the time that the query asks for; views by their SQL.
+#[derive(Debug)]
+pub(crate) struct LakeResolver {
+    lake: Lake,
+    project: Arc<Project>,
+    /// Tables whose version is fixed for the whole session, whatever is committed meanwhile.
+    pinned: BTreeMap<TableName, Arc<Snapshot>>,
+}
+
+impl LakeResolver {
+    pub(crate) fn new(lake: Lake, project: Arc<Project>) -> Self {
+        Self { lake, project, pinned: BTreeMap::new() }
+    }
+
+    pub(crate) fn pinned(mut self, pinned: BTreeMap<TableName, Arc<Snapshot>>) -> Self {
+        self.pinned = pinned;
+        self
+    }
+}
+
+#[async_trait]
+impl TableResolver for LakeResolver {
+    async fn resolve(&self, table: &TableName, at: At) -> Result<Option<Resolved>, SqlError> {
+        let definition = self.project.table(table);
+        if let Some(view) = definition.filter(|spec| matches!(spec.materialize, Materialize::View)) {
+            return Ok(Some(Resolved::View { sql: view.sql.value.clone() }));
+        }
+        let pinned = self.pinned.get(table).filter(|_| at == At::Latest).cloned();
+        let snapshot = match pinned {
+            Some(snapshot) => Some(snapshot),
+            None => self.lake.snapshot(table, at).await.map_err(SqlError::lake)?,
+        };
+        Ok(snapshot.map(|snapshot| Resolved::Table(provider(&self.lake, &snapshot))))
+    }
+
+    fn known_tables(&self) -> Vec<TableName> {
+        self.project.asset_tables().collect()
+    }
+}
+
+/// A provider over all files of a snapshot.
+pub(crate) fn provider(lake: &Lake, snapshot: &Snapshot) -> Arc<dyn TableProvider> {
+    LakeTable::new(lake, snapshot.table(), snapshot.schema(), snapshot.files().to_vec())
+}

@@ -1,0 +1,164 @@
+//! The run loop: order, concurrency, retries, skipping, cancel. It knows steps, not what they do.
+
+mod retry;
+mod schedule;
+
+use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use millstream_plan::{PlannedStep, RunPlan};
+use millstream_types::{AssetId, RunId};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    EngineError,
+    event::{CheckReport, Event, Observer, PlannedAsset, RunReport, StepOutcome, StepReport},
+};
+use schedule::Schedule;
+
+pub use retry::RetryPolicy;
+
+/// What a user asks to run.
+#[derive(Clone, Debug, Default)]
+pub struct RunRequest {
+    /// `name`, `+name`, `name+`, `tag:x`, `source:x`, globs; empty for everything.
+    pub selection: Vec<String>,
+    /// Rebuild from nothing: land every part again, recompute every row.
+    pub full_refresh: bool,
+    /// Run what is up to date too.
+    pub force: bool,
+    pub concurrency: Option<NonZeroUsize>,
+    /// The command as typed, for the record.
+    pub command: String,
+}
+
+/// What one attempt at a step gave.
+#[derive(Clone, Debug)]
+pub struct StepResult {
+    pub outcome: StepOutcome,
+    pub rows_written: u64,
+    pub rows_deleted: u64,
+    pub rows_rejected: u64,
+    pub version: Option<i64>,
+    pub checks: Vec<CheckReport>,
+}
+
+impl StepResult {
+    /// A step that ended so without touching a row.
+    #[must_use]
+    pub fn without_rows(outcome: StepOutcome, version: Option<i64>) -> Self {
+        Self { outcome, rows_written: 0, rows_deleted: 0, rows_rejected: 0, version, checks: Vec::new() }
+    }
+}
+
+/// Does the work of steps and records their ends.
+#[async_trait]
+pub trait StepExecutor: Send + Sync {
+    /// One attempt. Must be safe to repeat after an error.
+    async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError>;
+
+    /// Records the end of a step, whatever it was.
+    fn record(&self, report: &StepReport) -> Result<(), EngineError>;
+}
+
+/// How a plan is carried out.
+#[derive(Clone, Debug)]
+pub struct ExecuteOptions {
+    pub run: RunId,
+    pub concurrency: NonZeroUsize,
+    pub retry: RetryPolicy,
+}
+
+/// Carries out `plan`: a step starts when everything it comes after has ended well.
+///
+/// Errors only when the record of a step cannot be kept; a step's own error is in its report.
+pub async fn execute(
+    plan: RunPlan,
+    executor: Arc<dyn StepExecutor>,
+    options: ExecuteOptions,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+) -> Result<RunReport, EngineError> {
+    let started = Instant::now();
+    let planned = |step: &PlannedStep| PlannedAsset { asset: step.asset.clone(), reason: step.reason.clone() };
+    observer.event(&Event::RunStarted {
+        run: options.run.clone(),
+        steps: plan.steps.iter().map(planned).collect(),
+    });
+    let up_to_date = plan.up_to_date.len();
+    let mut schedule = Schedule::new(plan.steps);
+    let mut running = JoinSet::new();
+    let mut reports = Vec::new();
+    let mut finished: VecDeque<StepReport> = VecDeque::new();
+    loop {
+        while running.len() < options.concurrency.get() && !cancel.is_cancelled() {
+            let Some(step) = schedule.next_ready() else { break };
+            let task = retry::run_step(
+                step,
+                executor.clone(),
+                options.retry.clone(),
+                observer.clone(),
+                cancel.clone(),
+            );
+            running.spawn(task);
+        }
+        if cancel.is_cancelled() {
+            finished.extend(schedule.drain_waiting().map(|step| unstarted(step, StepOutcome::Cancelled)));
+        }
+        match running.join_next().await {
+            Some(Ok(report)) => finished.push_back(report),
+            Some(Err(_)) => return Err(EngineError::Worker { doing: "running a step" }),
+            None if finished.is_empty() && schedule.is_done() => break,
+            None => {}
+        }
+        while let Some(report) = finished.pop_front() {
+            executor.record(&report)?;
+            observer.event(&Event::StepFinished(report.clone()));
+            let because = blocker(&report);
+            for step in schedule.finish(&report.asset, because.is_none()) {
+                let because = because.clone().unwrap_or_else(|| report.asset.clone());
+                finished.push_back(unstarted(step, StepOutcome::Skipped { because }));
+            }
+            reports.push(report);
+        }
+    }
+    let report = RunReport {
+        run: options.run,
+        steps: reports,
+        up_to_date,
+        elapsed: started.elapsed(),
+        cancelled: cancel.is_cancelled(),
+    };
+    observer.event(&Event::RunFinished(report.clone()));
+    Ok(report)
+}
+
+/// The asset to name as the reason when what comes after `report` is skipped; `None` when it may run.
+fn blocker(report: &StepReport) -> Option<AssetId> {
+    match &report.outcome {
+        StepOutcome::Built | StepOutcome::Unchanged => None,
+        StepOutcome::Skipped { because } => Some(because.clone()),
+        StepOutcome::Halted { .. } | StepOutcome::Failed { .. } | StepOutcome::Cancelled => {
+            Some(report.asset.clone())
+        }
+    }
+}
+
+fn unstarted(step: PlannedStep, outcome: StepOutcome) -> StepReport {
+    report(step, StepResult::without_rows(outcome, None), std::time::Duration::ZERO)
+}
+
+fn report(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) -> StepReport {
+    StepReport {
+        asset: step.asset,
+        reason: step.reason,
+        outcome: result.outcome,
+        rows_written: result.rows_written,
+        rows_deleted: result.rows_deleted,
+        rows_rejected: result.rows_rejected,
+        version: result.version,
+        checks: result.checks,
+        elapsed,
+    }
+}

@@ -1,0 +1,93 @@
+//! Encoding on several threads: each owns a writer of the same table and takes batches in turn.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use millstream_lake::{Lake, StagedFile, TableWriter, WriteOptions};
+use millstream_types::TableName;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::EngineError;
+
+/// Batches that wait for each writer; more would only hold memory.
+const BATCHES_WAITING: usize = 2;
+
+/// Writers of one table, started when the first batch comes.
+#[derive(Debug)]
+pub(crate) struct Writers {
+    lake: Lake,
+    table: TableName,
+    schema: SchemaRef,
+    count: usize,
+    started: Vec<Writer>,
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Writer {
+    batches: mpsc::Sender<RecordBatch>,
+    thread: JoinHandle<Result<TableWriter, EngineError>>,
+}
+
+impl Writers {
+    pub(crate) fn new(lake: &Lake, table: &TableName, schema: SchemaRef, count: usize) -> Self {
+        let count = count.max(1);
+        Self { lake: lake.clone(), table: table.clone(), schema, count, started: Vec::new(), next: 0 }
+    }
+
+    /// Hands `batch` to the next writer, waiting while its queue is full.
+    pub(crate) async fn write(&mut self, batch: RecordBatch) -> Result<(), EngineError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if self.next >= self.started.len() {
+            self.started.push(self.start());
+        }
+        let writer = self.started.get_mut(self.next);
+        self.next = (self.next + 1) % self.count;
+        let sent = match writer {
+            Some(writer) => writer.batches.send(batch).await.is_ok(),
+            None => false,
+        };
+        if sent { Ok(()) } else { Err(self.failure().await) }
+    }
+
+    /// Closes all files and makes them durable. Nothing is visible before the commit that names them.
+    pub(crate) async fn finish(self) -> Result<Vec<StagedFile>, EngineError> {
+        let mut files = Vec::new();
+        for writer in self.started {
+            drop(writer.batches);
+            let writer = joined(writer.thread.await)?;
+            files.extend(writer.finish().await?);
+        }
+        Ok(files)
+    }
+
+    fn start(&self) -> Writer {
+        let mut writer = self.lake.writer(&self.table, self.schema.clone(), WriteOptions::default());
+        let (batches, mut received) = mpsc::channel::<RecordBatch>(BATCHES_WAITING);
+        let thread = tokio::task::spawn_blocking(move || {
+            while let Some(batch) = received.blocking_recv() {
+                writer.write(&batch)?;
+            }
+            Ok(writer)
+        });
+        Writer { batches, thread }
+    }
+
+    /// The error of the writer that stopped taking batches.
+    async fn failure(&mut self) -> EngineError {
+        for writer in std::mem::take(&mut self.started) {
+            drop(writer.batches);
+            if let Err(error) = joined(writer.thread.await) {
+                return error;
+            }
+        }
+        EngineError::Worker { doing: "writing files" }
+    }
+}
+
+fn joined(
+    result: Result<Result<TableWriter, EngineError>, tokio::task::JoinError>,
+) -> Result<TableWriter, EngineError> {
+    result.unwrap_or(Err(EngineError::Worker { doing: "writing files" }))
+}
