@@ -1,7 +1,25 @@
 //! Spec and recorded state to what runs and why. Pure: facts in, a decision out.
 //!
 //! May touch: types and project. Must not: do IO, read a clock, or know how a step is executed.
+//!
+//! The way through: [`AssetFacts`] of all assets → [`Graph`] → [`Selection`] → [`plan`], which asks [`decide`]
+//! for the one reason of each selected asset. Views are never steps: nothing of them is stored, so their
+//! inputs count as the inputs of whoever reads them.
 
+mod asset;
+mod decide;
+mod error;
+mod fingerprint;
+mod graph;
+mod plan;
 mod reason;
+mod selection;
 
+pub use asset::{AssetFacts, AssetKind, AssetStatus, Recorded};
+pub use decide::{InputNow, Now, decide};
+pub use error::PlanError;
+pub use fingerprint::{fingerprint, source_fingerprint, table_fingerprint};
+pub use graph::Graph;
+pub use plan::{Observed, PlannedStep, Request, RunPlan, plan};
 pub use reason::Reason;
+pub use selection::{Selection, SelectionError};

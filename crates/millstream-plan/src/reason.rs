@@ -1,5 +1,7 @@
 //! Why an asset runs, or does not.
 
+use std::fmt;
+
 use millstream_types::AssetId;
 
 /// The one reason that the plan gives an asset.
@@ -8,10 +10,64 @@ pub enum Reason {
     NeverBuilt,
     DefinitionChanged,
     /// These inputs have, or will have, a version that the asset has not seen. For a source: these parts.
-    NewInput { from: Vec<String> },
+    NewInput {
+        from: Vec<String>,
+    },
+    /// The last attempt halted or failed, with these words, and nothing else asks for a run.
+    Retry {
+        because: String,
+    },
     /// The schedule or the freshness bound asks for it.
     Stale,
     Forced,
-    UpstreamFailed { because: AssetId },
+    UpstreamFailed {
+        because: AssetId,
+    },
     UpToDate,
+}
+
+/// How many inputs a line for people names.
+const NAMED_MAX: usize = 3;
+
+impl Reason {
+    /// The stable word for machines and for the state store.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NeverBuilt => "never_built",
+            Self::DefinitionChanged => "definition_changed",
+            Self::NewInput { .. } => "new_input",
+            Self::Retry { .. } => "retry",
+            Self::Stale => "stale",
+            Self::Forced => "forced",
+            Self::UpstreamFailed { .. } => "upstream_failed",
+            Self::UpToDate => "up_to_date",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverBuilt => f.write_str("never built"),
+            Self::DefinitionChanged => f.write_str("definition changed"),
+            Self::NewInput { from } if from.is_empty() => f.write_str("new input"),
+            Self::NewInput { from } => {
+                write!(
+                    f,
+                    "new input: {}",
+                    from.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ")
+                )?;
+                match from.len().checked_sub(NAMED_MAX) {
+                    None | Some(0) => Ok(()),
+                    Some(more) => write!(f, " and {more} more"),
+                }
+            }
+            Self::Retry { because } => write!(f, "last attempt failed: {because}"),
+            Self::Stale => f.write_str("stale"),
+            Self::Forced => f.write_str("forced"),
+            Self::UpstreamFailed { because } => write!(f, "upstream failed: {because}"),
+            Self::UpToDate => f.write_str("up to date"),
+        }
+    }
 }

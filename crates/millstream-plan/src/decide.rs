@@ -1,0 +1,87 @@
+//! One asset's reason to run.
+
+use millstream_types::{AssetId, TimestampMicros};
+
+use crate::{AssetFacts, AssetKind, AssetStatus, Reason, Recorded};
+
+/// The world around an asset at the time of the decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Now<'a> {
+    /// The present version of the asset's own table in the lake.
+    pub version: Option<i64>,
+    /// Every stored input.
+    pub inputs: &'a [InputNow<'a>],
+    /// Parts of a source that wait to be read; `None` when nobody looked.
+    pub parts: Option<&'a [String]>,
+    pub force: bool,
+    pub time: TimestampMicros,
+}
+
+/// A stored input at the time of the decision.
+#[derive(Clone, Copy, Debug)]
+pub struct InputNow<'a> {
+    pub table: &'a AssetId,
+    pub version: Option<i64>,
+    /// Its step runs before, so that its version will probably be another.
+    pub changing: bool,
+}
+
+/// The first reason that applies, in this order:
+///
+/// 1. *forced*: the command says so;
+/// 2. *never built*: nothing was ever committed, or the lake has no table any more, or an older one than
+///    was recorded (it was deleted and made anew by someone else);
+/// 3. *definition changed*: the fingerprint is another one;
+/// 4. *new input*: a stored input has or will have another version than the one that was read; for a source,
+///    parts wait;
+/// 5. *retry*: the last attempt failed or halted. Both are tried again on each run, as with a failed step in dbt or
+///    Dagster: the cause of a failure is often outside (a full disk, a fixed file), and a halt is cheap to judge again;
+/// 6. *stale*: built longer ago than `refresh`. A source whose parts were looked at is never stale, because
+///    reading it would find nothing;
+/// 7. *up to date*.
+///
+/// A view is always up to date: nothing of it is stored.
+#[must_use]
+pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) -> Reason {
+    if facts.kind == AssetKind::View {
+        return Reason::UpToDate;
+    }
+    if now.force {
+        return Reason::Forced;
+    }
+    let Some(recorded) = recorded.filter(|recorded| is_in_lake(recorded, now.version)) else {
+        return Reason::NeverBuilt;
+    };
+    if recorded.fingerprint != facts.fingerprint {
+        return Reason::DefinitionChanged;
+    }
+    let from = new_inputs(recorded, now);
+    if !from.is_empty() {
+        return Reason::NewInput { from };
+    }
+    match &recorded.status {
+        AssetStatus::Built => {}
+        AssetStatus::Halted { reason } => return Reason::Retry { because: reason.clone() },
+        AssetStatus::Failed { error, .. } => return Reason::Retry { because: error.clone() },
+    }
+    let age = now.time.0.saturating_sub(recorded.built_at.0);
+    let is_old = facts.refresh.is_some_and(|span| i128::from(age) > i128::from(span.ms()) * 1_000);
+    if is_old && now.parts.is_none() { Reason::Stale } else { Reason::UpToDate }
+}
+
+/// Whether what was recorded is still there to read.
+fn is_in_lake(recorded: &Recorded, version: Option<i64>) -> bool {
+    match (recorded.version, version) {
+        (Some(recorded), Some(version)) => version >= recorded,
+        (Some(_), None) => false,
+        (None, _) => recorded.was_built(),
+    }
+}
+
+fn new_inputs(recorded: &Recorded, now: &Now<'_>) -> Vec<String> {
+    let is_new = |input: &&InputNow<'_>| {
+        input.changing || input.version != recorded.input_versions.get(input.table).copied()
+    };
+    let tables = now.inputs.iter().filter(is_new).map(|input| input.table.to_string());
+    tables.chain(now.parts.into_iter().flatten().cloned()).collect()
+}

@@ -1,0 +1,252 @@
+//! Which asset reads which, and an order in which they can run.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+};
+
+use millstream_types::{AssetId, REJECTED_SUFFIX};
+
+use crate::{AssetFacts, AssetKind, PlanError};
+
+/// The project's assets without a cycle. Equal facts, in whatever order, give an equal graph.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Sorted by id, so that a place in this list stands for the asset everywhere below.
+    assets: Vec<AssetFacts>,
+    inputs: Vec<Vec<usize>>,
+    users: Vec<Vec<usize>>,
+    stored_inputs: Vec<Vec<StoredInput>>,
+    /// `checked_against` without the edges that would close a cycle.
+    checked_against: Vec<Vec<usize>>,
+    order: Vec<usize>,
+}
+
+/// A stored table that an asset reads, directly or through views.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StoredInput {
+    pub(crate) table: AssetId,
+    /// Place of the asset whose step writes the table.
+    pub(crate) producer: usize,
+}
+
+impl Graph {
+    /// Errors on a name that occurs twice, an input that no asset writes, and a cycle.
+    pub fn build(mut assets: Vec<AssetFacts>) -> Result<Self, PlanError> {
+        assets.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(pair) = assets.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(PlanError::Duplicate { asset: pair[0].id.clone() });
+        }
+        let inputs = assets
+            .iter()
+            .map(|asset| asset.inputs.iter().map(|input| producer_or_error(&assets, asset, input)).collect())
+            .map(|places: Result<BTreeSet<usize>, PlanError>| {
+                places.map(|places| places.into_iter().collect())
+            })
+            .collect::<Result<Vec<Vec<usize>>, PlanError>>()?;
+        let users = reversed(&inputs);
+        let order = topological(&inputs, &users);
+        if order.len() < assets.len() {
+            return Err(PlanError::Cycle { path: find_cycle(&assets, &inputs, &order) });
+        }
+        let stored_inputs = stored_inputs(&assets, &order);
+        let checked_against = acyclic_checks(&assets, &users);
+        let order = if checked_against.iter().all(Vec::is_empty) {
+            order
+        } else {
+            let all: Vec<Vec<usize>> = inputs
+                .iter()
+                .zip(&checked_against)
+                .map(|(a, b)| a.iter().chain(b).copied().collect())
+                .collect();
+            topological(&all, &reversed(&all))
+        };
+        Ok(Self { assets, inputs, users, stored_inputs, checked_against, order })
+    }
+
+    #[must_use]
+    pub fn get(&self, id: &AssetId) -> Option<&AssetFacts> {
+        self.place(id).map(|place| &self.assets[place])
+    }
+
+    /// All assets, sorted by id.
+    #[must_use]
+    pub fn assets(&self) -> &[AssetFacts] {
+        &self.assets
+    }
+
+    /// Every asset after all that it reads; among equals by id.
+    pub fn topological(&self) -> impl Iterator<Item = &AssetFacts> {
+        self.order.iter().map(|place| &self.assets[*place])
+    }
+
+    /// All that `id` needs, directly or not, without itself.
+    #[must_use]
+    pub fn upstream(&self, id: &AssetId) -> BTreeSet<AssetId> {
+        self.reach(id, &self.inputs)
+    }
+
+    /// All that needs `id`, directly or not, without itself.
+    #[must_use]
+    pub fn downstream(&self, id: &AssetId) -> BTreeSet<AssetId> {
+        self.reach(id, &self.users)
+    }
+
+    /// The stored tables that `id` reads, directly or through views, sorted: the keys of
+    /// [`crate::Recorded::input_versions`].
+    pub fn stored_inputs(&self, id: &AssetId) -> impl Iterator<Item = &AssetId> {
+        self.place(id)
+            .into_iter()
+            .flat_map(|place| self.stored_inputs[place].iter().map(|input| &input.table))
+    }
+
+    pub(crate) fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    pub(crate) fn at(&self, place: usize) -> &AssetFacts {
+        &self.assets[place]
+    }
+
+    pub(crate) fn stored_inputs_at(&self, place: usize) -> &[StoredInput] {
+        &self.stored_inputs[place]
+    }
+
+    pub(crate) fn checked_against_at(&self, place: usize) -> &[usize] {
+        &self.checked_against[place]
+    }
+
+    pub(crate) fn place(&self, id: &AssetId) -> Option<usize> {
+        place(&self.assets, id)
+    }
+
+    fn reach(&self, id: &AssetId, edges: &[Vec<usize>]) -> BTreeSet<AssetId> {
+        let Some(start) = self.place(id) else { return BTreeSet::new() };
+        reachable(start, edges)
+            .into_iter()
+            .enumerate()
+            .filter(|(place, reached)| *reached && *place != start)
+            .map(|(place, _)| self.assets[place].id.clone())
+            .collect()
+    }
+}
+
+fn place(assets: &[AssetFacts], id: &AssetId) -> Option<usize> {
+    assets.binary_search_by(|asset| asset.id.cmp(id)).ok()
+}
+
+/// The asset whose step writes `table`.
+fn producer(assets: &[AssetFacts], table: &AssetId) -> Option<usize> {
+    place(assets, table)
+        .or_else(|| place(assets, &AssetId::new(table.as_str().strip_suffix(REJECTED_SUFFIX)?)))
+}
+
+fn producer_or_error(assets: &[AssetFacts], asset: &AssetFacts, input: &AssetId) -> Result<usize, PlanError> {
+    producer(assets, input).ok_or_else(|| PlanError::UnknownInput {
+        asset: asset.id.clone(),
+        input: input.clone(),
+        nearest: crate::selection::nearest(input.as_str(), assets.iter().map(|known| known.id.as_str()))
+            .map(AssetId::new),
+    })
+}
+
+fn reversed(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut reversed = vec![Vec::new(); edges.len()];
+    for (from, targets) in edges.iter().enumerate() {
+        for to in targets {
+            reversed[*to].push(from);
+        }
+    }
+    reversed
+}
+
+/// Kahn's algorithm, smallest place first. Members of a cycle and what depends on them are left out.
+fn topological(inputs: &[Vec<usize>], users: &[Vec<usize>]) -> Vec<usize> {
+    let mut missing: Vec<usize> = inputs.iter().map(Vec::len).collect();
+    let mut ready: BinaryHeap<Reverse<usize>> = missing
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count == 0)
+        .map(|(place, _)| Reverse(place))
+        .collect();
+    let mut order = Vec::with_capacity(inputs.len());
+    while let Some(Reverse(place)) = ready.pop() {
+        order.push(place);
+        for user in &users[place] {
+            missing[*user] -= 1;
+            if missing[*user] == 0 {
+                ready.push(Reverse(*user));
+            }
+        }
+    }
+    order
+}
+
+/// Walks upstream inside what could not be ordered until a place comes again.
+fn find_cycle(assets: &[AssetFacts], inputs: &[Vec<usize>], ordered: &[usize]) -> Vec<AssetId> {
+    let mut left = vec![true; assets.len()];
+    ordered.iter().for_each(|place| left[*place] = false);
+    let mut path: Vec<usize> = left.iter().position(|left| *left).into_iter().collect();
+    while let Some(next) =
+        path.last().and_then(|last| inputs[*last].iter().find(|input| left[**input]).copied())
+    {
+        if let Some(start) = path.iter().position(|place| *place == next) {
+            path.drain(..start);
+            break;
+        }
+        path.push(next);
+    }
+    path.reverse();
+    // The smallest name first, whichever member the walk met first.
+    let smallest = path.iter().enumerate().min_by_key(|(_, place)| **place).map_or(0, |(index, _)| index);
+    path.rotate_left(smallest);
+    path.extend(path.first().copied());
+    path.into_iter().map(|place| assets[place].id.clone()).collect()
+}
+
+fn stored_inputs(assets: &[AssetFacts], order: &[usize]) -> Vec<Vec<StoredInput>> {
+    let mut stored: Vec<Vec<StoredInput>> = vec![Vec::new(); assets.len()];
+    for place in order {
+        let mut found = BTreeSet::new();
+        for table in &assets[*place].inputs {
+            let Some(producer) = producer(assets, table) else { continue };
+            if assets[producer].kind == AssetKind::View {
+                found.extend(stored[producer].iter().cloned());
+            } else {
+                found.insert(StoredInput { table: table.clone(), producer });
+            }
+        }
+        stored[*place] = found.into_iter().collect();
+    }
+    stored
+}
+
+/// Two tables may check against each other, and a table against itself, so an edge that would close a
+/// cycle is left out: such a check sees the version before.
+fn acyclic_checks(assets: &[AssetFacts], users: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut users = users.to_vec();
+    let mut kept = vec![Vec::new(); assets.len()];
+    for (place, asset) in assets.iter().enumerate() {
+        let targets: BTreeSet<usize> =
+            asset.checked_against.iter().filter_map(|table| producer(assets, table)).collect();
+        for target in targets {
+            if !reachable(place, &users)[target] {
+                users[target].push(place);
+                kept[place].push(target);
+            }
+        }
+    }
+    kept
+}
+
+/// Everything that can be reached from `start` over `edges`, itself included.
+fn reachable(start: usize, edges: &[Vec<usize>]) -> Vec<bool> {
+    let mut reached = vec![false; edges.len()];
+    let mut open = vec![start];
+    while let Some(place) = open.pop() {
+        if !std::mem::replace(&mut reached[place], true) {
+            open.extend(edges[place].iter().copied().filter(|next| !reached[*next]));
+        }
+    }
+    reached
+}

@@ -1,0 +1,144 @@
+//! What a run does, in which order, and why.
+
+use std::collections::BTreeMap;
+
+use millstream_types::{AssetId, TimestampMicros};
+
+use crate::{
+    AssetKind, Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, decide, graph::StoredInput,
+};
+
+/// What was seen in the world before planning.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Per source that was looked at: its parts that wait to be read, perhaps none.
+    pub parts: BTreeMap<AssetId, Vec<String>>,
+    /// The newest version of every table that the lake has, tables of rejected rows included where some
+    /// asset reads them.
+    pub versions: BTreeMap<AssetId, i64>,
+}
+
+/// What the command asks for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub selection: Selection,
+    /// Rebuild the selected tables from the whole of their inputs. Sources are not read again for this: what
+    /// they landed may no longer exist outside the lake.
+    pub full_refresh: bool,
+    /// Run everything selected.
+    pub force: bool,
+    pub now: TimestampMicros,
+}
+
+/// The decisions for a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunPlan {
+    /// In an order in which they can run one by one.
+    pub steps: Vec<PlannedStep>,
+    /// Selected, stored and up to date; in the same order.
+    pub up_to_date: Vec<AssetId>,
+}
+
+/// One asset that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedStep {
+    pub asset: AssetId,
+    /// Never [`Reason::UpToDate`].
+    pub reason: Reason,
+    /// Steps of this plan whose result it reads, sorted; when one of them fails, this one is skipped.
+    pub after: Vec<AssetId>,
+    /// Steps of this plan that only its checks look into, sorted; they finish first, well or not.
+    pub checks_after: Vec<AssetId>,
+}
+
+/// Decides for every selected asset. What is not selected is read in its present version.
+///
+/// Takes time linear in assets and edges. Errors when the selection means nothing, or when a step reads a
+/// table that was never built and is not selected.
+pub fn plan(
+    graph: &Graph,
+    recorded: &BTreeMap<AssetId, Recorded>,
+    observed: &Observed,
+    request: &Request,
+) -> Result<RunPlan, PlanError> {
+    let selected = selected_places(graph, &request.selection)?;
+    let mut runs = vec![false; graph.assets().len()];
+    let mut run_plan = RunPlan::default();
+    let mut inputs_now = Vec::new();
+    for &place in graph.order() {
+        let asset = graph.at(place);
+        if !selected[place] || asset.kind == AssetKind::View {
+            continue;
+        }
+        let inputs = graph.stored_inputs_at(place);
+        inputs_now.clear();
+        inputs_now.extend(inputs.iter().map(|input| InputNow {
+            table: &input.table,
+            version: observed.versions.get(&input.table).copied(),
+            changing: runs[input.producer],
+        }));
+        let now = Now {
+            version: observed.versions.get(&asset.id).copied(),
+            inputs: &inputs_now,
+            parts: observed.parts.get(&asset.id).map(Vec::as_slice),
+            force: request.force || (request.full_refresh && asset.kind != AssetKind::Source),
+            time: request.now,
+        };
+        match decide(asset, recorded.get(&asset.id), &now) {
+            Reason::UpToDate => run_plan.up_to_date.push(asset.id.clone()),
+            reason => {
+                check_inputs_exist(graph, recorded, observed, &runs, place)?;
+                run_plan.steps.push(PlannedStep {
+                    asset: asset.id.clone(),
+                    reason,
+                    after: running(graph, &runs, inputs.iter().map(|input| input.producer)),
+                    checks_after: running(graph, &runs, graph.checked_against_at(place).iter().copied()),
+                });
+                runs[place] = true;
+            }
+        }
+    }
+    Ok(run_plan)
+}
+
+fn selected_places(graph: &Graph, selection: &Selection) -> Result<Vec<bool>, PlanError> {
+    if selection.is_all() {
+        return Ok(vec![true; graph.assets().len()]);
+    }
+    let mut selected = vec![false; graph.assets().len()];
+    for place in selection.resolve(graph)?.iter().filter_map(|id| graph.place(id)) {
+        selected[place] = true;
+    }
+    Ok(selected)
+}
+
+fn check_inputs_exist(
+    graph: &Graph,
+    recorded: &BTreeMap<AssetId, Recorded>,
+    observed: &Observed,
+    runs: &[bool],
+    place: usize,
+) -> Result<(), PlanError> {
+    let is_missing = |input: &&StoredInput| {
+        let producer = &graph.at(input.producer).id;
+        !runs[input.producer]
+            && !observed.versions.contains_key(producer)
+            && !recorded
+                .get(producer)
+                .is_some_and(|recorded| recorded.version.is_none() && recorded.was_built())
+    };
+    match graph.stored_inputs_at(place).iter().find(is_missing) {
+        None => Ok(()),
+        Some(input) => Err(PlanError::InputNeverBuilt {
+            asset: graph.at(place).id.clone(),
+            input: graph.at(input.producer).id.clone(),
+        }),
+    }
+}
+
+fn running(graph: &Graph, runs: &[bool], places: impl Iterator<Item = usize>) -> Vec<AssetId> {
+    let mut places: Vec<usize> = places.filter(|place| runs[*place]).collect();
+    places.sort_unstable();
+    places.dedup();
+    places.into_iter().map(|place| graph.at(place).id.clone()).collect()
+}

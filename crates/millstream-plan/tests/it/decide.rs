@@ -1,0 +1,123 @@
+//! One asset's reason.
+
+use millstream_plan::{AssetKind, AssetStatus, InputNow, Now, Reason, Recorded, decide};
+use millstream_types::{Fingerprint, Span, TimestampMicros};
+
+use crate::world::{facts, id};
+
+/// A table at version 4 that has read version 7 of its input.
+fn recorded() -> Recorded {
+    Recorded {
+        fingerprint: Fingerprint::new([1; 32]),
+        input_versions: [(id("bronze.a"), 7)].into(),
+        version: Some(4),
+        rows: None,
+        built_at: TimestampMicros(0),
+        status: AssetStatus::Built,
+    }
+}
+
+fn new_input() -> Reason {
+    Reason::NewInput { from: vec!["bronze.a".into()] }
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    recorded: Option<Recorded>,
+    version: Option<i64>,
+    input: Option<i64>,
+    changing: bool,
+    force: bool,
+    age_ms: i64,
+}
+
+fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
+    let mut case = Case {
+        recorded: Some(recorded()),
+        version: Some(4),
+        input: Some(7),
+        changing: false,
+        force: false,
+        age_ms: 0,
+    };
+    change(&mut case);
+    let mut table = facts("silver.t: table <- bronze.a");
+    table.refresh = Some(Span::from_ms(1_000));
+    let input = id("bronze.a");
+    let now = Now {
+        version: case.version,
+        inputs: &[InputNow { table: &input, version: case.input, changing: case.changing }],
+        parts: None,
+        force: case.force,
+        time: TimestampMicros::from_ms(case.age_ms),
+    };
+    assert_eq!(decide(&table, case.recorded.as_ref(), &now), expected, "{case:?}");
+}
+
+fn last(case: &mut Case, status: AssetStatus) {
+    case.recorded.as_mut().unwrap().status = status;
+}
+
+#[test]
+fn each_reason_has_its_cause() {
+    let failed = || AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() };
+    let halted = || AssetStatus::Halted { reason: "12 % rejected".into() };
+    let because = |text: &str| Reason::Retry { because: text.into() };
+    check(Reason::UpToDate, |_| {});
+    check(Reason::Forced, |case| case.force = true);
+    check(Reason::Forced, |case| (case.force, case.recorded) = (true, None));
+    check(Reason::NeverBuilt, |case| case.recorded = None);
+    check(Reason::NeverBuilt, |case| case.version = None);
+    check(Reason::NeverBuilt, |case| case.version = Some(3));
+    check(Reason::NeverBuilt, |case| {
+        last(case, failed());
+        case.recorded.as_mut().unwrap().version = None;
+    });
+    check(Reason::UpToDate, |case| case.version = Some(5));
+    check(Reason::DefinitionChanged, |case| {
+        case.recorded.as_mut().unwrap().fingerprint = Fingerprint::new([2; 32]);
+    });
+    check(new_input(), |case| case.input = Some(8));
+    check(new_input(), |case| case.input = None);
+    check(new_input(), |case| case.changing = true);
+    check(new_input(), |case| (case.input, case.age_ms) = (Some(8), 9_999));
+    check(because("disk full"), |case| last(case, failed()));
+    check(because("12 % rejected"), |case| last(case, halted()));
+    check(new_input(), |case| {
+        last(case, failed());
+        case.input = Some(8);
+    });
+    check(Reason::UpToDate, |case| case.age_ms = 1_000);
+    check(Reason::Stale, |case| case.age_ms = 1_001);
+    check(Reason::UpToDate, |case| case.age_ms = i64::MIN);
+}
+
+#[test]
+fn a_source_is_stale_only_while_nobody_looked_at_it() {
+    let mut source = facts("bronze.a: source");
+    source.refresh = Some(Span::from_ms(1));
+    let recorded = Recorded { input_versions: [].into(), ..recorded() };
+    let decide_with = |parts: Option<&[String]>| {
+        let time = TimestampMicros::from_ms(10);
+        decide(&source, Some(&recorded), &Now { version: Some(4), inputs: &[], parts, force: false, time })
+    };
+    let waiting = ["orders-2.csv".to_owned()];
+    assert_eq!(decide_with(None), Reason::Stale);
+    assert_eq!(decide_with(Some(&[])), Reason::UpToDate);
+    assert_eq!(decide_with(Some(&waiting)), Reason::NewInput { from: waiting.to_vec() });
+}
+
+#[test]
+fn a_view_never_runs() {
+    let mut view = facts("silver.v: view <- bronze.a");
+    view.kind = AssetKind::View;
+    let now = Now { version: None, inputs: &[], parts: None, force: true, time: TimestampMicros(0) };
+    assert_eq!(decide(&view, None, &now), Reason::UpToDate);
+}
+
+#[test]
+fn many_inputs_are_counted_not_listed() {
+    let from = (1..=5).map(|n| format!("part-{n}.csv")).collect();
+    let text = Reason::NewInput { from }.to_string();
+    assert_eq!(text, "new input: part-1.csv, part-2.csv, part-3.csv and 2 more");
+}
