@@ -1,1 +1,34 @@
-//! placeholder
+//! What survives between runs: runs and steps, what is recorded of each asset, how far each source was
+//! landed, schema versions, check results, metrics, pins. Kept in one SQLite file; and the lock that lets one run
+//! at a time work on a project.
+//!
+//! May touch: the state file and the lock file. Must not: decide what runs, know the lake or a connector, or
+//! read a clock.
+//!
+//! The lake is the truth about data. Commits here are not synced one by one (write-ahead log, `synchronous =
+//! NORMAL`): after a power cut the last steps may be missing, but never half there, and the engine takes them from the
+//! lake's own commits again.
+
+mod asset;
+mod catalog;
+mod check;
+mod error;
+mod landing;
+mod lock;
+mod metric;
+mod pin;
+mod run;
+mod step;
+mod store;
+mod value;
+
+pub use catalog::{NewSchema, SchemaVersion};
+pub use check::CheckResult;
+pub use error::StateError;
+pub use landing::{KnownPart, Landing, LandingUpdate};
+pub use lock::{Holder, RunLock};
+pub use metric::{Metric, MetricPoint};
+pub use pin::Pin;
+pub use run::{RunOutcome, RunRecord, RunStart};
+pub use step::{StepEnd, StepOutcome, StepRecord};
+pub use store::State;

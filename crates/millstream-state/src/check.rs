@@ -1,0 +1,79 @@
+//! What checks found, run by run.
+
+use millstream_types::{AssetId, CheckId, RunId, Severity};
+use rusqlite::{Transaction, params};
+
+use crate::{State, StateError, value};
+
+/// What one check found in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckResult {
+    pub check: CheckId,
+    pub severity: Severity,
+    pub passed: bool,
+    /// Rows that broke a row check; 0 or 1 for a table check.
+    pub failed: u64,
+    /// The figure that was compared, as text.
+    pub observed: Option<String>,
+}
+
+impl State {
+    /// The results of one step, by check.
+    pub fn check_results(&self, run: &RunId, asset: &AssetId) -> Result<Vec<CheckResult>, StateError> {
+        let doing = "read the check results";
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT check_id, severity, passed, failed, observed FROM check_results \
+                 WHERE run = ?1 AND asset = ?2 ORDER BY check_id",
+            )
+            .map_err(StateError::query(doing))?;
+        let rows = statement
+            .query_map(params![run.as_str(), asset.as_str()], |row| {
+                let result = CheckResult {
+                    check: CheckId::from(row.get::<_, String>(0)?),
+                    severity: Severity::Warn,
+                    passed: row.get(2)?,
+                    failed: value::count_out(row.get(3)?),
+                    observed: row.get(4)?,
+                };
+                Ok((result, row.get::<_, String>(1)?))
+            })
+            .map_err(StateError::query(doing))?
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StateError::query(doing))?;
+        rows.into_iter()
+            .map(|(result, severity)| Ok(CheckResult { severity: value::severity_out(&severity)?, ..result }))
+            .collect()
+    }
+}
+
+/// A repeated step of the same run replaces its results.
+pub(crate) fn insert(
+    transaction: &Transaction<'_>,
+    run: &RunId,
+    asset: &AssetId,
+    results: &[CheckResult],
+) -> Result<(), StateError> {
+    let doing = "record the check results";
+    let mut statement = transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO check_results (run, asset, check_id, severity, passed, failed, observed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .map_err(StateError::query(doing))?;
+    for result in results {
+        statement
+            .execute(params![
+                run.as_str(),
+                asset.as_str(),
+                result.check.as_str(),
+                result.severity.as_str(),
+                result.passed,
+                value::count_in(result.failed),
+                result.observed,
+            ])
+            .map_err(StateError::query(doing))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The file's format: samples of past versions stay readable, and foreign files are refused.
+
+use std::fs;
+
+use millstream_plan::AssetStatus;
+use millstream_state::{RunOutcome, State, StepOutcome};
+use millstream_types::{SourceName, TimestampMicros};
+use rusqlite::Connection;
+
+use crate::world::{asset, table};
+
+#[test]
+fn a_store_of_version_1_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    Connection::open(&path).unwrap().execute_batch(include_str!("../data/state_v1.sql")).unwrap();
+    let state = State::open(&path).unwrap();
+    let run = state.last_run().unwrap().unwrap();
+    assert_eq!((run.run.as_str(), run.outcome), ("0199-b", Some(RunOutcome::Failed)));
+    let steps = state.steps(&run.run).unwrap();
+    let failed = StepOutcome::Failed {
+        code: "MS-0401".into(),
+        error: "disk full".into(),
+        hint: Some("free space".into()),
+    };
+    assert_eq!(steps.last().unwrap().outcome, failed);
+    let recorded = state.recorded().unwrap();
+    let orders = &recorded[&asset("silver.orders")];
+    assert_eq!(orders.input_versions, [(asset("bronze.orders"), 3)].into());
+    assert_eq!(orders.status, AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() });
+    assert_eq!(recorded[&asset("bronze.orders")].built_at, TimestampMicros(1_790_000_000_000_000));
+    let landing = state.landing(&SourceName::new("orders").unwrap()).unwrap();
+    assert_eq!((landing.epoch, landing.next_sequence, landing.parts.len()), (3, 4_200, 2));
+    assert_eq!(state.schema_versions(&table("bronze.orders")).unwrap().len(), 2);
+    assert_eq!(state.check_results(&run.run, &asset("bronze.orders")).unwrap().len(), 1);
+    assert_eq!(state.metric_history(&asset("bronze.orders"), "row_count", 10).unwrap().len(), 2);
+    assert_eq!(state.pins().unwrap()[0].pinned_by, "dataset churn");
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    drop(State::open(&path).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = State::open(&path).unwrap_err();
+    assert_eq!(error.code(), "MS-0603");
+    assert!(
+        error.to_string().contains("newer version of Millstream (format 99, this version knows 1)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_database_of_someone_else_and_a_file_that_is_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    assert_eq!(State::open(&other).unwrap_err().code(), "MS-0604");
+    let text = folder.path().join("text.db");
+    fs::write(&text, "this is not a database, but a long enough text to be taken for one".repeat(40))
+        .unwrap();
+    assert_eq!(State::open(&text).unwrap_err().code(), "MS-0601");
+    fs::create_dir(folder.path().join("folder.db")).unwrap();
+    assert_eq!(State::open(&folder.path().join("folder.db")).unwrap_err().code(), "MS-0601");
+    assert_eq!(State::open(&text.join("below/state.db")).unwrap_err().code(), "MS-0602");
+}
+
+#[test]
+fn many_processes_may_open_a_new_store_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    std::thread::scope(|scope| {
+        let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| State::open(&path))).collect();
+        for thread in opened {
+            assert!(thread.join().unwrap().unwrap().recorded().unwrap().is_empty());
+        }
+    });
+}

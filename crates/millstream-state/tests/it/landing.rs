@@ -1,0 +1,52 @@
+//! How far a source was landed.
+
+use millstream_state::{KnownPart, Landing, LandingUpdate};
+use millstream_types::SourceName;
+
+use crate::world::store;
+
+fn orders() -> SourceName {
+    SourceName::new("orders").unwrap()
+}
+
+fn part(id: &str, position: i64) -> KnownPart {
+    KnownPart { id: id.into(), version: format!("{{\"size\":{position}}}"), position }
+}
+
+#[test]
+fn a_source_that_was_never_landed_starts_at_epoch_zero() {
+    let (_folder, state) = store();
+    assert_eq!(state.landing(&orders()).unwrap(), Landing::default());
+}
+
+#[test]
+fn only_the_given_parts_change_and_repeating_a_landing_changes_nothing() {
+    let (_folder, state) = store();
+    let land = |epoch, next_sequence, parts: &[KnownPart]| {
+        state.record_landing(&orders(), &LandingUpdate { epoch, next_sequence, parts }).unwrap();
+    };
+    land(1, 30, &[part("b.csv", 20), part("a.csv", 10)]);
+    land(2, 35, &[part("b.csv", 25), part("c.csv", 0)]);
+    let expected = Landing {
+        epoch: 2,
+        next_sequence: 35,
+        parts: vec![part("a.csv", 10), part("b.csv", 25), part("c.csv", 0)],
+    };
+    assert_eq!(state.landing(&orders()).unwrap(), expected);
+    land(2, 35, &[part("b.csv", 25), part("c.csv", 0)]);
+    assert_eq!(state.landing(&orders()).unwrap(), expected);
+    assert_eq!(state.landing(&SourceName::new("customers").unwrap()).unwrap(), Landing::default());
+    state.forget_landing(&orders()).unwrap();
+    assert_eq!(state.landing(&orders()).unwrap(), Landing::default());
+}
+
+#[test]
+fn an_older_epoch_is_refused_and_leaves_everything_as_it_was() {
+    let (_folder, state) = store();
+    let update = |epoch| LandingUpdate { epoch, next_sequence: epoch, parts: &[] };
+    state.record_landing(&orders(), &update(5)).unwrap();
+    let parts = [part("late.csv", 1)];
+    let error = state.record_landing(&orders(), &LandingUpdate { parts: &parts, ..update(4) }).unwrap_err();
+    assert_eq!(error.code(), "MS-0607");
+    assert_eq!(state.landing(&orders()).unwrap(), Landing { epoch: 5, next_sequence: 5, parts: vec![] });
+}

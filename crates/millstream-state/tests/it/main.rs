@@ -1,0 +1,9 @@
+//! The state store and the run lock at their boundary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod format;
+mod landing;
+mod lock;
+mod memory;
+mod speed;
+mod world;

@@ -1,0 +1,162 @@
+//! What was recorded comes back, also after the store was opened again.
+
+use millstream_plan::{AssetStatus, Recorded};
+use millstream_state::{
+    CheckResult, Metric, MetricPoint, NewSchema, Pin, RunOutcome, State, StepEnd, StepOutcome,
+};
+use millstream_types::{CheckId, Severity, TimestampMicros};
+use serde_json::json;
+
+use crate::world::{asset, end, recorded, run, step, store, table};
+
+#[test]
+fn a_run_and_its_steps_come_back() {
+    let (_folder, state) = store();
+    let start = run(1);
+    state.begin_run(&start).unwrap();
+    assert_eq!(state.last_run().unwrap().unwrap().outcome, None);
+    let outcomes = [
+        StepOutcome::Built,
+        StepOutcome::Unchanged,
+        StepOutcome::Halted { reason: "12 %".into(), hint: Some("look".into()) },
+        StepOutcome::Failed { code: "MS-0401".into(), error: "full".into(), hint: None },
+        StepOutcome::Skipped { because: asset("bronze.a") },
+        StepOutcome::Cancelled,
+    ];
+    let steps: Vec<_> =
+        (0..).zip(outcomes).map(|(n, outcome)| step(&start.run, &format!("silver.t{n}"), outcome)).collect();
+    for step in &steps {
+        state.record_step(&end(step, None)).unwrap();
+    }
+    state.finish_run(&start.run, TimestampMicros(2_000), RunOutcome::Failed).unwrap();
+    let again = State::open(state.path()).unwrap();
+    assert_eq!(again.steps(&start.run).unwrap(), steps);
+    assert_eq!(again.latest_steps().unwrap(), steps);
+    let last = again.run(&start.run).unwrap().unwrap();
+    assert_eq!((last.outcome, last.finished), (Some(RunOutcome::Failed), Some(TimestampMicros(2_000))));
+    assert_eq!(again.recorded().unwrap(), [].into());
+}
+
+#[test]
+fn a_run_that_never_ended_is_found_interrupted_by_the_next() {
+    let (_folder, state) = store();
+    state.begin_run(&run(1)).unwrap();
+    state.begin_run(&run(2)).unwrap();
+    let outcomes: Vec<_> = state.runs(9).unwrap().into_iter().map(|run| run.outcome).collect();
+    assert_eq!(outcomes, [None, Some(RunOutcome::Interrupted)]);
+}
+
+#[test]
+fn a_failed_attempt_keeps_what_the_last_good_one_recorded() {
+    let (_folder, state) = store();
+    let start = run(1);
+    let attempt = |recorded: &Recorded| {
+        state.record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(recorded))).unwrap();
+        state.recorded().unwrap().remove(&asset("silver.t")).unwrap()
+    };
+    assert_eq!(attempt(&recorded(1)), recorded(1));
+    let status = AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() };
+    let failed = Recorded { status: status.clone(), version: None, rows: None, ..recorded(2) };
+    assert_eq!(attempt(&failed), Recorded { status, ..recorded(1) });
+    assert_eq!(attempt(&recorded(3)), recorded(3));
+    let status = AssetStatus::Halted { reason: "12 % rejected".into() };
+    assert_eq!(
+        attempt(&Recorded { status: status.clone(), ..recorded(4) }),
+        Recorded { status, ..recorded(3) }
+    );
+    state.forget_asset(&asset("silver.t")).unwrap();
+    assert_eq!(state.recorded().unwrap(), [].into());
+}
+
+#[test]
+fn checks_and_metrics_belong_to_their_step() {
+    let (_folder, state) = store();
+    let result = |check: &str, severity, passed, failed| CheckResult {
+        check: CheckId::new(check),
+        severity,
+        passed,
+        failed,
+        observed: (failed > 0).then(|| format!("{failed} rows")),
+    };
+    let checks = [
+        result("not_null(id)", Severity::Halt, true, 0),
+        result("range(amount)", Severity::Quarantine, false, 12),
+        result("unique(id)", Severity::Warn, true, 0),
+    ];
+    for number in 1..=3_i32 {
+        let start = run(number.into());
+        let mut step = step(&start.run, "silver.t", StepOutcome::Built);
+        step.finished = TimestampMicros(number.into());
+        let metrics = [
+            Metric { name: "row_count".into(), value: f64::from(number) * 10.0 },
+            Metric { name: "mean(amount)".into(), value: f64::NAN },
+        ];
+        state
+            .record_step(&StepEnd { step: &step, recorded: None, checks: &checks, metrics: &metrics })
+            .unwrap();
+    }
+    assert_eq!(state.check_results(&run(2).run, &asset("silver.t")).unwrap(), checks);
+    assert_eq!(state.check_results(&run(2).run, &asset("silver.u")).unwrap(), []);
+    let history = state.metric_history(&asset("silver.t"), "row_count", 2).unwrap();
+    let point = |at, value| MetricPoint { at: TimestampMicros(at), value };
+    assert_eq!(history, [point(3, 30.0), point(2, 20.0)]);
+    assert_eq!(state.metric_history(&asset("silver.t"), "mean(amount)", 9).unwrap(), []);
+}
+
+#[test]
+fn schemas_are_numbered_and_a_repeated_one_is_not_counted() {
+    let (_folder, state) = store();
+    let (orders, run) = (table("bronze.orders"), run(1).run);
+    let accept = |columns: serde_json::Value, change: &str| {
+        let schema = NewSchema {
+            table: &orders,
+            columns: &columns,
+            at: TimestampMicros(1),
+            run: Some(&run),
+            part: Some("data/2.csv"),
+            change,
+        };
+        state.record_schema(&schema).unwrap()
+    };
+    assert_eq!(accept(json!([["id", "int64"]]), "first"), 1);
+    assert_eq!(accept(json!([["id", "int64"], ["note", "string"]]), "added `note`"), 2);
+    assert_eq!(accept(json!([["id", "int64"], ["note", "string"]]), "again"), 2);
+    let versions = state.schema_versions(&orders).unwrap();
+    let changes: Vec<_> = versions.iter().map(|schema| (schema.version, schema.change.as_str())).collect();
+    assert_eq!(changes, [(1, "first"), (2, "added `note`")]);
+    assert_eq!(versions[0].columns, json!([["id", "int64"]]));
+    assert_eq!(versions[1].part.as_deref(), Some("data/2.csv"));
+}
+
+#[test]
+fn pins_are_kept_until_their_owner_lets_go() {
+    let (_folder, state) = store();
+    let pin = |version, by: &str, at| Pin {
+        table: table("gold.t"),
+        version,
+        pinned_by: by.into(),
+        at: TimestampMicros(at),
+    };
+    state.pin(&pin(3, "dataset churn", 1)).unwrap();
+    state.pin(&pin(3, "dataset churn", 2)).unwrap();
+    state.pin(&pin(3, "me", 1)).unwrap();
+    assert_eq!(state.pins().unwrap(), [pin(3, "dataset churn", 1), pin(3, "me", 1)]);
+    assert!(state.unpin(&table("gold.t"), 3, "dataset churn").unwrap());
+    assert!(!state.unpin(&table("gold.t"), 3, "dataset churn").unwrap());
+    assert_eq!(state.pins().unwrap(), [pin(3, "me", 1)]);
+}
+
+#[test]
+fn old_runs_are_forgotten_but_each_assets_latest_step_stays() {
+    let (_folder, state) = store();
+    for number in 1..=3 {
+        let start = run(number);
+        state.begin_run(&start).unwrap();
+        let name = if number == 1 { "silver.old" } else { "silver.t" };
+        state.record_step(&end(&step(&start.run, name, StepOutcome::Built), None)).unwrap();
+        state.finish_run(&start.run, TimestampMicros(number * 1_000 + 1), RunOutcome::Succeeded).unwrap();
+    }
+    assert_eq!(state.forget_runs(TimestampMicros(3_000)).unwrap(), 1);
+    let left: Vec<_> = state.latest_steps().unwrap().into_iter().map(|step| step.run).collect();
+    assert_eq!(left, [run(1).run, run(3).run]);
+}
