@@ -4,14 +4,31 @@
 //! or touch the lake or the state store.
 //!
 //! Stages: text → [`Node`] (YAML with places) → `*File` (as written, one serde type that also gives the JSON
-//! Schema) → `*Spec` (checked, defaults filled).
+//! Schema) → `*Spec` (checked, defaults filled). [`load_project`] does all of it.
 
+mod build;
+mod codes;
+mod decode;
 mod diagnostic;
+mod file;
+mod folder;
+mod header;
+mod load;
 mod located;
 mod node;
+mod schema;
 mod spec;
+mod variables;
+mod words;
+mod yaml;
 
+pub use build::check_columns;
+pub use codes::{CODES, Code};
 pub use diagnostic::{Diagnostic, Level};
+pub use folder::find_root;
+pub use load::{LoadOptions, Loaded, load_project};
 pub use located::{FileId, Located, Location, SourceFile, SourceMap};
 pub use node::{Node, NodeKind};
+pub use schema::json_schemas;
 pub use spec::*;
+pub use words::nearest;

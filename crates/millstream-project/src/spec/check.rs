@@ -18,29 +18,70 @@ pub struct CheckSpec {
 #[derive(Clone, Debug)]
 pub enum CheckKind {
     // Row checks: each row passes or fails.
-    NotNull { column: Located<String> },
+    NotNull {
+        column: Located<String>,
+    },
     /// No two rows of the whole table agree in all these columns; rows with a null in one never agree.
-    Unique { columns: Vec<Located<String>> },
-    Range { column: Located<String>, bounds: Bounds<Scalar> },
+    Unique {
+        columns: Vec<Located<String>>,
+    },
+    Range {
+        column: Located<String>,
+        bounds: Bounds<Scalar>,
+    },
     /// Length in characters of a string, in elements of a list.
-    Length { column: Located<String>, bounds: Bounds<u64> },
-    OneOf { column: Located<String>, values: Vec<Scalar> },
-    Pattern { column: Located<String>, pattern: Pattern },
+    Length {
+        column: Located<String>,
+        bounds: Bounds<u64>,
+    },
+    OneOf {
+        column: Located<String>,
+        values: Vec<Scalar>,
+    },
+    Pattern {
+        column: Located<String>,
+        pattern: Pattern,
+    },
     /// The value occurs in a column of another table.
-    Relationship { column: Located<String>, to_table: Located<TableName>, to_column: String },
+    Relationship {
+        column: Located<String>,
+        to_table: Located<TableName>,
+        to_column: String,
+    },
     /// A SQL condition over the row; false fails, null passes.
-    Expression { sql: Located<String> },
+    Expression {
+        sql: Located<String>,
+    },
 
     // Table checks: one verdict for the version that is about to become visible.
-    RowCount { bounds: Bounds<u64>, change_max: Option<Percent> },
+    RowCount {
+        bounds: Bounds<u64>,
+        change_max: Option<Percent>,
+    },
     /// Age of the newest value of `column` at the time of the run.
-    Freshness { column: Option<Located<String>>, age_max: Span },
+    Freshness {
+        column: Option<Located<String>>,
+        age_max: Span,
+    },
     /// Share of values that are not null.
-    Completeness { column: Located<String>, min: Percent },
-    DistinctCount { column: Located<String>, bounds: Bounds<u64> },
-    Mean { column: Located<String>, bounds: Bounds<f64> },
+    Completeness {
+        column: Located<String>,
+        min: Percent,
+    },
+    DistinctCount {
+        column: Located<String>,
+        bounds: Bounds<u64>,
+    },
+    Mean {
+        column: Located<String>,
+        bounds: Bounds<f64>,
+    },
     /// `quantile` between 0 and 1.
-    Quantile { column: Located<String>, quantile: f64, bounds: Bounds<f64> },
+    Quantile {
+        column: Located<String>,
+        quantile: f64,
+        bounds: Bounds<f64>,
+    },
 }
 
 impl CheckKind {

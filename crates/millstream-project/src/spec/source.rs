@@ -2,6 +2,8 @@
 
 use indexmap::IndexMap;
 use millstream_types::{ColumnType, Percent, Severity, SourceName, Span, TableName};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::CheckSpec;
 use crate::{Located, Location, Node};
@@ -75,7 +77,8 @@ pub struct ColumnSpec {
 }
 
 /// What happens when the source's columns change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Evolution {
     /// No change is accepted.
     #[default]

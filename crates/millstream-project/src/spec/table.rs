@@ -1,6 +1,8 @@
 //! SQL tables.
 
 use millstream_types::{Percent, Severity, TableName};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::CheckSpec;
 use crate::{Located, Location};
@@ -31,7 +33,10 @@ pub enum Materialize {
     Incremental(IncrementalSpec),
     /// Every state of a key, with `valid_from` and `valid_to` (slowly changing dimension, type 2).
     /// `time` is the column that says when a state began; the run's time without one.
-    History { key: Vec<Located<String>>, time: Option<Located<String>> },
+    History {
+        key: Vec<Located<String>>,
+        time: Option<Located<String>>,
+    },
 }
 
 /// Only what the inputs' changes touch is computed anew.
@@ -46,7 +51,8 @@ pub enum IncrementalSpec {
 }
 
 /// Length of a time partition, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Grain {
     Hour,
     Day,

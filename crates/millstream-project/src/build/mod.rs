@@ -1,0 +1,43 @@
+//! `*File` to `*Spec`: every rule that needs more than one value, with defaults filled.
+
+mod check;
+mod check_body;
+mod columns;
+mod environment;
+mod pattern;
+mod project;
+mod source;
+mod table;
+mod test;
+
+pub use columns::check_columns;
+pub(crate) use pattern::Patterns;
+pub(crate) use project::{Defaults, Project, project};
+pub(crate) use source::source;
+pub(crate) use table::table;
+pub(crate) use test::tests;
+
+use crate::{Diagnostic, FileId, Location, decode::Faults, variables::Lookup};
+
+/// What the rules of every file need.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) faults: &'a Faults,
+    pub(crate) lookup: Lookup<'a>,
+    pub(crate) defaults: &'a Defaults,
+    pub(crate) patterns: &'a Patterns,
+    pub(crate) file: FileId,
+    /// The whole file.
+    pub(crate) text: &'a str,
+}
+
+impl Context<'_> {
+    /// The start of the file, for what concerns the file as a whole.
+    pub(crate) fn start(&self) -> Location {
+        Location { file: self.file, start: 0, end: 0 }
+    }
+
+    fn error(&self, code: &'static str, message: impl Into<String>, at: Location, hint: impl Into<String>) {
+        self.faults.push(Diagnostic::error(code, message, at).with_hint(hint));
+    }
+}

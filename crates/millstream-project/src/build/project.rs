@@ -1,0 +1,141 @@
+//! `millstream.yaml`: the chosen environment and the defaults.
+
+use std::path::Path;
+
+use millstream_types::{Percent, Severity, Span};
+
+use super::{
+    Context,
+    environment::{DEFAULT, environment, implied},
+};
+use crate::{
+    Diagnostic, EnvironmentSpec, Location, Node, NodeKind, codes,
+    file::{DefaultsFile, ProjectFile},
+    variables, words,
+};
+
+/// What `millstream.yaml` says.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) name: String,
+    /// `None` when the chosen one is unknown or cannot be used.
+    pub(crate) environment: Option<EnvironmentSpec>,
+    pub(crate) defaults: Defaults,
+}
+
+/// Values for what sources and tables leave open.
+#[derive(Clone, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) on_violation: Severity,
+    pub(crate) halt_above: Option<Percent>,
+    pub(crate) freshness: Option<Span>,
+    pub(crate) owner: Option<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            on_violation: Severity::Quarantine,
+            halt_above: None,
+            freshness: None,
+            owner: None,
+            tags: Vec::new(),
+        }
+    }
+}
+
+impl Defaults {
+    fn new(file: DefaultsFile) -> Self {
+        Self {
+            on_violation: file.on_violation.unwrap_or(Severity::Quarantine),
+            halt_above: file.halt_above,
+            freshness: file.freshness,
+            owner: file.owner,
+            tags: file.tags.0,
+        }
+    }
+
+    /// The default tags and an asset's own, each once.
+    pub(super) fn with_tags(&self, own: Vec<String>) -> Vec<String> {
+        let mut tags = self.tags.clone();
+        for tag in own {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        tags
+    }
+}
+
+/// Reads the project's file. `asked` is the environment that the command names.
+pub(crate) fn project(
+    context: &Context<'_>,
+    mut node: Node,
+    asked: Option<&str>,
+    root: &Path,
+) -> Option<Project> {
+    let chosen = asked.unwrap_or(DEFAULT);
+    substitute(context, &mut node, chosen);
+    let file: ProjectFile = context.faults.decode_at(&node, context.start())?;
+    if file.name.trim().is_empty() {
+        context.error(codes::WRONG_NAME, "the project's name is empty", file.name.at, "write `name: shop`");
+    }
+    if let Some(alerts) = &file.alerts {
+        context.faults.push(
+            Diagnostic::warning(codes::UNAVAILABLE_FEATURE, "alerts are not sent by this version", alerts.at)
+                .with_hint("`millstream run` exits with 1 when a step fails; the lines can stay"),
+        );
+    }
+    let mut found = None;
+    for (name, environment_file) in &file.environments.0 {
+        let is_chosen = name.value == chosen;
+        let spec = environment(context, name, environment_file, is_chosen, root);
+        if is_chosen {
+            found = Some(spec);
+        }
+    }
+    let environment = match found {
+        Some(spec) => spec,
+        // A faulty entry is reported already.
+        None if is_given(&node, chosen) => None,
+        None if chosen == DEFAULT => Some(implied(root)),
+        None => {
+            let names: Vec<&str> = file.environments.0.iter().map(|(name, _)| name.value.as_str()).collect();
+            let at = environments_key(&node).unwrap_or(context.start());
+            let message = format!("there is no environment `{chosen}`");
+            let mut diagnostic = Diagnostic::error(codes::UNKNOWN_ENVIRONMENT, message, at);
+            diagnostic.hint = words::hint(chosen, names.into_iter().chain([DEFAULT]));
+            context.faults.push(diagnostic);
+            None
+        }
+    };
+    Some(Project { name: file.name.value, environment, defaults: Defaults::new(file.defaults) })
+}
+
+/// Only the chosen environment needs its variables.
+fn substitute(context: &Context<'_>, node: &mut Node, chosen: &str) {
+    let NodeKind::Map(entries) = &mut node.kind else { return };
+    for (key, value) in entries {
+        match (key.value.as_str(), &mut value.kind) {
+            ("environments", NodeKind::Map(environments)) => {
+                for (name, environment) in environments {
+                    if name.value == chosen {
+                        variables::substitute(environment, context.text, context.lookup, context.faults);
+                    } else {
+                        variables::leave_out_unresolved(environment, context.faults);
+                    }
+                }
+            }
+            _ => variables::substitute(value, context.text, context.lookup, context.faults),
+        }
+    }
+}
+
+fn is_given(node: &Node, environment: &str) -> bool {
+    node.get("environments").is_some_and(|environments| environments.get(environment).is_some())
+}
+
+fn environments_key(node: &Node) -> Option<Location> {
+    node.entries().iter().find(|(key, _)| key.value == "environments").map(|(key, _)| key.at)
+}

@@ -1,0 +1,250 @@
+//! `sources/*.yaml`: connector, schedule, contract.
+
+use std::str::FromStr;
+
+use croner::parser::{CronParser, Seconds, Year};
+use indexmap::IndexMap;
+use millstream_types::{ColumnType, LANDING_COLUMNS, Severity, SourceName, Span};
+
+use super::{
+    Context,
+    check::{Beside, CheckReader},
+    check_body,
+    columns::{Found, Known},
+};
+use crate::{
+    Bounds, CheckKind, ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Located, Location, Node,
+    NodeKind, ScheduleSpec, SourceSpec, codes,
+    file::{ColumnFile, ConnectorFile, ContractFile, SourceFile},
+    variables, words,
+};
+
+/// Reads one source. `None` when nothing can be made of the file.
+pub(crate) fn source(context: &Context<'_>, name: SourceName, mut node: Node) -> Option<SourceSpec> {
+    variables::substitute(&mut node, context.text, context.lookup, context.faults);
+    let file: SourceFile = context.faults.decode_at(&node, context.start())?;
+    let schedule = file.schedule.and_then(|written| schedule(context, written));
+    let contract = contract(context, file.contract);
+    let connector = connector(context, file.connector);
+    Some(SourceSpec {
+        name,
+        at: context.start(),
+        description: file.description,
+        owner: file.owner.or_else(|| context.defaults.owner.clone()),
+        tags: context.defaults.with_tags(file.tags.0),
+        connector: connector?,
+        schedule,
+        contract,
+    })
+}
+
+fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Option<ConnectorSpec> {
+    let at = node.at;
+    let NodeKind::Map(entries) = node.kind else {
+        let message = format!("expected a mapping, found {}", node.describe());
+        context.error(codes::WRONG_KIND, message, at, "write `{type: files, path: data/*.csv}`");
+        return None;
+    };
+    let (kinds, options): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.value == "type");
+    let options = Node { kind: NodeKind::Map(options), at };
+    match kinds.into_iter().next() {
+        Some((key, kind)) => {
+            let kind = context.faults.decode_at(&kind, key.at)?;
+            Some(ConnectorSpec { kind, options })
+        }
+        None => {
+            if !context.faults.has_gaps() {
+                context.error(
+                    codes::MISSING_KEY,
+                    "`type` is missing",
+                    at,
+                    "name the connector: `type: files`",
+                );
+            }
+            None
+        }
+    }
+}
+
+fn schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<ScheduleSpec>> {
+    let text = written.trim();
+    let reason = if let Some(interval) = text.strip_prefix("every ") {
+        match Span::from_str(interval) {
+            Ok(interval) => return Some(Located::new(ScheduleSpec::Every(interval), written.at)),
+            Err(error) => error.to_string(),
+        }
+    } else {
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        match parser.parse(text) {
+            Ok(_) => return Some(Located::new(ScheduleSpec::Cron(text.to_owned()), written.at)),
+            Err(error) => format!("`{text}` is no schedule: {error}"),
+        }
+    };
+    let hint = "write `every 15m`, or a cron line of five fields, as in `0 6 * * *`";
+    context.error(codes::WRONG_SCHEDULE, reason, written.at, hint);
+    None
+}
+
+fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSpec {
+    let at = written.at;
+    let file = written.value;
+    let on_violation = file.on_violation.unwrap_or(context.defaults.on_violation);
+    let mut checks = CheckReader::new(*context, on_violation);
+    let names: Vec<Located<String>> = file.columns.0.iter().map(|(name, _)| name.clone()).collect();
+    let columns = columns(context, &mut checks, file.columns);
+    file.checks.iter().for_each(|item| checks.item(item));
+
+    let freshness = file.freshness.map(|freshness| (freshness.value, freshness.at));
+    let freshness =
+        freshness.or_else(|| context.defaults.freshness.map(|age| (age, Location { end: at.start, ..at })));
+    if let Some((age_max, at)) = freshness {
+        let severity = if on_violation == Severity::Halt { Severity::Halt } else { Severity::Warn };
+        let beside = Beside { severity: Some(Located::new(severity, at)), name: None };
+        checks.add(CheckKind::Freshness { column: file.time.clone(), age_max }, &beside, false, at);
+    }
+    let checks = checks.finish();
+
+    let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
+    let lookup = |name: &str| match columns.get(name) {
+        Some(column) => Known::Type(&column.column_type),
+        None if context.faults.has_gaps() || name_texts.contains(&name) => Known::Untyped,
+        None => Known::Absent,
+    };
+    let mut diagnostics = Vec::new();
+    let mut found = Found { names: &name_texts, diagnostics: &mut diagnostics };
+    if let Some(time) = &file.time {
+        found.time(time, &lookup);
+    }
+    for check in &checks {
+        // The contract's own freshness looks at `time`, which is judged above.
+        if !matches!(&check.kind, CheckKind::Freshness { column: Some(column), .. } if Some(column.at) == file.time.as_ref().map(|time| time.at))
+        {
+            found.check(check, &lookup);
+        }
+    }
+    diagnostics.into_iter().for_each(|diagnostic| context.faults.push(diagnostic));
+    ContractSpec {
+        columns,
+        time: file.time,
+        evolution: file.evolution.unwrap_or_default(),
+        freshness: freshness.map(|(age, _)| age),
+        checks,
+        on_violation,
+        halt_above: file.halt_above.or(context.defaults.halt_above),
+    }
+}
+
+/// The columns whose types are known; their checks go to `checks`.
+fn columns(
+    context: &Context<'_>,
+    checks: &mut CheckReader<'_>,
+    written: Located<crate::decode::Entries<ColumnFile>>,
+) -> IndexMap<String, ColumnSpec> {
+    if written.0.is_empty() && !context.faults.has_gaps() {
+        let hint = "list the columns: `order_id: {type: int64}`";
+        context.error(codes::WRONG_COLUMNS, "the contract has no columns", written.at, hint);
+    }
+    let mut columns: IndexMap<String, ColumnSpec> = IndexMap::new();
+    for (name, file) in written.value.0 {
+        let twin = columns.keys().find(|given| given.to_lowercase() == name.to_lowercase());
+        if name.trim().is_empty() {
+            context.error(codes::WRONG_COLUMNS, "a column without a name", name.at, "name the column");
+        } else if LANDING_COLUMNS.contains(&name.to_lowercase().as_str()) {
+            let hint = "landing adds this column itself; choose another name";
+            context.error(codes::RESERVED_COLUMN, format!("`{name}` is a reserved name"), name.at, hint);
+            continue;
+        } else if let Some(twin) = twin {
+            let message = format!("`{name}` and `{twin}` differ only in upper and lower case");
+            context.error(codes::WRONG_COLUMNS, message, name.at, "tables cannot hold both; rename one");
+        }
+        column_checks(context, checks, &name, &file);
+        if let Some(column_type) = column_type(context, &file.column_type) {
+            let ColumnFile { description, pii, .. } = file;
+            let spec = ColumnSpec { name: name.value.clone(), at: name.at, column_type, description, pii };
+            columns.insert(name.value, spec);
+        }
+    }
+    columns
+}
+
+fn column_type(context: &Context<'_>, written: &Located<String>) -> Option<ColumnType> {
+    match written.parse() {
+        Ok(column_type) => Some(column_type),
+        Err(error) => {
+            let error: millstream_types::ColumnTypeError = error;
+            let mut diagnostic = Diagnostic::error(codes::WRONG_COLUMN_TYPE, error.to_string(), written.at);
+            diagnostic.hint = Some(match foreign_type(&written.to_lowercase()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => words::hint(written, ColumnType::known_names().iter().copied())
+                    .unwrap_or_else(|| "write one of the known types".into()),
+            });
+            context.faults.push(diagnostic);
+            None
+        }
+    }
+}
+
+/// What other tools call our types.
+fn foreign_type(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "integer" | "int4" => "int32",
+        "long" | "bigint" | "int8" => "int64",
+        "smallint" | "short" => "int16",
+        "tinyint" | "byte" => "int8",
+        "float" | "real" => "float32",
+        "number" | "numeric" | "decimal" => "decimal(12,2)",
+        "str" | "varchar" | "char" | "utf8" | "uuid" | "json" => "string",
+        "datetime" | "timestamptz" | "time" => "timestamp",
+        "bytes" | "blob" | "bytea" => "binary",
+        "array" | "list" => "list<string>",
+        "struct" | "object" | "map" => "struct<name: string>",
+        _ => return None,
+    })
+}
+
+/// The checks that a column's own keys stand for.
+fn column_checks(
+    context: &Context<'_>,
+    checks: &mut CheckReader<'_>,
+    name: &Located<String>,
+    file: &ColumnFile,
+) {
+    let column = || name.clone();
+    let severity = file.severity.map(|severity| Located::new(severity, name.at));
+    let beside = Beside { severity, name: None };
+    let mut add = |kind: CheckKind, at: Location| checks.add(kind, &beside, false, at);
+    if let Some(required) = file.required.as_ref().filter(|required| required.value) {
+        add(CheckKind::NotNull { column: column() }, required.at);
+    }
+    if let Some(unique) = file.unique.as_ref().filter(|unique| unique.value) {
+        add(CheckKind::Unique { columns: vec![column()] }, unique.at);
+    }
+    if let Some(range) = &file.range {
+        let sides = range.value.clone();
+        if let Some(bounds) = check_body::scalar_bounds(context, sides.min, sides.max, range.at) {
+            add(CheckKind::Range { column: column(), bounds }, range.at);
+        }
+    }
+    if let Some(length) = &file.length {
+        let sides = length.value.clone();
+        if let Some(bounds) = check_body::bounds(context, sides.min, sides.max, length.at) {
+            let bounds: Bounds<u64> = bounds;
+            add(CheckKind::Length { column: column(), bounds }, length.at);
+        }
+    }
+    if let Some(one_of) = &file.one_of
+        && let Some(values) = check_body::one_of(context, one_of.clone())
+    {
+        add(CheckKind::OneOf { column: column(), values }, one_of.at);
+    }
+    if let Some(written) = &file.pattern
+        && let Some(pattern) = check_body::pattern(context, written)
+    {
+        add(CheckKind::Pattern { column: column(), pattern }, written.at);
+    }
+    if let Some(relation) = &file.relationship
+        && let Some(kind) = check_body::relationship(context, column(), &relation.to)
+    {
+        add(kind, relation.at);
+    }
+}

@@ -1,0 +1,181 @@
+//! `tables/<schema>/*.sql`: which keys of the header go together.
+
+use millstream_types::TableName;
+
+use super::{Context, check::CheckReader};
+use crate::{
+    IncrementalSpec, Located, Location, Materialize, Node, TableSpec, codes,
+    file::{MaterializeFile, TableFile},
+    variables,
+};
+
+/// Reads one table from its header and the text after it. `None` when nothing can be made of the header.
+pub(crate) fn table(
+    context: &Context<'_>,
+    name: TableName,
+    header: Option<Node>,
+    header_at: Location,
+    sql: Located<String>,
+) -> Option<TableSpec> {
+    let file = match header {
+        None => TableFile::default(),
+        Some(mut node) => {
+            variables::substitute(&mut node, context.text, context.lookup, context.faults);
+            context.faults.decode_at(&node, header_at)?
+        }
+    };
+    let materialize = materialize(context, &file);
+    let on_violation =
+        file.on_violation.as_ref().map_or(context.defaults.on_violation, |severity| severity.value);
+    let mut checks = CheckReader::new(*context, on_violation);
+    if let Some(items) = &file.checks {
+        items.iter().for_each(|item| checks.item(item));
+    }
+    Some(TableSpec {
+        name,
+        at: header_at,
+        description: file.description,
+        owner: file.owner.or_else(|| context.defaults.owner.clone()),
+        tags: context.defaults.with_tags(file.tags.0),
+        materialize: materialize?,
+        checks: checks.finish(),
+        on_violation,
+        halt_above: file.halt_above.map(|share| share.value).or(context.defaults.halt_above),
+        sql,
+    })
+}
+
+/// A key of the header and the ways of keeping a table that it goes with.
+struct Given {
+    key: &'static str,
+    at: Location,
+    hint: &'static str,
+}
+
+fn materialize(context: &Context<'_>, file: &TableFile) -> Option<Materialize> {
+    let way = file.materialize.as_ref().map_or(MaterializeFile::Table, |way| way.value);
+    let key = file.key.as_ref().map(|key| Given {
+        key: "key",
+        at: key.at,
+        hint: "`key` goes with `materialize: incremental` and `materialize: history`",
+    });
+    let time = file.time.as_ref().map(|time| Given {
+        key: "time",
+        at: time.at,
+        hint: "`time` goes with `partition` of an incremental table, and with `materialize: history`",
+    });
+    let partition = file.partition.as_ref().map(|partition| Given {
+        key: "partition",
+        at: partition.at,
+        hint: "`partition` goes with `materialize: incremental` and `time`",
+    });
+    let refuse = |given: Option<Given>, why: &str| {
+        if let Some(given) = given {
+            let message = format!("`{}` has no meaning {why}", given.key);
+            context.error(codes::WRONG_MATERIALIZE, message, given.at, given.hint);
+        }
+    };
+    let keys = || file.key.as_ref().map(|key| key.value.0.clone()).unwrap_or_default();
+    match way {
+        MaterializeFile::Stream => {
+            let at = file.materialize.as_ref().map_or(context.start(), |way| way.at);
+            let message = "`materialize: stream` is not available in this version";
+            context.error(codes::UNAVAILABLE_FEATURE, message, at, "use `materialize: incremental`");
+            None
+        }
+        MaterializeFile::View => {
+            [key, time, partition].into_iter().for_each(|given| refuse(given, "for a view"));
+            view_checks(context, file);
+            Some(Materialize::View)
+        }
+        MaterializeFile::Table => {
+            [key, time, partition]
+                .into_iter()
+                .for_each(|given| refuse(given, "for a table that is rebuilt as a whole"));
+            Some(Materialize::Table)
+        }
+        MaterializeFile::History => {
+            refuse(partition, "for a history");
+            let keys = keys();
+            if keys.is_empty() && !context.faults.has_gaps() {
+                let at = file.materialize.as_ref().map_or(context.start(), |way| way.at);
+                context.error(codes::WRONG_MATERIALIZE, "a history needs a `key`", at, "add `key: order_id`");
+            }
+            key_columns(context, &keys);
+            Some(Materialize::History { key: keys, time: file.time.clone() })
+        }
+        MaterializeFile::Incremental => incremental(context, file, keys(), &refuse, [key, time, partition]),
+    }
+}
+
+fn incremental(
+    context: &Context<'_>,
+    file: &TableFile,
+    keys: Vec<Located<String>>,
+    refuse: &dyn Fn(Option<Given>, &str),
+    [key, time, partition]: [Option<Given>; 3],
+) -> Option<Materialize> {
+    let spec = match (key, time, partition) {
+        (None, None, None) => IncrementalSpec::Append,
+        (Some(_), None, None) => {
+            key_columns(context, &keys);
+            IncrementalSpec::Merge { key: keys }
+        }
+        (None, Some(_), Some(_)) => {
+            let (time, partition) = (file.time.clone()?, file.partition.as_ref()?);
+            IncrementalSpec::Partition { time, grain: partition.value }
+        }
+        (Some(_), time, Some(partition)) => {
+            let message = "`key` and `partition` exclude each other";
+            let hint = "keep `key` to merge rows, or `time` with `partition` to recompute whole partitions";
+            context.error(codes::WRONG_MATERIALIZE, message, partition.at, hint);
+            let _ = time;
+            return None;
+        }
+        (Some(_), time @ Some(_), None) => {
+            refuse(time, "beside `key`");
+            return None;
+        }
+        (None, Some(time), None) => {
+            if !context.faults.has_gaps() {
+                let hint = "add `partition: day` (hour, day, month, year)";
+                context.error(codes::WRONG_MATERIALIZE, "`time` needs a `partition`", time.at, hint);
+            }
+            return None;
+        }
+        (None, None, Some(partition)) => {
+            if !context.faults.has_gaps() {
+                let hint = "add `time: <column>`, the time that the partitions are made of";
+                context.error(codes::WRONG_MATERIALIZE, "`partition` needs a `time`", partition.at, hint);
+            }
+            return None;
+        }
+    };
+    Some(Materialize::Incremental(spec))
+}
+
+/// Keys name each column once.
+fn key_columns(context: &Context<'_>, keys: &[Located<String>]) {
+    for (index, key) in keys.iter().enumerate() {
+        if keys.iter().take(index).any(|before| before.value == key.value) {
+            let message = format!("the key names `{key}` twice");
+            context.error(codes::WRONG_MATERIALIZE, message, key.at, "remove one of the two");
+        }
+    }
+}
+
+/// There is no moment at which a view's rows could be checked or kept back, so checks on it are refused.
+fn view_checks(context: &Context<'_>, file: &TableFile) {
+    let checks = file.checks.as_ref().filter(|checks| !checks.is_empty()).map(|checks| ("checks", checks.at));
+    let on_violation = file.on_violation.as_ref().map(|severity| ("on_violation", severity.at));
+    let halt_above = file.halt_above.as_ref().map(|share| ("halt_above", share.at));
+    for (key, at) in [checks, on_violation, halt_above].into_iter().flatten() {
+        let message = format!("`{key}` on a view: a view is never stored, so nothing can be checked");
+        context.error(
+            codes::VIEW_CHECKS,
+            message,
+            at,
+            "use `materialize: table`, or check the tables that it reads",
+        );
+    }
+}

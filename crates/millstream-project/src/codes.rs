@@ -1,0 +1,104 @@
+//! The codes of everything that can be wrong with a project, for the generated reference.
+
+/// A diagnostic code and what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// `MS-0101`; never given to another meaning.
+    pub code: &'static str,
+    pub title: &'static str,
+    /// A few sentences: when it appears, and what to do.
+    pub explanation: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
+        $(pub(crate) const $name: &str = $code;)*
+
+        /// Every code of this crate, ascending.
+        pub const CODES: &[Code] =
+            &[$(Code { code: $code, title: $title, explanation: $explanation },)*];
+    };
+}
+
+codes! {
+    YAML_SYNTAX = "MS-0101", "Not valid YAML",
+        "The file, or the header of a SQL file, breaks YAML's syntax. The place is where reading stopped; the mistake stands there or on the line before. Nothing else in the file is checked until it is repaired.";
+    DUPLICATE_KEY = "MS-0102", "A key is given twice",
+        "A mapping holds the same key twice. YAML forbids it, and most tools silently keep one of the two. Remove one.";
+    YAML_FEATURE = "MS-0103", "YAML that a project cannot use",
+        "Projects use plain YAML: one document per file, text as keys, no tags except `!!str`. Anchors, aliases and the merge key `<<` are supported.";
+    YAML_BOUNDS = "MS-0104", "A file beyond the bounds",
+        "A project file holds at most 1 MiB, 200,000 values and 64 levels of nesting, so that no file can exhaust memory. Split it.";
+    UNREADABLE = "MS-0105", "A file cannot be read",
+        "The file or folder exists but cannot be read: a missing permission, a broken link, or text that is not UTF-8.";
+    EMPTY_FILE = "MS-0106", "A file is empty",
+        "The file holds nothing but white space and comments. Write the definition or remove the file.";
+    UNKNOWN_KEY = "MS-0110", "Unknown key",
+        "The key means nothing in this place; keys are never ignored silently. The hint names the nearest known key.";
+    WRONG_KIND = "MS-0111", "The wrong kind of value",
+        "A list, mapping, number or text stands where another kind of value is needed. Numbers and words like `true` are text only in quotes.";
+    MISSING_KEY = "MS-0112", "A key is missing",
+        "A key without which the definition has no meaning is absent or has no value.";
+    UNKNOWN_WORD = "MS-0113", "Unknown word",
+        "The value must be one of a few words. The hint names the nearest, or all of them.";
+    WRONG_TEXT = "MS-0114", "A text of the wrong form",
+        "The text has a form of its own (a length of time such as `15m`, a share such as `5%`, bounds, a value) and does not follow it.";
+    UNSET_VARIABLE = "MS-0120", "A variable is not set",
+        "`${NAME}` names a variable that the process environment does not hold. Set it, or give a default: `${NAME:-default}`. Environments that are not chosen need no variables.";
+    WRONG_VARIABLE = "MS-0121", "A malformed variable",
+        "Variables are written `${NAME}` or `${NAME:-default}`, the name from letters, digits and `_`. Write `$${` for a literal `${`.";
+    NO_PROJECT = "MS-0130", "No project here",
+        "A project is a folder with a `millstream.yaml`. Make one with `millstream init`, or run the command inside of one.";
+    UNKNOWN_ENVIRONMENT = "MS-0131", "Unknown environment",
+        "The environment asked for by `--environment` or `MILLSTREAM_ENVIRONMENT` is not in `millstream.yaml`.";
+    WRONG_STORE = "MS-0132", "A store's address is malformed",
+        "Stores are named by addresses: `.millstream/lake`, `s3://bucket/prefix`, `sqlite:state.db`, `embedded:folder`, `local`.";
+    UNAVAILABLE_STORE = "MS-0133", "A store that this version cannot use",
+        "The address is well-formed, but this version has no engine for it. The environment can stay in the file; choose another one to run.";
+    UNAVAILABLE_FEATURE = "MS-0134", "Not available in this version",
+        "The definition is known to Millstream's design and is not built yet.";
+    STRAY_FILE = "MS-0140", "A file that is not read",
+        "The file stands where project files are expected, but its name or place keeps it from being read.";
+    WRONG_NAME = "MS-0141", "A name that cannot be used",
+        "Sources and tables are named after their files. Names have lower-case letters, digits and `_`, start with a letter or `_`, and do not end in `__rejected`.";
+    DUPLICATE_NAME = "MS-0142", "A name is used twice",
+        "Two definitions claim the same name. A source `orders` lands in `bronze.orders`, so no table can have that name.";
+    UNKNOWN_COLUMN = "MS-0150", "Unknown column",
+        "A check, `time` or a relationship names a column that the table does not have.";
+    RESERVED_COLUMN = "MS-0151", "A reserved column",
+        "Landing adds `_ingested_at`, `_sequence`, `_source` and `_position` to every row; a contract cannot use these names.";
+    UNFIT_CHECK = "MS-0152", "A check that the column's type cannot have",
+        "Ranges need numbers, dates or timestamps; lengths need text or lists; patterns need text; means and quantiles need numbers.";
+    UNFIT_VALUE = "MS-0153", "A value that the column's type cannot hold",
+        "A bound or an allowed value of a check is no value of the column's type, so the check could never work.";
+    WRONG_BOUNDS = "MS-0154", "Bounds that nothing can meet",
+        "The lower bound is above the upper one, a bound is missing on both sides, or a quantile is not between 0 and 1.";
+    WRONG_PATTERN = "MS-0155", "A malformed pattern",
+        "The pattern is neither a named one nor a regular expression that can be compiled.";
+    DUPLICATE_CHECK = "MS-0156", "A check is given twice",
+        "Checks are known by their name, or by kind and columns; two of one table cannot share it. Remove one, or give it a `name`.";
+    TABLE_CHECK_SEVERITY = "MS-0157", "A table check cannot quarantine",
+        "Checks on the whole table (row count, freshness, mean, …) find no single bad rows. Use `warn` or `halt`.";
+    WRONG_CHECK = "MS-0158", "A malformed check",
+        "An item of `checks` is a mapping with exactly one check, such as `not_null: order_id`, and optionally `severity` and `name`.";
+    UNKNOWN_TABLE = "MS-0159", "Unknown table",
+        "A relationship or a test names a table that no source and no SQL file defines.";
+    WRONG_SCHEDULE = "MS-0160", "A malformed schedule",
+        "Schedules are `every 15m`, or cron lines of five fields: minute, hour, day of month, month, day of week.";
+    WRONG_TIME_COLUMN = "MS-0161", "The time column has no time",
+        "The column that `time` or a freshness check names must be a date or a timestamp.";
+    WRONG_COLUMN_TYPE = "MS-0162", "Unknown column type",
+        "Types are `bool`, `int8` to `int64`, `float32`, `float64`, `decimal(precision,scale)`, `string`, `binary`, `date`, `timestamp`, `timestamp(zone)`, `list<type>` and `struct<name: type, …>`.";
+    WRONG_COLUMNS = "MS-0163", "Columns that a table cannot have",
+        "A contract needs at least one column, and column names must differ in more than upper and lower case.";
+    WRONG_HEADER = "MS-0170", "A malformed header",
+        "A SQL file may begin with a header: YAML between `/*---` and `---*/`. SQL comments end at the first `*/`, so the header cannot contain it.";
+    NO_SQL = "MS-0171", "No SQL",
+        "The file has a header, but no query after it.";
+    WRONG_MATERIALIZE = "MS-0172", "Keys that do not go together",
+        "`key`, `time` and `partition` belong to certain ways of keeping a table: `incremental` takes either `key`, or `time` with `partition`; `history` needs `key` and may have `time`; `view` and `table` take none.";
+    VIEW_CHECKS = "MS-0173", "A view cannot be checked",
+        "A view is never stored, so there is no moment at which its rows could be checked or kept back. Use `materialize: table`.";
+    WRONG_TEST = "MS-0180", "A malformed test",
+        "A test names a table, gives rows for its inputs and expects rows; each row is a mapping from column to value.";
+}

@@ -1,0 +1,87 @@
+//! Typed values from [`Node`]s through serde, reporting every fault instead of the first.
+//!
+//! A fault is reported with its place, its value is left out, and decoding starts again, until the rest decodes or
+//! what is left cannot make a value. Unknown keys are reported and skipped on the way.
+
+mod access;
+mod decoder;
+mod error;
+mod values;
+
+use std::{cell::RefCell, collections::HashSet};
+
+use serde::de::DeserializeOwned;
+
+use crate::{Diagnostic, Location, Node};
+
+use decoder::NodeDecoder;
+use error::{DecodeError, Fault};
+pub(crate) use values::{BoundsFile, Entries, OneOrMany, TextLike};
+
+/// Faults of one file after which decoding it stops.
+const FAULTS_MAX: usize = 200;
+
+/// What is wrong with one file so far.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    diagnostics: Vec<Diagnostic>,
+    /// Values that are faulty and reported: they count as absent, but are not missed.
+    left_out: HashSet<Location>,
+}
+
+impl Faults {
+    /// Decodes `node`; `None` when a fault leaves no value. The faults are kept in `self`.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, node: &Node) -> Option<T> {
+        self.decode_at(node, node.at)
+    }
+
+    /// As [`Faults::decode`]; `key` is the place that a missing key is reported at.
+    pub(crate) fn decode_at<T: DeserializeOwned>(&self, node: &Node, key: Location) -> Option<T> {
+        for _ in 0..FAULTS_MAX {
+            if self.is_left_out(node) {
+                return None;
+            }
+            let decoder = NodeDecoder { node, key, faults: self };
+            let error = match T::deserialize(decoder) {
+                Ok(value) => return Some(value),
+                Err(error) => decoder.locate(error),
+            };
+            let place = error.place?;
+            if let Some(diagnostic) = error.diagnostic(place) {
+                self.push(diagnostic);
+            }
+            self.leave_out(place.value);
+        }
+        None
+    }
+
+    pub(crate) fn push(&self, diagnostic: Diagnostic) {
+        let mut state = self.state.borrow_mut();
+        if !state.diagnostics.contains(&diagnostic) {
+            state.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Marks a value as faulty: decoding treats it as absent without a word.
+    pub(crate) fn leave_out(&self, at: Location) {
+        self.state.borrow_mut().left_out.insert(at);
+    }
+
+    pub(crate) fn is_left_out(&self, node: &Node) -> bool {
+        self.state.borrow().left_out.contains(&node.at)
+    }
+
+    /// Whether some value was left out, so that what is absent may just be faulty.
+    pub(crate) fn has_gaps(&self) -> bool {
+        !self.state.borrow().left_out.is_empty()
+    }
+
+    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.state.into_inner().diagnostics
+    }
+}

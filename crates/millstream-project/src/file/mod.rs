@@ -1,0 +1,19 @@
+//! The project's files as written: one serde type each, which also gives the JSON Schema.
+//!
+//! Nothing here is checked beyond its shape; the doc comments are what editors show.
+
+mod check;
+mod project;
+mod schema_text;
+mod source;
+mod table;
+mod test;
+
+pub(crate) use check::{
+    CHECK_KINDS, CheckFile, ColumnsFile, CompletenessFile, ExpressionFile, FreshnessFile, LengthCheckFile,
+    MeanFile, OneOfFile, PatternFile, QuantileFile, RangeCheckFile, RelationshipFile, RowCountFile,
+};
+pub(crate) use project::{DefaultsFile, EnvironmentFile, ProjectFile};
+pub(crate) use source::{ColumnFile, ConnectorFile, ContractFile, SourceFile};
+pub(crate) use table::{MaterializeFile, TableFile};
+pub(crate) use test::{TestFile, TestsFile};

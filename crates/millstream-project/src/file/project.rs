@@ -1,0 +1,109 @@
+//! `millstream.yaml`.
+
+use millstream_types::{Percent, Severity, Span};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::schema_text::{PercentText, SpanText};
+use crate::{
+    Located,
+    decode::{Entries, OneOrMany, TextLike},
+};
+
+/// A Millstream project.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Project")]
+pub(crate) struct ProjectFile {
+    /// The project's name, shown in reports.
+    pub(crate) name: Located<String>,
+    /// What the project is for.
+    #[serde(default, rename = "description")]
+    pub(crate) _description: Option<String>,
+    /// Named sets of stores. Without `default`, everything is kept under `.millstream/`.
+    #[serde(default)]
+    pub(crate) environments: Entries<EnvironmentFile>,
+    /// What sources and tables take where they say nothing.
+    #[serde(default)]
+    pub(crate) defaults: DefaultsFile,
+    /// Who is told when something goes wrong.
+    #[serde(default)]
+    pub(crate) alerts: Option<Located<Vec<AlertFile>>>,
+}
+
+/// Where one environment keeps things.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Environment")]
+pub(crate) struct EnvironmentFile {
+    /// The folder or bucket of the tables: `.millstream/lake`, `s3://bucket/prefix`.
+    #[serde(default)]
+    pub(crate) lake: Option<Located<String>>,
+    /// Runs and positions: `sqlite:<path>` or `postgres://…`.
+    #[serde(default)]
+    pub(crate) state: Option<Located<String>>,
+    /// The event log: `embedded:<path>` or `kafka://…`.
+    #[serde(default)]
+    pub(crate) log: Option<Located<String>>,
+    /// The online store: `embedded:<path>` or `redis://…`.
+    #[serde(default)]
+    pub(crate) online: Option<Located<String>>,
+    /// The vector index: `embedded:<path>` or `qdrant://…`.
+    #[serde(default)]
+    pub(crate) vectors: Option<Located<String>>,
+    /// Where SQL runs: `local` or `ballista://…`.
+    #[serde(default)]
+    pub(crate) engine: Option<Located<String>>,
+    /// Credentials and endpoints of object stores, by object_store's names (`aws_endpoint`, …).
+    #[serde(default)]
+    pub(crate) storage: Entries<TextLike>,
+    /// How many steps run at once.
+    #[serde(default)]
+    pub(crate) concurrency: Option<Located<usize>>,
+}
+
+/// Values for what sources and tables leave open.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Defaults")]
+pub(crate) struct DefaultsFile {
+    /// Severity of row checks.
+    #[serde(default)]
+    pub(crate) on_violation: Option<Severity>,
+    /// The breaker: a larger share of rejected rows stops the step.
+    #[serde(default)]
+    #[schemars(with = "Option<PercentText>")]
+    pub(crate) halt_above: Option<Percent>,
+    /// Highest age of a source's newest row.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) freshness: Option<Span>,
+    /// Who answers for the asset.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// Words to select assets by: `tag:<word>`. An asset's own tags are added to these.
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+}
+
+/// One place that is told.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Alert")]
+pub(crate) struct AlertFile {
+    /// URL that receives a POST with JSON.
+    #[serde(rename = "webhook")]
+    _webhook: String,
+    /// What it is told about; everything when absent.
+    #[serde(default, rename = "on")]
+    _on: OneOrMany<AlertEvent>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AlertEvent {
+    StepFailed,
+    StepHalted,
+    CheckFailed,
+    SourceStale,
+}

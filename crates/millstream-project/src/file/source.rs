@@ -1,0 +1,128 @@
+//! `sources/*.yaml`.
+
+use millstream_types::{Percent, Severity, Span};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    CheckFile,
+    schema_text::{
+        ColumnAddress, ColumnTypeText, ConnectorOptions, PatternText, PercentText, ScheduleText, SpanText,
+    },
+};
+use crate::{
+    Evolution, Located, Node, Scalar,
+    decode::{BoundsFile, Entries, OneOrMany},
+};
+
+/// Where data enters, and what it promises.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Source")]
+pub(crate) struct SourceFile {
+    /// What the source holds.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// Words to select it by: `tag:<word>`.
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+    /// Which connector, and its options.
+    pub(crate) connector: ConnectorFile,
+    /// `every 15m`, or a cron line of five fields (UTC).
+    #[serde(default)]
+    #[schemars(with = "Option<ScheduleText>")]
+    pub(crate) schedule: Option<Located<String>>,
+    /// What the rows promise.
+    pub(crate) contract: Located<ContractFile>,
+}
+
+/// The options as written; each connector checks its own.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(rename = "Connector")]
+pub(crate) struct ConnectorFile(#[schemars(with = "ConnectorOptions")] pub(crate) Node);
+
+/// Columns, checks and rules of a source.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Contract")]
+pub(crate) struct ContractFile {
+    /// The columns by name, in the order of the table.
+    pub(crate) columns: Located<Entries<ColumnFile>>,
+    /// The column of the event time.
+    #[serde(default)]
+    pub(crate) time: Option<Located<String>>,
+    /// What happens when the source's columns change; `freeze` when absent.
+    #[serde(default)]
+    pub(crate) evolution: Option<Evolution>,
+    /// Highest age of the newest row.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) freshness: Option<Located<Span>>,
+    /// Checks on rows and on the table.
+    #[serde(default)]
+    #[schemars(with = "Vec<CheckFile>")]
+    pub(crate) checks: Vec<Node>,
+    /// Severity of row checks and of values that do not fit their type; `quarantine` when absent.
+    #[serde(default)]
+    pub(crate) on_violation: Option<Severity>,
+    /// The breaker: a larger share of rejected rows stops the step.
+    #[serde(default)]
+    #[schemars(with = "Option<PercentText>")]
+    pub(crate) halt_above: Option<Percent>,
+}
+
+/// One column and what is promised about it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Column")]
+pub(crate) struct ColumnFile {
+    /// `int64`, `decimal(12,2)`, `list<string>`, …
+    #[serde(rename = "type")]
+    #[schemars(with = "ColumnTypeText")]
+    pub(crate) column_type: Located<String>,
+    /// What the column holds.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// No nulls.
+    #[serde(default)]
+    pub(crate) required: Option<Located<bool>>,
+    /// No value twice in the whole table.
+    #[serde(default)]
+    pub(crate) unique: Option<Located<bool>>,
+    /// Lowest and highest value, both allowed.
+    #[serde(default)]
+    pub(crate) range: Option<Located<BoundsFile<Scalar>>>,
+    /// Lowest and highest number of characters, or of a list's elements.
+    #[serde(default)]
+    pub(crate) length: Option<Located<BoundsFile<u64>>>,
+    /// The values that are allowed.
+    #[serde(default)]
+    pub(crate) one_of: Option<Located<Vec<Located<Scalar>>>>,
+    /// A named pattern, or a regular expression that matches the whole text.
+    #[serde(default)]
+    #[schemars(with = "Option<PatternText>")]
+    pub(crate) pattern: Option<Located<String>>,
+    /// The value occurs in a column of another table.
+    #[serde(default)]
+    pub(crate) relationship: Option<Located<RelationFile>>,
+    /// Personal data: masked wherever rows are printed.
+    #[serde(default)]
+    pub(crate) pii: bool,
+    /// Severity of this column's checks.
+    #[serde(default)]
+    pub(crate) severity: Option<Severity>,
+}
+
+/// Where a column's values must occur.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Relation")]
+pub(crate) struct RelationFile {
+    /// `schema.table.column`
+    #[schemars(with = "ColumnAddress")]
+    pub(crate) to: Located<String>,
+}

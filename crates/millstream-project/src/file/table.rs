@@ -1,0 +1,63 @@
+//! The header of `tables/<schema>/*.sql`.
+
+use millstream_types::{Percent, Severity};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{CheckFile, schema_text::PercentText};
+use crate::{Grain, Located, Node, decode::OneOrMany};
+
+/// What is said about a SQL table.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "TableHeader")]
+pub(crate) struct TableFile {
+    /// What the table holds.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// Words to select it by: `tag:<word>`.
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+    /// How the table is kept; `table` when absent.
+    #[serde(default)]
+    pub(crate) materialize: Option<Located<MaterializeFile>>,
+    /// Column or columns that name a row: of `incremental` (rows with the same key replace each other) and `history`.
+    #[serde(default)]
+    pub(crate) key: Option<Located<OneOrMany<Located<String>>>>,
+    /// The time column: of `incremental` with `partition`, or of `history`.
+    #[serde(default)]
+    pub(crate) time: Option<Located<String>>,
+    /// Length of the time partitions that `incremental` recomputes as a whole.
+    #[serde(default)]
+    pub(crate) partition: Option<Located<Grain>>,
+    /// Checks on rows and on the table.
+    #[serde(default)]
+    #[schemars(with = "Vec<CheckFile>")]
+    pub(crate) checks: Option<Located<Vec<Node>>>,
+    /// Severity of row checks; `quarantine` when absent.
+    #[serde(default)]
+    pub(crate) on_violation: Option<Located<Severity>>,
+    /// The breaker: a larger share of rejected rows stops the step.
+    #[serde(default)]
+    #[schemars(with = "Option<PercentText>")]
+    pub(crate) halt_above: Option<Located<Percent>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Materialize")]
+pub(crate) enum MaterializeFile {
+    /// Never stored: its SQL is part of whoever reads it.
+    View,
+    /// Rebuilt as a whole and swapped.
+    Table,
+    /// Only what changed is computed.
+    Incremental,
+    /// Every state of a key, with `valid_from` and `valid_to`.
+    History,
+    /// Computed as rows arrive.
+    Stream,
+}

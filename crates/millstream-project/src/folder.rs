@@ -1,0 +1,175 @@
+//! Which files make up a project, in a fixed order, and which ones stand in the way.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use crate::{Diagnostic, codes};
+
+/// The file that makes a folder a project.
+pub(crate) const PROJECT_FILE: &str = "millstream.yaml";
+/// A larger file is no project file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Folders of the design that this version does not read.
+const LATER_FOLDERS: [&str; 4] = ["features", "datasets", "models", "indexes"];
+
+/// The nearest folder from `start` upwards that holds a `millstream.yaml`.
+#[must_use]
+pub fn find_root(start: &Path) -> Option<PathBuf> {
+    let start = std::path::absolute(start).ok()?;
+    start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
+}
+
+/// A project file that is to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Relative to the root, with `/`.
+    pub(crate) path: String,
+    /// The folder under `tables/`; empty elsewhere.
+    pub(crate) schema: String,
+    /// The file's name without its extension.
+    pub(crate) stem: String,
+}
+
+/// The files of the project.
+#[derive(Debug, Default)]
+pub(crate) struct Folder {
+    pub(crate) sources: Vec<Found>,
+    pub(crate) tables: Vec<Found>,
+    pub(crate) tests: Vec<Found>,
+}
+
+/// Lists the project's files by name; reports what stands in its folders without being read.
+pub(crate) fn list(root: &Path, diagnostics: &mut Vec<Diagnostic>) -> Folder {
+    let mut lister = Lister { root, diagnostics };
+    let sources = lister.files("sources", "", "yaml");
+    let mut tables = Vec::new();
+    for entry in lister.entries("tables") {
+        if entry.is_folder {
+            let path = format!("tables/{}", entry.name);
+            tables.extend(lister.files(&path, &entry.name, "sql"));
+        } else {
+            let hint = "put it into the folder of its schema, as in `tables/silver/orders.sql`";
+            lister.stray(&format!("tables/{}", entry.name), hint);
+        }
+    }
+    let tests = lister.files("tests", "", "yaml");
+    for name in LATER_FOLDERS {
+        if root.join(name).is_dir() {
+            let message =
+                format!("the folder `{name}/` is not read: {name} are not available in this version");
+            lister.diagnostics.push(Diagnostic::warning_without_place(codes::UNAVAILABLE_FEATURE, message));
+        }
+    }
+    Folder { sources, tables, tests }
+}
+
+struct Lister<'a> {
+    root: &'a Path,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+struct Entry {
+    name: String,
+    is_folder: bool,
+}
+
+impl Lister<'_> {
+    /// The entries of a folder by name, hidden ones left out; none when the folder does not exist.
+    fn entries(&mut self, folder: &str) -> Vec<Entry> {
+        let listing = match fs::read_dir(self.root.join(folder)) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                self.unreadable(folder, &error);
+                return Vec::new();
+            }
+        };
+        let mut entries = Vec::new();
+        for entry in listing {
+            match entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?, entry.path()))) {
+                Ok((name, kind, path)) => {
+                    let name = name.to_string_lossy().into_owned();
+                    // A link counts as what it leads to.
+                    let is_folder = kind.is_dir() || (kind.is_symlink() && path.is_dir());
+                    if !name.starts_with('.') {
+                        entries.push(Entry { name, is_folder });
+                    }
+                }
+                Err(error) => self.unreadable(folder, &error),
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
+
+    fn files(&mut self, folder: &str, schema: &str, extension: &str) -> Vec<Found> {
+        let mut found = Vec::new();
+        for Entry { name, is_folder } in self.entries(folder) {
+            let path = format!("{folder}/{name}");
+            if is_folder {
+                let hint = format!("move its files up into `{folder}/`");
+                self.stray(&format!("{path}/"), &hint);
+                continue;
+            }
+            match name.rsplit_once('.') {
+                Some((stem, written)) if written == extension => {
+                    found.push(Found { path, schema: schema.into(), stem: stem.into() });
+                }
+                // Notes beside the files disturb nobody.
+                Some((_, "md" | "txt")) => {}
+                Some((stem, written)) if is_near(written, extension) => {
+                    self.stray(&path, &format!("rename it to `{stem}.{extension}`"));
+                }
+                _ => self.stray(&path, &format!("files here end in `.{extension}`; move this one elsewhere")),
+            }
+        }
+        found
+    }
+
+    fn stray(&mut self, path: &str, hint: &str) {
+        let message = format!("`{path}` is not read");
+        self.diagnostics.push(Diagnostic::warning_without_place(codes::STRAY_FILE, message).with_hint(hint));
+    }
+
+    fn unreadable(&mut self, path: &str, error: &std::io::Error) {
+        let message = format!("`{path}` cannot be read: {error}");
+        self.diagnostics.push(Diagnostic::error_without_place(codes::UNREADABLE, message));
+    }
+}
+
+fn is_near(written: &str, extension: &str) -> bool {
+    let written = written.to_lowercase();
+    written == extension || (extension == "yaml" && matches!(written.as_str(), "yml" | "json"))
+}
+
+/// What reading a file gives.
+pub(crate) enum Content {
+    Text(String),
+    /// Not UTF-8 from this byte on; the text has replacement characters from there.
+    NotUtf8 {
+        lossy: String,
+        offset: usize,
+    },
+    TooLarge,
+    Unreadable(std::io::Error),
+}
+
+/// Reads a file of bounded size.
+pub(crate) fn read(path: &Path) -> Content {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Content::Unreadable(error),
+        Ok(length) if length as u64 > FILE_BYTES_MAX => Content::TooLarge,
+        Ok(_) => match String::from_utf8(bytes) {
+            Ok(text) => Content::Text(text),
+            Err(error) => {
+                let offset = error.utf8_error().valid_up_to();
+                Content::NotUtf8 { lossy: String::from_utf8_lossy(error.as_bytes()).into_owned(), offset }
+            }
+        },
+    }
+}

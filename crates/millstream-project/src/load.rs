@@ -1,0 +1,409 @@
+//! From a folder to a [`ProjectSpec`] and everything that is wrong with it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use millstream_types::{SourceName, TableName};
+
+use crate::{
+    CheckKind, CheckSpec, Diagnostic, FileId, Level, Located, Location, Node, ProjectSpec, SourceMap,
+    SourceSpec, TableSpec, TestSpec,
+    build::{self, Context, Defaults, Patterns, Project},
+    codes,
+    decode::Faults,
+    folder::{self, Content, Found, PROJECT_FILE},
+    header, words, yaml,
+};
+
+/// What a command says about loading.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// The environment to use; `default` when absent.
+    pub environment: Option<&'a str>,
+    /// Looks up `${VAR}`.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl std::fmt::Debug for LoadOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadOptions").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}
+
+/// A project as far as it could be read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Everything that could be understood. `None` without a usable `millstream.yaml` and environment. A spec beside
+    /// errors is for further checks only, not for running.
+    pub spec: Option<ProjectSpec>,
+    /// By file and place; those without a place last.
+    pub diagnostics: Vec<Diagnostic>,
+    pub files: SourceMap,
+    /// Assets with errors: they may be missing from the spec or be incomplete, so that "unknown table" and "unknown
+    /// column" mean nothing about them.
+    pub broken: BTreeSet<TableName>,
+}
+
+impl Loaded {
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error)
+    }
+}
+
+/// Reads the project in `root`, offline and without side effects.
+#[must_use]
+pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
+    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
+    let mut loader = Loader {
+        root: &root,
+        options,
+        files: SourceMap::default(),
+        diagnostics: Vec::new(),
+        broken: BTreeSet::new(),
+        patterns: Patterns::default(),
+    };
+    let project = loader.project();
+    let defaults = project.as_ref().map_or_else(Defaults::default, |project| project.defaults.clone());
+    let listed = folder::list(&root, &mut loader.diagnostics);
+    let sources: Vec<_> = listed.sources.iter().filter_map(|found| loader.source(found, &defaults)).collect();
+    let mut tables: Vec<_> =
+        listed.tables.iter().filter_map(|found| loader.table(found, &defaults)).collect();
+    let tests: Vec<_> = listed.tests.iter().flat_map(|found| loader.tests(found, &defaults)).collect();
+    loader.names(&sources, &mut tables);
+    loader.relationships(&sources, &tables);
+    loader.test_tables(&sources, &tables, &tests);
+
+    let Loader { files, mut diagnostics, broken, .. } = loader;
+    diagnostics.sort_by_key(|diagnostic| {
+        (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
+    });
+    let spec = project.and_then(|Project { name, environment, .. }| {
+        let files = files.clone();
+        Some(ProjectSpec {
+            root: root.clone(),
+            name,
+            environment: environment?,
+            sources,
+            tables,
+            tests,
+            files,
+        })
+    });
+    Loaded { spec, diagnostics, files, broken }
+}
+
+struct Loader<'a> {
+    root: &'a Path,
+    options: &'a LoadOptions<'a>,
+    files: SourceMap,
+    diagnostics: Vec<Diagnostic>,
+    broken: BTreeSet<TableName>,
+    patterns: Patterns,
+}
+
+impl Loader<'_> {
+    fn project(&mut self) -> Option<Project> {
+        let path = self.root.join(PROJECT_FILE);
+        if !path.is_file() {
+            let message = format!("no `{PROJECT_FILE}` in `{}`", self.root.display());
+            let hint = if self.root.join("millstream.yml").is_file() {
+                "rename `millstream.yml` to `millstream.yaml`"
+            } else {
+                "make a project with `millstream init`, or go into the folder of one"
+            };
+            self.diagnostics
+                .push(Diagnostic::error_without_place(codes::NO_PROJECT, message).with_hint(hint));
+            // What else is in the folder can still be checked.
+            return None;
+        }
+        let (file, text) = self.read(PROJECT_FILE)?;
+        let faults = Faults::default();
+        let node = self.yaml(&faults, &text, file)?;
+        let defaults = Defaults::default();
+        let asked = self.options.environment;
+        let project = build::project(&self.context(&faults, &defaults, file, &text), node, asked, self.root);
+        self.take(faults);
+        project
+    }
+
+    fn source(&mut self, found: &Found, defaults: &Defaults) -> Option<SourceSpec> {
+        let (file, text) = self.read(&found.path)?;
+        let name = match SourceName::new(&found.stem) {
+            Ok(name) => name,
+            Err(error) => {
+                self.wrong_name(file, &error.to_string());
+                return None;
+            }
+        };
+        let table = TableName::bronze(&name);
+        if table.is_rejected() {
+            self.wrong_name(file, "names that end in `__rejected` belong to rejected rows");
+            return None;
+        }
+        let faults = Faults::default();
+        let spec = self
+            .yaml(&faults, &text, file)
+            .and_then(|node| build::source(&self.context(&faults, defaults, file, &text), name, node));
+        if self.take(faults) {
+            self.broken.insert(table);
+        }
+        spec
+    }
+
+    fn table(&mut self, found: &Found, defaults: &Defaults) -> Option<TableSpec> {
+        let (file, text) = self.read(&found.path)?;
+        let name = match TableName::new(&found.schema, &found.stem) {
+            Ok(name) if name.is_rejected() => {
+                Err("names that end in `__rejected` belong to rejected rows".into())
+            }
+            Ok(name) if name.schema() == "information_schema" => {
+                Err("the schema `information_schema` is reserved".to_owned())
+            }
+            Ok(name) => Ok(name),
+            Err(error) => Err(error.to_string()),
+        };
+        let name = match name {
+            Ok(name) => name,
+            Err(message) => {
+                self.wrong_name(file, &message);
+                return None;
+            }
+        };
+        let faults = Faults::default();
+        let spec = self.table_spec(&faults, name.clone(), defaults, file, &text);
+        if self.take(faults) {
+            self.broken.insert(name);
+        }
+        spec
+    }
+
+    fn table_spec(
+        &mut self,
+        faults: &Faults,
+        name: TableName,
+        defaults: &Defaults,
+        file: FileId,
+        text: &str,
+    ) -> Option<TableSpec> {
+        let split = match header::split(text, file) {
+            Ok(split) => split,
+            Err(diagnostic) => {
+                faults.push(*diagnostic);
+                return None;
+            }
+        };
+        let sql_text = text.get(split.sql..).unwrap_or_default();
+        let sql = Located::new(sql_text.to_owned(), Location { file, start: split.sql, end: text.len() });
+        if sql_text.trim().is_empty() {
+            let at = Location { start: sql.at.end, ..sql.at };
+            let message =
+                if split.header.is_some() { "no query follows the header" } else { "the file is empty" };
+            faults.push(
+                Diagnostic::error(codes::NO_SQL, message, at)
+                    .with_hint("write a `SELECT`, or remove the file"),
+            );
+        }
+        let mut header_at = Location { file, start: 0, end: 0 };
+        let mut header = None;
+        if let Some(range) = split.header {
+            header_at = Location { file, start: range.start.saturating_sub(5), end: range.start };
+            let mut diagnostics = Vec::new();
+            header =
+                yaml::parse(text.get(range.clone()).unwrap_or_default(), file, range.start, &mut diagnostics);
+            let is_readable = diagnostics.is_empty();
+            diagnostics.into_iter().for_each(|diagnostic| faults.push(diagnostic));
+            if header.is_none() && !is_readable {
+                return None;
+            }
+        }
+        build::table(&self.context(faults, defaults, file, text), name, header, header_at, sql)
+    }
+
+    fn tests(&mut self, found: &Found, defaults: &Defaults) -> Vec<TestSpec> {
+        let Some((file, text)) = self.read(&found.path) else { return Vec::new() };
+        let faults = Faults::default();
+        let tests = self
+            .yaml(&faults, &text, file)
+            .map(|node| build::tests(&self.context(&faults, defaults, file, &text), &found.stem, node));
+        self.take(faults);
+        tests.unwrap_or_default()
+    }
+
+    fn context<'c>(
+        &'c self,
+        faults: &'c Faults,
+        defaults: &'c Defaults,
+        file: FileId,
+        text: &'c str,
+    ) -> Context<'c> {
+        Context { faults, lookup: self.options.variables, defaults, patterns: &self.patterns, file, text }
+    }
+
+    /// The text of a file, in the source map from then on.
+    fn read(&mut self, path: &str) -> Option<(FileId, Arc<str>)> {
+        let mut add = |text: &str| {
+            let text: Arc<str> = text.into();
+            (self.files.add(path.into(), text.clone()), text)
+        };
+        let start = |file| Location { file, start: 0, end: 0 };
+        let diagnostic = match folder::read(&self.root.join(path)) {
+            Content::Text(text) => return Some(add(&text)),
+            Content::NotUtf8 { lossy, offset } => {
+                let (file, text) = add(&lossy);
+                let width = text.get(offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+                let at = Location { file, start: offset, end: offset + width };
+                Diagnostic::error(codes::UNREADABLE, "the file is not UTF-8", at)
+                    .with_hint("save it with the encoding UTF-8")
+            }
+            Content::TooLarge => {
+                Diagnostic::error(codes::YAML_BOUNDS, "the file is larger than 1 MiB", start(add("").0))
+                    .with_hint("project files are small: split it, and keep data out of it")
+            }
+            Content::Unreadable(error) => {
+                let message = format!("the file cannot be read: {error}");
+                Diagnostic::error(codes::UNREADABLE, message, start(add("").0))
+            }
+        };
+        self.diagnostics.push(diagnostic);
+        None
+    }
+
+    /// The file's YAML; an empty file is a fault.
+    fn yaml(&self, faults: &Faults, text: &str, file: FileId) -> Option<Node> {
+        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut diagnostics = Vec::new();
+        let node = yaml::parse(body, file, text.len() - body.len(), &mut diagnostics);
+        let is_readable = diagnostics.is_empty();
+        diagnostics.into_iter().for_each(|diagnostic| faults.push(diagnostic));
+        let is_empty = match &node {
+            None => is_readable,
+            Some(node) => matches!(node.kind, crate::NodeKind::Null),
+        };
+        if is_empty {
+            let at = Location { file, start: 0, end: 0 };
+            let hint = "write the definition, or remove the file";
+            faults.push(Diagnostic::error(codes::EMPTY_FILE, "the file is empty", at).with_hint(hint));
+            return None;
+        }
+        node
+    }
+
+    /// Keeps the faults of one file; whether one of them is an error.
+    fn take(&mut self, faults: Faults) -> bool {
+        let diagnostics = faults.into_diagnostics();
+        let is_broken = diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error);
+        self.diagnostics.extend(diagnostics);
+        is_broken
+    }
+
+    fn wrong_name(&mut self, file: FileId, message: &str) {
+        let at = Location { file, start: 0, end: 0 };
+        self.diagnostics.push(
+            Diagnostic::error(codes::WRONG_NAME, message, at).with_hint("rename the file or its folder"),
+        );
+    }
+
+    /// A table cannot have the name of a source's landed form.
+    fn names(&mut self, sources: &[SourceSpec], tables: &mut Vec<TableSpec>) {
+        let landed: BTreeMap<TableName, FileId> =
+            sources.iter().map(|source| (source.table(), source.at.file)).collect();
+        tables.retain(|table| {
+            let Some(source) = landed.get(&table.name) else { return true };
+            let path =
+                self.files.get(*source).map(|file| file.path.display().to_string()).unwrap_or_default();
+            let message = format!("`{}` is defined twice: `{path}` lands there", table.name);
+            self.diagnostics.push(
+                Diagnostic::error(codes::DUPLICATE_NAME, message, table.at)
+                    .with_hint("rename one of the two files, or move the table to another schema"),
+            );
+            self.broken.insert(table.name.clone());
+            false
+        });
+    }
+
+    /// Tables that relationships name must exist, and columns where the contract tells them.
+    fn relationships(&mut self, sources: &[SourceSpec], tables: &[TableSpec]) {
+        let contracts: BTreeMap<TableName, &SourceSpec> =
+            sources.iter().map(|source| (source.table(), source)).collect();
+        let known = self.known(sources, tables);
+        let of_sources = sources.iter().map(|source| (source.table(), &source.contract.checks));
+        let of_tables = tables.iter().map(|table| (table.name.clone(), &table.checks));
+        let mut broken = Vec::new();
+        for (owner, checks) in of_sources.chain(of_tables) {
+            for CheckSpec { kind, .. } in checks {
+                let CheckKind::Relationship { to_table, to_column, .. } = kind else { continue };
+                let diagnostic = if let Some(source) = contracts.get(&to_table.value) {
+                    let columns = &source.contract.columns;
+                    if columns.contains_key(to_column) || self.broken.contains(&to_table.value) {
+                        continue;
+                    }
+                    let message = format!("`{to_table}` has no column `{to_column}`");
+                    let mut diagnostic = Diagnostic::error(codes::UNKNOWN_COLUMN, message, to_table.at);
+                    diagnostic.hint = words::hint(to_column, columns.keys().map(String::as_str));
+                    diagnostic
+                } else if known.contains(&to_table.value.to_string()) {
+                    continue;
+                } else {
+                    unknown_table(to_table, &known)
+                };
+                self.diagnostics.push(diagnostic);
+                broken.push(owner.clone());
+            }
+        }
+        self.broken.extend(broken);
+    }
+
+    /// Tests run the SQL of tables, on rows of any asset, and have names of their own.
+    fn test_tables(&mut self, sources: &[SourceSpec], tables: &[TableSpec], tests: &[TestSpec]) {
+        let known = self.known(sources, tables);
+        let landed: BTreeSet<TableName> = sources.iter().map(SourceSpec::table).collect();
+        let mut names: BTreeMap<&str, Location> = BTreeMap::new();
+        for test in tests {
+            if landed.contains(&test.table.value) {
+                let message =
+                    format!("`{}` has no SQL to test: it is the landed form of a source", test.table);
+                self.diagnostics.push(
+                    Diagnostic::error(codes::WRONG_TEST, message, test.table.at)
+                        .with_hint("test a table of `tables/`"),
+                );
+            } else if !known.contains(&test.table.value.to_string()) {
+                self.diagnostics.push(unknown_table(&test.table, &known));
+            }
+            for (name, rows) in &test.given {
+                if !known.contains(&name.to_string()) {
+                    self.diagnostics.push(unknown_table(&Located::new(name.clone(), rows.at), &known));
+                }
+            }
+            if names.insert(&test.name, test.at).is_some() {
+                let message = format!("a second test with the name `{}`", test.name);
+                self.diagnostics.push(
+                    Diagnostic::error(codes::DUPLICATE_NAME, message, test.at)
+                        .with_hint("give it another name"),
+                );
+            }
+        }
+    }
+
+    /// Names of all assets, those with faults included.
+    fn known(&self, sources: &[SourceSpec], tables: &[TableSpec]) -> BTreeSet<String> {
+        let sources = sources.iter().map(|source| source.table().to_string());
+        let tables = tables.iter().map(|table| table.name.to_string());
+        sources.chain(tables).chain(self.broken.iter().map(ToString::to_string)).collect()
+    }
+}
+
+fn unknown_table(name: &Located<TableName>, known: &BTreeSet<String>) -> Diagnostic {
+    let message = format!("there is no table `{name}`");
+    let mut diagnostic = Diagnostic::error(codes::UNKNOWN_TABLE, message, name.at);
+    let text = name.to_string();
+    diagnostic.hint = words::nearest(&text, known.iter().map(String::as_str))
+        .map(|meant| format!("did you mean `{meant}`?"))
+        .or_else(|| {
+            Some("tables are `tables/<schema>/<name>.sql`, landed sources are `bronze.<source>`".into())
+        });
+    diagnostic
+}

@@ -1,0 +1,73 @@
+//! JSON Schemas of the project's files, for editors and the generated reference.
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::{Value, json};
+
+use crate::file::{ProjectFile, SourceFile, TableFile, TestFile, TestsFile};
+
+/// The schemas by file name. `connectors` are the connectors' kinds and the schemas of their options.
+#[must_use]
+pub fn json_schemas(connectors: &[(&str, Value)]) -> Vec<(&'static str, Value)> {
+    let mut source = schema::<SourceFile>();
+    if !connectors.is_empty() {
+        source["$defs"]["Connector"] = connector(connectors);
+        source["properties"]["connector"] =
+            json!({"$ref": "#/$defs/Connector", "description": "Which connector, and its options."});
+    }
+    let tests = schema::<TestsFile>();
+    let mut test = schema::<TestFile>();
+    let mut definitions = test.get_mut("$defs").map(Value::take).unwrap_or_else(|| json!({}));
+    if let (Some(all), Some(more)) =
+        (definitions.as_object_mut(), tests.get("$defs").and_then(Value::as_object))
+    {
+        all.extend(more.clone());
+    }
+    let either = json!({
+        "$schema": test.get("$schema").cloned().unwrap_or_default(),
+        "title": "Tests",
+        "description": "One test, or several under `tests`.",
+        "anyOf": [without_head(test), without_head(tests)],
+        "$defs": definitions,
+    });
+    vec![
+        ("millstream.schema.json", schema::<ProjectFile>()),
+        ("source.schema.json", source),
+        ("table.schema.json", schema::<TableFile>()),
+        ("test.schema.json", either),
+    ]
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    // The schema describes what may be written, so keys with a default are not required.
+    SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// A schema that is about to become part of another.
+fn without_head(mut schema: Value) -> Value {
+    if let Some(object) = schema.as_object_mut() {
+        object.shift_remove("$schema");
+        object.shift_remove("$defs");
+    }
+    schema
+}
+
+/// One branch for each kind, told apart by `type`.
+fn connector(connectors: &[(&str, Value)]) -> Value {
+    let branches = connectors.iter().map(|(kind, options)| {
+        let mut branch = options.clone();
+        if !branch.is_object() {
+            branch = json!({"type": "object"});
+        }
+        branch["type"] = json!("object");
+        branch["title"] = json!(kind);
+        if branch.get("properties").is_none() {
+            branch["properties"] = json!({});
+        }
+        branch["properties"]["type"] = json!({"const": kind});
+        let mut required = branch.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+        required.insert(0, json!("type"));
+        branch["required"] = Value::Array(required);
+        branch
+    });
+    json!({"oneOf": branches.collect::<Vec<_>>()})
+}
