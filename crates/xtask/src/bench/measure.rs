@@ -1,0 +1,20 @@
+//! Time and memory of one process, and of several rounds.
+
+use serde::Deserialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub(super) struct Measure {
+    pub(super) seconds: f64,
+    pub(super) peak_bytes: u64,
+}
+
+impl Measure {
+    /// The median time and the highest memory.
+    pub(super) fn median(mut rounds: Vec<Self>) -> Self {
+        rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        Self {
+            seconds: rounds.get(rounds.len() / 2).map_or(f64::NAN, |round| round.seconds),
+            peak_bytes: rounds.iter().map(|round| round.peak_bytes).max().unwrap_or(0),
+        }
+    }
+}

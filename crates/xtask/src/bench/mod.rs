@@ -1,0 +1,207 @@
+//! `cargo xtask bench`: Millstream's figures beside its peers', measured in one run on one machine.
+
+mod contract;
+mod incremental;
+mod land;
+mod land_csv;
+mod land_jsonl;
+mod land_parquet;
+mod measure;
+mod noop;
+mod project;
+mod step_overhead;
+mod table;
+
+use std::{fs, path::PathBuf, process::Command};
+
+use crate::{Result, Workspace, process, python::Python};
+use measure::Measure;
+use table::{Row, print};
+
+/// What every bench gets.
+#[derive(Debug)]
+struct Context<'a> {
+    workspace: &'a Workspace,
+    /// Each figure is the median of so many rounds after one that is dropped.
+    rounds: usize,
+    /// A tenth of the data, to try the bench itself.
+    quick: bool,
+    /// The 10 GB variants too.
+    large: bool,
+    /// DuckDB, Pandera and Great Expectations.
+    peers: Python,
+    /// Data and projects; kept between benches, so that data is made once.
+    folder: PathBuf,
+    binary: PathBuf,
+}
+
+#[derive(Clone, Copy)]
+struct Bench {
+    name: &'static str,
+    run: fn(&Context<'_>) -> Result<Vec<Row>>,
+}
+
+const BENCHES: [Bench; 7] = [
+    Bench { name: "land_csv", run: land_csv::run },
+    Bench { name: "land_jsonl", run: land_jsonl::run },
+    Bench { name: "land_parquet", run: land_parquet::run },
+    Bench { name: "contract", run: contract::run },
+    Bench { name: "noop", run: noop::run },
+    Bench { name: "step_overhead", run: step_overhead::run },
+    Bench { name: "incremental", run: incremental::run },
+];
+
+const PEERS: [&str; 6] = [
+    "duckdb==2.0.0",
+    "great-expectations==1.24.1",
+    "pandera[polars]==0.35.0",
+    "polars==2.1.0",
+    "pandas==3.1.1",
+    "pyarrow==26.0.1",
+];
+
+const ROUNDS: usize = 5;
+
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let (mut wanted, mut rounds, mut quick, mut large) = (Vec::new(), ROUNDS, false, false);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => quick = true,
+            "--large" => large = true,
+            "--rounds" => {
+                let count = arguments.next().and_then(|count| count.parse().ok()).filter(|count| *count > 0);
+                rounds = count.ok_or("--rounds needs a number above 0")?;
+            }
+            name => {
+                wanted.push(*BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| unknown(name))?)
+            }
+        }
+    }
+    if wanted.is_empty() {
+        wanted.extend(BENCHES);
+    }
+    let context = Context {
+        workspace,
+        rounds,
+        quick,
+        large,
+        peers: Python::with(workspace, "peers", &PEERS)?,
+        folder: workspace.scratch("bench")?,
+        binary: workspace.built("millstream"),
+    };
+    process::run(process::cargo(&workspace.root).args([
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "millstream",
+    ]))?;
+    let mut rows = Vec::new();
+    let mut failed = Vec::new();
+    for bench in wanted {
+        eprintln!("     Measuring {}", bench.name);
+        match (bench.run)(&context) {
+            Ok(more) => rows.extend(more),
+            Err(error) => failed.push(format!("{}: {error}", bench.name)),
+        }
+    }
+    print(&rows);
+    fs::write(context.folder.join("figures.json"), serde_json::to_string_pretty(&table::figures(&rows))?)?;
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
+}
+
+fn unknown(name: &str) -> String {
+    let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+    format!("`{name}` is not a bench: {}", names.join(", "))
+}
+
+impl Context<'_> {
+    /// `full` rows, or a tenth of them when only trying.
+    fn rows(&self, full: u64) -> u64 {
+        if self.quick { full / 10 } else { full }
+    }
+
+    /// A script of `crates/xtask/bench`, run by the peers' Python.
+    fn script(&self, name: &str) -> Command {
+        let mut command = self.peers.command();
+        command.arg(self.workspace.root.join("crates/xtask/bench").join(name));
+        command
+    }
+
+    /// A file that `script` with `arguments` makes at its last argument, made once for each set of arguments.
+    fn data(&self, file: &str, script: &str, arguments: &[&str]) -> Result<PathBuf> {
+        let folder = self.folder.join("data");
+        fs::create_dir_all(&folder)?;
+        let path = folder.join(file);
+        if !path.exists() {
+            let unfinished = folder.join(format!("unfinished-{file}"));
+            process::output(self.script(script).args(arguments).arg(&unfinished))?;
+            fs::rename(unfinished, &path)?;
+        }
+        Ok(path)
+    }
+
+    /// Time and memory of whole processes: the median of the rounds after a first one that is dropped. `prepare` runs
+    /// before each round and is not measured.
+    fn measure(
+        &self,
+        mut prepare: impl FnMut() -> Result<()>,
+        command: impl Fn() -> Command,
+    ) -> Result<Measure> {
+        let mut rounds = Vec::with_capacity(self.rounds);
+        for round in 0..=self.rounds {
+            prepare()?;
+            let measured = self.once(&command())?;
+            if round > 0 {
+                rounds.push(measured);
+            }
+        }
+        Ok(Measure::median(rounds))
+    }
+
+    /// One process, measured from start to end.
+    fn once(&self, command: &Command) -> Result<Measure> {
+        let result = self.folder.join("measured.json");
+        let mut measured = self.script("measure.py");
+        measured.arg(&result).arg(command.get_program()).args(command.get_args());
+        process::output(&mut measured)?;
+        Ok(serde_json::from_slice(&fs::read(&result)?)?)
+    }
+
+    /// A peer that measures itself and prints the figures, so that its start does not count.
+    fn measure_itself(
+        &self,
+        mut prepare: impl FnMut() -> Result<()>,
+        command: impl Fn() -> Command,
+    ) -> Result<Measure> {
+        let mut rounds = Vec::with_capacity(self.rounds);
+        for round in 0..=self.rounds {
+            prepare()?;
+            let text = process::output(&mut command())?;
+            let line = text.lines().rfind(|line| line.starts_with('{')).ok_or("no figures were printed")?;
+            if round > 0 {
+                rounds.push(serde_json::from_str(line)?);
+            }
+        }
+        Ok(Measure::median(rounds))
+    }
+
+    /// Builds a crate's example and returns its path.
+    fn example(&self, package: &str, name: &str) -> Result<PathBuf> {
+        let mut build = process::cargo(&self.workspace.root);
+        process::run(build.args(["build", "--release", "--quiet", "-p", package, "--example", name]))?;
+        Ok(self.workspace.built("examples").join(name))
+    }
+
+    /// `millstream run` on the project in `folder`.
+    fn run_project(&self, folder: &std::path::Path) -> Command {
+        self.millstream("run", folder)
+    }
+
+    fn millstream(&self, subcommand: &str, folder: &std::path::Path) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg(subcommand).arg("--project").arg(folder).arg("--json");
+        command
+    }
+}

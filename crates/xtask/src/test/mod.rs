@@ -1,0 +1,91 @@
+//! `cargo xtask test`: every test on the release profile, with the services that some suites need.
+
+mod s3;
+mod summary;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+};
+
+use crate::{Result, Workspace, process, python::Python};
+use summary::Summary;
+
+/// Tests that talk to an object store find it here; without it they say so in [`SKIPS`] and pass.
+const S3_ENDPOINT: &str = "MILLSTREAM_TEST_S3_ENDPOINT";
+/// A Python that has `duckdb` and `deltalake`, for the suites in which they read our tables.
+const PYTHON: &str = "MILLSTREAM_TEST_PYTHON";
+/// A file to which a test that cannot run appends one line: its name and why.
+const SKIPS: &str = "MILLSTREAM_TEST_SKIPS";
+
+const READERS: [&str; 3] = ["duckdb==2.0.0", "deltalake==1.6.6", "pyarrow==26.0.1"];
+
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let skips = workspace.scratch("test")?.join("skips.txt");
+    fs::write(&skips, "")?;
+    let mut command = process::cargo(&workspace.root);
+    command.args(["test", "--release", "--no-fail-fast"]).env(SKIPS, &skips);
+    if !arguments.iter().any(|argument| argument == "-p" || argument.starts_with("--package")) {
+        command.arg("--workspace");
+    }
+    command.args(arguments);
+    let mut missing = Vec::new();
+    // Lives until the tests are through.
+    let server = match s3::Server::start(workspace) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            missing.push(format!("suites on an S3 server are skipped: {error}"));
+            None
+        }
+    };
+    match &server {
+        Some(server) => command.env(S3_ENDPOINT, server.endpoint()),
+        None => command.env_remove(S3_ENDPOINT),
+    };
+    match Python::with(workspace, "readers", &READERS) {
+        Ok(python) => command.env(PYTHON, python.interpreter()),
+        Err(error) => {
+            missing.push(format!("suites with DuckDB and Python's deltalake are skipped: {error}"));
+            command.env_remove(PYTHON)
+        }
+    };
+    missing.iter().for_each(|line| eprintln!("warning: {line}"));
+    let (status, mut summary) = run_tests(&mut command)?;
+    drop(server);
+    report(&skips, &missing, &mut summary)?;
+    println!("{summary}");
+    if status.success() && summary.failed == 0 {
+        Ok(())
+    } else {
+        Err(format!("`cargo test` ended with {status}").into())
+    }
+}
+
+/// Passes the output on as it comes and adds up what each test binary says.
+fn run_tests(command: &mut Command) -> Result<(ExitStatus, Summary)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut summary = Summary::default();
+    let mut terminal = std::io::stdout().lock();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line?;
+            terminal.write_all(&line)?;
+            terminal.write_all(b"\n")?;
+            summary.add(&String::from_utf8_lossy(&line));
+        }
+    }
+    Ok((child.wait()?, summary))
+}
+
+/// Says again, at the end, what was not tested, and counts it as skipped rather than passed.
+fn report(skips: &Path, missing: &[String], summary: &mut Summary) -> Result<()> {
+    println!();
+    missing.iter().for_each(|line| println!("{line}"));
+    for line in fs::read_to_string(skips)?.lines() {
+        println!("skipped: {line}");
+        summary.skip_passed();
+    }
+    Ok(())
+}
