@@ -1,1 +1,38 @@
-//! placeholder
+//! The lake: Delta tables that change by one commit path, read at any version.
+//!
+//! May touch: deltalake-core and its kernel, object_store, Parquet, DataFusion's scans, the local disk.
+//! Must not: know sources, contracts, SQL text or runs; decide what to write; keep state outside the tables.
+//!
+//! Every change is [`Lake::commit`] of a [`TableChange`] computed from one [`Snapshot`]. Maintenance
+//! ([`Lake::maintain`]) is the only other thing that deletes.
+
+mod change;
+mod changes;
+mod collect;
+mod commit;
+mod durable;
+mod encoding;
+mod error;
+mod file;
+mod lake;
+mod load;
+mod log;
+mod maintain;
+mod snapshot;
+mod stats;
+mod storage;
+mod table;
+mod upload;
+mod vacuum;
+mod writer;
+
+pub use change::{Operation, TableChange};
+pub use changes::{Changes, CommitRecord};
+pub use error::{Cause, LakeError, StorageFault};
+pub use file::{DataFile, StagedFile};
+pub use lake::Lake;
+pub use maintain::{MaintainOptions, Maintained};
+pub use snapshot::{At, Snapshot};
+pub use stats::ColumnBounds;
+pub use table::LakeTable;
+pub use writer::{TableWriter, WriteOptions};

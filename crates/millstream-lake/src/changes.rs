@@ -1,0 +1,201 @@
+//! What happened to a table between two versions, and the list of its commits.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use futures::{StreamExt, TryStreamExt};
+use millstream_types::{TableName, TimestampMicros};
+use object_store::ObjectStoreExt;
+use serde_json::Value;
+
+use crate::{
+    Lake,
+    error::{LakeError, Result},
+    file::DataFile,
+    log::{Commit, INFO_KEY},
+    snapshot::{At, Snapshot},
+};
+
+/// The net difference of two versions: rows of `added` minus rows of `removed`, as multisets. Files that
+/// came and went in between cancel out; compaction does not show.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    pub from: i64,
+    pub to: i64,
+    pub added: Vec<DataFile>,
+    pub removed: Vec<DataFile>,
+    pub from_schema: SchemaRef,
+    pub to_schema: SchemaRef,
+}
+
+impl Changes {
+    /// Nothing was removed, so that the rows of `added` are exactly the new rows.
+    #[must_use]
+    pub fn only_adds(&self) -> bool {
+        self.removed.is_empty()
+    }
+
+    /// No row came or went.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// One commit of a table's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommitRecord {
+    pub version: i64,
+    pub committed_at: TimestampMicros,
+    /// The name that Delta tools show: `WRITE`, `MERGE`, `OPTIMIZE`.
+    pub operation: String,
+    pub files_added: usize,
+    pub files_removed: usize,
+    pub txns: Vec<(String, i64)>,
+    /// What the change carried in [`crate::TableChange::info`]; null for other writers' commits.
+    pub info: Value,
+}
+
+impl Lake {
+    /// What commits in `(from, to]` did to the rows of `table`. [`LakeError::ChangesUnavailable`] when the
+    /// log or a file of that time is cleaned away.
+    pub async fn changes(&self, table: &TableName, from: i64, to: i64) -> Result<Changes> {
+        let gone = |reason: String| LakeError::ChangesUnavailable { table: table.clone(), from, to, reason };
+        if from > to || from < 0 {
+            return Err(gone("the versions are not in order".into()));
+        }
+        let end = match self.snapshot(table, At::Version(to)).await {
+            Ok(Some(end)) => end,
+            Ok(None) => return Err(gone("there is no such table".into())),
+            Err(LakeError::VersionUnavailable { earliest, latest, .. }) => {
+                return Err(gone(format!("the table has versions {earliest} to {latest}")));
+            }
+            Err(error) => return Err(error),
+        };
+        let commits = self.storage().read_commits(table, from + 1, to).await?;
+        let commits: Vec<Commit> = commits
+            .into_iter()
+            .collect::<Option<_>>()
+            .ok_or_else(|| gone("its commits have been cleaned away".into()))?;
+        let start = self.start(table, from, &end, &commits).await?;
+        let from_schema = start.as_ref().map_or_else(|| end.schema(), |start| start.schema());
+        let net = Net::of(table, commits, start.as_deref())?;
+        if let Some(lost) = self.first_lost(table, &net.added, &end).await? {
+            return Err(gone(format!("the file `{}` has been cleaned away", lost.path())));
+        }
+        let (added, removed) = (net.added, net.removed);
+        Ok(Changes { from, to, added, removed, from_schema, to_schema: end.schema() })
+    }
+
+    /// The snapshot at `from`, when it is needed: files were removed, or the schema changed.
+    async fn start(
+        &self,
+        table: &TableName,
+        from: i64,
+        end: &Arc<Snapshot>,
+        commits: &[Commit],
+    ) -> Result<Option<Arc<Snapshot>>> {
+        if !commits.iter().any(|commit| commit.metadata.is_some() || !commit.removes.is_empty()) {
+            return Ok(None);
+        }
+        match self.snapshot(table, At::Version(from)).await {
+            Err(LakeError::VersionUnavailable { earliest, latest, .. }) => {
+                Err(LakeError::ChangesUnavailable {
+                    table: table.clone(),
+                    from,
+                    to: end.version(),
+                    reason: format!("the table has versions {earliest} to {latest}"),
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// An added file that the end no longer lists was compacted since, and may be vacuumed.
+    async fn first_lost<'a>(
+        &self,
+        table: &TableName,
+        added: &'a [DataFile],
+        end: &Snapshot,
+    ) -> Result<Option<&'a DataFile>> {
+        if added.len() > end.files().len() || !added.is_empty() {
+            let listed: std::collections::HashSet<&str> = end.files().iter().map(DataFile::path).collect();
+            for file in added.iter().filter(|file| !listed.contains(file.path())) {
+                let path = self.storage().table_path(table).join(file.path());
+                match self.storage().store.head(&path).await {
+                    Ok(_) => {}
+                    Err(object_store::Error::NotFound { .. }) => return Ok(Some(file)),
+                    Err(error) => return Err(LakeError::store("look for", path, error)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The commits that the log still holds, newest first.
+    pub async fn history(&self, table: &TableName, limit: Option<usize>) -> Result<Vec<CommitRecord>> {
+        let listing = self.storage().list_log(table).await?;
+        let versions = listing.commits.iter().rev().copied().take(limit.unwrap_or(usize::MAX));
+        let commits: Vec<Option<Commit>> = futures::stream::iter(versions.collect::<Vec<_>>())
+            .map(|version| self.storage().read_commit(table, version))
+            .buffered(16)
+            .try_collect()
+            .await?;
+        Ok(commits.into_iter().flatten().map(record).collect())
+    }
+}
+
+fn record(commit: Commit) -> CommitRecord {
+    let committed_at = commit.committed_at().unwrap_or(TimestampMicros(0));
+    let mut info = commit.info.unwrap_or_default();
+    CommitRecord {
+        version: commit.version,
+        committed_at,
+        operation: info.operation.take().unwrap_or_default(),
+        files_added: commit.adds.len(),
+        files_removed: commit.removes.len(),
+        txns: commit.txns,
+        info: info.info.remove(INFO_KEY).unwrap_or(Value::Null),
+    }
+}
+
+/// Adds and removes of rows, with what cancels out taken away.
+#[derive(Default)]
+struct Net {
+    added: Vec<DataFile>,
+    removed: Vec<DataFile>,
+}
+
+impl Net {
+    fn of(table: &TableName, commits: Vec<Commit>, start: Option<&Snapshot>) -> Result<Self> {
+        let mut net = Self::default();
+        // Files by path, so that a removed one keeps its statistics.
+        let mut known: HashMap<String, DataFile> = HashMap::new();
+        if let Some(start) = start {
+            known.extend(start.files().iter().map(|file| (file.path().to_owned(), file.clone())));
+        }
+        for commit in commits {
+            let version = commit.version;
+            for remove in commit.removes.iter().filter(|remove| remove.data_change) {
+                if let Some(index) = net.added.iter().position(|file| file.path() == remove.path) {
+                    net.added.remove(index);
+                    continue;
+                }
+                let file = known.get(&remove.path).ok_or_else(|| LakeError::Log {
+                    table: table.clone(),
+                    version: Some(version),
+                    source: format!("it removes `{}`, which the table did not have", remove.path).into(),
+                })?;
+                net.removed.push(file.clone());
+            }
+            for add in commit.adds {
+                let file = DataFile::from_add(table, add)?;
+                if file.data_change() {
+                    net.added.push(file.clone());
+                }
+                known.insert(file.path().to_owned(), file);
+            }
+        }
+        Ok(net)
+    }
+}

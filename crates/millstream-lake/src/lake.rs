@@ -1,0 +1,194 @@
+//! The lake itself: a root, a cache of newest snapshots, a lock per table for this process's commits.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
+use millstream_types::TableName;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::{
+    error::{LakeError, Result},
+    file::StagedFile,
+    snapshot::Snapshot,
+    storage::{LOG_FOLDER, Storage},
+    writer::{TableWriter, WriteOptions},
+};
+
+/// How many tables' newest snapshots are kept.
+const CACHED_TABLES: usize = 1024;
+
+/// The Delta tables under one root. Cheap to clone; clones share the cache.
+#[derive(Clone)]
+pub struct Lake {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Storage,
+    newest: Mutex<HashMap<TableName, Arc<Snapshot>>>,
+    commits: Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl fmt::Debug for Lake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lake").field(&self.inner.storage).finish()
+    }
+}
+
+impl Lake {
+    /// Opens the lake at an absolute folder or at `s3://`, `gs://`, `az://`. `storage` holds the store's
+    /// options (`aws_endpoint`, `aws_access_key_id`, …); what it lacks is taken from the process
+    /// environment. Touches neither disk nor network.
+    pub fn open(location: &str, storage: &BTreeMap<String, String>) -> Result<Self> {
+        Storage::open(location, storage).map(Self::new)
+    }
+
+    /// A lake on any store, its root being the path of `url`; for stores that the address cannot name.
+    pub fn with_store(url: &str, store: Arc<dyn ObjectStore>) -> Result<Self> {
+        Storage::with_store(url, store).map(Self::new)
+    }
+
+    fn new(storage: Storage) -> Self {
+        let (newest, commits) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { storage, newest, commits }) }
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    /// Makes the lake's store known to a session, so that scans of [`crate::LakeTable`] can run in it.
+    pub fn register(&self, context: &SessionContext) -> Result<()> {
+        self.storage().register(context)
+    }
+
+    /// Writes rows of `schema` into new files of `table`, which need not exist yet.
+    #[must_use]
+    pub fn writer(&self, table: &TableName, schema: SchemaRef, options: WriteOptions) -> TableWriter {
+        TableWriter::new(self.clone(), table.clone(), &schema, options)
+    }
+
+    /// Deletes files that will not be committed. What cannot be deleted is left for `maintain`.
+    pub async fn discard(&self, files: Vec<StagedFile>) {
+        for staged in files {
+            let path = self.storage().table_path(staged.0.table()).join(staged.0.path());
+            match self.storage().store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(%path, %error, "a discarded file stays until the next maintenance")
+                }
+            }
+        }
+    }
+
+    /// All tables of the lake, sorted.
+    pub async fn tables(&self) -> Result<Vec<TableName>> {
+        let mut tables = match &self.storage().local {
+            Some(root) => local_tables(root)?,
+            None => self.remote_tables().await?,
+        };
+        tables.sort();
+        Ok(tables)
+    }
+
+    async fn remote_tables(&self) -> Result<Vec<TableName>> {
+        let root = self.storage().root().clone();
+        let mut tables = Vec::new();
+        for schema in self.folders(root).await? {
+            let folders = self.folders(schema.clone()).await?;
+            let found: Vec<Option<TableName>> = futures::stream::iter(folders)
+                .map(|folder| async move {
+                    let name = folder_name(&folder);
+                    let inside = self.folders(folder).await?;
+                    let is_table = inside.iter().any(|inner| inner.filename() == Some(LOG_FOLDER));
+                    Ok::<_, LakeError>(name.filter(|_| is_table))
+                })
+                .buffered(16)
+                .try_collect()
+                .await?;
+            tables.extend(found.into_iter().flatten());
+        }
+        Ok(tables)
+    }
+
+    async fn folders(&self, path: object_store::path::Path) -> Result<Vec<object_store::path::Path>> {
+        let listed = self.storage().store.list_with_delimiter(Some(&path)).await;
+        Ok(listed.map_err(|error| LakeError::store("list", &path, error))?.common_prefixes)
+    }
+
+    pub(crate) fn cached(&self, table: &TableName) -> Option<Arc<Snapshot>> {
+        held(&self.inner.newest).get(table).cloned()
+    }
+
+    /// Keeps `snapshot` unless a newer one is kept already.
+    pub(crate) fn remember(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(snapshot);
+        let mut newest = held(&self.inner.newest);
+        let known = newest.get(snapshot.table()).map(|known| known.version());
+        if known.is_none_or(|known| known < snapshot.version()) {
+            if known.is_none() && newest.len() >= CACHED_TABLES {
+                // Any table will do: reading one again costs little and lakes this large are rare.
+                if let Some(victim) = newest.keys().next().cloned() {
+                    newest.remove(&victim);
+                }
+            }
+            newest.insert(snapshot.table().clone(), snapshot.clone());
+        }
+        snapshot
+    }
+
+    pub(crate) fn forget(&self, table: &TableName) {
+        held(&self.inner.newest).remove(table);
+    }
+
+    /// Commits to one table follow each other inside a process; between processes the store decides.
+    pub(crate) fn commit_lock(&self, table: &TableName) -> Arc<tokio::sync::Mutex<()>> {
+        held(&self.inner.commits).entry(table.clone()).or_default().clone()
+    }
+}
+
+/// The maps are valid between any two operations, so a panic elsewhere does not spoil them.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn folder_name(folder: &object_store::path::Path) -> Option<TableName> {
+    let parts: Vec<_> = folder.parts().collect();
+    let [.., schema, name] = parts.as_slice() else { return None };
+    TableName::new(schema.as_ref(), name.as_ref()).ok()
+}
+
+fn local_tables(root: &std::path::Path) -> Result<Vec<TableName>> {
+    let mut tables = Vec::new();
+    for schema in local_folders(root)? {
+        for name in local_folders(&root.join(&schema))? {
+            if root.join(&schema).join(&name).join(LOG_FOLDER).is_dir() {
+                tables.extend(TableName::new(&schema, &name).ok());
+            }
+        }
+    }
+    Ok(tables)
+}
+
+fn local_folders(path: &std::path::Path) -> Result<Vec<String>> {
+    let failed = |error| LakeError::io("list", path.display(), error);
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    Ok(names)
+}

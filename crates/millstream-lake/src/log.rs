@@ -1,0 +1,239 @@
+//! The files of a table's log: their names, which of them exist, and what one commit says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Remove};
+use futures::{StreamExt, TryStreamExt};
+use millstream_types::{TableName, TimestampMicros};
+use object_store::{ObjectStoreExt, path::Path as ObjectPath};
+
+use crate::{
+    error::{LakeError, Result},
+    storage::Storage,
+};
+
+/// The key of commitInfo under which Millstream's own facts of a commit stand.
+pub(crate) const INFO_KEY: &str = "millstream";
+/// The key of commitInfo that tells one's own commit from another's of the same version.
+pub(crate) const COMMIT_ID_KEY: &str = "commitId";
+/// How many commits are read at the same time.
+const PARALLEL_READS: usize = 16;
+
+pub(crate) fn commit_name(version: i64) -> String {
+    format!("{version:020}.json")
+}
+
+/// What one commit did.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    pub(crate) version: i64,
+    pub(crate) info: Option<CommitInfo>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) adds: Vec<Add>,
+    pub(crate) removes: Vec<Remove>,
+    pub(crate) txns: Vec<(String, i64)>,
+}
+
+impl Commit {
+    pub(crate) fn from_actions(version: i64, actions: impl IntoIterator<Item = Action>) -> Self {
+        let mut commit = Self { version, ..Self::default() };
+        for action in actions {
+            match action {
+                Action::CommitInfo(info) => commit.info = Some(info),
+                Action::Protocol(protocol) => commit.protocol = Some(protocol),
+                Action::Metadata(metadata) => commit.metadata = Some(metadata),
+                Action::Add(add) => commit.adds.push(add),
+                Action::Remove(remove) => commit.removes.push(remove),
+                Action::Txn(txn) => commit.txns.push((txn.app_id, txn.version)),
+                _ => {}
+            }
+        }
+        commit
+    }
+
+    pub(crate) fn parse(table: &TableName, version: i64, bytes: &[u8]) -> Result<Self> {
+        let actions = serde_json::Deserializer::from_slice(bytes)
+            .into_iter::<Action>()
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| LakeError::Log {
+                table: table.clone(),
+                version: Some(version),
+                source: Box::new(error),
+            })?;
+        Ok(Self::from_actions(version, actions))
+    }
+
+    /// When the commit was made, if it says so.
+    pub(crate) fn committed_at(&self) -> Option<TimestampMicros> {
+        let info = self.info.as_ref()?;
+        info.in_commit_timestamp.or(info.timestamp).map(TimestampMicros::from_ms)
+    }
+
+    pub(crate) fn commit_id(&self) -> Option<&str> {
+        self.info.as_ref()?.info.get(COMMIT_ID_KEY)?.as_str()
+    }
+
+    pub(crate) fn changes_table(&self) -> bool {
+        self.metadata.is_some() || self.protocol.is_some()
+    }
+
+    pub(crate) fn removes_data(&self) -> bool {
+        self.removes.iter().any(|remove| remove.data_change)
+    }
+}
+
+/// Which versions the log holds, as commits and as checkpoints.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) commits: BTreeSet<i64>,
+    /// Complete checkpoints and when they were written (milliseconds since 1970).
+    pub(crate) checkpoints: BTreeMap<i64, i64>,
+    parts: BTreeMap<(i64, u64), (u64, i64)>,
+}
+
+impl Listing {
+    fn insert(&mut self, name: &str, modified_ms: i64) {
+        let Some((version, rest)) = name.split_once('.') else { return };
+        if version.len() != 20 {
+            return;
+        }
+        let Ok(version) = version.parse::<i64>() else { return };
+        if rest == "json" {
+            self.commits.insert(version);
+        } else if rest == "checkpoint.parquet" {
+            self.checkpoints.insert(version, modified_ms);
+        } else if let Some(of) = part_count(rest) {
+            let part = self.parts.entry((version, of)).or_insert((0, modified_ms));
+            part.0 += 1;
+            if part.0 == of {
+                self.checkpoints.insert(version, modified_ms);
+            }
+        }
+    }
+
+    pub(crate) fn latest(&self) -> Option<i64> {
+        let commit = self.commits.last().copied();
+        commit.max(self.checkpoints.keys().next_back().copied())
+    }
+
+    /// The oldest version that can be rebuilt: 0, or the oldest checkpoint after the log was cleaned.
+    pub(crate) fn earliest(&self) -> Option<i64> {
+        if self.commits.contains(&0) { Some(0) } else { self.checkpoints.keys().next().copied() }
+    }
+
+    pub(crate) fn checkpoint_at_or_before(&self, version: i64) -> Option<(i64, i64)> {
+        self.checkpoints.range(..=version).next_back().map(|(version, modified)| (*version, *modified))
+    }
+}
+
+/// `checkpoint.0000000001.0000000003.parquet` says 3.
+fn part_count(rest: &str) -> Option<u64> {
+    let mut words = rest.strip_prefix("checkpoint.")?.strip_suffix(".parquet")?.split('.');
+    let (_part, of) = (words.next()?, words.next()?);
+    words.next().is_none().then(|| of.parse().ok()).flatten()
+}
+
+impl Storage {
+    pub(crate) fn commit_path(&self, table: &TableName, version: i64) -> ObjectPath {
+        self.log_path(table).join(commit_name(version))
+    }
+
+    /// One stat (local) or one HEAD.
+    pub(crate) async fn commit_exists(&self, table: &TableName, version: i64) -> Result<bool> {
+        if let Some(folder) = self.table_folder(table) {
+            let path = folder.join(crate::storage::LOG_FOLDER).join(commit_name(version));
+            return match std::fs::metadata(&path) {
+                Ok(_) => Ok(true),
+                Err(error) if absent(&error) => Ok(false),
+                Err(error) => Err(LakeError::io("look for", path.display(), error)),
+            };
+        }
+        let path = self.commit_path(table, version);
+        match self.store.head(&path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(LakeError::store("look for", path, error)),
+        }
+    }
+
+    /// The bytes of a commit, `None` when there is no such commit.
+    pub(crate) async fn commit_bytes(&self, table: &TableName, version: i64) -> Result<Option<Bytes>> {
+        if let Some(folder) = self.table_folder(table) {
+            let path = folder.join(crate::storage::LOG_FOLDER).join(commit_name(version));
+            return match std::fs::read(&path) {
+                Ok(bytes) => Ok(Some(bytes.into())),
+                Err(error) if absent(&error) => Ok(None),
+                Err(error) => Err(LakeError::io("read", path.display(), error)),
+            };
+        }
+        let path = self.commit_path(table, version);
+        let read = async { self.store.get(&path).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(LakeError::store("read", path, error)),
+        }
+    }
+
+    pub(crate) async fn read_commit(&self, table: &TableName, version: i64) -> Result<Option<Commit>> {
+        let bytes = self.commit_bytes(table, version).await?;
+        bytes.map(|bytes| Commit::parse(table, version, &bytes)).transpose()
+    }
+
+    /// The commits `from..=to` in order; an absent one is `None`.
+    pub(crate) async fn read_commits(
+        &self,
+        table: &TableName,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Option<Commit>>> {
+        futures::stream::iter(from..=to)
+            .map(|version| self.read_commit(table, version))
+            .buffered(PARALLEL_READS)
+            .try_collect()
+            .await
+    }
+
+    pub(crate) async fn list_log(&self, table: &TableName) -> Result<Listing> {
+        let mut listing = Listing::default();
+        if let Some(folder) = self.table_folder(table) {
+            let folder = folder.join(crate::storage::LOG_FOLDER);
+            let failed = |error| LakeError::io("list", folder.display(), error);
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if absent(&error) => return Ok(listing),
+                Err(error) => return Err(failed(error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name();
+                let Some(name) = name.to_str() else { continue };
+                // Only a checkpoint's time is ever needed.
+                let modified = if name.ends_with(".parquet") { modified_ms(&entry) } else { 0 };
+                listing.insert(name, modified);
+            }
+            return Ok(listing);
+        }
+        let path = self.log_path(table);
+        let mut entries = self.store.list(Some(&path));
+        while let Some(entry) =
+            entries.try_next().await.map_err(|error| LakeError::store("list", &path, error))?
+        {
+            if let Some(name) = entry.location.filename() {
+                listing.insert(name, entry.last_modified.timestamp_millis());
+            }
+        }
+        Ok(listing)
+    }
+}
+
+fn absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+fn modified_ms(entry: &std::fs::DirEntry) -> i64 {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    modified.map_or(0, |time| TimestampMicros::from_system(time).as_ms())
+}

@@ -1,0 +1,250 @@
+//! Maintenance, never on the hot path: compaction, checkpoint, log clean-up, vacuum.
+//!
+//! What can be lost: versions older than the retention that nothing pins. Never the newest version, a
+//! pinned one, one inside the retention, or a file that may still be committed.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use buoyant_kernel::snapshot::Snapshot as KernelSnapshot;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+use millstream_types::{TableName, TimestampMicros};
+use object_store::ObjectStoreExt;
+
+use crate::{
+    Lake, LakeTable,
+    change::{Operation, TableChange},
+    error::{LakeError, Result},
+    file::{DataFile, StagedFile},
+    log::{Listing, commit_name},
+    snapshot::{At, Snapshot},
+    writer::WriteOptions,
+};
+
+/// A checkpoint is worth its cost after this many commits.
+const COMMITS_PER_CHECKPOINT: i64 = 10;
+
+/// What maintenance may do, and from which instant it looks back.
+#[derive(Clone, Debug)]
+pub struct MaintainOptions {
+    /// Files much smaller than this are put together.
+    pub target_bytes: u64,
+    /// Versions that were current within this time stay readable.
+    pub retention: Duration,
+    /// Files that no version lists are deleted only at this age: they may be about to be committed.
+    pub staged_grace: Duration,
+    /// Versions that stay readable at any age.
+    pub pinned: BTreeSet<i64>,
+    pub now: TimestampMicros,
+}
+
+impl MaintainOptions {
+    /// A week of versions, files of 128 MiB, a day for uncommitted files.
+    #[must_use]
+    pub fn at(now: TimestampMicros) -> Self {
+        let day = Duration::from_secs(24 * 60 * 60);
+        Self { target_bytes: 128 << 20, retention: 7 * day, staged_grace: day, pinned: BTreeSet::new(), now }
+    }
+
+    /// The instant before which things are old.
+    pub(crate) fn before(&self, age: Duration) -> TimestampMicros {
+        let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        TimestampMicros(self.now.0.saturating_sub(micros))
+    }
+}
+
+/// What maintenance did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// The version that compaction made, if there was something to compact.
+    pub compacted: Option<i64>,
+    pub files_compacted: usize,
+    pub files_written: usize,
+    /// The version of the checkpoint that was written.
+    pub checkpoint: Option<i64>,
+    pub log_files_deleted: usize,
+    pub data_files_deleted: usize,
+    pub bytes_deleted: u64,
+    /// The oldest version that can still be read.
+    pub earliest: i64,
+}
+
+impl Lake {
+    /// Puts small files together, writes a checkpoint, and deletes what neither the retention nor a pin
+    /// needs. `None` when there is no such table. Safe beside writers and readers.
+    pub async fn maintain(&self, table: &TableName, options: &MaintainOptions) -> Result<Option<Maintained>> {
+        let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
+        let mut done = Maintained::default();
+        self.compact(&snapshot, options, &mut done).await?;
+        let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
+        let listing = self.storage().list_log(table).await?;
+        self.checkpoint(&snapshot, &listing, &mut done).await?;
+        let listing = self.storage().list_log(table).await?;
+        let kept = self.first_kept(&snapshot, &listing, options).await?;
+        self.clean_log(table, &listing, kept, &mut done).await?;
+        self.vacuum(&snapshot, kept, options, &mut done).await?;
+        Ok(Some(done))
+    }
+
+    /// The oldest version that the retention or a pin needs.
+    async fn first_kept(
+        &self,
+        snapshot: &Snapshot,
+        listing: &Listing,
+        options: &MaintainOptions,
+    ) -> Result<i64> {
+        let cutoff = options.before(options.retention);
+        // A version ages from the moment the next one replaced it.
+        let mut kept = snapshot.version();
+        let mut replaced = snapshot.committed_at();
+        for version in listing.commits.range(..snapshot.version()).rev() {
+            if replaced < cutoff {
+                break;
+            }
+            kept = *version;
+            replaced = self.commit_time(snapshot.table(), listing, *version).await?;
+        }
+        let pinned = options.pinned.iter().copied().filter(|version| *version >= 0).min();
+        Ok(pinned.map_or(kept, |pinned| pinned.min(kept)))
+    }
+
+    async fn compact(
+        &self,
+        snapshot: &Snapshot,
+        options: &MaintainOptions,
+        done: &mut Maintained,
+    ) -> Result<()> {
+        let bins = bins(snapshot.files(), options.target_bytes);
+        if bins.is_empty() {
+            return Ok(());
+        }
+        let (mut add, mut remove) = (Vec::new(), Vec::new());
+        for bin in bins {
+            match self.rewrite(snapshot, bin.clone(), options).await {
+                Ok(staged) => add.extend(staged),
+                Err(error) => {
+                    self.discard(add).await;
+                    return Err(error);
+                }
+            }
+            remove.extend(bin);
+        }
+        let (written, compacted) = (add.len(), remove.len());
+        let change = TableChange {
+            add: add.clone(),
+            remove,
+            operation: Operation::Compact,
+            data_change: false,
+            at: Some(options.now),
+            ..TableChange::default()
+        };
+        match self.commit(snapshot.table(), Some(snapshot), change).await {
+            Ok(version) => {
+                done.compacted = Some(version);
+                done.files_compacted = compacted;
+                done.files_written = written;
+                Ok(())
+            }
+            // Someone replaced the files meanwhile; the next maintenance finds what is left to do.
+            Err(LakeError::Conflict { .. }) => {
+                self.discard(add).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rows of `files`, in their order, in files of the target size.
+    async fn rewrite(
+        &self,
+        snapshot: &Snapshot,
+        files: Vec<DataFile>,
+        options: &MaintainOptions,
+    ) -> Result<Vec<StagedFile>> {
+        let failed = |source: datafusion::error::DataFusionError| LakeError::Rows {
+            action: "read",
+            table: snapshot.table().clone(),
+            source: Box::new(source),
+        };
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+        self.register(&context)?;
+        let provider = LakeTable::new(self, snapshot.schema(), files)?;
+        let rows = context.read_table(provider).map_err(failed)?;
+        let mut batches = rows.execute_stream().await.map_err(failed)?;
+        let write = WriteOptions { target_bytes: options.target_bytes, ..WriteOptions::default() };
+        let mut writer = self.writer(snapshot.table(), snapshot.schema(), write);
+        while let Some(batch) = batches.next().await {
+            writer.write(&batch.map_err(failed)?)?;
+        }
+        writer.finish().await
+    }
+
+    async fn checkpoint(&self, snapshot: &Snapshot, listing: &Listing, done: &mut Maintained) -> Result<()> {
+        let version = snapshot.version();
+        let last = listing.checkpoint_at_or_before(version).map_or(-1, |(version, _)| version);
+        if version - last < COMMITS_PER_CHECKPOINT {
+            return Ok(());
+        }
+        let table = snapshot.table();
+        let engine = self.storage().log_store(table)?.engine(None);
+        let url = self.storage().table_url(table)?;
+        let failed = |source| LakeError::Log { table: table.clone(), version: Some(version), source };
+        let wanted = u64::try_from(version).map_err(|error| failed(Box::new(error)))?;
+        let write = tokio::task::spawn_blocking(move || {
+            let snapshot = KernelSnapshot::builder_for(&url).at_version(wanted).build(engine.as_ref())?;
+            snapshot.checkpoint(engine.as_ref(), None).map(|_| ())
+        });
+        let written = write.await.map_err(|error| failed(Box::new(error)))?;
+        written.map_err(|error: buoyant_kernel::Error| failed(Box::new(error)))?;
+        done.checkpoint = Some(version);
+        Ok(())
+    }
+
+    /// Deletes commits and checkpoints below the newest checkpoint that every kept version can start from.
+    async fn clean_log(
+        &self,
+        table: &TableName,
+        listing: &Listing,
+        kept: i64,
+        done: &mut Maintained,
+    ) -> Result<()> {
+        let Some((floor, _)) = listing.checkpoint_at_or_before(kept) else {
+            done.earliest = listing.earliest().unwrap_or(0);
+            return Ok(());
+        };
+        done.earliest = floor;
+        let log = self.storage().log_path(table);
+        // Oldest first: a reader that finds a commit may rely on those after it.
+        let commits = listing.commits.range(..floor).map(|version| commit_name(*version));
+        let checkpoints = listing
+            .checkpoints
+            .range(..floor)
+            .map(|(version, _)| format!("{version:020}.checkpoint.parquet"));
+        for name in commits.chain(checkpoints) {
+            let path = log.clone().join(name);
+            match self.storage().store.delete(&path).await {
+                Ok(()) => done.log_files_deleted += 1,
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(LakeError::store("delete", path, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs of neighbouring small files that fit into one file; a run of one is left alone.
+fn bins(files: &[DataFile], target: u64) -> Vec<Vec<DataFile>> {
+    let small = |file: &&DataFile| file.size() < target / 4 * 3;
+    let (mut bins, mut bin, mut bytes) = (Vec::new(), Vec::new(), 0u64);
+    for file in files.iter().filter(small) {
+        if bytes.saturating_add(file.size()) > target {
+            bins.push(std::mem::take(&mut bin));
+            bytes = 0;
+        }
+        bytes = bytes.saturating_add(file.size());
+        bin.push(file.clone());
+    }
+    bins.push(bin);
+    bins.retain(|bin| bin.len() > 1);
+    bins
+}

@@ -1,0 +1,161 @@
+//! A table provider over any list of data files of one table: a version, a version with staged changes,
+//! or just the files that changed.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::{
+    catalog::{Session, TableProvider},
+    common::{DFSchema, Result, Statistics},
+    config::TableParquetOptions,
+    datasource::{
+        TableType,
+        file_format::{FileFormat, parquet::ParquetFormat},
+        listing::PartitionedFile,
+        object_store::ObjectStoreUrl,
+        physical_plan::{FileGroup, FileScanConfigBuilder},
+        table_schema::TableSchema,
+    },
+    error::DataFusionError,
+    logical_expr::{Expr, TableProviderFilterPushDown, utils::conjunction},
+    physical_optimizer::pruning::PruningPredicateBuilder,
+    physical_plan::{ExecutionPlan, empty::EmptyExec},
+};
+use object_store::{ObjectMeta, path::Path as ObjectPath};
+
+use crate::{
+    Lake,
+    file::DataFile,
+    stats::{Bounds, FileBounds},
+};
+
+/// Scans a list of data files as one table. Files from before a column was added read it as null; files
+/// that hold a narrower type are widened.
+#[derive(Debug)]
+pub struct LakeTable {
+    schema: SchemaRef,
+    files: Vec<(DataFile, ObjectPath)>,
+    store: ObjectStoreUrl,
+}
+
+impl LakeTable {
+    /// A provider of `schema` over `files`. The session that scans it must know the lake's store, see
+    /// [`Lake::register`]; a lake in a local folder needs nothing.
+    pub fn new(
+        lake: &Lake,
+        schema: SchemaRef,
+        files: Vec<DataFile>,
+    ) -> crate::error::Result<Arc<dyn TableProvider>> {
+        let store = lake.storage().store_url()?;
+        let located = files.into_iter().map(|file| {
+            let folder = lake.storage().table_path(file.table());
+            let path = file.path().split('/').fold(folder, |path, part| path.join(part));
+            (file, path)
+        });
+        Ok(Arc::new(Self { schema, files: located.collect(), store }))
+    }
+
+    /// The files that may hold rows for which all filters are true.
+    fn prune(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Scanned<'_>>> {
+        let bounds: Vec<Arc<Bounds>> = self.files.iter().map(|(file, _)| file.bounds(&self.schema)).collect();
+        let keep = match conjunction(filters.iter().cloned()) {
+            None => None,
+            Some(filter) => {
+                let schema = DFSchema::try_from(self.schema.clone())?;
+                let filter = state.create_physical_expr(filter, &schema)?;
+                let predicate =
+                    PruningPredicateBuilder::new().with_file_schema(self.schema.clone()).try_build(filter)?;
+                let files = FileBounds { schema: self.schema.clone(), files: bounds.clone() };
+                if predicate.always_true() { None } else { Some(predicate.prune(&files)?) }
+            }
+        };
+        let kept = |index: usize| keep.as_ref().is_none_or(|keep| keep[index]);
+        let scanned = self.files.iter().zip(bounds).enumerate().filter(|(index, _)| kept(*index));
+        Ok(scanned.map(|(_, ((file, path), bounds))| Scanned { file, path, bounds }).collect())
+    }
+}
+
+struct Scanned<'a> {
+    file: &'a DataFile,
+    path: &'a ObjectPath,
+    bounds: Arc<Bounds>,
+}
+
+impl Scanned<'_> {
+    fn partitioned(&self) -> PartitionedFile {
+        let modified = chrono::DateTime::from_timestamp_millis(self.file.modified_ms());
+        let meta = ObjectMeta {
+            location: self.path.clone(),
+            last_modified: modified.unwrap_or_default(),
+            size: self.file.size(),
+            e_tag: None,
+            version: None,
+        };
+        let statistics = self.bounds.statistics(self.file.size());
+        PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics))
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Files are pruned here; rows are filtered by the scan once the optimizer has pushed the filter.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let scanned = self.prune(state, filters)?;
+        if scanned.is_empty() {
+            let schema = match projection {
+                Some(projection) => Arc::new(self.schema.project(projection)?),
+                None => self.schema.clone(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let statistics: Vec<Statistics> =
+            scanned.iter().map(|file| file.bounds.statistics(file.file.size())).collect();
+        let statistics = Statistics::try_merge_iter(&statistics, &self.schema)?;
+        let files: Vec<PartitionedFile> = scanned.iter().map(Scanned::partitioned).collect();
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let mut options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..Default::default()
+        };
+        options.global.pushdown_filters = true;
+        let format = ParquetFormat::new().with_options(options);
+        let source = format.file_source(TableSchema::from(self.schema.clone()));
+        let config = FileScanConfigBuilder::new(self.store.clone(), source)
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        format.create_physical_plan(state, config).await
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let bounds = self.files.iter().map(|(file, _)| file.bounds(&self.schema).statistics(file.size()));
+        Statistics::try_merge_iter(&bounds.collect::<Vec<_>>(), &self.schema).ok()
+    }
+}
+
+impl From<crate::LakeError> for DataFusionError {
+    fn from(error: crate::LakeError) -> Self {
+        Self::External(Box::new(error))
+    }
+}

@@ -1,0 +1,13 @@
+//! The lake at its boundary: what is written is read, at any version, exactly once, whatever fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
+
+mod commits;
+mod crash;
+mod faults;
+mod maintenance;
+mod model;
+mod open;
+mod scan;
+mod support;
+mod types;
+mod versions;

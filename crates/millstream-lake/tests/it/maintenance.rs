@@ -1,0 +1,149 @@
+//! Maintenance deletes only what nothing needs.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use millstream_lake::{At, LakeError, MaintainOptions, TableChange};
+use millstream_types::TimestampMicros;
+
+use crate::support::{append, create, ids, latest, local, open, overwrite, stage, table};
+
+const HOUR: i64 = 3_600_000_000;
+
+/// Options as if `hours` had passed.
+fn after(hours: i64) -> MaintainOptions {
+    let now = TimestampMicros::from_system(std::time::SystemTime::now());
+    MaintainOptions {
+        retention: Duration::from_secs(24 * 3600),
+        staged_grace: Duration::from_secs(24 * 3600),
+        ..MaintainOptions::at(TimestampMicros(now.0 + hours * HOUR))
+    }
+}
+
+fn data_files(folder: &tempfile::TempDir) -> usize {
+    let entries = std::fs::read_dir(folder.path().join("silver/orders")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count()
+}
+
+#[tokio::test]
+async fn small_files_become_one_and_old_versions_stay() {
+    let (folder, lake) = local();
+    create(&lake, &[0]).await;
+    for id in 1..12 {
+        append(&lake, &[id]).await;
+    }
+    let done = lake.maintain(&table(), &after(0)).await.unwrap().unwrap();
+    assert_eq!((done.compacted, done.files_compacted, done.files_written), (Some(12), 12, 1));
+    assert_eq!(done.checkpoint, Some(12));
+    assert_eq!((done.log_files_deleted, done.data_files_deleted, done.earliest), (0, 0, 0));
+    let all: Vec<i64> = (0..12).collect();
+    for lake in [lake, open(&folder)] {
+        assert_eq!(ids(&lake, At::Latest).await, all);
+        assert_eq!(ids(&lake, At::Version(4)).await, all[..5]);
+        assert_eq!(ids(&lake, At::Version(12)).await, all);
+        assert!(lake.changes(&table(), 11, 12).await.unwrap().is_empty());
+        assert_eq!(latest(&lake).await.files().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_keeps_txns_files_and_schema() {
+    let (folder, lake) = local();
+    create(&lake, &[]).await;
+    for epoch in 1..=12 {
+        let base = latest(&lake).await;
+        crate::support::append_txn(&lake, &base, &[epoch], epoch).await.unwrap();
+    }
+    let done = lake.maintain(&table(), &after(48)).await.unwrap().unwrap();
+    assert_eq!(done.checkpoint, Some(13));
+    // The checkpoint's version is the oldest that is left once the retention has passed.
+    assert_eq!((done.earliest, done.data_files_deleted), (13, 12));
+    let fresh = open(&folder);
+    let snapshot = latest(&fresh).await;
+    assert_eq!((snapshot.version(), snapshot.txn("landing"), snapshot.rows()), (13, Some(12), Some(12)));
+    assert_eq!(snapshot.schema(), crate::support::schema());
+    let again = crate::support::append_txn(&fresh, &snapshot, &[12], 12).await.unwrap_err();
+    assert!(matches!(again, LakeError::AlreadyCommitted { .. }), "{again}");
+    assert_eq!(ids(&fresh, At::Latest).await, (1..=12).collect::<Vec<i64>>());
+    assert_eq!(append(&fresh, &[13]).await, 14);
+    assert_eq!(ids(&lake, At::Latest).await, (1..=13).collect::<Vec<i64>>());
+    let gone = open(&folder).snapshot(&table(), At::Version(3)).await.unwrap_err();
+    assert!(matches!(gone, LakeError::VersionUnavailable { earliest: 13, latest: 14, .. }), "{gone}");
+    let gone = fresh.changes(&table(), 2, 14).await.unwrap_err();
+    assert!(matches!(gone, LakeError::ChangesUnavailable { .. }), "{gone}");
+    let gone = fresh.snapshot(&table(), At::Timestamp(TimestampMicros(HOUR))).await.unwrap_err();
+    assert_eq!(gone.code(), "MS-0409");
+}
+
+#[tokio::test]
+async fn a_pinned_version_outlives_the_retention() {
+    let (folder, lake) = local();
+    create(&lake, &[0]).await;
+    for id in 1..15 {
+        overwrite(&lake, &[id]).await;
+    }
+    let options = MaintainOptions { pinned: BTreeSet::from([11]), ..after(480) };
+    // The first pass writes a checkpoint; the second can rely on it, as far as the pin lets it.
+    lake.maintain(&table(), &options).await.unwrap();
+    let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+    assert_eq!(ids(&lake, At::Version(11)).await, [11]);
+    assert_eq!(ids(&open(&folder), At::Version(11)).await, [11]);
+    assert_eq!(ids(&lake, At::Latest).await, [14]);
+    assert_eq!(done.earliest, 0);
+    assert_eq!(data_files(&folder), 4);
+    let done = lake.maintain(&table(), &after(480)).await.unwrap().unwrap();
+    assert_eq!((done.earliest, done.data_files_deleted), (14, 3));
+    assert_eq!(ids(&lake, At::Latest).await, [14]);
+}
+
+#[tokio::test]
+async fn versions_inside_the_retention_and_staged_files_are_safe() {
+    let (folder, lake) = local();
+    create(&lake, &[1]).await;
+    overwrite(&lake, &[2]).await;
+    overwrite(&lake, &[3]).await;
+    let staged = stage(&lake, &[4]).await;
+    let done = lake.maintain(&table(), &after(23)).await.unwrap().unwrap();
+    assert_eq!((done.data_files_deleted, data_files(&folder)), (0, 4));
+    for version in 0..3 {
+        assert_eq!(ids(&lake, At::Version(version)).await, [version + 1]);
+    }
+    let base = latest(&lake).await;
+    let change = TableChange { add: staged, ..TableChange::default() };
+    lake.commit(&table(), Some(&base), change).await.unwrap();
+    let done = lake.maintain(&table(), &after(25)).await.unwrap().unwrap();
+    assert_eq!(done.data_files_deleted, 2 + 2);
+    assert_eq!(ids(&lake, At::Latest).await, [3, 4]);
+}
+
+#[tokio::test]
+async fn forgotten_files_go_when_they_are_old() {
+    let (folder, lake) = local();
+    create(&lake, &[1]).await;
+    stage(&lake, &[2]).await;
+    lake.maintain(&table(), &after(1)).await.unwrap();
+    assert_eq!(data_files(&folder), 2);
+    let done = lake.maintain(&table(), &after(30)).await.unwrap().unwrap();
+    assert_eq!((done.data_files_deleted, data_files(&folder)), (1, 1));
+    assert!(done.bytes_deleted > 0);
+    assert_eq!(ids(&lake, At::Latest).await, [1]);
+}
+
+#[tokio::test]
+async fn compaction_that_changed_files_reports_lost_changes() {
+    let (_folder, lake) = local();
+    create(&lake, &[0]).await;
+    for id in 1..12 {
+        append(&lake, &[id]).await;
+    }
+    // Compacts, and deletes the small files, while commits 1 to 11 are still in the log.
+    let options = MaintainOptions { pinned: BTreeSet::new(), ..after(48) };
+    lake.maintain(&table(), &options).await.unwrap();
+    let lost = lake.changes(&table(), 3, 12).await.unwrap_err();
+    assert_eq!(lost.code(), "MS-0410", "{lost}");
+}
+
+#[tokio::test]
+async fn an_absent_table_needs_no_maintenance() {
+    let (_folder, lake) = local();
+    assert_eq!(lake.maintain(&table(), &after(0)).await.unwrap(), None);
+}

@@ -1,0 +1,133 @@
+//! Every column type comes back as it went in, with statistics that never lie.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
+        Int8Array, Int16Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray,
+        StructArray, TimestampMicrosecondArray,
+    },
+    datatypes::{DataType, Field, Int64Type, Schema},
+};
+use datafusion::scalar::ScalarValue;
+use millstream_lake::{DataFile, LakeTable, TableChange};
+
+use crate::support::{latest, local, open, session, stage_batch, table};
+
+fn every_type() -> RecordBatch {
+    let list =
+        ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+    let element = Arc::new(Field::new("element", DataType::Int64, true));
+    let list = arrow::compute::cast(&list, &DataType::List(element)).unwrap();
+    let inner = Arc::new(Field::new("x", DataType::Int64, true));
+    let object = StructArray::new(
+        vec![inner].into(),
+        vec![Arc::new(Int64Array::from(vec![Some(4), None, Some(6)])) as ArrayRef],
+        None,
+    );
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("flag", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+        ("i8", Arc::new(Int8Array::from(vec![Some(-8), None, Some(8)]))),
+        ("i16", Arc::new(Int16Array::from(vec![Some(-16), None, Some(16)]))),
+        ("i32", Arc::new(Int32Array::from(vec![Some(-32), None, Some(32)]))),
+        ("i64", Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(i64::MAX)]))),
+        ("f32", Arc::new(Float32Array::from(vec![Some(-0.1), None, Some(3.5)]))),
+        ("f64", Arc::new(Float64Array::from(vec![Some(f64::NEG_INFINITY), None, Some(f64::NAN)]))),
+        ("small", decimal(vec![Some(-125), None, Some(9_999)], 9, 2)),
+        ("middle", decimal(vec![Some(-12_500_001), None, Some(99_999_999_999)], 15, 4)),
+        ("large", decimal(vec![Some(-1), None, Some(10i128.pow(37))], 38, 10)),
+        ("text", Arc::new(StringArray::from(vec![Some("ä"), None, Some(&*"z".repeat(200))]))),
+        ("bytes", Arc::new(BinaryArray::from_opt_vec(vec![Some(b"\x00\xff"), None, Some(b"")]))),
+        ("day", Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_000)]))),
+        (
+            "at",
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![Some(-1), None, Some(1_700_000_000_123_456)])
+                    .with_timezone("UTC"),
+            ),
+        ),
+        ("list", list),
+        ("object", Arc::new(object)),
+        ("nothing", Arc::new(Int64Array::from(vec![None, None, None]))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+        .unwrap()
+}
+
+fn decimal(values: Vec<Option<i128>>, precision: u8, scale: i8) -> ArrayRef {
+    Arc::new(Decimal128Array::from(values).with_precision_and_scale(precision, scale).unwrap())
+}
+
+#[tokio::test]
+async fn every_type_survives_the_trip() {
+    let (folder, lake) = local();
+    let batch = every_type();
+    let add = stage_batch(&lake, &batch).await;
+    let change = TableChange { add, schema: Some(batch.schema()), ..TableChange::default() };
+    lake.commit(&table(), None, change).await.unwrap();
+    let lake = open(&folder);
+    let snapshot = latest(&lake).await;
+    assert_eq!(snapshot.schema(), batch.schema());
+    let provider = LakeTable::new(&lake, snapshot.schema(), snapshot.files().to_vec()).unwrap();
+    let read = session(&lake).read_table(provider).unwrap().collect().await.unwrap();
+    let read = arrow::compute::concat_batches(&read[0].schema(), &read).unwrap();
+    let show = |batch: &RecordBatch| {
+        arrow::util::pretty::pretty_format_batches(std::slice::from_ref(batch)).unwrap().to_string()
+    };
+    assert_eq!(show(&read), show(&batch));
+    assert_eq!(read.schema().fields(), batch.schema().fields());
+}
+
+#[tokio::test]
+async fn statistics_enclose_the_values() {
+    let (_folder, lake) = local();
+    let batch = every_type();
+    let staged = stage_batch(&lake, &batch).await;
+    let file = DataFile::from(&staged[0]);
+    assert_eq!(file.rows(), Some(3));
+    let column = |name: &str| file.column(name, batch.schema().field_with_name(name).unwrap().data_type());
+    let check = |name: &str, min: Option<ScalarValue>, max: Option<ScalarValue>, exact: bool| {
+        let bounds = column(name);
+        assert_eq!((&bounds.min, &bounds.max, bounds.exact), (&min, &max, exact), "{name}");
+    };
+    let micros = |v| Some(ScalarValue::TimestampMicrosecond(Some(v), Some("UTC".into())));
+    check("flag", Some(ScalarValue::from(false)), Some(ScalarValue::from(true)), true);
+    check("i8", Some(ScalarValue::from(-8i8)), Some(ScalarValue::from(8i8)), true);
+    check("i64", Some(ScalarValue::from(i64::MIN)), Some(ScalarValue::from(i64::MAX)), true);
+    check("f32", Some(ScalarValue::from(-0.1f32)), Some(ScalarValue::from(3.5f32)), false);
+    check("f64", None, None, false);
+    let decimal = |v, p, s| Some(ScalarValue::Decimal128(Some(v), p, s));
+    check("small", decimal(-125, 9, 2), decimal(9_999, 9, 2), true);
+    check("middle", decimal(-12_500_001, 15, 4), decimal(99_999_999_999, 15, 4), true);
+    check("large", None, None, false);
+    check("day", Some(ScalarValue::Date32(Some(-1))), Some(ScalarValue::Date32(Some(20_000))), true);
+    check("at", micros(-1000), micros(1_700_000_000_123_999), false);
+    check("nothing", None, None, false);
+    assert_eq!(column("nothing").nulls, Some(3));
+    assert_eq!(column("text").nulls, Some(1));
+    let text = column("text");
+    assert!(!text.exact);
+    assert!(
+        text.max.unwrap() > ScalarValue::from("z".repeat(200)) && text.min == Some(ScalarValue::from("ä"))
+    );
+}
+
+#[tokio::test]
+async fn views_become_plain_and_other_types_are_refused() {
+    let (_folder, lake) = local();
+    let schema = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, true)]));
+    let mut writer = lake.writer(&table(), schema, millstream_lake::WriteOptions::default());
+    let views = RecordBatch::try_from_iter([(
+        "name",
+        Arc::new(StringViewArray::from(vec!["a view that is longer than twelve"])) as ArrayRef,
+    )])
+    .unwrap();
+    writer.write(&views).unwrap();
+    let wrong =
+        RecordBatch::try_from_iter([("name", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    let error = writer.write(&wrong).unwrap_err();
+    assert_eq!(error.code(), "MS-0412");
+    assert_eq!(error.to_string(), "the schema does not fit silver.orders: column `name` is Utf8, not Int64");
+    assert_eq!(writer.finish().await.unwrap()[0].rows(), 1);
+}
