@@ -33,6 +33,8 @@ codes! {
         "The file or folder exists but cannot be read: a missing permission, a broken link, or text that is not UTF-8.";
     EMPTY_FILE = "MS-0106", "A file is empty",
         "The file holds nothing but white space and comments. Write the definition or remove the file.";
+    TOO_MANY = "MS-0107", "Too many problems in one file",
+        "So much is wrong with the file that only the first problems are shown. It may be a file of another kind.";
     UNKNOWN_KEY = "MS-0110", "Unknown key",
         "The key means nothing in this place; keys are never ignored silently. The hint names the nearest known key.";
     WRONG_KIND = "MS-0111", "The wrong kind of value",

@@ -54,12 +54,13 @@ impl<'a> MapAccess<'a> {
         fields: &'static [&'static str],
         faults: &'a Faults,
     ) -> Self {
-        for (key, _) in entries.iter().filter(|(key, _)| !fields.contains(&key.value.as_str())) {
-            let free: Vec<&str> = fields
-                .iter()
-                .copied()
-                .filter(|field| !entries.iter().any(|(given, _)| given.value == **field))
-                .collect();
+        let is_unknown = |key: &Located<String>| !fields.contains(&key.value.as_str());
+        for (key, _) in entries.iter().filter(|(key, _)| is_unknown(key)) {
+            if faults.is_full() {
+                break;
+            }
+            let is_free = |field: &&str| !entries.iter().any(|(given, _)| given.value == **field);
+            let free = fields.iter().copied().filter(is_free);
             let mut diagnostic =
                 Diagnostic::error(codes::UNKNOWN_KEY, format!("unknown key `{key}`"), key.at);
             diagnostic.hint = words::hint(&key.value, free);

@@ -12,13 +12,13 @@ use std::{cell::RefCell, collections::HashSet};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Diagnostic, Location, Node};
+use crate::{Diagnostic, Location, Node, codes};
 
 use decoder::NodeDecoder;
 use error::{DecodeError, Fault};
 pub(crate) use values::{BoundsFile, Entries, OneOrMany, TextLike};
 
-/// Faults of one file after which decoding it stops.
+/// Problems of one file that are reported; looking for more would help nobody.
 const FAULTS_MAX: usize = 200;
 
 /// What is wrong with one file so far.
@@ -43,7 +43,7 @@ impl Faults {
     /// As [`Faults::decode`]; `key` is the place that a missing key is reported at.
     pub(crate) fn decode_at<T: DeserializeOwned>(&self, node: &Node, key: Location) -> Option<T> {
         for _ in 0..FAULTS_MAX {
-            if self.is_left_out(node) {
+            if self.is_left_out(node) || self.is_full() {
                 return None;
             }
             let decoder = NodeDecoder { node, key, faults: self };
@@ -60,11 +60,23 @@ impl Faults {
         None
     }
 
+    /// Keeps a diagnostic, once, as long as there are not too many.
     pub(crate) fn push(&self, diagnostic: Diagnostic) {
         let mut state = self.state.borrow_mut();
-        if !state.diagnostics.contains(&diagnostic) {
-            state.diagnostics.push(diagnostic);
+        if state.diagnostics.len() > FAULTS_MAX || state.diagnostics.contains(&diagnostic) {
+            return;
         }
+        if state.diagnostics.len() < FAULTS_MAX {
+            state.diagnostics.push(diagnostic);
+        } else if let Some(at) = diagnostic.at {
+            let message = format!("more than {FAULTS_MAX} problems in this file; the others are not shown");
+            state.diagnostics.push(Diagnostic::error(codes::TOO_MANY, message, at));
+        }
+    }
+
+    /// Whether so much is wrong that nothing more is kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state.borrow().diagnostics.len() > FAULTS_MAX
     }
 
     /// Marks a value as faulty: decoding treats it as absent without a word.

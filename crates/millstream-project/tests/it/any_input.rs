@@ -1,0 +1,94 @@
+//! No input panics, and every place lies inside its file.
+
+use millstream_project::{LoadOptions, load_project};
+use proptest::prelude::*;
+
+use crate::scratch::{folder, variables};
+
+/// Pieces that YAML and the project's rules care about.
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => prop::sample::select(vec![
+            "\n", "\n  ", "\n    ", "\n- ", "\n  - ", ": ", ":", "- ", "[", "]", "{", "}", ", ", "'", "\"", "#", "|\n",
+            ">\n", "&a ", "*a", "<<: *a", "---\n", "...\n", "\t", "\r\n", "!!str ", "!x ", "? ", "\u{feff}", "é", "\u{1F600}",
+            "${", "}", "${X:-", "$${", "%YAML 1.2\n", "\u{0}", "\\", "*/", "/*---", "---*/", "~", "1", "-1", "1.5", ".inf",
+        ]).prop_map(str::to_owned),
+        8 => prop::sample::select(vec![
+            "name", "environments", "default", "lake", "state", "concurrency", "connector", "type", "files", "contract",
+            "columns", "checks", "not_null", "unique", "range", "quantile", "row_count", "freshness", "relationship", "to",
+            "min", "max", "time", "key", "partition", "materialize", "history", "tests", "table", "given", "expect",
+            "silver.orders", "int64", "decimal(12,2)", "struct<a: int64>", "schedule", "every 5m", "* * * * *", "5%",
+            "severity", "halt", "pattern", "[a-z", "string", "one_of", "a", "b",
+        ]).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(piece(), 0..60).prop_map(|pieces| pieces.concat())
+}
+
+fn check(files: &[(&str, &str)]) {
+    let project = folder(files);
+    for environment in [None, Some("a")] {
+        let loaded = load_project(project.path(), &LoadOptions { environment, variables: &variables });
+        for diagnostic in &loaded.diagnostics {
+            let Some(at) = diagnostic.at else { continue };
+            let text = &loaded.files.get(at.file).unwrap().text;
+            assert!(text.get(at.start..at.end).is_some(), "{diagnostic:?} in {text:?}");
+            assert!(millstream_project::CODES.iter().any(|code| code.code == diagnostic.code));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_in_any_file_is_answered_with_diagnostics(a in text(), b in text(), c in text(), d in text()) {
+        let header = format!("/*---\n{c}\n---*/ SELECT 1");
+        check(&[
+            ("millstream.yaml", &a),
+            ("sources/a.yaml", &b),
+            ("sources/b.yaml", &format!("connector: {{type: files}}\ncontract:\n  columns:\n    a: {b}\n  checks:\n    - {c}\n")),
+            ("tables/silver/a.sql", &c),
+            ("tables/silver/b.sql", &header),
+            ("tests/a.yaml", &d),
+        ]);
+    }
+
+    #[test]
+    fn a_plain_scalar_s_place_is_its_text(before in "[a-zé😀]{0,8}", value in "[a-zé😀][a-zé😀 ]{0,8}[a-z]") {
+        let text = format!("\u{feff}name: {before}x\r\ndescriptio: {value}\r\n");
+        let project = folder(&[("millstream.yaml", &text)]);
+        let loaded = load_project(project.path(), &LoadOptions { environment: None, variables: &variables });
+        let at = loaded.diagnostics[0].at.unwrap();
+        prop_assert_eq!(&loaded.files.get(at.file).unwrap().text[at.start..at.end], "descriptio");
+    }
+}
+
+#[test]
+fn deep_and_wide_files_are_refused_in_time() {
+    let deep = "[".repeat(100_000);
+    let nested: String = (0..2000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let bomb = format!(
+        "a: &a [{}]\nb: &b [{}]\nc: &c [{}]\nd: [{}]\n",
+        "x,".repeat(100),
+        "*a,".repeat(100),
+        "*b,".repeat(100),
+        "*c,".repeat(100)
+    );
+    let merges = format!(
+        "a: &a {{{}}}\nb: {{<<: [{}]}}\n",
+        (0..2000).map(|i| format!("k{i}: 1, ")).collect::<String>(),
+        "*a,".repeat(2000)
+    );
+    let keys: String = (0..60_000).map(|i| format!("k{i}: 1\n")).collect();
+    let large = "# ".repeat(1 << 20);
+    let faults: String = "tests:\n".chars().chain("  - 5\n".repeat(5000).chars()).collect();
+    for text in [deep, nested, bomb, merges, keys, large, faults] {
+        let started = std::time::Instant::now();
+        check(&[("millstream.yaml", &text), ("tests/a.yaml", &text)]);
+        assert!(started.elapsed().as_secs() < 10, "{} took {:?}", &text[..40], started.elapsed());
+    }
+}

@@ -1,0 +1,12 @@
+//! The room's boundary: folders in, specs and diagnostics out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+mod any_input;
+mod connector_options;
+mod diagnostics;
+mod project;
+mod schema;
+mod scratch;
+mod spec;
+mod speed;

@@ -1,0 +1,52 @@
+//! The JSON Schemas describe what the loader reads.
+
+use millstream_project::{CODES, json_schemas};
+use serde_json::json;
+
+#[test]
+fn schemas_name_every_key_and_take_the_connectors_options() {
+    let options = json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]});
+    let schemas = json_schemas(&[("files", options)]);
+    let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        names,
+        ["millstream.schema.json", "source.schema.json", "table.schema.json", "test.schema.json"]
+    );
+    let source = &schemas[1].1;
+    let connector = &source["$defs"]["Connector"]["oneOf"][0];
+    assert_eq!(connector["properties"]["type"], json!({"const": "files"}));
+    assert_eq!(connector["required"], json!(["type", "path"]));
+    assert_eq!(source["additionalProperties"], json!(false));
+    assert_eq!(source["required"], json!(["connector", "contract"]));
+    let checks = &source["$defs"]["Contract"]["properties"]["checks"];
+    assert_eq!(checks["items"], json!({"$ref": "#/$defs/Check"}));
+    assert!(source["$defs"]["Check"]["properties"]["quantile"].is_object());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&schemas).unwrap());
+}
+
+#[test]
+fn references_inside_the_schemas_resolve() {
+    fn references(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(|to| to.as_str()).map(str::to_owned));
+                map.values().for_each(|value| references(value, found));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    for (name, schema) in json_schemas(&[("files", json!({"type": "object"}))]) {
+        let mut found = Vec::new();
+        references(&schema, &mut found);
+        for reference in found {
+            assert!(schema.pointer(reference.trim_start_matches('#')).is_some(), "{name}: {reference}");
+        }
+    }
+}
+
+#[test]
+fn codes_are_ascending_and_explained() {
+    assert!(CODES.is_sorted_by(|a, b| a.code < b.code));
+    assert!(CODES.iter().all(|code| code.code.starts_with("MS-01") && !code.explanation.is_empty()));
+}
