@@ -22,6 +22,11 @@ impl State {
         rows.map(|row| row.map_err(StateError::query(doing))?.parse()).collect()
     }
 
+    /// Records an asset outside of a step, when the lake turned out to be ahead.
+    pub fn record_asset(&self, asset: &AssetId, recorded: &Recorded) -> Result<(), StateError> {
+        self.write("record the asset", |transaction| record(transaction, asset, recorded))
+    }
+
     /// Forgets what is recorded of an asset, so that the next plan finds it never built. Its data stays.
     pub fn forget_asset(&self, asset: &AssetId) -> Result<(), StateError> {
         self.connection()

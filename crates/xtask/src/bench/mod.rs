@@ -74,7 +74,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
                 rounds = count.ok_or("--rounds needs a number above 0")?;
             }
             name => {
-                wanted.push(*BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| unknown(name))?)
+                wanted.push(*BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| unknown(name))?);
             }
         }
     }
