@@ -20,16 +20,15 @@ pub(crate) fn split(text: &str, file: FileId) -> Result<Split, Box<Diagnostic>> 
     let start = text.len() - body.trim_start().len();
     let rest = &text[start..];
     let at = |start: usize, length: usize| Location { file, start, end: start + length };
-    if !rest.starts_with(OPEN) {
-        let comment = rest.strip_prefix("/*").map(str::trim_start);
-        if comment.is_some_and(|comment| comment.starts_with("---")) {
-            let message = "this comment looks like a header, but is not one";
-            let diagnostic = Diagnostic::error(codes::WRONG_HEADER, message, at(start, 2));
-            return Err(Box::new(
-                diagnostic.with_hint(format!("start the header with `{OPEN}`, without a space")),
-            ));
-        }
-        return Ok(Split { header: None, sql: text.len() - body.len() });
+    if !opens(rest) {
+        return match misplaced(text, start) {
+            Some((place, length, hint)) => {
+                let message = "this comment looks like a header, but is not read as one";
+                let diagnostic = Diagnostic::error(codes::WRONG_HEADER, message, at(place, length));
+                Err(Box::new(diagnostic.with_hint(hint)))
+            }
+            None => Ok(Split { header: None, sql: text.len() - body.len() }),
+        };
     }
     let yaml = start + OPEN.len();
     let Some(end) = text[yaml..].find("*/").map(|end| yaml + end) else {
@@ -47,4 +46,22 @@ pub(crate) fn split(text: &str, file: FileId) -> Result<Split, Box<Diagnostic>> 
             ))))
         }
     }
+}
+
+/// Whether a text starts with the mark. A longer line of dashes is an ornament.
+fn opens(text: &str) -> bool {
+    text.strip_prefix(OPEN).is_some_and(|rest| !rest.starts_with('-'))
+}
+
+/// A header that is written with a space, or that something precedes: place, length and the way out.
+fn misplaced(text: &str, start: usize) -> Option<(usize, usize, &'static str)> {
+    let spaced = text.get(start..)?.strip_prefix("/*").map(str::trim_start);
+    if spaced.is_some_and(|rest| rest.starts_with("---") && !rest.starts_with("----"))
+        && !text[start..].starts_with("/*-")
+    {
+        return Some((start, 2, "start the header with `/*---`, without a space"));
+    }
+    let later = text.match_indices(OPEN).map(|(place, _)| place);
+    let mut at_lines = later.filter(|place| text[..*place].ends_with('\n') && opens(&text[*place..]));
+    at_lines.next().map(|place| (place, OPEN.len(), "move the header to the start of the file"))
 }

@@ -6,6 +6,7 @@
 //! Stages: text → [`Node`] (YAML with places) → `*File` (as written, one serde type that also gives the JSON
 //! Schema) → `*Spec` (checked, defaults filled). [`load_project`] does all of it.
 
+mod across;
 mod build;
 mod codes;
 mod decode;

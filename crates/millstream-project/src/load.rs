@@ -1,21 +1,18 @@
 //! From a folder to a [`ProjectSpec`] and everything that is wrong with it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use millstream_types::{SourceName, TableName};
 
 use crate::{
-    CheckKind, CheckSpec, Diagnostic, FileId, Level, Located, Location, Node, ProjectSpec, SourceMap,
-    SourceSpec, TableSpec, TestSpec,
+    Diagnostic, FileId, Level, Located, Location, Node, ProjectSpec, SourceMap, SourceSpec, TableSpec,
+    TestSpec,
+    across::Across,
     build::{self, Context, Defaults, Patterns, Project},
     codes,
     decode::Faults,
     folder::{self, Content, Found, PROJECT_FILE},
-    header, words, yaml,
+    header, yaml,
 };
 
 /// What a command says about loading.
@@ -73,11 +70,11 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
     let mut tables: Vec<_> =
         listed.tables.iter().filter_map(|found| loader.table(found, &defaults)).collect();
     let tests: Vec<_> = listed.tests.iter().flat_map(|found| loader.tests(found, &defaults)).collect();
-    loader.names(&sources, &mut tables);
-    loader.relationships(&sources, &tables);
-    loader.test_tables(&sources, &tables, &tests);
-
-    let Loader { files, mut diagnostics, broken, .. } = loader;
+    let Loader { files, mut diagnostics, mut broken, .. } = loader;
+    let mut across = Across { files: &files, diagnostics: &mut diagnostics, broken: &mut broken };
+    across.names(&sources, &mut tables);
+    across.relationships(&sources, &tables);
+    across.test_tables(&sources, &tables, &tests);
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
@@ -122,10 +119,11 @@ impl Loader<'_> {
         }
         let (file, text) = self.read(PROJECT_FILE)?;
         let faults = Faults::default();
-        let node = self.yaml(&faults, &text, file)?;
         let defaults = Defaults::default();
-        let asked = self.options.environment;
-        let project = build::project(&self.context(&faults, &defaults, file, &text), node, asked, self.root);
+        let context = self.context(&faults, &defaults, file, &text);
+        let node = self.yaml(&faults, &text, file);
+        let project =
+            node.and_then(|node| build::project(&context, node, self.options.environment, self.root));
         self.take(faults);
         project
     }
@@ -306,104 +304,4 @@ impl Loader<'_> {
             Diagnostic::error(codes::WRONG_NAME, message, at).with_hint("rename the file or its folder"),
         );
     }
-
-    /// A table cannot have the name of a source's landed form.
-    fn names(&mut self, sources: &[SourceSpec], tables: &mut Vec<TableSpec>) {
-        let landed: BTreeMap<TableName, FileId> =
-            sources.iter().map(|source| (source.table(), source.at.file)).collect();
-        tables.retain(|table| {
-            let Some(source) = landed.get(&table.name) else { return true };
-            let path =
-                self.files.get(*source).map(|file| file.path.display().to_string()).unwrap_or_default();
-            let message = format!("`{}` is defined twice: `{path}` lands there", table.name);
-            self.diagnostics.push(
-                Diagnostic::error(codes::DUPLICATE_NAME, message, table.at)
-                    .with_hint("rename one of the two files, or move the table to another schema"),
-            );
-            self.broken.insert(table.name.clone());
-            false
-        });
-    }
-
-    /// Tables that relationships name must exist, and columns where the contract tells them.
-    fn relationships(&mut self, sources: &[SourceSpec], tables: &[TableSpec]) {
-        let contracts: BTreeMap<TableName, &SourceSpec> =
-            sources.iter().map(|source| (source.table(), source)).collect();
-        let known = self.known(sources, tables);
-        let of_sources = sources.iter().map(|source| (source.table(), &source.contract.checks));
-        let of_tables = tables.iter().map(|table| (table.name.clone(), &table.checks));
-        let mut broken = Vec::new();
-        for (owner, checks) in of_sources.chain(of_tables) {
-            for CheckSpec { kind, .. } in checks {
-                let CheckKind::Relationship { to_table, to_column, .. } = kind else { continue };
-                let diagnostic = if let Some(source) = contracts.get(&to_table.value) {
-                    let columns = &source.contract.columns;
-                    if columns.contains_key(to_column) || self.broken.contains(&to_table.value) {
-                        continue;
-                    }
-                    let message = format!("`{to_table}` has no column `{to_column}`");
-                    let mut diagnostic = Diagnostic::error(codes::UNKNOWN_COLUMN, message, to_table.at);
-                    diagnostic.hint = words::hint(to_column, columns.keys().map(String::as_str));
-                    diagnostic
-                } else if known.contains(&to_table.value.to_string()) {
-                    continue;
-                } else {
-                    unknown_table(to_table, &known)
-                };
-                self.diagnostics.push(diagnostic);
-                broken.push(owner.clone());
-            }
-        }
-        self.broken.extend(broken);
-    }
-
-    /// Tests run the SQL of tables, on rows of any asset, and have names of their own.
-    fn test_tables(&mut self, sources: &[SourceSpec], tables: &[TableSpec], tests: &[TestSpec]) {
-        let known = self.known(sources, tables);
-        let landed: BTreeSet<TableName> = sources.iter().map(SourceSpec::table).collect();
-        let mut names: BTreeMap<&str, Location> = BTreeMap::new();
-        for test in tests {
-            if landed.contains(&test.table.value) {
-                let message =
-                    format!("`{}` has no SQL to test: it is the landed form of a source", test.table);
-                self.diagnostics.push(
-                    Diagnostic::error(codes::WRONG_TEST, message, test.table.at)
-                        .with_hint("test a table of `tables/`"),
-                );
-            } else if !known.contains(&test.table.value.to_string()) {
-                self.diagnostics.push(unknown_table(&test.table, &known));
-            }
-            for (name, rows) in &test.given {
-                if !known.contains(&name.to_string()) {
-                    self.diagnostics.push(unknown_table(&Located::new(name.clone(), rows.at), &known));
-                }
-            }
-            if names.insert(&test.name, test.at).is_some() {
-                let message = format!("a second test with the name `{}`", test.name);
-                self.diagnostics.push(
-                    Diagnostic::error(codes::DUPLICATE_NAME, message, test.at)
-                        .with_hint("give it another name"),
-                );
-            }
-        }
-    }
-
-    /// Names of all assets, those with faults included.
-    fn known(&self, sources: &[SourceSpec], tables: &[TableSpec]) -> BTreeSet<String> {
-        let sources = sources.iter().map(|source| source.table().to_string());
-        let tables = tables.iter().map(|table| table.name.to_string());
-        sources.chain(tables).chain(self.broken.iter().map(ToString::to_string)).collect()
-    }
-}
-
-fn unknown_table(name: &Located<TableName>, known: &BTreeSet<String>) -> Diagnostic {
-    let message = format!("there is no table `{name}`");
-    let mut diagnostic = Diagnostic::error(codes::UNKNOWN_TABLE, message, name.at);
-    let text = name.to_string();
-    diagnostic.hint = words::nearest(&text, known.iter().map(String::as_str))
-        .map(|meant| format!("did you mean `{meant}`?"))
-        .or_else(|| {
-            Some("tables are `tables/<schema>/<name>.sql`, landed sources are `bronze.<source>`".into())
-        });
-    diagnostic
 }

@@ -9,15 +9,22 @@ pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// fault is reported and left out.
 pub(crate) fn substitute(node: &mut Node, source: &str, lookup: Lookup<'_>, faults: &Faults) {
     match &mut node.kind {
-        NodeKind::Text(text) if text.contains("${") => match expand(text, lookup) {
-            Ok(expanded) => *text = expanded,
-            Err(problems) => {
-                for problem in problems {
-                    faults.push(problem.diagnostic(node.at, source));
+        NodeKind::Text(text) if text.contains("${") => {
+            let hiding_lookup = |name: &str| {
+                let value = lookup(name);
+                value.iter().for_each(|value| faults.hide(value.clone()));
+                value
+            };
+            match expand(text, &hiding_lookup) {
+                Ok(expanded) => *text = expanded,
+                Err(problems) => {
+                    for problem in problems {
+                        faults.push(problem.diagnostic(node.at, source));
+                    }
+                    faults.leave_out(node.at);
                 }
-                faults.leave_out(node.at);
             }
-        },
+        }
         NodeKind::List(items) => items.iter_mut().for_each(|item| substitute(item, source, lookup, faults)),
         NodeKind::Map(entries) => {
             entries.iter_mut().for_each(|(_, value)| substitute(value, source, lookup, faults));

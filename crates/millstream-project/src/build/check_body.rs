@@ -7,7 +7,7 @@ use millstream_types::{Span, TableName};
 use super::Context;
 use crate::{
     Bounds, CheckKind, Located, Location, Node, NodeKind, Pattern, Scalar, codes,
-    decode::OneOrMany,
+    decode::{OneOrMany, Written},
     file::{
         ColumnsFile, CompletenessFile, ExpressionFile, FreshnessFile, LengthCheckFile, MeanFile, OneOfFile,
         PatternFile, QuantileFile, RangeCheckFile, RelationshipFile, RowCountFile,
@@ -30,11 +30,11 @@ fn one(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<Chec
         "unique" => CheckKind::Unique { columns: columns(context, key, body)? },
         "range" => {
             let RangeCheckFile { column, min, max } = faults.decode_at(body, key.at)?;
-            CheckKind::Range { column, bounds: scalar_bounds(context, min, max, key.at)? }
+            CheckKind::Range { column, bounds: scalar_bounds(context, min, max, (key.at, body.at))? }
         }
         "length" => {
             let LengthCheckFile { column, min, max } = faults.decode_at(body, key.at)?;
-            CheckKind::Length { column, bounds: bounds(context, min, max, key.at)? }
+            CheckKind::Length { column, bounds: bounds(context, min, max, (key.at, body.at))? }
         }
         "one_of" => {
             let OneOfFile { column, values } = faults.decode_at(body, key.at)?;
@@ -58,29 +58,32 @@ fn one(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<Chec
             if min.is_none() && max.is_none() && change.is_some() {
                 return Some(CheckKind::RowCount {
                     bounds: Bounds { min: None, max: None },
-                    change_max: change,
+                    change_max: change.map(|share| share.0),
                 });
             }
-            CheckKind::RowCount { bounds: bounds(context, min, max, key.at)?, change_max: change }
+            CheckKind::RowCount {
+                bounds: bounds(context, min, max, (key.at, body.at))?,
+                change_max: change.map(|share| share.0),
+            }
         }
         "freshness" if is_text => {
-            CheckKind::Freshness { column: None, age_max: faults.decode::<Span>(body)? }
+            CheckKind::Freshness { column: None, age_max: faults.decode::<Written<Span>>(body)?.0 }
         }
         "freshness" => {
             let FreshnessFile { column, max_age } = faults.decode_at(body, key.at)?;
-            CheckKind::Freshness { column, age_max: max_age }
+            CheckKind::Freshness { column, age_max: max_age.0 }
         }
         "completeness" => {
             let CompletenessFile { column, min } = faults.decode_at(body, key.at)?;
-            CheckKind::Completeness { column, min }
+            CheckKind::Completeness { column, min: min.0 }
         }
         "distinct_count" => {
             let LengthCheckFile { column, min, max } = faults.decode_at(body, key.at)?;
-            CheckKind::DistinctCount { column, bounds: bounds(context, min, max, key.at)? }
+            CheckKind::DistinctCount { column, bounds: bounds(context, min, max, (key.at, body.at))? }
         }
         "mean" => {
             let MeanFile { column, min, max } = faults.decode_at(body, key.at)?;
-            CheckKind::Mean { column, bounds: bounds(context, min, max, key.at)? }
+            CheckKind::Mean { column, bounds: bounds(context, min, max, (key.at, body.at))? }
         }
         "quantile" => {
             let QuantileFile { column, quantile, min, max } = faults.decode_at(body, key.at)?;
@@ -89,7 +92,7 @@ fn one(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<Chec
                 context.error(codes::WRONG_BOUNDS, message, quantile.at, "write a number between 0 and 1");
                 return None;
             }
-            let bounds = bounds(context, min, max, key.at)?;
+            let bounds = bounds(context, min, max, (key.at, body.at))?;
             CheckKind::Quantile { column, quantile: quantile.value, bounds }
         }
         _ => return None,
@@ -104,23 +107,23 @@ fn columns(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<
     } else {
         context.faults.decode_at::<OneOrMany<_>>(body, key.at)?.0
     };
-    if columns.is_empty() && !context.faults.has_gaps() {
+    if columns.is_empty() && !context.faults.has_gap_in(body.at) {
         let hint = format!("name one: `{key}: order_id`");
         context.error(codes::WRONG_CHECK, format!("`{key}` names no column"), key.at, hint);
     }
     (!columns.is_empty()).then_some(columns)
 }
 
-/// Bounds of which at least one is given and that something can meet.
+/// Bounds of which at least one is given and that something can meet. The places are those to report and of the body.
 pub(super) fn bounds<T: PartialOrd + Display>(
     context: &Context<'_>,
     min: Option<Located<T>>,
     max: Option<Located<T>>,
-    at: Location,
+    (at, inside): (Location, Location),
 ) -> Option<Bounds<T>> {
     match (&min, &max) {
         (None, None) => {
-            if !context.faults.has_gaps() {
+            if !context.faults.has_gap_in(inside) {
                 let hint = "give `min`, `max` or both";
                 context.error(codes::WRONG_BOUNDS, "bounds on neither side", at, hint);
             }
@@ -141,7 +144,7 @@ pub(super) fn scalar_bounds(
     context: &Context<'_>,
     min: Option<Located<Scalar>>,
     max: Option<Located<Scalar>>,
-    at: Location,
+    at: (Location, Location),
 ) -> Option<Bounds<Scalar>> {
     let number = |side: &Option<Located<Scalar>>| {
         side.as_ref().and_then(|side| {
@@ -163,7 +166,7 @@ pub(super) fn scalar_bounds(
 
 pub(super) fn one_of(context: &Context<'_>, values: Located<Vec<Located<Scalar>>>) -> Option<Vec<Scalar>> {
     if values.is_empty() {
-        if !context.faults.has_gaps() {
+        if !context.faults.has_gap_in(values.at) {
             let hint = "list the values that are allowed";
             context.error(codes::WRONG_CHECK, "`one_of` allows no value", values.at, hint);
         }

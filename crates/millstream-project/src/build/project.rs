@@ -49,8 +49,8 @@ impl Defaults {
     fn new(file: DefaultsFile) -> Self {
         Self {
             on_violation: file.on_violation.unwrap_or(Severity::Quarantine),
-            halt_above: file.halt_above,
-            freshness: file.freshness,
+            halt_above: file.halt_above.map(|share| share.0),
+            freshness: file.freshness.map(|age| age.0),
             owner: file.owner,
             tags: file.tags.0,
         }

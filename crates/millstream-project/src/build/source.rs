@@ -23,9 +23,17 @@ use crate::{
 pub(crate) fn source(context: &Context<'_>, name: SourceName, mut node: Node) -> Option<SourceSpec> {
     variables::substitute(&mut node, context.text, context.lookup, context.faults);
     let file: SourceFile = context.faults.decode_at(&node, context.start())?;
+    for (key, is_absent) in [("connector", file.connector.is_none()), ("contract", file.contract.is_none())] {
+        // A faulty value is absent too, but its fault is reported already.
+        let is_given = node.get(key).is_some_and(|value| !matches!(value.kind, NodeKind::Null));
+        if is_absent && !is_given {
+            let hint = format!("add `{key}: …`");
+            context.error(codes::MISSING_KEY, format!("`{key}` is missing"), context.start(), hint);
+        }
+    }
     let schedule = file.schedule.and_then(|written| schedule(context, written));
-    let contract = contract(context, file.contract);
-    let connector = connector(context, file.connector);
+    let contract = file.contract.map(|file| contract(context, file));
+    let connector = file.connector.and_then(|file| connector(context, file));
     Some(SourceSpec {
         name,
         at: context.start(),
@@ -34,7 +42,7 @@ pub(crate) fn source(context: &Context<'_>, name: SourceName, mut node: Node) ->
         tags: context.defaults.with_tags(file.tags.0),
         connector: connector?,
         schedule,
-        contract,
+        contract: contract?,
     })
 }
 
@@ -53,7 +61,7 @@ fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Optio
             Some(ConnectorSpec { kind, options })
         }
         None => {
-            if !context.faults.has_gaps() {
+            if !context.faults.has_gap_in(at) {
                 context.error(
                     codes::MISSING_KEY,
                     "`type` is missing",
@@ -90,11 +98,12 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
     let file = written.value;
     let on_violation = file.on_violation.unwrap_or(context.defaults.on_violation);
     let mut checks = CheckReader::new(*context, on_violation);
+    let columns_at = file.columns.at;
     let names: Vec<Located<String>> = file.columns.0.iter().map(|(name, _)| name.clone()).collect();
     let columns = columns(context, &mut checks, file.columns);
     file.checks.iter().for_each(|item| checks.item(item));
 
-    let freshness = file.freshness.map(|freshness| (freshness.value, freshness.at));
+    let freshness = file.freshness.map(|freshness| (freshness.value.0, freshness.at));
     let freshness =
         freshness.or_else(|| context.defaults.freshness.map(|age| (age, Location { end: at.start, ..at })));
     if let Some((age_max, at)) = freshness {
@@ -104,10 +113,11 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
     }
     let checks = checks.finish();
 
+    let has_gap = context.faults.has_gap_in(columns_at);
     let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
     let lookup = |name: &str| match columns.get(name) {
         Some(column) => Known::Type(&column.column_type),
-        None if context.faults.has_gaps() || name_texts.contains(&name) => Known::Untyped,
+        None if has_gap || name_texts.contains(&name) => Known::Untyped,
         None => Known::Absent,
     };
     let mut diagnostics = Vec::new();
@@ -130,7 +140,7 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
         freshness: freshness.map(|(age, _)| age),
         checks,
         on_violation,
-        halt_above: file.halt_above.or(context.defaults.halt_above),
+        halt_above: file.halt_above.map(|share| share.0).or(context.defaults.halt_above),
     }
 }
 
@@ -140,7 +150,7 @@ fn columns(
     checks: &mut CheckReader<'_>,
     written: Located<crate::decode::Entries<ColumnFile>>,
 ) -> IndexMap<String, ColumnSpec> {
-    if written.0.is_empty() && !context.faults.has_gaps() {
+    if written.0.is_empty() && !context.faults.has_gap_in(written.at) {
         let hint = "list the columns: `order_id: {type: int64}`";
         context.error(codes::WRONG_COLUMNS, "the contract has no columns", written.at, hint);
     }
@@ -221,13 +231,13 @@ fn column_checks(
     }
     if let Some(range) = &file.range {
         let sides = range.value.clone();
-        if let Some(bounds) = check_body::scalar_bounds(context, sides.min, sides.max, range.at) {
+        if let Some(bounds) = check_body::scalar_bounds(context, sides.min, sides.max, (range.at, range.at)) {
             add(CheckKind::Range { column: column(), bounds }, range.at);
         }
     }
     if let Some(length) = &file.length {
         let sides = length.value.clone();
-        if let Some(bounds) = check_body::bounds(context, sides.min, sides.max, length.at) {
+        if let Some(bounds) = check_body::bounds(context, sides.min, sides.max, (length.at, length.at)) {
             let bounds: Bounds<u64> = bounds;
             add(CheckKind::Length { column: column(), bounds }, length.at);
         }

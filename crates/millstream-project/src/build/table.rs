@@ -40,7 +40,7 @@ pub(crate) fn table(
         materialize: materialize?,
         checks: checks.finish(),
         on_violation,
-        halt_above: file.halt_above.map(|share| share.value).or(context.defaults.halt_above),
+        halt_above: file.halt_above.map(|share| share.value.0).or(context.defaults.halt_above),
         sql,
     })
 }
@@ -53,6 +53,8 @@ struct Given {
 }
 
 fn materialize(context: &Context<'_>, file: &TableFile) -> Option<Materialize> {
+    let has_gap =
+        context.faults.has_gap_in(Location { file: context.file, start: 0, end: context.text.len() });
     let way = file.materialize.as_ref().map_or(MaterializeFile::Table, |way| way.value);
     let key = file.key.as_ref().map(|key| Given {
         key: "key",
@@ -97,14 +99,16 @@ fn materialize(context: &Context<'_>, file: &TableFile) -> Option<Materialize> {
         MaterializeFile::History => {
             refuse(partition, "for a history");
             let keys = keys();
-            if keys.is_empty() && !context.faults.has_gaps() {
+            if keys.is_empty() && !has_gap {
                 let at = file.materialize.as_ref().map_or(context.start(), |way| way.at);
                 context.error(codes::WRONG_MATERIALIZE, "a history needs a `key`", at, "add `key: order_id`");
             }
             key_columns(context, &keys);
             Some(Materialize::History { key: keys, time: file.time.clone() })
         }
-        MaterializeFile::Incremental => incremental(context, file, keys(), &refuse, [key, time, partition]),
+        MaterializeFile::Incremental => {
+            incremental(context, file, keys(), has_gap, &refuse, [key, time, partition])
+        }
     }
 }
 
@@ -112,6 +116,7 @@ fn incremental(
     context: &Context<'_>,
     file: &TableFile,
     keys: Vec<Located<String>>,
+    has_gap: bool,
     refuse: &dyn Fn(Option<Given>, &str),
     [key, time, partition]: [Option<Given>; 3],
 ) -> Option<Materialize> {
@@ -125,11 +130,10 @@ fn incremental(
             let (time, partition) = (file.time.clone()?, file.partition.as_ref()?);
             IncrementalSpec::Partition { time, grain: partition.value }
         }
-        (Some(_), time, Some(partition)) => {
+        (Some(_), _, Some(partition)) => {
             let message = "`key` and `partition` exclude each other";
             let hint = "keep `key` to merge rows, or `time` with `partition` to recompute whole partitions";
             context.error(codes::WRONG_MATERIALIZE, message, partition.at, hint);
-            let _ = time;
             return None;
         }
         (Some(_), time @ Some(_), None) => {
@@ -137,14 +141,14 @@ fn incremental(
             return None;
         }
         (None, Some(time), None) => {
-            if !context.faults.has_gaps() {
+            if !has_gap {
                 let hint = "add `partition: day` (hour, day, month, year)";
                 context.error(codes::WRONG_MATERIALIZE, "`time` needs a `partition`", time.at, hint);
             }
             return None;
         }
         (None, None, Some(partition)) => {
-            if !context.faults.has_gaps() {
+            if !has_gap {
                 let hint = "add `time: <column>`, the time that the partitions are made of";
                 context.error(codes::WRONG_MATERIALIZE, "`partition` needs a `time`", partition.at, hint);
             }

@@ -28,7 +28,7 @@ fn test(context: &Context<'_>, implied_name: String, node: &Node) -> Option<Test
     let mut given = IndexMap::new();
     for (name, rows) in file.given.0 {
         if let (Some(name), Some(rows)) = (table_name(context, &name), rows_of(context, rows)) {
-            given.insert(name.value, rows);
+            given.insert(name.value, TestInput { at: name.at, ..rows });
         }
     }
     let expect = rows_of(context, file.expect)?;
@@ -61,5 +61,5 @@ fn rows_of(context: &Context<'_>, rows: Located<Vec<Node>>) -> Option<TestInput>
         let message = format!("expected a row, found {}", row.describe());
         context.error(codes::WRONG_TEST, message, row.at, "write a mapping: `{order_id: 1, amount: 9.5}`");
     }
-    is_whole.then(|| TestInput { at: rows.at, rows: rows.value })
+    is_whole.then_some(TestInput { at: rows.at, rows: rows.value })
 }

@@ -63,7 +63,11 @@ impl<'a> MapAccess<'a> {
             let free = fields.iter().copied().filter(is_free);
             let mut diagnostic =
                 Diagnostic::error(codes::UNKNOWN_KEY, format!("unknown key `{key}`"), key.at);
-            diagnostic.hint = words::hint(&key.value, free);
+            let given = words::nearest(&key.value, fields.iter().copied());
+            diagnostic.hint = match (words::nearest(&key.value, free.clone()), given) {
+                (None, Some(given)) => Some(format!("`{given}` is given already; remove one of the two")),
+                _ => words::hint(&key.value, free),
+            };
             faults.push(diagnostic);
         }
         Self { entries: entries.iter(), fields: Some(fields), value: None, faults }

@@ -45,6 +45,11 @@ impl<'a> NodeDecoder<'a> {
             (NodeKind::Int(_) | NodeKind::Float(..) | NodeKind::Bool(_), "text") => {
                 Some("put the value in quotes".to_owned())
             }
+            (NodeKind::Text(text), "`true` or `false`") => match text.to_lowercase().as_str() {
+                "yes" | "on" | "y" => Some("write `true`".to_owned()),
+                "no" | "off" | "n" => Some("write `false`".to_owned()),
+                _ => None,
+            },
             _ => None,
         };
         DecodeError::wrong(codes::WRONG_KIND, format!("expected {what}, found {found}"), hint)

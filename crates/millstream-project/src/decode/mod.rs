@@ -16,7 +16,7 @@ use crate::{Diagnostic, Location, Node, codes};
 
 use decoder::NodeDecoder;
 use error::{DecodeError, Fault};
-pub(crate) use values::{BoundsFile, Entries, OneOrMany, TextLike};
+pub(crate) use values::{BoundsFile, Entries, OneOrMany, TextLike, Written};
 
 /// Problems of one file that are reported; looking for more would help nobody.
 const FAULTS_MAX: usize = 200;
@@ -32,6 +32,19 @@ struct State {
     diagnostics: Vec<Diagnostic>,
     /// Values that are faulty and reported: they count as absent, but are not missed.
     left_out: HashSet<Location>,
+    hidden: Vec<String>,
+}
+
+impl State {
+    fn without_secrets(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        for value in &self.hidden {
+            let texts = [Some(&mut diagnostic.message), diagnostic.hint.as_mut(), diagnostic.label.as_mut()];
+            for text in texts.into_iter().flatten().filter(|text| text.contains(value.as_str())) {
+                *text = text.replace(value.as_str(), "${…}");
+            }
+        }
+        diagnostic
+    }
 }
 
 impl Faults {
@@ -63,6 +76,7 @@ impl Faults {
     /// Keeps a diagnostic, once, as long as there are not too many.
     pub(crate) fn push(&self, diagnostic: Diagnostic) {
         let mut state = self.state.borrow_mut();
+        let diagnostic = state.without_secrets(diagnostic);
         if state.diagnostics.len() > FAULTS_MAX || state.diagnostics.contains(&diagnostic) {
             return;
         }
@@ -88,9 +102,19 @@ impl Faults {
         self.state.borrow().left_out.contains(&node.at)
     }
 
-    /// Whether some value was left out, so that what is absent may just be faulty.
-    pub(crate) fn has_gaps(&self) -> bool {
-        !self.state.borrow().left_out.is_empty()
+    /// Whether a value inside `at` was left out, so that what is absent there may just be faulty.
+    pub(crate) fn has_gap_in(&self, at: Location) -> bool {
+        let is_inside = |gap: &Location| gap.file == at.file && at.start <= gap.start && gap.end <= at.end;
+        self.state.borrow().left_out.iter().any(is_inside)
+    }
+
+    /// A value that came from the environment: it may be a secret, and no message repeats it.
+    pub(crate) fn hide(&self, value: String) {
+        // Shorter values are no secrets, and hiding them would garble the messages.
+        const BYTES_MIN: usize = 4;
+        if value.len() >= BYTES_MIN {
+            self.state.borrow_mut().hidden.push(value);
+        }
     }
 
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {

@@ -1,6 +1,6 @@
 //! Building blocks of the `*File` types: values that know their place, and forms with a short spelling.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
@@ -181,6 +181,20 @@ impl JsonSchema for TextLike {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         Scalar::json_schema(generator)
+    }
+}
+
+/// A value with a text form of its own, such as `5%`. A bare number is refused in that form's words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written<T>(pub(crate) T);
+
+impl<'de, T> Deserialize<'de> for Written<T>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let TextLike(text) = TextLike::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
     }
 }
 

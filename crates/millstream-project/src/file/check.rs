@@ -10,7 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::schema_text::{ColumnAddress, PatternText, PercentText, SpanText};
-use crate::{Located, Scalar, decode::OneOrMany};
+use crate::{
+    Located, Scalar,
+    decode::{OneOrMany, Written},
+};
 
 /// The keys that say what is checked.
 pub(crate) const CHECK_KINDS: [&str; 14] = [
@@ -135,20 +138,20 @@ bodies! {
         /// Highest change against the version before.
         #[serde(default)]
         #[schemars(with = "Option<PercentText>")]
-        change: Option<Percent>,
+        change: Option<Written<Percent>>,
     }
     /// Age of the newest row.
     FreshnessFile as "FreshnessCheck" {
         #[serde(default)]
         column: Option<Located<String>>,
         #[schemars(with = "SpanText")]
-        max_age: Span,
+        max_age: Written<Span>,
     }
     /// Share of values that are not null.
     CompletenessFile as "CompletenessCheck" {
         column: Located<String>,
         #[schemars(with = "PercentText")]
-        min: Percent,
+        min: Written<Percent>,
     }
     /// Bounds of a column's mean.
     MeanFile as "MeanCheck" {

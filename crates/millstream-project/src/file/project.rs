@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::schema_text::{PercentText, SpanText};
 use crate::{
     Located,
-    decode::{Entries, OneOrMany, TextLike},
+    decode::{Entries, OneOrMany, TextLike, Written},
 };
 
 /// A Millstream project.
@@ -73,11 +73,11 @@ pub(crate) struct DefaultsFile {
     /// The breaker: a larger share of rejected rows stops the step.
     #[serde(default)]
     #[schemars(with = "Option<PercentText>")]
-    pub(crate) halt_above: Option<Percent>,
+    pub(crate) halt_above: Option<Written<Percent>>,
     /// Highest age of a source's newest row.
     #[serde(default)]
     #[schemars(with = "Option<SpanText>")]
-    pub(crate) freshness: Option<Span>,
+    pub(crate) freshness: Option<Written<Span>>,
     /// Who answers for the asset.
     #[serde(default)]
     pub(crate) owner: Option<String>,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Evolution, Located, Node, Scalar,
-    decode::{BoundsFile, Entries, OneOrMany},
+    decode::{BoundsFile, Entries, OneOrMany, Written},
 };
 
 /// Where data enters, and what it promises.
@@ -30,13 +30,15 @@ pub(crate) struct SourceFile {
     #[serde(default)]
     pub(crate) tags: OneOrMany<String>,
     /// Which connector, and its options.
-    pub(crate) connector: ConnectorFile,
+    #[schemars(required)]
+    pub(crate) connector: Option<ConnectorFile>,
     /// `every 15m`, or a cron line of five fields (UTC).
     #[serde(default)]
     #[schemars(with = "Option<ScheduleText>")]
     pub(crate) schedule: Option<Located<String>>,
     /// What the rows promise.
-    pub(crate) contract: Located<ContractFile>,
+    #[schemars(required)]
+    pub(crate) contract: Option<Located<ContractFile>>,
 }
 
 /// The options as written; each connector checks its own.
@@ -61,7 +63,7 @@ pub(crate) struct ContractFile {
     /// Highest age of the newest row.
     #[serde(default)]
     #[schemars(with = "Option<SpanText>")]
-    pub(crate) freshness: Option<Located<Span>>,
+    pub(crate) freshness: Option<Located<Written<Span>>>,
     /// Checks on rows and on the table.
     #[serde(default)]
     #[schemars(with = "Vec<CheckFile>")]
@@ -72,7 +74,7 @@ pub(crate) struct ContractFile {
     /// The breaker: a larger share of rejected rows stops the step.
     #[serde(default)]
     #[schemars(with = "Option<PercentText>")]
-    pub(crate) halt_above: Option<Percent>,
+    pub(crate) halt_above: Option<Written<Percent>>,
 }
 
 /// One column and what is promised about it.

@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{CheckFile, schema_text::PercentText};
-use crate::{Grain, Located, Node, decode::OneOrMany};
+use crate::{
+    Grain, Located, Node,
+    decode::{OneOrMany, Written},
+};
 
 /// What is said about a SQL table.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -43,7 +46,7 @@ pub(crate) struct TableFile {
     /// The breaker: a larger share of rejected rows stops the step.
     #[serde(default)]
     #[schemars(with = "Option<PercentText>")]
-    pub(crate) halt_above: Option<Located<Percent>>,
+    pub(crate) halt_above: Option<Located<Written<Percent>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

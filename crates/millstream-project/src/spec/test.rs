@@ -22,6 +22,7 @@ pub struct TestSpec {
 /// Rows as written: each a mapping from column to scalar.
 #[derive(Clone, Debug)]
 pub struct TestInput {
+    /// The table's name where it is given; the rows where they are expected.
     pub at: Location,
     pub rows: Vec<Node>,
 }

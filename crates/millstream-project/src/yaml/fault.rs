@@ -77,14 +77,61 @@ const EXPLANATIONS: &[(&str, &str, &str)] = &[
 
 /// The diagnostic of a syntax error.
 pub(super) fn diagnostic(error: &ScanError, positions: &Positions<'_>) -> Diagnostic {
-    let start = positions.byte(*error.marker());
-    let first = positions.text.get(start..).and_then(|rest| rest.chars().next());
-    let width = first.filter(|c| *c != '\n' && *c != '\r').map_or(0, char::len_utf8);
-    let at = positions.location(start, start + width);
-    match EXPLANATIONS.iter().find(|(part, _, _)| error.info().contains(part)) {
+    let text = positions.text;
+    // The end of the file is shown as the last thing that stands there.
+    let start = match positions.byte(*error.marker()) {
+        end if end >= text.trim_end().len() => {
+            text.trim_end().char_indices().last().map_or(0, |(last, _)| last)
+        }
+        start => start,
+    };
+    let info = error.info();
+    let place = if info.contains("tab") { indenting_tab(text, start) } else { None };
+    let place = place.map(|tab| (tab, tab + 1));
+    let missing_colon =
+        if info.contains("mapping values are not allowed") { lone_word(text, start) } else { None };
+    if let Some((start, end)) = missing_colon {
+        return Diagnostic::error(
+            codes::YAML_SYNTAX,
+            "not valid YAML: this line is not a `key: value`",
+            positions.location(start, end),
+        )
+        .with_hint("is a `:` missing after the key?");
+    }
+    let (start, end) = place.unwrap_or_else(|| {
+        let first = text.get(start..).and_then(|rest| rest.chars().next());
+        (start, start + first.filter(|c| *c != '\n' && *c != '\r').map_or(0, char::len_utf8))
+    });
+    let at = positions.location(start, end);
+    match EXPLANATIONS.iter().find(|(part, _, _)| info.contains(part)) {
         Some((_, message, hint)) => {
             Diagnostic::error(codes::YAML_SYNTAX, format!("not valid YAML: {message}"), at).with_hint(*hint)
         }
-        None => Diagnostic::error(codes::YAML_SYNTAX, format!("not valid YAML: {}", error.info()), at),
+        None => Diagnostic::error(codes::YAML_SYNTAX, format!("not valid YAML: {info}"), at),
     }
+}
+
+/// The first tab that indents a line, from the line of `start` on.
+fn indenting_tab(text: &str, start: usize) -> Option<usize> {
+    let from = text.get(..start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let mut line_start = from;
+    for line in text.get(from..)?.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..indent].find('\t') {
+            return Some(line_start + tab);
+        }
+        line_start += line.len();
+    }
+    None
+}
+
+/// The line before that of `start`, when it is a single word: the parser took both lines for one text, and
+/// stumbles over the second line's `:`.
+fn lone_word(text: &str, start: usize) -> Option<(usize, usize)> {
+    let line_start = text.get(..start)?.rfind('\n')?;
+    let before = text[..line_start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[before..line_start].trim_end();
+    let word = line.trim_start();
+    let is_word = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
+    is_word.then(|| (before + line.len() - word.len(), before + line.len()))
 }

@@ -18,7 +18,7 @@ fn schemas_name_every_key_and_take_the_connectors_options() {
     assert_eq!(connector["required"], json!(["type", "path"]));
     assert_eq!(source["additionalProperties"], json!(false));
     assert_eq!(source["required"], json!(["connector", "contract"]));
-    let checks = &source["$defs"]["Contract"]["properties"]["checks"];
+    let checks = &source["properties"]["contract"]["properties"]["checks"];
     assert_eq!(checks["items"], json!({"$ref": "#/$defs/Check"}));
     assert!(source["$defs"]["Check"]["properties"]["quantile"].is_object());
     insta::assert_snapshot!(serde_json::to_string_pretty(&schemas).unwrap());
