@@ -9,8 +9,8 @@ use crate::{
     Bounds, CheckKind, Located, Location, Node, NodeKind, Pattern, Scalar, codes,
     decode::{OneOrMany, Written},
     file::{
-        ColumnsFile, CompletenessFile, ExpressionFile, FreshnessFile, LengthCheckFile, MeanFile, OneOfFile,
-        PatternFile, QuantileFile, RangeCheckFile, RelationshipFile, RowCountFile,
+        CHECK_KINDS, ColumnsFile, CompletenessFile, ExpressionFile, FreshnessFile, LengthCheckFile, MeanFile,
+        OneOfFile, PatternFile, QuantileFile, RangeCheckFile, RelationshipFile, RowCountFile,
     },
 };
 
@@ -20,10 +20,13 @@ pub(super) fn read(context: &Context<'_>, key: &Located<String>, body: &Node) ->
         let columns = columns(context, key, body).unwrap_or_default();
         return columns.into_iter().map(|column| CheckKind::NotNull { column }).collect();
     }
-    one(context, key, body).into_iter().collect()
+    let is_table_check =
+        CHECK_KINDS.iter().skip_while(|kind| **kind != "row_count").any(|kind| *kind == key.value);
+    let read = if is_table_check { table_check } else { row_check };
+    read(context, key, body).into_iter().collect()
 }
 
-fn one(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<CheckKind> {
+fn row_check(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<CheckKind> {
     let faults = context.faults;
     let is_text = matches!(body.kind, NodeKind::Text(_));
     Some(match key.value.as_str() {
@@ -53,6 +56,14 @@ fn one(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<Chec
             let ExpressionFile { sql: written } = faults.decode_at(body, key.at)?;
             CheckKind::Expression { sql: sql(context, written)? }
         }
+        _ => return None,
+    })
+}
+
+fn table_check(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<CheckKind> {
+    let faults = context.faults;
+    let is_text = matches!(body.kind, NodeKind::Text(_));
+    Some(match key.value.as_str() {
         "row_count" => {
             let RowCountFile { min, max, change } = faults.decode_at(body, key.at)?;
             if min.is_none() && max.is_none() && change.is_some() {

@@ -15,7 +15,7 @@ use crate::{
     decode::{OneOrMany, Written},
 };
 
-/// The keys that say what is checked.
+/// The keys that say what is checked: row checks, then from `row_count` on the checks on the whole table.
 pub(crate) const CHECK_KINDS: [&str; 14] = [
     "not_null",
     "unique",

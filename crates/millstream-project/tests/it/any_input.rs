@@ -41,8 +41,73 @@ fn check(files: &[(&str, &str)]) {
     }
 }
 
+/// A correct file with a few pieces put over it, so that the later stages are reached too.
+fn damaged(text: &'static str) -> impl Strategy<Value = String> {
+    prop::collection::vec((any::<prop::sample::Index>(), 0..12_usize, piece()), 0..4).prop_map(
+        move |damages| {
+            let mut chars: Vec<char> = text.chars().collect();
+            for (place, removed, piece) in damages {
+                let start = place.index(chars.len() + 1);
+                let end = (start + removed).min(chars.len());
+                chars.splice(start..end, piece.chars());
+            }
+            chars.into_iter().collect()
+        },
+    )
+}
+
+const PROJECT: &str = "\
+name: shop
+environments:
+  default: {lake: .millstream/lake, state: 'sqlite:.millstream/state.db', engine: local, concurrency: 4}
+  a: {lake: 's3://bucket/${X:-prefix}', storage: {aws_region: eu, key: '${PASSWORD}'}, log: kafka://b:1}
+defaults: {on_violation: warn, halt_above: 5%, freshness: 1h, owner: me, tags: [a, b]}
+alerts:
+  - {webhook: http://example.org, on: step_failed}
+";
+const SOURCE: &str = "\
+connector: {type: files, path: data/*.csv}
+schedule: '*/5 * * * MON-FRI'
+contract:
+  columns:
+    id: {type: int64, required: true, unique: true, relationship: {to: silver.a.id}}
+    price: &price {type: 'decimal(12,2)', range: [0, 100.5], severity: halt}
+    other: {<<: *price, one_of: [1, 2.5]}
+    name: {type: string, pattern: '[a-z]+', length: {min: 1, max: 20}, pii: true}
+    at: {type: timestamp, range: [2020-01-01, null]}
+  time: at
+  evolution: widen
+  freshness: 2h
+  checks:
+    - not_null: [at, name]
+    - {unique: [id, at], name: pair, severity: warn}
+    - expression: |
+        price >= 0
+        and id > 1
+    - row_count: {min: 1, max: 10, change: 50%}
+    - quantile: {column: price, quantile: 0.9, max: 100}
+    - freshness: 1h
+";
+const TABLE: &str = "\
+/*---
+materialize: incremental
+key: [id, at]
+checks:
+  - completeness: {column: id, min: 99%}
+  - mean: {column: price, min: 1.5}
+---*/
+SELECT 1
+";
+const TESTS: &str = "\
+tests:
+  - {name: one, table: silver.a, given: {bronze.a: [{id: 1, at: ~}]}, expect: [{id: 1}], ordered: true}
+  - table: silver.a
+    expect:
+      - {id: 2}
+";
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_in_any_file_is_answered_with_diagnostics(a in text(), b in text(), c in text(), d in text()) {
@@ -58,6 +123,13 @@ proptest! {
     }
 
     #[test]
+    fn damage_to_a_correct_project_is_answered_with_diagnostics(
+        a in damaged(PROJECT), b in damaged(SOURCE), c in damaged(TABLE), d in damaged(TESTS),
+    ) {
+        check(&[("millstream.yaml", &a), ("sources/a.yaml", &b), ("tables/silver/a.sql", &c), ("tests/a.yaml", &d)]);
+    }
+
+    #[test]
     fn a_plain_scalar_s_place_is_its_text(before in "[a-zé😀]{0,8}", value in "[a-zé😀][a-zé😀 ]{0,8}[a-z]") {
         let text = format!("\u{feff}name: {before}x\r\ndescriptio: {value}\r\n");
         let project = folder(&[("millstream.yaml", &text)]);
@@ -65,6 +137,18 @@ proptest! {
         let at = loaded.diagnostics[0].at.unwrap();
         prop_assert_eq!(&loaded.files.get(at.file).unwrap().text[at.start..at.end], "descriptio");
     }
+}
+
+#[test]
+fn the_project_to_damage_is_correct() {
+    let files = [
+        ("millstream.yaml", PROJECT),
+        ("sources/a.yaml", SOURCE),
+        ("tables/silver/a.sql", TABLE),
+        ("tests/a.yaml", TESTS),
+    ];
+    let loaded = crate::scratch::load(&files);
+    assert!(!loaded.has_errors(), "{}", crate::scratch::render(&loaded));
 }
 
 #[test]
