@@ -1,0 +1,167 @@
+//! `pattern`: a regular expression for the whole text, or a named form.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use arrow::{
+    array::{Array, AsArray},
+    buffer::BooleanBuffer,
+    datatypes::DataType,
+};
+use millstream_project::{NamedPattern, Pattern};
+use regex::Regex;
+use serde::de::IgnoredAny;
+use url::Url;
+
+use super::{Problem, RowCheck, Rows, wrong_type};
+use crate::{QualityError, bitmap, coerce::iso_date, column::Column};
+
+#[derive(Debug)]
+struct PatternCheck {
+    column: Column,
+    test: Test,
+}
+
+#[derive(Debug)]
+enum Test {
+    Named(NamedPattern),
+    /// The expression as written, and anchored at both ends.
+    Regex(String, Regex),
+}
+
+pub(super) fn compile(column: &Column, pattern: &Pattern) -> Result<Box<dyn RowCheck>, Problem> {
+    if column.data_type() != &DataType::Utf8 {
+        return Err(wrong_type(column, "a string"));
+    }
+    let test = match pattern {
+        Pattern::Named(named) => Test::Named(*named),
+        Pattern::Regex(written) => {
+            let anchored = Regex::new(&format!(r"\A(?:{written})\z"));
+            let regex = anchored.map_err(|_| {
+                // The fault is looked up in the expression as written, so that its positions fit.
+                let fault = Regex::new(written).err().map_or_else(String::new, |fault| format!(": {fault}"));
+                Problem::new(format!("`{written}` is not a regular expression{fault}"))
+            })?;
+            Test::Regex(written.clone(), regex)
+        }
+    };
+    Ok(Box::new(PatternCheck { column: column.clone(), test }))
+}
+
+impl RowCheck for PatternCheck {
+    fn columns(&self) -> Vec<String> {
+        vec![self.column.name().to_owned()]
+    }
+
+    fn failures(&self, rows: &Rows<'_>) -> Result<Option<BooleanBuffer>, QualityError> {
+        let texts = self.column.array(rows.typed).as_string::<i32>();
+        let each = |matches: &dyn Fn(&str) -> bool| {
+            bitmap::of_rows(texts.len(), texts.nulls(), |row| !matches(texts.value(row)))
+        };
+        Ok(match &self.test {
+            Test::Regex(_, regex) => each(&|text| regex.is_match(text)),
+            Test::Named(NamedPattern::Email) => {
+                let (offsets, bytes) = (texts.value_offsets(), texts.value_data());
+                let text = |row: usize| bytes.get(offsets[row] as usize..offsets[row + 1] as usize);
+                bitmap::of_rows(texts.len(), texts.nulls(), |row| !text(row).is_some_and(is_email))
+            }
+            Test::Named(NamedPattern::Uuid) => each(&|text| is_uuid(text.as_bytes())),
+            Test::Named(NamedPattern::Url) => each(&is_url),
+            Test::Named(NamedPattern::IsoDate) => each(&|text| iso_date(text.as_bytes()).is_some()),
+            Test::Named(NamedPattern::Ipv4) => each(&|text| text.parse::<Ipv4Addr>().is_ok()),
+            Test::Named(NamedPattern::Ipv6) => each(&|text| text.parse::<Ipv6Addr>().is_ok()),
+            Test::Named(NamedPattern::Json) => each(&|text| serde_json::from_str::<IgnoredAny>(text).is_ok()),
+        })
+    }
+
+    fn reason(&self, rows: &Rows<'_>, row: usize) -> String {
+        let value = self.column.shown(self.column.array(rows.typed), row);
+        let name = self.column.name();
+        let form = match &self.test {
+            Test::Regex(written, _) => return format!("`{name}` {value} does not match `{written}`"),
+            Test::Named(NamedPattern::Email) => "an email",
+            Test::Named(NamedPattern::Uuid) => "a UUID",
+            Test::Named(NamedPattern::Url) => "a URL",
+            Test::Named(NamedPattern::IsoDate) => "a date of the form YYYY-MM-DD",
+            Test::Named(NamedPattern::Ipv4) => "an IPv4 address",
+            Test::Named(NamedPattern::Ipv6) => "an IPv6 address",
+            Test::Named(NamedPattern::Json) => "JSON",
+        };
+        format!("`{name}` {value} is not {form}")
+    }
+}
+
+/// What a byte may be in an address: 1 in the part before the `@`, 2 in a label of the domain.
+const EMAIL_BYTES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            classes[byte as usize] = 3;
+        }
+        byte += 1;
+    }
+    let local = b"!#$%&'*+/=?^_`{|}~";
+    let mut at = 0;
+    while at < local.len() {
+        classes[local[at] as usize] = 1;
+        at += 1;
+    }
+    classes
+};
+
+/// The addresses that mail systems accept in practice: dot-separated ASCII words, an `@`, a domain of at least
+/// two labels of which the last is no number; no quoted local parts, comments or literal addresses.
+fn is_email(text: &[u8]) -> bool {
+    let Some(at) = text.iter().position(|byte| *byte == b'@') else { return false };
+    let (local, domain) = (&text[..at], &text[at + 1..]);
+    if local.is_empty() || local.len() > 64 || domain.len() > 253 || text.len() > 254 {
+        return false;
+    }
+    let mut previous = b'.';
+    for byte in local {
+        if EMAIL_BYTES[usize::from(*byte)] & 1 == 0 && (*byte != b'.' || previous == b'.') {
+            return false;
+        }
+        previous = *byte;
+    }
+    previous != b'.' && is_domain(domain)
+}
+
+fn is_domain(domain: &[u8]) -> bool {
+    let mut previous = b'.';
+    let mut label = 0_usize;
+    let mut last_start = None;
+    for (at, byte) in domain.iter().enumerate() {
+        if *byte == b'.' {
+            if matches!(previous, b'.' | b'-') {
+                return false;
+            }
+            last_start = Some(at + 1);
+            label = 0;
+        } else {
+            label += 1;
+            let starts_with_hyphen = *byte == b'-' && previous == b'.';
+            if EMAIL_BYTES[usize::from(*byte)] & 2 == 0 || starts_with_hyphen || label > 63 {
+                return false;
+            }
+        }
+        previous = *byte;
+    }
+    let top = last_start.and_then(|start| domain.get(start..)).unwrap_or_default();
+    top.len() >= 2 && previous != b'-' && top.first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// Hyphenated hexadecimal digits, 8-4-4-4-12.
+fn is_uuid(text: &[u8]) -> bool {
+    let Ok(text) = <&[u8; 36]>::try_from(text) else { return false };
+    text.iter().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    })
+}
+
+/// An absolute URL with a host. The parser drops blanks and control characters, so they are refused first.
+fn is_url(text: &str) -> bool {
+    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    clean && Url::parse(text).is_ok_and(|url| url.has_host())
+}

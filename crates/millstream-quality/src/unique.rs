@@ -1,0 +1,408 @@
+//! Which keys a whole table holds: the first row with a key wins, any later one is a duplicate.
+//!
+//! Memory: a key is hashed into a table of 16-byte slots that is between 35 % and 70 % full, so a key of text,
+//! decimals, floats or several columns takes 23 to 46 bytes. Integers (dates and instants too) share a slot
+//! with their 63 neighbours: consecutive ids take less than one byte, scattered ones 23 to 46 bytes.
+
+use arrow::{
+    array::RecordBatch,
+    buffer::{BooleanBuffer, NullBuffer},
+};
+
+use crate::{
+    QualityError, bitmap,
+    contract::{Contract, UniqueCheck},
+    evaluated::Evaluated,
+    key::{KeyValues, Keys},
+};
+
+/// The keys of every unique check of a contract.
+#[derive(Debug)]
+pub struct UniqueIndex {
+    checks: Vec<(UniqueCheck, Seen)>,
+}
+
+impl UniqueIndex {
+    /// An empty index. `rows_expected` sizes it once; 0 when unknown.
+    #[must_use]
+    pub fn new(contract: &Contract, rows_expected: usize) -> Self {
+        let seen = |check: &UniqueCheck| {
+            if check.is_int {
+                Seen::Int(IntSet::default())
+            } else {
+                Seen::Hash(HashSet::with_capacity(rows_expected))
+            }
+        };
+        Self { checks: contract.unique_checks().iter().map(|check| (check.clone(), seen(check))).collect() }
+    }
+
+    /// Whether the contract has no unique check, so that no preloading is needed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.checks.is_empty()
+    }
+
+    /// Columns that `preload` needs, each once.
+    #[must_use]
+    pub fn key_columns(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.checks.iter().flat_map(|(check, _)| &check.names) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// Takes the keys of rows that the table holds and keeps. `rows` needs the key columns only, in any order.
+    pub fn preload(&mut self, rows: &RecordBatch) -> Result<(), QualityError> {
+        for (check, seen) in &mut self.checks {
+            let keys = check.keys_by_name(rows)?;
+            seen.insert_all(&keys, None, |_| {});
+        }
+        Ok(())
+    }
+
+    /// Judges the rows of a batch, in order, and adds the failures to `evaluated`. Rows that another check
+    /// rejected are not in the table: they are not judged and take no key.
+    pub fn check(&mut self, evaluated: &mut Evaluated) {
+        let keys = std::mem::take(&mut evaluated.keys);
+        let rows = evaluated.rows.num_rows();
+        let rejected = evaluated.rejected().cloned();
+        let duplicates = match (&mut *self.checks, &*keys) {
+            ([(_, seen)], [keys]) => {
+                let mut duplicates = Vec::new();
+                seen.insert_all(keys, rejected.as_ref(), |row| duplicates.push(row));
+                vec![duplicates]
+            }
+            (checks, keys) => insert_rows(checks, keys, rejected.as_ref(), rows),
+        };
+        for ((check, _), duplicates) in self.checks.iter().zip(duplicates) {
+            if let Some(failed) = bitmap::of_list(rows, &duplicates) {
+                evaluated.add(check.check, failed, check.rejects);
+            }
+        }
+    }
+}
+
+/// With several checks a row that one of them rejects takes no key in any of them.
+fn insert_rows(
+    checks: &mut [(UniqueCheck, Seen)],
+    keys: &[Keys],
+    rejected: Option<&BooleanBuffer>,
+    rows: usize,
+) -> Vec<Vec<usize>> {
+    let mut duplicates = vec![Vec::new(); checks.len()];
+    for row in (0..rows).filter(|row| !rejected.is_some_and(|rejected| rejected.value(*row))) {
+        let mut rejects = false;
+        for (((check, seen), keys), duplicates) in checks.iter().zip(keys).zip(&mut duplicates) {
+            if seen.contains(keys, row) {
+                duplicates.push(row);
+                rejects |= check.rejects;
+            }
+        }
+        if !rejects {
+            for ((_, seen), keys) in checks.iter_mut().zip(keys) {
+                seen.insert(keys, row);
+            }
+        }
+    }
+    duplicates
+}
+
+/// A set of keys.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Int(IntSet),
+    Hash(HashSet),
+}
+
+impl Seen {
+    /// Whether the row's key is in the set; a row without a key never is.
+    pub(crate) fn contains(&self, keys: &Keys, row: usize) -> bool {
+        if keys.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return false;
+        }
+        match (self, &keys.values) {
+            (Self::Int(set), KeyValues::Int(values)) => set.contains(signed(values[row])),
+            (Self::Int(set), KeyValues::UInt(values)) => set.contains(unsigned(values[row])),
+            (Self::Hash(set), KeyValues::Hash(values)) => set.contains(values[row]),
+            _ => false,
+        }
+    }
+
+    fn insert(&mut self, keys: &Keys, row: usize) {
+        if keys.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return;
+        }
+        match (self, &keys.values) {
+            (Self::Int(set), KeyValues::Int(values)) => _ = set.insert(signed(values[row])),
+            (Self::Int(set), KeyValues::UInt(values)) => _ = set.insert(unsigned(values[row])),
+            (Self::Hash(set), KeyValues::Hash(values)) => _ = set.insert(values[row]),
+            _ => {}
+        }
+    }
+
+    /// Adds the key of every row that has one and is not in `skipped`; reports the rows whose key was there.
+    pub(crate) fn insert_all(
+        &mut self,
+        keys: &Keys,
+        skipped: Option<&BooleanBuffer>,
+        duplicate: impl FnMut(usize),
+    ) {
+        let wanted = wanted(keys.nulls.as_ref(), skipped);
+        match (self, &keys.values) {
+            (Self::Int(set), KeyValues::Int(values)) => {
+                for_each(values, wanted, |value| set.insert(signed(value)), duplicate);
+            }
+            (Self::Int(set), KeyValues::UInt(values)) => {
+                for_each(values, wanted, |value| set.insert(unsigned(value)), duplicate);
+            }
+            (Self::Hash(set), KeyValues::Hash(values)) => set.insert_all(values, wanted.as_ref(), duplicate),
+            _ => {}
+        }
+    }
+}
+
+/// The rows to look at; `None` for all.
+fn wanted(nulls: Option<&NullBuffer>, skipped: Option<&BooleanBuffer>) -> Option<BooleanBuffer> {
+    let valid = nulls.filter(|nulls| nulls.null_count() > 0).map(NullBuffer::inner);
+    match (valid, skipped) {
+        (None, None) => None,
+        (Some(valid), None) => Some(valid.clone()),
+        (None, Some(skipped)) => Some(!skipped),
+        (Some(valid), Some(skipped)) => Some(valid & &!skipped),
+    }
+}
+
+fn for_each<T: Copy>(
+    values: &[T],
+    wanted: Option<BooleanBuffer>,
+    mut insert: impl FnMut(T) -> bool,
+    mut duplicate: impl FnMut(usize),
+) {
+    let mut visit = |row: usize| {
+        if !insert(values[row]) {
+            duplicate(row);
+        }
+    };
+    match wanted {
+        Some(wanted) => wanted.set_indices().for_each(visit),
+        None => (0..values.len()).for_each(&mut visit),
+    }
+}
+
+/// An integer as the block of 64 that it is in and its bit there.
+fn signed(value: i64) -> (i64, u64) {
+    (value >> 6, 1 << (value & 63))
+}
+
+fn unsigned(value: u64) -> (i64, u64) {
+    ((value >> 6).cast_signed(), 1 << (value & 63))
+}
+
+const SLOTS_MIN: usize = 1 << 10;
+
+/// Whether a table of `slots` may not take one more entry: beyond 70 % probing gets long.
+fn is_full(entries: usize, slots: usize) -> bool {
+    entries.saturating_mul(10) >= slots.saturating_mul(7)
+}
+
+/// Integers, 64 neighbours a slot; open addressing with linear probing.
+#[derive(Debug, Default)]
+pub(crate) struct IntSet {
+    /// Block and the bits of its members; no bits mark an empty slot. A power of two of slots, or none.
+    slots: Vec<(i64, u64)>,
+    blocks: usize,
+    /// Where the last key was: ids mostly follow each other.
+    last: usize,
+}
+
+impl IntSet {
+    fn start(&self, block: i64) -> usize {
+        // The finaliser of MurmurHash3: blocks that differ in any bit spread over all slots.
+        let mut hash = block.cast_unsigned();
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+        slot_of(hash ^ (hash >> 33), self.slots.len())
+    }
+
+    fn contains(&self, (block, bit): (i64, u64)) -> bool {
+        if self.slots.is_empty() {
+            return false;
+        }
+        let mut at = self.start(block);
+        loop {
+            let (held, bits) = self.slots[at];
+            if bits == 0 {
+                return false;
+            }
+            if held == block {
+                return bits & bit != 0;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    /// Whether the key is new.
+    #[inline]
+    fn insert(&mut self, (block, bit): (i64, u64)) -> bool {
+        if let Some((held, bits)) = self.slots.get_mut(self.last)
+            && *held == block
+            && *bits != 0
+        {
+            let is_new = *bits & bit == 0;
+            *bits |= bit;
+            return is_new;
+        }
+        self.insert_elsewhere(block, bit)
+    }
+
+    fn insert_elsewhere(&mut self, block: i64, bits_added: u64) -> bool {
+        if is_full(self.blocks, self.slots.len()) {
+            self.grow();
+        }
+        let mut at = self.start(block);
+        loop {
+            let (held, bits) = &mut self.slots[at];
+            if *bits == 0 {
+                (*held, *bits) = (block, bits_added);
+                self.blocks += 1;
+                self.last = at;
+                return true;
+            }
+            if *held == block {
+                let is_new = *bits & bits_added == 0;
+                *bits |= bits_added;
+                self.last = at;
+                return is_new;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    fn grow(&mut self) {
+        let slots = (self.slots.len() * 2).max(SLOTS_MIN);
+        let old = std::mem::replace(&mut self.slots, vec![(0, 0); slots]);
+        self.blocks = 0;
+        for (block, bits) in old.into_iter().filter(|(_, bits)| *bits != 0) {
+            self.insert_elsewhere(block, bits);
+        }
+    }
+}
+
+/// The slot that a hash's low bits name; `slots` is a power of two.
+#[inline]
+fn slot_of(hash: u64, slots: usize) -> usize {
+    // Only low bits are kept, so that cutting the high ones changes nothing.
+    #[allow(clippy::cast_possible_truncation)]
+    let low = hash as usize;
+    low & (slots - 1)
+}
+
+/// Hashes of 128 bits; open addressing with linear probing, 0 marks an empty slot.
+#[derive(Debug, Default)]
+pub(crate) struct HashSet {
+    slots: Vec<u128>,
+    entries: usize,
+}
+
+/// Keys whose slots are read ahead of their use, so that the reads of memory overlap.
+const AHEAD: usize = 32;
+
+impl HashSet {
+    pub(crate) fn with_capacity(keys: usize) -> Self {
+        let mut set = Self::default();
+        set.reserve(keys);
+        set
+    }
+
+    fn reserve(&mut self, keys: usize) {
+        let entries = self.entries.saturating_add(keys);
+        let mut slots = self.slots.len().max(SLOTS_MIN);
+        while is_full(entries, slots) {
+            slots *= 2;
+        }
+        if slots > self.slots.len() {
+            self.resize(slots);
+        }
+    }
+
+    #[inline]
+    fn start(&self, key: u128) -> usize {
+        // The hash's low half; its high half takes part in the comparison only.
+        #[allow(clippy::cast_possible_truncation)]
+        slot_of(key as u64, self.slots.len())
+    }
+
+    fn contains(&self, key: u128) -> bool {
+        if self.slots.is_empty() {
+            return false;
+        }
+        let key = key.max(1);
+        let mut at = self.start(key);
+        loop {
+            match self.slots[at] {
+                0 => return false,
+                held if held == key => return true,
+                _ => at = (at + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
+
+    /// Whether the key is new.
+    fn insert(&mut self, key: u128) -> bool {
+        if is_full(self.entries, self.slots.len()) {
+            self.resize((self.slots.len() * 2).max(SLOTS_MIN));
+        }
+        self.insert_with_room(key)
+    }
+
+    #[inline]
+    fn insert_with_room(&mut self, key: u128) -> bool {
+        let key = key.max(1);
+        let mask = self.slots.len() - 1;
+        let mut at = self.start(key);
+        loop {
+            let held = &mut self.slots[at];
+            if *held == 0 {
+                *held = key;
+                self.entries += 1;
+                return true;
+            }
+            if *held == key {
+                return false;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn insert_all(
+        &mut self,
+        keys: &[u128],
+        wanted: Option<&BooleanBuffer>,
+        mut duplicate: impl FnMut(usize),
+    ) {
+        for first in (0..keys.len()).step_by(AHEAD) {
+            let group = first..(first + AHEAD).min(keys.len());
+            while is_full(self.entries + group.len(), self.slots.len()) {
+                self.resize((self.slots.len() * 2).max(SLOTS_MIN));
+            }
+            let touched = keys[group.clone()].iter().fold(0, |sum, key| sum ^ self.slots[self.start(*key)]);
+            std::hint::black_box(touched);
+            for row in group {
+                if wanted.is_none_or(|wanted| wanted.value(row)) && !self.insert_with_room(keys[row]) {
+                    duplicate(row);
+                }
+            }
+        }
+    }
+
+    fn resize(&mut self, slots: usize) {
+        let old = std::mem::replace(&mut self.slots, vec![0; slots]);
+        self.entries = 0;
+        for key in old.into_iter().filter(|key| *key != 0) {
+            self.insert_with_room(key);
+        }
+    }
+}
