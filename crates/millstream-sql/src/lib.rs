@@ -1,1 +1,36 @@
-//! placeholder
+//! SQL tables: what they read, whether they plan, where their columns come from, and how they run.
+//!
+//! May touch: DataFusion, the spec types of the project, memory and a spill folder.
+//! Must not: read the project's files, know where the lake keeps a table (a [`TableResolver`] says), or write
+//! anywhere.
+//!
+//! [`analyze`] is pure and works offline: it plans every table against the contracts alone. [`SqlSession`]
+//! runs plans over real tables.
+
+mod analyze;
+mod catalog;
+mod codes;
+mod dialect;
+mod explain;
+mod fingerprint;
+pub mod incremental;
+mod lineage;
+mod nearest;
+mod parse;
+mod place;
+mod planner;
+mod project_test;
+mod schema;
+mod session;
+mod type_name;
+
+pub use analyze::{Analysis, TableAnalysis, analyze};
+pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};
+pub use codes::{CODES, Code};
+pub use lineage::{
+    ColumnInputs, ColumnRef, Direct, Indirect, LineageEdge, LineageGraph, LineageReport, TableLineage, Use, lineage,
+};
+pub use project_test::{ChangedCell, ChangedRow, TestOutcome, TestRow, Verdict, run_test};
+pub use schema::{StorableError, conform, conform_stream, storable_schema, storable_type};
+pub use session::{At, QueryPlace, Resolved, SessionOptions, SqlError, SqlSession, TableResolver};
+pub use type_name::type_name;

@@ -1,0 +1,100 @@
+//! The order in which tables can be planned, and the circles that have none.
+
+use std::collections::{HashMap, HashSet};
+
+use millstream_project::{Diagnostic, Location, TableSpec};
+use millstream_types::TableName;
+
+use super::Parsed;
+use crate::codes;
+
+/// Each table after the ones that it reads.
+pub(super) struct Order<'a> {
+    pub(super) tables: Vec<&'a TableSpec>,
+    /// One message for each circle, at the reference that closes it.
+    pub(super) cycles: Vec<(&'a TableSpec, Diagnostic)>,
+    /// The tables on those circles.
+    pub(super) circular: HashSet<TableName>,
+}
+
+/// Where the walk stands with a table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Open,
+    Done,
+}
+
+/// A table on the way, with the index of its next reference.
+struct Step<'a> {
+    table: &'a TableSpec,
+    next: usize,
+}
+
+/// Walks depth first, without recursion: chains of tables may be long.
+pub(super) fn order<'a>(tables: &'a [TableSpec], parsed: &HashMap<&TableName, Parsed<'_>>) -> Order<'a> {
+    let by_name: HashMap<&TableName, &TableSpec> = tables.iter().map(|table| (&table.name, table)).collect();
+    let mut order =
+        Order { tables: Vec::with_capacity(tables.len()), cycles: Vec::new(), circular: HashSet::new() };
+    let mut marks: HashMap<&TableName, Mark> = HashMap::new();
+    for table in tables {
+        if marks.contains_key(&table.name) {
+            continue;
+        }
+        let mut path = vec![Step { table, next: 0 }];
+        marks.insert(&table.name, Mark::Open);
+        while let Some(step) = path.last_mut() {
+            let table = step.table;
+            let read = parsed.get(&table.name).and_then(|parsed| parsed.dependencies.get(step.next));
+            let Some(read) = read else {
+                marks.insert(&table.name, Mark::Done);
+                order.tables.push(table);
+                path.pop();
+                continue;
+            };
+            step.next += 1;
+            // Rejected rows come out of the step that builds the table itself.
+            let target = read.name.rejected_of().unwrap_or_else(|| read.name.clone());
+            let Some(target) = by_name.get(&target).copied() else { continue };
+            match marks.get(&target.name) {
+                None => {
+                    marks.insert(&target.name, Mark::Open);
+                    path.push(Step { table: target, next: 0 });
+                }
+                Some(Mark::Open) => close(&mut order, &path, target, table, read),
+                Some(Mark::Done) => {}
+            }
+        }
+    }
+    order
+}
+
+fn close<'a>(
+    order: &mut Order<'a>,
+    path: &[Step<'a>],
+    target: &TableSpec,
+    table: &'a TableSpec,
+    read: &super::Read,
+) {
+    let start = path.iter().position(|step| step.table.name == target.name).unwrap_or(0);
+    let circle: Vec<_> = path.iter().skip(start).map(|step| &step.table.name).collect();
+    order.circular.extend(circle.iter().map(|name| (*name).clone()));
+    // Shown from the table in whose file the message stands.
+    let mut names: Vec<String> = vec![table.name.to_string()];
+    names.extend(circle.iter().map(ToString::to_string));
+    let sql = table.sql.at;
+    let at =
+        Location { file: sql.file, start: sql.start + read.range.start, end: sql.start + read.range.end };
+    let (message, hint) = match circle.as_slice() {
+        [_] => (
+            format!("`{}` reads itself", table.name),
+            "read its inputs instead; `materialize: incremental` needs no reference to the table itself",
+        ),
+        _ => (
+            format!("tables read each other in a circle: {}", names.join(" → ")),
+            "move what both need into a table of its own",
+        ),
+    };
+    let diagnostic =
+        Diagnostic::error(codes::CYCLE, message, at).with_label("this closes the circle").with_hint(hint);
+    order.cycles.push((table, diagnostic));
+}

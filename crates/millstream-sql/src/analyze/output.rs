@@ -1,0 +1,204 @@
+//! What a table's SELECT gives: names and types that can be stored, and the columns that the header names.
+
+use std::{collections::HashMap, ops::Range};
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::{
+    logical_expr::LogicalPlan,
+    sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr, Spanned},
+};
+use millstream_project::{Diagnostic, IncrementalSpec, Located, Materialize};
+
+use crate::{
+    catalog::{VALID_FROM, VALID_TO},
+    codes,
+    explain::Problem,
+    nearest::name_hint,
+    place::SqlText,
+    schema::storable_schema,
+    type_name::type_name,
+};
+
+/// The schema in which the result is stored.
+pub(super) fn storable_output(
+    plan: &LogicalPlan,
+    query: &Query,
+    text: &SqlText<'_>,
+) -> Result<SchemaRef, Vec<Problem>> {
+    let columns = OutputColumns::new(query, text);
+    let mut problems = columns.unnamed();
+    let schema = plan.schema();
+    let total = schema.fields().len();
+    let mut first: HashMap<String, usize> = HashMap::new();
+    for (index, field) in schema.fields().iter().enumerate() {
+        let name = field.name();
+        if let Some(other) = first.insert(name.to_lowercase(), index) {
+            let message = format!("two columns of the result are named `{name}`");
+            let range = columns.range(index, total).or_else(|| columns.range(other, total));
+            let range = range.unwrap_or_else(|| text.whole());
+            problems.push(
+                Problem::new(codes::DUPLICATE_COLUMN, message, range)
+                    .with_hint("rename one with AS, or leave it out"),
+            );
+        }
+        let unfit = name.is_empty() || name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']);
+        if unfit && columns.is_named(index, total) {
+            let range = columns.range(index, total).unwrap_or_else(|| text.whole());
+            let message = format!("a table cannot have a column named `{name}`");
+            problems.push(
+                Problem::new(codes::COLUMN_NAME, message, range)
+                    .with_hint("name it with letters, digits and `_`: `AS net_amount`"),
+            );
+        }
+    }
+    let storable = storable_schema(schema.as_ref());
+    match storable {
+        Ok(schema) if problems.is_empty() => return Ok(schema),
+        Ok(_) => {}
+        Err(errors) => problems.extend(errors.into_iter().map(|error| {
+            let range = columns.range(error.index, total).unwrap_or_else(|| text.whole());
+            Problem::new(codes::NOT_STORABLE, error.to_string(), range).with_hint(error.hint())
+        })),
+    }
+    problems.sort_by_key(|problem| problem.range.start);
+    Err(problems)
+}
+
+/// The items of the SELECT that names the result's columns.
+struct OutputColumns<'a> {
+    select: Option<&'a Select>,
+    text: &'a SqlText<'a>,
+}
+
+impl<'a> OutputColumns<'a> {
+    fn new(query: &'a Query, text: &'a SqlText<'a>) -> Self {
+        let mut body = query.body.as_ref();
+        let select = loop {
+            match body {
+                SetExpr::Select(select) => break Some(select.as_ref()),
+                SetExpr::Query(inner) => body = inner.body.as_ref(),
+                SetExpr::SetOperation { left, .. } => body = left.as_ref(),
+                _ => break None,
+            }
+        };
+        Self { select, text }
+    }
+
+    /// The item that makes output column `index` of `total`: counted from the front before a `*`, from the
+    /// back after it.
+    fn item(&self, index: usize, total: usize) -> Option<&'a SelectItem> {
+        let items = &self.select?.projection;
+        let is_wildcard = |item: &SelectItem| {
+            !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+        };
+        let before = items.iter().position(is_wildcard).unwrap_or(items.len());
+        if index < before {
+            return items.get(index);
+        }
+        let after = items.iter().rev().position(is_wildcard).unwrap_or(items.len());
+        let from_back = total.checked_sub(index + 1)?;
+        (from_back < after).then(|| items.get(items.len() - 1 - from_back)).flatten()
+    }
+
+    fn range(&self, index: usize, total: usize) -> Option<Range<usize>> {
+        match self.item(index, total)? {
+            SelectItem::ExprWithAlias { alias, .. } => self.text.token_range(alias.span),
+            item => self.text.token_range(item.span()),
+        }
+    }
+
+    fn is_named(&self, index: usize, total: usize) -> bool {
+        !matches!(self.item(index, total), Some(SelectItem::UnnamedExpr(_)))
+    }
+
+    fn unnamed(&self) -> Vec<Problem> {
+        let items = self.select.into_iter().flat_map(|select| &select.projection);
+        let unnamed = items.filter_map(|item| match item {
+            SelectItem::UnnamedExpr(expr) if !is_name(expr) => Some(expr),
+            _ => None,
+        });
+        unnamed
+            .map(|expr| {
+                let range = self.text.token_range(expr.span()).unwrap_or_else(|| self.text.whole());
+                Problem::new(
+                    codes::UNNAMED_COLUMN,
+                    format!("`{}` needs a name", shorten(&expr.to_string())),
+                    range,
+                )
+                .with_hint("add one with AS, as in `count(*) AS orders`")
+            })
+            .collect()
+    }
+}
+
+fn is_name(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+fn shorten(text: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Problems of the columns that `key`, `time` and `partition` name.
+pub(super) fn header_columns(materialize: &Materialize, schema: &Schema) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    match materialize {
+        Materialize::View | Materialize::Table | Materialize::Incremental(IncrementalSpec::Append) => {}
+        Materialize::Incremental(IncrementalSpec::Merge { key }) => {
+            diagnostics.extend(key.iter().filter_map(|column| key_column(column, schema)));
+        }
+        Materialize::Incremental(IncrementalSpec::Partition { time, .. }) => {
+            diagnostics.extend(time_column(time, schema));
+        }
+        Materialize::History { key, time } => {
+            diagnostics.extend(key.iter().filter_map(|column| key_column(column, schema)));
+            diagnostics.extend(time.as_ref().and_then(|column| time_column(column, schema)));
+            let reserved =
+                [VALID_FROM, VALID_TO].into_iter().filter(|name| schema.column_with_name(name).is_some());
+            if let Some(at) = key.first().map(|key| key.at) {
+                diagnostics.extend(reserved.map(|name| {
+                    let message =
+                        format!("the result has a column `{name}`, which a history table adds itself");
+                    Diagnostic::error(codes::RESERVED_COLUMN, message, at)
+                        .with_hint("rename the column with AS")
+                }));
+            }
+        }
+    }
+    diagnostics
+}
+
+fn key_column(column: &Located<String>, schema: &Schema) -> Option<Diagnostic> {
+    let Ok(field) = schema.field_with_name(&column.value) else {
+        return Some(absent(column, schema));
+    };
+    field.data_type().is_nested().then(|| {
+        let message =
+            format!("`{}` is a {}, which cannot be a key", column.value, type_name(field.data_type()));
+        Diagnostic::error(codes::KEY_COLUMN, message, column.at)
+    })
+}
+
+fn time_column(column: &Located<String>, schema: &Schema) -> Option<Diagnostic> {
+    let Ok(field) = schema.field_with_name(&column.value) else {
+        return Some(absent(column, schema));
+    };
+    let fits = matches!(field.data_type(), DataType::Timestamp(..) | DataType::Date32);
+    (!fits).then(|| {
+        let message =
+            format!("`{}` is {}, not a timestamp or a date", column.value, type_name(field.data_type()));
+        Diagnostic::error(codes::TIME_TYPE, message, column.at)
+            .with_hint(format!("cast it in the SELECT: `cast({0} as timestamp) AS {0}`", column.value))
+    })
+}
+
+fn absent(column: &Located<String>, schema: &Schema) -> Diagnostic {
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let hint = name_hint(&column.value, names, "the result's columns");
+    let message = format!("the result has no column `{}`", column.value);
+    Diagnostic { hint, ..Diagnostic::error(codes::KEY_COLUMN, message, column.at) }
+}

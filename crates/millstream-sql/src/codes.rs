@@ -1,0 +1,77 @@
+//! The codes of this room's messages, with what each means.
+
+/// A stable code of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    pub code: &'static str,
+    pub title: &'static str,
+    /// What happened and what to do, in a few sentences.
+    pub explanation: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
+        $(pub(crate) const $name: &str = $code;)*
+
+        /// Every code of this room, in order.
+        pub const CODES: &[Code] =
+            &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
+    };
+}
+
+codes! {
+    SYNTAX = "MS-0201", "SQL that does not parse",
+        "The statement breaks SQL's grammar at the underlined place. A table's file holds one SELECT (or WITH … SELECT).";
+    NOT_A_QUERY = "MS-0202", "not a single query",
+        "A table's file and a query hold one statement that only reads: SELECT or WITH. Statements that write are never accepted.";
+    UNKNOWN_TABLE = "MS-0203", "unknown table",
+        "Tables are named `schema.table`: `bronze.<source>` for what a source lands, the folder and the file's name for a SQL table.";
+    UNKNOWN_COLUMN = "MS-0204", "unknown column",
+        "No table in reach of the expression has such a column. Names without quotes are read in lower case.";
+    AMBIGUOUS_COLUMN = "MS-0205", "ambiguous column",
+        "Several tables in the FROM clause have the column: write the table's name or alias before it.";
+    UNKNOWN_FUNCTION = "MS-0206", "unknown function",
+        "No function has this name. The functions are those of DataFusion.";
+    TYPE_MISMATCH = "MS-0207", "types that do not fit",
+        "The operator or function does not take values of these types. Cast one side: `cast(x as bigint)`.";
+    DUPLICATE_COLUMN = "MS-0208", "duplicate output column",
+        "Two columns of the result have the same name (letter case does not count). Rename one with AS.";
+    UNNAMED_COLUMN = "MS-0209", "output column without a name",
+        "An expression that becomes a column of the table needs a name: `count(*) AS orders`.";
+    NOT_STORABLE = "MS-0210", "type that a table cannot store",
+        "Delta tables hold booleans, integers, floats, decimals, text, binary, dates, timestamps, lists, structs and maps. Cast the column to one of these.";
+    CYCLE = "MS-0211", "tables that read each other in a circle",
+        "A table may not read itself, directly or through others. An incremental table needs no reference to itself.";
+    CHECK_COLUMN = "MS-0212", "check on a column that does not exist",
+        "The check names a column that the table's result does not have.";
+    CHECK_TYPE = "MS-0213", "check that does not fit the column's type",
+        "The check cannot judge values of this type: a pattern needs text, a mean needs numbers, a range bounds of the column's type.";
+    CHECK_EXPRESSION = "MS-0214", "check whose SQL does not plan",
+        "The condition of an expression check must be one boolean SQL expression over the columns of the row.";
+    RELATIONSHIP = "MS-0215", "relationship to an unknown table or column",
+        "A relationship names `schema.table.column` of a table in this project.";
+    KEY_COLUMN = "MS-0216", "key or time column that does not exist",
+        "The columns that `key`, `time` or `partition` name must be columns of the result.";
+    RESERVED_COLUMN = "MS-0217", "reserved column name",
+        "A history table adds `valid_from` and `valid_to`; its SELECT may not have columns of these names.";
+    TIME_TYPE = "MS-0218", "time column that is no time",
+        "The column must be a timestamp or a date.";
+    TIME_TRAVEL = "MS-0219", "time travel where it is not possible",
+        "`VERSION AS OF` and `TIMESTAMP AS OF` belong to queries, not to a table's SQL, and need a table that is stored.";
+    COLUMN_NAME = "MS-0220", "column name that a table cannot have",
+        "Delta column names may not hold spaces or any of `,;{}()=`.";
+    PLAN = "MS-0221", "query that cannot be planned",
+        "The query engine refuses the statement; the message says why.";
+    EXECUTION = "MS-0222", "query that failed while it ran",
+        "The statement is correct, but computing it failed, for instance by a value that cannot be cast.";
+    MEMORY = "MS-0223", "query that needs more memory",
+        "The query needs more memory than the session may use and cannot spill further.";
+    TABLE_ACCESS = "MS-0224", "table that cannot be read",
+        "The lake could not deliver the table or the version asked for.";
+    TEST_TABLE = "MS-0225", "test on an unknown table",
+        "A test names a SQL table of the project, and gives rows for tables that this table reads.";
+    TEST_ROW = "MS-0226", "test row that does not fit",
+        "A row of a test is a mapping from the table's columns to values of their types.";
+    TEST_INPUT = "MS-0227", "test input that needs rows",
+        "The input cannot be computed in memory from other given rows: give its rows.";
+}

@@ -1,0 +1,188 @@
+//! Text to one statement, and the tables that the statement names.
+
+use std::{
+    collections::HashSet,
+    ops::{ControlFlow, Range},
+};
+
+use datafusion::sql::{
+    parser::{DFParserBuilder, Statement as PlanStatement},
+    sqlparser::ast::{
+        Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+    },
+};
+
+use crate::{
+    codes,
+    dialect::MillstreamDialect,
+    explain::{Problem, explain},
+    place::SqlText,
+};
+
+/// The text's only statement.
+pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
+    let parsed = DFParserBuilder::new(text.text).with_dialect(&MillstreamDialect).build();
+    let statements = parsed.and_then(|mut parser| parser.parse_statements());
+    let mut statements = match statements {
+        Ok(statements) => statements,
+        Err(error) => {
+            let fallback = || Problem::new(codes::SYNTAX, "the statement cannot be parsed", text.whole());
+            return Err(explain(&error, text).into_iter().next().unwrap_or_else(fallback));
+        }
+    };
+    match (statements.pop_front(), statements.front()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Problem::new(codes::NOT_A_QUERY, "there is no SQL here", text.whole())
+            .with_hint("write one SELECT statement")),
+        (Some(_), Some(second)) => {
+            let at = match second {
+                PlanStatement::Statement(statement) => text.token_range(statement.span()),
+                _ => None,
+            };
+            let at = at.unwrap_or_else(|| text.whole());
+            Err(Problem::new(codes::NOT_A_QUERY, "more than one statement", at)
+                .with_hint("keep one SELECT statement"))
+        }
+    }
+}
+
+/// The text's only statement, which must be a query that reads and does nothing else.
+pub(crate) fn parse_query(text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
+    match parse_statement(text)? {
+        PlanStatement::Statement(statement) => match *statement {
+            Statement::Query(query) => reading(query, text),
+            other => Err(not_a_query(&other.to_string(), text)),
+        },
+        other => Err(not_a_query(&other.to_string(), text)),
+    }
+}
+
+/// Refuses queries that hide a write (`WITH … INSERT`, `SELECT … INTO`).
+pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
+    let mut writes = Writes(None);
+    let _ = query.visit(&mut writes);
+    match writes.0 {
+        None => Ok(query),
+        Some(what) => Err(not_a_query(&what, text)),
+    }
+}
+
+pub(crate) fn not_a_query(statement: &str, text: &SqlText<'_>) -> Problem {
+    let verb = statement.split_whitespace().next().unwrap_or("this").to_uppercase();
+    Problem::new(codes::NOT_A_QUERY, format!("`{verb}` is not a query"), text.whole())
+        .with_hint("only statements that read are possible: SELECT, or WITH … SELECT")
+}
+
+struct Writes(Option<String>);
+
+impl Visitor for Writes {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        match write_in(&query.body) {
+            Some(verb) => {
+                self.0 = Some(verb);
+                ControlFlow::Break(())
+            }
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        if select.into.is_some() {
+            self.0 = Some("SELECT … INTO".into());
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The first word of a write that stands where a query's body should; set operations are walked on their
+/// left side in a loop, because long chains of UNION nest deeply there.
+fn write_in(body: &SetExpr) -> Option<String> {
+    let mut body = body;
+    loop {
+        match body {
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) | SetExpr::Table(_) => return None,
+            SetExpr::SetOperation { left, right, .. } => {
+                if !matches!(**right, SetExpr::SetOperation { .. })
+                    && let Some(found) = write_in(right)
+                {
+                    return Some(found);
+                }
+                body = left;
+            }
+            other => return Some(other.to_string()),
+        }
+    }
+}
+
+/// A table's name as it stands in a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// The parts of the name; unquoted ones in lower case.
+    pub(crate) parts: Vec<String>,
+    pub(crate) range: Range<usize>,
+    /// Whether a version of the table is asked for.
+    pub(crate) versioned: bool,
+}
+
+/// The tables that a query names, in the order of the text, without names that a WITH clause defines.
+pub(crate) fn references(query: &Query, text: &SqlText<'_>) -> Vec<Reference> {
+    let mut collect = References { text, found: Vec::new(), seen: HashSet::new(), in_scope: Vec::new() };
+    let _ = query.visit(&mut collect);
+    collect.found.sort_by_key(|reference| reference.range.start);
+    collect.found
+}
+
+/// The name's parts as the planner reads them.
+pub(crate) fn name_parts(name: &ObjectName) -> Vec<String> {
+    let part = |ident: &Ident| match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    };
+    name.0.iter().map(|name| name.as_ident().map_or_else(|| name.to_string(), part)).collect()
+}
+
+struct References<'a> {
+    text: &'a SqlText<'a>,
+    found: Vec<Reference>,
+    seen: HashSet<Range<usize>>,
+    in_scope: Vec<String>,
+}
+
+impl Visitor for References<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
+            // A name is not in scope inside its own definition, unless the WITH is recursive. The definition
+            // is visited again as a part of the query; `seen` makes that harmless.
+            if !recursive {
+                cte.visit(self)?;
+            }
+            self.in_scope.extend(name_parts(&ObjectName::from(vec![cte.alias.name.clone()])));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let names = query.with.as_ref().map_or(0, |with| with.cte_tables.len());
+        self.in_scope.truncate(self.in_scope.len().saturating_sub(names));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table { name, args: None, version, .. } = factor else {
+            return ControlFlow::Continue(());
+        };
+        let parts = name_parts(name);
+        let is_cte = matches!(parts.as_slice(), [only] if self.in_scope.contains(only));
+        let range = self.text.token_range(name.span()).unwrap_or_else(|| self.text.whole());
+        if !is_cte && self.seen.insert(range.clone()) {
+            self.found.push(Reference { parts, range, versioned: version.is_some() });
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,168 @@
+//! From a parsed query to an analysed plan: DataFusion's planner over tables that we hand it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, LazyLock},
+};
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::{
+    catalog::{TableFunctionArgs, cte_worktable::CteWorkTable},
+    common::{DFSchema, DataFusionError, Result, TableReference, config::ConfigOptions, plan_datafusion_err},
+    datasource::provider_as_source,
+    execution::{SessionState, SessionStateBuilder},
+    logical_expr::{
+        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+        planner::{ContextProvider, ExprPlanner},
+        simplify::SimplifyContext,
+    },
+    optimizer::{Analyzer, simplify_expressions::ExprSimplifier},
+    prelude::SessionConfig,
+    sql::{
+        planner::{ParserOptions, SqlToRel},
+        sqlparser::ast::{Query, Statement},
+    },
+};
+use millstream_types::TableName;
+
+use crate::catalog::Catalog;
+
+/// The functions and settings that analysis without a session uses.
+static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| {
+    SessionStateBuilder::new().with_config(session_config()).with_default_features().build()
+});
+
+/// The state with the functions that every project has.
+pub(crate) fn offline_state() -> &'static SessionState {
+    &OFFLINE
+}
+
+/// Settings that analysis and sessions share, so that a plan means the same in both.
+pub(crate) fn session_config() -> SessionConfig {
+    let mut config = SessionConfig::new().with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.collect_spans = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("+00:00".into());
+    config
+}
+
+/// Where the planner finds tables.
+pub(crate) trait Tables {
+    fn source(&self, name: &TableReference) -> Option<Arc<dyn TableSource>>;
+}
+
+impl Tables for Catalog {
+    fn source(&self, name: &TableReference) -> Option<Arc<dyn TableSource>> {
+        let TableReference::Partial { schema, table } = name else { return None };
+        let name = TableName::new(schema, table).ok()?;
+        self.get(&name).map(|table| Arc::clone(table) as Arc<dyn TableSource>)
+    }
+}
+
+/// DataFusion's SQL planner with our tables and a state's functions.
+pub(crate) struct Planner<'a> {
+    pub(crate) state: &'a SessionState,
+    pub(crate) tables: &'a dyn Tables,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(state: &'a SessionState, tables: &'a dyn Tables) -> Self {
+        Self { state, tables }
+    }
+
+    /// The SQL planner, for expressions.
+    pub(crate) fn sql_to_rel(&self) -> SqlToRel<'_, Self> {
+        let options = ParserOptions::from(&self.state.config_options().sql_parser);
+        SqlToRel::new_with_options(self, options)
+    }
+
+    /// The plan as written, before types are coerced.
+    pub(crate) fn plan(&self, query: Box<Query>) -> Result<LogicalPlan> {
+        unpanicked(|| self.sql_to_rel().sql_statement_to_plan(Statement::Query(query)))
+    }
+
+    /// The plan with types coerced and checked.
+    pub(crate) fn analyse(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        unpanicked(|| Analyzer::new().execute_and_check(plan, self.state.config_options(), |_, _| {}))
+    }
+}
+
+/// Runs the engine's planner on input from outside: a bug in it must not take the process down.
+pub(crate) fn unpanicked<T>(plan: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(plan))
+        .unwrap_or_else(|_| Err(DataFusionError::Plan("the planner gave up on this statement".into())))
+}
+
+impl ContextProvider for Planner<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        self.tables.source(&name).ok_or_else(|| plan_datafusion_err!("table '{name}' not found"))
+    }
+
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+        let name = name.to_lowercase();
+        let function = self
+            .state
+            .table_functions()
+            .get(&name)
+            .ok_or_else(|| plan_datafusion_err!("table function '{name}' not found"))?;
+        let context =
+            SimplifyContext::builder().with_config_options(Arc::clone(self.state.config_options())).build();
+        let simplifier = ExprSimplifier::new(context);
+        let schema = DFSchema::empty();
+        let args = args
+            .into_iter()
+            .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
+            .collect::<Result<Vec<_>>>()?;
+        let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
+        Ok(provider_as_source(provider))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}

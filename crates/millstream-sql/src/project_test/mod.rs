@@ -1,0 +1,244 @@
+//! Tests of a project: given rows in, expected rows out, all in memory.
+
+mod diff;
+mod rows;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use arrow::{
+    array::RecordBatch,
+    compute::concat_batches,
+    datatypes::{Schema, SchemaRef},
+};
+use async_trait::async_trait;
+use datafusion::datasource::MemTable;
+use futures::TryStreamExt;
+use millstream_lake::At;
+use millstream_project::{Diagnostic, Location, Materialize, TableSpec, TestInput, TestSpec};
+use millstream_types::TableName;
+
+pub use diff::{ChangedCell, ChangedRow, TestRow, Verdict};
+pub(crate) use rows::scalar_fits;
+
+use crate::{
+    analyze::{Analysis, TableAnalysis},
+    codes,
+    nearest::name_hint,
+    schema::conform,
+    session::{Resolved, SqlError, SqlSession, TableResolver},
+};
+
+/// What a test showed.
+#[derive(Debug)]
+pub struct TestOutcome {
+    pub name: String,
+    pub table: TableName,
+    pub at: Location,
+    pub verdict: Verdict,
+}
+
+impl TestOutcome {
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        matches!(self.verdict, Verdict::Passed { .. })
+    }
+}
+
+/// Runs one test. Inputs without given rows are empty, unless they are tables that can be computed from given
+/// rows. A history table's SELECT is tested, not its periods.
+pub async fn run_test(test: &TestSpec, analysis: &Analysis, tables: &[TableSpec]) -> TestOutcome {
+    let verdict = match judge(test, analysis, tables).await {
+        Ok(verdict) | Err(verdict) => verdict,
+    };
+    TestOutcome { name: test.name.clone(), table: test.table.value.clone(), at: test.at, verdict }
+}
+
+async fn judge(test: &TestSpec, analysis: &Analysis, tables: &[TableSpec]) -> Result<Verdict, Verdict> {
+    let table = tested(test, analysis)?;
+    let inputs = Inputs::new(test, table, analysis, tables)?;
+    let expected_schema = expected_schema(&test.expect, &table.schema)?;
+    let expected = rows::batch(&test.expect, &expected_schema, &table.name).map_err(Verdict::Invalid)?;
+    let session = SqlSession::in_memory(Arc::new(inputs));
+    let actual = collect(&session, table).await.map_err(Verdict::Failed)?;
+    let columns: Vec<usize> = expected_schema
+        .fields()
+        .iter()
+        .filter_map(|field| table.schema.index_of(field.name()).ok())
+        .collect();
+    let arrow_failed = |error| Verdict::Failed(SqlError::Execution { message: format!("{error}") });
+    let actual = actual.project(&columns).map_err(arrow_failed)?;
+    let key = key_columns(test, tables, &expected_schema);
+    diff::compare(&expected, &actual, test.ordered, &key).map_err(arrow_failed)
+}
+
+fn tested<'a>(test: &TestSpec, analysis: &'a Analysis) -> Result<&'a TableAnalysis, Verdict> {
+    analysis.tables.get(&test.table.value).ok_or_else(|| {
+        let known: Vec<_> = analysis.tables.keys().map(ToString::to_string).collect();
+        let hint = name_hint(&test.table.to_string(), known.iter().map(String::as_str), "tables with SQL");
+        let message = format!("`{}` is no table with SQL in this project", test.table);
+        Verdict::Invalid(vec![Diagnostic {
+            hint,
+            ..Diagnostic::error(codes::TEST_TABLE, message, test.table.at)
+        }])
+    })
+}
+
+/// The columns that any expected row names, in the result's order.
+fn expected_schema(expect: &TestInput, schema: &SchemaRef) -> Result<SchemaRef, Verdict> {
+    let named: Vec<&str> = expect.rows.iter().flat_map(rows::keys).map(|key| key.value.as_str()).collect();
+    // Without a row there is nothing to name: the result must be empty.
+    let fields =
+        schema.fields().iter().filter(|field| named.is_empty() || named.contains(&field.name().as_str()));
+    let unknown = rows::unknown_columns(expect, schema);
+    if unknown.is_empty() {
+        Ok(Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>())))
+    } else {
+        Err(Verdict::Invalid(unknown))
+    }
+}
+
+/// The key's columns among the compared ones, by which changed rows find their partners.
+fn key_columns(test: &TestSpec, tables: &[TableSpec], schema: &Schema) -> Vec<usize> {
+    use millstream_project::IncrementalSpec::Merge;
+    let spec = tables.iter().find(|table| table.name == test.table.value);
+    let key = match spec.map(|table| &table.materialize) {
+        Some(Materialize::Incremental(Merge { key }) | Materialize::History { key, .. }) => key.as_slice(),
+        _ => &[],
+    };
+    let found: Vec<_> = key.iter().filter_map(|column| schema.index_of(&column.value).ok()).collect();
+    if found.len() == key.len() { found } else { Vec::new() }
+}
+
+async fn collect(session: &SqlSession, table: &TableAnalysis) -> Result<RecordBatch, SqlError> {
+    let stream = session.table_stream(table).await?;
+    let batches: Vec<_> = stream.try_collect().await.map_err(SqlError::from_datafusion)?;
+    let failed = |error: arrow::error::ArrowError| SqlError::Execution { message: error.to_string() };
+    let batch = concat_batches(&table.schema, &batches).map_err(failed)?;
+    conform(&batch, &table.schema).map_err(failed)
+}
+
+/// The tables that one test sees.
+struct Inputs {
+    given: HashMap<TableName, Arc<MemTable>>,
+    /// SQL of the tables that are computed from given rows.
+    computed: HashMap<TableName, String>,
+    empty: HashMap<TableName, Arc<MemTable>>,
+}
+
+impl fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs").field("given", &self.given.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Inputs {
+    fn new(
+        test: &TestSpec,
+        table: &TableAnalysis,
+        analysis: &Analysis,
+        tables: &[TableSpec],
+    ) -> Result<Self, Verdict> {
+        let mut inputs = Self { given: HashMap::new(), computed: HashMap::new(), empty: HashMap::new() };
+        let mut diagnostics = Vec::new();
+        for (name, rows) in &test.given {
+            match given(name, rows, analysis) {
+                Ok(table) => {
+                    inputs.given.insert(name.clone(), table);
+                }
+                Err(found) => diagnostics.extend(found),
+            }
+        }
+        let mut read: Vec<TableName> = Vec::new();
+        inputs.reach(&table.dependencies, test, analysis, tables, &mut read, &mut diagnostics);
+        for (name, rows) in &test.given {
+            if analysis.schema(name).is_some() && !read.contains(name) {
+                let known: Vec<_> = read.iter().map(ToString::to_string).collect();
+                let hint = name_hint(&name.to_string(), known.iter().map(String::as_str), "it reads");
+                let message = format!("`{}` does not read `{name}`", table.name);
+                diagnostics
+                    .push(Diagnostic { hint, ..Diagnostic::error(codes::TEST_INPUT, message, rows.at) });
+            }
+        }
+        if diagnostics.is_empty() { Ok(inputs) } else { Err(Verdict::Invalid(diagnostics)) }
+    }
+
+    /// Decides for each input whether it is given, computed or empty.
+    fn reach(
+        &mut self,
+        dependencies: &[TableName],
+        test: &TestSpec,
+        analysis: &Analysis,
+        tables: &[TableSpec],
+        read: &mut Vec<TableName>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        for name in dependencies {
+            if read.contains(name) {
+                continue;
+            }
+            read.push(name.clone());
+            if test.given.contains_key(name) {
+                continue;
+            }
+            let spec = tables.iter().find(|spec| &spec.name == name);
+            if let (Some(spec), Some(analysed)) = (spec, analysis.tables.get(name))
+                && reads_given(analysed, test, analysis)
+            {
+                if matches!(spec.materialize, Materialize::History { .. }) {
+                    let message =
+                        format!("`{name}` keeps a history, which cannot be computed from given rows");
+                    diagnostics.push(
+                        Diagnostic::error(codes::TEST_INPUT, message, test.at)
+                            .with_hint(format!("give rows for `{name}`")),
+                    );
+                }
+                self.computed.insert(name.clone(), spec.sql.value.clone());
+                self.reach(&analysed.dependencies, test, analysis, tables, read, diagnostics);
+            } else if let Some(schema) = analysis.schema(name)
+                && let Ok(table) = MemTable::try_new(schema.clone(), vec![Vec::new()])
+            {
+                self.empty.insert(name.clone(), Arc::new(table));
+            }
+        }
+    }
+}
+
+fn reads_given(table: &TableAnalysis, test: &TestSpec, analysis: &Analysis) -> bool {
+    table.dependencies.iter().any(|name| {
+        test.given.contains_key(name)
+            || analysis.tables.get(name).is_some_and(|table| reads_given(table, test, analysis))
+    })
+}
+
+fn given(name: &TableName, rows: &TestInput, analysis: &Analysis) -> Result<Arc<MemTable>, Vec<Diagnostic>> {
+    let Some(schema) = analysis.schema(name) else {
+        let known: Vec<_> = analysis.known_tables().iter().map(ToString::to_string).collect();
+        let hint = name_hint(&name.to_string(), known.iter().map(String::as_str), "known tables");
+        let message = format!("unknown table `{name}`");
+        return Err(vec![Diagnostic { hint, ..Diagnostic::error(codes::TEST_TABLE, message, rows.at) }]);
+    };
+    let unknown = rows::unknown_columns(rows, schema);
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let batch = rows::batch(rows, schema, name)?;
+    let table = MemTable::try_new(schema.clone(), vec![vec![batch]]);
+    table
+        .map(Arc::new)
+        .map_err(|error| vec![Diagnostic::error(codes::TEST_ROW, error.strip_backtrace(), rows.at)])
+}
+
+#[async_trait]
+impl TableResolver for Inputs {
+    async fn resolve(&self, table: &TableName, _: At) -> Result<Option<Resolved>, SqlError> {
+        if let Some(sql) = self.computed.get(table) {
+            return Ok(Some(Resolved::View { sql: sql.clone() }));
+        }
+        let stored = self.given.get(table).or_else(|| self.empty.get(table));
+        Ok(stored.map(|table| Resolved::Table(table.clone())))
+    }
+
+    fn known_tables(&self) -> Vec<TableName> {
+        self.given.keys().chain(self.computed.keys()).chain(self.empty.keys()).cloned().collect()
+    }
+}

@@ -1,0 +1,159 @@
+//! Why SQL could not be run, in words for the person who wrote it.
+
+use std::error::Error;
+
+use datafusion::common::DataFusionError;
+use millstream_lake::LakeError;
+use millstream_types::TableName;
+
+use crate::{
+    codes,
+    explain::{Problem, first_line},
+    place::SqlText,
+    type_name::friendly,
+};
+
+/// A place in the text of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryPlace {
+    /// Bytes of the text.
+    pub start: usize,
+    pub end: usize,
+    /// From 1, in characters.
+    pub line: usize,
+    pub column: usize,
+}
+
+/// A statement that cannot be run, or that failed while it ran.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqlError {
+    /// The statement itself is wrong.
+    #[error("{message}")]
+    Invalid {
+        code: &'static str,
+        message: String,
+        /// Where in the statement; `None` when the fault lies in a view's SQL.
+        place: Option<QueryPlace>,
+        label: Option<String>,
+        hint: Option<String>,
+    },
+    /// The table belongs to the project, but there is nothing to read yet.
+    #[error("`{table}` has not been built yet")]
+    NotBuilt { table: TableName },
+    /// Computing failed on the rows at hand.
+    #[error("{message}")]
+    Execution { message: String },
+    /// The query outgrew its memory.
+    #[error("the query needs more memory than it may use: {message}")]
+    Memory { message: String },
+    /// The lake could not deliver a table.
+    #[error("a table cannot be read")]
+    Lake(#[source] Box<LakeError>),
+    /// Something outside the query engine failed while the query ran.
+    #[error("a table cannot be read")]
+    Outside(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl SqlError {
+    /// Wraps an error of the lake.
+    #[must_use]
+    pub fn lake(error: LakeError) -> Self {
+        Self::Lake(Box::new(error))
+    }
+
+    /// What an error of the query engine means, for instance one that a stream of rows ends with.
+    #[must_use]
+    pub fn from_datafusion(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+                Self::from_datafusion(*inner)
+            }
+            DataFusionError::External(inner) => match inner.downcast::<LakeError>() {
+                Ok(lake) => Self::Lake(lake),
+                Err(other) => match other.downcast::<SqlError>() {
+                    Ok(own) => *own,
+                    Err(other) => Self::Outside(other),
+                },
+            },
+            DataFusionError::Shared(inner) => match std::sync::Arc::try_unwrap(inner) {
+                Ok(inner) => Self::from_datafusion(inner),
+                Err(shared) => Self::from_shared(shared.find_root()),
+            },
+            DataFusionError::ObjectStore(inner) => Self::Outside(inner),
+            DataFusionError::IoError(inner) => Self::Outside(Box::new(inner)),
+            DataFusionError::ParquetError(inner) => Self::Outside(inner),
+            other => Self::from_shared(other.find_root()),
+        }
+    }
+
+    fn from_shared(error: &DataFusionError) -> Self {
+        let message = error.strip_backtrace();
+        let message = message.rsplit_once(" error: ").map_or(message.as_str(), |(_, rest)| rest);
+        let message = friendly(first_line(message));
+        match error {
+            DataFusionError::ResourcesExhausted(_) => Self::Memory { message },
+            _ => Self::Execution { message },
+        }
+    }
+
+    pub(crate) fn problem(problem: Problem, text: &SqlText<'_>) -> Self {
+        let Problem { code, message, range, label, hint } = problem;
+        let (line, column) = text.line_column(range.start);
+        let place = Some(QueryPlace { start: range.start, end: range.end, line, column });
+        Self::Invalid { code, message, place, label, hint }
+    }
+
+    /// The same fault, seen from a query that reads the view.
+    pub(crate) fn in_view(self, view: &TableName) -> Self {
+        match self {
+            Self::Invalid { code, message, hint, .. } => Self::Invalid {
+                code,
+                message: format!("in the view `{view}`: {message}"),
+                place: None,
+                label: None,
+                hint,
+            },
+            other => other,
+        }
+    }
+
+    /// The stable code of the message.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { code, .. } => code,
+            Self::NotBuilt { .. } | Self::Outside(_) => codes::TABLE_ACCESS,
+            Self::Execution { .. } => codes::EXECUTION,
+            Self::Memory { .. } => codes::MEMORY,
+            Self::Lake(error) => error.code(),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Invalid { hint, .. } => hint.clone(),
+            Self::NotBuilt { table } => Some(format!("`millstream run {table}` builds it")),
+            Self::Execution { message } if message.contains("cast") => {
+                Some("`try_cast(x as type)` gives null where the value does not fit".into())
+            }
+            Self::Execution { .. } | Self::Outside(_) => None,
+            Self::Memory { .. } => Some("read fewer columns or rows, or allow more memory".into()),
+            Self::Lake(error) => error.hint(),
+        }
+    }
+
+    /// Whether the same statement may succeed later without a change.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Lake(error) => error.retryable(),
+            Self::Outside(_) => true,
+            Self::Invalid { .. } | Self::NotBuilt { .. } | Self::Execution { .. } | Self::Memory { .. } => {
+                false
+            }
+        }
+    }
+}

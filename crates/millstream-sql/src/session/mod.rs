@@ -1,0 +1,179 @@
+//! Running SQL: queries with time travel, and plans of tables over the tables that a resolver hands out.
+
+mod bind;
+mod error;
+mod show;
+mod statement;
+mod travel;
+
+use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::{
+    catalog::TableProvider,
+    dataframe::DataFrame,
+    execution::{
+        SendableRecordBatchStream, SessionStateBuilder,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{FairSpillPool, TrackConsumersPool},
+        runtime_env::RuntimeEnvBuilder,
+    },
+    logical_expr::LogicalPlan,
+    prelude::SessionContext,
+};
+use millstream_types::TableName;
+
+pub use error::{QueryPlace, SqlError};
+pub use millstream_lake::At;
+
+use crate::{analyze::TableAnalysis, planner::session_config, schema::conform_stream};
+
+/// How many consumers of memory an out-of-memory message names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// What a session may use.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// Bytes that all queries of the session hold in memory before they spill.
+    pub memory_bytes: usize,
+    /// Where they spill to; created when absent.
+    pub spill_dir: PathBuf,
+    /// How many parts of a query run at once.
+    pub target_partitions: usize,
+}
+
+/// Names in SQL to tables.
+#[async_trait]
+pub trait TableResolver: Send + Sync + fmt::Debug {
+    /// The table as it was at `at`; `None` when there is none. A view is asked for with the time or version
+    /// that the query names, its inputs with the same.
+    async fn resolve(&self, table: &TableName, at: At) -> Result<Option<Resolved>, SqlError>;
+
+    /// Every table that could be named, for hints and SHOW TABLES.
+    fn known_tables(&self) -> Vec<TableName>;
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub enum Resolved {
+    Table(Arc<dyn TableProvider>),
+    /// A query over other tables.
+    View {
+        sql: String,
+    },
+}
+
+/// A query engine with bounded memory over the tables of a resolver. Cheap to clone.
+#[derive(Clone)]
+pub struct SqlSession {
+    context: SessionContext,
+    resolver: Arc<dyn TableResolver>,
+}
+
+impl fmt::Debug for SqlSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlSession").field("resolver", &self.resolver).finish_non_exhaustive()
+    }
+}
+
+impl SqlSession {
+    /// Opens a session. Without a usable spill folder the session works, but queries that outgrow the memory fail.
+    pub fn open(options: SessionOptions, resolver: Arc<dyn TableResolver>) -> Result<Self, SqlError> {
+        let disk = match std::fs::create_dir_all(&options.spill_dir) {
+            Ok(()) => DiskManagerMode::Directories(vec![options.spill_dir.clone()]),
+            Err(error) => {
+                let folder = options.spill_dir.display();
+                tracing::warn!(%folder, %error, "queries cannot spill: the folder cannot be created");
+                DiskManagerMode::Disabled
+            }
+        };
+        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), CONSUMERS_NAMED);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+            .build_arc()
+            .map_err(SqlError::from_datafusion)?;
+        let config = session_config().with_target_partitions(options.target_partitions.max(1));
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        Ok(Self { context: SessionContext::new_with_state(state), resolver })
+    }
+
+    /// The same engine and bounds over the tables of another resolver.
+    #[must_use]
+    pub fn with_resolver(&self, resolver: Arc<dyn TableResolver>) -> Self {
+        Self { context: self.context.clone(), resolver }
+    }
+
+    /// A session without bounds for small rows in memory.
+    pub(crate) fn in_memory(resolver: Arc<dyn TableResolver>) -> Self {
+        let config = session_config().with_target_partitions(1);
+        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        Self { context: SessionContext::new_with_state(state), resolver }
+    }
+
+    /// The engine's own context, for plans that are built by hand. It knows functions but no tables.
+    #[must_use]
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    #[must_use]
+    pub fn resolver(&self) -> &Arc<dyn TableResolver> {
+        &self.resolver
+    }
+
+    /// Runs one statement that reads: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE or SHOW TABLES. Tables may be asked
+    /// for at a version (`silver.orders VERSION AS OF 3`) or a time (`TIMESTAMP AS OF '2026-01-01'`, `FOR SYSTEM_TIME
+    /// AS OF …`); `as_of` holds for all tables without one.
+    pub async fn query(&self, sql: &str, as_of: Option<At>) -> Result<SendableRecordBatchStream, SqlError> {
+        match self.statement(sql, as_of.unwrap_or(At::Latest)).await? {
+            statement::Ready::Plan(plan) => {
+                let stream = self.execute(*plan).await?;
+                let schema = plain_schema(&stream.schema());
+                Ok(conform_stream(stream, &schema))
+            }
+            statement::Ready::Answer(batch) => Ok(show::stream(batch)),
+        }
+    }
+
+    /// The rows of a table, computed from its inputs' newest versions, in the schema in which they are stored.
+    pub async fn table_stream(&self, table: &TableAnalysis) -> Result<SendableRecordBatchStream, SqlError> {
+        let plan = self.bind(&table.plan).await?;
+        Ok(conform_stream(self.execute(plan).await?, &table.schema))
+    }
+
+    /// Like [`Self::table_stream`], as the parts that run side by side.
+    pub async fn table_streams(
+        &self,
+        table: &TableAnalysis,
+    ) -> Result<Vec<SendableRecordBatchStream>, SqlError> {
+        let plan = self.bind(&table.plan).await?;
+        let streams =
+            self.frame(plan).execute_stream_partitioned().await.map_err(SqlError::from_datafusion)?;
+        Ok(streams.into_iter().map(|stream| conform_stream(stream, &table.schema)).collect())
+    }
+
+    /// Runs a plan over real tables, as [`Self::bind`] gives it.
+    pub async fn execute(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
+        self.frame(plan).execute_stream().await.map_err(SqlError::from_datafusion)
+    }
+
+    fn frame(&self, plan: LogicalPlan) -> DataFrame {
+        DataFrame::new(self.context.state(), plan)
+    }
+}
+
+/// The schema with views of text and bytes as plain text and bytes.
+fn plain_schema(schema: &SchemaRef) -> SchemaRef {
+    let plain = |field: &Field| match field.data_type() {
+        DataType::Utf8View => field.clone().with_data_type(DataType::Utf8),
+        DataType::BinaryView => field.clone().with_data_type(DataType::Binary),
+        _ => field.clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(|field| plain(field)).collect::<Vec<_>>()))
+}

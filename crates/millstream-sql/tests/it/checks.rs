@@ -1,0 +1,107 @@
+//! Checks against the columns that they judge.
+
+use millstream_project::{
+    Bounds, CheckKind, CheckSpec, FileId, Located, Location, NamedPattern, Pattern, Scalar,
+};
+use millstream_types::{CheckId, Severity};
+
+use crate::support::{self, located, name};
+
+fn spec(kind: CheckKind) -> CheckSpec {
+    CheckSpec { id: CheckId::new("a_check"), severity: Severity::Warn, kind, at: support::nowhere() }
+}
+
+fn column(text: &str) -> Located<String> {
+    located(text.to_owned())
+}
+
+/// The messages of one check on a table with the orders' columns.
+fn check(kind: CheckKind, expected: &[&str]) {
+    let mut project = support::project("--- silver.orders\nSELECT * FROM bronze.orders");
+    project.tables[0].checks = vec![spec(kind.clone())];
+    let found: Vec<_> = project.analyze().diagnostics.into_iter().map(|found| found.message).collect();
+    assert_eq!(found, expected, "{kind:?}");
+}
+
+#[test]
+fn columns_must_exist() {
+    check(CheckKind::NotNull { column: column("order_id") }, &[]);
+    check(CheckKind::NotNull { column: column("orderid") }, &["the result has no column `orderid`"]);
+    check(
+        CheckKind::Unique { columns: vec![column("order_id"), column("nope")] },
+        &["the result has no column `nope`"],
+    );
+}
+
+#[test]
+fn kinds_must_fit_types() {
+    let range = |name: &str, min| CheckKind::Range {
+        column: column(name),
+        bounds: Bounds { min: Some(min), max: None },
+    };
+    check(range("amount", Scalar::Int(0)), &[]);
+    check(range("amount", Scalar::Number("0.5".into())), &[]);
+    check(range("amount", Scalar::Text("x".into())), &["`x` is no decimal(12,2), the type of `amount`"]);
+    check(range("ordered_at", Scalar::Text("2024-01-01".into())), &[]);
+    check(
+        range("ordered_at", Scalar::Text("soon".into())),
+        &["`soon` is no timestamp, the type of `ordered_at`"],
+    );
+    check(
+        CheckKind::Pattern { column: column("amount"), pattern: Pattern::Named(NamedPattern::Email) },
+        &["`a_check` needs text, but `amount` is decimal(12,2)"],
+    );
+    let number = Bounds { min: Some(1.0), max: None };
+    check(
+        CheckKind::Mean { column: column("status"), bounds: number },
+        &["`a_check` needs numbers, but `status` is string"],
+    );
+    let length = Bounds { min: Some(1), max: None };
+    check(CheckKind::Length { column: column("status"), bounds: length }, &[]);
+    check(
+        CheckKind::Length { column: column("quantity"), bounds: length },
+        &["`a_check` needs text or a list, but `quantity` is int32"],
+    );
+}
+
+#[test]
+fn relationships_must_lead_somewhere() {
+    let to = |column_name: &str, table: &str, to_column: &str| CheckKind::Relationship {
+        column: column(column_name),
+        to_table: located(name(table)),
+        to_column: to_column.into(),
+    };
+    check(to("customer_id", "bronze.customers", "customer_id"), &[]);
+    check(to("customer_id", "bronze.customer", "customer_id"), &["unknown table `bronze.customer`"]);
+    check(to("customer_id", "bronze.customers", "id"), &["`bronze.customers` has no column `id`"]);
+    check(
+        to("customer_id", "bronze.customers", "email"),
+        &["`customer_id` (int64) cannot occur in `bronze.customers.email` (string)"],
+    );
+}
+
+#[test]
+fn conditions_must_plan() {
+    let condition = |sql: &str| CheckKind::Expression { sql: column(sql) };
+    check(condition("amount > 0 and status <> 'x'"), &[]);
+    check(condition("amont > 0"), &["unknown column `amont`"]);
+    check(condition("amount"), &["a condition gives true or false, this gives decimal(12,2)"]);
+    check(
+        condition("sum(amount) > 1"),
+        &["a condition sees one row: no aggregates, window functions or subqueries"],
+    );
+    check(condition("amount >"), &["expected an expression, but the SQL ends here"]);
+    check(condition("amount > 0 garbage more"), &["expected end of expression, found `more`"]);
+}
+
+#[test]
+fn a_condition_is_placed_inside_its_quotes() {
+    let mut project = support::project("");
+    let at = Location { file: FileId(7), start: 50, end: 50 + "\"amont > 0\"".len() };
+    project.sources[2].contract.checks =
+        vec![spec(CheckKind::Expression { sql: Located::new("amont > 0".into(), at) })];
+    let diagnostics = project.analyze().diagnostics;
+    let place = diagnostics[0].at.unwrap();
+    assert_eq!((place.start, place.end), (51, 56));
+    assert_eq!(diagnostics[0].hint.as_deref(), Some("did you mean `amount`?"));
+}

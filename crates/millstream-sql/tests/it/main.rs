@@ -1,0 +1,11 @@
+//! The SQL room at its boundary: projects in, diagnostics, schemas, lineage and rows out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cases;
+mod checks;
+mod fingerprints;
+mod project_tests;
+mod properties;
+mod queries;
+mod schemas;
+mod support;

@@ -1,0 +1,201 @@
+//! Queries over real tables: time travel, views, and what is refused.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringViewArray},
+    datatypes::DataType,
+};
+use async_trait::async_trait;
+use datafusion::datasource::MemTable;
+use futures::TryStreamExt;
+use millstream_sql::{At, Resolved, SessionOptions, SqlError, SqlSession, TableResolver};
+use millstream_types::{TableName, TimestampMicros};
+
+use crate::support::{self, name, pretty};
+
+/// Versions 1 and 2 of `silver.orders`; version n has n rows. Version 1 was made at second 100, 2 at second 200.
+#[derive(Debug)]
+struct Shop;
+
+fn orders(rows: i64) -> Resolved {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(1..=rows));
+    let words: ArrayRef =
+        Arc::new(StringViewArray::from_iter_values((1..=rows).map(|row| format!("word {row}"))));
+    let batch = RecordBatch::try_from_iter([("order_id", ids), ("word", words)]).unwrap();
+    Resolved::Table(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap()))
+}
+
+#[async_trait]
+impl TableResolver for Shop {
+    async fn resolve(&self, table: &TableName, at: At) -> Result<Option<Resolved>, SqlError> {
+        Ok(match (table.to_string().as_str(), at) {
+            ("silver.orders", At::Latest | At::Version(2)) => Some(orders(2)),
+            ("silver.orders", At::Version(1)) => Some(orders(1)),
+            ("silver.orders", At::Timestamp(TimestampMicros(at))) if at >= 200_000_000 => Some(orders(2)),
+            ("silver.orders", At::Timestamp(TimestampMicros(at))) if at >= 100_000_000 => Some(orders(1)),
+            ("bronze.orders", At::Latest) => Some(orders(3)),
+            ("gold.words", _) => {
+                Some(Resolved::View { sql: "SELECT upper(word) AS word FROM silver.orders".into() })
+            }
+            ("gold.deep", _) => Some(Resolved::View { sql: "SELECT word FROM gold.words".into() }),
+            ("gold.circle", _) => Some(Resolved::View { sql: "SELECT * FROM gold.circle".into() }),
+            ("gold.broken", _) => Some(Resolved::View { sql: "SELECT wrd FROM silver.orders".into() }),
+            _ => None,
+        })
+    }
+
+    fn known_tables(&self) -> Vec<TableName> {
+        ["silver.orders", "gold.words", "gold.deep", "silver.unbuilt"].map(name).to_vec()
+    }
+}
+
+fn session() -> (SqlSession, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        SessionOptions { memory_bytes: 64 << 20, spill_dir: folder.path().join("a/b"), target_partitions: 2 };
+    (SqlSession::open(options, Arc::new(Shop)).unwrap(), folder)
+}
+
+async fn run(sql: &str, as_of: Option<At>) -> Result<Vec<RecordBatch>, SqlError> {
+    let (session, _folder) = session();
+    session.query(sql, as_of).await?.try_collect().await.map_err(SqlError::from_datafusion)
+}
+
+async fn rows(sql: &str, as_of: Option<At>) -> usize {
+    let batches = run(sql, as_of).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+async fn refused(sql: &str) -> String {
+    match run(sql, None).await {
+        Ok(batches) => panic!("{sql} gave {}", pretty(&batches)),
+        Err(error) => {
+            let place = match &error {
+                SqlError::Invalid { place: Some(place), .. } => {
+                    format!(" at `{}`", &sql[place.start..place.end])
+                }
+                _ => String::new(),
+            };
+            let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{} {error}{place}{hint}", error.code())
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_read_as_it_was() {
+    for (sql, expected) in [
+        ("SELECT * FROM silver.orders", 2),
+        ("SELECT * FROM silver.orders VERSION AS OF 1", 1),
+        ("select * from SILVER.Orders version as of 1", 1),
+        ("SELECT o.word FROM silver.orders VERSION AS OF 1 AS o", 1),
+        ("SELECT orders.word, silver.orders.order_id FROM silver.orders VERSION AS OF 1", 1),
+        ("SELECT * FROM silver.orders TIMESTAMP AS OF '1970-01-01T00:02:00Z'", 1),
+        ("SELECT * FROM silver.orders TIMESTAMP AS OF '1970-01-01 00:05:00' o", 2),
+        ("SELECT * FROM silver.orders FOR SYSTEM_TIME AS OF '1970-01-01T01:02:00+01:00'", 1),
+        (
+            "SELECT * FROM silver.orders timestamp as of timestamp '1970-01-01T00:00:00' + interval '2 minutes'",
+            1,
+        ),
+        ("SELECT * FROM silver.orders VERSION AS OF 1 a JOIN silver.orders b ON a.order_id = b.order_id", 1),
+        ("SELECT * FROM silver.orders EXCEPT SELECT * FROM silver.orders VERSION AS OF 1", 1),
+        ("WITH old AS (SELECT * FROM silver.orders VERSION AS OF 1) SELECT * FROM old, silver.orders", 2),
+        ("SELECT * FROM gold.deep", 2),
+        ("SELECT * FROM gold.deep TIMESTAMP AS OF '1970-01-01T00:02:00Z'", 1),
+    ] {
+        assert_eq!(rows(sql, None).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_query_is_read_as_of_a_time() {
+    let at = Some(At::Timestamp(TimestampMicros(150_000_000)));
+    assert_eq!(rows("SELECT * FROM silver.orders", at).await, 1);
+    assert_eq!(rows("SELECT * FROM gold.deep", at).await, 1);
+    assert_eq!(rows("SELECT * FROM silver.orders VERSION AS OF 2", at).await, 2);
+}
+
+#[tokio::test]
+async fn text_leaves_as_plain_text() {
+    let (session, _folder) = session();
+    let stream = session.query("SELECT word FROM silver.orders", None).await.unwrap();
+    assert_eq!(stream.schema().field(0).data_type(), &DataType::Utf8);
+    let batches: Vec<_> = stream.try_collect().await.unwrap();
+    assert_eq!(batches[0].column(0).data_type(), &DataType::Utf8);
+}
+
+#[tokio::test]
+async fn tables_and_columns_are_listed() {
+    assert_eq!(rows("SHOW TABLES", None).await, 4);
+    assert_eq!(rows("DESCRIBE silver.orders", None).await, 2);
+    assert!(rows("EXPLAIN SELECT * FROM silver.orders VERSION AS OF 1", None).await > 0);
+    assert!(rows("EXPLAIN ANALYZE SELECT * FROM silver.orders", None).await > 0);
+}
+
+#[tokio::test]
+async fn what_cannot_run_says_why() {
+    let mut answers = String::new();
+    for sql in [
+        "SELECT * FROM silver.order",
+        "SELECT * FROM orders",
+        "SELECT wrd FROM silver.orders",
+        "SELECT * FROM silver.unbuilt",
+        "SELECT * FROM gold.circle",
+        "SELECT * FROM gold.broken",
+        "SELECT * FROM gold.words VERSION AS OF 1",
+        "SELECT * FROM silver.orders VERSION AS OF x",
+        "SELECT * FROM silver.orders TIMESTAMP AS OF 'yesterday'",
+        "WITH t AS (SELECT 1 AS x) SELECT * FROM t VERSION AS OF 1",
+        "SELECT * FROM silver.orders TIMESTAMP AS OF word",
+        "SELECT cast(word AS int) FROM silver.orders",
+        "SELECT 1 / 0",
+        "SELECT * FROM silver.orders WHERE",
+        "DELETE FROM silver.orders",
+        "INSERT INTO silver.orders VALUES (1, 'x')",
+        "DROP TABLE silver.orders",
+        "COPY silver.orders TO '/tmp/x.csv'",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "SELECT * FROM '/etc/passwd'",
+        "EXPLAIN DELETE FROM silver.orders",
+        "SET datafusion.execution.batch_size = 1",
+        "SELECT 1; SELECT 2",
+        "",
+    ] {
+        answers += &format!("{sql}\n  {}\n", refused(sql).await);
+    }
+    insta::with_settings!({prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("query_refusals", answers);
+    });
+}
+
+#[tokio::test]
+async fn a_query_that_outgrows_its_memory_spills_or_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        SessionOptions { memory_bytes: 8 << 20, spill_dir: folder.path().to_owned(), target_partitions: 1 };
+    let session = SqlSession::open(options, Arc::new(Shop)).unwrap();
+    let sorted =
+        "SELECT value, repeat('x', 100) AS padding FROM generate_series(1, 300000) ORDER BY value DESC";
+    let stream = session.query(sorted, None).await.unwrap();
+    let counts: Vec<usize> = stream.map_ok(|batch| batch.num_rows()).try_collect().await.unwrap();
+    assert_eq!(counts.iter().sum::<usize>(), 300_000);
+}
+
+#[tokio::test]
+async fn a_plan_made_offline_runs_over_what_is_stored() {
+    let project = support::project(
+        "--- gold.x\nSELECT o.order_id, o.amount, (SELECT count(*) FROM bronze.orders) AS n FROM bronze.orders o WHERE o.order_id > 1",
+    );
+    let analysis = project.analyze();
+    let (session, _folder) = session();
+    let table = &analysis.tables[0];
+    let stream = session.table_stream(table).await.unwrap();
+    assert_eq!(stream.schema(), table.schema);
+    let batches: Vec<_> = stream.try_collect().await.unwrap();
+    insta::with_settings!({prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("bound_plan", pretty(&batches));
+    });
+    let streams = session.table_streams(table).await.unwrap();
+    assert!(!streams.is_empty());
+}
