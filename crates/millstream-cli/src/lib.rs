@@ -1,1 +1,79 @@
-//! placeholder
+//! The command line: arguments, one file per command, progress, and how results look.
+//!
+//! May touch: the terminal, the project folder that `init` and `demo` create, and the engine's public API.
+//! Must not: name a connector (the binary passes them in), decide what runs, or read and write the lake
+//! except through the engine. What `--json` prints are this room's own structs ([`mod@wire`]), so that a change
+//! inside another room cannot silently change a public format.
+
+mod arguments;
+mod codes;
+mod commands;
+pub mod demo;
+pub mod diagnostics;
+mod error;
+mod exit;
+pub mod human;
+mod output;
+mod progress;
+mod project;
+mod session;
+mod settings;
+mod show;
+mod templates;
+pub mod wire;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use millstream_connector::ConnectorFactory;
+use tokio_util::sync::CancellationToken;
+
+use crate::{arguments::Arguments, session::Session, settings::Settings};
+
+pub use codes::{CODES, Code};
+pub use error::{CliError, ErrorReport};
+pub use exit::Exit;
+
+/// A command line that was understood and whose settings are resolved.
+#[derive(Debug)]
+pub struct Invocation {
+    arguments: Arguments,
+    settings: Settings,
+}
+
+/// Understands the command line. The error is the exit after help, the version or the fault was printed.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
+    let arguments = Arguments::try_parse_from(arguments).map_err(|error| {
+        // Nothing can be done when the terminal is gone.
+        let _ = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Success }
+    })?;
+    let settings = Settings::resolve(&arguments.global);
+    Ok(Invocation { arguments, settings })
+}
+
+/// Runs the command to its end. `cancel` asks it to stop cleanly.
+pub async fn run(
+    invocation: Invocation,
+    connectors: Vec<Box<dyn ConnectorFactory>>,
+    cancel: CancellationToken,
+) -> Exit {
+    let Invocation { arguments, settings } = invocation;
+    settings.start_logging();
+    let session = Session::new(settings, connectors, cancel);
+    match commands::run(&arguments.command, &session).await {
+        Ok(exit) => exit,
+        Err(error) => session.fail(&error),
+    }
+}
+
+/// Says that the process could not start its threads.
+pub fn cannot_start(error: &std::io::Error) -> Exit {
+    output::tell(&format!("the process cannot start its threads: {error}"));
+    Exit::Failure
+}
+
+/// Says that Ctrl-C was heard.
+pub fn tell_stopping() {
+    output::tell("stopping cleanly; press Ctrl-C again to stop at once");
+}

@@ -1,1 +1,68 @@
-fn main() {}
+//! The binary: the only place that sees interfaces and implementations together.
+
+use std::process::ExitCode;
+
+use millstream_cli::Exit;
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What a shell expects of a process that Ctrl-C ended.
+const EXIT_INTERRUPTED: i32 = 130;
+
+fn main() -> ExitCode {
+    let invocation = match millstream_cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(exit) => return exit.into(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return millstream_cli::cannot_start(&error).into(),
+    };
+    let exit: Exit = runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        tokio::spawn(stop_on_signal(cancel.clone()));
+        millstream_cli::run(invocation, millstream_connectors::connectors(), cancel).await
+    });
+    // Work that was cancelled may still sit in a blocking call; nothing waits for its result.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+#[allow(clippy::disallowed_methods, reason = "who asks twice wants no destructors to wait for")]
+fn end_at_once() -> ! {
+    std::process::exit(EXIT_INTERRUPTED)
+}
+
+/// The first Ctrl-C (or SIGTERM) asks for a clean stop, the second ends the process.
+async fn stop_on_signal(cancel: CancellationToken) {
+    signal().await;
+    millstream_cli::tell_stopping();
+    cancel.cancel();
+    signal().await;
+    end_at_once()
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without a handler the signal ends the process at once, as for any program.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

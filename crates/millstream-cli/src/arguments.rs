@@ -1,0 +1,66 @@
+//! The command line as typed. Each command's own arguments stand in the command's file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// The data pipeline for AI in one binary.
+///
+/// A project is a folder of YAML and SQL. Millstream lands its sources, proves that the data is good, builds
+/// its tables and keeps every version in Delta Lake.
+#[derive(Debug, Parser)]
+#[command(
+    name = "millstream",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 all is well, 1 the data or a step failed, 2 the project or the call is wrong."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArguments {
+    /// The project's folder; without it, the nearest folder upwards that holds a `millstream.yaml`
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// The environment of `millstream.yaml` to use
+    #[arg(long, global = true, value_name = "NAME", env = "MILLSTREAM_ENVIRONMENT")]
+    pub(crate) environment: Option<String>,
+    /// Print one JSON document instead of text (JSON lines for the progress of a run)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print without colours (the variable NO_COLOR does the same)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Say more about what happens inside; twice for still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands, in the order of a project's life.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(commands::init::Arguments),
+    Demo(commands::demo::Arguments),
+    Check(commands::check::Arguments),
+    Test(commands::test::Arguments),
+    Plan(commands::plan::Arguments),
+    Run(commands::run::Arguments),
+    Status(commands::status::Arguments),
+    Query(commands::query::Arguments),
+    Lineage(commands::lineage::Arguments),
+    Rejected(commands::rejected::Arguments),
+    Reprocess(commands::reprocess::Arguments),
+    Maintain(commands::maintain::Arguments),
+    Schema(commands::schema::Arguments),
+    #[command(hide = true)]
+    Reference(commands::reference::Arguments),
+}

@@ -1,0 +1,40 @@
+//! The codes of this room's errors, for the generated reference.
+
+/// A stable code of an error and what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    pub code: &'static str,
+    pub title: &'static str,
+    /// When it appears, and what to do.
+    pub explanation: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
+        $(pub(crate) const $name: &str = $code;)*
+
+        /// Every code of this room, ascending.
+        pub const CODES: &[Code] = &[$(Code { code: $code, title: $title, explanation: $explanation },)*];
+    };
+}
+
+codes! {
+    NO_PROJECT = "MS-0801", "No project here",
+        "There is no `millstream.yaml` in this folder or one above it. Start a project with `millstream init`, or name its folder with `--project`.";
+    NO_OVERWRITE = "MS-0802", "Something is there already",
+        "`init` and `demo` never overwrite a file. Name another folder with `--path`.";
+    FILE = "MS-0803", "A file on this machine",
+        "A file or folder cannot be created, read or written; the cause says why.";
+    UNKNOWN_TEMPLATE = "MS-0804", "Unknown template",
+        "`init` knows the templates `blank` and `shop`.";
+    UNKNOWN_NAME = "MS-0805", "Unknown name",
+        "The project has no table, column or asset of this name. `millstream status` lists the assets.";
+    CALL = "MS-0806", "A call that means nothing",
+        "The command's arguments do not go together or cannot be read.";
+    OUTPUT = "MS-0807", "The result cannot be written",
+        "Standard output or the file of `--output` does not take the result.";
+    FORMAT = "MS-0808", "The result cannot be formatted",
+        "A value of the result has no form in the wanted format. Cast it in the query, or choose another format.";
+    PROJECT = "MS-0809", "The project has errors",
+        "Nothing ran. `millstream check` shows all errors with their places.";
+}

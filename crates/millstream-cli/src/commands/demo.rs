@@ -1,0 +1,103 @@
+//! `millstream demo`: the shop project with generated data, run at once.
+
+use std::path::{Path, PathBuf};
+
+use millstream_engine::{RunReport, RunRequest};
+
+use crate::{
+    CliError, Exit,
+    demo::{self, DemoOptions, ROWS_DEFAULT, ROWS_MAX, ROWS_MIN},
+    human,
+    output::{self, GOOD, STRONG, styled},
+    progress::{
+        self,
+        summary::{command, summary},
+    },
+    project,
+    session::Session,
+    templates,
+};
+
+/// Name of the demo's folder when the command does not say.
+const FOLDER: &str = "millstream-demo";
+/// How many demos may lie next to each other.
+const FOLDERS_MAX: u32 = 1_000;
+
+/// See it work: make a shop with generated data, run it, and say what to try next
+///
+/// The data is the same for the same rows and seed. About one row in a hundred is dirty, so that there is
+/// something to reject.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Rows to generate, over all files
+    #[arg(long, default_value_t = ROWS_DEFAULT, value_parser = clap::value_parser!(u64).range(ROWS_MIN..=ROWS_MAX))]
+    pub(crate) rows: u64,
+    /// Which data: another seed, another shop
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// The folder to create; without it, the first free of `millstream-demo`, `millstream-demo-2`, …
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let root = match &arguments.path {
+        Some(path) => path.clone(),
+        None => free_folder()?,
+    };
+    if root.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(CliError::NotEmpty { path: root });
+    }
+    templates::find("shop")?.write(&root)?;
+    let started = std::time::Instant::now();
+    let generated = demo::generate(&root, DemoOptions { rows: arguments.rows, seed: arguments.seed })?;
+    if !session.settings.json {
+        output::tell(&format!(
+            "{} {} in {}: {} as Parquet, {} as CSV, {} as JSON lines ({}, {})\n",
+            styled(GOOD, '✓'),
+            "Shop created",
+            root.display(),
+            human::count(generated.customers, "customer"),
+            human::count(generated.orders, "order"),
+            human::count(generated.events, "event"),
+            human::bytes(generated.bytes),
+            human::duration(started.elapsed()),
+        ));
+    }
+    let engine = project::engine_at(&root, session)?;
+    let request = RunRequest { command: "demo".to_owned(), ..RunRequest::default() };
+    let observer = progress::observer(session);
+    let report = engine.run(&request, std::time::Duration::ZERO, observer, session.cancel.clone()).await?;
+    if !session.settings.json {
+        output::print(&format!("\n{}", summary(&report)))?;
+        output::print(&next(&root, &report))?;
+    }
+    Ok(if report.succeeded() { Exit::Success } else { Exit::Failure })
+}
+
+fn free_folder() -> Result<PathBuf, CliError> {
+    let names = std::iter::once(FOLDER.to_owned()).chain((2..=FOLDERS_MAX).map(|n| format!("{FOLDER}-{n}")));
+    names.map(PathBuf::from).find(|path| !path.exists()).ok_or_else(|| {
+        CliError::call("every name for a demo folder is taken", Some("name one with `--path DIR`".to_owned()))
+    })
+}
+
+/// What to try next; every command works in the demo's folder.
+fn next(root: &Path, report: &RunReport) -> String {
+    if !report.succeeded() {
+        return String::new();
+    }
+    let commands = [
+        ("millstream run", "nothing is new, so nothing runs"),
+        ("millstream rejected bronze.orders", "the bad rows, by reason, with examples"),
+        ("millstream query \"select * from gold.revenue_by_country order by revenue desc\"", "ask"),
+        ("millstream lineage gold.customer_value.spent", "where a column comes from"),
+        ("millstream status", "versions, rows, ages, checks"),
+        ("millstream test", "the project's own tests"),
+    ];
+    let mut text = format!("\n{}\n  {}\n", styled(STRONG, "Try next"), command(&format!("cd {}", root.display())));
+    for (line, why) in commands {
+        text.push_str(&format!("  {}\n      {why}\n", command(line)));
+    }
+    text
+}

@@ -1,0 +1,76 @@
+//! `millstream maintain`: compact, checkpoint, clean up; never on the path of a run.
+
+use std::{sync::Arc, time::Duration};
+
+use millstream_engine::{MaintainRequest, MaintenanceReport};
+use millstream_types::Span;
+
+use crate::{
+    CliError, Exit, human,
+    output::{self, FAINT, GOOD, styled},
+    project,
+    session::Session,
+    wire::{MaintainDocument, MaintainedTable},
+};
+
+/// Compact small files, write checkpoints, and delete what no version needs any more
+///
+/// Versions younger than the retention stay readable, and so does every version that something pins.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Tables, as for `run`; without one, every table
+    #[arg(value_name = "SELECTION")]
+    pub(crate) selection: Vec<String>,
+    /// How long old versions stay readable: `12h`, `7d`, `4w`
+    #[arg(long, value_name = "SPAN", default_value = "7d")]
+    pub(crate) retention: Span,
+    /// Wait when another run on this project is under way, instead of refusing
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open(session)?)?;
+    let request = MaintainRequest {
+        selection: arguments.selection.clone(),
+        retention: arguments.retention.as_std(),
+        command: "maintain".to_owned(),
+    };
+    let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
+    let json = session.settings.json;
+    let told = Arc::new(move |report: &MaintenanceReport| {
+        if !json {
+            output::tell(&line(report));
+        }
+    });
+    let reports = engine.maintain(&request, wait, told, session.cancel.clone()).await?;
+    if json {
+        let tables = reports.iter().map(MaintainedTable::from).collect();
+        output::print_json(&MaintainDocument { tables })?;
+    } else {
+        let freed: u64 = reports.iter().map(|report| report.bytes_freed).sum();
+        let said = human::count(reports.len() as u64, "table");
+        output::print_line(&format!("{} {said} maintained, {} freed", styled(GOOD, '✓'), human::bytes(freed)))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn line(report: &MaintenanceReport) -> String {
+    let mut said = Vec::new();
+    if report.files_compacted > 0 {
+        let into = human::thousands(report.files_written);
+        said.push(format!("{} compacted into {into}", human::count(report.files_compacted, "file")));
+    }
+    if report.files_deleted > 0 {
+        let freed = human::bytes(report.bytes_freed);
+        said.push(format!("{} deleted ({freed})", human::count(report.files_deleted, "file")));
+    }
+    if let Some(version) = report.checkpoint {
+        said.push(format!("checkpoint at v{version}"));
+    }
+    if said.is_empty() {
+        said.push(styled(FAINT, "nothing to do"));
+    }
+    said.extend(report.notes.iter().map(|note| styled(FAINT, note)));
+    format!("{} {}  {}", styled(GOOD, '✓'), report.table, said.join("  "))
+}

@@ -1,0 +1,95 @@
+//! `millstream query`: ask the tables, now or as they were.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use futures::StreamExt;
+use millstream_sql::{At, SqlError};
+use millstream_types::TimestampMicros;
+
+use crate::{
+    CliError, Exit, human,
+    output::{self, GOOD, styled},
+    project,
+    session::Session,
+    show::rows::{self, Format, Target},
+};
+
+/// Ask the tables in SQL, now or as they were
+///
+/// A table can be read at a version (`silver.orders VERSION AS OF 3`) or at a time (`silver.orders TIMESTAMP AS OF
+/// '2026-03-01T00:00:00Z'`). Results of any size stream through bounded memory.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// One SELECT; also EXPLAIN, DESCRIBE and SHOW TABLES
+    pub(crate) sql: String,
+    /// How rows look; without it, aligned columns, or what the name of `--output` asks for
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Read every table as it was then: `2026-03-01T12:00:00Z`, `2026-03-01 12:00:00` (UTC), `2026-03-01`
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) as_of: Option<TimestampMicros>,
+    /// Write into this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Stop after so many rows
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<u64>,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open(session)?)?;
+    tokio::select! {
+        rows = answer(arguments, session, engine.session()) => {
+            let rows = rows?;
+            if let (Some(path), false) = (&arguments.output, session.settings.json) {
+                let said = human::count(rows, "row");
+                output::print_line(&format!("{} {said} in {}", styled(GOOD, '✓'), path.display()))?;
+            }
+            Ok(Exit::Success)
+        }
+        () = session.cancel.cancelled() => Ok(Exit::Failure),
+    }
+}
+
+/// Streams the rows into their format and returns their number.
+async fn answer(
+    arguments: &Arguments,
+    session: &Session,
+    sql: &millstream_sql::SqlSession,
+) -> Result<u64, CliError> {
+    let failed = |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
+    let as_of = arguments.as_of.map(At::Timestamp);
+    let mut stream = sql.query(&arguments.sql, as_of).await.map_err(failed)?;
+    let by_flag = if session.settings.json { Some(Format::Json) } else { arguments.format };
+    let format = by_flag.or_else(|| Format::of_file(arguments.output.as_ref()?)).unwrap_or(Format::Table);
+    let target = arguments.output.clone().map_or(Target::Stdout, Target::File);
+    let mut writer = rows::writer(format, stream.schema(), &target)?;
+    let mut left = arguments.limit.unwrap_or(u64::MAX);
+    let mut written = 0;
+    while left > 0 {
+        let Some(batch) = stream.next().await else { break };
+        let batch = batch.map_err(|error| failed(SqlError::from_datafusion(error)))?;
+        let wanted = usize::try_from(left).map_or(batch.num_rows(), |left| left.min(batch.num_rows()));
+        writer.batch(&batch.slice(0, wanted))?;
+        left -= wanted as u64;
+        written += wanted as u64;
+    }
+    writer.finish()?;
+    Ok(written)
+}
+
+/// An instant; without an offset it is UTC.
+fn parse_time(text: &str) -> Result<TimestampMicros, String> {
+    let text = text.trim();
+    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.timestamp_micros());
+    let naive = |format| NaiveDateTime::parse_from_str(text, format).map(|time| time.and_utc().timestamp_micros());
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros());
+    instant
+        .or_else(|_| naive("%Y-%m-%d %H:%M:%S%.f"))
+        .or_else(|_| naive("%Y-%m-%dT%H:%M:%S%.f"))
+        .or(day)
+        .map(TimestampMicros)
+        .map_err(|_| "write `2026-03-01T12:00:00Z`, `2026-03-01 12:00:00` or `2026-03-01`".to_owned())
+}

@@ -1,0 +1,37 @@
+//! `millstream reprocess`: rejected rows are judged again by the contract as it is now.
+
+use std::time::Duration;
+
+use crate::{
+    CliError, Exit, output,
+    progress::{self, summary::summary},
+    project,
+    session::Session,
+};
+
+/// Take a table's rejected rows in again, after a fix of its contract
+///
+/// Rows that pass now enter the table and leave the rejected ones, exactly once; rows that still fail stay where
+/// they are.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// The table: `bronze.orders`, or `orders`
+    pub(crate) table: String,
+    /// Wait when another run on this project is under way, instead of refusing
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let project = project::open(session)?;
+    let table = project::table_named(&project, &arguments.table)?;
+    let engine = project::engine(project)?;
+    let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
+    let observer = progress::observer(session);
+    let command = format!("reprocess {table}");
+    let report = engine.reprocess(&table, &command, wait, observer, session.cancel.clone()).await?;
+    if !session.settings.json {
+        output::print(&format!("\n{}", summary(&report)))?;
+    }
+    Ok(if report.succeeded() { Exit::Success } else { Exit::Failure })
+}

@@ -1,0 +1,48 @@
+//! `millstream run`: land what is new, check it, build what it touches.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use super::plan::{self, SelectionArguments};
+use crate::{
+    CliError, Exit, output,
+    progress::{self, summary::summary},
+    project,
+    session::Session,
+};
+
+/// Land what is new, check it, and build what it touches
+///
+/// Nothing that is up to date runs. Rows that break a contract go to `<table>__rejected`; a table that breaks a
+/// check of severity `halt` keeps its last good version, and what depends on it is skipped.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// Only show what would run
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How many steps run at once; without it, what the environment says, or one per core
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Wait when another run on this project is under way, instead of refusing
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open(session)?)?;
+    let mut request = arguments.selection.request("run");
+    request.concurrency = arguments.concurrency;
+    if arguments.dry_run {
+        plan::show(&engine.plan(&request).await?, session)?;
+        return Ok(Exit::Success);
+    }
+    let observer = progress::observer(session);
+    let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
+    let report = engine.run(&request, wait, observer, session.cancel.clone()).await?;
+    if !session.settings.json {
+        let gap = if report.steps.is_empty() { "" } else { "\n" };
+        output::print(&format!("{gap}{}", summary(&report)))?;
+    }
+    Ok(if report.succeeded() { Exit::Success } else { Exit::Failure })
+}

@@ -1,0 +1,204 @@
+//! Generated data for the shop project: customers as Parquet, orders as CSV, events as JSON lines.
+//!
+//! The same rows and seed give the same bytes on every machine: each file draws from its own stream of one
+//! ChaCha generator, and nothing depends on a clock, a locale or a transcendental function. About one row in a
+//! hundred is dirty in the ways that real exports are.
+
+mod calendar;
+mod customers;
+mod events;
+mod names;
+mod orders;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use rand::Rng;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+use crate::CliError;
+
+use self::calendar::MONTHS;
+
+/// Rows in total when the command does not say.
+pub const ROWS_DEFAULT: u64 = 1_000_000;
+/// The fewest rows that fill every file.
+pub const ROWS_MIN: u64 = 500;
+/// The most rows that the generator's ids are meant for.
+pub const ROWS_MAX: u64 = 1_000_000_000;
+
+/// How much data, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// Rows over all files, dirty ones included; kept between [`ROWS_MIN`] and [`ROWS_MAX`].
+    pub rows: u64,
+    pub seed: u64,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generated {
+    pub customers: u64,
+    pub orders: u64,
+    pub events: u64,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// One file to write, independent of the others.
+struct Job<'a> {
+    path: PathBuf,
+    kind: Kind,
+    /// Number of the random stream; also the order of the files.
+    stream: u64,
+    month: usize,
+    /// Rows to write.
+    rows: u64,
+    /// Ids of this file start here.
+    first_id: u64,
+    shop: &'a Shop,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Customers,
+    CustomerChanges,
+    Orders,
+    Events,
+}
+
+/// Figures that all files agree on.
+struct Shop {
+    /// Customers have the ids from 1 to this.
+    customers: u64,
+}
+
+/// Writes the data below `root` (`data/customers`, `data/orders`, `data/events`).
+pub fn generate(root: &Path, options: DemoOptions) -> Result<Generated, CliError> {
+    let rows = options.rows.clamp(ROWS_MIN, ROWS_MAX);
+    let customer_rows = rows / 20;
+    let order_rows = rows * 35 / 100;
+    let event_rows = rows - customer_rows - order_rows;
+    let changes = customer_rows / 5;
+    let shop = Shop { customers: customer_rows - changes };
+    let data = root.join("data");
+    for folder in ["customers", "orders", "events"] {
+        let folder = data.join(folder);
+        fs::create_dir_all(&folder).map_err(CliError::file("create", folder))?;
+    }
+
+    let mut jobs = vec![
+        job(data.join("customers/2026-01.parquet"), Kind::Customers, 0, shop.customers, &shop),
+        job(data.join("customers/2026-04.parquet"), Kind::CustomerChanges, 3, changes, &shop),
+    ];
+    jobs.extend(monthly(&data, "events", "jsonl", Kind::Events, event_rows, &shop));
+    jobs.extend(monthly(&data, "orders", "csv", Kind::Orders, order_rows, &shop));
+    for (stream, job) in (0..).zip(&mut jobs) {
+        job.stream = stream;
+    }
+    let files = jobs.len();
+    let bytes = run(jobs, options.seed)?;
+    Ok(Generated {
+        customers: customer_rows,
+        orders: order_rows,
+        events: event_rows,
+        files: u64::try_from(files).unwrap_or(u64::MAX),
+        bytes,
+    })
+}
+
+fn job(path: PathBuf, kind: Kind, month: usize, rows: u64, shop: &Shop) -> Job<'_> {
+    Job { path, kind, stream: 0, month, rows, first_id: 1, shop }
+}
+
+/// One file a month, growing a little from month to month.
+fn monthly<'a>(
+    data: &Path,
+    name: &str,
+    extension: &str,
+    kind: Kind,
+    rows: u64,
+    shop: &'a Shop,
+) -> Vec<Job<'a>> {
+    let mut first_id = 1;
+    calendar::split_by_month(rows)
+        .into_iter()
+        .zip(MONTHS)
+        .enumerate()
+        .map(|(month, (rows, of))| {
+            let path = data.join(name).join(format!("2026-{:02}.{extension}", of.number));
+            let job = Job { first_id, ..job(path, kind, month, rows, shop) };
+            first_id += rows;
+            job
+        })
+        .collect()
+}
+
+/// Writes the files on all cores; returns the bytes written, or the first fault.
+fn run(jobs: Vec<Job<'_>>, seed: u64) -> Result<u64, CliError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    // Taken from the end, so that the largest files (orders, then events) start first.
+    let queue = Mutex::new(jobs);
+    let outcomes: Vec<Result<u64, CliError>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut bytes = 0;
+                    loop {
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                        let Some(job) = next else { return Ok(bytes) };
+                        bytes += write(&job, seed)?;
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| {
+                worker.join().unwrap_or_else(|_| {
+                    Err(CliError::call("a worker stopped unexpectedly while writing the data", None))
+                })
+            })
+            .collect()
+    });
+    outcomes.into_iter().sum()
+}
+
+fn write(job: &Job<'_>, seed: u64) -> Result<u64, CliError> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(job.stream);
+    match job.kind {
+        Kind::Customers | Kind::CustomerChanges => customers::write(job, &mut random),
+        Kind::Orders => orders::write(job, &mut random),
+        Kind::Events => events::write(job, &mut random),
+    }
+}
+
+/// What is wrong with the next row: each fault comes in so many of 10,000 rows, times `factor`.
+fn draw_fault<F: Copy>(faults: &[(F, u32)], factor: u32, random: &mut ChaCha8Rng) -> Option<F> {
+    let mut drawn = random.random_range(0..10_000_u32);
+    for (fault, weight) in faults {
+        if drawn < weight * factor {
+            return Some(*fault);
+        }
+        drawn -= weight * factor;
+    }
+    None
+}
+
+/// A customer, some far more often than others, as in every shop. Uses only exact operations.
+fn pick_customer(shop: &Shop, random: &mut ChaCha8Rng) -> u64 {
+    let unit: f64 = random.random();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a rank below the number of customers, which is far below 2^52"
+    )]
+    let rank = (unit * unit * unit * shop.customers as f64) as u64;
+    // A large prime spreads the frequent ones over the ids.
+    rank.min(shop.customers - 1) * 15_485_863 % shop.customers + 1
+}

@@ -1,0 +1,154 @@
+//! Where every room's error becomes a code, a message, its causes and a hint.
+
+use std::{error::Error, io, path::PathBuf};
+
+use millstream_engine::{Checked, EngineError};
+use millstream_sql::SqlError;
+
+use crate::{Exit, codes};
+
+/// A fault that ends a command.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("no `millstream.yaml` in `{}` or a folder above it", start.display())]
+    NoProject { start: PathBuf },
+    #[error("`{}` already exists and is not empty", path.display())]
+    NotEmpty { path: PathBuf },
+    #[error("`{}` already exists; nothing was written", path.display())]
+    Exists { path: PathBuf },
+    #[error("cannot {verb} `{}`", path.display())]
+    File {
+        verb: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no template named `{name}`")]
+    UnknownTemplate { name: String, nearest: Option<&'static str> },
+    #[error("no {what} named `{name}`")]
+    Unknown { what: &'static str, name: String, nearest: Option<String> },
+    #[error("{message}")]
+    Call { message: String, hint: Option<String> },
+    #[error("the result cannot be written")]
+    Output(#[source] io::Error),
+    #[error("the result cannot be formatted")]
+    Format(#[source] Box<dyn Error + Send + Sync>),
+    /// A statement that a query cannot run.
+    #[error("the query cannot be answered")]
+    Statement {
+        sql: String,
+        #[source]
+        source: Box<SqlError>,
+    },
+    /// Shown as its diagnostics, not as an error.
+    #[error("the project has errors")]
+    Project(Box<Checked>),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// What is said about an error, the same for people and for machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorReport {
+    pub code: &'static str,
+    pub message: String,
+    /// Causes from the nearest to the deepest.
+    pub causes: Vec<String>,
+    pub hint: Option<String>,
+    pub exit: Exit,
+}
+
+impl CliError {
+    /// For a fault of a file on this machine.
+    pub(crate) fn file(verb: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { verb, path, source }
+    }
+
+    pub(crate) fn call(message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+        Self::Call { message: message.into(), hint: hint.into() }
+    }
+
+    /// Whether the reader of standard output went away (`millstream query … | head`), which is no fault.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if error.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    #[must_use]
+    pub fn report(&self) -> ErrorReport {
+        let (code, hint, exit) = match self {
+            Self::NoProject { .. } => (
+                codes::NO_PROJECT,
+                Some("start one with `millstream init`, or name its folder with `--project DIR`".to_owned()),
+                Exit::Usage,
+            ),
+            Self::NotEmpty { .. } | Self::Exists { .. } => {
+                (codes::NO_OVERWRITE, Some("name another folder with `--path DIR`".to_owned()), Exit::Usage)
+            }
+            Self::File { .. } => (codes::FILE, None, Exit::Failure),
+            Self::UnknownTemplate { nearest, .. } => {
+                let known = crate::templates::names();
+                (codes::UNKNOWN_TEMPLATE, Some(suggestion(*nearest, &format!("templates are {known}"))), Exit::Usage)
+            }
+            Self::Unknown { nearest, .. } => (
+                codes::UNKNOWN_NAME,
+                Some(suggestion(nearest.as_deref(), "`millstream status` lists the project's assets")),
+                Exit::Usage,
+            ),
+            Self::Call { hint, .. } => (codes::CALL, hint.clone(), Exit::Usage),
+            Self::Output(_) => (codes::OUTPUT, None, Exit::Failure),
+            Self::Format(_) => (codes::FORMAT, None, Exit::Failure),
+            Self::Project(_) => (codes::PROJECT, Some("`millstream check` shows them".to_owned()), Exit::Usage),
+            Self::Statement { source, .. } => {
+                let exit = match source.as_ref() {
+                    SqlError::Invalid { .. } => Exit::Usage,
+                    _ => Exit::Failure,
+                };
+                (source.code(), source.hint(), exit)
+            }
+            Self::Engine(error) => (error.code(), error.hint(), engine_exit(error)),
+        };
+        let (message, causes) = message_chain(self);
+        ErrorReport { code, message, causes, hint, exit }
+    }
+}
+
+/// A call that names what does not exist is wrong; everything else is a failure of data or machine.
+fn engine_exit(error: &EngineError) -> Exit {
+    match error {
+        EngineError::UnknownAsset { .. } | EngineError::Plan(_) => Exit::Usage,
+        _ => Exit::Failure,
+    }
+}
+
+fn suggestion(nearest: Option<&str>, otherwise: &str) -> String {
+    nearest.map_or_else(|| otherwise.to_owned(), |name| format!("did you mean `{name}`?"))
+}
+
+/// The message and its causes. A cause that an outer message already tells is left out.
+fn message_chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
+    let message = one_line(&error.to_string());
+    let mut causes: Vec<String> = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = one_line(&cause.to_string());
+        let told = causes.last().unwrap_or(&message).ends_with(text.as_str());
+        if !text.is_empty() && !told {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    (message, causes)
+}
+
+/// Libraries put line breaks and tabs into messages; a report has one line per cause.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

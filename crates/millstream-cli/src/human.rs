@@ -1,0 +1,109 @@
+//! Numbers, sizes and durations as people read them.
+
+use std::time::Duration;
+
+/// `1,234,567`
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 row`, `2,000 rows`: the number and its noun, with an `s` where English wants one.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(number))
+}
+
+/// `999 B`, `1.5 kB`, `2.3 GB` (powers of 1,000).
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if number < 1_000 {
+        return format!("{number} B");
+    }
+    let mut value = number as f64 / 1_000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1_000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// `3 ms`, `0.8 s`, `42 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let seconds = duration.as_secs();
+    match seconds {
+        0 if ms < 100 => format!("{ms} ms"),
+        0..60 if duration.as_secs_f64() < 9.95 => format!("{:.1} s", duration.as_secs_f64()),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+/// Rows per second, `1,200,000 rows/s`; nothing below a tenth of a second, where it would be noise.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate of two significant digits, never negative"
+)]
+pub fn rate(rows: u64, elapsed: Duration) -> Option<String> {
+    if elapsed < Duration::from_millis(100) || rows == 0 {
+        return None;
+    }
+    let exact = rows as f64 / elapsed.as_secs_f64();
+    let scale = 10_f64.powf((exact.log10().floor() - 1.0).max(0.0));
+    let rounded = (exact / scale).round() * scale;
+    Some(format!("{} rows/s", thousands(rounded as u64)))
+}
+
+/// `just now`, `5 min ago`, `3 d ago`: the age in its largest unit.
+#[must_use]
+pub fn ago(age: Duration) -> String {
+    match age.as_secs() {
+        0..10 => "just now".to_owned(),
+        seconds @ 10..60 => format!("{seconds} s ago"),
+        seconds @ 60..3_600 => format!("{} min ago", seconds / 60),
+        seconds @ 3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        seconds => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// The first characters of a text on one line, with `…` where something was left out.
+#[must_use]
+pub fn shorten(text: &str, width: usize) -> String {
+    use unicode_width::UnicodeWidthChar;
+
+    let mut short = String::new();
+    let mut used = 0;
+    let mut cut_at = 0;
+    for character in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        used += character.width().unwrap_or(0);
+        if used > width {
+            short.truncate(cut_at);
+            short.push('…');
+            return short;
+        }
+        short.push(character);
+        if used < width {
+            cut_at = short.len();
+        }
+    }
+    short
+}

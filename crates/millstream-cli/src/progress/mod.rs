@@ -1,0 +1,24 @@
+//! A run while it runs: live lines on a terminal, plain lines elsewhere, JSON lines with `--json`.
+
+mod json;
+mod line;
+mod live;
+mod plain;
+pub(crate) mod summary;
+
+use std::sync::Arc;
+
+use millstream_engine::Observer;
+
+use crate::session::Session;
+
+/// The observer that fits the terminal and the flags.
+pub(crate) fn observer(session: &Session) -> Arc<dyn Observer> {
+    if session.settings.json {
+        Arc::new(json::JsonLines)
+    } else if session.settings.live {
+        Arc::new(live::Live::new())
+    } else {
+        Arc::new(plain::Plain::default())
+    }
+}

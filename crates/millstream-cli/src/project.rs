@@ -1,0 +1,109 @@
+//! From the folder on disk to a checked project and its engine.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use millstream_engine::{Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock};
+use millstream_project::Level;
+use millstream_types::TableName;
+
+use crate::{CliError, diagnostics, human, output, session::Session, settings::variable, wire};
+
+/// Bytes that queries may hold in memory before they spill to disk.
+const MEMORY_BYTES: usize = 512 << 20;
+
+/// The folder of `--project`, or the nearest one upwards that holds a project.
+pub(crate) fn find_root(session: &Session) -> Result<PathBuf, CliError> {
+    if let Some(folder) = &session.settings.project {
+        // The project's own loader says what is missing inside; a missing folder is said here.
+        return std::path::absolute(folder)
+            .ok()
+            .filter(|folder| folder.is_dir())
+            .ok_or_else(|| CliError::NoProject { start: folder.clone() });
+    }
+    let start = session.settings.folder.clone().unwrap_or_default();
+    millstream_project::find_root(&start).ok_or(CliError::NoProject { start })
+}
+
+/// Loads and checks the project, whatever is wrong with it.
+pub(crate) fn check(session: &Session) -> Result<Checked, CliError> {
+    let root = find_root(session)?;
+    Ok(check_at(&root, session))
+}
+
+/// Loads and checks the project in a known folder.
+pub(crate) fn check_at(root: &Path, session: &Session) -> Checked {
+    let options = millstream_project::LoadOptions {
+        environment: session.settings.environment.as_deref(),
+        variables: &variable,
+    };
+    millstream_engine::check(root, &options, &session.connectors)
+}
+
+/// A project without errors. With errors, they are the error; warnings are counted on standard error.
+pub(crate) fn open(session: &Session) -> Result<Arc<Project>, CliError> {
+    ready(check(session)?)
+}
+
+fn ready(mut checked: Checked) -> Result<Arc<Project>, CliError> {
+    let Some(project) = checked.project.take() else {
+        return Err(CliError::Project(Box::new(checked)));
+    };
+    let warnings = diagnostics::number_of(&checked.diagnostics, Level::Warning);
+    if warnings > 0 {
+        output::tell(&format!("{}; `millstream check` shows them", human::count(warnings, "warning")));
+    }
+    Ok(Arc::new(project))
+}
+
+/// The engine over the project, with the machine's clock and all its cores.
+pub(crate) fn engine(project: Arc<Project>) -> Result<Engine, CliError> {
+    let options = EngineOptions {
+        clock: Arc::new(SystemClock),
+        memory_bytes: MEMORY_BYTES,
+        parallelism: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        retry: RetryPolicy::default(),
+    };
+    Ok(Engine::open(project, options)?)
+}
+
+/// The checked project in a known folder and its engine.
+pub(crate) fn engine_at(root: &Path, session: &Session) -> Result<Engine, CliError> {
+    engine(ready(check_at(root, session))?)
+}
+
+/// Tells all problems: one JSON document on standard output, or text on standard error.
+pub(crate) fn show_problems(checked: &Checked, json: bool) -> Result<(), CliError> {
+    if json {
+        return output::print_json(&wire::CheckDocument::new(&checked.diagnostics, &checked.files));
+    }
+    let text = diagnostics::render(&checked.diagnostics, &checked.files, output::colour_on_stderr());
+    output::tell(text.trim_end_matches('\n'));
+    Ok(())
+}
+
+/// The asset's table of this name: `silver.orders`, its rejected rows' table, or `orders` where one schema has it.
+pub(crate) fn table_named(project: &Project, name: &str) -> Result<TableName, CliError> {
+    let tables: Vec<TableName> = project.asset_tables().collect();
+    let text = name.strip_suffix(millstream_types::REJECTED_SUFFIX).unwrap_or(name);
+    let candidates: Vec<&TableName> =
+        tables.iter().filter(|table| table.to_string() == text || table.name() == text).collect();
+    match candidates.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => {
+            let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+            let known = names.iter().map(String::as_str).chain(tables.iter().map(TableName::name));
+            let nearest = nearest(text, known).map(str::to_owned);
+            Err(CliError::Unknown { what: "table", name: name.to_owned(), nearest })
+        }
+        several => {
+            let list = several.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(" or ");
+            Err(CliError::call(format!("`{name}` can mean {list}"), "write the schema too".to_owned()))
+        }
+    }
+}
+
+pub(crate) use millstream_project::nearest;

@@ -1,0 +1,62 @@
+//! What every command gets: settings, connectors, and the wish to stop.
+
+use millstream_connector::ConnectorFactory;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    CliError, Exit, diagnostics,
+    output::{self, BAD, FAINT, GOOD, styled},
+    project,
+    settings::Settings,
+    wire,
+};
+
+/// The surroundings of one command.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    pub(crate) connectors: Vec<Box<dyn ConnectorFactory>>,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Session {
+    pub(crate) fn new(
+        settings: Settings,
+        connectors: Vec<Box<dyn ConnectorFactory>>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self { settings, connectors, cancel }
+    }
+
+    /// Tells the fault, to people on standard error or to machines on standard output.
+    pub(crate) fn fail(&self, error: &CliError) -> Exit {
+        if error.is_broken_pipe() {
+            return Exit::Success;
+        }
+        if let CliError::Project(checked) = error {
+            // As above: the exit code still tells.
+            let _ = project::show_problems(checked, self.settings.json);
+            return Exit::Usage;
+        }
+        let report = error.report();
+        if let (CliError::Statement { sql, source }, false) = (error, self.settings.json)
+            && let Some(shown) = diagnostics::statement(sql, source, output::colour_on_stderr())
+        {
+            output::tell(&shown);
+            return report.exit;
+        }
+        if self.settings.json {
+            // The exit code still tells when standard output is gone.
+            let _ = output::print_json(&wire::ErrorDocument::from(&report));
+        } else {
+            output::tell(format!("{}: {}", styled(BAD, format_args!("error[{}]", report.code)), report.message).as_str());
+            for cause in &report.causes {
+                output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
+            }
+            if let Some(hint) = &report.hint {
+                output::tell(&format!("  {} {hint}", styled(GOOD, "help:")));
+            }
+        }
+        report.exit
+    }
+}

@@ -1,0 +1,71 @@
+//! Flags and process environment, resolved once before a command runs.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::GlobalArguments;
+
+/// The variable that overrides what `-v` logs, in the syntax of `tracing_subscriber::EnvFilter`.
+const LOG_VARIABLE: &str = "MILLSTREAM_LOG";
+
+/// Plain values that every command may use.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `--project`, as typed.
+    pub(crate) project: Option<PathBuf>,
+    /// `--environment` before `MILLSTREAM_ENVIRONMENT`; `None` is the project's default.
+    pub(crate) environment: Option<String>,
+    pub(crate) json: bool,
+    /// The folder in which the command was given; `None` when it was removed meanwhile.
+    pub(crate) folder: Option<PathBuf>,
+    /// Whether standard error is a terminal on which lines can be drawn anew.
+    pub(crate) live: bool,
+    log: String,
+}
+
+impl Settings {
+    /// Precedence: flag, then variable, then default. `--no-color` takes effect for the whole process here.
+    pub(crate) fn resolve(arguments: &GlobalArguments) -> Self {
+        if arguments.no_color {
+            anstream::ColorChoice::Never.write_global();
+        }
+        let by_flag = match arguments.verbose {
+            0 => "error",
+            1 => "warn,millstream=info",
+            2 => "info,millstream=debug",
+            _ => "debug,millstream=trace",
+        };
+        Self {
+            project: arguments.project.clone(),
+            // An empty variable is what a shell leaves of an unset one.
+            environment: arguments.environment.clone().filter(|name| !name.is_empty()),
+            json: arguments.json,
+            folder: current_folder(),
+            live: std::io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb"),
+            log: variable(LOG_VARIABLE).unwrap_or_else(|| by_flag.to_owned()),
+        }
+    }
+
+    /// Sends log lines to standard error.
+    pub(crate) fn start_logging(&self) {
+        let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        // A second call in one process (a test) keeps the first subscriber.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(&self.log))
+            .with_writer(std::io::stderr)
+            .with_ansi(colour)
+            .try_init();
+    }
+}
+
+/// A variable of the process environment; also what `${VAR}` in a project file stands for.
+#[allow(clippy::disallowed_methods, reason = "this is the edge where the environment enters")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the edge where the environment enters")]
+fn current_folder() -> Option<PathBuf> {
+    std::env::current_dir().ok()
+}

@@ -1,0 +1,29 @@
+//! Rows as an Arrow IPC stream.
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef, ipc::writer::StreamWriter};
+
+use super::{
+    csv::write_error,
+    rows::{RowWriter, Sink},
+};
+use crate::CliError;
+
+pub(crate) struct ArrowStream {
+    writer: StreamWriter<Sink>,
+}
+
+impl ArrowStream {
+    pub(crate) fn new(schema: &SchemaRef, sink: Sink) -> Result<Self, CliError> {
+        Ok(Self { writer: StreamWriter::try_new(sink, schema).map_err(write_error)? })
+    }
+}
+
+impl RowWriter for ArrowStream {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
+        self.writer.write(batch).map_err(write_error)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), CliError> {
+        self.writer.into_inner().map_err(write_error)?.finish()
+    }
+}

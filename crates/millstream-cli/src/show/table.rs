@@ -1,0 +1,99 @@
+//! Aligned columns, printed piece by piece so that a result of any length needs bounded memory.
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    human,
+    output::{FAINT, STRONG, styled},
+};
+
+/// Columns between two cells.
+const GAP: usize = 2;
+/// No column is squeezed below this.
+const WIDTH_MIN: usize = 6;
+
+/// Where each column stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    widths: Vec<usize>,
+    right: Vec<bool>,
+}
+
+impl Layout {
+    /// Fits the columns to these rows and, if given, to the terminal's width: the widest columns give way.
+    /// `right` says which columns stand to the right, as numbers do.
+    pub(crate) fn fit(header: &[String], rows: &[Vec<String>], right: Vec<bool>, terminal: Option<usize>) -> Self {
+        let mut widths: Vec<usize> = header.iter().map(|name| width(name)).collect();
+        for row in rows {
+            for (column, cell) in widths.iter_mut().zip(row) {
+                *column = (*column).max(width(cell));
+            }
+        }
+        if let Some(terminal) = terminal {
+            squeeze(&mut widths, terminal.saturating_sub(GAP * header.len().saturating_sub(1)));
+        }
+        Self { widths, right }
+    }
+
+    /// The column names and a line under them.
+    pub(crate) fn header(&self, names: &[String]) -> String {
+        let names = self.line(names, |cell| styled(STRONG, cell));
+        let rule = self.widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join("  ");
+        format!("{names}{}\n", styled(FAINT, rule))
+    }
+
+    /// One line per row.
+    pub(crate) fn rows(&self, rows: &[Vec<String>]) -> String {
+        rows.iter().map(|row| self.line(row, str::to_owned)).collect()
+    }
+
+    fn line(&self, cells: &[String], style: impl Fn(&str) -> String) -> String {
+        let mut line = String::new();
+        let last = self.widths.len().saturating_sub(1);
+        for (index, ((cell, column), right)) in cells.iter().zip(&self.widths).zip(&self.right).enumerate() {
+            let cell = if width(cell) > *column { human::shorten(cell, *column) } else { cell.clone() };
+            let padding = " ".repeat(column.saturating_sub(width(&cell)));
+            let cell = style(&cell);
+            match (right, index == last) {
+                (true, _) => line.extend([padding.as_str(), cell.as_str()]),
+                (false, true) => line.push_str(&cell),
+                (false, false) => line.extend([cell.as_str(), padding.as_str()]),
+            }
+            if index < last {
+                line.push_str(&" ".repeat(GAP));
+            }
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
+    }
+}
+
+/// A whole small table.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
+    let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+    let layout = Layout::fit(&header, rows, right.to_vec(), crate::output::terminal_width());
+    format!("{}{}", layout.header(&header), layout.rows(rows))
+}
+
+/// Columns on the screen; styles take none.
+fn width(cell: &str) -> usize {
+    if cell.contains('\u{1b}') {
+        anstream::adapter::strip_str(cell).to_string().width()
+    } else {
+        cell.width()
+    }
+}
+
+/// Cuts the widest columns to one common width, so that all of them take at most `available`.
+fn squeeze(widths: &mut [usize], available: usize) {
+    let sum_with = |cap: usize| widths.iter().map(|width| (*width).min(cap)).sum::<usize>();
+    let widest = widths.iter().copied().max().unwrap_or(0);
+    if sum_with(widest) <= available {
+        return;
+    }
+    let cap = (WIDTH_MIN..widest).rev().find(|cap| sum_with(*cap) <= available).unwrap_or(WIDTH_MIN);
+    for width in widths {
+        *width = (*width).min(cap);
+    }
+}

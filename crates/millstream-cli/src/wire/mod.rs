@@ -1,0 +1,22 @@
+//! What `--json` prints. These structs are the public format: they are converted by hand from the rooms' types
+//! and only ever gain fields.
+
+mod error;
+mod lineage;
+mod maintain;
+mod plan;
+mod problem;
+mod rejected;
+mod run;
+mod status;
+mod test;
+
+pub use error::{ErrorBody, ErrorDocument};
+pub use lineage::{LineageDocument, LineageStep, use_word};
+pub use maintain::{MaintainDocument, MaintainedTable};
+pub use plan::{Cause, PlanDocument, PlannedStep};
+pub use problem::{CheckDocument, Problem};
+pub use rejected::{RejectedByCheck, RejectedDocument, RejectedRow};
+pub use run::{CheckResult, RunEvent, RunSummary, StepResult};
+pub use status::{AssetState, LastRun, StatusDocument};
+pub use test::{TestChange, TestDocument, TestResult};

@@ -1,0 +1,41 @@
+//! `plan --json`, `run --dry-run --json`, and the reasons that run events carry.
+
+use millstream_plan::Reason;
+use serde::Serialize;
+
+/// What would run, in order.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanDocument {
+    pub steps: Vec<PlannedStep>,
+    /// Selected assets that need nothing.
+    pub up_to_date: Vec<String>,
+}
+
+/// One asset that runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedStep {
+    pub asset: String,
+    #[serde(flatten)]
+    pub cause: Cause,
+}
+
+/// Why an asset runs: a stable word, and what it refers to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cause {
+    /// `never_built`, `definition_changed`, `new_input`, `stale`, `forced`, `upstream_failed`, `retry`, `up_to_date`.
+    pub reason: &'static str,
+    /// The inputs or parts that are new, or the asset that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because_of: Vec<String>,
+}
+
+impl From<&Reason> for Cause {
+    fn from(reason: &Reason) -> Self {
+        let because_of = match reason {
+            Reason::NewInput { from } => from.clone(),
+            Reason::UpstreamFailed { because } => vec![because.to_string()],
+            _ => Vec::new(),
+        };
+        Self { reason: reason.as_str(), because_of }
+    }
+}

@@ -1,0 +1,111 @@
+//! Projects in temporary folders, and the binary run in them.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// A folder that is removed at the end of the test.
+pub struct Folder {
+    folder: TempDir,
+}
+
+impl Folder {
+    pub fn empty() -> Self {
+        Self { folder: TempDir::new().unwrap() }
+    }
+
+    /// A folder with these files.
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self::empty();
+        for (path, text) in files {
+            folder.write(path, text);
+        }
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn output(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_millstream"))
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("MILLSTREAM_ENVIRONMENT")
+            .env_remove("MILLSTREAM_LOG")
+            .env_remove("NO_COLOR")
+            .output()
+            .unwrap()
+    }
+
+    /// Runs the binary and returns everything a user would see, with times, ids and the folder's path replaced.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        let mut text = format!("exit: {}\n", output.status.code().map_or("signal".into(), |code| code.to_string()));
+        for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+            if !bytes.is_empty() {
+                text.push_str(&format!("----- {name} -----\n{}", String::from_utf8_lossy(bytes)));
+            }
+        }
+        text.replace(self.path().to_str().unwrap(), "[FOLDER]")
+    }
+
+    /// Standard output of a call that succeeds.
+    pub fn stdout(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?} failed:\n{stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Standard output as one JSON document.
+    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        serde_json::from_slice(&self.output(arguments).stdout).unwrap()
+    }
+}
+
+/// Compares with the kept snapshot; what differs from run to run is replaced before.
+macro_rules! assert_said {
+    ($text:expr) => {
+        insta::with_settings!({
+            filters => vec![
+                (r"\b\d+(\.\d+)? (ms|s|min)\b( \d+ s)?", "[TIME]"),
+                (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[RUN]"),
+                (r#""elapsed_ms":\d+"#, r#""elapsed_ms":"[TIME]""#),
+                (r"\b\d{4}-\d\d-\d\dT[0-9:.]+Z", "[INSTANT]"),
+                (r"[\d,]+(\.\d+)? (kB|MB) freed", "[BYTES] freed"),
+            ],
+            omit_expression => true,
+        }, { insta::assert_snapshot!($text) });
+    };
+}
+pub(crate) use assert_said;
+
+/// The smallest project that runs: one source of CSV files and one table.
+pub const SMALL: &[(&str, &str)] = &[
+    ("millstream.yaml", "name: small\n"),
+    (
+        "sources/orders.yaml",
+        "connector: {type: files, path: data/*.csv}\n\
+         contract:\n\
+        \x20 columns:\n\
+        \x20   id: {type: int64, required: true, unique: true}\n\
+        \x20   amount: {type: \"decimal(12,2)\", range: [0, 1000]}\n\
+        \x20   day: {type: date}\n",
+    ),
+    (
+        "tables/gold/totals.sql",
+        "/*---\nmaterialize: table\n---*/\nSELECT day, count(*) AS orders, sum(amount) AS total\nFROM bronze.orders\nGROUP BY day\n",
+    ),
+    ("data/a.csv", "id,amount,day\n1,10.00,2026-01-01\n2,20.50,2026-01-01\n3,-1.00,2026-01-02\n"),
+];
