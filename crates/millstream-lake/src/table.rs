@@ -56,6 +56,25 @@ impl LakeTable {
         Ok(Arc::new(Self { schema, files: located.collect(), store }))
     }
 
+    /// Files of `snapshot` that may hold rows for which `condition` is true, by their statistics alone.
+    pub fn files_matching(
+        session: &datafusion::prelude::SessionContext,
+        snapshot: &crate::Snapshot,
+        condition: &Expr,
+    ) -> crate::error::Result<Vec<DataFile>> {
+        let state = session.state();
+        let table = Self {
+            schema: snapshot.schema(),
+            files: snapshot.files().iter().map(|file| (file.clone(), ObjectPath::default())).collect(),
+            store: ObjectStoreUrl::local_filesystem(),
+        };
+        let kept = table.prune(&state, std::slice::from_ref(condition)).map_err(|source| {
+            let (action, source) = ("choose the files for", Box::new(source));
+            crate::LakeError::Rows { action, table: snapshot.table().clone(), source }
+        })?;
+        Ok(kept.into_iter().map(|scanned| scanned.file.clone()).collect())
+    }
+
     /// The files that may hold rows for which all filters are true.
     fn prune(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Scanned<'_>>> {
         let bounds: Vec<Arc<Bounds>> = self.files.iter().map(|(file, _)| file.bounds(&self.schema)).collect();

@@ -22,7 +22,7 @@ async fn a_txn_is_committed_once() {
     // The process that never saw the answer tries again, from the old base and from a new one.
     let again = append_txn(&open(&folder), &base, &[2], 1).await.unwrap_err();
     assert!(matches!(again, LakeError::AlreadyCommitted { version: 1, .. }), "{again}");
-    let again = append_txn(&lake, &latest(&lake).await, &[2], 1).await.unwrap_err();
+    let again = append_txn(&lake, &*latest(&lake).await, &[2], 1).await.unwrap_err();
     assert!(matches!(again, LakeError::AlreadyCommitted { version: 1, .. }), "{again}");
     assert_eq!(latest(&lake).await.txn("landing"), Some(1));
     assert_eq!(ids(&open(&folder), At::Latest).await, [1, 2]);

@@ -86,7 +86,7 @@ async fn one_large_file_is_read_in_parallel_ranges() {
 #[tokio::test]
 async fn a_writer_rolls_over_and_several_write_side_by_side() {
     let (_folder, lake) = local();
-    let options = WriteOptions { target_bytes: 20_000, row_group_rows: 1000 };
+    let options = WriteOptions { target_bytes: 4_000, row_group_rows: 1000 };
     let writers: Vec<_> = (0..3)
         .map(|thread| {
             let mut writer = lake.writer(&table(), schema(), options);

@@ -12,69 +12,74 @@ use millstream_lake::{
 };
 use millstream_types::TableName;
 
-pub fn table() -> TableName {
+pub(crate) fn table() -> TableName {
     "silver.orders".parse().unwrap()
 }
 
-pub fn local() -> (tempfile::TempDir, Lake) {
+pub(crate) fn local() -> (tempfile::TempDir, Lake) {
     let folder = tempfile::tempdir().unwrap();
     let lake = open(&folder);
     (folder, lake)
 }
 
 /// A lake that shares nothing with another of the same folder but the files.
-pub fn open(folder: &tempfile::TempDir) -> Lake {
+pub(crate) fn open(folder: &tempfile::TempDir) -> Lake {
     Lake::open(folder.path().to_str().unwrap(), &BTreeMap::new()).unwrap()
 }
 
-pub fn schema() -> SchemaRef {
+pub(crate) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("id", DataType::Int64, true),
         Field::new("name", DataType::Utf8, true),
     ]))
 }
 
-pub fn rows(ids: &[i64]) -> RecordBatch {
+pub(crate) fn rows(ids: &[i64]) -> RecordBatch {
     let names: Vec<String> = ids.iter().map(|id| format!("name {id}")).collect();
     let columns: Vec<ArrayRef> =
         vec![Arc::new(Int64Array::from(ids.to_vec())), Arc::new(StringArray::from(names))];
     RecordBatch::try_new(schema(), columns).unwrap()
 }
 
-pub async fn stage_batch(lake: &Lake, batch: &RecordBatch) -> Vec<StagedFile> {
+pub(crate) async fn stage_batch(lake: &Lake, batch: &RecordBatch) -> Vec<StagedFile> {
     let mut writer = lake.writer(&table(), batch.schema(), WriteOptions::default());
     writer.write(batch).unwrap();
     writer.finish().await.unwrap()
 }
 
-pub async fn stage(lake: &Lake, ids: &[i64]) -> Vec<StagedFile> {
+pub(crate) async fn stage(lake: &Lake, ids: &[i64]) -> Vec<StagedFile> {
     stage_batch(lake, &rows(ids)).await
 }
 
-pub async fn latest(lake: &Lake) -> Arc<Snapshot> {
+pub(crate) async fn latest(lake: &Lake) -> Arc<Snapshot> {
     lake.snapshot(&table(), At::Latest).await.unwrap().unwrap()
 }
 
-pub async fn create(lake: &Lake, ids: &[i64]) -> i64 {
+pub(crate) async fn create(lake: &Lake, ids: &[i64]) -> i64 {
     let add = if ids.is_empty() { Vec::new() } else { stage(lake, ids).await };
     let change = TableChange { add, schema: Some(schema()), ..TableChange::default() };
     lake.commit(&table(), None, change).await.unwrap()
 }
 
-pub async fn append(lake: &Lake, ids: &[i64]) -> i64 {
+pub(crate) async fn append(lake: &Lake, ids: &[i64]) -> i64 {
     let base = latest(lake).await;
     let change = TableChange { add: stage(lake, ids).await, ..TableChange::default() };
     lake.commit(&table(), Some(&base), change).await.unwrap()
 }
 
-pub async fn append_txn(lake: &Lake, base: &Snapshot, ids: &[i64], txn: i64) -> Result<i64, LakeError> {
+pub(crate) async fn append_txn(
+    lake: &Lake,
+    base: &Snapshot,
+    ids: &[i64],
+    txn: i64,
+) -> Result<i64, LakeError> {
     let txns = vec![("landing".to_owned(), txn)];
     let change = TableChange { add: stage(lake, ids).await, txns, ..TableChange::default() };
     lake.commit(&table(), Some(base), change).await
 }
 
 /// Replaces all rows.
-pub async fn overwrite(lake: &Lake, ids: &[i64]) -> i64 {
+pub(crate) async fn overwrite(lake: &Lake, ids: &[i64]) -> i64 {
     let base = latest(lake).await;
     let change = TableChange {
         add: stage(lake, ids).await,
@@ -85,7 +90,7 @@ pub async fn overwrite(lake: &Lake, ids: &[i64]) -> i64 {
     lake.commit(&table(), Some(&base), change).await.unwrap()
 }
 
-pub fn session(lake: &Lake) -> SessionContext {
+pub(crate) fn session(lake: &Lake) -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(2);
     let context = SessionContext::new_with_config(config);
     lake.register(&context).unwrap();
@@ -93,7 +98,7 @@ pub fn session(lake: &Lake) -> SessionContext {
 }
 
 /// The sorted ids of some files.
-pub async fn ids_of(lake: &Lake, schema: SchemaRef, files: &[DataFile]) -> Vec<i64> {
+pub(crate) async fn ids_of(lake: &Lake, schema: SchemaRef, files: &[DataFile]) -> Vec<i64> {
     let provider = LakeTable::new(lake, schema, files.to_vec()).unwrap();
     let batches = session(lake).read_table(provider).unwrap().collect().await.unwrap();
     let mut ids: Vec<i64> = batches
@@ -107,7 +112,7 @@ pub async fn ids_of(lake: &Lake, schema: SchemaRef, files: &[DataFile]) -> Vec<i
     ids
 }
 
-pub async fn ids(lake: &Lake, at: At) -> Vec<i64> {
+pub(crate) async fn ids(lake: &Lake, at: At) -> Vec<i64> {
     let snapshot = lake.snapshot(&table(), at).await.unwrap().unwrap();
     ids_of(lake, snapshot.schema(), snapshot.files()).await
 }

@@ -106,11 +106,9 @@ async fn statistics_enclose_the_values() {
     check("nothing", None, None, false);
     assert_eq!(column("nothing").nulls, Some(3));
     assert_eq!(column("text").nulls, Some(1));
-    let text = column("text");
-    assert!(!text.exact);
-    assert!(
-        text.max.unwrap() > ScalarValue::from("z".repeat(200)) && text.min == Some(ScalarValue::from("ä"))
-    );
+    let (text, long) = (column("text"), "z".repeat(200));
+    assert!(!text.exact && text.max == Some(ScalarValue::from("ä")), "{text:?}");
+    assert!(matches!(text.min, Some(ScalarValue::Utf8(Some(min))) if long.starts_with(&min)));
 }
 
 #[tokio::test]
