@@ -30,7 +30,10 @@ pub fn arrow_type(column_type: &ColumnType) -> DataType {
         ColumnType::Timestamp { .. } => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
         ColumnType::List(inner) => DataType::List(Arc::new(Field::new(ELEMENT, arrow_type(inner), true))),
         ColumnType::Struct(fields) => DataType::Struct(
-            fields.iter().map(|field| Field::new(&field.name, arrow_type(&field.column_type), true)).collect(),
+            fields
+                .iter()
+                .map(|field| Field::new(&field.name, arrow_type(&field.column_type), true))
+                .collect(),
         ),
     }
 }

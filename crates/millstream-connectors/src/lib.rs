@@ -1,1 +1,16 @@
-//! placeholder
+//! The connectors, one folder each.
+//!
+//! May touch: files, networks and the client libraries of the sources. Must not: know the engine, the lake or
+//! another connector.
+
+mod files;
+
+use millstream_connector::ConnectorFactory;
+
+pub use files::FilesFactory;
+
+/// Every kind of connector there is.
+#[must_use]
+pub fn connectors() -> Vec<Box<dyn ConnectorFactory>> {
+    vec![Box::new(FilesFactory)]
+}

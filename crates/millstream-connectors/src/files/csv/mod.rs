@@ -1,0 +1,47 @@
+//! CSV: finds records, reads the header, decodes blocks into text columns.
+//!
+//! A record is what RFC 4180 says, read leniently where that is harmless (a quote inside an unquoted field is
+//! text) and strictly where leniency would lose rows: when a quoted field does not end properly, only the
+//! record's first line is malformed and reading goes on with the next line, so that one stray quote cannot
+//! swallow the rest of a file. Neither arrow-csv nor csv-core can do that, nor tell `""` from nothing.
+
+mod decode;
+mod header;
+mod record;
+mod split;
+
+pub(super) use decode::{CsvBlock, CsvFormat};
+pub(super) use header::{Header, read_header};
+pub(super) use split::CsvSplitter;
+
+/// How a CSV file is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CsvDialect {
+    pub(crate) delimiter: u8,
+    /// `None`: quotes are text.
+    pub(crate) quote: Option<u8>,
+    /// Takes the special meaning from the next byte of a quoted field; a doubled quote always stands for one.
+    pub(crate) escape: Option<u8>,
+    /// A line that starts with this byte is skipped.
+    pub(crate) comment: Option<u8>,
+    /// Whether the first record names the columns.
+    pub(crate) header: bool,
+    /// The columns' names where there is no header.
+    pub(crate) columns: Vec<String>,
+    /// Unquoted texts that mean null, besides the empty one.
+    pub(crate) null_values: Vec<String>,
+}
+
+impl Default for CsvDialect {
+    fn default() -> Self {
+        Self {
+            delimiter: b',',
+            quote: Some(b'"'),
+            escape: None,
+            comment: None,
+            header: true,
+            columns: Vec::new(),
+            null_values: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Where a record ends and where its fields stand: the one place that knows quoting.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr2};
+
+use super::CsvDialect;
+use crate::files::pump::RECORD_BYTES_MAX;
+
+/// What a record's first bytes say about its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordEnd {
+    /// The record is whole; the next one starts here.
+    Complete(usize),
+    /// A quoted field does not end properly. Only the record's first line is given up.
+    Malformed(usize),
+    /// The end cannot be known without more data.
+    Open,
+}
+
+/// Where a quoted field ends, counted from the byte after its opening quote.
+enum QuotedEnd {
+    /// Position of the closing quote, and whether the text holds escapes.
+    Closed {
+        quote: usize,
+        escaped: bool,
+    },
+    Open,
+}
+
+/// A field's text as it stands in the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RawField {
+    /// Without the quotes.
+    pub(super) text: Range<usize>,
+    pub(super) quoted: bool,
+    /// The text holds doubled quotes or escapes that stand for something else.
+    pub(super) escaped: bool,
+}
+
+/// Finds the end of the record that starts at `start`. `at_end`: no data follows `data`.
+///
+/// The answer for a record does not depend on how much data follows it, as long as `data` ends where some
+/// record ends: a quote that is not closed within `data` is not closed properly at all. Blocks rely on this.
+pub(super) fn record_end(dialect: &CsvDialect, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
+    match walk(dialect, data, start, at_end, |_| {}) {
+        RecordEnd::Complete(end) if end - start > RECORD_BYTES_MAX => give_up_first_line(data, start, at_end),
+        RecordEnd::Open if data.len() - start > RECORD_BYTES_MAX => give_up_first_line(data, start, at_end),
+        end => end,
+    }
+}
+
+/// The fields of a record that `record_end` has found to be complete.
+pub(super) fn record_fields(dialect: &CsvDialect, data: &[u8], start: usize, fields: &mut Vec<RawField>) {
+    fields.clear();
+    walk(dialect, data, start, true, |field| fields.push(field));
+}
+
+/// The text of an escaped field with its escapes resolved.
+pub(super) fn unescape(dialect: &CsvDialect, text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        let special = Some(byte) == dialect.escape || Some(byte) == dialect.quote;
+        match (special, bytes.clone().next()) {
+            (true, Some(next)) => {
+                out.push(next);
+                bytes.next();
+            }
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// The line from `start` without its line end, and where the next one starts.
+pub(super) fn line(data: &[u8], start: usize) -> (Range<usize>, usize) {
+    let (end, next) = match memchr(b'\n', &data[start..]) {
+        Some(index) => (start + index, start + index + 1),
+        None => (data.len(), data.len()),
+    };
+    let end = if data[start..end].ends_with(b"\r") { end - 1 } else { end };
+    (start..end, next)
+}
+
+fn walk(
+    dialect: &CsvDialect,
+    data: &[u8],
+    start: usize,
+    at_end: bool,
+    mut field: impl FnMut(RawField),
+) -> RecordEnd {
+    let mut at = start;
+    loop {
+        if dialect.quote.is_some() && data.get(at).copied() == dialect.quote {
+            let text_start = at + 1;
+            let QuotedEnd::Closed { quote, escaped } = quoted_end(dialect, data, text_start) else {
+                return if at_end { give_up_first_line(data, start, at_end) } else { RecordEnd::Open };
+            };
+            field(RawField { text: text_start..quote, quoted: true, escaped });
+            match (data.get(quote + 1).copied(), data.get(quote + 2).copied()) {
+                (Some(byte), _) if byte == dialect.delimiter => at = quote + 2,
+                (Some(b'\n'), _) => return RecordEnd::Complete(quote + 2),
+                (Some(b'\r'), Some(b'\n')) => return RecordEnd::Complete(quote + 3),
+                (None, _) | (Some(b'\r'), None) if at_end => return RecordEnd::Complete(data.len()),
+                (None, _) | (Some(b'\r'), None) => return RecordEnd::Open,
+                _ => return give_up_first_line(data, start, at_end),
+            }
+        } else {
+            let rest = data.get(at..).unwrap_or_default();
+            let found = memchr2(dialect.delimiter, b'\n', rest).map(|index| at + index);
+            match found {
+                Some(index) if data[index] == b'\n' => {
+                    field(unquoted(data, at, index));
+                    return RecordEnd::Complete(index + 1);
+                }
+                Some(index) => {
+                    field(RawField { text: at..index, quoted: false, escaped: false });
+                    at = index + 1;
+                }
+                None if at_end => {
+                    field(unquoted(data, at, data.len()));
+                    return RecordEnd::Complete(data.len());
+                }
+                None => return RecordEnd::Open,
+            }
+        }
+    }
+}
+
+/// The last field of a line; a carriage return before the line's end belongs to the line's end.
+fn unquoted(data: &[u8], start: usize, end: usize) -> RawField {
+    let end = if data[start..end].ends_with(b"\r") { end - 1 } else { end };
+    RawField { text: start..end, quoted: false, escaped: false }
+}
+
+fn quoted_end(dialect: &CsvDialect, data: &[u8], start: usize) -> QuotedEnd {
+    let Some(quote) = dialect.quote else { return QuotedEnd::Open };
+    let escape = dialect.escape.unwrap_or(quote);
+    let mut at = start;
+    let mut escaped = false;
+    while let Some(index) = memchr2(quote, escape, data.get(at..).unwrap_or_default()).map(|index| at + index)
+    {
+        let doubled = data[index] == quote && data.get(index + 1) == Some(&quote);
+        if doubled || data[index] != quote {
+            escaped = true;
+            at = index + 2;
+        } else {
+            return QuotedEnd::Closed { quote: index, escaped };
+        }
+    }
+    QuotedEnd::Open
+}
+
+fn give_up_first_line(data: &[u8], start: usize, at_end: bool) -> RecordEnd {
+    match memchr(b'\n', &data[start..]) {
+        Some(index) => RecordEnd::Malformed(start + index + 1),
+        None if at_end => RecordEnd::Malformed(data.len()),
+        None => RecordEnd::Open,
+    }
+}

@@ -1,0 +1,172 @@
+//! Turns a block of JSON lines into columns.
+
+use std::{ops::Range, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions},
+    compute::filter_record_batch,
+    datatypes::{DataType, Field, Schema},
+    error::ArrowError,
+};
+use memchr::memchr;
+use millstream_connector::{Block, ConnectorError, MalformedRow, Positions, SourceBatch, arrow_type};
+use millstream_types::ColumnType;
+
+use super::{
+    columns::JsonColumns,
+    line::parse_line,
+    nested::{Misfits, decode_nested},
+};
+use crate::files::pump::{RawBlock, keep_after};
+
+/// Whole lines of one file, and what is needed to decode them.
+#[derive(Debug)]
+pub(crate) struct JsonBlock {
+    pub(crate) raw: RawBlock,
+    pub(crate) format: Arc<JsonFormat>,
+}
+
+/// What all blocks of one file share.
+#[derive(Debug)]
+pub(crate) struct JsonFormat {
+    /// Names of the table's columns; nested ones with their type.
+    columns: Vec<(String, Option<DataType>)>,
+}
+
+impl JsonFormat {
+    pub(crate) fn new(columns: &[millstream_types::Field]) -> Self {
+        let nested = |column_type: &ColumnType| match column_type {
+            ColumnType::List(_) | ColumnType::Struct(_) => Some(arrow_type(column_type)),
+            _ => None,
+        };
+        let columns = columns.iter().map(|field| (field.name.clone(), nested(&field.column_type))).collect();
+        Self { columns }
+    }
+}
+
+impl Block for JsonBlock {
+    fn bytes(&self) -> usize {
+        self.raw.data.len()
+    }
+
+    fn decode(self: Box<Self>) -> Result<SourceBatch, ConnectorError> {
+        let mut lines = Lines::new(&self.format, &self.raw);
+        // Checked once for the whole block; only a block that fails is checked line by line.
+        match std::str::from_utf8(&self.raw.data) {
+            Ok(text) => lines.run(text.as_bytes(), |line| text.get(line)),
+            Err(_) => {
+                let data = &self.raw.data;
+                lines.run(data, |line| data.get(line).and_then(|bytes| std::str::from_utf8(bytes).ok()));
+            }
+        }
+        let batch =
+            lines.finish(&self.format, &self.raw).map_err(|error| self.raw.broken(error.to_string()))?;
+        Ok(keep_after(batch, self.raw.after))
+    }
+}
+
+struct Lines {
+    columns: JsonColumns,
+    line: i64,
+    positions: Vec<i64>,
+    malformed: Vec<MalformedRow>,
+}
+
+impl Lines {
+    fn new(format: &JsonFormat, raw: &RawBlock) -> Self {
+        let line_bytes = memchr(b'\n', &raw.data).map_or(raw.data.len(), |index| index + 1).max(16);
+        let rows_guess = raw.data.len() / line_bytes + raw.data.len() / line_bytes / 8 + 1;
+        let bytes_guess = raw.data.len() / (2 * format.columns.len().max(1));
+        let names = format.columns.iter().map(|(name, _)| name.clone());
+        Self {
+            columns: JsonColumns::new(names, rows_guess, bytes_guess),
+            line: raw.first_line,
+            positions: Vec::with_capacity(rows_guess),
+            malformed: Vec::new(),
+        }
+    }
+
+    /// `text` gives a range of `data` as text, or nothing when it is not UTF-8.
+    fn run<'a>(&mut self, data: &'a [u8], text: impl Fn(Range<usize>) -> Option<&'a str>) {
+        let mut start = 0;
+        while start < data.len() {
+            let end = memchr(b'\n', &data[start..]).map_or(data.len(), |index| start + index);
+            match text(start..end) {
+                Some(line) if line.bytes().all(|byte| byte.is_ascii_whitespace()) => {}
+                Some(line) => match parse_line(line, &mut self.columns) {
+                    Ok(()) => {
+                        self.columns.end_row();
+                        self.positions.push(self.line);
+                    }
+                    Err(reason) => {
+                        self.columns.undo_row();
+                        self.give_up(line.trim_end_matches('\r').to_owned(), reason);
+                    }
+                },
+                None => {
+                    let text = String::from_utf8_lossy(&data[start..end]).trim_end_matches('\r').to_owned();
+                    self.give_up(text, "it is not valid UTF-8".into());
+                }
+            }
+            self.line += 1;
+            start = end + 1;
+        }
+    }
+
+    fn give_up(&mut self, text: String, reason: String) {
+        self.malformed.push(MalformedRow { position: self.line, text, reason });
+    }
+
+    fn finish(self, format: &JsonFormat, raw: &RawBlock) -> Result<SourceBatch, ArrowError> {
+        let rows = self.columns.rows;
+        let mut fields = Vec::new();
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        let mut misfits = Misfits::new();
+        for (index, (name, column)) in self.columns.into_parts().enumerate() {
+            let text = column.finish()?;
+            // A column without a value says nothing that its absence would not say.
+            if text.null_count() == text.len() {
+                continue;
+            }
+            let array = match format.columns.get(index).and_then(|(_, nested)| nested.as_ref()) {
+                Some(data_type) => decode_nested(&name, data_type, &text, &mut misfits)?,
+                None => Arc::new(text),
+            };
+            fields.push(Field::new(name, array.data_type().clone(), true));
+            arrays.push(array);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        let (positions, mut malformed) = (self.positions, self.malformed);
+        let last_position = positions.last().copied().max(malformed.last().map(|row| row.position));
+        if misfits.is_empty() {
+            return Ok(SourceBatch { rows: batch, positions: compact(positions), malformed, last_position });
+        }
+        let fits: BooleanArray = (0..rows).map(|row| Some(!misfits.contains_key(&row))).collect();
+        for (row, reason) in misfits {
+            let position = positions.get(row).copied().unwrap_or(raw.first_line);
+            malformed.push(MalformedRow { position, text: raw.line_text(position), reason });
+        }
+        malformed.sort_by_key(|row| row.position);
+        let kept =
+            positions.iter().zip(fits.values()).filter(|(_, fits)| *fits).map(|(position, _)| *position);
+        Ok(SourceBatch {
+            rows: filter_record_batch(&batch, &fits)?,
+            positions: compact(kept.collect()),
+            malformed,
+            last_position,
+        })
+    }
+}
+
+/// Ascending positions; a run without a gap is kept as its start.
+fn compact(positions: Vec<i64>) -> Positions {
+    match (positions.first(), positions.last()) {
+        (Some(first), Some(last))
+            if usize::try_from(last - first).is_ok_and(|gap| gap + 1 == positions.len()) =>
+        {
+            Positions::From(*first)
+        }
+        _ => Positions::Each(Int64Array::from(positions)),
+    }
+}

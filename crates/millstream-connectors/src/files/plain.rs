@@ -1,0 +1,66 @@
+//! Typed formats into the Arrow types that a contract can name.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, ListArray, RecordBatch},
+    compute::cast,
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
+    error::ArrowError,
+};
+use millstream_connector::column_type;
+
+/// The schema that `plain_batch` gives.
+pub(super) fn plain_schema(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().map(|field| plain_field(field)).collect::<Vec<_>>()))
+}
+
+/// Flattens encodings (dictionaries, large and view layouts), turns maps into lists of entries and anything
+/// without a contract type (times of day, intervals) into text.
+pub(super) fn plain_batch(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = plain_schema(batch.schema_ref());
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| plain_array(column, field.data_type()));
+    RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)
+}
+
+fn plain_field(field: &FieldRef) -> Field {
+    Field::new(field.name(), plain_type(field.data_type()), true)
+}
+
+fn plain_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
+        DataType::List(inner)
+        | DataType::LargeList(inner)
+        | DataType::FixedSizeList(inner, _)
+        | DataType::ListView(inner)
+        | DataType::LargeListView(inner)
+        | DataType::Map(inner, _) => {
+            DataType::List(Arc::new(Field::new("element", plain_type(inner.data_type()), true)))
+        }
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
+        other if column_type(other).is_some() => other.clone(),
+        _ => DataType::Utf8,
+    }
+}
+
+fn plain_array(array: &ArrayRef, plain: &DataType) -> Result<ArrayRef, ArrowError> {
+    if array.data_type() == plain {
+        return Ok(array.clone());
+    }
+    match (array.data_type(), plain) {
+        (DataType::Map(_, _), DataType::List(element)) => {
+            let map = array.as_map();
+            let entries: ArrayRef = Arc::new(map.entries().clone());
+            let values = plain_array(&entries, element.data_type())?;
+            let list =
+                ListArray::try_new(element.clone(), map.offsets().clone(), values, map.nulls().cloned())?;
+            Ok(Arc::new(list))
+        }
+        _ => cast(array, plain),
+    }
+}

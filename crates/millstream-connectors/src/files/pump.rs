@@ -1,0 +1,185 @@
+//! Moves a text file's bytes from its input into blocks that end where records end.
+
+use std::io::Read;
+
+use memchr::memchr_iter;
+use millstream_connector::{Block, ConnectorError, Positions, SourceBatch};
+use tokio::sync::mpsc::Sender;
+
+use super::input::{Input, io_error};
+
+/// A longer record is refused: it would have to be held in memory as a whole.
+pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// How many blocks may wait between the reading thread and the caller.
+pub(super) const BLOCKS_QUEUED_MAX: usize = 2;
+
+/// Where a buffer can be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// The start of the first record that is not whole.
+    pub(crate) end: usize,
+    /// A record's end was decided by the end of the file; more data could decide otherwise.
+    pub(crate) unsure: bool,
+}
+
+/// Finds where a format's records end.
+pub(crate) trait Splitter: Send {
+    /// `at_end`: nothing follows `data`, which starts where a record starts.
+    fn cut(&self, data: &[u8], at_end: bool) -> Cut;
+}
+
+/// Lines are records.
+#[derive(Debug)]
+pub(super) struct LineSplitter;
+
+impl Splitter for LineSplitter {
+    fn cut(&self, data: &[u8], at_end: bool) -> Cut {
+        let whole = memchr::memrchr(b'\n', data).map_or(0, |index| index + 1);
+        Cut { end: if at_end { data.len() } else { whole }, unsure: false }
+    }
+}
+
+/// Whole records of a text file.
+#[derive(Debug)]
+pub(crate) struct RawBlock {
+    pub(crate) part: String,
+    pub(crate) data: Vec<u8>,
+    /// Line number of the first byte; a file's first line is 1.
+    pub(crate) first_line: i64,
+    /// Rows up to this position are not wanted.
+    pub(crate) after: Option<i64>,
+}
+
+impl RawBlock {
+    pub(crate) fn broken(&self, reason: String) -> ConnectorError {
+        ConnectorError::Broken { part: self.part.clone(), reason }
+    }
+
+    /// The text of one line, by its number; only for rows that are set apart.
+    pub(crate) fn line_text(&self, line: i64) -> String {
+        let index = usize::try_from(line - self.first_line).unwrap_or(0);
+        let bytes = self.data.split(|byte| *byte == b'\n').nth(index).unwrap_or_default();
+        String::from_utf8_lossy(bytes).trim_end_matches('\r').to_owned()
+    }
+}
+
+/// What is known of a text's content once all of it has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TextEnd {
+    /// Line number of the text that would follow; `None` when text that follows could change what has been
+    /// read already.
+    pub(super) next_line: Option<i64>,
+}
+
+/// One reading of a text file.
+#[derive(Debug)]
+pub(super) struct TextReading<'a> {
+    pub(super) part: &'a str,
+    pub(super) block_bytes: usize,
+    pub(super) first_line: i64,
+    pub(super) after: Option<i64>,
+    /// Bytes that were read ahead of the input, to find the header.
+    pub(super) ahead: Vec<u8>,
+}
+
+impl TextReading<'_> {
+    /// Sends every block; stops early, with `Ok(None)`, when nobody listens any more.
+    pub(super) fn pump(
+        mut self,
+        input: &mut Input,
+        splitter: &dyn Splitter,
+        wrap: &dyn Fn(RawBlock) -> Box<dyn Block>,
+        sender: &Sender<Box<dyn Block>>,
+    ) -> Result<Option<TextEnd>, ConnectorError> {
+        let mut line = self.first_line;
+        let mut wanted = self.block_bytes;
+        let mut unsure = false;
+        let mut rest = std::mem::take(&mut self.ahead);
+        loop {
+            let mut data = Vec::with_capacity(wanted.max(rest.len()));
+            data.append(&mut rest);
+            let at_end = fill(self.part, input, &mut data, wanted)?;
+            let cut = splitter.cut(&data, at_end);
+            unsure |= cut.unsure;
+            if at_end && cut.end < data.len() || !at_end && cut.end == 0 && data.len() > RECORD_BYTES_MAX {
+                return Err(self.record_too_long(line));
+            }
+            wanted = if cut.end == 0 { data.len().saturating_mul(2) } else { self.block_bytes };
+            rest.extend_from_slice(&data[cut.end..]);
+            data.truncate(cut.end);
+            if let Some(last) = data.last() {
+                let ends_with_newline = *last == b'\n';
+                let newlines = i64::try_from(memchr_iter(b'\n', &data).count()).unwrap_or(i64::MAX);
+                let next_line = line.saturating_add(newlines);
+                let last_line = if ends_with_newline { next_line - 1 } else { next_line };
+                if self.after.is_none_or(|after| last_line > after) {
+                    let part = self.part.to_owned();
+                    let block = RawBlock { part, data, first_line: line, after: self.after };
+                    if sender.blocking_send(wrap(block)).is_err() {
+                        return Ok(None);
+                    }
+                }
+                line = next_line;
+            }
+            if at_end {
+                return Ok(Some(TextEnd { next_line: (!unsure).then_some(line) }));
+            }
+        }
+    }
+
+    fn record_too_long(&self, line: i64) -> ConnectorError {
+        ConnectorError::Broken {
+            part: self.part.to_owned(),
+            reason: format!("the record at line {line} is longer than {} MiB", RECORD_BYTES_MAX >> 20),
+        }
+    }
+}
+
+/// Fills `data` up to `wanted` bytes; true at the end of the input.
+pub(super) fn fill(
+    part: &str,
+    input: &mut Input,
+    data: &mut Vec<u8>,
+    wanted: usize,
+) -> Result<bool, ConnectorError> {
+    let mut filled = data.len();
+    data.resize(wanted.max(filled), 0);
+    while filled < data.len() {
+        match input.read(&mut data[filled..]) {
+            Ok(0) => {
+                data.truncate(filled);
+                return Ok(true);
+            }
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(io_error(part, error)),
+        }
+    }
+    Ok(false)
+}
+
+/// Drops the rows that stand at or before `after`.
+pub(super) fn keep_after(batch: SourceBatch, after: Option<i64>) -> SourceBatch {
+    let Some(after) = after else { return batch };
+    let rows = batch.rows.num_rows();
+    let skipped = match &batch.positions {
+        Positions::From(first) => {
+            usize::try_from(after.saturating_add(1).saturating_sub(*first).max(0)).unwrap_or(rows).min(rows)
+        }
+        Positions::Each(positions) => positions.values().partition_point(|position| *position <= after),
+    };
+    let kept = rows - skipped;
+    let positions = match batch.positions {
+        Positions::From(first) => {
+            Positions::From(first.saturating_add(i64::try_from(skipped).unwrap_or(i64::MAX)))
+        }
+        Positions::Each(positions) => Positions::Each(positions.slice(skipped, kept)),
+    };
+    SourceBatch {
+        rows: batch.rows.slice(skipped, kept),
+        positions,
+        malformed: batch.malformed.into_iter().filter(|row| row.position > after).collect(),
+        last_position: batch.last_position.filter(|position| *position > after),
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of the connectors at their boundary: the traits of `millstream-connector`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod changes;
+mod compressed;
+mod conformance;
+mod csv;
+mod folder;
+mod jsonl;
+mod options;
+mod places;
+mod properties;
+mod typed;
