@@ -58,9 +58,15 @@ async fn queries_that_need_earlier_rows_are_refused() {
         ("SELECT status, count(*) FROM bronze.orders GROUP BY status", "an aggregate"),
         ("SELECT DISTINCT status FROM bronze.orders", "a DISTINCT"),
         ("SELECT row_number() OVER (ORDER BY order_id) FROM bronze.orders", "a window function"),
-        ("SELECT o.order_id FROM bronze.orders o LEFT JOIN bronze.customers c USING (customer_id)", "a left join"),
+        (
+            "SELECT o.order_id FROM bronze.orders o LEFT JOIN bronze.customers c USING (customer_id)",
+            "a left join",
+        ),
         ("SELECT order_id FROM bronze.orders LIMIT 3", "a LIMIT"),
-        ("SELECT order_id FROM bronze.orders WHERE customer_id IN (SELECT customer_id FROM bronze.customers)", "a subquery"),
+        (
+            "SELECT order_id FROM bronze.orders WHERE customer_id IN (SELECT customer_id FROM bronze.customers)",
+            "a subquery",
+        ),
         ("SELECT order_id FROM bronze.orders UNION SELECT event_id FROM bronze.events", "a DISTINCT"),
     ];
     let session = session();

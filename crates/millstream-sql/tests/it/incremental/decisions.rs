@@ -59,8 +59,7 @@ async fn keys_that_are_no_columns_are_named_with_the_nearest() {
     let error = Maintenance::new(&plan, merge(&["oder_id"])).unwrap_err();
     assert_eq!(error.to_string(), "`oder_id` is not a column of the query, so it cannot be a key");
     assert_eq!(error.hint().as_deref(), Some("did you mean `order_id`?"));
-    let error =
-        Maintenance::new(&plan, Keep::Partition { time: "status".into(), grain: "day" }).unwrap_err();
+    let error = Maintenance::new(&plan, Keep::Partition { time: "status".into(), grain: "day" }).unwrap_err();
     assert!(error.to_string().starts_with("`status` is a Utf8, but the time of partitions"), "{error}");
 }
 
@@ -94,7 +93,8 @@ async fn refresh_error(sql: &str, key: &[&str]) -> (IncrementalError, Incrementa
 #[tokio::test]
 async fn a_key_in_two_rows_is_an_error_that_shows_it() {
     let (built, refreshed) =
-        refresh_error("SELECT amount, order_id FROM bronze.orders WHERE amount IS NOT NULL", &["amount"]).await;
+        refresh_error("SELECT amount, order_id FROM bronze.orders WHERE amount IS NOT NULL", &["amount"])
+            .await;
     for error in [built, refreshed] {
         assert_eq!(error.to_string(), "the key is not unique: 2 rows have `amount` = 7");
         assert_eq!(error.code(), "MS-0264");

@@ -29,7 +29,7 @@ async fn check(name: &str, sql: &str, keep: Keep, followed: bool) {
         }
         other => assert!(!followed, "{name}: {other}"),
     }
-    let seeds = std::env::var("MILLSTREAM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let seeds = std::env::var("MILLSTREAM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
     for seed in 0..seeds {
         let mut dice = Dice::new(seed * 7919 + name.len() as u64);
         let mut world = World::random(&mut dice);
@@ -40,7 +40,12 @@ async fn check(name: &str, sql: &str, keep: Keep, followed: bool) {
             let changes = inputs(&world, &next, &mut dice, true);
             let before = kept.batches.clone();
             let place = format!("{name}, seed {seed}, step {step}");
-            let change = kept.change(&session, &changes, 0, false).await.unwrap_or_else(|e| panic!("{place}: {e:?}"));
+            // Now and then there is room for hardly any key.
+            let room = if step == 3 { 2 } else { 1_000 };
+            let change = kept
+                .limited(&session, &changes, 0, false, room)
+                .await
+                .unwrap_or_else(|e| panic!("{place}: {e:?}"));
             let replaced = match &change {
                 Change::Replace { keys, .. } => Some(texts(std::slice::from_ref(keys.batch()))),
                 _ => None,

@@ -172,7 +172,9 @@ pub(crate) fn batch(schema: &SchemaRef, rows: &[Row]) -> RecordBatch {
                     cells.map(|cell| if let Cell::Int(v) = cell { *v } else { None }).collect::<Int64Array>(),
                 ),
                 DataType::Utf8 => Arc::new(
-                    cells.map(|cell| if let Cell::Text(v) = cell { v.clone() } else { None }).collect::<StringArray>(),
+                    cells
+                        .map(|cell| if let Cell::Text(v) = cell { v.clone() } else { None })
+                        .collect::<StringArray>(),
                 ),
                 _ => Arc::new(
                     cells
@@ -227,7 +229,8 @@ pub(crate) fn inputs(old: &World, new: &World, dice: &mut Dice, rewrite: bool) -
 }
 
 pub(crate) fn session() -> SessionContext {
-    let session = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2).with_batch_size(4));
+    let session =
+        SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2).with_batch_size(4));
     let bronze = Arc::new(MemorySchemaProvider::new());
     session.catalog("datafusion").unwrap().register_schema("bronze", bronze).unwrap();
     for table in TABLES {
@@ -273,14 +276,35 @@ impl Kept {
         now: i64,
         everything: bool,
     ) -> Result<Change, IncrementalError> {
+        self.limited(session, inputs, now, everything, 1_000).await
+    }
+
+    pub(crate) async fn limited(
+        &self,
+        session: &SessionContext,
+        inputs: &Inputs,
+        now: i64,
+        everything: bool,
+        keys: usize,
+    ) -> Result<Change, IncrementalError> {
         // A small budget, so that both places of a spool are used.
-        let limits = Limits { keys: 1_000, spool_bytes: 2_000 };
-        let refresh =
-            Refresh { session, inputs, existing: self.provider(), limits, now: TimestampMicros(now), everything };
+        let limits = Limits { keys, spool_bytes: 2_000 };
+        let refresh = Refresh {
+            session,
+            inputs,
+            existing: self.provider(),
+            limits,
+            now: TimestampMicros(now),
+            everything,
+        };
         self.maintenance.refresh(&refresh).await
     }
 
-    pub(crate) async fn apply(&mut self, session: &SessionContext, change: Change) -> Result<(), IncrementalError> {
+    pub(crate) async fn apply(
+        &mut self,
+        session: &SessionContext,
+        change: Change,
+    ) -> Result<(), IncrementalError> {
         self.batches = match change {
             Change::Nothing => return Ok(()),
             Change::Add { rows } => {
@@ -294,7 +318,8 @@ impl Kept {
                 all
             }
             Change::Replace { keys, rows } => {
-                let mut all = collect(survivors(session, &self.maintenance, self.provider(), &keys).await?).await?;
+                let mut all =
+                    collect(survivors(session, &self.maintenance, self.provider(), &keys).await?).await?;
                 all.extend(collect(rows.stream().unwrap()).await?);
                 all
             }
@@ -323,7 +348,9 @@ pub(crate) fn texts(batches: &[RecordBatch]) -> Vec<String> {
         let columns: Vec<_> =
             batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
         for row in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join(" | "));
+            rows.push(
+                columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join(" | "),
+            );
         }
     }
     rows.sort();

@@ -1,0 +1,120 @@
+//! What can go wrong while a table is maintained, and the way out.
+
+use datafusion::error::DataFusionError;
+
+/// Why a table could not be kept up to date from its inputs' changes.
+#[derive(Debug, thiserror::Error)]
+pub enum IncrementalError {
+    /// The query cannot be kept by adding rows only; found when the project is checked.
+    #[error("an incremental table without a key only adds rows, but its query has {what}")]
+    NotAppendable { what: String },
+    /// A key or time column is not a column of the query.
+    #[error("`{column}` is not a column of the query, so it cannot be {role}")]
+    UnknownColumn { column: String, role: &'static str, nearest: Option<String> },
+    /// The time column has a type that cannot be cut into partitions or ordered as time.
+    #[error("`{column}` is a {found}, but {role} must be a timestamp or a date")]
+    NotATime { column: String, found: String, role: &'static str },
+    /// A column of the query has a name that the history adds itself.
+    #[error("the query has a column `{column}`, which a history table adds itself")]
+    ReservedColumn { column: String },
+    /// Two output rows have the same key.
+    #[error("the key is not unique: {rows} rows have {key}")]
+    DuplicateKey { key: String, rows: i64 },
+    /// An output row has no key.
+    #[error("{rows} rows have a null in the key column `{column}`")]
+    NullKey { column: String, rows: i64 },
+    /// Two different states of one key begin at the same instant.
+    #[error("{key} has two different states that begin at {time}")]
+    ConflictingStates { key: String, time: String },
+    /// The changes of the inputs cannot be carried over; the table must be built as a whole.
+    #[error("the table must be rebuilt as a whole: {why}")]
+    NeedsFullRebuild { why: String },
+    /// The query engine failed.
+    #[error("the query engine failed while {doing}")]
+    Engine {
+        doing: &'static str,
+        #[source]
+        source: Box<DataFusionError>,
+    },
+}
+
+impl IncrementalError {
+    /// Stable code, listed in the reference.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotAppendable { .. } => "MS-0260",
+            Self::UnknownColumn { .. } => "MS-0261",
+            Self::NotATime { .. } => "MS-0262",
+            Self::ReservedColumn { .. } => "MS-0263",
+            Self::DuplicateKey { .. } => "MS-0264",
+            Self::NullKey { .. } => "MS-0265",
+            Self::ConflictingStates { .. } => "MS-0266",
+            Self::NeedsFullRebuild { .. } => "MS-0267",
+            Self::Engine { .. } => "MS-0268",
+        }
+    }
+
+    /// What the user can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotAppendable { .. } => Some("give it a `key`, or `materialize: table`".into()),
+            Self::UnknownColumn { nearest, .. } => {
+                nearest.as_ref().map(|name| format!("did you mean `{name}`?"))
+            }
+            Self::NotATime { column, .. } => {
+                Some(format!("cast it in the query: `CAST({column} AS TIMESTAMP)`"))
+            }
+            Self::ReservedColumn { column } => Some(format!("give `{column}` another name in the query")),
+            Self::DuplicateKey { .. } => Some(
+                "add the columns that tell the rows apart to `key`, or keep one row per key in the query \
+                 (`row_number() over (partition by key order by …) = 1`)"
+                    .into(),
+            ),
+            Self::NullKey { column, .. } => Some(format!(
+                "filter them out (`WHERE {column} IS NOT NULL`) or replace the null with `coalesce`"
+            )),
+            Self::ConflictingStates { .. } => {
+                Some("make the time finer, or keep one row per key and time in the query".into())
+            }
+            Self::NeedsFullRebuild { .. } => {
+                Some("run with `--full-refresh`, or give the table a `key`".into())
+            }
+            Self::Engine { .. } => None,
+        }
+    }
+
+    /// Wraps a failure of the query engine; an error of this module that travelled through it comes out whole.
+    pub(super) fn engine(doing: &'static str) -> impl FnOnce(DataFusionError) -> Self {
+        move |source| match source {
+            DataFusionError::External(inner) => match inner.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(inner) => Self::Engine { doing, source: Box::new(DataFusionError::External(inner)) },
+            },
+            source => Self::Engine { doing, source: Box::new(source) },
+        }
+    }
+}
+
+impl From<IncrementalError> for DataFusionError {
+    fn from(error: IncrementalError) -> Self {
+        Self::External(Box::new(error))
+    }
+}
+
+/// Why the walk over a plan ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It cannot be shown which keys a change reaches; the reason completes "because …".
+    Unsupported(String),
+    /// More keys are reached than are kept in memory.
+    TooManyKeys(usize),
+    Engine(DataFusionError),
+}
+
+impl From<DataFusionError> for Stop {
+    fn from(source: DataFusionError) -> Self {
+        Self::Engine(source)
+    }
+}

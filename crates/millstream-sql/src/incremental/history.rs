@@ -1,0 +1,366 @@
+//! A history table's change: recorded periods and the query's states, sorted by key, walked key by key in one
+//! pass; only periods that differ leave or come.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{
+            Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt32Array,
+        },
+        compute::{concat_batches, filter_record_batch},
+        datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
+        row::{RowConverter, Rows, SortField},
+    },
+    common::Result,
+    datasource::provider_as_source,
+    execution::SendableRecordBatchStream,
+    logical_expr::{Expr, LogicalPlan, Sort, Union, cast, lit},
+    physical_plan::stream::RecordBatchStreamAdapter,
+    prelude::SessionContext,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use millstream_types::TimestampMicros;
+
+use super::{
+    columns::{self, column, positional},
+    error::{IncrementalError, Stop},
+    evaluation::{counted, run},
+    inputs::{read_as, scan_of},
+    key_set::take_rows,
+    maintenance::{Keep, Maintenance, VALID_FROM, output},
+    periods::{Period, State, merge},
+    refresh::{Change, Refresh, relabelled},
+    spool::Spool,
+    validate::describe,
+};
+
+/// What the walk knows of the columns, which are the query's, then `valid_from`, `valid_to`, `is_state`.
+#[derive(Debug)]
+struct Layout {
+    key: Vec<usize>,
+    names: Vec<String>,
+    /// Columns that make two states differ: all but the key and the time.
+    state: Vec<usize>,
+    time: Option<usize>,
+    width: usize,
+    /// The table's columns, then whether the row comes (true) or leaves.
+    schema: SchemaRef,
+}
+
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+impl Maintenance {
+    pub(super) async fn first_history(
+        &self,
+        session: &SessionContext,
+        plan: LogicalPlan,
+        now: TimestampMicros,
+    ) -> Result<SendableRecordBatchStream> {
+        let layout = self.layout()?;
+        let width = layout.width + 2;
+        let rows = walk(run(session, sorted(states(&plan, &layout)?, &layout)?).await?, layout, now)?;
+        let rows = rows.map(move |batch| Ok(batch?.project(&(0..width).collect::<Vec<_>>())?));
+        let schema = self.schema();
+        let rows = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows));
+        Ok(relabelled(rows, schema))
+    }
+
+    /// `states` are the query's rows of some keys, `recorded` all of the table's rows of these keys.
+    pub(super) async fn history_change(
+        &self,
+        refresh: &Refresh<'_>,
+        plan: LogicalPlan,
+        recorded: LogicalPlan,
+    ) -> Result<Change, Stop> {
+        let layout = self.layout()?;
+        let width = layout.width;
+        let recorded = {
+            let all = (0..width + 2).map(|at| column(recorded.schema(), at)).chain([lit(false)]).collect();
+            positional(recorded, "h", all)?
+        };
+        let both =
+            Union::try_new_with_loose_types(vec![Arc::new(recorded), Arc::new(states(&plan, &layout)?)])?;
+        let both = sorted(LogicalPlan::Union(both), &layout)?;
+        let changed = walk(run(refresh.session, both).await?, layout, refresh.now)?;
+        let changed = Spool::collect(refresh.session, changed, refresh.limits.spool_bytes).await?;
+        if changed.rows() == 0 {
+            return Ok(Change::Nothing);
+        }
+        let rows = changed.stream()?.map(move |batch| {
+            let batch = batch?;
+            let comes = filter_record_batch(&batch, batch.column(width + 2).as_boolean())?;
+            Ok(comes.project(&(0..width + 2).collect::<Vec<_>>())?)
+        });
+        let rows = relabelled(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)), self.schema());
+        let rows = Spool::collect(refresh.session, rows, refresh.limits.spool_bytes).await?;
+        // A period is known by its key and its begin, so closing one leaves the older ones of the key alone.
+        let mut labels = self.key_labels();
+        labels.push(VALID_FROM.into());
+        let exprs: Vec<Expr> =
+            self.key.iter().map(|part| part.expr.clone()).chain([output(VALID_FROM)]).collect();
+        let read = scan_of("changed", provider_as_source(changed.provider()?))?;
+        match self.key_set(refresh, read, labels, exprs).await {
+            Ok(keys) => Ok(Change::Replace { keys, rows }),
+            Err(Stop::TooManyKeys(_)) => {
+                let rows = self.spool(refresh, self.whole_history(refresh, &changed, &rows)?).await?;
+                Ok(Change::Everything { rows })
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// The table's periods without those in `changed` that leave, and those that come.
+    fn whole_history(
+        &self,
+        refresh: &Refresh<'_>,
+        changed: &Arc<Spool>,
+        comes: &Arc<Spool>,
+    ) -> Result<LogicalPlan> {
+        let schema = self.schema();
+        let width = schema.fields().len();
+        let leaves = scan_of("changed", provider_as_source(changed.provider()?))?;
+        let flag = column(leaves.schema(), width);
+        let leaves = columns::filter(leaves, vec![flag.is_false()])?;
+        let leaves = columns::keep(leaves.clone(), leaves.schema(), &(0..width).collect())?;
+        let recorded = read_as(Arc::clone(&refresh.existing), &schema)?;
+        let comes = read_as(comes.provider()?, &schema)?;
+        let all =
+            LogicalPlan::Union(Union::try_new_with_loose_types(vec![Arc::new(recorded), Arc::new(comes)])?);
+        let counted = counted(all, leaves)?;
+        let stays = column(counted.schema(), width).gt(lit(0_i64));
+        let stays = columns::filter(counted, vec![stays])?;
+        columns::keep(stays.clone(), stays.schema(), &(0..width).collect())
+    }
+
+    fn layout(&self) -> Result<Layout> {
+        let Keep::History { key, time } = &self.keep else {
+            return datafusion::common::internal_err!("only a history table has periods");
+        };
+        let schema = self.schema();
+        let width = schema.fields().len() - 2;
+        let key_at = key.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+        let time = time.as_ref().map(|name| schema.index_of(name)).transpose()?;
+        let state = (0..width).filter(|at| !key_at.contains(at) && Some(*at) != time).collect();
+        let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new("comes", DataType::Boolean, false)));
+        Ok(Layout {
+            key: key_at,
+            names: key.clone(),
+            state,
+            time,
+            width,
+            schema: Arc::new(Schema::new(fields)),
+        })
+    }
+}
+
+/// The query's rows with the columns of [`Layout`].
+fn states(plan: &LogicalPlan, layout: &Layout) -> Result<LogicalPlan> {
+    let schema = plan.schema();
+    let begin = match layout.time {
+        Some(at) => cast(column(schema, at), instant()),
+        None => cast(lit(datafusion::common::ScalarValue::Null), instant()),
+    };
+    let end = cast(lit(datafusion::common::ScalarValue::Null), instant());
+    let all = (0..layout.width).map(|at| column(schema, at)).chain([begin, end, lit(true)]).collect();
+    positional(plan.clone(), "h", all)
+}
+
+/// By key; the recorded periods of a key first, both by time, so that equal input gives equal output.
+fn sorted(plan: LogicalPlan, layout: &Layout) -> Result<LogicalPlan> {
+    let by = |at: usize| column(plan.schema(), at).sort(true, true);
+    let tail = [layout.width + 2, layout.width];
+    let expr = layout.key.iter().copied().chain(tail).chain(layout.state.iter().copied()).map(by).collect();
+    Ok(LogicalPlan::Sort(Sort { expr, input: Arc::new(plan), fetch: None }))
+}
+
+fn walk(
+    input: SendableRecordBatchStream,
+    layout: Layout,
+    now: TimestampMicros,
+) -> Result<SendableRecordBatchStream> {
+    let schema = Arc::clone(&layout.schema);
+    let converter = |columns: &[usize]| {
+        RowConverter::new(
+            columns.iter().map(|&at| SortField::new(schema.field(at).data_type().clone())).collect(),
+        )
+    };
+    let keys = converter(&layout.key)?;
+    let states = converter(&layout.state)?;
+    let walker = Walker { layout, keys, states, now: now.0, held: None };
+    let stream = stream::try_unfold(Some((input, walker)), |open| async move {
+        let Some((mut input, mut walker)) = open else { return Ok(None) };
+        match input.try_next().await? {
+            Some(batch) => {
+                let out = walker.take(batch)?;
+                Ok(Some((out, Some((input, walker)))))
+            }
+            None => Ok(Some((walker.finish()?, None))),
+        }
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.boxed())))
+}
+
+/// Holds back the rows of the last key it has seen, because more of them may follow.
+struct Walker {
+    layout: Layout,
+    keys: RowConverter,
+    states: RowConverter,
+    now: i64,
+    held: Option<RecordBatch>,
+}
+
+impl Walker {
+    fn take(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let batch = match self.held.take() {
+            Some(held) => concat_batches(&batch.schema(), [&held, &batch])?,
+            None => batch,
+        };
+        let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(RecordBatch::new_empty(Arc::clone(&self.layout.schema)));
+        }
+        let keys = self.rows_of(&batch, true)?;
+        let last = keys.row(rows - 1);
+        let complete = (0..rows).rev().find(|&row| keys.row(row) != last).map_or(0, |row| row + 1);
+        self.held = Some(batch.slice(complete, rows - complete));
+        self.process(&batch.slice(0, complete))
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch> {
+        match self.held.take() {
+            Some(rest) => self.process(&rest),
+            None => Ok(RecordBatch::new_empty(Arc::clone(&self.layout.schema))),
+        }
+    }
+
+    fn rows_of(&mut self, batch: &RecordBatch, key: bool) -> Result<Rows> {
+        let (converter, columns) =
+            if key { (&mut self.keys, &self.layout.key) } else { (&mut self.states, &self.layout.state) };
+        let columns: Vec<ArrayRef> = columns.iter().map(|&at| Arc::clone(batch.column(at))).collect();
+        Ok(converter.convert_columns(&columns)?)
+    }
+
+    /// `batch` holds whole keys.
+    fn process(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let mut out = Output::default();
+        let keys = self.rows_of(batch, true)?;
+        self.refuse_nulls(batch)?;
+        // Without a state column all states of a key are equal.
+        let states = if self.layout.state.is_empty() { None } else { Some(self.rows_of(batch, false)?) };
+        let equal =
+            |one: usize, other: usize| states.as_ref().is_none_or(|rows| rows.row(one) == rows.row(other));
+        let width = self.layout.width;
+        let begins = batch.column(width).as_primitive::<TimestampMicrosecondType>();
+        let ends = batch.column(width + 1).as_primitive::<TimestampMicrosecondType>();
+        let is_state = batch.column(width + 2).as_boolean();
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let mut end = start + 1;
+            while end < batch.num_rows() && keys.row(end) == keys.row(start) {
+                end += 1;
+            }
+            let (mut recorded, mut given) = (Vec::new(), Vec::new());
+            for row in start..end {
+                if is_state.value(row) {
+                    let at = self.layout.time.map(|_| begins.value(row));
+                    given.push(State { row, at });
+                } else {
+                    let to = (!ends.is_null(row)).then(|| ends.value(row));
+                    recorded.push(Period { row, from: begins.value(row), to });
+                }
+            }
+            let periods = merge(&recorded, &given, self.now, equal)
+                .map_err(|conflict| self.conflict(batch, conflict.row, end - start))?;
+            out.difference(&recorded, &periods, equal);
+            start = end;
+        }
+        out.into_batch(batch, &self.layout)
+    }
+
+    fn refuse_nulls(&self, batch: &RecordBatch) -> Result<()> {
+        let Layout { key, names, time, width, .. } = &self.layout;
+        for (&at, name) in key.iter().zip(names) {
+            refuse_null(batch.column(at), name)?;
+        }
+        // Recorded periods always have a begin; a state without one has a null time.
+        if let Some(time) = time {
+            refuse_null(batch.column(*width), self.layout.schema.field(*time).name())?;
+        }
+        Ok(())
+    }
+
+    fn conflict(&self, batch: &RecordBatch, row: usize, rows: usize) -> datafusion::error::DataFusionError {
+        let names: Vec<&str> = self.layout.names.iter().map(String::as_str).collect();
+        let describe = |columns: &[usize], names: &[&str]| {
+            batch.project(columns).map_err(Into::into).and_then(|part| describe(names, &part, row))
+        };
+        let key = match describe(&self.layout.key, &names) {
+            Ok(key) => key,
+            Err(error) => return error,
+        };
+        let error = match self.layout.time {
+            Some(time) => match describe(&[time], &[self.layout.schema.field(time).name()]) {
+                Ok(time) => IncrementalError::ConflictingStates { key, time },
+                Err(error) => return error,
+            },
+            None => IncrementalError::DuplicateKey { key, rows: i64::try_from(rows).unwrap_or(i64::MAX) },
+        };
+        error.into()
+    }
+}
+
+fn refuse_null(values: &ArrayRef, name: &str) -> Result<()> {
+    match values.logical_null_count() {
+        0 => Ok(()),
+        rows => {
+            let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+            Err(IncrementalError::NullKey { column: name.to_owned(), rows }.into())
+        }
+    }
+}
+
+/// Periods that leave and come, by the row that holds their columns.
+#[derive(Default)]
+struct Output {
+    rows: Vec<u32>,
+    from: Vec<i64>,
+    to: Vec<Option<i64>>,
+    comes: Vec<bool>,
+}
+
+impl Output {
+    fn difference(&mut self, recorded: &[Period], periods: &[Period], equal: impl Fn(usize, usize) -> bool) {
+        // Both are ordered by begin, and a key has one period per begin.
+        let stands_in = |period: &Period, others: &[Period]| {
+            others
+                .binary_search_by_key(&period.from, |other| other.from)
+                .is_ok_and(|at| others[at].to == period.to && equal(others[at].row, period.row))
+        };
+        for old in recorded.iter().filter(|old| !stands_in(old, periods)) {
+            self.push(old, false);
+        }
+        for new in periods.iter().filter(|new| !stands_in(new, recorded)) {
+            self.push(new, true);
+        }
+    }
+
+    fn push(&mut self, period: &Period, comes: bool) {
+        self.rows.push(u32::try_from(period.row).unwrap_or(u32::MAX));
+        self.from.push(period.from);
+        self.to.push(period.to);
+        self.comes.push(comes);
+    }
+
+    fn into_batch(self, batch: &RecordBatch, layout: &Layout) -> Result<RecordBatch> {
+        let query = batch.project(&(0..layout.width).collect::<Vec<_>>())?;
+        let mut columns = take_rows(&query, &UInt32Array::from(self.rows))?.columns().to_vec();
+        columns.push(Arc::new(TimestampMicrosecondArray::from(self.from).with_timezone("UTC")));
+        columns.push(Arc::new(TimestampMicrosecondArray::from(self.to).with_timezone("UTC")));
+        columns.push(Arc::new(BooleanArray::from(self.comes)));
+        Ok(RecordBatch::try_new(Arc::clone(&layout.schema), columns)?)
+    }
+}

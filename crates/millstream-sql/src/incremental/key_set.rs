@@ -1,0 +1,253 @@
+//! The keys that a refresh replaces, and what is known of them without looking at each: ranges that let
+//! files be skipped.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{Array, ArrayRef, RecordBatch, UInt32Array},
+        compute::{SortOptions, concat_batches, sort, take},
+        datatypes::{DataType, SchemaRef},
+    },
+    catalog::TableProvider,
+    common::{Result, ScalarValue},
+    datasource::MemTable,
+    logical_expr::{Expr, lit, utils::disjunction},
+};
+
+/// Ranges kept per column; keys often lie in a few clusters (today, and a late day).
+const RANGES: usize = 8;
+/// Up to this many values are listed one by one, which prunes better than ranges.
+const LISTED: usize = 16;
+
+/// A set of keys, in memory.
+#[derive(Clone, Debug)]
+pub struct KeySet {
+    pub(super) labels: Vec<String>,
+    /// The key's expressions over the table's columns, unqualified.
+    pub(super) exprs: Vec<Expr>,
+    keys: RecordBatch,
+    spans: Vec<Span>,
+}
+
+/// The least and greatest value of a key column in a [`KeySet`]; none when all are null.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyRange {
+    /// The key as messages call it.
+    pub column: String,
+    pub bounds: Option<(ScalarValue, ScalarValue)>,
+    pub has_null: bool,
+}
+
+/// Where the values of one column lie.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    ranges: Vec<(ScalarValue, ScalarValue)>,
+    has_null: bool,
+}
+
+impl KeySet {
+    /// `batches` hold one column per key expression, each key once.
+    pub(super) fn new(
+        labels: Vec<String>,
+        exprs: Vec<Expr>,
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+    ) -> Result<Self> {
+        let keys = concat_batches(schema, batches)?;
+        let spans = keys.columns().iter().map(Span::of).collect::<Result<_>>()?;
+        Ok(Self { labels, exprs, keys, spans })
+    }
+
+    /// Number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.num_rows()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The keys: one column per part of the key.
+    #[must_use]
+    pub fn batch(&self) -> &RecordBatch {
+        &self.keys
+    }
+
+    /// Least and greatest value per part of the key, for choosing the files that can hold the keys.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<KeyRange> {
+        self.labels
+            .iter()
+            .zip(&self.spans)
+            .map(|(label, span)| KeyRange {
+                column: label.clone(),
+                bounds: match (span.ranges.first(), span.ranges.last()) {
+                    (Some((least, _)), Some((_, greatest))) => Some((least.clone(), greatest.clone())),
+                    _ => None,
+                },
+                has_null: span.has_null,
+            })
+            .collect()
+    }
+
+    /// True for every row whose key may be in the set: a filter over the table's columns that statistics of
+    /// files can answer. None when there is nothing to say.
+    #[must_use]
+    pub fn predicate(&self) -> Option<Expr> {
+        datafusion::logical_expr::utils::conjunction(
+            self.exprs.iter().zip(&self.spans).filter_map(|(expr, span)| span.predicate(expr)),
+        )
+    }
+
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    pub(super) fn provider(&self) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(MemTable::try_new(self.keys.schema(), vec![vec![self.keys.clone()]])?))
+    }
+}
+
+impl Span {
+    pub(super) fn of(values: &ArrayRef) -> Result<Self> {
+        let has_null = values.null_count() > 0;
+        if !prunable(values.data_type()) {
+            return Ok(Self { ranges: Vec::new(), has_null });
+        }
+        let sorted = sort(values, Some(SortOptions { descending: false, nulls_first: false }))?;
+        let sorted = sorted.slice(0, sorted.len() - sorted.null_count());
+        let cuts = cuts(&sorted)?;
+        let mut ranges = Vec::with_capacity(cuts.len() + 1);
+        let mut start = 0;
+        for end in cuts.into_iter().chain([sorted.len()]) {
+            if end > start {
+                ranges.push((
+                    ScalarValue::try_from_array(&sorted, start)?,
+                    ScalarValue::try_from_array(&sorted, end - 1)?,
+                ));
+            }
+            start = end;
+        }
+        Ok(Self { ranges, has_null })
+    }
+
+    /// A filter on `expr` that all values of the span pass.
+    pub(super) fn predicate(&self, expr: &Expr) -> Option<Expr> {
+        let within = |(least, greatest): &(ScalarValue, ScalarValue)| {
+            let (subject, least, greatest) = truncated(expr, least, greatest).unwrap_or_else(|| {
+                (expr.clone(), lit(least.clone()), Bound::Inclusive(lit(greatest.clone())))
+            });
+            match greatest {
+                Bound::Inclusive(upper) if upper == least => subject.eq(least),
+                Bound::Inclusive(upper) => subject.clone().gt_eq(least).and(subject.lt_eq(upper)),
+                Bound::Exclusive(upper) => subject.clone().gt_eq(least).and(subject.lt(upper)),
+            }
+        };
+        if self.ranges.is_empty() {
+            return None;
+        }
+        let null = self.has_null.then(|| expr.clone().is_null());
+        disjunction(self.ranges.iter().map(within).chain(null))
+    }
+}
+
+enum Bound {
+    Inclusive(Expr),
+    Exclusive(Expr),
+}
+
+/// `date_trunc(grain, x)` between two begins of grains, as a range of `x` itself, which statistics know.
+fn truncated(expr: &Expr, least: &ScalarValue, greatest: &ScalarValue) -> Option<(Expr, Expr, Bound)> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let [Expr::Literal(grain, _), subject @ Expr::Column(_)] = call.args.as_slice() else { return None };
+    if call.func.name() != "date_trunc" {
+        return None;
+    }
+    let ScalarValue::TimestampMicrosecond(Some(last), zone) = greatest else { return None };
+    if zone.as_deref().is_some_and(|zone| !matches!(zone, "UTC" | "+00:00")) {
+        return None;
+    }
+    let end = end_of_grain(grain.try_as_str().flatten()?, *last)?;
+    let upper = ScalarValue::TimestampMicrosecond(Some(end), zone.clone());
+    Some((subject.clone(), lit(least.clone()), Bound::Exclusive(lit(upper))))
+}
+
+/// The instant after the grain that begins at `start` (microseconds).
+fn end_of_grain(grain: &str, start: i64) -> Option<i64> {
+    use chrono::{DateTime, Months};
+    let months = |count| {
+        let begin = DateTime::from_timestamp_micros(start)?;
+        Some(begin.checked_add_months(Months::new(count))?.timestamp_micros())
+    };
+    match grain {
+        "hour" => start.checked_add(3_600_000_000),
+        "day" => start.checked_add(86_400_000_000),
+        "month" => months(1),
+        "year" => months(12),
+        _ => None,
+    }
+}
+
+/// Types with an order that files keep statistics for. Floats have NaN, which statistics leave out.
+fn prunable(data_type: &DataType) -> bool {
+    data_type.is_integer()
+        || data_type.is_temporal()
+        || data_type.is_decimal()
+        || matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+}
+
+/// Where to cut sorted values into ranges: each value its own when there are few, else at the widest gaps.
+fn cuts(sorted: &ArrayRef) -> Result<Vec<usize>> {
+    let distinct = distinct_starts(sorted)?;
+    if distinct.len() <= LISTED {
+        return Ok(distinct.into_iter().skip(1).collect());
+    }
+    let mut gaps: Vec<(i128, usize)> = distinct
+        .windows(2)
+        .filter_map(|pair| {
+            let before = position(&ScalarValue::try_from_array(sorted, pair[0]).ok()?)?;
+            let after = position(&ScalarValue::try_from_array(sorted, pair[1]).ok()?)?;
+            Some((after.saturating_sub(before), pair[1]))
+        })
+        .collect();
+    gaps.sort_unstable_by(|a, b| b.cmp(a));
+    let mut cuts: Vec<usize> = gaps.into_iter().take(RANGES - 1).map(|(_, at)| at).collect();
+    cuts.sort_unstable();
+    Ok(cuts)
+}
+
+fn distinct_starts(sorted: &ArrayRef) -> Result<Vec<usize>> {
+    let ranges = datafusion::arrow::compute::partition(std::slice::from_ref(sorted))?;
+    Ok(ranges.ranges().into_iter().map(|range| range.start).collect())
+}
+
+/// A value as a point on a line, for types where distance means something.
+fn position(value: &ScalarValue) -> Option<i128> {
+    Some(match value {
+        ScalarValue::Int8(Some(v)) => i128::from(*v),
+        ScalarValue::Int16(Some(v)) => i128::from(*v),
+        ScalarValue::Int32(Some(v)) | ScalarValue::Date32(Some(v)) => i128::from(*v),
+        ScalarValue::Int64(Some(v))
+        | ScalarValue::Date64(Some(v))
+        | ScalarValue::TimestampSecond(Some(v), _)
+        | ScalarValue::TimestampMillisecond(Some(v), _)
+        | ScalarValue::TimestampMicrosecond(Some(v), _)
+        | ScalarValue::TimestampNanosecond(Some(v), _) => i128::from(*v),
+        ScalarValue::UInt8(Some(v)) => i128::from(*v),
+        ScalarValue::UInt16(Some(v)) => i128::from(*v),
+        ScalarValue::UInt32(Some(v)) => i128::from(*v),
+        ScalarValue::UInt64(Some(v)) => i128::from(*v),
+        ScalarValue::Decimal128(Some(v), ..) => *v,
+        _ => return None,
+    })
+}
+
+/// The rows of `batch` at `rows`.
+pub(super) fn take_rows(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch> {
+    let columns =
+        batch.columns().iter().map(|column| take(column, rows, None)).collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+}

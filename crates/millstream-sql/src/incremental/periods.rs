@@ -1,0 +1,111 @@
+//! The states of one key as periods that follow each other. Pure: rows are numbers, equality is asked.
+
+use std::collections::BTreeMap;
+
+/// A period that the table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Period {
+    pub(super) row: usize,
+    pub(super) from: i64,
+    /// None while it is the current state.
+    pub(super) to: Option<i64>,
+}
+
+/// A state that the query gives now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) row: usize,
+    /// When it began; none when the query has no time, then the key has one state.
+    pub(super) at: Option<i64>,
+}
+
+/// Two different states of the key begin at the same time; the row of the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Conflict {
+    pub(super) row: usize,
+}
+
+/// The key's periods after `now`'s look at it. `recorded` is ordered by `from`.
+///
+/// - A state takes its place by its time, late ones too; at the same time the query's word replaces the table's.
+/// - Equal states that follow each other are one period.
+/// - A key without states ends now; when it returns with states from before its end, it begins again now.
+/// - What was recorded and the query no longer gives stays: it was the state then.
+///
+/// Applying the same states again changes nothing.
+pub(super) fn merge(
+    recorded: &[Period],
+    states: &[State],
+    now: i64,
+    equal: impl Fn(usize, usize) -> bool,
+) -> Result<Vec<Period>, Conflict> {
+    // From each instant on: the row of the state, or none where the key did not exist.
+    let mut turns: BTreeMap<i64, Option<usize>> = BTreeMap::new();
+    for (at, period) in recorded.iter().enumerate() {
+        turns.insert(period.from, Some(period.row));
+        if let Some(to) = period.to
+            && recorded.get(at + 1).is_none_or(|next| next.from > to)
+        {
+            turns.insert(to, None);
+        }
+    }
+    let mut latest: Option<(i64, usize)> = None;
+    let mut given: BTreeMap<i64, usize> = BTreeMap::new();
+    for state in states {
+        match state.at {
+            Some(at) => {
+                if let Some(&other) = given.get(&at) {
+                    if !equal(other, state.row) {
+                        return Err(Conflict { row: state.row });
+                    }
+                    continue;
+                }
+                given.insert(at, state.row);
+                if latest.is_none_or(|(last, _)| at > last) {
+                    latest = Some((at, state.row));
+                }
+            }
+            None if latest.is_some() => return Err(Conflict { row: state.row }),
+            None => latest = Some((now, state.row)),
+        }
+    }
+    for (&at, &row) in &given {
+        let known = turns.get(&at).copied().flatten().is_some_and(|there| equal(there, row));
+        if !known {
+            turns.insert(at, Some(row));
+        }
+    }
+    let last = turns.last_key_value().map(|(&at, &row)| (at, row));
+    let not_before = last.map_or(now, |(at, _)| now.max(at));
+    match (latest, last) {
+        (None, Some((_, Some(_)))) => {
+            turns.insert(not_before, None);
+        }
+        (Some((_, row)), Some((_, None)) | None) => {
+            turns.insert(not_before, Some(row));
+        }
+        (Some((_, row)), Some((_, Some(there)))) if given.is_empty() && !equal(there, row) => {
+            turns.insert(not_before, Some(row));
+        }
+        _ => {}
+    }
+    Ok(periods(&turns, equal))
+}
+
+fn periods(turns: &BTreeMap<i64, Option<usize>>, equal: impl Fn(usize, usize) -> bool) -> Vec<Period> {
+    let mut periods: Vec<Period> = Vec::new();
+    for (&from, &row) in turns {
+        let open = periods.last_mut().filter(|period| period.to.is_none());
+        match (open, row) {
+            (Some(open), Some(row)) if equal(open.row, row) => {}
+            (Some(open), None) => open.to = Some(from),
+            (Some(open), Some(row)) => {
+                open.to = Some(from);
+                periods.push(Period { row, from, to: None });
+            }
+            (None, Some(row)) => periods.push(Period { row, from, to: None }),
+            (None, None) => {}
+        }
+    }
+    periods
+}

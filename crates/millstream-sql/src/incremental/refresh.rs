@@ -1,0 +1,390 @@
+//! From the inputs' changes to the change of the table: the keys to replace and their rows, without those
+//! that come out as they were.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{AsArray, RecordBatch, UInt32Array},
+        datatypes::{Int64Type, SchemaRef},
+    },
+    catalog::TableProvider,
+    common::{JoinType, NullEquality, Result},
+    datasource::provider_as_source,
+    execution::SendableRecordBatchStream,
+    logical_expr::{Distinct, Expr, Filter, Join, JoinConstraint, LogicalPlan, lit},
+    physical_plan::stream::RecordBatchStreamAdapter,
+    prelude::SessionContext,
+};
+use futures::{StreamExt, TryStreamExt};
+use millstream_types::TimestampMicros;
+
+use super::{
+    columns::{self, column, positional},
+    cover::qualified,
+    error::{IncrementalError, Stop},
+    evaluation::{Evaluation, Limits, Side, aliased, changed_rows, counted, run},
+    inputs::{Inputs, Version, read_as, scan_of},
+    key_set::{KeySet, take_rows},
+    maintenance::{Keep, Maintenance, Strategy},
+    removal::Removal,
+    spool::Spool,
+    validate::check_keys,
+};
+
+/// What a refresh works with.
+pub struct Refresh<'a> {
+    pub session: &'a SessionContext,
+    pub inputs: &'a Inputs,
+    /// The table as it is.
+    pub existing: Arc<dyn TableProvider>,
+    pub limits: Limits,
+    /// The run's time: when a state without a time began, and when a key that is gone ended.
+    pub now: TimestampMicros,
+    /// Compute everything, whatever changed (the definition did, or old versions are gone).
+    pub everything: bool,
+}
+
+impl std::fmt::Debug for Refresh<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refresh")
+            .field("inputs", self.inputs)
+            .field("limits", &self.limits)
+            .field("now", &self.now)
+            .field("everything", &self.everything)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the table changes. All row columns are those of [`Maintenance::schema`].
+pub enum Change {
+    /// The table is up to date.
+    Nothing,
+    /// These rows come, none goes.
+    Add { rows: SendableRecordBatchStream },
+    /// Some rows leave ([`Removal::survivors`] of the files that may hold them) and others come.
+    AddAndRemove { rows: Arc<Spool>, removal: Removal },
+    /// Rows with these keys leave ([`survivors`] of the files that may hold them) and these come.
+    Replace { keys: KeySet, rows: Arc<Spool> },
+    /// So much differs that these rows replace the whole table.
+    Everything { rows: Arc<Spool> },
+}
+
+impl std::fmt::Debug for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Add { .. } => f.write_str("Add"),
+            Self::AddAndRemove { rows, removal } => f
+                .debug_struct("AddAndRemove")
+                .field("rows", &rows.rows())
+                .field("removed", &removal.rows())
+                .finish(),
+            Self::Replace { keys, rows } => {
+                f.debug_struct("Replace").field("keys", &keys.len()).field("rows", &rows.rows()).finish()
+            }
+            Self::Everything { rows } => f.debug_struct("Everything").field("rows", &rows.rows()).finish(),
+        }
+    }
+}
+
+impl Maintenance {
+    /// The whole table from the new versions, for a first build and a full refresh. A null in a merge key is an
+    /// error in the stream; [`check_keys`] on the written rows finds keys that repeat.
+    pub async fn build(
+        &self,
+        session: &SessionContext,
+        inputs: &Inputs,
+        now: TimestampMicros,
+    ) -> Result<SendableRecordBatchStream, IncrementalError> {
+        let failed = "starting the query";
+        let plan = inputs.at(&self.plan, Version::New).map_err(IncrementalError::engine(failed))?;
+        if let Keep::History { .. } = self.keep {
+            return self.first_history(session, plan, now).await.map_err(IncrementalError::engine(failed));
+        }
+        let stream = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
+        let nulls: Vec<String> = match &self.keep {
+            Keep::Merge { key } => key.clone(),
+            _ => Vec::new(),
+        };
+        Ok(without_null_keys(relabelled(stream, self.schema()), nulls))
+    }
+
+    /// The change that brings the table from the old to the new versions of the inputs, or from whatever it
+    /// holds when `everything` is asked for. Equal input gives an equal change, and none the second time.
+    pub async fn refresh(&self, refresh: &Refresh<'_>) -> Result<Change, IncrementalError> {
+        match self.keep {
+            Keep::Whole => self.whole(refresh).await,
+            Keep::Append if refresh.everything => self.whole(refresh).await,
+            Keep::Append => self.append(refresh).await,
+            Keep::Merge { .. } | Keep::Partition { .. } | Keep::History { .. } => self.keyed(refresh).await,
+        }
+        .map_err(|stop| match stop {
+            Stop::Engine(source) => IncrementalError::engine("computing the change")(source),
+            Stop::Unsupported(why) => IncrementalError::NeedsFullRebuild { why },
+            Stop::TooManyKeys(limit) => {
+                IncrementalError::NeedsFullRebuild { why: format!("more than {limit} rows leave the table") }
+            }
+        })
+    }
+
+    async fn whole(&self, refresh: &Refresh<'_>) -> Result<Change, Stop> {
+        let plan = refresh.inputs.at(&self.plan, Version::New)?;
+        Ok(Change::Everything { rows: self.spool(refresh, plan).await? })
+    }
+
+    /// Added rows run through the query alone. Removed rows do too, and what the query makes of them leaves.
+    async fn append(&self, refresh: &Refresh<'_>) -> Result<Change, Stop> {
+        let all = (0..self.plan.schema().fields().len()).collect::<std::collections::BTreeSet<_>>();
+        let cover = async |side| {
+            let evaluation = Evaluation::new(refresh.session, refresh.inputs, &refresh.limits, side);
+            evaluation.cover(&self.plan, all.clone()).await
+        };
+        if !refresh.inputs.any_removed() {
+            return Ok(match cover(Side::Added).await? {
+                Some(plan) => {
+                    Change::Add { rows: relabelled(run(refresh.session, plan).await?, self.schema()) }
+                }
+                None => Change::Nothing,
+            });
+        }
+        if let Some(why) = &self.unsteady {
+            return Err(Stop::Unsupported(format!("its inputs lost rows, and {why}")));
+        }
+        if !self.schema().fields().iter().all(|field| columns::comparable(field.data_type())) {
+            return Err(Stop::Unsupported(
+                "its inputs lost rows, and it has a column that cannot be compared".into(),
+            ));
+        }
+        let nothing = || columns::filter(self.plan.clone(), vec![lit(false)]);
+        let added = cover(Side::Added).await?.map_or_else(nothing, Ok)?;
+        let removed = cover(Side::Removed).await?.map_or_else(nothing, Ok)?;
+        let counted = counted(added, removed)?;
+        let spool =
+            Spool::collect(refresh.session, run(refresh.session, counted).await?, refresh.limits.spool_bytes)
+                .await?;
+        self.signed(refresh, &spool).await
+    }
+
+    /// Splits rows with a count (their last column) into those that come and those that leave.
+    async fn signed(&self, refresh: &Refresh<'_>, spool: &Arc<Spool>) -> Result<Change, Stop> {
+        let width = self.schema().fields().len();
+        let part = |leaving: bool| -> Result<LogicalPlan> {
+            let read = scan_of("counted", provider_as_source(spool.provider()?))?;
+            let schema = Arc::clone(read.schema());
+            let count = column(&schema, width);
+            let (chosen, count) = if leaving {
+                (count.clone().lt(lit(0_i64)), lit(0_i64) - count)
+            } else {
+                (count.clone().gt(lit(0_i64)), count)
+            };
+            let chosen = LogicalPlan::Filter(Filter::try_new(chosen, Arc::new(read))?);
+            let all = (0..width).map(|at| column(&schema, at)).chain([count]).collect();
+            positional(chosen, "c", all)
+        };
+        let mut stream = run(refresh.session, part(true)?).await?;
+        let counted_schema = stream.schema();
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        while let Some(batch) = stream.try_next().await? {
+            rows += batch.num_rows();
+            if rows > refresh.limits.keys {
+                return Err(Stop::TooManyKeys(refresh.limits.keys));
+            }
+            batches.push(batch);
+        }
+        let schema = self.schema();
+        let repeat_schema = Arc::clone(&schema);
+        let come =
+            run(refresh.session, part(false)?).await?.map(move |batch| repeated(&batch?, &repeat_schema));
+        let come: SendableRecordBatchStream =
+            Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), come.boxed()));
+        if rows == 0 {
+            return Ok(Change::Add { rows: come });
+        }
+        let removal = Removal::new(schema, &batches, &counted_schema)?;
+        let rows = Spool::collect(refresh.session, come, refresh.limits.spool_bytes).await?;
+        Ok(Change::AddAndRemove { rows, removal })
+    }
+
+    /// Finds the reached keys, computes their rows, and keeps what differs from the table.
+    async fn keyed(&self, refresh: &Refresh<'_>) -> Result<Change, Stop> {
+        let evaluation = Evaluation::new(refresh.session, refresh.inputs, &refresh.limits, Side::Both);
+        let key = self.key_over_plan()?;
+        let followed = !refresh.everything && !self.computes_all(refresh.inputs);
+        let affected = if followed {
+            match evaluation.affected_keys(&self.plan, &key).await {
+                Ok(None) => return Ok(Change::Nothing),
+                Ok(found) => found,
+                Err(Stop::Unsupported(_) | Stop::TooManyKeys(_)) => None,
+                Err(stop) => return Err(stop),
+            }
+        } else {
+            None
+        };
+        let all = refresh.inputs.at(&self.plan, Version::New)?;
+        let existing = read_as(Arc::clone(&refresh.existing), &self.schema())?;
+        let over_table: Vec<Expr> = self.key.iter().map(|part| part.expr.clone()).collect();
+        let (rows, existing) = match &affected {
+            Some(keys) => (
+                evaluation.restricted(&all, &key, keys).await?,
+                evaluation.restricted(&existing, &over_table, keys).await?,
+            ),
+            None => (all, existing),
+        };
+        if let Keep::History { .. } = self.keep {
+            return self.history_change(refresh, rows, existing).await;
+        }
+        let rows = self.spool(refresh, rows).await?;
+        check_keys(refresh.session, self, rows.provider()?)
+            .await
+            .map_err(|error| Stop::Engine(error.into()))?;
+        self.differing(refresh, rows, existing).await
+    }
+
+    /// Keys of which a row in `rows` or in `existing` is not in the other, and their rows.
+    async fn differing(
+        &self,
+        refresh: &Refresh<'_>,
+        rows: Arc<Spool>,
+        existing: LogicalPlan,
+    ) -> Result<Change, Stop> {
+        let read = || read_as(rows.provider()?, &self.schema());
+        let over_table: Vec<Expr> = self.key.iter().map(|part| part.expr.clone()).collect();
+        let changed = self.output_names(changed_rows(read()?, existing)?)?;
+        let keys = match self.key_set(refresh, changed, self.key_labels(), over_table).await {
+            Ok(keys) => keys,
+            Err(Stop::TooManyKeys(_)) => return Ok(Change::Everything { rows }),
+            Err(stop) => return Err(stop),
+        };
+        if keys.is_empty() {
+            return Ok(Change::Nothing);
+        }
+        let kept = self.spool(refresh, by_key(read()?, &keys, JoinType::RightSemi)?).await?;
+        Ok(Change::Replace { keys, rows: kept })
+    }
+
+    /// The different values of `exprs` in `plan`.
+    pub(super) async fn key_set(
+        &self,
+        refresh: &Refresh<'_>,
+        plan: LogicalPlan,
+        labels: Vec<String>,
+        exprs: Vec<Expr>,
+    ) -> Result<KeySet, Stop> {
+        let distinct = LogicalPlan::Distinct(Distinct::All(Arc::new(positional(plan, "k", exprs.clone())?)));
+        let mut stream = run(refresh.session, distinct).await?;
+        let schema = stream.schema();
+        let (mut batches, mut found) = (Vec::new(), 0);
+        while let Some(batch) = stream.try_next().await? {
+            found += batch.num_rows();
+            if found > refresh.limits.keys {
+                return Err(Stop::TooManyKeys(refresh.limits.keys));
+            }
+            batches.push(batch);
+        }
+        Ok(KeySet::new(labels, exprs, &schema, &batches)?)
+    }
+
+    fn computes_all(&self, inputs: &Inputs) -> bool {
+        match &self.strategy {
+            Strategy::Keyed { whole_for, .. } => {
+                inputs.changed().any(|changed| whole_for.iter().any(|(table, _)| table == changed))
+            }
+            _ => true,
+        }
+    }
+
+    fn output_names(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let names = self.schema();
+        let exprs = names
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(at, field)| column(plan.schema(), at).alias(field.name()))
+            .collect();
+        Ok(LogicalPlan::Projection(datafusion::logical_expr::Projection::try_new(exprs, Arc::new(plan))?))
+    }
+
+    pub(super) async fn spool(&self, refresh: &Refresh<'_>, plan: LogicalPlan) -> Result<Arc<Spool>> {
+        let stream = relabelled(run(refresh.session, plan).await?, self.schema());
+        Spool::collect(refresh.session, stream, refresh.limits.spool_bytes).await
+    }
+}
+
+/// The rows of `files` (some or all files of the table) whose key is not in `keys`: what stays when the files
+/// are rewritten. The keys are held in memory, the rows stream by.
+pub async fn survivors(
+    session: &SessionContext,
+    maintenance: &Maintenance,
+    files: Arc<dyn TableProvider>,
+    keys: &KeySet,
+) -> Result<SendableRecordBatchStream, IncrementalError> {
+    let start = async {
+        let existing = read_as(files, &maintenance.schema())?;
+        run(session, by_key(existing, keys, JoinType::RightAnti)?).await
+    };
+    let stream = start.await.map_err(IncrementalError::engine("reading the rows that stay"))?;
+    Ok(relabelled(stream, maintenance.schema()))
+}
+
+/// `rows`, which has the table's columns, joined to the keys by a right semi or anti join.
+pub(super) fn by_key(rows: LogicalPlan, keys: &KeySet, join_type: JoinType) -> Result<LogicalPlan> {
+    let build = aliased(scan_of("__key_set", provider_as_source(keys.provider()?))?, "__keys")?;
+    let on = keys
+        .exprs
+        .iter()
+        .enumerate()
+        .map(|(at, expr)| (qualified("__keys", &format!("k{at}")), expr.clone()))
+        .collect();
+    Ok(LogicalPlan::Join(Join::try_new(
+        Arc::new(build),
+        Arc::new(rows),
+        on,
+        None,
+        join_type,
+        JoinConstraint::On,
+        NullEquality::NullEqualsNull,
+        false,
+    )?))
+}
+
+/// The same columns under the names of the table.
+pub(super) fn relabelled(stream: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
+    let names = Arc::clone(&schema);
+    let stream = stream.map(move |batch| {
+        let batch = batch?;
+        let options =
+            datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&names), batch.columns().to_vec(), &options)?)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, stream))
+}
+
+fn without_null_keys(stream: SendableRecordBatchStream, key: Vec<String>) -> SendableRecordBatchStream {
+    let schema = stream.schema();
+    let stream = stream.map(move |batch| {
+        let batch = batch?;
+        for name in &key {
+            let rows = batch.column_by_name(name).map_or(0, |values| values.logical_null_count());
+            if rows > 0 {
+                let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+                return Err(IncrementalError::NullKey { column: name.clone(), rows }.into());
+            }
+        }
+        Ok(batch)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, stream))
+}
+
+/// Each row as often as its last column says, without that column.
+fn repeated(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let width = schema.fields().len();
+    let counts = batch.column(width).as_primitive::<Int64Type>();
+    let rows: UInt32Array = (0_u32..)
+        .zip(counts.values())
+        .flat_map(|(row, count)| (0..*count).map(move |_| row))
+        .collect::<Vec<_>>()
+        .into();
+    let taken = take_rows(batch, &rows)?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), taken.columns()[..width].to_vec())?)
+}

@@ -1,0 +1,164 @@
+//! Checks that every merged table must pass: a key is never null and stands in one row.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{Array, AsArray, RecordBatch},
+        datatypes::{Int64Type, Schema},
+        util::display::{ArrayFormatter, FormatOptions},
+    },
+    catalog::TableProvider,
+    common::{
+        Result,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    functions_aggregate::expr_fn::count,
+    logical_expr::{Aggregate, Expr, Filter, LogicalPlan, lit},
+    prelude::SessionContext,
+};
+use futures::TryStreamExt;
+
+use super::{
+    columns::{column, positional},
+    cover::first_row,
+    error::IncrementalError,
+    evaluation::run,
+    inputs::read_as,
+    maintenance::{Keep, Maintenance},
+};
+
+/// Errors when `rows`, which hold (part of) the table, break the rules of its key: a null
+/// ([`IncrementalError::NullKey`]) or two rows with the same key ([`IncrementalError::DuplicateKey`], with the
+/// values). Memory is bounded by the session; tables without a merge key pass unread.
+pub async fn check_keys(
+    session: &SessionContext,
+    maintenance: &Maintenance,
+    rows: Arc<dyn TableProvider>,
+) -> Result<(), IncrementalError> {
+    if !matches!(maintenance.keep, Keep::Merge { .. }) {
+        return Ok(());
+    }
+    let columns: Vec<_> = maintenance.key.iter().map(|part| part.column.as_str()).collect();
+    let schema = maintenance.schema();
+    let fields: Vec<_> =
+        columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned()).collect();
+    let key = Schema::new(fields);
+    let found = find_problem(session, rows, &key, one_row_per_key(maintenance.plan(), &columns)).await;
+    match found.map_err(IncrementalError::engine("checking the key"))? {
+        Some(problem) => Err(problem),
+        None => Ok(()),
+    }
+}
+
+async fn find_problem(
+    session: &SessionContext,
+    rows: Arc<dyn TableProvider>,
+    key: &Schema,
+    unique_already: bool,
+) -> Result<Option<IncrementalError>> {
+    let width = key.fields().len();
+    let plan = read_as(rows, key)?;
+    let filled = (0..width).map(|at| count(column(plan.schema(), at)).alias(format!("n{at}")));
+    let all = count(lit(1_i64)).alias("all");
+    let totals = Aggregate::try_new(Arc::new(plan.clone()), Vec::new(), filled.chain([all]).collect())?;
+    if let Some(totals) = first_batch(session, LogicalPlan::Aggregate(totals)).await? {
+        let total = |at: usize| totals.column(at).as_primitive::<Int64Type>().value(0);
+        if let Some(at) = (0..width).find(|&at| total(at) < total(width)) {
+            let column = key.field(at).name().clone();
+            return Ok(Some(IncrementalError::NullKey { column, rows: total(width) - total(at) }));
+        }
+    }
+    if unique_already {
+        return Ok(None);
+    }
+    let group = (0..width).map(|at| column(plan.schema(), at)).collect();
+    let grouped = Aggregate::try_new(Arc::new(plan), group, vec![count(lit(1_i64)).alias("rows")])?;
+    let grouped = LogicalPlan::Aggregate(grouped);
+    let several = column(grouped.schema(), width).gt(lit(1_i64));
+    let repeated = first_row(LogicalPlan::Filter(Filter::try_new(several, Arc::new(grouped))?))?;
+    let repeated = {
+        let all = (0..=width).map(|at| column(repeated.schema(), at)).collect();
+        positional(repeated, "c", all)?
+    };
+    let Some(example) = first_batch(session, repeated).await? else { return Ok(None) };
+    let names: Vec<_> = key.fields().iter().map(|field| field.name().as_str()).collect();
+    Ok(Some(IncrementalError::DuplicateKey {
+        key: describe(&names, &example, 0)?,
+        rows: example.column(width).as_primitive::<Int64Type>().value(0),
+    }))
+}
+
+async fn first_batch(session: &SessionContext, plan: LogicalPlan) -> Result<Option<RecordBatch>> {
+    let mut stream = run(session, plan).await?;
+    while let Some(batch) = stream.try_next().await? {
+        if batch.num_rows() > 0 {
+            return Ok(Some(batch));
+        }
+    }
+    Ok(None)
+}
+
+/// `` `order_id` = 7, `day` = 2024-01-01 `` for the first columns of `row`.
+pub(super) fn describe(names: &[&str], batch: &RecordBatch, row: usize) -> Result<String> {
+    let options = FormatOptions::default().with_null("null");
+    let parts = names
+        .iter()
+        .zip(batch.columns())
+        .map(|(name, values)| {
+            let shown = ArrayFormatter::try_new(values.as_ref() as &dyn Array, &options)?;
+            Ok(format!("`{name}` = {}", shown.value(row)))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(parts.join(", "))
+}
+
+/// Whether the plan's last grouping already makes the key unique, which saves a pass over the rows.
+fn one_row_per_key(plan: &LogicalPlan, key: &[&str]) -> bool {
+    let schema = plan.schema();
+    let wanted: Option<Vec<Expr>> = key
+        .iter()
+        .map(|name| schema.index_of_column_by_name(None, name).map(|at| column(schema, at)))
+        .collect();
+    wanted.is_some_and(|wanted| groups_by(plan, wanted).unwrap_or(false))
+}
+
+/// Whether `plan` has at most one row per value of the columns `key`.
+fn groups_by(plan: &LogicalPlan, key: Vec<Expr>) -> Result<bool> {
+    match plan {
+        LogicalPlan::Filter(filter) => groups_by(&filter.input, key),
+        LogicalPlan::Sort(sort) => groups_by(&sort.input, key),
+        LogicalPlan::SubqueryAlias(alias) => {
+            let below = key
+                .iter()
+                .filter_map(|expr| {
+                    Some(column(alias.input.schema(), alias.schema.index_of_column(expr.try_as_col()?).ok()?))
+                })
+                .collect();
+            groups_by(&alias.input, below)
+        }
+        LogicalPlan::Projection(projection) => {
+            let below = key
+                .iter()
+                .filter_map(|expr| {
+                    let at = projection.schema.index_of_column(expr.try_as_col()?).ok()?;
+                    let inner = super::columns::strip_alias(projection.expr[at].clone());
+                    inner.try_as_col().is_some().then_some(inner)
+                })
+                .collect();
+            groups_by(&projection.input, below)
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            let mut sets = false;
+            for expr in &aggregate.group_expr {
+                expr.apply(|part| {
+                    sets |= matches!(part, Expr::GroupingSet(_));
+                    Ok(TreeNodeRecursion::Continue)
+                })?;
+            }
+            let groups = aggregate.group_expr.len();
+            Ok(!sets && (0..groups).all(|at| key.contains(&column(&aggregate.schema, at))))
+        }
+        _ => Ok(false),
+    }
+}
