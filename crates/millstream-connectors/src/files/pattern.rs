@@ -1,9 +1,11 @@
 //! Paths with wildcards.
 
+use std::fmt;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 /// A path as a user writes it: one file, or a pattern for many.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Pattern {
     text: String,
     /// The folder above the first wildcard, as written and without a `/` at its end; empty for the folder that
@@ -77,5 +79,11 @@ impl Pattern {
             Some(matcher) => (self.hidden || !hidden) && matcher.is_match(path),
             None => path == self.text,
         }
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.text).finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    fmt, fs,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -34,7 +34,7 @@ pub(super) enum Place {
     Remote(Remote),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Remote {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) kind: StoreKind,
@@ -106,7 +106,7 @@ impl Place {
         }
     }
 
-    /// A piece of the file.
+    /// A piece of the file; `Changed` as for `open`.
     pub(super) async fn range(
         &self,
         id: &str,
@@ -115,8 +115,8 @@ impl Place {
     ) -> Result<Bytes, ConnectorError> {
         match self {
             Self::Local { root } => {
-                let (path, part) = (root.join(id), id.to_owned());
-                let bytes = spawn_blocking(move || read_local(&path, &part, range)).await;
+                let (path, part, stat) = (root.join(id), id.to_owned(), stat.clone());
+                let bytes = spawn_blocking(move || read_local(&path, &part, &stat, range)).await;
                 bytes.map_err(|error| file_error(id, error.into()))?
             }
             Self::Remote(remote) => remote.fetch(id, stat, range).await,
@@ -205,6 +205,13 @@ impl Remote {
     }
 }
 
+impl fmt::Debug for Remote {
+    /// Without the store, which holds credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Remote").field(&self.base).finish()
+    }
+}
+
 fn options(stat: &Stat, range: Option<Range<u64>>) -> GetOptions {
     // A weak tag (`W/…`) does not promise equal bytes, and servers refuse to compare it.
     let if_match = stat.etag.clone().filter(|etag| !etag.starts_with("W/"));
@@ -232,16 +239,15 @@ fn open_local(path: &Path, part: &str, stat: &Stat, from: u64) -> Result<fs::Fil
     Ok(file)
 }
 
-fn read_local(path: &Path, part: &str, range: Range<u64>) -> Result<Bytes, ConnectorError> {
-    use std::io::{ErrorKind, Read, Seek, SeekFrom};
+fn read_local(path: &Path, part: &str, stat: &Stat, range: Range<u64>) -> Result<Bytes, ConnectorError> {
+    use std::io::{ErrorKind, Read};
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => ConnectorError::Changed { part: part.to_owned() },
         _ => file_error(part, error),
     };
     let length = range.end.saturating_sub(range.start);
     let length = usize::try_from(length).map_err(|_| failed(ErrorKind::FileTooLarge.into()))?;
-    let mut file = fs::File::open(path).map_err(failed)?;
-    file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
+    let mut file = open_local(path, part, stat, range.start)?;
     let mut bytes = vec![0; length];
     file.read_exact(&mut bytes).map_err(failed)?;
     Ok(bytes.into())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, ListArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray},
     compute::cast,
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
     error::ArrowError,
@@ -38,14 +38,23 @@ fn plain_type(data_type: &DataType) -> DataType {
         | DataType::LargeList(inner)
         | DataType::FixedSizeList(inner, _)
         | DataType::ListView(inner)
-        | DataType::LargeListView(inner)
-        | DataType::Map(inner, _) => {
-            DataType::List(Arc::new(Field::new("element", plain_type(inner.data_type()), true)))
-        }
+        | DataType::LargeListView(inner) => list_of(plain_type(inner.data_type())),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(entry) => {
+                let named =
+                    |(name, field): (&str, &FieldRef)| Field::new(name, plain_type(field.data_type()), true);
+                list_of(DataType::Struct(["key", "value"].into_iter().zip(entry).map(named).collect()))
+            }
+            _ => DataType::Utf8,
+        },
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
         other if column_type(other).is_some() => other.clone(),
         _ => DataType::Utf8,
     }
+}
+
+fn list_of(element: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("element", element, true)))
 }
 
 fn plain_array(array: &ArrayRef, plain: &DataType) -> Result<ArrayRef, ArrowError> {
@@ -55,8 +64,10 @@ fn plain_array(array: &ArrayRef, plain: &DataType) -> Result<ArrayRef, ArrowErro
     match (array.data_type(), plain) {
         (DataType::Map(_, _), DataType::List(element)) => {
             let map = array.as_map();
-            let entries: ArrayRef = Arc::new(map.entries().clone());
-            let values = plain_array(&entries, element.data_type())?;
+            let DataType::Struct(entry) = element.data_type() else { return cast(array, plain) };
+            let plain = |(column, field): (&ArrayRef, &FieldRef)| plain_array(column, field.data_type());
+            let columns = map.entries().columns().iter().zip(entry).map(plain).collect::<Result<_, _>>()?;
+            let values: ArrayRef = Arc::new(StructArray::try_new(entry.clone(), columns, None)?);
             let list =
                 ListArray::try_new(element.clone(), map.offsets().clone(), values, map.nulls().cloned())?;
             Ok(Arc::new(list))

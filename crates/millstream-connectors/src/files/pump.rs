@@ -105,7 +105,8 @@ impl TextReading<'_> {
             if at_end && cut.end < data.len() || !at_end && cut.end == 0 && data.len() > RECORD_BYTES_MAX {
                 return Err(self.record_too_long(line));
             }
-            wanted = if cut.end == 0 { data.len().saturating_mul(2) } else { self.block_bytes };
+            // One byte beyond the bound proves that a record is too long.
+            wanted = if cut.end == 0 { (2 * data.len()).min(RECORD_BYTES_MAX + 1) } else { self.block_bytes };
             rest.extend_from_slice(&data[cut.end..]);
             data.truncate(cut.end);
             if let Some(last) = data.last() {

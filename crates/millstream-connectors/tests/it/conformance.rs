@@ -99,7 +99,8 @@ impl Fixture for Files {
             return false;
         }
         self.folder.tick().await;
-        self.folder.write(&self.name(part), self.content(1, 8));
+        let same = std::fs::read(self.folder.path(&self.name(part))).unwrap();
+        self.folder.write(&self.name(part), same);
         true
     }
 }
