@@ -11,7 +11,7 @@ use millstream_types::{CheckId, ColumnType, Severity, TimestampMicros};
 
 use crate::{
     CheckProblem, QualityError, Relations,
-    check::{self, Compiler, RowCheck, Rows, TypeCheck},
+    check::{self, Compiler, RowCheck, TypeCheck},
     coerce::{Target, coerce},
     column::Column,
     evaluated::Evaluated,
@@ -67,6 +67,8 @@ pub struct Contract {
     checks: Vec<CheckInfo>,
     kernels: Vec<Box<dyn RowCheck>>,
     unique: Vec<UniqueCheck>,
+    /// Whether a value that does not fit its type rejects the row.
+    unfit_rejects: bool,
 }
 
 /// A unique check: which columns form the key.
@@ -109,6 +111,7 @@ impl Contract {
             checks: Vec::new(),
             kernels: Vec::new(),
             unique: Vec::new(),
+            unfit_rejects: options.type_severity >= Severity::Quarantine,
         };
         if typed_here {
             contract.add_type_checks(options.type_severity);
@@ -192,9 +195,9 @@ impl Contract {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let typed = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options);
         let typed = typed.map_err(QualityError::arrow("put the converted columns together"))?;
-        let mut evaluated = Evaluated::new(typed, unfit);
+        let mut evaluated = Evaluated::new(typed, unfit, self.unfit_rejects);
         for (check, kernel) in self.kernels.iter().enumerate() {
-            let view = Rows { raw, typed: &evaluated.rows, unfit: &evaluated.unfit };
+            let view = evaluated.view(raw);
             if let Some(failed) = kernel.failures(&view)? {
                 evaluated.add(check, failed, self.checks[check].rejects());
             }

@@ -6,7 +6,7 @@ use arrow::{
     compute::filter_record_batch,
 };
 
-use crate::{QualityError, bitmap, key::Keys};
+use crate::{QualityError, bitmap, check::Rows, key::Keys};
 
 /// A batch in the contract's types, with the rows that failed.
 #[derive(Clone, Debug)]
@@ -17,7 +17,8 @@ pub struct Evaluated {
     pub failures: Vec<Failure>,
     rejected: Option<BooleanBuffer>,
     /// Values that did not fit, by column: the bitmaps of the type checks.
-    pub(crate) unfit: Vec<Option<BooleanBuffer>>,
+    unfit: Vec<Option<BooleanBuffer>>,
+    unfit_rejects: bool,
     /// Keys of each unique check, until [`crate::UniqueIndex::check`] takes them.
     pub(crate) keys: Vec<Keys>,
 }
@@ -32,8 +33,13 @@ pub struct Failure {
 }
 
 impl Evaluated {
-    pub(crate) fn new(rows: RecordBatch, unfit: Vec<Option<BooleanBuffer>>) -> Self {
-        Self { rows, failures: Vec::new(), rejected: None, unfit, keys: Vec::new() }
+    pub(crate) fn new(rows: RecordBatch, unfit: Vec<Option<BooleanBuffer>>, unfit_rejects: bool) -> Self {
+        Self { rows, failures: Vec::new(), rejected: None, unfit, unfit_rejects, keys: Vec::new() }
+    }
+
+    /// What checks look at.
+    pub(crate) fn view<'a>(&'a self, raw: &'a RecordBatch) -> Rows<'a> {
+        Rows { raw, typed: &self.rows, unfit: &self.unfit, unfit_rejects: self.unfit_rejects }
     }
 
     pub(crate) fn add(&mut self, check: usize, failed: BooleanBuffer, rejects: bool) {

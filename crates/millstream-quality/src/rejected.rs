@@ -17,7 +17,7 @@ use millstream_types::{POSITION, RunId, SOURCE, TimestampMicros};
 
 pub use restore::{Restored, restore};
 
-use crate::{Contract, Evaluated, QualityError, check::Rows};
+use crate::{Contract, Evaluated, QualityError};
 
 /// The check that a row fails which could not be decoded at all.
 pub const MALFORMED: &str = "malformed";
@@ -74,7 +74,7 @@ impl RejectedRows {
         let Some(rejected) = evaluated.rejected() else {
             return Ok(RecordBatch::new_empty(rejected_schema()));
         };
-        let view = Rows { raw, typed: &evaluated.rows, unfit: &evaluated.unfit };
+        let view = evaluated.view(raw);
         let rows: Vec<usize> = rejected.set_indices().collect();
         let (mut checks, mut reasons) = (StringBuilder::new(), StringBuilder::new());
         let (mut columns, mut values) = (StringBuilder::new(), StringBuilder::new());

@@ -153,10 +153,10 @@ impl Seen {
         let wanted = wanted(keys.nulls.as_ref(), skipped);
         match (self, &keys.values) {
             (Self::Int(set), KeyValues::Int(values)) => {
-                for_each(values, wanted, |value| set.insert(signed(value)), duplicate);
+                set.insert_all(values, signed, wanted.as_ref(), duplicate);
             }
             (Self::Int(set), KeyValues::UInt(values)) => {
-                for_each(values, wanted, |value| set.insert(unsigned(value)), duplicate);
+                set.insert_all(values, unsigned, wanted.as_ref(), duplicate);
             }
             (Self::Hash(set), KeyValues::Hash(values)) => set.insert_all(values, wanted.as_ref(), duplicate),
             _ => {}
@@ -172,23 +172,6 @@ fn wanted(nulls: Option<&NullBuffer>, skipped: Option<&BooleanBuffer>) -> Option
         (Some(valid), None) => Some(valid.clone()),
         (None, Some(skipped)) => Some(!skipped),
         (Some(valid), Some(skipped)) => Some(valid & &!skipped),
-    }
-}
-
-fn for_each<T: Copy>(
-    values: &[T],
-    wanted: Option<BooleanBuffer>,
-    mut insert: impl FnMut(T) -> bool,
-    mut duplicate: impl FnMut(usize),
-) {
-    let mut visit = |row: usize| {
-        if !insert(values[row]) {
-            duplicate(row);
-        }
-    };
-    match wanted {
-        Some(wanted) => wanted.set_indices().for_each(visit),
-        None => (0..values.len()).for_each(&mut visit),
     }
 }
 
@@ -214,7 +197,7 @@ pub(crate) struct IntSet {
     /// Block and the bits of its members; no bits mark an empty slot. A power of two of slots, or none.
     slots: Vec<(i64, u64)>,
     blocks: usize,
-    /// Where the last key was: ids mostly follow each other.
+    /// Where the last key was.
     last: usize,
 }
 
@@ -245,24 +228,19 @@ impl IntSet {
     }
 
     /// Whether the key is new.
-    #[inline]
     fn insert(&mut self, (block, bit): (i64, u64)) -> bool {
-        if let Some((held, bits)) = self.slots.get_mut(self.last)
-            && *held == block
-            && *bits != 0
-        {
-            let is_new = *bits & bit == 0;
-            *bits |= bit;
-            return is_new;
-        }
-        self.insert_elsewhere(block, bit)
-    }
-
-    fn insert_elsewhere(&mut self, block: i64, bits_added: u64) -> bool {
         if is_full(self.blocks, self.slots.len()) {
             self.grow();
         }
-        let mut at = self.start(block);
+        self.insert_with_room(block, bit)
+    }
+
+    #[inline]
+    fn insert_with_room(&mut self, block: i64, bits_added: u64) -> bool {
+        // Ids mostly follow each other.
+        let (held, bits) = self.slots[self.last];
+        let mut at = if held == block && bits != 0 { self.last } else { self.start(block) };
+        let mask = self.slots.len() - 1;
         loop {
             let (held, bits) = &mut self.slots[at];
             if *bits == 0 {
@@ -277,19 +255,49 @@ impl IntSet {
                 self.last = at;
                 return is_new;
             }
-            at = (at + 1) & (self.slots.len() - 1);
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn insert_all<T: Copy>(
+        &mut self,
+        values: &[T],
+        place: impl Fn(T) -> (i64, u64),
+        wanted: Option<&BooleanBuffer>,
+        mut duplicate: impl FnMut(usize),
+    ) {
+        for first in (0..values.len()).step_by(AHEAD) {
+            let group = first..(first + AHEAD).min(values.len());
+            while is_full(self.blocks + group.len(), self.slots.len()) {
+                self.grow();
+            }
+            let block_of = |row: usize| place(values[row]).0;
+            if self.slots.len() > CACHED_SLOTS && block_of(group.start).abs_diff(block_of(group.end - 1)) > 1
+            {
+                let touched = group.clone().fold(0, |sum, row| sum ^ self.slots[self.start(block_of(row))].1);
+                std::hint::black_box(touched);
+            }
+            for row in group {
+                let (block, bit) = place(values[row]);
+                if wanted.is_none_or(|wanted| wanted.value(row)) && !self.insert_with_room(block, bit) {
+                    duplicate(row);
+                }
+            }
         }
     }
 
     fn grow(&mut self) {
         let slots = (self.slots.len() * 2).max(SLOTS_MIN);
         let old = std::mem::replace(&mut self.slots, vec![(0, 0); slots]);
-        self.blocks = 0;
+        (self.blocks, self.last) = (0, 0);
         for (block, bits) in old.into_iter().filter(|(_, bits)| *bits != 0) {
-            self.insert_elsewhere(block, bits);
+            self.insert_with_room(block, bits);
         }
     }
 }
+
+/// A table of this many slots stays in the processor's cache: reading ahead would cost more than it saves.
+const CACHED_SLOTS: usize = 1 << 14;
 
 /// The slot that a hash's low bits name; `slots` is a power of two.
 #[inline]

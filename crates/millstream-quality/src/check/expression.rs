@@ -59,7 +59,10 @@ pub(super) fn compile(
 
 /// The innermost message, without the library's prefixes.
 fn message(fault: &DataFusionError) -> String {
-    fault.find_root().strip_backtrace()
+    match fault.find_root() {
+        DataFusionError::ArrowError(fault, _) => fault.to_string(),
+        root => root.strip_backtrace(),
+    }
 }
 
 fn condition(

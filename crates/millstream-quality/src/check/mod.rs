@@ -32,6 +32,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) typed: &'a RecordBatch,
     /// By column, the rows whose value did not fit.
     pub(crate) unfit: &'a [Option<BooleanBuffer>],
+    /// Whether such a row is rejected for it.
+    pub(crate) unfit_rejects: bool,
 }
 
 /// A compiled check.

@@ -19,7 +19,8 @@ impl RowCheck for NotNull {
         vec![self.column.name().to_owned()]
     }
 
-    /// A value that did not fit its type is the type check's matter: the row has a value.
+    /// A value that did not fit its type is the type check's matter, if that rejects the row; else the table
+    /// would get a null.
     fn failures(&self, rows: &Rows<'_>) -> Result<Option<BooleanBuffer>, QualityError> {
         let Some(nulls) =
             self.column.array(rows.typed).logical_nulls().filter(|nulls| nulls.null_count() > 0)
@@ -28,7 +29,7 @@ impl RowCheck for NotNull {
         };
         let missing = !nulls.inner();
         Ok(match rows.unfit.get(self.column.index) {
-            Some(Some(unfit)) => bitmap::any(&missing & &!unfit),
+            Some(Some(unfit)) if rows.unfit_rejects => bitmap::any(&missing & &!unfit),
             _ => Some(missing),
         })
     }

@@ -1,0 +1,12 @@
+//! The room at its boundary: contracts, checks, rejected rows, table checks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
+
+mod checks;
+mod coerce_text;
+mod coerce_typed;
+mod make;
+mod oracle;
+mod outcome;
+mod rejected;
+mod table_checks;
+mod unique;
