@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 use millstream_project::{
-    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, Located, Location, Materialize, Node, NodeKind,
-    SourceSpec, TableSpec,
+    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, Located, Location, Materialize, Node,
+    NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{LineageGraph, analyze};
 use millstream_types::{ColumnType, Severity, SourceName, TableName};
@@ -70,7 +70,8 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
 
 /// Chains of ten tables with a join, conditions, a window and an aggregate each.
 fn table(index: usize) -> Result<TableSpec, Box<dyn std::error::Error>> {
-    let input = if index.is_multiple_of(10) { "bronze.orders".to_owned() } else { format!("silver.t{}", index - 1) };
+    let input =
+        if index.is_multiple_of(10) { "bronze.orders".to_owned() } else { format!("silver.t{}", index - 1) };
     let sql = format!(
         "SELECT o.id, o.customer_id, o.amount, upper(o.status) AS status, o.at,\n\
          CASE WHEN o.amount > 100 THEN 'large' ELSE 'small' END AS size,\n\

@@ -1,13 +1,6 @@
 //! The codes of this room's messages, with what each means.
 
-/// A stable code of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Code {
-    pub code: &'static str,
-    pub title: &'static str,
-    /// What happened and what to do, in a few sentences.
-    pub explanation: &'static str,
-}
+use millstream_project::Code;
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
@@ -42,10 +35,8 @@ codes! {
         "Delta tables hold booleans, integers, floats, decimals, text, binary, dates, timestamps, lists, structs and maps. Cast the column to one of these.";
     CYCLE = "MS-0211", "tables that read each other in a circle",
         "A table may not read itself, directly or through others. An incremental table needs no reference to itself.";
-    CHECK_COLUMN = "MS-0212", "check on a column that does not exist",
-        "The check names a column that the table's result does not have.";
-    CHECK_TYPE = "MS-0213", "check that does not fit the column's type",
-        "The check cannot judge values of this type: a pattern needs text, a mean needs numbers, a range bounds of the column's type.";
+    RELATIONSHIP_TYPE = "MS-0213", "relationship between types that never agree",
+        "The values of the two columns can never be equal, because one holds, say, numbers and the other text.";
     CHECK_EXPRESSION = "MS-0214", "check whose SQL does not plan",
         "The condition of an expression check must be one boolean SQL expression over the columns of the row.";
     RELATIONSHIP = "MS-0215", "relationship to an unknown table or column",

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use datafusion::{
-    common::{Column, DataFusionError, Diagnostic, SchemaError, Span},
+    common::{Column, DataFusionError, Diagnostic, SchemaError, Span, TableReference},
     sql::sqlparser::parser::ParserError,
 };
 
@@ -95,7 +95,8 @@ impl Explain<'_> {
             }
         };
         let (message, start) = split_place(message, self.text);
-        let range = start.map_or_else(|| self.text.whole(), |start| self.text.token_at(start));
+        let at_end = message.ends_with("found: EOF").then_some(self.text.text.len());
+        let range = start.or(at_end).map_or_else(|| self.text.whole(), |start| self.text.token_at(start));
         let message = match message.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) {
             Some((expected, "EOF")) => format!("expected {expected}, but the SQL ends here"),
             Some((expected, found)) => format!("expected {expected}, found `{found}`"),
@@ -108,6 +109,14 @@ impl Explain<'_> {
         match error {
             SchemaError::FieldNotFound { field, valid_fields } => {
                 self.unknown_column(field, valid_fields, diagnostic)
+            }
+            // Without a place, it is not a name in the text that is ambiguous, but one of the result.
+            SchemaError::AmbiguousReference { field }
+                if diagnostic.is_none() && field.spans().first().is_none() =>
+            {
+                let message = format!("two columns are named `{}`", field.name);
+                Problem::new(codes::DUPLICATE_COLUMN, message, self.range(None, &field.name))
+                    .with_hint("rename one with AS, or leave it out")
             }
             SchemaError::AmbiguousReference { field } => {
                 let range = self.column_range(field, diagnostic);
@@ -172,6 +181,31 @@ impl Explain<'_> {
         if let Some(name) = between(message, "table function '", "' not found") {
             let range = self.range(diagnostic, name);
             return Problem::new(codes::UNKNOWN_FUNCTION, format!("unknown table function `{name}`"), range);
+        }
+        if let Some(name) = between(message, "column \"", "\" must appear in the GROUP BY clause") {
+            let (range, name) = (self.range(diagnostic, name), last_part(name));
+            return Problem::new(
+                codes::PLAN,
+                format!("`{name}` must be in GROUP BY, or inside an aggregate"),
+                range,
+            )
+            .with_hint(format!(
+                "add `{name}` to GROUP BY, or take one value of the group, as in `max({name})`"
+            ));
+        }
+        if let Some(name) = between(message, "non-boolean predicate '", "' returning ") {
+            let found = message.rsplit_once(" returning ").map_or("", |(_, found)| first_line(found));
+            let message =
+                format!("a condition gives true or false, `{}` is {}", last_part(name), friendly(found));
+            return Problem::new(codes::TYPE_MISMATCH, message, self.range(diagnostic, name));
+        }
+        if let Some(name) =
+            between(message, "unique expression names but the expression \"", "\" at position")
+        {
+            let name = name.rsplit_once(" AS ").map_or(name, |(_, alias)| alias);
+            let message = format!("two columns are named `{}`", last_part(name));
+            return Problem::new(codes::DUPLICATE_COLUMN, message, self.range(diagnostic, name))
+                .with_hint("rename one with AS, or leave it out");
         }
         if let Some(call) = between(message, "argument types '", "'") {
             return self.call_mismatch(call, message, diagnostic);
@@ -256,7 +290,21 @@ impl Explain<'_> {
         if let Some(span) = diagnostic.and_then(|diagnostic| diagnostic.span).filter(is_real) {
             return self.text.plan_range(span);
         }
-        find_word(self.text.text, word).unwrap_or_else(|| self.text.whole())
+        let found = find_word(self.text.text, word).or_else(|| find_word(self.text.text, last_part(word)));
+        found.unwrap_or_else(|| self.text.whole())
+    }
+}
+
+/// `amount` of `bronze.orders.amount`.
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// A column as people write it: with the alias of its table, without a table's full name.
+pub(crate) fn column_name(column: &Column) -> String {
+    match &column.relation {
+        Some(TableReference::Bare { table }) => format!("{table}.{}", column.name),
+        _ => column.name.clone(),
     }
 }
 

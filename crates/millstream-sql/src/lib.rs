@@ -26,7 +26,7 @@ mod type_name;
 
 pub use analyze::{Analysis, TableAnalysis, analyze};
 pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};
-pub use codes::{CODES, Code};
+pub use codes::CODES;
 pub use lineage::{
     ColumnInputs, ColumnRef, Direct, Indirect, LineageEdge, LineageGraph, LineageReport, TableLineage, Use, lineage,
 };

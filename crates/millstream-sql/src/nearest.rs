@@ -1,14 +1,8 @@
-//! The known name that was probably meant.
+//! Hints that name what was probably meant.
 
-/// The candidate most like `word`, when one is near enough; ties go to the first in order of the names.
+/// The known name that `word` most likely means. Names of one or two letters are like too many others.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = word.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.len().max(word.len()) / 3))
-        .min()
-        .map(|(_, candidate)| candidate)
+    (word.chars().count() > 2).then(|| millstream_project::nearest(word, known)).flatten()
 }
 
 /// `did you mean …?` for the nearest name, otherwise the list of the names when it is short.

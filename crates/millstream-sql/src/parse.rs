@@ -63,7 +63,8 @@ pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query
     let _ = query.visit(&mut writes);
     match writes.0 {
         None => Ok(query),
-        Some(what) => Err(not_a_query(&what, text)),
+        Some(what) => Err(Problem::new(codes::NOT_A_QUERY, format!("`{what}` is not a query"), text.whole())
+            .with_hint("only statements that read are possible: SELECT, or WITH … SELECT")),
     }
 }
 
@@ -105,14 +106,15 @@ fn write_in(body: &SetExpr) -> Option<String> {
         match body {
             SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) | SetExpr::Table(_) => return None,
             SetExpr::SetOperation { left, right, .. } => {
-                if !matches!(**right, SetExpr::SetOperation { .. })
-                    && let Some(found) = write_in(right)
-                {
+                if let Some(found) = write_in(right) {
                     return Some(found);
                 }
                 body = left;
             }
-            other => return Some(other.to_string()),
+            SetExpr::Insert(_) => return Some("INSERT".into()),
+            SetExpr::Update(_) => return Some("UPDATE".into()),
+            SetExpr::Delete(_) => return Some("DELETE".into()),
+            SetExpr::Merge(_) => return Some("MERGE".into()),
         }
     }
 }

@@ -41,15 +41,15 @@ impl<'a> SqlText<'a> {
         (span != TokenSpan::empty()).then(|| at(span.start)..at(span.end))
     }
 
-    /// The word, number or sign that starts at a byte; at the end of the text its last visible character.
+    /// The word, number or sign that starts at a byte; at the end of the text the last one.
     pub(crate) fn token_at(&self, start: usize) -> Range<usize> {
         let rest = self.text.get(start..).unwrap_or_default();
         let Some(first) = rest.chars().next().filter(|c| !c.is_whitespace()) else {
             let visible = self.text.get(..start).unwrap_or_default().trim_end();
+            let word = visible.trim_end_matches(is_word).len();
             let last = visible.char_indices().next_back().map_or(0, |(index, _)| index);
-            return last..visible.len();
+            return word.min(last)..visible.len();
         };
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
         let length =
             if is_word(first) { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { first.len_utf8() };
         start..start + length
@@ -74,4 +74,8 @@ impl<'a> SqlText<'a> {
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
         (line, self.text.get(start..offset).unwrap_or_default().chars().count() + 1)
     }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }

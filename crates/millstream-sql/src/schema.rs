@@ -38,8 +38,8 @@ impl StorableError {
     }
 }
 
-/// The schema in which a result is stored: text as `Utf8`, unsigned integers as the next signed type,
-/// timestamps as UTC microseconds, everything nullable. Every column that cannot be stored is an error.
+/// The schema in which a result is stored: text as `Utf8`, unsigned integers as the next signed type (`UInt64` as
+/// `Int64`), timestamps as UTC microseconds, everything nullable. Every column that cannot be stored is an error.
 pub fn storable_schema(schema: &DFSchema) -> Result<SchemaRef, Vec<StorableError>> {
     let mut errors = Vec::new();
     let mut fields = Vec::with_capacity(schema.fields().len());
@@ -75,8 +75,8 @@ fn storable(data_type: &DataType) -> Result<DataType, (String, &'static str)> {
         | DataType::Date32 => data_type.clone(),
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
-        DataType::UInt32 => DataType::Int64,
-        DataType::UInt64 => DataType::Decimal128(20, 0),
+        // Row numbers and counts are `UInt64`; a value beyond an `Int64` fails the run instead of being cut.
+        DataType::UInt32 | DataType::UInt64 => DataType::Int64,
         DataType::Float16 => DataType::Float32,
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,

@@ -1,18 +1,19 @@
-//! Checks against the columns that they name: existence, fitting types, conditions that plan, relationships
-//! that lead somewhere.
+//! Checks against the columns of a planned table: fitting types, conditions that plan, relationships that lead
+//! somewhere.
 
 use std::collections::HashMap;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::{
     common::{DFSchema, tree_node::TreeNode},
     logical_expr::{Expr, ExprSchemable},
     optimizer::analyzer::type_coercion::TypeCoercionRewriter,
     sql::{parser::DFParserBuilder, planner::PlannerContext},
 };
-use millstream_connector::arrow_type;
+use indexmap::IndexMap;
+use millstream_connector::{arrow_type, column_type};
 use millstream_project::{
-    Bounds, CheckKind, CheckSpec, Diagnostic, Located, Location, Scalar, SourceSpec, TableSpec,
+    CheckKind, CheckSpec, Diagnostic, Located, Location, SourceSpec, TableSpec, check_columns,
 };
 use millstream_types::TableName;
 
@@ -25,7 +26,6 @@ use crate::{
     nearest::name_hint,
     place::SqlText,
     planner::{Planner, offline_state, unpanicked},
-    project_test::scalar_fits,
     type_name::type_name,
 };
 
@@ -35,59 +35,48 @@ pub(super) struct Context<'a> {
     pub(super) tables: &'a HashMap<TableName, &'a TableSpec>,
 }
 
-/// The columns that a list of checks is about.
-struct Subject<'a> {
-    schema: &'a Schema,
-    /// `the result`, `the contract`.
-    what: &'static str,
-}
-
 impl Context<'_> {
-    /// The checks of a source's contract; they see the contract's columns alone.
+    /// The checks of a source's contract; conditions see the contract's columns alone. That checks fit their
+    /// columns is known without SQL, so the project's own rules have said it.
     pub(super) fn source(&self, source: &SourceSpec) -> Vec<Diagnostic> {
         let columns = source.contract.columns.values();
-        let fields = columns
-            .map(|column| arrow::datatypes::Field::new(&column.name, arrow_type(&column.column_type), true));
+        let fields = columns.map(|column| Field::new(&column.name, arrow_type(&column.column_type), true));
         let schema = Schema::new(fields.collect::<Vec<_>>());
-        let subject = Subject { schema: &schema, what: "the contract" };
-        let mut diagnostics: Vec<_> =
-            source.contract.checks.iter().flat_map(|check| self.check(check, &subject)).collect();
-        if let Some(time) = &source.contract.time
-            && let Ok(field) = schema.field_with_name(&time.value)
-            && !is_time(field.data_type())
-        {
-            let message =
-                format!("`{}` is {}, not a timestamp or a date", time.value, type_name(field.data_type()));
-            diagnostics.push(Diagnostic::error(codes::TIME_TYPE, message, time.at));
-        }
-        diagnostics
+        source.contract.checks.iter().flat_map(|check| self.check(check, &schema)).collect()
     }
 
     pub(super) fn table(&self, table: &TableSpec, schema: &SchemaRef) -> Vec<Diagnostic> {
-        let subject = Subject { schema, what: "the result" };
-        table.checks.iter().flat_map(|check| self.check(check, &subject)).collect()
-    }
-
-    fn check(&self, check: &CheckSpec, subject: &Subject<'_>) -> Vec<Diagnostic> {
-        match &check.kind {
-            CheckKind::Expression { sql } => return expression(sql, subject.schema),
-            CheckKind::RowCount { .. } | CheckKind::Freshness { column: None, .. } => return Vec::new(),
-            _ => {}
-        }
-        let columns = columns(&check.kind);
-        let mut diagnostics = Vec::new();
-        for column in columns {
-            match subject.schema.field_with_name(&column.value) {
-                Ok(field) => diagnostics.extend(unfit(check, column, field.data_type())),
-                Err(_) => diagnostics.push(absent(column, subject)),
+        let mut columns = IndexMap::new();
+        let mut untyped = Vec::new();
+        for field in schema.fields() {
+            match column_type(field.data_type()) {
+                Some(column_type) => {
+                    columns.insert(field.name().clone(), column_type);
+                }
+                None => untyped.push(field.name()),
             }
         }
-        if let CheckKind::Relationship { column, to_table, to_column } = &check.kind {
-            diagnostics.extend(self.relationship(column, to_table, to_column, subject.schema));
-        }
+        // Of a column whose type no contract has (a map) nothing is known that a rule could look at.
+        let about_untyped = |check: &CheckSpec| named(&check.kind).iter().any(|name| untyped.contains(name));
+        let judged: Vec<CheckSpec> =
+            table.checks.iter().filter(|check| !about_untyped(check)).cloned().collect();
+        let mut diagnostics = check_columns(&judged, &columns);
+        diagnostics.extend(table.checks.iter().flat_map(|check| self.check(check, schema)));
         diagnostics
     }
 
+    fn check(&self, check: &CheckSpec, schema: &Schema) -> Vec<Diagnostic> {
+        match &check.kind {
+            CheckKind::Expression { sql } => expression(sql, schema),
+            CheckKind::Relationship { column, to_table, to_column } => {
+                self.relationship(column, to_table, to_column, schema).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// That the table exists, and the column of a source, is known without SQL; here come the columns of SQL
+    /// tables and the types.
     fn relationship(
         &self,
         column: &Located<String>,
@@ -95,22 +84,11 @@ impl Context<'_> {
         to_column: &str,
         schema: &Schema,
     ) -> Option<Diagnostic> {
-        let Some(target) = self.analysis.schema(&to_table.value) else {
-            // A table that exists but does not plan has its own message.
-            if self.tables.contains_key(&to_table.value) {
+        let target = self.analysis.schema(&to_table.value)?;
+        let Ok(field) = target.field_with_name(to_column) else {
+            if !self.tables.contains_key(&to_table.value) {
                 return None;
             }
-            let mut known: Vec<_> = self.tables.keys().map(ToString::to_string).collect();
-            known.extend(
-                self.analysis.catalog.names().filter(|name| !name.is_rejected()).map(ToString::to_string),
-            );
-            known.sort();
-            known.dedup();
-            let hint = name_hint(&to_table.to_string(), known.iter().map(String::as_str), "known tables");
-            let message = format!("unknown table `{to_table}`");
-            return Some(Diagnostic { hint, ..Diagnostic::error(codes::RELATIONSHIP, message, to_table.at) });
-        };
-        let Ok(field) = target.field_with_name(to_column) else {
             let names = target.fields().iter().map(|field| field.name().as_str());
             let hint = name_hint(to_column, names, "its columns");
             let message = format!("`{to_table}` has no column `{to_column}`");
@@ -125,14 +103,15 @@ impl Context<'_> {
                 type_name(own),
                 type_name(other)
             );
-            Diagnostic::error(codes::CHECK_TYPE, message, column.at)
+            Diagnostic::error(codes::RELATIONSHIP_TYPE, message, column.at)
         })
     }
 }
 
-fn columns(kind: &CheckKind) -> Vec<&Located<String>> {
+/// The columns that a check names.
+fn named(kind: &CheckKind) -> Vec<&String> {
     match kind {
-        CheckKind::Unique { columns } => columns.iter().collect(),
+        CheckKind::Unique { columns } => columns.iter().map(|column| &column.value).collect(),
         CheckKind::NotNull { column }
         | CheckKind::Range { column, .. }
         | CheckKind::Length { column, .. }
@@ -143,18 +122,11 @@ fn columns(kind: &CheckKind) -> Vec<&Located<String>> {
         | CheckKind::Completeness { column, .. }
         | CheckKind::DistinctCount { column, .. }
         | CheckKind::Mean { column, .. }
-        | CheckKind::Quantile { column, .. } => vec![column],
+        | CheckKind::Quantile { column, .. } => vec![&column.value],
         CheckKind::Expression { .. }
         | CheckKind::RowCount { .. }
         | CheckKind::Freshness { column: None, .. } => Vec::new(),
     }
-}
-
-fn absent(column: &Located<String>, subject: &Subject<'_>) -> Diagnostic {
-    let names = subject.schema.fields().iter().map(|field| field.name().as_str());
-    let hint = name_hint(&column.value, names, "its columns");
-    let message = format!("{} has no column `{}`", subject.what, column.value);
-    Diagnostic { hint, ..Diagnostic::error(codes::CHECK_COLUMN, message, column.at) }
 }
 
 /// Types whose values can be equal.
@@ -177,58 +149,6 @@ fn class(data_type: &DataType) -> Class {
         other if other.is_numeric() => Class::Number,
         _ => Class::Nested,
     }
-}
-
-fn is_time(data_type: &DataType) -> bool {
-    class(data_type) == Class::Time
-}
-
-fn unfit(check: &CheckSpec, column: &Located<String>, data_type: &DataType) -> Option<Diagnostic> {
-    let class = class(data_type);
-    let needs = match &check.kind {
-        CheckKind::Range { bounds, .. } => {
-            if matches!(class, Class::Number | Class::Time | Class::Text) {
-                let Bounds { min, max } = bounds;
-                return [min, max]
-                    .into_iter()
-                    .flatten()
-                    .find_map(|bound| unfit_scalar(bound, column, data_type, check.at));
-            }
-            "numbers, dates, timestamps or text"
-        }
-        CheckKind::OneOf { values, .. } => {
-            if class != Class::Nested {
-                return values.iter().find_map(|value| unfit_scalar(value, column, data_type, check.at));
-            }
-            "single values"
-        }
-        CheckKind::Length { .. } if !matches!(data_type, DataType::Utf8 | DataType::List(_)) => {
-            "text or a list"
-        }
-        CheckKind::Pattern { .. } if class != Class::Text => "text",
-        CheckKind::Mean { .. } | CheckKind::Quantile { .. } if class != Class::Number => "numbers",
-        CheckKind::Freshness { .. } if class != Class::Time => "a timestamp or a date",
-        _ => return None,
-    };
-    let message = format!("`{}` needs {needs}, but `{}` is {}", check.id, column.value, type_name(data_type));
-    Some(Diagnostic::error(codes::CHECK_TYPE, message, column.at))
-}
-
-fn unfit_scalar(
-    scalar: &Scalar,
-    column: &Located<String>,
-    data_type: &DataType,
-    at: Location,
-) -> Option<Diagnostic> {
-    (!scalar_fits(scalar, data_type)).then(|| {
-        let written = match scalar {
-            Scalar::Bool(value) => value.to_string(),
-            Scalar::Int(value) => value.to_string(),
-            Scalar::Number(text) | Scalar::Text(text) => text.clone(),
-        };
-        let message = format!("`{written}` is no {}, the type of `{}`", type_name(data_type), column.value);
-        Diagnostic::error(codes::CHECK_TYPE, message, at)
-    })
 }
 
 /// Problems of a condition over one row.

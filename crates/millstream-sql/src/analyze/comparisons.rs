@@ -12,7 +12,12 @@ use datafusion::{
     logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, utils::merge_schema},
 };
 
-use crate::{codes, explain::Problem, place::SqlText, type_name::type_name};
+use crate::{
+    codes,
+    explain::{Problem, column_name},
+    place::SqlText,
+    type_name::type_name,
+};
 
 /// Comparisons whose sides are text and number.
 pub(super) fn mismatched(plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
@@ -133,7 +138,7 @@ fn describe(expr: &Expr, data_type: &DataType) -> String {
 
 fn name(expr: &Expr) -> String {
     match expr {
-        Expr::Column(column) => column.flat_name(),
+        Expr::Column(column) => column_name(column),
         Expr::Literal(ScalarValue::Utf8(Some(text)), _) => format!("'{text}'"),
         Expr::Literal(value, _) => value.to_string(),
         other => other.human_display().to_string(),

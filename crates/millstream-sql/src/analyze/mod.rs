@@ -21,7 +21,7 @@ use crate::{
     codes,
     explain::{Problem, explain},
     fingerprint::fingerprint,
-    lineage::TableLineage,
+    lineage::{Direct, TableLineage},
     nearest::{name_hint, nearest},
     parse::{Reference, parse_query, references},
     place::SqlText,
@@ -68,13 +68,23 @@ pub struct TableAnalysis {
     pub plan: LogicalPlan,
     /// Changes when the SQL's meaning changes, not with comments, spaces or letter case.
     pub fingerprint: Fingerprint,
+    /// The column that says when a state of a history table began.
+    history_time: Option<String>,
     lineage: OnceLock<TableLineage>,
 }
 
 impl TableAnalysis {
     /// Where the table's columns come from in the tables that it reads; computed on first use.
     pub fn lineage(&self) -> &TableLineage {
-        self.lineage.get_or_init(|| TableLineage::of_plan(&self.plan, &self.schema))
+        self.lineage.get_or_init(|| {
+            let mut lineage = TableLineage::of_plan(&self.plan, &self.schema);
+            let period = self.history_time.as_ref().and_then(|time| lineage.columns.get(time)).cloned();
+            for field in self.stored_schema.fields().iter().skip(self.schema.fields().len()) {
+                let inputs = period.clone().unwrap_or_default().at_least(Direct::Transformation);
+                lineage.columns.insert(field.name().clone(), inputs);
+            }
+            lineage
+        })
     }
 }
 
@@ -112,6 +122,9 @@ pub fn analyze(sources: &[SourceSpec], tables: &[TableSpec]) -> Analysis {
     failed.extend(order.circular);
     for table in order.tables {
         let Some(parsed) = ready.remove(&table.name) else { continue };
+        if failed.contains(&table.name) {
+            continue;
+        }
         let upstream_failed = parsed.dependencies.iter().any(|read| failed.contains(&read.name));
         let planned = if upstream_failed { Err(Vec::new()) } else { analyzer.plan(table, parsed) };
         let diagnostics = planned.unwrap_or_else(|diagnostics| {
@@ -218,6 +231,10 @@ impl<'a> Analyzer<'a> {
             schema,
             stored_schema,
             plan,
+            history_time: match &table.materialize {
+                Materialize::History { time, .. } => time.as_ref().map(|time| time.value.clone()),
+                _ => None,
+            },
             lineage: OnceLock::new(),
         };
         self.analysis.tables.insert(table.name.clone(), analysed);

@@ -68,7 +68,7 @@ pub struct ColumnInputs {
 /// What a table's columns are made of, in terms of the tables that its SQL names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableLineage {
-    /// By the names of the result's columns, in its order.
+    /// By the names of the stored columns, in their order.
     pub columns: IndexMap<String, ColumnInputs>,
     /// Columns that decide which rows there are, and so touch every column.
     pub rows: BTreeSet<(ColumnRef, Indirect)>,

@@ -18,7 +18,6 @@ use millstream_project::{Diagnostic, Location, Materialize, TableSpec, TestInput
 use millstream_types::TableName;
 
 pub use diff::{ChangedCell, ChangedRow, TestRow, Verdict};
-pub(crate) use rows::scalar_fits;
 
 use crate::{
     analyze::{Analysis, TableAnalysis},

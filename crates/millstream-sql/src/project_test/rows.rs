@@ -11,10 +11,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
     util::display::FormatOptions,
 };
-use millstream_project::{Diagnostic, Located, Location, Node, NodeKind, Scalar, TestInput};
+use millstream_project::{Diagnostic, Located, Location, Node, NodeKind, TestInput};
 use millstream_types::{INGESTED_AT, POSITION, SEQUENCE, SOURCE, TableName};
 
-use crate::{catalog::timestamp, codes, nearest::name_hint, type_name::type_name};
+use crate::{codes, nearest::name_hint, type_name::type_name};
 
 /// When the rows of a test were ingested, unless a row says otherwise: 2024-01-01T00:00:00Z.
 const INGESTED_AT_MICROS: i64 = 1_704_067_200_000_000;
@@ -212,16 +212,4 @@ fn read_json(node: &Node, name: &str, schema: &SchemaRef) -> Option<ArrayRef> {
     decoder.decode(row.as_bytes()).ok()?;
     let batch = decoder.flush().ok()??;
     (batch.num_rows() == 1).then(|| batch.column(0).clone())
-}
-
-/// Whether a value of a check can be compared with values of the type.
-pub(crate) fn scalar_fits(scalar: &Scalar, data_type: &DataType) -> bool {
-    let reads = |text: &str| parse(&[Some(text.to_owned())], data_type).is_valid(0);
-    match (scalar, data_type) {
-        (Scalar::Bool(_), DataType::Boolean) | (Scalar::Text(_), DataType::Utf8 | DataType::Binary) => true,
-        (Scalar::Int(_) | Scalar::Number(_), other) => other.is_numeric(),
-        (Scalar::Text(text), DataType::Date32) => reads(text),
-        (Scalar::Text(text), other) if *other == timestamp() => reads(text),
-        _ => false,
-    }
 }

@@ -107,7 +107,7 @@ impl SqlError {
     /// The same fault, seen from a query that reads the view.
     pub(crate) fn in_view(self, view: &TableName) -> Self {
         match self {
-            Self::Invalid { code, message, hint, .. } => Self::Invalid {
+            Self::Invalid { code, message, hint, place: Some(_), .. } => Self::Invalid {
                 code,
                 message: format!("in the view `{view}`: {message}"),
                 place: None,

@@ -94,7 +94,11 @@ impl SqlSession {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
             .build_arc()
             .map_err(SqlError::from_datafusion)?;
-        let config = session_config().with_target_partitions(options.target_partitions.max(1));
+        let mut config = session_config().with_target_partitions(options.target_partitions.max(1));
+        // What a sort keeps free for merging what it spilled; the default alone may exceed a small memory.
+        let reservation = options.memory_bytes / (4 * options.target_partitions.max(1));
+        let execution = &mut config.options_mut().execution;
+        execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(reservation);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

@@ -24,43 +24,15 @@ fn check(kind: CheckKind, expected: &[&str]) {
 }
 
 #[test]
-fn columns_must_exist() {
+fn checks_must_fit_the_columns_of_the_result() {
     check(CheckKind::NotNull { column: column("order_id") }, &[]);
-    check(CheckKind::NotNull { column: column("orderid") }, &["the result has no column `orderid`"]);
-    check(
-        CheckKind::Unique { columns: vec![column("order_id"), column("nope")] },
-        &["the result has no column `nope`"],
-    );
-}
-
-#[test]
-fn kinds_must_fit_types() {
-    let range = |name: &str, min| CheckKind::Range {
-        column: column(name),
-        bounds: Bounds { min: Some(min), max: None },
-    };
-    check(range("amount", Scalar::Int(0)), &[]);
-    check(range("amount", Scalar::Number("0.5".into())), &[]);
-    check(range("amount", Scalar::Text("x".into())), &["`x` is no decimal(12,2), the type of `amount`"]);
-    check(range("ordered_at", Scalar::Text("2024-01-01".into())), &[]);
-    check(
-        range("ordered_at", Scalar::Text("soon".into())),
-        &["`soon` is no timestamp, the type of `ordered_at`"],
-    );
+    check(CheckKind::NotNull { column: column("orderid") }, &["there is no column `orderid`"]);
+    let range =
+        |min| CheckKind::Range { column: column("amount"), bounds: Bounds { min: Some(min), max: None } };
+    check(range(Scalar::Int(0)), &[]);
     check(
         CheckKind::Pattern { column: column("amount"), pattern: Pattern::Named(NamedPattern::Email) },
-        &["`a_check` needs text, but `amount` is decimal(12,2)"],
-    );
-    let number = Bounds { min: Some(1.0), max: None };
-    check(
-        CheckKind::Mean { column: column("status"), bounds: number },
-        &["`a_check` needs numbers, but `status` is string"],
-    );
-    let length = Bounds { min: Some(1), max: None };
-    check(CheckKind::Length { column: column("status"), bounds: length }, &[]);
-    check(
-        CheckKind::Length { column: column("quantity"), bounds: length },
-        &["`a_check` needs text or a list, but `quantity` is int32"],
+        &["`pattern` cannot judge `amount`, which is `decimal(12,2)`"],
     );
 }
 
@@ -72,8 +44,7 @@ fn relationships_must_lead_somewhere() {
         to_column: to_column.into(),
     };
     check(to("customer_id", "bronze.customers", "customer_id"), &[]);
-    check(to("customer_id", "bronze.customer", "customer_id"), &["unknown table `bronze.customer`"]);
-    check(to("customer_id", "bronze.customers", "id"), &["`bronze.customers` has no column `id`"]);
+    check(to("customer_id", "silver.orders", "id"), &["`silver.orders` has no column `id`"]);
     check(
         to("customer_id", "bronze.customers", "email"),
         &["`customer_id` (int64) cannot occur in `bronze.customers.email` (string)"],
@@ -91,7 +62,7 @@ fn conditions_must_plan() {
         &["a condition sees one row: no aggregates, window functions or subqueries"],
     );
     check(condition("amount >"), &["expected an expression, but the SQL ends here"]);
-    check(condition("amount > 0 garbage more"), &["expected end of expression, found `more`"]);
+    check(condition("amount > 0 garbage more"), &["expected end of expression, found `garbage`"]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn answers(sql: &str) {
         assert!(at.start <= at.end && at.end - support::SQL_START <= sql.len(), "{diagnostic:?}");
     }
     for table in analysis.tables.values() {
-        assert_eq!(table.lineage().columns.len(), table.schema.fields().len());
+        assert_eq!(table.lineage().columns.len(), table.stored_schema.fields().len());
     }
 }
 

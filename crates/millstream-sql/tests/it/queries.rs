@@ -1,6 +1,6 @@
 //! Queries over real tables: time travel, views, and what is refused.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringViewArray},

@@ -12,33 +12,33 @@ use millstream_sql::{Analysis, analyze, type_name};
 use millstream_types::{Severity, SourceName, TableName};
 
 /// Where the SQL starts in its file, so that a forgotten offset shows.
-pub const SQL_START: usize = 1000;
+pub(crate) const SQL_START: usize = 1000;
 
-pub struct Project {
-    pub sources: Vec<SourceSpec>,
-    pub tables: Vec<TableSpec>,
+pub(crate) struct Project {
+    pub(crate) sources: Vec<SourceSpec>,
+    pub(crate) tables: Vec<TableSpec>,
 }
 
 impl Project {
-    pub fn analyze(&self) -> Analysis {
+    pub(crate) fn analyze(&self) -> Analysis {
         analyze(&self.sources, &self.tables)
     }
 }
 
-pub fn nowhere() -> Location {
+pub(crate) fn nowhere() -> Location {
     Location { file: FileId(0), start: 0, end: 0 }
 }
 
-pub fn located<T>(value: T) -> Located<T> {
+pub(crate) fn located<T>(value: T) -> Located<T> {
     Located::new(value, nowhere())
 }
 
-pub fn name(text: &str) -> TableName {
+pub(crate) fn name(text: &str) -> TableName {
     text.parse().unwrap()
 }
 
 /// `columns` as `name: type, name: type`.
-pub fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
+pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
     let column = |(name, column_type): &(&str, &str)| {
         let spec = ColumnSpec {
             name: (*name).into(),
@@ -73,7 +73,7 @@ pub fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
 }
 
 /// The sources of the shop.
-pub fn shop() -> Vec<SourceSpec> {
+pub(crate) fn shop() -> Vec<SourceSpec> {
     vec![
         source(
             "customers",
@@ -109,7 +109,7 @@ pub fn shop() -> Vec<SourceSpec> {
 }
 
 /// Tables written as `--- silver.orders materialize=merge key=order_id`, then SQL.
-pub fn tables(text: &str) -> Vec<TableSpec> {
+pub(crate) fn tables(text: &str) -> Vec<TableSpec> {
     let mut specs = Vec::new();
     for (index, part) in text.split("--- ").skip(1).enumerate() {
         let (header, sql) = part.split_once('\n').unwrap();
@@ -150,12 +150,12 @@ fn table(name: &str, options: &BTreeMap<&str, &str>, sql: &str, file: FileId) ->
     }
 }
 
-pub fn project(text: &str) -> Project {
+pub(crate) fn project(text: &str) -> Project {
     Project { sources: shop(), tables: tables(text) }
 }
 
 /// Diagnostics as a person reads them, with the underlined text.
-pub fn render(diagnostics: &[Diagnostic], tables: &[TableSpec]) -> String {
+pub(crate) fn render(diagnostics: &[Diagnostic], tables: &[TableSpec]) -> String {
     let mut text = String::new();
     for diagnostic in diagnostics {
         let at = diagnostic.at.unwrap();
@@ -182,12 +182,12 @@ pub fn render(diagnostics: &[Diagnostic], tables: &[TableSpec]) -> String {
     text
 }
 
-pub fn describe(schema: &SchemaRef) -> String {
+pub(crate) fn describe(schema: &SchemaRef) -> String {
     let fields =
         schema.fields().iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type())));
     fields.collect::<Vec<_>>().join(", ")
 }
 
-pub fn pretty(batches: &[RecordBatch]) -> String {
+pub(crate) fn pretty(batches: &[RecordBatch]) -> String {
     arrow::util::pretty::pretty_format_batches(batches).unwrap().to_string()
 }
