@@ -17,13 +17,15 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use datafusion::{datasource::MemTable, prelude::SessionContext};
+use millstream_connector::Positions;
 use millstream_project::{
     Bounds, CheckKind, CheckSpec, FileId, Located, Location, NamedPattern, Pattern, Scalar,
 };
 use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, History, Relations, Tally, UniqueIndex, evaluate_table_checks,
+    Contract, ContractColumn, ContractOptions, History, RejectedRows, Relations, Sources, Tally, UniqueIndex,
+    evaluate_table_checks,
 };
-use millstream_types::{CheckId, Severity, TimestampMicros};
+use millstream_types::{CheckId, RunId, Severity, TimestampMicros};
 
 const BATCH: usize = 65_536;
 const RUNS: usize = 7;
@@ -276,6 +278,15 @@ fn text() {
     }
     let (wall, core) = (median(times), median(cores));
     println!("text: 5M rows x 8 columns, coerced, 10 checks, 1 thread: {wall:?}, on the core {core:?}");
+    let rejecting = RejectedRows { run: RunId::new("run"), epoch: 1, now: TimestampMicros(0) };
+    let evaluated: Vec<_> = raw.iter().map(|batch| contract.evaluate(batch).unwrap()).collect();
+    let core = on_core();
+    let rejected = raw.iter().zip(&evaluated).map(|(raw, evaluated)| {
+        let (positions, source) = (Positions::From(0), Sources::One("orders.csv"));
+        rejecting.build(&contract, raw, evaluated, &positions, &source).unwrap().num_rows()
+    });
+    println!("text:   {} rejected rows built: {:?}", rejected.sum::<usize>(), on_core() - core);
+    drop(evaluated);
     for (name, text) in types {
         let alone = compile(&[(name, text)], &[]);
         let core = on_core();

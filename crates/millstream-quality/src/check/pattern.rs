@@ -96,6 +96,7 @@ impl RowCheck for PatternCheck {
 const IN_LOCAL: u8 = 1;
 const IN_DOMAIN: u8 = 2;
 const DOT: u8 = 4;
+/// Twice `DOT`, so that a shift compares the two.
 const HYPHEN: u8 = 8;
 
 const EMAIL_BYTES: [u8; 256] = {
@@ -121,38 +122,36 @@ const EMAIL_BYTES: [u8; 256] = {
 /// The addresses that mail systems accept in practice: dot-separated ASCII words, an `@`, a domain of at least
 /// two labels of which the last is no number; no quoted local parts, comments or literal addresses.
 fn is_email(text: &[u8]) -> bool {
-    let Some(at) = text.iter().position(|byte| *byte == b'@') else { return false };
-    let (local, domain) = (&text[..at], &text[at + 1..]);
-    if local.is_empty() || local.len() > 64 || text.len() > 254 {
-        return false;
-    }
-    // The loops collect faults without a branch a byte: nearly all addresses are read to their end anyway.
+    // Faults are collected without a branch a byte: nearly all addresses are read to their end anyway.
     let (mut allowed, mut fault, mut previous) = (IN_LOCAL, 0, DOT);
-    for byte in local {
+    let mut bytes = text.iter().enumerate();
+    let at = loop {
+        let Some((place, byte)) = bytes.next() else { return false };
+        if *byte == b'@' {
+            break place;
+        }
         let class = EMAIL_BYTES[usize::from(*byte)];
         allowed &= class;
         fault |= class & previous & DOT;
         previous = class;
-    }
-    allowed != 0 && fault == 0 && previous & DOT == 0 && is_domain(domain)
-}
+    };
+    let local_fits = allowed != 0 && fault == 0 && previous & DOT == 0 && at <= 64 && text.len() <= 254;
 
-/// Labels of letters, digits and inner hyphens.
-fn is_domain(domain: &[u8]) -> bool {
-    let (mut allowed, mut fault, mut previous) = (IN_DOMAIN, 0, DOT);
-    for byte in domain {
+    let (mut allowed, mut fault, mut previous, mut last_dot) = (IN_DOMAIN, 0, DOT, text.len());
+    for (place, byte) in bytes {
         let class = EMAIL_BYTES[usize::from(*byte)];
         allowed &= class;
-        let edges = if class & DOT != 0 { DOT | HYPHEN } else { DOT };
-        fault |= if class & (DOT | HYPHEN) != 0 { previous & edges } else { 0 };
+        // A dot or a hyphen after a dot, a dot after a hyphen.
+        fault |= (class | class >> 1) & previous & DOT | class & previous >> 1 & DOT;
+        last_dot = if class & DOT == 0 { last_dot } else { place };
         previous = class;
     }
-    let dot = domain.iter().rposition(|byte| *byte == b'.');
-    let top = dot.and_then(|dot| domain.get(dot + 1..)).unwrap_or_default();
-    let labels_fit = domain.len() <= 63 || domain.split(|byte| *byte == b'.').all(|label| label.len() <= 63);
+    let top = text.get(last_dot + 1..).unwrap_or_default();
     let top_fits =
         top.len() >= 2 && previous & HYPHEN == 0 && top.first().is_some_and(u8::is_ascii_alphabetic);
-    allowed != 0 && fault == 0 && labels_fit && top_fits
+    let domain = text.get(at + 1..).unwrap_or_default();
+    let labels_fit = domain.len() <= 63 || domain.split(|byte| *byte == b'.').all(|label| label.len() <= 63);
+    local_fits && allowed != 0 && fault == 0 && top_fits && labels_fit
 }
 
 /// Hyphenated hexadecimal digits, 8-4-4-4-12.

@@ -241,6 +241,11 @@ fn expressions_of_regular_patterns_match_the_whole_text() {
             (None, ""),
         ],
     );
+    check(
+        "string",
+        regex("c", "(?x) a b # a comment"),
+        &[(Some("ab"), ""), (Some("abc"), "`c` `abc` does not match `(?x) a b # a comment`")],
+    );
 }
 
 /// Texts that have the form, and texts that do not.
@@ -390,7 +395,7 @@ fn relation() -> (CheckSpec, Relation) {
 
 fn related(column_type: &str, keys: ArrayRef, raw: ArrayRef) -> Result<Vec<String>, QualityError> {
     let (spec, relation) = relation();
-    assert_eq!(relations_of(std::slice::from_ref(&spec)), [relation.clone()]);
+    assert_eq!(relations_of(std::slice::from_ref(&spec)), std::slice::from_ref(&relation));
     let mut set = KeySet::new(keys.data_type());
     set.add(&batch(vec![("id", keys)]))?;
     let relations = Relations::from([(relation, Arc::new(set))]);

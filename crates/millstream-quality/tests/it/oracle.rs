@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow::array::RecordBatch;
 use millstream_project::{CheckSpec, NamedPattern, Scalar};
 use millstream_quality::{Contract, Tally, UniqueIndex};
-use millstream_types::Severity;
+use millstream_types::{CheckId, Severity};
 use proptest::prelude::*;
 
 use crate::make::*;
@@ -21,6 +21,10 @@ const TYPES: [(&str, &str); 5] = [
 ];
 
 fn checks() -> Vec<CheckSpec> {
+    let called = |id: &str, mut spec: CheckSpec| {
+        spec.id = CheckId::new(id);
+        with(Severity::Warn, spec)
+    };
     vec![
         not_null("id"),
         unique(&["id"]),
@@ -28,15 +32,12 @@ fn checks() -> Vec<CheckSpec> {
         range("score", Some(Scalar::Int(0)), Some(number("1.5"))),
         with(Severity::Warn, length("status", Some(1), Some(3))),
         one_of("status", vec![text("a"), text("bb"), text("日本"), text("long one")]),
-        with(Severity::Warn, regex("status", "[a-z日本 ]*")),
+        called("regex(status)", regex("status", "[a-z日本 ]*")),
         expression("score IS NULL OR id IS NULL OR score <= id"),
         unique(&["status", "amount"]),
         with(Severity::Warn, unique(&["at"])),
-        form("status", NamedPattern::Json).clone(),
+        called("json(status)", form("status", NamedPattern::Json)),
     ]
-    .into_iter()
-    .map(|check| if check.id.as_str() == "pattern(status)" { with(Severity::Warn, check) } else { check })
-    .collect()
 }
 
 fn cell(values: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
@@ -181,19 +182,6 @@ fn instant(text: &str) -> Option<i64> {
     whole.or_else(|| naive().or_else(date).map(|naive| naive.and_utc().timestamp_micros()))
 }
 
-fn contract() -> Contract {
-    let mut checks = checks();
-    // Two checks of one kind on one column need names of their own.
-    for (check, name) in checks
-        .iter_mut()
-        .filter(|check| check.id.as_str() == "pattern(status)")
-        .zip(["regex(status)", "json(status)"])
-    {
-        check.id = millstream_types::CheckId::new(name);
-    }
-    compile(&TYPES, &checks)
-}
-
 fn judged(contract: &Contract, rows: &[Row], size: usize) -> (Vec<HashSet<String>>, Tally) {
     let mut index = UniqueIndex::new(contract, 0);
     let mut tally = Tally::default();
@@ -215,7 +203,7 @@ proptest! {
         rows in proptest::collection::vec(row(), 1..150),
         size in 1_usize..150,
     ) {
-        let contract = contract();
+        let contract = compile(&TYPES, &checks());
         let mut judge = Judge { ids: HashSet::new(), pairs: HashSet::new(), instants: HashSet::new() };
         let (found, tally) = judged(&contract, &rows, rows.len());
         for (row, found) in rows.iter().zip(&found) {
