@@ -1,6 +1,6 @@
 //! How fast rows become durable files of a table: 5 million rows of 12 columns, two threads.
 //!
-//! `cargo run --release -p millstream-lake --example write_speed [rows] [threads]`
+//! `cargo run --release -p millstream-lake --example write_speed [rows] [threads] [lake]`
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, clippy::cast_possible_wrap)]
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Instant};
@@ -23,8 +23,9 @@ fn main() -> Result<(), Fault> {
     let mut arguments = std::env::args().skip(1);
     let rows: i64 = arguments.next().map_or(Ok(5_000_000), |text| text.parse())?;
     let threads: i64 = arguments.next().map_or(Ok(2), |text| text.parse())?;
-    let folder = tempfile::tempdir()?;
-    let lake = Lake::open(&folder.path().to_string_lossy(), &BTreeMap::new())?;
+    let temporary = tempfile::tempdir()?;
+    let location = arguments.next().unwrap_or_else(|| temporary.path().to_string_lossy().into_owned());
+    let lake = Lake::open(&location, &BTreeMap::new())?;
     let table: TableName = "bronze.orders".parse()?;
     let runtime = tokio::runtime::Runtime::new()?;
 
@@ -36,7 +37,7 @@ fn main() -> Result<(), Fault> {
     let written = start.elapsed();
     let bytes: u64 = staged.iter().map(|staged| staged.file().size()).sum();
     let files = staged.len();
-    let change = TableChange { add: staged, schema: Some(schema.clone()), ..TableChange::default() };
+    let change = TableChange { add: staged, schema: Some(schema), ..TableChange::default() };
     runtime.block_on(lake.commit(&table, None, change))?;
     println!(
         "{rows} rows, {files} files, {:.1} MB: {:.3} s to durable files, {:.3} s with the commit",

@@ -83,8 +83,8 @@ fn collect(
             }
             let is_float = matches!(data_type, DataType::Float32 | DataType::Float64);
             // Whether a nested float is NaN is not tracked.
-            let bounded = !nan && !(is_float && depth > 0);
-            primitive(data_type, bounded, groups, index)
+            let unbounded = nan || (is_float && depth > 0);
+            primitive(data_type, !unbounded, groups, index)
         }
     }
 }

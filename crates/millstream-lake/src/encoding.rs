@@ -54,7 +54,8 @@ fn is_integer(data_type: &DataType) -> bool {
 fn repeats(column: &ArrayRef) -> bool {
     let sample = column.slice(0, column.len().min(SAMPLE_ROWS));
     let fields = vec![SortField::new(sample.data_type().clone())];
-    let rows = RowConverter::new(fields).and_then(|converter| converter.convert_columns(&[sample.clone()]));
+    let rows = RowConverter::new(fields)
+        .and_then(|converter| converter.convert_columns(std::slice::from_ref(&sample)));
     // What cannot be looked at keeps Parquet's default.
     let Ok(rows) = rows else { return true };
     let distinct: HashSet<&[u8]> = rows.iter().map(|row| row.data()).collect();

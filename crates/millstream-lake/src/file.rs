@@ -61,11 +61,11 @@ impl DataFile {
         Ok(Self::new(table, &add.path, size, add.modification_time, add.data_change, add.stats))
     }
 
-    pub(crate) fn to_add(&self, data_change: bool) -> Add {
+    pub(crate) fn to_add(&self, data_change: bool, now_ms: i64) -> Add {
         Add {
             path: self.path().to_owned(),
             size: i64::try_from(self.0.size).unwrap_or(i64::MAX),
-            modification_time: self.0.modified_ms,
+            modification_time: now_ms,
             data_change,
             stats: self.0.stats.as_deref().map(str::to_owned),
             ..Add::default()
@@ -108,7 +108,7 @@ impl DataFile {
         self.0.rows
     }
 
-    /// When the file was written, in milliseconds since 1970.
+    /// When the file came into the table, in milliseconds since 1970; 0 while it is staged.
     #[must_use]
     pub fn modified_ms(&self) -> i64 {
         self.0.modified_ms

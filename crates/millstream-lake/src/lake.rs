@@ -81,7 +81,7 @@ impl Lake {
             match self.storage().store.delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => {
-                    tracing::warn!(%path, %error, "a discarded file stays until the next maintenance")
+                    tracing::warn!(%path, %error, "a discarded file stays until the next maintenance");
                 }
             }
         }

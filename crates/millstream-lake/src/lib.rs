@@ -10,6 +10,7 @@ mod change;
 mod changes;
 mod collect;
 mod commit;
+mod draft;
 mod durable;
 mod encoding;
 mod error;

@@ -103,17 +103,30 @@ impl Lake {
             let earliest = first;
             return Err(LakeError::TimestampUnavailable { table: table.clone(), wanted, earliest });
         }
+        let version = self.current_at(table, &listing, earliest, latest, wanted).await?;
+        self.at_version(table, version).await
+    }
+
+    /// The version that was current at `instant`; `earliest` when that one is younger.
+    pub(crate) async fn current_at(
+        &self,
+        table: &TableName,
+        listing: &Listing,
+        earliest: i64,
+        latest: i64,
+        instant: TimestampMicros,
+    ) -> Result<i64> {
         // Commit times rise with versions, so halving finds the last that is not later.
         let (mut low, mut high) = (earliest, latest);
         while low < high {
             let middle = low + (high - low + 1) / 2;
-            if self.commit_time(table, &listing, middle).await? <= wanted {
+            if self.commit_time(table, listing, middle).await? <= instant {
                 low = middle;
             } else {
                 high = middle - 1;
             }
         }
-        self.at_version(table, low).await
+        Ok(low)
     }
 
     /// When `version` was committed; for one whose commit is cleaned away, when its checkpoint was written.

@@ -14,10 +14,13 @@ use object_store::ObjectStoreExt;
 use crate::{
     Lake, LakeTable,
     change::{Operation, TableChange},
+    commit::blocking,
+    durable,
     error::{LakeError, Result},
     file::{DataFile, StagedFile},
     log::{Listing, commit_name},
     snapshot::{At, Snapshot},
+    storage::LOG_FOLDER,
     writer::WriteOptions,
 };
 
@@ -94,16 +97,9 @@ impl Lake {
         options: &MaintainOptions,
     ) -> Result<i64> {
         let cutoff = options.before(options.retention);
-        // A version ages from the moment the next one replaced it.
-        let mut kept = snapshot.version();
-        let mut replaced = snapshot.committed_at();
-        for version in listing.commits.range(..snapshot.version()).rev() {
-            if replaced < cutoff {
-                break;
-            }
-            kept = *version;
-            replaced = self.commit_time(snapshot.table(), listing, *version).await?;
-        }
+        let (table, latest) = (snapshot.table(), snapshot.version());
+        let earliest = listing.earliest().unwrap_or(latest);
+        let kept = self.current_at(table, listing, earliest, latest, cutoff).await?;
         let pinned = options.pinned.iter().copied().filter(|version| *version >= 0).min();
         Ok(pinned.map_or(kept, |pinned| pinned.min(kept)))
     }
@@ -213,6 +209,13 @@ impl Lake {
             return Ok(());
         };
         done.earliest = floor;
+        // object_store does not sync, and what the checkpoint replaces is about to go.
+        if let Some(folder) = self.storage().table_folder(table) {
+            let folder = folder.join(LOG_FOLDER);
+            let shown = folder.display().to_string();
+            blocking(shown, "sync", move || durable::sync_matching(&folder, &format!("{floor:020}.")))
+                .await?;
+        }
         let log = self.storage().log_path(table);
         // Oldest first: a reader that finds a commit may rely on those after it.
         let commits = listing.commits.range(..floor).map(|version| commit_name(*version));

@@ -115,7 +115,7 @@ impl Storage {
         if let Some(key) = options.keys().find(|key| !vendor.knows(key)) {
             return Err(bad_location(location, &format!("unknown storage option `{key}`")));
         }
-        let mut merged = vendor.from_environment();
+        let mut merged = vendor.environment();
         merged.extend(options.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
         let (store, prefix) =
             object_store::parse_url_opts(&url, merged).map_err(|error| bad_location(location, &error))?;
@@ -191,7 +191,9 @@ impl Vendor {
     }
 
     /// What the process environment says about this vendor (`AWS_ENDPOINT`, …); the project's own options win.
-    fn from_environment(self) -> BTreeMap<String, String> {
+    /// Credentials are handed to processes this way by every cloud, so this place reads the environment.
+    #[allow(clippy::disallowed_methods)]
+    fn environment(self) -> BTreeMap<String, String> {
         let prefix = match self {
             Self::Amazon => "aws_",
             Self::Google => "google_",

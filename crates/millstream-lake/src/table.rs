@@ -42,6 +42,7 @@ pub struct LakeTable {
 impl LakeTable {
     /// A provider of `schema` over `files`. The session that scans it must know the lake's store, see
     /// [`Lake::register`]; a lake in a local folder needs nothing.
+    #[allow(clippy::new_ret_no_self)]
     pub fn new(
         lake: &Lake,
         schema: SchemaRef,

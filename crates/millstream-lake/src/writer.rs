@@ -12,7 +12,7 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef},
 };
-use millstream_types::{TableName, TimestampMicros};
+use millstream_types::TableName;
 use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
 use tokio::task::JoinHandle;
 
@@ -214,8 +214,7 @@ impl TableWriter {
                 Stored::Uploading(upload.complete().map_err(|error| self.failed(error.into()))?)
             }
         };
-        let modified = TimestampMicros::from_system(std::time::SystemTime::now()).as_ms();
-        let file = DataFile::new(&self.table, &open.name, size, modified, true, Some(stats));
+        let file = DataFile::new(&self.table, &open.name, size, 0, true, Some(stats));
         Ok(ClosedFile { file, stored })
     }
 

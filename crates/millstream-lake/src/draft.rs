@@ -1,0 +1,241 @@
+//! A change as it will stand in the log: checked against its base, encoded, and able to say whether it
+//! still holds after someone else's commit.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow::datatypes::Schema;
+use bytes::Bytes;
+use deltalake_core::kernel::{
+    Action, CommitInfo, IsolationLevel, Metadata, MetadataExt, Protocol, StructType, Transaction,
+    contains_timestampntz, engine::arrow_conversion::TryIntoKernel, new_metadata,
+};
+use millstream_types::{TableName, TimestampMicros};
+
+use crate::{
+    change::TableChange,
+    encoding,
+    error::{LakeError, Result},
+    log::{COMMIT_ID_KEY, Commit, INFO_KEY},
+    snapshot::{READER_VERSION, Snapshot, WRITER_VERSION, check_writable},
+};
+
+pub(crate) fn held(snapshot: &Snapshot, txns: &[(String, i64)]) -> bool {
+    !txns.is_empty()
+        && txns.iter().all(|(app, version)| snapshot.txn(app).is_some_and(|done| done >= *version))
+}
+
+pub(crate) fn validate(table: &TableName, base: &Snapshot, change: &TableChange) -> Result<()> {
+    let invalid = |reason: String| Err(LakeError::InvalidChange { table: table.clone(), reason });
+    check_writable(table, base.protocol())?;
+    if base.table() != table {
+        return invalid(format!("its base is a snapshot of {}", base.table()));
+    }
+    if held(base, &change.txns) {
+        return Err(LakeError::AlreadyCommitted { table: table.clone(), version: base.version() });
+    }
+    if let Some((app, version)) =
+        change.txns.iter().find(|(app, version)| base.txn(app).is_some_and(|done| done >= *version))
+    {
+        return invalid(format!(
+            "`{app}` has reached {version} already, but not all of the change's txns are there"
+        ));
+    }
+    if let Some(add) = change.add.iter().find(|add| add.file().table() != table) {
+        return invalid(format!("`{}` was written for {}", add.file().path(), add.file().table()));
+    }
+    if change.remove.is_empty() {
+        return Ok(());
+    }
+    let present: HashSet<&str> = base.files().iter().map(|file| file.path()).collect();
+    match change.remove.iter().find(|file| !present.contains(file.path())) {
+        Some(file) => {
+            invalid(format!("it removes `{}`, which version {} does not have", file.path(), base.version()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The commit as it will be written.
+pub(crate) struct Draft {
+    id: String,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) bytes: Bytes,
+    pub(crate) time: TimestampMicros,
+    txns: Vec<(String, i64)>,
+    /// Files the change removes.
+    removes: HashSet<String>,
+    touches_schema: bool,
+    data_change: bool,
+}
+
+impl Draft {
+    pub(crate) fn new(table: &TableName, base: Option<&Snapshot>, change: TableChange) -> Result<Self> {
+        // The one reading of the clock here, for callers that have no time of their own to pass.
+        #[allow(clippy::disallowed_methods)]
+        let time = change.at.unwrap_or_else(|| TimestampMicros::from_system(std::time::SystemTime::now()));
+        let time = base.map_or(time, |base| later(time, base.committed_at()));
+        let definition = define(table, base, &change)?;
+        let id = uuid::Uuid::now_v7().to_string();
+        let pure_append = change.remove.is_empty() && definition.is_empty();
+        let mut actions = vec![Action::CommitInfo(commit_info(base, &change, &id, time, pure_append))];
+        let touches_schema = !definition.is_empty();
+        actions.extend(definition);
+        actions.extend(change.txns.iter().map(|(app, version)| Action::Txn(Transaction::new(app, *version))));
+        let now_ms = time.as_ms();
+        actions.extend(
+            change.remove.iter().map(|file| Action::Remove(file.to_remove(change.data_change, now_ms))),
+        );
+        actions
+            .extend(change.add.iter().map(|add| Action::Add(add.file().to_add(change.data_change, now_ms))));
+        let bytes = encode(table, &actions)?;
+        Ok(Self {
+            id,
+            bytes,
+            actions,
+            time,
+            txns: change.txns,
+            removes: change.remove.iter().map(|file| file.path().to_owned()).collect(),
+            touches_schema,
+            data_change: change.data_change,
+        })
+    }
+
+    pub(crate) fn is(&self, commit: &Commit) -> bool {
+        commit.commit_id() == Some(self.id.as_str())
+    }
+
+    /// Decides whether the change still holds after `winner`.
+    pub(crate) fn step_over(&self, table: &TableName, base: Option<i64>, winner: &Commit) -> Result<()> {
+        let reached = |(app, version): &(String, i64)| {
+            winner.txns.iter().any(|(other, done)| other == app && done >= version)
+        };
+        if !self.txns.is_empty() && self.txns.iter().all(reached) {
+            return Err(LakeError::AlreadyCommitted { table: table.clone(), version: winner.version });
+        }
+        let fenced = winner.txns.iter().any(|(app, _)| self.txns.iter().any(|(own, _)| own == app));
+        if fenced || base.is_none() || self.touches_schema || winner.changes_table() {
+            return Err(conflict(table, base, winner));
+        }
+        let holds = if self.data_change {
+            // Rows that were only added elsewhere, or only moved between files, do not change what is new.
+            self.removes.is_empty() && !winner.removes_data()
+        } else {
+            // Compaction holds as long as all the files it replaces are still there.
+            !winner.removes.iter().any(|remove| self.removes.contains(&remove.path))
+        };
+        if holds { Ok(()) } else { Err(conflict(table, base, winner)) }
+    }
+
+    /// Keeps commit times rising after a commit of another.
+    pub(crate) fn retime(&mut self, table: &TableName, winner: Option<TimestampMicros>) -> Result<()> {
+        let Some(winner) = winner else { return Ok(()) };
+        let time = later(self.time, winner);
+        if time != self.time
+            && let Some(Action::CommitInfo(info)) = self.actions.first_mut()
+        {
+            info.timestamp = Some(time.as_ms());
+            self.time = time;
+            self.bytes = encode(table, &self.actions)?;
+        }
+        Ok(())
+    }
+}
+
+fn conflict(table: &TableName, base: Option<i64>, winner: &Commit) -> LakeError {
+    LakeError::Conflict { table: table.clone(), base, found: winner.version }
+}
+
+/// At least a millisecond after `previous`, which is Delta's resolution.
+fn later(time: TimestampMicros, previous: TimestampMicros) -> TimestampMicros {
+    TimestampMicros::from_ms(time.as_ms().max(previous.as_ms().saturating_add(1)))
+}
+
+fn commit_info(
+    base: Option<&Snapshot>,
+    change: &TableChange,
+    id: &str,
+    time: TimestampMicros,
+    pure_append: bool,
+) -> CommitInfo {
+    let mut info = HashMap::from([(COMMIT_ID_KEY.to_owned(), id.into())]);
+    if !change.info.is_null() {
+        info.insert(INFO_KEY.to_owned(), change.info.clone());
+    }
+    CommitInfo {
+        timestamp: Some(time.as_ms()),
+        operation: Some(change.operation.delta_name().to_owned()),
+        operation_parameters: Some(change.operation.delta_parameters()),
+        read_version: base.and_then(|base| u64::try_from(base.version()).ok()),
+        isolation_level: Some(IsolationLevel::Serializable),
+        is_blind_append: Some(pure_append && base.is_some()),
+        engine_info: Some(concat!("millstream/", env!("CARGO_PKG_VERSION")).to_owned()),
+        info,
+        ..CommitInfo::default()
+    }
+}
+
+/// Protocol and metadata for a new table, metadata for a new schema, nothing otherwise.
+fn define(table: &TableName, base: Option<&Snapshot>, change: &TableChange) -> Result<Vec<Action>> {
+    let Some(schema) = &change.schema else {
+        return if base.is_some() {
+            Ok(Vec::new())
+        } else {
+            let reason = "a new table needs a schema".into();
+            Err(LakeError::InvalidChange { table: table.clone(), reason })
+        };
+    };
+    let schema = encoding::nullable(schema);
+    let unfit = |reason: String| LakeError::Schema { table: table.clone(), reason };
+    let delta: StructType = schema.as_ref().try_into_kernel().map_err(|error| unfit(error.to_string()))?;
+    if contains_timestampntz(delta.fields()) {
+        return Err(unfit("timestamps have to be in UTC".into()));
+    }
+    let metadata = |made: Result<Metadata, deltalake_core::kernel::Error>| {
+        made.map(Action::Metadata).map_err(|error| unfit(error.to_string()))
+    };
+    let Some(base) = base else {
+        let protocol: Protocol = serde_json::from_value(serde_json::json!({
+            "minReaderVersion": READER_VERSION,
+            "minWriterVersion": WRITER_VERSION,
+        }))
+        .map_err(|error| unfit(error.to_string()))?;
+        let none = std::iter::empty::<(String, String)>();
+        let metadata = metadata(new_metadata(&delta, std::iter::empty::<String>(), none))?;
+        return Ok(vec![Action::Protocol(protocol), metadata]);
+    };
+    if schema == base.schema() {
+        return Ok(Vec::new());
+    }
+    let rewritten = change.remove.len() == base.files().len();
+    if !rewritten && let Some(reason) = unreadable(&base.schema(), &schema) {
+        return Err(unfit(reason));
+    }
+    Ok(vec![metadata(base.metadata().clone().with_schema(&delta))?])
+}
+
+/// Why files of `old` could not be read as `new`, if they could not.
+fn unreadable(old: &Schema, new: &Schema) -> Option<String> {
+    old.fields().iter().find_map(|field| match new.field_with_name(field.name()) {
+        Err(_) => Some(format!("column `{}` cannot be dropped while files hold it", field.name())),
+        Ok(kept) if kept.data_type() != field.data_type() => Some(format!(
+            "column `{}` cannot become {} while files hold it as {}",
+            field.name(),
+            kept.data_type(),
+            field.data_type()
+        )),
+        Ok(_) => None,
+    })
+}
+
+fn encode(table: &TableName, actions: &[Action]) -> Result<Bytes> {
+    let mut bytes = Vec::new();
+    for action in actions {
+        serde_json::to_writer(&mut bytes, action).map_err(|source| LakeError::Log {
+            table: table.clone(),
+            version: None,
+            source: Box::new(source),
+        })?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes.into())
+}
