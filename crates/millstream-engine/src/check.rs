@@ -11,6 +11,8 @@ use millstream_project::{
 use millstream_sql::{Analysis, TableAnalysis, analyze};
 use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
 
+use crate::EngineError;
+
 /// A project in which no error was found.
 #[derive(Debug)]
 pub struct Project {
@@ -31,6 +33,14 @@ impl Project {
     pub fn table(&self, table: &TableName) -> Option<&TableSpec> {
         let at = self.spec.tables.binary_search_by(|spec| spec.name.cmp(table)).ok()?;
         self.spec.tables.get(at)
+    }
+
+    /// The error for a name that is no asset, with the nearest one.
+    pub(crate) fn unknown_table(&self, table: &TableName) -> EngineError {
+        let name = table.to_string();
+        let known: Vec<_> = self.asset_tables().map(|known| known.to_string()).collect();
+        let nearest = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
+        EngineError::UnknownAsset { name, nearest }
     }
 
     /// Every asset's table, sources first.

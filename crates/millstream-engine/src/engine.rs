@@ -6,15 +6,16 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use millstream_connector::{BuildContext, Connector};
-use millstream_lake::Lake;
-use millstream_plan::{PlannedStep, RunPlan};
+use millstream_lake::{Lake, Snapshot};
+use millstream_plan::{AssetFacts, PlannedStep, RunPlan};
 use millstream_project::{SourceSpec, StateLocation};
 use millstream_sql::{SessionOptions, SqlSession};
-use millstream_state::{RunLock, State};
-use millstream_types::{AssetId, RunId};
+use millstream_state::{Holder, RunLock, RunOutcome, RunStart, State};
+use millstream_types::{AssetId, RunId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     event::{Event, Observer, RunReport},
     observe::observe,
     resolver::LakeResolver,
-    run::{ExecuteOptions, RetryPolicy, RunRequest, execute},
+    run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
     table::StepRunner,
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct World {
     pub state: Arc<State>,
     pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
     pub options: EngineOptions,
+    /// Over the newest versions; bounded memory shared by everything that runs.
+    pub sql: SqlSession,
     pub state_dir: PathBuf,
 }
 
@@ -71,6 +74,11 @@ pub(crate) struct StepContext {
 }
 
 impl StepContext {
+    pub(crate) fn facts(&self) -> Result<&AssetFacts, EngineError> {
+        let unknown = || EngineError::UnknownAsset { name: self.asset.to_string(), nearest: None };
+        self.world.project.graph.get(&self.asset).ok_or_else(unknown)
+    }
+
     pub(crate) fn note(&self, note: impl Into<String>) {
         self.observer.event(&Event::StepNote { asset: self.asset.clone(), note: note.into() });
     }
@@ -96,7 +104,15 @@ impl Engine {
                 .map_err(|source| EngineError::Source { name: name.clone(), source })?;
             connectors.insert(name.clone(), connector);
         }
-        Ok(Self { world: Arc::new(World { project, lake, state, connectors, options, state_dir }) })
+        let session = SessionOptions {
+            memory_bytes: options.memory_bytes,
+            spill_dir: state_dir.join("spill"),
+            target_partitions: options.parallelism.get(),
+        };
+        let resolver = LakeResolver::new(lake.clone(), project.clone());
+        let sql = SqlSession::open(session, Arc::new(resolver)).map_err(EngineError::Query)?;
+        lake.register(sql.context())?;
+        Ok(Self { world: Arc::new(World { project, lake, state, connectors, options, sql, state_dir }) })
     }
 
     pub(crate) fn world(&self) -> &Arc<World> {
@@ -113,24 +129,44 @@ impl Engine {
         observe(&self.world, request).await
     }
 
-    /// Carries the plan out. `wait`: whether to wait for another run on this project to end, or to refuse.
+    /// Carries the plan out. `wait`: how long to wait for another run on this project to end before refusing.
     pub async fn run(
         &self,
         request: &RunRequest,
-        wait: bool,
+        wait: Duration,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Result<RunReport, EngineError> {
+        let planned = observe(&self.world, request);
+        let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
+        self.run_with(request, wait, observer, cancel, planned, executor).await
+    }
+
+    /// Runs under the lock and on record. `planned` is awaited once the lock is held.
+    pub(crate) async fn run_with(
+        &self,
+        request: &RunRequest,
+        wait: Duration,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+        planned: impl Future<Output = Result<RunPlan, EngineError>>,
+        executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
+    ) -> Result<RunReport, EngineError> {
         let world = &self.world;
-        let _lock = RunLock::acquire(&world.state_dir, &request.command, world.options.clock.now(), wait)?;
-        let plan = observe(world, request).await?;
+        let _lock = world.lock(&request.command, wait)?;
+        let plan = planned.await?;
         let run = RunId::new(&uuid::Uuid::now_v7().to_string());
         let concurrency = request
             .concurrency
             .or_else(|| NonZeroUsize::new(world.project.spec.environment.concurrency?))
             .unwrap_or(world.options.parallelism);
-        world.state.begin_run(&run, &request.command, world.options.clock.now())?;
-        let executor = StepRunner {
+        world.state.begin_run(&RunStart {
+            run: run.clone(),
+            command: request.command.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: world.options.clock.now(),
+        })?;
+        let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),
             full_refresh: request.full_refresh,
@@ -139,26 +175,37 @@ impl Engine {
             cancel: cancel.clone(),
         };
         let options = ExecuteOptions { run: run.clone(), concurrency, retry: world.options.retry.clone() };
-        let report = execute(plan, Arc::new(executor), options, observer, cancel).await?;
-        world.state.finish_run(&run, report.succeeded(), report.cancelled, world.options.clock.now())?;
+        let report = execute(plan, executor(runner), options, observer, cancel).await?;
+        let outcome = match (report.cancelled, report.succeeded()) {
+            (true, _) => RunOutcome::Cancelled,
+            (false, true) => RunOutcome::Succeeded,
+            (false, false) => RunOutcome::Failed,
+        };
+        world.state.finish_run(&run, world.options.clock.now(), outcome)?;
         Ok(report)
     }
 
     /// A session for queries over the project's tables.
-    pub fn session(&self) -> Result<SqlSession, EngineError> {
-        self.world.session()
+    #[must_use]
+    pub fn session(&self) -> &SqlSession {
+        &self.world.sql
     }
 }
 
 impl World {
-    pub(crate) fn session(self: &Arc<Self>) -> Result<SqlSession, EngineError> {
-        let options = SessionOptions {
-            memory_bytes: self.options.memory_bytes,
-            spill_dir: self.state_dir.join("spill"),
-            target_partitions: self.options.parallelism.get(),
-        };
-        let resolver = Arc::new(LakeResolver::new(self.lake.clone(), self.project.clone()));
-        SqlSession::open(options, resolver).map_err(EngineError::Query)
+    /// Makes this process the only one that changes the project, until the lock is dropped.
+    pub(crate) fn lock(&self, command: &str, wait: Duration) -> Result<RunLock, EngineError> {
+        let holder = Holder::this_process(command, self.options.clock.now());
+        Ok(RunLock::acquire(&self.state_dir, &holder, wait)?)
+    }
+
+    /// A session in which `pinned` tables stay at their versions, whatever is committed meanwhile.
+    pub(crate) fn pinned_session(
+        &self,
+        pinned: BTreeMap<TableName, Arc<Snapshot>>,
+    ) -> SqlSession {
+        let resolver = LakeResolver::new(self.lake.clone(), self.project.clone()).pinned(pinned);
+        self.sql.with_resolver(Arc::new(resolver))
     }
 
     pub(crate) fn connector(&self, source: &SourceSpec) -> Result<&Arc<dyn Connector>, EngineError> {

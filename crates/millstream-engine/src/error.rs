@@ -5,7 +5,7 @@ use std::time::Duration;
 use millstream_connector::{ConnectorError, Retry};
 use millstream_lake::LakeError;
 use millstream_quality::QualityError;
-use millstream_sql::SqlError;
+use millstream_sql::{SqlError, incremental::IncrementalError};
 use millstream_state::StateError;
 use millstream_types::{SourceName, TableName};
 
@@ -34,6 +34,12 @@ pub enum EngineError {
         #[source]
         source: SqlError,
     },
+    #[error("`{table}` cannot be kept up to date")]
+    Incremental {
+        table: TableName,
+        #[source]
+        source: IncrementalError,
+    },
     #[error("the query failed")]
     Query(#[source] SqlError),
     #[error("rows of `{table}` cannot be computed")]
@@ -41,6 +47,12 @@ pub enum EngineError {
         table: TableName,
         #[source]
         source: arrow::error::ArrowError,
+    },
+    #[error("rows of `{table}` cannot be read")]
+    Engine {
+        table: TableName,
+        #[source]
+        source: Box<datafusion::error::DataFusionError>,
     },
     #[error("no asset named `{name}`")]
     UnknownAsset { name: String, nearest: Option<String> },
@@ -89,10 +101,11 @@ impl EngineError {
             Self::State(error) => error.code(),
             Self::Quality { source, .. } => source.code(),
             Self::Sql { source, .. } | Self::Query(source) => source.code(),
-            Self::Compute { .. } => "MS-0701",
+            Self::Incremental { source, .. } => source.code(),
+            Self::Compute { .. } | Self::Engine { .. } => "MS-0701",
             Self::UnknownAsset { .. } => "MS-0702",
             Self::NeverBuilt { .. } => "MS-0703",
-            Self::Plan(_) => "MS-0704",
+            Self::Plan(error) => error.code(),
             Self::Refused { .. } => "MS-0705",
             Self::CommitInfo { .. } => "MS-0706",
             Self::Worker { .. } => "MS-0707",
@@ -109,6 +122,7 @@ impl EngineError {
             Self::State(error) => error.hint(),
             Self::Quality { source, .. } => source.hint(),
             Self::Sql { source, .. } | Self::Query(source) => source.hint(),
+            Self::Incremental { source, .. } => source.hint(),
             Self::UnknownAsset { nearest, .. } => {
                 Some(nearest.as_ref().map_or_else(
                     || "`millstream status` lists the assets".to_owned(),
@@ -118,7 +132,9 @@ impl EngineError {
             Self::NeverBuilt { table } => Some(format!("build it with `millstream run +{table}`")),
             Self::Plan(error) => error.hint(),
             Self::Refused { hint, .. } => Some(hint.clone()),
-            Self::Compute { .. } | Self::CommitInfo { .. } | Self::Worker { .. } | Self::Cancelled => None,
+            Self::Compute { .. }
+            | Self::Engine { .. }
+            | Self::CommitInfo { .. } | Self::Worker { .. } | Self::Cancelled => None,
         }
     }
 

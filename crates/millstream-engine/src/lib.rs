@@ -5,7 +5,7 @@
 //!
 //! Every write follows one pattern: stage files, check the candidate version, commit once to the lake, record
 //! in the state store afterwards. A crash between the last two is found again by the commit's own record
-//! (see [`mod@reconcile`]).
+//! (see `reconcile.rs`).
 
 mod check;
 mod clock;
@@ -16,8 +16,9 @@ mod event;
 mod landing;
 mod maintain;
 mod observe;
+mod preload;
 mod publish;
-pub mod reconcile;
+mod reconcile;
 mod rejected;
 mod reprocess;
 mod resolver;
@@ -33,6 +34,7 @@ pub use error::EngineError;
 pub use event::{
     CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepOutcome, StepReport,
 };
+pub use maintain::MaintainRequest;
 pub use rejected::{RejectedExample, RejectedGroup};
-pub use run::{RunRequest, StepExecutor, execute};
+pub use run::{Ended, ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
 pub use status::{AssetStatus, Status};

@@ -15,10 +15,11 @@ use crate::{
 };
 
 /// What the lake says of `table` at its newest `version`, recorded and returned. `None` when the lake has no
-/// such table any more, or its commits carry no record of ours.
+/// such table any more, or when it is there without any record of ours.
 pub(crate) async fn asset(
     world: &World,
     table: &TableName,
+    known: Option<&Recorded>,
     version: Option<i64>,
 ) -> Result<Option<Recorded>, EngineError> {
     let id = table.asset_id();
@@ -28,34 +29,21 @@ pub(crate) async fn asset(
     };
     // Maintenance and reprocessing may stand after the commit that built the present content.
     let commits = world.lake.history(table, None).await?;
-    let known = world.state.asset(&id)?;
-    let built = commits.iter().find_map(|commit| {
-        let info = CommitInfo::from_json(commit.info.as_ref()?)?;
-        Some((commit.version, info))
-    });
+    let built = commits.iter().find_map(|commit| CommitInfo::from_json(&commit.info));
     let recorded = match (built, known) {
-        (Some((_, info)), known) => {
-            let inputs = match info.what {
+        (Some(info), known) if known.is_none_or(|known| known.built_at < info.at) => Recorded {
+            fingerprint: info.fingerprint,
+            input_versions: match info.what {
                 Committed::Build { inputs, .. } => inputs,
                 Committed::Landing { .. } | Committed::Reprocess { .. } => Default::default(),
-            };
-            let rows = world.lake.snapshot(table, At::Version(version)).await?.and_then(|it| it.rows());
-            // A step that failed after that commit stays on record as failed.
-            let status = match known {
-                Some(known) if known.built_at >= info.at => known.status,
-                _ => AssetStatus::Built,
-            };
-            Recorded {
-                fingerprint: info.fingerprint,
-                input_versions: inputs,
-                version: Some(version),
-                rows,
-                built_at: info.at,
-                status,
-            }
-        }
-        (None, Some(known)) => Recorded { version: Some(version), ..known },
-        (None, None) => return Ok(None),
+            },
+            version: Some(version),
+            rows: world.lake.snapshot(table, At::Version(version)).await?.and_then(|it| it.rows()),
+            built_at: info.at,
+            status: AssetStatus::Built,
+        },
+        (_, Some(known)) => Recorded { version: Some(version), ..known.clone() },
+        (_, None) => return Ok(None),
     };
     world.state.record_asset(&id, &recorded)?;
     Ok(Some(recorded))

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use datafusion::catalog::TableProvider;
-use millstream_lake::{At, Lake, LakeTable, Snapshot};
+use datafusion::{catalog::TableProvider, datasource::empty::EmptyTable};
+use millstream_lake::{At, Lake, LakeError, LakeTable, Snapshot};
 use millstream_project::Materialize;
+use millstream_quality::rejected_schema;
 use millstream_sql::{Resolved, SqlError, TableResolver};
 use millstream_types::TableName;
 
@@ -43,7 +44,18 @@ impl TableResolver for LakeResolver {
             Some(snapshot) => Some(snapshot),
             None => self.lake.snapshot(table, at).await.map_err(SqlError::lake)?,
         };
-        Ok(snapshot.map(|snapshot| Resolved::Table(provider(&self.lake, &snapshot))))
+        match snapshot {
+            Some(snapshot) => {
+                let provider = provider(&self.lake, &snapshot).map_err(SqlError::lake)?;
+                Ok(Some(Resolved::Table(provider)))
+            }
+            // Nothing was rejected yet.
+            None if table.is_rejected() && at == At::Latest => {
+                let empty = EmptyTable::new(rejected_schema());
+                Ok(Some(Resolved::Table(Arc::new(empty))))
+            }
+            None => Ok(None),
+        }
     }
 
     fn known_tables(&self) -> Vec<TableName> {
@@ -52,6 +64,6 @@ impl TableResolver for LakeResolver {
 }
 
 /// A provider over all files of a snapshot.
-pub(crate) fn provider(lake: &Lake, snapshot: &Snapshot) -> Arc<dyn TableProvider> {
-    LakeTable::new(lake, snapshot.table(), snapshot.schema(), snapshot.files().to_vec())
+pub(crate) fn provider(lake: &Lake, snapshot: &Snapshot) -> Result<Arc<dyn TableProvider>, LakeError> {
+    LakeTable::new(lake, snapshot.schema(), snapshot.files().to_vec())
 }

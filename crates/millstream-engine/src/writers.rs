@@ -2,11 +2,12 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use futures::{Stream, StreamExt};
 use millstream_lake::{Lake, StagedFile, TableWriter, WriteOptions};
 use millstream_types::TableName;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::EngineError;
+use crate::{EngineError, preload};
 
 /// Batches that wait for each writer; more would only hold memory.
 const BATCHES_WAITING: usize = 2;
@@ -49,6 +50,18 @@ impl Writers {
             None => false,
         };
         if sent { Ok(()) } else { Err(self.failure().await) }
+    }
+
+    /// Hands over every batch of a stream.
+    pub(crate) async fn write_all<S>(&mut self, rows: &mut S) -> Result<(), EngineError>
+    where
+        S: Stream<Item = datafusion::error::Result<RecordBatch>> + Unpin,
+    {
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(|source| preload::failed(&self.table, source))?;
+            self.write(batch).await?;
+        }
+        Ok(())
     }
 
     /// Closes all files and makes them durable. Nothing is visible before the commit that names them.

@@ -28,14 +28,13 @@ pub(crate) fn with_landing_columns(
     schema: &SchemaRef,
     rows: &RecordBatch,
     positions: Int64Array,
-    part: &str,
+    sources: &StringArray,
     first_sequence: i64,
     now: TimestampMicros,
 ) -> Result<RecordBatch, ArrowError> {
     let count = rows.num_rows();
     let ingested = TimestampMicrosecondArray::from_value(now.0, count).with_timezone("UTC");
     let sequence: Int64Array = (first_sequence..).take(count).collect::<Vec<_>>().into();
-    let source: StringArray = std::iter::repeat_n(Some(part), count).collect();
     let own = schema.fields().len().saturating_sub(4);
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for field in schema.fields().iter().take(own) {
@@ -46,7 +45,7 @@ pub(crate) fn with_landing_columns(
     }
     columns.push(Arc::new(ingested));
     columns.push(Arc::new(sequence));
-    columns.push(Arc::new(source));
+    columns.push(Arc::new(sources.clone()));
     columns.push(Arc::new(positions));
     RecordBatch::try_new(schema.clone(), columns)
 }

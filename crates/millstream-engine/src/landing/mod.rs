@@ -12,7 +12,8 @@ mod pipeline;
 
 use std::sync::Arc;
 
-use millstream_connector::{Connector, FoundColumn, KnownPart, Part, PartChange};
+use futures::future::BoxFuture;
+use millstream_connector::{Connector, Discovery, FoundColumn, KnownPart, Part, PartChange};
 use millstream_project::SourceSpec;
 use millstream_types::{Field, LANDING_COLUMNS};
 
@@ -22,9 +23,10 @@ pub(crate) use epoch::standing;
 use crate::{
     EngineError, StepOutcome,
     engine::{StepContext, World},
+    reprocess,
     run::StepResult,
 };
-use epoch::Standing;
+use epoch::{Landing, Standing};
 use evolve::{Evolved, evolve};
 
 /// How often a landing starts over because a column showed up that no sample had.
@@ -45,9 +47,17 @@ pub(crate) async fn waiting_parts(
     Ok(found.parts.into_iter().map(|part| part.id).collect())
 }
 
-/// Lands what waits at `source`.
-pub(crate) async fn land(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
+/// Lands what waits at `source`. Boxed, because the compiler cannot see that so deep a future is `Send`.
+pub(crate) fn land<'a>(
+    context: &'a StepContext,
+    source: &'a SourceSpec,
+) -> BoxFuture<'a, Result<StepResult, EngineError>> {
+    Box::pin(land_parts(context, source))
+}
+
+async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
+    reprocess::finish_interrupted(context, &source.table()).await?;
     let standing = standing(world, source).await?;
     let full = context.full_refresh;
     let known = if full { &[] } else { standing.landing.parts.as_slice() };
@@ -56,7 +66,8 @@ pub(crate) async fn land(context: &StepContext, source: &SourceSpec) -> Result<S
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
     if !found.refreshed.is_empty() {
-        world.state.refresh_parts(&source.name, &found.refreshed)?;
+        let landing = Landing { parts: std::mem::take(&mut found.refreshed), ..standing.landing };
+        epoch::remember(world, source, &landing)?;
     }
     if full {
         refuse_to_lose(source, &standing, &found.parts)?;
@@ -73,7 +84,7 @@ pub(crate) async fn land(context: &StepContext, source: &SourceSpec) -> Result<S
         };
         if found.parts.is_empty() && evolved.changes.is_empty() && standing.snapshot.is_some() {
             let version = standing.snapshot.as_ref().map(|snapshot| snapshot.version());
-            return Ok(commit::nothing_new(context, source, &standing, version)?);
+            return commit::nothing_new(context, &standing, version);
         }
         let job = Job { context, source, standing: &standing, parts: &found.parts, evolved: &evolved, full };
         match pipeline::read_all(&job).await? {
@@ -110,13 +121,15 @@ impl Job<'_> {
     }
 }
 
-async fn discover(
-    world: &World,
-    source: &SourceSpec,
-    known: &[KnownPart],
-) -> Result<millstream_connector::Discovery, EngineError> {
-    let connector = world.connector(source)?;
-    connector.discover(known).await.map_err(|error| source_error(source, error))
+fn discover<'a>(
+    world: &'a World,
+    source: &'a SourceSpec,
+    known: &'a [KnownPart],
+) -> BoxFuture<'a, Result<Discovery, EngineError>> {
+    Box::pin(async move {
+        let connector = world.connector(source)?;
+        connector.discover(known).await.map_err(|error| source_error(source, error))
+    })
 }
 
 /// The columns of each part, in the order of the parts.
@@ -126,14 +139,17 @@ async fn describe(
     parts: &[Part],
 ) -> Result<Vec<(String, Vec<FoundColumn>)>, EngineError> {
     use futures::{StreamExt, TryStreamExt, stream};
-    stream::iter(parts)
-        .map(|part| async move {
-            let columns = connector.describe(part).await.map_err(|error| source_error(source, error))?;
-            Ok((part.id.clone(), columns))
-        })
-        .buffered(DESCRIBED_AT_ONCE)
-        .try_collect()
-        .await
+    let looks: Vec<_> = parts.iter().map(|part| describe_part(source, connector, part)).collect();
+    stream::iter(looks).buffered(DESCRIBED_AT_ONCE).try_collect().await
+}
+
+async fn describe_part(
+    source: &SourceSpec,
+    connector: &Arc<dyn Connector>,
+    part: &Part,
+) -> Result<(String, Vec<FoundColumn>), EngineError> {
+    let columns = connector.describe(part).await.map_err(|error| source_error(source, error))?;
+    Ok((part.id.clone(), columns))
 }
 
 fn remember(columns: &mut [(String, Vec<FoundColumn>)], part: String, found: Vec<FoundColumn>) {
@@ -143,7 +159,7 @@ fn remember(columns: &mut [(String, Vec<FoundColumn>)], part: String, found: Vec
 }
 
 /// The table's columns without those that landing added.
-fn own_columns(snapshot: &millstream_lake::Snapshot) -> Vec<Field> {
+pub(crate) fn own_columns(snapshot: &millstream_lake::Snapshot) -> Vec<Field> {
     let schema = snapshot.schema();
     let own = schema.fields().iter().filter(|field| !LANDING_COLUMNS.contains(&field.name().as_str()));
     own.filter_map(|field| {

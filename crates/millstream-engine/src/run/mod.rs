@@ -6,7 +6,7 @@ mod schedule;
 use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use millstream_plan::{PlannedStep, RunPlan};
+use millstream_plan::{PlannedStep, Recorded, RunPlan};
 use millstream_types::{AssetId, RunId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -42,13 +42,26 @@ pub struct StepResult {
     pub rows_rejected: u64,
     pub version: Option<i64>,
     pub checks: Vec<CheckReport>,
+    /// What the next plan is to see of the asset, for a step that was built or found nothing to do.
+    pub recorded: Option<Recorded>,
+    /// Figures to remember, by name.
+    pub metrics: Vec<(String, f64)>,
 }
 
 impl StepResult {
     /// A step that ended so without touching a row.
     #[must_use]
     pub fn without_rows(outcome: StepOutcome, version: Option<i64>) -> Self {
-        Self { outcome, rows_written: 0, rows_deleted: 0, rows_rejected: 0, version, checks: Vec::new() }
+        Self {
+            outcome,
+            rows_written: 0,
+            rows_deleted: 0,
+            rows_rejected: 0,
+            version,
+            checks: Vec::new(),
+            recorded: None,
+            metrics: Vec::new(),
+        }
     }
 }
 
@@ -59,7 +72,15 @@ pub trait StepExecutor: Send + Sync {
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError>;
 
     /// Records the end of a step, whatever it was.
-    fn record(&self, report: &StepReport) -> Result<(), EngineError>;
+    fn record(&self, ended: &Ended) -> Result<(), EngineError>;
+}
+
+/// A step that ended: what people see of it, and what is remembered besides.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub report: StepReport,
+    pub recorded: Option<Recorded>,
+    pub metrics: Vec<(String, f64)>,
 }
 
 /// How a plan is carried out.
@@ -90,7 +111,7 @@ pub async fn execute(
     let mut schedule = Schedule::new(plan.steps);
     let mut running = JoinSet::new();
     let mut reports = Vec::new();
-    let mut finished: VecDeque<StepReport> = VecDeque::new();
+    let mut finished: VecDeque<Ended> = VecDeque::new();
     loop {
         while running.len() < options.concurrency.get() && !cancel.is_cancelled() {
             let Some(step) = schedule.next_ready() else { break };
@@ -107,13 +128,14 @@ pub async fn execute(
             finished.extend(schedule.drain_waiting().map(|step| unstarted(step, StepOutcome::Cancelled)));
         }
         match running.join_next().await {
-            Some(Ok(report)) => finished.push_back(report),
+            Some(Ok(ended)) => finished.push_back(ended),
             Some(Err(_)) => return Err(EngineError::Worker { doing: "running a step" }),
             None if finished.is_empty() && schedule.is_done() => break,
             None => {}
         }
-        while let Some(report) = finished.pop_front() {
-            executor.record(&report)?;
+        while let Some(ended) = finished.pop_front() {
+            executor.record(&ended)?;
+            let report = ended.report;
             observer.event(&Event::StepFinished(report.clone()));
             let because = blocker(&report);
             for step in schedule.finish(&report.asset, because.is_none()) {
@@ -145,12 +167,12 @@ fn blocker(report: &StepReport) -> Option<AssetId> {
     }
 }
 
-fn unstarted(step: PlannedStep, outcome: StepOutcome) -> StepReport {
-    report(step, StepResult::without_rows(outcome, None), std::time::Duration::ZERO)
+fn unstarted(step: PlannedStep, outcome: StepOutcome) -> Ended {
+    ended(step, StepResult::without_rows(outcome, None), std::time::Duration::ZERO)
 }
 
-fn report(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) -> StepReport {
-    StepReport {
+fn ended(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) -> Ended {
+    let report = StepReport {
         asset: step.asset,
         reason: step.reason,
         outcome: result.outcome,
@@ -160,5 +182,6 @@ fn report(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) -
         version: result.version,
         checks: result.checks,
         elapsed,
-    }
+    };
+    Ended { report, recorded: result.recorded, metrics: result.metrics }
 }

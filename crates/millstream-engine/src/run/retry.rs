@@ -6,10 +6,10 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use millstream_plan::PlannedStep;
 use tokio_util::sync::CancellationToken;
 
-use super::{StepExecutor, StepResult, report};
+use super::{Ended, StepExecutor, StepResult, ended};
 use crate::{
     EngineError,
-    event::{Event, Observer, StepOutcome, StepReport},
+    event::{Event, Observer, StepOutcome},
 };
 
 /// How often and how soon a failed attempt is repeated.
@@ -33,7 +33,7 @@ pub(super) async fn run_step(
     policy: RetryPolicy,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> StepReport {
+) -> Ended {
     let started = Instant::now();
     observer.event(&Event::StepStarted { asset: step.asset.clone(), reason: step.reason.clone() });
     let mut waits = ExponentialBuilder::default()
@@ -53,12 +53,12 @@ pub(super) async fn run_step(
             result = executor.attempt(&step) => result,
         };
         let error = match result {
-            Ok(result) => return report(step, result, started.elapsed()),
+            Ok(result) => return ended(step, result, started.elapsed()),
             Err(error) => error,
         };
         let wait = error.retry().and_then(|asked| Some(waits.next()?.max(asked.unwrap_or_default())));
         let Some(wait) = wait else {
-            return report(step, StepResult::without_rows(outcome(&error), None), started.elapsed());
+            return ended(step, StepResult::without_rows(outcome(&error), None), started.elapsed());
         };
         let asset = step.asset.clone();
         observer.event(&Event::StepRetry { asset, attempt, wait, error: chain(&error) });

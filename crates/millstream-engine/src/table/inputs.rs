@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use millstream_lake::{At, Snapshot};
+use millstream_lake::{At, DataFile, LakeError, LakeTable, Snapshot};
+use millstream_sql::incremental::{self, InputChange};
 use millstream_types::{AssetId, TableName};
 
-use crate::{EngineError, engine::World};
+use crate::{EngineError, engine::World, resolver::provider};
 
 /// Pinned snapshots by table.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +32,71 @@ impl Inputs {
         Ok(Self { snapshots })
     }
 
+    /// The inputs as unchanged tables, for computing everything.
+    pub(crate) fn whole(&self, world: &World) -> Result<incremental::Inputs, EngineError> {
+        self.snapshots.iter().try_fold(incremental::Inputs::new(), |inputs, (table, snapshot)| {
+            let change = InputChange::unchanged(provider(&world.lake, snapshot)?);
+            Ok(inputs.with(&table.to_string(), change))
+        })
+    }
+
+    /// What changed in the inputs since the recorded versions. `None` when an input is another one than before,
+    /// or when its past can no longer be read.
+    pub(crate) async fn changes(
+        &self,
+        world: &World,
+        since: &BTreeMap<AssetId, i64>,
+    ) -> Result<Option<incremental::Inputs>, EngineError> {
+        if since.len() != self.snapshots.len() {
+            return Ok(None);
+        }
+        let mut inputs = incremental::Inputs::new();
+        for (table, snapshot) in &self.snapshots {
+            let Some(&from) = since.get(&table.asset_id()) else { return Ok(None) };
+            let Some(change) = input_change(world, table, snapshot, from).await? else { return Ok(None) };
+            inputs = inputs.with(&table.to_string(), change);
+        }
+        Ok(Some(inputs))
+    }
+
     /// The versions to record.
     pub(crate) fn versions(&self) -> BTreeMap<AssetId, i64> {
         self.snapshots.iter().map(|(table, snapshot)| (table.asset_id(), snapshot.version())).collect()
     }
+}
+
+async fn input_change(
+    world: &World,
+    table: &TableName,
+    snapshot: &Snapshot,
+    from: i64,
+) -> Result<Option<InputChange>, EngineError> {
+    let new = provider(&world.lake, snapshot)?;
+    if from == snapshot.version() {
+        return Ok(Some(InputChange::unchanged(new)));
+    }
+    let gone = |error: &LakeError| {
+        matches!(error, LakeError::VersionUnavailable { .. } | LakeError::ChangesUnavailable { .. })
+    };
+    let old = match world.lake.snapshot(table, At::Version(from)).await {
+        Ok(Some(old)) => old,
+        Ok(None) => return Ok(None),
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let changes = match world.lake.changes(table, from, snapshot.version()).await {
+        Ok(changes) => changes,
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let rows = |files: Vec<DataFile>| {
+        let some = (!files.is_empty()).then(|| LakeTable::new(&world.lake, snapshot.schema(), files));
+        some.transpose()
+    };
+    Ok(Some(InputChange {
+        old: provider(&world.lake, &old)?,
+        new,
+        added: rows(changes.added)?,
+        removed: rows(changes.removed)?,
+    }))
 }

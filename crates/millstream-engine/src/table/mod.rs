@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded};
-use millstream_state::StepRecord;
-use millstream_types::{AssetId, RunId, TableName};
+use millstream_state::{CheckResult, Metric, StepEnd, StepRecord};
+use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    EngineError, Observer, StepExecutor, StepOutcome, StepReport,
-    engine::{StepContext, World},
+    CheckReport, EngineError, Observer, StepExecutor, StepOutcome, StepReport,
+    engine::World,
     landing,
-    run::StepResult,
+    run::{Ended, StepResult},
 };
 
 /// Carries out the steps of one run.
@@ -44,13 +44,32 @@ impl StepExecutor for StepRunner {
         }
     }
 
-    fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
         let now = self.world.options.clock.now();
-        self.world.state.record_step(&self.run, &StepRecord::from_report(report), now)?;
-        if let Some(status) = failure(&report.outcome) {
-            self.record_failure(report, status)?;
-        }
-        Ok(())
+        let report = &ended.report;
+        let recorded = match failure(&report.outcome) {
+            Some(status) => Some(self.failed(report, status, now)?),
+            None => ended.recorded.clone(),
+        };
+        let step = StepRecord {
+            run: self.run.clone(),
+            asset: report.asset.clone(),
+            reason: String::new(),
+            reason_text: String::new(),
+            outcome: stored(&report.outcome),
+            rows_written: report.rows_written,
+            rows_deleted: report.rows_deleted,
+            rows_rejected: report.rows_rejected,
+            version: report.version,
+            finished: now,
+            elapsed: report.elapsed,
+        };
+        let step = step.with_reason(&report.reason);
+        let checks: Vec<_> = report.checks.iter().map(check_result).collect();
+        let metrics: Vec<_> =
+            ended.metrics.iter().map(|(name, value)| Metric { name: name.clone(), value: *value }).collect();
+        let end = StepEnd { step: &step, recorded: recorded.as_ref(), checks: &checks, metrics: &metrics };
+        Ok(self.world.state.record_step(&end)?)
     }
 }
 
@@ -60,19 +79,45 @@ impl StepRunner {
         self.forced || self.full_refresh || !matches!(reason, Reason::NewInput { .. })
     }
 
-    /// What was built stays on record; only the status says that the last attempt failed.
-    fn record_failure(&self, report: &StepReport, status: AssetStatus) -> Result<(), EngineError> {
-        let state = &self.world.state;
+    /// What the plan is to see of an asset whose attempt failed. Of an asset that was built before, the state
+    /// store takes over the status alone.
+    fn failed(
+        &self,
+        report: &StepReport,
+        status: AssetStatus,
+        now: TimestampMicros,
+    ) -> Result<Recorded, EngineError> {
         let facts = self.world.project.graph.get(&report.asset).ok_or_else(|| unknown(&report.asset))?;
-        let recorded = state.asset(&report.asset)?.unwrap_or_else(|| Recorded {
+        Ok(Recorded {
             fingerprint: facts.fingerprint,
             input_versions: Default::default(),
             version: None,
             rows: None,
-            built_at: self.world.options.clock.now(),
-            status: AssetStatus::Built,
-        });
-        Ok(state.record_asset(&report.asset, &Recorded { status, ..recorded })?)
+            built_at: now,
+            status,
+        })
+    }
+}
+
+fn check_result(check: &CheckReport) -> CheckResult {
+    CheckResult {
+        check: check.check.clone(),
+        severity: check.severity,
+        passed: check.passed,
+        failed: check.failed,
+        observed: check.observed.clone(),
+    }
+}
+
+fn stored(outcome: &StepOutcome) -> millstream_state::StepOutcome {
+    use millstream_state::StepOutcome as Stored;
+    match outcome.clone() {
+        StepOutcome::Built => Stored::Built,
+        StepOutcome::Unchanged => Stored::Unchanged,
+        StepOutcome::Halted { reason, hint } => Stored::Halted { reason, hint },
+        StepOutcome::Failed { code, error, hint } => Stored::Failed { code: code.to_owned(), error, hint },
+        StepOutcome::Skipped { because } => Stored::Skipped { because },
+        StepOutcome::Cancelled => Stored::Cancelled,
     }
 }
 
@@ -88,7 +133,7 @@ fn failure(outcome: &StepOutcome) -> Option<AssetStatus> {
     }
 }
 
-fn table_of(asset: &AssetId) -> Result<TableName, EngineError> {
+pub(crate) fn table_of(asset: &AssetId) -> Result<TableName, EngineError> {
     asset.as_str().parse().map_err(|_| unknown(asset))
 }
 

@@ -1,0 +1,192 @@
+//! The end of a landing: old rows that leave, the commit, the records.
+
+use datafusion::prelude::{ident, lit};
+use futures::future::BoxFuture;
+use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
+use millstream_plan::{AssetStatus, Recorded};
+use millstream_state::NewSchema;
+use millstream_types::SOURCE;
+use serde_json::json;
+
+use super::{Job, bronze_schema, epoch, epoch::Landing, pipeline};
+use crate::{
+    EngineError, StepOutcome,
+    commit_info::{CommitInfo, Committed, LANDING_TXN},
+    engine::StepContext,
+    landing::epoch::Standing,
+    preload,
+    publish::{Candidate, Rejected, may_hold, metrics, publish as publish_candidate},
+    run::StepResult,
+    writers::Writers,
+};
+
+/// Judges and commits what was staged, and records it.
+pub(super) fn publish<'a>(
+    job: &'a Job<'a>,
+    staged: Box<pipeline::Staged>,
+) -> BoxFuture<'a, Result<StepResult, EngineError>> {
+    Box::pin(publish_staged(job, staged))
+}
+
+async fn publish_staged(
+    job: &Job<'_>,
+    staged: Box<pipeline::Staged>,
+) -> Result<StepResult, EngineError> {
+    let (context, world) = (job.context, job.world());
+    let table = job.source.table();
+    let base = job.standing.snapshot.as_deref();
+    let leaving = leaving(job).await?;
+    let epoch = job.standing.landing.epoch + 1;
+    let landing = Landing { epoch, next_sequence: staged.next_sequence, parts: staged.parts };
+    let what = Committed::Landing {
+        epoch,
+        parts: landing.parts.clone(),
+        next_sequence: landing.next_sequence,
+        full: job.full,
+    };
+    let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
+    info.rows_written = staged.accepted;
+    info.rows_rejected = staged.rejected;
+    let mut add = staged.files;
+    add.extend(leaving.kept);
+    let operation = if leaving.files.is_empty() { Operation::Append } else { Operation::Overwrite };
+    let contract = &job.source.contract;
+    let candidate = Candidate {
+        context,
+        table: &table,
+        base,
+        schema: bronze_schema(&job.evolved.columns),
+        add,
+        remove: leaving.files,
+        operation,
+        txn: (LANDING_TXN, epoch),
+        info,
+        checks: &contract.checks,
+        halt_above: contract.halt_above,
+        contract: &staged.contract,
+        tally: &staged.tally,
+        rejected: Rejected {
+            files: staged.rejected_files,
+            rows: staged.rejected,
+            epoch_before: job.standing.landing.epoch,
+            replaced_parts: pipeline::replaced_parts(job).collect(),
+            replace: job.full,
+        },
+        now: staged.now,
+        rows_written: staged.accepted,
+        rows_deleted: leaving.rows,
+    };
+    let mut result = publish_candidate(candidate).await?;
+    if matches!(result.outcome, StepOutcome::Built) {
+        if job.full {
+            world.state.forget_landing(&job.source.name)?;
+        }
+        epoch::remember(world, job.source, &landing)?;
+        record_changes(job, staged.now)?;
+        let rows = rows_now(job, result.version).await?;
+        result.metrics = metrics(rows);
+        result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
+    }
+    Ok(result)
+}
+
+/// A landing that found nothing to read. The record may still be behind the definition.
+pub(super) fn nothing_new(
+    context: &StepContext,
+    standing: &Standing,
+    version: Option<i64>,
+) -> Result<StepResult, EngineError> {
+    let rows = standing.snapshot.as_deref().and_then(Snapshot::rows);
+    let now = context.world.options.clock.now();
+    let mut result = StepResult::without_rows(StepOutcome::Unchanged, version);
+    result.recorded = Some(recorded(context, version, rows, now)?);
+    Ok(result)
+}
+
+/// Files of the base that go, and what of their rows stays.
+#[derive(Default)]
+struct Leaving {
+    files: Vec<DataFile>,
+    kept: Vec<StagedFile>,
+    rows: u64,
+}
+
+/// Rows of replaced parts leave; a widened column rewrites every file; a full refresh keeps nothing.
+async fn leaving(job: &Job<'_>) -> Result<Leaving, EngineError> {
+    let Some(base) = job.standing.snapshot.as_deref() else { return Ok(Leaving::default()) };
+    if job.full {
+        let rows = base.rows().unwrap_or(0);
+        return Ok(Leaving { files: base.files().to_vec(), kept: Vec::new(), rows });
+    }
+    let replaced: Vec<_> = pipeline::replaced_parts(job).collect();
+    let rewrite_all = job.evolved.needs_rewrite();
+    let touched = |file: &&DataFile| rewrite_all || replaced.iter().any(|part| may_hold(file, part));
+    let files: Vec<_> = base.files().iter().filter(touched).cloned().collect();
+    if files.is_empty() {
+        return Ok(Leaving::default());
+    }
+    let world = job.world();
+    let schema = bronze_schema(&job.evolved.columns);
+    let columns: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let stays = (!replaced.is_empty())
+        .then(|| ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true));
+    let provider = LakeTable::new(&world.lake, schema.clone(), files.clone())?;
+    let mut rows = preload::scan(world, base.table(), provider, &columns, stays).await?;
+    let mut writers = Writers::new(&world.lake, base.table(), schema, world.options.parallelism.get());
+    writers.write_all(&mut rows).await?;
+    let kept = writers.finish().await?;
+    let before: u64 = files.iter().filter_map(DataFile::rows).sum();
+    let after: u64 = kept.iter().map(StagedFile::rows).sum();
+    Ok(Leaving { files, kept, rows: before.saturating_sub(after) })
+}
+
+/// Accepted schema changes go to the catalog: who (the run), when, from which part.
+fn record_changes(job: &Job<'_>, at: millstream_types::TimestampMicros) -> Result<(), EngineError> {
+    let table = job.source.table();
+    let columns = json!(
+        job.evolved
+            .columns
+            .iter()
+            .map(|field| json!({"name": field.name, "type": field.column_type.to_string()}))
+            .collect::<Vec<_>>()
+    );
+    let record = |change: &str, part: Option<&str>| {
+        let run = Some(&job.context.run);
+        job.world().state.record_schema(&NewSchema { table: &table, columns: &columns, at, run, part, change })
+    };
+    if job.standing.snapshot.is_none() {
+        record("first landing", None)?;
+    }
+    for change in &job.evolved.changes {
+        let text = change.text();
+        job.context.note(format!("schema: {text}"));
+        record(&text, change.part.as_deref())?;
+    }
+    Ok(())
+}
+
+async fn rows_now(job: &Job<'_>, version: Option<i64>) -> Result<Option<u64>, EngineError> {
+    let Some(version) = version else { return Ok(None) };
+    let snapshot = job.world().lake.snapshot(&job.source.table(), At::Version(version)).await?;
+    Ok(snapshot.and_then(|snapshot| snapshot.rows()))
+}
+
+fn recorded(
+    context: &StepContext,
+    version: Option<i64>,
+    rows: Option<u64>,
+    now: millstream_types::TimestampMicros,
+) -> Result<Recorded, EngineError> {
+    Ok(Recorded {
+        fingerprint: fingerprint(context)?,
+        input_versions: Default::default(),
+        version,
+        rows,
+        built_at: now,
+        status: AssetStatus::Built,
+    })
+}
+
+fn fingerprint(context: &StepContext) -> Result<millstream_types::Fingerprint, EngineError> {
+    context.facts().map(|facts| facts.fingerprint)
+}

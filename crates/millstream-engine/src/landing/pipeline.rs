@@ -1,0 +1,299 @@
+//! Reads parts, checks their rows and stages files.
+//!
+//! Blocks are read one after the other, decoded and checked on several threads, put back in order for the one
+//! thing that needs order (uniqueness, sequence numbers), and encoded on several threads again.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use arrow::compute::filter;
+use arrow::array::{AsArray, StringArray};
+use arrow::datatypes::Int64Type;
+use futures::{
+    StreamExt, TryStreamExt,
+    future::BoxFuture,
+    stream::BoxStream,
+};
+use millstream_connector::{
+    Block, BlockStream, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch, column_type,
+};
+use millstream_lake::StagedFile;
+use millstream_quality::{
+    Contract, ContractColumn, ContractOptions, Evaluated, RejectedRows, Sources, Tally, UniqueIndex,
+    rejected_schema,
+};
+use millstream_project::SourceSpec;
+use millstream_types::{SourceName, TableName, TimestampMicros};
+
+use super::{Job, bronze_schema, source_error, with_landing_columns};
+use crate::{
+    EngineError,
+    event::Event,
+    preload::{preload, relations},
+    writers::Writers,
+};
+
+/// How often progress is told.
+const PROGRESS_EVERY_MS: u128 = 100;
+
+/// What reading came to.
+pub(super) enum Read {
+    Staged(Box<Staged>),
+    /// A column turned up that no sample had; nothing is staged any more.
+    FurtherColumns { part: String, found: Vec<FoundColumn> },
+}
+
+/// Rows on disk that no version has yet.
+pub(super) struct Staged {
+    pub files: Vec<StagedFile>,
+    pub rejected_files: Vec<StagedFile>,
+    pub contract: Arc<Contract>,
+    pub tally: Tally,
+    pub accepted: u64,
+    pub rejected: u64,
+    pub next_sequence: i64,
+    /// Every part that was read, as it is to be remembered.
+    pub parts: Vec<KnownPart>,
+    pub now: TimestampMicros,
+}
+
+/// Reads all parts of the job.
+pub(super) fn read_all<'a>(job: &'a Job<'a>) -> BoxFuture<'a, Result<Read, EngineError>> {
+    Box::pin(read_parts(job))
+}
+
+async fn read_parts(job: &Job<'_>) -> Result<Read, EngineError> {
+    let mut pipeline = Pipeline::open(job).await?;
+    for part in job.parts {
+        if let Some(found) = pipeline.read(part).await? {
+            pipeline.discard().await?;
+            return Ok(Read::FurtherColumns { part: part.id.clone(), found });
+        }
+    }
+    Ok(Read::Staged(Box::new(pipeline.finish().await?)))
+}
+
+struct Pipeline<'a> {
+    job: &'a Job<'a>,
+    contract: Arc<Contract>,
+    unique: UniqueIndex,
+    rows: Writers,
+    rejected: Writers,
+    staged: Staged,
+    request: ReadRequest,
+    bytes: u64,
+    bytes_total: Option<u64>,
+    told: Instant,
+}
+
+/// A block's rows with the contract's findings.
+struct Judged {
+    source: SourceBatch,
+    evaluated: Evaluated,
+    bytes: usize,
+}
+
+impl<'a> Pipeline<'a> {
+    async fn open(job: &'a Job<'a>) -> Result<Self, EngineError> {
+        let (world, contract) = (job.world(), &job.source.contract);
+        let table = job.source.table();
+        let now = world.options.clock.now();
+        let quality = |source| EngineError::Quality { table: table.clone(), source };
+        let columns = job.evolved.columns.iter().map(|field| {
+            let pii = contract.columns.get(&field.name).is_some_and(|column| column.pii);
+            ContractColumn { name: field.name.clone(), column_type: field.column_type.clone(), pii }
+        });
+        let columns: Vec<ContractColumn> = columns.collect();
+        let relations = relations(job.context, &contract.checks).await?;
+        let options = ContractOptions {
+            checks: &contract.checks,
+            type_severity: contract.on_violation,
+            relations: &relations,
+            extra: &[],
+            now,
+        };
+        let compiled = Arc::new(Contract::compile(&columns, &options).map_err(quality)?);
+        let mut unique = UniqueIndex::new(&compiled, 0);
+        if let Some(snapshot) = job.standing.snapshot.as_ref().filter(|_| !job.full) {
+            let replaced: BTreeSet<_> = replaced_parts(job).collect();
+            preload(job.world(), snapshot, &mut unique, &replaced).await?;
+        }
+        let threads = world.options.parallelism.get();
+        let bytes_total = job.parts.iter().map(|part| part.bytes).sum::<Option<u64>>();
+        Ok(Self {
+            job,
+            unique,
+            rows: Writers::new(&world.lake, &table, bronze_schema(&job.evolved.columns), threads),
+            rejected: Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1),
+            staged: Staged {
+                files: Vec::new(),
+                rejected_files: Vec::new(),
+                contract: compiled.clone(),
+                tally: Tally::default(),
+                accepted: 0,
+                rejected: 0,
+                next_sequence: job.standing.landing.next_sequence,
+                parts: Vec::new(),
+                now,
+            },
+            contract: compiled,
+            request: ReadRequest { columns: job.evolved.columns.clone(), after: None },
+            bytes: 0,
+            bytes_total,
+            told: Instant::now(),
+        })
+    }
+
+    /// Reads one part; `Some` when it has columns beyond the decided ones.
+    async fn read(&mut self, part: &Part) -> Result<Option<Vec<FoundColumn>>, EngineError> {
+        let source = self.job.source;
+        let connector = self.job.world().connector(source)?;
+        let known = self.job.known(&part.id);
+        self.request.after = match part.change {
+            PartChange::Grown => known.map(|known| known.position),
+            PartChange::New | PartChange::Replaced => None,
+        };
+        let blocks =
+            connector.read(part, &self.request).await.map_err(|error| source_error(source, error))?;
+        let threads = self.job.world().options.parallelism.get();
+        let mut judged = judged(blocks, self.contract.clone(), source, threads);
+        let mut last = self.request.after.unwrap_or(0);
+        while let Some(judged) = judged.try_next().await? {
+            self.job.context.check_cancelled()?;
+            let further = self.further_columns(&judged.source);
+            if !further.is_empty() {
+                return Ok(Some(further));
+            }
+            last = last.max(judged.source.last_position.unwrap_or(last));
+            self.take(part, judged).await?;
+        }
+        drop(judged);
+        let version = connector.finish(part).await.map_err(|error| source_error(source, error))?;
+        self.staged.parts.push(KnownPart { id: part.id.clone(), version, position: last });
+        Ok(None)
+    }
+
+    /// Judges uniqueness, numbers the accepted rows and hands all rows to their writers.
+    async fn take(&mut self, part: &Part, judged: Judged) -> Result<(), EngineError> {
+        let Judged { source, mut evaluated, bytes } = judged;
+        let table = self.job.source.table();
+        let quality = |source| EngineError::Quality { table: table.clone(), source };
+        let compute = |source| EngineError::Compute { table: table.clone(), source };
+        self.unique.check(&mut evaluated);
+        self.staged.tally.merge(&Tally::of(&evaluated));
+        self.staged.tally.add_malformed(source.malformed.len() as u64);
+
+        let refused = RejectedRows {
+            run: self.job.context.run.clone(),
+            epoch: self.job.standing.landing.epoch + 1,
+            now: self.staged.now,
+        };
+        if evaluated.rejected_count() > 0 {
+            let origin = Sources::One(&part.id);
+            let batch = refused
+                .build(&self.contract, &source.rows, &evaluated, &source.positions, &origin)
+                .map_err(quality)?;
+            self.rejected.write(batch).await?;
+        }
+        if !source.malformed.is_empty() {
+            self.rejected.write(refused.malformed(&source.malformed, &part.id).map_err(quality)?).await?;
+        }
+        self.staged.rejected += (evaluated.rejected_count() + source.malformed.len()) as u64;
+        let accepted = evaluated.accepted().map_err(quality)?;
+        let positions = source.positions.to_array(source.rows.num_rows());
+        let positions = match evaluated.accepted_mask() {
+            Some(mask) => filter(&positions, &mask).map_err(compute)?.as_primitive::<Int64Type>().clone(),
+            None => positions,
+        };
+        let count = accepted.num_rows();
+        let schema = bronze_schema(&self.job.evolved.columns);
+        let first = self.staged.next_sequence;
+        let sources = StringArray::from_iter_values(std::iter::repeat_n(&part.id, count));
+        let rows = with_landing_columns(&schema, &accepted, positions, &sources, first, self.staged.now)
+            .map_err(compute)?;
+        self.staged.next_sequence = first.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+        self.staged.accepted += count as u64;
+        self.rows.write(rows).await?;
+        self.bytes += bytes as u64;
+        self.tell();
+        Ok(())
+    }
+
+    fn further_columns(&self, source: &SourceBatch) -> Vec<FoundColumn> {
+        let known = &self.job.evolved.columns;
+        let schema = source.rows.schema_ref();
+        let further = schema.fields().iter().filter(|field| known.iter().all(|it| &it.name != field.name()));
+        further
+            .map(|field| FoundColumn {
+                name: field.name().clone(),
+                column_type: column_type(field.data_type()).unwrap_or(millstream_types::ColumnType::String),
+                declared: false,
+            })
+            .collect()
+    }
+
+    fn tell(&mut self) {
+        if self.told.elapsed().as_millis() < PROGRESS_EVERY_MS {
+            return;
+        }
+        self.told = Instant::now();
+        let context = self.job.context;
+        context.observer.event(&Event::StepProgress {
+            asset: context.asset.clone(),
+            rows: self.staged.accepted + self.staged.rejected,
+            bytes: self.bytes,
+            bytes_total: self.bytes_total,
+        });
+    }
+
+    async fn finish(mut self) -> Result<Staged, EngineError> {
+        self.staged.files = self.rows.finish().await?;
+        self.staged.rejected_files = self.rejected.finish().await?;
+        Ok(self.staged)
+    }
+
+    async fn discard(self) -> Result<(), EngineError> {
+        let lake = self.job.world().lake.clone();
+        lake.discard(self.rows.finish().await?).await;
+        lake.discard(self.rejected.finish().await?).await;
+        Ok(())
+    }
+}
+
+/// Parts whose landed rows leave.
+pub(super) fn replaced_parts<'a>(job: &'a Job<'_>) -> impl Iterator<Item = String> + 'a {
+    let replaced = job.parts.iter().filter(|part| part.change == PartChange::Replaced);
+    replaced.map(|part| part.id.clone())
+}
+
+/// The blocks, decoded and checked on up to `threads` threads, in their order.
+fn judged(
+    blocks: BlockStream,
+    contract: Arc<Contract>,
+    source: &SourceSpec,
+    threads: usize,
+) -> BoxStream<'static, Result<Judged, EngineError>> {
+    let (name, table) = (source.name.clone(), source.table());
+    let failed = name.clone();
+    blocks
+        .map_err(move |source| EngineError::Source { name: failed.clone(), source })
+        .map_ok(move |block| judge(block, contract.clone(), name.clone(), table.clone()))
+        .try_buffered(threads)
+        .boxed()
+}
+
+/// Decodes a block and evaluates the contract, on a thread made for CPU work.
+async fn judge(
+    block: Box<dyn Block>,
+    contract: Arc<Contract>,
+    name: SourceName,
+    table: TableName,
+) -> Result<Judged, EngineError> {
+    let work = tokio::task::spawn_blocking(move || {
+        let bytes = block.bytes();
+        let source = block.decode().map_err(|source| EngineError::Source { name, source })?;
+        let evaluated =
+            contract.evaluate(&source.rows).map_err(|source| EngineError::Quality { table, source })?;
+        Ok(Judged { source, evaluated, bytes })
+    });
+    work.await.unwrap_or(Err(EngineError::Worker { doing: "checking rows" }))
+}

@@ -1,0 +1,97 @@
+//! `millstream maintain`: compaction, checkpoints, clean-up. Explicit, never on the path of a run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use millstream_lake::MaintainOptions;
+use millstream_plan::{PlanError, Selection};
+use millstream_types::TableName;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Engine, EngineError, event::MaintenanceReport};
+
+/// What a maintenance run may do.
+#[derive(Clone, Debug)]
+pub struct MaintainRequest {
+    pub selection: Vec<String>,
+    /// Versions younger than this stay readable.
+    pub retention: Duration,
+    /// The command as typed, for whoever waits for the lock.
+    pub command: String,
+}
+
+impl Engine {
+    /// Maintains the selected tables and their tables of rejected rows, one after the other; `told` hears of
+    /// each as it is done. Runs are kept out meanwhile.
+    pub async fn maintain(
+        &self,
+        request: &MaintainRequest,
+        wait: Duration,
+        told: Arc<dyn Fn(&MaintenanceReport) + Send + Sync>,
+        cancel: CancellationToken,
+    ) -> Result<Vec<MaintenanceReport>, EngineError> {
+        let world = self.world();
+        let _lock = world.lock(&request.command, wait)?;
+        let selection = Selection::parse(&request.selection).map_err(PlanError::from)?;
+        let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
+        let mut pinned = self.pinned()?;
+        let mut reports = Vec::new();
+        for id in selected {
+            let table = crate::table::table_of(&id)?;
+            for table in [table.rejected(), table] {
+                if cancel.is_cancelled() {
+                    return Err(EngineError::Cancelled);
+                }
+                let pinned = pinned.remove(&table).unwrap_or_default();
+                if let Some(report) = self.maintain_table(&table, pinned, request.retention).await? {
+                    told(&report);
+                    reports.push(report);
+                }
+            }
+        }
+        Ok(reports)
+    }
+
+    async fn maintain_table(
+        &self,
+        table: &TableName,
+        pinned: BTreeSet<i64>,
+        retention: Duration,
+    ) -> Result<Option<MaintenanceReport>, EngineError> {
+        let world = self.world();
+        let notes = pinned.first().map(|version| format!("kept from version {version} on, which is still needed"));
+        let options = MaintainOptions { retention, pinned, ..MaintainOptions::at(world.options.clock.now()) };
+        let Some(done) = world.lake.maintain(table, &options).await? else { return Ok(None) };
+        Ok(Some(MaintenanceReport {
+            table: table.clone(),
+            files_compacted: done.files_compacted as u64,
+            files_written: done.files_written as u64,
+            files_deleted: (done.data_files_deleted + done.log_files_deleted) as u64,
+            bytes_freed: done.bytes_deleted,
+            checkpoint: done.checkpoint,
+            notes: notes.into_iter().collect(),
+        }))
+    }
+
+    /// Versions that must stay readable: those that somebody pinned, and those from which an incremental
+    /// table will ask for the changes since its last build.
+    fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
+        let world = self.world();
+        let mut pinned: BTreeMap<TableName, BTreeSet<i64>> = BTreeMap::new();
+        for pin in world.state.pins()? {
+            pinned.entry(pin.table).or_default().insert(pin.version);
+        }
+        let recorded = world.state.recorded()?;
+        // What the project no longer has asks for nothing.
+        let recorded = recorded.into_iter().filter(|(id, _)| world.project.graph.get(id).is_some());
+        for (_, recorded) in recorded {
+            for (input, version) in recorded.input_versions {
+                pinned.entry(crate::table::table_of(&input)?).or_default().insert(version);
+            }
+        }
+        Ok(pinned)
+    }
+}

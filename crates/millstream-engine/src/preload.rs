@@ -1,0 +1,112 @@
+//! What checks must know of rows that are already stored: the keys of a table, the values of other tables.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow::array::RecordBatch;
+use datafusion::{
+    catalog::TableProvider,
+    prelude::{Expr, ident, lit},
+};
+use futures::TryStreamExt;
+use millstream_lake::{At, DataFile, LakeTable, Snapshot};
+use millstream_project::CheckSpec;
+use millstream_quality::{KeySet, Relations, UniqueIndex, relations_of};
+use millstream_types::{SOURCE, TableName};
+
+use crate::{
+    EngineError,
+    engine::{StepContext, World},
+    resolver::provider,
+};
+
+/// Takes the keys of a snapshot's rows, without those that came from `left_out` parts.
+pub(crate) async fn preload(
+    world: &World,
+    snapshot: &Snapshot,
+    unique: &mut UniqueIndex,
+    left_out: &BTreeSet<String>,
+) -> Result<(), EngineError> {
+    if unique.is_empty() || snapshot.files().is_empty() {
+        return Ok(());
+    }
+    let table = snapshot.table();
+    let quality = |source| EngineError::Quality { table: table.clone(), source };
+    let condition = (!left_out.is_empty())
+        .then(|| ident(SOURCE).in_list(left_out.iter().map(|part| lit(part.as_str())).collect(), true));
+    // Columns that are not there yet have no keys to take.
+    let schema = snapshot.schema();
+    let columns = unique.key_columns();
+    if columns.iter().any(|name| schema.field_with_name(name).is_err()) {
+        return Ok(());
+    }
+    let mut rows = scan(world, table, provider(&world.lake, snapshot)?, &columns, condition).await?;
+    while let Some(batch) = rows.try_next().await.map_err(|source| failed(table, source))? {
+        unique.preload(&batch).map_err(quality)?;
+    }
+    Ok(())
+}
+
+/// Takes the keys of all rows of some files of `base`'s table.
+pub(crate) async fn preload_files(
+    world: &World,
+    base: &Snapshot,
+    files: Vec<DataFile>,
+    unique: &mut UniqueIndex,
+) -> Result<(), EngineError> {
+    let table = base.table();
+    let schema = base.schema();
+    let columns = unique.key_columns();
+    if files.is_empty() || columns.iter().any(|name| schema.field_with_name(name).is_err()) {
+        return Ok(());
+    }
+    let provider = LakeTable::new(&world.lake, schema, files)?;
+    let mut rows = scan(world, table, provider, &columns, None).await?;
+    while let Some(batch) = rows.try_next().await.map_err(|source| failed(table, source))? {
+        unique.preload(&batch).map_err(|source| EngineError::Quality { table: table.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// The values that relationship checks compare with. A table that was never built has none, and its checks
+/// cannot be judged: they are left out with a note.
+pub(crate) async fn relations(
+    context: &StepContext,
+    checks: &[CheckSpec],
+) -> Result<Relations, EngineError> {
+    let world = &context.world;
+    let mut relations = Relations::new();
+    for relation in relations_of(checks) {
+        let keys = match world.lake.snapshot(&relation.table, At::Latest).await? {
+            Some(snapshot) => {
+                KeySet::load(world.sql.context(), provider(&world.lake, &snapshot)?, &relation.column)
+                    .await
+                    .map_err(|source| EngineError::Quality { table: relation.table.clone(), source })?
+            }
+            None => return Err(EngineError::NeverBuilt { table: relation.table.clone() }),
+        };
+        relations.insert(relation, Arc::new(keys));
+    }
+    Ok(relations)
+}
+
+/// Streams columns of a provider, with an optional condition.
+pub(crate) async fn scan(
+    world: &World,
+    table: &TableName,
+    provider: Arc<dyn TableProvider>,
+    columns: &[String],
+    condition: Option<Expr>,
+) -> Result<impl futures::Stream<Item = datafusion::error::Result<RecordBatch>> + Unpin, EngineError> {
+    let failed = |source| failed(table, source);
+    let frame = world.sql.context().read_table(provider).map_err(failed)?;
+    let frame = match condition {
+        Some(condition) => frame.filter(condition).map_err(failed)?,
+        None => frame,
+    };
+    let columns: Vec<Expr> = columns.iter().map(ident).collect();
+    frame.select(columns).map_err(failed)?.execute_stream().await.map_err(failed)
+}
+
+pub(crate) fn failed(table: &TableName, source: datafusion::error::DataFusionError) -> EngineError {
+    EngineError::Engine { table: table.clone(), source: Box::new(source) }
+}

@@ -1,0 +1,276 @@
+//! Write, audit, publish: judge the candidate version, then commit it, or leave everything as it is.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::{
+    catalog::TableProvider,
+    prelude::{ident, lit},
+};
+use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile, TableChange};
+use millstream_project::CheckSpec;
+use millstream_quality::{
+    CheckCount, Contract, History, Tally, Verdict, evaluate_table_checks, rejected_schema,
+};
+use millstream_types::{Percent, SOURCE, Severity, TableName, TimestampMicros};
+
+use crate::{
+    CheckReport, EngineError, StepOutcome, commit_info::CommitInfo, engine::StepContext, preload,
+    run::StepResult, writers::Writers,
+};
+
+/// Name of the figure that row-count checks compare with.
+const ROWS_METRIC: &str = "rows";
+/// How many former figures are looked at.
+const HISTORY_LIMIT: usize = 10;
+/// The column of a rejected row that says which landing or build rejected it.
+const EPOCH: &str = "_epoch";
+
+/// A version that could be.
+pub(crate) struct Candidate<'a> {
+    pub context: &'a StepContext,
+    pub table: &'a TableName,
+    pub base: Option<&'a Snapshot>,
+    pub schema: SchemaRef,
+    pub add: Vec<StagedFile>,
+    pub remove: Vec<DataFile>,
+    pub operation: Operation,
+    pub txn: (&'static str, i64),
+    pub info: CommitInfo,
+    pub checks: &'a [CheckSpec],
+    pub halt_above: Option<Percent>,
+    pub contract: &'a Contract,
+    pub tally: &'a Tally,
+    pub rejected: Rejected,
+    pub now: TimestampMicros,
+    pub rows_written: u64,
+    pub rows_deleted: u64,
+}
+
+/// Rows on their way to the table of rejected rows.
+pub(crate) struct Rejected {
+    pub files: Vec<StagedFile>,
+    pub rows: u64,
+    /// Rows of higher epochs belong to a landing that never became visible, and go.
+    pub epoch_before: i64,
+    /// Rejected rows of these parts go, because the parts were read anew.
+    pub replaced_parts: Vec<String>,
+    /// Whether earlier rejected rows go too, because everything was computed anew.
+    pub replace: bool,
+}
+
+/// Judges the candidate and makes it visible if it may be.
+pub(crate) async fn publish(candidate: Candidate<'_>) -> Result<StepResult, EngineError> {
+    let context = candidate.context;
+    let world = &context.world;
+    let counts = candidate.tally.counts(candidate.contract);
+    let mut checks = row_check_reports(&counts);
+    let stop = match Verdict::of(candidate.tally, &counts, candidate.halt_above) {
+        Verdict::Commit => {
+            let outcomes = table_checks(&candidate).await?;
+            let stop = outcomes.iter().find(|check| !check.passed && check.severity == Severity::Halt).map(halted);
+            checks.extend(outcomes);
+            stop
+        }
+        verdict => Some((stopped(&verdict, &counts), stays_hint(candidate.table))),
+    };
+    if let Some((reason, hint)) = stop {
+        world.lake.discard(candidate.add).await;
+        world.lake.discard(candidate.rejected.files).await;
+        let outcome = StepOutcome::Halted { reason, hint: Some(hint) };
+        let version = candidate.base.map(Snapshot::version);
+        return Ok(StepResult { checks, ..StepResult::without_rows(outcome, version) });
+    }
+    let (rows_written, rows_deleted) = (candidate.rows_written, candidate.rows_deleted);
+    let rows_rejected = candidate.rejected.rows;
+    let version = commit(candidate).await?;
+    Ok(StepResult {
+        rows_written,
+        rows_deleted,
+        rows_rejected,
+        checks,
+        ..StepResult::without_rows(StepOutcome::Built, Some(version))
+    })
+}
+
+/// Rejected rows first: should the process end in between, the rows themselves are landed again, and the
+/// rejected ones are recognised by their epoch and replaced.
+async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
+    let lake = candidate.context.world.lake.clone();
+    commit_rejected(&candidate).await?;
+    let schema = match candidate.base {
+        Some(base) if base.schema() == candidate.schema => None,
+        _ => Some(candidate.schema),
+    };
+    let (txn, txn_version) = candidate.txn;
+    let change = TableChange {
+        add: candidate.add,
+        remove: candidate.remove,
+        schema,
+        operation: candidate.operation,
+        txns: vec![(txn.to_owned(), txn_version)],
+        info: candidate.info.to_json()?,
+        data_change: true,
+        at: Some(candidate.now),
+    };
+    Ok(lake.commit(candidate.table, candidate.base, change).await?)
+}
+
+async fn commit_rejected(candidate: &Candidate<'_>) -> Result<(), EngineError> {
+    let world = &candidate.context.world;
+    let rejected = &candidate.rejected;
+    let table = candidate.table.rejected();
+    let base = world.lake.snapshot(&table, At::Latest).await?;
+    let mut add = rejected.files.clone();
+    let mut remove = Vec::new();
+    if let Some(base) = &base {
+        if rejected.replace {
+            remove = base.files().to_vec();
+        } else {
+            let (gone, kept) = drop_epochs(candidate, base).await?;
+            remove = gone;
+            add.extend(kept);
+        }
+    }
+    if add.is_empty() && remove.is_empty() {
+        return Ok(());
+    }
+    let operation = if remove.is_empty() { Operation::Append } else { Operation::Overwrite };
+    let schema = base.is_none().then(rejected_schema);
+    let change =
+        TableChange { add, remove, schema, operation, at: Some(candidate.now), ..TableChange::default() };
+    world.lake.commit(&table, base.as_deref(), change).await?;
+    Ok(())
+}
+
+/// Files with rows of epochs that never became visible, and new files with their other rows.
+async fn drop_epochs(
+    candidate: &Candidate<'_>,
+    base: &Snapshot,
+) -> Result<(Vec<DataFile>, Vec<StagedFile>), EngineError> {
+    let world = &candidate.context.world;
+    let before = candidate.rejected.epoch_before;
+    let replaced = &candidate.rejected.replaced_parts;
+    let goes = |file: &&DataFile| may_exceed(file, before) || replaced.iter().any(|part| may_hold(file, part));
+    let touched: Vec<_> = base.files().iter().filter(goes).cloned().collect();
+    if touched.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let provider = LakeTable::new(&world.lake, base.schema(), touched.clone())?;
+    let columns: Vec<_> = base.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let of_replaced = ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true);
+    let condition = ident(EPOCH).lt_eq(lit(before));
+    let condition = if replaced.is_empty() { condition } else { condition.and(of_replaced) };
+    let mut rows = preload::scan(world, base.table(), provider, &columns, Some(condition)).await?;
+    let mut writers = Writers::new(&world.lake, base.table(), base.schema(), 1);
+    writers.write_all(&mut rows).await?;
+    Ok((touched, writers.finish().await?))
+}
+
+fn may_exceed(file: &DataFile, epoch: i64) -> bool {
+    use datafusion::common::ScalarValue;
+    match file.column(EPOCH, &arrow::datatypes::DataType::Int64).max {
+        Some(ScalarValue::Int64(Some(max))) => max > epoch,
+        _ => true,
+    }
+}
+
+/// Whether the file's statistics allow rows of `part`.
+pub(crate) fn may_hold(file: &DataFile, part: &str) -> bool {
+    use datafusion::common::ScalarValue;
+    let bounds = file.column(SOURCE, &arrow::datatypes::DataType::Utf8);
+    let text = |value: Option<ScalarValue>| match value {
+        Some(ScalarValue::Utf8(Some(text))) => Some(text),
+        _ => None,
+    };
+    match (text(bounds.min), text(bounds.max)) {
+        // A long bound may be cut, so an upper one only excludes what differs before the cut.
+        (Some(min), Some(max)) => min.as_str() <= part && (part <= max.as_str() || part.starts_with(&max)),
+        _ => true,
+    }
+}
+
+/// The table as it would be.
+fn provider(candidate: &Candidate<'_>) -> Result<Arc<dyn TableProvider>, EngineError> {
+    let present = candidate.base.map(Snapshot::files).unwrap_or_default();
+    let removed: std::collections::HashSet<_> = candidate.remove.iter().map(DataFile::path).collect();
+    let kept = present.iter().filter(|file| !removed.contains(file.path())).cloned();
+    let files = kept.chain(candidate.add.iter().map(DataFile::from)).collect();
+    Ok(LakeTable::new(&candidate.context.world.lake, candidate.schema.clone(), files)?)
+}
+
+async fn table_checks(candidate: &Candidate<'_>) -> Result<Vec<CheckReport>, EngineError> {
+    let checks: Vec<_> = candidate.checks.iter().filter(|check| !check.kind.is_row_check()).cloned().collect();
+    if checks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let world = &candidate.context.world;
+    let points = world.state.metric_history(&candidate.context.asset, ROWS_METRIC, HISTORY_LIMIT)?;
+    let history = History { row_counts: points.iter().map(|point| count(point.value)).collect() };
+    let outcomes = evaluate_table_checks(world.sql.context(), provider(candidate)?, &checks, &history, candidate.now)
+        .await
+        .map_err(|source| EngineError::Quality { table: candidate.table.clone(), source })?;
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| CheckReport {
+            check: outcome.check,
+            severity: outcome.severity,
+            failed: u64::from(!outcome.passed),
+            passed: outcome.passed,
+            observed: Some(outcome.observed),
+        })
+        .collect())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "row counts are whole and positive")]
+fn count(value: f64) -> u64 {
+    value.max(0.0) as u64
+}
+
+pub(crate) fn row_check_reports(counts: &[CheckCount]) -> Vec<CheckReport> {
+    counts
+        .iter()
+        .map(|count| CheckReport {
+            check: count.check.clone(),
+            severity: count.severity,
+            failed: count.failed,
+            passed: count.failed == 0,
+            observed: None,
+        })
+        .collect()
+}
+
+fn halted(check: &CheckReport) -> (String, String) {
+    let observed = check.observed.as_deref().unwrap_or("failed");
+    (
+        format!("check {} failed: {observed}", check.check),
+        "the last good version stays; mend the input, or change the check".into(),
+    )
+}
+
+/// Why the rows themselves may not be published.
+fn stopped(verdict: &Verdict, counts: &[CheckCount]) -> String {
+    match verdict {
+        Verdict::Commit => String::new(),
+        Verdict::Halted { check, failed } => format!("check {check} failed for {failed} row(s)"),
+        Verdict::BreakerOpen { rejected, rows, halt_above } => {
+            let mut worst: Vec<_> = counts.iter().filter(|count| count.failed > 0).collect();
+            worst.sort_by_key(|count| std::cmp::Reverse(count.failed));
+            let named: Vec<_> =
+                worst.iter().take(3).map(|count| format!("{} {}", count.check, count.failed)).collect();
+            let most = if named.is_empty() { "rows could not be decoded".into() } else { named.join(", ") };
+            format!("{rejected} of {rows} rows were rejected, more than {halt_above} allows ({most})")
+        }
+    }
+}
+
+fn stays_hint(table: &TableName) -> String {
+    format!("nothing was committed, the last good version stays; mend the data, or relax the contract of `{table}`")
+}
+
+/// The figures that later checks compare with.
+pub(crate) fn metrics(rows: Option<u64>) -> Vec<(String, f64)> {
+    #[expect(clippy::cast_precision_loss, reason = "a figure for comparison")]
+    let value = |rows: u64| rows as f64;
+    rows.map(|rows| (ROWS_METRIC.to_owned(), value(rows))).into_iter().collect()
+}

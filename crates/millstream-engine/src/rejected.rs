@@ -1,0 +1,117 @@
+//! `millstream rejected`: what was kept out of a table, by check, with examples.
+
+use std::collections::BTreeMap;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch},
+    datatypes::{DataType, Int64Type},
+};
+use futures::TryStreamExt;
+use millstream_types::TableName;
+use serde_json::{Map, Value};
+
+use crate::{Engine, EngineError};
+
+/// The rows that one check kept out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RejectedGroup {
+    pub check: String,
+    pub rows: u64,
+    /// The oldest ones.
+    pub examples: Vec<RejectedExample>,
+}
+
+/// One rejected row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RejectedExample {
+    pub reason: String,
+    pub source: Option<String>,
+    pub position: Option<i64>,
+    /// The original values as a JSON object, personal data masked; the raw text of a malformed row.
+    pub row: String,
+}
+
+const MASK: &str = "***";
+
+impl Engine {
+    /// Groups by the first failing check, the largest first, each with up to `examples` rows. Empty when
+    /// nothing was ever rejected.
+    pub async fn rejected(
+        &self,
+        table: &TableName,
+        examples: usize,
+    ) -> Result<Vec<RejectedGroup>, EngineError> {
+        let world = self.world();
+        if !world.project.asset_tables().any(|known| &known == table) {
+            return Err(world.project.unknown_table(table));
+        }
+        let rejected = table.rejected();
+        if world.lake.probe(&rejected, None).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT _check, total, _reason, _source, _position, coalesce(_row, _text) AS row FROM (\
+               SELECT *, count(*) OVER (PARTITION BY _check) AS total, row_number() OVER (\
+                 PARTITION BY _check ORDER BY _rejected_at, _source, _position) AS nth FROM {rejected}\
+             ) WHERE nth <= {} ORDER BY total DESC, _check, nth",
+            examples.max(1)
+        );
+        let rows = world.sql.query(&sql, None).await.map_err(EngineError::Query)?;
+        let batches: Vec<RecordBatch> =
+            rows.try_collect().await.map_err(|source| crate::preload::failed(&rejected, source))?;
+        let masked = self.personal_columns(table);
+        let mut groups: Vec<RejectedGroup> = Vec::new();
+        for batch in &batches {
+            for row in 0..batch.num_rows() {
+                take(&mut groups, batch, row, &masked, examples);
+            }
+        }
+        Ok(groups)
+    }
+
+    fn personal_columns(&self, table: &TableName) -> Vec<String> {
+        let columns = self.project().source(table).map(|source| &source.contract.columns);
+        let personal = columns.into_iter().flatten().filter(|(_, column)| column.pii);
+        personal.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+fn take(groups: &mut Vec<RejectedGroup>, batch: &RecordBatch, row: usize, masked: &[String], examples: usize) {
+    let check = text(batch.column(0), row).unwrap_or_default();
+    if groups.last().is_none_or(|group| group.check != check) {
+        let rows = integer(batch.column(1), row).and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
+        groups.push(RejectedGroup { check, rows, examples: Vec::new() });
+    }
+    let Some(group) = groups.last_mut().filter(|group| group.examples.len() < examples) else { return };
+    group.examples.push(RejectedExample {
+        reason: text(batch.column(2), row).unwrap_or_default(),
+        source: text(batch.column(3), row),
+        position: integer(batch.column(4), row),
+        row: mask(text(batch.column(5), row).unwrap_or_default(), masked),
+    });
+}
+
+/// `row` with the values of personal columns hidden. Text that is no object is a malformed row, in which
+/// nobody knows the columns; it is hidden as a whole when there is something to hide.
+fn mask(row: String, masked: &[String]) -> String {
+    if masked.is_empty() {
+        return row;
+    }
+    let Ok(values) = serde_json::from_str::<Map<String, Value>>(&row) else { return MASK.into() };
+    let hidden: BTreeMap<_, _> = values
+        .into_iter()
+        .map(|(name, value)| if masked.contains(&name) && !value.is_null() { (name, MASK.into()) } else { (name, value) })
+        .collect();
+    serde_json::to_string(&hidden).unwrap_or_else(|_| MASK.into())
+}
+
+fn text(column: &ArrayRef, row: usize) -> Option<String> {
+    let column = arrow::compute::cast(column, &DataType::Utf8).ok()?;
+    let column = column.as_string::<i32>();
+    column.is_valid(row).then(|| column.value(row).to_owned())
+}
+
+fn integer(column: &ArrayRef, row: usize) -> Option<i64> {
+    let column = column.as_primitive_opt::<Int64Type>()?;
+    column.is_valid(row).then(|| column.value(row))
+}

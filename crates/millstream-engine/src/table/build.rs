@@ -1,0 +1,271 @@
+//! Builds one SQL table: from the changes of its inputs where it can, as a whole where it must.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::prelude::SessionContext;
+use futures::future::BoxFuture;
+use millstream_lake::{At, Operation, Snapshot};
+use millstream_plan::{AssetStatus, Recorded};
+use millstream_project::{Grain, IncrementalSpec, Materialize, TableSpec};
+use millstream_quality::{Contract, ContractOptions};
+use millstream_sql::incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh};
+use millstream_types::TimestampMicros;
+
+use super::{
+    delta::{self, Delta},
+    inputs::Inputs,
+};
+use crate::{
+    EngineError, StepOutcome,
+    commit_info::{BUILD_TXN, CommitInfo, Committed},
+    engine::StepContext,
+    preload::relations,
+    publish::{Candidate, Rejected, metrics, publish},
+    resolver::provider,
+    run::StepResult,
+};
+
+/// Builds `spec`'s table. `must`: do the work even if no input has a new version. Boxed, because the compiler
+/// cannot see that so deep a future is `Send`.
+pub(crate) fn build<'a>(
+    context: &'a StepContext,
+    spec: &'a TableSpec,
+    must: bool,
+) -> BoxFuture<'a, Result<StepResult, EngineError>> {
+    Box::pin(build_table(context, spec, must))
+}
+
+async fn build_table(
+    context: &StepContext,
+    spec: &TableSpec,
+    must: bool,
+) -> Result<StepResult, EngineError> {
+    let world = &context.world;
+    let now = world.options.clock.now();
+    let inputs = Inputs::pin(world, &context.asset).await?;
+    let base = world.lake.snapshot(&spec.name, At::Latest).await?;
+    let recorded = world.state.recorded()?.remove(&context.asset).filter(Recorded::was_built);
+    let facts = context.facts()?;
+    let same_inputs = recorded.as_ref().is_some_and(|recorded| recorded.input_versions == inputs.versions());
+    let version = base.as_ref().map(|base| base.version());
+    if !must && same_inputs && base.is_some() {
+        return Ok(StepResult::without_rows(StepOutcome::Unchanged, version));
+    }
+    let job = Job::open(context, spec, base.as_deref(), &inputs, now).await?;
+    let same_definition = recorded.as_ref().is_some_and(|recorded| recorded.fingerprint == facts.fingerprint);
+    let since = recorded.as_ref().filter(|_| same_definition).map(|recorded| &recorded.input_versions);
+    let change = job.change(since).await?;
+    let Some(delta) = delta::stage(&job, change).await? else {
+        let rows = base.as_ref().and_then(|base| base.rows());
+        let mut result = StepResult::without_rows(StepOutcome::Unchanged, version);
+        result.recorded = Some(job.recorded(version, rows)?);
+        return Ok(result);
+    };
+    job.publish(delta).await
+}
+
+/// What a build does to the table.
+pub(super) enum Plan {
+    /// These rows replace whatever is there.
+    Whole(SendableRecordBatchStream),
+    Change(Change),
+}
+
+/// One build with everything that does not depend on rows decided.
+pub(super) struct Job<'a> {
+    pub context: &'a StepContext,
+    pub spec: &'a TableSpec,
+    pub base: Option<&'a Snapshot>,
+    pub inputs: &'a Inputs,
+    pub session: SessionContext,
+    pub maintenance: Maintenance,
+    /// As the table is stored.
+    pub schema: SchemaRef,
+    pub contract: Arc<Contract>,
+    pub now: TimestampMicros,
+    /// Number of this build; the version of the commit's transaction.
+    pub build: i64,
+}
+
+impl<'a> Job<'a> {
+    async fn open(
+        context: &'a StepContext,
+        spec: &'a TableSpec,
+        base: Option<&'a Snapshot>,
+        inputs: &'a Inputs,
+        now: TimestampMicros,
+    ) -> Result<Self, EngineError> {
+        let world = &context.world;
+        let session = world.pinned_session(inputs.snapshots.clone());
+        let failed = |source| EngineError::Sql { table: spec.name.clone(), source };
+        let analysed = world.project.analysis.tables.get(&spec.name);
+        let analysed = analysed.ok_or_else(|| world.project.unknown_table(&spec.name))?;
+        let plan = session.bind(&analysed.plan).await.map_err(failed)?;
+        let maintenance = Maintenance::new(&plan, keep(&spec.materialize))
+            .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?;
+        let schema = analysed.stored_schema.clone();
+        let relations = relations(context, &spec.checks).await?;
+        let options = ContractOptions {
+            checks: &spec.checks,
+            type_severity: spec.on_violation,
+            relations: &relations,
+            extra: &[],
+            now,
+        };
+        let contract = Contract::compile_table(&schema, &HashSet::new(), &options)
+            .map_err(|source| EngineError::Quality { table: spec.name.clone(), source })?;
+        let build = base.and_then(|base| base.txn(BUILD_TXN)).unwrap_or(0) + 1;
+        Ok(Self {
+            context,
+            spec,
+            base,
+            inputs,
+            session: session.context().clone(),
+            maintenance,
+            schema,
+            contract: Arc::new(contract),
+            now,
+            build,
+        })
+    }
+
+    /// How the table changes. `since`: the input versions of the last build with the same definition.
+    async fn change(
+        &self,
+        since: Option<&std::collections::BTreeMap<millstream_types::AssetId, i64>>,
+    ) -> Result<Plan, EngineError> {
+        let is_history = matches!(self.spec.materialize, Materialize::History { .. });
+        let Some(base) = self.base.filter(|_| !self.context.full_refresh) else { return self.whole().await };
+        let changes = match since {
+            Some(since) => self.inputs.changes(&self.context.world, since).await?,
+            None => None,
+        };
+        // A new definition makes all rows anew, but a history keeps the states that it has seen.
+        let (inputs, everything) = match changes {
+            Some(inputs) => (inputs, false),
+            None if is_history => (self.inputs.whole(&self.context.world)?, true),
+            None if since.is_some() && !matches!(keep(&self.spec.materialize), Keep::Append) => {
+                (self.inputs.whole(&self.context.world)?, true)
+            }
+            None => return self.whole().await,
+        };
+        let refresh = Refresh {
+            session: &self.session,
+            inputs: &inputs,
+            existing: provider(&self.context.world.lake, base)?,
+            limits: Limits::default(),
+            now: self.now,
+            everything,
+        };
+        match self.maintenance.refresh(&refresh).await {
+            Ok(change) => Ok(Plan::Change(change)),
+            Err(IncrementalError::NeedsFullRebuild { why }) if !is_history => {
+                self.context.note(format!("rebuilt as a whole: {why}"));
+                self.whole().await
+            }
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    /// All rows, from the new versions.
+    async fn whole(&self) -> Result<Plan, EngineError> {
+        let inputs = self.inputs.whole(&self.context.world)?;
+        let rows = self.maintenance.build(&self.session, &inputs, self.now).await;
+        Ok(Plan::Whole(rows.map_err(|source| self.failed(source))?))
+    }
+
+    pub(super) fn failed(&self, source: IncrementalError) -> EngineError {
+        EngineError::Incremental { table: self.spec.name.clone(), source }
+    }
+
+    async fn publish(&self, delta: Delta) -> Result<StepResult, EngineError> {
+        let world = &self.context.world;
+        let what = Committed::Build { build: self.build, inputs: self.inputs.versions() };
+        let facts = self.context.facts()?;
+        let mut info = CommitInfo::new(self.context.run.clone(), self.now, facts.fingerprint, what);
+        info.rows_written = delta.rows_written;
+        info.rows_rejected = delta.rows_rejected;
+        let candidate = Candidate {
+            context: self.context,
+            table: &self.spec.name,
+            base: self.base,
+            schema: self.schema.clone(),
+            add: delta.add,
+            remove: delta.remove,
+            operation: self.operation(delta.whole),
+            txn: (BUILD_TXN, self.build),
+            info,
+            checks: &self.spec.checks,
+            halt_above: self.spec.halt_above,
+            contract: &self.contract,
+            tally: &delta.tally,
+            rejected: Rejected {
+                files: delta.rejected,
+                rows: delta.rows_rejected,
+                epoch_before: self.build - 1,
+                replaced_parts: Vec::new(),
+                replace: delta.whole,
+            },
+            now: self.now,
+            rows_written: delta.rows_written,
+            rows_deleted: delta.rows_deleted,
+        };
+        let mut result = publish(candidate).await?;
+        if matches!(result.outcome, StepOutcome::Built) {
+            let rows = match result.version {
+                Some(version) => world.lake.snapshot(&self.spec.name, At::Version(version)).await?,
+                None => None,
+            };
+            let rows = rows.and_then(|snapshot| snapshot.rows());
+            result.metrics = metrics(rows);
+            result.recorded = Some(self.recorded(result.version, rows)?);
+        }
+        Ok(result)
+    }
+
+    fn operation(&self, whole: bool) -> Operation {
+        match &self.spec.materialize {
+            _ if whole => Operation::Overwrite,
+            Materialize::Incremental(IncrementalSpec::Append) => Operation::Append,
+            Materialize::Incremental(IncrementalSpec::Partition { .. }) => Operation::Recompute,
+            Materialize::Incremental(IncrementalSpec::Merge { .. }) => Operation::Merge,
+            Materialize::History { .. } => Operation::History,
+            Materialize::View | Materialize::Table => Operation::Overwrite,
+        }
+    }
+
+    fn recorded(&self, version: Option<i64>, rows: Option<u64>) -> Result<Recorded, EngineError> {
+        Ok(Recorded {
+            fingerprint: self.context.facts()?.fingerprint,
+            input_versions: self.inputs.versions(),
+            version,
+            rows,
+            built_at: self.now,
+            status: AssetStatus::Built,
+        })
+    }
+}
+
+fn keep(materialize: &Materialize) -> Keep {
+    let names = |key: &[millstream_project::Located<String>]| key.iter().map(|name| name.value.clone()).collect();
+    match materialize {
+        Materialize::View | Materialize::Table => Keep::Whole,
+        Materialize::Incremental(IncrementalSpec::Append) => Keep::Append,
+        Materialize::Incremental(IncrementalSpec::Merge { key }) => Keep::Merge { key: names(key) },
+        Materialize::Incremental(IncrementalSpec::Partition { time, grain }) => {
+            let grain = match grain {
+                Grain::Hour => "hour",
+                Grain::Day => "day",
+                Grain::Month => "month",
+                Grain::Year => "year",
+            };
+            Keep::Partition { time: time.value.clone(), grain }
+        }
+        Materialize::History { key, time } => {
+            Keep::History { key: names(key), time: time.as_ref().map(|time| time.value.clone()) }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! From the change of a table to staged files: rows that come go through the contract, files that lose rows
+//! are rewritten.
+
+use datafusion::{execution::SendableRecordBatchStream, prelude::Expr};
+use futures::TryStreamExt;
+use millstream_lake::{DataFile, LakeTable, StagedFile};
+use millstream_quality::{RejectedRows, Sources, Tally, UniqueIndex, rejected_schema};
+use millstream_connector::Positions;
+use millstream_sql::{
+    conform, conform_stream,
+    incremental::{Change, check_keys, survivors},
+};
+use std::{sync::Arc, time::Instant};
+
+use super::build::{Job, Plan};
+use crate::{EngineError, event::Event, preload, writers::Writers};
+
+/// How often progress is told.
+const PROGRESS_EVERY_MS: u128 = 100;
+
+/// Staged files and figures of one build.
+pub(super) struct Delta {
+    pub add: Vec<StagedFile>,
+    pub remove: Vec<DataFile>,
+    pub rejected: Vec<StagedFile>,
+    pub tally: Tally,
+    pub rows_written: u64,
+    pub rows_deleted: u64,
+    pub rows_rejected: u64,
+    /// Whether every row of the table is new.
+    pub whole: bool,
+}
+
+/// Stages what `plan` asks for; `None` when nothing changes.
+pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, EngineError> {
+    let present = || job.base.map(|base| base.files().to_vec()).unwrap_or_default();
+    let delta = match plan {
+        Plan::Whole(rows) => {
+            let delta = with_rows(job, rows, present(), Vec::new(), true).await?;
+            check_written(job, &delta).await?;
+            delta
+        }
+        Plan::Change(Change::Nothing) => return Ok(None),
+        Plan::Change(Change::Everything { rows }) => {
+            let rows = rows.stream().map_err(|source| preload::failed(&job.spec.name, source))?;
+            with_rows(job, rows, present(), Vec::new(), true).await?
+        }
+        Plan::Change(Change::Add { rows }) => {
+            let delta = with_rows(job, rows, Vec::new(), Vec::new(), false).await?;
+            if delta.add.is_empty() && delta.rows_rejected == 0 {
+                return Ok(None);
+            }
+            delta
+        }
+        Plan::Change(Change::Replace { keys, rows }) => {
+            let touched = touched(job, keys.predicate())?;
+            let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
+            let stay = survivors(&job.session, &job.maintenance, provider, &keys).await;
+            let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
+            let rows = rows.stream().map_err(|source| preload::failed(&job.spec.name, source))?;
+            with_rows(job, rows, touched, kept, false).await?
+        }
+        Plan::Change(Change::AddAndRemove { rows, removal }) => {
+            let touched = touched(job, removal.predicate())?;
+            let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
+            let stay = removal.survivors(&job.session, provider).await;
+            let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
+            let rows = rows.stream().map_err(|source| preload::failed(&job.spec.name, source))?;
+            with_rows(job, rows, touched, kept, false).await?
+        }
+    };
+    Ok(Some(delta))
+}
+
+/// Files of the present version whose statistics allow rows that the condition is true for.
+fn touched(job: &Job<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
+    let Some(base) = job.base else { return Ok(Vec::new()) };
+    match condition {
+        Some(condition) => Ok(LakeTable::files_matching(&job.session, base, &condition)?),
+        None => Ok(base.files().to_vec()),
+    }
+}
+
+async fn rewrite(job: &Job<'_>, stay: SendableRecordBatchStream) -> Result<Vec<StagedFile>, EngineError> {
+    let world = &job.context.world;
+    let mut stay = conform_stream(stay, &job.schema);
+    let mut writers =
+        Writers::new(&world.lake, &job.spec.name, job.schema.clone(), world.options.parallelism.get());
+    writers.write_all(&mut stay).await?;
+    writers.finish().await
+}
+
+/// Checks and writes `rows`; `remove` are files that go, `kept` the files with their rows that stay.
+async fn with_rows(
+    job: &Job<'_>,
+    mut rows: SendableRecordBatchStream,
+    remove: Vec<DataFile>,
+    kept: Vec<StagedFile>,
+    whole: bool,
+) -> Result<Delta, EngineError> {
+    let world = &job.context.world;
+    let table = &job.spec.name;
+    let quality = |source| EngineError::Quality { table: table.clone(), source };
+    let mut unique = UniqueIndex::new(&job.contract, 0);
+    preload_staying(job, &mut unique, &remove, &kept, whole).await?;
+    let threads = world.options.parallelism.get();
+    let mut writers = Writers::new(&world.lake, table, job.schema.clone(), threads);
+    let mut rejected = Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1);
+    let (mut tally, mut written, mut told) = (Tally::default(), 0_u64, Instant::now());
+    while let Some(batch) = rows.try_next().await.map_err(|source| preload::failed(table, source))? {
+        job.context.check_cancelled()?;
+        let batch = conform(&batch, &job.schema)
+            .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
+        let mut evaluated = job.contract.evaluate(&batch).map_err(quality)?;
+        unique.check(&mut evaluated);
+        tally.merge(&Tally::of(&evaluated));
+        if evaluated.rejected_count() > 0 {
+            let refused = RejectedRows { run: job.context.run.clone(), epoch: job.build, now: job.now };
+            let name = table.to_string();
+            let positions = Positions::From(i64::try_from(tally.rows).unwrap_or(i64::MAX));
+            let batch = refused
+                .build(&job.contract, &batch, &evaluated, &positions, &Sources::One(&name))
+                .map_err(quality)?;
+            rejected.write(batch).await?;
+        }
+        let accepted = evaluated.accepted().map_err(quality)?;
+        written += accepted.num_rows() as u64;
+        writers.write(accepted).await?;
+        if told.elapsed().as_millis() >= PROGRESS_EVERY_MS {
+            told = Instant::now();
+            let (asset, rows) = (job.context.asset.clone(), tally.rows);
+            job.context.observer.event(&Event::StepProgress { asset, rows, bytes: 0, bytes_total: None });
+        }
+    }
+    let before: u64 = remove.iter().filter_map(DataFile::rows).sum();
+    let staying: u64 = kept.iter().map(StagedFile::rows).sum();
+    let mut add = writers.finish().await?;
+    add.extend(kept);
+    Ok(Delta {
+        add,
+        remove,
+        rejected: rejected.finish().await?,
+        rows_written: written,
+        rows_deleted: before.saturating_sub(staying),
+        rows_rejected: tally.rejected,
+        tally,
+        whole,
+    })
+}
+
+/// Takes the keys of all rows that stay: files that are not touched, and what is kept of the others.
+async fn preload_staying(
+    job: &Job<'_>,
+    unique: &mut UniqueIndex,
+    remove: &[DataFile],
+    kept: &[StagedFile],
+    whole: bool,
+) -> Result<(), EngineError> {
+    let Some(base) = job.base.filter(|_| !whole && !unique.is_empty()) else { return Ok(()) };
+    let untouched = base.files().iter().filter(|file| !remove.contains(file)).cloned();
+    let files = untouched.chain(kept.iter().map(DataFile::from)).collect();
+    preload::preload_files(&job.context.world, base, files, unique).await
+}
+
+/// A whole build streams to disk; whether its key is unique is asked of the written files.
+async fn check_written(job: &Job<'_>, delta: &Delta) -> Result<(), EngineError> {
+    let world = &job.context.world;
+    let files = delta.add.iter().map(DataFile::from).collect();
+    let written = LakeTable::new(&world.lake, job.schema.clone(), files)?;
+    if let Err(source) = check_keys(&job.session, &job.maintenance, Arc::clone(&written)).await {
+        world.lake.discard(delta.add.clone()).await;
+        world.lake.discard(delta.rejected.clone()).await;
+        return Err(job.failed(source));
+    }
+    Ok(())
+}
