@@ -62,7 +62,6 @@ impl TextColumn {
         StringArray::try_new(offsets, Buffer::from_vec(self.values), self.nulls.finish())
     }
 
-    #[inline]
     fn end(&self) -> i32 {
         self.offsets.last().copied().unwrap_or(0)
     }

@@ -86,7 +86,15 @@ async fn nested_values_have_the_tables_type() {
 #[tokio::test]
 async fn malformed_lines_are_set_apart() {
     for (line, reason) in [
-        (&b"{\"a\":1"[..], "EOF while parsing an object"),
+        (&b"{\"a\"::1}"[..], "expected value"),
+        (b"{\"a\" 1}", "expected `:`"),
+        (b"{\"a\":1 \"b\":2}", "expected `,` or `}`"),
+        (b"{\"a\":1,}", "trailing comma"),
+        (b"{\"a\":1.}", "invalid number"),
+        (b"{\"a\":-}", "invalid number"),
+        (b"{\"a\":tru}", "expected ident"),
+        (b"{\"a\":\"\t\"}", "control character"),
+        (b"{\"a\":1", "EOF while parsing an object"),
         (b"{\"a\":}", "expected value"),
         (b"{\"a\":01}", "invalid number"),
         (b"{\"a\":NaN}", "expected value"),
@@ -98,12 +106,13 @@ async fn malformed_lines_are_set_apart() {
         (b"{a:1}", "key must be a string"),
         (b"{\"a\":\"\xe9\"}", "it is not valid UTF-8"),
     ] {
-        let content = [b"{\"a\":1}\n", line, b"\n{\"a\":3}\n"].concat();
+        // Twice, so that what the first one has taught is used on the second one.
+        let content = [b"{\"a\":1}\n", line, b"\n{\"a\":3}\n", line, b"\n"].concat();
         for block_bytes in [1, 1 << 20] {
             let rows = read(&content, &[("a", "int64")], block_bytes).await.unwrap();
             let text = String::from_utf8_lossy(line);
             assert_eq!((rows[0].as_str(), rows[2].as_str()), ("1: a: 1", "3: a: 3"), "{text}");
-            assert!(rows[1].starts_with("2: ! "), "{rows:?}");
+            assert!(rows[1].starts_with("2: ! ") && rows[3].starts_with("4: ! "), "{rows:?}");
             assert!(
                 rows[1].contains(reason) && rows[1].ends_with(&format!("<{text}>")),
                 "{rows:?}: {reason}"

@@ -45,6 +45,27 @@ fn good_rows() -> impl Strategy<Value = Vec<Vec<String>>> {
     proptest::collection::vec(proptest::collection::vec("[a-z\",\n\r é]{0,6}", 3), 0..20)
 }
 
+/// Objects of two or three keys, some of them slightly wrong.
+fn json_like_line() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        4 => "(0|-?[1-9][0-9]{0,3})(\\.[0-9]{1,2})?", 1 => "-?[0-9.eE+]{1,4}", 3 => "\"[a-z\t\\\\n\"é]{0,12}\"",
+        3 => "\"[a-z ]{0,12}\"", 1 => "(true|false|null|nul|\\[1, 2\\]|\\{\"x\": \"\\}\"\\}|\\[|)",
+    ];
+    let colon = prop_oneof![8 => Just(":"), 1 => Just(" : "), 1 => Just("::"), 1 => Just("")];
+    let comma = prop_oneof![8 => Just(","), 1 => Just(" , "), 1 => Just(",,"), 1 => Just("")];
+    let end = prop_oneof![8 => Just("}"), 1 => Just(" }\r"), 1 => Just("}}"), 1 => Just("")];
+    let key = prop_oneof![8 => "[ab]", 1 => "\\\\u006[12]", 1 => "[a-d]{0,2}"];
+    let member = (key, colon, value).prop_map(|(key, colon, value)| format!("\"{key}\"{colon}{value}"));
+    (proptest::collection::vec((member, comma), 0..4), end).prop_map(|(members, end)| {
+        let count = members.len();
+        let members = members.into_iter().enumerate();
+        let text: String = members
+            .map(|(i, (member, comma))| if i + 1 == count { member } else { member + comma })
+            .collect();
+        format!("{{{text}{end}")
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
@@ -119,6 +140,22 @@ proptest! {
         let whole = sorted(read("in.jsonl", content.as_bytes(), 1 << 20, None));
         let pieces = sorted(read("in.jsonl", content.as_bytes(), block_bytes, None));
         prop_assert_eq!(whole, pieces);
+    }
+
+    #[test]
+    fn json_lines_teach_nothing_wrong(
+        lines in proptest::collection::vec(json_like_line(), 0..12),
+    ) {
+        // In blocks of one byte every line is parsed on its own, by serde_json alone.
+        let content = lines.join("\n");
+        let sort = |rows: Vec<String>| rows.into_iter().map(|row| {
+            let mut letters: Vec<char> = row.chars().collect();
+            letters.sort_unstable();
+            letters
+        }).collect::<Vec<_>>();
+        let together = sort(read("in.jsonl", content.as_bytes(), 1 << 20, None).unwrap());
+        let alone = sort(read("in.jsonl", content.as_bytes(), 1, None).unwrap());
+        prop_assert_eq!(together, alone);
     }
 
     #[test]

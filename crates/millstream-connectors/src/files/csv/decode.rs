@@ -7,12 +7,13 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
 };
-use memchr::{memchr, memchr2_iter, memrchr};
+use memchr::{memchr, memrchr};
 use millstream_connector::{Block, ConnectorError, MalformedRow, Positions, SourceBatch};
 
 use super::{
     CsvDialect, Header,
-    record::{RawField, RecordEnd, line, record_end, record_fields, unescape},
+    marks::Marks,
+    record::{RawField, RecordEnd, line, record_fields, unescape},
 };
 use crate::files::{
     pump::{RawBlock, keep_after},
@@ -129,7 +130,7 @@ impl<'a> Rows<'a> {
         let mut field_start = 0;
         let mut line_start = 0;
         let mut column = 0;
-        for index in memchr2_iter(self.format.dialect.delimiter, b'\n', data).chain(open_end(data)) {
+        for index in Marks::new(data, self.format.dialect.delimiter, b'\n').chain(open_end(data)) {
             if index < data.len() && data[index] != b'\n' {
                 if let Some(target) = self.columns.get_mut(column) {
                     push(target, &data[field_start..index]);
@@ -163,7 +164,7 @@ impl<'a> Rows<'a> {
             self.line += 1;
             return next;
         }
-        let end = match record_end(dialect, data, start, true) {
+        let end = match record_fields(dialect, data, start, fields) {
             RecordEnd::Complete(end) => end,
             RecordEnd::Malformed(end) => {
                 self.give_up(start, first_line.end, 1, "a quoted field does not end properly");
@@ -171,9 +172,7 @@ impl<'a> Rows<'a> {
             }
             RecordEnd::Open => data.len(),
         };
-        record_fields(dialect, data, start, fields);
-        let newlines = memchr::memchr_iter(b'\n', &data[start..end]).count();
-        let lines = i64::try_from(newlines).unwrap_or(i64::MAX).max(1);
+        let lines = if end == next { 1 } else { count_lines(&data[start..end]) };
         if fields.len() != self.columns.len() {
             self.give_up(start, end, lines, &ragged(fields.len(), self.columns.len()));
         } else if self.check_utf8 && std::str::from_utf8(&data[start..end]).is_err() {
@@ -246,6 +245,10 @@ fn push(column: &mut TextColumn, text: &[u8]) {
 /// The end of a last line that has no line end.
 fn open_end(data: &[u8]) -> Option<usize> {
     (!data.ends_with(b"\n")).then_some(data.len())
+}
+
+fn count_lines(record: &[u8]) -> i64 {
+    i64::try_from(memchr::memchr_iter(b'\n', record).count()).unwrap_or(i64::MAX).max(1)
 }
 
 fn ragged(found: usize, expected: usize) -> String {

@@ -7,6 +7,7 @@
 
 mod decode;
 mod header;
+mod marks;
 mod record;
 mod split;
 

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-use super::CsvDialect;
+use super::{CsvDialect, marks::Marks};
 use crate::files::pump::RECORD_BYTES_MAX;
 
 /// What a record's first bytes say about its end.
@@ -43,17 +43,28 @@ pub(super) struct RawField {
 /// The answer for a record does not depend on how much data follows it, as long as `data` ends where some
 /// record ends: a quote that is not closed within `data` is not closed properly at all. Blocks rely on this.
 pub(super) fn record_end(dialect: &CsvDialect, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
-    match walk(dialect, data, start, at_end, |_| {}) {
+    bounded(walk(dialect, data, start, at_end, |_| {}), data, start, at_end)
+}
+
+/// A record beyond the bound is taken for one whose quote is not closed.
+fn bounded(end: RecordEnd, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
+    match end {
         RecordEnd::Complete(end) if end - start > RECORD_BYTES_MAX => give_up_first_line(data, start, at_end),
         RecordEnd::Open if data.len() - start > RECORD_BYTES_MAX => give_up_first_line(data, start, at_end),
         end => end,
     }
 }
 
-/// The fields of a record that `record_end` has found to be complete.
-pub(super) fn record_fields(dialect: &CsvDialect, data: &[u8], start: usize, fields: &mut Vec<RawField>) {
+/// As `record_end` at the end of the data, with the record's fields when it is complete.
+pub(super) fn record_fields(
+    dialect: &CsvDialect,
+    data: &[u8],
+    start: usize,
+    fields: &mut Vec<RawField>,
+) -> RecordEnd {
     fields.clear();
-    walk(dialect, data, start, true, |field| fields.push(field));
+    let end = walk(dialect, data, start, true, |field| fields.push(field));
+    bounded(end, data, start, true)
 }
 
 /// The text of an escaped field with its escapes resolved.
@@ -107,7 +118,7 @@ fn walk(
             }
         } else {
             let rest = data.get(at..).unwrap_or_default();
-            let found = memchr2(dialect.delimiter, b'\n', rest).map(|index| at + index);
+            let found = Marks::new(rest, dialect.delimiter, b'\n').next().map(|index| at + index);
             match found {
                 Some(index) if data[index] == b'\n' => {
                     field(unquoted(data, at, index));
@@ -138,7 +149,8 @@ fn quoted_end(dialect: &CsvDialect, data: &[u8], start: usize) -> QuotedEnd {
     let escape = dialect.escape.unwrap_or(quote);
     let mut at = start;
     let mut escaped = false;
-    while let Some(index) = memchr2(quote, escape, data.get(at..).unwrap_or_default()).map(|index| at + index)
+    while let Some(index) =
+        Marks::new(data.get(at..).unwrap_or_default(), quote, escape).next().map(|index| at + index)
     {
         let doubled = data[index] == quote && data.get(index + 1) == Some(&quote);
         if doubled || data[index] != quote {

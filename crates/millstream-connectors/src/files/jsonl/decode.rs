@@ -16,6 +16,7 @@ use super::{
     columns::JsonColumns,
     line::parse_line,
     nested::{Misfits, decode_nested},
+    shape::Shape,
 };
 use crate::files::pump::{RawBlock, keep_after};
 
@@ -67,6 +68,7 @@ impl Block for JsonBlock {
 
 struct Lines {
     columns: JsonColumns,
+    shape: Shape,
     line: i64,
     positions: Vec<i64>,
     malformed: Vec<MalformedRow>,
@@ -80,6 +82,7 @@ impl Lines {
         let names = format.columns.iter().map(|(name, _)| name.clone());
         Self {
             columns: JsonColumns::new(names, rows_guess, bytes_guess),
+            shape: Shape::default(),
             line: raw.first_line,
             positions: Vec::with_capacity(rows_guess),
             malformed: Vec::new(),
@@ -92,8 +95,8 @@ impl Lines {
         while start < data.len() {
             let end = memchr(b'\n', &data[start..]).map_or(data.len(), |index| start + index);
             match text(start..end) {
-                Some(line) if line.bytes().all(|byte| byte.is_ascii_whitespace()) => {}
-                Some(line) => match parse_line(line, &mut self.columns) {
+                Some(line) if line.trim_ascii().is_empty() => {}
+                Some(line) => match self.read_line(line) {
                     Ok(()) => {
                         self.columns.end_row();
                         self.positions.push(self.line);
@@ -111,6 +114,14 @@ impl Lines {
             self.line += 1;
             start = end + 1;
         }
+    }
+
+    fn read_line(&mut self, line: &str) -> Result<(), String> {
+        if self.shape.read(line, &mut self.columns) {
+            return Ok(());
+        }
+        self.columns.undo_row();
+        parse_line(line, &mut self.columns, &mut self.shape)
     }
 
     fn give_up(&mut self, text: String, reason: String) {

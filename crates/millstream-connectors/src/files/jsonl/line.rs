@@ -8,13 +8,13 @@ use std::{borrow::Cow, fmt};
 use memchr::memchr2;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::columns::JsonColumns;
+use super::{columns::JsonColumns, shape::Shape};
 
 /// Adds the line's members to the columns. On an error (a sentence for people) some of them may have been
 /// added; the caller takes them back.
-pub(super) fn parse_line(text: &str, columns: &mut JsonColumns) -> Result<(), String> {
+pub(super) fn parse_line(text: &str, columns: &mut JsonColumns, shape: &mut Shape) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let members = Members { text, columns };
+    let members = Members { text, columns, shape };
     deserializer.deserialize_map(members).and_then(|()| deserializer.end()).map_err(|error| {
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
@@ -25,6 +25,7 @@ pub(super) fn parse_line(text: &str, columns: &mut JsonColumns) -> Result<(), St
 struct Members<'a, 'c> {
     text: &'a str,
     columns: &'c mut JsonColumns,
+    shape: &'c mut Shape,
 }
 
 impl<'a> Visitor<'a> for Members<'a, '_> {
@@ -36,8 +37,8 @@ impl<'a> Visitor<'a> for Members<'a, '_> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
         let bytes = self.text.as_bytes();
-        // Where the member before ends; only needed when a key cannot be found by its address.
         let mut value_start = None;
+        let mut before = None;
         while let Some(key) = members.next_key_seed(Key)? {
             let key_end = match &key {
                 Cow::Borrowed(key) => (key.as_ptr().addr() - self.text.as_ptr().addr()) + key.len() + 1,
@@ -60,7 +61,12 @@ impl<'a> Visitor<'a> for Members<'a, '_> {
                     }
                 }
             }
-            value_start = Some(start);
+            // Only now is all up to the value known to be right, the colon included.
+            if self.shape.wants(before) {
+                let end = value_start.map_or(0, |start| value_end(bytes, start));
+                self.shape.learn(before, bytes.get(end..start).unwrap_or_default(), index);
+            }
+            (before, value_start) = (Some(index), Some(start));
         }
         Ok(())
     }

@@ -4,5 +4,6 @@ mod columns;
 mod decode;
 mod line;
 mod nested;
+mod shape;
 
 pub(super) use decode::{JsonBlock, JsonFormat};

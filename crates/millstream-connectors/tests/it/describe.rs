@@ -1,0 +1,59 @@
+//! What a text file's columns look like from a sample.
+
+use crate::folder::{Folder, discover, options};
+
+async fn check(name: &str, content: &str, expected: &[&str]) {
+    let folder = Folder::new();
+    folder.write(name, content);
+    let connector = folder.connector(&options(name));
+    let part = &discover(&*connector, &[]).await.parts[0];
+    let columns = connector.describe(part).await.unwrap();
+    assert!(columns.iter().all(|column| !column.declared));
+    let columns: Vec<String> =
+        columns.iter().map(|column| format!("{} {}", column.name, column.column_type)).collect();
+    assert_eq!(columns, expected, "{content}");
+}
+
+#[tokio::test]
+async fn csv_columns_have_the_narrowest_type_that_fits() {
+    check(
+        "a.csv",
+        "id,price,ok,day,at,zip,text,none,mixed\n\
+         1,1.50,true,2026-01-31,2026-01-31T10:00:00Z,01234,x,,1\n\
+         -2,2,FALSE,2026-02-01,2026-01-31 10:00:00.5,98765,7,,a\n\
+         ,,,,,,,,\n",
+        &[
+            "id int64",
+            "price float64",
+            "ok bool",
+            "day date",
+            "at timestamp",
+            "zip string",
+            "text string",
+            "none string",
+            "mixed string",
+        ],
+    )
+    .await;
+    check("a.csv", "day\n2026-02-30\n", &["day string"]).await;
+    check("a.csv", "big\n99999999999999999999\n", &["big float64"]).await;
+    check("a.csv", "x\nNaN\ninf\n", &["x string"]).await;
+    check("a.csv", "a,b\n", &["a string", "b string"]).await;
+    check("a.csv", "", &[]).await;
+}
+
+#[tokio::test]
+async fn json_columns_may_be_nested() {
+    check(
+        "a.jsonl",
+        "{\"id\":1,\"tags\":[\"x\"],\"to\":{\"city\":\"Ulm\",\"zip\":7},\"odd\":[1]}\n{\"id\":2,\"odd\":\"x\",\"late\":1.5}\n",
+        &["id int64", "tags list<string>", "to struct<city: string, zip: int64>", "odd string", "late float64"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_sample_is_enough() {
+    let rows: String = (0..200_000).map(|id| format!("{id},name {id}\n")).collect();
+    check("a.csv", &format!("id,name\n{rows}"), &["id int64", "name string"]).await;
+}
