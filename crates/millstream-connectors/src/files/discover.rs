@@ -80,7 +80,10 @@ async fn leave_unsettled<'a>(
         // An object appears whole or not at all.
         Place::Remote(remote) => !matches!(remote.kind, StoreKind::File | StoreKind::Http),
     };
-    // Compared with times that the file system took from the same clock.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "compared with times that the file system took from this clock"
+    )]
     let now = TimestampMicros::from_system(std::time::SystemTime::now());
     let oldest = now.as_ms().saturating_sub(i64::try_from(settle.ms()).unwrap_or(i64::MAX));
     let young = |file: &FoundFile| {

@@ -22,7 +22,7 @@ pub(super) struct Input {
 }
 
 enum Stream {
-    Plain(RawInput),
+    Plain(Box<RawInput>),
     Gzip(Box<MultiGzDecoder<BufReader<RawInput>>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<RawInput>>>),
 }
@@ -54,7 +54,7 @@ impl Input {
     pub(super) fn new(raw: RawInput, compression: Compression) -> io::Result<Self> {
         let buffered = |raw| BufReader::with_capacity(COMPRESSED_READ_BYTES, raw);
         let stream = match compression {
-            Compression::None => Stream::Plain(raw),
+            Compression::None => Stream::Plain(Box::new(raw)),
             Compression::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(buffered(raw)))),
             Compression::Zstd => {
                 Stream::Zstd(Box::new(zstd::stream::read::Decoder::with_buffer(buffered(raw))?))

@@ -12,7 +12,7 @@ use millstream_connector::column_type;
 
 /// The schema that `plain_batch` gives.
 pub(super) fn plain_schema(schema: &Schema) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().iter().map(|field| plain_field(field)).collect::<Vec<_>>()))
+    Arc::new(Schema::new(schema.fields().iter().map(plain_field).collect::<Vec<_>>()))
 }
 
 /// Flattens encodings (dictionaries, large and view layouts), turns maps into lists of entries and anything

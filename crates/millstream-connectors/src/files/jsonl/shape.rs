@@ -151,7 +151,7 @@ fn plain_number(bytes: &[u8]) -> Option<usize> {
 fn is_end(rest: &[u8]) -> bool {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
     let mut left = rest.iter().skip_while(|byte| blank(byte));
-    left.next() == Some(&b'}') && left.all(|byte| blank(byte))
+    left.next() == Some(&b'}') && left.all(blank)
 }
 
 /// The top bit of each byte that is zero, and no other bit.
