@@ -13,6 +13,7 @@ use crate::commands;
 #[derive(Debug, Parser)]
 #[command(
     name = "millstream",
+    bin_name = "millstream",
     version,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 all is well, 1 the data or a step failed, 2 the project or the call is wrong."
@@ -32,7 +33,7 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
     /// The environment of `millstream.yaml` to use
-    #[arg(long, global = true, value_name = "NAME", env = "MILLSTREAM_ENVIRONMENT")]
+    #[arg(long, global = true, value_name = "NAME", env = "MILLSTREAM_ENVIRONMENT", hide_env_values = true)]
     pub(crate) environment: Option<String>,
     /// Print one JSON document instead of text (JSON lines for the progress of a run)
     #[arg(long, global = true)]
@@ -40,7 +41,7 @@ pub(crate) struct GlobalArguments {
     /// Print without colours (the variable NO_COLOR does the same)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// Say more about what happens inside; twice for still more
+    /// Say more about what happens inside; twice for still more (the variable MILLSTREAM_LOG takes a filter)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

@@ -20,7 +20,7 @@ macro_rules! codes {
 
 codes! {
     NO_PROJECT = "MS-0801", "No project here",
-        "There is no `millstream.yaml` in this folder or one above it. Start a project with `millstream init`, or name its folder with `--project`.";
+        "There is no `millstream.yaml` in this folder or one above it, or the folder of `--project` does not exist. Start a project with `millstream init`, or name its folder with `--project`.";
     NO_OVERWRITE = "MS-0802", "Something is there already",
         "`init` and `demo` never overwrite a file. Name another folder with `--path`.";
     FILE = "MS-0803", "A file on this machine",

@@ -40,7 +40,8 @@ pub(crate) fn statement(sql: &str, error: &SqlError, colour: bool) -> Option<Str
     let mut files = SourceMap::default();
     let file = files.add("query".into(), sql.into());
     let at = Location { file, start: place.start, end: place.end };
-    let diagnostic = Diagnostic { label: label.clone(), hint: hint.clone(), ..Diagnostic::error(code, message, at) };
+    let diagnostic =
+        Diagnostic { label: label.clone(), hint: hint.clone(), ..Diagnostic::error(code, message, at) };
     Some(render_one(&diagnostic, &files, &renderer(colour)))
 }
 
@@ -77,9 +78,8 @@ fn render_one(diagnostic: &Diagnostic, files: &SourceMap, renderer: &Renderer) -
     let place = diagnostic.at.and_then(|at| files.get(at.file).map(|file| (at, file)));
     match place {
         Some((at, file)) => {
-            let annotation = AnnotationKind::Primary
-                .span(underlined(&file.text, at))
-                .label(diagnostic.label.as_deref());
+            let annotation =
+                AnnotationKind::Primary.span(underlined(&file.text, at)).label(diagnostic.label.as_deref());
             let snippet = Snippet::source(file.text.as_ref())
                 .path(file.path.display().to_string())
                 .annotation(annotation);

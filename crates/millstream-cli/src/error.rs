@@ -12,6 +12,8 @@ use crate::{Exit, codes};
 pub enum CliError {
     #[error("no `millstream.yaml` in `{}` or a folder above it", start.display())]
     NoProject { start: PathBuf },
+    #[error("no folder `{}`", path.display())]
+    NoFolder { path: PathBuf },
     #[error("`{}` already exists and is not empty", path.display())]
     NotEmpty { path: PathBuf },
     #[error("`{}` already exists; nothing was written", path.display())]
@@ -44,7 +46,13 @@ pub enum CliError {
     #[error("the project has errors")]
     Project(Box<Checked>),
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(Box<EngineError>),
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(Box::new(error))
+    }
 }
 
 /// What is said about an error, the same for people and for machines.
@@ -89,13 +97,18 @@ impl CliError {
                 Some("start one with `millstream init`, or name its folder with `--project DIR`".to_owned()),
                 Exit::Usage,
             ),
+            Self::NoFolder { .. } => (codes::NO_PROJECT, None, Exit::Usage),
             Self::NotEmpty { .. } | Self::Exists { .. } => {
                 (codes::NO_OVERWRITE, Some("name another folder with `--path DIR`".to_owned()), Exit::Usage)
             }
             Self::File { .. } => (codes::FILE, None, Exit::Failure),
             Self::UnknownTemplate { nearest, .. } => {
                 let known = crate::templates::names();
-                (codes::UNKNOWN_TEMPLATE, Some(suggestion(*nearest, &format!("templates are {known}"))), Exit::Usage)
+                (
+                    codes::UNKNOWN_TEMPLATE,
+                    Some(suggestion(*nearest, &format!("templates are {known}"))),
+                    Exit::Usage,
+                )
             }
             Self::Unknown { nearest, .. } => (
                 codes::UNKNOWN_NAME,
@@ -105,7 +118,9 @@ impl CliError {
             Self::Call { hint, .. } => (codes::CALL, hint.clone(), Exit::Usage),
             Self::Output(_) => (codes::OUTPUT, None, Exit::Failure),
             Self::Format(_) => (codes::FORMAT, None, Exit::Failure),
-            Self::Project(_) => (codes::PROJECT, Some("`millstream check` shows them".to_owned()), Exit::Usage),
+            Self::Project(_) => {
+                (codes::PROJECT, Some("`millstream check` shows them".to_owned()), Exit::Usage)
+            }
             Self::Statement { source, .. } => {
                 let exit = match source.as_ref() {
                     SqlError::Invalid { .. } => Exit::Usage,

@@ -22,7 +22,7 @@ pub(crate) fn find_root(session: &Session) -> Result<PathBuf, CliError> {
         return std::path::absolute(folder)
             .ok()
             .filter(|folder| folder.is_dir())
-            .ok_or_else(|| CliError::NoProject { start: folder.clone() });
+            .ok_or_else(|| CliError::NoFolder { path: folder.clone() });
     }
     let start = session.settings.folder.clone().unwrap_or_default();
     millstream_project::find_root(&start).ok_or(CliError::NoProject { start })

@@ -49,7 +49,10 @@ impl Session {
             // The exit code still tells when standard output is gone.
             let _ = output::print_json(&wire::ErrorDocument::from(&report));
         } else {
-            output::tell(format!("{}: {}", styled(BAD, format_args!("error[{}]", report.code)), report.message).as_str());
+            output::tell(
+                format!("{}: {}", styled(BAD, format_args!("error[{}]", report.code)), report.message)
+                    .as_str(),
+            );
             for cause in &report.causes {
                 output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
             }

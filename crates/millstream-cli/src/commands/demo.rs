@@ -95,7 +95,8 @@ fn next(root: &Path, report: &RunReport) -> String {
         ("millstream status", "versions, rows, ages, checks"),
         ("millstream test", "the project's own tests"),
     ];
-    let mut text = format!("\n{}\n  {}\n", styled(STRONG, "Try next"), command(&format!("cd {}", root.display())));
+    let mut text =
+        format!("\n{}\n  {}\n", styled(STRONG, "Try next"), command(&format!("cd {}", root.display())));
     for (line, why) in commands {
         text.push_str(&format!("  {}\n      {why}\n", command(line)));
     }

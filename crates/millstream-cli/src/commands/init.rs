@@ -54,7 +54,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
         output::print_json(&Document { path, template: template.name, files: files.len(), rows })?;
         return Ok(Exit::Success);
     }
-    let with_data = if rows > 0 { format!(" and {} of data", human::count(rows, "row")) } else { String::new() };
+    let with_data =
+        if rows > 0 { format!(" and {} of data", human::count(rows, "row")) } else { String::new() };
     output::print_line(&format!(
         "{} Created `{}` in {}: {}{with_data}",
         styled(GOOD, '✓'),

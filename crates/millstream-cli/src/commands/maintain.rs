@@ -50,7 +50,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     } else {
         let freed: u64 = reports.iter().map(|report| report.bytes_freed).sum();
         let said = human::count(reports.len() as u64, "table");
-        output::print_line(&format!("{} {said} maintained, {} freed", styled(GOOD, '✓'), human::bytes(freed)))?;
+        output::print_line(&format!(
+            "{} {said} maintained, {} freed",
+            styled(GOOD, '✓'),
+            human::bytes(freed)
+        ))?;
     }
     Ok(Exit::Success)
 }

@@ -58,7 +58,8 @@ async fn answer(
     session: &Session,
     sql: &millstream_sql::SqlSession,
 ) -> Result<u64, CliError> {
-    let failed = |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
+    let failed =
+        |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
     let as_of = arguments.as_of.map(At::Timestamp);
     let mut stream = sql.query(&arguments.sql, as_of).await.map_err(failed)?;
     let by_flag = if session.settings.json { Some(Format::Json) } else { arguments.format };
@@ -83,7 +84,8 @@ async fn answer(
 fn parse_time(text: &str) -> Result<TimestampMicros, String> {
     let text = text.trim();
     let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.timestamp_micros());
-    let naive = |format| NaiveDateTime::parse_from_str(text, format).map(|time| time.and_utc().timestamp_micros());
+    let naive =
+        |format| NaiveDateTime::parse_from_str(text, format).map(|time| time.and_utc().timestamp_micros());
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
         .map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros());
     instant

@@ -54,9 +54,9 @@ pub(crate) fn write(folder: &Path, schemas: &Map<String, Value>) -> Result<Vec<S
     let mut written = Vec::new();
     for (name, schema) in schemas {
         let path = folder.join(name);
-        let mut text = serde_json::to_string_pretty(schema).map_err(|error| CliError::Format(error.into()))?;
-        text.push('
-');
+        let mut text =
+            serde_json::to_string_pretty(schema).map_err(|error| CliError::Format(error.into()))?;
+        text.push('\n');
         fs::write(&path, text).map_err(CliError::file("write", &path))?;
         written.push(path.display().to_string());
     }

@@ -35,7 +35,9 @@ fn text(status: &Status) -> String {
         None => "No run yet; `millstream run` makes the first one\n".to_owned(),
         Some(run) => {
             let outcome = run.outcome.map_or("under way", |outcome| outcome.as_str());
-            let took = run.finished.map(|finished| format!(" in {}", human::duration(between(run.started, finished))));
+            let took = run
+                .finished
+                .map(|finished| format!(" in {}", human::duration(between(run.started, finished))));
             format!(
                 "{} `{}` {outcome}{}, {}\n",
                 styled(STRONG, "Last run:"),

@@ -54,7 +54,8 @@ fn select<'a>(spec: &'a ProjectSpec, words: &[String]) -> Result<Vec<&'a TestSpe
     for word in words {
         if !spec.tests.iter().any(|test| fits(test, word)) {
             let tables: Vec<String> = spec.tests.iter().map(|test| test.table.value.to_string()).collect();
-            let known = tables.iter().map(String::as_str).chain(spec.tests.iter().map(|test| test.name.as_str()));
+            let known =
+                tables.iter().map(String::as_str).chain(spec.tests.iter().map(|test| test.name.as_str()));
             let nearest = project::nearest(word, known).map(str::to_owned);
             return Err(CliError::Unknown { what: "test or tested table", name: word.clone(), nearest });
         }
@@ -74,7 +75,10 @@ fn text(outcome: &TestOutcome, spec: &ProjectSpec) -> String {
             let mut text = format!("{} {title}\n", styled(BAD, '✗'));
             if expected_rows != actual_rows {
                 let expected = human::count(*expected_rows as u64, "row");
-                text.push_str(&format!("    {expected} expected, {}\n", human::thousands(*actual_rows as u64)));
+                text.push_str(&format!(
+                    "    {expected} expected, {}\n",
+                    human::thousands(*actual_rows as u64)
+                ));
             }
             text.push_str(&changes(columns, changed));
             text.push_str(&rows("missing", columns, missing));

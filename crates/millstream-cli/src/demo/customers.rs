@@ -9,7 +9,9 @@ use arrow::{
     },
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
-use parquet::{arrow::ArrowWriter, basic::Compression, errors::ParquetError, file::properties::WriterProperties};
+use parquet::{
+    arrow::ArrowWriter, basic::Compression, errors::ParquetError, file::properties::WriterProperties,
+};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -109,8 +111,8 @@ fn push_row(columns: &mut Columns, job: &Job<'_>, row: u64, random: &mut ChaCha8
     columns.newsletter.append_value(random.random_range(0..100) < 37);
     let month = MONTHS[job.month];
     // A duplicate repeats the instant too; everything else of the row may differ, as in a double click.
-    let (day, second) = ((id % u64::from(month.days)) as u32, (id * 7_919 % 86_400) as u32);
-    let day = if changes { day } else { 0 };
+    let second = u32::try_from(id * 7_919 % 86_400).unwrap_or(0);
+    let day = if changes { u32::try_from(id % u64::from(month.days)).unwrap_or(0) } else { 0 };
     columns.updated_at.append_value(calendar::micros(month, day, second));
 }
 

@@ -13,8 +13,9 @@ use crate::CliError;
 use super::{
     Job,
     calendar::{self, MONTHS},
+    draw_fault,
     names::{CATEGORIES, DEVICES, weighted},
-    draw_fault, pick_customer,
+    pick_customer,
 };
 
 /// What is wrong with a row, and in how many of 10,000 rows.

@@ -166,8 +166,9 @@ impl State {
             return;
         }
         let screen = &self.screen;
-        let total =
-            self.total.get_or_insert_with(|| screen.add(ProgressBar::new_spinner().with_style(style("{msg:.dim}"))));
+        let total = self
+            .total
+            .get_or_insert_with(|| screen.add(ProgressBar::new_spinner().with_style(style("{msg:.dim}"))));
         let elapsed = human::duration(self.started.elapsed());
         total.set_message(format!("{} of {} steps  {elapsed}", self.steps_done, self.steps));
         total.tick();

@@ -28,7 +28,10 @@ fn headline(text: &mut String, report: &RunReport) {
     let said = if report.cancelled {
         styled(CAUTION, format_args!("Cancelled after {time}; what was finished is kept"))
     } else if report.steps.is_empty() {
-        styled(GOOD, format_args!("Everything is up to date ({})", human::count(report.up_to_date as u64, "asset")))
+        styled(
+            GOOD,
+            format_args!("Everything is up to date ({})", human::count(report.up_to_date as u64, "asset")),
+        )
     } else if report.succeeded() {
         styled(GOOD, format_args!("Done in {time}"))
     } else {
@@ -58,8 +61,8 @@ fn figures(text: &mut String, report: &RunReport) {
     if refused > 0 {
         figure_line(text, "rejected", &human::count(refused, "row"));
     }
-    let unchanged =
-        report.steps.iter().filter(|step| matches!(step.outcome, StepOutcome::Unchanged)).count() + report.up_to_date;
+    let unchanged = report.steps.iter().filter(|step| matches!(step.outcome, StepOutcome::Unchanged)).count()
+        + report.up_to_date;
     if unchanged > 0 {
         figure_line(text, "unchanged", &human::count(unchanged as u64, "asset"));
     }
@@ -92,7 +95,10 @@ fn rejected(text: &mut String, report: &RunReport) {
             .map(|check| format!("{} {}", check.check, styled(CAUTION, human::thousands(check.failed))))
             .collect();
         if checks.len() > CHECKS_SHOWN {
-            named.push(styled(FAINT, format_args!("{} more", human::count((checks.len() - CHECKS_SHOWN) as u64, "check"))));
+            named.push(styled(
+                FAINT,
+                format_args!("{} more", human::count((checks.len() - CHECKS_SHOWN) as u64, "check")),
+            ));
         }
         let rows = human::thousands(step.rows_rejected);
         line(text, &format!("  {:<width$}  {rows:>9}  {}", step.asset.as_str(), named.join(", ")));
@@ -119,7 +125,8 @@ fn problems(text: &mut String, report: &RunReport) {
         .iter()
         .filter(|step| matches!(step.outcome, StepOutcome::Halted { .. } | StepOutcome::Failed { .. }))
         .collect();
-    let skipped = report.steps.iter().filter(|step| matches!(step.outcome, StepOutcome::Skipped { .. })).count();
+    let skipped =
+        report.steps.iter().filter(|step| matches!(step.outcome, StepOutcome::Skipped { .. })).count();
     if broken.is_empty() {
         return;
     }

@@ -60,7 +60,11 @@ pub(crate) enum Target {
 }
 
 /// A writer of `format` into `target`.
-pub(crate) fn writer(format: Format, schema: SchemaRef, target: &Target) -> Result<Box<dyn RowWriter>, CliError> {
+pub(crate) fn writer(
+    format: Format,
+    schema: SchemaRef,
+    target: &Target,
+) -> Result<Box<dyn RowWriter>, CliError> {
     let sink = Sink::open(target)?;
     Ok(match format {
         Format::Table => Box::new(TableRows::new(schema, sink)),
@@ -155,7 +159,8 @@ impl TableRows {
     }
 
     fn write(&mut self, text: &str) -> Result<(), CliError> {
-        let written = if self.sink.is_terminal && anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+        let written = if self.sink.is_terminal
+            && anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
         {
             self.sink.write_all(text.as_bytes())
         } else {
@@ -201,7 +206,8 @@ impl RowWriter for TableRows {
 
 /// Each row's cells as text; line breaks and other control characters become spaces.
 pub(crate) fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, CliError> {
-    let options = FormatOptions::default().with_null("null").with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.fZ"));
+    let options =
+        FormatOptions::default().with_null("null").with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.fZ"));
     let formatters = batch
         .columns()
         .iter()
@@ -212,10 +218,14 @@ pub(crate) fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, CliError> {
         formatter
             .value(row)
             .try_to_string()
-            .map(|text| if text.contains(char::is_control) { human::shorten(&text, usize::MAX) } else { text })
+            .map(
+                |text| if text.contains(char::is_control) { human::shorten(&text, usize::MAX) } else { text },
+            )
             .map_err(|error| CliError::Format(error.into()))
     };
-    (0..batch.num_rows()).map(|row| formatters.iter().map(|formatter| cell(formatter, row)).collect()).collect()
+    (0..batch.num_rows())
+        .map(|row| formatters.iter().map(|formatter| cell(formatter, row)).collect())
+        .collect()
 }
 
 fn is_number(data_type: &DataType) -> bool {

@@ -22,7 +22,12 @@ pub(crate) struct Layout {
 impl Layout {
     /// Fits the columns to these rows and, if given, to the terminal's width: the widest columns give way.
     /// `right` says which columns stand to the right, as numbers do.
-    pub(crate) fn fit(header: &[String], rows: &[Vec<String>], right: Vec<bool>, terminal: Option<usize>) -> Self {
+    pub(crate) fn fit(
+        header: &[String],
+        rows: &[Vec<String>],
+        right: Vec<bool>,
+        terminal: Option<usize>,
+    ) -> Self {
         let mut widths: Vec<usize> = header.iter().map(|name| width(name)).collect();
         for row in rows {
             for (column, cell) in widths.iter_mut().zip(row) {

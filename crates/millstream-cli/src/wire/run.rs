@@ -11,11 +11,31 @@ use super::{Cause, PlannedStep};
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
-    RunStarted { run: String, steps: Vec<PlannedStep> },
-    StepStarted { asset: String, #[serde(flatten)] cause: Cause },
-    StepProgress { asset: String, rows: u64, bytes: u64, bytes_total: Option<u64> },
-    StepNote { asset: String, note: String },
-    StepRetry { asset: String, attempt: u32, wait_ms: u64, error: String },
+    RunStarted {
+        run: String,
+        steps: Vec<PlannedStep>,
+    },
+    StepStarted {
+        asset: String,
+        #[serde(flatten)]
+        cause: Cause,
+    },
+    StepProgress {
+        asset: String,
+        rows: u64,
+        bytes: u64,
+        bytes_total: Option<u64>,
+    },
+    StepNote {
+        asset: String,
+        note: String,
+    },
+    StepRetry {
+        asset: String,
+        attempt: u32,
+        wait_ms: u64,
+        error: String,
+    },
     StepFinished(StepResult),
     RunFinished(RunSummary),
 }
@@ -73,7 +93,10 @@ impl From<&Event> for RunEvent {
                 run: run.to_string(),
                 steps: steps
                     .iter()
-                    .map(|step| PlannedStep { asset: step.asset.to_string(), cause: Cause::from(&step.reason) })
+                    .map(|step| PlannedStep {
+                        asset: step.asset.to_string(),
+                        cause: Cause::from(&step.reason),
+                    })
                     .collect(),
             },
             Event::StepStarted { asset, reason } => {
@@ -85,7 +108,9 @@ impl From<&Event> for RunEvent {
                 bytes: *bytes,
                 bytes_total: *bytes_total,
             },
-            Event::StepNote { asset, note } => Self::StepNote { asset: asset.to_string(), note: note.clone() },
+            Event::StepNote { asset, note } => {
+                Self::StepNote { asset: asset.to_string(), note: note.clone() }
+            }
             Event::StepRetry { asset, attempt, wait, error } => Self::StepRetry {
                 asset: asset.to_string(),
                 attempt: *attempt,
@@ -104,7 +129,9 @@ impl From<&StepReport> for StepResult {
             StepOutcome::Built => ("built", None, None, None),
             StepOutcome::Unchanged => ("unchanged", None, None, None),
             StepOutcome::Halted { reason, hint } => ("halted", None, Some(reason.clone()), hint.clone()),
-            StepOutcome::Failed { code, error, hint } => ("failed", Some(*code), Some(error.clone()), hint.clone()),
+            StepOutcome::Failed { code, error, hint } => {
+                ("failed", Some(*code), Some(error.clone()), hint.clone())
+            }
             StepOutcome::Skipped { because } => ("skipped", None, Some(because.to_string()), None),
             StepOutcome::Cancelled => ("cancelled", None, None, None),
         };

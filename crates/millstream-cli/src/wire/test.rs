@@ -65,8 +65,12 @@ impl TestResult {
                 result.changed = changed
                     .iter()
                     .map(|changed| {
-                        let cells = changed.cells.iter().filter_map(|cell| Some((columns.get(cell.column)?, &cell.actual)));
-                        let actual = cells.map(|(column, actual)| (column.clone(), value(actual.as_ref()))).collect();
+                        let cells = changed
+                            .cells
+                            .iter()
+                            .filter_map(|cell| Some((columns.get(cell.column)?, &cell.actual)));
+                        let actual =
+                            cells.map(|(column, actual)| (column.clone(), value(actual.as_ref()))).collect();
                         TestChange { expected: row(columns, &changed.expected), actual }
                     })
                     .collect();

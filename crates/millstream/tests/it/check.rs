@@ -21,7 +21,10 @@ fn every_problem_is_reported() {
 #[test]
 fn problems_in_sql() {
     let folder = Folder::with(SMALL);
-    folder.write("tables/gold/totals.sql", "SELECT dya, sum(amonut) AS total\nFROM bronze.orders\nGROUP BY dya\n");
+    folder.write(
+        "tables/gold/totals.sql",
+        "SELECT dya, sum(amonut) AS total\nFROM bronze.orders\nGROUP BY dya\n",
+    );
     folder.write("tables/gold/other.sql", "SELECT * FROM bronze.ordres\n");
     assert_said!(folder.run(&["check"]));
 }

@@ -9,17 +9,17 @@ use std::{
 use tempfile::TempDir;
 
 /// A folder that is removed at the end of the test.
-pub struct Folder {
+pub(crate) struct Folder {
     folder: TempDir,
 }
 
 impl Folder {
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { folder: TempDir::new().unwrap() }
     }
 
     /// A folder with these files.
-    pub fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let folder = Self::empty();
         for (path, text) in files {
             folder.write(path, text);
@@ -27,17 +27,17 @@ impl Folder {
         folder
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub fn output(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_millstream"))
             .args(arguments)
             .current_dir(self.path())
@@ -49,9 +49,10 @@ impl Folder {
     }
 
     /// Runs the binary and returns everything a user would see, with times, ids and the folder's path replaced.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
-        let mut text = format!("exit: {}\n", output.status.code().map_or("signal".into(), |code| code.to_string()));
+        let mut text =
+            format!("exit: {}\n", output.status.code().map_or("signal".into(), |code| code.to_string()));
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             if !bytes.is_empty() {
                 text.push_str(&format!("----- {name} -----\n{}", String::from_utf8_lossy(bytes)));
@@ -61,7 +62,7 @@ impl Folder {
     }
 
     /// Standard output of a call that succeeds.
-    pub fn stdout(&self, arguments: &[&str]) -> String {
+    pub(crate) fn stdout(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?} failed:\n{stderr}");
@@ -69,7 +70,7 @@ impl Folder {
     }
 
     /// Standard output as one JSON document.
-    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_slice(&self.output(arguments).stdout).unwrap()
     }
 }
@@ -92,7 +93,7 @@ macro_rules! assert_said {
 pub(crate) use assert_said;
 
 /// The smallest project that runs: one source of CSV files and one table.
-pub const SMALL: &[(&str, &str)] = &[
+pub(crate) const SMALL: &[(&str, &str)] = &[
     ("millstream.yaml", "name: small\n"),
     (
         "sources/orders.yaml",

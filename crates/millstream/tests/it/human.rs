@@ -15,7 +15,8 @@ fn numbers_have_thousands_separators() {
 
 #[test]
 fn sizes_have_one_digit_after_the_point() {
-    for (number, text) in [(999, "999 B"), (1_500, "1.5 kB"), (999_990, "1.0 MB"), (2_340_000_000, "2.3 GB")] {
+    for (number, text) in [(999, "999 B"), (1_500, "1.5 kB"), (999_990, "1.0 MB"), (2_340_000_000, "2.3 GB")]
+    {
         assert_eq!(bytes(number), text);
     }
 }

@@ -34,7 +34,8 @@ fn a_folder_that_does_not_exist() {
 
 #[test]
 fn an_unknown_environment() {
-    let folder = Folder::with(&[("millstream.yaml", "name: small\nenvironments:\n  production: {lake: lake}\n")]);
+    let folder =
+        Folder::with(&[("millstream.yaml", "name: small\nenvironments:\n  production: {lake: lake}\n")]);
     assert_said!(folder.run(&["check", "--environment", "producton"]));
 }
 
