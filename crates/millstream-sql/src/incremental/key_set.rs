@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Months};
 use datafusion::{
     arrow::{
         array::{Array, ArrayRef, RecordBatch, UInt32Array},
         compute::{SortOptions, concat_batches, sort, take},
-        datatypes::{DataType, SchemaRef},
+        datatypes::{DataType, SchemaRef, TimeUnit},
     },
     catalog::TableProvider,
     common::{Result, ScalarValue},
@@ -160,34 +161,71 @@ enum Bound {
 }
 
 /// `date_trunc(grain, x)` between two begins of grains, as a range of `x` itself, which statistics know.
+/// One truncation inside another is the coarser of the two.
 fn truncated(expr: &Expr, least: &ScalarValue, greatest: &ScalarValue) -> Option<(Expr, Expr, Bound)> {
-    let Expr::ScalarFunction(call) = expr else { return None };
-    let [Expr::Literal(grain, _), subject @ Expr::Column(_)] = call.args.as_slice() else { return None };
-    if call.func.name() != "date_trunc" {
-        return None;
+    let (mut subject, mut coarsest) = (expr, None);
+    while let Some((grain, inner)) = truncation(subject) {
+        subject = inner;
+        coarsest = coarsest.max(Some(grain));
     }
-    let ScalarValue::TimestampMicrosecond(Some(last), zone) = greatest else { return None };
+    let instant = greatest.data_type();
+    let DataType::Timestamp(_, zone) = &instant else { return None };
     if zone.as_deref().is_some_and(|zone| !matches!(zone, "UTC" | "+00:00")) {
         return None;
     }
-    let end = end_of_grain(grain.try_as_str().flatten()?, *last)?;
-    let upper = ScalarValue::TimestampMicrosecond(Some(end), zone.clone());
-    Some((subject.clone(), lit(least.clone()), Bound::Exclusive(lit(upper))))
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+    let ScalarValue::TimestampMicrosecond(Some(last), _) = greatest.cast_to(&micros).ok()? else {
+        return None;
+    };
+    let end = ScalarValue::TimestampMicrosecond(Some(coarsest?.end(last)?), zone.clone());
+    Some((subject.clone(), lit(least.clone()), Bound::Exclusive(lit(end.cast_to(&instant).ok()?))))
 }
 
-/// The instant after the grain that begins at `start` (microseconds).
-fn end_of_grain(grain: &str, start: i64) -> Option<i64> {
-    use chrono::{DateTime, Months};
-    let months = |count| {
-        let begin = DateTime::from_timestamp_micros(start)?;
-        Some(begin.checked_add_months(Months::new(count))?.timestamp_micros())
+/// The grain and the argument of `date_trunc`.
+fn truncation(expr: &Expr) -> Option<(Grain, &Expr)> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let [Expr::Literal(grain, _), subject] = call.args.as_slice() else { return None };
+    if call.func.name() != "date_trunc" {
+        return None;
+    }
+    let grain = match grain.try_as_str().flatten()?.to_ascii_lowercase().as_str() {
+        "minute" => Grain::Minute,
+        "hour" => Grain::Hour,
+        "day" => Grain::Day,
+        "month" => Grain::Month,
+        "quarter" => Grain::Quarter,
+        "year" => Grain::Year,
+        _ => return None,
     };
-    match grain {
-        "hour" => start.checked_add(3_600_000_000),
-        "day" => start.checked_add(86_400_000_000),
-        "month" => months(1),
-        "year" => months(12),
-        _ => None,
+    Some((grain, subject))
+}
+
+/// Lengths of which each is cut into whole shorter ones (weeks are not), from the shortest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Grain {
+    Minute,
+    Hour,
+    Day,
+    Month,
+    Quarter,
+    Year,
+}
+
+impl Grain {
+    /// The instant after the grain that begins at `start` (microseconds).
+    fn end(self, start: i64) -> Option<i64> {
+        let months = |count| {
+            let begin = DateTime::from_timestamp_micros(start)?;
+            Some(begin.checked_add_months(Months::new(count))?.timestamp_micros())
+        };
+        match self {
+            Self::Minute => start.checked_add(60_000_000),
+            Self::Hour => start.checked_add(3_600_000_000),
+            Self::Day => start.checked_add(86_400_000_000),
+            Self::Month => months(1),
+            Self::Quarter => months(3),
+            Self::Year => months(12),
+        }
     }
 }
 

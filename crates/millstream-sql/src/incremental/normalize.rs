@@ -14,8 +14,8 @@ use datafusion::{
     execution::{FunctionRegistry, registry::MemoryFunctionRegistry},
     functions_aggregate::first_last::first_value_udaf,
     logical_expr::{
-        Expr, Join, LogicalPlan, Projection, TableScanBuilder, Volatility, Window, WindowFrameBound,
-        WindowFrameUnits, WindowFunctionDefinition, cast,
+        Aggregate, Expr, Join, LogicalPlan, Projection, TableScanBuilder, Volatility, Window,
+        WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast,
         expr::{WindowFunction, WindowFunctionParams},
         lit,
     },
@@ -67,6 +67,7 @@ pub(super) fn normalize(plan: &LogicalPlan) -> Result<Normalized> {
         .transform_up(|node| match node {
             LogicalPlan::Join(join) => left_handed(join),
             LogicalPlan::Window(window) => without_ties(window),
+            LogicalPlan::Aggregate(aggregate) => group_values(aggregate),
             other => Ok(Transformed::no(other)),
         })?
         .data;
@@ -238,6 +239,32 @@ fn left_handed(join: Join) -> Result<Transformed<LogicalPlan>> {
     }
     let columns = (0..schema.fields().len()).map(|at| columns::column(&schema, at)).collect();
     Ok(Transformed::yes(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(swapped))?)))
+}
+
+/// The first of equal values is the value: `first_value(g)` of a group by `g`, which DISTINCT ON becomes, is
+/// the group's own column.
+fn group_values(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
+    let schema = Arc::clone(&aggregate.schema);
+    let groups = schema.fields().len() - aggregate.aggr_expr.len();
+    let own = |expr: &Expr| match columns::strip_alias(expr.clone()) {
+        Expr::AggregateFunction(call)
+            if matches!(call.func.name(), "first_value" | "last_value" | "min" | "max")
+                && call.params.filter.is_none() =>
+        {
+            let value = call.params.args.first()?;
+            aggregate.group_expr.iter().position(|group| group == value)
+        }
+        _ => None,
+    };
+    let source: Vec<usize> = (0..groups)
+        .chain(aggregate.aggr_expr.iter().enumerate().map(|(at, expr)| own(expr).unwrap_or(groups + at)))
+        .collect();
+    if source.iter().enumerate().all(|(at, &from)| at == from) {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+    }
+    let exprs =
+        source.into_iter().enumerate().map(|(at, from)| (at, columns::column(&schema, from))).collect();
+    columns::project_as(LogicalPlan::Aggregate(aggregate), &schema, exprs).map(Transformed::yes)
 }
 
 /// Orders rows that the query leaves tied by all their other columns. SQL allows any order of them; without

@@ -4,6 +4,7 @@
 mod cases;
 mod checks;
 mod fingerprints;
+mod incremental;
 mod lineages;
 mod project_tests;
 mod properties;
