@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use millstream_connector::{ConnectorConfig, ConnectorFactory};
 use millstream_plan::{AssetFacts, AssetKind, Graph, source_fingerprint, table_fingerprint};
 use millstream_project::{
-    CheckKind, CheckSpec, Diagnostic, Level, LoadOptions, Materialize, ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project,
-    nearest,
+    CheckKind, CheckSpec, Diagnostic, Level, LoadOptions, Materialize, ProjectSpec, SourceMap, SourceSpec,
+    TableSpec, load_project, nearest,
 };
 use millstream_sql::{Analysis, TableAnalysis, analyze};
 use millstream_types::{AssetId, Fingerprint, SourceName, TableName};

@@ -200,10 +200,7 @@ impl World {
     }
 
     /// A session in which `pinned` tables stay at their versions, whatever is committed meanwhile.
-    pub(crate) fn pinned_session(
-        &self,
-        pinned: BTreeMap<TableName, Arc<Snapshot>>,
-    ) -> SqlSession {
+    pub(crate) fn pinned_session(&self, pinned: BTreeMap<TableName, Arc<Snapshot>>) -> SqlSession {
         let resolver = LakeResolver::new(self.lake.clone(), self.project.clone()).pinned(pinned);
         self.sql.with_resolver(Arc::new(resolver))
     }

@@ -123,18 +123,18 @@ impl EngineError {
             Self::Quality { source, .. } => source.hint(),
             Self::Sql { source, .. } | Self::Query(source) => source.hint(),
             Self::Incremental { source, .. } => source.hint(),
-            Self::UnknownAsset { nearest, .. } => {
-                Some(nearest.as_ref().map_or_else(
-                    || "`millstream status` lists the assets".to_owned(),
-                    |name| format!("did you mean `{name}`?"),
-                ))
-            }
+            Self::UnknownAsset { nearest, .. } => Some(nearest.as_ref().map_or_else(
+                || "`millstream status` lists the assets".to_owned(),
+                |name| format!("did you mean `{name}`?"),
+            )),
             Self::NeverBuilt { table } => Some(format!("build it with `millstream run +{table}`")),
             Self::Plan(error) => error.hint(),
             Self::Refused { hint, .. } => Some(hint.clone()),
             Self::Compute { .. }
             | Self::Engine { .. }
-            | Self::CommitInfo { .. } | Self::Worker { .. } | Self::Cancelled => None,
+            | Self::CommitInfo { .. }
+            | Self::Worker { .. }
+            | Self::Cancelled => None,
         }
     }
 

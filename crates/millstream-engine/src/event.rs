@@ -13,13 +13,32 @@ pub trait Observer: Send + Sync {
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    RunStarted { run: RunId, steps: Vec<PlannedAsset> },
-    StepStarted { asset: AssetId, reason: Reason },
+    RunStarted {
+        run: RunId,
+        steps: Vec<PlannedAsset>,
+    },
+    StepStarted {
+        asset: AssetId,
+        reason: Reason,
+    },
     /// Figures so far; sent at most a few times a second.
-    StepProgress { asset: AssetId, rows: u64, bytes: u64, bytes_total: Option<u64> },
+    StepProgress {
+        asset: AssetId,
+        rows: u64,
+        bytes: u64,
+        bytes_total: Option<u64>,
+    },
     /// Something worth a line that changes no outcome: a file that waits, a schema change that was accepted.
-    StepNote { asset: AssetId, note: String },
-    StepRetry { asset: AssetId, attempt: u32, wait: Duration, error: String },
+    StepNote {
+        asset: AssetId,
+        note: String,
+    },
+    StepRetry {
+        asset: AssetId,
+        attempt: u32,
+        wait: Duration,
+        error: String,
+    },
     StepFinished(StepReport),
     RunFinished(RunReport),
 }
@@ -56,10 +75,19 @@ pub enum StepOutcome {
     /// Nothing to do after all: the inputs gave no change.
     Unchanged,
     /// A check of severity `halt`, the breaker or a refused schema change kept the new version back.
-    Halted { reason: String, hint: Option<String> },
-    Failed { code: &'static str, error: String, hint: Option<String> },
+    Halted {
+        reason: String,
+        hint: Option<String>,
+    },
+    Failed {
+        code: &'static str,
+        error: String,
+        hint: Option<String>,
+    },
     /// An upstream asset halted or failed.
-    Skipped { because: AssetId },
+    Skipped {
+        because: AssetId,
+    },
     Cancelled,
 }
 
@@ -91,7 +119,10 @@ impl RunReport {
     #[must_use]
     pub fn succeeded(&self) -> bool {
         !self.cancelled
-            && self.steps.iter().all(|step| matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged))
+            && self
+                .steps
+                .iter()
+                .all(|step| matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged))
     }
 }
 

@@ -62,9 +62,13 @@ impl Engine {
         retention: Duration,
     ) -> Result<Option<MaintenanceReport>, EngineError> {
         let world = self.world();
-        let notes = pinned.first().map(|version| format!("kept from version {version} on, which is still needed"));
+        let notes =
+            pinned.first().map(|version| format!("kept from version {version} on, which is still needed"));
         let options = MaintainOptions { retention, pinned, ..MaintainOptions::at(world.options.clock.now()) };
         let Some(done) = world.lake.maintain(table, &options).await? else { return Ok(None) };
+        if let Some(version) = done.compacted {
+            self.rows_stayed(table, version)?;
+        }
         Ok(Some(MaintenanceReport {
             table: table.clone(),
             files_compacted: done.files_compacted as u64,
@@ -74,6 +78,25 @@ impl Engine {
             checkpoint: done.checkpoint,
             notes: notes.into_iter().collect(),
         }))
+    }
+
+    /// Compaction makes a version with the same rows: who has seen the version before has seen this one too,
+    /// and need not run for it.
+    fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
+        let world = self.world();
+        let id = table.asset_id();
+        for (asset, mut recorded) in world.state.recorded()? {
+            let own = asset == id && recorded.version == Some(version - 1);
+            if own {
+                recorded.version = Some(version);
+            }
+            let seen = recorded.input_versions.get_mut(&id).filter(|seen| **seen == version - 1);
+            let read = seen.map(|seen| *seen = version).is_some();
+            if own || read {
+                world.state.record_asset(&asset, &recorded)?;
+            }
+        }
+        Ok(())
     }
 
     /// Versions that must stay readable: those that somebody pinned, and those from which an incremental

@@ -1,9 +1,6 @@
 //! Gathers what a plan needs to know: versions in the lake, parts that wait at the sources.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_plan::{Observed, Request, RunPlan, Selection, plan};
@@ -42,12 +39,8 @@ pub(crate) async fn observe(world: &Arc<World>, request: &RunRequest) -> Result<
             observed.versions.insert(id, version);
         }
     }
-    let sources: Vec<&SourceSpec> = project
-        .spec
-        .sources
-        .iter()
-        .filter(|source| selected.contains(&source.table().asset_id()))
-        .collect();
+    let sources: Vec<&SourceSpec> =
+        project.spec.sources.iter().filter(|source| selected.contains(&source.table().asset_id())).collect();
     let full_refresh = request.full_refresh && !selection.is_all();
     let looks: Vec<_> = sources.into_iter().map(|source| waiting(world, source, full_refresh)).collect();
     observed.parts = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;

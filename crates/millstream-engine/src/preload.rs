@@ -69,10 +69,7 @@ pub(crate) async fn preload_files(
 
 /// The values that relationship checks compare with. A table that was never built has none, and its checks
 /// cannot be judged: they are left out with a note.
-pub(crate) async fn relations(
-    context: &StepContext,
-    checks: &[CheckSpec],
-) -> Result<Relations, EngineError> {
+pub(crate) async fn relations(context: &StepContext, checks: &[CheckSpec]) -> Result<Relations, EngineError> {
     let world = &context.world;
     let mut relations = Relations::new();
     for relation in relations_of(checks) {

@@ -68,7 +68,8 @@ pub(crate) async fn publish(candidate: Candidate<'_>) -> Result<StepResult, Engi
     let stop = match Verdict::of(candidate.tally, &counts, candidate.halt_above) {
         Verdict::Commit => {
             let outcomes = table_checks(&candidate).await?;
-            let stop = outcomes.iter().find(|check| !check.passed && check.severity == Severity::Halt).map(halted);
+            let stop =
+                outcomes.iter().find(|check| !check.passed && check.severity == Severity::Halt).map(halted);
             checks.extend(outcomes);
             stop
         }
@@ -151,7 +152,8 @@ async fn drop_epochs(
     let world = &candidate.context.world;
     let before = candidate.rejected.epoch_before;
     let replaced = &candidate.rejected.replaced_parts;
-    let goes = |file: &&DataFile| may_exceed(file, before) || replaced.iter().any(|part| may_hold(file, part));
+    let goes =
+        |file: &&DataFile| may_exceed(file, before) || replaced.iter().any(|part| may_hold(file, part));
     let touched: Vec<_> = base.files().iter().filter(goes).cloned().collect();
     if touched.is_empty() {
         return Ok((Vec::new(), Vec::new()));
@@ -200,16 +202,18 @@ fn provider(candidate: &Candidate<'_>) -> Result<Arc<dyn TableProvider>, EngineE
 }
 
 async fn table_checks(candidate: &Candidate<'_>) -> Result<Vec<CheckReport>, EngineError> {
-    let checks: Vec<_> = candidate.checks.iter().filter(|check| !check.kind.is_row_check()).cloned().collect();
+    let checks: Vec<_> =
+        candidate.checks.iter().filter(|check| !check.kind.is_row_check()).cloned().collect();
     if checks.is_empty() {
         return Ok(Vec::new());
     }
     let world = &candidate.context.world;
     let points = world.state.metric_history(&candidate.context.asset, ROWS_METRIC, HISTORY_LIMIT)?;
     let history = History { row_counts: points.iter().map(|point| count(point.value)).collect() };
-    let outcomes = evaluate_table_checks(world.sql.context(), provider(candidate)?, &checks, &history, candidate.now)
-        .await
-        .map_err(|source| EngineError::Quality { table: candidate.table.clone(), source })?;
+    let outcomes =
+        evaluate_table_checks(world.sql.context(), provider(candidate)?, &checks, &history, candidate.now)
+            .await
+            .map_err(|source| EngineError::Quality { table: candidate.table.clone(), source })?;
     Ok(outcomes
         .into_iter()
         .map(|outcome| CheckReport {
@@ -222,7 +226,11 @@ async fn table_checks(candidate: &Candidate<'_>) -> Result<Vec<CheckReport>, Eng
         .collect())
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "row counts are whole and positive")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "row counts are whole and positive"
+)]
 fn count(value: f64) -> u64 {
     value.max(0.0) as u64
 }
@@ -265,7 +273,9 @@ fn stopped(verdict: &Verdict, counts: &[CheckCount]) -> String {
 }
 
 fn stays_hint(table: &TableName) -> String {
-    format!("nothing was committed, the last good version stays; mend the data, or relax the contract of `{table}`")
+    format!(
+        "nothing was committed, the last good version stays; mend the data, or relax the contract of `{table}`"
+    )
 }
 
 /// The figures that later checks compare with.

@@ -76,7 +76,13 @@ impl Engine {
     }
 }
 
-fn take(groups: &mut Vec<RejectedGroup>, batch: &RecordBatch, row: usize, masked: &[String], examples: usize) {
+fn take(
+    groups: &mut Vec<RejectedGroup>,
+    batch: &RecordBatch,
+    row: usize,
+    masked: &[String],
+    examples: usize,
+) {
     let check = text(batch.column(0), row).unwrap_or_default();
     if groups.last().is_none_or(|group| group.check != check) {
         let rows = integer(batch.column(1), row).and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
@@ -100,7 +106,11 @@ fn mask(row: String, masked: &[String]) -> String {
     let Ok(values) = serde_json::from_str::<Map<String, Value>>(&row) else { return MASK.into() };
     let hidden: BTreeMap<_, _> = values
         .into_iter()
-        .map(|(name, value)| if masked.contains(&name) && !value.is_null() { (name, MASK.into()) } else { (name, value) })
+        .map(
+            |(name, value)| {
+                if masked.contains(&name) && !value.is_null() { (name, MASK.into()) } else { (name, value) }
+            },
+        )
         .collect();
     serde_json::to_string(&hidden).unwrap_or_else(|_| MASK.into())
 }

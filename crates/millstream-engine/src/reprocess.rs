@@ -19,7 +19,8 @@ use millstream_lake::{At, LakeTable, Operation, Snapshot, StagedFile, TableChang
 use millstream_plan::{PlannedStep, Reason, RunPlan};
 use millstream_project::SourceSpec;
 use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, RejectedRows, Sources, Tally, UniqueIndex, rejected_schema, restore,
+    Contract, ContractColumn, ContractOptions, RejectedRows, Sources, Tally, UniqueIndex, rejected_schema,
+    restore,
 };
 use millstream_types::{POSITION, SOURCE, TableName};
 use tokio_util::sync::CancellationToken;
@@ -197,8 +198,9 @@ impl<'a> Judge<'a> {
             let rows = RejectedRows { run: self.context.run.clone(), epoch: self.epoch, now: self.now };
             let positions = Positions::Each(restored.positions.clone());
             let sources = Sources::Each(&restored.sources);
-            let batch =
-                rows.build(&self.contract, &restored.rows, &evaluated, &positions, &sources).map_err(quality)?;
+            let batch = rows
+                .build(&self.contract, &restored.rows, &evaluated, &positions, &sources)
+                .map_err(quality)?;
             self.still_rejected += batch.num_rows() as u64;
             self.still.write(batch).await?;
         }
@@ -232,10 +234,8 @@ impl<'a> Judge<'a> {
             return Ok(StepResult { checks, rows_rejected: self.still_rejected, ..result });
         }
         let facts = self.context.facts()?;
-        let what = Committed::Reprocess {
-            rejected_version: rejected.version(),
-            next_sequence: self.next_sequence,
-        };
+        let what =
+            Committed::Reprocess { rejected_version: rejected.version(), next_sequence: self.next_sequence };
         let mut info = CommitInfo::new(self.context.run.clone(), self.now, facts.fingerprint, what);
         info.rows_written = self.accepted;
         info.rows_rejected = self.still_rejected;
@@ -250,7 +250,8 @@ impl<'a> Judge<'a> {
         replace(self.context, rejected, still).await?;
         let rows = bronze.rows().map(|rows| rows + self.accepted);
         let recorded = world.state.recorded()?.remove(&self.context.asset);
-        let recorded = recorded.map(|recorded| millstream_plan::Recorded { version: Some(version), rows, ..recorded });
+        let recorded =
+            recorded.map(|recorded| millstream_plan::Recorded { version: Some(version), rows, ..recorded });
         Ok(StepResult {
             rows_written: self.accepted,
             rows_rejected: self.still_rejected,
@@ -292,7 +293,9 @@ pub(crate) async fn finish_interrupted(context: &StepContext, table: &TableName)
         return Ok(());
     }
     let commits = world.lake.history(table, None).await?;
-    let commit = commits.iter().find(|commit| commit.txns.iter().any(|(app, at)| app == REPROCESS_TXN && *at == reached));
+    let commit = commits
+        .iter()
+        .find(|commit| commit.txns.iter().any(|(app, at)| app == REPROCESS_TXN && *at == reached));
     let Some(version) = commit.map(|commit| commit.version) else { return Ok(()) };
     let entered = entered_rows(context, table, version).await?;
     let names: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
@@ -327,7 +330,9 @@ async fn entered_rows(
 }
 
 fn places(batch: &RecordBatch) -> impl Iterator<Item = (String, i64)> + '_ {
-    let sources = batch.column_by_name(SOURCE).and_then(|column| arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8).ok());
+    let sources = batch
+        .column_by_name(SOURCE)
+        .and_then(|column| arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8).ok());
     let positions = batch.column_by_name(POSITION).cloned();
     (0..batch.num_rows()).map(move |row| {
         let source = sources.as_ref().map(|column| column.as_string::<i32>());

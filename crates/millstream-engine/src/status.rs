@@ -35,10 +35,8 @@ impl Engine {
         let mut steps = world.state.latest_steps()?;
         let mut assets = Vec::new();
         for facts in world.project.graph.topological() {
-            let last_step = steps
-                .iter()
-                .position(|step| step.asset == facts.id)
-                .map(|place| steps.swap_remove(place));
+            let last_step =
+                steps.iter().position(|step| step.asset == facts.id).map(|place| steps.swap_remove(place));
             let checks = match &last_step {
                 Some(step) => world.state.check_results(&step.run, &facts.id)?,
                 None => Vec::new(),

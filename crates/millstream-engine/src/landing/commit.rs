@@ -28,10 +28,7 @@ pub(super) fn publish<'a>(
     Box::pin(publish_staged(job, staged))
 }
 
-async fn publish_staged(
-    job: &Job<'_>,
-    staged: Box<pipeline::Staged>,
-) -> Result<StepResult, EngineError> {
+async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<StepResult, EngineError> {
     let (context, world) = (job.context, job.world());
     let table = job.source.table();
     let base = job.standing.snapshot.as_deref();
@@ -152,7 +149,14 @@ fn record_changes(job: &Job<'_>, at: millstream_types::TimestampMicros) -> Resul
     );
     let record = |change: &str, part: Option<&str>| {
         let run = Some(&job.context.run);
-        job.world().state.record_schema(&NewSchema { table: &table, columns: &columns, at, run, part, change })
+        job.world().state.record_schema(&NewSchema {
+            table: &table,
+            columns: &columns,
+            at,
+            run,
+            part,
+            change,
+        })
     };
     if job.standing.snapshot.is_none() {
         record("first landing", None)?;

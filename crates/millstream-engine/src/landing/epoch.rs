@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use millstream_connector::{KnownPart, PartVersion};
 use millstream_lake::{At, Snapshot};
 use millstream_project::SourceSpec;
-use millstream_connector::{KnownPart, PartVersion};
 use millstream_state::LandingUpdate;
 use millstream_types::SEQUENCE;
 
@@ -74,8 +74,7 @@ fn beyond_stored(mut landing: Landing, snapshot: Option<&Snapshot>) -> Landing {
 /// Writes a landing's epoch and its parts to the state store; parts that it does not name stay.
 pub(crate) fn remember(world: &World, source: &SourceSpec, landing: &Landing) -> Result<(), EngineError> {
     let parts: Vec<_> = landing.parts.iter().map(stored).collect();
-    let update =
-        LandingUpdate { epoch: landing.epoch, next_sequence: landing.next_sequence, parts: &parts };
+    let update = LandingUpdate { epoch: landing.epoch, next_sequence: landing.next_sequence, parts: &parts };
     Ok(world.state.record_landing(&source.name, &update)?)
 }
 
@@ -144,16 +143,17 @@ async fn replay(
              the state store",
             landing.epoch + 1
         ),
-        hint: format!("restore the state store, or land everything anew with `millstream run source:{} --full-refresh`", source.name),
+        hint: format!(
+            "restore the state store, or land everything anew with `millstream run source:{} --full-refresh`",
+            source.name
+        ),
     })
 }
 
 /// `before` with the parts of `after` added or replaced.
-fn merge(
-    before: Vec<KnownPart>,
-    after: Vec<KnownPart>,
-) -> Vec<KnownPart> {
-    let mut parts: indexmap::IndexMap<_, _> = before.into_iter().map(|part| (part.id.clone(), part)).collect();
+fn merge(before: Vec<KnownPart>, after: Vec<KnownPart>) -> Vec<KnownPart> {
+    let mut parts: indexmap::IndexMap<_, _> =
+        before.into_iter().map(|part| (part.id.clone(), part)).collect();
     parts.extend(after.into_iter().map(|part| (part.id.clone(), part)));
     parts.into_values().collect()
 }

@@ -111,7 +111,8 @@ fn against_table(contract: &ContractSpec, table: Option<&[Field]>, refusals: &mu
         };
         evolved.columns.push(Field { name: name.clone(), column_type });
     }
-    let earlier = table.unwrap_or_default().iter().filter(|field| !contract.columns.contains_key(&field.name));
+    let earlier =
+        table.unwrap_or_default().iter().filter(|field| !contract.columns.contains_key(&field.name));
     evolved.columns.extend(earlier.cloned());
     evolved
 }

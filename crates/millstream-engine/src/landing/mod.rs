@@ -181,7 +181,10 @@ fn refuse_to_lose(source: &SourceSpec, standing: &Standing, parts: &[Part]) -> R
     let Some(first) = gone.first() else { return Ok(()) };
     Err(EngineError::Refused {
         table: source.table(),
-        message: format!("holds rows of {} part(s) that are gone from the source, such as {first}", gone.len()),
+        message: format!(
+            "holds rows of {} part(s) that are gone from the source, such as {first}",
+            gone.len()
+        ),
         hint: "bring them back, or run without `--full-refresh`".into(),
     })
 }
@@ -195,9 +198,6 @@ fn refused(refusals: &[evolve::Refusal], standing: &Standing) -> StepResult {
     StepResult::without_rows(outcome, standing.snapshot.as_ref().map(|snapshot| snapshot.version()))
 }
 
-pub(crate) fn source_error(
-    source: &SourceSpec,
-    error: millstream_connector::ConnectorError,
-) -> EngineError {
+pub(crate) fn source_error(source: &SourceSpec, error: millstream_connector::ConnectorError) -> EngineError {
     EngineError::Source { name: source.name.clone(), source: error }
 }

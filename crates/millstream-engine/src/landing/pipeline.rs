@@ -5,23 +5,19 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
-use arrow::compute::filter;
 use arrow::array::{AsArray, StringArray};
+use arrow::compute::filter;
 use arrow::datatypes::Int64Type;
-use futures::{
-    StreamExt, TryStreamExt,
-    future::BoxFuture,
-    stream::BoxStream,
-};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use millstream_connector::{
     Block, BlockStream, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch, column_type,
 };
 use millstream_lake::StagedFile;
+use millstream_project::SourceSpec;
 use millstream_quality::{
     Contract, ContractColumn, ContractOptions, Evaluated, RejectedRows, Sources, Tally, UniqueIndex,
     rejected_schema,
 };
-use millstream_project::SourceSpec;
 use millstream_types::{SourceName, TableName, TimestampMicros};
 
 use super::{Job, bronze_schema, source_error, with_landing_columns};
@@ -39,7 +35,10 @@ const PROGRESS_EVERY_MS: u128 = 100;
 pub(super) enum Read {
     Staged(Box<Staged>),
     /// A column turned up that no sample had; nothing is staged any more.
-    FurtherColumns { part: String, found: Vec<FoundColumn> },
+    FurtherColumns {
+        part: String,
+        found: Vec<FoundColumn>,
+    },
 }
 
 /// Rows on disk that no version has yet.

@@ -102,7 +102,8 @@ pub async fn execute(
     cancel: CancellationToken,
 ) -> Result<RunReport, EngineError> {
     let started = Instant::now();
-    let planned = |step: &PlannedStep| PlannedAsset { asset: step.asset.clone(), reason: step.reason.clone() };
+    let planned =
+        |step: &PlannedStep| PlannedAsset { asset: step.asset.clone(), reason: step.reason.clone() };
     observer.event(&Event::RunStarted {
         run: options.run.clone(),
         steps: plan.steps.iter().map(planned).collect(),

@@ -28,7 +28,8 @@ impl Schedule {
         for step in steps {
             let needed = step.after.iter().map(|asset| (asset, true));
             let awaited = step.checks_after.iter().map(|asset| (asset, false));
-            let predecessors: Vec<_> = needed.chain(awaited).filter(|(asset, _)| planned.contains(*asset)).collect();
+            let predecessors: Vec<_> =
+                needed.chain(awaited).filter(|(asset, _)| planned.contains(*asset)).collect();
             if predecessors.is_empty() {
                 schedule.ready.push_back(step);
                 continue;

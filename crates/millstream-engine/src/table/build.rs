@@ -38,11 +38,7 @@ pub(crate) fn build<'a>(
     Box::pin(build_table(context, spec, must))
 }
 
-async fn build_table(
-    context: &StepContext,
-    spec: &TableSpec,
-    must: bool,
-) -> Result<StepResult, EngineError> {
+async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Result<StepResult, EngineError> {
     let world = &context.world;
     let now = world.options.clock.now();
     let inputs = Inputs::pin(world, &context.asset).await?;
@@ -250,7 +246,8 @@ impl<'a> Job<'a> {
 }
 
 fn keep(materialize: &Materialize) -> Keep {
-    let names = |key: &[millstream_project::Located<String>]| key.iter().map(|name| name.value.clone()).collect();
+    let names =
+        |key: &[millstream_project::Located<String>]| key.iter().map(|name| name.value.clone()).collect();
     match materialize {
         Materialize::View | Materialize::Table => Keep::Whole,
         Materialize::Incremental(IncrementalSpec::Append) => Keep::Append,

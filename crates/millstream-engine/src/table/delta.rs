@@ -3,9 +3,9 @@
 
 use datafusion::{execution::SendableRecordBatchStream, prelude::Expr};
 use futures::TryStreamExt;
+use millstream_connector::Positions;
 use millstream_lake::{DataFile, LakeTable, StagedFile};
 use millstream_quality::{RejectedRows, Sources, Tally, UniqueIndex, rejected_schema};
-use millstream_connector::Positions;
 use millstream_sql::{
     conform, conform_stream,
     incremental::{Change, check_keys, survivors},

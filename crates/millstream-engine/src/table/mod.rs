@@ -127,9 +127,10 @@ fn failure(outcome: &StepOutcome) -> Option<AssetStatus> {
         StepOutcome::Failed { code, error, .. } => {
             Some(AssetStatus::Failed { code: (*code).to_owned(), error: error.clone() })
         }
-        StepOutcome::Built | StepOutcome::Unchanged | StepOutcome::Skipped { .. } | StepOutcome::Cancelled => {
-            None
-        }
+        StepOutcome::Built
+        | StepOutcome::Unchanged
+        | StepOutcome::Skipped { .. }
+        | StepOutcome::Cancelled => None,
     }
 }
 

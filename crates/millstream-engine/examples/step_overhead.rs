@@ -1,0 +1,98 @@
+//! What the run loop adds to a step: `step_overhead N` runs a plan of N empty steps, each recorded as a real one
+//! is, and prints `{"seconds": …, "peak_bytes": …}` for all of them. `cargo xtask bench step_overhead` calls it.
+#![allow(clippy::print_stdout, reason = "the figures are the output")]
+
+use std::{error::Error, num::NonZeroUsize, path::Path, sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use millstream_engine::{
+    Ended, EngineError, Event, ExecuteOptions, Observer, RetryPolicy, StepExecutor, StepOutcome, StepResult,
+    execute,
+};
+use millstream_plan::{PlannedStep, Reason, RunPlan};
+use millstream_state::{RunStart, State, StepEnd, StepRecord};
+use millstream_types::{AssetId, RunId, TimestampMicros};
+use tokio_util::sync::CancellationToken;
+
+/// Steps stand in chains of this length, so that order costs what it costs.
+const CHAIN: usize = 10;
+
+struct Empty {
+    state: State,
+    run: RunId,
+}
+
+#[async_trait]
+impl StepExecutor for Empty {
+    async fn attempt(&self, _step: &PlannedStep) -> Result<StepResult, EngineError> {
+        Ok(StepResult::without_rows(StepOutcome::Unchanged, Some(0)))
+    }
+
+    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
+        let report = &ended.report;
+        let step = StepRecord {
+            run: self.run.clone(),
+            asset: report.asset.clone(),
+            reason: String::new(),
+            reason_text: String::new(),
+            outcome: millstream_state::StepOutcome::Unchanged,
+            rows_written: 0,
+            rows_deleted: 0,
+            rows_rejected: 0,
+            version: report.version,
+            finished: TimestampMicros(0),
+            elapsed: report.elapsed,
+        };
+        let step = step.with_reason(&report.reason);
+        let end = StepEnd { step: &step, recorded: None, checks: &[], metrics: &[] };
+        Ok(self.state.record_step(&end)?)
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _event: &Event) {}
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let steps: usize = std::env::args().nth(1).map_or(Ok(1_000), |text| text.parse())?;
+    let folder = tempfile::tempdir()?;
+    let state = State::open(&folder.path().join("state.db"))?;
+    let run = RunId::new("overhead");
+    let started = TimestampMicros(0);
+    state.begin_run(&RunStart {
+        run: run.clone(),
+        command: String::new(),
+        version: String::new(),
+        started,
+    })?;
+    let options = ExecuteOptions {
+        run: run.clone(),
+        concurrency: NonZeroUsize::MIN.saturating_add(1),
+        retry: RetryPolicy::default(),
+    };
+    let executor = Arc::new(Empty { state, run });
+    let plan = RunPlan { steps: (0..steps).map(step).collect(), up_to_date: Vec::new() };
+    let begin = Instant::now();
+    let report = execute(plan, executor, options, Arc::new(Silent), CancellationToken::new()).await?;
+    let seconds = begin.elapsed().as_secs_f64();
+    assert_eq!(report.steps.len(), steps, "every step ends");
+    println!("{{\"seconds\": {seconds}, \"peak_bytes\": {}}}", peak_bytes());
+    Ok(())
+}
+
+fn step(number: usize) -> PlannedStep {
+    let asset = |number: usize| AssetId::new(&format!("chain.step_{number}"));
+    let after = if number.is_multiple_of(CHAIN) { Vec::new() } else { vec![asset(number - 1)] };
+    PlannedStep { asset: asset(number), reason: Reason::Forced, after, checks_after: Vec::new() }
+}
+
+/// The most memory that the process held, as Linux tells it; 0 elsewhere.
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
