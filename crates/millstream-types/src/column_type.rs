@@ -16,12 +16,17 @@ pub enum ColumnType {
     Float32,
     Float64,
     /// `decimal(precision,scale)`, precision 1 to 38, scale 0 to precision.
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     String,
     Binary,
     Date,
     /// An instant, stored as UTC microseconds; a naive text is read in `zone` (UTC when absent).
-    Timestamp { zone: Option<String> },
+    Timestamp {
+        zone: Option<String>,
+    },
     List(Box<ColumnType>),
     Struct(Vec<Field>),
 }
@@ -35,7 +40,17 @@ pub struct Field {
 
 /// Names a contract may use for types without parameters, for hints.
 pub(crate) const SIMPLE_NAMES: [&str; 12] = [
-    "bool", "int8", "int16", "int32", "int64", "float32", "float64", "string", "binary", "date", "timestamp",
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "string",
+    "binary",
+    "date",
+    "timestamp",
     "decimal(12,2)",
 ];
 
@@ -75,7 +90,8 @@ impl ColumnType {
             (Float32, Float64) => true,
             (Date, Timestamp { .. }) => true,
             (Decimal { precision, scale }, Decimal { precision: wider_precision, scale: wider_scale }) => {
-                wider_scale >= scale && wider_precision.saturating_sub(*wider_scale) >= precision.saturating_sub(*scale)
+                wider_scale >= scale
+                    && wider_precision.saturating_sub(*wider_scale) >= precision.saturating_sub(*scale)
             }
             (List(inner), List(wider)) => inner.widens_to(wider),
             _ => false,

@@ -34,7 +34,8 @@ impl Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by_length = [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+        let by_length =
+            [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
         match by_length.iter().find(|(_, ms)| self.ms >= *ms && self.ms.is_multiple_of(*ms)) {
             Some((unit, ms)) => write!(f, "{}{unit}", self.ms / ms),
             None => write!(f, "{}ms", self.ms),

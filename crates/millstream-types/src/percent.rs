@@ -28,7 +28,8 @@ impl FromStr for Percent {
 
     fn from_str(text: &str) -> Result<Self, PercentError> {
         let wrong = || PercentError { text: text.into() };
-        let number: f64 = text.trim().strip_suffix('%').ok_or_else(wrong)?.trim().parse().map_err(|_| wrong())?;
+        let number: f64 =
+            text.trim().strip_suffix('%').ok_or_else(wrong)?.trim().parse().map_err(|_| wrong())?;
         if (0.0..=100.0).contains(&number) { Ok(Self(number / 100.0)) } else { Err(wrong()) }
     }
 }

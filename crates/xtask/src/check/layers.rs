@@ -15,6 +15,9 @@ struct Layers {
     tier: Vec<Tier>,
     /// Library to the crates that may name it.
     owned: BTreeMap<String, Vec<String>>,
+    /// Crates without code, whose manifests may name any library.
+    #[serde(default)]
+    manifests: Vec<String>,
     #[serde(default)]
     never: Vec<Never>,
 }
@@ -80,6 +83,9 @@ fn faults(layers: &Layers, uses: &Uses) -> Vec<String> {
         }
     }
     owned_faults(layers, uses, &mut faults);
+    for name in layers.manifests.iter().filter(|name| !uses.contains_key(*name)) {
+        faults.push(format!("`manifests` names `{name}`, which is no crate of the workspace"));
+    }
     for never in &layers.never {
         for name in [&never.name, &never.uses].into_iter().filter(|name| !uses.contains_key(*name)) {
             faults.push(format!("`never` names `{name}`, which is no crate of the workspace"));
@@ -94,7 +100,7 @@ fn faults(layers: &Layers, uses: &Uses) -> Vec<String> {
 fn owned_faults(layers: &Layers, uses: &Uses, faults: &mut Vec<String>) {
     for (library, owners) in &layers.owned {
         let users = uses.iter().filter(|(_, used)| used.contains(library)).map(|(name, _)| name);
-        for user in users.filter(|user| !owners.contains(user)) {
+        for user in users.filter(|user| !owners.contains(user) && !layers.manifests.contains(user)) {
             faults.push(format!("`{user}` uses `{library}`, which belongs to {}", owners.join(", ")));
         }
         for owner in owners {
