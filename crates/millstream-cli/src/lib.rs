@@ -43,12 +43,14 @@ pub struct Invocation {
 
 /// Understands the command line. The error is the exit after help, the version or the fault was printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
-    let arguments = Arguments::try_parse_from(arguments).map_err(|error| {
+    let typed: Vec<OsString> = arguments.into_iter().collect();
+    let line = settings::typed_line(&typed);
+    let arguments = Arguments::try_parse_from(typed).map_err(|error| {
         // Nothing can be done when the terminal is gone.
         let _ = error.print();
         if error.use_stderr() { Exit::Usage } else { Exit::Success }
     })?;
-    let settings = Settings::resolve(&arguments.global);
+    let settings = Settings::resolve(&arguments.global, line);
     Ok(Invocation { arguments, settings })
 }
 

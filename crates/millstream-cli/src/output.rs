@@ -15,9 +15,6 @@ pub(crate) const FAINT: Style = Style::new().dimmed();
 pub(crate) const STRONG: Style = Style::new().bold();
 pub(crate) const COMMAND: Style = AnsiColor::Cyan.on_default();
 
-/// Width to lay out for where standard output is no terminal.
-const WIDTH_DEFAULT: usize = 100;
-
 /// Text in a style. The style is dropped by the stream when it is not a terminal.
 pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
@@ -59,9 +56,4 @@ pub(crate) fn colour_on_stderr() -> bool {
 pub(crate) fn terminal_width() -> Option<usize> {
     let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
     Some(usize::from(width.0))
-}
-
-/// Columns that text may take.
-pub(crate) fn text_width() -> usize {
-    terminal_width().unwrap_or(WIDTH_DEFAULT)
 }

@@ -1,6 +1,6 @@
 //! Flags and process environment, resolved once before a command runs.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{ffi::OsString, io::IsTerminal, path::PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
@@ -21,12 +21,14 @@ pub(crate) struct Settings {
     pub(crate) folder: Option<PathBuf>,
     /// Whether standard error is a terminal on which lines can be drawn anew.
     pub(crate) live: bool,
+    /// The command as typed, without the program's name; for the record of runs.
+    pub(crate) line: String,
     log: String,
 }
 
 impl Settings {
     /// Precedence: flag, then variable, then default. `--no-color` takes effect for the whole process here.
-    pub(crate) fn resolve(arguments: &GlobalArguments) -> Self {
+    pub(crate) fn resolve(arguments: &GlobalArguments, line: String) -> Self {
         if arguments.no_color {
             anstream::ColorChoice::Never.write_global();
         }
@@ -43,6 +45,7 @@ impl Settings {
             json: arguments.json,
             folder: current_folder(),
             live: std::io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb"),
+            line,
             log: variable(LOG_VARIABLE).unwrap_or_else(|| by_flag.to_owned()),
         }
     }
@@ -57,6 +60,23 @@ impl Settings {
             .with_ansi(colour)
             .try_init();
     }
+}
+
+/// The arguments as one line, quoted where a shell would need it.
+pub(crate) fn typed_line(arguments: &[OsString]) -> String {
+    let words = arguments.iter().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        let is_plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%*".contains(c);
+        if !word.is_empty() && word.chars().all(is_plain) { word.into_owned() } else { format!("'{word}'") }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// How a user calls this program again: `None` when `millstream` is on the search path, or else the program's file.
+pub(crate) fn program_off_path() -> Option<PathBuf> {
+    let path = variable("PATH").unwrap_or_default();
+    let is_found = std::env::split_paths(&path).any(|folder| folder.join("millstream").is_file());
+    if is_found { None } else { std::env::current_exe().ok() }
 }
 
 /// A variable of the process environment; also what `${VAR}` in a project file stands for.

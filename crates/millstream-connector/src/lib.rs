@@ -7,6 +7,7 @@
 //! whichever thread it likes, so that reading stays sequential while decoding runs in parallel.
 
 mod block;
+mod codes;
 pub mod conformance;
 mod error;
 mod factory;
@@ -16,6 +17,7 @@ mod secret;
 mod types;
 
 pub use block::{Block, BlockStream, MalformedRow, Positions, SourceBatch};
+pub use codes::CODES;
 pub use error::{ConnectorError, Retry};
 pub use factory::{BuildContext, Connector, ConnectorConfig, ConnectorFactory, OptionProblem, ReadRequest};
 pub use options::{OptionReader, nearest};

@@ -8,6 +8,7 @@
 
 mod change;
 mod changes;
+mod codes;
 mod collect;
 mod commit;
 mod draft;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use change::{Operation, TableChange};
 pub use changes::{Changes, CommitRecord};
+pub use codes::CODES;
 pub use error::{Cause, LakeError, StorageFault};
 pub use file::{DataFile, StagedFile};
 pub use lake::Lake;

@@ -7,6 +7,7 @@
 //! inputs count as the inputs of whoever reads them.
 
 mod asset;
+mod codes;
 mod decide;
 mod error;
 mod fingerprint;
@@ -16,6 +17,7 @@ mod reason;
 mod selection;
 
 pub use asset::{AssetFacts, AssetKind, AssetStatus, Recorded};
+pub use codes::CODES;
 pub use decide::{InputNow, Now, decide};
 pub use error::PlanError;
 pub use fingerprint::{fingerprint, source_fingerprint, table_fingerprint};

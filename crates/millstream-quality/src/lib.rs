@@ -12,6 +12,7 @@
 
 mod bitmap;
 mod check;
+mod codes;
 mod coerce;
 mod column;
 mod contract;
@@ -24,6 +25,7 @@ mod rejected;
 mod table_check;
 mod unique;
 
+pub use codes::CODES;
 pub use contract::{CheckInfo, Contract, ContractColumn, ContractOptions, validate};
 pub use error::{CheckProblem, QualityError};
 pub use evaluated::{Evaluated, Failure};

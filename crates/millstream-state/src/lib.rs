@@ -12,6 +12,7 @@
 mod asset;
 mod catalog;
 mod check;
+mod codes;
 mod error;
 mod landing;
 mod lock;
@@ -24,6 +25,7 @@ mod value;
 
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
+pub use codes::CODES;
 pub use error::StateError;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lock::{Holder, RunLock};

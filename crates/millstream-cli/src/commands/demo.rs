@@ -15,7 +15,7 @@ use crate::{
     },
     project,
     session::Session,
-    templates,
+    settings, templates,
 };
 
 /// Name of the demo's folder when the command does not say.
@@ -53,9 +53,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let generated = demo::generate(&root, DemoOptions { rows: arguments.rows, seed: arguments.seed })?;
     if !session.settings.json {
         output::tell(&format!(
-            "{} {} in {}: {} as Parquet, {} as CSV, {} as JSON lines ({}, {})\n",
+            "{} Shop created in {}: {} as Parquet, {} as CSV, {} as JSON lines ({}, {})\n",
             styled(GOOD, '✓'),
-            "Shop created",
             root.display(),
             human::count(generated.customers, "customer"),
             human::count(generated.orders, "order"),
@@ -65,7 +64,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         ));
     }
     let engine = project::engine_at(&root, session)?;
-    let request = RunRequest { command: "demo".to_owned(), ..RunRequest::default() };
+    let request = RunRequest { command: session.settings.line.clone(), ..RunRequest::default() };
     let observer = progress::observer(session);
     let report = engine.run(&request, std::time::Duration::ZERO, observer, session.cancel.clone()).await?;
     if !session.settings.json {
@@ -90,13 +89,16 @@ fn next(root: &Path, report: &RunReport) -> String {
     let commands = [
         ("millstream run", "nothing is new, so nothing runs"),
         ("millstream rejected bronze.orders", "the bad rows, by reason, with examples"),
-        ("millstream query \"select * from gold.revenue_by_country order by revenue desc\"", "ask"),
+        ("millstream query \"select * from gold.revenue_by_country order by revenue desc\"", "ask anything"),
         ("millstream lineage gold.customer_value.spent", "where a column comes from"),
         ("millstream status", "versions, rows, ages, checks"),
         ("millstream test", "the project's own tests"),
     ];
     let mut text =
         format!("\n{}\n  {}\n", styled(STRONG, "Try next"), command(&format!("cd {}", root.display())));
+    if let Some(program) = settings::program_off_path() {
+        text.push_str(&format!("  {}\n", command(&format!("alias millstream='{}'", program.display()))));
+    }
     for (line, why) in commands {
         text.push_str(&format!("  {}\n      {why}\n", command(line)));
     }

@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let request = MaintainRequest {
         selection: arguments.selection.clone(),
         retention: arguments.retention.as_std(),
-        command: "maintain".to_owned(),
+        command: session.settings.line.clone(),
     };
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
     let json = session.settings.json;

@@ -34,12 +34,12 @@ pub(crate) struct SelectionArguments {
 }
 
 impl SelectionArguments {
-    pub(crate) fn request(&self, command: &str) -> RunRequest {
+    pub(crate) fn request(&self, session: &Session) -> RunRequest {
         RunRequest {
             selection: self.selection.clone(),
             full_refresh: self.full_refresh,
             force: self.force,
-            command: command.to_owned(),
+            command: session.settings.line.clone(),
             ..RunRequest::default()
         }
     }
@@ -47,7 +47,7 @@ impl SelectionArguments {
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?)?;
-    let plan = engine.plan(&arguments.selection.request("plan")).await?;
+    let plan = engine.plan(&arguments.selection.request(session)).await?;
     show(&plan, session)?;
     Ok(Exit::Success)
 }

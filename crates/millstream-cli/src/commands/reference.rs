@@ -219,7 +219,13 @@ fn errors() -> String {
     let mut text = "\n# Error codes\n\nEvery message has a stable code.\n".to_owned();
     section(&mut text, "Project files", project);
     section(&mut text, "SQL", sql);
+    section(&mut text, "Sources", millstream_connector::CODES.iter().copied());
+    section(&mut text, "Lake", millstream_lake::CODES.iter().copied());
+    section(&mut text, "Checks", millstream_quality::CODES.iter().copied());
+    section(&mut text, "State", millstream_state::CODES.iter().copied());
+    section(&mut text, "Running", millstream_engine::CODES.iter().copied());
     section(&mut text, "Commands", own);
+    section(&mut text, "Plan and selection", millstream_plan::CODES.iter().copied());
     text
 }
 

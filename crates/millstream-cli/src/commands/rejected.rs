@@ -40,7 +40,8 @@ fn text(table: &TableName, groups: &[RejectedGroup], examples: usize) -> String 
     if total == 0 {
         return format!("{} No row of {table} is rejected\n", styled(GOOD, '✓'));
     }
-    let width = output::text_width().saturating_sub(6).max(40);
+    // A pipe gets whole rows; a terminal gets lines that fit.
+    let width = output::terminal_width().map_or(usize::MAX, |width| width.saturating_sub(6).max(40));
     let title = format!("{table}: {} rejected", human::count(total, "row"));
     let mut text = format!("{}\n", styled(STRONG, title));
     for group in groups {

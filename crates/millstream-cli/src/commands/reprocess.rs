@@ -28,8 +28,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project)?;
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
     let observer = progress::observer(session);
-    let command = format!("reprocess {table}");
-    let report = engine.reprocess(&table, &command, wait, observer, session.cancel.clone()).await?;
+    let report =
+        engine.reprocess(&table, &session.settings.line, wait, observer, session.cancel.clone()).await?;
     if !session.settings.json {
         output::print(&format!("\n{}", summary(&report)))?;
     }

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?)?;
-    let mut request = arguments.selection.request("run");
+    let mut request = arguments.selection.request(session);
     request.concurrency = arguments.concurrency;
     if arguments.dry_run {
         plan::show(&engine.plan(&request).await?, session)?;

@@ -76,7 +76,7 @@ fn text(outcome: &TestOutcome, spec: &ProjectSpec) -> String {
             if expected_rows != actual_rows {
                 let expected = human::count(*expected_rows as u64, "row");
                 text.push_str(&format!(
-                    "    {expected} expected, {}\n",
+                    "    {expected} expected, {} came\n",
                     human::thousands(*actual_rows as u64)
                 ));
             }

@@ -145,7 +145,8 @@ impl State {
         let width = self.name_width;
         for (asset, step) in &mut self.running {
             if step.bar.is_none() && step.started.elapsed() >= SHOWN_AFTER {
-                let bar = ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {prefix}  {msg}"));
+                let bar =
+                    ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {prefix}  {wide_msg}"));
                 bar.set_prefix(format!("{:<width$}", asset.as_str()));
                 let bar = match &self.total {
                     Some(total) => self.screen.insert_before(total, bar),

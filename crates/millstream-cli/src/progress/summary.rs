@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use millstream_engine::{RunReport, StepOutcome, StepReport};
+use millstream_engine::{CheckReport, RunReport, StepOutcome, StepReport};
 use millstream_types::Severity;
 
 use crate::{
@@ -95,14 +95,12 @@ fn rejected(text: &mut String, report: &RunReport) {
             .map(|check| format!("{} {}", check.check, styled(CAUTION, human::thousands(check.failed))))
             .collect();
         if checks.len() > CHECKS_SHOWN {
-            named.push(styled(
-                FAINT,
-                format_args!("{} more", human::count((checks.len() - CHECKS_SHOWN) as u64, "check")),
-            ));
+            named.push(styled(FAINT, format_args!("{} more", checks.len() - CHECKS_SHOWN)));
         }
         let rows = human::thousands(step.rows_rejected);
         line(text, &format!("  {:<width$}  {rows:>9}  {}", step.asset.as_str(), named.join(", ")));
     }
+    line(text, &styled(FAINT, "  `millstream rejected <table>` shows them with examples"));
 }
 
 fn problems(text: &mut String, report: &RunReport) {
@@ -140,7 +138,7 @@ fn problems(text: &mut String, report: &RunReport) {
         line(text, &format!("  {skipped} downstream skipped; the last good versions stay in place"));
     }
     line(text, "");
-    line(text, &format!("After the fix, {} continues where this run stopped.", command("millstream run")));
+    line(text, &format!("After the fix, {} continues where this run stopped.", command("`millstream run`")));
 }
 
 fn problem(text: &mut String, step: &StepReport) {
@@ -150,7 +148,9 @@ fn problem(text: &mut String, step: &StepReport) {
         _ => return,
     };
     line(text, &format!("  {} {}  {said}", styled(BAD, '✗'), step.asset));
-    for check in step.checks.iter().filter(|check| check.severity == Severity::Halt && !check.passed) {
+    let is_untold = |check: &CheckReport| !said.contains(check.check.as_str());
+    let halting = step.checks.iter().filter(|check| check.severity == Severity::Halt && !check.passed);
+    for check in halting.filter(|check| is_untold(check)) {
         let observed = check.observed.clone().unwrap_or_else(|| human::count(check.failed, "row"));
         line(text, &format!("      {}: {observed}", check.check));
     }

@@ -6,4 +6,8 @@ mod demo_data;
 mod harness;
 mod human;
 mod init;
+mod query;
+mod reference;
+mod run;
+mod shop;
 mod usage;

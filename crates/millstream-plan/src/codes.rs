@@ -1,0 +1,28 @@
+//! The codes of this room's errors, for the generated reference.
+
+/// Code, title, and what happened and what to do.
+pub const CODES: &[(&str, &str, &str)] = &[
+    ("MS-0901", "Defined twice", "Two assets have the same name."),
+    ("MS-0902", "Unknown input", "An asset reads another that does not exist."),
+    (
+        "MS-0903",
+        "Tables in a circle",
+        "Tables read each other in a circle, so that none of them can be built first.",
+    ),
+    (
+        "MS-0904",
+        "An input was never built",
+        "A selected table reads one that has never been built and is not selected. Select `+name` to build what it reads too.",
+    ),
+    (
+        "MS-0911",
+        "A malformed selection",
+        "A selection is `name`, `+name`, `name+`, `tag:x`, `source:x` or a pattern like `gold.*`.",
+    ),
+    (
+        "MS-0912",
+        "A selection without a match",
+        "No asset has this name, tag or pattern. The hint names the nearest.",
+    ),
+    ("MS-0913", "An ambiguous selection", "Several schemas have a table of this name. Write the schema too."),
+];
