@@ -74,7 +74,7 @@ impl StateError {
             }
             Self::Newer { .. } => Some("update Millstream, or use another state file".into()),
             Self::Foreign { .. } => Some("name another file under `state:` in millstream.yaml".into()),
-            Self::Locked { .. } => Some("wait for it to end, or stop it".into()),
+            Self::Locked { .. } => Some("wait for it to end (`--wait` does), or stop it".into()),
             Self::Query { .. } | Self::Value { .. } | Self::OldEpoch { .. } => None,
         }
     }

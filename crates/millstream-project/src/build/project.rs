@@ -105,7 +105,8 @@ pub(crate) fn project(
             let at = environments_key(&node).unwrap_or(context.start());
             let message = format!("there is no environment `{chosen}`");
             let mut diagnostic = Diagnostic::error(codes::UNKNOWN_ENVIRONMENT, message, at);
-            diagnostic.hint = words::hint(chosen, names.into_iter().chain([DEFAULT]));
+            let implied = (!names.contains(&DEFAULT)).then_some(DEFAULT);
+            diagnostic.hint = words::hint(chosen, names.into_iter().chain(implied));
             context.faults.push(diagnostic);
             None
         }
