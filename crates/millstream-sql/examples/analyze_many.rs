@@ -11,6 +11,10 @@ use millstream_project::{
 use millstream_sql::{LineageGraph, analyze};
 use millstream_types::{ColumnType, Severity, SourceName, TableName};
 
+/// The product's allocator, so that the figure is the product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count: usize = std::env::args().nth(1).map_or(Ok(500), |count| count.parse())?;
     let sources = vec![source("orders")?, source("customers")?];

@@ -5,10 +5,17 @@ use std::{
     ops::{ControlFlow, Range},
 };
 
-use datafusion::sql::{
-    parser::{DFParserBuilder, Statement as PlanStatement},
-    sqlparser::ast::{
-        Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+use datafusion::{
+    common::DataFusionError,
+    sql::{
+        parser::{DFParserBuilder, Statement as PlanStatement},
+        sqlparser::{
+            ast::{
+                Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+            },
+            keywords::Keyword,
+            tokenizer::{Token, Tokenizer},
+        },
     },
 };
 
@@ -19,17 +26,27 @@ use crate::{
     place::SqlText,
 };
 
+/// Operators, joins and set operations in one statement: each nests the parsed tree one level deeper, and a tree
+/// of any depth would exhaust the stack.
+const CHAINED_MAX: usize = 2_000;
+/// Tables, subqueries and functions in the FROM clauses of one statement, for the same reason.
+const RELATIONS_MAX: usize = 1_000;
+
 /// The text's only statement.
 pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
-    let parsed = DFParserBuilder::new(text.text).with_dialect(&MillstreamDialect).build();
-    let statements = parsed.and_then(|mut parser| parser.parse_statements());
-    let mut statements = match statements {
-        Ok(statements) => statements,
-        Err(error) => {
-            let fallback = || Problem::new(codes::SYNTAX, "the statement cannot be parsed", text.whole());
-            return Err(explain(&error, text).into_iter().next().unwrap_or_else(fallback));
-        }
+    let wrong = |error: DataFusionError| {
+        let fallback = || Problem::new(codes::SYNTAX, "the statement cannot be parsed", text.whole());
+        explain(&error, text).into_iter().next().unwrap_or_else(fallback)
     };
+    let tokens = Tokenizer::new(&MillstreamDialect, text.text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| wrong(DataFusionError::SQL(Box::new(error.into()), None)))?;
+    if tokens.iter().filter(|token| chains(&token.token)).count() > CHAINED_MAX {
+        let message = format!("the statement has more than {CHAINED_MAX} operators");
+        return Err(Problem::new(codes::SYNTAX, message, text.whole())
+            .with_hint("split it into several tables, or write a long list with IN"));
+    }
+    let parsed = DFParserBuilder::new(tokens).with_dialect(&MillstreamDialect).build();
+    let mut statements = parsed.and_then(|mut parser| parser.parse_statements()).map_err(wrong)?;
     match (statements.pop_front(), statements.front()) {
         (Some(only), None) => Ok(only),
         (None, _) => Err(Problem::new(codes::NOT_A_QUERY, "there is no SQL here", text.whole())
@@ -46,6 +63,40 @@ pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Probl
     }
 }
 
+/// Whether the token makes the tree one level deeper each time that it is repeated.
+fn chains(token: &Token) -> bool {
+    match token {
+        Token::Plus
+        | Token::Minus
+        | Token::Mul
+        | Token::Div
+        | Token::Mod
+        | Token::StringConcat
+        | Token::DoubleColon
+        | Token::LBracket
+        | Token::Caret
+        | Token::Pipe
+        | Token::Ampersand
+        | Token::ShiftLeft
+        | Token::ShiftRight
+        | Token::Arrow
+        | Token::LongArrow => true,
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::JOIN
+                | Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::COLLATE
+        ),
+        _ => false,
+    }
+}
+
 /// The text's only statement, which must be a query that reads and does nothing else.
 pub(crate) fn parse_query(text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
     match parse_statement(text)? {
@@ -59,9 +110,15 @@ pub(crate) fn parse_query(text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
 
 /// Refuses queries that hide a write (`WITH … INSERT`, `SELECT … INTO`).
 pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
-    let mut writes = Writes(None);
+    let mut writes = Writes { found: None, relations: 0 };
     let _ = query.visit(&mut writes);
-    match writes.0 {
+    if writes.relations > RELATIONS_MAX {
+        let message = format!("the statement reads from more than {RELATIONS_MAX} places");
+        return Err(
+            Problem::new(codes::SYNTAX, message, text.whole()).with_hint("split it into several tables")
+        );
+    }
+    match writes.found {
         None => Ok(query),
         Some(what) => Err(Problem::new(codes::NOT_A_QUERY, format!("`{what}` is not a query"), text.whole())
             .with_hint("only statements that read are possible: SELECT, or WITH … SELECT")),
@@ -74,7 +131,10 @@ pub(crate) fn not_a_query(statement: &str, text: &SqlText<'_>) -> Problem {
         .with_hint("only statements that read are possible: SELECT, or WITH … SELECT")
 }
 
-struct Writes(Option<String>);
+struct Writes {
+    found: Option<String>,
+    relations: usize,
+}
 
 impl Visitor for Writes {
     type Break = ();
@@ -82,16 +142,21 @@ impl Visitor for Writes {
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         match write_in(&query.body) {
             Some(verb) => {
-                self.0 = Some(verb);
+                self.found = Some(verb);
                 ControlFlow::Break(())
             }
             None => ControlFlow::Continue(()),
         }
     }
 
+    fn pre_visit_table_factor(&mut self, _: &TableFactor) -> ControlFlow<()> {
+        self.relations += 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         if select.into.is_some() {
-            self.0 = Some("SELECT … INTO".into());
+            self.found = Some("SELECT … INTO".into());
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())

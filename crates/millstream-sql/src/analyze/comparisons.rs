@@ -1,7 +1,7 @@
 //! Comparisons of text with numbers, which the engine would settle silently by casting one side, and the
 //! places of type errors that the engine reports without one.
 
-use std::ops::Range;
+use std::{cell::OnceCell, ops::Range};
 
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -9,7 +9,7 @@ use datafusion::{
         DFSchema, ScalarValue,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, utils::merge_schema},
+    logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, utils::merge_schema},
 };
 
 use crate::{
@@ -22,33 +22,36 @@ use crate::{
 /// Comparisons whose sides are text and number.
 pub(super) fn mismatched(plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    each_expression(plan, |expr, schema| {
-        if let Expr::BinaryExpr(binary) = expr
-            && let Some(problem) = mismatch(binary, schema, text)
-        {
-            problems.push(problem);
+    each_expression(plan, |expr, inputs| match expr {
+        Expr::BinaryExpr(binary) if compares(binary.op) => {
+            problems.extend(sides_mismatch(&binary.left, &binary.right, inputs.schema(), text));
         }
-        if let Expr::InList(list) = expr {
+        Expr::InList(list) => {
             let sides = list.list.iter();
-            let found = sides.filter_map(|item| sides_mismatch(&list.expr, item, schema, text)).next();
-            problems.extend(found);
+            problems.extend(
+                sides.filter_map(|item| sides_mismatch(&list.expr, item, inputs.schema(), text)).next(),
+            );
         }
+        _ => {}
     });
     problems.sort_by_key(|problem| problem.range.start);
     problems.dedup_by(|a, b| a.range == b.range && a.message == b.message);
     problems
 }
 
-/// Gives problems without a place of their own that of the innermost expression that has no type.
+/// Gives problems without a place of their own that of the smallest expression that has no type.
 pub(super) fn locate(mut problems: Vec<Problem>, plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
     let unplaced = text.whole();
     if problems.iter().all(|problem| problem.range != unplaced) {
         return problems;
     }
-    let mut found = None;
-    each_expression(plan, |expr, schema| {
-        if found.is_none() && expr.get_type(schema).is_err() {
-            found = span(expr, text);
+    let mut found: Option<Range<usize>> = None;
+    each_expression(plan, |expr, inputs| {
+        if expr.get_type(inputs.schema()).is_err()
+            && let Some(place) = span(expr, text)
+            && found.as_ref().is_none_or(|known| place.len() <= known.len())
+        {
+            found = Some(place);
         }
     });
     if let Some(found) = found {
@@ -59,31 +62,39 @@ pub(super) fn locate(mut problems: Vec<Problem>, plan: &LogicalPlan, text: &SqlT
     problems
 }
 
-/// Visits every expression of the plan, inner ones first.
-fn each_expression(plan: &LogicalPlan, mut visit: impl FnMut(&Expr, &DFSchema)) {
+/// Where a node's expressions look up their columns.
+struct NodeInputs<'p> {
+    node: &'p LogicalPlan,
+    merged: OnceCell<DFSchema>,
+}
+
+impl NodeInputs<'_> {
+    fn schema(&self) -> &DFSchema {
+        match self.node.inputs().as_slice() {
+            [] => self.node.schema(),
+            [only] => only.schema(),
+            inputs => self.merged.get_or_init(|| merge_schema(inputs)),
+        }
+    }
+}
+
+/// Visits every expression of the plan and its parts.
+fn each_expression(plan: &LogicalPlan, mut visit: impl FnMut(&Expr, &NodeInputs<'_>)) {
     // The closures cannot fail, so neither can the walk.
     let _ = plan.apply_with_subqueries(|node| {
-        let schema = match node.inputs().as_slice() {
-            [] => node.schema().as_ref().clone(),
-            [only] => only.schema().as_ref().clone(),
-            inputs => merge_schema(inputs),
-        };
-        let _ = node.apply_expressions(|expr| {
-            let mut inner = Vec::new();
-            let _ = expr.apply(|part| {
-                inner.push(part.clone());
+        let inputs = NodeInputs { node, merged: OnceCell::new() };
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                visit(part, &inputs);
                 Ok(TreeNodeRecursion::Continue)
-            });
-            inner.iter().rev().for_each(|part| visit(part, &schema));
-            Ok(TreeNodeRecursion::Continue)
-        });
-        Ok(TreeNodeRecursion::Continue)
+            })
+        })
     });
 }
 
-fn mismatch(binary: &BinaryExpr, schema: &DFSchema, text: &SqlText<'_>) -> Option<Problem> {
-    let compares = matches!(
-        binary.op,
+fn compares(operator: Operator) -> bool {
+    matches!(
+        operator,
         Operator::Eq
             | Operator::NotEq
             | Operator::Lt
@@ -92,8 +103,7 @@ fn mismatch(binary: &BinaryExpr, schema: &DFSchema, text: &SqlText<'_>) -> Optio
             | Operator::GtEq
             | Operator::IsDistinctFrom
             | Operator::IsNotDistinctFrom
-    );
-    compares.then(|| sides_mismatch(&binary.left, &binary.right, schema, text)).flatten()
+    )
 }
 
 fn sides_mismatch(left: &Expr, right: &Expr, schema: &DFSchema, text: &SqlText<'_>) -> Option<Problem> {

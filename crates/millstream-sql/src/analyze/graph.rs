@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use millstream_project::{Diagnostic, Location, TableSpec};
 use millstream_types::TableName;
 
-use super::Parsed;
+use super::table::{Parsed, Read};
 use crate::codes;
 
-/// Each table after the ones that it reads.
+/// Tables in levels: each reads only tables of earlier levels.
 pub(super) struct Order<'a> {
-    pub(super) tables: Vec<&'a TableSpec>,
+    pub(super) levels: Vec<Vec<&'a TableSpec>>,
     /// One message for each circle, at the reference that closes it.
     pub(super) cycles: Vec<(&'a TableSpec, Diagnostic)>,
     /// The tables on those circles.
@@ -33,8 +33,8 @@ struct Step<'a> {
 /// Walks depth first, without recursion: chains of tables may be long.
 pub(super) fn order<'a>(tables: &'a [TableSpec], parsed: &HashMap<&TableName, Parsed<'_>>) -> Order<'a> {
     let by_name: HashMap<&TableName, &TableSpec> = tables.iter().map(|table| (&table.name, table)).collect();
-    let mut order =
-        Order { tables: Vec::with_capacity(tables.len()), cycles: Vec::new(), circular: HashSet::new() };
+    let mut order = Order { levels: Vec::new(), cycles: Vec::new(), circular: HashSet::new() };
+    let mut levels: HashMap<&TableName, usize> = HashMap::new();
     let mut marks: HashMap<&TableName, Mark> = HashMap::new();
     for table in tables {
         if marks.contains_key(&table.name) {
@@ -47,14 +47,17 @@ pub(super) fn order<'a>(tables: &'a [TableSpec], parsed: &HashMap<&TableName, Pa
             let read = parsed.get(&table.name).and_then(|parsed| parsed.dependencies.get(step.next));
             let Some(read) = read else {
                 marks.insert(&table.name, Mark::Done);
-                order.tables.push(table);
+                let reads =
+                    parsed.get(&table.name).map(|parsed| parsed.dependencies.as_slice()).unwrap_or_default();
+                let below = reads.iter().filter_map(|read| levels.get(&owner(&read.name))).max();
+                let level = below.map_or(0, |below| below + 1);
+                levels.insert(&table.name, level);
+                order.place(table, level);
                 path.pop();
                 continue;
             };
             step.next += 1;
-            // Rejected rows come out of the step that builds the table itself.
-            let target = read.name.rejected_of().unwrap_or_else(|| read.name.clone());
-            let Some(target) = by_name.get(&target).copied() else { continue };
+            let Some(target) = by_name.get(&owner(&read.name)).copied() else { continue };
             match marks.get(&target.name) {
                 None => {
                     marks.insert(&target.name, Mark::Open);
@@ -68,12 +71,28 @@ pub(super) fn order<'a>(tables: &'a [TableSpec], parsed: &HashMap<&TableName, Pa
     order
 }
 
+impl<'a> Order<'a> {
+    fn place(&mut self, table: &'a TableSpec, level: usize) {
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Vec::new);
+        }
+        if let Some(tables) = self.levels.get_mut(level) {
+            tables.push(table);
+        }
+    }
+}
+
+/// Rejected rows come out of the step that builds the table itself.
+fn owner(table: &TableName) -> TableName {
+    table.rejected_of().unwrap_or_else(|| table.clone())
+}
+
 fn close<'a>(
     order: &mut Order<'a>,
     path: &[Step<'a>],
     target: &TableSpec,
     table: &'a TableSpec,
-    read: &super::Read,
+    read: &Read,
 ) {
     let start = path.iter().position(|step| step.table.name == target.name).unwrap_or(0);
     let circle: Vec<_> = path.iter().skip(start).map(|step| &step.table.name).collect();

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::{
     logical_expr::LogicalPlan,
-    sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr, Spanned},
+    sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Spanned},
 };
 use millstream_project::{Diagnostic, IncrementalSpec, Located, Materialize};
 
@@ -22,10 +22,9 @@ use crate::{
 /// The schema in which the result is stored.
 pub(super) fn storable_output(
     plan: &LogicalPlan,
-    query: &Query,
-    text: &SqlText<'_>,
+    columns: &OutputColumns<'_>,
 ) -> Result<SchemaRef, Vec<Problem>> {
-    let columns = OutputColumns::new(query, text);
+    let text = columns.text;
     let mut problems = columns.unnamed();
     let schema = plan.schema();
     let total = schema.fields().len();
@@ -65,29 +64,29 @@ pub(super) fn storable_output(
 }
 
 /// The items of the SELECT that names the result's columns.
-struct OutputColumns<'a> {
-    select: Option<&'a Select>,
+pub(super) struct OutputColumns<'a> {
+    items: Vec<SelectItem>,
     text: &'a SqlText<'a>,
 }
 
 impl<'a> OutputColumns<'a> {
-    fn new(query: &'a Query, text: &'a SqlText<'a>) -> Self {
+    pub(super) fn new(query: &Query, text: &'a SqlText<'a>) -> Self {
         let mut body = query.body.as_ref();
-        let select = loop {
+        let items = loop {
             match body {
-                SetExpr::Select(select) => break Some(select.as_ref()),
+                SetExpr::Select(select) => break select.projection.clone(),
                 SetExpr::Query(inner) => body = inner.body.as_ref(),
                 SetExpr::SetOperation { left, .. } => body = left.as_ref(),
-                _ => break None,
+                _ => break Vec::new(),
             }
         };
-        Self { select, text }
+        Self { items, text }
     }
 
     /// The item that makes output column `index` of `total`: counted from the front before a `*`, from the
     /// back after it.
-    fn item(&self, index: usize, total: usize) -> Option<&'a SelectItem> {
-        let items = &self.select?.projection;
+    fn item(&self, index: usize, total: usize) -> Option<&SelectItem> {
+        let items = &self.items;
         let is_wildcard = |item: &SelectItem| {
             !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
         };
@@ -112,8 +111,7 @@ impl<'a> OutputColumns<'a> {
     }
 
     fn unnamed(&self) -> Vec<Problem> {
-        let items = self.select.into_iter().flat_map(|select| &select.projection);
-        let unnamed = items.filter_map(|item| match item {
+        let unnamed = self.items.iter().filter_map(|item| match item {
             SelectItem::UnnamedExpr(expr) if !is_name(expr) => Some(expr),
             _ => None,
         });

@@ -13,6 +13,7 @@ use super::{
 };
 
 /// The inputs of an expression's value.
+#[recursive::recursive]
 pub(super) fn inputs(expr: &Expr, scope: &Scope<'_>, walk: &mut Walk) -> ColumnInputs {
     match expr {
         Expr::Column(column) => scope.find(column).cloned().unwrap_or_default(),

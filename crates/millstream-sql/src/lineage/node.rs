@@ -44,6 +44,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
+    #[recursive::recursive]
     pub(super) fn node(&mut self, plan: &LogicalPlan) -> NodeLineage {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),

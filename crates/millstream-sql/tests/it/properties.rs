@@ -111,3 +111,27 @@ proptest! {
         answers(&sql);
     }
 }
+
+/// Long chains nest deeply; a small stack must do for short ones, and long ones are refused.
+#[test]
+fn long_chains_do_not_exhaust_the_stack() {
+    let chain = |count: usize, part: &str| vec![part; count].join("");
+    let cases = [1_500, 200_000].into_iter().flat_map(|count| {
+        [
+            format!("SELECT 1{} AS x", chain(count, "+1")),
+            format!("SELECT order_id FROM bronze.orders WHERE true{}", chain(count, " OR order_id=1")),
+            format!("SELECT 1 AS x{}", chain(count, " UNION ALL SELECT 1")),
+            format!("SELECT {}1 AS x", chain(count, "NOT ")),
+            format!("SELECT {}1 AS x", chain(count, "- ")),
+            format!("SELECT 1{} AS x", chain(count, "::int")),
+            format!("SELECT {}1 AS x", chain(count, "(")),
+            format!("SELECT 1 AS x FROM bronze.orders{}", chain(count, ", bronze.orders")),
+            format!("SELECT 1 AS x FROM {}bronze.orders", chain(count, "(SELECT * FROM ")),
+            format!("SELECT CASE {} END AS x", chain(count, "WHEN true THEN 1 ")),
+            format!("SELECT concat({}'a') AS x", chain(count, "'a',")),
+        ]
+    });
+    let cases: Vec<_> = cases.collect();
+    let small = std::thread::Builder::new().stack_size(2 << 20);
+    small.spawn(move || cases.iter().for_each(|sql| answers(sql))).unwrap().join().unwrap();
+}
