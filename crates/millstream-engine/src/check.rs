@@ -1,14 +1,19 @@
 //! `millstream check`: a folder becomes a checked project, offline and without touching data.
 
+mod follow_ups;
+
 use std::{collections::BTreeMap, path::Path};
 
 use millstream_connector::{ConnectorConfig, ConnectorFactory};
 use millstream_plan::{AssetFacts, AssetKind, Graph, source_fingerprint, table_fingerprint};
 use millstream_project::{
-    CheckKind, CheckSpec, Diagnostic, Level, LoadOptions, Materialize, ProjectSpec, SourceMap, SourceSpec,
-    TableSpec, load_project, nearest,
+    CheckKind, CheckSpec, Diagnostic, IncrementalSpec, Level, LoadOptions, Located, Location, Materialize,
+    ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project, nearest,
 };
-use millstream_sql::{Analysis, TableAnalysis, analyze};
+use millstream_sql::{
+    Analysis, TableAnalysis, analyze,
+    incremental::{Keep, Maintenance},
+};
 use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
 
 use crate::EngineError;
@@ -70,7 +75,10 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     };
     let connectors = validate_connectors(&spec.sources, factories, &mut diagnostics);
     let mut analysis = analyze(&spec.sources, &spec.tables);
-    diagnostics.append(&mut analysis.diagnostics);
+    let mut found = std::mem::take(&mut analysis.diagnostics);
+    follow_ups::remove(&mut found, &loaded.broken, &spec.tables, &analysis, &files);
+    diagnostics.append(&mut found);
+    check_upkeep(&spec.tables, &analysis, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.at);
     if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
         return Checked { project: None, diagnostics, files };
@@ -87,6 +95,26 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
             Checked { project: None, diagnostics, files }
         }
     }
+}
+
+/// Tables that say `incremental` without a key, but whose query cannot be kept by adding rows.
+fn check_upkeep(tables: &[TableSpec], analysis: &Analysis, diagnostics: &mut Vec<Diagnostic>) {
+    let appended =
+        |table: &&TableSpec| matches!(table.materialize, Materialize::Incremental(IncrementalSpec::Append));
+    for table in tables.iter().filter(appended) {
+        let Some(analysed) = analysis.tables.get(&table.name) else { continue };
+        let Err(error) = Maintenance::new(&analysed.plan, Keep::Append) else { continue };
+        let diagnostic = Diagnostic::error(error.code(), error.to_string(), first_line(&table.sql));
+        diagnostics.push(Diagnostic { hint: error.hint(), ..diagnostic });
+    }
+}
+
+/// The place of the first line with something in it.
+fn first_line(text: &Located<String>) -> Location {
+    let blank = text.value.len() - text.value.trim_start().len();
+    let line = text.value.trim_start().lines().next().unwrap_or_default().trim_end();
+    let start = text.at.start + blank;
+    Location { file: text.at.file, start, end: start + line.len() }
 }
 
 fn validate_connectors(

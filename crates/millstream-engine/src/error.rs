@@ -20,7 +20,7 @@ pub enum EngineError {
     },
     #[error("the lake failed")]
     Lake(#[source] LakeError),
-    #[error("the state store failed")]
+    #[error("{}", state_failure(.0))]
     State(#[source] StateError),
     #[error("the checks of `{table}` cannot be evaluated")]
     Quality {
@@ -48,12 +48,6 @@ pub enum EngineError {
         #[source]
         source: arrow::error::ArrowError,
     },
-    #[error("rows of `{table}` cannot be read")]
-    Engine {
-        table: TableName,
-        #[source]
-        source: Box<datafusion::error::DataFusionError>,
-    },
     #[error("no asset named `{name}`")]
     UnknownAsset { name: String, nearest: Option<String> },
     #[error("`{table}` has never been built")]
@@ -71,6 +65,14 @@ pub enum EngineError {
     Worker { doing: &'static str },
     #[error("cancelled")]
     Cancelled,
+}
+
+/// A lock that another run holds is no fault of the store.
+fn state_failure(error: &StateError) -> &'static str {
+    match error {
+        StateError::Locked { .. } => "another run is under way",
+        _ => "the state store failed",
+    }
 }
 
 impl From<LakeError> for EngineError {
@@ -102,7 +104,7 @@ impl EngineError {
             Self::Quality { source, .. } => source.code(),
             Self::Sql { source, .. } | Self::Query(source) => source.code(),
             Self::Incremental { source, .. } => source.code(),
-            Self::Compute { .. } | Self::Engine { .. } => "MS-0701",
+            Self::Compute { .. } => "MS-0701",
             Self::UnknownAsset { .. } => "MS-0702",
             Self::NeverBuilt { .. } => "MS-0703",
             Self::Plan(error) => error.code(),
@@ -130,11 +132,7 @@ impl EngineError {
             Self::NeverBuilt { table } => Some(format!("build it with `millstream run +{table}`")),
             Self::Plan(error) => error.hint(),
             Self::Refused { hint, .. } => Some(hint.clone()),
-            Self::Compute { .. }
-            | Self::Engine { .. }
-            | Self::CommitInfo { .. }
-            | Self::Worker { .. }
-            | Self::Cancelled => None,
+            Self::Compute { .. } | Self::CommitInfo { .. } | Self::Worker { .. } | Self::Cancelled => None,
         }
     }
 

@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use arrow::array::RecordBatch;
 use datafusion::{
     catalog::TableProvider,
+    error::DataFusionError,
     prelude::{Expr, ident, lit},
 };
 use futures::TryStreamExt;
 use millstream_lake::{At, DataFile, LakeTable, Snapshot};
 use millstream_project::CheckSpec;
 use millstream_quality::{KeySet, Relations, UniqueIndex, relations_of};
+use millstream_sql::{SqlError, incremental::IncrementalError};
 use millstream_types::{SOURCE, TableName};
 
 use crate::{
@@ -104,6 +106,17 @@ pub(crate) async fn scan(
     frame.select(columns).map_err(failed)?.execute_stream().await.map_err(failed)
 }
 
-pub(crate) fn failed(table: &TableName, source: datafusion::error::DataFusionError) -> EngineError {
-    EngineError::Engine { table: table.clone(), source: Box::new(source) }
+/// The table's own rules (a key that is not unique, states that contradict each other) are found while rows stream
+/// through the query engine, and come out of its wrapping.
+pub(crate) fn failed(table: &TableName, source: DataFusionError) -> EngineError {
+    let table = table.clone();
+    let source = match source {
+        DataFusionError::Context(_, inner) => return failed(&table, *inner),
+        DataFusionError::External(inner) => match inner.downcast::<IncrementalError>() {
+            Ok(source) => return EngineError::Incremental { table, source: *source },
+            Err(inner) => DataFusionError::External(inner),
+        },
+        source => source,
+    };
+    EngineError::Sql { table, source: SqlError::from_datafusion(source) }
 }
