@@ -4,6 +4,7 @@ use std::{error::Error, io, path::PathBuf};
 
 use millstream_engine::{Checked, EngineError};
 use millstream_sql::SqlError;
+use millstream_state::StateError;
 
 use crate::{Exit, codes};
 
@@ -89,6 +90,16 @@ impl CliError {
         false
     }
 
+    fn state_error(&self) -> Option<&StateError> {
+        match self {
+            Self::Engine(error) => match error.as_ref() {
+                EngineError::State(error) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     #[must_use]
     pub fn report(&self) -> ErrorReport {
         let (code, hint, exit) = match self {
@@ -130,6 +141,12 @@ impl CliError {
             }
             Self::Engine(error) => (error.code(), error.hint(), engine_exit(error)),
         };
+        if let Some(locked @ StateError::Locked { .. }) = self.state_error() {
+            // That another run is under way is no failure of the store, and needs no chain of causes.
+            let message = locked.to_string();
+            let hint = Some("wait for it with `--wait`, or stop it".to_owned());
+            return ErrorReport { code, message, causes: Vec::new(), hint, exit };
+        }
         let (message, causes) = message_chain(self);
         ErrorReport { code, message, causes, hint, exit }
     }

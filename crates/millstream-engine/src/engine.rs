@@ -170,6 +170,7 @@ impl Engine {
             world: world.clone(),
             run: run.clone(),
             full_refresh: request.full_refresh,
+            relands: request.full_refresh && !request.selection.is_empty(),
             forced: request.force,
             observer: observer.clone(),
             cancel: cancel.clone(),

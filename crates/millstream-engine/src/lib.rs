@@ -9,6 +9,7 @@
 
 mod check;
 mod clock;
+mod codes;
 mod commit_info;
 mod engine;
 mod error;
@@ -29,6 +30,7 @@ mod writers;
 
 pub use check::{Checked, Project, check};
 pub use clock::{Clock, SystemClock};
+pub use codes::CODES;
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use event::{

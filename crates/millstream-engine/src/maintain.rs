@@ -11,7 +11,7 @@ use millstream_plan::{PlanError, Selection};
 use millstream_types::TableName;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Engine, EngineError, event::MaintenanceReport};
+use crate::{Engine, EngineError, event::MaintenanceReport, reprocess};
 
 /// What a maintenance run may do.
 #[derive(Clone, Debug)]
@@ -41,7 +41,12 @@ impl Engine {
         let mut reports = Vec::new();
         for id in selected {
             let table = crate::table::table_of(&id)?;
+            let interrupted = reprocess::is_interrupted(world, &table).await?;
             for table in [table.rejected(), table] {
+                // A reprocessing that was killed recognises its rejected table by the version.
+                if interrupted && table.is_rejected() {
+                    continue;
+                }
                 if cancel.is_cancelled() {
                     return Err(EngineError::Cancelled);
                 }

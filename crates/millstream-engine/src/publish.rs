@@ -10,9 +10,10 @@ use datafusion::{
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile, TableChange};
 use millstream_project::CheckSpec;
 use millstream_quality::{
-    CheckCount, Contract, History, Tally, Verdict, evaluate_table_checks, rejected_schema,
+    CheckCount, Contract, History, MALFORMED, TableCheckOutcome, Tally, Verdict, evaluate_table_checks,
+    rejected_schema,
 };
-use millstream_types::{Percent, SOURCE, Severity, TableName, TimestampMicros};
+use millstream_types::{CheckId, Percent, SOURCE, Severity, TableName, TimestampMicros};
 
 use crate::{
     CheckReport, EngineError, StepOutcome, commit_info::CommitInfo, engine::StepContext, preload,
@@ -64,16 +65,21 @@ pub(crate) async fn publish(candidate: Candidate<'_>) -> Result<StepResult, Engi
     let context = candidate.context;
     let world = &context.world;
     let counts = candidate.tally.counts(candidate.contract);
-    let mut checks = row_check_reports(&counts);
+    let mut checks = row_check_reports(candidate.tally, &counts);
     let stop = match Verdict::of(candidate.tally, &counts, candidate.halt_above) {
         Verdict::Commit => {
             let outcomes = table_checks(&candidate).await?;
-            let stop =
-                outcomes.iter().find(|check| !check.passed && check.severity == Severity::Halt).map(halted);
-            checks.extend(outcomes);
+            let stop = outcomes
+                .iter()
+                .find(|outcome| !outcome.passed && outcome.severity == Severity::Halt)
+                .map(halted);
+            checks.extend(outcomes.into_iter().map(report));
             stop
         }
-        verdict => Some((stopped(&verdict, &counts), stays_hint(candidate.table))),
+        verdict => {
+            let reason = stopped(&verdict, &counts, candidate.tally.malformed);
+            Some((reason, stays_hint(candidate.table)))
+        }
     };
     if let Some((reason, hint)) = stop {
         world.lake.discard(candidate.add).await;
@@ -201,7 +207,7 @@ fn provider(candidate: &Candidate<'_>) -> Result<Arc<dyn TableProvider>, EngineE
     Ok(LakeTable::new(&candidate.context.world.lake, candidate.schema.clone(), files)?)
 }
 
-async fn table_checks(candidate: &Candidate<'_>) -> Result<Vec<CheckReport>, EngineError> {
+async fn table_checks(candidate: &Candidate<'_>) -> Result<Vec<TableCheckOutcome>, EngineError> {
     let checks: Vec<_> =
         candidate.checks.iter().filter(|check| !check.kind.is_row_check()).cloned().collect();
     if checks.is_empty() {
@@ -210,20 +216,19 @@ async fn table_checks(candidate: &Candidate<'_>) -> Result<Vec<CheckReport>, Eng
     let world = &candidate.context.world;
     let points = world.state.metric_history(&candidate.context.asset, ROWS_METRIC, HISTORY_LIMIT)?;
     let history = History { row_counts: points.iter().map(|point| count(point.value)).collect() };
-    let outcomes =
-        evaluate_table_checks(world.sql.context(), provider(candidate)?, &checks, &history, candidate.now)
-            .await
-            .map_err(|source| EngineError::Quality { table: candidate.table.clone(), source })?;
-    Ok(outcomes
-        .into_iter()
-        .map(|outcome| CheckReport {
-            check: outcome.check,
-            severity: outcome.severity,
-            failed: u64::from(!outcome.passed),
-            passed: outcome.passed,
-            observed: Some(outcome.observed),
-        })
-        .collect())
+    evaluate_table_checks(world.sql.context(), provider(candidate)?, &checks, &history, candidate.now)
+        .await
+        .map_err(|source| EngineError::Quality { table: candidate.table.clone(), source })
+}
+
+fn report(outcome: TableCheckOutcome) -> CheckReport {
+    CheckReport {
+        check: outcome.check,
+        severity: outcome.severity,
+        failed: u64::from(!outcome.passed),
+        passed: outcome.passed,
+        observed: Some(outcome.observed),
+    }
 }
 
 #[expect(
@@ -235,38 +240,44 @@ fn count(value: f64) -> u64 {
     value.max(0.0) as u64
 }
 
-pub(crate) fn row_check_reports(counts: &[CheckCount]) -> Vec<CheckReport> {
-    counts
-        .iter()
-        .map(|count| CheckReport {
-            check: count.check.clone(),
-            severity: count.severity,
-            failed: count.failed,
-            passed: count.failed == 0,
-            observed: None,
-        })
-        .collect()
+/// Every row check with its figure, and the rows that could not be decoded, if there were any.
+pub(crate) fn row_check_reports(tally: &Tally, counts: &[CheckCount]) -> Vec<CheckReport> {
+    let report = |check: &CheckId, severity, failed| CheckReport {
+        check: check.clone(),
+        severity,
+        failed,
+        passed: failed == 0,
+        observed: None,
+    };
+    let malformed = (tally.malformed > 0)
+        .then(|| report(&CheckId::from(MALFORMED.to_owned()), Severity::Quarantine, tally.malformed));
+    let counted = counts.iter().map(|count| report(&count.check, count.severity, count.failed));
+    malformed.into_iter().chain(counted).collect()
 }
 
-fn halted(check: &CheckReport) -> (String, String) {
-    let observed = check.observed.as_deref().unwrap_or("failed");
+fn halted(outcome: &TableCheckOutcome) -> (String, String) {
     (
-        format!("check {} failed: {observed}", check.check),
+        format!("check {} failed: {}", outcome.check, outcome.message),
         "the last good version stays; mend the input, or change the check".into(),
     )
 }
 
 /// Why the rows themselves may not be published.
-fn stopped(verdict: &Verdict, counts: &[CheckCount]) -> String {
+fn stopped(verdict: &Verdict, counts: &[CheckCount], malformed: u64) -> String {
     match verdict {
         Verdict::Commit => String::new(),
-        Verdict::Halted { check, failed } => format!("check {check} failed for {failed} row(s)"),
+        Verdict::Halted { check, failed } => match failed {
+            1 => format!("check {check} failed for 1 row"),
+            failed => format!("check {check} failed for {failed} rows"),
+        },
         Verdict::BreakerOpen { rejected, rows, halt_above } => {
-            let mut worst: Vec<_> = counts.iter().filter(|count| count.failed > 0).collect();
-            worst.sort_by_key(|count| std::cmp::Reverse(count.failed));
+            let mut worst: Vec<_> = counts.iter().map(|count| (count.check.as_str(), count.failed)).collect();
+            worst.push((MALFORMED, malformed));
+            worst.retain(|(_, failed)| *failed > 0);
+            worst.sort_by_key(|(_, failed)| std::cmp::Reverse(*failed));
             let named: Vec<_> =
-                worst.iter().take(3).map(|count| format!("{} {}", count.check, count.failed)).collect();
-            let most = if named.is_empty() { "rows could not be decoded".into() } else { named.join(", ") };
+                worst.iter().take(3).map(|(check, failed)| format!("{check} {failed}")).collect();
+            let most = named.join(", ");
             format!("{rejected} of {rows} rows were rejected, more than {halt_above} allows ({most})")
         }
     }

@@ -6,7 +6,7 @@
 
 use millstream_lake::At;
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_types::TableName;
+use millstream_types::{AssetId, TableName};
 
 use crate::{
     EngineError,
@@ -24,6 +24,7 @@ pub(crate) async fn asset(
 ) -> Result<Option<Recorded>, EngineError> {
     let id = table.asset_id();
     let Some(version) = version else {
+        forget_reads(world, &id)?;
         world.state.forget_asset(&id)?;
         return Ok(None);
     };
@@ -47,4 +48,15 @@ pub(crate) async fn asset(
     };
     world.state.record_asset(&id, &recorded)?;
     Ok(Some(recorded))
+}
+
+/// Takes a table that is gone out of what others were built from: when it comes back, its versions count from 0
+/// again, and an equal number does not mean equal rows.
+fn forget_reads(world: &World, gone: &AssetId) -> Result<(), EngineError> {
+    for (reader, mut recorded) in world.state.recorded()? {
+        if recorded.input_versions.remove(gone).is_some() {
+            world.state.record_asset(&reader, &recorded)?;
+        }
+    }
+    Ok(())
 }

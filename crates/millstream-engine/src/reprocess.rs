@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome,
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
-    engine::StepContext,
+    engine::{StepContext, World},
     event::RunReport,
     landing::{self, bronze_schema, with_landing_columns},
     preload::{self, preload, relations},
@@ -226,7 +226,7 @@ impl<'a> Judge<'a> {
     async fn commit(self, bronze: &Snapshot, rejected: &Snapshot) -> Result<StepResult, EngineError> {
         let world = &self.context.world;
         let (add, still) = (self.rows.finish().await?, self.still.finish().await?);
-        let checks = crate::publish::row_check_reports(&self.tally.counts(&self.contract));
+        let checks = crate::publish::row_check_reports(&self.tally, &self.tally.counts(&self.contract));
         if self.accepted == 0 {
             world.lake.discard(still).await;
             let version = Some(bronze.version());
@@ -281,6 +281,14 @@ async fn replace(
     };
     context.world.lake.commit(rejected.table(), Some(rejected), change).await?;
     Ok(())
+}
+
+/// Whether a reprocessing of `table` ended between its two commits.
+pub(crate) async fn is_interrupted(world: &World, table: &TableName) -> Result<bool, EngineError> {
+    let Some(bronze) = world.lake.snapshot(table, At::Latest).await? else { return Ok(false) };
+    let Some(reached) = bronze.txn(REPROCESS_TXN) else { return Ok(false) };
+    let rejected = world.lake.snapshot(&table.rejected(), At::Latest).await?;
+    Ok(rejected.is_some_and(|rejected| taken(&rejected) == reached))
 }
 
 /// Completes a reprocessing whose rows entered bronze but have not left the rejected table.

@@ -28,7 +28,8 @@ pub use analyze::{Analysis, TableAnalysis, analyze};
 pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};
 pub use codes::CODES;
 pub use lineage::{
-    ColumnInputs, ColumnRef, Direct, Indirect, LineageEdge, LineageGraph, LineageReport, TableLineage, Use, lineage,
+    ColumnInputs, ColumnRef, Direct, Indirect, LineageEdge, LineageGraph, LineageReport, TableLineage, Use,
+    lineage,
 };
 pub use project_test::{ChangedCell, ChangedRow, TestOutcome, TestRow, Verdict, run_test};
 pub use schema::{StorableError, conform, conform_stream, storable_schema, storable_type};

@@ -12,9 +12,17 @@ use crate::Result;
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
-    // Set by `cargo run` for this program; cargo below must not think that it is part of the same package.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "RUST_RECURSION_COUNT"] {
-        command.env_remove(name);
+    // Set by `cargo run` for this program. Build scripts watch some of them, so that cargo below would
+    // compile dependencies again, and once more when it is called directly.
+    for (name, _) in std::env::vars_os() {
+        let of_package = name.to_str().is_some_and(|name| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
+                .iter()
+                .any(|start| name.starts_with(start))
+        });
+        if of_package || name == "RUST_RECURSION_COUNT" {
+            command.env_remove(name);
+        }
     }
     command
 }

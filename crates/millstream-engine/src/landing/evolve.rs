@@ -98,7 +98,8 @@ fn against_table(contract: &ContractSpec, table: Option<&[Field]>, refusals: &mu
                         "column `{name}` is {} in the table and {promised} in the contract",
                         field.column_type
                     ),
-                    hint: "land everything anew with `--full-refresh`, or take the type back".into(),
+                    hint: "land the source anew (select it, with `--full-refresh`), or take the type back"
+                        .into(),
                 });
                 promised.clone()
             }

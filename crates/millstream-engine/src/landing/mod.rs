@@ -10,7 +10,7 @@ mod epoch;
 mod evolve;
 mod pipeline;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use millstream_connector::{Connector, Discovery, FoundColumn, KnownPart, Part, PartChange};
@@ -44,7 +44,13 @@ pub(crate) async fn waiting_parts(
     let Standing { landing, .. } = standing(world, source).await?;
     let known = if full { &[] } else { landing.parts.as_slice() };
     let found = discover(world, source, known).await?;
-    Ok(found.parts.into_iter().map(|part| part.id).collect())
+    let mut waiting: Vec<_> = found.parts.into_iter().map(|part| part.id).collect();
+    if full {
+        // A part that is gone waits as well: for the refusal to forget its rows.
+        let present: BTreeSet<_> = waiting.iter().cloned().collect();
+        waiting.extend(landing.parts.into_iter().map(|part| part.id).filter(|id| !present.contains(id)));
+    }
+    Ok(waiting)
 }
 
 /// Lands what waits at `source`. Boxed, because the compiler cannot see that so deep a future is `Send`.

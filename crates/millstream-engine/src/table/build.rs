@@ -17,6 +17,7 @@ use millstream_types::TimestampMicros;
 use super::{
     delta::{self, Delta},
     inputs::Inputs,
+    widened,
 };
 use crate::{
     EngineError, StepOutcome,
@@ -52,7 +53,12 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     }
     let job = Job::open(context, spec, base.as_deref(), &inputs, now).await?;
     let same_definition = recorded.as_ref().is_some_and(|recorded| recorded.fingerprint == facts.fingerprint);
-    let since = recorded.as_ref().filter(|_| same_definition).map(|recorded| &recorded.input_versions);
+    // A widened source changes the columns' types without a new definition.
+    let same_columns = base.as_ref().is_some_and(|base| base.schema() == job.schema);
+    let since = recorded
+        .as_ref()
+        .filter(|_| same_definition && same_columns)
+        .map(|recorded| &recorded.input_versions);
     let change = job.change(since).await?;
     let Some(delta) = delta::stage(&job, change).await? else {
         let rows = base.as_ref().and_then(|base| base.rows());
@@ -97,12 +103,11 @@ impl<'a> Job<'a> {
         let world = &context.world;
         let session = world.pinned_session(inputs.snapshots.clone());
         let failed = |source| EngineError::Sql { table: spec.name.clone(), source };
-        let analysed = world.project.analysis.tables.get(&spec.name);
-        let analysed = analysed.ok_or_else(|| world.project.unknown_table(&spec.name))?;
+        let analysed = widened::analysed(world, spec).await?;
         let plan = session.bind(&analysed.plan).await.map_err(failed)?;
         let maintenance = Maintenance::new(&plan, keep(&spec.materialize))
             .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?;
-        let schema = analysed.stored_schema.clone();
+        let schema = analysed.stored_schema;
         let relations = relations(context, &spec.checks).await?;
         let options = ContractOptions {
             checks: &spec.checks,

@@ -3,6 +3,7 @@
 mod build;
 mod delta;
 mod inputs;
+mod widened;
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CheckReport, EngineError, Observer, StepExecutor, StepOutcome, StepReport,
-    engine::World,
+    engine::{StepContext, World},
     landing,
     run::{Ended, StepResult},
 };
@@ -24,6 +25,9 @@ pub(crate) struct StepRunner {
     pub world: Arc<World>,
     pub run: RunId,
     pub full_refresh: bool,
+    /// Whether sources are landed anew too: only when they were selected, so that rebuilding all tables reads no
+    /// source again.
+    pub relands: bool,
     pub forced: bool,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
@@ -36,6 +40,7 @@ impl StepExecutor for StepRunner {
         let table = table_of(&step.asset)?;
         let project = self.world.project.clone();
         if let Some(source) = project.source(&table) {
+            let context = StepContext { full_refresh: self.relands, ..context };
             return landing::land(&context, source).await;
         }
         match project.table(&table) {

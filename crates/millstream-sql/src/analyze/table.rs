@@ -153,7 +153,7 @@ fn stored_schema(materialize: &Materialize, schema: &SchemaRef) -> SchemaRef {
 
 fn unknown_table_hint(parts: &[String], written: &str, known: &[String]) -> Option<String> {
     let names = known.iter().map(String::as_str);
-    let Some(name) = parts.last() else { return None };
+    let name = parts.last()?;
     let same_name = names.clone().find(|known| known.split('.').next_back() == Some(name));
     match (parts.len(), same_name) {
         (1 | 2, Some(full)) => Some(format!("did you mean `{full}`?")),

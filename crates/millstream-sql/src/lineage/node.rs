@@ -7,7 +7,9 @@ use std::{
 
 use datafusion::{
     common::{Column, DFSchema, TableReference},
-    logical_expr::{Distinct, Expr, Join, JoinType, LogicalPlan, TableScan, Unnest},
+    logical_expr::{
+        Aggregate, Distinct, DistinctOn, Expr, Join, JoinType, LogicalPlan, RecursiveQuery, TableScan, Unnest,
+    },
 };
 use millstream_types::TableName;
 
@@ -71,55 +73,15 @@ impl Walk {
                 lineage.columns.extend(computed);
                 lineage
             }
-            LogicalPlan::Aggregate(node) => {
-                let input = self.node(&node.input);
-                let mut groups: Vec<Expr> = Vec::new();
-                for group in &node.group_expr {
-                    match group {
-                        Expr::GroupingSet(set) => groups.extend(set.distinct_expr().into_iter().cloned()),
-                        other => groups.push(other.clone()),
-                    }
-                }
-                let mut columns = self.expressions(&groups, &node.input, &input.columns);
-                let mut rows = input.rows;
-                rows.extend(columns.iter().flat_map(|group| group.as_indirect(Indirect::GroupBy)));
-                // Grouping sets add a column that tells them apart; it holds no input's value.
-                let aggregates = self.expressions(&node.aggr_expr, &node.input, &input.columns);
-                let added = plan.schema().fields().len().saturating_sub(columns.len() + aggregates.len());
-                columns.extend(std::iter::repeat_n(ColumnInputs::default(), added));
-                columns.extend(aggregates);
-                NodeLineage { columns, rows }
-            }
+            LogicalPlan::Aggregate(node) => self.aggregate(node),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Union(union) => {
                 let inputs: Vec<_> = union.inputs.iter().map(|input| self.node(input)).collect();
                 inputs.into_iter().reduce(merge_by_position).unwrap_or_default()
             }
-            LogicalPlan::Distinct(Distinct::On(node)) => {
-                let mut lineage = self.project(&node.input, &node.select_expr, plan);
-                let input = self.node(&node.input);
-                let keys = self.expressions(&node.on_expr, &node.input, &input.columns);
-                lineage.rows.extend(keys.iter().flat_map(|key| key.as_indirect(Indirect::GroupBy)));
-                let order: Vec<_> = node.sort_expr.iter().flatten().map(|sort| sort.expr.clone()).collect();
-                let order = self.expressions(&order, &node.input, &input.columns);
-                lineage.rows.extend(order.iter().flat_map(|key| key.as_indirect(Indirect::Sort)));
-                lineage
-            }
+            LogicalPlan::Distinct(Distinct::On(node)) => self.distinct_on(node, plan),
             LogicalPlan::Unnest(node) => self.unnest(node),
-            LogicalPlan::RecursiveQuery(node) => {
-                let mut lineage = self.node(&node.static_term);
-                // Inputs only grow and are finitely many: as many rounds as there are columns reach the end.
-                for _ in 0..=lineage.columns.len() {
-                    self.working.insert(node.name.clone(), lineage.columns.clone());
-                    let before = lineage.columns.clone();
-                    let recursive = self.node(&node.recursive_term);
-                    lineage = merge_by_position(lineage, recursive);
-                    if lineage.columns == before {
-                        break;
-                    }
-                }
-                lineage
-            }
+            LogicalPlan::RecursiveQuery(node) => self.recursive(node),
             LogicalPlan::Values(values) => {
                 let empty = DFSchema::empty();
                 let scope = Scope { schema: &empty, columns: &[] };
@@ -182,6 +144,52 @@ impl Walk {
         let mut projected = self.expressions(exprs, input, &columns);
         projected.resize(plan.schema().fields().len(), ColumnInputs::default());
         NodeLineage { columns: projected, rows }
+    }
+
+    fn aggregate(&mut self, node: &Aggregate) -> NodeLineage {
+        let input = self.node(&node.input);
+        let mut groups: Vec<Expr> = Vec::new();
+        for group in &node.group_expr {
+            match group {
+                Expr::GroupingSet(set) => groups.extend(set.distinct_expr().into_iter().cloned()),
+                other => groups.push(other.clone()),
+            }
+        }
+        let mut columns = self.expressions(&groups, &node.input, &input.columns);
+        let mut rows = input.rows;
+        rows.extend(columns.iter().flat_map(|group| group.as_indirect(Indirect::GroupBy)));
+        // Grouping sets add a column that tells them apart; it holds no input's value.
+        let aggregates = self.expressions(&node.aggr_expr, &node.input, &input.columns);
+        let added = node.schema.fields().len().saturating_sub(columns.len() + aggregates.len());
+        columns.extend(std::iter::repeat_n(ColumnInputs::default(), added));
+        columns.extend(aggregates);
+        NodeLineage { columns, rows }
+    }
+
+    fn distinct_on(&mut self, node: &DistinctOn, plan: &LogicalPlan) -> NodeLineage {
+        let mut lineage = self.project(&node.input, &node.select_expr, plan);
+        let input = self.node(&node.input);
+        let keys = self.expressions(&node.on_expr, &node.input, &input.columns);
+        lineage.rows.extend(keys.iter().flat_map(|key| key.as_indirect(Indirect::GroupBy)));
+        let order: Vec<_> = node.sort_expr.iter().flatten().map(|sort| sort.expr.clone()).collect();
+        let order = self.expressions(&order, &node.input, &input.columns);
+        lineage.rows.extend(order.iter().flat_map(|key| key.as_indirect(Indirect::Sort)));
+        lineage
+    }
+
+    /// Inputs only grow and are finitely many: as many rounds as there are columns reach the end.
+    fn recursive(&mut self, node: &RecursiveQuery) -> NodeLineage {
+        let mut lineage = self.node(&node.static_term);
+        for _ in 0..=lineage.columns.len() {
+            self.working.insert(node.name.clone(), lineage.columns.clone());
+            let before = lineage.columns.clone();
+            let recursive = self.node(&node.recursive_term);
+            lineage = merge_by_position(lineage, recursive);
+            if lineage.columns == before {
+                break;
+            }
+        }
+        lineage
     }
 
     fn join(&mut self, join: &Join) -> NodeLineage {

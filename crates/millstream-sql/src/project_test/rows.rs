@@ -63,7 +63,7 @@ pub(super) fn batch(
         let cells: Vec<Option<&Node>> = input.rows.iter().map(|row| cell(row, field.name())).collect();
         match column(&cells, field) {
             Ok(column) if table.schema() == "bronze" && !table.is_rejected() => {
-                columns.push(landed(column, field.name()))
+                columns.push(landed(column, field.name()));
             }
             Ok(column) => columns.push(column),
             Err(found) => diagnostics.extend(found),

@@ -1,6 +1,11 @@
 //! From a query's text to a plan over real tables.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
 
 use arrow::array::RecordBatch;
 use datafusion::{
@@ -98,9 +103,8 @@ impl SqlSession {
         };
         let mut found = Found::default();
         for wanted in wanted {
-            if !found.0.contains_key(&wanted.reference) {
-                let source = self.source(&wanted, text, depth).await?;
-                found.0.insert(wanted.reference, source);
+            if let Entry::Vacant(free) = found.0.entry(wanted.reference.clone()) {
+                free.insert(self.source(&wanted, text, depth).await?);
             }
         }
         let planner = Planner::new(&state, &found);

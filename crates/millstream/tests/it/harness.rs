@@ -4,8 +4,11 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    sync::Arc,
 };
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
 /// A folder that is removed at the end of the test.
@@ -37,15 +40,32 @@ impl Folder {
         fs::write(path, text).unwrap();
     }
 
-    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_millstream"))
+    /// A Parquet file with the columns `id` (int64) and `note` (string).
+    pub(crate) fn write_parquet(&self, path: &str, ids: &[i64]) {
+        let notes: Vec<_> = ids.iter().map(|_| "p").collect();
+        let ids: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
+        let notes: ArrayRef = Arc::new(StringArray::from(notes));
+        let rows = RecordBatch::try_from_iter([("id", ids), ("note", notes)]).unwrap();
+        let file = fs::File::create(self.path().join(path)).unwrap();
+        let mut writer = ArrowWriter::try_new(file, rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+    }
+
+    /// A call of the binary in the folder, away from the caller's own settings.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        command
             .args(arguments)
             .current_dir(self.path())
             .env_remove("MILLSTREAM_ENVIRONMENT")
             .env_remove("MILLSTREAM_LOG")
-            .env_remove("NO_COLOR")
-            .output()
-            .unwrap()
+            .env_remove("NO_COLOR");
+        command
+    }
+
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     /// Runs the binary and returns everything a user would see, with times, ids and the folder's path replaced.

@@ -3,11 +3,15 @@
 
 mod check;
 mod demo_data;
+mod evolution;
 mod harness;
 mod human;
 mod init;
+mod landing;
 mod query;
+mod recovery;
 mod reference;
 mod run;
+mod s3;
 mod shop;
 mod usage;

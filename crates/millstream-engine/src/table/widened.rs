@@ -1,0 +1,73 @@
+//! A table's analysis against the columns that its sources hold now.
+//!
+//! The project is analysed against the contracts alone. Under `evolution: widen` a landing may have given a
+//! column a wider type since; what is computed from it must become wider too, or its values would not fit.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use millstream_lake::At;
+use millstream_project::{Evolution, SourceSpec, TableSpec};
+use millstream_sql::analyze;
+use millstream_types::AssetId;
+
+use crate::{EngineError, engine::World, landing::own_columns};
+
+/// What a build needs of the analysis.
+pub(super) struct Analysed {
+    pub plan: LogicalPlan,
+    pub stored_schema: SchemaRef,
+}
+
+/// The analysis of `spec`'s SQL, made anew when a source before it was widened.
+pub(super) async fn analysed(world: &World, spec: &TableSpec) -> Result<Analysed, EngineError> {
+    let project = &world.project;
+    let before = project.graph.upstream(&spec.name.asset_id());
+    if let Some(sources) = widened_sources(world, &before).await? {
+        let takes_part =
+            |table: &&TableSpec| table.name == spec.name || before.contains(&table.name.asset_id());
+        let tables: Vec<_> = project.spec.tables.iter().filter(takes_part).cloned().collect();
+        let analysis = analyze(&sources, &tables);
+        return match analysis.tables.get(&spec.name) {
+            Some(found) => {
+                Ok(Analysed { plan: found.plan.clone(), stored_schema: found.stored_schema.clone() })
+            }
+            None => Err(EngineError::Refused {
+                table: spec.name.clone(),
+                message: format!(
+                    "does not fit its widened sources: {}",
+                    analysis.diagnostics.first().map_or("its SQL cannot be planned", |found| &found.message)
+                ),
+                hint: "write the wider type into the source's contract, and mend the SQL".into(),
+            }),
+        };
+    }
+    let found = project.analysis.tables.get(&spec.name).ok_or_else(|| project.unknown_table(&spec.name))?;
+    Ok(Analysed { plan: found.plan.clone(), stored_schema: Arc::clone(&found.stored_schema) })
+}
+
+/// All sources with the types that their tables hold; `None` when no source among `before` differs from its
+/// contract.
+async fn widened_sources(
+    world: &World,
+    before: &BTreeSet<AssetId>,
+) -> Result<Option<Vec<SourceSpec>>, EngineError> {
+    let mut sources = world.project.spec.sources.clone();
+    let mut differs = false;
+    let may_differ = |source: &&mut SourceSpec| {
+        source.contract.evolution == Evolution::Widen && before.contains(&source.table().asset_id())
+    };
+    for source in sources.iter_mut().filter(may_differ) {
+        let Some(snapshot) = world.lake.snapshot(&source.table(), At::Latest).await? else { continue };
+        for field in own_columns(&snapshot) {
+            let promised = source.contract.columns.get_mut(&field.name);
+            let promised = promised.filter(|promised| promised.column_type.widens_to(&field.column_type));
+            if let Some(promised) = promised {
+                differs |= promised.column_type != field.column_type;
+                promised.column_type = field.column_type;
+            }
+        }
+    }
+    Ok(differs.then_some(sources))
+}
