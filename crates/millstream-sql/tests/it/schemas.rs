@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray,
+        ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray,
         UInt64Array,
     },
     datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
@@ -26,7 +26,7 @@ fn every_type_has_its_stored_form() {
         (DataType::Float16, DataType::Float32),
         (DataType::Date64, DataType::Date32),
         (DataType::Timestamp(TimeUnit::Nanosecond, None), utc.clone()),
-        (DataType::Timestamp(TimeUnit::Second, Some("Europe/Berlin".into())), utc.clone()),
+        (DataType::Timestamp(TimeUnit::Second, Some("Europe/Berlin".into())), utc),
         (DataType::FixedSizeBinary(4), DataType::Binary),
         (DataType::Decimal256(30, -2), DataType::Decimal128(32, 0)),
         (list(DataType::Utf8View, "item"), list(DataType::Utf8, "element")),

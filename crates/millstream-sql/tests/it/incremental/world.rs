@@ -128,9 +128,12 @@ impl World {
     pub(crate) fn random(dice: &mut Dice) -> Self {
         let mut world = Self::default();
         for table in TABLES {
-            let rows = (0..i64::try_from(ids(table)).unwrap())
-                .filter_map(|id| dice.chance(60).then(|| random_row(table, id, dice)))
-                .collect();
+            let mut rows = Vec::new();
+            for id in 0..i64::try_from(ids(table)).unwrap() {
+                if dice.chance(60) {
+                    rows.push(random_row(table, id, dice));
+                }
+            }
             world.0.insert(table, rows);
         }
         world
