@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray,
-        UInt64Array,
+        ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray, UInt64Array,
     },
     datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
 };
