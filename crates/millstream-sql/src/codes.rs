@@ -65,4 +65,22 @@ codes! {
         "A row of a test is a mapping from the table's columns to values of their types.";
     TEST_INPUT = "MS-0227", "test input that needs rows",
         "The input cannot be computed in memory from other given rows: give its rows.";
+    NOT_APPENDABLE = "MS-0260", "incremental table without a key that would have to change rows",
+        "Without a `key` or a `partition` an incremental table only adds rows. Its query must turn each added input row into added output rows: filters and expressions do, aggregates, joins and window functions do not.";
+    KEY_UNKNOWN = "MS-0261", "key or time column that the query does not have",
+        "The columns by which a table is kept up to date must be columns of its query's result.";
+    NOT_A_TIME = "MS-0262", "partition or history by a column that is no time",
+        "Touched partitions are found, and states are ordered, by a timestamp or a date.";
+    HISTORY_COLUMN = "MS-0263", "column that a history table adds itself",
+        "A history table adds `valid_from` and `valid_to`; its query may not have columns of these names.";
+    DUPLICATE_KEY = "MS-0264", "key that is not unique",
+        "A merge replaces the row of a key, so the query may give one row per key only.";
+    NULL_KEY = "MS-0265", "null in a key",
+        "A row without a key can neither be found again nor replaced.";
+    CONFLICTING_STATES = "MS-0266", "two states of one key at one instant",
+        "A history orders the states of a key by time; two different states that begin at the same instant have no order.";
+    FULL_REBUILD = "MS-0267", "changes that cannot be carried over",
+        "The changes of the inputs do not tell which rows of the table change. `--full-refresh` builds it as a whole.";
+    INCREMENTAL = "MS-0268", "query engine failed while a table was kept up to date",
+        "Computing the changed rows failed; the message below says at what.";
 }

@@ -2,6 +2,8 @@
 
 use datafusion::error::DataFusionError;
 
+use crate::codes;
+
 /// Why a table could not be kept up to date from its inputs' changes.
 #[derive(Debug, thiserror::Error)]
 pub enum IncrementalError {
@@ -43,15 +45,15 @@ impl IncrementalError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotAppendable { .. } => "MS-0260",
-            Self::UnknownColumn { .. } => "MS-0261",
-            Self::NotATime { .. } => "MS-0262",
-            Self::ReservedColumn { .. } => "MS-0263",
-            Self::DuplicateKey { .. } => "MS-0264",
-            Self::NullKey { .. } => "MS-0265",
-            Self::ConflictingStates { .. } => "MS-0266",
-            Self::NeedsFullRebuild { .. } => "MS-0267",
-            Self::Engine { .. } => "MS-0268",
+            Self::NotAppendable { .. } => codes::NOT_APPENDABLE,
+            Self::UnknownColumn { .. } => codes::KEY_UNKNOWN,
+            Self::NotATime { .. } => codes::NOT_A_TIME,
+            Self::ReservedColumn { .. } => codes::HISTORY_COLUMN,
+            Self::DuplicateKey { .. } => codes::DUPLICATE_KEY,
+            Self::NullKey { .. } => codes::NULL_KEY,
+            Self::ConflictingStates { .. } => codes::CONFLICTING_STATES,
+            Self::NeedsFullRebuild { .. } => codes::FULL_REBUILD,
+            Self::Engine { .. } => codes::INCREMENTAL,
         }
     }
 
