@@ -10,6 +10,7 @@ mod range;
 mod relationship;
 mod type_check;
 mod unique;
+mod whole_text;
 
 use std::{cell::OnceCell, fmt};
 

@@ -156,40 +156,53 @@ where
     bitmap::of_values(values.values(), values.nulls(), |value| !natives.contains(&value))
 }
 
-/// Allowed texts by their length: most rows are decided by one comparison.
+/// Allowed texts.
 #[derive(Debug)]
-struct Texts {
-    by_len: Vec<Vec<Box<[u8]>>>,
-    /// Instead of `by_len` when it would hold too many or too long texts.
-    hashed: Option<HashSet<Box<[u8]>>>,
+enum Texts {
+    /// Few short ones, packed: a row is decided without a branch, which no processor could predict.
+    Packed(Vec<u128>),
+    Hashed(HashSet<Box<[u8]>>),
 }
 
 impl Texts {
     fn new(texts: impl Iterator<Item = String>) -> Self {
-        const LEN_MAX: usize = 64;
-        let texts: Vec<Box<[u8]>> = texts.map(|text| text.into_bytes().into_boxed_slice()).collect();
-        let mut by_len = vec![Vec::new(); LEN_MAX + 1];
-        for text in &texts {
-            if let Some(same) = by_len.get_mut(text.len()) {
-                same.push(text.clone());
-            }
+        let texts: HashSet<Box<[u8]>> = texts.map(|text| text.into_bytes().into_boxed_slice()).collect();
+        let packed = texts.iter().map(|text| packed(text, 0, text.len()));
+        match packed.collect::<Option<Vec<_>>>().filter(|packed| packed.len() <= LINEAR_MAX) {
+            Some(packed) => Self::Packed(packed),
+            None => Self::Hashed(texts),
         }
-        let direct =
-            by_len.iter().all(|same| same.len() <= LINEAR_MAX) && texts.iter().all(|t| t.len() <= LEN_MAX);
-        let hashed = (!direct).then(|| texts.into_iter().collect());
-        Self { by_len, hashed }
     }
 
     fn failures(&self, array: &StringArray) -> Option<BooleanBuffer> {
         let (offsets, bytes) = (array.value_offsets(), array.value_data());
-        let text =
-            |row: usize| bytes.get(offsets[row] as usize..offsets[row + 1] as usize).unwrap_or_default();
-        match &self.hashed {
-            Some(hashed) => bitmap::of_rows(array.len(), array.nulls(), |row| !hashed.contains(text(row))),
-            None => bitmap::of_rows(array.len(), array.nulls(), |row| {
-                let text = text(row);
-                !self.by_len.get(text.len()).is_some_and(|same| same.iter().any(|allowed| **allowed == *text))
+        let place = |row: usize| (offsets[row] as usize, offsets[row + 1] as usize);
+        match self {
+            Self::Packed(allowed) => bitmap::of_rows(array.len(), array.nulls(), |row| {
+                let (start, end) = place(row);
+                let value = packed(bytes, start, end);
+                !allowed.iter().fold(false, |found, allowed| found | (value == Some(*allowed)))
+            }),
+            Self::Hashed(allowed) => bitmap::of_rows(array.len(), array.nulls(), |row| {
+                let (start, end) = place(row);
+                !allowed.contains(bytes.get(start..end).unwrap_or_default())
             }),
         }
     }
+}
+
+/// Up to 15 bytes of `bytes` from `start` to `end`, and their number above them; `None` for more.
+#[inline]
+fn packed(bytes: &[u8], start: usize, end: usize) -> Option<u128> {
+    const LEN_MAX: usize = 15;
+    let len = end.checked_sub(start).filter(|len| *len <= LEN_MAX)?;
+    let value = match bytes.get(start..).and_then(|rest| rest.first_chunk::<16>()) {
+        Some(chunk) => u128::from_le_bytes(*chunk) & ((1 << (8 * len)) - 1),
+        None => {
+            let mut chunk = [0; 16];
+            chunk.get_mut(..len)?.copy_from_slice(bytes.get(start..end)?);
+            u128::from_le_bytes(chunk)
+        }
+    };
+    Some(value | (len as u128) << 120)
 }

@@ -8,11 +8,10 @@ use arrow::{
     datatypes::DataType,
 };
 use millstream_project::{NamedPattern, Pattern};
-use regex::Regex;
 use serde::de::IgnoredAny;
 use url::Url;
 
-use super::{Problem, RowCheck, Rows, wrong_type};
+use super::{Problem, RowCheck, Rows, whole_text::WholeText, wrong_type};
 use crate::{QualityError, bitmap, coerce::iso_date, column::Column};
 
 #[derive(Debug)]
@@ -24,8 +23,7 @@ struct PatternCheck {
 #[derive(Debug)]
 enum Test {
     Named(NamedPattern),
-    /// The expression as written, and anchored at both ends.
-    Regex(String, Regex),
+    Regex(Box<WholeText>),
 }
 
 pub(super) fn compile(column: &Column, pattern: &Pattern) -> Result<Box<dyn RowCheck>, Problem> {
@@ -34,19 +32,9 @@ pub(super) fn compile(column: &Column, pattern: &Pattern) -> Result<Box<dyn RowC
     }
     let test = match pattern {
         Pattern::Named(named) => Test::Named(*named),
-        Pattern::Regex(written) => Test::Regex(written.clone(), whole_text(written)?),
+        Pattern::Regex(written) => Test::Regex(Box::new(WholeText::new(written).map_err(Problem::new)?)),
     };
     Ok(Box::new(PatternCheck { column: column.clone(), test }))
-}
-
-/// The expression, anchored at both ends. It is compiled as written first: `a)(b` is wrong, though with
-/// parentheses around it, it would not be.
-fn whole_text(written: &str) -> Result<Regex, Problem> {
-    let problem = |fault| Problem::new(format!("`{written}` is not a regular expression: {fault}"));
-    Regex::new(written).map_err(problem)?;
-    // A line of its own ends a comment, which verbose expressions may have at their end.
-    let anchored = Regex::new(&format!(r"\A(?:{written})\z"));
-    anchored.or_else(|_| Regex::new(&format!("\\A(?:{written}\n)\\z"))).map_err(problem)
 }
 
 impl RowCheck for PatternCheck {
@@ -60,7 +48,7 @@ impl RowCheck for PatternCheck {
             bitmap::of_rows(texts.len(), texts.nulls(), |row| !matches(texts.value(row)))
         };
         Ok(match &self.test {
-            Test::Regex(_, regex) => each(&|text| regex.is_match(text)),
+            Test::Regex(regex) => regex.failures(texts),
             Test::Named(NamedPattern::Email) => {
                 let (offsets, bytes) = (texts.value_offsets(), texts.value_data());
                 let text = |row: usize| bytes.get(offsets[row] as usize..offsets[row + 1] as usize);
@@ -79,7 +67,7 @@ impl RowCheck for PatternCheck {
         let value = self.column.shown(self.column.array(rows.typed), row);
         let name = self.column.name();
         let form = match &self.test {
-            Test::Regex(written, _) => return format!("`{name}` {value} does not match `{written}`"),
+            Test::Regex(regex) => return format!("`{name}` {value} does not match `{}`", regex.written()),
             Test::Named(NamedPattern::Email) => "an email",
             Test::Named(NamedPattern::Uuid) => "a UUID",
             Test::Named(NamedPattern::Url) => "a URL",

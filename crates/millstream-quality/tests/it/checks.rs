@@ -248,6 +248,39 @@ fn expressions_of_regular_patterns_match_the_whole_text() {
     );
 }
 
+proptest::proptest! {
+    /// Small expressions are walked for several rows at once, large ones and those with Unicode word borders are not.
+    #[test]
+    fn expressions_agree_with_the_regex_engine(
+        values in proptest::collection::vec(proptest::option::of("[ab@. é]{0,9}|[a-c]{20,30}"), 0..40)
+    ) {
+        for written in ["", "a*", "(a|ab)(c|bcd)*", "[^@\\s]+@[^@\\s]+\\.[^@\\s]+", "(?i)A.B?é*", "\\bab\\b.*", "[ab]{0,900}c{3}"] {
+            let raw: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+            let found = reasons(&compile(&[("c", "string")], &[regex("c", written)]), &batch(vec![("c", texts(&raw))]));
+            let engine = ::regex::Regex::new(&format!("^(?:{written})$")).unwrap();
+            for (text, reason) in raw.iter().zip(found) {
+                let matches = text.is_none_or(|text| engine.is_match(text));
+                proptest::prop_assert_eq!(reason.is_empty(), matches, "{:?} and `{}`: {}", text, written, reason);
+            }
+        }
+    }
+
+    /// Short lists of short texts are compared packed, others are hashed.
+    #[test]
+    fn lists_of_texts_agree_with_a_search(
+        values in proptest::collection::vec(proptest::option::of("[ab\\x00]{0,17}"), 0..40),
+        allowed in proptest::collection::vec("[ab\\x00]{0,17}", 1..12),
+    ) {
+        let raw: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+        let spec = one_of("c", allowed.iter().map(|allowed| text(allowed)).collect());
+        let found = reasons(&compile(&[("c", "string")], &[spec]), &batch(vec![("c", texts(&raw))]));
+        for (value, reason) in raw.iter().zip(found) {
+            let listed = value.is_none_or(|value| allowed.iter().any(|allowed| allowed == value));
+            proptest::prop_assert_eq!(reason.is_empty(), listed, "{:?} in {:?}", value, allowed);
+        }
+    }
+}
+
 /// Texts that have the form, and texts that do not.
 fn forms(named: NamedPattern, good: &[&str], bad: &[&str]) {
     let raw: Vec<Option<&str>> = good.iter().chain(bad).map(|text| Some(*text)).collect();
