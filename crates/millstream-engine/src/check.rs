@@ -11,7 +11,7 @@ use millstream_project::{
     ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project, nearest,
 };
 use millstream_sql::{
-    Analysis, TableAnalysis, analyze,
+    Analysis, TableAnalysis, analyze, check_test,
     incremental::{Keep, Maintenance},
 };
 use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
@@ -78,6 +78,8 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     let mut found = std::mem::take(&mut analysis.diagnostics);
     follow_ups::remove(&mut found, &loaded.broken, &spec.tables, &analysis, &files);
     diagnostics.append(&mut found);
+    let wrong = |test| check_test(test, &analysis, &spec.tables, &loaded.broken);
+    diagnostics.extend(spec.tests.iter().flat_map(wrong));
     check_upkeep(&spec.tables, &analysis, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.at);
     if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {

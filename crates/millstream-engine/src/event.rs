@@ -101,6 +101,8 @@ pub struct CheckReport {
     pub passed: bool,
     /// The figure that was compared, as text (`12.5 %`, `3 rows`), where there is one.
     pub observed: Option<String>,
+    /// What a failed table check found and expected: `the table has 2 rows: the minimum is 5`.
+    pub message: Option<String>,
 }
 
 /// The end of a run.

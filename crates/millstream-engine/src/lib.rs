@@ -17,7 +17,6 @@ mod event;
 mod landing;
 mod maintain;
 mod observe;
-mod preload;
 mod publish;
 mod reconcile;
 mod rejected;
@@ -25,6 +24,9 @@ mod reprocess;
 mod resolver;
 mod run;
 mod status;
+mod stored;
+mod stored_keys;
+mod superseded;
 mod table;
 mod writers;
 

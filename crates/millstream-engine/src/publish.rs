@@ -7,6 +7,7 @@ use datafusion::{
     catalog::TableProvider,
     prelude::{ident, lit},
 };
+use futures::TryStreamExt;
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile, TableChange};
 use millstream_project::CheckSpec;
 use millstream_quality::{
@@ -16,8 +17,8 @@ use millstream_quality::{
 use millstream_types::{CheckId, Percent, SOURCE, Severity, TableName, TimestampMicros};
 
 use crate::{
-    CheckReport, EngineError, StepOutcome, commit_info::CommitInfo, engine::StepContext, preload,
-    run::StepResult, writers::Writers,
+    CheckReport, EngineError, StepOutcome, commit_info::CommitInfo, engine::StepContext, run::StepResult,
+    stored, superseded::Superseded, writers::Writers,
 };
 
 /// Name of the figure that row-count checks compare with.
@@ -25,7 +26,7 @@ const ROWS_METRIC: &str = "rows";
 /// How many former figures are looked at.
 const HISTORY_LIMIT: usize = 10;
 /// The column of a rejected row that says which landing or build rejected it.
-const EPOCH: &str = "_epoch";
+pub(crate) const EPOCH: &str = "_epoch";
 
 /// A version that could be.
 pub(crate) struct Candidate<'a> {
@@ -58,10 +59,12 @@ pub(crate) struct Rejected {
     pub replaced_parts: Vec<String>,
     /// Whether earlier rejected rows go too, because everything was computed anew.
     pub replace: bool,
+    /// Which earlier rejected rows go, because their keys were computed anew.
+    pub superseded: Option<Superseded>,
 }
 
 /// Judges the candidate and makes it visible if it may be.
-pub(crate) async fn publish(candidate: Candidate<'_>) -> Result<StepResult, EngineError> {
+pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, EngineError> {
     let context = candidate.context;
     let world = &context.world;
     let counts = candidate.tally.counts(candidate.contract);
@@ -82,8 +85,8 @@ pub(crate) async fn publish(candidate: Candidate<'_>) -> Result<StepResult, Engi
         }
     };
     if let Some((reason, hint)) = stop {
-        world.lake.discard(candidate.add).await;
-        world.lake.discard(candidate.rejected.files).await;
+        world.lake.discard(std::mem::take(&mut candidate.add)).await;
+        commit_rejected_of_halted(&mut candidate).await?;
         let outcome = StepOutcome::Halted { reason, hint: Some(hint) };
         let version = candidate.base.map(Snapshot::version);
         return Ok(StepResult { checks, ..StepResult::without_rows(outcome, version) });
@@ -123,6 +126,16 @@ async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
     Ok(lake.commit(candidate.table, candidate.base, change).await?)
 }
 
+/// The rows that stopped a step can be looked at like any rejected ones. Their epoch is one that the table never
+/// reached, so they go when the step is tried again, and nobody takes them in.
+async fn commit_rejected_of_halted(candidate: &mut Candidate<'_>) -> Result<(), EngineError> {
+    let rejected = &mut candidate.rejected;
+    rejected.replace = false;
+    rejected.replaced_parts.clear();
+    rejected.superseded = None;
+    commit_rejected(candidate).await
+}
+
 async fn commit_rejected(candidate: &Candidate<'_>) -> Result<(), EngineError> {
     let world = &candidate.context.world;
     let rejected = &candidate.rejected;
@@ -150,7 +163,8 @@ async fn commit_rejected(candidate: &Candidate<'_>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Files with rows of epochs that never became visible, and new files with their other rows.
+/// Files with rows that go (of epochs that never became visible, of replaced parts, of keys computed anew), and new
+/// files with their other rows.
 async fn drop_epochs(
     candidate: &Candidate<'_>,
     base: &Snapshot,
@@ -158,9 +172,11 @@ async fn drop_epochs(
     let world = &candidate.context.world;
     let before = candidate.rejected.epoch_before;
     let replaced = &candidate.rejected.replaced_parts;
-    let goes =
-        |file: &&DataFile| may_exceed(file, before) || replaced.iter().any(|part| may_hold(file, part));
-    let touched: Vec<_> = base.files().iter().filter(goes).cloned().collect();
+    let superseded = candidate.rejected.superseded.as_ref();
+    let certain =
+        |file: &DataFile| may_exceed(file, before) || replaced.iter().any(|part| may_hold(file, part));
+    let touched: Vec<_> =
+        base.files().iter().filter(|file| superseded.is_some() || certain(file)).cloned().collect();
     if touched.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
@@ -169,10 +185,23 @@ async fn drop_epochs(
     let of_replaced = ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true);
     let condition = ident(EPOCH).lt_eq(lit(before));
     let condition = if replaced.is_empty() { condition } else { condition.and(of_replaced) };
-    let mut rows = preload::scan(world, base.table(), provider, &columns, Some(condition)).await?;
+    let mut rows = stored::scan(world, base.table(), provider, &columns, Some(condition)).await?;
     let mut writers = Writers::new(&world.lake, base.table(), base.schema(), 1);
-    writers.write_all(&mut rows).await?;
-    Ok((touched, writers.finish().await?))
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(base.table(), source))? {
+        writers
+            .write(match superseded {
+                Some(superseded) => superseded.without(&batch)?,
+                None => batch,
+            })
+            .await?;
+    }
+    let kept = writers.finish().await?;
+    let rows_before: Option<u64> = touched.iter().map(DataFile::rows).sum();
+    if rows_before == Some(kept.iter().map(StagedFile::rows).sum()) {
+        world.lake.discard(kept).await;
+        return Ok((Vec::new(), Vec::new()));
+    }
+    Ok((touched, kept))
 }
 
 fn may_exceed(file: &DataFile, epoch: i64) -> bool {
@@ -228,6 +257,7 @@ fn report(outcome: TableCheckOutcome) -> CheckReport {
         failed: u64::from(!outcome.passed),
         passed: outcome.passed,
         observed: Some(outcome.observed),
+        message: (!outcome.passed).then_some(outcome.message),
     }
 }
 
@@ -248,6 +278,7 @@ pub(crate) fn row_check_reports(tally: &Tally, counts: &[CheckCount]) -> Vec<Che
         failed,
         passed: failed == 0,
         observed: None,
+        message: None,
     };
     let malformed = (tally.malformed > 0)
         .then(|| report(&CheckId::from(MALFORMED.to_owned()), Severity::Quarantine, tally.malformed));

@@ -7,16 +7,24 @@ use arrow::{
     datatypes::{DataType, Int64Type},
 };
 use futures::TryStreamExt;
+use millstream_lake::At;
 use millstream_types::TableName;
 use serde_json::{Map, Value};
 
-use crate::{Engine, EngineError};
+use crate::{
+    Engine, EngineError,
+    commit_info::{BUILD_TXN, LANDING_TXN},
+    publish::EPOCH,
+};
 
 /// The rows that one check kept out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RejectedGroup {
     pub check: String,
     pub rows: u64,
+    /// How many of them belong to a step that was halted: it committed nothing else, and takes them in again when it
+    /// is tried again.
+    pub halted: u64,
     /// The oldest ones.
     pub examples: Vec<RejectedExample>,
 }
@@ -49,16 +57,19 @@ impl Engine {
         if world.lake.probe(&rejected, None).await?.is_none() {
             return Ok(Vec::new());
         }
+        let reached = self.reached_epoch(table).await?;
         let sql = format!(
-            "SELECT _check, total, _reason, _source, _position, coalesce(_row, _text) AS row FROM (\
-               SELECT *, count(*) OVER (PARTITION BY _check) AS total, row_number() OVER (\
-                 PARTITION BY _check ORDER BY _rejected_at, _source, _position) AS nth FROM {rejected}\
+            "SELECT _check, total, _reason, _source, _position, coalesce(_row, _text) AS row, halted FROM (\
+               SELECT *, count(*) OVER (PARTITION BY _check) AS total, \
+                 count(*) FILTER (WHERE {EPOCH} > {reached}) OVER (PARTITION BY _check) AS halted, \
+                 row_number() OVER (\
+                   PARTITION BY _check ORDER BY _rejected_at, _source, _position) AS nth FROM {rejected}\
              ) WHERE nth <= {} ORDER BY total DESC, _check, nth",
             examples.max(1)
         );
         let rows = world.sql.query(&sql, None).await.map_err(EngineError::Query)?;
         let batches: Vec<RecordBatch> =
-            rows.try_collect().await.map_err(|source| crate::preload::failed(&rejected, source))?;
+            rows.try_collect().await.map_err(|source| crate::stored::failed(&rejected, source))?;
         let masked = self.personal_columns(table);
         let mut groups: Vec<RejectedGroup> = Vec::new();
         for batch in &batches {
@@ -67,6 +78,13 @@ impl Engine {
             }
         }
         Ok(groups)
+    }
+
+    /// The newest landing or build of `table` that is visible; 0 before the first.
+    async fn reached_epoch(&self, table: &TableName) -> Result<i64, EngineError> {
+        let txn = if self.project().source(table).is_some() { LANDING_TXN } else { BUILD_TXN };
+        let snapshot = self.world().lake.snapshot(table, At::Latest).await?;
+        Ok(snapshot.and_then(|snapshot| snapshot.txn(txn)).unwrap_or(0))
     }
 
     fn personal_columns(&self, table: &TableName) -> Vec<String> {
@@ -85,8 +103,10 @@ fn take(
 ) {
     let check = text(batch.column(0), row).unwrap_or_default();
     if groups.last().is_none_or(|group| group.check != check) {
-        let rows = integer(batch.column(1), row).and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
-        groups.push(RejectedGroup { check, rows, examples: Vec::new() });
+        let count = |column| {
+            integer(batch.column(column), row).and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0)
+        };
+        groups.push(RejectedGroup { check, rows: count(1), halted: count(6), examples: Vec::new() });
     }
     let Some(group) = groups.last_mut().filter(|group| group.examples.len() < examples) else { return };
     group.examples.push(RejectedExample {

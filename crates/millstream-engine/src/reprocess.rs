@@ -8,8 +8,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch, UInt64Array},
-    compute::{filter_record_batch, take_record_batch},
+    array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array},
+    compute::{filter_record_batch, not, take_record_batch},
     datatypes::Int64Type,
 };
 use async_trait::async_trait;
@@ -31,9 +31,10 @@ use crate::{
     engine::{StepContext, World},
     event::RunReport,
     landing::{self, bronze_schema, with_landing_columns},
-    preload::{self, preload, relations},
-    publish::metrics,
+    publish::{EPOCH, metrics},
     run::{Ended, StepResult},
+    stored::{self, relations},
+    stored_keys::StoredKeys,
     table::StepRunner,
     writers::Writers,
 };
@@ -111,8 +112,8 @@ async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepRes
     judge.next_sequence = standing.landing.next_sequence;
     let names: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
     let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
-    let mut rows = preload::scan(world, rejected.table(), provider, &names, None).await?;
-    while let Some(batch) = rows.try_next().await.map_err(|source| preload::failed(&table, source))? {
+    let mut rows = stored::scan(world, rejected.table(), provider, &names, None).await?;
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(&table, source))? {
         context.check_cancelled()?;
         judge.take(&batch).await?;
     }
@@ -126,6 +127,7 @@ struct Judge<'a> {
     columns: Vec<millstream_types::Field>,
     contract: Contract,
     unique: UniqueIndex,
+    stored: StoredKeys,
     rows: Writers,
     still: Writers,
     tally: Tally,
@@ -162,12 +164,11 @@ impl<'a> Judge<'a> {
         };
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let contract = Contract::compile(&promised.collect::<Vec<_>>(), &options).map_err(quality)?;
-        let mut unique = UniqueIndex::new(&contract, 0);
-        preload(world, bronze, &mut unique, &Default::default()).await?;
         Ok(Self {
             context,
             source,
-            unique,
+            unique: UniqueIndex::new(&contract, 0),
+            stored: StoredKeys::of(bronze, &Default::default()),
             rows: Writers::new(&world.lake, &table, bronze_schema(&columns), 1),
             still: Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1),
             columns,
@@ -185,6 +186,9 @@ impl<'a> Judge<'a> {
         let table = self.source.table();
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let compute = |source| EngineError::Compute { table: table.clone(), source };
+        let (landed, halted) = self.by_epoch(rejected)?;
+        self.still.write(halted).await?;
+        let rejected = &landed;
         let restored = restore(rejected).map_err(quality)?;
         if !restored.malformed.is_empty() {
             let places: UInt64Array = restored.malformed.iter().map(|place| *place as u64).collect();
@@ -192,6 +196,7 @@ impl<'a> Judge<'a> {
             self.still.write(take_record_batch(rejected, &places).map_err(compute)?).await?;
         }
         let mut evaluated = self.contract.evaluate(&restored.rows).map_err(quality)?;
+        self.stored.load_near(&self.context.world, &evaluated.rows, &mut self.unique).await?;
         self.unique.check(&mut evaluated);
         self.tally.merge(&Tally::of(&evaluated));
         if evaluated.rejected_count() > 0 {
@@ -221,6 +226,21 @@ impl<'a> Judge<'a> {
         self.accepted += rows.num_rows() as u64;
         self.next_sequence = first.saturating_add(i64::try_from(rows.num_rows()).unwrap_or(i64::MAX));
         self.rows.write(rows).await
+    }
+
+    /// The rows of landings that became visible, and those of one that was halted, which are landed again as a whole.
+    fn by_epoch(&self, rejected: &RecordBatch) -> Result<(RecordBatch, RecordBatch), EngineError> {
+        let epochs =
+            rejected.column_by_name(EPOCH).and_then(|column| column.as_primitive_opt::<Int64Type>()).map(
+                |epochs| epochs.iter().map(|epoch| Some(epoch <= Some(self.epoch))).collect::<BooleanArray>(),
+            );
+        let landed = epochs.unwrap_or_else(|| vec![true; rejected.num_rows()].into());
+        let halted = not(&landed);
+        let part = |mask: &BooleanArray| filter_record_batch(rejected, mask);
+        match halted.and_then(|halted| Ok((part(&landed)?, part(&halted)?))) {
+            Ok(parts) => Ok(parts),
+            Err(source) => Err(EngineError::Compute { table: self.source.table(), source }),
+        }
     }
 
     async fn commit(self, bronze: &Snapshot, rejected: &Snapshot) -> Result<StepResult, EngineError> {
@@ -308,9 +328,9 @@ pub(crate) async fn finish_interrupted(context: &StepContext, table: &TableName)
     let entered = entered_rows(context, table, version).await?;
     let names: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
     let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
-    let mut rows = preload::scan(world, rejected.table(), provider, &names, None).await?;
+    let mut rows = stored::scan(world, rejected.table(), provider, &names, None).await?;
     let mut still = Writers::new(&world.lake, rejected.table(), rejected.schema(), 1);
-    while let Some(batch) = rows.try_next().await.map_err(|source| preload::failed(table, source))? {
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         let stays = places(&batch).map(|place| Some(!entered.contains(&place))).collect();
         let batch = filter_record_batch(&batch, &stays)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
@@ -329,9 +349,9 @@ async fn entered_rows(
     let changes = world.lake.changes(table, version - 1, version).await?;
     let provider = LakeTable::new(&world.lake, changes.to_schema, changes.added)?;
     let columns = [SOURCE.to_owned(), POSITION.to_owned()];
-    let mut rows = preload::scan(world, table, provider, &columns, None).await?;
+    let mut rows = stored::scan(world, table, provider, &columns, None).await?;
     let mut entered = HashSet::new();
-    while let Some(batch) = rows.try_next().await.map_err(|source| preload::failed(table, source))? {
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         entered.extend(places(&batch));
     }
     Ok(entered)

@@ -1,8 +1,9 @@
 //! `millstream status`: the last run, and where each asset stands.
 
+use millstream_lake::CommitRecord;
 use millstream_plan::{AssetKind, Recorded};
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepRecord};
-use millstream_types::{AssetId, TableName, TimestampMicros};
+use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 use crate::{Engine, EngineError};
 
@@ -50,6 +51,16 @@ impl Engine {
             });
         }
         Ok(Status { now: world.options.clock.now(), last_run: world.state.last_run()?, assets })
+    }
+
+    /// The newest commits of a table that its log still holds, newest first.
+    pub async fn history(&self, table: &TableName, limit: usize) -> Result<Vec<CommitRecord>, EngineError> {
+        Ok(self.world().lake.history(table, Some(limit)).await?)
+    }
+
+    /// A run of which a step remembers only the id.
+    pub fn run_record(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError> {
+        Ok(self.world().state.run(run)?)
     }
 
     /// The schema versions of a source's table that the catalog knows, oldest first.

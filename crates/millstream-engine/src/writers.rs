@@ -7,7 +7,7 @@ use millstream_lake::{Lake, StagedFile, TableWriter, WriteOptions};
 use millstream_types::TableName;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::{EngineError, preload};
+use crate::{EngineError, stored};
 
 /// Batches that wait for each writer; more would only hold memory.
 const BATCHES_WAITING: usize = 2;
@@ -58,7 +58,7 @@ impl Writers {
         S: Stream<Item = datafusion::error::Result<RecordBatch>> + Unpin,
     {
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(|source| preload::failed(&self.table, source))?;
+            let batch = batch.map_err(|source| stored::failed(&self.table, source))?;
             self.write(batch).await?;
         }
         Ok(())

@@ -42,6 +42,11 @@ impl UniqueIndex {
         self.checks.is_empty()
     }
 
+    /// The columns of each check's key.
+    pub fn keys(&self) -> impl Iterator<Item = &[String]> {
+        self.checks.iter().map(|(check, _)| &*check.names)
+    }
+
     /// Columns that `preload` needs, each once.
     #[must_use]
     pub fn key_columns(&self) -> Vec<String> {
@@ -54,9 +59,11 @@ impl UniqueIndex {
         names
     }
 
-    /// Takes the keys of rows that the table holds and keeps. `rows` needs the key columns only, in any order.
+    /// Takes the keys of rows that the table holds and keeps. `rows` needs the key columns only, in any order; a
+    /// check one of whose columns is absent, because the table has it not yet, takes none.
     pub fn preload(&mut self, rows: &RecordBatch) -> Result<(), QualityError> {
-        for (check, seen) in &mut self.checks {
+        let present = |name: &String| rows.column_by_name(name).is_some();
+        for (check, seen) in self.checks.iter_mut().filter(|(check, _)| check.names.iter().all(present)) {
             let keys = check.keys_by_name(rows)?;
             seen.insert_all(&keys, None, |_| {});
         }

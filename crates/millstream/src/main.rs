@@ -1,17 +1,17 @@
 //! The binary: the only place that sees interfaces and implementations together.
 
+mod allocator;
+
 use std::process::ExitCode;
 
 use millstream_cli::Exit;
 use tokio_util::sync::CancellationToken;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a shell expects of a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let invocation = match millstream_cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(exit) => return exit.into(),

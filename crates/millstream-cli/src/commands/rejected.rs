@@ -13,6 +13,9 @@ use crate::{
 };
 
 /// Show a table's rejected rows, by reason, with examples
+///
+/// A rejected row is counted once, under the first check that it broke. The rows themselves are in the table
+/// `<table>__rejected`, which `query` reads.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// The table: `bronze.orders`, or `orders`
@@ -46,7 +49,12 @@ fn text(table: &TableName, groups: &[RejectedGroup], examples: usize) -> String 
     let mut text = format!("{}\n", styled(STRONG, title));
     for group in groups {
         let rows = human::count(group.rows, "row");
-        text.push_str(&format!("\n  {}  {}\n", styled(CAUTION, &group.check), rows));
+        let halted = match group.halted {
+            0 => String::new(),
+            halted if halted == group.rows => ", of a step that was halted".to_owned(),
+            halted => format!(", {} of a step that was halted", human::thousands(halted)),
+        };
+        text.push_str(&format!("\n  {}  {rows}{halted}\n", styled(CAUTION, &group.check)));
         for example in group.examples.iter().take(examples) {
             let place = match (&example.source, example.position) {
                 (Some(source), Some(position)) => format!("{source}:{position}"),
@@ -58,10 +66,18 @@ fn text(table: &TableName, groups: &[RejectedGroup], examples: usize) -> String 
             text.push_str(&format!("      {}\n", styled(FAINT, human::shorten(&example.row, width))));
         }
     }
-    text.push_str(&format!(
-        "\nAll of them: {}\nAfter a fix of the contract: {}\n",
-        command(&format!("millstream query \"select * from {}\"", table.rejected())),
-        command(&format!("millstream reprocess {table}")),
-    ));
+    let all = command(&format!("millstream query \"select * from {}\"", table.rejected()));
+    text.push_str(&format!("\nAll of them: {all}\n"));
+    let halted: u64 = groups.iter().map(|group| group.halted).sum();
+    if halted < total {
+        let reprocess = command(&format!("millstream reprocess {table}"));
+        text.push_str(&format!("After a fix of the contract: {reprocess}\n"));
+    }
+    if halted > 0 {
+        let run = command("millstream run");
+        text.push_str(&format!(
+            "After a fix of what halted the step: {run} tries it again, with all its rows\n"
+        ));
+    }
     text
 }

@@ -18,6 +18,8 @@ pub struct RejectedDocument {
 pub struct RejectedByCheck {
     pub check: String,
     pub rows: u64,
+    /// How many of them belong to a step that was halted, which commits nothing else.
+    pub halted: u64,
     pub examples: Vec<RejectedRow>,
 }
 
@@ -39,6 +41,7 @@ impl RejectedDocument {
             .map(|group| RejectedByCheck {
                 check: group.check.clone(),
                 rows: group.rows,
+                halted: group.halted,
                 examples: group
                     .examples
                     .iter()

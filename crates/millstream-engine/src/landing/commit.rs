@@ -14,9 +14,9 @@ use crate::{
     commit_info::{CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
     landing::epoch::Standing,
-    preload,
     publish::{Candidate, Rejected, may_hold, metrics, publish as publish_candidate},
     run::StepResult,
+    stored,
     writers::Writers,
 };
 
@@ -68,6 +68,7 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
             epoch_before: job.standing.landing.epoch,
             replaced_parts: pipeline::replaced_parts(job).collect(),
             replace: job.full,
+            superseded: None,
         },
         now: staged.now,
         rows_written: staged.accepted,
@@ -128,7 +129,7 @@ async fn leaving(job: &Job<'_>) -> Result<Leaving, EngineError> {
     let stays = (!replaced.is_empty())
         .then(|| ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true));
     let provider = LakeTable::new(&world.lake, schema.clone(), files.clone())?;
-    let mut rows = preload::scan(world, base.table(), provider, &columns, stays).await?;
+    let mut rows = stored::scan(world, base.table(), provider, &columns, stays).await?;
     let mut writers = Writers::new(&world.lake, base.table(), schema, world.options.parallelism.get());
     writers.write_all(&mut rows).await?;
     let kept = writers.finish().await?;

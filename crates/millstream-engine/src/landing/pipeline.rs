@@ -3,7 +3,7 @@
 //! Blocks are read one after the other, decoded and checked on several threads, put back in order for the one
 //! thing that needs order (uniqueness, sequence numbers), and encoded on several threads again.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use arrow::array::{AsArray, StringArray};
 use arrow::compute::filter;
@@ -21,12 +21,7 @@ use millstream_quality::{
 use millstream_types::{SourceName, TableName, TimestampMicros};
 
 use super::{Job, bronze_schema, source_error, with_landing_columns};
-use crate::{
-    EngineError,
-    event::Event,
-    preload::{preload, relations},
-    writers::Writers,
-};
+use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
 
 /// How often progress is told.
 const PROGRESS_EVERY_MS: u128 = 100;
@@ -75,6 +70,7 @@ struct Pipeline<'a> {
     job: &'a Job<'a>,
     contract: Arc<Contract>,
     unique: UniqueIndex,
+    stored: StoredKeys,
     rows: Writers,
     rejected: Writers,
     staged: Staged,
@@ -111,16 +107,16 @@ impl<'a> Pipeline<'a> {
             now,
         };
         let compiled = Arc::new(Contract::compile(&columns, &options).map_err(quality)?);
-        let mut unique = UniqueIndex::new(&compiled, 0);
-        if let Some(snapshot) = job.standing.snapshot.as_ref().filter(|_| !job.full) {
-            let replaced: BTreeSet<_> = replaced_parts(job).collect();
-            preload(job.world(), snapshot, &mut unique, &replaced).await?;
-        }
+        let stored = match job.standing.snapshot.as_ref().filter(|_| !job.full) {
+            Some(snapshot) => StoredKeys::of(snapshot, &replaced_parts(job).collect()),
+            None => StoredKeys::none(table.clone(), bronze_schema(&job.evolved.columns)),
+        };
         let threads = world.options.parallelism.get();
         let bytes_total = job.parts.iter().map(|part| part.bytes).sum::<Option<u64>>();
         Ok(Self {
             job,
-            unique,
+            unique: UniqueIndex::new(&compiled, 0),
+            stored,
             rows: Writers::new(&world.lake, &table, bronze_schema(&job.evolved.columns), threads),
             rejected: Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1),
             staged: Staged {
@@ -177,6 +173,7 @@ impl<'a> Pipeline<'a> {
         let table = self.job.source.table();
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let compute = |source| EngineError::Compute { table: table.clone(), source };
+        self.stored.load_near(self.job.world(), &evaluated.rows, &mut self.unique).await?;
         self.unique.check(&mut evaluated);
         self.staged.tally.merge(&Tally::of(&evaluated));
         self.staged.tally.add_malformed(source.malformed.len() as u64);

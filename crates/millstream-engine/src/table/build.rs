@@ -23,10 +23,10 @@ use crate::{
     EngineError, StepOutcome,
     commit_info::{BUILD_TXN, CommitInfo, Committed},
     engine::StepContext,
-    preload::relations,
     publish::{Candidate, Rejected, metrics, publish},
     resolver::provider,
     run::StepResult,
+    stored::relations,
 };
 
 /// Builds `spec`'s table. `must`: do the work even if no input has a new version. Boxed, because the compiler
@@ -209,6 +209,7 @@ impl<'a> Job<'a> {
                 epoch_before: self.build - 1,
                 replaced_parts: Vec::new(),
                 replace: delta.whole,
+                superseded: delta.superseded,
             },
             now: self.now,
             rows_written: delta.rows_written,

@@ -13,7 +13,9 @@ use millstream_sql::{
 use std::{sync::Arc, time::Instant};
 
 use super::build::{Job, Plan};
-use crate::{EngineError, event::Event, preload, writers::Writers};
+use crate::{
+    EngineError, event::Event, stored, stored_keys::StoredKeys, superseded::Superseded, writers::Writers,
+};
 
 /// How often progress is told.
 const PROGRESS_EVERY_MS: u128 = 100;
@@ -29,6 +31,8 @@ pub(super) struct Delta {
     pub rows_rejected: u64,
     /// Whether every row of the table is new.
     pub whole: bool,
+    /// Which earlier rejected rows go.
+    pub superseded: Option<Superseded>,
 }
 
 /// Stages what `plan` asks for; `None` when nothing changes.
@@ -42,7 +46,7 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
         }
         Plan::Change(Change::Nothing) => return Ok(None),
         Plan::Change(Change::Everything { rows }) => {
-            let rows = rows.stream().map_err(|source| preload::failed(&job.spec.name, source))?;
+            let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
             with_rows(job, rows, present(), Vec::new(), true).await?
         }
         Plan::Change(Change::Add { rows }) => {
@@ -57,15 +61,17 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
             let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
             let stay = survivors(&job.session, &job.maintenance, provider, &keys).await;
             let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
-            let rows = rows.stream().map_err(|source| preload::failed(&job.spec.name, source))?;
-            with_rows(job, rows, touched, kept, false).await?
+            let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
+            let superseded = Superseded::new(&job.session, &job.spec.name, &job.schema, &keys)?;
+            let delta = with_rows(job, rows, touched, kept, false).await?;
+            Delta { superseded: Some(superseded), ..delta }
         }
         Plan::Change(Change::AddAndRemove { rows, removal }) => {
             let touched = touched(job, removal.predicate())?;
             let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
             let stay = removal.survivors(&job.session, provider).await;
             let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
-            let rows = rows.stream().map_err(|source| preload::failed(&job.spec.name, source))?;
+            let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
             with_rows(job, rows, touched, kept, false).await?
         }
     };
@@ -102,16 +108,17 @@ async fn with_rows(
     let table = &job.spec.name;
     let quality = |source| EngineError::Quality { table: table.clone(), source };
     let mut unique = UniqueIndex::new(&job.contract, 0);
-    preload_staying(job, &mut unique, &remove, &kept, whole).await?;
+    let mut stored = staying(job, &remove, &kept, whole);
     let threads = world.options.parallelism.get();
     let mut writers = Writers::new(&world.lake, table, job.schema.clone(), threads);
     let mut rejected = Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1);
     let (mut tally, mut written, mut told) = (Tally::default(), 0_u64, Instant::now());
-    while let Some(batch) = rows.try_next().await.map_err(|source| preload::failed(table, source))? {
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         job.context.check_cancelled()?;
         let batch = conform(&batch, &job.schema)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
         let mut evaluated = job.contract.evaluate(&batch).map_err(quality)?;
+        stored.load_near(world, &evaluated.rows, &mut unique).await?;
         unique.check(&mut evaluated);
         tally.merge(&Tally::of(&evaluated));
         if evaluated.rejected_count() > 0 {
@@ -145,21 +152,17 @@ async fn with_rows(
         rows_rejected: tally.rejected,
         tally,
         whole,
+        superseded: None,
     })
 }
 
-/// Takes the keys of all rows that stay: files that are not touched, and what is kept of the others.
-async fn preload_staying(
-    job: &Job<'_>,
-    unique: &mut UniqueIndex,
-    remove: &[DataFile],
-    kept: &[StagedFile],
-    whole: bool,
-) -> Result<(), EngineError> {
-    let Some(base) = job.base.filter(|_| !whole && !unique.is_empty()) else { return Ok(()) };
+/// The keys of all rows that stay: of files that are not touched, and of what is kept of the others.
+fn staying(job: &Job<'_>, remove: &[DataFile], kept: &[StagedFile], whole: bool) -> StoredKeys {
+    let Some(base) = job.base.filter(|_| !whole) else {
+        return StoredKeys::none(job.spec.name.clone(), job.schema.clone());
+    };
     let untouched = base.files().iter().filter(|file| !remove.contains(file)).cloned();
-    let files = untouched.chain(kept.iter().map(DataFile::from)).collect();
-    preload::preload_files(&job.context.world, base, files, unique).await
+    StoredKeys::of_files(base, untouched.chain(kept.iter().map(DataFile::from)).collect())
 }
 
 /// A whole build streams to disk; whether its key is unique is asked of the written files.

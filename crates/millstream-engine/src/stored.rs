@@ -1,73 +1,24 @@
-//! What checks must know of rows that are already stored: the keys of a table, the values of other tables.
+//! Rows that are already stored: streams of them, and the values that relationship checks compare with.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::{
     catalog::TableProvider,
     error::DataFusionError,
-    prelude::{Expr, ident, lit},
+    prelude::{Expr, ident},
 };
-use futures::TryStreamExt;
-use millstream_lake::{At, DataFile, LakeTable, Snapshot};
+use millstream_lake::At;
 use millstream_project::CheckSpec;
-use millstream_quality::{KeySet, Relations, UniqueIndex, relations_of};
+use millstream_quality::{KeySet, Relations, relations_of};
 use millstream_sql::{SqlError, incremental::IncrementalError};
-use millstream_types::{SOURCE, TableName};
+use millstream_types::TableName;
 
 use crate::{
     EngineError,
     engine::{StepContext, World},
     resolver::provider,
 };
-
-/// Takes the keys of a snapshot's rows, without those that came from `left_out` parts.
-pub(crate) async fn preload(
-    world: &World,
-    snapshot: &Snapshot,
-    unique: &mut UniqueIndex,
-    left_out: &BTreeSet<String>,
-) -> Result<(), EngineError> {
-    if unique.is_empty() || snapshot.files().is_empty() {
-        return Ok(());
-    }
-    let table = snapshot.table();
-    let quality = |source| EngineError::Quality { table: table.clone(), source };
-    let condition = (!left_out.is_empty())
-        .then(|| ident(SOURCE).in_list(left_out.iter().map(|part| lit(part.as_str())).collect(), true));
-    // Columns that are not there yet have no keys to take.
-    let schema = snapshot.schema();
-    let columns = unique.key_columns();
-    if columns.iter().any(|name| schema.field_with_name(name).is_err()) {
-        return Ok(());
-    }
-    let mut rows = scan(world, table, provider(&world.lake, snapshot)?, &columns, condition).await?;
-    while let Some(batch) = rows.try_next().await.map_err(|source| failed(table, source))? {
-        unique.preload(&batch).map_err(quality)?;
-    }
-    Ok(())
-}
-
-/// Takes the keys of all rows of some files of `base`'s table.
-pub(crate) async fn preload_files(
-    world: &World,
-    base: &Snapshot,
-    files: Vec<DataFile>,
-    unique: &mut UniqueIndex,
-) -> Result<(), EngineError> {
-    let table = base.table();
-    let schema = base.schema();
-    let columns = unique.key_columns();
-    if files.is_empty() || columns.iter().any(|name| schema.field_with_name(name).is_err()) {
-        return Ok(());
-    }
-    let provider = LakeTable::new(&world.lake, schema, files)?;
-    let mut rows = scan(world, table, provider, &columns, None).await?;
-    while let Some(batch) = rows.try_next().await.map_err(|source| failed(table, source))? {
-        unique.preload(&batch).map_err(|source| EngineError::Quality { table: table.clone(), source })?;
-    }
-    Ok(())
-}
 
 /// The values that relationship checks compare with. A table that was never built has none, and its checks
 /// cannot be judged: they are left out with a note.
