@@ -33,14 +33,9 @@ impl Diagnostic {
         Self { level: Level::Warning, ..Self::error(code, message, at) }
     }
 
-    /// An error of the project as a whole, or of a file that cannot be shown.
+    /// An error of the project as a whole.
     pub fn error_without_place(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, level: Level::Error, message: message.into(), at: None, label: None, hint: None }
-    }
-
-    /// A warning about the project as a whole, or about a file that cannot be shown.
-    pub fn warning_without_place(code: &'static str, message: impl Into<String>) -> Self {
-        Self { level: Level::Warning, ..Self::error_without_place(code, message) }
     }
 
     #[must_use]

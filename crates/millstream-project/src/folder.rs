@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Diagnostic, codes};
+use crate::{Diagnostic, Location, SourceMap, codes};
 
 /// The file that makes a folder a project.
 pub(crate) const PROJECT_FILE: &str = "millstream.yaml";
@@ -42,8 +42,8 @@ pub(crate) struct Folder {
 }
 
 /// Lists the project's files by name; reports what stands in its folders without being read.
-pub(crate) fn list(root: &Path, diagnostics: &mut Vec<Diagnostic>) -> Folder {
-    let mut lister = Lister { root, diagnostics };
+pub(crate) fn list(root: &Path, files: &mut SourceMap, diagnostics: &mut Vec<Diagnostic>) -> Folder {
+    let mut lister = Lister { root, files, diagnostics };
     let sources = lister.files("sources", "", "yaml");
     let mut tables = Vec::new();
     for entry in lister.entries("tables") {
@@ -60,7 +60,8 @@ pub(crate) fn list(root: &Path, diagnostics: &mut Vec<Diagnostic>) -> Folder {
         if root.join(name).is_dir() {
             let message =
                 format!("the folder `{name}/` is not read: {name} are not available in this version");
-            lister.diagnostics.push(Diagnostic::warning_without_place(codes::UNAVAILABLE_FEATURE, message));
+            let at = lister.place(&format!("{name}/"));
+            lister.diagnostics.push(Diagnostic::warning(codes::UNAVAILABLE_FEATURE, message, at));
         }
     }
     Folder { sources, tables, tests }
@@ -68,6 +69,7 @@ pub(crate) fn list(root: &Path, diagnostics: &mut Vec<Diagnostic>) -> Folder {
 
 struct Lister<'a> {
     root: &'a Path,
+    files: &'a mut SourceMap,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -131,12 +133,19 @@ impl Lister<'_> {
 
     fn stray(&mut self, path: &str, hint: &str) {
         let message = format!("`{path}` is not read");
-        self.diagnostics.push(Diagnostic::warning_without_place(codes::STRAY_FILE, message).with_hint(hint));
+        let at = self.place(path);
+        self.diagnostics.push(Diagnostic::warning(codes::STRAY_FILE, message, at).with_hint(hint));
+    }
+
+    /// The start of a file or folder whose text does not matter.
+    fn place(&mut self, path: &str) -> Location {
+        Location { file: self.files.add(path.into(), "".into()), start: 0, end: 0 }
     }
 
     fn unreadable(&mut self, path: &str, error: &std::io::Error) {
         let message = format!("`{path}` cannot be read: {error}");
-        self.diagnostics.push(Diagnostic::error_without_place(codes::UNREADABLE, message));
+        let at = self.place(path);
+        self.diagnostics.push(Diagnostic::error(codes::UNREADABLE, message, at));
     }
 }
 

@@ -65,7 +65,7 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
     };
     let project = loader.project();
     let defaults = project.as_ref().map_or_else(Defaults::default, |project| project.defaults.clone());
-    let listed = folder::list(&root, &mut loader.diagnostics);
+    let listed = folder::list(&root, &mut loader.files, &mut loader.diagnostics);
     let sources: Vec<_> = listed.sources.iter().filter_map(|found| loader.source(found, &defaults)).collect();
     let mut tables: Vec<_> =
         listed.tables.iter().filter_map(|found| loader.table(found, &defaults)).collect();
@@ -196,10 +196,13 @@ impl Loader<'_> {
         };
         let sql_text = text.get(split.sql..).unwrap_or_default();
         let sql = Located::new(sql_text.to_owned(), Location { file, start: split.sql, end: text.len() });
-        if sql_text.trim().is_empty() {
-            let at = Location { start: sql.at.end, ..sql.at };
-            let message =
-                if split.header.is_some() { "no query follows the header" } else { "the file is empty" };
+        let is_blank = sql_text.trim().is_empty();
+        if is_blank {
+            let (message, start) = match split.header {
+                Some(_) => ("no query follows the header", sql.at.end),
+                None => ("the file is empty", 0),
+            };
+            let at = Location { file, start, end: start };
             faults.push(
                 Diagnostic::error(codes::NO_SQL, message, at)
                     .with_hint("write a `SELECT`, or remove the file"),
@@ -218,7 +221,9 @@ impl Loader<'_> {
                 return None;
             }
         }
-        build::table(&self.context(faults, defaults, file, text), name, header, header_at, sql)
+        let spec = build::table(&self.context(faults, defaults, file, text), name, header, header_at, sql);
+        // Its header was checked; a table without a query has nothing more to say.
+        spec.filter(|_| !is_blank)
     }
 
     fn tests(&mut self, found: &Found, defaults: &Defaults) -> Vec<TestSpec> {

@@ -27,11 +27,12 @@ fn test(context: &Context<'_>, implied_name: String, node: &Node) -> Option<Test
     let table = table_name(context, &file.table);
     let mut given = IndexMap::new();
     for (name, rows) in file.given.0 {
-        if let (Some(name), Some(rows)) = (table_name(context, &name), rows_of(context, rows)) {
+        let rows = rows_of(context, rows);
+        if let Some(name) = table_name(context, &name) {
             given.insert(name.value, TestInput { at: name.at, ..rows });
         }
     }
-    let expect = rows_of(context, file.expect)?;
+    let expect = rows_of(context, file.expect);
     let name = file.name.map_or(implied_name, |name| name.value);
     Some(TestSpec { name, at, table: table?, given, expect, ordered: file.ordered })
 }
@@ -52,14 +53,14 @@ fn table_name(context: &Context<'_>, written: &Located<String>) -> Option<Locate
     }
 }
 
-/// Rows are mappings of single values; lists and mappings inside of them belong to nested columns.
-fn rows_of(context: &Context<'_>, rows: Located<Vec<Node>>) -> Option<TestInput> {
-    let faulty = rows.iter().filter(|row| !matches!(row.kind, NodeKind::Map(_)));
-    let mut is_whole = true;
+/// Rows are mappings of single values; lists and mappings inside of them belong to nested columns. What is no row is
+/// reported and left out, so that the others can be judged.
+fn rows_of(context: &Context<'_>, rows: Located<Vec<Node>>) -> TestInput {
+    let (kept, faulty): (Vec<Node>, Vec<Node>) =
+        rows.value.into_iter().partition(|row| matches!(row.kind, NodeKind::Map(_)));
     for row in faulty {
-        is_whole = false;
         let message = format!("expected a row, found {}", row.describe());
         context.error(codes::WRONG_TEST, message, row.at, "write a mapping: `{order_id: 1, amount: 9.5}`");
     }
-    is_whole.then_some(TestInput { at: rows.at, rows: rows.value })
+    TestInput { at: rows.at, rows: kept }
 }
