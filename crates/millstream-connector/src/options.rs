@@ -42,6 +42,12 @@ impl OptionReader {
         parsed.ok()
     }
 
+    /// Whether a problem with the value of `key` was found so far.
+    #[must_use]
+    pub fn is_faulty(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.path.last().is_some_and(|last| last == key))
+    }
+
     /// Takes one of `choices`, matched by its word.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();

@@ -105,7 +105,7 @@ impl FilesConfig {
         let storage = reader.texts("storage");
 
         let path = path.filter(|path| !path.trim().is_empty());
-        if path.is_none() {
+        if path.is_none() && !reader.is_faulty("path") {
             reader.problem(&[], "`path` is missing".into(), Some("write `path: data/orders/*.csv`".into()));
         }
         if block_bytes.is_some_and(|bytes| bytes == 0 || bytes > RECORD_BYTES_MAX) {
