@@ -11,6 +11,7 @@ mod analyze;
 mod catalog;
 mod codes;
 mod dialect;
+mod duplicates;
 mod explain;
 mod fingerprint;
 pub mod incremental;
@@ -31,7 +32,7 @@ pub use lineage::{
     ColumnInputs, ColumnRef, Direct, Indirect, LineageEdge, LineageGraph, LineageReport, TableLineage, Use,
     lineage,
 };
-pub use project_test::{ChangedCell, ChangedRow, TestOutcome, TestRow, Verdict, run_test};
+pub use project_test::{ChangedCell, ChangedRow, TestOutcome, TestRow, Verdict, check_test, run_test};
 pub use schema::{StorableError, conform, conform_stream, storable_schema, storable_type};
 pub use session::{At, QueryPlace, Resolved, SessionOptions, SqlError, SqlSession, TableResolver};
 pub use type_name::type_name;

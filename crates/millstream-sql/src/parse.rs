@@ -14,7 +14,7 @@ use datafusion::{
                 Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
             },
             keywords::Keyword,
-            tokenizer::{Token, Tokenizer},
+            tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
         },
     },
 };
@@ -45,22 +45,28 @@ pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Probl
         return Err(Problem::new(codes::SYNTAX, message, text.whole())
             .with_hint("split it into several tables, or write a long list with IN"));
     }
+    let second = second_statement(&tokens).and_then(|span| text.token_range(span));
     let parsed = DFParserBuilder::new(tokens).with_dialect(&MillstreamDialect).build();
     let mut statements = parsed.and_then(|mut parser| parser.parse_statements()).map_err(wrong)?;
     match (statements.pop_front(), statements.front()) {
         (Some(only), None) => Ok(only),
         (None, _) => Err(Problem::new(codes::NOT_A_QUERY, "there is no SQL here", text.whole())
             .with_hint("write one SELECT statement")),
-        (Some(_), Some(second)) => {
-            let at = match second {
-                PlanStatement::Statement(statement) => text.token_range(statement.span()),
-                _ => None,
-            };
-            let at = at.unwrap_or_else(|| text.whole());
+        (Some(_), Some(_)) => {
+            let at = second.unwrap_or_else(|| text.whole());
             Err(Problem::new(codes::NOT_A_QUERY, "more than one statement", at)
+                .with_label("the second one starts here")
                 .with_hint("keep one SELECT statement"))
         }
     }
+}
+
+/// The first token after the `;` that ends the first statement. The parsed statements do not all know their places.
+fn second_statement(tokens: &[TokenWithSpan]) -> Option<Span> {
+    let mut tokens = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+    let is_end = |token: &&TokenWithSpan| token.token == Token::SemiColon;
+    tokens.by_ref().skip_while(is_end).find(is_end)?;
+    tokens.find(|token| !is_end(token)).map(|token| token.span)
 }
 
 /// Whether the token makes the tree one level deeper each time that it is repeated.
@@ -211,6 +217,23 @@ pub(crate) fn name_parts(name: &ObjectName) -> Vec<String> {
     name.0.iter().map(|name| name.as_ident().map_or_else(|| name.to_string(), part)).collect()
 }
 
+/// Where a table's name stands. The parser keeps no place of a name in single quotes.
+pub(crate) fn name_range(name: &ObjectName, text: &SqlText<'_>) -> Range<usize> {
+    text.token_range(name.span()).unwrap_or_else(|| {
+        let written = name.to_string();
+        text.text.find(&written).map_or_else(|| text.whole(), |start| start..start + written.len())
+    })
+}
+
+/// What to do about a table's name that is written as a text, as other tools name files.
+pub(crate) fn text_as_table(range: &Range<usize>, text: &SqlText<'_>) -> Option<String> {
+    let is_text = text.text.get(range.clone()).is_some_and(|name| name.starts_with('\''));
+    is_text.then(|| {
+        "files are read through a source, `sources/<name>.yaml`; tables are named `schema.table`, as in `bronze.orders`"
+            .to_owned()
+    })
+}
+
 struct References<'a> {
     text: &'a SqlText<'a>,
     found: Vec<Reference>,
@@ -246,7 +269,7 @@ impl Visitor for References<'_> {
         };
         let parts = name_parts(name);
         let is_cte = matches!(parts.as_slice(), [only] if self.in_scope.contains(only));
-        let range = self.text.token_range(name.span()).unwrap_or_else(|| self.text.whole());
+        let range = name_range(name, self.text);
         if !is_cte && self.seen.insert(range.clone()) {
             self.found.push(Reference { parts, range, versioned: version.is_some() });
         }

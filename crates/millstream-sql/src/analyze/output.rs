@@ -23,6 +23,7 @@ use crate::{
 pub(super) fn storable_output(
     plan: &LogicalPlan,
     columns: &OutputColumns<'_>,
+    materialize: &Materialize,
 ) -> Result<SchemaRef, Vec<Problem>> {
     let text = columns.text;
     let mut problems = columns.unnamed();
@@ -38,6 +39,15 @@ pub(super) fn storable_output(
             problems.push(
                 Problem::new(codes::DUPLICATE_COLUMN, message, range)
                     .with_hint("rename one with AS, or leave it out"),
+            );
+        }
+        let adds_itself = matches!(materialize, Materialize::History { .. });
+        if adds_itself && [VALID_FROM, VALID_TO].contains(&name.to_lowercase().as_str()) {
+            let message = format!("the result has a column `{name}`, which a history table adds itself");
+            let range = columns.range(index, total).unwrap_or_else(|| text.whole());
+            problems.push(
+                Problem::new(codes::RESERVED_COLUMN, message, range)
+                    .with_hint(format!("rename it with AS, as in `{name} AS started_at`")),
             );
         }
         let unfit = name.is_empty() || name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']);
@@ -155,16 +165,6 @@ pub(super) fn header_columns(materialize: &Materialize, schema: &Schema) -> Vec<
         Materialize::History { key, time } => {
             diagnostics.extend(key.iter().filter_map(|column| key_column(column, schema)));
             diagnostics.extend(time.as_ref().and_then(|column| time_column(column, schema)));
-            let reserved =
-                [VALID_FROM, VALID_TO].into_iter().filter(|name| schema.column_with_name(name).is_some());
-            if let Some(at) = key.first().map(|key| key.at) {
-                diagnostics.extend(reserved.map(|name| {
-                    let message =
-                        format!("the result has a column `{name}`, which a history table adds itself");
-                    Diagnostic::error(codes::RESERVED_COLUMN, message, at)
-                        .with_hint("rename the column with AS")
-                }));
-            }
         }
     }
     diagnostics

@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, VALID_FROM, VALID_TO, timestamp},
-    codes,
+    codes, duplicates,
     explain::{Problem, explain},
     fingerprint::fingerprint,
     nearest::{name_hint, nearest},
-    parse::{Reference, parse_query, references},
+    parse::{Reference, parse_query, references, text_as_table},
     place::SqlText,
     planner::{Planner, offline_state},
 };
@@ -65,7 +65,7 @@ impl Names<'_> {
                 problems.push(diagnostic(problem, table.sql.at));
                 continue;
             }
-            match self.resolve(&reference) {
+            match self.resolve(&reference, &text) {
                 Ok(name) if dependencies.iter().any(|known| known.name == name) => {}
                 Ok(name) => dependencies.push(Read { name, range: reference.range }),
                 Err(problem) => problems.push(diagnostic(problem, table.sql.at)),
@@ -78,7 +78,7 @@ impl Names<'_> {
         self.catalog.get(name).is_some() || self.tables.contains_key(name)
     }
 
-    fn resolve(&self, reference: &Reference) -> Result<TableName, Problem> {
+    fn resolve(&self, reference: &Reference, text: &SqlText<'_>) -> Result<TableName, Problem> {
         let written = reference.parts.join(".");
         if let [schema, name] = reference.parts.as_slice()
             && let Ok(name) = TableName::new(schema, name)
@@ -92,7 +92,8 @@ impl Names<'_> {
         known.dedup();
         let problem =
             Problem::new(codes::UNKNOWN_TABLE, format!("unknown table `{written}`"), reference.range.clone());
-        let hint = unknown_table_hint(&reference.parts, &written, &known);
+        let hint = text_as_table(&reference.range, text)
+            .or_else(|| unknown_table_hint(&reference.parts, &written, &known));
         Err(Problem { hint, ..problem })
     }
 }
@@ -109,13 +110,14 @@ pub(super) fn plan(
     };
     let planner = Planner::new(offline_state(), catalog);
     let columns = OutputColumns::new(&query, &text);
-    let plan = planner.plan(query).map_err(|error| refuse(explain(&error, &text)))?;
+    let plan =
+        planner.plan(query).map_err(|error| refuse(duplicates::locate(explain(&error, &text), &text)))?;
     let mismatched = comparisons::mismatched(&plan, &text);
     if !mismatched.is_empty() {
         return Err(refuse(mismatched));
     }
     let plan = planner.analyse(plan).map_err(|error| refuse(located(&error, &planner, &text)))?;
-    let schema = storable_output(&plan, &columns).map_err(refuse)?;
+    let schema = storable_output(&plan, &columns, &table.materialize).map_err(refuse)?;
     Ok(TableAnalysis {
         name: table.name.clone(),
         dependencies: dependencies.into_iter().map(|read| read.name).collect(),

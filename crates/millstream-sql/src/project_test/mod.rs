@@ -3,7 +3,11 @@
 mod diff;
 mod rows;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use arrow::{
     array::RecordBatch,
@@ -52,9 +56,46 @@ pub async fn run_test(test: &TestSpec, analysis: &Analysis, tables: &[TableSpec]
     TestOutcome { name: test.name.clone(), table: test.table.value.clone(), at: test.at, verdict }
 }
 
+/// What is wrong with a test itself, without running it: rows that do not fit their tables, rows for tables that are
+/// not read. A test of a table that does not plan, or reads one that `broken` holds, is not judged; that a table
+/// does not exist is not said again.
+#[must_use]
+pub fn check_test(
+    test: &TestSpec,
+    analysis: &Analysis,
+    tables: &[TableSpec],
+    broken: &BTreeSet<TableName>,
+) -> Vec<Diagnostic> {
+    let Ok(table) = tested(test, analysis) else { return Vec::new() };
+    if is_doubtful(&table.name, analysis, broken) {
+        return Vec::new();
+    }
+    let mut diagnostics = Inputs::new(test, table, analysis, tables).err().unwrap_or_default();
+    diagnostics.extend(rows::unknown_columns(&test.expect, &table.schema));
+    let known = expected_columns(&test.expect, &table.schema);
+    diagnostics.extend(rows::batch(&test.expect, &known, &table.name).err().unwrap_or_default());
+    diagnostics.retain(|diagnostic| diagnostic.code != codes::TEST_TABLE);
+    diagnostics
+}
+
+/// Whether what is known of the table may be wrong, because it is broken or reads a broken one.
+fn is_doubtful(table: &TableName, analysis: &Analysis, broken: &BTreeSet<TableName>) -> bool {
+    let mut open = vec![table];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if broken.contains(name) {
+            return true;
+        }
+        if seen.insert(name) {
+            open.extend(analysis.tables.get(name).iter().flat_map(|table| &table.dependencies));
+        }
+    }
+    false
+}
+
 async fn judge(test: &TestSpec, analysis: &Analysis, tables: &[TableSpec]) -> Result<Verdict, Verdict> {
     let table = tested(test, analysis)?;
-    let inputs = Inputs::new(test, table, analysis, tables)?;
+    let inputs = Inputs::new(test, table, analysis, tables).map_err(Verdict::Invalid)?;
     let expected_schema = expected_schema(&test.expect, &table.schema)?;
     let expected = rows::batch(&test.expect, &expected_schema, &table.name).map_err(Verdict::Invalid)?;
     let session = SqlSession::in_memory(Arc::new(inputs));
@@ -82,18 +123,19 @@ fn tested<'a>(test: &TestSpec, analysis: &'a Analysis) -> Result<&'a TableAnalys
     })
 }
 
-/// The columns that any expected row names, in the result's order.
+/// The columns that the expected rows name; the error is every one that the result does not have.
 fn expected_schema(expect: &TestInput, schema: &SchemaRef) -> Result<SchemaRef, Verdict> {
+    let unknown = rows::unknown_columns(expect, schema);
+    if unknown.is_empty() { Ok(expected_columns(expect, schema)) } else { Err(Verdict::Invalid(unknown)) }
+}
+
+/// The result's columns that any expected row names, in the result's order.
+fn expected_columns(expect: &TestInput, schema: &SchemaRef) -> SchemaRef {
     let named: Vec<&str> = expect.rows.iter().flat_map(rows::keys).map(|key| key.value.as_str()).collect();
     // Without a row there is nothing to name: the result must be empty.
     let fields =
         schema.fields().iter().filter(|field| named.is_empty() || named.contains(&field.name().as_str()));
-    let unknown = rows::unknown_columns(expect, schema);
-    if unknown.is_empty() {
-        Ok(Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>())))
-    } else {
-        Err(Verdict::Invalid(unknown))
-    }
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
 /// The key's columns among the compared ones, by which changed rows find their partners.
@@ -136,7 +178,7 @@ impl Inputs {
         table: &TableAnalysis,
         analysis: &Analysis,
         tables: &[TableSpec],
-    ) -> Result<Self, Verdict> {
+    ) -> Result<Self, Vec<Diagnostic>> {
         let mut inputs = Self { given: HashMap::new(), computed: HashMap::new(), empty: HashMap::new() };
         let mut diagnostics = Vec::new();
         for (name, rows) in &test.given {
@@ -158,7 +200,7 @@ impl Inputs {
                     .push(Diagnostic { hint, ..Diagnostic::error(codes::TEST_INPUT, message, rows.at) });
             }
         }
-        if diagnostics.is_empty() { Ok(inputs) } else { Err(Verdict::Invalid(diagnostics)) }
+        if diagnostics.is_empty() { Ok(inputs) } else { Err(diagnostics) }
     }
 
     /// Decides for each input whether it is given, computed or empty.
@@ -216,11 +258,15 @@ fn given(name: &TableName, rows: &TestInput, analysis: &Analysis) -> Result<Arc<
         let message = format!("unknown table `{name}`");
         return Err(vec![Diagnostic { hint, ..Diagnostic::error(codes::TEST_TABLE, message, rows.at) }]);
     };
-    let unknown = rows::unknown_columns(rows, schema);
-    if !unknown.is_empty() {
-        return Err(unknown);
-    }
-    let batch = rows::batch(rows, schema, name)?;
+    let mut wrong = rows::unknown_columns(rows, schema);
+    let batch = match rows::batch(rows, schema, name) {
+        Ok(batch) if wrong.is_empty() => batch,
+        Ok(_) => return Err(wrong),
+        Err(misfits) => {
+            wrong.extend(misfits);
+            return Err(wrong);
+        }
+    };
     let table = MemTable::try_new(schema.clone(), vec![vec![batch]]);
     table
         .map(Arc::new)

@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
     util::display::FormatOptions,
 };
-use millstream_project::{Diagnostic, Located, Location, Node, NodeKind, TestInput};
+use millstream_project::{Diagnostic, Located, Node, NodeKind, TestInput};
 use millstream_types::{INGESTED_AT, POSITION, SEQUENCE, SOURCE, TableName};
 
 use crate::{codes, nearest::name_hint, type_name::type_name};
@@ -115,7 +115,7 @@ fn column(cells: &[Option<&Node>], field: &Field) -> Result<ArrayRef, Vec<Diagno
             None => texts.push(None),
             Some((Ok(text), _)) => texts.push(text),
             Some((Err(hint), node)) => {
-                diagnostics.push(misfit(node.at, field, hint));
+                diagnostics.push(misfit(node, field, hint));
                 texts.push(None);
             }
         }
@@ -123,17 +123,27 @@ fn column(cells: &[Option<&Node>], field: &Field) -> Result<ArrayRef, Vec<Diagno
     let typed = parse(&texts, field.data_type());
     for (row, text) in texts.iter().enumerate() {
         if text.is_some() && typed.is_null(row) {
-            let at = cells.get(row).copied().flatten().map(|node| node.at);
-            diagnostics.extend(at.map(|at| misfit(at, field, "")));
+            let node = cells.get(row).copied().flatten();
+            diagnostics.extend(node.map(|node| misfit(node, field, form(field.data_type()))));
         }
     }
     if diagnostics.is_empty() { Ok(typed) } else { Err(diagnostics) }
 }
 
-fn misfit(at: Location, field: &Field, hint: &str) -> Diagnostic {
-    let message = format!("not a value of `{}`, which is {}", field.name(), type_name(field.data_type()));
-    let diagnostic = Diagnostic::error(codes::TEST_ROW, message, at);
+fn misfit(node: &Node, field: &Field, hint: &str) -> Diagnostic {
+    let (column, kind) = (field.name(), type_name(field.data_type()));
+    let message = format!("{} is no value of `{column}`, which is {kind}", node.describe());
+    let diagnostic = Diagnostic::error(codes::TEST_ROW, message, node.at);
     if hint.is_empty() { diagnostic } else { diagnostic.with_hint(hint) }
+}
+
+/// How a value of the type is written, where a text may have many forms.
+fn form(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Date32 => "write a date: `2026-03-01`",
+        DataType::Timestamp(..) => "write an instant: `2026-03-01T12:00:00Z`",
+        _ => "",
+    }
 }
 
 /// Texts as values of a type; null where the text is none.
@@ -192,7 +202,7 @@ fn nested(cells: &[Option<&Node>], field: &Field) -> Result<ArrayRef, Vec<Diagno
         };
         match read_json(node, field.name(), &schema) {
             Some(piece) => pieces.push(piece),
-            None => diagnostics.push(misfit(node.at, field, "")),
+            None => diagnostics.push(misfit(node, field, "")),
         }
     }
     if !diagnostics.is_empty() {
@@ -202,8 +212,8 @@ fn nested(cells: &[Option<&Node>], field: &Field) -> Result<ArrayRef, Vec<Diagno
     if pieces.is_empty() {
         return Ok(new_null_array(field.data_type(), 0));
     }
-    let at = cells.iter().flatten().map(|node| node.at).next();
-    concat(&pieces).map_err(|_| at.map(|at| misfit(at, field, "")).into_iter().collect())
+    let first = cells.iter().flatten().next();
+    concat(&pieces).map_err(|_| first.map(|node| misfit(node, field, "")).into_iter().collect())
 }
 
 fn read_json(node: &Node, name: &str, schema: &SchemaRef) -> Option<ArrayRef> {

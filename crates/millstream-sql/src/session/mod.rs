@@ -2,6 +2,7 @@
 
 mod bind;
 mod error;
+mod names;
 mod show;
 mod statement;
 mod travel;

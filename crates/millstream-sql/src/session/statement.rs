@@ -19,12 +19,12 @@ use datafusion::{
 use millstream_lake::At;
 use millstream_types::TableName;
 
-use super::{Resolved, SqlError, SqlSession, bind::storable_plan, show, travel};
+use super::{Resolved, SqlError, SqlSession, bind::storable_plan, names::name_outputs, show, travel};
 use crate::{
-    codes,
+    codes, duplicates,
     explain::{Problem, explain},
     nearest::name_hint,
-    parse::{not_a_query, parse_statement, reading, references},
+    parse::{not_a_query, parse_statement, reading, references, text_as_table},
     place::SqlText,
     planner::{Planner, Tables, unpanicked},
 };
@@ -52,9 +52,10 @@ impl SqlSession {
     pub(super) async fn statement(&self, sql: &str, at: At) -> Result<Ready, SqlError> {
         let text = SqlText::new(sql);
         let wrong = |problem| SqlError::problem(problem, &text);
-        let statement = parse_statement(&text).map_err(wrong)?;
-        if let PlanStatement::Statement(inner) = &statement {
-            match inner.as_ref() {
+        let mut statement = parse_statement(&text).map_err(wrong)?;
+        if let PlanStatement::Statement(inner) = &mut statement {
+            match inner.as_mut() {
+                Statement::Query(query) => name_outputs(query),
                 Statement::ShowTables { .. } => {
                     return show::tables(&self.resolver().known_tables()).map(Ready::Answer);
                 }
@@ -97,7 +98,7 @@ impl SqlSession {
             let query = query_mut(&mut statement).ok_or_else(|| wrong(not_a_query("this", text)))?;
             let known = references(query, text);
             if let Some(unknown) = known.iter().find(|reference| reference.parts.len() != 2) {
-                return Err(wrong(self.unknown(&unknown.parts.join("."), unknown.range.clone())));
+                return Err(wrong(self.unknown(&unknown.parts.join("."), unknown.range.clone(), text)));
             }
             travel::pin(query, at, &state, text).map_err(wrong)?
         };
@@ -116,7 +117,8 @@ impl SqlSession {
         });
         plan.map_err(|error| {
             let fallback = || Problem::new(codes::PLAN, "the statement cannot be planned", text.whole());
-            wrong(explain(&error, text).into_iter().next().unwrap_or_else(fallback))
+            let problems = duplicates::locate(explain(&error, text), text);
+            wrong(problems.into_iter().next().unwrap_or_else(fallback))
         })
     }
 
@@ -144,7 +146,7 @@ impl SqlSession {
             None if self.resolver().known_tables().contains(table) => {
                 Err(SqlError::NotBuilt { table: table.clone() })
             }
-            None => Err(wrong(self.unknown(&table.to_string(), wanted.range.clone()))),
+            None => Err(wrong(self.unknown(&table.to_string(), wanted.range.clone(), text))),
         }
     }
 
@@ -170,14 +172,15 @@ impl SqlSession {
         storable_plan(plan).map_err(SqlError::from_datafusion)
     }
 
-    fn unknown(&self, written: &str, range: std::ops::Range<usize>) -> Problem {
+    fn unknown(&self, written: &str, range: std::ops::Range<usize>, text: &SqlText<'_>) -> Problem {
         let mut known: Vec<String> = self.resolver().known_tables().iter().map(ToString::to_string).collect();
         known.sort();
         let same_name =
             known.iter().find(|known| known.split('.').next_back() == written.split('.').next_back());
         let hint = match same_name {
             Some(full) => Some(format!("did you mean `{full}`?")),
-            None => name_hint(written, known.iter().map(String::as_str), "known tables"),
+            None => text_as_table(&range, text)
+                .or_else(|| name_hint(written, known.iter().map(String::as_str), "known tables")),
         };
         Problem { hint, ..Problem::new(codes::UNKNOWN_TABLE, format!("unknown table `{written}`"), range) }
     }

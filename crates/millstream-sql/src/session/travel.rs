@@ -22,7 +22,7 @@ use crate::{
     catalog::{Catalog, timestamp},
     codes,
     explain::{Problem, explain},
-    parse::name_parts,
+    parse::{name_parts, name_range},
     place::SqlText,
     planner::{Planner, unpanicked},
 };
@@ -66,7 +66,7 @@ impl VisitorMut for Pins<'_> {
         let TableFactor::Table { name, args: None, version, .. } = factor else {
             return ControlFlow::Continue(());
         };
-        let range = self.text.token_range(name.span()).unwrap_or_else(|| self.text.whole());
+        let range = name_range(name, self.text);
         let parts = name_parts(name);
         let table = match parts.as_slice() {
             [schema, table] => TableName::new(schema, table).ok(),

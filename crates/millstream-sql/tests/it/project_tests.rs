@@ -1,8 +1,10 @@
 //! Tests that a project's owner writes.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use millstream_project::{Located, Node, NodeKind, TestInput, TestSpec};
-use millstream_sql::{Verdict, run_test};
+use millstream_sql::{Verdict, check_test, run_test};
 
 use crate::support::{self, located, name, nowhere};
 
@@ -38,19 +40,23 @@ SELECT customer_id, sum(amount) AS spent, count(*) AS n FROM silver.paid GROUP B
 SELECT event_id, tags, _sequence FROM bronze.events
 ";
 
-async fn outcome(table: &str, given: &[(&str, &str)], expect: &str, ordered: bool) -> String {
-    let project = support::project(SQL);
-    let analysis = project.analyze();
-    assert!(analysis.diagnostics.is_empty(), "{}", support::render(&analysis.diagnostics, &project.tables));
+fn spec(table: &str, given: &[(&str, &str)], expect: &str, ordered: bool) -> TestSpec {
     let given: IndexMap<_, _> = given.iter().map(|(table, json)| (name(table), rows(json))).collect();
-    let test = TestSpec {
+    TestSpec {
         name: "t".into(),
         at: nowhere(),
         table: located(name(table)),
         given,
         expect: rows(expect),
         ordered,
-    };
+    }
+}
+
+async fn outcome(table: &str, given: &[(&str, &str)], expect: &str, ordered: bool) -> String {
+    let project = support::project(SQL);
+    let analysis = project.analyze();
+    assert!(analysis.diagnostics.is_empty(), "{}", support::render(&analysis.diagnostics, &project.tables));
+    let test = spec(table, given, expect, ordered);
     match run_test(&test, &analysis, &project.tables).await.verdict {
         Verdict::Passed { rows } => format!("passed {rows}"),
         Verdict::Different { columns, expected_rows, actual_rows, missing, unexpected, changed } => {
@@ -126,20 +132,29 @@ async fn rows_that_do_not_fit_are_named() {
         outcome("silver.paid", &[("bronze.orders", given)], "[]", false).await
     };
     assert_eq!(check(r#"[{"ordr_id": 1}]"#).await, "no column `ordr_id` [did you mean `order_id`?]");
-    assert_eq!(check(r#"[{"order_id": "x"}]"#).await, "not a value of `order_id`, which is int64 []");
-    assert_eq!(check(r#"[{"order_id": 1.5}]"#).await, "not a value of `order_id`, which is int64 []");
-    assert_eq!(check(r#"[{"quantity": 3000000000}]"#).await, "not a value of `quantity`, which is int32 []");
+    assert_eq!(
+        check(r#"[{"order_id": "x"}]"#).await,
+        "the text `x` is no value of `order_id`, which is int64 []"
+    );
+    assert_eq!(
+        check(r#"[{"order_id": 1.5}]"#).await,
+        "the number `1.5` is no value of `order_id`, which is int64 []"
+    );
+    assert_eq!(
+        check(r#"[{"quantity": 3000000000}]"#).await,
+        "the number `3000000000` is no value of `quantity`, which is int32 []"
+    );
     assert_eq!(
         check(r#"[{"status": 5}]"#).await,
-        "not a value of `status`, which is string [write it in quotes]"
+        "the number `5` is no value of `status`, which is string [write it in quotes]"
     );
     assert_eq!(
         check(r#"[{"amount": 1.234}]"#).await,
-        "not a value of `amount`, which is decimal(12,2) [it has more digits after the point]"
+        "the number `1.234` is no value of `amount`, which is decimal(12,2) [it has more digits after the point]"
     );
     assert_eq!(
         check(r#"[{"ordered_at": "tomorrow"}]"#).await,
-        "not a value of `ordered_at`, which is timestamp []"
+        "the text `tomorrow` is no value of `ordered_at`, which is timestamp [write an instant: `2026-03-01T12:00:00Z`]"
     );
     assert_eq!(
         check("[3]").await,
@@ -153,4 +168,34 @@ async fn rows_that_do_not_fit_are_named() {
         outcome("silver.piad", &[], "[]", false).await,
         "`silver.piad` is no table with SQL in this project [did you mean `silver.paid`?]"
     );
+}
+
+#[test]
+fn a_wrong_test_is_found_without_running_it() {
+    let project = support::project(SQL);
+    let analysis = project.analyze();
+    let check = |table: &str, given: &[(&str, &str)], expect: &str, broken: &[&str]| {
+        let broken: BTreeSet<_> = broken.iter().map(|table| name(table)).collect();
+        let found = check_test(&spec(table, given, expect, false), &analysis, &project.tables, &broken);
+        found.into_iter().map(|found| found.message).collect::<Vec<_>>()
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(
+        check("gold.spent", &[("bronze.orders", ORDERS)], r#"[{"customer_id": 7, "n": 2}]"#, &[]),
+        none
+    );
+    let given = [("bronze.orders", r#"[{"ordr_id": 1, "amount": "much"}, {"order_id": true}]"#)];
+    let expect = r#"[{"customer": 7, "n": "two"}]"#;
+    let all = [
+        "no column `ordr_id`",
+        "`true` is no value of `order_id`, which is int64",
+        "the text `much` is no value of `amount`, which is decimal(12,2)",
+        "no column `customer`",
+        "the text `two` is no value of `n`, which is int64",
+    ];
+    assert_eq!(check("gold.spent", &given, expect, &[]), all);
+    assert_eq!(check("gold.spent", &given, expect, &["bronze.orders"]), none, "its columns are not known");
+    assert_eq!(check("gold.nothing", &given, expect, &[]), none, "the project says that it does not exist");
+    let unread = [("bronze.customers", "[]")];
+    assert_eq!(check("silver.paid", &unread, "[]", &[]), ["`silver.paid` does not read `bronze.customers`"]);
 }

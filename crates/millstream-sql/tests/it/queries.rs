@@ -126,6 +126,54 @@ async fn text_leaves_as_plain_text() {
 }
 
 #[tokio::test]
+async fn a_column_without_a_name_is_named_by_its_text() {
+    let (session, _folder) = session();
+    for (sql, expected) in [
+        ("SELECT 1", "1"),
+        ("SELECT 'a', 1, 1, 1.5", "'a' | 1 | 1_1 | 1.5"),
+        ("SELECT count(*), sum(order_id) FROM silver.orders", "count(*) | sum(order_id)"),
+        ("SELECT count(order_id) FROM silver.orders VERSION AS OF 1", "count(order_id)"),
+        ("SELECT *, order_id + 1 FROM silver.orders", "order_id | word | order_id + 1"),
+        ("SELECT max(word) AS w, Max(word) FROM silver.orders", "w | Max(word)"),
+        (
+            "SELECT upper(word), count(*) FROM silver.orders GROUP BY upper(word) HAVING count(*) > 0 ORDER BY count(*) DESC, upper(word)",
+            "upper(word) | count(*)",
+        ),
+        ("SELECT DISTINCT order_id % 2 FROM silver.orders ORDER BY order_id % 2", "order_id % 2"),
+        ("SELECT DISTINCT upper(word), 1 FROM silver.orders ORDER BY 2, upper(word) DESC", "upper(word) | 1"),
+        ("SELECT upper(word) FROM silver.orders UNION SELECT 'x' ORDER BY upper(word)", "upper(word)"),
+        (
+            "SELECT order_id % 2, count(*) FROM silver.orders GROUP BY 1 ORDER BY 2, 1",
+            "order_id % 2 | count(*)",
+        ),
+        ("SELECT order_id % 2, count(*) FROM silver.orders GROUP BY ALL", "order_id % 2 | count(*)"),
+        ("SELECT 1 UNION ALL SELECT 2 ORDER BY 1", "1"),
+        ("(SELECT lower(word) FROM silver.orders) EXCEPT SELECT 'x'", "lower(word)"),
+        (
+            "WITH t AS (SELECT count(*) AS n FROM silver.orders) SELECT n + 1, (SELECT 2) FROM t",
+            "n + 1 | (SELECT 2)",
+        ),
+        (
+            "SELECT row_number() OVER (ORDER BY order_id) FROM silver.orders",
+            "row_number() OVER (ORDER BY order_id)",
+        ),
+        (
+            "SELECT unnest([1, 2]), -order_id FROM silver.orders",
+            "UNNEST(make_array(Int64(1),Int64(2))) | -order_id",
+        ),
+        ("VALUES (1, 2)", "column1 | column2"),
+        ("SELECT 1 AS \"count(*)\", count(*) FROM silver.orders", "count(*) | count(*)_1"),
+    ] {
+        let stream = session.query(sql, None).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let schema = stream.schema();
+        let rows: Result<Vec<_>, _> = stream.try_collect().await;
+        assert!(rows.is_ok(), "{sql}: {rows:?}");
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names.join(" | "), expected, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn tables_and_columns_are_listed() {
     assert_eq!(rows("SHOW TABLES", None).await, 4);
     assert_eq!(rows("DESCRIBE silver.orders", None).await, 2);
@@ -160,6 +208,8 @@ async fn what_cannot_run_says_why() {
         "EXPLAIN DELETE FROM silver.orders",
         "SET datafusion.execution.batch_size = 1",
         "SELECT 1; SELECT 2",
+        "SELECT 1; -- then\nDROP TABLE silver.orders",
+        "SELECT word, order_id AS word FROM silver.orders",
         "",
     ] {
         answers += &format!("{sql}\n  {}\n", refused(sql).await);

@@ -10,3 +10,11 @@ SELECT NULL AS nothing, ordered_at - ordered_at AS span, order_id FROM bronze.or
 SELECT *, 1 AS order_id FROM bronze.orders
 --- silver.f
 SELECT order_id, order_id FROM bronze.orders
+--- silver.g
+SELECT
+  order_id,
+  -- order_id again
+  customer_id AS order_id
+FROM bronze.orders
+--- silver.h
+SELECT n.a FROM (SELECT amount AS a, status AS a FROM bronze.orders) n

@@ -10,3 +10,9 @@ CREATE TABLE x AS SELECT 1
 SELECT order_id INTO other FROM bronze.orders
 --- silver.f
 COPY bronze.orders TO '/tmp/x.csv'
+--- silver.g
+SELECT 1 AS a; -- and then
+DROP TABLE bronze.orders;
+--- silver.h
+SELECT ';' AS a;;
+WITH x AS (SELECT 1) SELECT * FROM x

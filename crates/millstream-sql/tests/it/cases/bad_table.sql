@@ -8,3 +8,6 @@ SELECT * FROM lake.bronze.orders
 WITH t AS (SELECT 1 AS x) SELECT * FROM t, u
 --- silver.e
 SELECT * FROM silver.a
+--- silver.quoted_file
+SELECT *
+FROM '/etc/passwd'
