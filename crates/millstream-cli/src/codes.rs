@@ -28,9 +28,9 @@ codes! {
     UNKNOWN_TEMPLATE = "MS-0804", "Unknown template",
         "`init` knows the templates `blank` and `shop`.";
     UNKNOWN_NAME = "MS-0805", "Unknown name",
-        "The project has no table, column or asset of this name. `millstream status` lists the assets.";
+        "The project has no table, test or asset of this name. The hint names the nearest one, or those that there are.";
     CALL = "MS-0806", "A call that means nothing",
-        "The command's arguments do not go together or cannot be read.";
+        "The command line cannot be read, its arguments do not go together, or a name can mean several things. `millstream help <command>` shows what there is.";
     OUTPUT = "MS-0807", "The result cannot be written",
         "Standard output or the file of `--output` does not take the result.";
     FORMAT = "MS-0808", "The result cannot be formatted",

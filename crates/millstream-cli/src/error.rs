@@ -6,7 +6,7 @@ use millstream_engine::{Checked, EngineError};
 use millstream_sql::SqlError;
 use millstream_state::StateError;
 
-use crate::{Exit, codes};
+use crate::{Exit, codes, project::nearest};
 
 /// A fault that ends a command.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum CliError {
     #[error("no template named `{name}`")]
     UnknownTemplate { name: String, nearest: Option<&'static str> },
     #[error("no {what} named `{name}`")]
-    Unknown { what: &'static str, name: String, nearest: Option<String> },
+    Unknown { what: &'static str, name: String, hint: String },
     #[error("{message}")]
     Call { message: String, hint: Option<String> },
     #[error("the result cannot be written")]
@@ -78,6 +78,11 @@ impl CliError {
         Self::Call { message: message.into(), hint: hint.into() }
     }
 
+    /// For a name that is none of `known`; the hint says which was probably meant, or what there is.
+    pub(crate) fn unknown(what: &'static str, name: &str, known: &[&str]) -> Self {
+        Self::Unknown { what, name: name.to_owned(), hint: meant(name, known) }
+    }
+
     /// Whether the reader of standard output went away (`millstream query … | head`), which is no fault.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
@@ -117,18 +122,21 @@ impl CliError {
                 let known = crate::templates::names();
                 (
                     codes::UNKNOWN_TEMPLATE,
-                    Some(suggestion(*nearest, &format!("templates are {known}"))),
+                    Some(suggestion(
+                        *nearest,
+                        &format!("templates are {known}; a folder is named with `--path DIR`"),
+                    )),
                     Exit::Usage,
                 )
             }
-            Self::Unknown { nearest, .. } => (
-                codes::UNKNOWN_NAME,
-                Some(suggestion(nearest.as_deref(), "`millstream status` lists the project's assets")),
-                Exit::Usage,
-            ),
+            Self::Unknown { hint, .. } => (codes::UNKNOWN_NAME, Some(hint.clone()), Exit::Usage),
             Self::Call { hint, .. } => (codes::CALL, hint.clone(), Exit::Usage),
             Self::Output(_) => (codes::OUTPUT, None, Exit::Failure),
-            Self::Format(_) => (codes::FORMAT, None, Exit::Failure),
+            Self::Format(_) => (
+                codes::FORMAT,
+                Some("cast the value in the query, or choose another `--format`".to_owned()),
+                Exit::Failure,
+            ),
             Self::Project(_) => {
                 (codes::PROJECT, Some("`millstream check` shows them".to_owned()), Exit::Usage)
             }
@@ -157,6 +165,28 @@ fn engine_exit(error: &EngineError) -> Exit {
     match error {
         EngineError::UnknownAsset { .. } | EngineError::Plan(_) => Exit::Usage,
         _ => Exit::Failure,
+    }
+}
+
+/// Names that a hint lists when none is near.
+const LISTED_MAX: usize = 12;
+
+/// `did you mean …?` for the nearest name or those that contain what was written, or else the names that there are.
+fn meant(name: &str, known: &[&str]) -> String {
+    if let Some(nearest) = nearest(name, known.iter().copied()) {
+        return format!("did you mean `{nearest}`?");
+    }
+    let lower = name.to_lowercase();
+    let alike: Vec<&str> = known.iter().copied().filter(|known| known.contains(lower.as_str())).collect();
+    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+    match (alike.len(), known.len()) {
+        (_, 0) => "the project has none yet".to_owned(),
+        (1..=LISTED_MAX, _) => format!("did you mean {}?", quoted(&alike).join(" or ")),
+        (_, all) => {
+            let more = all.saturating_sub(LISTED_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("there are {}{more}", quoted(&known[..all.min(LISTED_MAX)]).join(", "))
+        }
     }
 }
 

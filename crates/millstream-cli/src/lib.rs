@@ -19,7 +19,9 @@ mod project;
 mod session;
 mod settings;
 mod show;
+mod standing;
 mod templates;
+mod usage;
 pub mod wire;
 
 use std::ffi::OsString;
@@ -45,11 +47,7 @@ pub struct Invocation {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
     let typed: Vec<OsString> = arguments.into_iter().collect();
     let line = settings::typed_line(&typed);
-    let arguments = Arguments::try_parse_from(typed).map_err(|error| {
-        // Nothing can be done when the terminal is gone.
-        let _ = error.print();
-        if error.use_stderr() { Exit::Usage } else { Exit::Success }
-    })?;
+    let arguments = Arguments::try_parse_from(&typed).map_err(|error| usage::tell(&error, &typed))?;
     let settings = Settings::resolve(&arguments.global, line);
     Ok(Invocation { arguments, settings })
 }

@@ -94,10 +94,15 @@ pub(crate) fn table_named(project: &Project, name: &str) -> Result<TableName, Cl
     match candidates.as_slice() {
         [one] => Ok((*one).clone()),
         [] => {
-            let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
-            let known = names.iter().map(String::as_str).chain(tables.iter().map(TableName::name));
-            let nearest = nearest(text, known).map(str::to_owned);
-            Err(CliError::Unknown { what: "table", name: name.to_owned(), nearest })
+            let full: Vec<String> = tables.iter().map(ToString::to_string).collect();
+            // A name without a schema is compared with names without theirs.
+            let known: Vec<&str> =
+                if text.contains('.') || nearest(text, tables.iter().map(TableName::name)).is_none() {
+                    full.iter().map(String::as_str).collect()
+                } else {
+                    tables.iter().map(TableName::name).collect()
+                };
+            Err(CliError::unknown("table", name, &known))
         }
         several => {
             let list = several.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(" or ");

@@ -29,10 +29,10 @@ const FOLDERS_MAX: u32 = 1_000;
 /// something to reject.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Rows to generate, over all files
+    /// Rows to generate, over all files (500 to 1,000,000,000)
     #[arg(long, default_value_t = ROWS_DEFAULT, value_parser = clap::value_parser!(u64).range(ROWS_MIN..=ROWS_MAX))]
     pub(crate) rows: u64,
-    /// Which data: another seed, another shop
+    /// Seed of the random data; the same seed and rows give the same shop
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
     /// The folder to create; without it, the first free of `millstream-demo`, `millstream-demo-2`, …

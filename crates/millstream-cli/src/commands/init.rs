@@ -24,7 +24,7 @@ const DATA_SEED: u64 = 42;
 /// never overwritten.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// `blank` or `shop`
+    /// What to start from: `blank` or `shop`
     #[arg(default_value = "blank")]
     pub(crate) template: String,
     /// The folder of the new project; created when it does not exist

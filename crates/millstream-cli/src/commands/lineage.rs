@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
+use millstream_engine::Project;
 use millstream_sql::{ColumnRef, LineageEdge, LineageReport, lineage};
+use millstream_types::TableName;
 
 use crate::{
     CliError, Exit,
@@ -11,6 +13,9 @@ use crate::{
     session::Session,
     wire::{LineageDocument, use_word},
 };
+
+/// Columns that a hint names.
+const COLUMNS_NAMED_MAX: usize = 5;
 
 /// Show where a column comes from, and who uses it
 ///
@@ -29,7 +34,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
         (Some(schema), Some(name)) => format!("{schema}.{name}"),
         _ => arguments.column.clone(),
     };
-    let table = project::table_named(&project, &table)?;
+    let table = project::table_named(&project, &table)
+        .map_err(|error| meant_column(error, &arguments.column, &project))?;
     let report = lineage(&project.analysis, &table, parts.next())
         .map_err(|(message, hint)| CliError::call(message, hint))?;
     if session.settings.json {
@@ -38,6 +44,25 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
         output::print(&text(&report))?;
     }
     Ok(Exit::Success)
+}
+
+/// A single word that is no table may be a column.
+fn meant_column(error: CliError, word: &str, project: &Project) -> CliError {
+    let CliError::Unknown { .. } = &error else { return error };
+    let has_it = |table: &TableName| {
+        project.analysis.schema(table).is_some_and(|schema| schema.column_with_name(word).is_some())
+    };
+    let columns: Vec<String> = project
+        .asset_tables()
+        .filter(has_it)
+        .take(COLUMNS_NAMED_MAX)
+        .map(|table| format!("`{table}.{word}`"))
+        .collect();
+    if columns.is_empty() {
+        return error;
+    }
+    let hint = format!("did you mean the column {}?", columns.join(" or "));
+    CliError::Unknown { what: "table", name: word.to_owned(), hint }
 }
 
 fn text(report: &LineageReport) -> String {

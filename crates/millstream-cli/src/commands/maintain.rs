@@ -18,7 +18,7 @@ use crate::{
 /// Versions younger than the retention stay readable, and so does every version that something pins.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Tables, as for `run`; without one, every table
+    /// Tables: `silver.orders`, `orders+`, patterns like `gold.*`, as for `run`; without one, every table
     #[arg(value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
     /// How long old versions stay readable: `12h`, `7d`, `4w`

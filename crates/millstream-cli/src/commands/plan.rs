@@ -1,17 +1,21 @@
 //! `millstream plan`: what a run would do, and why.
 
-use millstream_engine::RunRequest;
-use millstream_plan::RunPlan;
+use millstream_engine::{Engine, RunRequest, Status};
+use millstream_plan::{PlannedStep as Planned, Reason};
 
 use crate::{
     CliError, Exit, human,
     output::{self, FAINT, GOOD, STRONG, styled},
     project,
     session::Session,
+    standing::{Standing, Trouble},
     wire::{Cause, PlanDocument, PlannedStep},
 };
 
 /// Show what a run would do, and why
+///
+/// Every asset that would run has one reason: never built, definition changed, new input, stale, forced, or its last
+/// attempt failed. Reads no rows and writes nothing.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -25,7 +29,7 @@ pub(crate) struct SelectionArguments {
     /// patterns like `gold.*`; without one, everything
     #[arg(value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
-    /// Rebuild the selected tables from the whole of their inputs
+    /// Rebuild the selected tables from the whole of their inputs; sources are landed anew only when a selection is given
     #[arg(long)]
     pub(crate) full_refresh: bool,
     /// Run what is selected even when it is up to date
@@ -47,15 +51,20 @@ impl SelectionArguments {
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?)?;
-    let plan = engine.plan(&arguments.selection.request(session)).await?;
-    show(&plan, session)?;
+    show(&engine, &arguments.selection.request(session), session).await?;
     Ok(Exit::Success)
 }
 
-/// Prints the plan.
-pub(crate) fn show(plan: &RunPlan, session: &Session) -> Result<(), CliError> {
+/// Prints what a run would do.
+pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Session) -> Result<(), CliError> {
+    let plan = engine.plan(request).await?;
+    let status = engine.status()?;
+    let reasons: Vec<Explained<'_>> =
+        plan.steps.iter().map(|step| Explained::new(step, request, &status)).collect();
     if session.settings.json {
-        return output::print_json(&document(plan));
+        let steps = reasons.iter().map(Explained::document).collect();
+        let up_to_date = plan.up_to_date.iter().map(ToString::to_string).collect();
+        return output::print_json(&PlanDocument { steps, up_to_date });
     }
     let up_to_date = human::count(plan.up_to_date.len() as u64, "asset");
     if plan.steps.is_empty() {
@@ -63,8 +72,8 @@ pub(crate) fn show(plan: &RunPlan, session: &Session) -> Result<(), CliError> {
     }
     let width = plan.steps.iter().map(|step| step.asset.as_str().len()).max().unwrap_or(0);
     let mut text = format!("{}\n", styled(STRONG, human::count(plan.steps.len() as u64, "step")));
-    for step in &plan.steps {
-        text.push_str(&format!("  {:<width$}  {}\n", step.asset.as_str(), step.reason));
+    for reason in &reasons {
+        text.push_str(&format!("  {:<width$}  {}\n", reason.step.asset.as_str(), reason.text()));
     }
     if !plan.up_to_date.is_empty() {
         text.push_str(&format!("{}\n", styled(FAINT, format_args!("{up_to_date} up to date"))));
@@ -72,13 +81,43 @@ pub(crate) fn show(plan: &RunPlan, session: &Session) -> Result<(), CliError> {
     output::print(&text)
 }
 
-fn document(plan: &RunPlan) -> PlanDocument {
-    PlanDocument {
-        steps: plan
-            .steps
-            .iter()
-            .map(|step| PlannedStep { asset: step.asset.to_string(), cause: Cause::from(&step.reason) })
-            .collect(),
-        up_to_date: plan.up_to_date.iter().map(ToString::to_string).collect(),
+/// A step's reason with what the plan alone does not know: the option that forces it, and how the last attempt ended.
+struct Explained<'a> {
+    step: &'a Planned,
+    forced_by: Option<&'static str>,
+    trouble: Option<(&'static str, Trouble<'a>)>,
+}
+
+impl<'a> Explained<'a> {
+    fn new(step: &'a Planned, request: &RunRequest, status: &'a Status) -> Self {
+        let forced_by = match step.reason {
+            Reason::Forced if request.full_refresh => Some("--full-refresh"),
+            Reason::Forced if request.force => Some("--force"),
+            _ => None,
+        };
+        let asset = status.assets.iter().find(|asset| asset.asset == step.asset);
+        let trouble = match step.reason {
+            Reason::NeverBuilt => asset.and_then(|asset| Standing::of(asset).trouble()),
+            _ => None,
+        };
+        Self { step, forced_by, trouble }
+    }
+
+    fn text(&self) -> String {
+        let reason = self.step.reason.to_string();
+        match (self.forced_by, self.trouble) {
+            (Some(option), _) => format!("{reason} by `{option}`"),
+            (None, Some((ended, trouble))) => {
+                format!("{reason}: the last attempt {ended}: {trouble}")
+            }
+            (None, None) => reason,
+        }
+    }
+
+    fn document(&self) -> PlannedStep {
+        let mut cause = Cause::from(&self.step.reason);
+        cause.because_of.extend(self.forced_by.map(str::to_owned));
+        cause.last_attempt = self.trouble.map(|(ended, trouble)| format!("{ended}: {trouble}"));
+        PlannedStep { asset: self.step.asset.to_string(), cause }
     }
 }

@@ -12,7 +12,11 @@ use crate::{
     output::{self, GOOD, styled},
     project,
     session::Session,
-    show::rows::{self, Format, Target},
+    show::{
+        format::Format,
+        rows::{self, Target},
+    },
+    wire::QueryDocument,
 };
 
 /// Ask the tables in SQL, now or as they were
@@ -23,26 +27,31 @@ use crate::{
 pub(crate) struct Arguments {
     /// One SELECT; also EXPLAIN, DESCRIBE and SHOW TABLES
     pub(crate) sql: String,
-    /// How rows look; without it, aligned columns, or what the name of `--output` asks for
+    /// How rows look; without it, what the ending of `--output` says (`.csv`, `.json`, `.parquet`, `.arrow`, `.txt`),
+    /// or aligned columns
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     /// Read every table as it was then: `2026-03-01T12:00:00Z`, `2026-03-01 12:00:00` (UTC), `2026-03-01`
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) as_of: Option<TimestampMicros>,
-    /// Write into this file instead of standard output
+    /// Write into this file instead of standard output; an existing file is replaced when all rows are written
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Stop after so many rows
+    /// Stop after this many rows
     #[arg(long, value_name = "ROWS")]
     pub(crate) limit: Option<u64>,
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let json = session.settings.json;
+    let format = Format::of_call(arguments.format, arguments.output.as_deref(), json)?;
     let engine = project::engine(project::open(session)?)?;
     tokio::select! {
-        rows = answer(arguments, session, engine.session()) => {
+        rows = answer(arguments, format, engine.session()) => {
             let rows = rows?;
-            if let (Some(path), false) = (&arguments.output, session.settings.json) {
+            if let (Some(path), true) = (&arguments.output, json) {
+                output::print_json(&QueryDocument { output: path.display().to_string(), rows })?;
+            } else if let Some(path) = &arguments.output {
                 let said = human::count(rows, "row");
                 output::print_line(&format!("{} {said} in {}", styled(GOOD, '✓'), path.display()))?;
             }
@@ -55,15 +64,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 /// Streams the rows into their format and returns their number.
 async fn answer(
     arguments: &Arguments,
-    session: &Session,
+    format: Format,
     sql: &millstream_sql::SqlSession,
 ) -> Result<u64, CliError> {
     let failed =
         |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
     let as_of = arguments.as_of.map(At::Timestamp);
     let mut stream = sql.query(&arguments.sql, as_of).await.map_err(failed)?;
-    let by_flag = if session.settings.json { Some(Format::Json) } else { arguments.format };
-    let format = by_flag.or_else(|| Format::of_file(arguments.output.as_ref()?)).unwrap_or(Format::Table);
     let target = arguments.output.clone().map_or(Target::Stdout, Target::File);
     let mut writer = rows::writer(format, stream.schema(), &target)?;
     let mut left = arguments.limit.unwrap_or(u64::MAX);

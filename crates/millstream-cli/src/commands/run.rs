@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// How many steps run at once; without it, what the environment says, or one per core
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_concurrency)]
     pub(crate) concurrency: Option<NonZeroUsize>,
     /// Wait when another run on this project is under way, instead of refusing
     #[arg(long)]
@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let mut request = arguments.selection.request(session);
     request.concurrency = arguments.concurrency;
     if arguments.dry_run {
-        plan::show(&engine.plan(&request).await?, session)?;
+        plan::show(&engine, &request, session).await?;
         return Ok(Exit::Success);
     }
     let observer = progress::observer(session);
@@ -45,4 +45,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         output::print(&format!("{gap}{}", summary(&report)))?;
     }
     Ok(if report.succeeded() { Exit::Success } else { Exit::Failure })
+}
+
+fn parse_concurrency(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "write a whole number from 1")
 }

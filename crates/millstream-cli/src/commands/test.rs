@@ -1,5 +1,7 @@
 //! `millstream test`: the project's own tests, given rows and expected rows.
 
+use std::collections::BTreeSet;
+
 use millstream_project::{ProjectSpec, TestSpec};
 use millstream_sql::{TestOutcome, TestRow, Verdict, run_test};
 
@@ -16,6 +18,9 @@ use crate::{
 const ROWS_SHOWN: usize = 20;
 
 /// Run the project's tests: given rows, expected rows, in memory
+///
+/// Reads `tests/*.yaml`: each test gives rows for some tables and the rows that a SQL table makes of them. No stored
+/// data is read or written.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Tables (`silver.orders`, `orders`) or parts of tests' names; without one, every test
@@ -53,11 +58,11 @@ fn select<'a>(spec: &'a ProjectSpec, words: &[String]) -> Result<Vec<&'a TestSpe
     };
     for word in words {
         if !spec.tests.iter().any(|test| fits(test, word)) {
-            let tables: Vec<String> = spec.tests.iter().map(|test| test.table.value.to_string()).collect();
-            let known =
-                tables.iter().map(String::as_str).chain(spec.tests.iter().map(|test| test.name.as_str()));
-            let nearest = project::nearest(word, known).map(str::to_owned);
-            return Err(CliError::Unknown { what: "test or tested table", name: word.clone(), nearest });
+            let tables: BTreeSet<String> =
+                spec.tests.iter().map(|test| test.table.value.to_string()).collect();
+            let names = spec.tests.iter().map(|test| test.name.as_str());
+            let known: Vec<&str> = tables.iter().map(String::as_str).chain(names).collect();
+            return Err(CliError::unknown("test or tested table", word, &known));
         }
     }
     let chosen = |test: &&TestSpec| words.is_empty() || words.iter().any(|word| fits(test, word));
@@ -105,9 +110,9 @@ fn changes(columns: &[String], changed: &[millstream_sql::ChangedRow]) -> String
             .enumerate()
             .map(|(index, (column, expected))| match row.cells.iter().find(|cell| cell.column == index) {
                 Some(cell) => format!(
-                    "{column}: {} {}",
-                    styled(BAD, format_args!("-{}", shown(cell.expected.as_ref()))),
-                    styled(GOOD, format_args!("+{}", shown(cell.actual.as_ref())))
+                    "{column}: expected {}, got {}",
+                    styled(GOOD, shown(cell.expected.as_ref())),
+                    styled(BAD, shown(cell.actual.as_ref()))
                 ),
                 None => format!("{column}: {}", shown(expected.as_ref())),
             })

@@ -114,8 +114,10 @@ fn problems(text: &mut String, report: &RunReport) {
         line(text, "");
         line(text, &styled(STRONG, "Warnings"));
         for (step, check) in warned {
-            let observed = check.observed.clone().unwrap_or_else(|| human::count(check.failed, "row"));
-            line(text, &format!("  {} {}  {}: {observed}", styled(CAUTION, '!'), step.asset, check.check));
+            line(
+                text,
+                &format!("  {} {}  {}: {}", styled(CAUTION, '!'), step.asset, check.check, finding(check)),
+            );
         }
     }
     let broken: Vec<_> = report
@@ -151,12 +153,17 @@ fn problem(text: &mut String, step: &StepReport) {
     let is_untold = |check: &CheckReport| !said.contains(check.check.as_str());
     let halting = step.checks.iter().filter(|check| check.severity == Severity::Halt && !check.passed);
     for check in halting.filter(|check| is_untold(check)) {
-        let observed = check.observed.clone().unwrap_or_else(|| human::count(check.failed, "row"));
-        line(text, &format!("      {}: {observed}", check.check));
+        line(text, &format!("      {}: {}", check.check, finding(check)));
     }
     if let Some(hint) = hint {
         line(text, &format!("    {} {hint}", styled(GOOD, "help:")));
     }
+}
+
+/// What a failed check says: what it found and expected, or at least how much.
+fn finding(check: &CheckReport) -> String {
+    let told = check.message.clone().or_else(|| check.observed.clone());
+    told.unwrap_or_else(|| human::count(check.failed, "row"))
 }
 
 fn figure_line(text: &mut String, name: &str, figure: &str) {

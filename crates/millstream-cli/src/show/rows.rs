@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use arrow::{
@@ -12,37 +12,18 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 
-use super::{arrow_stream::ArrowStream, csv::Csv, json::Json, table::Layout};
+use super::{
+    arrow_ipc::{ArrowFile, ArrowStream},
+    csv::Csv,
+    format::Format,
+    json::Json,
+    parquet::Parquet,
+    table::Layout,
+};
 use crate::{
     CliError, human,
     output::{self, FAINT, styled},
 };
-
-/// What rows look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// Aligned columns for people
-    Table,
-    /// Comma-separated values with a header
-    Csv,
-    /// One array of row objects
-    Json,
-    /// The Arrow IPC stream format
-    Arrow,
-}
-
-impl Format {
-    /// The format that a file's name asks for.
-    pub(crate) fn of_file(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "csv" => Some(Self::Csv),
-            "json" => Some(Self::Json),
-            "arrow" | "arrows" | "ipc" => Some(Self::Arrow),
-            "txt" => Some(Self::Table),
-            _ => None,
-        }
-    }
-}
 
 /// Takes a result's batches in order.
 pub(crate) trait RowWriter {
@@ -59,6 +40,16 @@ pub(crate) enum Target {
     File(PathBuf),
 }
 
+impl Target {
+    /// Whether rows of it are read in order, from the front.
+    fn is_stream(&self) -> bool {
+        match self {
+            Self::Stdout => true,
+            Self::File(path) => path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("arrows")),
+        }
+    }
+}
+
 /// A writer of `format` into `target`.
 pub(crate) fn writer(
     format: Format,
@@ -70,20 +61,22 @@ pub(crate) fn writer(
         Format::Table => Box::new(TableRows::new(schema, sink)),
         Format::Csv => Box::new(Csv::new(&schema, sink)?),
         Format::Json => Box::new(Json::new(sink)),
-        Format::Arrow => Box::new(ArrowStream::new(&schema, sink)?),
+        Format::Arrow if target.is_stream() => Box::new(ArrowStream::new(&schema, sink)?),
+        Format::Arrow => Box::new(ArrowFile::new(&schema, sink)?),
+        Format::Parquet => Box::new(Parquet::new(schema, sink)?),
     })
 }
 
 /// Buffered bytes to standard output or to a file that is renamed into place at the end.
 pub(crate) struct Sink {
-    out: BufWriter<Box<dyn Write>>,
+    out: BufWriter<Box<dyn Write + Send>>,
     rename: Option<(PathBuf, PathBuf)>,
     is_terminal: bool,
 }
 
 impl Sink {
     fn open(target: &Target) -> Result<Self, CliError> {
-        let (out, rename): (Box<dyn Write>, _) = match target {
+        let (out, rename): (Box<dyn Write + Send>, _) = match target {
             Target::Stdout => (Box::new(io::stdout()), None),
             Target::File(path) => {
                 let mut unfinished = path.clone().into_os_string();

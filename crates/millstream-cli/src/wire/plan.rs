@@ -24,9 +24,12 @@ pub struct PlannedStep {
 pub struct Cause {
     /// `never_built`, `definition_changed`, `new_input`, `stale`, `forced`, `upstream_failed`, `retry`, `up_to_date`.
     pub reason: &'static str,
-    /// The inputs or parts that are new, or the asset that failed.
+    /// The inputs or parts that are new, the asset that failed, or, in a plan, the option that forces it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub because_of: Vec<String>,
+    /// In a plan: how the last attempt at an asset ended that was never built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<String>,
 }
 
 impl From<&Reason> for Cause {
@@ -36,6 +39,6 @@ impl From<&Reason> for Cause {
             Reason::UpstreamFailed { because } => vec![because.to_string()],
             _ => Vec::new(),
         };
-        Self { reason: reason.as_str(), because_of }
+        Self { reason: reason.as_str(), because_of, last_attempt: None }
     }
 }

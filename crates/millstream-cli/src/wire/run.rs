@@ -71,6 +71,9 @@ pub struct CheckResult {
     pub passed: bool,
     pub failed: u64,
     pub observed: Option<String>,
+    /// What a failed table check found and expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The end of a run; the steps were reported one by one.
@@ -160,6 +163,7 @@ impl From<&CheckReport> for CheckResult {
             passed: check.passed,
             failed: check.failed,
             observed: check.observed.clone(),
+            message: check.message.clone(),
         }
     }
 }

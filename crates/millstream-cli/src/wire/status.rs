@@ -1,11 +1,11 @@
 //! `status --json`.
 
 use millstream_engine::{AssetStatus, Status};
-use millstream_plan::AssetStatus as Ended;
 use millstream_types::TimestampMicros;
 use serde::Serialize;
 
 use super::CheckResult;
+use crate::standing::Standing;
 
 /// The project as the state store knows it.
 #[derive(Clone, Debug, Serialize)]
@@ -35,7 +35,10 @@ pub struct AssetState {
     pub built_at: Option<String>,
     /// `built`, `halted`, `failed`; absent when nothing was ever tried.
     pub state: Option<&'static str>,
+    /// Why it halted or failed.
     pub message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     pub checks: Vec<CheckResult>,
 }
 
@@ -55,12 +58,14 @@ impl From<&Status> for StatusDocument {
 impl From<&AssetStatus> for AssetState {
     fn from(asset: &AssetStatus) -> Self {
         let recorded = asset.recorded.as_ref();
-        let (state, message) = match recorded.map(|recorded| &recorded.status) {
-            None => (None, None),
-            Some(Ended::Built) => (Some("built"), None),
-            Some(Ended::Halted { reason }) => (Some("halted"), Some(reason.clone())),
-            Some(Ended::Failed { error, .. }) => (Some("failed"), Some(error.clone())),
+        let standing = Standing::of(asset);
+        let state = match standing {
+            Standing::View | Standing::NeverBuilt => None,
+            Standing::Built => Some("built"),
+            Standing::Halted(_) => Some("halted"),
+            Standing::Failed(_) => Some("failed"),
         };
+        let trouble = standing.trouble().map(|(_, trouble)| trouble);
         Self {
             asset: asset.asset.to_string(),
             kind: asset.kind.as_str(),
@@ -68,7 +73,8 @@ impl From<&AssetStatus> for AssetState {
             rows: recorded.and_then(|recorded| recorded.rows),
             built_at: recorded.map(|recorded| instant(recorded.built_at)),
             state,
-            message,
+            message: trouble.map(|trouble| trouble.reason.to_owned()),
+            hint: trouble.and_then(|trouble| trouble.hint).map(str::to_owned),
             checks: asset
                 .checks
                 .iter()
@@ -78,6 +84,7 @@ impl From<&AssetStatus> for AssetState {
                     passed: check.passed,
                     failed: check.failed,
                     observed: check.observed.clone(),
+                    message: None,
                 })
                 .collect(),
         }
@@ -85,7 +92,7 @@ impl From<&AssetStatus> for AssetState {
 }
 
 /// RFC 3339, UTC, microseconds.
-fn instant(time: TimestampMicros) -> String {
+pub(super) fn instant(time: TimestampMicros) -> String {
     chrono::DateTime::from_timestamp_micros(time.0)
         .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
         .unwrap_or_default()

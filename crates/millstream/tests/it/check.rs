@@ -55,3 +55,46 @@ fn the_project_is_found_upwards() {
         .unwrap();
     assert!(output.status.success());
 }
+
+#[test]
+fn problems_in_tests() {
+    let folder = Folder::with(SMALL);
+    folder.write(
+        "tests/totals.yaml",
+        "tests:\n\
+         - name: two days\n\
+        \x20 table: gold.totals\n\
+        \x20 given:\n\
+        \x20   bronze.orders:\n\
+        \x20     - {id: one, amount: 9.999, dya: 2026-01-01}\n\
+        \x20     - {id: 2, day: 2026-02-30}\n\
+        \x20 expect:\n\
+        \x20   - {day: 2026-01-01, order: 1, total: much}\n\
+         - name: unknown\n\
+        \x20 table: gold.totl\n\
+        \x20 given: {bronze.ordres: []}\n\
+        \x20 expect: [3]\n",
+    );
+    assert_said!(folder.run(&["check"]));
+}
+
+#[test]
+fn what_is_wrong_with_a_file_hides_nothing_of_others() {
+    let folder = Folder::with(SMALL);
+    folder.write("sources/broken.yaml", "connector: {type: files, path: a.csv\ncontract: {}\n");
+    folder.write(
+        "sources/numbers.yaml",
+        "connector: {type: files, path: 3}\ncontract: {columns: {id: {type: int64}}}\n",
+    );
+    folder.write("sources/later.yml", "connector: {type: files, path: a.csv}\n");
+    folder.write("tables/gold/empty.sql", "\n");
+    folder.write("tables/gold/two.sql", "SELECT id FROM bronze.orders;\n\nSELECT day FROM bronze.orders\n");
+    folder.write("tables/gold/twice.sql", "SELECT id,\n  amount AS id\nFROM bronze.orders\n");
+    folder.write("tables/gold/quoted.sql", "SELECT id\nFROM 'data/a.csv'\n");
+    folder.write(
+        "tables/gold/states.sql",
+        "/*---\nmaterialize: history\nkey: id\n---*/\nSELECT id, day AS valid_from FROM bronze.orders\n",
+    );
+    folder.write("tables/gold/reader.sql", "SELECT id, valid_from FROM gold.states\n");
+    assert_said!(folder.run(&["check"]));
+}

@@ -1,6 +1,10 @@
 //! `query`: formats, time travel, wrong statements.
 
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::harness::{Folder, SMALL, assert_said};
 
@@ -38,12 +42,68 @@ fn rows_as_arrow() {
 }
 
 #[test]
-fn a_file_gets_the_format_of_its_name() {
+fn a_file_gets_the_format_of_its_ending() {
     let folder = built();
     assert_said!(folder.run(&["query", ALL, "--output", "out.csv"]));
-    let text = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
-    assert_eq!(text.lines().next(), Some("id,amount,day"));
     assert!(!folder.path().join("out.csv.unfinished").exists());
+    let rows = |file: &Path| -> usize {
+        let text = || fs::read_to_string(file).unwrap();
+        let open = || fs::File::open(file).unwrap();
+        match file.extension().and_then(|ending| ending.to_str()).unwrap() {
+            "csv" | "CSV" => text().strip_prefix("id,amount,day\n").unwrap().lines().count(),
+            "json" => serde_json::from_str::<Vec<serde_json::Value>>(&text()).unwrap().len(),
+            "txt" => text().lines().count() - 3,
+            "parquet" => parquet_rows(open()),
+            "arrow" | "ipc" => {
+                let reader = arrow::ipc::reader::FileReader::try_new(open(), None).unwrap();
+                reader.map(|batch| batch.unwrap().num_rows()).sum()
+            }
+            "arrows" => {
+                let reader = arrow::ipc::reader::StreamReader::try_new(open(), None).unwrap();
+                reader.map(|batch| batch.unwrap().num_rows()).sum()
+            }
+            other => panic!("no reader for {other}"),
+        }
+    };
+    for name in
+        ["a.csv", "a.CSV", "a.json", "a.txt", "a.parquet", "a.arrow", "a.ipc", "a.arrows", "a.b.parquet"]
+    {
+        folder.stdout(&["query", ALL, "--output", name]);
+        assert_eq!(rows(&folder.path().join(name)), 2, "{name}");
+        folder.stdout(&["query", &format!("{ALL} limit 0"), "--output", name]);
+        assert_eq!(rows(&folder.path().join(name)), 0, "{name} without rows");
+    }
+    folder.stdout(&["query", ALL, "--output", "b.csv", "--format", "parquet"]);
+    assert_eq!(parquet_rows(fs::File::open(folder.path().join("b.csv")).unwrap()), 2, "the flag wins");
+    let said = folder.json(&["query", ALL, "--output", "c.parquet", "--json"]);
+    assert_eq!(said, serde_json::json!({"output": "c.parquet", "rows": 2}));
+}
+
+fn parquet_rows(file: impl parquet::file::reader::ChunkReader + 'static) -> usize {
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1024).unwrap();
+    assert_eq!(arrow::array::RecordBatchReader::schema(&reader).fields().len(), 3);
+    reader.map(|batch| batch.unwrap().num_rows()).sum()
+}
+
+#[test]
+fn an_ending_that_tells_no_format_is_refused() {
+    let folder = built();
+    assert_said!(folder.run(&["query", ALL, "--output", "out.xlsx"]));
+    assert!(folder.run(&["query", ALL, "--output", "out"]).starts_with("exit: 2"));
+    assert!(!folder.path().join("out.xlsx").exists() && !folder.path().join("out").exists());
+    folder.stdout(&["query", ALL, "--output", "out", "--format", "csv"]);
+}
+
+#[test]
+fn parquet_flows_into_a_pipe() {
+    let output = built().output(&["query", ALL, "--format", "parquet"]);
+    assert_eq!(parquet_rows(bytes::Bytes::from(output.stdout)), 2);
+}
+
+#[test]
+fn a_column_without_a_name_gets_its_text() {
+    let sql = "select count(id), sum(amount) + 1 from bronze.orders version as of 0";
+    assert_said!(built().run(&["query", sql]));
 }
 
 #[test]

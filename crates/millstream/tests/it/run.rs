@@ -106,6 +106,80 @@ fn the_status_before_and_after_a_run() {
     assert!(text.contains("gold.totals") && text.contains("good"), "{text}");
 }
 
+/// A table that halts at its first build.
+fn halting() -> Folder {
+    let folder = Folder::with(SMALL);
+    folder.write(
+        "tables/gold/totals.sql",
+        "/*---\nmaterialize: table\nchecks:\n  - row_count: {min: 5}\n    severity: halt\n---*/\n\
+         SELECT day, count(*) AS orders FROM bronze.orders GROUP BY day\n",
+    );
+    folder.run(&["run"]);
+    folder
+}
+
+#[test]
+fn a_table_that_never_got_through_says_why() {
+    let folder = halting();
+    assert_said!(folder.run(&["status"]));
+    assert_said!(folder.run(&["plan"]));
+    let status = folder.json(&["status", "--json"]);
+    assert_eq!(status["assets"][1]["state"], "halted");
+    let plan = folder.json(&["plan", "--json"]);
+    assert_eq!(plan["steps"][0]["reason"], "never_built");
+    assert!(plan["steps"][0]["last_attempt"].as_str().unwrap().starts_with("halted: check row_count failed"));
+}
+
+#[test]
+fn the_status_of_one_table() {
+    let folder = Folder::with(SMALL);
+    let source = SMALL[1].1.to_owned() + "  evolution: add_columns\n";
+    folder.write("sources/orders.yaml", &source);
+    assert_said!(folder.run(&["status", "orders"]));
+    folder.stdout(&["run"]);
+    folder.write("data/b.csv", "id,amount,day,note\n4,5.00,2026-01-02,late\n");
+    folder.stdout(&["run"]);
+    assert_said!(folder.run(&["status", "orders"]));
+    let status = folder.json(&["status", "bronze.orders", "--json"]);
+    assert_eq!(
+        (&status["state"], &status["version"], &status["rows"]),
+        (&"built".into(), &1.into(), &3.into())
+    );
+    assert_eq!(
+        (&status["last_step"]["command"], &status["last_step"]["outcome"]),
+        (&"run".into(), &"built".into())
+    );
+    assert_eq!(status["schema_versions"][1]["part"], "data/b.csv");
+    assert_eq!(status["versions"].as_array().unwrap().len(), 2);
+    assert_said!(halting().run(&["status", "gold.totals"]));
+}
+
+#[test]
+fn a_forced_plan_names_the_option() {
+    let folder = Folder::with(SMALL);
+    folder.stdout(&["run"]);
+    for option in ["--full-refresh", "--force"] {
+        let said = folder.stdout(&["plan", option, "gold.totals"]);
+        assert!(said.contains(&format!("gold.totals  forced by `{option}`")), "{said}");
+        let plan = folder.json(&["run", "--dry-run", option, "gold.totals", "--json"]);
+        assert_eq!(
+            plan["steps"][0],
+            serde_json::json!({"asset": "gold.totals", "reason": "forced", "because_of": [option]})
+        );
+    }
+}
+
+#[test]
+fn a_warning_says_what_was_expected() {
+    let folder = Folder::with(SMALL);
+    folder.write(
+        "tables/gold/totals.sql",
+        "/*---\nmaterialize: table\nchecks:\n  - row_count: {min: 5}\n    severity: warn\n---*/\n\
+         SELECT id, day FROM bronze.orders\n",
+    );
+    assert_said!(folder.run(&["run"]));
+}
+
 #[test]
 fn rejected_rows_are_shown_by_reason() {
     let folder = Folder::with(SMALL);

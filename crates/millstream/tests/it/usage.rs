@@ -1,6 +1,6 @@
 //! Wrong calls: what is said, and exit code 2.
 
-use crate::harness::{Folder, assert_said};
+use crate::harness::{Folder, SMALL, assert_said};
 
 #[test]
 fn no_project_here() {
@@ -47,4 +47,44 @@ fn a_time_that_is_none() {
 #[test]
 fn too_few_rows_for_a_demo() {
     assert_said!(Folder::empty().run(&["demo", "--rows", "3"]));
+}
+
+#[test]
+fn a_wrong_call_as_json_is_an_error_document() {
+    let folder = Folder::with(SMALL);
+    for (call, message, hint) in [
+        (&["bogus", "--json"][..], "unrecognized subcommand 'bogus'", None),
+        (
+            &["--json", "statsu"],
+            "unrecognized subcommand 'statsu'",
+            Some("a similar subcommand exists: 'status'"),
+        ),
+        (&["--json"], "no command is given", Some("`millstream --help` lists the commands")),
+        (&["query", "--json"], "the following required arguments were not provided: <SQL>", None),
+        (&["rejected", "ordres", "--json"], "no table named `ordres`", Some("did you mean `orders`?")),
+    ] {
+        let output = folder.output(call);
+        assert_eq!(output.status.code(), Some(2), "{call:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{call:?}");
+        let error: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let (said, way) = (&error["error"]["message"], &error["error"]["hint"]);
+        assert_eq!((said.as_str(), way.as_str()), (Some(message), hint), "{call:?}");
+    }
+}
+
+#[test]
+fn an_unknown_name_is_met_with_the_names_that_there_are() {
+    let folder = Folder::with(SMALL);
+    for (call, hint) in [
+        (&["status", "ordres"][..], "did you mean `orders`?"),
+        (&["status", "gold.totlas"], "did you mean `gold.totals`?"),
+        (&["lineage", "total"], "did you mean the column `gold.totals.total`?"),
+        (&["status", "gold"], "did you mean `gold.totals`?"),
+        (&["reprocess", "something"], "there are `bronze.orders`, `gold.totals`"),
+        (&["test", "something"], "the project has none yet"),
+    ] {
+        let said = folder.run(call);
+        assert!(said.starts_with("exit: 2") && said.contains("MS-0805"), "{said}");
+        assert!(said.contains(hint), "`{hint}` is missing in\n{said}");
+    }
 }

@@ -1,36 +1,19 @@
-//! `millstream status`: the last run, and where each asset stands.
+//! The last run, and where each asset stands, one line each.
 
 use std::time::Duration;
 
 use millstream_engine::{AssetStatus, Status};
-use millstream_plan::AssetStatus as Ended;
 use millstream_types::{Severity, TimestampMicros};
 
 use crate::{
-    CliError, Exit, human,
-    output::{self, BAD, CAUTION, FAINT, GOOD, STRONG, styled},
-    project,
-    session::Session,
+    human,
+    output::{BAD, CAUTION, FAINT, GOOD, STRONG, styled},
     show::table::table,
-    wire::StatusDocument,
+    standing::{Standing, Trouble},
 };
 
-/// Show the last run, and each asset's version, rows, age and checks
-#[derive(clap::Args, Debug)]
-pub(crate) struct Arguments {}
-
-pub(crate) async fn run(_: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?)?;
-    let status = engine.status()?;
-    if session.settings.json {
-        output::print_json(&StatusDocument::from(&status))?;
-    } else {
-        output::print(&text(&status))?;
-    }
-    Ok(Exit::Success)
-}
-
-fn text(status: &Status) -> String {
+/// The text for people.
+pub(super) fn text(status: &Status) -> String {
     let mut text = match &status.last_run {
         None => "No run yet; `millstream run` makes the first one\n".to_owned(),
         Some(run) => {
@@ -58,8 +41,8 @@ fn text(status: &Status) -> String {
         &[false, false, true, true, false, false, false],
     ));
     for asset in &status.assets {
-        if let Some(recorded) = &asset.recorded {
-            text.push_str(&trouble(asset.asset.as_str(), &recorded.status));
+        if let Some((ended, trouble)) = Standing::of(asset).trouble() {
+            text.push_str(&format!("\n{}", told(asset, ended, trouble)));
         }
     }
     text
@@ -70,20 +53,13 @@ fn row(asset: &AssetStatus, now: TimestampMicros) -> Vec<String> {
     let recorded = asset.recorded.as_ref();
     let version = recorded.and_then(|recorded| recorded.version);
     let rows = recorded.and_then(|recorded| recorded.rows);
-    let is_view = asset.kind == millstream_plan::AssetKind::View;
     vec![
         asset.asset.to_string(),
         asset.kind.as_str().to_owned(),
         version.map_or_else(none, |version| format!("v{version}")),
         rows.map_or_else(none, human::thousands),
         recorded.map_or_else(none, |recorded| human::ago(between(recorded.built_at, now))),
-        match recorded.map(|recorded| &recorded.status) {
-            _ if is_view => none(),
-            None => styled(FAINT, "never built"),
-            Some(Ended::Built) => styled(GOOD, "good"),
-            Some(Ended::Halted { .. }) => styled(BAD, "halted"),
-            Some(Ended::Failed { .. }) => styled(BAD, "failed"),
-        },
+        state(Standing::of(asset)),
         checks(asset),
     ]
 }
@@ -103,14 +79,25 @@ fn checks(asset: &AssetStatus) -> String {
     }
 }
 
-fn trouble(asset: &str, ended: &Ended) -> String {
-    match ended {
-        Ended::Built => String::new(),
-        Ended::Halted { reason } => format!("\n{} {asset} halted: {reason}\n", styled(BAD, '✗')),
-        Ended::Failed { code, error } => format!("\n{} {asset} failed: {error} ({code})\n", styled(BAD, '✗')),
+/// The word for where an asset stands.
+pub(super) fn state(standing: Standing<'_>) -> String {
+    match standing {
+        Standing::View => styled(FAINT, "-"),
+        Standing::NeverBuilt => styled(FAINT, "never built"),
+        Standing::Built => styled(GOOD, "good"),
+        Standing::Halted(_) => styled(BAD, "halted"),
+        Standing::Failed(_) => styled(BAD, "failed"),
     }
 }
 
-fn between(from: TimestampMicros, to: TimestampMicros) -> Duration {
+/// What is wrong and what to do, the line breaks included.
+pub(super) fn told(asset: &AssetStatus, ended: &str, trouble: Trouble<'_>) -> String {
+    let kept = if asset.recorded.is_none() { ", and was never built" } else { "" };
+    let hint = trouble.hint.map(|hint| format!("  {} {hint}\n", styled(GOOD, "help:"))).unwrap_or_default();
+    format!("{} {} {ended}{kept}: {trouble}\n{hint}", styled(BAD, '✗'), asset.asset)
+}
+
+/// The time between two instants; none when the clock went back.
+pub(super) fn between(from: TimestampMicros, to: TimestampMicros) -> Duration {
     Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }

@@ -1,0 +1,77 @@
+//! Where an asset stands, in the one word that both people and machines get, and what else is known of it.
+
+use millstream_engine::AssetStatus;
+use millstream_lake::CommitRecord;
+use millstream_plan::{AssetKind, AssetStatus as Recorded};
+use millstream_state::{RunRecord, SchemaVersion, StepOutcome};
+
+/// Where an asset stands after all that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing<'a> {
+    /// Never stored, so nothing can be wrong with what is stored.
+    View,
+    /// Nothing was tried, or only what came before it.
+    NeverBuilt,
+    Built,
+    Halted(Trouble<'a>),
+    Failed(Trouble<'a>),
+}
+
+/// Why the last attempt left nothing new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble<'a> {
+    pub(crate) reason: &'a str,
+    pub(crate) code: Option<&'a str>,
+    pub(crate) hint: Option<&'a str>,
+}
+
+/// What is known of a table.
+pub(crate) struct TableStatus<'a> {
+    pub(crate) asset: &'a AssetStatus,
+    /// The run of the last step, unless it is forgotten.
+    pub(crate) run: Option<RunRecord>,
+    /// Oldest first.
+    pub(crate) schemas: Vec<SchemaVersion>,
+    /// Newest first.
+    pub(crate) versions: Vec<CommitRecord>,
+}
+
+impl<'a> Standing<'a> {
+    pub(crate) fn of(asset: &'a AssetStatus) -> Self {
+        let last = asset.last_step.as_ref().map(|step| &step.outcome);
+        let hint = match last {
+            Some(StepOutcome::Halted { hint, .. } | StepOutcome::Failed { hint, .. }) => hint.as_deref(),
+            _ => None,
+        };
+        match (asset.recorded.as_ref().map(|recorded| &recorded.status), last) {
+            (Some(Recorded::Halted { reason }), _) | (None, Some(StepOutcome::Halted { reason, .. })) => {
+                Self::Halted(Trouble { reason, code: None, hint })
+            }
+            (Some(Recorded::Failed { code, error }), _)
+            | (None, Some(StepOutcome::Failed { code, error, .. })) => {
+                Self::Failed(Trouble { reason: error, code: Some(code), hint })
+            }
+            (Some(Recorded::Built), _) => Self::Built,
+            (None, _) if asset.kind == AssetKind::View => Self::View,
+            (None, _) => Self::NeverBuilt,
+        }
+    }
+
+    /// What went wrong, with the word for how.
+    pub(crate) fn trouble(self) -> Option<(&'static str, Trouble<'a>)> {
+        match self {
+            Self::Halted(trouble) => Some(("halted", trouble)),
+            Self::Failed(trouble) => Some(("failed", trouble)),
+            Self::View | Self::NeverBuilt | Self::Built => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "{} ({code})", self.reason),
+            None => f.write_str(self.reason),
+        }
+    }
+}
