@@ -7,7 +7,7 @@ use parquet::file::{
 };
 use serde_json::{Map, Number, Value};
 
-use crate::stats::EXACT_DECIMAL_DIGITS;
+use crate::stats::fits_json;
 
 /// Delta's default: statistics for the first 32 leaf columns.
 const INDEXED_LEAVES: usize = 32;
@@ -211,9 +211,7 @@ impl Bound {
             (Self::Flag(flag), _) => Some(Value::Bool(*flag)),
             (Self::Text(text), _) => Some(Value::String(text.clone())),
             (Self::Float(value), _) => Number::from_f64(*value).map(Value::Number),
-            (Self::Whole(value), DataType::Decimal128(precision, scale)) => {
-                decimal(*value, *precision, *scale)
-            }
+            (Self::Whole(value), DataType::Decimal128(_, scale)) => decimal(*value, *scale),
             (Self::Whole(value), DataType::Date32) => {
                 let days = chrono::TimeDelta::try_days(i64::try_from(*value).ok()?)?;
                 let date = chrono::NaiveDate::default().checked_add_signed(days)?;
@@ -236,11 +234,11 @@ fn timestamp(micros: i128) -> Option<Value> {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn decimal(value: i128, precision: u8, scale: i8) -> Option<Value> {
+fn decimal(value: i128, scale: i8) -> Option<Value> {
     if scale == 0 {
         return i64::try_from(value).ok().map(Value::from);
     }
-    if precision > EXACT_DECIMAL_DIGITS {
+    if !fits_json(value, scale) {
         return None;
     }
     // Division is correctly rounded, so the shortest text of the result is the decimal itself.

@@ -15,8 +15,10 @@ use serde_json::{Map, Value};
 
 /// Writers cut longer strings, by the protocol's own custom at 32 characters.
 const EXACT_STRING_CHARS: usize = 32;
-/// An `f64` holds this many decimal digits without loss.
-pub(crate) const EXACT_DECIMAL_DIGITS: u8 = 15;
+/// An `f64` carries decimals whose digits make a smaller number without loss.
+const EXACT_DECIMAL_BELOW: u128 = 1_000_000_000_000_000;
+/// Powers of ten up to this one are exact as `f64`.
+const EXACT_POWER_OF_TEN: i8 = 22;
 /// The protocol cuts timestamps to milliseconds, so that the largest may lie this much higher.
 const CUT_MICROS: i64 = 999;
 
@@ -103,7 +105,7 @@ fn bound(value: &Value, data_type: &DataType, side: Side) -> Option<(ScalarValue
         DataType::Float32 => float32(value.as_f64()?).map(|v| (ScalarValue::Float32(Some(v)), false)),
         DataType::Float64 => Some((ScalarValue::Float64(Some(value.as_f64()?)), false)),
         DataType::Decimal128(precision, scale) => {
-            exact(ScalarValue::Decimal128(Some(decimal(value, *precision, *scale)?), *precision, *scale))
+            exact(ScalarValue::Decimal128(Some(decimal(value, *scale)?), *precision, *scale))
         }
         DataType::Date32 => {
             let days = chrono::NaiveDate::parse_from_str(value.as_str()?, "%Y-%m-%d").ok()?;
@@ -140,18 +142,20 @@ fn float32(value: f64) -> Option<f32> {
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn decimal(value: &Value, precision: u8, scale: i8) -> Option<i128> {
+fn decimal(value: &Value, scale: i8) -> Option<i128> {
     if scale == 0
         && let Some(whole) = value.as_i64()
     {
         return Some(whole.into());
     }
-    if precision > EXACT_DECIMAL_DIGITS {
-        return None;
-    }
+    // Below 2^63 after the check, and beyond the bound the writer may have rounded.
     let scaled = (value.as_f64()? * 10f64.powi(scale.into())).round();
-    // At most 15 digits: an f64 holds them and so does an i128.
-    (scaled.abs() < 1e16).then_some(scaled as i128)
+    (scaled.abs() < 1e18).then_some(scaled as i128).filter(|value| fits_json(*value, scale))
+}
+
+/// Whether a decimal of these digits comes back from a JSON number as it was.
+pub(crate) const fn fits_json(value: i128, scale: i8) -> bool {
+    value.unsigned_abs() < EXACT_DECIMAL_BELOW && 0 <= scale && scale <= EXACT_POWER_OF_TEN
 }
 
 impl Bounds {

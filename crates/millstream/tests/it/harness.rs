@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::Path,
     process::{Command, Output},
     sync::Arc,
@@ -89,10 +90,80 @@ impl Folder {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// The stored tables of a project with its lake on disk, tables of rejected rows included, in order of name.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        let lake = self.path().join(".millstream/lake");
+        let mut tables = Vec::new();
+        for schema in fs::read_dir(&lake).unwrap() {
+            for table in fs::read_dir(schema.unwrap().path()).unwrap() {
+                let path = table.unwrap().path();
+                if path.join("_delta_log").exists() {
+                    let name = path.strip_prefix(&lake).unwrap().to_str().unwrap();
+                    tables.push(name.replace('/', "."));
+                }
+            }
+        }
+        tables.sort();
+        tables
+    }
+
+    /// Every row of a table as text, sorted, without what differs between two projects that got the same files:
+    /// when and by which run a row came in, and its number.
+    pub(crate) fn rows(&self, table: &str) -> Vec<String> {
+        let rows = self.json(&["query", &format!("SELECT * FROM {table}"), "--json"]);
+        let rows = rows.as_array().unwrap_or_else(|| panic!("{table}: {rows}"));
+        let mut texts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut row = row.as_object().unwrap().clone();
+            for column in ["_ingested_at", "_sequence", "_rejected_at", "_run", "_epoch"] {
+                row.remove(column);
+            }
+            if !table.starts_with("bronze.") {
+                // Where a row stood in a query's result, not in a file.
+                row.remove("_position");
+            }
+            texts.push(serde_json::to_string(&row).unwrap());
+        }
+        texts.sort();
+        texts
+    }
+
     /// Standard output as one JSON document.
     pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_slice(&self.output(arguments).stdout).unwrap()
     }
+}
+
+/// Every table of `folder` has the same rows as in `other`, and `other` has no further table.
+pub(crate) fn assert_same_tables(folder: &Folder, other: &Folder, tables: &[String], when: &str) {
+    for table in tables {
+        let (rows, others) = (folder.rows(table), other.rows(table));
+        let only = |these: &[String], those: &[String]| -> Vec<String> {
+            these.iter().filter(|row| those.binary_search(row).is_err()).take(3).cloned().collect()
+        };
+        assert!(
+            rows == others,
+            "{table} {when}: {} rows and {}\nonly in the first: {:#?}\nonly in the second: {:#?}",
+            rows.len(),
+            others.len(),
+            only(&rows, &others),
+            only(&others, &rows),
+        );
+    }
+}
+
+/// What `cargo xtask test` gives to suites that need a service or a program; a suite without it writes down why it
+/// was skipped.
+#[allow(clippy::disallowed_methods, reason = "a test is its own edge: it asks the environment")]
+pub(crate) fn given(variable: &str, suite: &str, missing: &str) -> Option<String> {
+    if let Ok(value) = std::env::var(variable) {
+        return Some(value);
+    }
+    if let Ok(skips) = std::env::var("MILLSTREAM_TEST_SKIPS") {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(skips).unwrap();
+        writeln!(file, "millstream: {suite} ({missing})").unwrap();
+    }
+    None
 }
 
 /// Compares with the kept snapshot; what differs from run to run is replaced before.

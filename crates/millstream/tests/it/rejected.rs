@@ -32,7 +32,8 @@ fn reprocessing_leaves_the_rows_of_a_halted_landing_to_the_next_one() {
     assert_eq!((&group["rows"], &group["halted"]), (&3.into(), &2.into()));
     folder.write("sources/orders.yaml", &halting.replace("[0, 1000]", "[-10, 1000]"));
     folder.stdout(&["reprocess", "orders"]);
-    let count = || folder.json(&["query", "select count(*) as n from bronze.orders", "--json"])[0]["n"].clone();
+    let count =
+        || folder.json(&["query", "select count(*) as n from bronze.orders", "--json"])[0]["n"].clone();
     assert_eq!(count(), 3);
     folder.stdout(&["run"]);
     assert_eq!(count(), 5);

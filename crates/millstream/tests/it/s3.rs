@@ -1,12 +1,7 @@
 //! Files and lake on an S3 server, the one at `MILLSTREAM_TEST_S3_ENDPOINT`.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test is its own edge: it asks the environment and the clock"
-)]
+#![allow(clippy::disallowed_methods, reason = "a test is its own edge: it asks the clock")]
 
 use std::{
-    fs::OpenOptions,
-    io::Write,
     process::Stdio,
     thread::sleep,
     time::{Duration, SystemTime},
@@ -16,24 +11,18 @@ use object_store::{
     ClientOptions, ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, http::HttpBuilder, path::Path,
 };
 
-use crate::{harness::Folder, landing::numbers};
+use crate::{
+    harness::{Folder, given},
+    landing::numbers,
+};
 
 const BUCKET: &str = "projects";
 
-fn endpoint() -> Option<String> {
-    if let Ok(endpoint) = std::env::var("MILLSTREAM_TEST_S3_ENDPOINT") {
-        return Some(endpoint);
-    }
-    if let Ok(skips) = std::env::var("MILLSTREAM_TEST_SKIPS") {
-        let mut file = OpenOptions::new().create(true).append(true).open(skips).unwrap();
-        writeln!(file, "millstream: a project on S3 (no S3 server)").unwrap();
-    }
-    None
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_whose_files_and_lake_are_on_s3() {
-    let Some(endpoint) = endpoint() else { return };
+    let Some(endpoint) = given("MILLSTREAM_TEST_S3_ENDPOINT", "a project on S3", "no S3 server") else {
+        return;
+    };
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let prefix = format!("project-{}-{}", std::process::id(), since.as_micros());
     let store = AmazonS3Builder::new()
