@@ -4,11 +4,11 @@
 use datafusion::{execution::SendableRecordBatchStream, prelude::Expr};
 use futures::TryStreamExt;
 use millstream_connector::Positions;
-use millstream_lake::{DataFile, LakeTable, StagedFile};
+use millstream_lake::{At, DataFile, LakeTable, StagedFile};
 use millstream_quality::{RejectedRows, Sources, Tally, UniqueIndex, rejected_schema};
 use millstream_sql::{
     conform, conform_stream,
-    incremental::{Change, check_keys, survivors},
+    incremental::{Change, KeySet, check_keys, survivors},
 };
 use std::{sync::Arc, time::Instant};
 
@@ -62,9 +62,8 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
             let stay = survivors(&job.session, &job.maintenance, provider, &keys).await;
             let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
             let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
-            let superseded = Superseded::new(&job.session, &job.spec.name, &job.schema, &keys)?;
             let delta = with_rows(job, rows, touched, kept, false).await?;
-            Delta { superseded: Some(superseded), ..delta }
+            Delta { superseded: superseded(job, &keys).await?, ..delta }
         }
         Plan::Change(Change::AddAndRemove { rows, removal }) => {
             let touched = touched(job, removal.predicate())?;
@@ -154,6 +153,15 @@ async fn with_rows(
         whole,
         superseded: None,
     })
+}
+
+/// Which rejected rows go with `keys`; `None` while the table has no rejected rows.
+async fn superseded(job: &Job<'_>, keys: &KeySet) -> Result<Option<Superseded>, EngineError> {
+    let rejected = job.context.world.lake.snapshot(&job.spec.name.rejected(), At::Latest).await?;
+    match rejected.filter(|rejected| !rejected.files().is_empty()) {
+        Some(_) => Ok(Some(Superseded::new(&job.session, &job.spec.name, &job.schema, keys)?)),
+        None => Ok(None),
+    }
 }
 
 /// The keys of all rows that stay: of files that are not touched, and of what is kept of the others.

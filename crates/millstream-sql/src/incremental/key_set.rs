@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Months};
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, RecordBatch, UInt32Array},
-        compute::{SortOptions, concat_batches, sort, take},
-        datatypes::{DataType, SchemaRef, TimeUnit},
+        array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array},
+        compute::{SortOptions, cast, concat_batches, sort, take},
+        datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef, TimeUnit, UInt64Type},
     },
     catalog::TableProvider,
     common::{Result, ScalarValue},
@@ -243,15 +243,14 @@ fn cuts(sorted: &ArrayRef) -> Result<Vec<usize>> {
     if distinct.len() <= LISTED {
         return Ok(distinct.into_iter().skip(1).collect());
     }
+    let Some(points) = points(sorted)? else { return Ok(Vec::new()) };
     let mut gaps: Vec<(i128, usize)> = distinct
         .windows(2)
-        .filter_map(|pair| {
-            let before = position(&ScalarValue::try_from_array(sorted, pair[0]).ok()?)?;
-            let after = position(&ScalarValue::try_from_array(sorted, pair[1]).ok()?)?;
-            Some((after.saturating_sub(before), pair[1]))
-        })
+        .filter_map(|pair| Some((points.get(pair[1])?.saturating_sub(*points.get(pair[0])?), pair[1])))
         .collect();
-    gaps.sort_unstable_by(|a, b| b.cmp(a));
+    if gaps.len() >= RANGES {
+        gaps.select_nth_unstable_by(RANGES - 1, |a, b| b.cmp(a));
+    }
     let mut cuts: Vec<usize> = gaps.into_iter().take(RANGES - 1).map(|(_, at)| at).collect();
     cuts.sort_unstable();
     Ok(cuts)
@@ -262,25 +261,25 @@ fn distinct_starts(sorted: &ArrayRef) -> Result<Vec<usize>> {
     Ok(ranges.ranges().into_iter().map(|range| range.start).collect())
 }
 
-/// A value as a point on a line, for types where distance means something.
-fn position(value: &ScalarValue) -> Option<i128> {
-    Some(match value {
-        ScalarValue::Int8(Some(v)) => i128::from(*v),
-        ScalarValue::Int16(Some(v)) => i128::from(*v),
-        ScalarValue::Int32(Some(v)) | ScalarValue::Date32(Some(v)) => i128::from(*v),
-        ScalarValue::Int64(Some(v))
-        | ScalarValue::Date64(Some(v))
-        | ScalarValue::TimestampSecond(Some(v), _)
-        | ScalarValue::TimestampMillisecond(Some(v), _)
-        | ScalarValue::TimestampMicrosecond(Some(v), _)
-        | ScalarValue::TimestampNanosecond(Some(v), _) => i128::from(*v),
-        ScalarValue::UInt8(Some(v)) => i128::from(*v),
-        ScalarValue::UInt16(Some(v)) => i128::from(*v),
-        ScalarValue::UInt32(Some(v)) => i128::from(*v),
-        ScalarValue::UInt64(Some(v)) => i128::from(*v),
-        ScalarValue::Decimal128(Some(v), ..) => *v,
-        _ => return None,
-    })
+/// The values as points on a line, for types where distance means something.
+fn points(values: &ArrayRef) -> Result<Option<Vec<i128>>> {
+    let integers = match values.data_type() {
+        DataType::Decimal128(..) => {
+            return Ok(Some(values.as_primitive::<Decimal128Type>().values().to_vec()));
+        }
+        DataType::UInt64 => {
+            return Ok(Some(widened(values.as_primitive::<UInt64Type>().values())));
+        }
+        // Dates and times of 32 bits are not cast to 64 directly.
+        DataType::Date32 | DataType::Time32(_) => cast(&cast(values, &DataType::Int32)?, &DataType::Int64)?,
+        other if other.is_integer() || other.is_temporal() => cast(values, &DataType::Int64)?,
+        _ => return Ok(None),
+    };
+    Ok(integers.as_primitive_opt::<Int64Type>().map(|integers| widened(integers.values())))
+}
+
+fn widened<T: Copy + Into<i128>>(values: &[T]) -> Vec<i128> {
+    values.iter().map(|value| (*value).into()).collect()
 }
 
 /// The rows of `batch` at `rows`.
