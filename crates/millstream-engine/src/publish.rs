@@ -75,13 +75,18 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
             let stop = outcomes
                 .iter()
                 .find(|outcome| !outcome.passed && outcome.severity == Severity::Halt)
-                .map(halted);
+                .map(|outcome| format!("check {} failed: {}", outcome.check, outcome.message))
+                .map(|reason| {
+                    (reason, format!("{}; mend the input, or change the check", stays(&candidate)))
+                });
             checks.extend(outcomes.into_iter().map(report));
             stop
         }
         verdict => {
             let reason = stopped(&verdict, &counts, candidate.tally.malformed);
-            Some((reason, stays_hint(candidate.table)))
+            let table = candidate.table;
+            let hint = format!("{}; mend the data, or relax the contract of `{table}`", stays(&candidate));
+            Some((reason, hint))
         }
     };
     if let Some((reason, hint)) = stop {
@@ -286,13 +291,6 @@ pub(crate) fn row_check_reports(tally: &Tally, counts: &[CheckCount]) -> Vec<Che
     malformed.into_iter().chain(counted).collect()
 }
 
-fn halted(outcome: &TableCheckOutcome) -> (String, String) {
-    (
-        format!("check {} failed: {}", outcome.check, outcome.message),
-        "the last good version stays; mend the input, or change the check".into(),
-    )
-}
-
 /// Why the rows themselves may not be published.
 fn stopped(verdict: &Verdict, counts: &[CheckCount], malformed: u64) -> String {
     match verdict {
@@ -314,10 +312,12 @@ fn stopped(verdict: &Verdict, counts: &[CheckCount], malformed: u64) -> String {
     }
 }
 
-fn stays_hint(table: &TableName) -> String {
-    format!(
-        "nothing was committed, the last good version stays; mend the data, or relax the contract of `{table}`"
-    )
+/// What readers of the table see after a halt.
+fn stays(candidate: &Candidate<'_>) -> &'static str {
+    match candidate.base {
+        Some(_) => "nothing was committed, the last good version stays",
+        None => "nothing was committed, the table has no version yet",
+    }
 }
 
 /// The figures that later checks compare with.

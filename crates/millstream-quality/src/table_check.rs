@@ -172,7 +172,7 @@ fn judge(
 }
 
 fn row_count(rows: u64, bounds: &Bounds<u64>, change_max: Option<Percent>, history: &History) -> Judged {
-    let what = format!("the table has {rows} rows");
+    let what = format!("the table has {rows} row{}", if rows == 1 { "" } else { "s" });
     let fault = within(&rows, bounds).or_else(|| {
         let usual = median(history)?;
         let change = (rows as f64 - usual) / usual;
