@@ -66,7 +66,9 @@ impl Folder {
     }
 
     pub(crate) fn output(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        let output = self.command(arguments).output().unwrap();
+        assert_plain(&output);
+        output
     }
 
     /// Runs the binary and returns everything a user would see, with times, ids and the folder's path replaced.
@@ -131,6 +133,15 @@ impl Folder {
     /// Standard output as one JSON document.
     pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_slice(&self.output(arguments).stdout).unwrap()
+    }
+}
+
+/// Nobody is shown a panic or how a value looks inside.
+pub(crate) fn assert_plain(output: &Output) {
+    for said in [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)) {
+        for inside in ["panicked at", "Error {", "Error(", "Some(", "Err(", "Ok(", "RUST_BACKTRACE"] {
+            assert!(!said.contains(inside), "`{inside}` is shown to a user:\n{said}");
+        }
     }
 }
 

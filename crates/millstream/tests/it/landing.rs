@@ -1,6 +1,6 @@
 //! What lands: every row once, whatever happens to the files in between.
 
-use std::{fs, process::Stdio, thread::sleep, time::Duration};
+use std::fs;
 
 use serde_json::{Value, json};
 
@@ -45,31 +45,6 @@ fn assert_exactly_once(folder: &Folder, rows: usize) {
     assert_eq!(landed[0].unwrap() + rejected[0].unwrap(), i64::try_from(rows).unwrap());
     let expected = numbers(folder, "SELECT id, amount * 2 AS twice FROM bronze.orders ORDER BY id");
     assert_eq!(numbers(folder, "SELECT id, twice FROM silver.orders ORDER BY id"), expected);
-}
-
-#[test]
-fn a_run_that_is_killed_anywhere_loses_and_doubles_nothing() {
-    const ROUNDS: u64 = 12;
-    let folder = Folder::with(PROJECT);
-    let mut rows = 0;
-    for round in 0..ROUNDS {
-        let first = u32::try_from(round).unwrap() * 3_000;
-        folder.write(&format!("data/{round:02}.csv"), &csv(first..first + 3_000));
-        rows += 3_000;
-        for try_ in 0..2 {
-            let mut run =
-                folder.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            // Spread over a whole run without chance: later rounds are killed later.
-            sleep(Duration::from_millis(8 + (round * 37 + try_ * 61) % 170));
-            run.kill().unwrap();
-            run.wait().unwrap();
-        }
-        if round % 4 == 3 {
-            folder.stdout(&["run"]);
-            assert_exactly_once(&folder, rows);
-        }
-    }
-    assert!(folder.stdout(&["run"]).contains("up to date"));
 }
 
 #[test]

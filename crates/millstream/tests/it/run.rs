@@ -225,33 +225,3 @@ fn a_second_run_at_the_same_time_is_refused() {
     drop(lock);
     assert!(folder.run(&["run", "--force"]).starts_with("exit: 0"));
 }
-
-#[cfg(unix)]
-#[test]
-fn an_interrupted_run_continues_where_it_stopped() {
-    let folder = Folder::empty();
-    folder.stdout(&["init", "shop"]);
-    for delay_ms in [20, 60, 120, 200] {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_millstream"))
-            .args(["run"])
-            .current_dir(folder.path())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
-        let stopped = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(stopped.is_ok());
-        // A signal that comes before the handler is in place ends the process at once.
-        child.wait().unwrap();
-    }
-    folder.stdout(&["run"]);
-    let undisturbed = Folder::empty();
-    undisturbed.stdout(&["init", "shop"]);
-    undisturbed.stdout(&["run"]);
-    for table in ["bronze.orders", "bronze.orders__rejected", "silver.orders", "gold.customer_value"] {
-        let sql = format!("select count(*) as n from {table}");
-        let count = |folder: &Folder| folder.json(&["query", &sql, "--json"])[0]["n"].clone();
-        assert_eq!(count(&folder), count(&undisturbed), "{table}");
-    }
-}

@@ -16,15 +16,14 @@ use crate::{
     landing::numbers,
 };
 
-const BUCKET: &str = "projects";
+pub(crate) const BUCKET: &str = "projects";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_whose_files_and_lake_are_on_s3() {
     let Some(endpoint) = given("MILLSTREAM_TEST_S3_ENDPOINT", "a project on S3", "no S3 server") else {
         return;
     };
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let prefix = format!("project-{}-{}", std::process::id(), since.as_micros());
+    let prefix = fresh_prefix("project");
     let store = AmazonS3Builder::new()
         .with_bucket_name(BUCKET)
         .with_endpoint(&endpoint)
@@ -61,20 +60,30 @@ async fn a_project_whose_files_and_lake_are_on_s3() {
     assert_eq!(numbers(&folder, counts), [[Some(1_600); 3]]);
 }
 
+/// The options of a place on the server, each on a line of its own.
+pub(crate) fn storage(endpoint: &str, indent: usize) -> String {
+    let options = [
+        ("aws_endpoint", endpoint),
+        ("aws_allow_http", "true"),
+        ("aws_access_key_id", "test"),
+        ("aws_secret_access_key", "test"),
+        ("aws_region", "us-east-1"),
+    ];
+    options.map(|(key, value)| format!("{:indent$}{key}: \"{value}\"\n", "")).concat()
+}
+
+/// A folder of the bucket that no other test and no earlier run has used.
+pub(crate) fn fresh_prefix(name: &str) -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    format!("{name}-{}-{}", std::process::id(), since.as_micros())
+}
+
 fn project(endpoint: &str, prefix: &str) -> Folder {
-    let storage = |indent: usize| {
-        let options = [
-            ("aws_endpoint", endpoint),
-            ("aws_allow_http", "true"),
-            ("aws_access_key_id", "test"),
-            ("aws_secret_access_key", "test"),
-            ("aws_region", "us-east-1"),
-        ];
-        options.map(|(key, value)| format!("{:indent$}{key}: \"{value}\"\n", "")).concat()
-    };
-    let lake = format!("    lake: s3://{BUCKET}/{prefix}/lake\n    storage:\n{}", storage(6));
-    let connector =
-        format!("  type: files\n  path: s3://{BUCKET}/{prefix}/data/*.csv\n  storage:\n{}", storage(4));
+    let lake = format!("    lake: s3://{BUCKET}/{prefix}/lake\n    storage:\n{}", storage(endpoint, 6));
+    let connector = format!(
+        "  type: files\n  path: s3://{BUCKET}/{prefix}/data/*.csv\n  storage:\n{}",
+        storage(endpoint, 4)
+    );
     let contract = "contract:\n  columns:\n    id: {type: int64, unique: true}\n";
     Folder::with(&[
         ("millstream.yaml", &format!("name: remote\nenvironments:\n  default:\n{lake}")),
@@ -93,7 +102,7 @@ async fn put(store: &dyn ObjectStore, prefix: &str, name: &str, ids: std::ops::R
 }
 
 /// A plain PUT; the test servers look at no signature.
-async fn make_bucket(endpoint: &str) {
+pub(crate) async fn make_bucket(endpoint: &str) {
     let server = HttpBuilder::new()
         .with_url(endpoint)
         .with_client_options(ClientOptions::new().with_allow_http(true))
