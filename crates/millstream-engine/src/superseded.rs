@@ -19,15 +19,15 @@ pub(crate) struct Superseded {
     table: TableName,
     /// Gives the kept values their types again.
     types: Contract,
-    keys: KeyMatch,
+    keys: Vec<KeyMatch>,
 }
 
 impl Superseded {
-    pub(crate) fn new(
+    pub(crate) fn new<'k>(
         session: &SessionContext,
         table: &TableName,
         schema: &SchemaRef,
-        keys: &KeySet,
+        keys: impl Iterator<Item = &'k KeySet>,
     ) -> Result<Self, EngineError> {
         let columns = schema.fields().iter().filter_map(|field| {
             let column_type = column_type(field.data_type())?;
@@ -42,7 +42,9 @@ impl Superseded {
         };
         let types = Contract::compile(&columns.collect::<Vec<_>>(), &options)
             .map_err(|source| EngineError::Quality { table: table.clone(), source })?;
-        let keys = KeyMatch::new(session, keys, types.schema())
+        let keys = keys
+            .map(|keys| KeyMatch::new(session, keys, types.schema()))
+            .collect::<Result<_, _>>()
             .map_err(|source| EngineError::Incremental { table: table.clone(), source })?;
         Ok(Self { table: table.clone(), types, keys })
     }
@@ -52,14 +54,15 @@ impl Superseded {
         let quality = |source| EngineError::Quality { table: self.table.clone(), source };
         let restored = restore(rejected).map_err(quality)?;
         let typed = self.types.evaluate(&restored.rows).map_err(quality)?;
-        let gone = self
-            .keys
-            .matches(&typed.rows)
-            .map_err(|source| EngineError::Incremental { table: self.table.clone(), source })?;
         let mut stays = vec![true; rejected.num_rows()];
-        for (place, gone) in restored.places.iter().zip(gone.values()) {
-            if let Some(stays) = stays.get_mut(*place) {
-                *stays = !gone;
+        for keys in &self.keys {
+            let gone = keys
+                .matches(&typed.rows)
+                .map_err(|source| EngineError::Incremental { table: self.table.clone(), source })?;
+            for (place, gone) in restored.places.iter().zip(gone.values()) {
+                if let Some(stays) = stays.get_mut(*place) {
+                    *stays &= !gone;
+                }
             }
         }
         filter_record_batch(rejected, &BooleanArray::from(stays))

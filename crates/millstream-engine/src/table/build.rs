@@ -87,6 +87,8 @@ pub(super) struct Job<'a> {
     /// As the table is stored.
     pub schema: SchemaRef,
     pub contract: Arc<Contract>,
+    /// The table's rejected rows, if there are any.
+    pub rejected: Option<Arc<Snapshot>>,
     pub now: TimestampMicros,
     /// Number of this build; the version of the commit's transaction.
     pub build: i64,
@@ -118,6 +120,8 @@ impl<'a> Job<'a> {
         };
         let contract = Contract::compile_table(&schema, &HashSet::new(), &options)
             .map_err(|source| EngineError::Quality { table: spec.name.clone(), source })?;
+        let rejected = world.lake.snapshot(&spec.name.rejected(), At::Latest).await?;
+        let rejected = rejected.filter(|rejected| !rejected.files().is_empty());
         let build = base.and_then(|base| base.txn(BUILD_TXN)).unwrap_or(0) + 1;
         Ok(Self {
             context,
@@ -128,6 +132,7 @@ impl<'a> Job<'a> {
             maintenance,
             schema,
             contract: Arc::new(contract),
+            rejected,
             now,
             build,
         })
@@ -157,6 +162,7 @@ impl<'a> Job<'a> {
             session: &self.session,
             inputs: &inputs,
             existing: provider(&self.context.world.lake, base)?,
+            some_kept_out: self.rejected.is_some(),
             limits: Limits::default(),
             now: self.now,
             everything,
@@ -172,7 +178,7 @@ impl<'a> Job<'a> {
     }
 
     /// All rows, from the new versions.
-    async fn whole(&self) -> Result<Plan, EngineError> {
+    pub(super) async fn whole(&self) -> Result<Plan, EngineError> {
         let inputs = self.inputs.whole(&self.context.world)?;
         let rows = self.maintenance.build(&self.session, &inputs, self.now).await;
         Ok(Plan::Whole(rows.map_err(|source| self.failed(source))?))
@@ -208,7 +214,7 @@ impl<'a> Job<'a> {
                 rows: delta.rows_rejected,
                 epoch_before: self.build - 1,
                 replaced_parts: Vec::new(),
-                replace: delta.whole,
+                replace: delta.whole || delta.all_rejected_again,
                 superseded: delta.superseded,
             },
             now: self.now,

@@ -4,11 +4,11 @@
 use datafusion::{execution::SendableRecordBatchStream, prelude::Expr};
 use futures::TryStreamExt;
 use millstream_connector::Positions;
-use millstream_lake::{At, DataFile, LakeTable, StagedFile};
+use millstream_lake::{DataFile, LakeTable, StagedFile};
 use millstream_quality::{RejectedRows, Sources, Tally, UniqueIndex, rejected_schema};
 use millstream_sql::{
     conform, conform_stream,
-    incremental::{Change, KeySet, check_keys, survivors},
+    incremental::{Change, Gone, IncrementalError, KeySet, check_keys, survivors},
 };
 use std::{sync::Arc, time::Instant};
 
@@ -33,17 +33,15 @@ pub(super) struct Delta {
     pub whole: bool,
     /// Which earlier rejected rows go.
     pub superseded: Option<Superseded>,
+    /// All of them do: those that are still to be rejected are among the new ones.
+    pub all_rejected_again: bool,
 }
 
 /// Stages what `plan` asks for; `None` when nothing changes.
 pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, EngineError> {
     let present = || job.base.map(|base| base.files().to_vec()).unwrap_or_default();
     let delta = match plan {
-        Plan::Whole(rows) => {
-            let delta = with_rows(job, rows, present(), Vec::new(), true).await?;
-            check_written(job, &delta).await?;
-            delta
-        }
+        Plan::Whole(rows) => whole(job, rows).await?,
         Plan::Change(Change::Nothing) => return Ok(None),
         Plan::Change(Change::Everything { rows }) => {
             let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
@@ -56,25 +54,61 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
             }
             delta
         }
-        Plan::Change(Change::Replace { keys, rows }) => {
+        Plan::Change(Change::Replace { keys, rows, gone }) => {
+            let superseded = superseded(job, &keys, &gone)?;
+            let all_rejected_again = matches!(gone, Gone::AllOthers);
+            if keys.is_empty() {
+                let some = match &superseded {
+                    Some(superseded) => all_rejected_again || any_goes(job, superseded).await?,
+                    None => false,
+                };
+                if !some {
+                    return Ok(None);
+                }
+                let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
+                let delta = with_rows(job, rows, Vec::new(), Vec::new(), false).await?;
+                return Ok(Some(Delta { superseded, all_rejected_again, ..delta }));
+            }
             let touched = touched(job, keys.predicate())?;
             let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
             let stay = survivors(&job.session, &job.maintenance, provider, &keys).await;
             let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
             let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
             let delta = with_rows(job, rows, touched, kept, false).await?;
-            Delta { superseded: superseded(job, &keys).await?, ..delta }
+            Delta { superseded, all_rejected_again, ..delta }
         }
         Plan::Change(Change::AddAndRemove { rows, removal }) => {
             let touched = touched(job, removal.predicate())?;
             let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
             let stay = removal.survivors(&job.session, provider).await;
-            let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
-            let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
-            with_rows(job, rows, touched, kept, false).await?
+            match rewrite(job, stay.map_err(|source| job.failed(source))?).await {
+                Ok(kept) => {
+                    let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
+                    with_rows(job, rows, touched, kept, false).await?
+                }
+                // Among the rows that leave are some that were rejected, or that an older definition made.
+                Err(EngineError::Incremental {
+                    source: IncrementalError::NeedsFullRebuild { why }, ..
+                }) => {
+                    job.context.note(format!("rebuilt as a whole: {why}"));
+                    match job.whole().await? {
+                        Plan::Whole(rows) => whole(job, rows).await?,
+                        Plan::Change(_) => return Ok(None),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
     };
     Ok(Some(delta))
+}
+
+/// `rows` replace whatever is there.
+async fn whole(job: &Job<'_>, rows: SendableRecordBatchStream) -> Result<Delta, EngineError> {
+    let present = job.base.map(|base| base.files().to_vec()).unwrap_or_default();
+    let delta = with_rows(job, rows, present, Vec::new(), true).await?;
+    check_written(job, &delta).await?;
+    Ok(delta)
 }
 
 /// Files of the present version whose statistics allow rows that the condition is true for.
@@ -152,16 +186,35 @@ async fn with_rows(
         tally,
         whole,
         superseded: None,
+        all_rejected_again: false,
     })
 }
 
-/// Which rejected rows go with `keys`; `None` while the table has no rejected rows.
-async fn superseded(job: &Job<'_>, keys: &KeySet) -> Result<Option<Superseded>, EngineError> {
-    let rejected = job.context.world.lake.snapshot(&job.spec.name.rejected(), At::Latest).await?;
-    match rejected.filter(|rejected| !rejected.files().is_empty()) {
-        Some(_) => Ok(Some(Superseded::new(&job.session, &job.spec.name, &job.schema, keys)?)),
-        None => Ok(None),
+/// Which rejected rows go with `keys` and `gone`; `None` while the table has no rejected rows.
+fn superseded(job: &Job<'_>, keys: &KeySet, gone: &Gone) -> Result<Option<Superseded>, EngineError> {
+    if job.rejected.is_none() {
+        return Ok(None);
     }
+    let gone = if let Gone::Keys(gone) = gone { Some(gone.as_ref()) } else { None };
+    let keys = [keys].into_iter().chain(gone);
+    Superseded::new(&job.session, &job.spec.name, &job.schema, keys).map(Some)
+}
+
+/// Whether there is a rejected row that goes.
+async fn any_goes(job: &Job<'_>, superseded: &Superseded) -> Result<bool, EngineError> {
+    let Some(rejected) = &job.rejected else { return Ok(false) };
+    let world = &job.context.world;
+    let columns: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
+    let mut rows = stored::scan(world, rejected.table(), provider, &columns, None).await?;
+    while let Some(batch) =
+        rows.try_next().await.map_err(|source| stored::failed(rejected.table(), source))?
+    {
+        if superseded.without(&batch)?.num_rows() < batch.num_rows() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The keys of all rows that stay: of files that are not touched, and of what is kept of the others.

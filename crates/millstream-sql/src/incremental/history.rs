@@ -30,7 +30,7 @@ use super::{
     key_set::take_rows,
     maintenance::{Keep, Maintenance, VALID_FROM, output},
     periods::{Period, State, merge},
-    refresh::{Change, Refresh, relabelled},
+    refresh::{Change, Gone, Refresh, relabelled},
     spool::Spool,
     validate::describe,
 };
@@ -103,7 +103,7 @@ impl Maintenance {
             self.key.iter().map(|part| part.expr.clone()).chain([output(VALID_FROM)]).collect();
         let read = scan_of("changed", provider_as_source(changed.provider()?))?;
         match self.key_set(refresh, read, labels, exprs).await {
-            Ok(keys) => Ok(Change::Replace { keys, rows }),
+            Ok(keys) => Ok(Change::Replace { keys, rows, gone: Gone::None }),
             Err(Stop::TooManyKeys(_)) => {
                 let rows = self.spool(refresh, self.whole_history(refresh, &changed, &rows)?).await?;
                 Ok(Change::Everything { rows })

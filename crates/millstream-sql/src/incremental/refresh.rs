@@ -23,7 +23,7 @@ use super::{
     columns::{self, column, positional},
     cover::qualified,
     error::{IncrementalError, Stop},
-    evaluation::{Evaluation, Limits, Side, aliased, changed_rows, counted, run},
+    evaluation::{Evaluation, Keys, Limits, Side, aliased, changed_rows, counted, run},
     inputs::{Inputs, Version, read_as, scan_of},
     key_set::{KeySet, take_rows},
     maintenance::{Keep, Maintenance, Strategy},
@@ -38,6 +38,8 @@ pub struct Refresh<'a> {
     pub inputs: &'a Inputs,
     /// The table as it is.
     pub existing: Arc<dyn TableProvider>,
+    /// Whether rows of the query were kept out of the table, so that a key may leave that is not in it.
+    pub some_kept_out: bool,
     pub limits: Limits,
     /// The run's time: when a state without a time began, and when a key that is gone ended.
     pub now: TimestampMicros,
@@ -65,9 +67,18 @@ pub enum Change {
     /// Some rows leave ([`Removal::survivors`] of the files that may hold them) and others come.
     AddAndRemove { rows: Arc<Spool>, removal: Removal },
     /// Rows with these keys leave ([`survivors`] of the files that may hold them) and these come.
-    Replace { keys: KeySet, rows: Arc<Spool> },
+    Replace { keys: KeySet, rows: Arc<Spool>, gone: Gone },
     /// So much differs that these rows replace the whole table.
     Everything { rows: Arc<Spool> },
+}
+
+/// Keys that the query no longer gives, beside those of [`Change::Replace`]: of rows that were kept out of the table.
+#[derive(Debug)]
+pub enum Gone {
+    None,
+    Keys(Box<KeySet>),
+    /// Every row was computed: what was kept out before and is not in the change is gone.
+    AllOthers,
 }
 
 impl std::fmt::Debug for Change {
@@ -80,9 +91,12 @@ impl std::fmt::Debug for Change {
                 .field("rows", &rows.rows())
                 .field("removed", &removal.rows())
                 .finish(),
-            Self::Replace { keys, rows } => {
-                f.debug_struct("Replace").field("keys", &keys.len()).field("rows", &rows.rows()).finish()
-            }
+            Self::Replace { keys, rows, gone } => f
+                .debug_struct("Replace")
+                .field("keys", &keys.len())
+                .field("rows", &rows.rows())
+                .field("gone", gone)
+                .finish(),
             Self::Everything { rows } => f.debug_struct("Everything").field("rows", &rows.rows()).finish(),
         }
     }
@@ -238,7 +252,12 @@ impl Maintenance {
         check_keys(refresh.session, self, rows.provider()?)
             .await
             .map_err(|error| Stop::Engine(error.into()))?;
-        self.differing(refresh, rows, existing).await
+        let gone = match affected {
+            _ if !refresh.some_kept_out => Gone::None,
+            Some(keys) => self.gone(refresh, keys, &rows).await?,
+            None => Gone::AllOthers,
+        };
+        self.differing(refresh, rows, existing, gone).await
     }
 
     /// Keys of which a row in `rows` or in `existing` is not in the other, and their rows.
@@ -247,6 +266,7 @@ impl Maintenance {
         refresh: &Refresh<'_>,
         rows: Arc<Spool>,
         existing: LogicalPlan,
+        gone: Gone,
     ) -> Result<Change, Stop> {
         let read = || read_as(rows.provider()?, &self.schema());
         let over_table: Vec<Expr> = self.key.iter().map(|part| part.expr.clone()).collect();
@@ -256,11 +276,31 @@ impl Maintenance {
             Err(Stop::TooManyKeys(_)) => return Ok(Change::Everything { rows }),
             Err(stop) => return Err(stop),
         };
-        if keys.is_empty() {
+        if keys.is_empty() && matches!(gone, Gone::None) {
             return Ok(Change::Nothing);
         }
         let kept = self.spool(refresh, by_key(read()?, &keys, JoinType::RightSemi)?).await?;
-        Ok(Change::Replace { keys, rows: kept })
+        Ok(Change::Replace { keys, rows: kept, gone })
+    }
+
+    /// Those of the reached keys that `rows` does not have.
+    async fn gone(&self, refresh: &Refresh<'_>, reached: Keys, rows: &Arc<Spool>) -> Result<Gone, Stop> {
+        let width = reached.plan.schema().fields().len();
+        let over_table: Vec<Expr> = self.key.iter().map(|part| part.expr.clone()).collect();
+        let labels = (0..width).map(|at| qualified("__reached", &format!("k{at}")));
+        let joined = LogicalPlan::Join(Join::try_new(
+            Arc::new(aliased(reached.plan, "__reached")?),
+            Arc::new(read_as(rows.provider()?, &self.schema())?),
+            labels.clone().zip(over_table.clone()).collect(),
+            None,
+            JoinType::LeftAnti,
+            JoinConstraint::On,
+            NullEquality::NullEqualsNull,
+            false,
+        )?);
+        let mut keys = self.key_set(refresh, joined, self.key_labels(), labels.collect()).await?;
+        keys.exprs = over_table;
+        Ok(if keys.is_empty() { Gone::None } else { Gone::Keys(Box::new(keys)) })
     }
 
     /// The different values of `exprs` in `plan`.

@@ -20,5 +20,6 @@ mod reference;
 mod rejected;
 mod run;
 mod s3;
+mod sequences;
 mod shop;
 mod usage;

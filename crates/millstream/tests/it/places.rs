@@ -55,7 +55,7 @@ fn a_lake_that_cannot_be_written_keeps_its_tables() {
     let directories = |mode: u32| {
         every_path(&lake, &mut |path| {
             if path.is_dir() {
-                set_mode(path, mode)
+                set_mode(path, mode);
             }
         });
     };

@@ -146,7 +146,7 @@ fn moment(folder: &Folder) -> String {
 fn a_further_column(folder: &Folder) {
     let header = "order_id,customer_id,category,quantity,amount,status,ordered_at,channel\n";
     let line = |id: u32| {
-        let quantity = if id % 50 == 0 { 0 } else { 1 };
+        let quantity = if id.is_multiple_of(50) { 0 } else { 1 };
         format!("{id},{},books,{quantity},9.99,paid,2026-07-{:02} 08:00:00,app\n", 1 + id % 90, 1 + id % 28)
     };
     folder.write(
@@ -159,7 +159,7 @@ fn a_replaced_and_a_grown_file(folder: &Folder) {
     let orders = fs::read_to_string(folder.path().join("data/orders/2026-02.csv")).unwrap();
     folder.write("data/orders/2026-02.csv", &orders.replace(",paid,", ",refunded,"));
     let event = |id: u32| {
-        let day = if id % 40 == 0 { 31 } else { 30 };
+        let day = if id.is_multiple_of(40) { 31 } else { 30 };
         format!(
             "{{\"event_id\":\"00000000-0000-4000-8000-{id:012}\",\"session_id\":{id},\"customer_id\":null,\
              \"event_type\":\"purchase\",\"page\":\"/\",\"device\":\"tablet\",\"occurred_at\":\"2026-06-{day}T10:00:00Z\"}}\n"

@@ -185,7 +185,7 @@ async fn all_states_of_a_log_become_periods() {
     next.0.get_mut("bronze.events").unwrap().push(event(4, 2, "late"));
     let changes = inputs(&world, &next, &mut dice, false);
     let change = kept.change(&session, &changes, 0, false).await.unwrap();
-    let Change::Replace { keys, rows } = &change else { panic!("{change:?}") };
+    let Change::Replace { keys, rows, .. } = &change else { panic!("{change:?}") };
     assert_eq!((keys.len(), rows.rows()), (2, 2), "the buy stays as it is");
     kept.apply(&session, change).await.unwrap();
     assert_eq!(

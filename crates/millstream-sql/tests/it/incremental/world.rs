@@ -296,6 +296,7 @@ impl Kept {
             session,
             inputs,
             existing: self.provider(),
+            some_kept_out: false,
             limits,
             now: TimestampMicros(now),
             everything,
@@ -320,7 +321,7 @@ impl Kept {
                 all.extend(collect(rows.stream().unwrap()).await?);
                 all
             }
-            Change::Replace { keys, rows } => {
+            Change::Replace { keys, rows, .. } => {
                 let mut all =
                     collect(survivors(session, &self.maintenance, self.provider(), &keys).await?).await?;
                 all.extend(collect(rows.stream().unwrap()).await?);
