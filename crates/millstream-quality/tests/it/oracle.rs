@@ -153,20 +153,36 @@ fn above(score: f64, id: i64) -> bool {
 }
 
 fn whole(text: &str) -> Option<i64> {
-    text.strip_suffix(".0").unwrap_or(text).parse().ok()
+    scaled(text, 0)
 }
 
 fn hundredths(text: &str) -> Option<i64> {
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    scaled(text, 2).filter(|value| value.abs() < 1_000_000)
+}
+
+/// The number times 10^`places`, if that is a whole number: the point moves through the written digits.
+fn scaled(text: &str, places: i32) -> Option<i64> {
+    let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() && fraction.is_empty()
-        || !(whole.to_owned() + fraction).bytes().all(|byte| byte.is_ascii_digit())
-    {
+    let written = whole.to_owned() + fraction;
+    if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let fraction = fraction.trim_end_matches('0');
-    let value: i64 = format!("0{whole}{fraction:0<2}").parse().ok()?;
-    (fraction.len() <= 2 && value < 1_000_000).then_some(sign * value)
+    let moved = exponent.parse::<i32>().ok()? + places - i32::try_from(fraction.len()).ok()?;
+    let digits = written.trim_start_matches('0');
+    let kept = match usize::try_from(moved) {
+        _ if digits.is_empty() => String::new(),
+        Ok(zeros) if zeros < 20 => digits.to_owned() + &"0".repeat(zeros),
+        Ok(_) => return None,
+        Err(_) => {
+            let (kept, gone) =
+                digits.split_at_checked(digits.len().checked_sub(moved.unsigned_abs() as usize)?)?;
+            (gone.bytes().all(|byte| byte == b'0')).then(|| kept.to_owned())?
+        }
+    };
+    let sign = if number.starts_with('-') { "-" } else { "" };
+    format!("{sign}0{kept}").parse().ok()
 }
 
 fn float(text: &str) -> Option<f64> {
