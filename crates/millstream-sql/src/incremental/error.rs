@@ -23,7 +23,7 @@ pub enum IncrementalError {
     #[error("the key is not unique: {rows} rows have {key}")]
     DuplicateKey { key: String, rows: i64 },
     /// An output row has no key.
-    #[error("{rows} rows have a null in the key column `{column}`")]
+    #[error("the key column `{column}` is null in {rows} row{}", if *rows == 1 { "" } else { "s" })]
     NullKey { column: String, rows: i64 },
     /// Two different states of one key begin at the same instant.
     #[error("{key} has two different states that begin at {time}")]

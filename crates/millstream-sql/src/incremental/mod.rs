@@ -7,7 +7,7 @@
 //! versions and their added and removed rows into a [`Change`] of the table; [`survivors`] gives the rows of
 //! rewritten files that stay. The order of the modules is the order of the work: `normalize` gives a plan one
 //! shape, `cover` finds at least the keys that changed, `restrict` computes exactly these, `refresh` leaves out
-//! what did not differ, `history` turns states into periods.
+//! what did not differ (and takes the short way where inputs only gained rows whose keys are new), `history` turns states into periods.
 
 mod columns;
 mod cover;

@@ -21,11 +21,12 @@ use millstream_types::TimestampMicros;
 
 use super::{
     columns::{self, column, positional},
-    cover::qualified,
+    cover::{first_row, qualified},
     error::{IncrementalError, Stop},
     evaluation::{Evaluation, Keys, Limits, Side, aliased, changed_rows, counted, run},
     inputs::{Inputs, Version, read_as, scan_of},
     key_set::{KeySet, take_rows},
+    linear,
     maintenance::{Keep, Maintenance, Strategy},
     removal::Removal,
     spool::Spool,
@@ -225,6 +226,9 @@ impl Maintenance {
         let evaluation = Evaluation::new(refresh.session, refresh.inputs, &refresh.limits, Side::Both);
         let key = self.key_over_plan()?;
         let followed = !refresh.everything && !self.computes_all(refresh.inputs);
+        if followed && let Some(change) = self.additions(refresh).await? {
+            return Ok(change);
+        }
         let affected = if followed {
             match evaluation.affected_keys(&self.plan, &key).await {
                 Ok(None) => return Ok(Change::Nothing),
@@ -258,6 +262,43 @@ impl Maintenance {
             None => Gone::AllOthers,
         };
         self.differing(refresh, rows, existing, gone).await
+    }
+
+    /// What more input rows make of a query that turns each of them into rows of its own, if all of these have
+    /// keys of their own: nothing that is there can change. None where the reached keys must be looked at.
+    async fn additions(&self, refresh: &Refresh<'_>) -> Result<Option<Change>, Stop> {
+        if !matches!(self.keep, Keep::Merge { .. })
+            || refresh.inputs.any_removed()
+            || linear::obstacle(&self.plan).is_some()
+        {
+            return Ok(None);
+        }
+        let evaluation = Evaluation::new(refresh.session, refresh.inputs, &refresh.limits, Side::Added);
+        let all = (0..self.plan.schema().fields().len()).collect();
+        let Some(added) = evaluation.cover(&self.plan, all).await? else { return Ok(Some(Change::Nothing)) };
+        let rows = self.spool(refresh, added).await?;
+        if rows.rows() == 0 {
+            return Ok(Some(Change::Nothing));
+        }
+        let over_table: Vec<Expr> = self.key.iter().map(|part| part.expr.clone()).collect();
+        let read = read_as(rows.provider()?, &self.schema())?;
+        let keys = match self.key_set(refresh, read, self.key_labels(), over_table.clone()).await {
+            Ok(keys) => keys,
+            Err(Stop::TooManyKeys(_)) => return Ok(None),
+            Err(stop) => return Err(stop),
+        };
+        if keys.len() < rows.rows() || keys.ranges().iter().any(|range| range.has_null) {
+            return Ok(None);
+        }
+        let existing = read_as(Arc::clone(&refresh.existing), &self.schema())?;
+        let known = evaluation.restricted(&existing, &over_table, &evaluation.known(&keys)?).await?;
+        let mut known = run(refresh.session, first_row(known)?).await?;
+        while let Some(batch) = known.try_next().await? {
+            if batch.num_rows() > 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Change::Add { rows: rows.stream()? }))
     }
 
     /// Keys of which a row in `rows` or in `existing` is not in the other, and their rows.

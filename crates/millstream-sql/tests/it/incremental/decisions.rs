@@ -105,7 +105,7 @@ async fn a_key_in_two_rows_is_an_error_that_shows_it() {
 async fn a_null_key_is_an_error() {
     let (built, refreshed) = refresh_error("SELECT amount, order_id FROM bronze.orders", &["amount"]).await;
     for error in [built, refreshed] {
-        assert_eq!(error.to_string(), "1 rows have a null in the key column `amount`");
+        assert_eq!(error.to_string(), "the key column `amount` is null in 1 row");
     }
 }
 

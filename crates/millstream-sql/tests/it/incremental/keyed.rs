@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use millstream_sql::incremental::{Change, Keep, Maintenance, Strategy};
 
-use super::world::{Dice, Kept, World, inputs, plan, session, texts};
+use super::world::{Cell, Dice, Kept, World, inputs, plan, session, texts};
 
 fn merge(key: &[&str]) -> Keep {
     Keep::Merge { key: key.iter().map(|&name| name.to_owned()).collect() }
@@ -15,7 +15,7 @@ fn partition(grain: &'static str) -> Keep {
     Keep::Partition { time: "ordered_at".into(), grain }
 }
 
-const STEPS: usize = 6;
+const STEPS: usize = 8;
 const SEEDS: u64 = 4;
 
 /// Builds, then changes the inputs step by step; `followed` says whether keys are followed or all is computed.
@@ -36,8 +36,10 @@ async fn check(name: &str, sql: &str, keep: Keep, followed: bool) {
         let first = inputs(&world, &world, &mut dice, false);
         let mut kept = Kept::build(&session, &maintenance, &first, 0).await.unwrap();
         for step in 0..STEPS {
-            let next = world.step(&mut dice, false);
-            let changes = inputs(&world, &next, &mut dice, true);
+            // Every other time rows only come.
+            let only_added = step % 2 == 1;
+            let next = world.step(&mut dice, only_added);
+            let changes = inputs(&world, &next, &mut dice, !only_added);
             let before = kept.batches.clone();
             let place = format!("{name}, seed {seed}, step {step}");
             // Now and then there is room for hardly any key.
@@ -95,6 +97,40 @@ fn differ(
     for key in replaced {
         assert_ne!(before.get(key), after.get(key), "{place}: {key} is replaced by the same");
     }
+}
+
+/// Nothing that is there can change, so nothing of it is read or replaced; a key that comes again is found.
+#[tokio::test]
+async fn rows_with_keys_of_their_own_are_added() {
+    let session = session();
+    let plan = plan(&session, "SELECT amount AS key, status FROM bronze.orders").await;
+    let maintenance = Maintenance::new(&plan, merge(&["key"])).unwrap();
+    let order = |id, amount| {
+        let text = Cell::Text(Some("paid".into()));
+        vec![Cell::Int(Some(id)), Cell::Int(Some(id)), Cell::Int(amount), text, Cell::Time(None)]
+    };
+    let mut dice = Dice::new(1);
+    let mut world = World::random(&mut dice);
+    world.0.insert("bronze.orders", vec![order(1, Some(10))]);
+    let first = inputs(&world, &world, &mut dice, false);
+    let mut kept = Kept::build(&session, &maintenance, &first, 0).await.unwrap();
+    let mut with = |world: &World, amount| {
+        let mut next = world.clone();
+        let orders = next.0.get_mut("bronze.orders").unwrap();
+        orders.push(order(i64::try_from(orders.len()).unwrap() + 1, amount));
+        (inputs(world, &next, &mut dice, false), next)
+    };
+
+    let (changes, world) = with(&world, Some(20));
+    let change = kept.change(&session, &changes, 0, false).await.unwrap();
+    assert!(matches!(change, Change::Add { .. }), "{change:?}");
+    kept.apply(&session, change).await.unwrap();
+    assert_eq!(kept.rows().len(), 2);
+
+    let again = kept.change(&session, &with(&world, Some(10)).0, 0, false).await.unwrap_err();
+    assert_eq!(again.to_string(), "the key is not unique: 2 rows have `key` = 10");
+    let null = kept.change(&session, &with(&world, None).0, 0, false).await.unwrap_err();
+    assert_eq!(null.to_string(), "the key column `key` is null in 1 row");
 }
 
 macro_rules! shapes {
