@@ -8,7 +8,7 @@ const RATIO_MAX: f64 = 1.25;
 const PEAK_BYTES_MAX: f64 = (1_u64 << 30) as f64;
 
 /// About 10 GB of CSV.
-const ROWS_LARGE: u64 = 110_000_000;
+const ROWS_LARGE: u64 = 125_000_000;
 
 pub(super) fn land(context: &Context<'_>, format: &str) -> Result<Vec<Row>> {
     let rows = context.rows(ROWS);
