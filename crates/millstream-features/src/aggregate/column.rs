@@ -1,0 +1,284 @@
+//! Columns as aggregations see them: few types, read row by row; and values written back as Arrow arrays.
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, FixedSizeListArray,
+        Float64Array, Int64Array, StringArray, new_null_array,
+    },
+    buffer::NullBuffer,
+    compute::cast,
+    datatypes::{DataType, Decimal128Type, Field, Float64Type, Int64Type},
+};
+use std::sync::Arc;
+
+use super::value::{Value, ValueRef};
+use crate::FeatureError;
+
+/// What a column's type means to an aggregation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Float,
+    Decimal {
+        scale: i8,
+    },
+    /// Dates and timestamps: ordered, but not to be added up.
+    Instant,
+    Bool,
+    Text,
+    Bytes,
+    Vector,
+}
+
+impl Kind {
+    pub(crate) fn of(data_type: &DataType) -> Option<Self> {
+        Some(match data_type {
+            DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32 => Self::Int,
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => Self::Float,
+            DataType::Decimal128(_, scale) => Self::Decimal { scale: *scale },
+            DataType::UInt64 => Self::Decimal { scale: 0 },
+            DataType::Date32 | DataType::Timestamp(_, _) => Self::Instant,
+            DataType::Boolean => Self::Bool,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Self::Bytes,
+            DataType::FixedSizeList(field, size)
+                if *size > 0 && matches!(field.data_type(), DataType::Float32 | DataType::Float64) =>
+            {
+                Self::Vector
+            }
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self, Self::Int | Self::Float | Self::Decimal { .. })
+    }
+}
+
+/// A column of events.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) data_type: DataType,
+    pub(crate) data: Data,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Data {
+    Int(Int64Array),
+    Float(Float64Array),
+    Decimal(Decimal128Array),
+    Bool(BooleanArray),
+    Text(StringArray),
+    Bytes(BinaryArray),
+    /// A vector with a null element counts as a null vector.
+    Vector {
+        values: Float64Array,
+        size: usize,
+        nulls: Option<NullBuffer>,
+    },
+}
+
+impl Column {
+    pub(crate) fn new(array: &ArrayRef) -> Result<Self, FeatureError> {
+        let data_type = array.data_type().clone();
+        let unsupported =
+            || FeatureError::Unsupported { aggregation: "a window", data_type: array.data_type().clone() };
+        let to = |to: &DataType| cast(array, to).map_err(FeatureError::arrow("convert a column of events"));
+        let data = match Kind::of(&data_type).ok_or_else(unsupported)? {
+            Kind::Int => Data::Int(to(&DataType::Int64)?.as_primitive::<Int64Type>().clone()),
+            Kind::Instant if data_type == DataType::Date32 => {
+                Data::Int(cast_twice(array, &DataType::Int32)?.as_primitive::<Int64Type>().clone())
+            }
+            Kind::Instant => Data::Int(to(&DataType::Int64)?.as_primitive::<Int64Type>().clone()),
+            Kind::Float => Data::Float(to(&DataType::Float64)?.as_primitive::<Float64Type>().clone()),
+            Kind::Decimal { .. } if data_type == DataType::UInt64 => {
+                Data::Decimal(to(&DataType::Decimal128(20, 0))?.as_primitive::<Decimal128Type>().clone())
+            }
+            Kind::Decimal { .. } => Data::Decimal(array.as_primitive::<Decimal128Type>().clone()),
+            Kind::Bool => Data::Bool(array.as_boolean().clone()),
+            Kind::Text => Data::Text(to(&DataType::Utf8)?.as_string::<i32>().clone()),
+            Kind::Bytes => Data::Bytes(to(&DataType::Binary)?.as_binary::<i32>().clone()),
+            Kind::Vector => vectors(array.as_fixed_size_list())?,
+        };
+        Ok(Self { data_type, data })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match &self.data {
+            Data::Int(array) => array.len(),
+            Data::Float(array) => array.len(),
+            Data::Decimal(array) => array.len(),
+            Data::Bool(array) => array.len(),
+            Data::Text(array) => array.len(),
+            Data::Bytes(array) => array.len(),
+            Data::Vector { values, size, .. } => values.len() / size,
+        }
+    }
+
+    pub(crate) fn nulls(&self) -> Option<&NullBuffer> {
+        match &self.data {
+            Data::Int(array) => array.nulls(),
+            Data::Float(array) => array.nulls(),
+            Data::Decimal(array) => array.nulls(),
+            Data::Bool(array) => array.nulls(),
+            Data::Text(array) => array.nulls(),
+            Data::Bytes(array) => array.nulls(),
+            Data::Vector { nulls, .. } => nulls.as_ref(),
+        }
+    }
+
+    pub(crate) fn value(&self, row: usize) -> ValueRef<'_> {
+        if self.nulls().is_some_and(|nulls| nulls.is_null(row)) {
+            return ValueRef::Null;
+        }
+        match &self.data {
+            Data::Int(array) => ValueRef::Int(array.value(row)),
+            Data::Float(array) => ValueRef::Float(array.value(row)),
+            Data::Decimal(array) => ValueRef::Decimal(array.value(row)),
+            Data::Bool(array) => ValueRef::Bool(array.value(row)),
+            Data::Text(array) => ValueRef::Text(array.value(row)),
+            Data::Bytes(array) => ValueRef::Bytes(array.value(row)),
+            Data::Vector { values, size, .. } => {
+                ValueRef::Vector(values.values().get(row * size..(row + 1) * size).unwrap_or(&[]))
+            }
+        }
+    }
+}
+
+fn cast_twice(array: &ArrayRef, through: &DataType) -> Result<ArrayRef, FeatureError> {
+    let action = "convert a column of events";
+    let between = cast(array, through).map_err(FeatureError::arrow(action))?;
+    cast(&between, &DataType::Int64).map_err(FeatureError::arrow(action))
+}
+
+fn vectors(list: &FixedSizeListArray) -> Result<Data, FeatureError> {
+    let size = usize::try_from(list.value_length()).unwrap_or(1).max(1);
+    let values = cast(list.values(), &DataType::Float64)
+        .map_err(FeatureError::arrow("convert the elements of vectors"))?;
+    let values = values.as_primitive::<Float64Type>().clone();
+    let mut nulls = list.nulls().cloned();
+    if let Some(elements) = values.nulls().filter(|nulls| nulls.null_count() > 0) {
+        let valid = |row: usize| {
+            list.is_valid(row) && (row * size..(row + 1) * size).all(|element| elements.is_valid(element))
+        };
+        nulls = Some((0..list.len()).map(valid).collect());
+    }
+    Ok(Data::Vector { values, size, nulls })
+}
+
+/// The values as an array of `data_type`. A value of another type becomes null.
+pub(crate) fn build(values: &[Value], data_type: &DataType) -> Result<ArrayRef, FeatureError> {
+    let ints = || {
+        values.iter().map(|value| match value {
+            Value::Int(value) => Some(*value),
+            _ => None,
+        })
+    };
+    let narrowed = |array: ArrayRef| {
+        cast(&array, data_type).map_err(FeatureError::arrow("convert the values of a feature"))
+    };
+    let Some(kind) = Kind::of(data_type) else {
+        return lists(values, data_type);
+    };
+    Ok(match kind {
+        Kind::Int => narrowed(Arc::new(ints().collect::<Int64Array>()))?,
+        Kind::Instant if *data_type == DataType::Date32 => {
+            let days: ArrayRef = Arc::new(ints().collect::<Int64Array>());
+            let days = cast(&days, &DataType::Int32)
+                .map_err(FeatureError::arrow("convert the values of a feature"))?;
+            narrowed(days)?
+        }
+        Kind::Instant => narrowed(Arc::new(ints().collect::<Int64Array>()))?,
+        Kind::Float => narrowed(Arc::new(
+            values
+                .iter()
+                .map(|value| match value {
+                    Value::Float(value) => Some(*value),
+                    _ => None,
+                })
+                .collect::<Float64Array>(),
+        ))?,
+        Kind::Decimal { scale } => {
+            let array: Decimal128Array = values
+                .iter()
+                .map(|value| match value {
+                    Value::Decimal(value) => Some(*value),
+                    _ => None,
+                })
+                .collect();
+            let wide = array.with_precision_and_scale(38, scale);
+            narrowed(Arc::new(wide.map_err(FeatureError::arrow("build a decimal"))?))?
+        }
+        Kind::Bool => Arc::new(
+            values
+                .iter()
+                .map(|value| match value {
+                    Value::Bool(value) => Some(*value),
+                    _ => None,
+                })
+                .collect::<BooleanArray>(),
+        ),
+        Kind::Text => narrowed(Arc::new(
+            values
+                .iter()
+                .map(|value| match value {
+                    Value::Text(value) => Some(value.as_ref()),
+                    _ => None,
+                })
+                .collect::<StringArray>(),
+        ))?,
+        Kind::Bytes => narrowed(Arc::new(
+            values
+                .iter()
+                .map(|value| match value {
+                    Value::Bytes(value) => Some(value.as_ref()),
+                    _ => None,
+                })
+                .collect::<BinaryArray>(),
+        ))?,
+        Kind::Vector => return lists(values, data_type),
+    })
+}
+
+fn lists(values: &[Value], data_type: &DataType) -> Result<ArrayRef, FeatureError> {
+    let valid: NullBuffer = values.iter().map(|value| matches!(value, Value::List(_))).collect();
+    let action = "build a list";
+    match data_type {
+        DataType::List(field) => {
+            let items = |value: &Value| match value {
+                Value::List(items) => items.clone(),
+                _ => Vec::new(),
+            };
+            let rows: Vec<Vec<Value>> = values.iter().map(items).collect();
+            let offsets = arrow::buffer::OffsetBuffer::from_lengths(rows.iter().map(Vec::len));
+            let flat = build(&rows.concat(), field.data_type())?;
+            let list = arrow::array::ListArray::try_new(field.clone(), offsets, flat, Some(valid));
+            Ok(Arc::new(list.map_err(FeatureError::arrow(action))?))
+        }
+        DataType::FixedSizeList(field, size) => {
+            let width = usize::try_from(*size).unwrap_or(0);
+            let mut flat = Vec::with_capacity(values.len() * width);
+            for value in values {
+                match value {
+                    Value::List(items) if items.len() == width => flat.extend_from_slice(items),
+                    _ => flat.resize(flat.len() + width, Value::Float(0.0)),
+                }
+            }
+            let flat = build(&flat, field.data_type())?;
+            let list = FixedSizeListArray::try_new(field.clone(), *size, flat, Some(valid));
+            Ok(Arc::new(list.map_err(FeatureError::arrow(action))?))
+        }
+        other => Ok(new_null_array(other, values.len())),
+    }
+}
+
+/// A list of `data_type` as features deliver it.
+pub(crate) fn list_of(data_type: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("element", data_type, true)))
+}

@@ -1,0 +1,54 @@
+//! What can go wrong in this room.
+
+use arrow::{datatypes::DataType, error::ArrowError};
+
+/// A definition that cannot be computed, or bytes that are no state. Values in the data never fail: what an
+/// aggregation makes of nulls, NaN, infinities and overflow is written at the aggregation.
+#[derive(Debug, thiserror::Error)]
+pub enum FeatureError {
+    /// The aggregation has no meaning for the column's type.
+    #[error("`{aggregation}` cannot aggregate a column of type {data_type}")]
+    Unsupported { aggregation: &'static str, data_type: DataType },
+    /// The aggregation needs a column, and none is named.
+    #[error("`{aggregation}` needs a column")]
+    NoColumn { aggregation: &'static str },
+    /// A parameter is outside of its range.
+    #[error("`{aggregation}`: {reason}")]
+    Parameter { aggregation: &'static str, reason: &'static str },
+    /// A feature names a column that the events do not have.
+    #[error("the events have {columns} columns, a feature asks for number {index}")]
+    NoSuchColumn { index: usize, columns: usize },
+    /// A filter is not a boolean column.
+    #[error("a filter must be a boolean column, column {index} is {data_type}")]
+    FilterType { index: usize, data_type: DataType },
+    /// The arrays of one call differ in length.
+    #[error("`{array}` has {rows} rows, {expected} were expected")]
+    Length { array: &'static str, rows: usize, expected: usize },
+    /// One call takes fewer than 2^32 rows.
+    #[error("{rows} rows are more than one call can take: split them by entity")]
+    TooManyRows { rows: usize },
+    /// Two states of different aggregations cannot be merged.
+    #[error("the states of two different aggregations cannot be merged")]
+    Mismatch,
+    /// The bytes were not written by this version or an earlier one, or are damaged.
+    #[error("these bytes are no aggregation state: {reason}")]
+    Bytes { reason: &'static str },
+    #[error("a window was evaluated by a thread that did not finish")]
+    Thread,
+    #[error("Arrow could not {action}")]
+    Arrow {
+        action: &'static str,
+        #[source]
+        source: ArrowError,
+    },
+}
+
+impl FeatureError {
+    pub(crate) fn arrow(action: &'static str) -> impl FnOnce(ArrowError) -> Self {
+        move |source| Self::Arrow { action, source }
+    }
+
+    pub(crate) fn bytes(reason: &'static str) -> Self {
+        Self::Bytes { reason }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a feature is: a measure over a window.
+
+use millstream_types::Span;
+
+use crate::aggregate::{Aggregation, micros};
+
+/// Microseconds in five minutes.
+pub const MINUTES_5: i64 = 300_000_000;
+/// Microseconds in an hour.
+pub const HOUR: i64 = 3_600_000_000;
+/// Microseconds in a day. Days are UTC.
+pub const DAY: i64 = 24 * HOUR;
+/// The sizes of hops in microseconds, shortest first.
+pub const HOPS: [i64; 3] = [MINUTES_5, HOUR, DAY];
+
+/// Which events a value sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// None sees all time.
+    pub length: Option<Span>,
+    /// Whether events at the very time of the read are seen.
+    pub include_same_instant: bool,
+}
+
+impl Window {
+    /// The last `length` before the read.
+    #[must_use]
+    pub fn last(length: Span) -> Self {
+        Self { length: Some(length), include_same_instant: false }
+    }
+
+    /// Everything before the read.
+    #[must_use]
+    pub fn all_time() -> Self {
+        Self { length: None, include_same_instant: false }
+    }
+
+    /// Length of the hops in which the tail moves, in microseconds; none for all time.
+    #[must_use]
+    pub fn hop(&self) -> Option<i64> {
+        self.length.map(|length| match micros(length) {
+            length if length >= 12 * DAY => DAY,
+            length if length >= 12 * HOUR => HOUR,
+            _ => MINUTES_5,
+        })
+    }
+
+    /// Time of the first event that a read at `at` sees, in microseconds.
+    #[must_use]
+    pub fn start(&self, at: i64) -> i64 {
+        match (self.length, self.hop()) {
+            (Some(length), Some(hop)) => floor(at.saturating_sub(micros(length)), hop),
+            _ => i64::MIN,
+        }
+    }
+
+    /// Time from which on events are not seen by a read at `at`, in microseconds.
+    #[must_use]
+    pub fn end(&self, at: i64) -> i64 {
+        if self.include_same_instant { at.saturating_add(1) } else { at }
+    }
+}
+
+/// The last whole multiple of `hop` up to `time`.
+pub(crate) fn floor(time: i64, hop: i64) -> i64 {
+    time.saturating_sub(time.rem_euclid(hop))
+}
+
+/// An aggregation over one column of the events, where a condition holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operand {
+    pub aggregation: Aggregation,
+    /// Number of the column; none aggregates rows.
+    pub column: Option<usize>,
+    /// Number of a boolean column; rows where it is false or null are left out.
+    pub filter: Option<usize>,
+}
+
+impl Operand {
+    /// Over all rows of the window.
+    #[must_use]
+    pub fn new(aggregation: Aggregation, column: Option<usize>) -> Self {
+        Self { aggregation, column, filter: None }
+    }
+}
+
+/// One aggregation, or the ratio of two.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measure {
+    One(Operand),
+    /// A float; null when one side is null or the denominator is zero.
+    Ratio {
+        numerator: Operand,
+        denominator: Operand,
+    },
+}
+
+/// A measure over a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    pub measure: Measure,
+    pub window: Window,
+}
+
+impl Feature {
+    /// One aggregation over a window.
+    #[must_use]
+    pub fn new(aggregation: Aggregation, column: Option<usize>, window: Window) -> Self {
+        Self { measure: Measure::One(Operand::new(aggregation, column)), window }
+    }
+}
