@@ -84,8 +84,22 @@ impl ValueRef<'_> {
             (Self::Bool(left), Self::Bool(right)) => left.cmp(right),
             (Self::Text(left), Self::Text(right)) => left.cmp(right),
             (Self::Bytes(left), Self::Bytes(right)) => left.cmp(right),
-            _ => self.rank().cmp(&other.rank()),
+            _ => self.rank().cmp(&other.rank()).then_with(|| self.elements().cmp(other.elements())),
         }
+    }
+
+    /// The elements of a vector as keys in IEEE 754 `totalOrder`.
+    fn elements(&self) -> impl Iterator<Item = i64> {
+        let (floats, values): (&[f64], &[Value]) = match self {
+            Self::Vector(floats) => (floats, &[]),
+            Self::List(values) => (&[], values),
+            _ => (&[], &[]),
+        };
+        let of_values = values.iter().map(|value| value.borrowed().as_float().unwrap_or(f64::NAN));
+        floats.iter().copied().chain(of_values).map(|value| {
+            let bits = value.to_bits().cast_signed();
+            bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
+        })
     }
 
     fn rank(&self) -> u8 {

@@ -1,1 +1,16 @@
-fn main() {}
+//! The room of features at its boundary: aggregations, windows, the point-in-time join.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation
+)]
+
+mod aggregate;
+mod asof;
+mod asof_columns;
+mod naive;
+mod window;
+mod world;
