@@ -26,7 +26,7 @@ type Bounds = [(u32, u32)];
 
 /// Values of one operand for all labels of the part.
 pub(super) fn operand(
-    part: &mut Part,
+    part: &mut Part<'_>,
     layout: &Layout,
     read: &Read,
     bounds: &Bounds,
@@ -78,7 +78,7 @@ fn counted(counts: Option<&Vec<u32>>, low: u32, high: u32) -> u32 {
     at(high).zip(at(low)).map_or(high - low, |(high, low)| high - low)
 }
 
-fn count(part: &mut Part, column: Option<usize>, filter: Option<usize>, bounds: &Bounds) -> ArrayRef {
+fn count(part: &mut Part<'_>, column: Option<usize>, filter: Option<usize>, bounds: &Bounds) -> ArrayRef {
     let counts = part.counts(column, filter);
     let count = |(low, high): &(u32, u32)| i64::from(counted(counts.as_deref(), *low, *high));
     Arc::new(bounds.iter().map(count).collect::<Vec<_>>().into_iter().map(Some).collect::<Int64Array>())
@@ -161,7 +161,7 @@ fn running(values: impl Iterator<Item = i128>) -> Vec<i128> {
 
 #[allow(clippy::cast_precision_loss)]
 fn sum(
-    part: &mut Part,
+    part: &mut Part<'_>,
     read: &Read,
     (column, filter): (Option<usize>, Option<usize>),
     bounds: &Bounds,
@@ -199,7 +199,7 @@ fn sum(
 
 /// For each range its first or last event with a value.
 fn end_indices(
-    part: &mut Part,
+    part: &mut Part<'_>,
     column: Option<usize>,
     filter: Option<usize>,
     bounds: &Bounds,
@@ -236,7 +236,7 @@ fn nearest(mask: &BooleanBuffer, before: bool) -> Vec<u32> {
 }
 
 fn end(
-    part: &mut Part,
+    part: &mut Part<'_>,
     (column, filter): (Option<usize>, Option<usize>),
     bounds: &Bounds,
     newest: bool,
@@ -248,7 +248,7 @@ fn end(
 
 /// The column's values at the indices.
 fn picked(
-    part: &Part,
+    part: &Part<'_>,
     column: Option<usize>,
     indices: &UInt32Array,
     output: &DataType,
@@ -270,7 +270,12 @@ fn picked(
     taken.map_err(FeatureError::arrow(action))
 }
 
-fn since_last(part: &mut Part, column: Option<usize>, filter: Option<usize>, bounds: &Bounds) -> ArrayRef {
+fn since_last(
+    part: &mut Part<'_>,
+    column: Option<usize>,
+    filter: Option<usize>,
+    bounds: &Bounds,
+) -> ArrayRef {
     let indices = end_indices(part, column, filter, bounds, true);
     let since = |(index, at): (Option<u32>, &i64)| {
         index.and_then(|index| part.times.get(index as usize)).map(|time| seconds(*at, *time))
@@ -323,7 +328,7 @@ fn ordered(bits: i64) -> i64 {
 }
 
 fn extreme(
-    part: &mut Part,
+    part: &mut Part<'_>,
     (column, filter): (Option<usize>, Option<usize>),
     bounds: &Bounds,
     greatest: bool,
@@ -377,7 +382,7 @@ fn extreme(
 
 /// Any aggregation, from states.
 fn states(
-    part: &mut Part,
+    part: &mut Part<'_>,
     read: &Read,
     identity: &crate::aggregate::State,
     (column, filter): (Option<usize>, Option<usize>),

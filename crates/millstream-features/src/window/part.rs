@@ -4,7 +4,7 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray, UInt32Array},
+    array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array},
     buffer::BooleanBuffer,
     compute::take,
 };
@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::{
     definition::Window,
-    evaluate::PartValues,
+    evaluate::{Events, PartValues},
     events::Grouping,
     kernel::{self, Prefix},
     layout::{Layout, Planned, Read},
@@ -23,14 +23,14 @@ use crate::{
 };
 
 /// Rows of one thread's entities.
-pub(super) struct Part {
+pub(super) struct Part<'a> {
     /// Ranges of labels and events of each entity that has labels.
     pub(super) entities: Vec<(Range<usize>, Range<usize>)>,
     pub(super) label_rows: Vec<u32>,
     pub(super) label_times: Vec<i64>,
     pub(super) times: Vec<i64>,
-    known: Vec<i64>,
-    sequences: Vec<i64>,
+    events: Events<'a>,
+    event_rows: UInt32Array,
     /// Whether two events are equal in the whole order, so that only their values can tell them apart.
     pub(super) has_equal_orders: bool,
     columns: Vec<Option<Column>>,
@@ -40,9 +40,9 @@ pub(super) struct Part {
     prefixes: HashMap<(Option<usize>, Option<usize>), Option<Arc<Prefix>>>,
 }
 
-impl Part {
+impl<'a> Part<'a> {
     pub(super) fn new(
-        grouping: &Grouping<'_>,
+        grouping: &Grouping<'a>,
         range: Range<usize>,
         columns: &[Option<Arc<Column>>],
     ) -> Result<Self, FeatureError> {
@@ -54,19 +54,11 @@ impl Part {
         });
         let label_time = grouping.labels.time.values();
         let event_time = grouping.events.event_time.values();
-        let known = |row: usize| or_zero(grouping.events.known_time, row);
-        let sequence = |row: usize| {
-            let sequences = grouping.events.sequence;
-            if sequences.is_valid(row) { sequences.value(row) } else { 0 }
-        };
-        let order = |row: &u32| {
-            let row = *row as usize;
-            (event_time.get(row).copied().unwrap_or(0), known(row), sequence(row))
-        };
-        let pairs = label_offsets.windows(2).zip(event_offsets.windows(2));
+        let mut times = gathered(event_time, &event_rows);
+        let order = |row: u32| order_of(&grouping.events, row as usize);
         let mut entities = Vec::new();
         let mut has_equal_orders = false;
-        for pair in pairs {
+        for pair in label_offsets.windows(2).zip(event_offsets.windows(2)) {
             let ([label_start, label_end], [event_start, event_end]) = pair else { continue };
             if label_start == label_end {
                 continue;
@@ -75,26 +67,28 @@ impl Part {
             if let Some(rows) = label_rows.get_mut(labels.clone()) {
                 rows.sort_by_key(|row| label_time.get(*row as usize));
             }
-            if let Some(rows) = event_rows.get_mut(events.clone()) {
-                has_equal_orders |= sort_events(rows, order);
+            if let (Some(rows), Some(times)) =
+                (event_rows.get_mut(events.clone()), times.get_mut(events.clone()))
+            {
+                has_equal_orders |= sort_events(rows, times, order);
             }
             entities.push((labels, events));
         }
         let label_times = gathered(label_time, &label_rows);
-        let times = gathered(event_time, &event_rows);
         let indices = UInt32Array::from(event_rows);
         let taken = |column: &Option<Arc<Column>>| {
             column.as_ref().map(|column| take_column(column, &indices)).transpose()
         };
+        let columns = columns.iter().map(taken).collect::<Result<_, _>>()?;
         Ok(Self {
             entities,
             label_rows,
             label_times,
             times,
-            known: indices.values().iter().map(|row| known(*row as usize)).collect(),
-            sequences: indices.values().iter().map(|row| sequence(*row as usize)).collect(),
+            events: grouping.events,
             has_equal_orders,
-            columns: columns.iter().map(taken).collect::<Result<_, _>>()?,
+            event_rows: indices,
+            columns,
             bounds: HashMap::new(),
             masks: HashMap::new(),
             counts: HashMap::new(),
@@ -149,8 +143,7 @@ impl Part {
     }
 
     pub(super) fn order(&self, row: usize) -> Order {
-        let at = |values: &[i64]| values.get(row).copied().unwrap_or(0);
-        Order { event: at(&self.times), known: at(&self.known), sequence: at(&self.sequences) }
+        order_of(&self.events, self.event_rows.value(row) as usize)
     }
 
     /// Which events have a value and pass the filter; none when all do.
@@ -204,8 +197,13 @@ fn side(array: &ArrayRef) -> Result<Column, FeatureError> {
     Column::new(array)
 }
 
-fn or_zero(times: &TimestampMicrosecondArray, row: usize) -> i64 {
-    if times.is_valid(row) { times.value(row) } else { 0 }
+fn order_of(events: &Events<'_>, row: usize) -> Order {
+    let Events { event_time, known_time, sequence, .. } = events;
+    Order {
+        event: event_time.value(row),
+        known: if known_time.is_valid(row) { known_time.value(row) } else { 0 },
+        sequence: if sequence.is_valid(row) { sequence.value(row) } else { 0 },
+    }
 }
 
 pub(super) fn narrow(index: usize) -> u32 {
@@ -247,14 +245,23 @@ fn scatter(
     (rows, offsets)
 }
 
-/// Sorts rows by the total order and says whether two are equal in it.
-fn sort_events(rows: &mut [u32], order: impl Fn(&u32) -> (i64, i64, i64)) -> bool {
-    let mut keyed: Vec<_> = rows.iter().map(|row| (order(row), *row)).collect();
-    if !keyed.is_sorted_by(|left, right| left.0 < right.0) {
-        keyed.sort_unstable();
-        for (row, (_, sorted)) in rows.iter_mut().zip(&keyed) {
-            *row = *sorted;
+/// Sorts rows and their times by the total order and says whether two are equal in it.
+fn sort_events(rows: &mut [u32], times: &mut [i64], order: impl Fn(u32) -> Order) -> bool {
+    // Mostly events come in order: then known time and sequence are looked at for equal times only.
+    let ordered = |at: usize, pair: &[i64]| match pair {
+        [left, right] if left < right => true,
+        [left, right] if left == right => {
+            matches!(rows.get(at..at + 2), Some([left, right]) if order(*left) < order(*right))
         }
+        _ => false,
+    };
+    if times.windows(2).enumerate().all(|(at, pair)| ordered(at, pair)) {
+        return false;
+    }
+    let mut keyed: Vec<_> = rows.iter().map(|row| (order(*row), *row)).collect();
+    keyed.sort_unstable();
+    for ((row, time), (order, sorted)) in rows.iter_mut().zip(times).zip(&keyed) {
+        (*row, *time) = (*sorted, order.event);
     }
     keyed.windows(2).any(|pair| matches!(pair, [left, right] if left.0 == right.0))
 }
@@ -303,7 +310,7 @@ fn take_column(column: &Column, indices: &UInt32Array) -> Result<Column, Feature
     Ok(Column { data_type: column.data_type.clone(), data })
 }
 
-impl Part {
+impl Part<'_> {
     /// Calls `visit` with the time and range of each label, entity by entity; `next` is called before each entity.
     pub(super) fn each_range(
         &self,

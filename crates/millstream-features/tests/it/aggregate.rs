@@ -130,3 +130,47 @@ fn sketches_stay_within_their_errors_and_ignore_order() {
     let Value::Float(median) = found[1][0] else { panic!("a median") };
     assert!((median / 9_999.5 - 1.0).abs() < 0.004, "{median}");
 }
+
+/// One line for each aggregation: its state of a few events, as version 1 wrote it. A line never changes; a new
+/// version gets a new file.
+const SAMPLES: &str = include_str!("../data/states_v1.txt");
+
+fn sampled() -> Vec<(String, State)> {
+    let order = |event| Order { event, known: event + 5, sequence: event % 3 };
+    let values = |column: usize| -> [Value; 3] {
+        match column {
+            0 => [Value::Int(7), Value::Int(-3), Value::Int(i64::MAX)],
+            2 => ["b", "a", "b"].map(|text| Value::Text(text.into())),
+            3 => [true, false, true].map(Value::Bool),
+            4 => [1999, -5, 100_000_000_000_000_000_000_000_000_000_000].map(Value::Decimal),
+            5 => [0.5, 1.0, -2.0].map(|value| Value::List(vec![Value::Float(value); 3])),
+            6 => [f64::NAN, f64::INFINITY, 2.5].map(Value::Float),
+            _ => [0.1, -4.0, 1e300].map(Value::Float),
+        }
+    };
+    let state = |operand: millstream_features::window::Operand| {
+        let mut state = operand.aggregation.identity();
+        for (at, value) in values(operand.column.unwrap_or(3)).iter().enumerate() {
+            state.add(order(1_700_000_000_000_000 + at as i64 * 60_000_000), value.borrowed());
+        }
+        (format!("{} {:?} {:?}", operand.aggregation.name(), operand.aggregation, operand.column), state)
+    };
+    operands().into_iter().filter(|operand| operand.filter.is_none()).map(state).collect()
+}
+
+fn line(name: &str, state: &State) -> String {
+    let bytes: String = state.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}: {bytes}\n")
+}
+
+#[test]
+fn samples_of_version_1_are_still_written_and_read() {
+    let now: String = sampled().iter().map(|(name, state)| line(name, state)).collect();
+    assert!(now == SAMPLES, "the bytes of a state changed:\n{now}");
+    for (written, (name, state)) in SAMPLES.lines().zip(sampled()) {
+        let hex = written.rsplit(": ").next().unwrap();
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        assert_eq!(line(&name, &State::from_bytes(&bytes).unwrap()), line(&name, &state));
+    }
+}
