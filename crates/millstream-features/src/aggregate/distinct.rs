@@ -89,7 +89,7 @@ impl Approximate {
         if self.registers.is_empty() {
             self.hashes.insert(hash);
             if self.hashes.len() > SPARSE_MAX {
-                self.to_registers();
+                self.switch_to_registers();
             }
             return;
         }
@@ -100,7 +100,7 @@ impl Approximate {
         }
     }
 
-    fn to_registers(&mut self) {
+    fn switch_to_registers(&mut self) {
         self.registers = vec![0; REGISTERS];
         for hash in std::mem::take(&mut self.hashes) {
             self.insert(hash);
@@ -168,7 +168,7 @@ impl Partial for Approximate {
     fn merge(&mut self, other: &Self) {
         if !other.registers.is_empty() {
             if self.registers.is_empty() {
-                self.to_registers();
+                self.switch_to_registers();
             }
             for (slot, rank) in self.registers.iter_mut().zip(&other.registers) {
                 *slot = (*slot).max(*rank);

@@ -53,14 +53,14 @@ impl Quantile {
         if self.buckets.is_empty() {
             self.values.push(value + 0.0);
             if self.values.len() > EXACT_MAX {
-                self.to_buckets();
+                self.switch_to_buckets();
             }
         } else {
             *self.buckets.entry(bucket(value + 0.0)).or_default() += 1;
         }
     }
 
-    fn to_buckets(&mut self) {
+    fn switch_to_buckets(&mut self) {
         for value in std::mem::take(&mut self.values) {
             *self.buckets.entry(bucket(value)).or_default() += 1;
         }
@@ -107,7 +107,7 @@ impl Partial for Quantile {
 
     fn merge(&mut self, other: &Self) {
         if !other.buckets.is_empty() {
-            self.to_buckets();
+            self.switch_to_buckets();
             for (bucket, count) in &other.buckets {
                 *self.buckets.entry(*bucket).or_default() += count;
             }

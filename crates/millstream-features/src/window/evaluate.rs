@@ -77,12 +77,10 @@ pub(super) struct PartValues {
 fn gather(labels: Labels<'_>, layout: &Layout, parts: &[PartValues]) -> Result<Vec<ArrayRef>, FeatureError> {
     const UNSEEN: u32 = u32::MAX;
     let mut positions = vec![UNSEEN; labels.entity.len()];
-    let mut next = 0_u32;
-    for row in parts.iter().flat_map(|part| &part.label_rows) {
+    for (next, row) in (0_u32..).zip(parts.iter().flat_map(|part| &part.label_rows)) {
         if let Some(position) = positions.get_mut(*row as usize) {
             *position = next;
         }
-        next += 1;
     }
     let indices: UInt32Array = if positions.contains(&UNSEEN) {
         positions.into_iter().map(|position| (position != UNSEEN).then_some(position)).collect()

@@ -69,7 +69,7 @@ impl HopStore {
             return Err(FeatureError::Length { array: "the values of an event", rows, expected });
         }
         self.newest = self.newest.max(Some(order.event));
-        let values = values.iter().map(|value| value.to_value()).collect();
+        let values: Vec<_> = values.iter().map(|value| value.to_value()).collect();
         if order.event < self.mark {
             self.fold(layout, order, &values);
         } else {
@@ -97,7 +97,7 @@ impl HopStore {
         }
     }
 
-    fn fold(&mut self, layout: &Layout, order: Order, values: &Vec<Value>) {
+    fn fold(&mut self, layout: &Layout, order: Order, values: &[Value]) {
         layout.add(&mut self.all, order, values);
         for ((hops, size), keep) in self.levels.iter_mut().zip(HOPS).zip(kept_from(layout, self.mark)) {
             let start = floor(order.event, size);

@@ -22,6 +22,9 @@ use crate::{
     aggregate::{Column, Data, Order, Value, ValueRef, ratio},
 };
 
+/// A column and a filter, each by number.
+type Input = (Option<usize>, Option<usize>);
+
 /// Rows of one thread's entities.
 pub(super) struct Part<'a> {
     /// Ranges of labels and events of each entity that has labels.
@@ -35,9 +38,9 @@ pub(super) struct Part<'a> {
     pub(super) has_equal_orders: bool,
     columns: Vec<Option<Column>>,
     bounds: HashMap<Window, Arc<Vec<(u32, u32)>>>,
-    masks: HashMap<(Option<usize>, Option<usize>), Option<Arc<BooleanBuffer>>>,
-    counts: HashMap<(Option<usize>, Option<usize>), Arc<Vec<u32>>>,
-    prefixes: HashMap<(Option<usize>, Option<usize>), Option<Arc<Prefix>>>,
+    masks: HashMap<Input, Option<Arc<BooleanBuffer>>>,
+    counts: HashMap<Input, Arc<Vec<u32>>>,
+    prefixes: HashMap<Input, Option<Arc<Prefix>>>,
 }
 
 impl<'a> Part<'a> {
