@@ -9,7 +9,7 @@ use crate::{FeatureError, aggregate::State};
 /// Rows in a block of the lowest level.
 const ROWS: usize = 32;
 /// Blocks in a block of the next level.
-const FANOUT: usize = 16;
+const FANOUT: usize = 4;
 
 /// Blocks of states over the rows of one entity.
 pub(super) struct Tree<'a, A: Fn(&mut State, usize)> {
