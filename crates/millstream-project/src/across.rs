@@ -99,14 +99,14 @@ impl Across<'_> {
     }
 
     /// Names of all assets, those with faults included.
-    fn known(&self, sources: &[SourceSpec], tables: &[TableSpec]) -> BTreeSet<String> {
+    pub(crate) fn known(&self, sources: &[SourceSpec], tables: &[TableSpec]) -> BTreeSet<String> {
         let sources = sources.iter().map(|source| source.table().to_string());
         let tables = tables.iter().map(|table| table.name.to_string());
         sources.chain(tables).chain(self.broken.iter().map(ToString::to_string)).collect()
     }
 }
 
-fn unknown_table(name: &Located<TableName>, known: &BTreeSet<String>) -> Diagnostic {
+pub(crate) fn unknown_table(name: &Located<TableName>, known: &BTreeSet<String>) -> Diagnostic {
     let message = format!("there is no table `{name}`");
     let mut diagnostic = Diagnostic::error(codes::UNKNOWN_TABLE, message, name.at);
     let text = name.to_string();

@@ -103,4 +103,24 @@ codes! {
         "A view is never stored, so there is no moment at which its rows could be checked or kept back. Use `materialize: table`.";
     WRONG_TEST = "MS-0180", "A malformed test",
         "A test names a table, gives rows for its inputs and expects rows; each row is a mapping from column to value.";
+    WRONG_FEATURE = "MS-0190", "A malformed feature",
+        "A feature is a mapping with exactly one kind, such as `sum: amount` or `column: category`, and optionally `window`, `where`, `default`, `description`, `owner` and `tags`. A kind's parameters have bounds, which the hint names.";
+    WRONG_WINDOW = "MS-0191", "A window that cannot be",
+        "Windows are at least five minutes long and belong to aggregations; a feature that takes a column of the newest row has none.";
+    WRONG_VIEW = "MS-0192", "A malformed feature view",
+        "A view has an entity, a table, a time column and at least one feature.";
+    WRONG_ENTITY = "MS-0193", "A malformed entity",
+        "An entity has a name and one or several key columns, each named once.";
+    UNKNOWN_ENTITY = "MS-0194", "Unknown entity",
+        "A view, a dataset or a split names an entity, or a key column of one, that no file of `features/` defines.";
+    UNKNOWN_FEATURE = "MS-0195", "Unknown feature",
+        "A service or a dataset names a feature, a view, an on-demand feature or a service that no file of `features/` defines.";
+    WRONG_SERVICE = "MS-0196", "A malformed list of features",
+        "A list of features names `view.feature`, `view.*` or an on-demand feature, each once, and at least one.";
+    WRONG_LABELS = "MS-0197", "Malformed labels",
+        "Labels come from exactly one of `from`, `sql` and `file`.";
+    WRONG_SPLIT = "MS-0198", "A malformed split",
+        "The shares of a split add up to 100%. `seed` and `entity` belong to splits by `hash` and `random`, `embargo` to splits by `time`.";
+    WRONG_OUTPUT = "MS-0199", "A malformed cut-off or output",
+        "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
 }

@@ -13,7 +13,7 @@ pub(crate) const PROJECT_FILE: &str = "millstream.yaml";
 /// A larger file is no project file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Folders of the design that this version does not read.
-const LATER_FOLDERS: [&str; 4] = ["features", "datasets", "models", "indexes"];
+const LATER_FOLDERS: [&str; 2] = ["models", "indexes"];
 
 /// The nearest folder from `start` upwards that holds a `millstream.yaml`.
 #[must_use]
@@ -39,6 +39,8 @@ pub(crate) struct Folder {
     pub(crate) sources: Vec<Found>,
     pub(crate) tables: Vec<Found>,
     pub(crate) tests: Vec<Found>,
+    pub(crate) features: Vec<Found>,
+    pub(crate) datasets: Vec<Found>,
 }
 
 /// Lists the project's files by name; reports what stands in its folders without being read.
@@ -56,6 +58,8 @@ pub(crate) fn list(root: &Path, files: &mut SourceMap, diagnostics: &mut Vec<Dia
         }
     }
     let tests = lister.files("tests", "", "yaml");
+    let features = lister.files("features", "", "yaml");
+    let datasets = lister.files("datasets", "", "yaml");
     for name in LATER_FOLDERS {
         if root.join(name).is_dir() {
             let message =
@@ -64,7 +68,7 @@ pub(crate) fn list(root: &Path, files: &mut SourceMap, diagnostics: &mut Vec<Dia
             lister.diagnostics.push(Diagnostic::warning(codes::UNAVAILABLE_FEATURE, message, at));
         }
     }
-    Folder { sources, tables, tests }
+    Folder { sources, tables, tests, features, datasets }
 }
 
 struct Lister<'a> {

@@ -17,6 +17,7 @@ mod header;
 mod load;
 mod located;
 mod node;
+mod references;
 mod schema;
 mod spec;
 mod variables;

@@ -5,14 +5,16 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use millstream_types::{SourceName, TableName};
 
 use crate::{
-    Diagnostic, FileId, Level, Located, Location, Node, ProjectSpec, SourceMap, SourceSpec, TableSpec,
-    TestSpec,
+    DatasetSpec, Diagnostic, FileId, Level, Located, Location, Node, ProjectSpec, SourceMap, SourceSpec,
+    TableSpec, TestSpec,
     across::Across,
-    build::{self, Context, Defaults, Patterns, Project},
+    build::{self, Context, Defaults, Features, Patterns, Project},
     codes,
     decode::Faults,
     folder::{self, Content, Found, PROJECT_FILE},
-    header, yaml,
+    header,
+    references::References,
+    yaml,
 };
 
 /// What a command says about loading.
@@ -70,11 +72,16 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
     let mut tables: Vec<_> =
         listed.tables.iter().filter_map(|found| loader.table(found, &defaults)).collect();
     let tests: Vec<_> = listed.tests.iter().flat_map(|found| loader.tests(found, &defaults)).collect();
+    let mut features = Features::default();
+    listed.features.iter().for_each(|found| loader.features(found, &defaults, &mut features));
+    let datasets: Vec<_> =
+        listed.datasets.iter().filter_map(|found| loader.dataset(found, &defaults)).collect();
     let Loader { files, mut diagnostics, mut broken, .. } = loader;
     let mut across = Across { files: &files, diagnostics: &mut diagnostics, broken: &mut broken };
     across.names(&sources, &mut tables);
     across.relationships(&sources, &tables);
     across.test_tables(&sources, &tables, &tests);
+    References::new(across, &features).judge(&sources, &tables, &datasets);
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
@@ -87,6 +94,8 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
             sources,
             tables,
             tests,
+            features: features.spec,
+            datasets,
             files,
         })
     });
@@ -234,6 +243,34 @@ impl Loader<'_> {
             .map(|node| build::tests(&self.context(&faults, defaults, file, &text), &found.stem, node));
         self.take(faults);
         tests.unwrap_or_default()
+    }
+
+    fn features(&mut self, found: &Found, defaults: &Defaults, features: &mut Features) {
+        let Some((file, text)) = self.read(&found.path) else {
+            features.has_gap = true;
+            return;
+        };
+        let faults = Faults::default();
+        match self.yaml(&faults, &text, file) {
+            Some(node) => build::features(&self.context(&faults, defaults, file, &text), node, features),
+            None => features.has_gap = true,
+        }
+        self.take(faults);
+    }
+
+    fn dataset(&mut self, found: &Found, defaults: &Defaults) -> Option<DatasetSpec> {
+        let (file, text) = self.read(&found.path)?;
+        // A dataset is named after its file, by the rules of a source's name.
+        if let Err(error) = SourceName::new(&found.stem) {
+            self.wrong_name(file, &error.to_string());
+            return None;
+        }
+        let faults = Faults::default();
+        let spec = self.yaml(&faults, &text, file).and_then(|node| {
+            build::dataset(&self.context(&faults, defaults, file, &text), &found.stem, node)
+        });
+        self.take(faults);
+        spec
     }
 
     fn context<'c>(

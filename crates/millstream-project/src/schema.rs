@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use crate::file::{ProjectFile, SourceFile, TableFile, TestFile, TestsFile};
+use crate::file::{DatasetFile, FeaturesFile, ProjectFile, SourceFile, TableFile, TestFile, TestsFile};
 
 /// The schemas by file name. `connectors` are the connectors' kinds and the schemas of their options.
 #[must_use]
@@ -34,6 +34,8 @@ pub fn json_schemas(connectors: &[(&str, Value)]) -> Vec<(&'static str, Value)> 
         ("source.schema.json", source),
         ("table.schema.json", schema::<TableFile>()),
         ("test.schema.json", either),
+        ("features.schema.json", schema::<FeaturesFile>()),
+        ("dataset.schema.json", schema::<DatasetFile>()),
     ]
 }
 

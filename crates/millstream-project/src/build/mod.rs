@@ -1,9 +1,12 @@
 //! `*File` to `*Spec`: every rule that needs more than one value, with defaults filled.
 
+mod aggregate;
 mod check;
 mod check_body;
 mod columns;
+mod dataset;
 mod environment;
+mod feature;
 mod pattern;
 mod project;
 mod source;
@@ -11,6 +14,8 @@ mod table;
 mod test;
 
 pub use columns::check_columns;
+pub(crate) use dataset::dataset;
+pub(crate) use feature::{Features, features};
 pub(crate) use pattern::Patterns;
 pub(crate) use project::{Defaults, Project, project};
 pub(crate) use source::source;

@@ -3,6 +3,8 @@
 //! Nothing here is checked beyond its shape; the doc comments are what editors show.
 
 mod check;
+mod dataset;
+mod feature;
 mod project;
 mod schema_text;
 mod source;
@@ -12,6 +14,12 @@ mod test;
 pub(crate) use check::{
     CHECK_KINDS, CheckFile, ColumnsFile, CompletenessFile, ExpressionFile, FreshnessFile, LengthCheckFile,
     MeanFile, OneOfFile, PatternFile, QuantileFile, RangeCheckFile, RelationshipFile, RowCountFile,
+};
+pub(crate) use dataset::{DatasetFile, LabelsFile, OutputFile, SplitFile};
+pub(crate) use feature::{
+    BoundFile, DecayFile, EntityFile, FEATURE_BESIDE, FEATURE_KINDS, FeatureBesideFile, FeaturesFile,
+    HistogramFile, KFile, OfColumnFile, OnDemandFile, QuantileOfFile, RateFile, RatioFile, TrendFile,
+    ViewFile,
 };
 pub(crate) use project::{DefaultsFile, EnvironmentFile, ProjectFile};
 pub(crate) use source::{ColumnFile, ConnectorFile, ContractFile, SourceFile};

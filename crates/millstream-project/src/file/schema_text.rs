@@ -60,6 +60,25 @@ text_schema! {
         "properties": {"type": {"type": "string", "description": "Which connector: `files`, …"}},
         "required": ["type"]
     };
+    FeatureList: {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+        "examples": ["churn_v1", ["orders.*", "basket_vs_average"]]
+    };
+    AsKnownValue: {
+        "type": ["boolean", "string"],
+        "examples": [true, "known_at", "2026-01-31T00:00:00Z"]
+    };
+    OutputValue: {
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {"path": {"type": "string"}, "format": {"enum": ["parquet", "delta"]}},
+                "required": ["path"],
+                "additionalProperties": false
+            }
+        ]
+    };
     RowObject: {
         "type": "object",
         "description": "A row: column name to value."

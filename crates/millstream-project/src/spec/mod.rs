@@ -1,13 +1,23 @@
 //! The project as meant: checked, defaults filled, every part with its place in the files.
 
 mod check;
+mod dataset;
 mod environment;
+mod feature;
 mod source;
 mod table;
 mod test;
 
 pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
+pub use dataset::{
+    AsKnown, DatasetFeatures, DatasetSpec, LabelOrigin, LabelsSpec, OutputFormat, OutputSpec, SplitBy,
+    SplitSpec,
+};
 pub use environment::{EnvironmentSpec, StateLocation};
+pub use feature::{
+    AggregateKind, AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec,
+    FeaturesSpec, OnDemandSpec, ServiceSpec,
+};
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, ScheduleSpec, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
 pub use test::{TestInput, TestSpec};
@@ -28,6 +38,10 @@ pub struct ProjectSpec {
     /// In the order of their names.
     pub tables: Vec<TableSpec>,
     pub tests: Vec<TestSpec>,
+    /// Everything of `features/`.
+    pub features: FeaturesSpec,
+    /// In the order of their names.
+    pub datasets: Vec<DatasetSpec>,
     /// The texts of all files, for messages.
     pub files: SourceMap,
 }

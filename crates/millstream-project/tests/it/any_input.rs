@@ -19,6 +19,8 @@ fn piece() -> impl Strategy<Value = String> {
             "min", "max", "time", "key", "partition", "materialize", "history", "tests", "table", "given", "expect",
             "silver.orders", "int64", "decimal(12,2)", "struct<a: int64>", "schedule", "every 5m", "* * * * *", "5%",
             "severity", "halt", "pattern", "[a-z", "string", "one_of", "a", "b",
+            "entity", "views", "from", "features", "sum", "window", "ratio", "numerator", "services", "a.*", "a.b", "labels",
+            "split", "by", "train", "100%", "as_known", "2026-01-31T00:00:00Z", "output",
         ]).prop_map(str::to_owned),
         1 => any::<String>(),
     ]
@@ -106,6 +108,31 @@ tests:
       - {id: 2}
 ";
 
+const FEATURES: &str = "\
+entity: {name: customer, key: [a, b]}
+views:
+  orders:
+    from: silver.a
+    sql: SELECT * FROM silver.a
+    time: at
+    ttl: 90d
+    features:
+      one: {count: '*', window: 7d, where: 'a > 1', default: 0}
+      two: {ratio: {numerator: {sum: a, where: b}, denominator: {count: '*'}}}
+      three: {histogram: {column: a, edges: [0, 1.5]}}
+      four: {decayed_sum: {column: a, half_life: 1h}}
+on_demand: {five: orders.one / 2, six: {sql: '1', tags: [a]}}
+services: {s: [orders.*, five]}
+";
+const DATASET: &str = "\
+labels: {from: silver.a, entity: customer, keys: {a: x}, time: at, columns: [y]}
+features: s
+as_known: true
+embargo: 1d
+split: {by: time, train: 80%, test: 20%}
+output: {path: a.parquet, format: parquet}
+";
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -119,6 +146,8 @@ proptest! {
             ("tables/silver/a.sql", &c),
             ("tables/silver/b.sql", &header),
             ("tests/a.yaml", &d),
+            ("features/a.yaml", &d),
+            ("datasets/a.yaml", &b),
         ]);
     }
 
@@ -127,6 +156,12 @@ proptest! {
         a in damaged(PROJECT), b in damaged(SOURCE), c in damaged(TABLE), d in damaged(TESTS),
     ) {
         check(&[("millstream.yaml", &a), ("sources/a.yaml", &b), ("tables/silver/a.sql", &c), ("tests/a.yaml", &d)]);
+    }
+
+    #[test]
+    fn damage_to_correct_features_is_answered_with_diagnostics(a in damaged(FEATURES), b in damaged(DATASET)) {
+        let table = ("tables/silver/a.sql", TABLE);
+        check(&[("millstream.yaml", PROJECT), table, ("features/a.yaml", &a), ("datasets/a.yaml", &b)]);
     }
 
     #[test]
@@ -146,6 +181,8 @@ fn the_project_to_damage_is_correct() {
         ("sources/a.yaml", SOURCE),
         ("tables/silver/a.sql", TABLE),
         ("tests/a.yaml", TESTS),
+        ("features/a.yaml", FEATURES),
+        ("datasets/a.yaml", DATASET),
     ];
     let loaded = crate::scratch::load(&files);
     assert!(!loaded.has_errors(), "{}", crate::scratch::render(&loaded));
@@ -170,6 +207,16 @@ fn deep_and_wide_files_are_refused_in_time() {
     let keys: String = (0..60_000).map(|i| format!("k{i}: 1\n")).collect();
     let large = "# ".repeat(1 << 20);
     let faults: String = "tests:\n".chars().chain("  - 5\n".repeat(5000).chars()).collect();
+    let lists: String = (0..30_000).map(|i| format!("orders.f{i}, ")).collect();
+    let features: String = (0..15_000).map(|i| format!("      f{i}: {{sum: a}}\n")).collect();
+    let many = format!(
+        "entity: {{name: a, key: a}}\nviews:\n  orders:\n    from: a.b\n    time: a\n    features:\n{features}"
+    );
+    check(&[
+        ("millstream.yaml", PROJECT),
+        ("features/a.yaml", &many),
+        ("features/b.yaml", &format!("services: {{a: [{lists}]}}")),
+    ]);
     for text in [deep, nested, bomb, merges, keys, large, faults] {
         let started = std::time::Instant::now();
         check(&[("millstream.yaml", &text), ("tests/a.yaml", &text)]);

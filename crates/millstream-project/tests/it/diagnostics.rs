@@ -253,7 +253,8 @@ fn files_that_are_not_read_are_named() {
         ("tables/d.sql", "SELECT 1"),
         ("tables/silver/e.txt", "notes"),
         ("tables/silver/f.SQL", "SELECT 1"),
-        ("features/customer.yaml", "x"),
+        ("features/customer.yml", "x"),
+        ("datasets/deep/churn.yaml", "x"),
         ("models/churn.yaml", "x"),
     ];
     assert_snapshot!(render(&load(&files)));

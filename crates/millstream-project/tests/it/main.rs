@@ -5,6 +5,7 @@
 mod any_input;
 mod connector_options;
 mod diagnostics;
+mod features;
 mod project;
 mod schema;
 mod scratch;

@@ -10,7 +10,14 @@ fn schemas_name_every_key_and_take_the_connectors_options() {
     let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
     assert_eq!(
         names,
-        ["millstream.schema.json", "source.schema.json", "table.schema.json", "test.schema.json"]
+        [
+            "millstream.schema.json",
+            "source.schema.json",
+            "table.schema.json",
+            "test.schema.json",
+            "features.schema.json",
+            "dataset.schema.json"
+        ]
     );
     let source = &schemas[1].1;
     let connector = &source["$defs"]["Connector"]["oneOf"][0];

@@ -1,0 +1,332 @@
+//! `features/*.yaml`.
+
+use std::borrow::Cow;
+
+use millstream_types::Span;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::schema_text::SpanText;
+use crate::{
+    Located, Node, Scalar,
+    decode::{Entries, OneOrMany, Written},
+};
+
+/// The keys that say what a feature is: a column of the newest row, or what is computed of the rows in a window.
+pub(crate) const FEATURE_KINDS: [&str; 29] = [
+    "column",
+    "count",
+    "count_if",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "first",
+    "last",
+    "first_k",
+    "last_k",
+    "variance",
+    "stddev",
+    "skewness",
+    "kurtosis",
+    "approx_distinct",
+    "distinct",
+    "quantile",
+    "top_k",
+    "most_frequent",
+    "histogram",
+    "ratio",
+    "rate",
+    "trend",
+    "time_since_last",
+    "decayed_sum",
+    "decayed_mean",
+    "vector_sum",
+    "vector_mean",
+];
+
+/// The keys that may stand beside them.
+pub(crate) const FEATURE_BESIDE: [&str; 6] = ["window", "where", "default", "description", "owner", "tags"];
+
+/// What describes a thing, its views of tables, and what models read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Features")]
+pub(crate) struct FeaturesFile {
+    /// What the views describe: defined here, or the name of an entity of another file.
+    #[serde(default)]
+    #[schemars(with = "Option<EntitySchema>")]
+    pub(crate) entity: Option<Node>,
+    /// Features computed from one table each, by the name of the view.
+    #[serde(default)]
+    #[schemars(with = "Entries<ViewFile>")]
+    pub(crate) views: Entries<Node>,
+    /// SQL expressions over features and request values, by name.
+    #[serde(default)]
+    #[schemars(with = "Entries<OnDemandSchema>")]
+    pub(crate) on_demand: Entries<Node>,
+    /// Lists of features that a model reads: `view.feature`, `view.*`, or an on-demand feature.
+    #[serde(default)]
+    #[schemars(with = "Entries<Vec<String>>")]
+    pub(crate) services: Entries<Node>,
+}
+
+/// The thing that features describe.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Entity")]
+pub(crate) struct EntityFile {
+    /// What the entity is called.
+    pub(crate) name: Located<String>,
+    /// The column or columns that name one of them.
+    pub(crate) key: Located<OneOrMany<Located<String>>>,
+    /// What it is.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// Words to select it by.
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+}
+
+/// Features of one entity computed from one table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "FeatureView")]
+pub(crate) struct ViewFile {
+    /// The table that is read.
+    pub(crate) from: Located<String>,
+    /// A query over the table that runs before anything is computed.
+    #[serde(default)]
+    pub(crate) sql: Option<Located<String>>,
+    /// The column of the event time.
+    pub(crate) time: Located<String>,
+    /// A value older than this is expired; exactly this old is not.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) ttl: Option<Located<Written<Span>>>,
+    /// Whether a row is visible at its own event time, and not only after it.
+    #[serde(default)]
+    pub(crate) include_same_instant: bool,
+    /// The features by name.
+    #[schemars(with = "Entries<FeatureSchema>")]
+    pub(crate) features: Located<Entries<Node>>,
+    /// What the view holds.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// Words to select it by.
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+}
+
+/// The long spelling of an on-demand feature.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "OnDemandFeature")]
+pub(crate) struct OnDemandFile {
+    /// A SQL expression.
+    pub(crate) sql: Located<String>,
+    /// What the feature says.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// Words to select it by.
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+}
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident as $title:literal { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        #[schemars(rename = $title)]
+        pub(crate) struct $name {
+            $($(#[$attribute])* pub(crate) $field: $type,)*
+        }
+    )*};
+}
+
+bodies! {
+    /// The long spelling of aggregations without parameters.
+    OfColumnFile as "OfColumn" {
+        column: Located<String>,
+    }
+    /// So many values of a column.
+    KFile as "OfColumnK" {
+        column: Located<String>,
+        /// How many values are kept.
+        k: Located<u64>,
+    }
+    /// Exact up to a bound.
+    BoundFile as "OfColumnBounded" {
+        column: Located<String>,
+        /// How many different values are kept; 10,000 when absent.
+        #[serde(default)]
+        bound: Option<Located<u64>>,
+    }
+    /// A quantile of a column.
+    QuantileOfFile as "OfColumnQuantile" {
+        column: Located<String>,
+        /// Between 0 and 1: `0.5` is the median.
+        quantile: Located<f64>,
+    }
+    /// How many values fall between edges.
+    HistogramFile as "OfColumnHistogram" {
+        column: Located<String>,
+        /// Ascending.
+        edges: Located<Vec<Located<f64>>>,
+    }
+    /// Per length of time.
+    RateFile as "Rate" {
+        /// The column that is summed; rows are counted without one.
+        #[serde(default)]
+        column: Option<Located<String>>,
+        #[schemars(with = "SpanText")]
+        per: Located<Written<Span>>,
+    }
+    /// The slope per length of time.
+    TrendFile as "Trend" {
+        column: Located<String>,
+        #[schemars(with = "SpanText")]
+        per: Located<Written<Span>>,
+    }
+    /// Older values count less.
+    DecayFile as "Decay" {
+        column: Located<String>,
+        /// After this long a value counts half; at least `1m`.
+        #[schemars(with = "SpanText")]
+        half_life: Located<Written<Span>>,
+    }
+    /// One aggregation divided by another; null when the second is zero.
+    RatioFile as "Ratio" {
+        /// An aggregation, and perhaps `where`.
+        #[schemars(with = "AggregateSchema")]
+        numerator: Node,
+        /// An aggregation, and perhaps `where`.
+        #[schemars(with = "AggregateSchema")]
+        denominator: Node,
+    }
+    /// What may stand beside the kind of a feature.
+    FeatureBesideFile as "FeatureBeside" {
+        /// How far back rows count, at least `5m`; all rows without one.
+        #[serde(default)]
+        #[schemars(with = "Option<SpanText>")]
+        window: Option<Located<Written<Span>>>,
+        /// A SQL condition on the rows that count.
+        #[serde(default)]
+        #[serde(rename = "where")]
+        filter: Option<Located<String>>,
+        /// The value where nothing was found.
+        #[serde(default)]
+        default: Option<Located<Scalar>>,
+        /// What the feature says.
+        #[serde(default)]
+        description: Option<String>,
+        /// Who answers for it.
+        #[serde(default)]
+        owner: Option<String>,
+        /// Words to select it by.
+        #[serde(default)]
+        tags: OneOrMany<String>,
+    }
+}
+
+/// The schema of `entity`; the loader tells a name from a definition by the kind of the value.
+struct EntitySchema;
+
+impl JsonSchema for EntitySchema {
+    fn schema_name() -> Cow<'static, str> {
+        "EntityOrName".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"type": "string"}, generator.subschema_for::<EntityFile>()]})
+    }
+}
+
+/// The schema of an item of `on_demand`.
+struct OnDemandSchema;
+
+impl JsonSchema for OnDemandSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "OnDemand".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"type": "string"}, generator.subschema_for::<OnDemandFile>()]})
+    }
+}
+
+/// The schema of a feature; the loader reads features by their kind's key.
+struct FeatureSchema;
+
+impl JsonSchema for FeatureSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "Feature".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = kinds(generator);
+        properties.insert("column".into(), json_schema!({"type": "string"}).to_value());
+        properties.insert("ratio".into(), generator.subschema_for::<RatioFile>().to_value());
+        let beside = generator.root_schema_for::<FeatureBesideFile>().to_value();
+        if let Some(beside) = beside.get("properties").and_then(serde_json::Value::as_object) {
+            properties.extend(beside.clone());
+        }
+        json_schema!({
+            "type": "object",
+            "properties": properties,
+            "oneOf": FEATURE_KINDS.map(|kind| json_schema!({"required": [kind]})),
+            "additionalProperties": false,
+        })
+    }
+}
+
+/// The schema of one side of a ratio.
+struct AggregateSchema;
+
+impl JsonSchema for AggregateSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "Aggregate".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = kinds(generator);
+        properties.insert("where".into(), json_schema!({"type": "string"}).to_value());
+        let kinds = FEATURE_KINDS.iter().filter(|kind| !matches!(**kind, "column" | "ratio"));
+        json_schema!({
+            "type": "object",
+            "properties": properties,
+            "oneOf": kinds.map(|kind| json_schema!({"required": [kind]})).collect::<Vec<_>>(),
+            "additionalProperties": false,
+        })
+    }
+}
+
+/// The aggregations' bodies.
+fn kinds(generator: &mut SchemaGenerator) -> serde_json::Map<String, serde_json::Value> {
+    let mut properties = serde_json::Map::new();
+    for kind in FEATURE_KINDS.iter().filter(|kind| !matches!(**kind, "column" | "ratio")) {
+        let (long, has_short) = match *kind {
+            "first_k" | "last_k" | "top_k" => (generator.subschema_for::<KFile>(), false),
+            "distinct" | "most_frequent" => (generator.subschema_for::<BoundFile>(), true),
+            "quantile" => (generator.subschema_for::<QuantileOfFile>(), false),
+            "histogram" => (generator.subschema_for::<HistogramFile>(), false),
+            "rate" => (generator.subschema_for::<RateFile>(), false),
+            "trend" => (generator.subschema_for::<TrendFile>(), false),
+            "decayed_sum" | "decayed_mean" => (generator.subschema_for::<DecayFile>(), false),
+            _ => (generator.subschema_for::<OfColumnFile>(), true),
+        };
+        let schema = if has_short { json_schema!({"anyOf": [{"type": "string"}, long]}) } else { long };
+        properties.insert((*kind).into(), schema.to_value());
+    }
+    properties
+}

@@ -1,0 +1,110 @@
+//! Labels joined point-in-time with features.
+
+use indexmap::IndexMap;
+use millstream_types::{Percent, Span, TableName, TimestampMicros};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::FeatureRef;
+use crate::{Located, Location};
+
+/// One file of `datasets/`.
+#[derive(Clone, Debug)]
+pub struct DatasetSpec {
+    /// The file's name.
+    pub name: String,
+    /// The start of the file.
+    pub at: Location,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+    pub labels: LabelsSpec,
+    pub features: DatasetFeatures,
+    pub as_known: Option<Located<AsKnown>>,
+    /// Gap that is left out between the sides of a split by time.
+    pub embargo: Option<Span>,
+    pub split: Option<Located<SplitSpec>>,
+    pub output: Option<OutputSpec>,
+}
+
+/// The rows that features are joined to.
+#[derive(Clone, Debug)]
+pub struct LabelsSpec {
+    pub at: Location,
+    pub origin: LabelOrigin,
+    /// As written; none means the entities of the features.
+    pub entities: Vec<Located<String>>,
+    /// Key column of an entity to the label column that holds it; keys that are absent have their own name.
+    pub keys: IndexMap<String, Located<String>>,
+    /// The column of the time at which features are wanted.
+    pub time: Located<String>,
+    /// The columns that are kept; `None` is all.
+    pub columns: Option<Vec<Located<String>>>,
+}
+
+/// Where labels come from.
+#[derive(Clone, Debug)]
+pub enum LabelOrigin {
+    Table(Located<TableName>),
+    Sql(Located<String>),
+    /// Relative to the project's folder.
+    File(Located<String>),
+}
+
+/// What is joined.
+#[derive(Clone, Debug)]
+pub enum DatasetFeatures {
+    Service(Located<String>),
+    List(Vec<Located<FeatureRef>>),
+}
+
+/// Which rows were known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AsKnown {
+    /// Those known at the label's time.
+    LabelTime,
+    /// Those known at the time in this column of the labels.
+    Column(String),
+    /// Those known at one instant.
+    At(TimestampMicros),
+}
+
+/// Shares of the rows; they add up to 100%.
+#[derive(Clone, Debug)]
+pub struct SplitSpec {
+    pub by: SplitBy,
+    pub train: Percent,
+    pub validation: Option<Percent>,
+    pub test: Option<Percent>,
+    /// Of `hash` and `random`.
+    pub seed: u64,
+    /// Of `hash` and `random`: no two sides share one of these.
+    pub entity: Option<Located<String>>,
+}
+
+/// How a row's side is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitBy {
+    /// The oldest rows train, the newest test.
+    Time,
+    /// By a hash of the entity: the same side in every version of the dataset.
+    Hash,
+    /// By chance, with a seed.
+    Random,
+}
+
+/// Where a dataset is written.
+#[derive(Clone, Debug)]
+pub struct OutputSpec {
+    /// Relative to the project's folder.
+    pub path: Located<String>,
+    pub format: OutputFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputFormat {
+    Parquet,
+    Delta,
+}

@@ -1,0 +1,206 @@
+//! Entities, feature views, on-demand features and services.
+
+use indexmap::IndexSet;
+use millstream_types::{Span, TableName};
+
+use super::Scalar;
+use crate::{Located, Location};
+
+/// Everything of `features/`, each kind in the order of the files.
+#[derive(Clone, Debug, Default)]
+pub struct FeaturesSpec {
+    pub entities: Vec<EntitySpec>,
+    pub views: Vec<FeatureViewSpec>,
+    pub on_demand: Vec<OnDemandSpec>,
+    pub services: Vec<ServiceSpec>,
+}
+
+impl FeaturesSpec {
+    #[must_use]
+    pub fn entity(&self, name: &str) -> Option<&EntitySpec> {
+        self.entities.iter().find(|entity| entity.name == name)
+    }
+
+    #[must_use]
+    pub fn view(&self, name: &str) -> Option<&FeatureViewSpec> {
+        self.views.iter().find(|view| view.name == name)
+    }
+
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    /// The features that a list stands for, wildcards spelled out, each once, in the order of the list.
+    #[must_use]
+    pub fn expand(&self, list: &[Located<FeatureRef>]) -> Vec<FeatureRef> {
+        let mut features = IndexSet::new();
+        for item in list {
+            match &item.value {
+                FeatureRef::View { view } => {
+                    let of_view = self.view(view).into_iter().flat_map(|view| &view.features);
+                    features.extend(of_view.map(|feature| FeatureRef::Feature {
+                        view: view.clone(),
+                        feature: feature.name.clone(),
+                    }));
+                }
+                one => drop(features.insert(one.clone())),
+            }
+        }
+        features.into_iter().collect()
+    }
+}
+
+/// The thing that features describe.
+#[derive(Clone, Debug)]
+pub struct EntitySpec {
+    pub name: String,
+    pub at: Location,
+    /// At least one, each once.
+    pub keys: Vec<Located<String>>,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+}
+
+/// Features of one entity computed from one table.
+#[derive(Clone, Debug)]
+pub struct FeatureViewSpec {
+    pub name: String,
+    pub at: Location,
+    pub entity: Located<String>,
+    pub from: Located<TableName>,
+    /// A query over the table that runs before anything is computed.
+    pub sql: Option<Located<String>>,
+    /// The column of the event time.
+    pub time: Located<String>,
+    /// A value older than this is expired; exactly this old is not.
+    pub ttl: Option<Span>,
+    /// Whether a row is visible at its own event time, and not only after it.
+    pub include_same_instant: bool,
+    pub features: Vec<FeatureSpec>,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+}
+
+/// One feature of a view.
+#[derive(Clone, Debug)]
+pub struct FeatureSpec {
+    pub name: String,
+    pub at: Location,
+    pub value: FeatureValue,
+    /// How far back rows count; `None` is all time.
+    pub window: Option<Span>,
+    /// A SQL condition on the rows that count.
+    pub filter: Option<Located<String>>,
+    /// The value where nothing was found.
+    pub default: Option<Located<Scalar>>,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+}
+
+/// What a feature is.
+#[derive(Clone, Debug)]
+pub enum FeatureValue {
+    /// The column of the newest row.
+    Column(Located<String>),
+    /// Computed of the rows in the window.
+    Aggregate(AggregateSpec),
+    /// One aggregation divided by another, both over the feature's window.
+    Ratio { numerator: AggregateSpec, denominator: AggregateSpec },
+}
+
+/// One aggregation.
+#[derive(Clone, Debug)]
+pub struct AggregateSpec {
+    pub kind: AggregateKind,
+    /// The place of the kind's key.
+    pub at: Location,
+    /// The column; of `count_if` the SQL condition; `None` for rows (`"*"`).
+    pub input: Option<Located<String>>,
+    /// Of a ratio's side: a condition of its own, beside the feature's.
+    pub filter: Option<Located<String>>,
+}
+
+/// What is computed; parameters are within their bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AggregateKind {
+    Count,
+    CountIf,
+    Sum,
+    Mean,
+    Min,
+    Max,
+    First,
+    Last,
+    /// The oldest `k` values.
+    FirstK(usize),
+    /// The newest `k` values.
+    LastK(usize),
+    Variance,
+    StandardDeviation,
+    Skewness,
+    Kurtosis,
+    ApproxDistinct,
+    /// Exact as long as there are at most `bound` different values.
+    Distinct {
+        bound: usize,
+    },
+    /// Between 0 and 1.
+    Quantile(f64),
+    /// The greatest `k` values.
+    TopK(usize),
+    MostFrequent {
+        bound: usize,
+    },
+    /// Ascending edges.
+    Histogram(Vec<f64>),
+    Rate {
+        per: Span,
+    },
+    Trend {
+        per: Span,
+    },
+    TimeSinceLast,
+    DecayedSum {
+        half_life: Span,
+    },
+    DecayedMean {
+        half_life: Span,
+    },
+    VectorSum,
+    VectorMean,
+}
+
+/// A SQL expression over features and request values.
+#[derive(Clone, Debug)]
+pub struct OnDemandSpec {
+    pub name: String,
+    pub at: Location,
+    pub sql: Located<String>,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+}
+
+/// A named list of features that a model reads.
+#[derive(Clone, Debug)]
+pub struct ServiceSpec {
+    pub name: String,
+    pub at: Location,
+    /// As written; [`FeaturesSpec::expand`] spells the wildcards out.
+    pub features: Vec<Located<FeatureRef>>,
+}
+
+/// An item of a list of features.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FeatureRef {
+    /// `orders.spend_30d`
+    Feature { view: String, feature: String },
+    /// `orders.*`
+    View { view: String },
+    /// `basket_vs_average`
+    OnDemand { name: String },
+}
