@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod asof;
 mod error;
+pub mod view;
 pub mod window;
 
 pub use error::FeatureError;

@@ -29,6 +29,7 @@ mod vector;
 
 use arrow::datatypes::{DataType, Field};
 use millstream_types::Span;
+use serde::{Deserialize, Serialize};
 
 use crate::FeatureError;
 
@@ -54,7 +55,8 @@ pub const EDGES_MAX: usize = 1_000;
 pub const HALF_LIFE_MIN: Span = Span::from_ms(60_000);
 
 /// What to compute of the events in a window. Units and rules are written in the family's file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Aggregation {
     /// Rows, or values that are not null when a column is named.
     Count,

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 /// The total order of events: event time, then known time, then the sequence of ingestion. The first two are
 /// microseconds since 1970 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -12,7 +14,8 @@ pub struct Order {
 }
 
 /// An owned value. Dates are days and timestamps microseconds in `Int`; a decimal is its unscaled number.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Value {
     Null,
     Int(i64),

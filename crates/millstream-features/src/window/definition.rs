@@ -1,6 +1,7 @@
 //! What a feature is: a measure over a window.
 
 use millstream_types::Span;
+use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregation, micros};
 
@@ -67,7 +68,7 @@ pub(crate) fn floor(time: i64, hop: i64) -> i64 {
 }
 
 /// An aggregation over one column of the events, where a condition holds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operand {
     pub aggregation: Aggregation,
     /// Number of the column; none aggregates rows.
@@ -85,7 +86,8 @@ impl Operand {
 }
 
 /// One aggregation, or the ratio of two.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Measure {
     One(Operand),
     /// A float; null when one side is null or the denominator is zero.
