@@ -2,3 +2,15 @@
 //! atomic step. Embedded (fjall) or Redis, behind one trait with one conformance suite.
 //!
 //! May touch: its stores. Must not: know what a record holds, SQL, or the lake.
+
+mod codes;
+mod error;
+mod store;
+
+pub use codes::CODES;
+pub use error::{Cause, Fault, OnlineError};
+pub use store::{
+    Append, Change, ENTITY_BYTES_MAX, EmbeddedOptions, EntityKey, Load, LogEntry, OnlineStore,
+    RECORD_BYTES_MAX, RecordKey, RedisOptions, ReplicaWait, ScanCursor, ScanPage, SpaceInfo, StoreOptions,
+    Update, Updated, open,
+};
