@@ -1,5 +1,6 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, how far each source was
-//! landed, schema versions, check results, metrics, pins. Kept in one SQLite file; and the lock that lets one run
+//! landed, schema versions, check results, metrics, pins,
+//! versions of services and datasets. Kept in one SQLite file; and the lock that lets one run
 //! at a time work on a project.
 //!
 //! May touch: the state file and the lock file. Must not: decide what runs, know the lake or a connector, or
@@ -13,24 +14,29 @@ mod asset;
 mod catalog;
 mod check;
 mod codes;
+mod dataset;
 mod error;
 mod landing;
 mod lock;
 mod metric;
 mod pin;
 mod run;
+mod service;
 mod step;
 mod store;
 mod value;
+mod verification;
 
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
 pub use codes::CODES;
+pub use dataset::DatasetVersion;
 pub use error::StateError;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lock::{Holder, RunLock};
 pub use metric::{Metric, MetricPoint};
 pub use pin::Pin;
 pub use run::{RunOutcome, RunRecord, RunStart};
+pub use service::ServiceVersion;
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;

@@ -19,7 +19,7 @@ pub struct State {
 }
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Marks the file as ours in SQLite's header: the letters `MILS`.
 const APPLICATION_ID: i64 = 0x4d49_4c53;

@@ -6,12 +6,15 @@ use std::{
 };
 
 use super::Context;
-use crate::{Diagnostic, EnvironmentSpec, Located, StateLocation, codes, file::EnvironmentFile, words};
+use crate::{
+    Diagnostic, EnvironmentSpec, Located, OnlineLocation, StateLocation, codes, file::EnvironmentFile, words,
+};
 
 /// The environment's name where neither file nor command names one.
 pub(super) const DEFAULT: &str = "default";
 const LAKE: &str = ".millstream/lake";
 const STATE: &str = ".millstream/state.db";
+const ONLINE: &str = ".millstream/online";
 /// Steps at once that no machine needs more of.
 const CONCURRENCY_MAX: usize = 1024;
 const LAKE_SCHEMES: [&str; 11] =
@@ -76,6 +79,7 @@ pub(crate) fn implied(root: &Path) -> EnvironmentSpec {
         name: DEFAULT.into(),
         lake: root.join(LAKE).to_string_lossy().into_owned(),
         state: StateLocation::Sqlite(root.join(STATE)),
+        online: OnlineLocation::Embedded(root.join(ONLINE)),
         storage: BTreeMap::new(),
         concurrency: None,
     }
@@ -92,6 +96,7 @@ pub(super) fn environment(
     let lake = file.lake.as_ref().map(|written| lake(context, written, root));
     let mut is_usable = !matches!(lake, Some(None));
     let mut state = root.join(STATE);
+    let mut online = OnlineLocation::Embedded(root.join(ONLINE));
     for store in &STORES {
         let written = match store.key {
             "state" => &file.state,
@@ -104,6 +109,12 @@ pub(super) fn environment(
         match address(context, store, written) {
             None => is_usable = false,
             Some(Address::Embedded(path)) if store.key == "state" => state = root.join(path),
+            Some(Address::Embedded(path)) if store.key == "online" => {
+                online = OnlineLocation::Embedded(root.join(path));
+            }
+            Some(Address::External) if store.key == "online" => {
+                online = OnlineLocation::Redis(written.value.trim().to_owned());
+            }
             Some(Address::Embedded(_)) => {}
             Some(Address::External) if is_chosen => {
                 is_usable &= unavailable(context, store, written);
@@ -122,7 +133,7 @@ pub(super) fn environment(
     let storage = file.storage.0.iter().map(|(key, value)| (key.value.clone(), value.0.clone())).collect();
     let lake = lake.flatten().unwrap_or_else(|| root.join(LAKE).to_string_lossy().into_owned());
     let state = StateLocation::Sqlite(state);
-    is_usable.then(|| EnvironmentSpec { name: name.value.clone(), lake, state, storage, concurrency })
+    is_usable.then(|| EnvironmentSpec { name: name.value.clone(), lake, state, online, storage, concurrency })
 }
 
 /// An absolute folder or a URL.

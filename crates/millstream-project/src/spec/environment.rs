@@ -9,6 +9,7 @@ pub struct EnvironmentSpec {
     /// An absolute folder, or a URL that object_store understands (`s3://bucket/prefix`).
     pub lake: String,
     pub state: StateLocation,
+    pub online: OnlineLocation,
     /// Credentials and endpoints for object stores (`aws_endpoint`, `aws_access_key_id`, …), from
     /// `storage:` of the environment. The process environment fills what is absent.
     pub storage: BTreeMap<String, String>,
@@ -21,4 +22,13 @@ pub struct EnvironmentSpec {
 pub enum StateLocation {
     /// A SQLite file, absolute.
     Sqlite(PathBuf),
+}
+
+/// Where feature values are kept for serving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnlineLocation {
+    /// An absolute folder.
+    Embedded(PathBuf),
+    /// A `redis://` or `rediss://` URL; it may hold a password.
+    Redis(String),
 }

@@ -13,7 +13,7 @@ pub use dataset::{
     AsKnown, DatasetFeatures, DatasetSpec, LabelOrigin, LabelsSpec, OutputFormat, OutputSpec, SplitBy,
     SplitSpec,
 };
-pub use environment::{EnvironmentSpec, StateLocation};
+pub use environment::{EnvironmentSpec, OnlineLocation, StateLocation};
 pub use feature::{
     AggregateKind, AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec,
     FeaturesSpec, OnDemandSpec, ServiceSpec,

@@ -35,6 +35,23 @@ fn a_store_of_version_1_is_read() {
     assert_eq!(state.check_results(&run.run, &asset("bronze.orders")).unwrap().len(), 1);
     assert_eq!(state.metric_history(&asset("bronze.orders"), "row_count", 10).unwrap().len(), 2);
     assert_eq!(state.pins().unwrap()[0].pinned_by, "dataset churn");
+    assert!(state.service_versions().unwrap().is_empty() && state.dataset_versions().unwrap().is_empty());
+}
+
+#[test]
+fn a_store_of_version_2_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch(include_str!("../data/state_v1.sql")).unwrap();
+    file.execute_batch(include_str!("../data/state_v2.sql")).unwrap();
+    drop(file);
+    let state = State::open(&path).unwrap();
+    let services = state.service_versions().unwrap();
+    assert_eq!(services[1].removed_at, Some(TimestampMicros(9)));
+    assert_eq!((services[0].service.as_str(), services[0].version), ("churn_v1", 1));
+    assert_eq!(state.dataset_versions().unwrap()[0].path, "churn.parquet");
+    assert_eq!(state.verifications(1).unwrap(), [(TimestampMicros(7), "{}".into())]);
 }
 
 #[test]
@@ -46,7 +63,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let error = State::open(&path).unwrap_err();
     assert_eq!(error.code(), "MS-0603");
     assert!(
-        error.to_string().contains("newer version of Millstream (format 99, this version knows 1)"),
+        error.to_string().contains("newer version of Millstream (format 99, this version knows 2)"),
         "{error}"
     );
 }

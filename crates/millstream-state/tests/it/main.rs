@@ -7,6 +7,7 @@
     clippy::disallowed_methods
 )]
 
+mod features;
 mod format;
 mod landing;
 mod lock;
