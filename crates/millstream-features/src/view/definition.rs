@@ -41,9 +41,21 @@ pub struct ViewDefinition {
     /// The columns of an event that features name by number.
     pub columns: Vec<ColumnDefinition>,
     pub features: Vec<FeatureDefinition>,
+    /// What a pushed row needs in order to become an event without the query.
+    #[serde(default)]
+    pub rows: RowDefinition,
 }
 
-/// A column of the entity's key.
+/// The rows that a view is computed from, as far as its events need them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RowDefinition {
+    /// The column of the event time.
+    pub time: String,
+    /// The keys, the time, and the columns that [`ColumnDefinition::sql`] names, each once.
+    pub columns: Vec<KeyDefinition>,
+}
+
+/// A column of the entity's key, or of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyDefinition {
     pub name: String,
@@ -154,15 +166,15 @@ impl ViewDefinition {
 }
 
 /// Arrow's own text for a type, which it also reads.
-mod type_text {
+pub(super) mod type_text {
     use arrow::datatypes::DataType;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(data_type: &DataType, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(data_type: &DataType, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(data_type)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DataType, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DataType, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

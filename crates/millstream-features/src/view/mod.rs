@@ -1,8 +1,13 @@
 //! A feature view as every execution sees it: a definition that needs nothing else, and rows of events in one shape.
 
 mod definition;
+mod service;
 
 pub use definition::{
-    ColumnDefinition, FeatureDefinition, FeatureValue, KNOWN, KeyDefinition, SEQUENCE, Status, TIME,
-    VIEW_VERSION, ViewDefinition,
+    ColumnDefinition, FeatureDefinition, FeatureValue, KNOWN, KeyDefinition, RowDefinition, SEQUENCE, Status,
+    TIME, VIEW_VERSION, ViewDefinition,
+};
+pub use service::{
+    EntityDefinition, FeatureSource, OnDemandDefinition, OnDemandInput, RequestValue, SERVICE_VERSION,
+    ServiceDefinition, ServiceFeature,
 };
