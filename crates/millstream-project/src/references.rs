@@ -46,6 +46,7 @@ impl<'a, 'b> References<'a, 'b> {
     pub(crate) fn judge(mut self, sources: &[SourceSpec], tables: &[TableSpec], datasets: &[DatasetSpec]) {
         let spec = &self.features.spec;
         self.names(spec);
+        self.request_names(spec);
         let known = self.across.known(sources, tables);
         let labels = datasets.iter().filter_map(|dataset| match &dataset.labels.origin {
             LabelOrigin::Table(name) => Some(name),
@@ -67,8 +68,9 @@ impl<'a, 'b> References<'a, 'b> {
         let views = spec.views.iter().map(|view| ("view", &view.name, view.at));
         let on_demand = spec.on_demand.iter().map(|one| ("on-demand feature", &one.name, one.at));
         let services = spec.services.iter().map(|service| ("service", &service.name, service.at));
+        let request = spec.request.iter().map(|value| ("request value", &value.name, value.at));
         let mut seen: BTreeMap<(&str, &String), Location> = BTreeMap::new();
-        for (kind, name, at) in entities.chain(views).chain(on_demand).chain(services) {
+        for (kind, name, at) in entities.chain(views).chain(on_demand).chain(services).chain(request) {
             let Some(first) = seen.get(&(kind, name)) else {
                 seen.insert((kind, name), at);
                 continue;
@@ -80,6 +82,15 @@ impl<'a, 'b> References<'a, 'b> {
                     .with_label(format!("first given in `{}`", path.unwrap_or_default()))
                     .with_hint("rename one of the two"),
             );
+        }
+    }
+
+    /// An expression could not tell a request value from an on-demand feature of the same name.
+    fn request_names(&mut self, spec: &FeaturesSpec) {
+        for value in spec.request.iter().filter(|value| self.on_demand.contains(value.name.as_str())) {
+            let message = format!("`{}` is an on-demand feature and a request value", value.name);
+            let diagnostic = Diagnostic::error(codes::DUPLICATE_NAME, message, value.at);
+            self.across.diagnostics.push(diagnostic.with_hint("rename one of the two"));
         }
     }
 

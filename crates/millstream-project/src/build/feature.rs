@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use millstream_types::{NameError, SourceName, TableName};
 
-use super::{Context, aggregate};
+use super::{Context, aggregate, source::column_type};
 use crate::{
     EntitySpec, FeatureRef, FeatureViewSpec, FeaturesSpec, Located, Node, NodeKind, OnDemandSpec,
-    ServiceSpec, codes,
+    RequestSpec, ServiceSpec, codes,
     file::{EntityFile, FeaturesFile, OnDemandFile, ViewFile},
     variables,
 };
@@ -46,6 +46,13 @@ pub(crate) fn features(context: &Context<'_>, mut node: Node, found: &mut Featur
         match on_demand(context, &name, &node) {
             Some(feature) => found.spec.on_demand.push(feature),
             None => drop(found.incomplete.insert(name.value)),
+        }
+    }
+    for (name, written) in file.request.0 {
+        let is_named = identifier(context, "request value", &name);
+        if let Some(column_type) = column_type(context, &written).filter(|_| is_named) {
+            let Located { value: name, at } = name;
+            found.spec.request.push(RequestSpec { name, at, column_type });
         }
     }
     for (name, node) in file.services.0 {

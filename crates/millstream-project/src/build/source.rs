@@ -177,7 +177,8 @@ fn columns(
     columns
 }
 
-fn column_type(context: &Context<'_>, written: &Located<String>) -> Option<ColumnType> {
+/// The type that a text names; reports a text that names none.
+pub(super) fn column_type(context: &Context<'_>, written: &Located<String>) -> Option<ColumnType> {
     match written.parse() {
         Ok(column_type) => Some(column_type),
         Err(error) => {

@@ -6,7 +6,7 @@ use millstream_types::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::schema_text::SpanText;
+use super::schema_text::{ColumnTypeText, SpanText};
 use crate::{
     Located, Node, Scalar,
     decode::{Entries, OneOrMany, Written},
@@ -65,6 +65,10 @@ pub(crate) struct FeaturesFile {
     #[serde(default)]
     #[schemars(with = "Entries<OnDemandSchema>")]
     pub(crate) on_demand: Entries<Node>,
+    /// Values that come with a request and that expressions use, with their types; others have the type that fits.
+    #[serde(default)]
+    #[schemars(with = "Entries<ColumnTypeText>")]
+    pub(crate) request: Entries<Located<String>>,
     /// Lists of features that a model reads: `view.feature`, `view.*`, or an on-demand feature.
     #[serde(default)]
     #[schemars(with = "Entries<Vec<String>>")]

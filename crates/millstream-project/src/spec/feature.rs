@@ -1,7 +1,7 @@
 //! Entities, feature views, on-demand features and services.
 
 use indexmap::IndexSet;
-use millstream_types::{Span, TableName};
+use millstream_types::{ColumnType, Span, TableName};
 
 use super::Scalar;
 use crate::{Located, Location};
@@ -12,6 +12,7 @@ pub struct FeaturesSpec {
     pub entities: Vec<EntitySpec>,
     pub views: Vec<FeatureViewSpec>,
     pub on_demand: Vec<OnDemandSpec>,
+    pub request: Vec<RequestSpec>,
     pub services: Vec<ServiceSpec>,
 }
 
@@ -183,6 +184,14 @@ pub struct OnDemandSpec {
     pub description: Option<String>,
     pub owner: Option<String>,
     pub tags: Vec<String>,
+}
+
+/// The type of a value that comes with a request.
+#[derive(Clone, Debug)]
+pub struct RequestSpec {
+    pub name: String,
+    pub at: Location,
+    pub column_type: ColumnType,
 }
 
 /// A named list of features that a model reads.

@@ -171,6 +171,7 @@ fn malformed_files_are_all_reported() {
         "entity: {name: customer, key: id}\nviews:\n  orders: {from: silver.order, time: at, sql: '', features: {}}\n",
         "entity: {name: customer, key: id}\nviews:\n  orders: {from: silver.ordrs, time: at, features: {a: {sum: b}}}\n",
         "on_demand: {a: '', b: {sq: x}, c: [1], C: '1'}\n",
+        "on_demand: {a: x}\nrequest: {a: float64, b: number, C: string, d: [string], e: string}\n",
         "service: {}\nservices: {a: [], b: orders, c: [a.b.c, '*.x', '*'], d: [x, x]}\n",
     ];
     let text: String = cases.iter().map(|case| format!("{case}{}\n", render(&features(case)))).collect();
@@ -191,6 +192,23 @@ services: {a: [good.x, bad.x, bad.*, expression]}
 ";
     let text = render(&features(faulty));
     assert!(!text.contains("MS-0195"), "{text}");
+}
+
+#[test]
+fn request_values_have_the_types_of_contracts() {
+    let request = "request:\n  cart_value: float64\n  country: string\n  at: timestamp(Europe/Berlin)\n";
+    let spec = features(&format!("{CUSTOMER}{request}")).spec.unwrap();
+    let request = spec.features.request.iter().map(|value| format!("{} {}", value.name, value.column_type));
+    assert_eq!(
+        request.collect::<Vec<_>>(),
+        ["cart_value float64", "country string", "at timestamp(Europe/Berlin)"]
+    );
+    let twice =
+        [PROJECT, ("features/a.yaml", "request: {a: string}"), ("features/b.yaml", "request: {a: bool}")];
+    assert_snapshot!(
+        render(&load(&twice)),
+        @"features/b.yaml:1:11 `a` error MS-0142: a second request value with the name `a` [first given in `features/a.yaml`] (rename one of the two)"
+    );
 }
 
 #[test]
