@@ -2,6 +2,8 @@
 
 use arrow::{datatypes::DataType, error::ArrowError};
 
+use crate::asof::AsofError;
+
 /// A definition that cannot be computed, or bytes that are no state. Values in the data never fail: what an
 /// aggregation makes of nulls, NaN, infinities and overflow is written at the aggregation.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,24 @@ pub enum FeatureError {
     /// A feature names a column that the events do not have.
     #[error("the events have {columns} columns, a feature asks for number {index}")]
     NoSuchColumn { index: usize, columns: usize },
+    /// A feature is asked for by a number that the view does not have.
+    #[error("the view `{view}` has {features} features, number {number} is asked for")]
+    NoSuchFeature { view: String, number: usize, features: usize },
+    /// A definition says another type than its feature has.
+    #[error("`{feature}` is defined as {expected}, but its values are {found}")]
+    FeatureType { feature: String, expected: DataType, found: DataType },
+    /// A default is no value of its feature's type.
+    #[error("the default of `{feature}` is no {data_type}")]
+    Default { feature: String, data_type: DataType },
+    /// A batch of events is not in the shape that its view describes.
+    #[error("the events have {found} columns, their view describes {expected}")]
+    EventColumns { expected: usize, found: usize },
+    /// A column of events has another type than its view describes.
+    #[error("the events' column `{column}` has type {found}, their view describes {expected}")]
+    EventType { column: String, expected: DataType, found: DataType },
+    /// Labels and a view could not be joined.
+    #[error(transparent)]
+    Asof(#[from] AsofError),
     /// A filter is not a boolean column.
     #[error("a filter must be a boolean column, column {index} is {data_type}")]
     FilterType { index: usize, data_type: DataType },

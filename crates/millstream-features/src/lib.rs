@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod asof;
 mod error;
+mod timeline;
 pub mod view;
 pub mod window;
 

@@ -1,36 +1,26 @@
 //! Labels against the index of a view.
 
-use std::{ops::Range, thread};
+use std::thread;
 
 use arrow::array::{Array, ArrayRef};
 
 use super::{
     AsofOptions, LabelRows,
-    build::ROWS_PER_THREAD_MIN,
     column::{Part, check_length},
     error::{AsofError, Side},
     key::KeyIndex,
     known::KnownTimes,
     matches::{Found, MatchStatus, Matches},
 };
-
-/// One row of the view.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Entry {
-    pub(super) time: i64,
-    /// Its place in the input.
-    pub(super) row: u32,
-}
+use crate::timeline::{Entry, ROWS_PER_THREAD_MIN, Timelines};
 
 /// The rows of a view by key and time. Labels may be joined with it batch by batch, from several threads.
 #[derive(Debug)]
 pub struct AsofIndex {
     pub(super) options: AsofOptions,
     pub(super) keys: KeyIndex,
-    /// Where each key's rows begin, and the end of the last.
-    pub(super) starts: Vec<u32>,
-    pub(super) entries: Vec<Entry>,
-    /// In the order of `entries`; present when labels may have a cut-off.
+    pub(super) lines: Timelines,
+    /// In the order of the lines' entries; present when labels may have a cut-off.
     pub(super) known: Option<KnownTimes>,
     /// Rows of the input, those without key or time included.
     pub(super) rows: usize,
@@ -56,10 +46,34 @@ impl AsofIndex {
         self.keys.len()
     }
 
+    /// The rows of each run of events that are equal in the whole order.
+    pub(crate) fn tied_rows(&self) -> Vec<Vec<u32>> {
+        self.lines.tied_rows()
+    }
+
+    /// Puts the rows of [`AsofIndex::tied_rows`] in another order: the last of each run is its match. Known times are the
+    /// same within a run.
+    pub(crate) fn set_tied_rows(&mut self, rows: &[Vec<u32>]) {
+        self.lines.set_tied_rows(rows);
+    }
+
+    pub(crate) fn lines(&self) -> &Timelines {
+        &self.lines
+    }
+
+    pub(crate) fn known(&self) -> Option<&KnownTimes> {
+        self.known.as_ref()
+    }
+
     /// The match of each label, in the labels' order. Fails when a column has another type than the view's, when
     /// lengths differ, and when labels have a cut-off that the index was not built for. That each label has one
     /// answer, and none from its future, is checked before it is given.
     pub fn join(&self, labels: &LabelRows<'_>) -> Result<Matches, AsofError> {
+        self.join_ordinals(labels).map(|(matches, _)| matches)
+    }
+
+    /// The match of each label, and the ordinal of its key.
+    pub(crate) fn join_ordinals(&self, labels: &LabelRows<'_>) -> Result<(Matches, Vec<u32>), AsofError> {
         let rows = labels.time.len();
         let instants = |array, what| Part::instants(array, rows, what, Side::Labels);
         let time = instants(labels.time, "label time")?;
@@ -70,6 +84,7 @@ impl AsofIndex {
         labels.keys.iter().try_for_each(|key| check_length(key, rows, "key", Side::Labels))?;
         let labels = Labels { keys: labels.keys, time, cut };
         let mut found = vec![Found::default(); rows];
+        let mut ordinals = Vec::with_capacity(rows);
         let threads = self.options.threads.get().min(rows / ROWS_PER_THREAD_MIN).max(1);
         let share = rows.div_ceil(threads).max(1);
         thread::scope(|scope| {
@@ -82,38 +97,44 @@ impl AsofIndex {
                     scope.spawn(move || self.join_range(labels, share * (index + 1), chunk))
                 })
                 .collect();
-            self.join_range(labels, 0, mine)?;
+            ordinals.extend(self.join_range(labels, 0, mine)?);
             for thread in spawned {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                ordinals.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
             }
             Ok(())
         })?;
         self.verify(&labels, &found)?;
-        Ok(Matches::new(found, self.rows))
+        Ok((Matches::new(found, self.rows), ordinals))
     }
 
-    /// Answers the labels from `first` on, one per slot.
-    fn join_range(&self, labels: &Labels<'_>, first: usize, slots: &mut [Found]) -> Result<(), AsofError> {
+    /// Answers the labels from `first` on, one per slot, and gives the ordinals of their keys.
+    fn join_range(
+        &self,
+        labels: &Labels<'_>,
+        first: usize,
+        slots: &mut [Found],
+    ) -> Result<Vec<u32>, AsofError> {
         let mut ordinals = Vec::with_capacity(slots.len());
         let keys: Vec<_> = labels.keys.iter().map(|key| key.slice(first, slots.len())).collect();
         self.keys.find(&keys, slots.len(), &mut ordinals)?;
-        for ((slot, ordinal), label) in slots.iter_mut().zip(ordinals).zip(first..) {
-            *slot = self.newest(labels, label, ordinal).unwrap_or_default();
+        for ((slot, ordinal), label) in slots.iter_mut().zip(&ordinals).zip(first..) {
+            *slot = self.newest(labels, label, *ordinal).unwrap_or_default();
         }
-        Ok(())
+        Ok(ordinals)
     }
 
     /// The newest row that the label may see; `None` when there is none.
     fn newest(&self, labels: &Labels<'_>, label: usize, key: u32) -> Option<Found> {
-        let Range { start, end } = self.group(key)?;
+        let range = self.lines.of(key)?;
         let time = labels.time.get(label)?;
-        let group = self.entries.get(start..end)?;
+        let start = range.start;
+        let group = self.lines.entries().get(range)?;
         let visible = group.partition_point(|entry| self.is_visible(entry.time, time));
         let at = match (&labels.cut, &self.known) {
             (Some(cut), Some(known)) => known.last_known(start, start + visible, cut.get(label)?)?,
             _ => start + visible.checked_sub(1)?,
         };
-        let Entry { time: event, row } = *self.entries.get(at)?;
+        let Entry { time: event, row } = *self.lines.entries().get(at)?;
         let status = match self.ttl() {
             Some(ttl) if time.saturating_sub(event) > ttl => MatchStatus::Expired,
             _ => MatchStatus::Present,
@@ -129,11 +150,6 @@ impl AsofIndex {
     fn ttl(&self) -> Option<i64> {
         let micros = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
         self.options.ttl.map(|ttl| micros(ttl.ms()))
-    }
-
-    fn group(&self, key: u32) -> Option<Range<usize>> {
-        let key = key as usize;
-        Some(*self.starts.get(key)? as usize..*self.starts.get(key + 1)? as usize)
     }
 
     /// What the join promises, looked at once more from the outside.

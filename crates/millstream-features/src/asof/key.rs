@@ -19,9 +19,10 @@ use super::{
     column::check_length,
     error::{AsofError, Side},
 };
+use crate::timeline::NO_ENTITY;
 
 /// The ordinal of a row that has no key, and of a key that the view does not have.
-pub(super) const NO_KEY: u32 = u32::MAX;
+pub(super) const NO_KEY: u32 = NO_ENTITY;
 /// Rows that are encoded at once, which bounds the memory of their encoded form.
 const ROWS_AT_ONCE: usize = 16_384;
 

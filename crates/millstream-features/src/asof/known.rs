@@ -1,24 +1,79 @@
-//! The newest row that was known at a time: a tree of minima over known times.
+//! Which rows were known at a time: trees of minima and maxima over known times.
+
+use std::ops::Range;
 
 /// How many values one value of the next level stands for.
 const FAN_OUT: usize = 32;
 /// A known time that no cut-off reaches: nobody knows when the row was known.
 const NEVER: i64 = i64::MAX;
 
-/// Known times in the order of the index, and the minima of each 32, 1024, … of them: 8.26 bytes per row.
+/// Known times in the order of the index, and the minima and maxima of each 32, 1024, … of them: 8.5 bytes per row.
 #[derive(Debug)]
-pub(super) struct KnownTimes {
+pub(crate) struct KnownTimes {
+    /// The times themselves, then the minima, level by level.
     levels: Vec<Vec<i64>>,
+    /// The maxima; the first level is that of 32 times.
+    maxima: Vec<Vec<i64>>,
 }
 
 impl KnownTimes {
     pub(super) fn new(times: impl Iterator<Item = Option<i64>>) -> Self {
-        let mut levels = vec![times.map(|time| time.unwrap_or(NEVER)).collect::<Vec<_>>()];
-        while let Some(below) = levels.last().filter(|level| level.len() > FAN_OUT) {
-            let minima = below.chunks(FAN_OUT).map(|chunk| chunk.iter().copied().min().unwrap_or(NEVER));
-            levels.push(minima.collect());
+        let times = times.map(|time| time.unwrap_or(NEVER)).collect::<Vec<_>>();
+        let above = |level: &[i64], best: fn(i64, i64) -> i64| -> Vec<i64> {
+            level.chunks(FAN_OUT).map(|chunk| chunk.iter().copied().reduce(best).unwrap_or(NEVER)).collect()
+        };
+        let mut maxima: Vec<Vec<i64>> = Vec::new();
+        while let Some(level) = Some(maxima.last().unwrap_or(&times)).filter(|level| level.len() > FAN_OUT) {
+            maxima.push(above(level, i64::max));
         }
-        Self { levels }
+        let mut levels = vec![times];
+        while let Some(level) = levels.last().filter(|level| level.len() > FAN_OUT) {
+            levels.push(above(level, i64::min));
+        }
+        Self { levels, maxima }
+    }
+
+    /// The times in the order of the index; a row that is never known has the greatest number.
+    pub(crate) fn times(&self) -> &[i64] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Calls `visit` with each run of rows in `start..end` that were known at `cut`, first to last. Takes a few steps for
+    /// each change between known and unknown, however long the runs are.
+    pub(crate) fn runs(&self, start: usize, end: usize, cut: i64, mut visit: impl FnMut(Range<usize>)) {
+        let cut = cut.min(NEVER - 1);
+        let (mut at, mut run) = (start, None);
+        while at < end {
+            let (is_known, width) = self.uniform(at, end, cut);
+            match (is_known, run) {
+                (true, None) => run = Some(at),
+                (false, Some(first)) => {
+                    visit(first..at);
+                    run = None;
+                }
+                _ => {}
+            }
+            at += width;
+        }
+        if let Some(first) = run {
+            visit(first..end);
+        }
+    }
+
+    /// Whether the row was known at `cut`, and how many rows from it on, in one block, are alike.
+    fn uniform(&self, at: usize, end: usize, cut: i64) -> (bool, usize) {
+        let is_known = self.times().get(at).is_some_and(|time| *time <= cut);
+        let mut width = 1;
+        for (minima, maxima) in self.levels.iter().skip(1).zip(&self.maxima) {
+            let wider = width * FAN_OUT;
+            let bound = if is_known { maxima } else { minima }.get(at / wider);
+            let is_alike = bound.is_some_and(|bound| (*bound <= cut) == is_known);
+            if at % wider != 0 || at + wider > end || !is_alike {
+                break;
+            }
+            width = wider;
+        }
+        (is_known, width)
     }
 
     /// The last position in `start..end` that was known at `cut`.

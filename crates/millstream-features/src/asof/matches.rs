@@ -8,7 +8,8 @@ use arrow::{
     error::ArrowError,
 };
 
-use super::{build::ROWS_PER_THREAD_MIN, column::Places, error::AsofError};
+use super::{column::Places, error::AsofError};
+use crate::timeline::ROWS_PER_THREAD_MIN;
 
 /// What a label found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! A row is visible to a label when its key is equal, its event time is strictly earlier than the label's time (or
 //! equal, with [`AsofOptions::include_same_instant`]), and, where the label names a known-time cut-off, its known time
 //! is not later than the cut-off. Of the visible rows the last one in the total order (event time, known time,
-//! sequence) is the match; nulls come first in that order, and only rows that are equal in all three fall back to the
+//! sequence) is the match; a null counts as 0 in that order, and only rows that are equal in all three fall back to the
 //! order of the input. A match older than the time to live is reported as expired; a row that is exactly as old as the
 //! time to live still counts.
 //!
@@ -19,7 +19,7 @@
 //! the rows come in order), a binary search per label. With a cut-off a tree of minima finds the newest row that was
 //! known, so that late corrections of a key with millions of rows cost a few steps each.
 //!
-//! Memory: 16 bytes per feature row, 8.3 more with cut-offs, and 4 more while the index is built; per distinct key 23 to
+//! Memory: 16 bytes per feature row, 8.5 more with cut-offs, and 4 more while the index is built; per distinct key 23 to
 //! 46 bytes, and its own bytes unless it is one column of at most 64 bits; 24 bytes per label of the batch that is joined. The columns that are passed in
 //! are referred to, not copied. Rows beyond memory: split both sides by [`partitions`] and join part by part.
 
@@ -41,6 +41,8 @@ pub use error::{AsofError, Side};
 pub use join::AsofIndex;
 pub use key::{KeyColumn, partitions};
 pub use matches::{MatchStatus, Matches};
+
+pub(crate) use known::KnownTimes;
 
 /// How one view is joined.
 #[derive(Clone, Copy, Debug)]

@@ -11,11 +11,15 @@ use arrow::{
 
 use super::{
     definition::{Feature, Window},
-    events::{Grouping, split},
+    events::{Grouped, Reads, Sorted, split},
     layout::Layout,
     part::Part,
 };
-use crate::{FeatureError, aggregate::Column};
+use crate::{
+    FeatureError,
+    aggregate::{Column, build},
+    timeline::{NO_ENTITY, Timelines},
+};
 
 /// For which entity, and at what time, features are wanted. A row with a null in either gets nulls in all features.
 #[derive(Debug, Clone, Copy)]
@@ -55,17 +59,50 @@ pub fn evaluate(
     let types: Vec<DataType> = events.columns.iter().map(|column| column.data_type().clone()).collect();
     let layout = Layout::new(features, &types)?;
     check_lengths(labels, events)?;
-    let used = used_columns(&layout, events.columns)?;
-    let bounds = seen_times(labels, features);
-    let grouping = Grouping::new(labels, events, bounds);
-    let ranges = split(&grouping, threads);
+    let columns = used_columns(&layout, events.columns)?;
+    let entities: Vec<u32> = read_entities(labels);
+    let (ordinals, counts) = seen_ordinals(labels, events, &entities, features);
+    let rank = |row: u32| {
+        let Events { known_time, sequence, .. } = events;
+        let row = row as usize;
+        let known = if known_time.is_valid(row) { known_time.value(row) } else { 0 };
+        (known, if sequence.is_valid(row) { sequence.value(row) } else { 0 })
+    };
+    let lines = Timelines::new(&ordinals, events.event_time.values().iter(), &counts, &rank, threads);
+    let sorted = Sorted { lines: &lines, known: None, columns: &columns };
+    let reads = Reads { entities: &entities, times: labels.time.values(), cuts: None };
+    let without_events = |row: usize| {
+        let is_label = labels.entity.is_valid(row) && labels.time.is_valid(row);
+        if is_label { Blank::EmptyWindow } else { Blank::Null }
+    };
+    read(sorted, reads, &layout, without_events, threads)
+}
+
+/// What a label gets that has no place among the entities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blank {
+    Null,
+    EmptyWindow,
+}
+
+/// The values of the layout's features for each read, in the order of the reads.
+pub(crate) fn read(
+    events: Sorted<'_>,
+    reads: Reads<'_>,
+    layout: &Layout,
+    blank: impl Fn(usize) -> Blank,
+    threads: NonZeroUsize,
+) -> Result<Vec<ArrayRef>, FeatureError> {
+    let labels = Grouped::new(reads.entities, events.lines.len());
+    let ranges = split(events.lines, &labels, threads);
+    let compute = |range| Part::new(events, reads, &labels, range, layout)?.features(layout);
     let parts: Vec<_> = std::thread::scope(|scope| {
-        let compute = |range| Part::new(&grouping, range, &used)?.features(&layout);
+        let compute = &compute;
         let spawned: Vec<_> = ranges.into_iter().map(|range| scope.spawn(move || compute(range))).collect();
         spawned.into_iter().map(|thread| thread.join().map_err(|_| FeatureError::Thread)?).collect()
     });
     let parts = parts.into_iter().collect::<Result<Vec<_>, FeatureError>>()?;
-    gather(labels, &layout, &parts)
+    gather(reads.entities.len(), layout, &parts, blank)
 }
 
 /// Values of one part, in the part's order of labels, and which rows these labels are.
@@ -74,34 +111,98 @@ pub(super) struct PartValues {
     pub(super) features: Vec<ArrayRef>,
 }
 
-fn gather(labels: Labels<'_>, layout: &Layout, parts: &[PartValues]) -> Result<Vec<ArrayRef>, FeatureError> {
-    const UNSEEN: u32 = u32::MAX;
-    let mut positions = vec![UNSEEN; labels.entity.len()];
-    for (next, row) in (0_u32..).zip(parts.iter().flat_map(|part| &part.label_rows)) {
+fn gather(
+    rows: usize,
+    layout: &Layout,
+    parts: &[PartValues],
+    blank: impl Fn(usize) -> Blank,
+) -> Result<Vec<ArrayRef>, FeatureError> {
+    let mut positions: Vec<Option<u32>> = vec![None; rows];
+    let mut computed = 0;
+    for row in parts.iter().flat_map(|part| &part.label_rows) {
         if let Some(position) = positions.get_mut(*row as usize) {
-            *position = next;
+            *position = Some(computed);
         }
+        computed += 1;
     }
-    let indices: UInt32Array = if positions.contains(&UNSEEN) {
-        positions.into_iter().map(|position| (position != UNSEEN).then_some(position)).collect()
-    } else {
-        positions.into()
-    };
+    // The value of an empty window stands behind the computed ones.
+    let absent = |row: usize| (blank(row) == Blank::EmptyWindow).then_some(computed);
+    let indices: UInt32Array =
+        positions.into_iter().enumerate().map(|(row, position)| position.or_else(|| absent(row))).collect();
+    let states = layout.identities();
     let mut gathered = Vec::with_capacity(layout.features.len());
     for (at, feature) in layout.features.iter().enumerate() {
-        let arrays: Vec<&dyn Array> =
-            parts.iter().filter_map(|part| part.features.get(at)).map(AsRef::as_ref).collect();
-        let values = if arrays.is_empty() {
-            arrow::array::new_empty_array(&feature.output_type())
-        } else {
-            concat(&arrays).map_err(FeatureError::arrow("put the parts together"))?
-        };
-        gathered.push(
-            take(&values, &indices, None)
-                .map_err(FeatureError::arrow("bring values to the labels' order"))?,
-        );
+        let empty = build(&[feature.value(&states, 0)], &feature.output_type())?;
+        let arrays: Vec<&dyn Array> = parts
+            .iter()
+            .filter_map(|part| part.features.get(at))
+            .chain([&empty])
+            .map(AsRef::as_ref)
+            .collect();
+        let values = concat(&arrays).map_err(FeatureError::arrow("put the parts together"))?;
+        let taken = take(&values, &indices, None);
+        gathered.push(taken.map_err(FeatureError::arrow("bring values to the labels' order"))?);
     }
     Ok(gathered)
+}
+
+/// The columns that the layout's features name.
+pub(crate) fn used_columns(
+    layout: &Layout,
+    columns: &[ArrayRef],
+) -> Result<Vec<Option<Arc<Column>>>, FeatureError> {
+    let mut used = vec![None; columns.len()];
+    for index in layout.slots.iter().flat_map(|slot| [slot.column, slot.filter]).flatten() {
+        if let (Some(slot), Some(column)) = (used.get_mut(index), columns.get(index))
+            && slot.is_none()
+        {
+            *slot = Some(Arc::new(Column::new(column)?));
+        }
+    }
+    Ok(used)
+}
+
+/// The entity of each label that has one and a time.
+fn read_entities(labels: Labels<'_>) -> Vec<u32> {
+    let Labels { entity, time, .. } = labels;
+    let is_label = |row: usize| entity.is_valid(row) && time.is_valid(row);
+    let entities = entity.values().iter().enumerate();
+    entities.map(|(row, entity)| if is_label(row) { *entity } else { NO_ENTITY }).collect()
+}
+
+/// The entity of each event that some label may see, and how many such events each entity has.
+fn seen_ordinals(
+    labels: Labels<'_>,
+    events: Events<'_>,
+    entities: &[u32],
+    features: &[Feature],
+) -> (Vec<u32>, Vec<u32>) {
+    let mut is_wanted = vec![false; labels.entities as usize];
+    for entity in entities {
+        if let Some(wanted) = is_wanted.get_mut(*entity as usize) {
+            *wanted = true;
+        }
+    }
+    let (start, end) = seen_times(labels, features);
+    let Events { entity, event_time, .. } = events;
+    let is_whole = entity.null_count() == 0 && event_time.null_count() == 0;
+    let mut counts = vec![0_u32; is_wanted.len()];
+    let each = entity.values().iter().zip(event_time.values()).enumerate();
+    let ordinals = each.map(|(row, (ordinal, time))| {
+        let is_seen = *time >= start
+            && *time < end
+            && is_wanted.get(*ordinal as usize) == Some(&true)
+            && (is_whole || (entity.is_valid(row) && event_time.is_valid(row)));
+        match counts.get_mut(*ordinal as usize).filter(|_| is_seen) {
+            Some(count) => {
+                *count += 1;
+                *ordinal
+            }
+            None => NO_ENTITY,
+        }
+    });
+    let ordinals = ordinals.collect();
+    (ordinals, counts)
 }
 
 /// Times of the first event that any label can see, and of the first that none can.
@@ -113,18 +214,6 @@ fn seen_times(labels: Labels<'_>, features: &[Feature]) -> (i64, i64) {
     let start = windows().map(|window: Window| window.start(min)).min().unwrap_or(i64::MAX);
     let end = windows().map(|window: Window| window.end(max)).max().unwrap_or(i64::MIN);
     (start, end)
-}
-
-fn used_columns(layout: &Layout, columns: &[ArrayRef]) -> Result<Vec<Option<Arc<Column>>>, FeatureError> {
-    let mut used = vec![None; columns.len()];
-    for index in layout.slots.iter().flat_map(|slot| [slot.column, slot.filter]).flatten() {
-        if let (Some(slot), Some(column)) = (used.get_mut(index), columns.get(index))
-            && slot.is_none()
-        {
-            *slot = Some(Arc::new(Column::new(column)?));
-        }
-    }
-    Ok(used)
 }
 
 fn check_lengths(labels: Labels<'_>, events: Events<'_>) -> Result<(), FeatureError> {

@@ -1,79 +1,80 @@
-//! How many rows each entity has, and how entities are spread over threads.
+//! What windows are evaluated on: events that are grouped and in order, labels by entity, and how entities are spread
+//! over threads.
 
-use std::{num::NonZeroUsize, ops::Range};
+use std::{num::NonZeroUsize, ops::Range, sync::Arc};
 
-use arrow::array::Array;
+use crate::{
+    aggregate::Column,
+    asof::KnownTimes,
+    timeline::{Timelines, starts_of},
+};
 
-use super::evaluate::{Events, Labels};
-
-/// Row counts by entity, and the times that matter.
-pub(super) struct Grouping<'a> {
-    pub(super) labels: Labels<'a>,
-    pub(super) events: Events<'a>,
-    pub(super) label_counts: Vec<u32>,
-    /// Events that some label can see.
-    pub(super) event_counts: Vec<u32>,
-    start: i64,
-    end: i64,
+/// Events by entity, in the total order.
+#[derive(Clone, Copy)]
+pub(crate) struct Sorted<'a> {
+    pub(crate) lines: &'a Timelines,
+    /// When each entry of the lines was known; must be there when labels have cut-offs.
+    pub(crate) known: Option<&'a KnownTimes>,
+    /// In the order of the input, by the number that features name; none for columns that no feature names.
+    pub(crate) columns: &'a [Option<Arc<Column>>],
 }
 
-impl<'a> Grouping<'a> {
-    pub(super) fn new(labels: Labels<'a>, events: Events<'a>, (start, end): (i64, i64)) -> Self {
-        let entities = labels.entities as usize;
-        let mut grouping =
-            Self { labels, events, label_counts: vec![0; entities], event_counts: Vec::new(), start, end };
-        let mut counts = vec![0_u32; entities];
-        grouping.each_label(|_, entity| add_one(&mut counts, entity));
-        grouping.label_counts = counts;
-        let mut counts = vec![0_u32; entities];
-        grouping.each_event(|_, entity| add_one(&mut counts, entity));
-        // An entity without labels needs no events.
-        for (count, labels) in counts.iter_mut().zip(&grouping.label_counts) {
-            *count = if *labels == 0 { 0 } else { *count };
-        }
-        grouping.event_counts = counts;
-        grouping
-    }
+/// For which entity and time values are wanted: columns of one length.
+#[derive(Clone, Copy)]
+pub(crate) struct Reads<'a> {
+    /// Ordinals of the lines; any other number is an entity without events.
+    pub(crate) entities: &'a [u32],
+    /// Microseconds.
+    pub(crate) times: &'a [i64],
+    /// Events that were known later than this are not seen.
+    pub(crate) cuts: Option<&'a [i64]>,
+}
 
-    /// Calls `visit` with row and entity of each label that has both entity and time.
-    pub(super) fn each_label(&self, mut visit: impl FnMut(usize, usize)) {
-        let Labels { entity, time, .. } = self.labels;
-        let whole = entity.null_count() == 0 && time.null_count() == 0;
-        for (row, value) in entity.values().iter().enumerate() {
-            if whole || (entity.is_valid(row) && time.is_valid(row)) {
-                visit(row, *value as usize);
+/// Rows of labels by entity.
+pub(super) struct Grouped {
+    starts: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl Grouped {
+    pub(super) fn new(entities: &[u32], count: usize) -> Self {
+        let mut counts = vec![0_u32; count];
+        for entity in entities {
+            if let Some(count) = counts.get_mut(*entity as usize) {
+                *count += 1;
             }
         }
-    }
-
-    /// Calls `visit` with row and entity of each event that some label may see.
-    pub(super) fn each_event(&self, mut visit: impl FnMut(usize, usize)) {
-        let Events { entity, event_time, .. } = self.events;
-        let whole = entity.null_count() == 0 && event_time.null_count() == 0;
-        for (row, (value, time)) in entity.values().iter().zip(event_time.values()).enumerate() {
-            if *time >= self.start
-                && *time < self.end
-                && (whole || (entity.is_valid(row) && event_time.is_valid(row)))
+        let starts = starts_of(&counts);
+        let mut rows = vec![0; starts.last().copied().unwrap_or(0) as usize];
+        let mut free = starts.clone();
+        for (entity, row) in entities.iter().zip(0..) {
+            if (*entity as usize) < count
+                && let Some(free) = free.get_mut(*entity as usize)
+                && let Some(slot) = rows.get_mut(*free as usize)
             {
-                visit(row, *value as usize);
+                *slot = row;
+                *free += 1;
             }
         }
+        Self { starts, rows }
     }
-}
 
-fn add_one(counts: &mut [u32], entity: usize) {
-    if let Some(count) = counts.get_mut(entity) {
-        *count += 1;
+    /// The rows of one entity, in the order of the input.
+    pub(super) fn of(&self, entity: usize) -> &[u32] {
+        match (self.starts.get(entity), self.starts.get(entity + 1)) {
+            (Some(start), Some(end)) => self.rows.get(*start as usize..*end as usize).unwrap_or(&[]),
+            _ => &[],
+        }
     }
 }
 
 /// Ranges of entities with about equal work, at most one for each thread.
-pub(super) fn split(grouping: &Grouping<'_>, threads: NonZeroUsize) -> Vec<Range<usize>> {
-    let weight = |entity: usize| {
-        let count = |counts: &[u32]| u64::from(counts.get(entity).copied().unwrap_or(0));
-        count(&grouping.event_counts) + 16 * count(&grouping.label_counts)
+pub(super) fn split(lines: &Timelines, labels: &Grouped, threads: NonZeroUsize) -> Vec<Range<usize>> {
+    let weight = |entity: usize| match labels.of(entity).len() as u64 {
+        0 => 0,
+        labels => 16 * labels + events_of(lines, entity).len() as u64,
     };
-    let entities = grouping.label_counts.len();
+    let entities = lines.len();
     let total: u64 = (0..entities).map(weight).sum();
     let share = total / threads.get() as u64 + 1;
     let (mut ranges, mut start, mut filled) = (Vec::new(), 0, 0);
@@ -84,8 +85,13 @@ pub(super) fn split(grouping: &Grouping<'_>, threads: NonZeroUsize) -> Vec<Range
             (start, filled) = (entity + 1, 0);
         }
     }
-    if start < entities {
+    if filled > 0 {
         ranges.push(start..entities);
     }
     ranges
+}
+
+/// Where an entity's entries are.
+pub(super) fn events_of(lines: &Timelines, entity: usize) -> Range<usize> {
+    u32::try_from(entity).ok().and_then(|entity| lines.of(entity)).unwrap_or(0..0)
 }

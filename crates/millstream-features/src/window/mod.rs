@@ -12,9 +12,14 @@ mod hop_store;
 mod kernel;
 mod layout;
 mod part;
+mod seen;
+mod slide;
 mod tree;
 
 pub use definition::{DAY, Feature, HOPS, HOUR, MINUTES_5, Measure, Operand, Window};
 pub use evaluate::{Events, Labels, evaluate};
 pub use hop_store::{HOP_STORE_VERSION, HopStore, Reading};
 pub use layout::Layout;
+
+pub(crate) use evaluate::{Blank, read, used_columns};
+pub(crate) use events::{Reads, Sorted};

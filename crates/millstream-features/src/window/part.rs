@@ -4,7 +4,8 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array},
+    array::{Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array},
+    array::{StringArray, UInt32Array},
     buffer::BooleanBuffer,
     compute::take,
 };
@@ -12,91 +13,138 @@ use hashbrown::HashMap;
 
 use super::{
     definition::Window,
-    evaluate::{Events, PartValues},
-    events::Grouping,
-    kernel::{self, Prefix},
+    evaluate::PartValues,
+    events::{Grouped, Reads, Sorted, events_of},
+    kernel::{self, Chosen, Input, Prefix},
     layout::{Layout, Planned, Read},
+    seen::{self, Seen},
 };
 use crate::{
     FeatureError,
-    aggregate::{Column, Data, Order, Value, ValueRef, ratio},
+    aggregate::{Column, Data, ValueRef, ratio},
+    asof::KnownTimes,
 };
 
-/// A column and a filter, each by number.
-type Input = (Option<usize>, Option<usize>);
+/// Where an entity's rows are.
+pub(super) struct EntityRows {
+    pub(super) labels: Range<usize>,
+    pub(super) events: Range<usize>,
+    /// The entry of the lines that the first of these events is.
+    pub(super) first_entry: usize,
+}
 
 /// Rows of one thread's entities.
 pub(super) struct Part<'a> {
-    /// Ranges of labels and events of each entity that has labels.
-    pub(super) entities: Vec<(Range<usize>, Range<usize>)>,
+    /// Each entity that has labels.
+    pub(super) entities: Vec<EntityRows>,
     pub(super) label_rows: Vec<u32>,
     pub(super) label_times: Vec<i64>,
     pub(super) times: Vec<i64>,
-    events: Events<'a>,
-    event_rows: UInt32Array,
-    /// Whether two events are equal in the whole order, so that only their values can tell them apart.
-    pub(super) has_equal_orders: bool,
+    /// Cut-offs of the labels; empty when they have none.
+    label_cuts: Vec<i64>,
+    /// For each event the latest known time among its entity's events up to it; empty without cut-offs.
+    latest_known: Vec<i64>,
+    known: Option<&'a KnownTimes>,
+    /// The events that equal the one before in the whole order, so that only values can tell them apart.
+    pub(super) ties: Option<BooleanBuffer>,
     columns: Vec<Option<Column>>,
-    bounds: HashMap<Window, Arc<Vec<(u32, u32)>>>,
+    seen: HashMap<Window, Arc<Seen>>,
     masks: HashMap<Input, Option<Arc<BooleanBuffer>>>,
     counts: HashMap<Input, Arc<Vec<u32>>>,
     prefixes: HashMap<Input, Option<Arc<Prefix>>>,
+    chosen: HashMap<Input, Arc<Chosen>>,
 }
 
 impl<'a> Part<'a> {
     pub(super) fn new(
-        grouping: &Grouping<'a>,
+        source: Sorted<'a>,
+        reads: Reads<'_>,
+        labels: &Grouped,
         range: Range<usize>,
-        columns: &[Option<Arc<Column>>],
+        layout: &Layout,
     ) -> Result<Self, FeatureError> {
-        let (mut label_rows, label_offsets) = scatter(&grouping.label_counts, &range, |visit| {
-            grouping.each_label(visit);
-        });
-        let (mut event_rows, event_offsets) = scatter(&grouping.event_counts, &range, |visit| {
-            grouping.each_event(visit);
-        });
-        let label_time = grouping.labels.time.values();
-        let event_time = grouping.events.event_time.values();
-        let mut times = gathered(event_time, &event_rows);
-        let order = |row: u32| order_of(&grouping.events, row as usize);
-        let mut entities = Vec::new();
-        let mut has_equal_orders = false;
-        for pair in label_offsets.windows(2).zip(event_offsets.windows(2)) {
-            let ([label_start, label_end], [event_start, event_end]) = pair else { continue };
-            if label_start == label_end {
-                continue;
+        let mut part = Self {
+            entities: Vec::new(),
+            label_rows: Vec::new(),
+            label_times: Vec::new(),
+            times: Vec::new(),
+            label_cuts: Vec::new(),
+            latest_known: Vec::new(),
+            known: source.known.filter(|_| reads.cuts.is_some()),
+            ties: None,
+            columns: Vec::new(),
+            seen: HashMap::new(),
+            masks: HashMap::new(),
+            counts: HashMap::new(),
+            prefixes: HashMap::new(),
+            chosen: HashMap::new(),
+        };
+        let windows = distinct_windows(layout);
+        let (mut event_rows, mut ties) = (Vec::new(), Vec::new());
+        for entity in range {
+            let rows = labels.of(entity);
+            if !rows.is_empty() {
+                part.add_labels(rows, reads);
+                part.add_events(source, entity, rows.len(), &windows, (&mut event_rows, &mut ties));
             }
-            let (labels, events) = (*label_start..*label_end, *event_start..*event_end);
-            if let Some(rows) = label_rows.get_mut(labels.clone()) {
-                rows.sort_by_key(|row| label_time.get(*row as usize));
-            }
-            if let (Some(rows), Some(times)) =
-                (event_rows.get_mut(events.clone()), times.get_mut(events.clone()))
-            {
-                has_equal_orders |= sort_events(rows, times, order);
-            }
-            entities.push((labels, events));
         }
-        let label_times = gathered(label_time, &label_rows);
+        part.ties = ties.contains(&true).then(|| BooleanBuffer::from(ties));
         let indices = UInt32Array::from(event_rows);
         let taken = |column: &Option<Arc<Column>>| {
             column.as_ref().map(|column| take_column(column, &indices)).transpose()
         };
-        let columns = columns.iter().map(taken).collect::<Result<_, _>>()?;
-        Ok(Self {
-            entities,
-            label_rows,
-            label_times,
-            times,
-            events: grouping.events,
-            has_equal_orders,
-            event_rows: indices,
-            columns,
-            bounds: HashMap::new(),
-            masks: HashMap::new(),
-            counts: HashMap::new(),
-            prefixes: HashMap::new(),
-        })
+        part.columns = source.columns.iter().map(taken).collect::<Result<_, _>>()?;
+        Ok(part)
+    }
+
+    /// Appends an entity's labels in the order of time.
+    fn add_labels(&mut self, rows: &[u32], reads: Reads<'_>) {
+        let at = |values: &[i64], row: u32| values.get(row as usize).copied().unwrap_or(0);
+        let first = self.label_rows.len();
+        self.label_rows.extend_from_slice(rows);
+        let rows = self.label_rows.get_mut(first..).unwrap_or_default();
+        rows.sort_unstable_by_key(|row| (at(reads.times, *row), *row));
+        self.label_times.extend(rows.iter().map(|row| at(reads.times, *row)));
+        if let Some(cuts) = reads.cuts {
+            self.label_cuts.extend(rows.iter().map(|row| at(cuts, *row)));
+        }
+    }
+
+    /// Appends those events of an entity that the `labels` labels appended last can see in any of the windows.
+    fn add_events(
+        &mut self,
+        source: Sorted<'_>,
+        entity: usize,
+        labels: usize,
+        windows: &[Window],
+        (event_rows, ties): (&mut Vec<u32>, &mut Vec<bool>),
+    ) {
+        let labels = self.label_times.len() - labels..self.label_times.len();
+        let times = self.label_times.get(labels.clone()).unwrap_or(&[]);
+        let (Some(oldest), Some(newest)) = (times.first(), times.last()) else { return };
+        let start = windows.iter().map(|window| window.start(*oldest)).min().unwrap_or(i64::MAX);
+        let end = windows.iter().map(|window| window.end(*newest)).max().unwrap_or(i64::MIN);
+        let entries = events_of(source.lines, entity);
+        let of_entity = source.lines.entries().get(entries.clone()).unwrap_or(&[]);
+        let low = of_entity.partition_point(|entry| entry.time < start);
+        let high = of_entity.partition_point(|entry| entry.time < end).max(low);
+        let seen = of_entity.get(low..high).unwrap_or(&[]);
+        let first_entry = entries.start + low;
+        let first = self.times.len();
+        self.times.extend(seen.iter().map(|entry| entry.time));
+        event_rows.extend(seen.iter().map(|entry| entry.row));
+        if source.lines.has_ties() {
+            ties.extend((0..seen.len()).map(|at| at > 0 && source.lines.is_tie(first_entry + at)));
+        }
+        if let Some(known) = self.known {
+            let times = known.times().get(first_entry..first_entry + seen.len()).unwrap_or(&[]);
+            let mut latest = i64::MIN;
+            self.latest_known.extend(times.iter().map(|time| {
+                latest = latest.max(*time);
+                latest
+            }));
+        }
+        self.entities.push(EntityRows { labels, events: first..self.times.len(), first_entry });
     }
 
     /// The values of all features.
@@ -109,11 +157,11 @@ impl<'a> Part<'a> {
     }
 
     fn feature(&mut self, layout: &Layout, feature: &Planned) -> Result<ArrayRef, FeatureError> {
-        let bounds = self.bounds(feature.window);
-        let numerator = kernel::operand(self, layout, &feature.numerator, &bounds)?;
+        let seen = self.seen(feature.window);
+        let numerator = kernel::operand(self, layout, &feature.numerator, &seen)?;
         let Some(denominator) = &feature.denominator else { return Ok(numerator) };
-        let below = kernel::operand(self, layout, denominator, &bounds)?;
-        let (numerator, below) = (side(&numerator)?, side(&below)?);
+        let below = kernel::operand(self, layout, denominator, &seen)?;
+        let (numerator, below) = (Column::new(&numerator)?, Column::new(&below)?);
         let scale = |read: &Read| read.value_scale();
         let scales = [scale(&feature.numerator), scale(denominator)];
         let ratios: Float64Array =
@@ -121,43 +169,41 @@ impl<'a> Part<'a> {
         Ok(Arc::new(ratios))
     }
 
-    /// For each label the range of its entity's events in the window.
-    fn bounds(&mut self, window: Window) -> Arc<Vec<(u32, u32)>> {
-        if let Some(bounds) = self.bounds.get(&window) {
-            return Arc::clone(bounds);
+    fn seen(&mut self, window: Window) -> Arc<Seen> {
+        if let Some(seen) = self.seen.get(&window) {
+            return Arc::clone(seen);
         }
-        let mut bounds = Vec::with_capacity(self.label_times.len());
-        for (labels, events) in &self.entities {
-            let times = self.times.get(events.clone()).unwrap_or(&[]);
-            let (mut low, mut high) = (0, 0);
-            for time in self.label_times.get(labels.clone()).unwrap_or(&[]) {
-                low = advance(times, low, window.start(*time));
-                high = advance(times, high.max(low), window.end(*time));
-                bounds.push((narrow(events.start + low), narrow(events.start + high)));
-            }
-        }
-        let bounds = Arc::new(bounds);
-        self.bounds.insert(window, Arc::clone(&bounds));
-        bounds
+        let seen = seen::runs(self, window);
+        self.seen.insert(window, Arc::clone(&seen));
+        seen
+    }
+
+    /// The label's cut-off when it may hide an event before position `end`.
+    pub(super) fn hiding_cut(&self, label: usize, end: usize) -> Option<(i64, &'a KnownTimes)> {
+        let cut = *self.label_cuts.get(label)?;
+        // Of an entity without events up to there, this is another entity's: then there is nothing to hide.
+        let latest = *self.latest_known.get(end.checked_sub(1)?)?;
+        self.known.filter(|_| latest > cut || latest == i64::MAX).map(|known| (cut, known))
     }
 
     pub(super) fn column(&self, column: Option<usize>) -> Option<&Column> {
         self.columns.get(column?)?.as_ref()
     }
 
-    pub(super) fn order(&self, row: usize) -> Order {
-        order_of(&self.events, self.event_rows.value(row) as usize)
+    /// The value of an event, or `true` for a row.
+    pub(super) fn value(&self, column: Option<usize>, row: usize) -> ValueRef<'_> {
+        match column {
+            None => ValueRef::Bool(true),
+            Some(_) => self.column(column).map_or(ValueRef::Null, |column| column.value(row)),
+        }
     }
 
     /// Which events have a value and pass the filter; none when all do.
-    pub(super) fn mask(
-        &mut self,
-        column: Option<usize>,
-        filter: Option<usize>,
-    ) -> Option<Arc<BooleanBuffer>> {
-        if let Some(mask) = self.masks.get(&(column, filter)) {
+    pub(super) fn mask(&mut self, input: Input) -> Option<Arc<BooleanBuffer>> {
+        if let Some(mask) = self.masks.get(&input) {
             return mask.clone();
         }
+        let (column, filter) = input;
         let valid = self
             .column(column)
             .and_then(Column::nulls)
@@ -172,112 +218,49 @@ impl<'a> Part<'a> {
             (valid, passing) => valid.or(passing),
         };
         let mask = mask.map(Arc::new);
-        self.masks.insert((column, filter), mask.clone());
+        self.masks.insert(input, mask.clone());
         mask
     }
 
-    /// How many events up to each one have a value and pass the filter.
-    pub(super) fn counts(&mut self, column: Option<usize>, filter: Option<usize>) -> Option<Arc<Vec<u32>>> {
-        let mask = self.mask(column, filter)?;
+    /// How many events up to each one have a value and pass the filter; none when all do.
+    pub(super) fn counts(&mut self, input: Input) -> Option<Arc<Vec<u32>>> {
+        let mask = self.mask(input)?;
         let make = || Arc::new(kernel::running_count(&mask));
-        Some(Arc::clone(self.counts.entry((column, filter)).or_insert_with(make)))
+        Some(Arc::clone(self.counts.entry(input).or_insert_with(make)))
     }
 
     /// Running sums of a column of numbers; none when they do not fit.
-    pub(super) fn prefix(&mut self, column: Option<usize>, filter: Option<usize>) -> Option<Arc<Prefix>> {
-        if let Some(prefix) = self.prefixes.get(&(column, filter)) {
+    pub(super) fn prefix(&mut self, input: Input) -> Option<Arc<Prefix>> {
+        if let Some(prefix) = self.prefixes.get(&input) {
             return prefix.clone();
         }
-        let mask = self.mask(column, filter);
+        let mask = self.mask(input);
         let prefix =
-            self.column(column).and_then(|column| Prefix::new(column, mask.as_deref())).map(Arc::new);
-        self.prefixes.insert((column, filter), prefix.clone());
+            self.column(input.0).and_then(|column| Prefix::new(column, mask.as_deref())).map(Arc::new);
+        self.prefixes.insert(input, prefix.clone());
         prefix
     }
-}
 
-fn side(array: &ArrayRef) -> Result<Column, FeatureError> {
-    Column::new(array)
-}
-
-fn order_of(events: &Events<'_>, row: usize) -> Order {
-    let Events { event_time, known_time, sequence, .. } = events;
-    Order {
-        event: event_time.value(row),
-        known: if known_time.is_valid(row) { known_time.value(row) } else { 0 },
-        sequence: if sequence.is_valid(row) { sequence.value(row) } else { 0 },
-    }
-}
-
-pub(super) fn narrow(index: usize) -> u32 {
-    // Rows are fewer than 2^32: `evaluate` checks it.
-    u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-fn gathered(values: &[i64], rows: &[u32]) -> Vec<i64> {
-    rows.iter().map(|row| values.get(*row as usize).copied().unwrap_or(0)).collect()
-}
-
-/// Rows by entity, in their order, and where each entity's start.
-fn scatter(
-    counts: &[u32],
-    range: &Range<usize>,
-    each: impl FnOnce(&mut dyn FnMut(usize, usize)),
-) -> (Vec<u32>, Vec<usize>) {
-    let counts = counts.get(range.clone()).unwrap_or(&[]);
-    let mut offsets = Vec::with_capacity(counts.len() + 1);
-    let mut total = 0;
-    offsets.push(total);
-    for count in counts {
-        total += *count as usize;
-        offsets.push(total);
-    }
-    let mut rows = vec![0; total];
-    // An entity without count has rows that nobody needs.
-    let mut next: Vec<usize> = offsets.clone();
-    each(&mut |row, entity| {
-        let Some(entity) = entity.checked_sub(range.start) else { return };
-        let (Some(position), Some(end)) = (next.get_mut(entity), offsets.get(entity + 1)) else { return };
-        if *position < *end
-            && let Some(slot) = rows.get_mut(*position)
-        {
-            *slot = narrow(row);
-            *position += 1;
+    /// The events among which first and last ones are chosen.
+    pub(super) fn chosen(&mut self, input: Input) -> Arc<Chosen> {
+        if let Some(chosen) = self.chosen.get(&input) {
+            return Arc::clone(chosen);
         }
-    });
-    (rows, offsets)
+        let mask = self.mask(input);
+        let chosen = Arc::new(Chosen::new(self, input.0, mask.as_deref()));
+        self.chosen.insert(input, Arc::clone(&chosen));
+        chosen
+    }
 }
 
-/// Sorts rows and their times by the total order and says whether two are equal in it.
-fn sort_events(rows: &mut [u32], times: &mut [i64], order: impl Fn(u32) -> Order) -> bool {
-    // Mostly events come in order: then known time and sequence are looked at for equal times only.
-    let ordered = |at: usize, pair: &[i64]| match pair {
-        [left, right] if left < right => true,
-        [left, right] if left == right => {
-            matches!(rows.get(at..at + 2), Some([left, right]) if order(*left) < order(*right))
+fn distinct_windows(layout: &Layout) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    for feature in &layout.features {
+        if !windows.contains(&feature.window) {
+            windows.push(feature.window);
         }
-        _ => false,
-    };
-    if times.windows(2).enumerate().all(|(at, pair)| ordered(at, pair)) {
-        return false;
     }
-    let mut keyed: Vec<_> = rows.iter().map(|row| (order(*row), *row)).collect();
-    keyed.sort_unstable();
-    for ((row, time), (order, sorted)) in rows.iter_mut().zip(times).zip(&keyed) {
-        (*row, *time) = (*sorted, order.event);
-    }
-    keyed.windows(2).any(|pair| matches!(pair, [left, right] if left.0 == right.0))
-}
-
-/// First position from `from` on whose time is not before `time`; looks near `from` first.
-fn advance(times: &[i64], from: usize, time: i64) -> usize {
-    let (mut low, mut step) = (from, 1);
-    while times.get(low + step - 1).is_some_and(|at| *at < time) {
-        low += step;
-        step *= 2;
-    }
-    let high = (low + step).min(times.len());
-    low + times.get(low..high).map_or(0, |near| near.partition_point(|at| *at < time))
+    windows
 }
 
 fn take_column(column: &Column, indices: &UInt32Array) -> Result<Column, FeatureError> {
@@ -294,10 +277,10 @@ fn take_column(column: &Column, indices: &UInt32Array) -> Result<Column, Feature
     let data = match &column.data {
         Data::Int(array) => taken!(Int, array, Int64Array),
         Data::Float(array) => taken!(Float, array, Float64Array),
-        Data::Decimal(array) => taken!(Decimal, array, arrow::array::Decimal128Array),
-        Data::Bool(array) => taken!(Bool, array, arrow::array::BooleanArray),
-        Data::Text(array) => taken!(Text, array, arrow::array::StringArray),
-        Data::Bytes(array) => taken!(Bytes, array, arrow::array::BinaryArray),
+        Data::Decimal(array) => taken!(Decimal, array, Decimal128Array),
+        Data::Bool(array) => taken!(Bool, array, BooleanArray),
+        Data::Text(array) => taken!(Text, array, StringArray),
+        Data::Bytes(array) => taken!(Bytes, array, BinaryArray),
         Data::Vector { values, size, nulls } => {
             let mut flat = Vec::with_capacity(indices.len() * size);
             for row in indices.values() {
@@ -311,31 +294,4 @@ fn take_column(column: &Column, indices: &UInt32Array) -> Result<Column, Feature
         }
     };
     Ok(Column { data_type: column.data_type.clone(), data })
-}
-
-impl Part<'_> {
-    /// Calls `visit` with the time and range of each label, entity by entity; `next` is called before each entity.
-    pub(super) fn each_range(
-        &self,
-        bounds: &[(u32, u32)],
-        mut visit: impl FnMut(bool, i64, usize, usize) -> Result<Value, FeatureError>,
-    ) -> Result<Vec<Value>, FeatureError> {
-        let mut values = Vec::with_capacity(bounds.len());
-        for (labels, _) in &self.entities {
-            let times = self.label_times.get(labels.clone()).unwrap_or(&[]);
-            let ranges = bounds.get(labels.clone()).unwrap_or(&[]);
-            for (at, (time, (low, high))) in times.iter().zip(ranges).enumerate() {
-                values.push(visit(at == 0, *time, *low as usize, *high as usize)?);
-            }
-        }
-        Ok(values)
-    }
-
-    /// The value of an event, or `true` for a row.
-    pub(super) fn value(&self, column: Option<usize>, row: usize) -> ValueRef<'_> {
-        match column {
-            None => ValueRef::Bool(true),
-            Some(_) => self.column(column).map_or(ValueRef::Null, |column| column.value(row)),
-        }
-    }
 }

@@ -1,6 +1,6 @@
-//! Any aggregation over ranges of rows: states of aligned blocks are made when a range first needs them and merged
+//! Any aggregation over any ranges of rows: states of aligned blocks are made when a range first needs them and merged
 //! from then on, so that n rows and m ranges cost O((n + m) log n), and ranges that share nothing cost no more than a
-//! plain loop.
+//! plain loop. Ranges that only move forward are left to `slide`, which merges less.
 
 use hashbrown::HashMap;
 
@@ -24,23 +24,22 @@ impl<'a, A: Fn(&mut State, usize)> Tree<'a, A> {
         Self { identity, add, blocks: HashMap::new() }
     }
 
-    /// Forgets all blocks, to bound their memory by one entity's.
-    pub(super) fn clear(&mut self) {
-        self.blocks.clear();
-    }
-
-    /// The state of rows `low` to `high` (excluded).
-    pub(super) fn range(&mut self, low: usize, high: usize) -> Result<State, FeatureError> {
-        let mut state = self.identity.clone();
+    /// Adds rows `low` to `high` (excluded) to a state.
+    pub(super) fn range_into(
+        &mut self,
+        state: &mut State,
+        low: usize,
+        high: usize,
+    ) -> Result<(), FeatureError> {
         let (first, last) = (low.div_ceil(ROWS), high / ROWS);
         if first >= last {
-            (low..high).for_each(|row| (self.add)(&mut state, row));
-            return Ok(state);
+            (low..high).for_each(|row| (self.add)(state, row));
+            return Ok(());
         }
-        (low..first * ROWS).for_each(|row| (self.add)(&mut state, row));
-        self.blocks_into(&mut state, 0, first, last)?;
-        (last * ROWS..high).for_each(|row| (self.add)(&mut state, row));
-        Ok(state)
+        (low..first * ROWS).for_each(|row| (self.add)(state, row));
+        self.blocks_into(state, 0, first, last)?;
+        (last * ROWS..high).for_each(|row| (self.add)(state, row));
+        Ok(())
     }
 
     fn blocks_into(

@@ -118,8 +118,8 @@ fn naive(view: &[Row], labels: &[Row], which: Keys, options: AsofOptions) -> Ans
             let is_past = event < time || (options.include_same_instant && event == time);
             let is_known =
                 !options.as_known || label.known.zip(row.known).is_some_and(|(cut, known)| known <= cut);
-            let is_newer =
-                |best: &Row| (row.time, row.known, row.sequence) > (best.time, best.known, best.sequence);
+            let order = |row: &Row| (row.time, row.known.unwrap_or(0), row.sequence.unwrap_or(0));
+            let is_newer = |best: &Row| order(row) > order(best);
             if has_key(row) && is_same(row, label) && is_past && is_known && best.is_none_or(is_newer) {
                 best = Some(row);
             }

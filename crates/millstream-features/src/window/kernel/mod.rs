@@ -1,0 +1,62 @@
+//! How one operand is computed over runs of sorted events. Counts and sums come from running totals of whole numbers
+//! (floats become whole numbers of a common power of two, where they fit), first and last values from the neighbouring
+//! events, extremes from extremes of blocks; everything else from states. Each gives the same bits as the states do.
+
+mod ends;
+mod extremes;
+mod states;
+mod totals;
+
+use arrow::{
+    array::{Array, ArrayRef, BooleanArray},
+    buffer::BooleanBuffer,
+};
+
+use super::{
+    layout::{Layout, Read},
+    part::Part,
+    seen::Seen,
+};
+use crate::{FeatureError, aggregate::Aggregation};
+
+pub(super) use ends::Chosen;
+pub(super) use totals::{Prefix, running_count};
+
+/// A column and a filter, each by number.
+pub(super) type Input = (Option<usize>, Option<usize>);
+
+/// Values of one operand for all labels of the part.
+pub(super) fn operand(
+    part: &mut Part<'_>,
+    layout: &Layout,
+    read: &Read,
+    seen: &Seen,
+) -> Result<ArrayRef, FeatureError> {
+    let Some(slot) = layout.slots.get(read.slot) else { return Err(FeatureError::Mismatch) };
+    let input = (slot.column, slot.filter);
+    let fast = match &read.finish.aggregation {
+        Aggregation::Count => Some(totals::count(part, input, seen)),
+        Aggregation::CountIf => totals::count_if(part, input, seen),
+        Aggregation::Sum | Aggregation::Mean => totals::sum(part, read, input, seen)?,
+        Aggregation::First => Some(ends::one(part, input, seen, false, read)?),
+        Aggregation::Last => Some(ends::one(part, input, seen, true, read)?),
+        Aggregation::FirstK(k) => Some(ends::several(part, input, seen, (false, *k), read)?),
+        Aggregation::LastK(k) => Some(ends::several(part, input, seen, (true, *k), read)?),
+        Aggregation::TimeSinceLast => Some(ends::since_last(part, input, seen)),
+        Aggregation::Min => extremes::extreme(part, input, seen, false, read)?,
+        Aggregation::Max => extremes::extreme(part, input, seen, true, read)?,
+        _ => None,
+    };
+    match fast {
+        Some(values) => Ok(values),
+        None => states::states(part, read, &slot.identity, input, seen),
+    }
+}
+
+/// The flags that are true and not null.
+pub(super) fn only_true(flags: &BooleanArray) -> BooleanBuffer {
+    match flags.nulls() {
+        Some(nulls) => flags.values() & nulls.inner(),
+        None => flags.values().clone(),
+    }
+}

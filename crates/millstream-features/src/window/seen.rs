@@ -1,0 +1,94 @@
+//! Which events each label sees: one run of its entity's events, or several where a cut-off hides what was not yet
+//! known.
+
+use std::sync::Arc;
+
+use super::{definition::Window, part::Part};
+
+/// Events from the first number up to the second, which is out.
+pub(super) type Run = (u32, u32);
+
+/// For each label the runs of events in its window, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    runs: Vec<Run>,
+    /// Where each label's runs end; none while every label has one run.
+    ends: Option<Vec<u32>>,
+}
+
+impl Seen {
+    fn push(&mut self, run: Run) {
+        self.runs.push(run);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(ends) = &mut self.ends {
+            ends.push(narrow(self.runs.len()));
+        }
+    }
+
+    /// From here on labels may have any number of runs.
+    fn allow_several(&mut self) {
+        let labels = narrow(self.runs.len());
+        self.ends.get_or_insert_with(|| (1..=labels).collect());
+    }
+
+    pub(super) fn of(&self, label: usize) -> &[Run] {
+        let range = match &self.ends {
+            None => label..label + 1,
+            Some(ends) => {
+                let end = |label: usize| ends.get(label).map_or(0, |end| *end as usize);
+                label.checked_sub(1).map_or(0, end)..end(label)
+            }
+        };
+        self.runs.get(range).unwrap_or(&[])
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &[Run]> {
+        let labels = self.ends.as_ref().map_or(self.runs.len(), Vec::len);
+        (0..labels).map(|label| self.of(label))
+    }
+}
+
+/// The runs of all labels of a part.
+pub(super) fn runs(part: &Part<'_>, window: Window) -> Arc<Seen> {
+    let mut seen = Seen { runs: Vec::with_capacity(part.label_times.len()), ends: None };
+    for entity in &part.entities {
+        let times = part.times.get(entity.events.clone()).unwrap_or(&[]);
+        let first = entity.events.start;
+        let (mut low, mut high) = (0, 0);
+        let labels = part.label_times.get(entity.labels.clone()).unwrap_or(&[]);
+        for (label, time) in entity.labels.clone().zip(labels) {
+            low = advance(times, low, window.start(*time));
+            high = advance(times, high.max(low), window.end(*time));
+            match part.hiding_cut(label, first + high) {
+                None => seen.push((narrow(first + low), narrow(first + high))),
+                Some((cut, known)) => {
+                    seen.allow_several();
+                    let shift = |at: usize| narrow(first + at - entity.first_entry);
+                    let [from, to] = [low, high].map(|at| entity.first_entry + at);
+                    known.runs(from, to, cut, |run| seen.runs.push((shift(run.start), shift(run.end))));
+                    seen.end();
+                }
+            }
+        }
+    }
+    Arc::new(seen)
+}
+
+/// First position from `from` on whose time is not before `time`; looks near `from` first.
+fn advance(times: &[i64], from: usize, time: i64) -> usize {
+    let (mut low, mut step) = (from, 1);
+    while times.get(low + step - 1).is_some_and(|at| *at < time) {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step).min(times.len());
+    low + times.get(low..high).map_or(0, |near| near.partition_point(|at| *at < time))
+}
+
+pub(super) fn narrow(index: usize) -> u32 {
+    // Rows are fewer than 2^32: whoever numbers them checks it.
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,106 @@
+//! Any aggregation over ranges whose two ends only move forward: a queue of events as two stacks of states. Events
+//! enter at the back; when a range begins behind everything that the front holds, the back's events become the front,
+//! with a state for each place where one of the coming ranges begins. Each event is added at most three times, and there
+//! is one merge for each place where a range begins, so n events and m ranges cost O(n + m).
+
+use super::seen::Run;
+use crate::{FeatureError, aggregate::State};
+
+/// From this many events on they are added once to a state of their own, which is then merged.
+const BATCH_MIN: usize = 8;
+
+pub(super) struct Slide<'a, A: Fn(&mut State, usize)> {
+    identity: &'a State,
+    add: A,
+    /// States of the events from a place up to the middle; the first place is last.
+    front: Vec<(usize, State)>,
+    /// The events from the middle on; not kept up once the front is empty.
+    back: State,
+    /// Where the range last read begins, and its state.
+    current: (usize, State),
+    /// Where the range last read ends.
+    reached: usize,
+}
+
+impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
+    /// `add` adds one event to a state.
+    pub(super) fn new(identity: &'a State, add: A) -> Self {
+        let [back, current] = [identity.clone(), identity.clone()];
+        Self { identity, add, front: Vec::new(), back, current: (usize::MAX, current), reached: 0 }
+    }
+
+    /// Calls `visit` with the number and the state of each range.
+    pub(super) fn each(
+        mut self,
+        ranges: &[Run],
+        visit: &mut impl FnMut(usize, &State),
+    ) -> Result<(), FeatureError> {
+        for (at, (low, high)) in ranges.iter().enumerate() {
+            if low == high {
+                visit(at, self.identity);
+                continue;
+            }
+            let (low, high) = (*low as usize, *high as usize);
+            if self.current.0 == low || self.moved_to(low)? {
+                self.extend(high)?;
+            } else {
+                self.turn_over(ranges.get(at..).unwrap_or(&[]), high);
+            }
+            visit(at, &self.current.1);
+        }
+        Ok(())
+    }
+
+    /// Makes the state from `low` up to where the last range ended the current one; false when the front has none.
+    fn moved_to(&mut self, low: usize) -> Result<bool, FeatureError> {
+        while self.front.last().is_some_and(|(start, _)| *start < low) {
+            self.front.pop();
+        }
+        let Some((start, mut state)) = self.front.pop() else { return Ok(false) };
+        state.merge(&self.back)?;
+        self.current = (start, state);
+        Ok(true)
+    }
+
+    /// Adds the events up to `high` to the current range, and to the back if another range will need it.
+    fn extend(&mut self, high: usize) -> Result<(), FeatureError> {
+        let events = self.reached..high;
+        let is_needed = !self.front.is_empty();
+        if is_needed && events.len() >= BATCH_MIN {
+            let mut batch = self.identity.clone();
+            events.for_each(|event| (self.add)(&mut batch, event));
+            self.current.1.merge(&batch)?;
+            self.back.merge(&batch)?;
+        } else {
+            for event in events {
+                (self.add)(&mut self.current.1, event);
+                if is_needed {
+                    (self.add)(&mut self.back, event);
+                }
+            }
+        }
+        self.reached = high;
+        Ok(())
+    }
+
+    /// Makes the events up to `high` the front, and the first of `ranges` the current one.
+    fn turn_over(&mut self, ranges: &[Run], high: usize) {
+        let mut starts: Vec<usize> = ranges.iter().map(|(low, _)| *low as usize).collect();
+        starts.truncate(starts.partition_point(|start| *start < high));
+        starts.dedup();
+        let mut state = self.identity.clone();
+        let mut end = high;
+        self.front.clear();
+        while let Some(start) = starts.pop() {
+            (start..end).for_each(|event| (self.add)(&mut state, event));
+            end = start;
+            if starts.is_empty() {
+                self.current = (start, state);
+                break;
+            }
+            self.front.push((start, state.clone()));
+        }
+        self.back = self.identity.clone();
+        self.reached = high;
+    }
+}
