@@ -1,0 +1,76 @@
+//! Training sets for a notebook.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use tokio_util::io::ReaderStream;
+use utoipa::ToSchema;
+
+use crate::{
+    api::Name,
+    backend::DatasetInfo,
+    body::small_json,
+    error::{ApiError, ErrorKind},
+    guard::Shared,
+};
+
+/// Bytes of a file that are sent at a time.
+const CHUNK: usize = 256 << 10;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DatasetsAnswer {
+    datasets: Vec<DatasetInfo>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct DatasetQuery {
+    version: Option<String>,
+}
+
+/// All datasets with their versions.
+#[utoipa::path(get, path = "/v1/datasets", tag = "data", responses((status = 200, body = DatasetsAnswer)))]
+pub(crate) async fn datasets(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
+    Ok(small_json(StatusCode::OK, &DatasetsAnswer { datasets: shared.backend.datasets().await? }))
+}
+
+/// One dataset as a Parquet file, the newest version unless one is named.
+#[utoipa::path(
+    get,
+    path = "/v1/datasets/{name}",
+    tag = "data",
+    params(
+        ("name" = String, Path, description = "The dataset's name"),
+        ("version" = Option<String>, Query, description = "A version; the newest if left out"),
+    ),
+    responses(
+        (status = 200, description = "Parquet; the header `x-millstream-version` names the version",
+         content_type = "application/vnd.apache.parquet"),
+        (status = 404, description = "MS-1206", body = crate::error::ErrorBody),
+    )
+)]
+pub(crate) async fn dataset(
+    State(shared): State<Arc<Shared>>,
+    Name(name): Name,
+    query: Result<Query<DatasetQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) =
+        query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("version"))?;
+    let dataset = shared.backend.dataset(&name, query.version.as_deref()).await?;
+    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(dataset.bytes, CHUNK)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apache.parquet"));
+    if let Some(length) = dataset.length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    // A version that a header cannot hold is left out; the file itself is what was asked for.
+    if let Ok(version) = HeaderValue::from_str(&dataset.version) {
+        headers.insert("x-millstream-version", version);
+    }
+    Ok(response)
+}

@@ -1,0 +1,100 @@
+//! SQL that only reads, as JSON rows or as an Arrow stream.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::Response,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    api::read::unwritten,
+    backend::{QueryAnswer, QueryRequest},
+    body::{self, compute, parse},
+    error::{ApiError, ErrorKind},
+    guard::Shared,
+    wire::{
+        arrow_stream,
+        json::{self, ColumnWriter},
+        types::type_name,
+    },
+};
+
+/// Says in an Arrow answer, which has no other place for it, that rows were cut off.
+const TRUNCATED: &str = "x-millstream-truncated";
+
+/// A statement that only reads.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueryBody {
+    sql: String,
+    /// At most this many rows; the server has a limit of its own.
+    limit: Option<usize>,
+}
+
+/// Runs one statement that only reads. Rows beyond the limit are cut off, and `truncated` says so.
+#[utoipa::path(
+    post,
+    path = "/v1/query",
+    tag = "data",
+    request_body = QueryBody,
+    responses(
+        (status = 200, body = crate::openapi::QueryAnswer),
+        (status = "4XX", description = "The statement is wrong", body = crate::error::ErrorBody),
+    )
+)]
+pub(crate) async fn query(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: QueryBody = parse(&body)?;
+    if body.sql.trim().is_empty() {
+        return Err(ApiError::new(ErrorKind::Invalid, "`sql` is empty").with_field("sql"));
+    }
+    let most = shared.limits.query_rows;
+    let request = QueryRequest { sql: body.sql, limit: body.limit.map_or(most, |limit| limit.min(most)) };
+    let answer = shared.backend.query(request).await?;
+    let truncated = answer.truncated;
+    if body::wants_arrow(&headers) {
+        let write = move || arrow_stream::batches(&answer.schema, &answer.batches).map_err(unwritten);
+        let bytes = compute(true, write).await?;
+        let mut response = body::response(StatusCode::OK, arrow_stream::MEDIA_TYPE, bytes);
+        let truncated = HeaderValue::from_static(if truncated { "true" } else { "false" });
+        response.headers_mut().insert(TRUNCATED, truncated);
+        return Ok(response);
+    }
+    let bytes = compute(true, move || written(&answer).map_err(unwritten)).await?;
+    Ok(body::json(StatusCode::OK, bytes))
+}
+
+fn written(answer: &QueryAnswer) -> Result<Vec<u8>, arrow::error::ArrowError> {
+    let mut out = Vec::new();
+    out.extend_from_slice(b"{\"columns\":");
+    json::list(&mut out, answer.schema.fields(), |out, field| {
+        let column = [("name", field.name().clone()), ("type", type_name(field.data_type()))];
+        json::object(out, column, |out, text| json::value(out, &text));
+    });
+    out.extend_from_slice(b",\"rows\":[");
+    let mut first = true;
+    for batch in &answer.batches {
+        let arrays = batch.columns().iter().map(json::plain).collect::<Result<Vec<_>, _>>()?;
+        let writers =
+            arrays.iter().map(|array| ColumnWriter::new(array.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            if !std::mem::take(&mut first) {
+                out.push(b',');
+            }
+            let members = answer.schema.fields().iter().map(|field| field.name()).zip(&writers);
+            json::object(&mut out, members, |out, writer| writer.write(out, row));
+        }
+    }
+    out.extend_from_slice(b"],\"truncated\":");
+    json::value(&mut out, &answer.truncated);
+    out.push(b'}');
+    Ok(out)
+}

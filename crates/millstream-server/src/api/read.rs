@@ -1,0 +1,230 @@
+//! Features of entities, as they are now or were at a time.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, TimestampMicrosecondArray};
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde::Deserialize;
+
+use crate::{
+    backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Statuses},
+    body::{self, compute, is_large, parse},
+    error::{ApiError, ErrorKind},
+    guard::Shared,
+    intake::Intake,
+    wire::{
+        arrow_stream::{self, status_word},
+        columns::Columns,
+        instant,
+        json::{self, ColumnWriter},
+    },
+};
+
+/// From here on writing an answer keeps a thread busy so long that other requests would notice.
+const LARGE_ANSWER: usize = 20_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadBody<'a> {
+    service: Option<String>,
+    features: Option<Vec<String>>,
+    #[serde(borrow, default)]
+    entities: Columns<'a>,
+    #[serde(borrow, default)]
+    request: Columns<'a>,
+    at: Option<String>,
+    metadata: Option<Metadata>,
+    encoding: Option<String>,
+}
+
+/// Whether statuses and event times are wanted.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "`metadata` has to be \"full\", \"none\", true or false")]
+enum Metadata {
+    Flag(bool),
+    Word(MetadataWord),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MetadataWord {
+    Full,
+    None,
+}
+
+/// A checked read and what its answer should look like.
+struct Wanted {
+    request: ReadRequest,
+    metadata: bool,
+}
+
+/// Values of a service's features, or of single features, for the rows of entities in the request.
+///
+/// `service` may name a version, as in `churn_v1@3`. Every value comes with a status (`present`, `null`, `missing`, `expired`,
+/// `degraded`) and the time of the newest event behind it, unless `metadata` is `none`. NaN and infinities, which JSON does
+/// not have, are null with their status. With `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow stream
+/// with a column per feature, each followed by `<name>__status` and `<name>__event_time`.
+#[utoipa::path(
+    post,
+    path = "/v1/features/read",
+    tag = "features",
+    request_body = crate::openapi::ReadBody,
+    responses(
+        (status = 200, body = crate::openapi::ReadAnswer),
+        (status = "4XX", description = "The request is wrong", body = crate::error::ErrorBody),
+        (status = "5XX", description = "The server could not answer", body = crate::error::ErrorBody),
+    )
+)]
+pub(crate) async fn read(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let parsing = shared.clone();
+    let wanted =
+        compute(is_large(&body), move || wanted(&body, parsing.backend.as_ref(), parsing.limits.rows))
+            .await?;
+    let Wanted { request, metadata } = wanted;
+    let (rows, target) = (request.rows, request.target.clone());
+    let answer = shared.backend.read(request).await?;
+    checked(&answer, rows)?;
+    let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
+    if body::wants_arrow(&headers) {
+        let bytes =
+            compute(much, move || arrow_stream::answer(&answer, rows, metadata).map_err(unwritten)).await?;
+        return Ok(body::response(StatusCode::OK, arrow_stream::MEDIA_TYPE, bytes));
+    }
+    let bytes = compute(much, move || written(&target, &answer, rows, metadata).map_err(unwritten)).await?;
+    Ok(body::json(StatusCode::OK, bytes))
+}
+
+fn wanted(body: &[u8], backend: &dyn FeatureBackend, limit: usize) -> Result<Wanted, ApiError> {
+    let body: ReadBody<'_> = parse(body)?;
+    let target = target(body.service, body.features)?;
+    let schema = backend.entity_schema(&target)?;
+    let mut intake = Intake::default();
+    intake.take_all("entities", &body.entities, &schema.keys, limit)?;
+    intake.take_all("request", &body.request, &schema.request, limit)?;
+    intake.complete("entities", &schema.keys)?;
+    intake.complete("request", &schema.request)?;
+    let at = body.at.map(|text| at(&text)).transpose()?;
+    let metadata = match body.metadata {
+        None => true,
+        Some(Metadata::Flag(flag)) => flag,
+        Some(Metadata::Word(word)) => word == MetadataWord::Full,
+    };
+    let rows = intake.rows();
+    let request = ReadRequest { target, entities: intake.arrays, rows, at, encoding: body.encoding };
+    Ok(Wanted { request, metadata })
+}
+
+fn target(service: Option<String>, features: Option<Vec<String>>) -> Result<ReadTarget, ApiError> {
+    let invalid = |message: &str, field| ApiError::new(ErrorKind::Invalid, message).with_field(field);
+    match (service, features) {
+        (Some(_), Some(_)) => Err(invalid("`service` and `features` exclude each other", "features")),
+        (None, None) => Err(invalid("`service` or `features` is needed", "service")),
+        (None, Some(features)) if features.is_empty() => Err(invalid("`features` is empty", "features")),
+        (None, Some(features)) => Ok(ReadTarget::Features(features)),
+        (Some(service), None) => {
+            let Some((name, version)) = service.split_once('@') else {
+                return Ok(ReadTarget::Service { name: service, version: None });
+            };
+            let version = version.parse().map_err(|_| {
+                invalid("`service` takes a name, or a name and a version as in churn_v1@3", "service")
+            })?;
+            Ok(ReadTarget::Service { name: name.to_owned(), version: Some(version) })
+        }
+    }
+}
+
+fn at(text: &str) -> Result<i64, ApiError> {
+    instant::parse_micros(text).ok_or_else(|| {
+        let message = "`at` has to be an RFC 3339 time such as 2026-11-21T12:00:00Z";
+        ApiError::new(ErrorKind::Invalid, message).with_field("at")
+    })
+}
+
+/// Refuses an answer whose columns are not as long as the request: values would stand beside the wrong entities.
+pub(crate) fn checked(answer: &ReadAnswer, rows: usize) -> Result<(), ApiError> {
+    let fits = |column: &AnswerColumn| {
+        let statuses = match &column.statuses {
+            Statuses::Uniform(_) => rows,
+            Statuses::Each(each) => each.len(),
+        };
+        let times = column.event_times.as_ref().map_or(rows, Array::len);
+        column.values.len() == rows && statuses == rows && times == rows
+    };
+    answer.columns.iter().find(|column| !fits(column)).map_or(Ok(()), |column| {
+        let message = format!("`{}` was answered with another number of rows than asked for", column.name);
+        Err(ApiError::new(ErrorKind::Internal, message))
+    })
+}
+
+pub(crate) fn unwritten(error: arrow::error::ArrowError) -> ApiError {
+    ApiError::new(ErrorKind::Internal, "the answer could not be written").with_cause(error)
+}
+
+fn written(
+    target: &ReadTarget,
+    answer: &ReadAnswer,
+    rows: usize,
+    metadata: bool,
+) -> Result<Vec<u8>, arrow::error::ArrowError> {
+    let per_value = if metadata { 56 } else { 16 };
+    let mut out = Vec::with_capacity(128 + answer.columns.len() * (80 + rows * per_value));
+    out.push(b'{');
+    if let ReadTarget::Service { name, .. } = target {
+        out.extend_from_slice(b"\"service\":");
+        json::value(&mut out, name);
+        if let Some(version) = answer.service_version {
+            out.extend_from_slice(b",\"version\":");
+            json::value(&mut out, &version);
+        }
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"rows\":");
+    json::value(&mut out, &rows);
+    out.extend_from_slice(b",\"columns\":{");
+    for (index, column) in answer.columns.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        json::value(&mut out, &column.name);
+        out.extend_from_slice(b":{\"values\":");
+        let values = json::plain(&column.values)?;
+        ColumnWriter::new(values.as_ref())?.write_all(&mut out);
+        if metadata {
+            write_statuses(&mut out, &column.statuses, rows);
+            write_times(&mut out, column.event_times.as_ref(), rows);
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}}");
+    Ok(out)
+}
+
+fn write_statuses(out: &mut Vec<u8>, statuses: &Statuses, rows: usize) {
+    out.extend_from_slice(b",\"statuses\":");
+    json::list(out, 0..rows, |out, row| {
+        out.push(b'"');
+        out.extend_from_slice(status_word(statuses.of(row)).as_bytes());
+        out.push(b'"');
+    });
+}
+
+fn write_times(out: &mut Vec<u8>, times: Option<&TimestampMicrosecondArray>, rows: usize) {
+    out.extend_from_slice(b",\"event_times\":");
+    json::list(out, 0..rows, |out, row| match times {
+        Some(times) if times.is_valid(row) => {
+            out.push(b'"');
+            instant::write_micros(out, times.value(row));
+            out.push(b'"');
+        }
+        _ => out.extend_from_slice(b"null"),
+    });
+}

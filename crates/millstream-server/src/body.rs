@@ -1,0 +1,164 @@
+//! Bodies: received within their bounds, read as JSON with an error that says where.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{
+        DefaultBodyLimit, FromRequest, Request,
+        rejection::{BytesRejection, FailedToBufferBody},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::error::Category;
+use tokio::sync::SemaphorePermit;
+
+use crate::{
+    error::{ApiError, ErrorKind},
+    guard::Shared,
+};
+
+/// Bodies are counted in units of this many bytes, so that a count of them fits a semaphore's permit.
+const UNIT: usize = 1 << 10;
+
+/// From here on reading a body keeps a thread busy so long that other requests would notice.
+const LARGE_BODY: usize = 256 << 10;
+
+/// The units of the room that all bodies share.
+pub(crate) fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT)
+}
+
+/// Receives a request's body whole. The permit is its part of the room that all bodies share.
+pub(crate) async fn receive<'a>(
+    shared: &'a Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, SemaphorePermit<'a>), ApiError> {
+    let limit = shared.limits.body_bytes;
+    let too_large = || {
+        ApiError::new(
+            ErrorKind::BodyTooLarge,
+            format!("the body has more than {limit} bytes, the server's limit"),
+        )
+    };
+    refuse_encoded(headers)?;
+    let announced = content_length(headers);
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let size = u32::try_from(units(announced.unwrap_or(limit))).unwrap_or(u32::MAX);
+    let permit = shared.buffers.try_acquire_many(size).map_err(|_| {
+        ApiError::new(
+            ErrorKind::Busy,
+            "the bodies of the requests that are running take all the room there is",
+        )
+    })?;
+    let mut request = Request::new(body);
+    DefaultBodyLimit::max(limit).apply(&mut request);
+    match Bytes::from_request(request, &()).await {
+        Ok(bytes) => Ok((bytes, permit)),
+        Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) => Err(too_large()),
+        Err(other) => {
+            Err(ApiError::new(ErrorKind::Malformed, "the body ended before it was complete")
+                .with_cause(other))
+        }
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get(header::CONTENT_ENCODING) {
+        None => Ok(()),
+        Some(encoding) if encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Ok(()),
+        Some(encoding) => Err(ApiError::new(
+            ErrorKind::Encoding,
+            format!("the body is encoded as {}", encoding.to_str().unwrap_or("something unknown")),
+        )
+        .with_hint("send the body without `Content-Encoding`")),
+    }
+}
+
+/// Reads a body as JSON of a shape.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let place = error.valid_up_to();
+        ApiError::new(ErrorKind::Malformed, format!("the body is no UTF-8 text from byte {place} on"))
+    })?;
+    if text.trim_ascii().is_empty() {
+        return Err(ApiError::new(ErrorKind::Malformed, "the body is empty, JSON is needed"));
+    }
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => ApiError::new(ErrorKind::Invalid, error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => malformed(text, &error),
+    })
+}
+
+fn malformed(text: &str, error: &serde_json::Error) -> ApiError {
+    let malformed = ApiError::new(ErrorKind::Malformed, format!("the body is no JSON: {error}"));
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let near = line.as_bytes().get(error.column().saturating_sub(3)..).unwrap_or_default();
+    let near = &near[..near.len().min(12)];
+    let has = |word: &[u8]| near.windows(word.len()).any(|window| window == word);
+    if has(b"NaN") || has(b"Infinity") {
+        return malformed.with_hint("JSON has no NaN and no infinity; send null");
+    }
+    malformed
+}
+
+/// Does work that only computes: at once if it is little, beside the threads that serve other requests if it is much.
+pub(crate) async fn compute<T: Send + 'static>(
+    much: bool,
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if !much {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            Err(ApiError::new(ErrorKind::Internal, "the request could not be computed").with_cause(error))
+        }
+    }
+}
+
+/// Whether reading a body is much work.
+pub(crate) fn is_large(body: &Bytes) -> bool {
+    body.len() > LARGE_BODY
+}
+
+/// A response with a body of a media type.
+pub(crate) fn response(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response {
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// A response of finished JSON.
+pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    response(status, "application/json", body)
+}
+
+/// A response of a small value as JSON.
+pub(crate) fn small_json<T: serde::Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => json(status, body),
+        Err(error) => {
+            let error =
+                ApiError::new(ErrorKind::Internal, "an answer could not be written").with_cause(error);
+            error.into_response()
+        }
+    }
+}
+
+/// Whether the client asks for Arrow's stream format.
+pub(crate) fn wants_arrow(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accept.flat_map(|value| value.split(',')).any(|item| {
+        let media_type = item.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case(crate::wire::arrow_stream::MEDIA_TYPE)
+    })
+}

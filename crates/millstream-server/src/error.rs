@@ -1,0 +1,287 @@
+//! What can go wrong with a request, one table from kind to status and code, and the shape in which a client sees it.
+
+use std::error::Error;
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The cause below an error, whatever library it came from. It is logged and never sent.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a request was not answered. The kind decides status and code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The body is no JSON.
+    Malformed,
+    /// A field of the body, or a parameter, is missing, unknown or makes no sense.
+    Invalid,
+    UnknownService,
+    UnknownFeature,
+    /// No view and no push source of this name.
+    UnknownView,
+    UnknownDataset,
+    /// A value does not fit the type of its column.
+    WrongType,
+    /// A column is not known.
+    UnknownColumn,
+    /// A column is missing.
+    MissingColumn,
+    /// Columns are of different lengths.
+    UnevenColumns,
+    TooManyRows,
+    BodyTooLarge,
+    /// The token is missing or wrong.
+    Unauthorized,
+    /// The request came through a browser's page of somebody else.
+    ForeignOrigin,
+    /// As many requests as allowed are running.
+    Busy,
+    /// The body did not arrive in time.
+    SlowBody,
+    /// The answer was not ready in time.
+    TimedOut,
+    UnknownPath,
+    WrongMethod,
+    /// The body is compressed or encoded in a way that is not read.
+    Encoding,
+    /// The same job is running.
+    AlreadyRunning,
+    /// Two features would have one name in the answer.
+    NameCollision,
+    /// The statement is wrong, or it would write.
+    BadQuery,
+    /// The server stops.
+    ShuttingDown,
+    /// A store did not answer; the same request may succeed later.
+    Unavailable,
+    /// A defect of Millstream.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The one table from kind to status and code.
+    #[must_use]
+    pub fn status_and_code(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Malformed => (StatusCode::BAD_REQUEST, "MS-1201"),
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1202"),
+            Self::UnknownService => (StatusCode::NOT_FOUND, "MS-1203"),
+            Self::UnknownFeature => (StatusCode::NOT_FOUND, "MS-1204"),
+            Self::UnknownView => (StatusCode::NOT_FOUND, "MS-1205"),
+            Self::UnknownDataset => (StatusCode::NOT_FOUND, "MS-1206"),
+            Self::WrongType => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1207"),
+            Self::UnknownColumn => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1208"),
+            Self::MissingColumn => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1209"),
+            Self::UnevenColumns => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1210"),
+            Self::TooManyRows => (StatusCode::PAYLOAD_TOO_LARGE, "MS-1211"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "MS-1212"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "MS-1213"),
+            Self::ForeignOrigin => (StatusCode::FORBIDDEN, "MS-1214"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "MS-1215"),
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "MS-1216"),
+            Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "MS-1217"),
+            Self::UnknownPath => (StatusCode::NOT_FOUND, "MS-1218"),
+            Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "MS-1219"),
+            Self::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "MS-1220"),
+            Self::AlreadyRunning => (StatusCode::CONFLICT, "MS-1221"),
+            Self::NameCollision => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1222"),
+            Self::BadQuery => (StatusCode::BAD_REQUEST, "MS-1223"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "MS-1224"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "MS-1225"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "MS-1226"),
+        }
+    }
+
+    /// What a client can do when the error itself knows nothing better.
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::UnknownService => Some("`GET /v1/features/services` lists the services and their versions"),
+            Self::UnknownFeature | Self::UnknownView => {
+                Some("`GET /v1/features/views` lists the views and their features")
+            }
+            Self::UnknownDataset => Some("`GET /v1/datasets` lists the datasets and their versions"),
+            Self::Unauthorized => Some("send the header `Authorization: Bearer <token>`"),
+            Self::Busy | Self::ShuttingDown | Self::Unavailable => Some("try again in a moment"),
+            Self::TooManyRows | Self::BodyTooLarge => Some("split the request into smaller ones"),
+            Self::UnknownPath => Some("`GET /v1/openapi.json` describes every endpoint"),
+            Self::Internal => Some("this is a defect; the server's log says more, please report it"),
+            _ => None,
+        }
+    }
+}
+
+/// An error that a client sees.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    kind: ErrorKind,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    field: Option<String>,
+    #[source]
+    cause: Option<Cause>,
+}
+
+impl ApiError {
+    /// The message says what happened in words of the request; it must not hold secrets.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let (_, code) = kind.status_and_code();
+        let hint = kind.hint().map(str::to_owned);
+        Self { kind, code, message: message.into(), hint, field: None, cause: None }
+    }
+
+    /// A code of another room, more precise than the kind's.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// What the client can do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The field of the request that is at fault, as a path such as `entities.customer_id`.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// The cause, for the log only.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.kind.status_and_code().0
+    }
+
+    /// The body of a response on Millstream's own paths.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody<'_> {
+        ErrorBody {
+            error: ErrorDetail {
+                code: self.code,
+                message: &self.message,
+                hint: self.hint(),
+                field: self.field(),
+            },
+        }
+    }
+
+    /// Writes a server-side failure with all its causes to the log; a client's mistake is the client's affair.
+    pub(crate) fn log(&self) {
+        if !self.status().is_server_error() || matches!(self.kind, ErrorKind::Busy | ErrorKind::ShuttingDown)
+        {
+            return;
+        }
+        let mut causes = String::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            causes.push_str("; caused by: ");
+            causes.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        tracing::error!(code = self.code, "{}{causes}", self.message);
+    }
+}
+
+/// The one shape of errors.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody<'a> {
+    pub error: ErrorDetail<'a>,
+}
+
+/// An error in a response.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorDetail<'a> {
+    /// Stable: `MS-` and four digits.
+    pub code: &'a str,
+    pub message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'a str>,
+    /// The field of the request that is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'a str>,
+}
+
+/// Why the server did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Only this machine may use a server without a token.
+    #[error("{address} can be reached from other machines, and the server has no token")]
+    TokenNeeded { address: std::net::SocketAddr },
+    /// The token is too short to keep anybody out.
+    #[error("the server's token has {found} characters, at least {needed} are needed")]
+    WeakToken { found: usize, needed: usize },
+    /// The address is taken, or not one of this machine.
+    #[error("cannot listen on {address}")]
+    Bind {
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The listening socket failed.
+    #[error("the server stopped serving")]
+    Serve {
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ServerError {
+    /// Stable code for people and for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TokenNeeded { .. } => "MS-1240",
+            Self::WeakToken { .. } => "MS-1241",
+            Self::Bind { .. } => "MS-1242",
+            Self::Serve { .. } => "MS-1243",
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::TokenNeeded { .. } => "set a token, or listen on 127.0.0.1",
+            Self::WeakToken { .. } => "use a long random text, such as `openssl rand -hex 32` prints",
+            Self::Bind { .. } => "choose another port, or port 0 for a free one",
+            Self::Serve { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

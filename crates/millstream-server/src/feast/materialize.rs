@@ -1,0 +1,153 @@
+//! `/materialize` and `/materialize-incremental`.
+
+use axum::{
+    body::Bytes,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+
+use super::SharedState;
+use crate::{
+    api::materialize::time,
+    body::{self, parse, small_json},
+    error::{ApiError, ErrorKind},
+    jobs::{self, Job},
+};
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct JobQuery {
+    #[serde(default)]
+    r#async: bool,
+    #[serde(default)]
+    force: bool,
+}
+
+type JobParameters = Result<Query<JobQuery>, QueryRejection>;
+
+#[derive(Deserialize)]
+struct RangeBody {
+    start_ts: Option<String>,
+    end_ts: Option<String>,
+    feature_views: Option<Vec<String>>,
+    #[serde(default)]
+    disable_event_timestamp: bool,
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct IncrementalBody {
+    end_ts: String,
+    feature_views: Option<Vec<String>>,
+    version: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    status: &'static str,
+    feature_views: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Running {
+    error: String,
+    feature_views: Vec<String>,
+}
+
+/// Feast's materialisation of a range of event times.
+#[utoipa::path(
+    post,
+    path = "/materialize",
+    tag = "feast",
+    params(
+        ("async" = Option<bool>, Query, description = "Answer when the work is started"),
+        ("force" = Option<bool>, Query, description = "Start although the same views are at work"),
+    ),
+    request_body = crate::openapi::FeastMaterializeBody,
+    responses(
+        (status = 200, description = "`null`"),
+        (status = 202, description = "Started"),
+        (status = 409, description = "The views are at work"),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+    )
+)]
+pub(super) async fn materialize(
+    State(shared): SharedState,
+    query: JobParameters,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: RangeBody = parse(&body)?;
+    let needed = |field: &str, text: Option<String>| {
+        let missing = || ApiError::new(ErrorKind::Invalid, format!("`{field}` is missing")).with_field(field);
+        time(field, &text.ok_or_else(missing)?).map(Some)
+    };
+    let (start, end) = if body.disable_event_timestamp {
+        (None, None)
+    } else {
+        (needed("start_ts", body.start_ts)?, needed("end_ts", body.end_ts)?)
+    };
+    unversioned(body.version)?;
+    run(&shared, query, Job { views: body.feature_views, start, end, incremental: false, force: false }).await
+}
+
+/// Feast's materialisation of what is new.
+#[utoipa::path(
+    post,
+    path = "/materialize-incremental",
+    tag = "feast",
+    request_body = crate::openapi::FeastMaterializeIncrementalBody,
+    responses(
+        (status = 200, description = "`null`"),
+        (status = 202, description = "Started"),
+        (status = 409, description = "The views are at work"),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+    )
+)]
+pub(super) async fn materialize_incremental(
+    State(shared): SharedState,
+    query: JobParameters,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: IncrementalBody = parse(&body)?;
+    let end = Some(time("end_ts", &body.end_ts)?);
+    unversioned(body.version)?;
+    run(&shared, query, Job { views: body.feature_views, start: None, end, incremental: true, force: false })
+        .await
+}
+
+fn unversioned(version: Option<String>) -> Result<(), ApiError> {
+    match version {
+        None => Ok(()),
+        Some(version) => {
+            let message =
+                format!("version {version} of a view is asked for, and views have no versions here");
+            Err(ApiError::new(ErrorKind::Invalid, message).with_field("version"))
+        }
+    }
+}
+
+async fn run(
+    shared: &std::sync::Arc<crate::guard::Shared>,
+    query: JobParameters,
+    job: Job,
+) -> Result<Response, ApiError> {
+    let Query(query) =
+        query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("async"))?;
+    let views = job.views.clone();
+    match jobs::start(shared, Job { force: query.force, ..job }) {
+        Ok(started) if query.r#async => {
+            let accepted = Accepted { status: "accepted", feature_views: started.views };
+            Ok(small_json(StatusCode::ACCEPTED, &accepted))
+        }
+        Ok(started) => {
+            started.wait().await?;
+            Ok(body::json(StatusCode::OK, b"null".to_vec()))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyRunning => {
+            let running = Running { error: error.to_string(), feature_views: views.unwrap_or_default() };
+            Ok(small_json(StatusCode::CONFLICT, &running))
+        }
+        Err(error) => Err(error),
+    }
+}

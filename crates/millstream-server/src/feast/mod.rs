@@ -1,0 +1,63 @@
+//! The HTTP contract of Feast's feature server, so that its clients can be pointed here: same paths, same bodies, same shape
+//! of errors. Where Feast's server is wrong, this one is right, unless [`FeastCompat::Strict`] asks for the quirks.
+
+pub(crate) mod error;
+mod materialize;
+mod names;
+mod read;
+mod write;
+
+pub(crate) use materialize::{__path_materialize, __path_materialize_incremental};
+pub(crate) use read::__path_get_online_features;
+pub(crate) use write::{__path_push, __path_write_to_online_store};
+
+use std::{future::Future, sync::Arc};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{Method, Uri},
+    response::Response,
+    routing::post,
+};
+
+use crate::{
+    error::{ApiError, ErrorKind},
+    guard::{Dialect, Shared},
+    options::FeastCompat,
+};
+
+/// Endpoints that answer within the time of a request.
+pub(crate) fn router(compat: FeastCompat) -> Router<Arc<Shared>> {
+    let read = move |state, body| told(compat, read::get_online_features(state, compat, body));
+    let push = move |state, body| told(compat, write::push(state, body));
+    let write = move |state, body| told(compat, write::write_to_online_store(state, body));
+    Router::new()
+        .route("/get-online-features", post(read))
+        .route("/push", post(push))
+        .route("/write-to-online-store", post(write))
+        .method_not_allowed_fallback(move |method, uri| wrong_method(compat, method, uri))
+}
+
+/// Endpoints that may go through whole tables.
+pub(crate) fn job_router(compat: FeastCompat) -> Router<Arc<Shared>> {
+    let all = move |state, query, body| told(compat, materialize::materialize(state, query, body));
+    let new =
+        move |state, query, body| told(compat, materialize::materialize_incremental(state, query, body));
+    Router::new()
+        .route("/materialize", post(all))
+        .route("/materialize-incremental", post(new))
+        .method_not_allowed_fallback(move |method, uri| wrong_method(compat, method, uri))
+}
+
+type SharedState = State<Arc<Shared>>;
+
+/// An endpoint's answer, its errors in Feast's words.
+async fn told(compat: FeastCompat, answer: impl Future<Output = Result<Response, ApiError>>) -> Response {
+    answer.await.unwrap_or_else(|error| Dialect::Feast(compat).respond(&error))
+}
+
+async fn wrong_method(compat: FeastCompat, method: Method, uri: Uri) -> Response {
+    let error = ApiError::new(ErrorKind::WrongMethod, format!("`{}` does not take {method}", uri.path()));
+    Dialect::Feast(compat).respond(&error)
+}

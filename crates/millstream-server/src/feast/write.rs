@@ -1,0 +1,123 @@
+//! `/push` and `/write-to-online-store`: rows as columns of a data frame.
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::SharedState;
+use crate::{
+    api::push::batch,
+    backend::{FeatureBackend, PushRequest, PushSchema, PushTarget},
+    body::{self, compute, is_large, parse},
+    error::{ApiError, ErrorKind},
+    intake::Intake,
+    wire::columns::Columns,
+};
+
+/// What Feast's clients call the event time, whatever the view calls it.
+const EVENT_TIMESTAMP: &str = "event_timestamp";
+
+#[derive(Deserialize)]
+struct PushBody<'a> {
+    push_source_name: String,
+    #[serde(borrow)]
+    df: Columns<'a>,
+    #[serde(default)]
+    to: String,
+}
+
+#[derive(Deserialize)]
+struct WriteBody<'a> {
+    feature_view_name: String,
+    #[serde(borrow)]
+    df: Columns<'a>,
+}
+
+/// Feast's push. The rows are durable and readable when the answer comes.
+#[utoipa::path(
+    post,
+    path = "/push",
+    tag = "feast",
+    request_body = crate::openapi::FeastPushBody,
+    responses(
+        (status = 200, description = "Empty"),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+    )
+)]
+pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Response, ApiError> {
+    let (large, parsing) = (is_large(&body), shared.clone());
+    let request = compute(large, move || {
+        let body: PushBody<'_> = parse(&body)?;
+        let to = match body.to.as_str() {
+            "" | "online" => PushTarget::Online,
+            "offline" => PushTarget::Offline,
+            "online_and_offline" => PushTarget::OnlineAndOffline,
+            other => {
+                let message =
+                    format!("`to` cannot be `{other}`, it is online, offline or online_and_offline");
+                return Err(ApiError::new(ErrorKind::Invalid, message).with_field("to"));
+            }
+        };
+        request(parsing.backend.as_ref(), body.push_source_name, &body.df, to, parsing.limits.rows)
+    })
+    .await?;
+    shared.backend.push(request).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// Feast's write of rows to a view's online store.
+#[utoipa::path(
+    post,
+    path = "/write-to-online-store",
+    tag = "feast",
+    request_body = crate::openapi::FeastWriteBody,
+    responses(
+        (status = 200, description = "`null`"),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+    )
+)]
+pub(super) async fn write_to_online_store(
+    State(shared): SharedState,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let (large, parsing) = (is_large(&body), shared.clone());
+    let request = compute(large, move || {
+        let body: WriteBody<'_> = parse(&body)?;
+        let backend = parsing.backend.as_ref();
+        request(backend, body.feature_view_name, &body.df, PushTarget::Online, parsing.limits.rows)
+    })
+    .await?;
+    shared.backend.push(request).await?;
+    Ok(body::json(StatusCode::OK, b"null".to_vec()))
+}
+
+/// The rows of a data frame. Columns that the view does not take are skipped, as Feast does: its clients send a `created`
+/// column with every frame.
+fn request(
+    backend: &dyn FeatureBackend,
+    name: String,
+    frame: &Columns<'_>,
+    to: PushTarget,
+    limit: usize,
+) -> Result<PushRequest, ApiError> {
+    let schema = backend.push_schema(&name)?;
+    let mut intake = Intake::default();
+    let renamed = renamed_time(frame, &schema);
+    for (column, values) in &frame.0 {
+        let target = if renamed && column == EVENT_TIMESTAMP { &schema.time } else { column };
+        if let Some((_, field)) = schema.schema.fields().find(target) {
+            intake.take("df", target, values, field, limit)?;
+        }
+    }
+    Ok(PushRequest { name, rows: batch("df", intake, &schema)?, to })
+}
+
+/// Whether the frame calls the view's event time by Feast's name.
+fn renamed_time(frame: &Columns<'_>, push: &PushSchema) -> bool {
+    let has = |name: &str| frame.0.iter().any(|(column, _)| column == name);
+    push.schema.fields().find(EVENT_TIMESTAMP).is_none() && !has(&push.time) && has(EVENT_TIMESTAMP)
+}

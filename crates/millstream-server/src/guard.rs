@@ -1,0 +1,202 @@
+//! What every request passes before its endpoint: who asks, whether there is room, how long it may take; and the shape in
+//! which a refusal is answered.
+
+use std::{any::Any, net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    backend::FeatureBackend,
+    body,
+    connection::Connection,
+    error::{ApiError, ErrorKind},
+    feast,
+    jobs::Jobs,
+    options::{FeastCompat, Limits, ServerOptions, Token},
+};
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn FeatureBackend>,
+    pub(crate) limits: Limits,
+    pub(crate) jobs: Jobs,
+    /// Room for bodies, in units of [`body::units`].
+    pub(crate) buffers: Semaphore,
+    /// Ends what did not finish in the time that a shutdown leaves.
+    pub(crate) hard_stop: CancellationToken,
+    token: Option<Token>,
+    running: Semaphore,
+}
+
+impl Shared {
+    pub(crate) fn new(options: &ServerOptions, backend: Arc<dyn FeatureBackend>) -> Self {
+        let limits = options.limits.clone();
+        // One body of the greatest size must fit, or a request without a length could never be read.
+        let buffered = body::units(limits.buffered_bytes.max(limits.body_bytes));
+        Self {
+            backend,
+            jobs: Jobs::default(),
+            buffers: Semaphore::new(buffered.min(Semaphore::MAX_PERMITS)),
+            hard_stop: CancellationToken::new(),
+            token: options.token.clone(),
+            running: Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)),
+            limits,
+        }
+    }
+}
+
+/// In whose words an error is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Own,
+    Feast(FeastCompat),
+}
+
+impl Dialect {
+    pub(crate) fn respond(self, error: &ApiError) -> Response {
+        error.log();
+        let mut response = match self {
+            Self::Own => body::small_json(error.status(), &error.body()),
+            Self::Feast(compat) => feast::error::respond(error, compat),
+        };
+        let headers = response.headers_mut();
+        match error.kind() {
+            ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::ShuttingDown => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            ErrorKind::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// The answer when an endpoint panicked. What it said goes to the log only.
+    pub(crate) fn panicked(self, panic: &(dyn Any + Send)) -> Response {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing");
+        tracing::error!("an endpoint panicked: {said}");
+        self.respond(&ApiError::new(ErrorKind::Internal, "the request met a defect of the server"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        Dialect::Own.respond(&self)
+    }
+}
+
+/// How the endpoints of one router are guarded.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) dialect: Dialect,
+    /// For the answer, once the body is there.
+    pub(crate) time: Duration,
+}
+
+/// Lets a request through to its endpoint, or answers it.
+pub(crate) async fn guard(
+    State(guard): State<Guard>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let _busy = connection.request();
+    match guarded(&guard, request, next).await {
+        Ok(response) => response,
+        Err(error) => guard.dialect.respond(&error),
+    }
+}
+
+async fn guarded(guard: &Guard, request: Request, next: Next) -> Result<Response, ApiError> {
+    let shared = guard.shared.as_ref();
+    admit(shared.token.as_ref(), request.headers())?;
+    let _running = shared.running.try_acquire().map_err(|_| {
+        let limit = shared.limits.concurrent_requests;
+        ApiError::new(ErrorKind::Busy, format!("{limit} requests are running, which is the server's limit"))
+    })?;
+    let work = async {
+        let (request, _room) = if *request.method() == Method::POST {
+            let (request, room) = with_body(shared, request).await?;
+            (request, Some(room))
+        } else {
+            (request, None)
+        };
+        tokio::time::timeout(guard.time, next.run(request)).await.map_err(|_| {
+            let seconds = guard.time.as_secs_f64();
+            ApiError::new(ErrorKind::TimedOut, format!("the answer was not ready within {seconds} seconds"))
+        })
+    };
+    tokio::select! {
+        biased;
+        response = work => response,
+        () = shared.hard_stop.cancelled() => {
+            Err(ApiError::new(ErrorKind::ShuttingDown, "the server stopped before the request was answered"))
+        }
+    }
+}
+
+/// The request with its body received, so that endpoints get it at once.
+async fn with_body(
+    shared: &Shared,
+    request: Request,
+) -> Result<(Request, tokio::sync::SemaphorePermit<'_>), ApiError> {
+    let time = shared.limits.request_time;
+    let (parts, incoming) = request.into_parts();
+    let received = tokio::time::timeout(time, body::receive(shared, &parts.headers, incoming)).await;
+    let (bytes, room) = received.map_err(|_| {
+        let seconds = time.as_secs_f64();
+        ApiError::new(ErrorKind::SlowBody, format!("the body did not arrive within {seconds} seconds"))
+    })??;
+    Ok((Request::from_parts(parts, Body::from(bytes)), room))
+}
+
+/// Whether the sender may ask at all.
+fn admit(token: Option<&Token>, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(token) = token else {
+        return local_only(headers);
+    };
+    let sent = headers.get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
+    let (scheme, sent) = sent.split_at(sent.len().min(b"Bearer ".len()));
+    if scheme.eq_ignore_ascii_case(b"Bearer ") && token.matches(sent) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorKind::Unauthorized,
+        "the server needs a token, and this request has none or a wrong one",
+    ))
+}
+
+/// Without a token only programs of this machine may ask. A browser runs pages of anybody and would carry their requests
+/// here; it says so in `Origin`, or, when a foreign name was made to point to this machine, in `Host`.
+fn local_only(headers: &HeaderMap) -> Result<(), ApiError> {
+    let foreign = |name: header::HeaderName, value: &HeaderValue| {
+        let host = value.to_str().unwrap_or_default();
+        let host = host.split_once("://").map_or(host, |(_, host)| host);
+        (!is_local(host)).then(|| {
+            ApiError::new(ErrorKind::ForeignOrigin, format!("the header `{name}` names another machine"))
+                .with_hint("address the server as localhost or 127.0.0.1, or give it a token")
+        })
+    };
+    let headers = [header::HOST, header::ORIGIN].map(|name| (headers.get(&name), name));
+    let refused = headers.into_iter().find_map(|(value, name)| foreign(name, value?));
+    refused.map_or(Ok(()), Err)
+}
+
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}

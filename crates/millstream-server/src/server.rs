@@ -1,0 +1,138 @@
+//! From options to a listening server, and from a shutdown to its end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, middleware};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    api,
+    backend::FeatureBackend,
+    connection::{BoundedListener, Connection},
+    error::ServerError,
+    feast,
+    guard::{Dialect, Guard, Shared, guard},
+    options::ServerOptions,
+};
+
+/// What is left to connections after the shutdown's time is over: enough to send the refusal of what still ran.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// A server that listens and does not answer yet.
+pub struct Server {
+    listener: BoundedListener,
+    address: SocketAddr,
+    router: Router,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Starts to listen. Connections queue until [`Server::run`].
+    ///
+    /// # Errors
+    ///
+    /// The options are not safe ([`ServerOptions::validate`]), or the address cannot be bound.
+    pub async fn bind(options: ServerOptions, backend: Arc<dyn FeatureBackend>) -> Result<Self, ServerError> {
+        options.validate()?;
+        let failed = |source| ServerError::Bind { address: options.address, source };
+        let listener = TcpListener::bind(options.address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shared = Arc::new(Shared::new(&options, backend));
+        let room = options.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
+        let listener = BoundedListener {
+            listener,
+            room: Arc::new(Semaphore::new(room)),
+            idle_time: options.limits.idle_time,
+        };
+        Ok(Self { listener, address, router: router(&options, &shared), shared })
+    }
+
+    /// The address that clients use, with the port that was chosen.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `shutdown`. Then no connection is accepted, running requests and jobs have the shutdown's time to
+    /// finish, and what still runs is told to try again.
+    ///
+    /// # Errors
+    ///
+    /// The listening socket failed.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServerError> {
+        let Self { listener, router, shared, .. } = self;
+        let service = router.into_make_service_with_connect_info::<Connection>();
+        let stopping = shutdown.clone();
+        let serving = axum::serve(listener, service)
+            .with_graceful_shutdown(async move { stopping.cancelled().await })
+            .into_future();
+        let tracker = &shared.jobs.tracker;
+        let mut all = std::pin::pin!(async {
+            let result = serving.await;
+            tracker.close();
+            tracker.wait().await;
+            result
+        });
+        let late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(shared.limits.shutdown_time).await;
+        };
+        let result = tokio::select! {
+            result = &mut all => result,
+            () = late => {
+                shared.hard_stop.cancel();
+                tokio::time::timeout(LAST_WORDS, all).await.unwrap_or(Ok(()))
+            }
+        };
+        result.map_err(|source| ServerError::Serve { source })
+    }
+}
+
+/// Listens, tells the address, and answers until `shutdown`.
+///
+/// # Errors
+///
+/// Those of [`Server::bind`] and [`Server::run`].
+pub async fn serve(
+    options: ServerOptions,
+    backend: Arc<dyn FeatureBackend>,
+    shutdown: CancellationToken,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), ServerError> {
+    let server = Server::bind(options, backend).await?;
+    listening(server.address());
+    server.run(shutdown).await
+}
+
+/// All endpoints, each group behind its guard.
+fn router(options: &ServerOptions, shared: &Arc<Shared>) -> Router {
+    let feast = Dialect::Feast(options.feast_compat);
+    let (quick, long) = (options.limits.request_time, options.limits.job_time);
+    let guarded = |router: Router<Arc<Shared>>, dialect: Dialect, time: Duration| {
+        let state = Guard { shared: shared.clone(), dialect, time };
+        router
+            .layer(CatchPanicLayer::custom(move |panic: Box<dyn std::any::Any + Send>| {
+                dialect.panicked(panic.as_ref())
+            }))
+            .layer(middleware::from_fn_with_state(state, guard))
+    };
+    Router::new()
+        .merge(guarded(api::router(), Dialect::Own, quick))
+        .merge(guarded(api::job_router(), Dialect::Own, long))
+        .merge(guarded(feast::router(options.feast_compat), feast, quick))
+        .merge(guarded(feast::job_router(options.feast_compat), feast, long))
+        .merge(api::open_router())
+        .fallback(api::unknown_path)
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
+            Dialect::Own.panicked(panic.as_ref())
+        }))
+        .with_state(shared.clone())
+}
