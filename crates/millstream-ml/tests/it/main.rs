@@ -1,2 +1,12 @@
 //! Behaviour at the room's boundary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
+
+mod build;
+mod errors;
+mod leakage;
+mod naive;
+mod sameness;
+mod split;
+mod statistics;
+mod world;

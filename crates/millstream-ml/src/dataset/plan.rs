@@ -1,0 +1,100 @@
+//! What a dataset is made of, once names are numbers and types are known. Nothing here reads or writes.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use arrow::datatypes::SchemaRef;
+use millstream_features::view::ServiceDefinition;
+use millstream_types::{Span, TimestampMicros};
+use serde::{Deserialize, Serialize};
+
+/// One build of a dataset.
+#[derive(Clone, Debug)]
+pub struct DatasetPlan {
+    pub name: String,
+    pub labels: LabelColumns,
+    /// The features of the output, in order. A dataset that names features by itself has a service of its own.
+    pub service: ServiceDefinition,
+    pub split: Option<SplitPlan>,
+    /// The versions of the tables that labels and events are read from.
+    pub inputs: Vec<InputVersion>,
+    /// What computed the values, as in `millstream 0.1.0`.
+    pub code_version: String,
+    /// The Parquet file; the manifest is written beside it. An older pair is replaced.
+    pub output: PathBuf,
+    /// Label times after this are reported.
+    pub now: TimestampMicros,
+    pub resources: Resources,
+}
+
+/// What a build may use. Nothing of it changes a value or a byte of the output.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// Rows beyond this go to the spill folder. Buffers of readers and writers come on top.
+    pub memory_bytes: usize,
+    /// An existing folder; what is put there is removed at the end, also after an error.
+    pub spill: PathBuf,
+    pub threads: NonZeroUsize,
+}
+
+/// The label rows and what their columns mean. Columns are named by number.
+#[derive(Clone, Debug)]
+pub struct LabelColumns {
+    /// The table's name, the query or the file, for messages and for the manifest.
+    pub origin: String,
+    pub schema: SchemaRef,
+    /// For each view of the service, the columns that hold its key, in the order of the key.
+    pub keys: Vec<Vec<usize>>,
+    pub time: usize,
+    pub as_known: Option<AsKnown>,
+    /// The columns of the output; their order is the label rows'.
+    pub kept: Vec<usize>,
+    /// What a model will learn to predict: kept columns that no feature may give away.
+    pub targets: Vec<usize>,
+}
+
+/// Up to when an event must have been known to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AsKnown {
+    /// Up to the time in this column of the labels.
+    Column(usize),
+    /// Up to one instant, in microseconds.
+    At(i64),
+    /// Up to the label's own time.
+    LabelTime,
+}
+
+/// A table and the version of it that was read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InputVersion {
+    pub table: String,
+    pub version: i64,
+}
+
+/// How rows are divided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitPlan {
+    pub by: SplitBy,
+    pub shares: Shares,
+}
+
+/// How a row's side is decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitBy {
+    /// The oldest rows train, the newest test. Rows of one time are on one side. Rows less than `embargo` before the
+    /// next side begins are on none.
+    Time { embargo: Option<Span> },
+    /// By a hash of these label columns: an entity is on the same side in every version of the dataset.
+    Hash { columns: Vec<usize>, seed: u64 },
+    /// Each row for itself, by its number among the label rows.
+    Random { seed: u64 },
+}
+
+/// Fractions of the rows; they add up to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    pub train: f64,
+    pub validation: f64,
+    pub test: f64,
+}

@@ -1,0 +1,47 @@
+//! What a build does not refuse and its user should know.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::split::Side;
+
+/// Something odd in the rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// There is no label row.
+    NoLabels,
+    /// Label rows without a key: the view's features are null or default there.
+    WithoutKey { view: String, rows: u64 },
+    /// Label rows without a time: all features are null or default there.
+    WithoutTime { rows: u64 },
+    /// Label rows whose time has not come. Not in the manifest, since it passes.
+    InFuture { rows: u64 },
+    /// No label can see an event of the view.
+    EmptyView { view: String },
+    /// The column has no value at all.
+    AllNull { column: String },
+    /// No row is on this side.
+    EmptySide { side: Side },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLabels => write!(f, "there are no label rows"),
+            Self::WithoutKey { view, rows } => {
+                write!(f, "{rows} label rows have no key for the view `{view}`: its features are null or default there")
+            }
+            Self::WithoutTime { rows } => {
+                write!(f, "{rows} label rows have no time: all features are null or default there")
+            }
+            Self::InFuture { rows } => {
+                write!(f, "{rows} label rows have a time in the future: their features may still change")
+            }
+            Self::EmptyView { view } => write!(f, "the view `{view}` has no event up to the last label"),
+            Self::AllNull { column } => write!(f, "`{column}` is null in every row"),
+            Self::EmptySide { side } => write!(f, "no row is on the side `{}`", side.name()),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Why a dataset could not be built, read or compared, in words a caller can act on.
+
+use std::{io, path::PathBuf};
+
+use arrow::{datatypes::DataType, error::ArrowError};
+use millstream_features::FeatureError;
+
+/// The cause below an error, whatever library it came from.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A fault of a dataset. `Display` says what happened; the cause is in `source()`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatasetError {
+    #[error("the dataset would have two columns `{name}`: {first} and {second}")]
+    DuplicateColumn { name: String, first: String, second: String },
+    #[error("the dataset `{dataset}` cannot be planned: {reason}")]
+    Plan { dataset: String, reason: String },
+    /// Keys are compared by value; values of two types are not.
+    #[error(
+        "the column `{column}` of {labels} has type {found}, the key `{key}` of the view `{view}` has type {expected}"
+    )]
+    KeyType { labels: String, column: String, found: DataType, view: String, key: String, expected: DataType },
+    #[error("the {what} `{column}` of {labels} has type {found}, which is no time")]
+    TimeType { labels: String, what: &'static str, column: String, found: DataType },
+    #[error("rows of {what} have the columns [{found}], not [{expected}]")]
+    Shape { what: String, expected: String, found: String },
+    #[error("cannot read the rows of {what}")]
+    Input {
+        what: String,
+        #[source]
+        source: Cause,
+    },
+    #[error("the on-demand features cannot be computed")]
+    OnDemand {
+        #[source]
+        source: Cause,
+    },
+    #[error("the view `{view}` cannot be joined")]
+    Join {
+        view: String,
+        #[source]
+        source: FeatureError,
+    },
+    /// Parts are cut between entities, and this one fills a part alone.
+    #[error(
+        "one entity of the view `{view}` has {rows} events, which need {bytes} bytes to be joined; {room} are free for that"
+    )]
+    EntityTooLarge { view: String, rows: u64, bytes: u64, room: u64 },
+    #[error("cannot {action} `{path}`")]
+    Spill {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot {action} `{path}`")]
+    Output {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: Cause,
+    },
+    /// A promise of the build did not hold; nothing was written.
+    #[error("the build broke its promise: {promise}")]
+    Broken { promise: String },
+    #[error("cannot read `{path}`")]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: Cause,
+    },
+    #[error("cannot {action}")]
+    Arrow {
+        action: &'static str,
+        #[source]
+        source: ArrowError,
+    },
+    #[error("the encoding of `{column}` cannot be {action}")]
+    Encoding {
+        column: String,
+        action: &'static str,
+        #[source]
+        source: FeatureError,
+    },
+}
+
+impl DatasetError {
+    /// The stable code of the message; [`crate::codes`] explains each.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::DuplicateColumn { .. } => "MS-1101",
+            Self::Plan { .. } => "MS-1102",
+            Self::KeyType { .. } => "MS-1103",
+            Self::TimeType { .. } => "MS-1104",
+            Self::Shape { .. } => "MS-1105",
+            Self::Input { .. } => "MS-1106",
+            Self::OnDemand { .. } => "MS-1107",
+            Self::Join { .. } => "MS-1108",
+            Self::EntityTooLarge { .. } => "MS-1109",
+            Self::Spill { .. } => "MS-1110",
+            Self::Output { .. } => "MS-1111",
+            Self::Broken { .. } => "MS-1112",
+            Self::Unreadable { .. } => "MS-1113",
+            Self::Arrow { .. } => "MS-1114",
+            Self::Encoding { .. } => "MS-1115",
+        }
+    }
+
+    /// The way out, where there is one for the user.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::DuplicateColumn { name, .. } => {
+                Some(format!("rename `{name}` in the labels' query, or leave it out of `columns`"))
+            }
+            Self::KeyType { column, expected, .. } => {
+                Some(format!("cast `{column}` to {expected} in the labels' query, or the key in the view's table"))
+            }
+            Self::TimeType { column, .. } => {
+                Some(format!("cast `{column}` to a timestamp of microseconds or to a date"))
+            }
+            Self::EntityTooLarge { view, .. } => Some(format!(
+                "give the build more memory, or thin out or leave out the events of that entity in the `sql` of `{view}`"
+            )),
+            Self::Spill { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("free some space in the spill folder, or name another one".into())
+            }
+            Self::Spill { .. } => Some("name a spill folder that can be written to".into()),
+            Self::Output { .. } => Some("name an output in a folder that can be written to".into()),
+            Self::Unreadable { .. } => Some("build the dataset again".into()),
+            Self::Broken { .. } => Some("please report this with the dataset's definition".into()),
+            Self::Plan { .. }
+            | Self::Shape { .. }
+            | Self::Input { .. }
+            | Self::OnDemand { .. }
+            | Self::Join { .. }
+            | Self::Arrow { .. }
+            | Self::Encoding { .. } => None,
+        }
+    }
+
+    pub(crate) fn arrow(action: &'static str) -> impl FnOnce(ArrowError) -> Self {
+        move |source| Self::Arrow { action, source }
+    }
+
+    pub(crate) fn broken(promise: impl Into<String>) -> Self {
+        Self::Broken { promise: promise.into() }
+    }
+}
