@@ -26,7 +26,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-1006",
         "The online store is full",
-        "The disk, or the memory that the server may use, is full. Nothing is half stored; make room and start again.",
+        "The disk, or the memory that the server may use, is full. The embedded store has stored nothing by halves; make room and start again.",
     ),
     (
         "MS-1007",
@@ -58,7 +58,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Too few replicas confirmed",
         "The change is stored on the server, but fewer replicas than asked for confirmed it in time.",
     ),
-    ("MS-1013", "A request that makes no sense", "A key or a record is empty or too large, or an entity is named twice."),
+    (
+        "MS-1013",
+        "A request that makes no sense",
+        "A key or a record is empty or too large, or an entity is named twice.",
+    ),
     (
         "MS-1014",
         "A record that cannot be changed",

@@ -49,7 +49,7 @@ pub enum OnlineError {
     /// No answer came in time, and nothing was changed.
     #[error("the online store did not {action} in time")]
     Timeout { action: &'static str },
-    /// The connection broke after a change was sent, and others changed the record since.
+    /// The store broke off while a change was being stored, and a part of it may be there.
     #[error("it is unknown whether the online store did {action}")]
     OutcomeUnknown {
         action: &'static str,
@@ -111,7 +111,9 @@ impl OnlineError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Location { .. } => "use `embedded:<folder>` or `redis://[:password@]host[:port][/database]`",
+            Self::Location { .. } => {
+                "use `embedded:<folder>` or `redis://[:password@]host[:port][/database]`"
+            }
             Self::Locked { .. } => {
                 "one process at a time opens an embedded store: stop `millstream serve`, or let it do the work"
             }
@@ -119,9 +121,7 @@ impl OnlineError {
                 "its values are derived: remove it and run `millstream features materialize` to fill it again"
             }
             Self::Format { .. } => "use the version that wrote it, or remove it and materialise again",
-            Self::Storage { fault: Fault::Full, .. } => {
-                "free some space, then start again; nothing was half stored"
-            }
+            Self::Storage { fault: Fault::Full, .. } => "free some space, then start again",
             Self::Storage { fault: Fault::Permission, .. } => {
                 "check the folder's rights, or the server's password and access rules"
             }

@@ -10,7 +10,7 @@ mod store;
 pub use codes::CODES;
 pub use error::{Cause, Fault, OnlineError};
 pub use store::{
-    Append, Change, ENTITY_BYTES_MAX, EmbeddedOptions, EntityKey, Load, LogEntry, OnlineStore,
+    Append, Change, Changer, ENTITY_BYTES_MAX, EmbeddedOptions, EntityKey, Load, LogEntry, OnlineStore,
     RECORD_BYTES_MAX, RecordKey, RedisOptions, ReplicaWait, ScanCursor, ScanPage, SpaceInfo, StoreOptions,
     Update, Updated, open,
 };

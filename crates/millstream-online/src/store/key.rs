@@ -1,4 +1,4 @@
-//! What names a record, and how large names and records may be.
+//! What names a record.
 
 use std::fmt;
 
@@ -8,9 +8,6 @@ use crate::error::{OnlineError, Result};
 
 /// Longest entity key, in bytes; both stores take it with room for what they add.
 pub const ENTITY_BYTES_MAX: usize = 32 * 1024;
-
-/// Largest record, mark or log entry, in bytes.
-pub const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// An entity as bytes: its name and its key's values. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,11 +24,19 @@ impl EntityKey {
         &self.0
     }
 
+    /// Without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         match self.0.len() {
             0 => Err(OnlineError::Request { reason: "an entity's key is empty".into() }),
             length if length > ENTITY_BYTES_MAX => Err(OnlineError::Request {
-                reason: format!("an entity's key has {length} bytes, at most {ENTITY_BYTES_MAX} are possible"),
+                reason: format!(
+                    "an entity's key has {length} bytes, at most {ENTITY_BYTES_MAX} are possible"
+                ),
             }),
             _ => Ok(()),
         }
@@ -55,26 +60,4 @@ impl fmt::Debug for EntityKey {
 pub struct RecordKey {
     pub space: u64,
     pub entity: EntityKey,
-}
-
-/// Refuses what a store could not hold; `what` names it in the message.
-pub(crate) fn check_value(what: &str, bytes: &[u8]) -> Result<()> {
-    if bytes.len() > RECORD_BYTES_MAX {
-        return Err(OnlineError::Request {
-            reason: format!("{what} has {} bytes, at most {RECORD_BYTES_MAX} are possible", bytes.len()),
-        });
-    }
-    Ok(())
-}
-
-/// Longest name of a mark or a log, in bytes.
-pub(crate) const NAME_BYTES_MAX: usize = 1024;
-
-pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(OnlineError::Request {
-            reason: format!("the name of {what} must have 1 to {NAME_BYTES_MAX} bytes"),
-        });
-    }
-    Ok(())
 }

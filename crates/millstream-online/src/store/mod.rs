@@ -1,10 +1,12 @@
 //! What an online store does, whatever it is made of.
 
+mod check;
 mod embedded;
 mod key;
 mod options;
 #[cfg(feature = "redis")]
 mod redis;
+mod stripes;
 
 use std::{
     fmt::{self, Debug},
@@ -14,9 +16,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{OnlineError, Result};
 
-pub use key::{ENTITY_BYTES_MAX, EntityKey, RECORD_BYTES_MAX, RecordKey};
+pub use check::RECORD_BYTES_MAX;
+pub use key::{ENTITY_BYTES_MAX, EntityKey, RecordKey};
 pub use options::{EmbeddedOptions, RedisOptions, ReplicaWait, StoreOptions, open};
 
 /// Records by (space, entity), marks by (space, name) and logs by name.
@@ -74,6 +77,9 @@ pub trait OnlineStore: Send + Sync + Debug {
     async fn spaces(&self) -> Result<Vec<SpaceInfo>>;
 
     /// Removes a space with its marks and frees its room. Readers see an empty space; a later update begins a new one.
+    ///
+    /// Embedded, a drop that is interrupted is finished when the store is opened. Redis removes the marks first, so
+    /// whoever fills a space without a mark drops it before.
     async fn drop_space(&self, space: u64) -> Result<()>;
 
     /// Everything acknowledged so far is durable when this returns.
@@ -91,8 +97,8 @@ pub enum Change {
 /// Works out the change of the entity at that place of [`Update::entities`] from its present record.
 ///
 /// It may be called again for an entity when another writer was faster, and must depend on nothing but its arguments.
-/// An error ends the update.
-pub type Changer<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<Change> + Send + 'a;
+/// An error ends the update and stores nothing; in the case of another writer, Redis keeps what it stored before.
+pub type Changer<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<Change, OnlineError> + Send + 'a;
 
 /// Changes of one space's records, with what has to be stored along.
 pub struct Update<'a> {

@@ -92,7 +92,9 @@ pub async fn open(location: &str, options: &StoreOptions) -> Result<Arc<dyn Onli
             Ok(Arc::new(store))
         }
         #[cfg(not(feature = "redis"))]
-        Some(("redis", _)) => Err(refused("redis://…", "this build has no Redis; build it with the feature `redis`")),
+        Some(("redis", _)) => {
+            Err(refused("redis://…", "this build has no Redis; build it with the feature `redis`"))
+        }
         Some(("rediss", _)) => Err(refused("rediss://…", "encrypted connections to Redis are not supported")),
         // Not said back: it may hold a password.
         Some((scheme, _)) => Err(refused(&format!("{scheme}://…"), "this kind of store is not known")),

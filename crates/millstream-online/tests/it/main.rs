@@ -1,2 +1,17 @@
 //! Behaviour at the room's boundary.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
+mod conformance;
+mod damage;
+mod kills;
+mod model;
+mod place;
+#[cfg(feature = "redis")]
+mod redis_faults;
+mod sharing;

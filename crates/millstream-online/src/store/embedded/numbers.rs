@@ -1,0 +1,59 @@
+//! Numbers that a log gives to callers, each once: taken in blocks, so that few calls have to store anything.
+
+use std::collections::HashMap;
+
+use tokio::sync::Mutex;
+
+use super::{
+    layout::{self, NUMBER_FACT},
+    spaces::Spaces,
+    writer::{Commit, Part, Writer},
+};
+use crate::error::{OnlineError, Result};
+
+/// Numbers that a crash may leave out.
+const BLOCK: u64 = 4096;
+
+/// By log: the first number not given yet, and the first that must not be given before more are stored as given.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(Mutex<HashMap<String, (u64, u64)>>);
+
+impl Numbers {
+    /// The first of `count` numbers in a row.
+    ///
+    /// A block is in the journal before any of its numbers is given, and so before anything that is stored with one: a
+    /// crash that loses the block loses those as well.
+    pub(super) async fn take(&self, log: &str, count: u64, spaces: &Spaces, writer: &Writer) -> Result<u64> {
+        let mut blocks = self.0.lock().await;
+        let (next, end) = match blocks.get(log) {
+            Some(block) => *block,
+            None => {
+                let first = stored(log, spaces)?;
+                (first, first)
+            }
+        };
+        let exhausted = || OnlineError::Request { reason: format!("the log `{log}` has no numbers left") };
+        let after = next.checked_add(count).ok_or_else(exhausted)?;
+        let mut end = end;
+        if after > end {
+            end = after.checked_add(BLOCK).ok_or_else(exhausted)?;
+            let given = (end - 1).to_be_bytes().to_vec();
+            let others = vec![(Part::Facts, layout::fact_key(NUMBER_FACT, log), Some(given))];
+            writer.commit(Commit { others, ..Commit::default() }).await?;
+        }
+        blocks.insert(log.into(), (after, end));
+        Ok(next)
+    }
+}
+
+/// The first number that was certainly not given before the store was opened.
+fn stored(log: &str, spaces: &Spaces) -> Result<u64> {
+    let given = spaces.facts.get(layout::fact_key(NUMBER_FACT, log));
+    match given.map_err(|error| spaces.faults.of("reserve numbers", error))? {
+        None => Ok(1),
+        Some(bytes) => match layout::number(&bytes) {
+            Some(given) => Ok(given.saturating_add(1)),
+            None => Err(spaces.faults.damaged("a log's last number cannot be read", None)),
+        },
+    }
+}

@@ -1,0 +1,160 @@
+//! The keyspaces of an open store: one for each space's records, so that dropping a space frees its files, and three
+//! for everything else.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    sync::{Mutex, PoisonError, RwLock},
+};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::{
+    fault::Faults,
+    layout::{self, FACTS, FORMAT, FORMAT_FACT, LOGS, MARKS},
+};
+use crate::{
+    error::{OnlineError, Result},
+    store::EmbeddedOptions,
+};
+
+/// For the keyspaces with few and small values, in bytes.
+const SMALL_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+pub(super) struct Spaces {
+    pub(super) database: Database,
+    pub(super) marks: Keyspace,
+    pub(super) logs: Keyspace,
+    pub(super) facts: Keyspace,
+    pub(super) faults: Faults,
+    records: RwLock<BTreeMap<u64, Keyspace>>,
+    /// Held while a keyspace is made, so that two callers do not make the same.
+    making: Mutex<()>,
+    memtable_bytes: u64,
+}
+
+impl fmt::Debug for Spaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spaces").field("location", &self.faults.location).finish_non_exhaustive()
+    }
+}
+
+impl Spaces {
+    /// Opens or makes the store and ends what a crash left half dropped. Blocks on the disk.
+    pub(super) fn open(folder: &Path, options: &EmbeddedOptions, faults: Faults) -> Result<Self> {
+        let fault = |error| faults.of("be opened", error);
+        let database = Database::builder(folder)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes.max(64 * 1024 * 1024))
+            .manual_journal_persist(true)
+            .open()
+            .map_err(fault)?;
+        let names = database.list_keyspace_names();
+        if !names.is_empty() && !names.iter().any(|name| &**name == FACTS) {
+            return Err(faults.damaged("the folder holds a database of something else", None));
+        }
+        let small = || keyspace_options(SMALL_MEMTABLE_BYTES.min(options.memtable_bytes));
+        let facts = database.keyspace(FACTS, small).map_err(fault)?;
+        check_format(&database, &facts, &faults)?;
+        let marks = database.keyspace(MARKS, small).map_err(fault)?;
+        let logs = database.keyspace(LOGS, small).map_err(fault)?;
+        let mut records = BTreeMap::new();
+        for name in &names {
+            if let Some(space) = layout::space_of(name) {
+                let keyspace = database.keyspace(name, || keyspace_options(options.memtable_bytes));
+                records.insert(space, keyspace.map_err(fault)?);
+            }
+        }
+        let spaces = Self {
+            database,
+            marks,
+            logs,
+            facts,
+            faults,
+            records: RwLock::new(records),
+            making: Mutex::default(),
+            memtable_bytes: options.memtable_bytes,
+        };
+        spaces.finish_drops()?;
+        Ok(spaces)
+    }
+
+    /// The records of a space that has any.
+    pub(super) fn find(&self, space: u64) -> Option<Keyspace> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).get(&space).cloned()
+    }
+
+    /// The records of a space, which begins with this call if it is new.
+    pub(super) fn find_or_make(&self, space: u64) -> Result<Keyspace> {
+        if let Some(keyspace) = self.find(space) {
+            return Ok(keyspace);
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keyspace) = self.find(space) {
+            return Ok(keyspace);
+        }
+        let keyspace = self
+            .database
+            .keyspace(&layout::space_name(space), || keyspace_options(self.memtable_bytes))
+            .map_err(|error| self.faults.of("begin a space", error))?;
+        self.records.write().unwrap_or_else(PoisonError::into_inner).insert(space, keyspace.clone());
+        Ok(keyspace)
+    }
+
+    pub(super) fn all(&self) -> Vec<(u64, Keyspace)> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.iter().map(|(space, keyspace)| (*space, keyspace.clone())).collect()
+    }
+
+    /// Removes a space and its marks. The intent is stored first, so that no crash leaves records without marks or
+    /// marks without records.
+    pub(super) fn drop_space(&self, space: u64) -> Result<()> {
+        const ACTION: &str = "drop a space";
+        let fault = |error| self.faults.of(ACTION, error);
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        batch.insert(&self.facts, layout::dropping_key(space), b"".as_slice());
+        for entry in self.marks.prefix(space.to_be_bytes()) {
+            batch.remove(&self.marks, entry.key().map_err(fault)?);
+        }
+        batch.commit().map_err(fault)?;
+        let keyspace = self.records.write().unwrap_or_else(PoisonError::into_inner).remove(&space);
+        if let Some(keyspace) = keyspace {
+            self.database.delete_keyspace(keyspace).map_err(fault)?;
+        }
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        batch.remove(&self.facts, layout::dropping_key(space));
+        batch.commit().map_err(fault)
+    }
+
+    fn finish_drops(&self) -> Result<()> {
+        let mut dropping = Vec::new();
+        for entry in self.facts.prefix(layout::dropping_prefix()) {
+            let key = entry.key().map_err(|error| self.faults.of("be opened", error))?;
+            dropping.extend(layout::dropping_space(&key));
+        }
+        dropping.into_iter().try_for_each(|space| self.drop_space(space))
+    }
+}
+
+fn keyspace_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes).manual_journal_persist(true)
+}
+
+/// Writes the layout's version into a new store and refuses one with another.
+fn check_format(database: &Database, facts: &Keyspace, faults: &Faults) -> Result<()> {
+    let fault = |error| faults.of("be opened", error);
+    match facts.get(FORMAT_FACT).map_err(fault)? {
+        Some(found) if *found == [FORMAT] => Ok(()),
+        Some(found) => Err(OnlineError::Format {
+            location: faults.location.clone(),
+            found: found.escape_ascii().to_string(),
+            readable: FORMAT,
+        }),
+        None => {
+            let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+            batch.insert(facts, FORMAT_FACT, [FORMAT]);
+            batch.commit().map_err(fault)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Folders that hold something else than a store, or a store that something happened to.
+
+use std::{fs, path::Path};
+
+use millstream_online::{OnlineStore, StoreOptions, open};
+use tempfile::TempDir;
+
+use crate::place::{disk_bytes, embedded, files, open_folder, put, texts};
+
+#[tokio::test]
+async fn addresses_that_name_no_store_are_refused_without_their_secrets() {
+    for (location, reason) in [
+        ("embedded:relative/folder", "the folder has to be absolute"),
+        ("memcached://user:secret@host", "this kind of store is not known"),
+        ("rediss://:secret@host", "encrypted connections to Redis are not supported"),
+        ("somewhere", "this kind of store is not known"),
+    ] {
+        let error = open(location, &StoreOptions::default()).await.unwrap_err();
+        assert_eq!(error.code(), "MS-1001", "{location}");
+        assert!(error.to_string().ends_with(reason), "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        assert!(error.hint().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_store_is_opened_by_one_process_at_a_time() {
+    let folder = TempDir::new().unwrap();
+    let store = open_folder(folder.path()).await.unwrap();
+    let error = open_folder(folder.path()).await.unwrap_err();
+    assert_eq!((error.code(), error.retryable()), ("MS-1002", true), "{error}");
+    assert!(error.to_string().contains(&embedded(folder.path())));
+    drop(store);
+    open_folder(folder.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_says_so() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for place in [file.clone(), file.join("below")] {
+        let error = open_folder(&place).await.unwrap_err();
+        assert!(["MS-1005", "MS-1007"].contains(&error.code()), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_another_format_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    drop(open_folder(folder.path()).await.unwrap());
+    fs::write(folder.path().join("version"), b"FJL\x09").unwrap();
+    let error = open_folder(folder.path()).await.unwrap_err();
+    assert_eq!(error.code(), "MS-1003", "{error:?}");
+    assert!(error.hint().unwrap().contains("materialize"));
+}
+
+/// Cuts or overwrites each file in turn: opening and reading gives an error or what was stored, and never a panic that
+/// reaches the caller or a wrong record.
+#[tokio::test]
+async fn damaged_files_are_reported_and_never_read_as_something_else() {
+    let whole = TempDir::new().unwrap();
+    let store = open_folder(whole.path()).await.unwrap();
+    let records: Vec<(String, String)> =
+        (0..200).map(|index| (format!("e{index}"), format!("record {index}"))).collect();
+    let pairs: Vec<(&str, &str)> = records.iter().map(|(name, record)| (&**name, &**record)).collect();
+    let large =
+        pairs.iter().map(|(name, record)| (crate::place::entity(name), record.repeat(5_000).into_bytes()));
+    store.load(millstream_online::Load { space: 2, records: large.collect(), marks: &[] }).await.unwrap();
+    put(&store, 1, &pairs).await;
+    drop(store);
+    let paths: Vec<_> = files(whole.path())
+        .into_iter()
+        .map(|path| path.strip_prefix(whole.path()).unwrap().to_owned())
+        .collect();
+    let mut outcomes = std::collections::BTreeMap::<&str, usize>::new();
+    for path in &paths {
+        for how in ["cut", "overwritten"] {
+            let folder = TempDir::new().unwrap();
+            copy(whole.path(), folder.path());
+            damage(&folder.path().join(path), how);
+            let opened = tokio::spawn({
+                let folder = folder.path().to_owned();
+                async move { open_folder(&folder).await }
+            });
+            let outcome = match opened.await {
+                Ok(Ok(store)) => check_records(&*store, &pairs).await,
+                Ok(Err(error)) => {
+                    assert!(["MS-1003", "MS-1005"].contains(&error.code()), "{}: {error:?}", path.display());
+                    "not opened"
+                }
+                Err(error) => panic!("{} {how}: {error}", path.display()),
+            };
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+    }
+    assert!(outcomes.contains_key("not opened"), "{outcomes:?}");
+}
+
+/// Records are as stored, missing (the journal's end was cut off), or an error; never something else.
+async fn check_records(store: &dyn OnlineStore, pairs: &[(&str, &str)]) -> &'static str {
+    let mut outcome = "read";
+    for (name, record) in pairs {
+        for (space, times) in [(1, 1), (2, 5_000)] {
+            match store.read(&[crate::place::key(space, name)]).await.map(|mut records| records.remove(0)) {
+                Ok(Some(found)) => assert!(*found == *record.repeat(times).as_bytes()),
+                Ok(None) => outcome = "missing",
+                Err(error) => {
+                    assert_eq!(error.code(), "MS-1003", "{error:?}");
+                    outcome = "read error";
+                }
+            }
+        }
+    }
+    outcome
+}
+
+fn damage(path: &Path, how: &str) {
+    let mut bytes = fs::read(path).unwrap();
+    // A journal is longer than what is in it.
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    match how {
+        "cut" => bytes.truncate(used / 2),
+        _ => {
+            for byte in bytes.iter_mut().take(used).skip(used / 3).take(16) {
+                *byte ^= 0x5a;
+            }
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    for path in files(from) {
+        let target = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(path, target).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_space_frees_its_room() {
+    let folder = TempDir::new().unwrap();
+    let store = open_folder(folder.path()).await.unwrap();
+    for space in [1, 2] {
+        let records = (0..5_000_u32)
+            .map(|index| {
+                // Bytes that do not compress.
+                let noise: Vec<u8> = (0..2_000_u32)
+                    .map(|byte| (index ^ byte).wrapping_mul(2_654_435_761).to_be_bytes()[1])
+                    .collect();
+                (crate::place::entity(&format!("{index}")), noise)
+            })
+            .collect();
+        store.load(millstream_online::Load { space, records, marks: &[] }).await.unwrap();
+    }
+    let before = disk_bytes(&folder.path().join("keyspaces"));
+    assert!(store.spaces().await.unwrap().iter().all(|info| info.bytes.unwrap() > 1_000_000));
+    store.drop_space(1).await.unwrap();
+    let after = disk_bytes(&folder.path().join("keyspaces"));
+    assert!(after < before * 6 / 10, "{before} bytes before, {after} after");
+    assert_eq!(texts(&store, &[(1, "1")]).await, ["-"]);
+    assert_eq!(store.spaces().await.unwrap().len(), 1);
+}
