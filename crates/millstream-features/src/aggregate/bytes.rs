@@ -137,6 +137,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn unsigned(&mut self) -> Result<u64, FeatureError> {
+        // Most numbers are one byte.
+        if let [byte, rest @ ..] = self.bytes
+            && *byte < 0x80
+        {
+            self.bytes = rest;
+            return Ok(u64::from(*byte));
+        }
         u64::try_from(self.variable()?).map_err(|_| FeatureError::bytes("a number is too large"))
     }
 

@@ -176,6 +176,26 @@ impl ExactSum {
         self.pending = 1;
     }
 
+    /// The sum `total · 2^exponent`.
+    pub(crate) fn of_whole(total: i128, exponent: i32) -> Self {
+        let bits = total.unsigned_abs();
+        let mut sum = Self::default();
+        sum.add_bits(total < 0, bits & u128::from(u64::MAX), exponent);
+        sum.add_bits(total < 0, bits >> 64, exponent.saturating_add(64));
+        sum
+    }
+
+    /// Total and exponent of a sum of finite terms whose digits fit.
+    pub(crate) fn to_whole(&self) -> Option<(i128, i32)> {
+        if self.specials != Specials::default() {
+            return None;
+        }
+        let mut fixed = self.fixed();
+        let exponent = fixed.exponent.checked_mul(32)?;
+        fixed.exponent = 0;
+        Some((fixed.to_i128()?, exponent))
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         self.specials.merge(&other.specials);
         if other.digits.is_empty() {

@@ -20,6 +20,7 @@ mod histogram;
 mod moments;
 mod quantile;
 mod recency;
+mod short;
 mod state;
 mod sum;
 mod top;
@@ -41,6 +42,7 @@ pub(crate) use column::{Column, Data, Kind, build};
 pub(crate) use exact::Parts;
 pub(crate) use finish::{Finish, fits_decimal, ratio};
 pub(crate) use recency::seconds;
+pub(crate) use short::StateShape;
 
 use column::list_of;
 use state::Kinds;

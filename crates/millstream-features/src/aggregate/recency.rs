@@ -10,7 +10,7 @@ use crate::FeatureError;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recency {
-    newest: Option<i64>,
+    pub(crate) newest: Option<i64>,
 }
 
 impl Recency {

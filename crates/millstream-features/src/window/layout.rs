@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::definition::{Feature, Measure, Operand, Window};
 use crate::{
     FeatureError,
-    aggregate::{Finish, State, Value, ValueRef, micros, ratio},
+    aggregate::{Finish, State, Value, micros, ratio},
 };
 
 /// Features ready to be computed.
@@ -15,7 +15,6 @@ use crate::{
 pub struct Layout {
     pub(crate) slots: Vec<Slot>,
     pub(crate) features: Vec<Planned>,
-    pub(crate) columns: usize,
 }
 
 /// One state that is kept.
@@ -73,7 +72,7 @@ impl Layout {
             }
             planned.push(Planned { window, numerator, denominator });
         }
-        Ok(Self { slots: slots.into_values().collect(), features: planned, columns: columns.len() })
+        Ok(Self { slots: slots.into_values().collect(), features: planned })
     }
 
     /// The type of each feature's values.
@@ -84,17 +83,6 @@ impl Layout {
 
     pub(crate) fn identities(&self) -> Vec<State> {
         self.slots.iter().map(|slot| slot.identity.clone()).collect()
-    }
-
-    /// Adds one event to the states of all slots.
-    pub(crate) fn add(&self, states: &mut [State], order: crate::aggregate::Order, values: &[Value]) {
-        let value = |column: usize| values.get(column).map_or(ValueRef::Null, Value::borrowed);
-        for (slot, state) in self.slots.iter().zip(states) {
-            let included = slot.filter.is_none_or(|filter| matches!(value(filter), ValueRef::Bool(true)));
-            if included {
-                state.add(order, slot.column.map_or(ValueRef::Bool(true), value));
-            }
-        }
     }
 }
 

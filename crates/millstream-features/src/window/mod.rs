@@ -2,13 +2,13 @@
 //! 12 days, of a day from there on. The head is exact, the tail moves in hops, and an event at `t` itself is not
 //! seen, unless the window says so.
 //!
-//! `evaluate` computes features for many labels at once; [`HopStore`] keeps the hops of one entity for reads at
-//! request time. Both read the same states, and those do not depend on how events were grouped.
+//! `evaluate` computes features for many labels at once; `hops` keeps the hops of one entity for reads at request time.
+//! Both read the same states, and those do not depend on how events were grouped.
 
 mod definition;
 mod evaluate;
 mod events;
-mod hop_store;
+mod hops;
 mod kernel;
 mod layout;
 mod part;
@@ -18,8 +18,8 @@ mod tree;
 
 pub use definition::{DAY, Feature, HOPS, HOUR, MINUTES_5, Measure, Operand, Window};
 pub use evaluate::{Events, Labels, evaluate};
-pub use hop_store::{HOP_STORE_VERSION, HopStore, Reading};
 pub use layout::Layout;
 
 pub(crate) use evaluate::{Blank, read, used_columns};
 pub(crate) use events::{Reads, Sorted};
+pub(crate) use hops::{Hops, Part, Plan, fold};

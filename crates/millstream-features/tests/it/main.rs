@@ -12,5 +12,7 @@ mod aggregate;
 mod asof;
 mod asof_columns;
 mod naive;
+mod online;
+mod online_world;
 mod window;
 mod world;

@@ -1,14 +1,16 @@
-//! Windows against a plain double loop, against reads of the hop store, and against themselves with other input order
+//! Windows against a plain double loop, against reads of online records, and against themselves with other input order
 //! and partitioning.
 
 use millstream_features::{
-    aggregate::{Aggregation, Order, Value, ValueRef},
-    window::{DAY, Feature, HOUR, HopStore, Layout, MINUTES_5, Measure, Window},
+    aggregate::{Aggregation, Order, Value},
+    view::{MARK_LAG, Status},
+    window::{DAY, Feature, HOUR, Measure, Window},
 };
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 use crate::{
     naive::{Expected, expected, seen},
+    online_world::{applied, online_view, read},
     world::{Event, FLAG, FLOAT, INT, TEXT, World, features, minutes, operands, shown, windows},
 };
 
@@ -98,82 +100,6 @@ fn events_after_the_labels_change_nothing() {
     assert!(all_shown(&world.evaluate(&features, 2)) == first);
 }
 
-fn update(store: &mut HopStore, layout: &Layout, event: &Event) {
-    let values: Vec<ValueRef<'_>> = event.values.iter().map(Value::borrowed).collect();
-    store.update(layout, event.order, &values).unwrap();
-}
-
-#[test]
-fn a_read_equals_the_training_value_at_any_time() {
-    let mut world = World::random(21, 500, 0);
-    let features = all_features();
-    let layout = Layout::new(&features, &world.types()).unwrap();
-    world.events.iter_mut().for_each(|event| event.entity = 0);
-    world.events.sort_by_key(|event| event.order);
-    let times: Vec<i64> = world.events.iter().step_by(17).map(|event| event.order.event).collect();
-    let mut store = HopStore::new(&layout);
-    let mut events = world.events.iter().enumerate().peekable();
-    let mut late = Vec::new();
-    for at in times {
-        // Every seventh event arrives one read too late and one in five comes before its time.
-        late.drain(..).for_each(|event: &Event| update(&mut store, &layout, event));
-        while let Some((index, event)) = events.next_if(|(_, event)| event.order.event <= at + HOUR) {
-            if index % 7 == 0 {
-                late.push(event);
-            } else {
-                update(&mut store, &layout, event);
-            }
-        }
-        store.advance(&layout, at);
-        let bytes = store.to_bytes();
-        store = HopStore::from_bytes(&layout, &bytes).unwrap();
-        assert_eq!(store.to_bytes(), bytes);
-        let known: Vec<Event> = world
-            .events
-            .iter()
-            .filter(|event| {
-                let arrived = event.order.event <= at + HOUR;
-                arrived && !late.iter().any(|late| late.order == event.order)
-            })
-            .cloned()
-            .collect();
-        for at in [at, at + 1, at + MINUTES_5 - 1, at + 3 * HOUR] {
-            let now = World { entities: 1, events: known.clone(), labels: vec![(Some(0), Some(at))] };
-            let reading = store.read(&layout, at).unwrap();
-            assert!(reading.exact);
-            for (feature, (found, trained)) in
-                features.iter().zip(reading.values.iter().zip(now.evaluate(&features, 1)))
-            {
-                assert_eq!(shown(found), shown(&trained[0]), "{feature:?} at {at}");
-            }
-        }
-    }
-}
-
-#[test]
-fn merged_stores_read_as_one() {
-    let world = World::random(22, 400, 0);
-    let features = all_features();
-    let layout = Layout::new(&features, &world.types()).unwrap();
-    let now = 20_000 * DAY + HOUR;
-    let [mut whole, mut left, mut right] = [(); 3].map(|()| HopStore::new(&layout));
-    for (index, event) in world.events.iter().enumerate() {
-        update(&mut whole, &layout, event);
-        update(if index % 3 == 0 { &mut left } else { &mut right }, &layout, event);
-        if index == 200 {
-            left.advance(&layout, now - DAY);
-        }
-    }
-    whole.advance(&layout, now);
-    right.advance(&layout, now);
-    let before = right.to_bytes();
-    left.merge(&layout, &right).unwrap();
-    assert_eq!(right.to_bytes(), before, "merging leaves the other side as it was");
-    assert_eq!(left.to_bytes(), whole.to_bytes());
-    assert!(left.read(&layout, now).unwrap().exact);
-    assert!(!left.read(&layout, now - DAY).unwrap().exact);
-}
-
 /// A world of one entity with an event of value 1 at each time.
 fn ones(times: &[i64]) -> World {
     let event = |(sequence, time): (usize, &i64)| {
@@ -188,16 +114,14 @@ fn ones(times: &[i64]) -> World {
     World { entities: 1, events: times.iter().enumerate().map(event).collect(), labels: Vec::new() }
 }
 
-/// The same value offline, and online from a store whose mark is `mark`.
+/// The same value offline, and online from a record whose mark is `mark`.
 fn both(world: &World, feature: &Feature, mark: i64, at: i64) -> Value {
     let offline = World { labels: vec![(Some(0), Some(at))], ..world.clone() }
         .evaluate(std::slice::from_ref(feature), 1);
-    let layout = Layout::new(std::slice::from_ref(feature), &world.types()).unwrap();
-    let mut store = HopStore::new(&layout);
-    store.advance(&layout, mark);
-    world.events.iter().for_each(|event| update(&mut store, &layout, event));
-    let online = store.read(&layout, at).unwrap();
-    assert!(online.exact);
+    let view = online_view(std::slice::from_ref(feature));
+    let record = applied(&view, None, &world.events, 1, mark + MARK_LAG);
+    let online = read(&view, record.as_deref(), at);
+    assert_ne!(online.statuses[0], Status::Degraded);
     assert_eq!(shown(&online.values[0]), shown(&offline[0][0]), "{feature:?}");
     offline[0][0].clone()
 }
@@ -233,14 +157,12 @@ fn edge_3_a_mark_that_lags_for_days_leaves_reads_exact() {
 
 #[test]
 fn edge_4_a_late_event_updates_its_hop_in_place() {
-    let feature = sum(minutes(14 * 1440));
-    let world = ones(&[NOW - 3 * DAY]);
-    let layout = Layout::new(std::slice::from_ref(&feature), &world.types()).unwrap();
-    let mut store = HopStore::new(&layout);
-    store.advance(&layout, NOW);
-    assert_eq!(store.read(&layout, NOW).unwrap().values, [Value::Null]);
-    update(&mut store, &layout, &world.events[0]);
-    assert_eq!(store.read(&layout, NOW).unwrap().values, [Value::Int(1)]);
+    let view = online_view(&[sum(minutes(14 * 1440))]);
+    let [early, late] = [ones(&[NOW - HOUR]), ones(&[NOW - 3 * DAY])];
+    let record = applied(&view, None, &early.events, 1, NOW);
+    assert_eq!(read(&view, record.as_deref(), NOW).values, [Value::Int(1)]);
+    let record = applied(&view, record.as_deref(), &late.events, 2, NOW);
+    assert_eq!(read(&view, record.as_deref(), NOW).values, [Value::Int(2)]);
 }
 
 #[test]
@@ -251,17 +173,4 @@ fn edge_5_ties_at_head_and_in_order_are_the_same_online_and_offline() {
     assert_eq!(both(&world, &sum(same), NOW, NOW), Value::Int(4));
     let last = Feature::new(Aggregation::Last, Some(TEXT), minutes(5));
     assert_eq!(both(&world, &last, NOW, NOW), Value::Text("3".into()));
-}
-
-#[test]
-fn damaged_bytes_are_an_error_and_no_panic() {
-    let world = World::random(31, 120, 0);
-    let layout = Layout::new(&features(minutes(7 * 1440)), &world.types()).unwrap();
-    let mut store = HopStore::new(&layout);
-    world.events.iter().for_each(|event| update(&mut store, &layout, event));
-    store.advance(&layout, NOW);
-    let bytes = store.to_bytes();
-    for cut in (0..bytes.len()).step_by(bytes.len() / 300 + 1) {
-        assert!(HopStore::from_bytes(&layout, &bytes[..cut]).is_err());
-    }
 }

@@ -1,0 +1,131 @@
+//! The answers for many entities as Arrow columns.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder,
+        TimestampMicrosecondArray,
+    },
+    compute::cast,
+    datatypes::DataType,
+};
+
+use super::{OnlineView, OnlineViewError, Wanted};
+use crate::{
+    aggregate::{Kind, Value, ValueRef, build},
+    view::Status,
+};
+
+/// Features of some entities, in the entities' order.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    /// One for each wanted feature, of the feature's type; defaults stand where a value would be null.
+    pub values: Vec<ArrayRef>,
+    /// By feature, then by entity.
+    pub statuses: Vec<Vec<Status>>,
+    /// Event time of each entity's newest visible event, UTC.
+    pub event_times: TimestampMicrosecondArray,
+}
+
+impl OnlineView {
+    /// The wanted features of many entities at time `at` (microseconds); a record is none for an entity that has none.
+    ///
+    /// # Errors
+    ///
+    /// Bytes are no record of this view.
+    pub fn columns<R: AsRef<[u8]>>(
+        &self,
+        records: &[Option<R>],
+        at: i64,
+        wanted: &Wanted,
+    ) -> Result<Columns, OnlineViewError> {
+        let types: Vec<&DataType> = wanted
+            .features
+            .iter()
+            .filter_map(|feature| self.definition().features.get(*feature))
+            .map(|feature| &feature.data_type)
+            .collect();
+        let mut builders: Vec<Builder> =
+            types.iter().map(|data_type| Builder::new(data_type, records.len())).collect();
+        let mut statuses: Vec<Vec<Status>> =
+            types.iter().map(|_| Vec::with_capacity(records.len())).collect();
+        let mut event_times = Vec::with_capacity(records.len());
+        let mut parts = Vec::new();
+        for record in records {
+            let mut outs = builders.iter_mut().zip(&mut statuses);
+            let bytes = record.as_ref().map(AsRef::as_ref);
+            let event_time = self.visit(bytes, at, wanted, &mut parts, |feature, value, status| {
+                if let Some((builder, statuses)) = outs.next() {
+                    let default = self.default(feature).filter(|_| value.is_null());
+                    builder.append(default.map_or(value, Value::borrowed));
+                    statuses.push(status);
+                }
+            });
+            event_times.push(event_time.map_err(|source| self.state_error(source))?);
+        }
+        let values = builders
+            .into_iter()
+            .zip(&types)
+            .map(|(builder, data_type)| builder.finish(data_type).map_err(|error| self.output_error(error)))
+            .collect::<Result<_, _>>()?;
+        let event_times = TimestampMicrosecondArray::from(event_times).with_timezone("UTC");
+        Ok(Columns { values, statuses, event_times })
+    }
+
+    fn output_error(&self, error: crate::FeatureError) -> OnlineViewError {
+        match error {
+            crate::FeatureError::Arrow { action, source } => OnlineViewError::Arrow { action, source },
+            source => self.state_error(source),
+        }
+    }
+}
+
+/// A column that grows. A value of another type becomes null.
+enum Builder {
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Bool(BooleanBuilder),
+    Text(StringBuilder),
+    Values(Vec<Value>),
+}
+
+impl Builder {
+    fn new(data_type: &DataType, rows: usize) -> Self {
+        match Kind::of(data_type) {
+            Some(Kind::Int) => Self::Int(Int64Builder::with_capacity(rows)),
+            Some(Kind::Float) => Self::Float(Float64Builder::with_capacity(rows)),
+            Some(Kind::Bool) => Self::Bool(BooleanBuilder::with_capacity(rows)),
+            Some(Kind::Text) => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
+            _ => Self::Values(Vec::with_capacity(rows)),
+        }
+    }
+
+    fn append(&mut self, value: ValueRef<'_>) {
+        match (self, value) {
+            (Self::Int(builder), ValueRef::Int(value)) => builder.append_value(value),
+            (Self::Float(builder), ValueRef::Float(value)) => builder.append_value(value),
+            (Self::Bool(builder), ValueRef::Bool(value)) => builder.append_value(value),
+            (Self::Text(builder), ValueRef::Text(value)) => builder.append_value(value),
+            (Self::Values(values), value) => values.push(value.to_value()),
+            (Self::Int(builder), _) => builder.append_null(),
+            (Self::Float(builder), _) => builder.append_null(),
+            (Self::Bool(builder), _) => builder.append_null(),
+            (Self::Text(builder), _) => builder.append_null(),
+        }
+    }
+
+    fn finish(self, data_type: &DataType) -> Result<ArrayRef, crate::FeatureError> {
+        let array: ArrayRef = match self {
+            Self::Int(mut builder) => Arc::new(builder.finish()),
+            Self::Float(mut builder) => Arc::new(builder.finish()),
+            Self::Bool(mut builder) => Arc::new(builder.finish()),
+            Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Values(values) => return build(&values, data_type),
+        };
+        if array.data_type() == data_type {
+            return Ok(array);
+        }
+        cast(&array, data_type).map_err(crate::FeatureError::arrow("convert the values of a feature"))
+    }
+}

@@ -1,0 +1,232 @@
+//! One state in its shortest form: machine numbers where they hold it exactly, else the aggregation's own state.
+
+use arrow::datatypes::DataType;
+
+use super::whole::Whole;
+use crate::{
+    FeatureError,
+    aggregate::{Aggregation, Finish, Kind, Order, State, StateShape, Value, ValueRef, fits_decimal},
+};
+
+/// What a slot's states look like in their shortest form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Count {
+        only_true: bool,
+    },
+    Sum,
+    Int {
+        greatest: bool,
+    },
+    Float {
+        greatest: bool,
+    },
+    /// The newest event time.
+    Time,
+    State,
+}
+
+/// A slot of the layout, ready for its shape.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub(super) shape: Shape,
+    pub(super) identity: State,
+    pub(super) column: Option<usize>,
+    pub(super) filter: Option<usize>,
+}
+
+/// The events of one slot in one hop or window.
+#[derive(Debug, Clone)]
+pub(crate) enum Part {
+    Count(u64),
+    Sum { count: u64, sum: Whole },
+    Int(Option<i64>),
+    Float(Option<f64>),
+    State(Box<State>),
+}
+
+impl Shape {
+    pub(super) fn of(identity: &State, column: Option<&DataType>) -> Self {
+        let kind = column.and_then(Kind::of);
+        match (identity.shape(), kind) {
+            (StateShape::Count { only_true }, _) => Self::Count { only_true },
+            (StateShape::Sum, _) => Self::Sum,
+            (StateShape::Extreme { greatest }, Some(Kind::Int | Kind::Instant)) => Self::Int { greatest },
+            (StateShape::Extreme { greatest }, Some(Kind::Float)) => Self::Float { greatest },
+            (StateShape::Recency, _) => Self::Time,
+            _ => Self::State,
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn empty(&self) -> Part {
+        match self.shape {
+            Shape::Count { .. } => Part::Count(0),
+            Shape::Sum => Part::Sum { count: 0, sum: Whole::default() },
+            Shape::Int { .. } | Shape::Time => Part::Int(None),
+            Shape::Float { .. } => Part::Float(None),
+            Shape::State => Part::State(Box::new(self.identity.clone())),
+        }
+    }
+
+    /// Adds one event; `values` are those of all columns.
+    pub(super) fn add(&self, part: &mut Part, order: Order, values: &[ValueRef<'_>]) {
+        let value = |column: usize| values.get(column).copied().unwrap_or(ValueRef::Null);
+        if self.filter.is_some_and(|filter| !matches!(value(filter), ValueRef::Bool(true))) {
+            return;
+        }
+        let value = self.column.map_or(ValueRef::Bool(true), value);
+        if value.is_null() {
+            return;
+        }
+        match (self.shape, &mut *part, value) {
+            (Shape::Count { only_true }, Part::Count(rows), _) => {
+                *rows += u64::from(!only_true || matches!(value, ValueRef::Bool(true)));
+            }
+            (Shape::Sum, Part::Sum { .. }, _) => self.add_term(part, order, value),
+            (Shape::Int { greatest }, Part::Int(best), ValueRef::Int(value)) => {
+                *best = Some(best.map_or(value, |best| extreme(greatest, best, value)));
+            }
+            (Shape::Float { greatest }, Part::Float(best), ValueRef::Float(value)) => {
+                if !value.is_nan() {
+                    *best = Some(best.map_or(value, |best| extreme_float(greatest, best, value)));
+                }
+            }
+            (Shape::Time, Part::Int(newest), _) => *newest = (*newest).max(Some(order.event)),
+            (_, Part::State(state), _) => state.add(order, value),
+            // A value of another type than the column's adds nothing.
+            _ => {}
+        }
+    }
+
+    fn add_term(&self, part: &mut Part, order: Order, value: ValueRef<'_>) {
+        let Part::Sum { count, sum } = &mut *part else { return };
+        let term = match value {
+            ValueRef::Int(value) => Whole::of_int(i128::from(value)),
+            ValueRef::Decimal(value) => Whole::of_int(value),
+            ValueRef::Float(value) => Whole::of_float(value),
+            ValueRef::Bool(true) => Whole::of_int(1),
+            _ => return,
+        };
+        match term.and_then(|term| sum.plus(term)) {
+            Some(total) => {
+                *sum = total;
+                *count += 1;
+            }
+            None => {
+                let mut state = self.state(part);
+                state.add(order, value);
+                *part = Part::State(Box::new(state));
+            }
+        }
+    }
+
+    /// Takes in the events of `other`.
+    pub(super) fn merge(&self, part: &mut Part, other: &Part) -> Result<(), FeatureError> {
+        match (self.shape, &mut *part, other) {
+            (_, Part::Count(rows), Part::Count(others)) => *rows = rows.saturating_add(*others),
+            (_, Part::Sum { count, sum }, Part::Sum { count: others, sum: other_sum }) => {
+                if let Some(total) = sum.plus(*other_sum) {
+                    *sum = total;
+                    *count = count.saturating_add(*others);
+                    return Ok(());
+                }
+                return self.merge_states(part, other);
+            }
+            (Shape::Int { greatest }, Part::Int(best), Part::Int(Some(value))) => {
+                *best = Some(best.map_or(*value, |best| extreme(greatest, best, *value)));
+            }
+            (Shape::Time, Part::Int(newest), Part::Int(other)) => *newest = (*newest).max(*other),
+            (Shape::Float { greatest }, Part::Float(best), Part::Float(Some(value))) => {
+                *best = Some(best.map_or(*value, |best| extreme_float(greatest, best, *value)));
+            }
+            (_, Part::Int(_), Part::Int(None)) | (_, Part::Float(_), Part::Float(None)) => {}
+            _ => return self.merge_states(part, other),
+        }
+        Ok(())
+    }
+
+    fn merge_states(&self, part: &mut Part, other: &Part) -> Result<(), FeatureError> {
+        if let (Part::State(state), Part::State(other)) = (&mut *part, other) {
+            return state.merge(other);
+        }
+        let mut state = self.state(part);
+        state.merge(&self.state(other))?;
+        *part = Part::State(Box::new(state));
+        Ok(())
+    }
+
+    /// The aggregation's own state.
+    pub(super) fn state(&self, part: &Part) -> State {
+        let greatest = matches!(self.shape, Shape::Int { greatest: true } | Shape::Float { greatest: true });
+        match part {
+            Part::State(state) => State::clone(state),
+            Part::Count(rows) => {
+                State::of_count(matches!(self.shape, Shape::Count { only_true: true }), *rows)
+            }
+            Part::Sum { count, sum } => State::of_sum(*count, sum.total, sum.exponent),
+            Part::Int(newest) if self.shape == Shape::Time => State::of_recency(*newest),
+            Part::Int(best) => State::of_extreme(greatest, best.map(Value::Int)),
+            Part::Float(best) => State::of_extreme(greatest, best.map(Value::Float)),
+        }
+    }
+
+    /// The sum in its shortest form, if it has one.
+    pub(super) fn sum(&self, part: &Part) -> Option<(u64, Whole)> {
+        match part {
+            Part::Sum { count, sum } => Some((*count, sum.shortest())),
+            Part::State(state) => {
+                let (count, total, exponent) = state.as_sum()?;
+                let sum = Whole { total, exponent };
+                sum.at(exponent).map(|_| (count, sum.shortest()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The value at time `at` in microseconds.
+    pub(super) fn value(&self, part: &Part, finish: &Finish, at: i64) -> Value {
+        match part {
+            Part::State(state) => finish.value(state, at),
+            Part::Count(rows) if matches!(finish.aggregation, Aggregation::Count | Aggregation::CountIf) => {
+                Value::Int(i64::try_from(*rows).unwrap_or(i64::MAX))
+            }
+            Part::Sum { count, sum } => {
+                sum_value(*count, *sum, finish).unwrap_or_else(|| finish.value(&self.state(part), at))
+            }
+            _ => finish.value(&self.state(part), at),
+        }
+    }
+}
+
+/// What `Finish::value` gives for the same sum, without making a state of it; none where only the state is certain.
+fn sum_value(count: u64, sum: Whole, finish: &Finish) -> Option<Value> {
+    if count == 0 {
+        return Some(Value::Null);
+    }
+    match (&finish.aggregation, &finish.output) {
+        (Aggregation::Sum, DataType::Float64) => sum.to_float().map(Value::Float),
+        (Aggregation::Sum, DataType::Int64) => {
+            let total = sum.shortest().at(0)?;
+            Some(i64::try_from(total).map_or(Value::Null, Value::Int))
+        }
+        (Aggregation::Sum, DataType::Decimal128(..)) => {
+            let total = sum.shortest().at(0)?;
+            Some(if fits_decimal(total) { Value::Decimal(total) } else { Value::Null })
+        }
+        (Aggregation::Mean, _) => {
+            let ten = 10_u128.checked_pow(u32::try_from(finish.scale).ok()?)?;
+            sum.over(u128::from(count).checked_mul(ten)?).map(Value::Float)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn extreme<T: Ord>(greatest: bool, left: T, right: T) -> T {
+    if greatest { left.max(right) } else { left.min(right) }
+}
+
+pub(super) fn extreme_float(greatest: bool, left: f64, right: f64) -> f64 {
+    if left.total_cmp(&right).is_lt() == greatest { right } else { left }
+}

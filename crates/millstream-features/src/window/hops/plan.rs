@@ -1,0 +1,185 @@
+//! Which hops of which slots a view's features need.
+
+use arrow::datatypes::DataType;
+
+use super::part::{Part, Slot};
+use crate::{
+    aggregate::{Order, Value, ValueRef, micros, ratio},
+    window::{
+        Layout,
+        definition::{HOPS, Window, floor},
+        layout::{Planned, Read},
+    },
+};
+
+/// Sizes of hops, then all time.
+pub(super) const LEVELS: usize = HOPS.len() + 1;
+pub(super) const ALL_TIME: usize = HOPS.len();
+
+/// For each level the number of the first hop that is kept.
+pub(crate) type Starts = [i64; LEVELS];
+
+/// What is kept and how it is read, for one layout.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(super) slots: Vec<Slot>,
+    /// For each level the slots that some feature needs there.
+    pub(super) levels: [Vec<usize>; LEVELS],
+    /// The different windows.
+    pub(super) windows: Vec<Window>,
+    /// A slot over a window, each once.
+    pub(super) cells: Vec<Cell>,
+    features: Vec<Computed>,
+    longest: [Option<i64>; HOPS.len()],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) slot: usize,
+    pub(super) window: usize,
+}
+
+/// A feature and the cells it is read from.
+#[derive(Debug, Clone)]
+struct Computed {
+    planned: Planned,
+    numerator: usize,
+    denominator: Option<usize>,
+}
+
+impl Plan {
+    /// `columns` are the types that the layout was made for.
+    pub(crate) fn new(layout: &Layout, columns: &[DataType]) -> Self {
+        let slot = |slot: &crate::window::layout::Slot| Slot {
+            shape: super::part::Shape::of(&slot.identity, slot.column.and_then(|column| columns.get(column))),
+            identity: slot.identity.clone(),
+            column: slot.column,
+            filter: slot.filter,
+        };
+        let (mut windows, mut cells): (Vec<Window>, Vec<Cell>) = (Vec::new(), Vec::new());
+        let mut features = Vec::with_capacity(layout.features.len());
+        for planned in &layout.features {
+            let window = position(&mut windows, planned.window);
+            let mut cell = |read: &Read| position(&mut cells, Cell { slot: read.slot, window });
+            let numerator = cell(&planned.numerator);
+            let denominator = planned.denominator.as_ref().map(cell);
+            features.push(Computed { planned: planned.clone(), numerator, denominator });
+        }
+        let levels = std::array::from_fn(|level| {
+            let needs = |slot: usize| {
+                let mut own = cells.iter().filter(|cell| cell.slot == slot);
+                own.any(|cell| windows.get(cell.window).is_some_and(|window| uses(window, level)))
+            };
+            (0..layout.slots.len()).filter(|slot| needs(*slot)).collect()
+        });
+        let longest = HOPS.map(|size| {
+            let own = windows.iter().filter(|window| window.hop() == Some(size));
+            own.filter_map(|window| window.length).max().map(micros)
+        });
+        Self { slots: layout.slots.iter().map(slot).collect(), levels, windows, cells, features, longest }
+    }
+
+    /// Whether there is nothing to keep.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
+    /// Number of features.
+    pub(crate) fn features(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Which cells these features need.
+    pub(crate) fn wanted(&self, features: impl Iterator<Item = usize>) -> Vec<bool> {
+        let mut wanted = vec![false; self.cells.len()];
+        for feature in features.filter_map(|feature| self.features.get(feature)) {
+            for cell in [Some(feature.numerator), feature.denominator].into_iter().flatten() {
+                if let Some(wanted) = wanted.get_mut(cell) {
+                    *wanted = true;
+                }
+            }
+        }
+        wanted
+    }
+
+    /// The parts of all cells over no events.
+    pub(crate) fn empty(&self) -> Vec<Part> {
+        self.cells.iter().filter_map(|cell| self.slots.get(cell.slot)).map(Slot::empty).collect()
+    }
+
+    /// Adds one event to the parts of the cells whose windows see it.
+    pub(crate) fn add(
+        &self,
+        parts: &mut [Part],
+        wanted: &[bool],
+        at: i64,
+        order: Order,
+        values: &[ValueRef<'_>],
+    ) {
+        for ((cell, part), _) in self.cells.iter().zip(parts).zip(wanted).filter(|(_, wanted)| **wanted) {
+            if let (Some(slot), Some(window)) = (self.slots.get(cell.slot), self.windows.get(cell.window))
+                && window.start(at) <= order.event
+                && order.event < window.end(at)
+            {
+                slot.add(part, order, values);
+            }
+        }
+    }
+
+    /// A feature's value from the parts of all cells.
+    pub(crate) fn value(&self, feature: usize, parts: &[Part], at: i64) -> Value {
+        let Some(Computed { planned, numerator, denominator }) = self.features.get(feature) else {
+            return Value::Null;
+        };
+        let one = |cell: usize, read: &Read| match (self.slots.get(read.slot), parts.get(cell)) {
+            (Some(slot), Some(part)) => slot.value(part, &read.finish, at),
+            _ => Value::Null,
+        };
+        let above = one(*numerator, &planned.numerator);
+        let (Some(cell), Some(read)) = (denominator, &planned.denominator) else { return above };
+        let below = one(*cell, read);
+        let scales = [planned.numerator.value_scale(), read.value_scale()];
+        ratio(above.borrowed(), below.borrowed(), scales).map_or(Value::Null, Value::Float)
+    }
+
+    /// The first hops that a read from `mark` on can need: the tails of their own windows, and for the windows of larger
+    /// hops what has passed of the larger hop in which the mark lies.
+    pub(crate) fn kept_from(&self, mark: i64) -> Starts {
+        let [minutes, hours, days] = self.longest;
+        let own =
+            |length: Option<i64>, size: i64| length.map(|length| floor(mark.saturating_sub(length), size));
+        let within = |larger: bool, size: i64| larger.then(|| floor(mark, size));
+        let first = |size: i64, starts: [Option<i64>; 2]| {
+            let start = starts.into_iter().flatten().min();
+            start.map_or(i64::MAX, |start| start.div_euclid(size))
+        };
+        let [minute, hour, day] = HOPS;
+        [
+            first(minute, [own(minutes, minute), within(hours.is_some() || days.is_some(), hour)]),
+            first(hour, [own(hours, hour), within(days.is_some(), day)]),
+            first(day, [own(days, day), None]),
+            0,
+        ]
+    }
+}
+
+/// Whether a window is read from hops of a level.
+pub(super) fn uses(window: &Window, level: usize) -> bool {
+    match (window.hop(), HOPS.get(level)) {
+        (Some(hop), Some(size)) => *size <= hop,
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// The number of the hop in which a time lies.
+pub(super) fn hop_of(level: usize, time: i64) -> i64 {
+    HOPS.get(level).map_or(0, |size| time.div_euclid(*size))
+}
+
+fn position<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
+    items.iter().position(|known| *known == item).unwrap_or_else(|| {
+        items.push(item);
+        items.len() - 1
+    })
+}

@@ -1,0 +1,142 @@
+//! Hops while they are changed.
+
+use super::{
+    column,
+    column::Column,
+    packed::{Packed, write_unsigned},
+    part::Part,
+    plan::{LEVELS, Plan, Starts, hop_of},
+};
+use crate::{
+    FeatureError,
+    aggregate::{Order, Reader, ValueRef, Writer},
+};
+
+/// Most hops of one size that bytes may claim to hold: five-minute hops of a day are 288, days of a century 36,525.
+pub(super) const HOPS_MAX: usize = 1 << 20;
+
+/// Hops of one entity.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hops {
+    levels: [Level; LEVELS],
+}
+
+/// Hops of one size, oldest first.
+#[derive(Debug, Clone, Default)]
+struct Level {
+    numbers: Vec<i64>,
+    /// The level's slots of each hop, hop by hop.
+    parts: Vec<Part>,
+}
+
+impl Hops {
+    /// Adds an event to the hops in which it lies, but not to those before `keep`.
+    pub(crate) fn add(&mut self, plan: &Plan, keep: &Starts, order: Order, values: &[ValueRef<'_>]) {
+        for (index, (level, slots)) in self.levels.iter_mut().zip(&plan.levels).enumerate() {
+            let number = hop_of(index, order.event);
+            if slots.is_empty() || keep.get(index).is_none_or(|keep| number < *keep) {
+                continue;
+            }
+            let slots = slots.iter().filter_map(|slot| plan.slots.get(*slot));
+            let width = slots.clone().count();
+            let at = level.position(number, || slots.clone().map(super::part::Slot::empty));
+            let parts = level.parts.get_mut(at * width..(at + 1) * width).unwrap_or(&mut []);
+            for (slot, part) in slots.zip(parts) {
+                slot.add(part, order, values);
+            }
+        }
+    }
+
+    /// Forgets the hops before `keep`.
+    pub(crate) fn trim(&mut self, keep: &Starts) {
+        for (level, keep) in self.levels.iter_mut().zip(keep) {
+            let old = level.numbers.partition_point(|number| number < keep);
+            let width = level.parts.len() / level.numbers.len().max(1);
+            level.numbers.drain(..old);
+            level.parts.drain(..old * width);
+        }
+    }
+
+    pub(crate) fn write(&self, plan: &Plan, out: &mut Writer) {
+        for (level, slots) in self.levels.iter().zip(&plan.levels).filter(|(_, slots)| !slots.is_empty()) {
+            out.unsigned(level.numbers.len() as u64);
+            let Some(first) = level.numbers.first() else { continue };
+            out.signed(i128::from(*first));
+            write_unsigned(out, level.numbers.iter().map(|number| number.abs_diff(*first)));
+            let slots = slots.iter().filter_map(|slot| plan.slots.get(*slot));
+            let width = slots.clone().count();
+            for (at, slot) in slots.enumerate() {
+                column::write(out, slot, level.parts.iter().skip(at).step_by(width));
+            }
+        }
+    }
+
+    /// # Errors
+    ///
+    /// The bytes are damaged or of another plan.
+    pub(crate) fn read(plan: &Plan, bytes: &[u8]) -> Result<Self, FeatureError> {
+        let mut hops = Self::default();
+        let mut input = Reader::new(bytes);
+        for (level, slots) in hops.levels.iter_mut().zip(&plan.levels).filter(|(_, slots)| !slots.is_empty())
+        {
+            let Some(head) = Head::read(&mut input)? else { continue };
+            head.numbers.each_unsigned(|past| level.numbers.push(head.first.saturating_add_unsigned(past)));
+            let mut columns = Vec::with_capacity(slots.len());
+            for slot in slots.iter().filter_map(|slot| plan.slots.get(*slot)) {
+                let column = Column::read(&mut input, slot, head.count)?;
+                columns.push(column.parts(slot, head.count)?.into_iter());
+            }
+            for _ in 0..head.count {
+                level.parts.extend(columns.iter_mut().filter_map(Iterator::next));
+            }
+        }
+        if input.is_empty() { Ok(hops) } else { Err(FeatureError::bytes("something follows the hops")) }
+    }
+}
+
+impl Level {
+    /// Where the hop is, which is made of `empty` parts if it is not there yet. Mostly it is the last.
+    fn position<I: Iterator<Item = Part>>(&mut self, number: i64, empty: impl FnOnce() -> I) -> usize {
+        let at = match self.numbers.last() {
+            Some(last) if *last == number => return self.numbers.len() - 1,
+            Some(last) if *last > number => match self.numbers.binary_search(&number) {
+                Ok(at) => return at,
+                Err(at) => at,
+            },
+            _ => self.numbers.len(),
+        };
+        self.numbers.insert(at, number);
+        if at == self.numbers.len() - 1 {
+            self.parts.extend(empty());
+        } else {
+            let parts: Vec<Part> = empty().collect();
+            let start = at * parts.len();
+            self.parts.splice(start..start, parts);
+        }
+        at
+    }
+}
+
+/// What stands before the columns of a level.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) count: usize,
+    /// Number of the first hop.
+    pub(super) first: i64,
+    /// How far each hop is from the first, in hops.
+    pub(super) numbers: Packed<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// None for a level without hops.
+    pub(super) fn read(input: &mut Reader<'a>) -> Result<Option<Self>, FeatureError> {
+        let count = usize::try_from(input.unsigned()?).unwrap_or(usize::MAX);
+        if count > HOPS_MAX {
+            return Err(FeatureError::bytes("there are too many hops"));
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Self { count, first: input.long()?, numbers: Packed::read(input, count, 8)? }))
+    }
+}
