@@ -54,7 +54,7 @@ def sent(values: Any) -> Any:
         (pd.Series([1.0, np.nan]), [1.0, None]),
         (pd.Series([1, None], dtype="Int64"), [1, None]),
         (pd.Series(["a", None, "a"], dtype="category"), ["a", None, "a"]),
-        (pd.Series([NOON, pd.NaT]), [NOON_SENT, None]),
+        (pd.Series([NOON, pd.NaT], dtype="datetime64[us, UTC]"), [NOON_SENT, None]),
         (pd.Series([b"\x00\xff"]), ["AP8="]),
         (pl.Series(["a", None]), ["a", None]),
         (pl.Series([NOON]), [NOON_SENT]),
@@ -88,7 +88,7 @@ def test_instants_are_sent_to_the_microsecond(instant: int) -> None:
         ([], {}),
         (pd.DataFrame({"a": [1.0, np.nan]}, index=[7, 9]), {"a": [1.0, None]}),
         (pl.DataFrame({"a": [1, None], "b": ["x", None]}), {"a": [1, None], "b": ["x", None]}),
-        (pa.record_batch({"a": [1]}), {"a": [1]}),
+        (pa.RecordBatch.from_pydict({"a": [1]}), {"a": [1]}),
     ],
 )
 def test_rows_come_in_any_shape(rows: Any, expected: Any) -> None:
