@@ -54,7 +54,7 @@ def sent(values: Any) -> Any:
         (pd.Series([1.0, np.nan]), [1.0, None]),
         (pd.Series([1, None], dtype="Int64"), [1, None]),
         (pd.Series(["a", None, "a"], dtype="category"), ["a", None, "a"]),
-        (pd.Series([NOON, pd.NaT], dtype="datetime64[us, UTC]"), [NOON_SENT, None]),
+        (pd.Series([NOON, pd.NaT], dtype="datetime64[ns, UTC]"), ["2026-03-01T12:00:00.000250000Z", None]),
         (pd.Series([b"\x00\xff"]), ["AP8="]),
         (pl.Series(["a", None]), ["a", None]),
         (pl.Series([NOON]), [NOON_SENT]),
