@@ -91,7 +91,14 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiErro
     if text.trim_ascii().is_empty() {
         return Err(ApiError::new(ErrorKind::Malformed, "the body is empty, JSON is needed"));
     }
+    // The shapes are structs, which serde would also read from a list of their members.
+    let no_object = || ApiError::new(ErrorKind::Invalid, "the body has to be a JSON object");
+    let start = text.trim_ascii_start();
+    if start.starts_with('[') {
+        return Err(no_object());
+    }
     serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data if !start.starts_with('{') => no_object(),
         Category::Data => ApiError::new(ErrorKind::Invalid, error.to_string()),
         Category::Syntax | Category::Eof | Category::Io => malformed(text, &error),
     })

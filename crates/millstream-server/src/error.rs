@@ -21,6 +21,8 @@ pub enum ErrorKind {
     UnknownFeature,
     /// No view and no push source of this name.
     UnknownView,
+    /// [`ErrorKind::UnknownView`] in the words of Feast's push.
+    UnknownPushSource,
     UnknownDataset,
     /// A value does not fit the type of its column.
     WrongType,
@@ -69,7 +71,7 @@ impl ErrorKind {
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1202"),
             Self::UnknownService => (StatusCode::NOT_FOUND, "MS-1203"),
             Self::UnknownFeature => (StatusCode::NOT_FOUND, "MS-1204"),
-            Self::UnknownView => (StatusCode::NOT_FOUND, "MS-1205"),
+            Self::UnknownView | Self::UnknownPushSource => (StatusCode::NOT_FOUND, "MS-1205"),
             Self::UnknownDataset => (StatusCode::NOT_FOUND, "MS-1206"),
             Self::WrongType => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1207"),
             Self::UnknownColumn => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1208"),
@@ -98,7 +100,7 @@ impl ErrorKind {
     fn hint(self) -> Option<&'static str> {
         match self {
             Self::UnknownService => Some("`GET /v1/features/services` lists the services and their versions"),
-            Self::UnknownFeature | Self::UnknownView => {
+            Self::UnknownFeature | Self::UnknownView | Self::UnknownPushSource => {
                 Some("`GET /v1/features/views` lists the views and their features")
             }
             Self::UnknownDataset => Some("`GET /v1/datasets` lists the datasets and their versions"),
@@ -132,6 +134,14 @@ impl ApiError {
         let (_, code) = kind.status_and_code();
         let hint = kind.hint().map(str::to_owned);
         Self { kind, code, message: message.into(), hint, field: None, cause: None }
+    }
+
+    /// The same error as another kind, with that kind's code.
+    #[must_use]
+    pub(crate) fn into_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self.code = kind.status_and_code().1;
+        self
     }
 
     /// A code of another room, more precise than the kind's.

@@ -116,12 +116,10 @@ pub(crate) fn start(shared: &Arc<Shared>, job: Job) -> Result<Started, ApiError>
     shared.jobs.tracker.spawn(async move {
         let result = run(&task_shared, request).await;
         drop(claim);
-        if let Err(result) = sender.send(result) {
-            // Nobody waits: the log is the only place that learns of a failure.
-            if let Err(error) = result {
-                error.log();
-                tracing::warn!("materialising failed: {error}");
-            }
+        // If nobody waits any more, the log is the only place that learns of a failure.
+        if let Err(Err(error)) = sender.send(result) {
+            error.log();
+            tracing::warn!("materialising failed: {error}");
         }
     });
     Ok(Started { views, result })

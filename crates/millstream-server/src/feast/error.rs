@@ -36,37 +36,43 @@ struct ValidationDetail<'a> {
     msg: &'a str,
 }
 
-/// The exception for a kind of error, and whether Feast itself would raise it.
-fn class(kind: ErrorKind) -> (&'static str, bool) {
+/// The exception for a kind of error, and the status with which Feast itself sends it; none if it has no words for it.
+fn exception(kind: ErrorKind) -> (&'static str, Option<StatusCode>) {
     match kind {
-        ErrorKind::UnknownService => ("FeatureServiceNotFoundException", true),
-        ErrorKind::UnknownView => ("FeatureViewNotFoundException", true),
-        ErrorKind::UnknownFeature => ("FeastObjectNotFoundException", false),
-        ErrorKind::UnknownColumn => ("EntityNotFoundException", true),
-        ErrorKind::MissingColumn => ("RequestDataNotFoundInEntityRowsException", false),
-        ErrorKind::NameCollision => ("FeatureNameCollisionError", true),
-        ErrorKind::Unauthorized | ErrorKind::ForeignOrigin => ("FeastPermissionError", true),
-        _ => ("FeastError", false),
+        ErrorKind::UnknownService => ("FeatureServiceNotFoundException", Some(StatusCode::NOT_FOUND)),
+        ErrorKind::UnknownView => ("FeatureViewNotFoundException", Some(StatusCode::NOT_FOUND)),
+        ErrorKind::UnknownPushSource => {
+            ("PushSourceNotFoundException", Some(StatusCode::UNPROCESSABLE_ENTITY))
+        }
+        ErrorKind::UnknownColumn => ("EntityNotFoundException", Some(StatusCode::NOT_FOUND)),
+        ErrorKind::NameCollision => ("FeatureNameCollisionError", Some(StatusCode::UNPROCESSABLE_ENTITY)),
+        ErrorKind::Unauthorized | ErrorKind::ForeignOrigin => {
+            ("FeastPermissionError", Some(StatusCode::FORBIDDEN))
+        }
+        ErrorKind::UnknownFeature => ("FeastObjectNotFoundException", None),
+        ErrorKind::MissingColumn => ("RequestDataNotFoundInEntityRowsException", None),
+        _ => ("FeastError", None),
     }
 }
 
 /// The response for an error on one of Feast's paths.
 pub(crate) fn respond(error: &ApiError, compat: FeastCompat) -> Response {
-    let (class, raised_by_feast) = class(error.kind());
+    let (class, status) = exception(error.kind());
     let strict = compat == FeastCompat::Strict;
     if strict && matches!(error.kind(), ErrorKind::Malformed | ErrorKind::Invalid) {
         let loc = std::iter::once("body").chain(error.field()).collect();
         let detail = [ValidationDetail { r#type: "value_error", loc, msg: &error.to_string() }];
         return small_json(StatusCode::UNPROCESSABLE_ENTITY, &Validation { detail });
     }
-    if strict && !raised_by_feast && error.status().is_client_error() && of_the_request(error.kind()) {
+    if strict && of_the_request(error.kind()) {
         return small_json(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
     }
     let message = error.to_string();
     let detail = Detail { module: MODULE, class, message: &message, code: error.code(), hint: error.hint() };
+    let status = status.unwrap_or(error.status());
     match serde_json::to_string(&detail) {
-        Ok(detail) => small_json(error.status(), &detail),
-        Err(_) => small_json(error.status(), &message),
+        Ok(detail) => small_json(status, &detail),
+        Err(_) => small_json(status, &message),
     }
 }
 

@@ -62,7 +62,12 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
                 return Err(ApiError::new(ErrorKind::Invalid, message).with_field("to"));
             }
         };
-        request(parsing.backend.as_ref(), body.push_source_name, &body.df, to, parsing.limits.rows)
+        let (backend, limit) = (parsing.backend.as_ref(), parsing.limits.rows);
+        let request = request(backend, body.push_source_name, &body.df, to, limit);
+        request.map_err(|error| match error.kind() {
+            ErrorKind::UnknownView => error.into_kind(ErrorKind::UnknownPushSource),
+            _ => error,
+        })
     })
     .await?;
     shared.backend.push(request).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeListArray, ListArray, NullArray,
+        Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeListArray, ListArray, NullArray,
         PrimitiveArray, StringBuilder, StructArray, TimestampMicrosecondArray,
     },
     buffer::{NullBuffer, OffsetBuffer, ScalarBuffer},
@@ -239,11 +239,18 @@ impl<'a> Each<'a> {
             DataType::Dictionary(_, values) => values.as_ref().clone(),
             _ => DataType::Utf8,
         };
-        let unfit = |found: String| Misfit { row: 0, expected: type_name(data_type), found };
         if !can_cast_types(&nearest, data_type) {
-            return Err(unfit("JSON, in which this type cannot be written".to_owned()));
+            let found = "JSON, in which this type cannot be written".to_owned();
+            return Err(Misfit { row: 0, expected: type_name(data_type), found });
         }
         let values = array(self.cells, &nearest)?;
-        cast(&values, data_type).map_err(|error| unfit(format!("values that do not fit: {error}")))
+        let unfit = |error| Misfit { row: 0, expected: type_name(data_type), found: format!("{error}") };
+        let converted = cast(&values, data_type).map_err(unfit)?;
+        // A conversion that fails leaves a null.
+        let lost = (0..values.len()).find(|row| converted.is_null(*row) && values.is_valid(*row));
+        match lost.and_then(|row| self.cells.get(row)) {
+            Some(cell) => Err(self.misfit(*cell, scalar::describe(cell.text))),
+            None => Ok(converted),
+        }
     }
 }

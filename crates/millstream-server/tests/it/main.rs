@@ -1,2 +1,20 @@
-//! Behaviour at the room's boundary.
+//! Behaviour at the room's boundary: real HTTP over loopback against a backend in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod access;
+mod arrow_answer;
+mod backend;
+mod client;
+mod data;
+mod errors;
+mod feast;
+mod feast_writes;
+mod json_writer;
+mod limits;
+mod materialize;
+mod openapi;
+mod push;
+mod random;
+mod read;
+mod shutdown;
+mod types;

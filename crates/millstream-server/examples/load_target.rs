@@ -1,0 +1,122 @@
+//! A server over features in memory, to be measured with an HTTP load generator: 50 features of 5 views, whose values are
+//! computed from the key at no cost worth mentioning, so that what is measured is the server.
+//!
+//! `cargo run --release -p millstream-server --example load_target -- 127.0.0.1:6566`, then for example
+//! `wrk -t1 -c8 -d15s --latency -s post.lua http://127.0.0.1:6566` with a script that posts
+//! `{"service": "fs_0", "entities": {"entity": [1]}}` to `/v1/features/read`, or the same as `feature_service` to
+//! `/get-online-features`.
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
+use std::{error::Error, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, AsArray, Float64Array, Int64Array, TimestampMicrosecondArray},
+    datatypes::{DataType, Field, Int64Type, Schema},
+};
+use async_trait::async_trait;
+use millstream_server::{
+    AnswerColumn, ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend,
+    MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryRequest,
+    ReadAnswer, ReadRequest, ReadTarget, Readiness, ServerOptions, ServiceInfo, Status, Statuses, ViewInfo,
+    serve,
+};
+use tokio_util::sync::CancellationToken;
+
+const VIEWS: usize = 5;
+const FEATURES: usize = 10;
+/// 2026-11-01T00:00:00Z.
+const NOVEMBER: i64 = 1_793_491_200_000_000;
+
+struct Memory {
+    schema: Arc<EntitySchema>,
+    names: Vec<String>,
+}
+
+fn nothing<T>() -> Result<T, ApiError> {
+    Err(ApiError::new(ErrorKind::Unavailable, "only reads and pushes are measured"))
+}
+
+#[async_trait]
+impl FeatureBackend for Memory {
+    fn services(&self) -> Vec<ServiceInfo> {
+        Vec::new()
+    }
+
+    fn views(&self) -> Vec<ViewInfo> {
+        Vec::new()
+    }
+
+    fn entity_schema(&self, _: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError> {
+        Ok(self.schema.clone())
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
+        let Some(keys) = request.entities.get("entity") else { return nothing() };
+        let keys = keys.as_primitive::<Int64Type>();
+        let columns = self.names.iter().enumerate().map(|(index, name)| {
+            let step = i64::try_from(index).unwrap_or_default();
+            let values: ArrayRef = if index % 2 == 0 {
+                Arc::new(Int64Array::from_iter_values(keys.values().iter().map(|key| key * 31 + step)))
+            } else {
+                let value = |key: &i64| (key * 7 + step) as f64 / 3.0;
+                Arc::new(Float64Array::from_iter_values(keys.values().iter().map(value)))
+            };
+            let times = keys.values().iter().map(|key| NOVEMBER + key * 1_000);
+            AnswerColumn {
+                name: name.clone(),
+                values,
+                statuses: Statuses::Uniform(Status::Present),
+                event_times: Some(TimestampMicrosecondArray::from_iter_values(times)),
+            }
+        });
+        Ok(ReadAnswer { columns: columns.collect(), service_version: Some(1) })
+    }
+
+    fn push_schema(&self, _: &str) -> Result<PushSchema, ApiError> {
+        let schema = Schema::new(self.schema.keys.clone());
+        Ok(PushSchema { schema: Arc::new(schema), time: "entity".to_owned() })
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
+        Ok(PushAnswer { rows: request.rows.num_rows() as u64 })
+    }
+
+    async fn materialize(&self, _: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn query(&self, _: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
+        nothing()
+    }
+
+    async fn dataset(&self, _: &str, _: Option<&str>) -> Result<DatasetReader, ApiError> {
+        nothing()
+    }
+
+    fn ready(&self) -> Readiness {
+        Readiness { ready: true, waiting_for: Vec::new() }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:6566".to_owned()).parse()?;
+    let names = (0..VIEWS * FEATURES).map(|index| format!("fv_{}.f_{index}", index / FEATURES));
+    let key = Arc::new(Field::new("entity", DataType::Int64, false));
+    let schema = Arc::new(EntitySchema { keys: vec![key], request: Vec::new() });
+    let backend = Arc::new(Memory { schema, names: names.collect() });
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    });
+    let options = ServerOptions { address, ..ServerOptions::default() };
+    serve(options, backend, shutdown, |address| println!("listening on {address}")).await?;
+    Ok(())
+}

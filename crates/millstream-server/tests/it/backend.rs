@@ -1,0 +1,374 @@
+//! A shop in memory: two views, a service in two versions, one echo of every type, and ways to misbehave.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray,
+        TimestampMicrosecondArray,
+    },
+    datatypes::{DataType, Date32Type, Field, FieldRef, Int64Type, Schema, TimeUnit},
+};
+use async_trait::async_trait;
+use millstream_server::{
+    AnswerColumn, ApiError, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind, FeatureBackend,
+    FeatureInfo, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, QueryAnswer,
+    QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, Status, Statuses, ValueInfo,
+    ViewInfo, ViewMaterialized, type_name,
+};
+use tokio::sync::Notify;
+
+/// 2026-11-01T00:00:00Z.
+pub(crate) const NOVEMBER: i64 = 1_793_491_200_000_000;
+
+#[derive(Default)]
+pub(crate) struct Shop {
+    pub(crate) reads: Mutex<Vec<ReadRequest>>,
+    pub(crate) pushes: Mutex<Vec<PushRequest>>,
+    pub(crate) materialized: Mutex<Vec<MaterializeRequest>>,
+    /// Features of the view `slow` and jobs wait for this.
+    pub(crate) gate: Notify,
+    pub(crate) waiting: AtomicUsize,
+}
+
+/// Every type that a request can carry, by the name of a column.
+pub(crate) fn echo_fields() -> Vec<FieldRef> {
+    let element = |data_type| Arc::new(Field::new("element", data_type, true));
+    let place = vec![Field::new("city", DataType::Utf8, true), Field::new("zip", DataType::Int32, true)];
+    let types = [
+        ("bool", DataType::Boolean),
+        ("int8", DataType::Int8),
+        ("int32", DataType::Int32),
+        ("int64", DataType::Int64),
+        ("uint64", DataType::UInt64),
+        ("float32", DataType::Float32),
+        ("float64", DataType::Float64),
+        ("decimal", DataType::Decimal128(12, 2)),
+        ("string", DataType::Utf8),
+        ("view_string", DataType::Utf8View),
+        ("binary", DataType::Binary),
+        ("date", DataType::Date32),
+        ("timestamp", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        ("naive", DataType::Timestamp(TimeUnit::Millisecond, None)),
+        ("list", DataType::List(element(DataType::Int64))),
+        ("vector", DataType::FixedSizeList(element(DataType::Float32), 3)),
+        ("place", DataType::Struct(place.into())),
+        ("category", DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))),
+        ("time", DataType::Time64(TimeUnit::Microsecond)),
+    ];
+    types.map(|(name, data_type)| Arc::new(Field::new(name, data_type, true))).to_vec()
+}
+
+fn field(name: &str, data_type: DataType) -> FieldRef {
+    Arc::new(Field::new(name, data_type, false))
+}
+
+fn customer() -> Vec<FieldRef> {
+    vec![field("customer_id", DataType::Int64)]
+}
+
+fn route() -> Vec<FieldRef> {
+    vec![field("origin", DataType::Utf8), field("day", DataType::Date32)]
+}
+
+fn cart() -> Vec<FieldRef> {
+    vec![field("cart_value", DataType::Decimal128(12, 2))]
+}
+
+const CHURN: [&str; 4] =
+    ["orders.spend_30d", "orders.order_count_7d", "orders.last_category", "basket_vs_average"];
+
+impl Shop {
+    /// Wakes whoever waits at the gate, once `waiting` of them stand there.
+    pub(crate) async fn open_gate(&self, waiting: usize) {
+        self.wait_for(waiting).await;
+        self.gate.notify_waiters();
+    }
+
+    pub(crate) async fn wait_for(&self, waiting: usize) {
+        while self.waiting.load(Ordering::SeqCst) < waiting {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn stand_at_gate(&self) {
+        let opened = self.gate.notified();
+        tokio::pin!(opened);
+        opened.as_mut().enable();
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        opened.await;
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn features(target: &ReadTarget) -> Result<Vec<String>, ApiError> {
+        match target {
+            ReadTarget::Service { name, version } if name == "churn_v1" => match version {
+                None | Some(2 | 3) => Ok(CHURN.map(str::to_owned).to_vec()),
+                Some(version) => {
+                    let message = format!("`churn_v1` has no version {version}");
+                    Err(ApiError::new(ErrorKind::UnknownService, message).with_field("service"))
+                }
+            },
+            ReadTarget::Service { name, .. } => {
+                let message = format!("there is no service `{name}`");
+                Err(ApiError::new(ErrorKind::UnknownService, message).with_field("service"))
+            }
+            ReadTarget::Features(names) => {
+                let all = |name: &String| match name.as_str() {
+                    "orders.*" => CHURN[..3].iter().map(|name| (*name).to_owned()).collect(),
+                    _ => vec![name.clone()],
+                };
+                Ok(names.iter().flat_map(all).collect())
+            }
+        }
+    }
+
+    fn column(feature: &str, request: &ReadRequest) -> Result<AnswerColumn, ApiError> {
+        let rows = request.rows;
+        let (values, statuses, event_times) = match feature {
+            "orders.spend_30d" => {
+                per_customer(request, |id| Arc::new(id.iter().map(spend).collect::<Float64Array>()))
+            }
+            "orders.order_count_7d" => {
+                per_customer(request, |id| Arc::new(id.iter().map(count).collect::<Int64Array>()))
+            }
+            "orders.last_category" | "returns.last_category" => {
+                per_customer(request, |id| Arc::new(id.iter().map(category).collect::<StringArray>()))
+            }
+            "basket_vs_average" => {
+                let values: Float64Array = (0..rows).map(|_| Some(1.5)).collect();
+                (Arc::new(values) as ArrayRef, Statuses::Uniform(Status::Present), None)
+            }
+            "routes.delay" => {
+                let days = request.entities["day"].as_primitive::<Date32Type>();
+                let values: Int64Array = days.iter().map(|day| day.map(i64::from)).collect();
+                (Arc::new(values) as ArrayRef, Statuses::Uniform(Status::Present), None)
+            }
+            "broken.short" => {
+                let values: ArrayRef = Arc::new(Int64Array::from(vec![1; rows + 1]));
+                (values, Statuses::Uniform(Status::Present), None)
+            }
+            name => match name.strip_prefix("echo.") {
+                Some(column) => (request.entities[column].clone(), Statuses::Uniform(Status::Present), None),
+                None => (new_null(rows), Statuses::Uniform(Status::Missing), None),
+            },
+        };
+        Ok(AnswerColumn { name: feature.to_owned(), values, statuses, event_times })
+    }
+}
+
+fn new_null(rows: usize) -> ArrayRef {
+    arrow::array::new_null_array(&DataType::Float64, rows)
+}
+
+/// Customers 1 and 2 have values, 3 has a null, 4 has expired, 5 is NaN, others are not known.
+fn spend(id: Option<i64>) -> Option<f64> {
+    match id? {
+        1 => Some(99.5),
+        2 => Some(0.1),
+        5 => Some(f64::NAN),
+        _ => None,
+    }
+}
+
+fn count(id: Option<i64>) -> Option<i64> {
+    match id? {
+        1 => Some(9_007_199_254_740_993),
+        2 | 5 => Some(-3),
+        4 => None,
+        _ => Some(0),
+    }
+}
+
+fn category(id: Option<i64>) -> Option<&'static str> {
+    (id? <= 2).then_some("gärten \"&\" tools\n")
+}
+
+type Column = (ArrayRef, Statuses, Option<TimestampMicrosecondArray>);
+
+fn per_customer(request: &ReadRequest, values: impl Fn(&Int64Array) -> ArrayRef) -> Column {
+    let ids = request.entities["customer_id"].as_primitive::<Int64Type>();
+    let values = values(ids);
+    let status = |(row, id): (usize, Option<i64>)| match id {
+        Some(4) => Status::Expired,
+        Some(6) => Status::Degraded,
+        Some(1..=5) if values.is_null(row) => Status::Null,
+        Some(1..=5) => Status::Present,
+        _ => Status::Missing,
+    };
+    let statuses = ids.iter().enumerate().map(status).collect();
+    let times =
+        ids.iter().map(|id| id.filter(|id| (1..=5).contains(id)).map(|id| NOVEMBER + id * 1_500)).collect();
+    (values, Statuses::Each(statuses), Some(times))
+}
+
+fn infos(fields: &[FieldRef]) -> Vec<ValueInfo> {
+    let info =
+        |field: &FieldRef| ValueInfo { name: field.name().clone(), data_type: type_name(field.data_type()) };
+    fields.iter().map(info).collect()
+}
+
+fn feature(name: &str, data_type: &str) -> FeatureInfo {
+    FeatureInfo { name: name.to_owned(), data_type: data_type.to_owned(), description: None }
+}
+
+#[async_trait]
+impl FeatureBackend for Shop {
+    fn services(&self) -> Vec<ServiceInfo> {
+        vec![ServiceInfo {
+            name: "churn_v1".to_owned(),
+            version: 3,
+            versions: vec![2, 3],
+            description: Some("Who will leave".to_owned()),
+            owner: None,
+            features: vec![feature("orders.spend_30d", "float64"), feature("basket_vs_average", "float64")],
+            entities: vec![EntityInfo { name: "customer".to_owned(), keys: infos(&customer()) }],
+            request: infos(&cart()),
+        }]
+    }
+
+    fn views(&self) -> Vec<ViewInfo> {
+        ["orders", "routes"]
+            .map(|name| ViewInfo {
+                name: name.to_owned(),
+                description: None,
+                owner: Some("shop@example.com".to_owned()),
+                entity: EntityInfo { name: "customer".to_owned(), keys: infos(&customer()) },
+                features: vec![feature("spend_30d", "float64")],
+                push: Vec::new(),
+            })
+            .to_vec()
+    }
+
+    fn entity_schema(&self, target: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError> {
+        let mut schema = EntitySchema::default();
+        for feature in Self::features(target)? {
+            let keys = match feature.split_once('.') {
+                Some(("orders" | "returns" | "slow" | "panic" | "down" | "broken", _)) => customer(),
+                Some(("routes", _)) => route(),
+                Some(("echo", column)) => {
+                    let known = echo_fields().into_iter().find(|field| field.name() == column);
+                    schema.request.extend(known);
+                    continue;
+                }
+                None if feature == "basket_vs_average" => {
+                    schema.request.extend(cart());
+                    continue;
+                }
+                _ => {
+                    let message = format!("there is no feature `{feature}`");
+                    return Err(ApiError::new(ErrorKind::UnknownFeature, message).with_field("features"));
+                }
+            };
+            for key in keys {
+                if !schema.keys.contains(&key) {
+                    schema.keys.push(key);
+                }
+            }
+        }
+        Ok(Arc::new(schema))
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
+        self.reads.lock().unwrap().push(request.clone());
+        let features = Self::features(&request.target)?;
+        for feature in &features {
+            match feature.split('.').next().unwrap() {
+                "slow" => self.stand_at_gate().await,
+                "panic" => panic!("the store holds a secret"),
+                "down" => {
+                    let cause = std::io::Error::other("connection refused by 10.0.0.7");
+                    return Err(ApiError::new(ErrorKind::Unavailable, "the online store does not answer")
+                        .with_code("MS-1101")
+                        .with_cause(cause));
+                }
+                _ => {}
+            }
+        }
+        let columns =
+            features.iter().map(|feature| Self::column(feature, &request)).collect::<Result<_, _>>()?;
+        let service_version = match request.target {
+            ReadTarget::Service { version, .. } => Some(version.unwrap_or(3)),
+            ReadTarget::Features(_) => None,
+        };
+        Ok(ReadAnswer { columns, service_version })
+    }
+
+    fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError> {
+        if name != "orders" {
+            let message = format!("there is no view and no push source `{name}`");
+            return Err(ApiError::new(ErrorKind::UnknownView, message));
+        }
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let schema = Schema::new(vec![
+            Field::new("customer_id", DataType::Int64, false),
+            Field::new("ordered_at", instant, false),
+            Field::new("amount", DataType::Decimal128(12, 2), false),
+            Field::new("category", DataType::Utf8, true),
+        ]);
+        Ok(PushSchema { schema: Arc::new(schema), time: "ordered_at".to_owned() })
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
+        let rows = request.rows.num_rows() as u64;
+        self.pushes.lock().unwrap().push(request);
+        Ok(PushAnswer { rows })
+    }
+
+    async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
+        let waits = request.views.iter().any(|view| view == "routes");
+        self.materialized.lock().unwrap().push(request.clone());
+        if waits {
+            self.stand_at_gate().await;
+        }
+        let view = |view: &String| ViewMaterialized { view: view.clone(), rows: 7, table_version: Some(4) };
+        Ok(MaterializeAnswer { views: request.views.iter().map(view).collect() })
+    }
+
+    async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        if !request.sql.to_lowercase().starts_with("select") {
+            return Err(
+                ApiError::new(ErrorKind::BadQuery, "only statements that read can run").with_field("sql")
+            );
+        }
+        let names = vec![Field::new("id", DataType::Int64, true), Field::new("name", DataType::Utf8, true)];
+        let schema = Arc::new(Schema::new(names));
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(i64::MAX), None]));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![None, Some("b")]));
+        let batch = RecordBatch::try_new(schema.clone(), vec![ids, texts]).unwrap();
+        let batch = batch.slice(0, request.limit.min(2));
+        Ok(QueryAnswer { schema, batches: vec![batch.clone(), batch], truncated: request.limit < 2 })
+    }
+
+    async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
+        Ok(vec![DatasetInfo {
+            name: "churn".to_owned(),
+            version: "b3f1".to_owned(),
+            rows: 2,
+            columns: infos(&customer()),
+            built_at: "2026-11-01T00:00:00Z".to_owned(),
+        }])
+    }
+
+    async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError> {
+        if name != "churn" || version.is_some_and(|version| version != "b3f1") {
+            let message = format!("there is no dataset `{name}` in this version");
+            return Err(ApiError::new(ErrorKind::UnknownDataset, message));
+        }
+        let bytes = b"PAR1 and so on PAR1".as_slice();
+        let length = Some(bytes.len() as u64);
+        Ok(DatasetReader { bytes: Box::pin(bytes), length, version: "b3f1".to_owned() })
+    }
+
+    fn ready(&self) -> Readiness {
+        let ready = self.waiting.load(Ordering::SeqCst) == 0;
+        let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
+        Readiness { ready, waiting_for }
+    }
+}
