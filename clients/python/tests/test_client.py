@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime
 import pickle
 import socket
@@ -59,6 +60,17 @@ def test_the_version_of_the_service_is_known(client: millstream.Client) -> None:
     assert client.get_online_features("churn_v1", ENTITIES).version == 3
     features = client.get_online_features(["profile.country"], ENTITIES)
     assert (features.service, features.version) == (None, None)
+
+
+def test_threads_share_a_client(server: FakeServer, client: millstream.Client) -> None:
+    def read(customer: int) -> list[int]:
+        features = client.get_online_features(["orders.order_count_7d"], {"customer_id": [customer]})
+        return features.to_dict()["orders.order_count_7d"]
+
+    customers = [number % 10 for number in range(100)]
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(read, customers)) == [[customer] for customer in customers]
+    assert len(server.requests) == 100
 
 
 def test_a_token_is_sent(server: FakeServer) -> None:

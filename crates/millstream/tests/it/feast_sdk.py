@@ -237,6 +237,7 @@ def errors(store, url, seen):
     except FeatureServiceNotFoundException as error:
         raised = error
     seen.check("an unknown service", type(raised).__name__, "FeatureServiceNotFoundException")
+    seen.check("the message names it", "unknown_v1" in str(raised), True)
     body = {"features": ["profile:country"], "entities": {"customer_id": ["not a number"]}}
     answer = requests.post(f"{url}/get-online-features", json=body, timeout=30)
     seen.check("a key of the wrong type is the client's mistake", answer.status_code // 100, 4)
