@@ -4,7 +4,7 @@ use arrow::{datatypes::DataType, error::ArrowError};
 
 use crate::asof::AsofError;
 
-/// A definition that cannot be computed, or bytes that are no state. Values in the data never fail: what an
+/// A definition that cannot be computed, rows that do not fit it, or bytes that are no state. Values in the data never fail: what an
 /// aggregation makes of nulls, NaN, infinities and overflow is written at the aggregation.
 #[derive(Debug, thiserror::Error)]
 pub enum FeatureError {
@@ -55,6 +55,21 @@ pub enum FeatureError {
     Bytes { reason: &'static str },
     #[error("a window was evaluated by a thread that did not finish")]
     Thread,
+    /// A parameter of an encoding is outside of its range.
+    #[error("the encoding `{encoding}`: {reason}")]
+    Encoding { encoding: &'static str, reason: &'static str },
+    /// The encoding has no meaning for the column's type.
+    #[error("the encoding `{encoding}` cannot take a column of type {data_type}")]
+    EncodingType { encoding: &'static str, data_type: DataType },
+    /// The encoding was fitted on a column of another type.
+    #[error("the encoding `{encoding}` was fitted on {expected}, the column is {found}")]
+    FittedType { encoding: &'static str, expected: String, found: DataType },
+    /// A target encoding was not given a target.
+    #[error("the encoding `{encoding}` needs a target of numbers or booleans")]
+    NoTarget { encoding: &'static str },
+    /// The text was not written by this version or an earlier one, or is damaged.
+    #[error("this text is no fitted encoding: {reason}")]
+    Fitted { reason: String },
     #[error("Arrow could not {action}")]
     Arrow {
         action: &'static str,
@@ -64,6 +79,61 @@ pub enum FeatureError {
 }
 
 impl FeatureError {
+    /// The stable code of the message.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unsupported { .. } | Self::NoColumn { .. } | Self::Parameter { .. } => "MS-0921",
+            Self::NoSuchColumn { .. }
+            | Self::NoSuchFeature { .. }
+            | Self::FeatureType { .. }
+            | Self::Default { .. }
+            | Self::FilterType { .. } => "MS-0922",
+            Self::EventColumns { .. } | Self::EventType { .. } | Self::Length { .. } => "MS-0923",
+            Self::TooManyRows { .. } => "MS-0924",
+            Self::Mismatch | Self::Bytes { .. } => "MS-0925",
+            Self::Thread | Self::Arrow { .. } => "MS-0926",
+            Self::Encoding { .. } => "MS-0931",
+            Self::EncodingType { .. } | Self::FittedType { .. } => "MS-0932",
+            Self::NoTarget { .. } => "MS-0933",
+            Self::Fitted { .. } => "MS-0934",
+            Self::Asof(error) => error.code(),
+        }
+    }
+
+    /// The way out, where there is one for the user.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unsupported { .. } => {
+                "choose an aggregation for the column's type, or cast the column in the view's SQL".into()
+            }
+            Self::NoColumn { aggregation } => format!("name the column, as in `{{{aggregation}: amount}}`"),
+            Self::NoSuchColumn { .. } | Self::NoSuchFeature { .. } | Self::FeatureType { .. } => {
+                "the definition and its columns come from different versions of the project: check it again"
+                    .into()
+            }
+            Self::Default { data_type, .. } => format!("write the default as a {data_type}"),
+            Self::FilterType { .. } => "write `where` as a condition that is true or false".into(),
+            Self::EventType { expected, .. } => format!("cast the column to {expected}"),
+            Self::TooManyRows { .. } => "join part by part".into(),
+            Self::Mismatch | Self::Bytes { .. } => {
+                "the view was stored by another definition or version: materialise it again".into()
+            }
+            Self::EncodingType { .. } => "choose an encoding for the column's type".into(),
+            Self::FittedType { expected, .. } => format!("cast the column to {expected}, or fit again"),
+            Self::NoTarget { .. } => "name the label column whose mean stands for a category".into(),
+            Self::Fitted { .. } => "build the dataset again with this version".into(),
+            Self::Asof(error) => return error.hint(),
+            Self::Parameter { .. }
+            | Self::Encoding { .. }
+            | Self::EventColumns { .. }
+            | Self::Length { .. }
+            | Self::Thread
+            | Self::Arrow { .. } => return None,
+        })
+    }
+
     pub(crate) fn arrow(action: &'static str) -> impl FnOnce(ArrowError) -> Self {
         move |source| Self::Arrow { action, source }
     }

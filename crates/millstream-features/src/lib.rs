@@ -6,9 +6,12 @@
 
 pub mod aggregate;
 pub mod asof;
+mod codes;
+pub mod encode;
 mod error;
 mod timeline;
 pub mod view;
 pub mod window;
 
+pub use codes::CODES;
 pub use error::FeatureError;
