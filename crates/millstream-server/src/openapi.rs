@@ -49,7 +49,8 @@ use crate::{api, backend::Status, feast};
         feast::materialize,
         feast::materialize_incremental,
     ),
-    modifiers(&BearerToken)
+    modifiers(&BearerToken),
+    security(("token" = []), ())
 )]
 struct Document;
 

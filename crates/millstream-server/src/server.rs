@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -134,5 +134,7 @@ fn router(options: &ServerOptions, shared: &Arc<Shared>) -> Router {
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             Dialect::Own.panicked(panic.as_ref())
         }))
+        // The guard has received the body within its own bound.
+        .layer(DefaultBodyLimit::disable())
         .with_state(shared.clone())
 }

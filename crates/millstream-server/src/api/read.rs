@@ -12,13 +12,13 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Statuses},
+    backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status, Statuses},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
     guard::Shared,
     intake::Intake,
     wire::{
-        arrow_stream::{self, status_word},
+        arrow_stream,
         columns::Columns,
         instant,
         json::{self, ColumnWriter},
@@ -210,11 +210,18 @@ fn written(
 
 fn write_statuses(out: &mut Vec<u8>, statuses: &Statuses, rows: usize) {
     out.extend_from_slice(b",\"statuses\":");
-    json::list(out, 0..rows, |out, row| {
-        out.push(b'"');
-        out.extend_from_slice(status_word(statuses.of(row)).as_bytes());
-        out.push(b'"');
-    });
+    json::list(out, 0..rows, |out, row| out.extend_from_slice(quoted(statuses.of(row))));
+}
+
+/// The word for a status in quotes, to be appended at once.
+fn quoted(status: Status) -> &'static [u8] {
+    match status {
+        Status::Present => b"\"present\"",
+        Status::Null => b"\"null\"",
+        Status::Missing => b"\"missing\"",
+        Status::Expired => b"\"expired\"",
+        Status::Degraded => b"\"degraded\"",
+    }
 }
 
 fn write_times(out: &mut Vec<u8>, times: Option<&TimestampMicrosecondArray>, rows: usize) {

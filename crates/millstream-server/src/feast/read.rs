@@ -148,7 +148,7 @@ fn written(
     for (index, values) in keys.values().enumerate() {
         separate(&mut out, index);
         write_values(&mut out, values).map_err(unwritten)?;
-        write_words(&mut out, b",\"statuses\":", rows, |_| "PRESENT");
+        write_words(&mut out, b",\"statuses\":", rows, |_| b"\"PRESENT\"");
         out.extend_from_slice(b",\"event_timestamps\":");
         json::list(&mut out, 0..rows, |out, _| out.extend_from_slice(NO_TIME));
         out.push(b'}');
@@ -206,23 +206,19 @@ fn write_feature(
     Ok(())
 }
 
-fn write_words(out: &mut Vec<u8>, name: &[u8], rows: usize, word: impl Fn(usize) -> &'static str) {
+fn write_words(out: &mut Vec<u8>, name: &[u8], rows: usize, word: impl Fn(usize) -> &'static [u8]) {
     out.extend_from_slice(name);
-    json::list(out, 0..rows, |out, row| {
-        out.push(b'"');
-        out.extend_from_slice(word(row).as_bytes());
-        out.push(b'"');
-    });
+    json::list(out, 0..rows, |out, row| out.extend_from_slice(word(row)));
 }
 
-/// Feast's word for a status. It has none for a degraded value, and its own server calls every null present.
-fn status(status: Status, null: bool, compat: FeastCompat) -> &'static str {
+/// Feast's word for a status, in quotes. It has none for a degraded value, and its own server calls every null present.
+fn status(status: Status, null: bool, compat: FeastCompat) -> &'static [u8] {
     match status {
-        Status::Missing => "NOT_FOUND",
-        Status::Expired => "OUTSIDE_MAX_AGE",
-        Status::Null if compat == FeastCompat::Strict => "PRESENT",
-        Status::Null => "NULL_VALUE",
-        Status::Degraded if null && compat == FeastCompat::Correct => "NULL_VALUE",
-        Status::Present | Status::Degraded => "PRESENT",
+        Status::Missing => b"\"NOT_FOUND\"",
+        Status::Expired => b"\"OUTSIDE_MAX_AGE\"",
+        Status::Null if compat == FeastCompat::Strict => b"\"PRESENT\"",
+        Status::Null => b"\"NULL_VALUE\"",
+        Status::Degraded if null && compat == FeastCompat::Correct => b"\"NULL_VALUE\"",
+        Status::Present | Status::Degraded => b"\"PRESENT\"",
     }
 }

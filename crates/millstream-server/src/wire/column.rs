@@ -22,6 +22,10 @@ use super::{
     types::type_name,
 };
 
+/// Elements of all lists of one column. A value on its way takes some ten times the bytes of its text, so the bound of
+/// bodies alone would not bound the memory.
+const MOST_ELEMENTS: usize = 4_000_000;
+
 /// A value's text and the row of the request that it belongs to.
 #[derive(Clone, Copy, Debug)]
 struct Cell<'a> {
@@ -169,11 +173,16 @@ impl<'a> Each<'a> {
             if cell.is_null() {
                 children.extend(std::iter::repeat_n(Cell { text: "null", row }, size.unwrap_or(0)));
             } else {
-                let list = values(text).ok_or_else(|| self.misfit(*cell, scalar::describe(text)))?;
-                if size.is_some_and(|size| size != list.len()) {
-                    return Err(self.misfit(*cell, format!("a list of {} values", list.len())));
+                let room = MOST_ELEMENTS.saturating_sub(children.len());
+                let list = values(text, room).ok_or_else(|| self.misfit(*cell, scalar::describe(text)))?;
+                if list.count > room {
+                    let found = format!("more than {MOST_ELEMENTS} values in the column's lists");
+                    return Err(self.misfit(*cell, found));
                 }
-                children.extend(list.into_iter().map(|value| Cell { text: value.get(), row }));
+                if size.is_some_and(|size| size != list.count) {
+                    return Err(self.misfit(*cell, format!("a list of {} values", list.count)));
+                }
+                children.extend(list.values.into_iter().map(|value| Cell { text: value.get(), row }));
             }
             let end = i32::try_from(children.len());
             offsets.push(end.map_err(|_| self.misfit(*cell, "too many values".to_owned()))?);

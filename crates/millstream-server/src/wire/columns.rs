@@ -57,13 +57,13 @@ pub(crate) struct Rows<'a> {
 
 /// Splits a column into its values and keeps no more of them than `limit`; none if it is no list.
 pub(crate) fn rows(column: &RawValue, limit: usize) -> Option<Rows<'_>> {
-    let mut deserializer = serde_json::Deserializer::from_str(column.get());
-    RowsSeed { limit }.deserialize(&mut deserializer).ok()
+    values(column.get(), limit)
 }
 
-/// The elements of a list; none if the text is no list.
-pub(crate) fn values(text: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(text).ok()
+/// The elements of a list, no more of them than `limit`; none if the text is no list.
+pub(crate) fn values(text: &str, limit: usize) -> Option<Rows<'_>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    RowsSeed { limit }.deserialize(&mut deserializer).ok()
 }
 
 /// The members of an object; none if the text is no object, or has a member twice.

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use millstream_server::{CODES, ErrorKind, ServerError};
 
-use crate::client::{options, start};
+use crate::{
+    client::{options, start},
+    random::Random,
+};
 
 const READS: &[(&str, &str)] = &[
     ("empty", ""),
@@ -180,4 +183,39 @@ fn every_code_is_described_once() {
     ];
     let used = kinds.iter().map(|kind| kind.status_and_code().1).chain(starts.iter().map(ServerError::code));
     assert_eq!(used.collect::<BTreeSet<_>>(), distinct);
+}
+
+#[tokio::test]
+async fn no_garbled_body_is_a_fault_of_the_server() {
+    let server = start(options()).await;
+    let bodies = [
+        (
+            "/v1/features/read",
+            r#"{"service": "churn_v1", "entities": {"customer_id": [1, -2, null]}, "request": {"cart_value": [1.5, "2", 3e0]}}"#,
+        ),
+        (
+            "/v1/features/views/orders/push",
+            r#"{"rows": {"customer_id": [1], "ordered_at": ["2026-11-01T00:00:00Z"], "amount": ["1.50"]}}"#,
+        ),
+        (
+            "/get-online-features",
+            r#"{"features": ["echo:place", "echo:list"], "entities": {"place": [{"city": "a", "zip": 1}], "list": [[1, 2]]}}"#,
+        ),
+    ];
+    let mut random = Random(7);
+    for round in 0..600 {
+        let (path, body) = bodies[round % bodies.len()];
+        let mut bytes = body.as_bytes().to_vec();
+        for _ in 0..=random.below(3) {
+            let (from, to) = (random.below(bytes.len()), random.below(bytes.len()));
+            match random.below(4) {
+                0 => bytes[from] = random.next().to_le_bytes()[0],
+                1 => bytes.truncate(from.max(1)),
+                2 => bytes[from] = bytes[to],
+                _ => drop(bytes.splice(from..from, *b"[{")),
+            }
+        }
+        let answer = server.send("POST", path, &[], &bytes).await;
+        assert!(answer.status < 500, "{path} {:?}: {}", String::from_utf8_lossy(&bytes), answer.text());
+    }
 }

@@ -1,6 +1,13 @@
 //! JSON into typed columns and back: exact where a value fits, refused with column, row and both types where not.
 
-use crate::client::{options, start};
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::{
+    client::{options, start},
+    random::Random,
+};
 
 /// Column, values of a request, values of the answer.
 const EXACT: &[(&str, &str, &str)] = &[
@@ -129,4 +136,77 @@ async fn values_that_do_not_fit_are_refused_by_name_row_and_type() {
         ));
     }
     insta::assert_snapshot!(shown);
+}
+
+#[tokio::test]
+async fn random_values_come_back_as_they_were_sent() {
+    let server = start(options()).await;
+    let rounds: u64 = 30;
+    for seed in 0..rounds {
+        let mut random = Random(seed);
+        let rows = random.below(50);
+        let mut column = |value: &mut dyn FnMut(&mut Random) -> String| -> Vec<String> {
+            (0..rows).map(|_| random.maybe(&mut *value).unwrap_or_else(|| "null".to_owned())).collect()
+        };
+        let integers = column(&mut |random| (random.next().cast_signed() >> random.below(64)).to_string());
+        let floats = column(&mut |random| {
+            let float = f64::from_bits(random.next());
+            if float.is_finite() { format!("{float:e}") } else { "0.5".to_owned() }
+        });
+        let cents = column(&mut |random| {
+            let cents = i64::try_from(random.below(1_000_000_000_000)).unwrap();
+            format!(
+                "\"{}{}.{:02}\"",
+                if random.below(2) == 0 { "-" } else { "" },
+                cents / 100 + 1,
+                cents % 100
+            )
+        });
+        let texts = column(&mut |random| {
+            let text: String =
+                (0..random.below(20)).filter_map(|_| char::from_u32(random.below(0x800) as u32)).collect();
+            serde_json::to_string(&text).unwrap()
+        });
+        let sent = [("int64", &integers), ("float64", &floats), ("decimal", &cents), ("string", &texts)];
+        let request = sent.map(|(name, values)| format!(r#""{name}": [{}]"#, values.join(", "))).join(", ");
+        let body = format!(
+            r#"{{"features": ["echo.int64", "echo.float64", "echo.decimal", "echo.string"], "request": {{{request}}}}}"#
+        );
+        let answer = server.post("/v1/features/read", &body).await;
+        let answer: Answered<'_> = serde_json::from_slice(&answer.body).unwrap();
+        for (name, values) in sent {
+            let column = &answer.columns[&format!("echo.{name}")];
+            let found: Vec<&str> = column.values.iter().map(|value| value.get()).collect();
+            if name == "float64" {
+                let bits = |text: &str| text.parse::<f64>().ok().map(f64::to_bits);
+                let sent: Vec<_> = values.iter().map(|text| bits(text)).collect();
+                assert_eq!(found.into_iter().map(bits).collect::<Vec<_>>(), sent);
+            } else {
+                assert_eq!(found, *values, "{name}");
+            }
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Answered<'a> {
+    #[serde(borrow)]
+    columns: HashMap<String, AnsweredColumn<'a>>,
+}
+
+#[derive(serde::Deserialize)]
+struct AnsweredColumn<'a> {
+    #[serde(borrow)]
+    values: Vec<&'a RawValue>,
+}
+
+#[tokio::test]
+async fn lists_together_are_bounded() {
+    let server = start(options()).await;
+    let list = format!("[{}1]", "1,".repeat(2_100_000));
+    let body = format!(r#"{{"features": ["echo.list"], "request": {{"list": [{list}, {list}]}}}}"#);
+    let answer = server.post("/v1/features/read", &body).await;
+    let message = "`request.list` row 1 (from 0): expected list<int64>, found more than 4000000 values in the \
+                   column's lists";
+    assert_eq!(answer.json()["error"]["message"], message);
 }
