@@ -100,7 +100,7 @@ fn naive_base64(bytes: &[u8]) -> String {
             (0..6).fold(0, |number, bit| number * 2 + usize::from(sextet.get(bit).copied().unwrap_or(0)));
         text.push(alphabet[number]);
     }
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text

@@ -163,8 +163,9 @@ async fn random_values_come_back_as_they_were_sent() {
             )
         });
         let texts = column(&mut |random| {
-            let text: String =
-                (0..random.below(20)).filter_map(|_| char::from_u32(random.below(0x800) as u32)).collect();
+            let text: String = (0..random.below(20))
+                .filter_map(|_| char::from_u32(u32::try_from(random.below(0x800)).unwrap()))
+                .collect();
             serde_json::to_string(&text).unwrap()
         });
         let sent = [("int64", &integers), ("float64", &floats), ("decimal", &cents), ("string", &texts)];
