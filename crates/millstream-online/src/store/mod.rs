@@ -38,8 +38,8 @@ pub trait OnlineStore: Send + Sync + Debug {
 
     /// Reads records, lets the caller work out what becomes of them, and stores that, with marks and log entries.
     ///
-    /// No change of another caller to the same record comes in between. Embedded, everything is stored in one step or
-    /// nothing is. Redis stores the log entries first, then each record, then the marks: whoever sees a mark sees the
+    /// No change of another caller to the same record comes in between. A reader at the same time may see some of the
+    /// records changed and others not yet. Embedded, everything is stored in one step or nothing is. Redis stores the log entries first, then each record, then the marks: whoever sees a mark sees the
     /// records, and after a failure the log has every event that a record has.
     async fn update(&self, update: Update<'_>) -> Result<Updated>;
 

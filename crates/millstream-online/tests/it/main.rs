@@ -14,4 +14,5 @@ mod model;
 mod place;
 #[cfg(feature = "redis")]
 mod redis_faults;
+mod samples;
 mod sharing;

@@ -54,28 +54,6 @@ async fn a_caller_that_goes_away_leaves_no_gap_between_reading_and_storing() {
     assert_eq!(counts(&store, 1, &[entity("hot")]).await, [found + 1]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_see_all_of_an_update_or_nothing() {
-    let place = Place::folder();
-    let store = place.open().await;
-    let entities: Vec<_> = (0..50).map(|index| entity(&index.to_string())).collect();
-    let writer = tokio::spawn({
-        let (store, entities) = (store.clone(), entities.clone());
-        async move {
-            for _ in 0..300 {
-                add_one(&store, 1, &entities, &[], None, false).await.unwrap();
-            }
-        }
-    });
-    while !writer.is_finished() {
-        let found = counts(&store, 1, &entities).await;
-        assert!(found.iter().all(|count| *count == found[0]), "{found:?}");
-        tokio::task::yield_now().await;
-    }
-    writer.await.unwrap();
-    assert_eq!(counts(&store, 1, &entities).await, [300; 50]);
-}
-
 #[tokio::test]
 async fn a_change_that_keeps_everything_stores_nothing() {
     let place = Place::folder();

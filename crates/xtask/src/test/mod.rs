@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test on the release profile, with the services that some suites need.
 
+mod redis;
 mod s3;
 mod summary;
 
@@ -15,6 +16,8 @@ use summary::Summary;
 
 /// Tests that talk to an object store find it here; without it they say so in [`SKIPS`] and pass.
 const S3_ENDPOINT: &str = "MILLSTREAM_TEST_S3_ENDPOINT";
+/// Tests that talk to a Redis server find its address here.
+const REDIS: &str = "MILLSTREAM_TEST_REDIS";
 /// A Python that has `duckdb` and `deltalake`, for the suites in which they read our tables.
 const PYTHON: &str = "MILLSTREAM_TEST_PYTHON";
 /// A file to which a test that cannot run appends one line: its name and why.
@@ -44,6 +47,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Some(server) => command.env(S3_ENDPOINT, server.endpoint()),
         None => command.env_remove(S3_ENDPOINT),
     };
+    let redis = match redis::Server::start(workspace) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            missing.push(format!("suites on a Redis server are skipped: {error}"));
+            None
+        }
+    };
+    match &redis {
+        Some(server) => command.env(REDIS, server.url()),
+        None => command.env_remove(REDIS),
+    };
     match Python::with(workspace, "readers", &READERS) {
         Ok(python) => command.env(PYTHON, python.interpreter()),
         Err(error) => {
@@ -53,7 +67,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     };
     missing.iter().for_each(|line| eprintln!("warning: {line}"));
     let (status, mut summary) = run_tests(&mut command)?;
-    drop(server);
+    drop((server, redis));
     report(&skips, &missing, &mut summary)?;
     println!("{summary}");
     if status.success() && summary.failed == 0 {

@@ -19,7 +19,6 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fjall::Readable;
 
 use self::{
     fault::Faults,
@@ -224,9 +223,7 @@ fn mark_writes(space: u64, marks: &[(&str, &[u8])]) -> Vec<(Part, Vec<u8>, Optio
     marks.iter().map(write).collect()
 }
 
-/// All at one state of the store.
 fn read(spaces: &Spaces, keys: &[RecordKey]) -> Result<Vec<Option<Bytes>>> {
-    let snapshot = spaces.database.snapshot();
     let mut latest = None;
     let mut records = Vec::with_capacity(keys.len());
     for key in keys {
@@ -237,8 +234,7 @@ fn read(spaces: &Spaces, keys: &[RecordKey]) -> Result<Vec<Option<Bytes>>> {
         records.push(match keyspace {
             // The library takes no empty key; nothing can be stored under one.
             Some(keyspace) if !key.entity.as_bytes().is_empty() => {
-                let record = snapshot.get(keyspace, &key.entity);
-                let record = record.map_err(|error| spaces.faults.of(READ, error))?;
+                let record = keyspace.get(&key.entity).map_err(|error| spaces.faults.of(READ, error))?;
                 record.map(|record| Bytes::copy_from_slice(&record))
             }
             _ => None,

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    Client, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind,
+    Client, ErrorKind, FromRedisValue, Pipeline, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
@@ -121,18 +121,25 @@ pub(super) fn fault(action: &'static str, error: RedisError) -> OnlineError {
 
 fn fault_kind(error: &RedisError) -> Fault {
     match error.kind() {
-        ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => Fault::Permission,
-        ErrorKind::Io
-        | ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown,
-        ) => Fault::Unavailable,
-        _ => match error.code() {
-            Some("NOAUTH" | "WRONGPASS") => Fault::Permission,
-            Some("OOM") => Fault::Full,
-            _ => Fault::Other,
-        },
+        ErrorKind::AuthenticationFailed => return Fault::Permission,
+        ErrorKind::Io => return Fault::Unavailable,
+        _ => {}
     }
+    match server_code(error).as_deref() {
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Fault::Permission,
+        Some("LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN") => Fault::Unavailable,
+        Some("OOM") => Fault::Full,
+        _ => Fault::Other,
+    }
+}
+
+/// Whether the server has lost the scripts, as it does when it starts again.
+pub(super) fn lacks_scripts(error: &RedisError) -> bool {
+    server_code(error).as_deref() == Some("NOSCRIPT")
+}
+
+/// The code of the first refusal among the answers to several commands, or of the only one.
+fn server_code(error: &RedisError) -> Option<String> {
+    let refusals = error.clone().into_server_errors()?;
+    refusals.first().map(|(_, refusal)| refusal.code().to_owned())
 }

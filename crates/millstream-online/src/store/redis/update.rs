@@ -4,12 +4,12 @@
 use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
-use redis::{ErrorKind, Pipeline, RedisError, Script, ServerErrorKind};
+use redis::{Pipeline, RedisError, Script};
 
 use super::{
     PIPELINE_BYTES, PIPELINE_MAX, READ, RECORD, RedisStore,
     layout::{self, Stamp},
-    server::{fault, leaves_doubt, passes},
+    server::{fault, lacks_scripts, leaves_doubt, passes},
 };
 use crate::{
     error::{OnlineError, Result},
@@ -222,7 +222,7 @@ impl RedisStore {
 
     /// Whether after this error the same may be tried again, once it is known what took place.
     async fn recover(&self, error: RedisError) -> Result<()> {
-        if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
+        if lacks_scripts(&error) {
             return self.server.change(STORE, &self.scripts.load()).await;
         }
         if leaves_doubt(&error) || passes(&error) {
@@ -245,7 +245,7 @@ impl RedisStore {
         }
         let mut sent = self.server.change_once::<Vec<u64>>(&commands).await;
         if let Err(error) = &sent
-            && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+            && lacks_scripts(error)
         {
             self.server.change::<()>(STORE, &self.scripts.load()).await?;
             sent = self.server.change_once(&commands).await;

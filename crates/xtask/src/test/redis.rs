@@ -1,0 +1,84 @@
+//! A Redis server for the tests, on a free port of the loopback address, that keeps nothing on disk.
+
+use std::{
+    fs::File,
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{Result, Workspace, process};
+
+const PROGRAM: &str = "redis-server";
+
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// Ends with this value.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
+        install()?;
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let folder = workspace.scratch("test")?;
+        let log_path = folder.join("redis.log");
+        let log = File::create(&log_path)?;
+        let child = Command::new(PROGRAM)
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &port.to_string(),
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--dir",
+            ])
+            .arg(&folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut server = Self { child, url: format!("redis://127.0.0.1:{port}/") };
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if server.child.try_wait()?.is_some() || started.elapsed() > START_MAX {
+                return Err(format!("the Redis server did not start, see {}", log_path.display()).into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// Finds the program, or takes it from Debian's packages where that is allowed, without starting a service.
+fn install() -> Result<()> {
+    if process::output(Command::new(PROGRAM).arg("--version")).is_ok() {
+        return Ok(());
+    }
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "--quiet", "--no-install-recommends", PROGRAM]);
+    install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    match process::output(&mut install) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("`{PROGRAM}` is not installed, and installing it failed: {error}").into()),
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
