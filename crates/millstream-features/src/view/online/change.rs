@@ -1,17 +1,7 @@
 //! Changes of a record: chunks of the lake's events, pushes, and what becomes of pushes once the lake has them.
 
-use std::borrow::Cow;
-
-use super::{
-    EntityEvents, OnlineView, OnlineViewError,
-    read::Newest,
-    record::{Event, Parts, Position, Record},
-};
-use crate::{
-    FeatureError,
-    aggregate::{Order, ValueRef, Writer},
-    window::Hops,
-};
+use super::{EntityEvents, OnlineView, OnlineViewError, draft::Draft, record::Position};
+use crate::FeatureError;
 
 /// How far the mark stays behind the time of a change, in microseconds: a read whose time was taken that long before a
 /// change is still exact.
@@ -42,6 +32,14 @@ pub struct Chunk {
     pub watermark: Option<i64>,
 }
 
+impl Chunk {
+    /// Where the mark belongs: the lake has seen nothing after its newest event, so that reads from there on stay exact
+    /// however old the data is; and an event of the future does not make the present degraded.
+    fn mark(&self, now: i64) -> i64 {
+        self.watermark.map_or(now, |watermark| watermark.min(now)).saturating_sub(MARK_LAG)
+    }
+}
+
 impl OnlineView {
     /// Adds a chunk's events of one entity. Nothing changes when the record is at the chunk's position or beyond.
     ///
@@ -60,7 +58,7 @@ impl OnlineView {
             let Some(mut draft) = Draft::new(self, record)?.behind(record, chunk) else {
                 return Ok(Edit::Keep);
             };
-            draft.advance(now.saturating_sub(MARK_LAG))?;
+            draft.advance(chunk.mark(now))?;
             draft.add(events, entity)?;
             draft.settle(chunk)?;
             draft.bound()?;
@@ -87,10 +85,8 @@ impl OnlineView {
             let Some(mut draft) = Draft::new(self, record)?.behind(record, chunk) else {
                 return Ok(Edit::Keep);
             };
-            draft.newest = None;
-            draft.hops = Kept::Open(Hops::default());
-            draft.recent.clear();
-            draft.advance(now.saturating_sub(MARK_LAG))?;
+            draft.clear();
+            draft.advance(chunk.mark(now))?;
             draft.add(events, entity)?;
             draft.settle(chunk)?;
             draft.bound()?;
@@ -147,6 +143,24 @@ impl OnlineView {
         Ok(draft.finish(record))
     }
 
+    /// Takes away what chunks of epochs before `epoch` brought, of an entity that the lake does not have any more. Pushed and
+    /// provisional events stay.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no record of this view.
+    pub fn forget_older(&self, record: Option<&[u8]>, epoch: u64) -> Result<Edit, OnlineViewError> {
+        let change = || {
+            let mut draft = Draft::new(self, record)?;
+            if draft.applied.epoch >= epoch {
+                return Ok(Edit::Keep);
+            }
+            draft.clear();
+            Ok(draft.finish(record))
+        };
+        change().map_err(|source| self.state_error(source))
+    }
+
     /// Drops the pushed events that the lake has, of an entity for which the epoch's chunks had no events.
     ///
     /// # Errors
@@ -175,260 +189,5 @@ impl OnlineView {
             Ok(draft.finish(record))
         };
         change().map_err(|source| self.state_error(source))
-    }
-}
-
-/// A record while it is changed. What is not touched stays as it lies.
-struct Draft<'a> {
-    view: &'a OnlineView,
-    applied: Position,
-    mark: i64,
-    newest: Option<(Order, Cow<'a, [u8]>)>,
-    hops: Kept<'a>,
-    /// In their order.
-    recent: Vec<Held<'a>>,
-    pushed: Vec<Held<'a>>,
-    watermark: i64,
-    provisional: Vec<Held<'a>>,
-}
-
-enum Kept<'a> {
-    Stored(&'a [u8]),
-    Open(Hops),
-}
-
-/// An event that is kept as it is.
-struct Held<'a> {
-    push: u64,
-    order: Order,
-    row: Cow<'a, [u8]>,
-}
-
-impl<'a> Held<'a> {
-    fn new(event: Event<'a>) -> Self {
-        Self { push: event.push, order: event.order, row: Cow::Borrowed(event.row) }
-    }
-
-    fn event(&self) -> Event<'_> {
-        Event { push: self.push, order: self.order, row: &self.row }
-    }
-}
-
-impl<'a> Draft<'a> {
-    fn new(view: &'a OnlineView, record: Option<&'a [u8]>) -> Result<Self, FeatureError> {
-        let record = match record {
-            Some(bytes) => Record::read(bytes, &view.0.newest_row)?,
-            None => Record::EMPTY,
-        };
-        let held = |events: super::record::Events<'a>| {
-            events.iter(&view.0.event_row).map(|event| event.map(Held::new)).collect::<Result<Vec<_>, _>>()
-        };
-        Ok(Self {
-            view,
-            applied: record.applied,
-            mark: record.mark,
-            newest: record.newest.map(|(order, row)| (order, Cow::Borrowed(row))),
-            hops: Kept::Stored(record.hops),
-            recent: held(record.recent)?,
-            pushed: held(record.pushed)?,
-            watermark: record.watermark,
-            provisional: held(record.provisional)?,
-        })
-    }
-
-    /// None when the chunk has been applied to the record.
-    fn behind(mut self, record: Option<&[u8]>, chunk: &Chunk) -> Option<Self> {
-        if record.is_some() && self.applied >= chunk.position {
-            return None;
-        }
-        self.applied = chunk.position;
-        Some(self)
-    }
-
-    /// Moves the mark to `mark`; it never moves back. Events before it go into the hops.
-    fn advance(&mut self, mark: i64) -> Result<(), FeatureError> {
-        if mark <= self.mark {
-            return Ok(());
-        }
-        self.mark = mark;
-        let old = self.recent.partition_point(|held| held.order.event < mark);
-        let view = self.view;
-        let mut lists = Vec::new();
-        let recent: Vec<Held<'a>> = self.recent.drain(..old).collect();
-        for held in recent {
-            let values = view.0.event_row.values(&held.row, view.0.definition.columns.len(), &mut lists)?;
-            self.fold(held.order, &values)?;
-        }
-        Ok(())
-    }
-
-    /// Takes in an event before the mark.
-    fn fold(&mut self, order: Order, values: &[ValueRef<'_>]) -> Result<(), FeatureError> {
-        self.fold_hops(order, values)?;
-        self.fold_newest(order, values)
-    }
-
-    fn fold_hops(&mut self, order: Order, values: &[ValueRef<'_>]) -> Result<(), FeatureError> {
-        let plan = &self.view.0.plan;
-        if !plan.is_empty() {
-            let keep = plan.kept_from(self.mark);
-            self.open()?.add(plan, &keep, order, values);
-        }
-        Ok(())
-    }
-
-    /// An older event never takes the place of a newer one.
-    fn fold_newest(&mut self, order: Order, values: &[ValueRef<'_>]) -> Result<(), FeatureError> {
-        let newest = self.newest.as_ref().map(|(newest, row)| (*newest, Newest::Newest(row)));
-        // Most are newer or older, and then the row need not be written down to tell.
-        if newest.is_some_and(|(newest, _)| order < newest) {
-            return Ok(());
-        }
-        let mut row = Vec::new();
-        self.view.0.newest_row.write(&mut row, values);
-        if self.view.is_newer(order, Newest::Newest(&row), newest)? {
-            self.newest = Some((order, Cow::Owned(row)));
-        }
-        Ok(())
-    }
-
-    /// The hops, ready to be changed.
-    fn open(&mut self) -> Result<&mut Hops, FeatureError> {
-        if let Kept::Stored(bytes) = self.hops {
-            let hops = if bytes.is_empty() { Hops::default() } else { Hops::read(&self.view.0.plan, bytes)? };
-            self.hops = Kept::Open(hops);
-        }
-        match &mut self.hops {
-            Kept::Open(hops) => Ok(hops),
-            Kept::Stored(_) => Err(FeatureError::Mismatch),
-        }
-    }
-
-    fn trim(&mut self) -> Result<(), FeatureError> {
-        let plan = &self.view.0.plan;
-        if !plan.is_empty() && !matches!(self.hops, Kept::Stored([])) {
-            let keep = plan.kept_from(self.mark);
-            self.open()?.trim(&keep);
-        }
-        Ok(())
-    }
-
-    /// Takes in the lake's events of an entity.
-    fn add(&mut self, events: &EntityEvents, entity: usize) -> Result<(), FeatureError> {
-        let view = self.view;
-        let keep = view.0.plan.kept_from(self.mark);
-        let mut values = Vec::with_capacity(view.0.definition.columns.len());
-        let mut newest = None;
-        let mut recent = false;
-        for (order, row) in events.events_of(entity) {
-            if order.event >= self.mark {
-                events.values(row, &mut values);
-                let mut bytes = Vec::new();
-                view.0.event_row.write(&mut bytes, &values);
-                self.recent.push(Held { push: 0, order, row: Cow::Owned(bytes) });
-                recent = true;
-                continue;
-            }
-            if !view.0.plan.is_empty() {
-                events.values(row, &mut values);
-                self.open()?.add(&view.0.plan, &keep, order, &values);
-            }
-            // The last of them is the newest, and only it and its equals need to be written down.
-            if let Some((_, row)) = newest.replace((order, row)).filter(|(before, _)| *before == order) {
-                events.values(row, &mut values);
-                self.fold_newest(order, &values)?;
-            }
-        }
-        if let Some((order, row)) = newest {
-            events.values(row, &mut values);
-            self.fold_newest(order, &values)?;
-        }
-        if recent {
-            self.recent.sort_by_key(|held| held.order);
-        }
-        if matches!(self.hops, Kept::Open(_)) {
-            self.trim()?;
-        }
-        Ok(())
-    }
-
-    /// Holds pushed or provisional events on top of the lake's.
-    fn hold(
-        &mut self,
-        events: &EntityEvents,
-        entity: usize,
-        sequence: impl Fn(usize) -> u64,
-        provisional: bool,
-    ) -> Result<(), FeatureError> {
-        let held = if provisional { &mut self.provisional } else { &mut self.pushed };
-        let mut values = Vec::new();
-        for (order, row) in events.events_of(entity) {
-            let push = sequence(row);
-            if held.iter().any(|known| known.push == push) {
-                continue;
-            }
-            events.values(row, &mut values);
-            let mut bytes = Vec::new();
-            self.view.0.event_row.write(&mut bytes, &values);
-            held.push(Held { push, order, row: Cow::Owned(bytes) });
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, chunk: &Chunk) -> Result<(), FeatureError> {
-        if let Some(covered) = chunk.covered {
-            self.pushed.retain(|held| held.push > covered);
-        }
-        let Some(watermark) = chunk.watermark.filter(|_| !self.provisional.is_empty()) else { return Ok(()) };
-        self.watermark = self.watermark.max(watermark);
-        let view = self.view;
-        let mut lists = Vec::new();
-        for held in std::mem::take(&mut self.provisional) {
-            if held.order.event > self.watermark || held.order.event >= self.mark {
-                self.provisional.push(held);
-            } else if view.has_newest() {
-                let values =
-                    view.0.event_row.values(&held.row, view.0.definition.columns.len(), &mut lists)?;
-                self.fold_newest(held.order, &values)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Moves the mark on while there are too many events behind it.
-    fn bound(&mut self) -> Result<(), FeatureError> {
-        let Some(over) = self.recent.len().checked_sub(RECENT_MAX).filter(|over| *over > 0) else {
-            return Ok(());
-        };
-        let last = self.recent.get(over - 1).map_or(self.mark, |held| held.order.event);
-        self.advance(last.saturating_add(1))?;
-        self.trim()
-    }
-
-    fn finish(&self, before: Option<&[u8]>) -> Edit {
-        let hops = match &self.hops {
-            Kept::Stored(bytes) => Cow::Borrowed(*bytes),
-            Kept::Open(hops) => {
-                let mut out = Writer::default();
-                hops.write(&self.view.0.plan, &mut out);
-                Cow::Owned(out.bytes)
-            }
-        };
-        let held = self.recent.len() + self.pushed.len() + self.provisional.len();
-        if self.newest.is_none() && held == 0 {
-            return if before.is_some() { Edit::Delete } else { Edit::Keep };
-        }
-        let parts = Parts {
-            applied: self.applied,
-            mark: self.mark,
-            newest: self.newest.as_ref().map(|(order, row)| (*order, row.as_ref())),
-            hops: &hops,
-            recent: self.recent.iter().map(Held::event),
-            pushed: self.pushed.iter().map(Held::event),
-            watermark: self.watermark,
-            provisional: self.provisional.iter().map(Held::event),
-        };
-        let bytes = parts.write();
-        if before == Some(bytes.as_slice()) { Edit::Keep } else { Edit::Put(bytes) }
     }
 }

@@ -7,6 +7,7 @@
 
 mod change;
 mod columns;
+mod draft;
 mod error;
 mod events;
 mod order;

@@ -149,7 +149,7 @@ pub(super) struct Parts<'a, E> {
     pub(super) provisional: E,
 }
 
-impl<'a, E: Iterator<Item = Event<'a>> + ExactSizeIterator> Parts<'a, E> {
+impl<'a, E: ExactSizeIterator<Item = Event<'a>>> Parts<'a, E> {
     pub(super) fn write(self) -> Vec<u8> {
         let part = |there: bool, part: u8| if there { part } else { 0 };
         let mut out = Writer { bytes: Vec::with_capacity(64 + self.hops.len()) };
@@ -183,7 +183,7 @@ impl<'a, E: Iterator<Item = Event<'a>> + ExactSizeIterator> Parts<'a, E> {
     }
 }
 
-fn write_events<'a>(out: &mut Writer, events: impl Iterator<Item = Event<'a>> + ExactSizeIterator) {
+fn write_events<'a>(out: &mut Writer, events: impl ExactSizeIterator<Item = Event<'a>>) {
     if events.len() == 0 {
         return;
     }

@@ -88,14 +88,12 @@ impl Slot {
             (Shape::Int { greatest }, Part::Int(best), ValueRef::Int(value)) => {
                 *best = Some(best.map_or(value, |best| extreme(greatest, best, value)));
             }
-            (Shape::Float { greatest }, Part::Float(best), ValueRef::Float(value)) => {
-                if !value.is_nan() {
-                    *best = Some(best.map_or(value, |best| extreme_float(greatest, best, value)));
-                }
+            (Shape::Float { greatest }, Part::Float(best), ValueRef::Float(value)) if !value.is_nan() => {
+                *best = Some(best.map_or(value, |best| extreme_float(greatest, best, value)));
             }
             (Shape::Time, Part::Int(newest), _) => *newest = (*newest).max(Some(order.event)),
             (_, Part::State(state), _) => state.add(order, value),
-            // A value of another type than the column's adds nothing.
+            // NaN, or a value of another type than the column's, adds nothing.
             _ => {}
         }
     }
