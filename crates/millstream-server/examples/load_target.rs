@@ -107,7 +107,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:6566".to_owned()).parse()?;
     let names = (0..VIEWS * FEATURES).map(|index| format!("fv_{}.f_{index}", index / FEATURES));
     let key = Arc::new(Field::new("entity", DataType::Int64, false));
-    let schema = Arc::new(EntitySchema { keys: vec![key], request: Vec::new() });
+    let schema = Arc::new(EntitySchema { keys: vec![key], request: Vec::new(), features: VIEWS * FEATURES });
     let backend = Arc::new(Memory { schema, names: names.collect() });
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();

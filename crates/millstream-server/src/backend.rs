@@ -81,6 +81,8 @@ pub struct EntitySchema {
     pub keys: Vec<FieldRef>,
     /// Values that on-demand features take from the request.
     pub request: Vec<FieldRef>,
+    /// How many features the answer will have, wildcards resolved.
+    pub features: usize,
 }
 
 /// A checked read: every column of the [`EntitySchema`] in its type, all of one length.

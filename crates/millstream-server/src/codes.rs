@@ -28,7 +28,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A key column, a value that on-demand features need, or a column of pushed rows is not in the request.",
     ),
     ("MS-1210", "Columns of different lengths", "All columns of a request describe the same rows."),
-    ("MS-1211", "Too many rows", "The request has more rows than the server takes at once."),
+    (
+        "MS-1211",
+        "Too many rows",
+        "The request has more rows, or rows times features, than the server takes at once.",
+    ),
     ("MS-1212", "Body too large", "The body has more bytes than the server takes at once."),
     ("MS-1213", "Token missing or wrong", "The server has a token, and the request did not carry it."),
     (
@@ -46,7 +50,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-1222",
         "Two features of one name",
-        "Two features would have the same name in the answer; ask for full feature names.",
+        "Two features would have the same name in the answer; name each once, or ask Feast's path for full feature names.",
     ),
     ("MS-1223", "A statement that cannot run", "The SQL is wrong, or it would change something."),
     ("MS-1224", "Shutting down", "The server stops and did not finish this request within its time."),

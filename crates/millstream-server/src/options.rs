@@ -89,6 +89,8 @@ pub struct Limits {
     pub buffered_bytes: usize,
     /// Rows of one request.
     pub rows: usize,
+    /// Rows times features of one request.
+    pub values: usize,
     /// Rows that a query answers with.
     pub query_rows: usize,
     /// From the first byte of a request to the first byte of its answer.
@@ -112,6 +114,7 @@ impl Default for Limits {
             body_bytes: 16 << 20,
             buffered_bytes: 256 << 20,
             rows: 100_000,
+            values: 5_000_000,
             query_rows: 100_000,
             request_time: Duration::from_secs(30),
             job_time: Duration::from_secs(6 * 3600),

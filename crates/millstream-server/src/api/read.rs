@@ -1,6 +1,6 @@
 //! Features of entities, as they are now or were at a time.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow::array::{Array, TimestampMicrosecondArray};
 use axum::{
@@ -17,6 +17,7 @@ use crate::{
     error::{ApiError, ErrorKind},
     guard::Shared,
     intake::Intake,
+    options::Limits,
     wire::{
         arrow_stream,
         columns::Columns,
@@ -87,8 +88,7 @@ pub(crate) async fn read(
 ) -> Result<Response, ApiError> {
     let parsing = shared.clone();
     let wanted =
-        compute(is_large(&body), move || wanted(&body, parsing.backend.as_ref(), parsing.limits.rows))
-            .await?;
+        compute(is_large(&body), move || wanted(&body, parsing.backend.as_ref(), &parsing.limits)).await?;
     let Wanted { request, metadata } = wanted;
     let (rows, target) = (request.rows, request.target.clone());
     let answer = shared.backend.read(request).await?;
@@ -103,15 +103,16 @@ pub(crate) async fn read(
     Ok(body::json(StatusCode::OK, bytes))
 }
 
-fn wanted(body: &[u8], backend: &dyn FeatureBackend, limit: usize) -> Result<Wanted, ApiError> {
+fn wanted(body: &[u8], backend: &dyn FeatureBackend, limits: &Limits) -> Result<Wanted, ApiError> {
     let body: ReadBody<'_> = parse(body)?;
     let target = target(body.service, body.features)?;
     let schema = backend.entity_schema(&target)?;
     let mut intake = Intake::default();
-    intake.take_all("entities", &body.entities, &schema.keys, limit)?;
-    intake.take_all("request", &body.request, &schema.request, limit)?;
+    intake.take_all("entities", &body.entities, &schema.keys, limits.rows)?;
+    intake.take_all("request", &body.request, &schema.request, limits.rows)?;
     intake.complete("entities", &schema.keys)?;
     intake.complete("request", &schema.request)?;
+    bounded(intake.rows(), schema.features, limits)?;
     let at = body.at.map(|text| at(&text)).transpose()?;
     let metadata = match body.metadata {
         None => true,
@@ -149,7 +150,20 @@ fn at(text: &str) -> Result<i64, ApiError> {
     })
 }
 
-/// Refuses an answer whose columns are not as long as the request: values would stand beside the wrong entities.
+/// Refuses a request whose answer would be too large to be held in memory.
+pub(crate) fn bounded(rows: usize, features: usize, limits: &Limits) -> Result<(), ApiError> {
+    let values = rows.saturating_mul(features);
+    if values <= limits.values {
+        return Ok(());
+    }
+    let most = limits.values;
+    let message = format!(
+        "{rows} rows of {features} features are {values} values, the server answers with at most {most} at once"
+    );
+    Err(ApiError::new(ErrorKind::TooManyRows, message))
+}
+
+/// Refuses an answer in which a feature is there twice (JSON would lose one), or whose columns are not as long as the request: values would stand beside the wrong entities.
 pub(crate) fn checked(answer: &ReadAnswer, rows: usize) -> Result<(), ApiError> {
     let fits = |column: &AnswerColumn| {
         let statuses = match &column.statuses {
@@ -159,10 +173,18 @@ pub(crate) fn checked(answer: &ReadAnswer, rows: usize) -> Result<(), ApiError> 
         let times = column.event_times.as_ref().map_or(rows, Array::len);
         column.values.len() == rows && statuses == rows && times == rows
     };
-    answer.columns.iter().find(|column| !fits(column)).map_or(Ok(()), |column| {
+    if let Some(column) = answer.columns.iter().find(|column| !fits(column)) {
         let message = format!("`{}` was answered with another number of rows than asked for", column.name);
-        Err(ApiError::new(ErrorKind::Internal, message))
-    })
+        return Err(ApiError::new(ErrorKind::Internal, message));
+    }
+    let mut names = HashSet::with_capacity(answer.columns.len());
+    match answer.columns.iter().find(|column| !names.insert(column.name.as_str())) {
+        None => Ok(()),
+        Some(column) => {
+            let message = format!("`{}` is asked for twice", column.name);
+            Err(ApiError::new(ErrorKind::NameCollision, message).with_field("features"))
+        }
+    }
 }
 
 pub(crate) fn unwritten(error: arrow::error::ArrowError) -> ApiError {

@@ -11,12 +11,12 @@ use serde::Deserialize;
 
 use super::{SharedState, names};
 use crate::{
-    api::read::{checked, unwritten},
+    api::read::{bounded, checked, unwritten},
     backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
     intake::{Intake, unknown},
-    options::FeastCompat,
+    options::{FeastCompat, Limits},
     wire::{
         columns::Columns,
         instant,
@@ -76,7 +76,7 @@ pub(super) async fn get_online_features(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
-    let wanted = move || wanted(&body, parsing.backend.as_ref(), parsing.limits.rows, compat);
+    let wanted = move || wanted(&body, parsing.backend.as_ref(), &parsing.limits, compat);
     let Wanted { request, keys, style } = compute(large, wanted).await?;
     let rows = request.rows;
     let answer = shared.backend.read(request).await?;
@@ -89,7 +89,7 @@ pub(super) async fn get_online_features(
 fn wanted(
     body: &[u8],
     backend: &dyn FeatureBackend,
-    limit: usize,
+    limits: &Limits,
     compat: FeastCompat,
 ) -> Result<Wanted, ApiError> {
     let body: ReadBody<'_> = parse(body)?;
@@ -104,13 +104,14 @@ fn wanted(
             let fields: Vec<FieldRef> = schema.keys.iter().chain(&schema.request).cloned().collect();
             return Err(unknown("entities", name, &fields));
         };
-        intake.take("entities", name, values, field, limit)?;
+        intake.take("entities", name, values, field, limits.rows)?;
         if let (Some(_), Some(array)) = (key, intake.arrays.get(name)) {
             keys.insert(name.clone(), array.clone());
         }
     }
     intake.complete("entities", &schema.keys)?;
     intake.complete("entities", &schema.request)?;
+    bounded(intake.rows(), schema.features, limits)?;
     let style = Style {
         full_names: body.full_feature_names,
         view_metadata: body.include_feature_view_version_metadata,

@@ -247,8 +247,9 @@ impl FeatureBackend for Shop {
     }
 
     fn entity_schema(&self, target: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError> {
-        let mut schema = EntitySchema::default();
-        for feature in Self::features(target)? {
+        let features = Self::features(target)?;
+        let mut schema = EntitySchema { features: features.len(), ..EntitySchema::default() };
+        for feature in features {
             let keys = match feature.split_once('.') {
                 Some(("orders" | "returns" | "slow" | "panic" | "down" | "broken", _)) => customer(),
                 Some(("routes", _)) => route(),

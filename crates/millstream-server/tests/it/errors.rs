@@ -57,6 +57,7 @@ const READS: &[(&str, &str)] = &[
         "metadata that is none",
         r#"{"features": ["orders.*"], "entities": {"customer_id": [1]}, "metadata": "some"}"#,
     ),
+    ("feature twice", r#"{"features": ["orders.*", "orders.spend_30d"], "entities": {"customer_id": [1]}}"#),
     ("answer of another length", r#"{"features": ["broken.short"], "entities": {"customer_id": [1]}}"#),
     ("panic", r#"{"features": ["panic.x"], "entities": {"customer_id": [1]}}"#),
     ("store that is down", r#"{"features": ["down.x"], "entities": {"customer_id": [1]}}"#),

@@ -70,6 +70,23 @@ async fn a_request_with_a_million_entities_is_refused_with_the_limit() {
 }
 
 #[tokio::test]
+async fn rows_times_features_are_bounded() {
+    let server = start(limited(|limits| limits.values = 8)).await;
+    let expected = "3 rows of 3 features are 9 values, the server answers with at most 8 at once";
+    for (path, fits) in [("/v1/features/read", 2), ("/get-online-features", 2)] {
+        let body = |rows: usize| {
+            let ids = vec!["1"; rows].join(",");
+            let features = r#"["orders.spend_30d", "orders.last_category", "orders.order_count_7d"]"#;
+            format!(r#"{{"features": {features}, "entities": {{"customer_id": [{ids}]}}}}"#)
+        };
+        assert_eq!(server.post(path, &body(fits)).await.status, 200);
+        let answer = server.post(path, &body(fits + 1)).await;
+        assert_eq!(answer.status, 413);
+        assert!(answer.text().contains(expected), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn deep_nesting_is_refused_wherever_it_stands() {
     let server = start(options()).await;
     let deep = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
