@@ -82,19 +82,27 @@ impl Quantile {
             let values = self.sorted();
             ranks.map(|rank| values.get(usize::try_from(rank).unwrap_or(usize::MAX)).copied())
         } else {
-            ranks.map(|rank| self.ranked(rank))
+            self.ranked(ranks)
         };
         let (low, high) = (low?, high?);
         // Not the difference times a part when it is not needed: infinities have none.
         Some(if part == 0.0 || low == high { low } else { low * (1.0 - part) + high * part })
     }
 
-    fn ranked(&self, rank: u64) -> Option<f64> {
-        let mut seen = 0;
-        self.buckets.iter().find_map(|(bucket, count)| {
+    /// The values at two ranks, the first of which is not above the second.
+    fn ranked(&self, [low, high]: [u64; 2]) -> [Option<f64>; 2] {
+        let (mut seen, mut found) = (0, [None; 2]);
+        for (bucket, count) in &self.buckets {
             seen += count;
-            (seen > rank).then(|| middle(*bucket))
-        })
+            if seen > low {
+                found[0] = found[0].or_else(|| Some(middle(*bucket)));
+            }
+            if seen > high {
+                found[1] = Some(middle(*bucket));
+                break;
+            }
+        }
+        found
     }
 }
 

@@ -93,8 +93,17 @@ impl AsofBuilder {
         let times = parts.iter().flat_map(|part| part.event.values.iter());
         let lines = Timelines::new(&ordinals, times, &counts, &rank, options.threads);
         drop(ordinals);
-        let known =
-            options.as_known.then(|| KnownTimes::new(lines.entries().iter().map(|entry| known(entry.row))));
+        let known = options.as_known.then(|| {
+            // In the order of the input first: looking each row up in its batch would cost more.
+            let rows = parts.iter().zip(places.lengths());
+            let of_part = |(times, rows): (&Times, usize)| {
+                let known = times.known.clone();
+                (0..rows).map(move |at| known.as_ref().and_then(|known| known.get(at)))
+            };
+            let by_row: Vec<Option<i64>> = rows.flat_map(of_part).collect();
+            let of = |row: u32| by_row.get(row as usize).copied().flatten();
+            KnownTimes::new(lines.entries().iter().map(|entry| of(entry.row)))
+        });
         AsofIndex { options, keys, lines, known, rows: places.rows() }
     }
 }

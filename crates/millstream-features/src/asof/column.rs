@@ -79,6 +79,12 @@ impl Places {
         self.rows
     }
 
+    /// How many rows each batch has.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
+        let ends = self.starts.iter().skip(1).chain([&self.rows]);
+        self.starts.iter().zip(ends).map(|(start, end)| end - start)
+    }
+
     /// Batch and offset of a row.
     pub(super) fn locate(&self, row: usize) -> (usize, usize) {
         if self.starts.len() <= 1 {

@@ -45,6 +45,10 @@ fn texts(encoding: &'static str, column: &ArrayRef) -> Result<StringArray, Featu
         DataType::Float32 => {
             Arc::new(plain.as_primitive::<Float32Type>().unary::<_, Float32Type>(|value| value + 0.0))
         }
+        // The text of an instant needs no zone, and finding one by its name would need a table of them.
+        DataType::Timestamp(unit, Some(_)) => {
+            cast(&plain, &DataType::Timestamp(*unit, None)).map_err(FeatureError::arrow(action))?
+        }
         _ => plain,
     };
     let texts = cast(&plain, &DataType::Utf8).map_err(FeatureError::arrow(action))?;

@@ -11,8 +11,11 @@
 mod aggregate;
 mod asof;
 mod asof_columns;
+mod encode;
 mod naive;
 mod online;
 mod online_world;
+mod view;
+mod view_edges;
 mod window;
 mod world;
