@@ -27,8 +27,16 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Rows of another shape",
         "The rows that came have other columns than were announced. The table changed in between, or this is a defect.",
     ),
-    ("MS-1106", "Rows that cannot be read", "The labels or the events of a view could not be read; the cause says why."),
-    ("MS-1107", "An on-demand feature failed", "An on-demand feature could not be computed; the cause says why."),
+    (
+        "MS-1106",
+        "Rows that cannot be read",
+        "The labels or the events of a view could not be read; the cause says why.",
+    ),
+    (
+        "MS-1107",
+        "An on-demand feature failed",
+        "An on-demand feature could not be computed; the cause says why.",
+    ),
     ("MS-1108", "The join failed", "A feature view could not be joined with the labels; the cause says why."),
     (
         "MS-1109",
@@ -40,7 +48,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "The spill folder failed",
         "Rows that do not fit into memory could not be written to or read from the spill folder; the cause says why.",
     ),
-    ("MS-1111", "The output cannot be written", "The dataset's file or its manifest could not be written; the cause says why."),
+    (
+        "MS-1111",
+        "The output cannot be written",
+        "The dataset's file or its manifest could not be written; the cause says why.",
+    ),
     (
         "MS-1112",
         "A broken promise",

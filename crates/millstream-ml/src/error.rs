@@ -115,9 +115,9 @@ impl DatasetError {
             Self::DuplicateColumn { name, .. } => {
                 Some(format!("rename `{name}` in the labels' query, or leave it out of `columns`"))
             }
-            Self::KeyType { column, expected, .. } => {
-                Some(format!("cast `{column}` to {expected} in the labels' query, or the key in the view's table"))
-            }
+            Self::KeyType { column, expected, .. } => Some(format!(
+                "cast `{column}` to {expected} in the labels' query, or the key in the view's table"
+            )),
             Self::TimeType { column, .. } => {
                 Some(format!("cast `{column}` to a timestamp of microseconds or to a date"))
             }

@@ -46,6 +46,7 @@ pub(crate) struct Assembler<'a> {
     views: Vec<Option<Cutter<Batches<'a>>>>,
     splitter: Option<Splitter>,
     first: u64,
+    total: u64,
     pub(crate) sides: SideRows,
 }
 
@@ -68,8 +69,14 @@ impl<'a> Assembler<'a> {
             views: answers.iter().map(cutter).collect::<Result<_, DatasetError>>()?,
             splitter,
             first: 0,
+            total: labels.rows.rows() as u64,
             sides: SideRows::default(),
         })
+    }
+
+    /// How many rows there will be.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
     }
 
     /// The next chunk; none at the end.
@@ -99,11 +106,13 @@ impl<'a> Assembler<'a> {
                 Source::OnDemand(number) => (computed.get(number).cloned(), None),
                 Source::Split => (sides.as_ref().map(|sides| Arc::new(side_column(sides)) as ArrayRef), None),
             };
-            columns.push(column.ok_or_else(|| DatasetError::broken("every column of the output has a source"))?);
+            columns
+                .push(column.ok_or_else(|| DatasetError::broken("every column of the output has a source"))?);
             statuses.push(status);
         }
-        let rows = RecordBatch::try_new(Arc::clone(&self.layout.schema), columns)
-            .map_err(|source| DatasetError::broken(format!("every column has its type and length ({source})")))?;
+        let rows = RecordBatch::try_new(Arc::clone(&self.layout.schema), columns).map_err(|source| {
+            DatasetError::broken(format!("every column has its type and length ({source})"))
+        })?;
         Ok(Some(Chunk { first, labels, rows, statuses, sides }))
     }
 
@@ -116,7 +125,8 @@ impl<'a> Assembler<'a> {
     ) -> (Option<ArrayRef>, Option<UInt8Array>) {
         let count = self.layout.features.get(view).map_or(0, Vec::len);
         let column = |number: usize| answers.get(view)?.as_ref()?.columns().get(number).cloned();
-        let status = column(1 + count + at).and_then(|status| status.as_primitive_opt::<UInt8Type>().cloned());
+        let status =
+            column(1 + count + at).and_then(|status| status.as_primitive_opt::<UInt8Type>().cloned());
         (column(1 + at), status)
     }
 
@@ -149,7 +159,8 @@ impl<'a> Assembler<'a> {
         if is_whole {
             Ok(columns)
         } else {
-            let found = columns.iter().map(|column| format!("{} rows of {}", column.len(), column.data_type()));
+            let found =
+                columns.iter().map(|column| format!("{} rows of {}", column.len(), column.data_type()));
             Err(shape(found.collect::<Vec<_>>().join(", ")))
         }
     }
@@ -191,7 +202,8 @@ fn check_numbers(answers: &RecordBatch, first: u64, rows: usize) -> Result<(), D
     let numbers = answers.columns().first().and_then(|column| column.as_primitive_opt::<Int64Type>());
     let is_equal = numbers.is_some_and(|numbers| {
         let expected = (first..).map(|number| i64::try_from(number).unwrap_or(i64::MAX));
-        numbers.len() == rows && numbers.values().iter().copied().zip(expected).all(|(one, other)| one == other)
+        numbers.len() == rows
+            && numbers.values().iter().copied().zip(expected).all(|(one, other)| one == other)
     });
     if is_equal {
         Ok(())

@@ -1,29 +1,31 @@
 //! A dataset from label rows and events, phase by phase.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use arrow::array::RecordBatch;
 
 use super::{
     assemble::{Assembler, OnDemand},
-    examine::{Figures, Leaks},
+    examine::Leaks,
     join::{Answers, join_view},
     labels::{Labels, take_in},
     layout::{Layout, Source},
     leakage::{Example, Finding, Leak},
     manifest::{DatasetColumn, Definition, MANIFEST_VERSION, Manifest, Role},
+    output::{OutputColumn, write_rows},
     plan::{DatasetPlan, SplitBy},
-    progress::{Counter, Phase, Progress},
+    progress::Progress,
     split::{Side, SideRows, Splitter},
     spool::Space,
-    statistics::ColumnStatistics,
     warning::Warning,
-    write::DataWriter,
 };
 use crate::{Cause, DatasetError};
 
 /// Rows from wherever the caller reads them.
 pub type Rows<'a> = Box<dyn Iterator<Item = Result<RecordBatch, Cause>> + 'a>;
+
+/// Gives the rows of events of the view with this number.
+pub type Events<'a, 'rows> = dyn FnMut(usize) -> Result<Rows<'rows>, Cause> + 'a;
 
 /// A dataset that was built.
 #[derive(Clone, Debug)]
@@ -36,117 +38,118 @@ pub struct Built {
     pub spilled_bytes: u64,
 }
 
-/// Builds the dataset and writes its data file and manifest, both or none. `events` gives the rows of events of the view
-/// with that number and is called once for each view that is needed, in order. The rows may come in any order and
-/// in any batches: neither they, nor memory or threads, change a byte of what is written.
+/// Builds the dataset and writes its data file and manifest, both or none. `events` is called once for each view that
+/// is needed, in order. The rows may come in any order and in any batches: neither they, nor memory or threads, change a
+/// byte of what is written, except that the output's rows are in the order of the label rows.
 ///
 /// # Errors
 ///
 /// The plan makes no sense, rows cannot be read or are of another shape, an entity does not fit into memory, the spill folder
 /// or the output cannot be written, or a promise is broken. Then nothing is written and nothing is left behind.
-pub fn build<'a>(
+pub fn build(
     plan: &DatasetPlan,
     labels: Rows<'_>,
-    events: &mut dyn FnMut(usize) -> Result<Rows<'a>, Cause>,
+    events: &mut Events<'_, '_>,
     on_demand: &mut OnDemand<'_>,
     report: &dyn Fn(Progress<'_>),
 ) -> Result<Built, DatasetError> {
     let layout = Layout::new(plan)?;
+    // A quarter for rows between phases, a half for the join, the rest for what is on its way.
     let space = Space::new(&plan.resources.spill, plan.resources.memory_bytes / 4)?;
     let is_by_time = plan.split.as_ref().is_some_and(|split| matches!(split.by, SplitBy::Time { .. }));
     let mut labels = take_in(plan, labels, is_by_time, &space, report)?;
-    let mut answers = Vec::with_capacity(layout.features.len());
-    for (view, features) in layout.features.iter().enumerate() {
-        answers.push(if features.is_empty() {
-            None
-        } else {
-            let what = || plan.service.views.get(view).map_or_else(String::new, |view| view.name.clone());
-            let events = events(view).map_err(|source| DatasetError::Input { what: what(), source })?;
-            Some(join_view(plan, view, features, &labels, events, &space, report)?)
-        });
-    }
-    let times = std::mem::take(&mut labels.times);
-    let splitter = plan.split.as_ref().map(|split| Splitter::new(split, plan.labels.time, times));
+    let answers = join_views(plan, &layout, &labels, events, &space, report)?;
+
     let definition = Definition::new(plan);
     let version = definition.version()?;
-
-    let mut writer = DataWriter::new(&plan.output, &layout.schema, &version)?;
-    let is_feature: Vec<bool> =
-        layout.sources.iter().map(|source| matches!(source, Source::Feature { .. })).collect();
-    let total = labels.rows.rows() as u64;
-    let mut figures = Figures::new(&layout.schema, &is_feature, total, plan.resources.threads);
-    let mut leaks = Leaks::new(plan, &layout);
+    let times = std::mem::take(&mut labels.times);
+    let splitter = plan.split.as_ref().map(|split| Splitter::new(split, plan.labels.time, times));
     let mut assembler = Assembler::new(plan, &layout, &labels, &answers, splitter)?;
-    let mut counter = Counter::new(report, Phase::Write, None, Some(total));
-    while let Some(chunk) = assembler.next(on_demand)? {
-        leaks.add(&chunk)?;
-        figures.add(&chunk.rows, &chunk.statuses, chunk.first)?;
-        writer.write(&chunk.rows)?;
-        counter.add(chunk.rows.num_rows());
+    let mut leaks = Leaks::new(plan, &layout);
+    let output = write_rows(plan, &layout, &version, &mut assembler, &mut leaks, on_demand, &space, report)?;
+    let (total, written) = (assembler.total(), output.written.data.rows);
+    if written != total {
+        return Err(DatasetError::broken(format!("{total} label rows, {written} rows written")));
     }
-    drop(counter);
     let sides = plan.split.as_ref().map(|_| assembler.sides);
-    let written = writer.finish()?;
-    if written.data.rows != total {
-        return Err(DatasetError::broken(format!("{total} label rows, {} rows written", written.data.rows)));
-    }
-    let columns = describe(plan, &layout, figures.finish()?);
-    let mut leakage = same_instant(&layout, &answers);
+    let mut leakage = same_instant(&output.columns, &answers);
     leakage.extend(leaks.finish());
-    let mut warnings = warnings(plan, &labels, &answers, &columns, sides.as_ref());
+    let mut warnings = warnings(plan, &labels, &answers, &output.columns, sides.as_ref());
     let manifest = Manifest {
         format: MANIFEST_VERSION,
         version,
         definition,
-        data: written.data.clone(),
+        data: output.written.data.clone(),
         identity: layout.identity(plan),
         sides,
-        columns,
+        columns: describe(plan, output.columns),
+        fitted: output.fitted,
         leakage,
         warnings: warnings.clone(),
     };
-    let manifest_path = written.publish(&manifest)?;
+    let manifest_path = output.written.publish(&manifest)?;
     if labels.in_future > 0 {
         warnings.push(Warning::InFuture { rows: labels.in_future });
     }
     Ok(Built { manifest, manifest_path, warnings, spilled_bytes: space.spilled_bytes() })
 }
 
-fn describe(plan: &DatasetPlan, layout: &Layout, figures: Vec<ColumnStatistics>) -> Vec<DatasetColumn> {
-    let role = |source: &Source| match source {
-        Source::Label(number) if plan.labels.targets.contains(number) => Role::Target,
-        Source::Label(_) => Role::Label,
-        Source::Feature { view, .. } => {
-            Role::Feature { view: plan.service.views.get(*view).map_or_else(String::new, |view| view.name.clone()) }
+/// The answers of each view; none where no feature is needed.
+fn join_views(
+    plan: &DatasetPlan,
+    layout: &Layout,
+    labels: &Labels,
+    events: &mut Events<'_, '_>,
+    space: &Arc<Space>,
+    report: &dyn Fn(Progress<'_>),
+) -> Result<Vec<Option<Answers>>, DatasetError> {
+    let mut answers = Vec::with_capacity(layout.features.len());
+    for (number, (view, features)) in plan.service.views.iter().zip(&layout.features).enumerate() {
+        if features.is_empty() {
+            answers.push(None);
+            continue;
         }
+        let what = || format!("the view `{}`", view.name);
+        let events = events(number).map_err(|source| DatasetError::Input { what: what(), source })?;
+        answers.push(Some(join_view(plan, number, features, labels, events, space, report)?));
+    }
+    Ok(answers)
+}
+
+fn describe(plan: &DatasetPlan, columns: Vec<OutputColumn>) -> Vec<DatasetColumn> {
+    let role = |source: Source| match source {
+        Source::Label(number) if plan.labels.targets.contains(&number) => Role::Target,
+        Source::Label(_) => Role::Label,
+        Source::Feature { view, .. } => Role::Feature {
+            view: plan.service.views.get(view).map_or_else(String::new, |view| view.name.clone()),
+        },
         Source::OnDemand(_) => Role::OnDemand,
         Source::Split => Role::Split,
     };
-    let fields = layout.schema.fields().iter().zip(&layout.sources).zip(figures);
-    let column = |((field, source), statistics): ((&std::sync::Arc<arrow::datatypes::Field>, _), _)| {
-        let (name, data_type) = (field.name().clone(), field.data_type().to_string());
+    let column = |column: OutputColumn| {
+        let OutputColumn { name, data_type, source, statistics } = column;
         DatasetColumn { name, data_type, role: role(source), statistics }
     };
-    fields.map(column).collect()
+    columns.into_iter().map(column).collect()
 }
 
 /// The features of views whose labels saw events of their own instant.
-fn same_instant(layout: &Layout, answers: &[Option<Answers>]) -> Vec<Finding> {
-    let finding = |(source, field): (&Source, &std::sync::Arc<arrow::datatypes::Field>)| {
-        let Source::Feature { view, .. } = source else { return None };
-        let answers = answers.get(*view)?.as_ref().filter(|answers| answers.same_instant > 0)?;
+fn same_instant(columns: &[OutputColumn], answers: &[Option<Answers>]) -> Vec<Finding> {
+    let finding = |column: &OutputColumn| {
+        let Source::Feature { view, .. } = column.source else { return None };
+        let answers = answers.get(view)?.as_ref().filter(|answers| answers.same_instant > 0)?;
         let example = answers.same_instant_example.map(|row| Example { row, value: None, target: None });
-        let (name, count) = (field.name().clone(), answers.same_instant);
+        let (name, count) = (column.name.clone(), answers.same_instant);
         Some(Finding { name, leak: Leak::SameInstant, count, example })
     };
-    layout.sources.iter().zip(layout.schema.fields()).filter_map(finding).collect()
+    columns.iter().filter_map(finding).collect()
 }
 
 fn warnings(
     plan: &DatasetPlan,
     labels: &Labels,
     answers: &[Option<Answers>],
-    columns: &[DatasetColumn],
+    columns: &[OutputColumn],
     sides: Option<&SideRows>,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
@@ -166,7 +169,8 @@ fn warnings(
             warnings.push(Warning::EmptyView { view: view.name.clone() });
         }
     }
-    let null = columns.iter().filter(|column| column.statistics.nulls == rows && column.role != Role::Split);
+    let is_null = |column: &&OutputColumn| column.statistics.nulls == rows && column.source != Source::Split;
+    let null = columns.iter().filter(is_null);
     warnings.extend(null.map(|column| Warning::AllNull { column: column.name.clone() }));
     if let (Some(sides), Some(split)) = (sides, &plan.split) {
         let sides = [

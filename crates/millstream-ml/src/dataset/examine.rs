@@ -158,4 +158,3 @@ fn in_parallel<T: Send>(
         result
     })
 }
-

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt8Array,
+        Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray,
+        UInt8Array,
     },
     buffer::BooleanBuffer,
     compute::filter_record_batch,
@@ -79,7 +80,8 @@ pub(crate) fn join_view(
     space: &Arc<Space>,
     report: &dyn Fn(Progress<'_>),
 ) -> Result<Answers, DatasetError> {
-    let (Some(definition), Some(label_keys)) = (plan.service.views.get(view), plan.labels.keys.get(view)) else {
+    let (Some(definition), Some(label_keys)) = (plan.service.views.get(view), plan.labels.keys.get(view))
+    else {
         return Err(DatasetError::broken("a view is joined that the plan has"));
     };
     let join = Join {
@@ -184,12 +186,14 @@ impl Join<'_> {
         let in_time = BooleanBuffer::collect_bool(batch.num_rows(), |row| {
             last.is_some_and(|last| values.get(row).is_some_and(|time| *time <= last))
         });
-        let nulls = batch.columns().iter().take(self.keys.len() + 1).filter_map(|column| column.logical_nulls());
+        let nulls =
+            batch.columns().iter().take(self.keys.len() + 1).filter_map(|column| column.logical_nulls());
         let visible = nulls.fold(in_time, |visible, nulls| &visible & nulls.inner());
         if visible.count_set_bits() == batch.num_rows() {
             return Ok(batch.clone());
         }
-        filter_record_batch(batch, &BooleanArray::new(visible, None)).map_err(DatasetError::arrow("filter events"))
+        filter_record_batch(batch, &BooleanArray::new(visible, None))
+            .map_err(DatasetError::arrow("filter events"))
     }
 
     /// The labels as the join needs them, numbered.
@@ -373,7 +377,8 @@ impl Tally<'_> {
         ordinals: &ArrayRef,
     ) -> Result<(), DatasetError> {
         let times = times.as_primitive::<TimestampMicrosecondType>();
-        let rows = events.iter().zip(times).zip(ordinals.as_primitive::<arrow::datatypes::Int64Type>().values());
+        let rows =
+            events.iter().zip(times).zip(ordinals.as_primitive::<arrow::datatypes::Int64Type>().values());
         for ((event, time), ordinal) in rows {
             let (Some(event), Some(time)) = (event, time) else { continue };
             if event > time {
@@ -403,7 +408,8 @@ fn label_schema(plan: &DatasetPlan, label_keys: &[usize]) -> SchemaRef {
 
 fn answer_schema(definition: &ViewDefinition, features: &[usize]) -> SchemaRef {
     let wanted = || features.iter().filter_map(|number| definition.features.get(*number));
-    let values = wanted().zip(0..).map(|(feature, at)| Field::new(format!("f{at}"), feature.data_type.clone(), true));
+    let values =
+        wanted().zip(0..).map(|(feature, at)| Field::new(format!("f{at}"), feature.data_type.clone(), true));
     let statuses = wanted().zip(0..).map(|(_, at)| Field::new(format!("s{at}"), DataType::UInt8, false));
     let number = Field::new("number", DataType::Int64, false);
     Arc::new(Schema::new([number].into_iter().chain(values).chain(statuses).collect::<Vec<_>>()))

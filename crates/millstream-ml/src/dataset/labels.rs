@@ -43,7 +43,8 @@ pub(crate) fn take_in(
     let mut without_key = vec![0; plan.labels.keys.len()];
     let mut counter = Counter::new(progress, Phase::Labels, None, None);
     for batch in batches {
-        let batch = batch.map_err(|source| DatasetError::Input { what: plan.labels.origin.clone(), source })?;
+        let batch =
+            batch.map_err(|source| DatasetError::Input { what: plan.labels.origin.clone(), source })?;
         let batch = with_schema(&batch, &schema, &plan.labels.origin)?;
         let instants = instants(batch.column(plan.labels.time))?;
         let instants = instants.as_primitive::<TimestampMicrosecondType>();

@@ -23,7 +23,10 @@ pub(crate) enum Source {
     /// Number of the label column.
     Label(usize),
     /// Number of the view, and number into [`Layout::features`] of that view.
-    Feature { view: usize, at: usize },
+    Feature {
+        view: usize,
+        at: usize,
+    },
     /// Number of the service's on-demand feature.
     OnDemand(usize),
     Split,
@@ -49,6 +52,7 @@ impl Layout {
         let features = needed_features(plan)?;
         let (fields, sources): (Vec<_>, Vec<_>) = columns(plan, &features)?.into_iter().unzip();
         check_names(plan, &fields, &sources)?;
+        check_encodings(plan, &fields, &sources)?;
         Ok(Self { features, schema: Arc::new(Schema::new(fields)), sources })
     }
 
@@ -237,6 +241,29 @@ fn check_names(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> Resu
         if let Some(first) = seen.insert(field.name(), source) {
             let (first, second) = (describe(first), describe(source));
             return Err(DatasetError::DuplicateColumn { name: field.name().clone(), first, second });
+        }
+    }
+    Ok(())
+}
+
+fn check_encodings(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> Result<(), DatasetError> {
+    let is_column = |name: &String| {
+        let mut columns = fields.iter().zip(sources);
+        columns.any(|(field, source)| field.name() == name && *source != Source::Split)
+    };
+    for (at, encoding) in plan.encodings.iter().enumerate() {
+        let named = [Some(&encoding.column), encoding.target.as_ref()].into_iter().flatten();
+        if let Some(missing) = named.into_iter().find(|name| !is_column(name)) {
+            return Err(plan_error(
+                plan,
+                format!("an encoding names `{missing}`, which is no column of the output"),
+            ));
+        }
+        if plan.encodings.iter().take(at).any(|other| other.column == encoding.column) {
+            return Err(plan_error(
+                plan,
+                format!("`{}` has two encodings; make them one chain", encoding.column),
+            ));
         }
     }
     Ok(())

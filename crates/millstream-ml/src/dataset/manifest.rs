@@ -9,8 +9,9 @@ use millstream_features::view::ServiceDefinition;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    encode::FittedColumn,
     leakage::Finding,
-    plan::{AsKnown, DatasetPlan, InputVersion, SplitPlan},
+    plan::{AsKnown, ColumnEncoding, DatasetPlan, InputVersion, SplitPlan},
     split::SideRows,
     statistics::ColumnStatistics,
     warning::Warning,
@@ -26,7 +27,6 @@ pub struct Manifest {
     pub format: u32,
     /// BLAKE3 of the definition, in hexadecimal digits: equal for equal definitions over equal inputs.
     pub version: String,
-    #[serde(flatten)]
     pub definition: Definition,
     pub data: DataFile,
     /// The columns that tell label rows apart: keys and time; none when the output lacks one of them.
@@ -34,6 +34,8 @@ pub struct Manifest {
     /// Rows on each side of the split.
     pub sides: Option<SideRows>,
     pub columns: Vec<DatasetColumn>,
+    /// In the order of the columns; a model that was trained on the dataset is served with them.
+    pub fitted: Vec<FittedColumn>,
     pub leakage: Vec<Finding>,
     pub warnings: Vec<Warning>,
 }
@@ -50,6 +52,7 @@ pub struct Definition {
     pub service: ServiceDefinition,
     /// Column numbers are those of [`LabelDefinition::columns`].
     pub split: Option<SplitPlan>,
+    pub encodings: Vec<ColumnEncoding>,
 }
 
 /// Where the label rows come from and what their columns mean.
@@ -132,6 +135,7 @@ impl Definition {
             },
             service: plan.service.clone(),
             split: plan.split.clone(),
+            encodings: plan.encodings.clone(),
         }
     }
 
@@ -142,7 +146,8 @@ impl Definition {
     /// A value of the definition cannot be written as JSON.
     pub fn version(&self) -> Result<String, DatasetError> {
         let text = serde_json::to_vec(&(MANIFEST_VERSION, self));
-        let text = text.map_err(|source| DatasetError::broken(format!("a definition has a text ({source})")))?;
+        let text =
+            text.map_err(|source| DatasetError::broken(format!("a definition has a text ({source})")))?;
         Ok(blake3::hash(&text).to_hex().to_string())
     }
 }
@@ -164,7 +169,8 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
         let unreadable = |source: Cause| DatasetError::Unreadable { path: path.into(), source };
         let text = fs::read(path).map_err(|source| unreadable(source.into()))?;
-        let format = serde_json::from_slice::<Format>(&text).map_err(|source| unreadable(source.into()))?.format;
+        let format =
+            serde_json::from_slice::<Format>(&text).map_err(|source| unreadable(source.into()))?.format;
         if format > MANIFEST_VERSION {
             let reason = format!("it has format {format}, this version reads up to {MANIFEST_VERSION}");
             return Err(unreadable(reason.into()));
@@ -175,7 +181,8 @@ impl Manifest {
     /// The bytes that are written.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, DatasetError> {
         let text = serde_json::to_vec_pretty(self);
-        let mut text = text.map_err(|source| DatasetError::broken(format!("a manifest has a text ({source})")))?;
+        let mut text =
+            text.map_err(|source| DatasetError::broken(format!("a manifest has a text ({source})")))?;
         text.push(b'\n');
         Ok(text)
     }

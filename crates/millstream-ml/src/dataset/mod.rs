@@ -13,6 +13,9 @@
 
 mod assemble;
 mod build;
+mod diff;
+mod encode;
+mod estimate;
 mod examine;
 mod hash;
 mod join;
@@ -20,6 +23,7 @@ mod labels;
 mod layout;
 mod leakage;
 mod manifest;
+mod output;
 mod partition;
 mod plan;
 mod progress;
@@ -31,13 +35,20 @@ mod warning;
 mod write;
 
 pub use assemble::OnDemand;
-pub use build::{Built, Rows, build};
+pub use build::{Built, Events, Rows, build};
+pub use diff::{
+    ColumnDiff, DatasetDiff, DatasetFile, InputChange, MatchedRows, Retyped, RowDiff, Shift, diff,
+};
+pub use encode::FittedColumn;
+pub use estimate::{Estimate, estimate};
 pub use layout::SPLIT;
 pub use leakage::{Example, Finding, Leak};
 pub use manifest::{
     ColumnType, DataFile, DatasetColumn, Definition, LabelDefinition, MANIFEST_VERSION, Manifest, Role,
 };
-pub use plan::{AsKnown, DatasetPlan, InputVersion, LabelColumns, Resources, Shares, SplitBy, SplitPlan};
+pub use plan::{
+    AsKnown, ColumnEncoding, DatasetPlan, InputVersion, LabelColumns, Resources, Shares, SplitBy, SplitPlan,
+};
 pub use progress::{Phase, Progress};
 pub use scalar::Scalar;
 pub use split::{Side, SideRows};

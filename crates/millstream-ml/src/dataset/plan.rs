@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use arrow::datatypes::SchemaRef;
-use millstream_features::view::ServiceDefinition;
+use millstream_features::{encode::Encoding, view::ServiceDefinition};
 use millstream_types::{Span, TimestampMicros};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ pub struct DatasetPlan {
     /// The features of the output, in order. A dataset that names features by itself has a service of its own.
     pub service: ServiceDefinition,
     pub split: Option<SplitPlan>,
+    pub encodings: Vec<ColumnEncoding>,
     /// The versions of the tables that labels and events are read from.
     pub inputs: Vec<InputVersion>,
     /// What computed the values, as in `millstream 0.1.0`.
@@ -62,6 +63,16 @@ pub enum AsKnown {
     At(i64),
     /// Up to the label's own time.
     LabelTime,
+}
+
+/// Encodings of one column of the output, applied one after the other and fitted on the training side, or on all rows
+/// without a split. Where the column was stands what they give.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnEncoding {
+    pub column: String,
+    pub encodings: Vec<Encoding>,
+    /// The column of the output that a target encoding looks at.
+    pub target: Option<String>,
 }
 
 /// A table and the version of it that was read.

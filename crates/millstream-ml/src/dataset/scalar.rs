@@ -40,7 +40,9 @@ pub(crate) fn scalar(column: &ArrayRef, row: usize) -> Option<Scalar> {
     match value.data_type() {
         DataType::Boolean => Some(Scalar::Bool(value.as_boolean().value(0))),
         data_type if data_type.is_integer() => match cast(&value, &DataType::Int64) {
-            Ok(number) if number.is_valid(0) => Some(Scalar::Int(number.as_primitive::<Int64Type>().value(0))),
+            Ok(number) if number.is_valid(0) => {
+                Some(Scalar::Int(number.as_primitive::<Int64Type>().value(0)))
+            }
             _ => text(&value),
         },
         data_type if data_type.is_floating() => {
@@ -54,6 +56,14 @@ pub(crate) fn scalar(column: &ArrayRef, row: usize) -> Option<Scalar> {
 
 fn text(value: &ArrayRef) -> Option<Scalar> {
     let options = FormatOptions::default();
+    // Arrow knows zones by their offset only, unless it carries a table of all of them; a zone does not move an instant.
+    let value = match value.data_type() {
+        DataType::Timestamp(unit, Some(_)) => {
+            let utc = DataType::Timestamp(*unit, Some("+00:00".into()));
+            &cast(value, &DataType::Int64).and_then(|number| cast(&number, &utc)).ok()?
+        }
+        _ => value,
+    };
     let text = ArrayFormatter::try_new(value.as_ref(), &options).ok()?.value(0).try_to_string().ok()?;
     Some(Scalar::Text(text))
 }

@@ -58,10 +58,23 @@ pub(crate) struct Splitter {
 #[derive(Debug)]
 enum Rule {
     /// The first times of validation and test, and the length of the embargo, in microseconds.
-    Time { validation: i64, test: i64, embargo: i64 },
+    Time {
+        validation: i64,
+        test: i64,
+        embargo: i64,
+    },
     /// Up to which fraction of all hashes rows train, and validate.
-    Hash { columns: Vec<usize>, seed: u64, train: f64, validation: f64 },
-    Random { seed: u64, train: f64, validation: f64 },
+    Hash {
+        columns: Vec<usize>,
+        seed: u64,
+        train: f64,
+        validation: f64,
+    },
+    Random {
+        seed: u64,
+        train: f64,
+        validation: f64,
+    },
 }
 
 /// The sides of some rows; none for rows on no side.
@@ -146,7 +159,8 @@ fn by_time(shares: Shares, embargo: Option<Span>, mut times: Vec<i64>) -> Rule {
     times.sort_unstable();
     let validation = begin(&times, shares.train);
     // Without validation rows the test side begins where it would have.
-    let test = if shares.validation == 0.0 { validation } else { begin(&times, shares.train + shares.validation) };
+    let test =
+        if shares.validation == 0.0 { validation } else { begin(&times, shares.train + shares.validation) };
     let micros = |span: Span| i64::try_from(span.ms()).unwrap_or(i64::MAX).saturating_mul(1_000);
     Rule::Time { validation, test: test.max(validation), embargo: embargo.map_or(0, micros) }
 }

@@ -106,6 +106,10 @@ impl SpoolWriter {
         Self { space: Arc::clone(space), schema, kept, file: None, rows: 0, bytes: 0 }
     }
 
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<(), DatasetError> {
         let bytes = size_of(&batch);
         self.rows += batch.num_rows();
@@ -269,7 +273,9 @@ impl<I: Iterator<Item = Result<RecordBatch, DatasetError>>> Cutter<I> {
         }
         match cut.as_slice() {
             [one] => Ok(one.clone()),
-            several => concat_batches(&self.schema, several).map_err(DatasetError::arrow("put rows together")),
+            several => {
+                concat_batches(&self.schema, several).map_err(DatasetError::arrow("put rows together"))
+            }
         }
     }
 }

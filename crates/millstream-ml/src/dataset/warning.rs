@@ -31,7 +31,10 @@ impl fmt::Display for Warning {
         match self {
             Self::NoLabels => write!(f, "there are no label rows"),
             Self::WithoutKey { view, rows } => {
-                write!(f, "{rows} label rows have no key for the view `{view}`: its features are null or default there")
+                write!(
+                    f,
+                    "{rows} label rows have no key for the view `{view}`: its features are null or default there"
+                )
             }
             Self::WithoutTime { rows } => {
                 write!(f, "{rows} label rows have no time: all features are null or default there")

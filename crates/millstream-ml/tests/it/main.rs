@@ -3,7 +3,10 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
 
 mod build;
+mod diff;
+mod encode;
 mod errors;
+mod estimate;
 mod leakage;
 mod naive;
 mod sameness;

@@ -3,9 +3,12 @@
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{
+        Array, ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchReader, StringArray,
+        TimestampMicrosecondArray,
+    },
     compute::concat_batches,
-    datatypes::{DataType, Field, Schema, TimeUnit},
+    datatypes::{DataType, Field, Schema},
     util::display::array_value_to_string,
 };
 use millstream_features::{
@@ -24,30 +27,26 @@ use millstream_types::{Span, TimestampMicros};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
-pub const SECOND: i64 = 1_000_000;
-pub const DAY: i64 = 86_400 * SECOND;
+pub(crate) const SECOND: i64 = 1_000_000;
+pub(crate) const DAY: i64 = 86_400 * SECOND;
 
-pub fn instant() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-pub fn times(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+pub(crate) fn times(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }
 
-pub fn ints(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+pub(crate) fn ints(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<Int64Array>())
 }
 
-pub fn floats(values: impl IntoIterator<Item = Option<f64>>) -> ArrayRef {
+pub(crate) fn floats(values: impl IntoIterator<Item = Option<f64>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<Float64Array>())
 }
 
-pub fn texts<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
+pub(crate) fn texts<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<StringArray>())
 }
 
-pub fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+pub(crate) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let fields: Vec<_> =
         columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
     let columns = columns.into_iter().map(|(_, column)| column).collect();
@@ -56,13 +55,17 @@ pub fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 
 /// A view of customers with a newest value (`amount`), a count of all events (`orders`) and a sum over 7 days
 /// (`spend_7d`), from events of one float column.
-pub fn view(name: &str, key: DataType) -> ViewDefinition {
+pub(crate) fn view(name: &str, key: DataType) -> ViewDefinition {
     let window = |aggregation, column, window| FeatureValue::Window {
         measure: Measure::One(Operand::new(aggregation, column)),
         window,
     };
-    let feature =
-        |name: &str, value, data_type| FeatureDefinition { name: name.into(), value, data_type, default: None };
+    let feature = |name: &str, value, data_type| FeatureDefinition {
+        name: name.into(),
+        value,
+        data_type,
+        default: None,
+    };
     ViewDefinition {
         name: name.into(),
         entity: "customer".into(),
@@ -80,19 +83,19 @@ pub fn view(name: &str, key: DataType) -> ViewDefinition {
                 DataType::Float64,
             ),
         ],
-        rows: None,
+        rows: millstream_features::view::RowDefinition::default(),
     }
 }
 
 /// Events of [`view`]: key, time, amount; known when they happened.
-pub fn events(view: &ViewDefinition, keys: ArrayRef, time: ArrayRef, amounts: ArrayRef) -> RecordBatch {
+pub(crate) fn events(view: &ViewDefinition, keys: ArrayRef, time: ArrayRef, amounts: ArrayRef) -> RecordBatch {
     let sequence = ints((0..keys.len() as i64).map(Some));
     let columns = vec![keys, time.clone(), time, sequence, amounts];
     RecordBatch::try_new(view.event_schema(), columns).unwrap()
 }
 
 /// A service of all features of the views.
-pub fn service(views: Vec<ViewDefinition>) -> ServiceDefinition {
+pub(crate) fn service(views: Vec<ViewDefinition>) -> ServiceDefinition {
     let features = views.iter().enumerate().flat_map(|(number, view)| {
         view.features.iter().enumerate().map(move |(feature, definition)| ServiceFeature {
             name: format!("{}.{}", view.name, definition.name),
@@ -105,17 +108,17 @@ pub fn service(views: Vec<ViewDefinition>) -> ServiceDefinition {
 }
 
 /// A plan and the rows that it is for.
-pub struct World {
-    pub folder: TempDir,
-    pub plan: DatasetPlan,
-    pub labels: Vec<RecordBatch>,
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) plan: DatasetPlan,
+    pub(crate) labels: Vec<RecordBatch>,
     /// Of each view.
-    pub events: Vec<Vec<RecordBatch>>,
+    pub(crate) events: Vec<Vec<RecordBatch>>,
 }
 
 impl World {
     /// Labels with the columns `customer_id`, `as_of` and others, all kept; those named `churned` are targets.
-    pub fn new(service: ServiceDefinition, labels: RecordBatch, events: Vec<RecordBatch>) -> Self {
+    pub(crate) fn new(service: ServiceDefinition, labels: RecordBatch, events: Vec<RecordBatch>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let schema = labels.schema();
         let number = |name: &str| schema.index_of(name).unwrap();
@@ -134,6 +137,7 @@ impl World {
             labels: columns,
             service,
             split: None,
+            encodings: Vec::new(),
             inputs: Vec::new(),
             code_version: "millstream 0.1.0".into(),
             output: folder.path().join("out/churn.parquet"),
@@ -144,14 +148,19 @@ impl World {
                 threads: NonZeroUsize::MIN,
             },
         };
-        Self { folder, plan, labels: vec![labels], events: events.into_iter().map(|batch| vec![batch]).collect() }
+        Self {
+            folder,
+            plan,
+            labels: vec![labels],
+            events: events.into_iter().map(|batch| vec![batch]).collect(),
+        }
     }
 
-    pub fn build(&self) -> Result<Built, DatasetError> {
+    pub(crate) fn build(&self) -> Result<Built, DatasetError> {
         self.build_with(&mut |_| Ok(Vec::new()))
     }
 
-    pub fn build_with(
+    pub(crate) fn build_with(
         &self,
         on_demand: &mut dyn FnMut(&RecordBatch) -> Result<Vec<ArrayRef>, Cause>,
     ) -> Result<Built, DatasetError> {
@@ -160,23 +169,23 @@ impl World {
     }
 
     /// Builds and reads the data file.
-    pub fn data(&self) -> RecordBatch {
+    pub(crate) fn data(&self) -> RecordBatch {
         self.build().unwrap();
         read(&self.plan.output)
     }
 
     /// What is left in the folder, without the output.
-    pub fn left_over(&self) -> Vec<PathBuf> {
+    pub(crate) fn left_over(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("out")).collect()
     }
 }
 
-pub fn rows(batches: &[RecordBatch]) -> Rows<'_> {
+pub(crate) fn rows(batches: &[RecordBatch]) -> Rows<'_> {
     Box::new(batches.iter().cloned().map(Ok))
 }
 
-pub fn read(path: &std::path::Path) -> RecordBatch {
+pub(crate) fn read(path: &std::path::Path) -> RecordBatch {
     let file = std::fs::File::open(path).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let schema = reader.schema();
@@ -185,7 +194,7 @@ pub fn read(path: &std::path::Path) -> RecordBatch {
 }
 
 /// The same rows in batches of these sizes, over and over.
-pub fn cut(rows: &RecordBatch, sizes: &[usize]) -> Vec<RecordBatch> {
+pub(crate) fn cut(rows: &RecordBatch, sizes: &[usize]) -> Vec<RecordBatch> {
     let (mut batches, mut start) = (Vec::new(), 0);
     for size in sizes.iter().cycle() {
         if start >= rows.num_rows() {
@@ -199,7 +208,7 @@ pub fn cut(rows: &RecordBatch, sizes: &[usize]) -> Vec<RecordBatch> {
 }
 
 /// The rows as text, a line each, nulls as `-`.
-pub fn lines(batch: &RecordBatch) -> Vec<String> {
+pub(crate) fn lines(batch: &RecordBatch) -> Vec<String> {
     let cell = |column: &ArrayRef, row: usize| {
         if column.is_null(row) { "-".into() } else { array_value_to_string(column, row).unwrap() }
     };
@@ -207,6 +216,6 @@ pub fn lines(batch: &RecordBatch) -> Vec<String> {
     (0..batch.num_rows()).map(line).collect()
 }
 
-pub fn names(batch: &RecordBatch) -> Vec<String> {
+pub(crate) fn names(batch: &RecordBatch) -> Vec<String> {
     batch.schema().fields().iter().map(|field| field.name().clone()).collect()
 }

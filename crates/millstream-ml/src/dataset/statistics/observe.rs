@@ -48,9 +48,9 @@ struct Value {
 impl Observer {
     /// `has_status` says whether the column is a feature that comes with statuses.
     pub(crate) fn new(data_type: &DataType, has_status: bool, is_sampled: bool) -> Self {
-        let is_nested = data_type.is_nested();
+        let has_no_order = data_type.is_nested() || *data_type == DataType::Null;
         let fields = vec![SortField::new(data_type.clone())];
-        let rows = if is_nested { None } else { RowConverter::new(fields).ok() };
+        let rows = if has_no_order { None } else { RowConverter::new(fields).ok() };
         let statuses = has_status.then(StatusCounts::default);
         Self {
             data_type: data_type.clone(),
@@ -165,11 +165,7 @@ impl Observer {
         sort(&all, Some(SortOptions::default())).map_err(failed("sort a column"))
     }
 
-    fn categories(
-        &self,
-        converter: &RowConverter,
-        sample: &ArrayRef,
-    ) -> Result<Vec<Category>, DatasetError> {
+    fn categories(&self, converter: &RowConverter, sample: &ArrayRef) -> Result<Vec<Category>, DatasetError> {
         let distinct = self.values.count();
         let is_few = self.values.is_exact() && distinct <= FEW_VALUES;
         if !is_few && (is_number(&self.data_type) || self.data_type.is_temporal()) {
@@ -323,4 +319,3 @@ fn as_values(edges: &[f64], data_type: &DataType) -> Result<Vec<Option<Scalar>>,
     };
     Ok((0..array.len()).map(|row| scalar(&array, row)).collect())
 }
-

@@ -1,0 +1,120 @@
+//! The rows of the dataset on their way to the file: encoded, looked at, written.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt8Array};
+
+use super::{
+    assemble::{Assembler, OnDemand},
+    encode::{Encoder, FittedColumn, Raw},
+    examine::{Figures, Leaks},
+    layout::{Layout, Source},
+    plan::DatasetPlan,
+    progress::{Counter, Phase, Progress},
+    spool::Space,
+    statistics::ColumnStatistics,
+    write::{DataWriter, Written},
+};
+use crate::DatasetError;
+
+/// What came of the rows.
+pub(crate) struct Output {
+    pub(crate) written: Written,
+    pub(crate) columns: Vec<OutputColumn>,
+    pub(crate) fitted: Vec<FittedColumn>,
+}
+
+/// One column of the file.
+pub(crate) struct OutputColumn {
+    pub(crate) name: String,
+    pub(crate) data_type: String,
+    /// Of the column that it is, or is an encoding of.
+    pub(crate) source: Source,
+    pub(crate) statistics: ColumnStatistics,
+}
+
+/// Writes all rows. Where there are encodings, rows are kept until these are fitted.
+pub(crate) fn write_rows(
+    plan: &DatasetPlan,
+    layout: &Layout,
+    version: &str,
+    assembler: &mut Assembler<'_>,
+    leaks: &mut Leaks,
+    on_demand: &mut OnDemand<'_>,
+    space: &Arc<Space>,
+    report: &dyn Fn(Progress<'_>),
+) -> Result<Output, DatasetError> {
+    let is_feature: Vec<bool> =
+        layout.sources.iter().map(|source| matches!(source, Source::Feature { .. })).collect();
+    if plan.encodings.is_empty() {
+        let encoder = Encoder::nothing(layout);
+        let mut rows = RowWriter::new(plan, encoder, &is_feature, version, assembler.total(), report)?;
+        while let Some(chunk) = assembler.next(on_demand)? {
+            leaks.add(&chunk)?;
+            rows.add(&chunk.rows, &chunk.statuses)?;
+        }
+        return rows.finish(layout);
+    }
+    let mut raw = Raw::new(layout, &is_feature, space);
+    while let Some(chunk) = assembler.next(on_demand)? {
+        leaks.add(&chunk)?;
+        raw.push(&chunk)?;
+    }
+    let raw = raw.finish()?;
+    let encoder = Encoder::fit(plan, layout, &raw, report)?;
+    let mut rows = RowWriter::new(plan, encoder, &is_feature, version, assembler.total(), report)?;
+    for batch in raw.batches()? {
+        let (batch, statuses) = rows.encoder.split(&batch?, &is_feature)?;
+        rows.add(&batch, &statuses)?;
+    }
+    rows.finish(layout)
+}
+
+/// Takes the rows of the layout in chunks.
+struct RowWriter<'a> {
+    encoder: Encoder,
+    figures: Figures,
+    writer: DataWriter,
+    counter: Counter<'a>,
+    first: u64,
+}
+
+impl<'a> RowWriter<'a> {
+    fn new(
+        plan: &DatasetPlan,
+        encoder: Encoder,
+        is_feature: &[bool],
+        version: &str,
+        total: u64,
+        report: &'a dyn Fn(Progress<'_>),
+    ) -> Result<Self, DatasetError> {
+        let has_status = encoder.spread(is_feature);
+        Ok(Self {
+            figures: Figures::new(&encoder.schema, &has_status, total, plan.resources.threads),
+            writer: DataWriter::new(&plan.output, &encoder.schema, version)?,
+            counter: Counter::new(report, Phase::Write, None, Some(total)),
+            encoder,
+            first: 0,
+        })
+    }
+
+    fn add(&mut self, rows: &RecordBatch, statuses: &[Option<UInt8Array>]) -> Result<(), DatasetError> {
+        let rows = self.encoder.apply(rows)?;
+        self.figures.add(&rows, &self.encoder.spread(statuses), self.first)?;
+        self.writer.write(&rows)?;
+        self.counter.add(rows.num_rows());
+        self.first += rows.num_rows() as u64;
+        Ok(())
+    }
+
+    fn finish(self, layout: &Layout) -> Result<Output, DatasetError> {
+        let Self { encoder, figures, writer, .. } = self;
+        let fields = encoder.schema.fields().iter().zip(encoder.spread(&layout.sources));
+        let columns = fields.zip(figures.finish()?).map(|((field, source), statistics)| {
+            let (name, data_type) = (field.name().clone(), field.data_type().to_string());
+            OutputColumn { name, data_type, source, statistics }
+        });
+        let columns = columns.collect();
+        Ok(Output { written: writer.finish()?, columns, fitted: encoder.fitted })
+    }
+}
