@@ -65,6 +65,38 @@ codes! {
         "A row of a test is a mapping from the table's columns to values of their types.";
     TEST_INPUT = "MS-0227", "test input that needs rows",
         "The input cannot be computed in memory from other given rows: give its rows.";
+    FEATURE_COLUMN = "MS-0230", "column that a feature view does not have",
+        "The entity's keys and `time` must be columns of the view's table, or of the result of its `sql`.";
+    FEATURE_EXPRESSION = "MS-0231", "expression of a feature that does not plan",
+        "A feature, a condition and an on-demand feature are SQL expressions over one row: no aggregates, window functions or subqueries.";
+    FEATURE_TIME = "MS-0232", "event time that is no time",
+        "The column of a view's event time must be a timestamp or a date.";
+    ENTITY_KEY = "MS-0233", "key of an entity that differs between views",
+        "The key columns of an entity must have one type in all its views, or types of which one holds every value of the others, and cannot be nested.";
+    FEATURE_TYPE = "MS-0234", "feature that its column's type does not allow",
+        "An aggregation takes certain types only: sums need numbers, vectors a fixed length.";
+    FEATURE_DEFAULT = "MS-0235", "default that the feature cannot have",
+        "The default must be a value of the feature's type.";
+    FEATURE_CYCLE = "MS-0236", "on-demand features that use each other in a circle",
+        "An on-demand feature may use others, but not itself, directly or through others.";
+    UNKNOWN_FEATURE = "MS-0237", "expression over an unknown feature",
+        "Features of views are named `view.feature`; a name without a dot is another on-demand feature or a value of the request.";
+    REQUEST_TYPE = "MS-0238", "request value whose type is not clear",
+        "With none of the types float64, string, timestamp and bool the expression has a meaning. Declare the type under `request`.";
+    NOT_REPEATABLE = "MS-0239", "expression that gives another value each time",
+        "Features must be the same in training and in serving, so an expression cannot ask for the present time or for chance.";
+    LABELS = "MS-0240", "label column that does not fit",
+        "Labels need a column for each key of their entities, a time, the columns that are kept, and the request values of on-demand features.";
+    LABEL_KEY = "MS-0241", "labels and features whose keys differ in type",
+        "Keys are compared by value, so the labels' key columns must have the types of the entity's, or narrower ones.";
+    DATASET_COLUMN = "MS-0242", "two columns of a dataset with one name",
+        "A dataset has the labels' columns, the features and `split`; each name may occur once.";
+    KNOWN_TIME = "MS-0243", "cut-off by a known time that is not there",
+        "`as_known` hides rows that came later, so each view needs `_ingested_at` in its table or in the result of its `sql`.";
+    PUSHED_ROWS = "MS-0244", "pushed rows that do not fit the view",
+        "Pushed rows need the view's keys, its time and the columns that its features use, in their types.";
+    VIEW_QUERY = "MS-0245", "query of a view that does not read its table",
+        "The `sql` of a view is a query over the table that `from` names.";
     NOT_APPENDABLE = "MS-0260", "incremental table without a key that would have to change rows",
         "Without a `key` or a `partition` an incremental table only adds rows. Its query must turn each added input row into added output rows: filters and expressions do, aggregates, joins and window functions do not.";
     KEY_UNKNOWN = "MS-0261", "key or time column that the query does not have",

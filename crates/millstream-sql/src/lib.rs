@@ -5,7 +5,7 @@
 //! anywhere.
 //!
 //! [`analyze`] is pure and works offline: it plans every table against the contracts alone. [`SqlSession`]
-//! runs plans over real tables.
+//! runs plans over real tables. [`features`] does both for feature views, services and datasets.
 
 mod analyze;
 mod catalog;
@@ -13,6 +13,7 @@ mod codes;
 mod dialect;
 mod duplicates;
 mod explain;
+pub mod features;
 mod fingerprint;
 pub mod incremental;
 mod lineage;

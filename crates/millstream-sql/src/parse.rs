@@ -11,7 +11,8 @@ use datafusion::{
         parser::{DFParserBuilder, Statement as PlanStatement},
         sqlparser::{
             ast::{
-                Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+                Expr, Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit,
+                Visitor,
             },
             keywords::Keyword,
             tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
@@ -34,17 +35,8 @@ const RELATIONS_MAX: usize = 1_000;
 
 /// The text's only statement.
 pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
-    let wrong = |error: DataFusionError| {
-        let fallback = || Problem::new(codes::SYNTAX, "the statement cannot be parsed", text.whole());
-        explain(&error, text).into_iter().next().unwrap_or_else(fallback)
-    };
-    let tokens = Tokenizer::new(&MillstreamDialect, text.text).tokenize_with_location();
-    let tokens = tokens.map_err(|error| wrong(DataFusionError::SQL(Box::new(error.into()), None)))?;
-    if tokens.iter().filter(|token| chains(&token.token)).count() > CHAINED_MAX {
-        let message = format!("the statement has more than {CHAINED_MAX} operators");
-        return Err(Problem::new(codes::SYNTAX, message, text.whole())
-            .with_hint("split it into several tables, or write a long list with IN"));
-    }
+    let wrong = |error| first_problem(&error, text);
+    let tokens = tokens(text)?;
     let second = second_statement(&tokens).and_then(|span| text.token_range(span));
     let parsed = DFParserBuilder::new(tokens).with_dialect(&MillstreamDialect).build();
     let mut statements = parsed.and_then(|mut parser| parser.parse_statements()).map_err(wrong)?;
@@ -59,6 +51,38 @@ pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Probl
                 .with_hint("keep one SELECT statement"))
         }
     }
+}
+
+/// The text's only expression, which has no name.
+pub(crate) fn parse_expression(text: &SqlText<'_>) -> Result<Expr, Problem> {
+    let wrong = |error| first_problem(&error, text);
+    let parser = DFParserBuilder::new(tokens(text)?).with_dialect(&MillstreamDialect).build();
+    let parsed = parser.and_then(|mut parser| parser.parse_into_expr()).map_err(wrong)?;
+    match parsed.alias {
+        None => Ok(parsed.expr),
+        Some(alias) => {
+            let at = text.token_range(alias.span).unwrap_or_else(|| text.whole());
+            let message = format!("an expression has no name of its own, found `{alias}`");
+            Err(Problem::new(codes::SYNTAX, message, at).with_hint("remove it"))
+        }
+    }
+}
+
+fn tokens(text: &SqlText<'_>) -> Result<Vec<TokenWithSpan>, Problem> {
+    let tokens = Tokenizer::new(&MillstreamDialect, text.text).tokenize_with_location();
+    let tokens =
+        tokens.map_err(|error| first_problem(&DataFusionError::SQL(Box::new(error.into()), None), text))?;
+    if tokens.iter().filter(|token| chains(&token.token)).count() > CHAINED_MAX {
+        let message = format!("the statement has more than {CHAINED_MAX} operators");
+        return Err(Problem::new(codes::SYNTAX, message, text.whole())
+            .with_hint("split it into several tables, or write a long list with IN"));
+    }
+    Ok(tokens)
+}
+
+fn first_problem(error: &DataFusionError, text: &SqlText<'_>) -> Problem {
+    let fallback = || Problem::new(codes::SYNTAX, "the statement cannot be parsed", text.whole());
+    explain(error, text).into_iter().next().unwrap_or_else(fallback)
 }
 
 /// The first token after the `;` that ends the first statement. The parsed statements do not all know their places.

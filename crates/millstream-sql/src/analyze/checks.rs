@@ -12,12 +12,10 @@ use datafusion::{
 };
 use indexmap::IndexMap;
 use millstream_connector::{arrow_type, column_type};
-use millstream_project::{
-    CheckKind, CheckSpec, Diagnostic, Located, Location, SourceSpec, TableSpec, check_columns,
-};
+use millstream_project::{CheckKind, CheckSpec, Diagnostic, Located, SourceSpec, TableSpec, check_columns};
 use millstream_types::TableName;
 
-use super::{Analysis, diagnostic};
+use super::{Analysis, placed};
 use crate::{
     catalog::Catalog,
     codes,
@@ -154,22 +152,10 @@ fn class(data_type: &DataType) -> Class {
 /// Problems of a condition over one row.
 fn expression(sql: &Located<String>, schema: &Schema) -> Vec<Diagnostic> {
     let text = SqlText::new(&sql.value);
-    let at = inside(sql);
-    let placed = |problem: Problem| match at {
-        Some(at) => diagnostic(problem, at),
-        None => diagnostic(Problem { range: 0..sql.at.end - sql.at.start, ..problem }, sql.at),
-    };
     match plan_condition(&text, schema) {
         Ok(()) => Vec::new(),
-        Err(problems) => problems.into_iter().map(|problem| placed(as_check(problem))).collect(),
+        Err(problems) => problems.into_iter().map(|problem| placed(as_check(problem), sql)).collect(),
     }
-}
-
-/// Where the SQL itself starts in the file, if the file holds it as it is (a block or escapes may not).
-fn inside(sql: &Located<String>) -> Option<Location> {
-    let written = sql.at.end.saturating_sub(sql.at.start);
-    let quotes = written.checked_sub(sql.value.len())?;
-    matches!(quotes, 0 | 2).then(|| Location { start: sql.at.start + quotes / 2, ..sql.at })
 }
 
 /// Problems inside a condition keep their code when it says more than "a condition that does not plan".

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Comparisons whose sides are text and number.
-pub(super) fn mismatched(plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
+pub(crate) fn mismatched(plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     each_expression(plan, |expr, inputs| match expr {
         Expr::BinaryExpr(binary) if compares(binary.op) => {
@@ -40,7 +40,7 @@ pub(super) fn mismatched(plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem>
 }
 
 /// Gives problems without a place of their own that of the smallest expression that has no type.
-pub(super) fn locate(mut problems: Vec<Problem>, plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
+pub(crate) fn locate(mut problems: Vec<Problem>, plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
     let unplaced = text.whole();
     if problems.iter().all(|problem| problem.range != unplaced) {
         return problems;

@@ -1,7 +1,7 @@
 //! Plans every table of a project against contracts alone, and reports every problem that this shows.
 
 mod checks;
-mod comparisons;
+pub(crate) mod comparisons;
 mod graph;
 mod output;
 mod parallel;
@@ -15,7 +15,7 @@ use std::{
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use indexmap::IndexMap;
-use millstream_project::{Diagnostic, Location, Materialize, SourceSpec, TableSpec};
+use millstream_project::{Diagnostic, Located, Location, Materialize, SourceSpec, TableSpec};
 use millstream_types::{Fingerprint, TableName};
 
 use self::table::Names;
@@ -32,7 +32,7 @@ pub struct Analysis {
     pub tables: IndexMap<TableName, TableAnalysis>,
     /// In the order of tables, then places.
     pub diagnostics: Vec<Diagnostic>,
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
 }
 
 impl Analysis {
@@ -173,4 +173,14 @@ pub(crate) fn diagnostic(problem: Problem, at: Location) -> Diagnostic {
     let Problem { code, message, range, label, hint } = problem;
     let place = Location { file: at.file, start: at.start + range.start, end: at.start + range.end };
     Diagnostic { label, hint, ..Diagnostic::error(code, message, place) }
+}
+
+/// A problem of a SQL text that is a value of a YAML file. Its place is inside the value where the file holds the text
+/// as it is, and the whole value otherwise (a block or escapes).
+pub(crate) fn placed(problem: Problem, sql: &Located<String>) -> Diagnostic {
+    let written = sql.at.end.saturating_sub(sql.at.start);
+    match written.checked_sub(sql.value.len()).filter(|quotes| matches!(quotes, 0 | 2)) {
+        Some(quotes) => diagnostic(problem, Location { start: sql.at.start + quotes / 2, ..sql.at }),
+        None => diagnostic(Problem { range: 0..written, ..problem }, sql.at),
+    }
 }

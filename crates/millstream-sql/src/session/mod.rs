@@ -114,6 +114,16 @@ impl SqlSession {
         Self { context: self.context.clone(), resolver }
     }
 
+    /// The same engine, tables and bounds with each query run as one part: rows come in the order of a table's files,
+    /// the same every time.
+    #[must_use]
+    pub fn in_order(&self) -> Self {
+        let state = self.context.state();
+        let config = state.config().clone().with_target_partitions(1);
+        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+        Self { context: SessionContext::new_with_state(state), resolver: self.resolver.clone() }
+    }
+
     /// A session without bounds for small rows in memory.
     pub(crate) fn in_memory(resolver: Arc<dyn TableResolver>) -> Self {
         let config = session_config().with_target_partitions(1);
