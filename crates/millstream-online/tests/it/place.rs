@@ -2,12 +2,8 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -22,7 +18,11 @@ pub(crate) type Store = Arc<dyn OnlineStore>;
 /// A place that only this test uses.
 pub(crate) enum Place {
     Folder(TempDir),
-    Server { url: String, prefix: String },
+    #[cfg(feature = "redis")]
+    Server {
+        url: String,
+        prefix: String,
+    },
 }
 
 impl Place {
@@ -33,6 +33,7 @@ impl Place {
     /// A part of the server that `cargo xtask test` started; none without one.
     #[cfg(feature = "redis")]
     pub(crate) fn server(test: &str) -> Option<Self> {
+        use std::sync::atomic::{AtomicU64, Ordering};
         static PLACES: AtomicU64 = AtomicU64::new(0);
         let url = given("MILLSTREAM_TEST_REDIS", test, "no Redis server")?;
         let place = PLACES.fetch_add(1, Ordering::Relaxed);
@@ -46,6 +47,7 @@ impl Place {
         options.embedded.memtable_bytes = 256 * 1024;
         match self {
             Self::Folder(folder) => open(&embedded(folder.path()), &options).await.unwrap(),
+            #[cfg(feature = "redis")]
             Self::Server { url, prefix } => {
                 options.redis.prefix.clone_from(prefix);
                 open(url, &options).await.unwrap()
@@ -64,12 +66,14 @@ pub(crate) async fn open_folder(folder: &Path) -> Result<Store, OnlineError> {
 }
 
 /// What `cargo xtask test` gives to suites that need a service; a suite without it writes down why it was skipped.
+#[cfg(feature = "redis")]
 #[allow(clippy::disallowed_methods, reason = "a test is its own edge: it asks the environment")]
 pub(crate) fn given(variable: &str, suite: &str, missing: &str) -> Option<String> {
     if let Ok(value) = std::env::var(variable) {
         return Some(value);
     }
     if let Ok(skips) = std::env::var("MILLSTREAM_TEST_SKIPS") {
+        use std::io::Write;
         let mut file = fs::OpenOptions::new().create(true).append(true).open(skips).unwrap();
         writeln!(file, "millstream-online: {suite} ({missing})").unwrap();
     }
