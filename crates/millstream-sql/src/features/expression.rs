@@ -9,8 +9,11 @@ use std::{
 use arrow::datatypes::DataType;
 use datafusion::{
     common::{DFSchema, DFSchemaRef, Result, tree_node::TreeNode},
-    logical_expr::{EmptyRelation, Expr as PlanExpr, ExprSchemable, LogicalPlan, Projection, Volatility},
-    optimizer::analyzer::type_coercion::TypeCoercionRewriter,
+    logical_expr::{
+        EmptyRelation, Expr as PlanExpr, ExprSchemable, LogicalPlan, Projection, Volatility,
+        simplify::SimplifyContext,
+    },
+    optimizer::{analyzer::type_coercion::TypeCoercionRewriter, simplify_expressions::ExprSimplifier},
     physical_expr::PhysicalExpr,
     sql::{
         planner::PlannerContext,
@@ -23,7 +26,7 @@ use crate::{
     analyze::comparisons,
     catalog::Catalog,
     codes,
-    explain::{Problem, explain},
+    explain::{Problem, explain, find_word},
     parse::parse_expression,
     place::SqlText,
     planner::{Planner, offline_state, unpanicked},
@@ -118,19 +121,30 @@ impl<'a> Expression<'a> {
     }
 
     fn refuse(&self, expr: &PlanExpr) -> std::result::Result<(), Vec<Problem>> {
-        let mut problem = None;
+        let mut found = None;
         // The closure cannot fail, so neither can the walk.
         let _ = expr.exists(|part| {
-            problem = refused(part).map(|(code, message)| Problem::new(code, message, self.whole()));
-            Ok(problem.is_some())
+            found = refused(part);
+            Ok(found.is_some())
         });
-        match problem {
-            Some(problem) if problem.code == codes::NOT_REPEATABLE => {
-                Err(vec![problem.with_hint("compare with a column, or with a value of the request")])
+        let Some(refusal) = found else { return Ok(()) };
+        Err(vec![match refusal {
+            Refusal::BeyondRow => {
+                let message =
+                    "an expression sees one row: no aggregates, window functions, subqueries or `unnest`";
+                Problem::new(codes::FEATURE_EXPRESSION, message, self.whole())
             }
-            Some(problem) => Err(vec![problem]),
-            None => Ok(()),
-        }
+            Refusal::Placeholder(id) => {
+                let message = format!("`{id}` stands for nothing here");
+                Problem::new(codes::FEATURE_EXPRESSION, message, self.whole())
+            }
+            Refusal::NotRepeatable(name) => {
+                let range = find_word(self.text.text, &name).unwrap_or_else(|| self.whole());
+                let message = format!("`{name}` gives another value each time");
+                Problem::new(codes::NOT_REPEATABLE, message, range)
+                    .with_hint("compare with a column, or with a value of the request")
+            }
+        }])
     }
 
     fn mismatched(&self, expr: &PlanExpr, schema: &DFSchemaRef) -> Vec<Problem> {
@@ -153,13 +167,27 @@ impl Planned {
 
     /// The expression ready to run over batches of `schema`.
     pub(super) fn physical(&self, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-        unpanicked(|| offline_state().create_physical_expr(self.expr.clone(), schema))
+        let state = offline_state();
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::new(schema.clone()))
+            .with_config_options(Arc::clone(state.config_options()))
+            .build();
+        unpanicked(|| {
+            // Some functions (`coalesce`, `arrow_cast`) exist only until they are simplified.
+            let expr = ExprSimplifier::new(context).simplify(self.expr.clone())?;
+            state.create_physical_expr(expr, schema)
+        })
     }
 }
 
 /// Why a part of an expression cannot be in a feature.
-fn refused(part: &PlanExpr) -> Option<(&'static str, String)> {
-    let beyond_row = "an expression sees one row: no aggregates, window functions, subqueries or `unnest`";
+enum Refusal {
+    BeyondRow,
+    Placeholder(String),
+    NotRepeatable(String),
+}
+
+fn refused(part: &PlanExpr) -> Option<Refusal> {
     match part {
         PlanExpr::AggregateFunction(_)
         | PlanExpr::WindowFunction(_)
@@ -167,14 +195,10 @@ fn refused(part: &PlanExpr) -> Option<(&'static str, String)> {
         | PlanExpr::InSubquery(_)
         | PlanExpr::SetComparison(_)
         | PlanExpr::Exists(_)
-        | PlanExpr::Unnest(_) => Some((codes::FEATURE_EXPRESSION, beyond_row.into())),
-        PlanExpr::Placeholder(placeholder) => {
-            let message = format!("`{}` stands for nothing here", placeholder.id);
-            Some((codes::FEATURE_EXPRESSION, message))
-        }
+        | PlanExpr::Unnest(_) => Some(Refusal::BeyondRow),
+        PlanExpr::Placeholder(placeholder) => Some(Refusal::Placeholder(placeholder.id.clone())),
         PlanExpr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
-            let message = format!("`{}` gives another value each time", call.func.name());
-            Some((codes::NOT_REPEATABLE, message))
+            Some(Refusal::NotRepeatable(call.func.name().to_owned()))
         }
         _ => None,
     }

@@ -236,10 +236,12 @@ impl Find<'_> {
     /// The columns by which features are found.
     fn joined(&mut self, keys: Keys, service: &ServiceDefinition) -> Option<Joined> {
         let spec = self.spec;
-        let time = self.time(&spec.labels.time.value, spec.labels.time.at);
+        let time = self.time(&spec.labels.time.value, ", the time of the labels", spec.labels.time.at);
         let as_known = spec.as_known.as_ref();
         let as_known = match as_known.map(|known| (&known.value, known.at)) {
-            Some((AsKnown::Column(column), at)) => Some(self.time(column, at)?),
+            Some((AsKnown::Column(column), at)) => {
+                Some(self.time(column, ", the cut-off of known times", at)?)
+            }
             Some((AsKnown::LabelTime | AsKnown::At(_), _)) | None => None,
         };
         let mut request = Vec::new();
@@ -273,8 +275,8 @@ impl Find<'_> {
         Some((entities, time?, as_known, request))
     }
 
-    fn time(&mut self, name: &str, at: Location) -> Option<usize> {
-        let found = self.found(name, ", the time of the labels", at)?;
+    fn time(&mut self, name: &str, what: &str, at: Location) -> Option<usize> {
+        let found = self.found(name, what, at)?;
         if is_time(&found) {
             return Some(self.column(name, timestamp()));
         }

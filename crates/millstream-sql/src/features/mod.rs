@@ -109,10 +109,20 @@ fn views(
     let mut entities = Entities::default();
     let mut bases = Vec::with_capacity(spec.features.views.len());
     for view in &spec.features.views {
-        let keyed = Base::new(view, tables).and_then(|base| entities.add(&base, spec).map(|()| base));
-        match keyed {
-            Ok(base) => bases.push(base),
-            Err(found) => diagnostics.extend(found),
+        let base = match Base::new(view, tables) {
+            Ok(base) => base,
+            Err(found) => {
+                diagnostics.extend(found);
+                continue;
+            }
+        };
+        match entities.add(&base, spec) {
+            Ok(()) => bases.push(base),
+            Err(found) => {
+                diagnostics.extend(found);
+                // What else is wrong with the view does not depend on its keys.
+                diagnostics.extend(base.view(Vec::new(), tables).err().into_iter().flatten());
+            }
         }
     }
     let mut views = IndexMap::new();

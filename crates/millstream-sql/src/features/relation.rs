@@ -1,11 +1,14 @@
 //! The rows that a view or labels start from: a table, or a query over tables.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::{
     common::tree_node::{TreeNode, TreeNodeRecursion},
-    logical_expr::{Expr, LogicalPlan},
+    logical_expr::{Expr, LogicalPlan, Volatility},
 };
 use millstream_project::{Diagnostic, Located, Materialize, ProjectSpec, TableSpec};
 use millstream_types::TableName;
@@ -14,7 +17,7 @@ use super::canonical;
 use crate::{
     analyze::{Analysis, comparisons, placed},
     codes, duplicates,
-    explain::{Problem, explain},
+    explain::{Problem, explain, find_word},
     nearest::name_hint,
     parse::{Reference, parse_query, references, text_as_table},
     place::SqlText,
@@ -106,7 +109,7 @@ impl<'a> Tables<'a> {
         if !unfit.is_empty() {
             return Err(refuse(unfit));
         }
-        let schema: SchemaRef = std::sync::Arc::new(Schema::new(plan.schema().fields().clone()));
+        let schema: SchemaRef = Arc::new(Schema::new(plan.schema().fields().clone()));
         Ok(Relation {
             schema,
             from: format!("({from}) AS base"),
@@ -191,7 +194,7 @@ fn not_repeatable(plan: &LogicalPlan, text: &SqlText<'_>) -> Option<Problem> {
         node.apply_expressions(|expr| {
             expr.apply(|part| {
                 if let Expr::ScalarFunction(call) = part
-                    && call.func.signature().volatility != datafusion::logical_expr::Volatility::Immutable
+                    && call.func.signature().volatility != Volatility::Immutable
                 {
                     found = Some(call.func.name().to_owned());
                 }
@@ -200,7 +203,7 @@ fn not_repeatable(plan: &LogicalPlan, text: &SqlText<'_>) -> Option<Problem> {
         })
     });
     let name = found?;
-    let range = crate::explain::find_word(text.text, &name).unwrap_or_else(|| text.whole());
+    let range = find_word(text.text, &name).unwrap_or_else(|| text.whole());
     let message = format!("`{name}` gives another value each time");
     let hint = "features must be the same in training and in serving: use a column";
     Some(Problem::new(codes::NOT_REPEATABLE, message, range).with_hint(hint))
@@ -211,7 +214,7 @@ fn twice(plan: &LogicalPlan, text: &SqlText<'_>) -> Option<Problem> {
     let mut seen = BTreeSet::new();
     let name = plan.schema().fields().iter().map(|field| field.name()).find(|name| !seen.insert(*name))?;
     let message = format!("two columns of the result are named `{name}`");
-    let range = crate::explain::find_word(text.text, name).unwrap_or_else(|| text.whole());
+    let range = find_word(text.text, name).unwrap_or_else(|| text.whole());
     let hint = "rename one with AS, or leave it out";
     Some(Problem::new(codes::DUPLICATE_COLUMN, message, range).with_hint(hint))
 }

@@ -108,7 +108,9 @@ impl<'a> Base<'a> {
         };
         definition.query = self.query(&definition);
         let fail = |message: String| vec![Diagnostic::error(codes::FEATURE_EXPRESSION, message, spec.at)];
-        definition.layout().map_err(|error| fail(error.to_string()))?;
+        if definition.layout().is_err() {
+            return Err(self.not_computable(&definition));
+        }
         let plan = plan(&definition.query, tables).map_err(fail)?;
         Ok(AnalyzedView {
             row_wise: tables.is_row_wise(&plan, &relation.tables),
@@ -174,6 +176,16 @@ impl<'a> Base<'a> {
             }
         };
         Ok(FeatureDefinition { name: spec.name.clone(), value, data_type, default })
+    }
+
+    /// The features that windows cannot be computed of, for instance because they need one.
+    fn not_computable(&self, definition: &ViewDefinition) -> Vec<Diagnostic> {
+        let alone = |(spec, feature): (&FeatureSpec, &FeatureDefinition)| {
+            let definition = ViewDefinition { features: vec![feature.clone()], ..definition.clone() };
+            let error = definition.layout().err()?;
+            Some(Diagnostic::error(codes::FEATURE_TYPE, error.to_string(), spec.at))
+        };
+        self.spec.features.iter().zip(&definition.features).filter_map(alone).collect()
     }
 
     /// What a pushed row has to have.
@@ -268,7 +280,10 @@ fn newest(
     Aggregation::Last
         .output_type(Some(&data_type))
         .map(|_| (Value::Newest(index), data_type.clone()))
-        .map_err(|_| vec![unfit(column, "a feature", &data_type)])
+        .map_err(|_| {
+            let message = format!("`{column}` is {}, which a feature cannot be", type_name(&data_type));
+            vec![Diagnostic::error(codes::FEATURE_TYPE, message, column.at).with_hint(way_out(&data_type))]
+        })
 }
 
 fn operand(

@@ -3,6 +3,7 @@
 
 mod cases;
 mod checks;
+mod features;
 mod fingerprints;
 mod incremental;
 mod lineages;
