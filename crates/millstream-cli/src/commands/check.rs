@@ -31,9 +31,17 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
         && !session.settings.json
     {
         let spec = &project.spec;
-        let said = [(spec.sources.len(), "source"), (spec.tables.len(), "table"), (spec.tests.len(), "test")]
-            .map(|(number, noun)| human::count(number as u64, noun))
-            .join(", ");
+        let always =
+            [(spec.sources.len(), "source"), (spec.tables.len(), "table"), (spec.tests.len(), "test")];
+        let features = [
+            (spec.features.views.len(), "feature view"),
+            (spec.features.services.len(), "service"),
+            (spec.datasets.len(), "dataset"),
+        ];
+        let there = features.into_iter().filter(|(number, _)| *number > 0);
+        let said: Vec<String> =
+            always.into_iter().chain(there).map(|(number, noun)| human::count(number as u64, noun)).collect();
+        let said = said.join(", ");
         output::print_line(&format!("{} {}: {said}", styled(GOOD, '✓'), spec.name))?;
     }
     let wrong = errors > 0 || checked.project.is_none() || (arguments.strict && warnings > 0);
