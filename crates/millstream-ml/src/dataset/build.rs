@@ -1,11 +1,12 @@
 //! A dataset from label rows and events, phase by phase.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 
 use super::{
     assemble::{Assembler, OnDemand},
+    context::Context,
     examine::Leaks,
     join::{Answers, join_view},
     labels::{Labels, take_in},
@@ -58,7 +59,8 @@ pub fn build(
     let space = Space::new(&plan.resources.spill, plan.resources.memory_bytes / 4)?;
     let is_by_time = plan.split.as_ref().is_some_and(|split| matches!(split.by, SplitBy::Time { .. }));
     let mut labels = take_in(plan, labels, is_by_time, &space, report)?;
-    let answers = join_views(plan, &layout, &labels, events, &space, report)?;
+    let context = Context { plan, layout: &layout, space: &space, report };
+    let answers = join_views(&context, &labels, events)?;
 
     let definition = Definition::new(plan);
     let version = definition.version()?;
@@ -66,7 +68,7 @@ pub fn build(
     let splitter = plan.split.as_ref().map(|split| Splitter::new(split, plan.labels.time, times));
     let mut assembler = Assembler::new(plan, &layout, &labels, &answers, splitter)?;
     let mut leaks = Leaks::new(plan, &layout);
-    let output = write_rows(plan, &layout, &version, &mut assembler, &mut leaks, on_demand, &space, report)?;
+    let output = write_rows(&context, &version, &mut assembler, &mut leaks, on_demand)?;
     let (total, written) = (assembler.total(), output.written.data.rows);
     if written != total {
         return Err(DatasetError::broken(format!("{total} label rows, {written} rows written")));
@@ -96,13 +98,11 @@ pub fn build(
 
 /// The answers of each view; none where no feature is needed.
 fn join_views(
-    plan: &DatasetPlan,
-    layout: &Layout,
+    context: &Context<'_>,
     labels: &Labels,
     events: &mut Events<'_, '_>,
-    space: &Arc<Space>,
-    report: &dyn Fn(Progress<'_>),
 ) -> Result<Vec<Option<Answers>>, DatasetError> {
+    let Context { plan, layout, .. } = *context;
     let mut answers = Vec::with_capacity(layout.features.len());
     for (number, (view, features)) in plan.service.views.iter().zip(&layout.features).enumerate() {
         if features.is_empty() {
@@ -111,7 +111,7 @@ fn join_views(
         }
         let what = || format!("the view `{}`", view.name);
         let events = events(number).map_err(|source| DatasetError::Input { what: what(), source })?;
-        answers.push(Some(join_view(plan, number, features, labels, events, space, report)?));
+        answers.push(Some(join_view(context, number, features, labels, events)?));
     }
     Ok(answers)
 }

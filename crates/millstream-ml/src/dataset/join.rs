@@ -19,11 +19,12 @@ use millstream_features::{
 };
 
 use super::{
+    context::Context,
     labels::{Labels, instants, plain, with_schema},
     layout::key_columns,
     partition::{FAN_OUT, LEVELS_MAX, Partitioner, merge},
     plan::{AsKnown, DatasetPlan},
-    progress::{Counter, Phase, Progress},
+    progress::{Counter, Phase},
     spool::{Batches, Cutter, Space, Spool, SpoolWriter, size_of},
 };
 use crate::{Cause, DatasetError};
@@ -72,14 +73,13 @@ pub(crate) fn status_code(status: Status) -> u8 {
 
 /// Joins `labels` with the view of this number. `features` are numbers of the view's features, ascending.
 pub(crate) fn join_view(
-    plan: &DatasetPlan,
+    context: &Context<'_>,
     view: usize,
     features: &[usize],
     labels: &Labels,
     events: impl Iterator<Item = Result<RecordBatch, Cause>>,
-    space: &Arc<Space>,
-    report: &dyn Fn(Progress<'_>),
 ) -> Result<Answers, DatasetError> {
+    let Context { plan, space, report, .. } = *context;
     let (Some(definition), Some(label_keys)) = (plan.service.views.get(view), plan.labels.keys.get(view))
     else {
         return Err(DatasetError::broken("a view is joined that the plan has"));

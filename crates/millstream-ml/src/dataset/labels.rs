@@ -98,7 +98,17 @@ pub(crate) fn instants(column: &ArrayRef) -> Result<ArrayRef, DatasetError> {
     }
     // A time that microseconds cannot hold must not silently become a null.
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, &instant, &options).map_err(DatasetError::arrow("read label times"))
+    let cast = |column: &ArrayRef, to: &DataType| cast_with_options(column, to, &options);
+    let plain = match column.data_type() {
+        // A zone is how an instant is shown; its number stays.
+        DataType::Timestamp(unit, Some(_)) => {
+            cast(column, &DataType::Int64).and_then(|number| cast(&number, &DataType::Timestamp(*unit, None)))
+        }
+        _ => Ok(Arc::clone(column)),
+    };
+    let micros = plain.and_then(|plain| cast(&plain, &DataType::Timestamp(TimeUnit::Microsecond, None)));
+    let micros = micros.map_err(DatasetError::arrow("read label times"))?;
+    Ok(Arc::new(micros.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC")))
 }
 
 fn rows_with_null(batch: &RecordBatch, columns: &[usize]) -> u64 {

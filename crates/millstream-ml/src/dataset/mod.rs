@@ -13,6 +13,7 @@
 
 mod assemble;
 mod build;
+mod context;
 mod diff;
 mod encode;
 mod estimate;

@@ -1,17 +1,15 @@
 //! The rows of the dataset on their way to the file: encoded, looked at, written.
 
-use std::sync::Arc;
-
 use arrow::array::{RecordBatch, UInt8Array};
 
 use super::{
     assemble::{Assembler, OnDemand},
+    context::Context,
     encode::{Encoder, FittedColumn, Raw},
     examine::{Figures, Leaks},
     layout::{Layout, Source},
     plan::DatasetPlan,
     progress::{Counter, Phase, Progress},
-    spool::Space,
     statistics::ColumnStatistics,
     write::{DataWriter, Written},
 };
@@ -35,15 +33,13 @@ pub(crate) struct OutputColumn {
 
 /// Writes all rows. Where there are encodings, rows are kept until these are fitted.
 pub(crate) fn write_rows(
-    plan: &DatasetPlan,
-    layout: &Layout,
+    context: &Context<'_>,
     version: &str,
     assembler: &mut Assembler<'_>,
     leaks: &mut Leaks,
     on_demand: &mut OnDemand<'_>,
-    space: &Arc<Space>,
-    report: &dyn Fn(Progress<'_>),
 ) -> Result<Output, DatasetError> {
+    let Context { plan, layout, space, report } = *context;
     let is_feature: Vec<bool> =
         layout.sources.iter().map(|source| matches!(source, Source::Feature { .. })).collect();
     if plan.encodings.is_empty() {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Date32Array, Float64Array, Int32Array, RecordBatch},
+    array::{
+        Array, ArrayRef, AsArray, Date32Array, Float64Array, Int32Array, RecordBatch,
+        TimestampMillisecondArray, TimestampSecondArray,
+    },
     datatypes::{DataType, Float64Type},
 };
 use millstream_features::view::{
@@ -88,6 +91,36 @@ fn label_columns_keep_their_types_and_only_the_wanted_ones_are_kept() {
     let types: Vec<_> = data.columns().iter().map(|column| column.data_type().clone()).collect();
     assert_eq!(types, [DataType::Int32, DataType::Date32, DataType::Float64]);
     assert_eq!(lines(&data)[0], "7 | 1970-02-11 | 7.0");
+}
+
+#[test]
+fn the_times_of_labels_may_be_dates_and_instants_of_any_zone_and_coarser_unit() {
+    let days = [41_i64, 30, 99, 31, 31, 41, 31];
+    let expected = shop_with_times(times(days.map(|day| Some(day * DAY))));
+    let millis = TimestampMillisecondArray::from_iter_values(days.map(|day| day * 86_400_000));
+    let seconds = TimestampSecondArray::from_iter_values(days.map(|day| day * 86_400));
+    let dates = Date32Array::from_iter_values(days.map(|day| i32::try_from(day).unwrap()));
+    let columns: [ArrayRef; 4] = [
+        Arc::new(millis.clone()),
+        Arc::new(millis.with_timezone("Asia/Tokyo")),
+        Arc::new(seconds.with_timezone("+02:00")),
+        Arc::new(dates),
+    ];
+    for column in columns {
+        let data_type = column.data_type().clone();
+        assert_eq!(shop_with_times(column), expected, "{data_type}");
+    }
+}
+
+/// The features of the shop's labels at other times.
+fn shop_with_times(times: ArrayRef) -> Vec<String> {
+    let mut world = shop();
+    let labels = batch(vec![("customer_id", ints([2, 1, 3, 1, 1, 2, 1].map(Some))), ("as_of", times)]);
+    world.plan.labels.schema = labels.schema();
+    (world.plan.labels.time, world.plan.labels.kept) = (1, vec![0]);
+    world.plan.labels.targets = Vec::new();
+    world.labels = vec![labels];
+    lines(&world.data())
 }
 
 #[test]

@@ -108,7 +108,18 @@ fn columns_inputs_and_definitions_are_named() {
     let mut difference = compare(&before, &after);
     difference.before = "a".into();
     difference.after = "b".into();
-    insta::assert_snapshot!(difference.to_string(), @"");
+    insta::assert_snapshot!(difference.to_string(), @r###"
+versions  a -> b
+rows      1000 -> 1000 (0 added, 0 removed, 200 changed)
+column    + split Utf8
+column    - orders.orders Int64
+input     silver.old 1 -> none
+input     silver.orders 3 -> 4
+changed   split
+changed   features
+changed   view orders
+values    orders.amount  psi 0.000  distance 0.000  mean shift 0.000  nulls 20.0% -> 40.0%
+"###);
     let text = serde_json::to_string(&difference).unwrap();
     assert_eq!(serde_json::from_str::<DatasetDiff>(&text).unwrap(), difference);
 }

@@ -51,56 +51,56 @@ fn a_key_of_another_type_names_table_column_and_both_types() {
     ]);
     world.plan.labels.schema = labels.schema();
     world.labels = vec![labels];
-    insta::assert_snapshot!(refused(&world), @"");
-    insta::assert_snapshot!(world.build().unwrap_err().hint().unwrap(), @"");
+    insta::assert_snapshot!(refused(&world), @"MS-1103: the column `customer_id` of gold.labels has type Utf8, the key `customer_id` of the view `orders` has type Int64");
+    insta::assert_snapshot!(world.build().unwrap_err().hint().unwrap(), @"cast `customer_id` to Int64 in the labels' query, or the key in the view's table");
 }
 
 #[test]
 fn two_columns_of_one_name_are_refused() {
     let mut world = world();
     world.plan.service.features[0].name = "churned".into();
-    insta::assert_snapshot!(refused(&world), @"");
+    insta::assert_snapshot!(refused(&world), @"MS-1101: the dataset would have two columns `churned`: a column of gold.labels and a feature of the view `orders`");
 }
 
 #[test]
 fn plans_that_make_no_sense_are_refused() {
     let mut plan = world();
     plan.plan.labels.kept.push(3);
-    insta::assert_snapshot!(refused(&plan), @"");
+    insta::assert_snapshot!(refused(&plan), @"MS-1102: the dataset `churn` cannot be planned: gold.labels has 3 columns, number 3 is asked for");
     let mut plan = world();
     plan.plan.labels.keys.clear();
-    insta::assert_snapshot!(refused(&plan), @"");
+    insta::assert_snapshot!(refused(&plan), @"MS-1102: the dataset `churn` cannot be planned: there are keys for 0 views, the service has 1");
     let mut plan = world();
     let shares = Shares { train: 0.7, validation: 0.1, test: 0.1 };
     plan.plan.split = Some(SplitPlan { by: SplitBy::Random { seed: 1 }, shares });
-    insta::assert_snapshot!(refused(&plan), @"");
+    insta::assert_snapshot!(refused(&plan), @"MS-1102: the dataset `churn` cannot be planned: the shares of the split are [0.7, 0.1, 0.1], which is not the whole");
     let mut plan = world();
     plan.plan.labels.time = 0;
-    insta::assert_snapshot!(refused(&plan), @"");
+    insta::assert_snapshot!(refused(&plan), @"MS-1104: the time `customer_id` of gold.labels has type Int64, which is no time");
     let mut plan = world();
     plan.plan.labels.as_known = Some(AsKnown::Column(2));
-    insta::assert_snapshot!(refused(&plan), @"");
+    insta::assert_snapshot!(refused(&plan), @"MS-1104: the known-time cut-off `churned` of gold.labels has type Int64, which is no time");
     let mut plan = world();
     plan.plan.labels.keys[0].push(1);
-    insta::assert_snapshot!(refused(&plan), @"");
+    insta::assert_snapshot!(refused(&plan), @"MS-1102: the dataset `churn` cannot be planned: the labels bring 2 key columns, the view's entity has 1 (view `orders`)");
 }
 
 #[test]
 fn rows_of_another_shape_are_refused() {
     let mut labels = world();
     labels.labels[0] = labels.labels[0].project(&[1, 0, 2]).unwrap();
-    insta::assert_snapshot!(refused(&labels), @"");
+    insta::assert_snapshot!(refused(&labels), @r#"MS-1105: rows of gold.labels have the columns [as_of Timestamp(µs, "UTC"), customer_id Int64, churned Int64], not [customer_id Int64, as_of Timestamp(µs, "UTC"), churned Int64]"#);
     let mut events = world();
     events.events[0][0] = events.events[0][0].project(&[0, 1, 2, 3]).unwrap();
-    insta::assert_snapshot!(refused(&events), @"");
+    insta::assert_snapshot!(refused(&events), @r#"MS-1105: rows of the view `orders` have the columns [customer_id Int64, _time Timestamp(µs, "UTC"), _known Timestamp(µs, "UTC"), _sequence Int64], not [customer_id Int64, _time Timestamp(µs, "UTC"), _known Timestamp(µs, "UTC"), _sequence Int64, c0 Float64]"#);
 }
 
 #[test]
 fn an_entity_larger_than_memory_says_what_to_do() {
     let mut world = world();
     world.plan.resources.memory_bytes = 4 << 10;
-    insta::assert_snapshot!(refused(&world), @"");
-    insta::assert_snapshot!(world.build().unwrap_err().hint().unwrap(), @"");
+    insta::assert_snapshot!(refused(&world), @"MS-1109: one entity of the view `orders` has 100 events, which need 14400 bytes to be joined; 2048 are free for that");
+    insta::assert_snapshot!(world.build().unwrap_err().hint().unwrap(), @"give the build more memory, or thin out or leave out the events of that entity in the `sql` of `orders`");
 }
 
 #[test]
@@ -113,11 +113,11 @@ fn rows_that_cannot_be_read_stop_the_build() {
     let mut no_events = |_: usize| -> Result<Rows<'_>, Cause> { Err("no such table".into()) };
     let error = build(&world.plan, failing(), &mut no_events, &mut |_| Ok(Vec::new()), &|_| {}).unwrap_err();
     check_nothing_left(&world, &error);
-    insta::assert_snapshot!(format!("{}: {error}", error.code()), @"");
+    insta::assert_snapshot!(format!("{}: {error}", error.code()), @"MS-1106: cannot read the rows of gold.labels");
     let labels = rows(&world.labels);
     let error = build(&world.plan, labels, &mut no_events, &mut |_| Ok(Vec::new()), &|_| {}).unwrap_err();
     check_nothing_left(&world, &error);
-    insta::assert_snapshot!(format!("{}: {error}", error.code()), @"");
+    insta::assert_snapshot!(format!("{}: {error}", error.code()), @"MS-1106: cannot read the rows of the view `orders`");
 }
 
 #[test]
@@ -130,12 +130,12 @@ fn on_demand_values_of_another_shape_are_refused() {
         request: Vec::new(),
         data_type: DataType::Float64,
     }];
-    insta::assert_snapshot!(refused(&world), @"");
+    insta::assert_snapshot!(refused(&world), @"MS-1105: rows of the on-demand features have the columns [], not [twice Float64]");
     let error =
         world.build_with(&mut |batch| Ok(vec![ints((0..batch.num_rows()).map(|_| Some(1)))])).unwrap_err();
-    insta::assert_snapshot!(error.to_string(), @"");
+    insta::assert_snapshot!(error.to_string(), @"rows of the on-demand features have the columns [2 rows of Int64], not [twice Float64]");
     let error = world.build_with(&mut |_| Err("division by zero".into())).unwrap_err();
-    insta::assert_snapshot!(format!("{}: {error}", error.code()), @"");
+    insta::assert_snapshot!(format!("{}: {error}", error.code()), @"MS-1107: the on-demand features cannot be computed");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn by_hash_an_entity_is_on_one_side_in_every_version() {
 fn the_hash_of_an_entity_is_pinned() {
     let labels: Vec<_> = (0..12).map(|key| (key, Some(0))).collect();
     let (sides, _) = sides(&world(&labels, SplitBy::Hash { columns: vec![0], seed: 0 }, SHARES));
-    insta::assert_snapshot!(sides.join(" "), @"");
+    insta::assert_snapshot!(sides.join(" "), @"validation train train test train train train train train train train train");
 }
 
 #[test]

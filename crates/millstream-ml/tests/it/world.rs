@@ -88,7 +88,12 @@ pub(crate) fn view(name: &str, key: DataType) -> ViewDefinition {
 }
 
 /// Events of [`view`]: key, time, amount; known when they happened.
-pub(crate) fn events(view: &ViewDefinition, keys: ArrayRef, time: ArrayRef, amounts: ArrayRef) -> RecordBatch {
+pub(crate) fn events(
+    view: &ViewDefinition,
+    keys: ArrayRef,
+    time: ArrayRef,
+    amounts: ArrayRef,
+) -> RecordBatch {
     let sequence = ints((0..keys.len() as i64).map(Some));
     let columns = vec![keys, time.clone(), time, sequence, amounts];
     RecordBatch::try_new(view.event_schema(), columns).unwrap()

@@ -44,12 +44,12 @@ impl fmt::Display for DatasetDiff {
         write!(f, "rows      {} -> {}", self.rows.before, self.rows.after)?;
         match &self.rows.matched {
             Some(rows) => {
-                writeln!(f, " ({} added, {} removed, {} changed)", rows.added, rows.removed, rows.changed)?
+                writeln!(f, " ({} added, {} removed, {} changed)", rows.added, rows.removed, rows.changed)
             }
             None => {
-                writeln!(f, " (rows cannot be told apart: keys and time are not among the columns of both)")?
+                writeln!(f, " (rows cannot be told apart: keys and time are not among the columns of both)")
             }
-        }
+        }?;
         for column in &self.columns.added {
             writeln!(f, "column    + {} {}", column.name, column.data_type)?;
         }
