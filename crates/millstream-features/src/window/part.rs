@@ -18,6 +18,7 @@ use super::{
     kernel::{self, Chosen, Input, Prefix},
     layout::{Layout, Planned, Read},
     seen::{self, Seen},
+    slide::CutOffs,
 };
 use crate::{
     FeatureError,
@@ -45,6 +46,8 @@ pub(super) struct Part<'a> {
     /// For each event the latest known time among its entity's events up to it; empty without cut-offs.
     latest_known: Vec<i64>,
     known: Option<&'a KnownTimes>,
+    /// The known time of each event; empty without cut-offs.
+    known_times: Vec<i64>,
     /// The events that equal the one before in the whole order, so that only values can tell them apart.
     pub(super) ties: Option<BooleanBuffer>,
     columns: Vec<Option<Column>>,
@@ -71,6 +74,7 @@ impl<'a> Part<'a> {
             label_cuts: Vec::new(),
             latest_known: Vec::new(),
             known: source.known.filter(|_| reads.cuts.is_some()),
+            known_times: Vec::new(),
             ties: None,
             columns: Vec::new(),
             seen: HashMap::new(),
@@ -103,7 +107,7 @@ impl<'a> Part<'a> {
         let first = self.label_rows.len();
         self.label_rows.extend_from_slice(rows);
         let rows = self.label_rows.get_mut(first..).unwrap_or_default();
-        rows.sort_unstable_by_key(|row| (at(reads.times, *row), *row));
+        rows.sort_unstable_by_key(|row| (at(reads.times, *row), reads.cuts.map(|cuts| at(cuts, *row)), *row));
         self.label_times.extend(rows.iter().map(|row| at(reads.times, *row)));
         if let Some(cuts) = reads.cuts {
             self.label_cuts.extend(rows.iter().map(|row| at(cuts, *row)));
@@ -138,6 +142,7 @@ impl<'a> Part<'a> {
         }
         if let Some(known) = self.known {
             let times = known.times().get(first_entry..first_entry + seen.len()).unwrap_or(&[]);
+            self.known_times.extend_from_slice(times);
             let mut latest = i64::MIN;
             self.latest_known.extend(times.iter().map(|time| {
                 latest = latest.max(*time);
@@ -184,6 +189,12 @@ impl<'a> Part<'a> {
         // Of an entity without events up to there, this is another entity's: then there is nothing to hide.
         let latest = *self.latest_known.get(end.checked_sub(1)?)?;
         self.known.filter(|_| latest > cut || latest == i64::MAX).map(|known| (cut, known))
+    }
+
+    /// The cut-offs of some labels, if any label has one.
+    pub(super) fn cut_offs(&self, labels: Range<usize>) -> Option<CutOffs<'_>> {
+        let cuts = self.label_cuts.get(labels).filter(|cuts| !cuts.is_empty())?;
+        Some(CutOffs { known: &self.known_times, cuts })
     }
 
     pub(super) fn column(&self, column: Option<usize>) -> Option<&Column> {

@@ -1,7 +1,7 @@
 //! Which events each label sees: one run of its entity's events, or several where a cut-off hides what was not yet
 //! known.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{definition::Window, part::Part};
 
@@ -14,24 +14,35 @@ pub(super) struct Seen {
     runs: Vec<Run>,
     /// Where each label's runs end; none while every label has one run.
     ends: Option<Vec<u32>>,
+    /// The window of each label, with what a cut-off hides; empty while every label has one run.
+    windows: Vec<Run>,
 }
 
 impl Seen {
     fn push(&mut self, run: Run) {
         self.runs.push(run);
-        self.end();
+        self.end(run);
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, window: Run) {
         if let Some(ends) = &mut self.ends {
             ends.push(narrow(self.runs.len()));
+            self.windows.push(window);
         }
     }
 
     /// From here on labels may have any number of runs.
     fn allow_several(&mut self) {
-        let labels = narrow(self.runs.len());
-        self.ends.get_or_insert_with(|| (1..=labels).collect());
+        if self.ends.is_none() {
+            self.ends = Some((1..=narrow(self.runs.len())).collect());
+            self.windows.clone_from(&self.runs);
+        }
+    }
+
+    /// The windows of some labels, with what a cut-off hides. Neither end moves back among the labels of one entity.
+    pub(super) fn windows(&self, labels: Range<usize>) -> &[Run] {
+        let windows = if self.ends.is_none() { &self.runs } else { &self.windows };
+        windows.get(labels).unwrap_or(&[])
     }
 
     pub(super) fn of(&self, label: usize) -> &[Run] {
@@ -53,7 +64,7 @@ impl Seen {
 
 /// The runs of all labels of a part.
 pub(super) fn runs(part: &Part<'_>, window: Window) -> Arc<Seen> {
-    let mut seen = Seen { runs: Vec::with_capacity(part.label_times.len()), ends: None };
+    let mut seen = Seen { runs: Vec::with_capacity(part.label_times.len()), ..Seen::default() };
     for entity in &part.entities {
         let times = part.times.get(entity.events.clone()).unwrap_or(&[]);
         let first = entity.events.start;
@@ -62,14 +73,15 @@ pub(super) fn runs(part: &Part<'_>, window: Window) -> Arc<Seen> {
         for (label, time) in entity.labels.clone().zip(labels) {
             low = advance(times, low, window.start(*time));
             high = advance(times, high.max(low), window.end(*time));
+            let window = (narrow(first + low), narrow(first + high));
             match part.hiding_cut(label, first + high) {
-                None => seen.push((narrow(first + low), narrow(first + high))),
+                None => seen.push(window),
                 Some((cut, known)) => {
                     seen.allow_several();
                     let shift = |at: usize| narrow(first + at - entity.first_entry);
                     let [from, to] = [low, high].map(|at| entity.first_entry + at);
                     known.runs(from, to, cut, |run| seen.runs.push((shift(run.start), shift(run.end))));
-                    seen.end();
+                    seen.end(window);
                 }
             }
         }

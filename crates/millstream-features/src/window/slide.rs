@@ -2,9 +2,30 @@
 //! enter at the back; when a range begins behind everything that the front holds, the back's events become the front,
 //! with a state for each place where one of the coming ranges begins. Each event is added at most three times, and there
 //! is one merge for each place where a range begins, so n events and m ranges cost O(n + m).
+//!
+//! Cut-offs that only move forward too are kept to: an event that is not yet known waits, and enters the states that it
+//! belongs to when a cut-off reaches it.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::seen::Run;
 use crate::{FeatureError, aggregate::State};
+
+/// Known times of all events of the part, and the cut-offs of the ranges, which never move back.
+#[derive(Clone, Copy)]
+pub(super) struct CutOffs<'a> {
+    pub(super) known: &'a [i64],
+    pub(super) cuts: &'a [i64],
+}
+
+impl CutOffs<'_> {
+    /// When the event was known, if that is after the range's cut-off.
+    fn hides(&self, event: usize, range: usize) -> Option<i64> {
+        let known = *self.known.get(event)?;
+        // An event that is never known has the greatest number.
+        self.cuts.get(range).is_some_and(|cut| known > *cut || known == i64::MAX).then_some(known)
+    }
+}
 
 /// From this many events on they are added once to a state of their own, which is then merged.
 const BATCH_MIN: usize = 8;
@@ -14,19 +35,37 @@ pub(super) struct Slide<'a, A: Fn(&mut State, usize)> {
     add: A,
     /// States of the events from a place up to the middle; the first place is last.
     front: Vec<(usize, State)>,
+    /// Where the front ends.
+    middle: usize,
     /// The events from the middle on; not kept up once the front is empty.
     back: State,
     /// Where the range last read begins, and its state.
     current: (usize, State),
     /// Where the range last read ends.
     reached: usize,
+    cut_offs: Option<CutOffs<'a>>,
+    /// The number of the range that is read.
+    range: usize,
+    /// Events before `reached` that were not known yet, by their known times.
+    waiting: BinaryHeap<Reverse<(i64, usize)>>,
 }
 
 impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
     /// `add` adds one event to a state.
-    pub(super) fn new(identity: &'a State, add: A) -> Self {
+    pub(super) fn new(identity: &'a State, cut_offs: Option<CutOffs<'a>>, add: A) -> Self {
         let [back, current] = [identity.clone(), identity.clone()];
-        Self { identity, add, front: Vec::new(), back, current: (usize::MAX, current), reached: 0 }
+        Self {
+            identity,
+            add,
+            front: Vec::new(),
+            middle: 0,
+            back,
+            current: (usize::MAX, current),
+            reached: 0,
+            cut_offs,
+            range: 0,
+            waiting: BinaryHeap::new(),
+        }
     }
 
     /// Calls `visit` with the number and the state of each range.
@@ -41,6 +80,8 @@ impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
                 continue;
             }
             let (low, high) = (*low as usize, *high as usize);
+            self.range = at;
+            self.admit();
             if self.current.0 == low || self.moved_to(low)? {
                 self.extend(high)?;
             } else {
@@ -49,6 +90,42 @@ impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
             visit(at, &self.current.1);
         }
         Ok(())
+    }
+
+    /// Adds the waiting events that are known by now wherever they belong.
+    fn admit(&mut self) {
+        let Some(cut) = self.cut_offs.and_then(|cut_offs| cut_offs.cuts.get(self.range)) else { return };
+        while let Some(Reverse((known, event))) = self.waiting.peek().copied() {
+            if known > *cut || known == i64::MAX {
+                return;
+            }
+            self.waiting.pop();
+            for (_, state) in self.front.iter_mut().filter(|(start, _)| *start <= event) {
+                // Places in the front begin before its end; an event behind that is in the back.
+                if event < self.middle {
+                    (self.add)(state, event);
+                }
+            }
+            if event >= self.middle {
+                (self.add)(&mut self.back, event);
+            }
+            if self.current.0 <= event {
+                (self.add)(&mut self.current.1, event);
+            }
+        }
+    }
+
+    /// Whether the event is known to the range that is read; it waits otherwise, if it comes for the first time.
+    fn is_known(&mut self, event: usize) -> bool {
+        match self.cut_offs.and_then(|cut_offs| cut_offs.hides(event, self.range)) {
+            None => true,
+            Some(known) => {
+                if event >= self.reached {
+                    self.waiting.push(Reverse((known, event)));
+                }
+                false
+            }
+        }
     }
 
     /// Makes the state from `low` up to where the last range ended the current one; false when the front has none.
@@ -68,14 +145,20 @@ impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
         let is_needed = !self.front.is_empty();
         if is_needed && events.len() >= BATCH_MIN {
             let mut batch = self.identity.clone();
-            events.for_each(|event| (self.add)(&mut batch, event));
+            for event in events {
+                if self.is_known(event) {
+                    (self.add)(&mut batch, event);
+                }
+            }
             self.current.1.merge(&batch)?;
             self.back.merge(&batch)?;
         } else {
             for event in events {
-                (self.add)(&mut self.current.1, event);
-                if is_needed {
-                    (self.add)(&mut self.back, event);
+                if self.is_known(event) {
+                    (self.add)(&mut self.current.1, event);
+                    if is_needed {
+                        (self.add)(&mut self.back, event);
+                    }
                 }
             }
         }
@@ -92,7 +175,11 @@ impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
         let mut end = high;
         self.front.clear();
         while let Some(start) = starts.pop() {
-            (start..end).for_each(|event| (self.add)(&mut state, event));
+            for event in start..end {
+                if self.is_known(event) {
+                    (self.add)(&mut state, event);
+                }
+            }
             end = start;
             if starts.is_empty() {
                 self.current = (start, state);
@@ -101,6 +188,6 @@ impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
             self.front.push((start, state.clone()));
         }
         self.back = self.identity.clone();
-        self.reached = high;
+        (self.middle, self.reached) = (high, high);
     }
 }

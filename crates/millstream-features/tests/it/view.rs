@@ -125,13 +125,15 @@ impl Case {
             include_same_instant: random.random_bool(0.3),
         };
         let world = World::random(seed, [0, 5, 120, 400][seed as usize % 4], 40);
-        let is_coarse = random.random_bool(0.4);
+        let (is_coarse, is_late) = (random.random_bool(0.4), random.random_bool(0.7));
         let row = |mut event: Event| {
-            let mut some = || random.random_bool(0.95);
-            let [has_key, has_time, has_known, has_sequence] = [some(), some(), some(), some()];
+            let [has_key, has_time, has_known, has_sequence] = [(); 4].map(|()| random.random_bool(0.95));
+            if is_late && random.random_bool(0.2) {
+                event.order.known += random.random_range(0..5 * DAY);
+            }
             if is_coarse {
                 event.order.event = event.order.event.div_euclid(DAY) * DAY;
-                event.order.known = event.order.event;
+                event.order.known = event.order.known.div_euclid(DAY) * DAY;
                 event.order.sequence %= 2;
             }
             event.order.known = if has_known { event.order.known } else { 0 };
@@ -139,9 +141,11 @@ impl Case {
             Row { event, has_key, has_time, has_known, has_sequence }
         };
         let rows = world.events.iter().cloned().map(row).collect();
+        // Cut-offs that go with the labels' times slide, others do not.
+        let lateness = (seed % 3 > 0).then(|| random.random_range(0..3));
         let label = |(entity, time): &(Option<u32>, Option<i64>)| {
             let time = time.map(|time| if is_coarse { time.div_euclid(DAY) * DAY } else { time });
-            let late = [0, HOUR, 3 * DAY][random.random_range(0..3)];
+            let late = [0, HOUR, 3 * DAY][lateness.unwrap_or_else(|| random.random_range(0..3))];
             let cut = time.filter(|_| random.random_bool(0.9)).map(|time| time - late);
             Label { entity: *entity, time, cut }
         };

@@ -1,16 +1,10 @@
-//! Any aggregation from states: by sliding where a label's events only move forward from one label to the next, and
-//! from a tree of blocks where cut-offs make holes in them.
+//! Any aggregation from states. The windows of an entity's labels only move forward, and mostly their cut-offs do too: then
+//! one state slides along. Other cut-offs take what they see from a tree of blocks.
 
 use arrow::array::ArrayRef;
 
 use super::{
-    super::{
-        layout::Read,
-        part::{EntityRows, Part},
-        seen::{Run, Seen},
-        slide::Slide,
-        tree::Tree,
-    },
+    super::{layout::Read, part::Part, seen::Seen, slide::Slide, tree::Tree},
     Input,
 };
 use crate::{
@@ -40,33 +34,20 @@ pub(super) fn states(
         let mut finish = |at: usize, state: &State| {
             values.push(times.get(at).map_or(Value::Null, |time| read.finish.value(state, *time)));
         };
-        match forward(entity, seen) {
-            Some(ranges) => Slide::new(identity, &add).each(&ranges, &mut finish)?,
-            None => {
-                let mut tree = Tree::new(identity, &add);
-                for (at, label) in entity.labels.clone().enumerate() {
-                    let mut state = identity.clone();
-                    for (low, high) in seen.of(label) {
-                        tree.range_into(&mut state, *low as usize, *high as usize)?;
-                    }
-                    finish(at, &state);
-                }
+        let cut_offs = part.cut_offs(entity.labels.clone());
+        if cut_offs.is_none_or(|cut_offs| cut_offs.cuts.is_sorted()) {
+            let windows = seen.windows(entity.labels.clone());
+            Slide::new(identity, cut_offs, &add).each(windows, &mut finish)?;
+            continue;
+        }
+        let mut tree = Tree::new(identity, &add);
+        for (at, label) in entity.labels.clone().enumerate() {
+            let mut state = identity.clone();
+            for (low, high) in seen.of(label) {
+                tree.range_into(&mut state, *low as usize, *high as usize)?;
             }
+            finish(at, &state);
         }
     }
     build(&values, &read.finish.output)
-}
-
-/// The entity's runs, if each label has one and both ends never move back.
-fn forward(entity: &EntityRows, seen: &Seen) -> Option<Vec<Run>> {
-    let mut ranges: Vec<Run> = Vec::with_capacity(entity.labels.len());
-    for label in entity.labels.clone() {
-        let [run] = seen.of(label) else { return None };
-        let (low, high) = ranges.last().copied().unwrap_or((0, 0));
-        if run.0 < low || run.1 < high {
-            return None;
-        }
-        ranges.push(*run);
-    }
-    Some(ranges)
 }
