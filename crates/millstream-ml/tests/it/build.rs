@@ -270,3 +270,17 @@ fn progress_names_each_phase_and_ends_with_all_rows() {
     assert_eq!(last(Phase::Join), (Phase::Join, Some("orders".into()), 7, Some(7)));
     assert_eq!(last(Phase::Write), (Phase::Write, None, 7, Some(7)));
 }
+
+/// A manifest that version 1 wrote; whoever changes the form keeps reading it.
+#[test]
+fn a_manifest_of_version_1_is_still_read() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/manifest_v1.json");
+    let manifest = Manifest::read(&path).unwrap();
+    assert_eq!(manifest.format, 1);
+    assert_eq!(manifest.definition.version().unwrap(), manifest.version);
+    assert_eq!(manifest.columns.len(), 8);
+    assert_eq!(manifest.fitted.len(), 2);
+    // What it says today is what it said then.
+    let now = crate::encode::sample().build().unwrap();
+    assert_eq!(std::fs::read_to_string(now.manifest_path).unwrap(), std::fs::read_to_string(path).unwrap());
+}

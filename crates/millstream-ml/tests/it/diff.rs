@@ -148,6 +148,12 @@ fn distributions_that_moved_have_figures() {
 fn a_data_file_that_is_not_its_manifests_is_refused() {
     let world = world(labels(), shop());
     world.build().unwrap();
+    let file = DatasetFile::open(&world.plan.output).unwrap();
+    file.verify().unwrap();
+    let mut bytes = std::fs::read(&world.plan.output).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&world.plan.output, bytes).unwrap();
+    assert_eq!(file.verify().unwrap_err().code(), "MS-1113");
     std::fs::write(&world.plan.output, "other bytes").unwrap();
     assert_eq!(DatasetFile::open(&world.plan.output).unwrap_err().code(), "MS-1113");
 }

@@ -9,7 +9,7 @@ use crate::world::{
 };
 
 /// Ten rows: the first six train.
-fn world() -> World {
+pub(crate) fn sample() -> World {
     let orders = view("orders", DataType::Int64);
     let rows = events(
         &orders,
@@ -43,7 +43,7 @@ fn world() -> World {
 
 #[test]
 fn encoded_columns_stand_in_the_place_of_their_source_and_know_the_training_side_only() {
-    let world = world();
+    let world = sample();
     let built = world.build().unwrap();
     let data = read(&world.plan.output);
     assert_eq!(
@@ -65,7 +65,7 @@ fn encoded_columns_stand_in_the_place_of_their_source_and_know_the_training_side
 
 #[test]
 fn what_the_manifest_keeps_encodes_requests_in_the_same_way() {
-    let world = world();
+    let world = sample();
     let built = world.build().unwrap();
     let manifest = Manifest::read(&built.manifest_path).unwrap();
     let fitted = manifest.fitted.iter().find(|fitted| fitted.column == "orders.amount").unwrap();
@@ -76,7 +76,7 @@ fn what_the_manifest_keeps_encodes_requests_in_the_same_way() {
 
 #[test]
 fn a_target_encoding_reads_the_training_rows_target() {
-    let mut world = world();
+    let mut world = sample();
     world.plan.encodings = vec![ColumnEncoding {
         column: "plan".into(),
         encodings: vec![Encoding::Target { smoothing: 0.0 }],
@@ -91,7 +91,7 @@ fn a_target_encoding_reads_the_training_rows_target() {
 
 #[test]
 fn batches_memory_and_threads_change_no_byte() {
-    let mut world = world();
+    let mut world = sample();
     let both = |world: &World| {
         let built = world.build().unwrap();
         (std::fs::read(&world.plan.output).unwrap(), std::fs::read(built.manifest_path).unwrap())
@@ -107,13 +107,13 @@ fn batches_memory_and_threads_change_no_byte() {
 
 #[test]
 fn encodings_of_columns_that_are_not_there_are_refused() {
-    let mut world = world();
+    let mut world = sample();
     world.plan.encodings[0].column = "nothing".into();
     assert_eq!(world.build().unwrap_err().code(), "MS-1102");
-    let mut twice = self::world();
+    let mut twice = sample();
     twice.plan.encodings[0].column = "plan".into();
     assert_eq!(twice.build().unwrap_err().code(), "MS-1102");
-    let mut text = self::world();
+    let mut text = sample();
     text.plan.encodings[1].encodings = vec![Encoding::Standardise];
     let error = text.build().unwrap_err();
     assert_eq!(error.code(), "MS-1115");

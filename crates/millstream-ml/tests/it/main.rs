@@ -7,6 +7,7 @@ mod diff;
 mod encode;
 mod errors;
 mod estimate;
+mod kinds;
 mod leakage;
 mod naive;
 mod sameness;

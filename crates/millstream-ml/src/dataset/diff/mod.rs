@@ -4,7 +4,11 @@ mod distribution;
 mod rows;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +109,23 @@ impl DatasetFile {
             return Err(unreadable(reason.into()));
         }
         Ok(Self { data: data.into(), manifest })
+    }
+
+    /// Reads the whole data file and compares its hash with the manifest's.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or its bytes changed since it was written.
+    pub fn verify(&self) -> Result<(), DatasetError> {
+        let unreadable = |source| DatasetError::Unreadable { path: self.data.clone(), source };
+        let mut hasher = blake3::Hasher::new();
+        let mut file = File::open(&self.data).map_err(|source| unreadable(source.into()))?;
+        io::copy(&mut file, &mut hasher).map_err(|source| unreadable(source.into()))?;
+        let (found, expected) = (hasher.finalize().to_hex().to_string(), &self.manifest.data.blake3);
+        if found == *expected {
+            return Ok(());
+        }
+        Err(unreadable(format!("its hash is {found}, its manifest tells of {expected}").into()))
     }
 }
 

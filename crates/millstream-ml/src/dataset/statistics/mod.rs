@@ -5,6 +5,7 @@
 //! those of a sample once there are more than [`SAMPLE_ROWS`] rows: the same rows for every column, chosen by their
 //! number.
 
+mod bins;
 mod distinct;
 mod moments;
 mod observe;

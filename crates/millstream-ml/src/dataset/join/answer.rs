@@ -1,0 +1,152 @@
+//! Events in memory, and the answers that labels get from them.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt8Array},
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType},
+};
+use millstream_features::{
+    asof::LabelRows,
+    view::{JoinOptions, Status, ViewDefinition, ViewJoin, ViewValues},
+};
+
+use super::{
+    super::{
+        partition::FAN_OUT,
+        progress::Counter,
+        spool::{Cutter, Spool, SpoolWriter},
+    },
+    Join,
+};
+use crate::DatasetError;
+
+/// Labels that are joined at once, if memory allows.
+const LABELS_AT_ONCE: usize = 1 << 20;
+/// Rows of a batch of answers: every part of a merge holds one.
+const ANSWER_ROWS: usize = 8_192;
+
+/// What is counted while a view is joined.
+pub(super) struct Tally<'a> {
+    pub(super) counter: Counter<'a>,
+    pub(super) same_instant: u64,
+    pub(super) example: Option<u64>,
+}
+
+impl Join<'_> {
+    /// Joins events that fit into memory with labels of any number.
+    pub(super) fn answer(
+        &self,
+        events: impl Iterator<Item = Result<RecordBatch, DatasetError>>,
+        labels: impl Iterator<Item = Result<RecordBatch, DatasetError>>,
+        tally: &mut Tally<'_>,
+    ) -> Result<Spool, DatasetError> {
+        let options = JoinOptions {
+            as_known: self.plan.labels.as_known.is_some(),
+            threads: self.plan.resources.threads,
+        };
+        let mut join = ViewJoin::new(self.definition, self.features, options).map_err(self.failed())?;
+        for batch in events {
+            join.push(&batch?).map_err(self.failed())?;
+        }
+        let view = join.build().map_err(self.failed())?;
+        let mut answers = SpoolWriter::new(self.space, Arc::clone(&self.answer_schema));
+        let mut labels = Cutter::new(labels, Arc::clone(&self.label_schema));
+        loop {
+            let batch = labels.take(self.labels_at_once())?;
+            if batch.num_rows() == 0 {
+                return answers.finish();
+            }
+            let (keys, rest) = batch.columns().split_at(self.keys.len());
+            let (Some(time), Some(ordinals)) = (rest.first(), rest.last()) else {
+                return Err(DatasetError::broken("labels have a time and a number"));
+            };
+            let as_known = rest.get(1).filter(|_| rest.len() > 2);
+            let values = view.join(&LabelRows { keys, time, as_known }).map_err(self.failed())?;
+            tally.look(&values.event_times, time, ordinals)?;
+            tally.counter.add(batch.num_rows());
+            let batch = self.answer_batch(ordinals, values)?;
+            for start in (0..batch.num_rows()).step_by(self.answer_rows()) {
+                answers.push(batch.slice(start, self.answer_rows().min(batch.num_rows() - start)))?;
+            }
+        }
+    }
+
+    fn answer_batch(&self, ordinals: &ArrayRef, values: ViewValues) -> Result<RecordBatch, DatasetError> {
+        let statuses = values.statuses.iter().map(|statuses| -> ArrayRef {
+            Arc::new(UInt8Array::from_iter_values(statuses.iter().map(status_code)))
+        });
+        let columns = [Arc::clone(ordinals)].into_iter().chain(values.features).chain(statuses).collect();
+        // Arrow looks at the lengths: a label without an answer, or with two, cannot pass.
+        RecordBatch::try_new(Arc::clone(&self.answer_schema), columns)
+            .map_err(|source| DatasetError::broken(format!("one answer for each label ({source})")))
+    }
+
+    /// A sixteenth of the memory for all batches of a merge together, if they do not become too small for that.
+    pub(super) fn answer_rows(&self) -> usize {
+        let bytes = self.plan.resources.memory_bytes / 16 / FAN_OUT as usize;
+        (bytes / self.answer_bytes()).clamp(256, ANSWER_ROWS)
+    }
+
+    /// An eighth of the memory for labels and answers.
+    fn labels_at_once(&self) -> usize {
+        let bytes = self.answer_bytes() + 16 * self.label_schema.fields().len() + 24;
+        (self.plan.resources.memory_bytes / 8 / bytes).clamp(1_024, LABELS_AT_ONCE)
+    }
+
+    /// Of one row; texts are taken for 16 bytes.
+    fn answer_bytes(&self) -> usize {
+        self.answer_schema
+            .fields()
+            .iter()
+            .map(|field| field.data_type().primitive_width().unwrap_or(16))
+            .sum::<usize>()
+            .max(1)
+    }
+}
+
+impl Tally<'_> {
+    /// Counts labels that saw an event of their own instant; a later one would be a broken join.
+    fn look(
+        &mut self,
+        events: &TimestampMicrosecondArray,
+        times: &ArrayRef,
+        ordinals: &ArrayRef,
+    ) -> Result<(), DatasetError> {
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let rows = events.iter().zip(times).zip(ordinals.as_primitive::<Int64Type>().values());
+        for ((event, time), ordinal) in rows {
+            let (Some(event), Some(time)) = (event, time) else { continue };
+            if event > time {
+                return Err(DatasetError::broken(format!("no event from the future of label row {ordinal}")));
+            }
+            if event == time {
+                let ordinal = u64::try_from(*ordinal).unwrap_or_default();
+                self.same_instant += 1;
+                self.example = Some(self.example.map_or(ordinal, |known| known.min(ordinal)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A status as it is kept between phases.
+fn status_code(status: Status) -> u8 {
+    match status {
+        Status::Present => 0,
+        Status::Null => 1,
+        Status::Missing => 2,
+        Status::Expired => 3,
+        Status::Degraded => 4,
+    }
+}
+
+/// The label's number, the features, their statuses.
+pub(super) fn answer_schema(definition: &ViewDefinition, features: &[usize]) -> SchemaRef {
+    let wanted = || features.iter().filter_map(|number| definition.features.get(*number));
+    let values =
+        wanted().zip(0..).map(|(feature, at)| Field::new(format!("f{at}"), feature.data_type.clone(), true));
+    let statuses = wanted().zip(0..).map(|(_, at)| Field::new(format!("s{at}"), DataType::UInt8, false));
+    let number = Field::new("number", DataType::Int64, false);
+    Arc::new(Schema::new([number].into_iter().chain(values).chain(statuses).collect::<Vec<_>>()))
+}

@@ -1,0 +1,181 @@
+//! One view joined with all labels: in memory where its events fit, part by part where they do not. Which of the two
+//! it was cannot be seen in the answer.
+
+mod answer;
+mod intake;
+
+use std::sync::Arc;
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use millstream_features::{FeatureError, asof::KeyColumn, view::ViewDefinition};
+
+use super::{
+    context::Context,
+    labels::{Labels, plain},
+    layout::key_columns,
+    partition::{LEVELS_MAX, Partitioner, merge},
+    plan::DatasetPlan,
+    progress::{Counter, Phase},
+    spool::{Space, Spool, SpoolWriter},
+};
+use crate::{Cause, DatasetError};
+use answer::{Tally, answer_schema};
+use intake::{Intake, label_schema};
+
+/// What the join keeps for an event beside its columns: entries, ordinals, keys. Measured, rounded up.
+pub(crate) const JOIN_BYTES_PER_EVENT: usize = 64;
+/// The columns of events are held as they came, and once more while windows sort them by entity.
+pub(crate) const JOIN_COPIES: usize = 2;
+/// The answers of one view, in the labels' order.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    /// The label's number, then the features, then the status of each feature as a number.
+    pub(crate) rows: Spool,
+    /// Labels that saw an event of their own instant, and the number of the first of them.
+    pub(crate) same_instant: u64,
+    pub(crate) same_instant_example: Option<u64>,
+    /// Events that some label might see: those with a key and a time.
+    pub(crate) events: u64,
+}
+
+/// Bytes that joining needs at its peak for events of this size.
+pub(crate) fn join_bytes(rows: usize, bytes: usize) -> usize {
+    bytes.saturating_mul(JOIN_COPIES).saturating_add(rows.saturating_mul(JOIN_BYTES_PER_EVENT))
+}
+
+/// The join's share of the memory.
+pub(crate) fn join_room(memory_bytes: usize) -> usize {
+    memory_bytes / 2
+}
+
+/// Joins `labels` with the view of this number. `features` are numbers of the view's features, ascending.
+pub(crate) fn join_view(
+    context: &Context<'_>,
+    view: usize,
+    features: &[usize],
+    labels: &Labels,
+    events: impl Iterator<Item = Result<RecordBatch, Cause>>,
+) -> Result<Answers, DatasetError> {
+    let Context { plan, space, report, .. } = *context;
+    let (Some(definition), Some(label_keys)) = (plan.service.views.get(view), plan.labels.keys.get(view))
+    else {
+        return Err(DatasetError::broken("a view is joined that the plan has"));
+    };
+    let join = Join {
+        plan,
+        definition,
+        features,
+        label_keys,
+        keys: key_columns(definition),
+        event_schema: plain(&definition.event_schema()),
+        label_schema: label_schema(plan, label_keys),
+        answer_schema: answer_schema(definition, features),
+        space,
+    };
+    let mut tally = Tally {
+        counter: Counter::new(report, Phase::Join, Some(&definition.name), Some(labels.rows.rows() as u64)),
+        same_instant: 0,
+        example: None,
+    };
+    let mut counter = Counter::new(report, Phase::Events, Some(&definition.name), None);
+    let (events, seen) = join.take_events(events, labels.time_max, &mut counter)?;
+    drop(counter);
+    let rows = match events {
+        Intake::Memory(events) => {
+            join.answer(events.into_iter().map(Ok), join.number(labels.rows.batches()?), &mut tally)?
+        }
+        Intake::Parts(events) => {
+            let labels = join.divide(join.number(labels.rows.batches()?), &join.label_schema, 1)?;
+            join.answer_parts(events, labels, 1, &mut tally)?
+        }
+    };
+    Ok(Answers { rows, same_instant: tally.same_instant, same_instant_example: tally.example, events: seen })
+}
+
+/// What is fixed while a view is joined.
+struct Join<'a> {
+    plan: &'a DatasetPlan,
+    definition: &'a ViewDefinition,
+    features: &'a [usize],
+    /// The label columns that hold the view's key.
+    label_keys: &'a [usize],
+    keys: Vec<KeyColumn>,
+    event_schema: SchemaRef,
+    /// Key columns, time, known-time cut-off if there is one, number of the label.
+    label_schema: SchemaRef,
+    answer_schema: SchemaRef,
+    space: &'a Arc<Space>,
+}
+
+impl Join<'_> {
+    fn answer_parts(
+        &self,
+        events: Vec<Spool>,
+        labels: Vec<Spool>,
+        level: u32,
+        tally: &mut Tally<'_>,
+    ) -> Result<Spool, DatasetError> {
+        let mut answers = Vec::with_capacity(labels.len());
+        for (events, labels) in events.into_iter().zip(labels) {
+            // Each part's rows go before the next part is read.
+            answers.push(self.answer_part(events, labels, level, tally)?);
+        }
+        merge(&answers, &self.answer_schema, self.space, self.answer_rows())
+    }
+
+    fn answer_part(
+        &self,
+        events: Spool,
+        labels: Spool,
+        level: u32,
+        tally: &mut Tally<'_>,
+    ) -> Result<Spool, DatasetError> {
+        if labels.rows() == 0 {
+            return SpoolWriter::new(self.space, Arc::clone(&self.answer_schema)).finish();
+        }
+        let bytes = join_bytes(events.rows(), events.bytes());
+        if bytes <= self.room() {
+            return self.answer(events.batches()?, labels.batches()?, tally);
+        }
+        if level == LEVELS_MAX {
+            return Err(DatasetError::EntityTooLarge {
+                view: self.definition.name.clone(),
+                rows: events.rows() as u64,
+                bytes: bytes as u64,
+                room: self.room() as u64,
+            });
+        }
+        let divided = self.divide(events.batches()?, &self.event_schema, level + 1)?;
+        drop(events);
+        let divided_labels = self.divide(labels.batches()?, &self.label_schema, level + 1)?;
+        drop(labels);
+        self.answer_parts(divided, divided_labels, level + 1, tally)
+    }
+
+    fn divide(
+        &self,
+        batches: impl Iterator<Item = Result<RecordBatch, DatasetError>>,
+        schema: &SchemaRef,
+        level: u32,
+    ) -> Result<Vec<Spool>, DatasetError> {
+        let mut parts = self.partitioner(schema, level)?;
+        for batch in batches {
+            parts.push(&batch?)?;
+        }
+        parts.finish()
+    }
+
+    fn partitioner(&self, schema: &SchemaRef, level: u32) -> Result<Partitioner<'_>, DatasetError> {
+        let pending = self.plan.resources.memory_bytes / 16;
+        Partitioner::new(&self.definition.name, &self.keys, level, schema, self.space, pending)
+    }
+
+    fn failed(&self) -> impl FnOnce(FeatureError) -> DatasetError {
+        let view = self.definition.name.clone();
+        move |source| DatasetError::Join { view, source }
+    }
+
+    fn room(&self) -> usize {
+        join_room(self.plan.resources.memory_bytes)
+    }
+}
