@@ -12,19 +12,19 @@ const UNKNOWN_TABLE: &str = "MS-0203";
 const UNKNOWN_COLUMN: &str = "MS-0204";
 
 /// Removes from `found`, the analysis's diagnostics, those that `broken` assets explain: their names may be missing and
-/// their columns incomplete, in every table that reads them.
+/// their columns incomplete, in every table that reads them. Returns the tables of which that is so.
 pub(crate) fn remove(
     found: &mut Vec<Diagnostic>,
     broken: &BTreeSet<TableName>,
     tables: &[TableSpec],
     analysis: &Analysis,
     files: &SourceMap,
-) {
+) -> BTreeSet<TableName> {
     if broken.is_empty() {
-        return;
+        return BTreeSet::new();
     }
     let names: BTreeSet<String> = broken.iter().map(ToString::to_string).collect();
-    let doubtful = readers(broken, tables, analysis);
+    let (incomplete, doubtful) = readers(broken, tables, analysis);
     found.retain(|diagnostic| {
         let Some(at) = diagnostic.at else { return true };
         let underlined = || files.get(at.file).and_then(|file| file.text.get(at.start..at.end));
@@ -34,10 +34,15 @@ pub(crate) fn remove(
             _ => true,
         }
     });
+    incomplete
 }
 
-/// The files of all tables that read a broken one, directly or through others.
-fn readers(broken: &BTreeSet<TableName>, tables: &[TableSpec], analysis: &Analysis) -> BTreeSet<FileId> {
+/// The broken tables with all that read them, directly or through others, and the files of these readers.
+fn readers(
+    broken: &BTreeSet<TableName>,
+    tables: &[TableSpec],
+    analysis: &Analysis,
+) -> (BTreeSet<TableName>, BTreeSet<FileId>) {
     let texts: BTreeMap<&TableName, String> =
         tables.iter().map(|table| (&table.name, table.sql.value.to_lowercase())).collect();
     let mut doubtful = broken.clone();
@@ -56,7 +61,7 @@ fn readers(broken: &BTreeSet<TableName>, tables: &[TableSpec], analysis: &Analys
             }
         }
         if files.len() == before {
-            return files;
+            return (doubtful, files);
         }
     }
 }
