@@ -61,6 +61,9 @@ pub(crate) enum Command {
     Rejected(commands::rejected::Arguments),
     Reprocess(commands::reprocess::Arguments),
     Maintain(commands::maintain::Arguments),
+    Dataset(commands::dataset::Arguments),
+    Features(commands::features::Arguments),
+    Serve(commands::serve::Arguments),
     Schema(commands::schema::Arguments),
     #[command(hide = true)]
     Reference(commands::reference::Arguments),

@@ -3,6 +3,7 @@
 use std::{error::Error, io, path::PathBuf};
 
 use millstream_engine::{Checked, EngineError};
+use millstream_server::ServerError;
 use millstream_sql::SqlError;
 use millstream_state::StateError;
 
@@ -48,6 +49,14 @@ pub enum CliError {
     Project(Box<Checked>),
     #[error(transparent)]
     Engine(Box<EngineError>),
+    #[error(transparent)]
+    Server(ServerError),
+}
+
+impl From<ServerError> for CliError {
+    fn from(error: ServerError) -> Self {
+        Self::Server(error)
+    }
 }
 
 impl From<EngineError> for CliError {
@@ -148,6 +157,7 @@ impl CliError {
                 (source.code(), source.hint(), exit)
             }
             Self::Engine(error) => (error.code(), error.hint(), engine_exit(error)),
+            Self::Server(error) => (error.code(), error.hint(), server_exit(error)),
         };
         if let Some(locked @ StateError::Locked { .. }) = self.state_error() {
             // That another run is under way is no failure of the store, and needs no chain of causes.
@@ -163,7 +173,18 @@ impl CliError {
 /// A call that names what does not exist is wrong; everything else is a failure of data or machine.
 fn engine_exit(error: &EngineError) -> Exit {
     match error {
-        EngineError::UnknownAsset { .. } | EngineError::Plan(_) => Exit::Usage,
+        EngineError::UnknownAsset { .. }
+        | EngineError::Plan(_)
+        | EngineError::UnknownFeature { .. }
+        | EngineError::Request { .. } => Exit::Usage,
+        _ => Exit::Failure,
+    }
+}
+
+/// A server that may not be started like this is a wrong call.
+fn server_exit(error: &ServerError) -> Exit {
+    match error {
+        ServerError::TokenNeeded { .. } | ServerError::WeakToken { .. } => Exit::Usage,
         _ => Exit::Failure,
     }
 }

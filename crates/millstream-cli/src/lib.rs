@@ -16,6 +16,7 @@ pub mod human;
 mod output;
 mod progress;
 mod project;
+mod serve;
 mod session;
 mod settings;
 mod show;

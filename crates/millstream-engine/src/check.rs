@@ -12,17 +12,19 @@ use millstream_project::{
 };
 use millstream_sql::{
     Analysis, TableAnalysis, analyze, check_test,
+    features::{FeaturesAnalysis, analyze_features},
     incremental::{Keep, Maintenance},
 };
 use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
 
-use crate::EngineError;
+use crate::{EngineError, dataset::encodings};
 
 /// A project in which no error was found.
 #[derive(Debug)]
 pub struct Project {
     pub spec: ProjectSpec,
     pub analysis: Analysis,
+    pub features: FeaturesAnalysis,
     /// The checked options of each source's connector.
     pub connectors: BTreeMap<SourceName, Box<dyn ConnectorConfig>>,
     pub graph: Graph,
@@ -38,6 +40,12 @@ impl Project {
     pub fn table(&self, table: &TableName) -> Option<&TableSpec> {
         let at = self.spec.tables.binary_search_by(|spec| spec.name.cmp(table)).ok()?;
         self.spec.tables.get(at)
+    }
+
+    /// Whether the name is that of a SQL view, which has no rows of its own.
+    #[must_use]
+    pub fn is_view(&self, table: &TableName) -> bool {
+        self.table(table).is_some_and(|spec| matches!(spec.materialize, Materialize::View))
     }
 
     /// The error for a name that is no asset, with the nearest one.
@@ -76,18 +84,21 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     let connectors = validate_connectors(&spec.sources, factories, &mut diagnostics);
     let mut analysis = analyze(&spec.sources, &spec.tables);
     let mut found = std::mem::take(&mut analysis.diagnostics);
-    follow_ups::remove(&mut found, &loaded.broken, &spec.tables, &analysis, &files);
+    let doubtful = follow_ups::remove(&mut found, &loaded.broken, &spec.tables, &analysis, &files);
     diagnostics.append(&mut found);
     let wrong = |test| check_test(test, &analysis, &spec.tables, &loaded.broken);
     diagnostics.extend(spec.tests.iter().flat_map(wrong));
     check_upkeep(&spec.tables, &analysis, &mut diagnostics);
+    let mut features = analyze_features(&spec, &analysis, &doubtful);
+    diagnostics.append(&mut features.diagnostics);
+    diagnostics.extend(encodings::check(&spec.datasets));
     diagnostics.sort_by_key(|diagnostic| diagnostic.at);
     if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
         return Checked { project: None, diagnostics, files };
     }
     match Graph::build(facts(&spec, &analysis)) {
         Ok(graph) => {
-            let project = Project { spec, analysis, connectors, graph };
+            let project = Project { spec, analysis, features, connectors, graph };
             Checked { project: Some(project), diagnostics, files }
         }
         Err(error) => {

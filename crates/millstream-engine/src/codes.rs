@@ -31,4 +31,29 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Connector options",
         "The connector does not understand its options; the message says which and why.",
     ),
+    (
+        "MS-0720",
+        "Unknown feature",
+        "No service, view, feature or dataset has this name. The hint names the nearest, or what there is.",
+    ),
+    (
+        "MS-0721",
+        "A stored definition",
+        "The definition of a service cannot be written or read back. Please report it.",
+    ),
+    (
+        "MS-0722",
+        "A file of labels",
+        "The file cannot be read. Labels come from Parquet, CSV with a header line, or JSON lines.",
+    ),
+    (
+        "MS-0723",
+        "Columns of labels",
+        "The labels have no column for the time or for a key. Name it under `time` or `keys` of the dataset.",
+    ),
+    ("MS-0724", "A request for features", "Columns are missing or do not fit; the message says which."),
+    ("MS-0725", "Arrow", "A column cannot be converted or put together; the cause says why."),
+    ("MS-0727", "Busy", "The same work is being done by another request."),
+    ("MS-0728", "Encodings of a dataset", "`encode` holds something else than an encoding of a column."),
+    ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
 ];

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use millstream_connector::{ConnectorError, Retry};
+use millstream_features::{FeatureError, view::OnlineViewError};
 use millstream_lake::LakeError;
+use millstream_ml::DatasetError;
+use millstream_online::OnlineError;
 use millstream_quality::QualityError;
 use millstream_sql::{SqlError, incremental::IncrementalError};
 use millstream_state::StateError;
@@ -61,6 +64,51 @@ pub enum EngineError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("no {what} named `{name}`")]
+    UnknownFeature { what: &'static str, name: String, hint: String },
+    #[error("the definition of `{name}` cannot be written or read")]
+    Definition {
+        name: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("the view `{view}` cannot be computed")]
+    View {
+        view: String,
+        #[source]
+        source: FeatureError,
+    },
+    #[error("features cannot be kept or read online")]
+    OnlineView(#[source] Box<OnlineViewError>),
+    #[error("{what} is under way already")]
+    Busy { what: String },
+    #[error("the online store failed")]
+    Online(#[source] OnlineError),
+    #[error("the dataset `{name}` cannot be built")]
+    Dataset {
+        name: String,
+        #[source]
+        source: DatasetError,
+    },
+    #[error("the labels in `{path}` cannot be read: {message}")]
+    LabelFile { path: String, message: String, hint: String },
+    #[error("the labels of {origin} do not fit: {message}")]
+    LabelColumn { origin: String, message: String },
+    #[error("the request does not fit: {message}")]
+    Request { message: String, hint: Option<String> },
+    #[error("Arrow could not {action}")]
+    Arrow {
+        action: &'static str,
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+    #[error("cannot {verb} `{}`", path.display())]
+    File {
+        verb: &'static str,
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("a worker stopped unexpectedly while {doing}")]
     Worker { doing: &'static str },
     #[error("cancelled")]
@@ -78,6 +126,12 @@ fn state_failure(error: &StateError) -> &'static str {
 impl From<LakeError> for EngineError {
     fn from(error: LakeError) -> Self {
         Self::Lake(error)
+    }
+}
+
+impl From<OnlineError> for EngineError {
+    fn from(error: OnlineError) -> Self {
+        Self::Online(error)
     }
 }
 
@@ -110,9 +164,38 @@ impl EngineError {
             Self::Plan(error) => error.code(),
             Self::Refused { .. } => "MS-0705",
             Self::CommitInfo { .. } => "MS-0706",
+            Self::UnknownFeature { .. } => "MS-0720",
+            Self::Definition { .. } => "MS-0721",
+            Self::View { source, .. } => source.code(),
+            Self::OnlineView(error) => error.code(),
+            Self::Busy { .. } => "MS-0727",
+            Self::Online(error) => error.code(),
+            Self::Dataset { source, .. } => source.code(),
+            Self::LabelFile { .. } => "MS-0722",
+            Self::LabelColumn { .. } => "MS-0723",
+            Self::Request { .. } => "MS-0724",
+            Self::Arrow { .. } => "MS-0725",
+            Self::File { .. } => "MS-0726",
             Self::Worker { .. } => "MS-0707",
             Self::Cancelled => "MS-0708",
         }
+    }
+
+    /// For a name that is none of `known`; the hint names the nearest, or where all of them are listed.
+    pub(crate) fn unknown_feature<'a>(
+        what: &'static str,
+        name: &str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Self {
+        let hint = match millstream_project::nearest(name, known) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "`millstream features list` shows what there is".to_owned(),
+        };
+        Self::UnknownFeature { what, name: name.to_owned(), hint }
+    }
+
+    pub(crate) fn online_view(source: OnlineViewError) -> Self {
+        Self::OnlineView(Box::new(source))
     }
 
     /// What the user can do about it.
@@ -132,6 +215,16 @@ impl EngineError {
             Self::NeverBuilt { table } => Some(format!("build it with `millstream run +{table}`")),
             Self::Plan(error) => error.hint(),
             Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::UnknownFeature { hint, .. } | Self::LabelFile { hint, .. } => Some(hint.clone()),
+            Self::View { source, .. } => source.hint(),
+            Self::OnlineView(error) => error.hint(),
+            Self::Busy { .. } => Some("try again when it has ended".to_owned()),
+            Self::Online(error) => error.hint(),
+            Self::Dataset { source, .. } => source.hint(),
+            Self::Request { hint, .. } => hint.clone(),
+            Self::Definition { .. } | Self::LabelColumn { .. } | Self::Arrow { .. } | Self::File { .. } => {
+                None
+            }
             Self::Compute { .. } | Self::CommitInfo { .. } | Self::Worker { .. } | Self::Cancelled => None,
         }
     }

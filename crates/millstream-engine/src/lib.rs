@@ -7,16 +7,20 @@
 //! in the state store afterwards. A crash between the last two is found again by the commit's own record
 //! (see `reconcile.rs`).
 
+mod blocking;
 mod check;
 mod clock;
 mod codes;
 mod commit_info;
+mod dataset;
 mod engine;
 mod error;
 mod event;
+mod features;
 mod landing;
 mod maintain;
 mod observe;
+mod pinning;
 mod publish;
 mod reconcile;
 mod rejected;
@@ -33,10 +37,16 @@ mod writers;
 pub use check::{Checked, Project, check};
 pub use clock::{Clock, SystemClock};
 pub use codes::CODES;
+pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use event::{
     CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepOutcome, StepReport,
+};
+pub use features::{
+    Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, MaterializeMode,
+    MaterializeProgress, MaterializeReport, MaterializeRequest, OnDemandEntry, Progress, PushTo, ReadColumn,
+    Readable, ServedVersion, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, Wanted,
 };
 pub use maintain::MaintainRequest;
 pub use rejected::{RejectedExample, RejectedGroup};

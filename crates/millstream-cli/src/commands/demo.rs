@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use millstream_engine::{RunReport, RunRequest};
+use millstream_engine::{DatasetRequest, Engine, MaterializeRequest, RunRequest};
 
 use crate::{
     CliError, Exit,
@@ -16,12 +16,19 @@ use crate::{
     project,
     session::Session,
     settings, templates,
+    wire::{DatasetBuilt, MaterializeDocument, MaterializedView},
 };
 
 /// Name of the demo's folder when the command does not say.
 const FOLDER: &str = "millstream-demo";
 /// How many demos may lie next to each other.
 const FOLDERS_MAX: u32 = 1_000;
+
+/// The shop's training set, and what it may hold in memory.
+const DATASET: &str = "churn";
+const MEMORY_BYTES: usize = 1 << 30;
+/// A read at the end of the generated data, when every window has something in it.
+const READ: &str = r#"curl -s localhost:6566/v1/features/read -d '{"service": "checkout_v1", "entities": {"customer_id": [1, 2]}, "request": {"cart_value": [80, 12.5]}, "at": "2026-07-01T00:00:00Z"}'"#;
 
 /// See it work: make a shop with generated data, run it, and say what to try next
 ///
@@ -69,9 +76,39 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let report = engine.run(&request, std::time::Duration::ZERO, observer, session.cancel.clone()).await?;
     if !session.settings.json {
         output::print(&format!("\n{}", summary(&report)))?;
-        output::print(&next(&root, &report))?;
     }
-    Ok(if report.succeeded() { Exit::Success } else { Exit::Failure })
+    if !report.succeeded() {
+        return Ok(Exit::Failure);
+    }
+    features(&engine, session).await?;
+    if !session.settings.json {
+        output::print(&next(&root))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Builds the training set and fills the online store.
+async fn features(engine: &Engine, session: &Session) -> Result<(), CliError> {
+    let request = DatasetRequest {
+        name: DATASET.to_owned(),
+        output: None,
+        memory_bytes: MEMORY_BYTES,
+        command: session.settings.line.clone(),
+    };
+    let dataset = super::dataset::build(engine, &request, session).await?;
+    let views = super::features::materialize(engine, &MaterializeRequest::default(), session).await?;
+    if session.settings.json {
+        output::print_json(&DatasetBuilt::from(&dataset))?;
+        let views = views.iter().map(MaterializedView::from).collect();
+        return output::print_json(&MaterializeDocument { views });
+    }
+    output::print(&format!("\n{}\n", styled(STRONG, "Training set")))?;
+    output::print(&super::dataset::told(&dataset))?;
+    output::print(&format!("\n{}\n", styled(STRONG, "Online store")))?;
+    for view in &views {
+        output::print_line(&super::features::told(view))?;
+    }
+    Ok(())
 }
 
 fn free_folder() -> Result<PathBuf, CliError> {
@@ -82,10 +119,7 @@ fn free_folder() -> Result<PathBuf, CliError> {
 }
 
 /// What to try next; every command works in the demo's folder.
-fn next(root: &Path, report: &RunReport) -> String {
-    if !report.succeeded() {
-        return String::new();
-    }
+fn next(root: &Path) -> String {
     let commands = [
         ("millstream run", "nothing is new, so nothing runs"),
         ("millstream rejected bronze.orders", "the bad rows, by reason, with examples"),
@@ -93,6 +127,12 @@ fn next(root: &Path, report: &RunReport) -> String {
         ("millstream lineage gold.customer_value.spent", "where a column comes from"),
         ("millstream status", "versions, rows, ages, checks"),
         ("millstream test", "the project's own tests"),
+        ("millstream features show orders", "what a feature is made of, and who uses it"),
+        (
+            "millstream dataset build churn",
+            "the training set again: nothing changed, so it is the same version",
+        ),
+        ("millstream serve", "the features over HTTP; then, in another terminal:"),
     ];
     let mut text =
         format!("\n{}\n  {}\n", styled(STRONG, "Try next"), command(&format!("cd {}", root.display())));
@@ -102,5 +142,6 @@ fn next(root: &Path, report: &RunReport) -> String {
     for (line, why) in commands {
         text.push_str(&format!("  {}\n      {why}\n", command(line)));
     }
+    text.push_str(&format!("  {}\n", command(READ)));
     text
 }

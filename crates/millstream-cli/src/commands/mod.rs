@@ -1,7 +1,9 @@
 //! One file per command: its arguments, and `run`, which carries it out.
 
 pub(crate) mod check;
+pub(crate) mod dataset;
 pub(crate) mod demo;
+pub(crate) mod features;
 pub(crate) mod init;
 pub(crate) mod lineage;
 pub(crate) mod maintain;
@@ -12,6 +14,7 @@ pub(crate) mod rejected;
 pub(crate) mod reprocess;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod test;
 
@@ -32,6 +35,9 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Rejected(arguments) => rejected::run(arguments, session).await,
         Command::Reprocess(arguments) => reprocess::run(arguments, session).await,
         Command::Maintain(arguments) => maintain::run(arguments, session).await,
+        Command::Dataset(arguments) => dataset::run(arguments, session).await,
+        Command::Features(arguments) => features::run(arguments, session).await,
+        Command::Serve(arguments) => serve::run(arguments, session).await,
         Command::Schema(arguments) => schema::run(arguments, session),
         Command::Reference(arguments) => reference::run(arguments, session),
     }

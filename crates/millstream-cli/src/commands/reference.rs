@@ -91,6 +91,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
     for (name, text) in &pages {
         write(&folder.join(name), &format!("{HEAD}{text}"))?;
     }
+    write(&folder.join("openapi.json"), &millstream_server::openapi_json())?;
     output::print_line(&format!(
         "{} pages and {} schemas in {}",
         pages.len(),
@@ -109,7 +110,8 @@ fn index() -> String {
      - [Commands](cli.md)\n\
      - [Checks](checks.md)\n\
      - [Error codes](errors.md)\n\
-     - [JSON Schemas](schemas) of `millstream.yaml`, sources, table headers and tests\n"
+     - [HTTP API](openapi.json), as `millstream serve` also gives it at `/v1/openapi.json`\n\
+     - [JSON Schemas](schemas) of `millstream.yaml`, sources, table headers, features, datasets and tests\n"
         .to_owned()
 }
 
@@ -119,24 +121,30 @@ fn cli() -> String {
     command.build();
     let mut text = format!("\n# Commands\n\n{}\n", long_about(&command));
     let _ = writeln!(text, "\n{}\n", command.get_after_help().map(ToString::to_string).unwrap_or_default());
-    for subcommand in
-        command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
-    {
-        let mut subcommand = subcommand.clone();
-        let usage = subcommand.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ");
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "## {}\n\n{}\n\n```\n{usage}\n```\n",
-            subcommand.get_name(),
-            long_about(&subcommand)
-        );
-        text.push_str(&arguments(&subcommand, false));
+    for subcommand in shown(&command) {
+        subcommand_page(&mut text, subcommand, "##", "");
     }
     text.push_str("## Global options\n\n");
     text.push_str(&arguments(&command, true));
     text
+}
+
+fn shown(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+    command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+}
+
+/// A command, and below it those that it has itself.
+fn subcommand_page(text: &mut String, subcommand: &clap::Command, heading: &str, above: &str) {
+    let mut subcommand = subcommand.clone();
+    let usage = subcommand.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ");
+    let name = format!("{above}{}", subcommand.get_name());
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{heading} {name}\n\n{}\n\n```\n{usage}\n```\n", long_about(&subcommand));
+    text.push_str(&arguments(&subcommand, false));
+    for below in shown(&subcommand) {
+        subcommand_page(text, below, "###", &format!("{name} "));
+    }
 }
 
 fn long_about(command: &clap::Command) -> String {
@@ -223,7 +231,11 @@ fn errors() -> String {
     section(&mut text, "Lake", millstream_lake::CODES.iter().copied());
     section(&mut text, "Checks", millstream_quality::CODES.iter().copied());
     section(&mut text, "State", millstream_state::CODES.iter().copied());
+    section(&mut text, "Features", millstream_features::CODES.iter().copied());
+    section(&mut text, "Online store", millstream_online::CODES.iter().copied());
+    section(&mut text, "Datasets", millstream_ml::CODES.iter().copied());
     section(&mut text, "Running", millstream_engine::CODES.iter().copied());
+    section(&mut text, "Server", millstream_server::CODES.iter().copied());
     section(&mut text, "Commands", own);
     section(&mut text, "Plan and selection", millstream_plan::CODES.iter().copied());
     text

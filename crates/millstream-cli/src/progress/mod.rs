@@ -1,5 +1,6 @@
 //! A run while it runs: live lines on a terminal, plain lines elsewhere, JSON lines with `--json`.
 
+pub(crate) mod counter;
 mod json;
 mod line;
 mod live;

@@ -1,7 +1,9 @@
 //! What `--json` prints. These structs are the public format: they are converted by hand from the rooms' types
 //! and only ever gain fields.
 
+mod dataset;
 mod error;
+mod features;
 mod lineage;
 mod maintain;
 mod plan;
@@ -13,7 +15,12 @@ mod status;
 mod table_status;
 mod test;
 
+pub use dataset::{DatasetBuilt, DatasetEntry, DatasetListDocument};
 pub use error::{ErrorBody, ErrorDocument};
+pub use features::{
+    FeatureDocument, FeatureListDocument, MaterializeDocument, MaterializedDocument, MaterializedView,
+    OnDemandDocument, ServiceDocument, ViewDocument,
+};
 pub use lineage::{LineageDocument, LineageStep, use_word};
 pub use maintain::{MaintainDocument, MaintainedTable};
 pub use plan::{Cause, PlanDocument, PlannedStep};

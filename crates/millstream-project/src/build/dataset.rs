@@ -8,8 +8,8 @@ use super::{
     feature::{feature_refs, not_empty, repeated, table_name},
 };
 use crate::{
-    AsKnown, DatasetFeatures, DatasetSpec, LabelOrigin, LabelsSpec, Located, Node, NodeKind, OutputFormat,
-    OutputSpec, SplitBy, SplitSpec, codes,
+    AsKnown, DatasetFeatures, DatasetSpec, EncodeSpec, LabelOrigin, LabelsSpec, Located, Node, NodeKind,
+    OutputFormat, OutputSpec, SplitBy, SplitSpec, codes,
     decode::Written,
     file::{DatasetFile, LabelsFile, OutputFile, SplitFile},
     variables,
@@ -42,6 +42,7 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         as_known,
         embargo: file.embargo.map(|embargo| embargo.value.0),
         split,
+        encode: file.encode.0.into_iter().map(|(column, value)| EncodeSpec { column, value }).collect(),
         output,
     })
 }

@@ -40,6 +40,11 @@ pub(crate) struct DatasetFile {
     /// Which rows are for training, and which are kept for judging.
     #[serde(default)]
     pub(crate) split: Option<Located<SplitFile>>,
+    /// How columns are encoded for a model, fitted on the training rows: `profile.country: one_hot`, `orders.spend_30d:
+    /// [log, standardise]`.
+    #[serde(default)]
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
+    pub(crate) encode: Entries<Node>,
     /// Where the dataset is written.
     #[serde(default)]
     #[schemars(with = "Option<OutputValue>")]
@@ -68,7 +73,7 @@ pub(crate) struct LabelsFile {
     pub(crate) keys: Entries<Located<String>>,
     /// The column of the time at which features are wanted.
     pub(crate) time: Located<String>,
-    /// The columns of the labels that are kept; all when absent.
+    /// The columns of the labels that are kept beside keys and time; all when absent.
     #[serde(default)]
     pub(crate) columns: Option<Located<Vec<Located<String>>>>,
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::FeatureRef;
-use crate::{Located, Location};
+use crate::{Located, Location, Node};
 
 /// One file of `datasets/`.
 #[derive(Clone, Debug)]
@@ -24,7 +24,16 @@ pub struct DatasetSpec {
     /// Gap that is left out between the sides of a split by time.
     pub embargo: Option<Span>,
     pub split: Option<Located<SplitSpec>>,
+    pub encode: Vec<EncodeSpec>,
     pub output: Option<OutputSpec>,
+}
+
+/// How a column of the dataset is encoded for a model.
+#[derive(Clone, Debug)]
+pub struct EncodeSpec {
+    pub column: Located<String>,
+    /// As written; the room of features knows the encodings.
+    pub value: Node,
 }
 
 /// The rows that features are joined to.
@@ -38,7 +47,7 @@ pub struct LabelsSpec {
     pub keys: IndexMap<String, Located<String>>,
     /// The column of the time at which features are wanted.
     pub time: Located<String>,
-    /// The columns that are kept; `None` is all.
+    /// The columns that are kept beside keys and time; `None` is all.
     pub columns: Option<Vec<Located<String>>>,
 }
 

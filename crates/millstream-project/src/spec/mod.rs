@@ -10,8 +10,8 @@ mod test;
 
 pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
 pub use dataset::{
-    AsKnown, DatasetFeatures, DatasetSpec, LabelOrigin, LabelsSpec, OutputFormat, OutputSpec, SplitBy,
-    SplitSpec,
+    AsKnown, DatasetFeatures, DatasetSpec, EncodeSpec, LabelOrigin, LabelsSpec, OutputFormat, OutputSpec,
+    SplitBy, SplitSpec,
 };
 pub use environment::{EnvironmentSpec, OnlineLocation, StateLocation};
 pub use feature::{

@@ -1,0 +1,200 @@
+//! `millstream dataset`: training sets, built, listed, compared.
+
+use std::{path::PathBuf, sync::Arc};
+
+use millstream_engine::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest};
+use millstream_ml::dataset::{Finding, Leak, Phase};
+
+use crate::{
+    CliError, Exit, human,
+    output::{self, CAUTION, FAINT, GOOD, STRONG, styled},
+    progress::counter::Counter,
+    project,
+    session::Session,
+    show::table,
+    wire::{DatasetBuilt, DatasetEntry, DatasetListDocument},
+};
+
+mod compare;
+mod estimate;
+
+/// Build training sets: labels joined with features as they were known at each label's time
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    Build(BuildArguments),
+    List,
+    Diff(compare::Arguments),
+}
+
+/// Join the labels with the features, write the file and its manifest, and pin what it was built from
+#[derive(clap::Args, Debug)]
+struct BuildArguments {
+    /// The dataset, as its file in `datasets/` is called
+    name: String,
+    /// The Parquet file to write; without it, what the dataset says, or a new one below `.millstream/datasets/`
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Say rows, bytes and time, and build nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Rows beyond this many mebibytes go to disk
+    #[arg(long, value_name = "MIB", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(16..))]
+    memory: u64,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    match &arguments.action {
+        Action::Build(arguments) => run_build(arguments, session).await,
+        Action::List => list(session),
+        Action::Diff(arguments) => compare::run(arguments, session),
+    }
+}
+
+async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open(session)?)?;
+    let request = DatasetRequest {
+        name: arguments.name.clone(),
+        output: arguments.output.clone(),
+        memory_bytes: usize::try_from(arguments.memory << 20).unwrap_or(usize::MAX),
+        command: session.settings.line.clone(),
+    };
+    if arguments.dry_run {
+        return estimate::run(&engine, &request, session).await;
+    }
+    let report = build(&engine, &request, session).await?;
+    if session.settings.json {
+        output::print_json(&DatasetBuilt::from(&report))?;
+    } else {
+        output::print(&told(&report))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Builds with a line of progress.
+pub(crate) async fn build(
+    engine: &millstream_engine::Engine,
+    request: &DatasetRequest,
+    session: &Session,
+) -> Result<DatasetReport, CliError> {
+    let counter = Arc::new(Counter::start(session));
+    let shown = counter.clone();
+    let told = Arc::new(move |progress: DatasetProgress| {
+        shown.show(&doing(&progress), progress.rows, progress.total);
+    });
+    let report = engine.build_dataset(request, told, session.cancel.clone()).await;
+    counter.finish();
+    Ok(report?)
+}
+
+fn doing(progress: &DatasetProgress) -> String {
+    let view = progress.view.as_deref().unwrap_or_default();
+    match progress.phase {
+        Phase::Labels => "reading labels".to_owned(),
+        Phase::Events => format!("reading {view}"),
+        Phase::Join => format!("joining {view}"),
+        Phase::Fit => "fitting encodings".to_owned(),
+        Phase::Write => "writing".to_owned(),
+    }
+}
+
+/// What was built, in a few lines.
+pub(crate) fn told(report: &DatasetReport) -> String {
+    let manifest = &report.manifest;
+    let mut text = format!(
+        "{} {}@{}  {}, {}  {}{}\n",
+        styled(GOOD, '✓'),
+        report.name,
+        report.version,
+        human::count(manifest.data.rows, "row"),
+        human::count(manifest.columns.len() as u64, "column"),
+        human::bytes(manifest.data.bytes),
+        if report.is_unchanged {
+            styled(FAINT, "  unchanged: the same inputs and definitions")
+        } else {
+            format!("  {}", human::duration(report.elapsed))
+        },
+    );
+    text.push_str(&format!("  {}\n", report.path.display()));
+    if let Some(sides) = &manifest.sides {
+        text.push_str(&format!(
+            "  train {}  validation {}  test {}",
+            human::thousands(sides.train),
+            human::thousands(sides.validation),
+            human::thousands(sides.test),
+        ));
+        let none = sides.embargoed + sides.without_time;
+        if none > 0 {
+            text.push_str(&format!("  on no side {}", human::thousands(none)));
+        }
+        text.push('\n');
+    }
+    for input in &manifest.definition.inputs {
+        text.push_str(&styled(FAINT, format!("  from {} v{}\n", input.table, input.version)));
+    }
+    if report.spilled_bytes > 0 {
+        text.push_str(&styled(FAINT, format!("  {} went to disk\n", human::bytes(report.spilled_bytes))));
+    }
+    for warning in &report.warnings {
+        text.push_str(&format!("{} {warning}\n", styled(CAUTION, '!')));
+    }
+    for finding in &manifest.leakage {
+        text.push_str(&format!("{} {}\n", styled(CAUTION, "leak?"), leak(finding)));
+    }
+    text
+}
+
+fn leak(finding: &Finding) -> String {
+    let Finding { name, leak, count, .. } = finding;
+    let rows = human::count(*count, "row");
+    match leak {
+        Leak::SameInstant => format!("`{name}` saw events of the label's own instant in {rows}"),
+        Leak::EqualsTarget { target } => format!("`{name}` equals `{target}` in {rows}"),
+        Leak::Correlates { target, correlation } => {
+            format!("`{name}` moves with `{target}` (correlation {correlation:.4}, {rows})")
+        }
+        Leak::Determines { target, .. } => format!("each value of `{name}` has one `{target}` ({rows})"),
+        Leak::SharedEntities { .. } => {
+            format!("{} of `{name}` have rows on more than one side", human::thousands(*count))
+        }
+    }
+}
+
+fn list(session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open(session)?)?;
+    let built = engine.datasets()?;
+    if session.settings.json {
+        let datasets = built.iter().map(DatasetEntry::from).collect();
+        output::print_json(&DatasetListDocument { datasets })?;
+        return Ok(Exit::Success);
+    }
+    let defined = &engine.project().spec.datasets;
+    let never = defined.iter().filter(|spec| !built.iter().any(|built| built.dataset == spec.name));
+    let rows: Vec<Vec<String>> = built.iter().map(row).collect();
+    if !rows.is_empty() {
+        let header = ["dataset", "rows", "columns", "features", "built", "file"];
+        output::print(&table::table(&header, &rows, &[false, true, true, false, false, false]))?;
+    }
+    for spec in never {
+        let command = format!("millstream dataset build {}", spec.name);
+        output::print_line(&format!("{}  never built: {}", styled(STRONG, &spec.name), command))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn row(built: &BuiltDataset) -> Vec<String> {
+    let at = chrono::DateTime::from_timestamp_micros(built.at.0);
+    vec![
+        format!("{}@{}", built.dataset, built.version),
+        human::thousands(built.rows),
+        human::thousands(built.columns.len() as u64),
+        built.service.clone().unwrap_or_else(|| "own list".to_owned()),
+        at.map(|at| at.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
+        built.path.display().to_string(),
+    ]
+}

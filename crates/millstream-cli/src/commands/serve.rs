@@ -1,0 +1,78 @@
+//! `millstream serve`: answer requests for features until asked to stop.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use millstream_server::{FeastCompat, Server, ServerOptions, Token};
+use millstream_types::Percent;
+use serde_json::json;
+
+use crate::{
+    CliError, Exit, human,
+    output::{self, CAUTION, GOOD, styled},
+    project,
+    serve::Backend,
+    session::Session,
+    settings::variable,
+};
+
+/// The variable that holds the token of requests.
+const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
+
+/// Serve features, pushes, queries and datasets over HTTP
+///
+/// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
+/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:6566", value_name = "ADDRESS")]
+    pub(crate) address: SocketAddr,
+    /// Answer on Feast's paths with Feast's own quirks
+    #[arg(long, value_enum, default_value = "correct")]
+    pub(crate) feast_compat: Compat,
+    /// Keep this share of the served entities' values, so that `features verify` can compare them with the lake
+    #[arg(long, default_value = "1%", value_name = "PERCENT")]
+    pub(crate) sample: Percent,
+}
+
+/// How closely Feast is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Compat {
+    /// Statuses say what is the case
+    Correct,
+    /// As Feast 0.67 answers: nulls are PRESENT
+    Strict,
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let started = std::time::Instant::now();
+    let engine = project::engine(project::open(session)?)?;
+    let backend = Arc::new(Backend::open(&engine, arguments.sample).await?);
+    let options = ServerOptions {
+        address: arguments.address,
+        token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
+        feast_compat: match arguments.feast_compat {
+            Compat::Correct => FeastCompat::Correct,
+            Compat::Strict => FeastCompat::Strict,
+        },
+        ..ServerOptions::default()
+    };
+    let server = Server::bind(options, backend.clone()).await.map_err(CliError::from)?;
+    let address = server.address();
+    if session.settings.json {
+        output::print_json(&json!({"address": address.to_string()}))?;
+    } else {
+        let in_time = human::duration(started.elapsed());
+        output::tell(&format!("{} Serving on http://{address} ({in_time})", styled(GOOD, '✓')));
+        for view in backend.never_materialized() {
+            output::tell(&format!(
+                "{} `{view}` was never materialised: `millstream features materialize {view}`",
+                styled(CAUTION, '!')
+            ));
+        }
+    }
+    let served = server.run(session.cancel.clone()).await;
+    backend.close().await?;
+    served.map_err(CliError::from)?;
+    Ok(Exit::Success)
+}

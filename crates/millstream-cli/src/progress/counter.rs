@@ -1,0 +1,41 @@
+//! One line that counts, for work that is not a run of steps.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{human, session::Session};
+
+/// How often the line is redrawn.
+const HERTZ: u8 = 10;
+
+/// A spinner with what is being done and how far it is; nothing where nobody looks at it.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    bar: ProgressBar,
+}
+
+impl Counter {
+    pub(crate) fn start(session: &Session) -> Self {
+        let is_shown = session.settings.live && !session.settings.json;
+        let target =
+            if is_shown { ProgressDrawTarget::stderr_with_hz(HERTZ) } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar }
+    }
+
+    /// Shows how far the work is.
+    pub(crate) fn show(&self, doing: &str, rows: u64, total: Option<u64>) {
+        let of = total.map(|total| format!(" of {}", human::thousands(total))).unwrap_or_default();
+        self.bar.set_message(format!("{doing}  {}{of}", human::thousands(rows)));
+    }
+
+    /// Takes the line away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,170 @@
+//! What the server asks, answered by the engine.
+
+use std::{pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use futures::TryStreamExt;
+use millstream_engine::{Engine, FeatureServer, MaterializeRequest as Views, PushTo, Wanted};
+use millstream_server::{
+    ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend, MaterializeAnswer,
+    MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, QueryAnswer, QueryRequest,
+    ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, ValueInfo, ViewInfo, ViewMaterialized,
+};
+use millstream_sql::SqlError;
+use millstream_types::{Percent, TimestampMicros};
+use tokio_util::sync::CancellationToken;
+
+use super::{answers, describe, errors::api_error};
+use crate::CliError;
+
+/// The engine as a server's backend.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    engine: Engine,
+    features: FeatureServer,
+}
+
+impl Backend {
+    /// Loads every service that is served; `sample` is the share of the reads that are kept for comparison.
+    pub(crate) async fn open(engine: &Engine, sample: Percent) -> Result<Self, CliError> {
+        let features = FeatureServer::open(engine, sample.fraction()).await?;
+        Ok(Self { engine: engine.clone(), features })
+    }
+
+    /// Views without any rows in the online store.
+    pub(crate) fn never_materialized(&self) -> Vec<String> {
+        self.features.never_materialized()
+    }
+
+    /// Writes what is still in memory.
+    pub(crate) async fn close(&self) -> Result<(), CliError> {
+        Ok(self.features.close().await?)
+    }
+}
+
+fn wanted(target: &ReadTarget) -> Wanted {
+    match target {
+        ReadTarget::Service { name, version } => {
+            Wanted::Service { name: name.clone(), version: version.map(i64::from) }
+        }
+        ReadTarget::Features(features) => Wanted::Features(features.clone()),
+    }
+}
+
+#[async_trait]
+impl FeatureBackend for Backend {
+    fn services(&self) -> Vec<ServiceInfo> {
+        describe::services(self.features.services(), self.engine.project())
+    }
+
+    fn views(&self) -> Vec<ViewInfo> {
+        let views = self.features.views();
+        views.map(|definition| describe::view(definition, self.engine.project())).collect()
+    }
+
+    fn entity_schema(&self, target: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError> {
+        let readable = self.features.readable(&wanted(target)).map_err(api_error)?;
+        let (keys, request) = (readable.keys.clone(), readable.request.clone());
+        Ok(Arc::new(EntitySchema { keys, request, features: readable.definition.features.len() }))
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
+        let readable = self.features.readable(&wanted(&request.target)).map_err(api_error)?;
+        let columns = self
+            .features
+            .read(&readable, &request.entities, request.rows, request.at, request.encoding.as_deref())
+            .await
+            .map_err(api_error)?;
+        Ok(ReadAnswer {
+            columns: columns.into_iter().map(answers::column).collect(),
+            service_version: readable.version.and_then(|version| u32::try_from(version).ok()),
+        })
+    }
+
+    fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError> {
+        self.features.view(name).map(describe::push_schema).map_err(api_error)
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
+        let to = match request.to {
+            PushTarget::Online => PushTo::Online,
+            PushTarget::Offline => PushTo::Offline,
+            PushTarget::OnlineAndOffline => PushTo::OnlineAndOffline,
+        };
+        let rows = self.features.push(&request.name, request.rows, to).await.map_err(api_error)?;
+        Ok(PushAnswer { rows })
+    }
+
+    async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
+        let views = Views { views: request.views, full: !request.incremental };
+        let cancel = CancellationToken::new();
+        let _cancel_when_dropped = cancel.clone().drop_guard();
+        let told = Arc::new(|_: &millstream_engine::MaterializeProgress| {});
+        let reports = self.features.materialize(&views, told, cancel).await.map_err(api_error)?;
+        let views = reports.into_iter().map(|report| ViewMaterialized {
+            view: report.view,
+            rows: report.rows,
+            table_version: report.versions.values().next().copied(),
+        });
+        Ok(MaterializeAnswer { views: views.collect() })
+    }
+
+    async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        let failed = |error: SqlError| api_error(millstream_engine::EngineError::Query(error));
+        let mut stream = self.engine.session().query(&request.sql, None).await.map_err(failed)?;
+        let schema = stream.schema();
+        let (mut batches, mut left, mut truncated) = (Vec::new(), request.limit, false);
+        while let Some(batch) =
+            stream.try_next().await.map_err(|error| failed(SqlError::from_datafusion(error)))?
+        {
+            truncated = batch.num_rows() > left;
+            let taken = batch.slice(0, batch.num_rows().min(left));
+            left -= taken.num_rows();
+            batches.push(taken);
+            if truncated {
+                break;
+            }
+        }
+        Ok(QueryAnswer { schema, batches, truncated })
+    }
+
+    async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
+        let built = self.engine.datasets().map_err(api_error)?;
+        let described = built.into_iter().map(|built| DatasetInfo {
+            name: built.dataset,
+            version: built.version.to_string(),
+            rows: built.rows,
+            columns: built
+                .columns
+                .into_iter()
+                .map(|(name, data_type)| ValueInfo { name, data_type })
+                .collect(),
+            built_at: instant(built.at),
+        });
+        Ok(described.collect())
+    }
+
+    async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError> {
+        let built = self.engine.dataset_version(name, version).map_err(api_error)?;
+        let unreadable = |error: std::io::Error| {
+            ApiError::new(ErrorKind::Unavailable, format!("the file of dataset `{name}` cannot be read"))
+                .with_cause(error)
+        };
+        let file = tokio::fs::File::open(&built.path).await.map_err(unreadable)?;
+        let length = file.metadata().await.map_err(unreadable)?.len();
+        let bytes: Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(file);
+        Ok(DatasetReader { bytes, length: Some(length), version: built.version.to_string() })
+    }
+
+    fn ready(&self) -> Readiness {
+        let waiting_for = self.features.never_materialized();
+        // A view without rows answers, with nothing found; it is told, not waited for.
+        Readiness { ready: true, waiting_for }
+    }
+}
+
+/// RFC 3339.
+fn instant(at: TimestampMicros) -> String {
+    DateTime::from_timestamp_micros(at.0).map(|at| at.to_rfc3339()).unwrap_or_default()
+}

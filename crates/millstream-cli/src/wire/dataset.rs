@@ -1,0 +1,71 @@
+//! `dataset --json`.
+
+use millstream_engine::{BuiltDataset, DatasetReport};
+use millstream_ml::dataset::Manifest;
+use serde::Serialize;
+
+/// A dataset that was built.
+#[derive(Clone, Debug, Serialize)]
+pub struct DatasetBuilt {
+    pub name: String,
+    pub version: i64,
+    /// Whether an earlier build of the same inputs and definitions stands.
+    pub unchanged: bool,
+    pub path: String,
+    pub manifest_path: String,
+    pub elapsed_ms: u64,
+    pub spilled_bytes: u64,
+    pub warnings: Vec<String>,
+    /// As in the manifest's file.
+    pub manifest: Manifest,
+}
+
+impl From<&DatasetReport> for DatasetBuilt {
+    fn from(report: &DatasetReport) -> Self {
+        Self {
+            name: report.name.clone(),
+            version: report.version,
+            unchanged: report.is_unchanged,
+            path: report.path.display().to_string(),
+            manifest_path: report.manifest_path.display().to_string(),
+            elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
+            spilled_bytes: report.spilled_bytes,
+            warnings: report.warnings.iter().map(ToString::to_string).collect(),
+            manifest: report.manifest.clone(),
+        }
+    }
+}
+
+/// What was built so far.
+#[derive(Clone, Debug, Serialize)]
+pub struct DatasetListDocument {
+    pub datasets: Vec<DatasetEntry>,
+}
+
+/// One version of a dataset.
+#[derive(Clone, Debug, Serialize)]
+pub struct DatasetEntry {
+    pub name: String,
+    pub version: i64,
+    /// Of everything that defines the version.
+    pub id: String,
+    pub path: String,
+    pub service: Option<String>,
+    pub rows: u64,
+    /// Microseconds since 1970 UTC.
+    pub built_at: i64,
+}
+
+impl From<&BuiltDataset> for DatasetEntry {
+    fn from(built: &BuiltDataset) -> Self {
+        Self {
+            name: built.dataset.clone(),
+            version: built.version,
+            id: built.id.clone(),
+            path: built.path.display().to_string(),
+            service: built.service.clone(),
+            rows: built.rows,
+            built_at: built.at.0,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `millstream dataset diff`: two versions side by side.
+
+use std::path::Path;
+
+use millstream_ml::dataset::{DatasetDiff, DatasetFile, diff};
+
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// Compares two versions: `churn@1` and `churn@2`, or paths of Parquet files with their manifests.
+    pub fn compare_datasets(&self, before: &str, after: &str) -> Result<DatasetDiff, EngineError> {
+        let (before, after) = (self.dataset_file(before)?, self.dataset_file(after)?);
+        let name = after.manifest.definition.name.clone();
+        diff(&before, &after).map_err(|source| EngineError::Dataset { name, source })
+    }
+
+    fn dataset_file(&self, name: &str) -> Result<DatasetFile, EngineError> {
+        let path = match Path::new(name) {
+            path if path.is_file() => path.to_owned(),
+            _ => self.dataset_version(name, None)?.path,
+        };
+        DatasetFile::open(&path).map_err(|source| EngineError::Dataset { name: name.to_owned(), source })
+    }
+}

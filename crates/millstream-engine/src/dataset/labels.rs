@@ -1,0 +1,87 @@
+//! Label rows from a query or a file, in one order.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use arrow::{array::RecordBatch, csv, datatypes::SchemaRef, error::ArrowError, json};
+use futures::{StreamExt, stream};
+use millstream_sql::{SqlError, SqlSession};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::EngineError;
+
+/// Rows of a file that are read at once, and looked at to tell the types of a text file.
+const BATCH_ROWS: usize = 65_536;
+const SAMPLE_ROWS: usize = 10_000;
+
+/// A stream of label rows as they are found.
+pub(super) struct Labels {
+    pub schema: SchemaRef,
+    pub rows: stream::BoxStream<'static, Result<RecordBatch, EngineError>>,
+}
+
+impl std::fmt::Debug for Labels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Labels").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// The rows of a query, which runs as one part so that they come in the order of the files.
+pub(super) async fn of_query(session: &SqlSession, sql: &str) -> Result<Labels, EngineError> {
+    let rows = session.in_order().query(sql, None).await.map_err(EngineError::Query)?;
+    let schema = rows.schema();
+    let rows = rows.map(|batch| batch.map_err(|error| EngineError::Query(SqlError::from_datafusion(error))));
+    Ok(Labels { schema, rows: rows.boxed() })
+}
+
+/// A Parquet, CSV (with a header) or JSON lines file; `path` as written, relative to `root`.
+pub(super) fn of_file(path: &str, root: &Path) -> Result<Labels, EngineError> {
+    let full = root.join(path);
+    let fault = |message: String, hint: &str| EngineError::LabelFile {
+        path: path.to_owned(),
+        message,
+        hint: hint.to_owned(),
+    };
+    let unreadable =
+        |source: std::io::Error| fault(source.to_string(), "the path is relative to the project's folder");
+    let kinds = "labels are read from Parquet, CSV with a header line, or JSON lines";
+    let malformed = |source: ArrowError| fault(source.to_string(), kinds);
+    let file = || File::open(&full).map_err(unreadable);
+    let ending = full.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let (schema, batches): (SchemaRef, Batches) = match ending.as_str() {
+        "parquet" => {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file()?)
+                .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
+                .map_err(|source| malformed(source.into()))?;
+            (arrow::array::RecordBatchReader::schema(&reader), Box::new(reader))
+        }
+        "csv" => {
+            let format = csv::reader::Format::default().with_header(true);
+            let (schema, _) = format.infer_schema(file()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
+            let schema = Arc::new(schema);
+            let builder = csv::ReaderBuilder::new(schema.clone()).with_format(format);
+            let reader = builder.with_batch_size(BATCH_ROWS).build(file()?).map_err(malformed)?;
+            (schema, Box::new(reader))
+        }
+        "json" | "jsonl" | "ndjson" => {
+            let open = || file().map(std::io::BufReader::new);
+            let (schema, _) =
+                json::reader::infer_json_schema(open()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
+            let schema = Arc::new(schema);
+            let builder = json::ReaderBuilder::new(schema.clone()).with_batch_size(BATCH_ROWS);
+            (schema, Box::new(builder.build(open()?).map_err(malformed)?))
+        }
+        _ => return Err(fault("the kind of file is unknown".to_owned(), kinds)),
+    };
+    let name = path.to_owned();
+    let rows = batches.map(move |batch| {
+        batch.map_err(|error| EngineError::LabelFile {
+            path: name.clone(),
+            message: error.to_string(),
+            hint: "the types of a text file are told from its first rows; write Parquet to name them"
+                .to_owned(),
+        })
+    });
+    Ok(Labels { schema, rows: stream::iter(rows).boxed() })
+}
+
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;

@@ -1,0 +1,12 @@
+//! Datasets: labels joined point-in-time with features, written, recorded, and their inputs pinned.
+
+mod build;
+mod compare;
+pub(crate) mod encodings;
+mod estimate;
+mod labels;
+mod plan;
+mod record;
+
+pub use build::{DatasetProgress, DatasetReport, DatasetRequest};
+pub use record::BuiltDataset;

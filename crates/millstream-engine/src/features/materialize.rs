@@ -1,0 +1,390 @@
+//! From the lake to the online store: everything once, then what is new.
+//!
+//! A materialisation is an epoch: fixed versions of the view's tables, cut into chunks by entity. The mark of the view says
+//! which epoch is under way and how far it is, so a killed one goes on with the same chunks, and every record says
+//! which chunk it has, so that none counts twice.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt;
+use millstream_features::view::{Chunk, OnlineView, Position};
+use millstream_lake::{LakeError, LakeTable};
+use millstream_online::{OnlineStore, feature};
+use millstream_types::TableName;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    chunks::{self, Chunks},
+    progress::{self, Progress, UnderWay},
+    pushed,
+    rows::{Events, pushed_table},
+    server::{FeatureServer, online_view},
+    services,
+};
+use crate::{EngineError, engine::World, pinning::Pinning};
+
+/// Which views to bring up to date.
+#[derive(Clone, Debug, Default)]
+pub struct MaterializeRequest {
+    /// None is every view of the project and of the service versions that are served.
+    pub views: Vec<String>,
+    /// Compute every entity anew.
+    pub full: bool,
+}
+
+/// How far a materialisation is.
+#[derive(Clone, Debug)]
+pub struct MaterializeProgress {
+    pub view: String,
+    /// Events read so far.
+    pub rows: u64,
+}
+
+/// What was done for a view.
+#[derive(Clone, Debug)]
+pub struct MaterializeReport {
+    pub view: String,
+    pub mode: MaterializeMode,
+    /// Events that were read.
+    pub rows: u64,
+    /// Records that were looked at.
+    pub entities: u64,
+    pub versions: BTreeMap<TableName, i64>,
+    /// Newest event time in microseconds.
+    pub watermark: Option<i64>,
+    pub elapsed: Duration,
+}
+
+/// How much had to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaterializeMode {
+    /// Nothing was new.
+    UpToDate,
+    /// The events of new files.
+    Incremental,
+    /// Every entity was computed anew.
+    Full,
+}
+
+type Told = Arc<dyn Fn(&MaterializeProgress) + Send + Sync>;
+
+impl FeatureServer {
+    /// Brings the views up to date, one after the other. Only one caller at a time can.
+    pub async fn materialize(
+        &self,
+        request: &MaterializeRequest,
+        told: Told,
+        cancel: CancellationToken,
+    ) -> Result<Vec<MaterializeReport>, EngineError> {
+        let busy = || EngineError::Busy { what: "a materialisation".to_owned() };
+        let _only = self.0.materializing.try_lock().map_err(|_| busy())?;
+        let mut reports = Vec::new();
+        for view in self.wanted_views(request)? {
+            if cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let pushes = pushed::flush(&self.0, &view.definition().name).await?;
+            let work = Work {
+                world: &self.0.world,
+                store: &self.0.store,
+                view,
+                pushes,
+                told: &told,
+                cancel: &cancel,
+            };
+            reports.push(work.run(request.full).await?);
+        }
+        Ok(reports)
+    }
+
+    /// The views that are asked for, in all definitions that something reads.
+    fn wanted_views(&self, request: &MaterializeRequest) -> Result<Vec<OnlineView>, EngineError> {
+        for name in &request.views {
+            self.online_view(name)?;
+        }
+        let stored = services::stored_views(&self.0.world)?;
+        let is_wanted =
+            |name: &str| request.views.is_empty() || request.views.iter().any(|view| view == name);
+        stored.into_values().filter(|view| is_wanted(&view.name)).map(|view| online_view(&view)).collect()
+    }
+}
+
+/// One view's materialisation.
+struct Work<'a> {
+    world: &'a Arc<World>,
+    store: &'a Arc<dyn OnlineStore>,
+    view: OnlineView,
+    /// Number of the last push to the view, if there was one.
+    pushes: u64,
+    told: &'a Told,
+    cancel: &'a CancellationToken,
+}
+
+/// What to do next, decided from the mark and the lake.
+struct Epoch {
+    under_way: UnderWay,
+    pinning: Arc<Pinning>,
+    /// Of an incremental epoch, the versions that the records have.
+    since: BTreeMap<TableName, i64>,
+}
+
+impl Work<'_> {
+    async fn run(&self, full: bool) -> Result<MaterializeReport, EngineError> {
+        let started = Instant::now();
+        let known = progress::read(self.store.as_ref(), self.view.space()).await?;
+        let Some(mut epoch) = self.epoch(known.as_ref(), full).await? else {
+            let known = known.unwrap_or_default();
+            return Ok(self.report(MaterializeMode::UpToDate, 0, 0, &known, started));
+        };
+        let chunks = self.collect(&mut epoch).await?;
+        let mut done = known.unwrap_or_default();
+        done.under_way = Some(epoch.under_way.clone());
+        done.watermark = if epoch.under_way.full { chunks.newest } else { done.watermark.max(chunks.newest) };
+        progress::write(self.store.as_ref(), self.view.space(), &done).await?;
+        let entities = self.apply(&mut epoch, &chunks, &mut done).await?;
+        self.sweep(&epoch, &done).await?;
+        let UnderWay { epoch: number, full, versions, covered, .. } = epoch.under_way;
+        let rows = if full { chunks.rows } else { done.rows + chunks.rows };
+        let finished = Progress {
+            epoch: number,
+            versions,
+            covered,
+            watermark: done.watermark,
+            at: self.world.options.clock.now().0,
+            rows,
+            pushes: self.pushes,
+            under_way: None,
+        };
+        progress::write(self.store.as_ref(), self.view.space(), &finished).await?;
+        self.store.sync().await?;
+        let mode = if full { MaterializeMode::Full } else { MaterializeMode::Incremental };
+        Ok(self.report(mode, chunks.rows, entities, &finished, started))
+    }
+
+    /// Records that no chunk reached: entities that the lake has no more, and pushes that it has by now.
+    async fn sweep(&self, epoch: &Epoch, done: &Progress) -> Result<(), EngineError> {
+        let store = self.store.as_ref();
+        if epoch.under_way.full {
+            feature::remove_older(store, &self.view, epoch.under_way.epoch).await?;
+        }
+        // Asking for the last number takes one itself.
+        if self.pushes > done.pushes + 1 {
+            let chunk = self.chunk(epoch, done, u64::MAX);
+            feature::settle(store, &self.view, &chunk).await?;
+        }
+        Ok(())
+    }
+
+    fn chunk(&self, epoch: &Epoch, done: &Progress, number: u64) -> Chunk {
+        Chunk {
+            position: Position { epoch: epoch.under_way.epoch, chunk: number },
+            covered: Some(epoch.under_way.covered),
+            watermark: done.watermark,
+        }
+    }
+
+    fn report(
+        &self,
+        mode: MaterializeMode,
+        rows: u64,
+        entities: u64,
+        done: &Progress,
+        started: Instant,
+    ) -> MaterializeReport {
+        MaterializeReport {
+            view: self.view.definition().name.clone(),
+            mode,
+            rows,
+            entities,
+            versions: done.versions.clone(),
+            watermark: done.watermark,
+            elapsed: started.elapsed(),
+        }
+    }
+
+    /// The epoch that has to be done; none when the records have everything. One that was begun is gone on with.
+    async fn epoch(&self, known: Option<&Progress>, full: bool) -> Result<Option<Epoch>, EngineError> {
+        if let Some(known) = known
+            && let Some(under_way) = &known.under_way
+        {
+            match Pinning::at(self.world, &under_way.versions).await {
+                Ok(pinning) => {
+                    let (under_way, since) = (under_way.clone(), known.versions.clone());
+                    return Ok(Some(Epoch { under_way, pinning: Arc::new(pinning), since }));
+                }
+                // The versions that it was begun with are gone: everything is done anew below.
+                Err(EngineError::Lake(error)) if is_gone(&error) => {
+                    return self.whole(Some(known)).await.map(Some);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(known) = known.filter(|_| !full) else { return self.whole(known).await.map(Some) };
+        let pinning = self.pin().await?;
+        let versions = pinning.versions();
+        if versions == known.versions {
+            return Ok(None);
+        }
+        if !self.only_new_rows(known, &versions).await? {
+            return self.whole(Some(known)).await.map(Some);
+        }
+        let under_way = self.under_way(known.epoch, false, &pinning);
+        Ok(Some(Epoch { under_way, pinning, since: known.versions.clone() }))
+    }
+
+    async fn whole(&self, known: Option<&Progress>) -> Result<Epoch, EngineError> {
+        let pinning = self.pin().await?;
+        let begun = known.and_then(|known| known.under_way.as_ref()).map(|under_way| under_way.epoch);
+        let last = known.map_or(0, |known| known.epoch).max(begun.unwrap_or(0));
+        let under_way = self.under_way(last, true, &pinning);
+        Ok(Epoch { under_way, pinning, since: BTreeMap::new() })
+    }
+
+    fn under_way(&self, last: u64, full: bool, pinning: &Pinning) -> UnderWay {
+        let pushed = pushed_table(&self.view.definition().name).ok();
+        let covered = pushed.and_then(|table| pinning.snapshots().remove(&table));
+        let covered = covered.map_or(0, |snapshot| pushed::covered(&snapshot));
+        UnderWay { epoch: last + 1, full, versions: pinning.versions(), covered, chunks: 0, next: 0 }
+    }
+
+    /// Holds every table that the view's query touches, and its pushed rows.
+    async fn pin(&self) -> Result<Arc<Pinning>, EngineError> {
+        let pinning = Arc::new(Pinning::new(self.world));
+        let definition = self.view.definition();
+        match self.world.project.features.views.get(&definition.name) {
+            Some(own) if own.definition.space() == self.view.space() => {
+                pinning.pin(&own.dependencies).await?
+            }
+            // Planning touches the tables of a definition that the project has no more.
+            _ => drop(Events::open(self.world, &pinning, definition).await?),
+        }
+        pinning.pin_if_there(&pushed_table(&definition.name)?).await?;
+        Ok(pinning)
+    }
+
+    /// Whether the tables only gained rows since, and each row is an event by itself.
+    async fn only_new_rows(
+        &self,
+        known: &Progress,
+        versions: &BTreeMap<TableName, i64>,
+    ) -> Result<bool, EngineError> {
+        let definition = self.view.definition();
+        let own = self.world.project.features.views.get(&definition.name);
+        let is_row_wise = own.is_some_and(|own| own.row_wise && own.definition.space() == self.view.space());
+        let pushed = pushed_table(&definition.name)?;
+        let before: BTreeSet<&TableName> = known.versions.keys().filter(|table| **table != pushed).collect();
+        let now: BTreeSet<&TableName> = versions.keys().filter(|table| **table != pushed).collect();
+        if !is_row_wise || before != now {
+            return Ok(false);
+        }
+        for (table, to) in versions {
+            // Rows that were pushed are never taken back, and the table may be new.
+            let Some(from) = known.versions.get(table).filter(|from| *from != to) else { continue };
+            match self.world.lake.changes(table, *from, *to).await {
+                Ok(changes) if changes.only_adds() => {}
+                Ok(_) => return Ok(false),
+                Err(error) if is_gone(&error) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn collect(&self, epoch: &mut Epoch) -> Result<Chunks, EngineError> {
+        let definition = self.view.definition();
+        let name = definition.name.clone();
+        let told = |rows| (self.told)(&MaterializeProgress { view: name.clone(), rows });
+        let spill = self.spill()?;
+        let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
+        let under_way = &epoch.under_way;
+        let wanted = if under_way.chunks > 0 { under_way.chunks } else { chunks::count(bytes) };
+        let cancel = self.cancel.clone();
+        let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
+        let chunks = if under_way.full {
+            let events = Events::open(self.world, &epoch.pinning, definition).await?;
+            Chunks::collect(&self.view, events.rows.map(stopped), wanted, &spill, told).await?
+        } else {
+            let mut streams = Vec::new();
+            for (table, to) in &under_way.versions {
+                streams.extend(self.new_events(epoch, table, *to).await?.map(|events| events.rows));
+            }
+            let events = futures::stream::iter(streams).flatten().map(stopped);
+            Chunks::collect(&self.view, events, wanted, &spill, told).await?
+        };
+        epoch.under_way.chunks = chunks.len();
+        Ok(chunks)
+    }
+
+    /// The events of the files that came to `table` since the records were made.
+    async fn new_events(
+        &self,
+        epoch: &Epoch,
+        table: &TableName,
+        to: i64,
+    ) -> Result<Option<Events>, EngineError> {
+        let definition = self.view.definition();
+        let Some(snapshot) = epoch.pinning.snapshots().remove(table) else { return Ok(None) };
+        let files = match epoch.since.get(table) {
+            Some(from) if *from == to => return Ok(None),
+            Some(from) => self.world.lake.changes(table, *from, to).await?.added,
+            None => snapshot.files().to_vec(),
+        };
+        let rows = LakeTable::new(&self.world.lake, snapshot.schema(), files)?;
+        let events = if *table == pushed_table(&definition.name)? {
+            Events::of_pushed(&epoch.pinning, definition, rows).await?
+        } else {
+            Events::of_rows(&epoch.pinning, definition, table, rows).await?
+        };
+        Ok(Some(events))
+    }
+
+    fn spill(&self) -> Result<PathBuf, EngineError> {
+        let folder = self.world.state_dir.join("spill");
+        std::fs::create_dir_all(&folder).map_err(|source| EngineError::File {
+            verb: "create",
+            path: folder.clone(),
+            source,
+        })?;
+        Ok(folder)
+    }
+
+    /// Applies the chunks that may be missing, and notes after each how far it is.
+    async fn apply(
+        &self,
+        epoch: &mut Epoch,
+        chunks: &Chunks,
+        done: &mut Progress,
+    ) -> Result<u64, EngineError> {
+        // The mark follows the data, not the clock: then a read at any time from the newest event on is exact.
+        let clock = self.world.options.clock.now().0;
+        let now = done.watermark.unwrap_or(clock).min(clock);
+        let mut entities = 0;
+        for number in epoch.under_way.next..chunks.len() {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let events = chunks.read(number)?;
+            let chunk = self.chunk(epoch, done, number + 1);
+            let applied = if epoch.under_way.full {
+                feature::replace_entities(self.store.as_ref(), &self.view, &chunk, &events, now).await?
+            } else {
+                feature::apply_chunk(self.store.as_ref(), &self.view, &chunk, &events, now).await?
+            };
+            entities += applied.entities;
+            epoch.under_way.next = number + 1;
+            done.under_way = Some(epoch.under_way.clone());
+            progress::write(self.store.as_ref(), self.view.space(), done).await?;
+        }
+        Ok(entities)
+    }
+}
+
+/// Whether a version can be read no more.
+fn is_gone(error: &LakeError) -> bool {
+    matches!(error, LakeError::VersionUnavailable { .. } | LakeError::ChangesUnavailable { .. })
+}

@@ -1,0 +1,23 @@
+//! Features: what there is, bringing it into the online store, reading it, and comparing what was served with the lake.
+
+mod chunks;
+mod encoded;
+mod list;
+mod materialize;
+mod progress;
+mod pushed;
+mod remove;
+pub(crate) mod rows;
+mod served;
+mod server;
+pub(crate) mod services;
+mod store;
+mod verify;
+
+pub use list::{FeatureEntry, FeatureList, OnDemandEntry, ServiceEntry, ViewEntry};
+pub use materialize::{MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest};
+pub use progress::Progress;
+pub use pushed::PushTo;
+pub use server::{FeatureServer, ReadColumn, Readable, Wanted};
+pub use services::ServedVersion;
+pub use verify::{Difference, DifferenceExample, FeatureMatch, VerifyReport, VerifyRequest};

@@ -1,0 +1,38 @@
+//! Ending the serving of a version, and freeing what nothing reads any more.
+
+use std::collections::BTreeSet;
+
+use super::{server::FeatureServer, services};
+use crate::EngineError;
+
+impl FeatureServer {
+    /// Ends the serving of `service@version` and drops the records that only it read; how many views' records.
+    /// The version that the project defines cannot be removed while it does.
+    pub async fn remove(&self, name: &str) -> Result<usize, EngineError> {
+        let world = &self.0.world;
+        let served = services::served(world)?;
+        let version = services::find(&served, name)?;
+        if version.is_current {
+            return Err(EngineError::Request {
+                message: format!("`{}` version {} is what the project says", version.name, version.version),
+                hint: Some("take the service out of its file first, or name an older version".to_owned()),
+            });
+        }
+        world.state.remove_service(&version.name, version.version, world.options.clock.now())?;
+        self.free().await
+    }
+
+    /// Drops the records of definitions that nothing reads any more.
+    pub async fn free(&self) -> Result<usize, EngineError> {
+        let read: BTreeSet<u64> = services::stored_views(&self.0.world)?.into_keys().collect();
+        let mut dropped = 0;
+        for info in self.0.store.spaces().await? {
+            // Space 0 holds no view.
+            if info.space != 0 && !read.contains(&info.space) {
+                self.0.store.drop_space(info.space).await?;
+                dropped += 1;
+            }
+        }
+        Ok(dropped)
+    }
+}

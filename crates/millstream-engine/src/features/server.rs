@@ -1,0 +1,389 @@
+//! Features at request time: services compiled once, one look-up in the store for all entities and views of a read.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
+    datatypes::{Field, FieldRef},
+};
+use indexmap::IndexMap;
+use millstream_features::view::{
+    self, EntityKey, FeatureSource, OnlineView, ServiceDefinition, Status, ViewDefinition,
+};
+use millstream_online::{OnlineStore, RecordKey, feature::Pushes};
+use millstream_sql::features::OnDemandExpressions;
+
+use super::{
+    pushed::Pushable,
+    served::ServedLog,
+    services::{self, ServedVersion},
+    store::open_store,
+};
+use crate::{Engine, EngineError, engine::World};
+
+/// Lists of features without a service that are kept compiled; when there are more, all are dropped.
+const LISTS_MAX: usize = 1_024;
+
+/// What a read names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// Without a version, what the project says now.
+    Service { name: String, version: Option<i64> },
+    /// `view.feature`, `view.*`, or an on-demand feature.
+    Features(Vec<String>),
+}
+
+/// A service, or a list of features, ready to be read.
+#[derive(Debug)]
+pub struct Readable {
+    pub definition: Arc<ServiceDefinition>,
+    /// Of a service.
+    pub version: Option<i64>,
+    /// The key columns of all entities.
+    pub keys: Vec<FieldRef>,
+    /// The values that a request has to bring.
+    pub request: Vec<FieldRef>,
+    views: Vec<ReadableView>,
+    on_demand: OnDemandExpressions,
+}
+
+#[derive(Debug)]
+struct ReadableView {
+    view: OnlineView,
+    /// The features that are read, and where each stands among them.
+    wanted: view::Wanted,
+    places: HashMap<usize, usize>,
+}
+
+/// One column of an answer.
+#[derive(Clone, Debug)]
+pub struct ReadColumn {
+    pub name: String,
+    pub values: ArrayRef,
+    pub statuses: Vec<Status>,
+    /// Of a view's feature, the time of the newest event behind each value.
+    pub event_times: Option<TimestampMicrosecondArray>,
+}
+
+/// Reads and takes features for as long as it lives. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct FeatureServer(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) world: Arc<World>,
+    pub(super) store: Arc<dyn OnlineStore>,
+    services: Vec<ServedVersion>,
+    /// The project's views.
+    pub(super) views: IndexMap<String, OnlineView>,
+    compiled: HashMap<(String, i64), Arc<Readable>>,
+    current: HashMap<String, Arc<Readable>>,
+    lists: Mutex<HashMap<Vec<String>, Arc<Readable>>>,
+    pub(super) served: ServedLog,
+    pub(super) pushes: Pushes,
+    /// Every definition of a view that something reads.
+    pub(super) pushable: Vec<Pushable>,
+    /// Held by the one who materialises.
+    pub(super) materializing: tokio::sync::Mutex<()>,
+    never_materialized: Vec<String>,
+}
+
+impl FeatureServer {
+    /// Opens the online store and compiles every service version that is served. `sample` is the share of the served
+    /// entities whose values are kept for comparison.
+    pub async fn open(engine: &Engine, sample: f64) -> Result<Self, EngineError> {
+        let world = engine.world().clone();
+        let store = open_store(&world).await?;
+        let services = services::served(&world)?;
+        let (mut compiled, mut current) = (HashMap::new(), HashMap::new());
+        for served in &services {
+            let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
+            if served.is_current || !current.contains_key(&served.name) {
+                current.insert(served.name.clone(), readable.clone());
+            }
+            compiled.insert((served.name.clone(), served.version), readable);
+        }
+        let mut views = IndexMap::new();
+        let mut never_materialized = Vec::new();
+        for (name, analyzed) in &world.project.features.views {
+            let view = online_view(&analyzed.definition)?;
+            if super::progress::read(store.as_ref(), view.space()).await?.is_none() {
+                never_materialized.push(name.clone());
+            }
+            views.insert(name.clone(), view);
+        }
+        let served = ServedLog::start(world.clone(), sample);
+        let stored = services::stored_views(&world)?.into_values();
+        let pushable = stored.map(|view| Pushable::new(online_view(&view)?)).collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Inner {
+            world,
+            services,
+            views,
+            compiled,
+            current,
+            lists: Mutex::default(),
+            served,
+            pushes: Pushes::new(store.clone()),
+            store,
+            pushable,
+            materializing: tokio::sync::Mutex::new(()),
+            never_materialized,
+        })))
+    }
+
+    /// Every service version that is served, by name and version.
+    #[must_use]
+    pub fn services(&self) -> &[ServedVersion] {
+        &self.0.services
+    }
+
+    /// The project's views.
+    pub fn views(&self) -> impl Iterator<Item = &ViewDefinition> {
+        self.0.views.values().map(OnlineView::definition)
+    }
+
+    /// A view of the project.
+    pub fn view(&self, name: &str) -> Result<&ViewDefinition, EngineError> {
+        self.online_view(name).map(OnlineView::definition)
+    }
+
+    pub(super) fn online_view(&self, name: &str) -> Result<&OnlineView, EngineError> {
+        self.0.views.get(name).ok_or_else(|| {
+            let known = self.0.views.keys().map(String::as_str);
+            EngineError::unknown_feature("view", name, known)
+        })
+    }
+
+    /// The project's views that had no rows in the online store when the server was opened.
+    #[must_use]
+    pub fn never_materialized(&self) -> Vec<String> {
+        self.0.never_materialized.clone()
+    }
+
+    /// What a read of `wanted` needs, compiled once.
+    pub fn readable(&self, wanted: &Wanted) -> Result<Arc<Readable>, EngineError> {
+        match wanted {
+            Wanted::Service { name, version } => {
+                let found = match version {
+                    Some(version) => self.0.compiled.get(&(name.clone(), *version)),
+                    None => self.0.current.get(name),
+                };
+                let written = || match version {
+                    Some(version) => format!("{name}@{version}"),
+                    None => name.clone(),
+                };
+                found.cloned().ok_or_else(|| match services::find(&self.0.services, &written()) {
+                    Ok(known) => EngineError::unknown_feature("service", &known.name, std::iter::empty()),
+                    Err(error) => error,
+                })
+            }
+            Wanted::Features(list) => self.list(list),
+        }
+    }
+
+    fn list(&self, list: &[String]) -> Result<Arc<Readable>, EngineError> {
+        let lists = || self.0.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lists().get(list) {
+            return Ok(known.clone());
+        }
+        let definition = super::list::service_of(&self.0.world.project, list)?;
+        let readable = Arc::new(Readable::new(Arc::new(definition), None)?);
+        let mut lists = lists();
+        if lists.len() >= LISTS_MAX {
+            lists.clear();
+        }
+        lists.insert(list.to_vec(), readable.clone());
+        Ok(readable)
+    }
+
+    /// The features of each row of `columns` at time `at` (microseconds; none is now), in the rows' order. A row with a null
+    /// in a key finds nothing.
+    pub async fn read(
+        &self,
+        readable: &Readable,
+        columns: &IndexMap<String, ArrayRef>,
+        rows: usize,
+        at: Option<i64>,
+        encoding: Option<&str>,
+    ) -> Result<Vec<ReadColumn>, EngineError> {
+        let now = self.0.world.options.clock.now().0;
+        let at = at.unwrap_or(now);
+        let (keys, wanted) = readable.record_keys(columns, rows)?;
+        let found = self.0.store.read(&wanted).await?;
+        let mut found = found.into_iter();
+        let mut read = Vec::with_capacity(readable.views.len());
+        for (own, keys) in readable.views.iter().zip(&keys) {
+            let records: Vec<_> =
+                keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
+            let columns = own.view.columns(&records, at, &own.wanted);
+            read.push(columns.map_err(EngineError::online_view)?);
+        }
+        let answer = readable.answer(&read, columns, rows)?;
+        self.0.served.offer(readable, columns, &keys, &answer, at, now);
+        match encoding {
+            Some(dataset) => self.encode(dataset, answer),
+            None => Ok(answer),
+        }
+    }
+
+    /// Stores what is still in memory.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        self.0.served.flush().await?;
+        Ok(self.0.store.sync().await?)
+    }
+}
+
+pub(super) fn online_view(definition: &ViewDefinition) -> Result<OnlineView, EngineError> {
+    OnlineView::new(definition.clone()).map_err(EngineError::online_view)
+}
+
+impl Readable {
+    fn new(definition: Arc<ServiceDefinition>, version: Option<i64>) -> Result<Self, EngineError> {
+        let mut needed: Vec<Vec<usize>> = vec![Vec::new(); definition.views.len()];
+        let of_features = definition.features.iter().map(|feature| feature.source);
+        let of_on_demand = definition.on_demand.iter().flat_map(|one| &one.inputs).map(|input| input.source);
+        for source in of_features.chain(of_on_demand) {
+            if let FeatureSource::View { view, feature } = source
+                && let Some(needed) = needed.get_mut(view)
+                && !needed.contains(&feature)
+            {
+                needed.push(feature);
+            }
+        }
+        let mut views = Vec::with_capacity(needed.len());
+        for (view, features) in definition.views.iter().zip(needed) {
+            let view = online_view(view)?;
+            let wanted = view.wanted(&features).map_err(EngineError::online_view)?;
+            let places = features.into_iter().enumerate().map(|(place, feature)| (feature, place));
+            views.push(ReadableView { view, wanted, places: places.collect() });
+        }
+        let on_demand = OnDemandExpressions::compile(&definition.on_demand).map_err(EngineError::Query)?;
+        let field = |name: &str, data_type: &arrow::datatypes::DataType| -> FieldRef {
+            Arc::new(Field::new(name, data_type.clone(), true))
+        };
+        let mut keys: Vec<FieldRef> = Vec::new();
+        for key in definition.entities.iter().flat_map(|entity| &entity.keys) {
+            if !keys.iter().any(|known| known.name() == &key.name) {
+                keys.push(field(&key.name, &key.data_type));
+            }
+        }
+        let request = definition.request();
+        let request = request.iter().map(|value| field(&value.name, &value.data_type)).collect();
+        Ok(Self { definition, version, keys, request, views, on_demand })
+    }
+
+    /// For each view the key of each row, and the keys that are there, view by view.
+    #[allow(clippy::type_complexity, reason = "keys by view and row, and the same without gaps")]
+    fn record_keys(
+        &self,
+        columns: &IndexMap<String, ArrayRef>,
+        rows: usize,
+    ) -> Result<(Vec<Vec<Option<EntityKey>>>, Vec<RecordKey>), EngineError> {
+        let mut all = Vec::with_capacity(self.views.len());
+        let mut wanted = Vec::with_capacity(self.views.len() * rows);
+        for own in &self.views {
+            let definition = own.view.definition();
+            let mut of_key = Vec::with_capacity(definition.keys.len());
+            for key in &definition.keys {
+                let column = columns.get(&key.name).ok_or_else(|| EngineError::Request {
+                    message: format!("the key column `{}` of `{}` is missing", key.name, definition.entity),
+                    hint: None,
+                })?;
+                of_key.push(column.clone());
+            }
+            let keys = own.view.entity_keys(&of_key).map_err(EngineError::online_view)?;
+            let space = own.view.space();
+            wanted.extend(
+                keys.iter()
+                    .flatten()
+                    .map(|key| RecordKey { space, entity: millstream_online::EntityKey::from(key.clone()) }),
+            );
+            all.push(keys);
+        }
+        Ok((all, wanted))
+    }
+
+    /// The columns of the service from those of its views.
+    fn answer(
+        &self,
+        read: &[view::Columns],
+        columns: &IndexMap<String, ArrayRef>,
+        rows: usize,
+    ) -> Result<Vec<ReadColumn>, EngineError> {
+        let of_view = |view: usize, feature: usize| {
+            let place = *self.views.get(view)?.places.get(&feature)?;
+            let read = read.get(view)?;
+            Some((read.values.get(place)?, read.statuses.get(place)?, &read.event_times))
+        };
+        let computed = self.on_demand(&of_view, columns, rows)?;
+        let mut answer = Vec::with_capacity(self.definition.features.len());
+        for feature in &self.definition.features {
+            let name = feature.name.clone();
+            let found = match feature.source {
+                FeatureSource::View { view, feature } => {
+                    of_view(view, feature).map(|(values, statuses, times)| ReadColumn {
+                        name: name.clone(),
+                        values: values.clone(),
+                        statuses: statuses.clone(),
+                        event_times: Some(times.clone()),
+                    })
+                }
+                FeatureSource::OnDemand(index) => computed.get(index).map(|values| ReadColumn {
+                    name: name.clone(),
+                    statuses: present(values),
+                    values: values.clone(),
+                    event_times: None,
+                }),
+            };
+            answer.push(
+                found.ok_or_else(|| EngineError::unknown_feature("feature", &name, std::iter::empty()))?,
+            );
+        }
+        Ok(answer)
+    }
+
+    /// The on-demand features over what was read and what came with the request.
+    fn on_demand<'r>(
+        &self,
+        of_view: &impl Fn(usize, usize) -> Option<(&'r ArrayRef, &'r Vec<Status>, &'r TimestampMicrosecondArray)>,
+        columns: &IndexMap<String, ArrayRef>,
+        rows: usize,
+    ) -> Result<Vec<ArrayRef>, EngineError> {
+        if self.definition.on_demand.is_empty() {
+            return Ok(Vec::new());
+        }
+        let schema = self.on_demand.inputs();
+        let sources: HashMap<&str, FeatureSource> = self
+            .definition
+            .on_demand
+            .iter()
+            .flat_map(|one| &one.inputs)
+            .map(|input| (input.name.as_str(), input.source))
+            .collect();
+        let mut inputs = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let values = match sources.get(field.name().as_str()) {
+                Some(FeatureSource::View { view, feature }) => {
+                    of_view(*view, *feature).map(|(values, ..)| values.clone())
+                }
+                _ => columns.get(field.name()).cloned(),
+            };
+            inputs.push(values.ok_or_else(|| EngineError::Request {
+                message: format!("the request has no value `{}`", field.name()),
+                hint: Some("on-demand features are computed of it".to_owned()),
+            })?);
+        }
+        let failed = |source| EngineError::Arrow { action: "put a request's columns together", source };
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(schema.clone(), inputs, &options).map_err(failed)?;
+        self.on_demand.evaluate(&batch).map_err(EngineError::Query)
+    }
+}
+
+/// The status of computed values.
+fn present(values: &ArrayRef) -> Vec<Status> {
+    (0..values.len()).map(|row| if values.is_null(row) { Status::Null } else { Status::Present }).collect()
+}

@@ -1,0 +1,94 @@
+//! Versions of services: the project's own are recorded when they change, and every one is served until it is removed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use millstream_features::view::{ServiceDefinition, ViewDefinition};
+
+use crate::{EngineError, engine::World};
+
+/// One version of a service that can be read.
+#[derive(Clone, Debug)]
+pub struct ServedVersion {
+    pub name: String,
+    pub version: i64,
+    /// Whether it is what the project says now.
+    pub is_current: bool,
+    pub definition: Arc<ServiceDefinition>,
+}
+
+/// Records what the project's services are now, and returns every version that is served, by name and version.
+pub(crate) fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
+    let now = world.options.clock.now();
+    let known = world.state.service_versions()?;
+    let mut current = BTreeMap::new();
+    for (name, service) in &world.project.features.services {
+        let definition = &service.definition;
+        let hash = definition.version();
+        let known = known
+            .iter()
+            .find(|known| known.service == *name && known.hash == hash && known.removed_at.is_none());
+        let version = match known {
+            Some(known) => known.version,
+            None => {
+                let text = serde_json::to_string(definition)
+                    .map_err(|source| EngineError::Definition { name: name.clone(), source })?;
+                world.state.record_service(name, &hash, &text, now)?
+            }
+        };
+        current.insert((name.clone(), version), Arc::new(definition.clone()));
+    }
+    let mut served = Vec::new();
+    for known in world.state.service_versions()? {
+        if known.removed_at.is_some() {
+            continue;
+        }
+        let key = (known.service.clone(), known.version);
+        let own = current.remove(&key);
+        let is_current = own.is_some();
+        let definition = match own {
+            Some(definition) => definition,
+            None => Arc::new(
+                serde_json::from_str(&known.definition)
+                    .map_err(|source| EngineError::Definition { name: known.service.clone(), source })?,
+            ),
+        };
+        served.push(ServedVersion { name: known.service, version: known.version, is_current, definition });
+    }
+    Ok(served)
+}
+
+/// Every definition of a view that something reads, by what it stores: the project's own and those of served versions.
+pub(crate) fn stored_views(world: &World) -> Result<BTreeMap<u64, ViewDefinition>, EngineError> {
+    let of_services = served(world)?;
+    let of_services = of_services.iter().flat_map(|version| version.definition.views.iter().cloned());
+    let own = world.project.features.views.values().map(|view| view.definition.clone());
+    // The project's own come last, so that their names and defaults win.
+    Ok(of_services.chain(own).map(|view| (view.space(), view)).collect())
+}
+
+/// The version that a name stands for: `churn_v1` is what the project says now, or else the newest that is served;
+/// `churn_v1@3` is that one.
+pub(crate) fn find<'a>(served: &'a [ServedVersion], name: &str) -> Result<&'a ServedVersion, EngineError> {
+    let (service, version) = match name.split_once('@') {
+        Some((service, version)) => (service, Some(version.trim_start_matches('v'))),
+        None => (name, None),
+    };
+    let versions = || served.iter().filter(|known| known.name == service);
+    let found = match version {
+        Some(version) => versions().find(|known| known.version.to_string() == version),
+        None => versions().find(|known| known.is_current).or_else(|| versions().last()),
+    };
+    found.ok_or_else(|| {
+        let numbers: Vec<String> = versions().map(|known| known.version.to_string()).collect();
+        let hint = if numbers.is_empty() {
+            let names = served.iter().map(|known| known.name.as_str());
+            match millstream_project::nearest(service, names) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "`millstream features list` shows the services".to_owned(),
+            }
+        } else {
+            format!("version {} of `{service}` can be read", numbers.join(", "))
+        };
+        EngineError::UnknownFeature { what: "service", name: name.to_owned(), hint }
+    })
+}

@@ -1,0 +1,143 @@
+//! Tables held still: each at the version at which it was first touched, or at one that was asked for.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use millstream_lake::{At, Snapshot};
+use millstream_sql::{Resolved, SqlError, SqlSession, TableResolver};
+use millstream_types::TableName;
+
+use crate::{
+    EngineError,
+    engine::World,
+    resolver::{LakeResolver, provider},
+};
+
+/// Resolves every table once and remembers which version it was.
+#[derive(Debug)]
+pub(crate) struct Pinning {
+    world: Arc<World>,
+    names: LakeResolver,
+    pinned: Mutex<BTreeMap<TableName, Arc<Snapshot>>>,
+    /// Tables that stand for other rows than their own.
+    replaced: BTreeMap<TableName, Arc<dyn TableProvider>>,
+}
+
+impl Pinning {
+    pub(crate) fn new(world: &Arc<World>) -> Self {
+        Self {
+            world: world.clone(),
+            names: LakeResolver::new(world.lake.clone(), world.project.clone()),
+            pinned: Mutex::default(),
+            replaced: BTreeMap::new(),
+        }
+    }
+
+    /// These tables are read at these versions, others as they are met.
+    pub(crate) async fn at(
+        world: &Arc<World>,
+        versions: &BTreeMap<TableName, i64>,
+    ) -> Result<Self, EngineError> {
+        let pinning = Self::new(world);
+        for (table, version) in versions {
+            let snapshot = world.lake.snapshot(table, At::Version(*version)).await?;
+            let snapshot = snapshot.ok_or_else(|| EngineError::NeverBuilt { table: table.clone() })?;
+            pinning.remember(snapshot);
+        }
+        Ok(pinning)
+    }
+
+    /// Holds these tables, and behind SQL views those that they read. A table that was never built is an error.
+    pub(crate) async fn pin(&self, tables: &[TableName]) -> Result<(), EngineError> {
+        let project = &self.world.project;
+        for table in tables {
+            if project.is_view(table) {
+                for id in project.graph.stored_inputs(&table.asset_id()) {
+                    self.pin_stored(&crate::table::table_of(id)?).await?;
+                }
+            } else {
+                self.pin_stored(table).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn pin_stored(&self, table: &TableName) -> Result<(), EngineError> {
+        match self.pin_if_there(table).await? {
+            true => Ok(()),
+            // Nothing was rejected yet.
+            false if table.is_rejected() => Ok(()),
+            false => Err(EngineError::NeverBuilt { table: table.clone() }),
+        }
+    }
+
+    /// Holds a table that may not exist; whether it does.
+    pub(crate) async fn pin_if_there(&self, table: &TableName) -> Result<bool, EngineError> {
+        if self.snapshots().contains_key(table) {
+            return Ok(true);
+        }
+        let snapshot = self.world.lake.snapshot(table, At::Latest).await?;
+        Ok(snapshot.map(|snapshot| self.remember(snapshot)).is_some())
+    }
+
+    /// The same tables, and `table` with these rows in place of its own.
+    pub(crate) fn with_rows(&self, table: TableName, rows: Arc<dyn TableProvider>) -> Self {
+        Self {
+            world: self.world.clone(),
+            names: LakeResolver::new(self.world.lake.clone(), self.world.project.clone()),
+            pinned: Mutex::new(self.snapshots()),
+            replaced: BTreeMap::from([(table, rows)]),
+        }
+    }
+
+    /// A session over the tables as they are held.
+    pub(crate) fn session(self: &Arc<Self>) -> SqlSession {
+        self.world.sql.with_resolver(self.clone())
+    }
+
+    /// What was touched so far.
+    pub(crate) fn snapshots(&self) -> BTreeMap<TableName, Arc<Snapshot>> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The versions of what was touched so far.
+    pub(crate) fn versions(&self) -> BTreeMap<TableName, i64> {
+        self.snapshots().into_iter().map(|(table, snapshot)| (table, snapshot.version())).collect()
+    }
+
+    fn remember(&self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.entry(snapshot.table().clone()).or_insert(snapshot).clone()
+    }
+}
+
+#[async_trait]
+impl TableResolver for Pinning {
+    async fn resolve(&self, table: &TableName, at: At) -> Result<Option<Resolved>, SqlError> {
+        if at != At::Latest {
+            return self.names.resolve(table, at).await;
+        }
+        if let Some(rows) = self.replaced.get(table) {
+            return Ok(Some(Resolved::Table(rows.clone())));
+        }
+        let known = self.snapshots().remove(table);
+        let snapshot = match known {
+            Some(snapshot) => snapshot,
+            None if self.world.project.is_view(table) => return self.names.resolve(table, at).await,
+            None => match self.world.lake.snapshot(table, at).await.map_err(SqlError::lake)? {
+                Some(snapshot) => self.remember(snapshot),
+                None => return self.names.resolve(table, at).await,
+            },
+        };
+        let rows = provider(&self.world.lake, &snapshot).map_err(SqlError::lake)?;
+        Ok(Some(Resolved::Table(rows)))
+    }
+
+    fn known_tables(&self) -> Vec<TableName> {
+        self.names.known_tables()
+    }
+}
