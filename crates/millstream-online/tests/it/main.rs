@@ -9,6 +9,7 @@
 
 mod conformance;
 mod damage;
+mod feature;
 mod kills;
 mod model;
 mod place;
