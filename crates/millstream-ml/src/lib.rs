@@ -2,8 +2,9 @@
 //!
 //! May touch: Arrow, Parquet files and a spill folder. Must not: know SQL, the lake or the state store, read a clock.
 
-pub mod codes;
+mod codes;
 pub mod dataset;
 mod error;
 
+pub use codes::CODES;
 pub use error::{Cause, DatasetError};

@@ -96,7 +96,9 @@ pub enum SplitBy {
     /// The oldest rows train, the newest test. Rows of one time are on one side. Rows less than `embargo` before the
     /// next side begins are on none.
     Time { embargo: Option<Span> },
-    /// By a hash of these label columns: an entity is on the same side in every version of the dataset.
+    /// By a hash of these label columns, as text: an entity is on one side, and on the same in every version of the
+    /// dataset. Rows without a key are one entity. This is also how rows are split by chance when no entity may be on
+    /// two sides.
     Hash { columns: Vec<usize>, seed: u64 },
     /// Each row for itself, by its number among the label rows.
     Random { seed: u64 },

@@ -9,7 +9,7 @@ use crate::world::{
 };
 
 /// Ten rows: the first six train.
-pub(crate) fn sample() -> World {
+fn sample() -> World {
     let orders = view("orders", DataType::Int64);
     let rows = events(
         &orders,
