@@ -3,14 +3,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::{
+    array::{
+        Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeListArray,
+        Float32Array, Int8Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+        TimestampMicrosecondArray, UInt64Array,
+    },
+    buffer::OffsetBuffer,
+    compute::cast,
+    datatypes::{DataType, Field, Float32Type, TimeUnit},
+};
 use millstream_features::{
     aggregate::{Aggregation, Order, Value},
     asof::LabelRows,
     view::{
-        Chunk, Edit, EntityEvents, JoinOptions, KEY_VERSION, MARK_LAG, OnlineView, OnlineViewError,
-        PUSHED_MAX, Position, RECENT_MAX, RECORD_VERSION, Reading, Status, ViewDefinition, ViewJoin,
-        entity_keys,
+        Chunk, ColumnDefinition, Edit, EntityEvents, FeatureDefinition, FeatureValue, JoinOptions,
+        KEY_VERSION, MARK_LAG, OnlineView, OnlineViewError, PUSHED_MAX, Position, RECENT_MAX, RECORD_VERSION,
+        Reading, Status, ViewDefinition, ViewJoin, entity_keys,
     },
     window::{DAY, Feature, HOUR, MINUTES_5},
 };
@@ -382,7 +391,7 @@ fn keys_of_other_widths_are_the_same_and_what_does_not_fit_is_an_error() {
     let error = entity_keys("customer", &keys, &[texts, Arc::clone(&regions)]).unwrap_err().to_string();
     assert_eq!(error, "key `customer` is Int64, the column is Utf8");
     let mut narrow_key = keys.clone();
-    narrow_key[0].data_type = arrow::datatypes::DataType::Int32;
+    narrow_key[0].data_type = DataType::Int32;
     let large: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 1 << 40]));
     let error = entity_keys("customer", &narrow_key, &[large, Arc::clone(&regions)]).unwrap_err().to_string();
     assert_eq!(
@@ -420,4 +429,81 @@ fn samples_of_stored_bytes_stay_readable() {
     assert_eq!(found, expected);
     let values = read(&view, Some(&record), NOW).values;
     assert_eq!(values[7..], [Value::Int(3), Value::Float(0.1), Value::Int(2)]);
+}
+
+/// Two rows of every kind of column that can be kept, the second mostly null.
+fn any_columns() -> Vec<ArrayRef> {
+    let texts = StringArray::from(vec![Some("a"), None, Some("")]);
+    let list = ListArray::new(
+        Arc::new(Field::new("element", DataType::Utf8, true)),
+        OffsetBuffer::from_lengths([3, 0]),
+        Arc::new(texts),
+        None,
+    );
+    let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
+        [Some(vec![Some(0.5), None]), Some(vec![Some(1.0), Some(-0.0)])],
+        2,
+    );
+    let moments: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_234_567_891), None]));
+    let to = |data_type: DataType| cast(&moments, &data_type).unwrap();
+    vec![
+        Arc::new(list),
+        Arc::new(vectors),
+        Arc::new(UInt64Array::from(vec![Some(u64::MAX), None])),
+        Arc::new(Int8Array::from(vec![Some(-128), None])),
+        Arc::new(Float32Array::from(vec![Some(0.1), Some(f32::NAN)])),
+        Arc::new(BooleanArray::from(vec![Some(true), None])),
+        Arc::new(BinaryArray::from(vec![Some(&[0_u8, 255][..]), None])),
+        Arc::new(Date32Array::from(vec![Some(-3), None])),
+        to(DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))),
+        to(DataType::Timestamp(TimeUnit::Second, None)),
+        Arc::new(Decimal128Array::from(vec![Some(12_345), None]).with_precision_and_scale(9, 3).unwrap()),
+    ]
+}
+
+#[test]
+fn newest_values_keep_their_types_and_nulls_of_every_kind() {
+    let columns = any_columns();
+    let mut definition = definition(&[], false, None);
+    definition.columns = columns
+        .iter()
+        .map(|column| ColumnDefinition { sql: "c".into(), data_type: column.data_type().clone() })
+        .collect();
+    let feature = |(at, column): (usize, &ArrayRef)| FeatureDefinition {
+        name: format!("f{at}"),
+        value: FeatureValue::Newest(at),
+        data_type: column.data_type().clone(),
+        default: (at == 3).then_some(Value::Int(7)),
+    };
+    definition.features = columns.iter().enumerate().map(feature).collect();
+    let instants = || -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![NOW - 2, NOW - 1]).with_timezone("UTC"))
+    };
+    let mut all = key_columns(&[0, 1]);
+    all.extend([instants(), instants(), Arc::new(Int64Array::from(vec![1, 2]))]);
+    all.extend(columns);
+    let events = RecordBatch::try_new(definition.event_schema(), all).unwrap();
+    let view = OnlineView::new(definition.clone()).unwrap();
+    let grouped = EntityEvents::new(&view, &events).unwrap();
+    for now in [NOW - HOUR, NOW + HOUR] {
+        let mut store = Store::default();
+        store.change(&grouped, |record, at| view.apply(record, &grouped, at, &chunk(1), now));
+        let keys = view.entity_keys(&key_columns(&[0, 1, 2])).unwrap();
+        let records: Vec<Option<&Vec<u8>>> =
+            keys.iter().map(|key| store.records.get(key.as_ref().unwrap().as_bytes())).collect();
+        let online = view.columns(&records, NOW + HOUR, &view.wanted_all()).unwrap();
+        let wanted: Vec<usize> = (0..definition.features.len()).collect();
+        let options = JoinOptions { as_known: false, threads: 1.try_into().unwrap() };
+        let mut join = ViewJoin::new(&definition, &wanted, options).unwrap();
+        join.push(&events).unwrap();
+        let time: ArrayRef =
+            Arc::new(TimestampMicrosecondArray::from(vec![NOW + HOUR; 3]).with_timezone("UTC"));
+        let labels = LabelRows { keys: &key_columns(&[0, 1, 2]), time: &time, as_known: None };
+        let offline = join.build().unwrap().join(&labels).unwrap();
+        for (online, offline) in online.values.iter().zip(&offline.features) {
+            assert_eq!(format!("{online:?}"), format!("{offline:?}"));
+        }
+        let statuses: Vec<Vec<Status>> = offline.statuses.iter().map(|one| one.iter().collect()).collect();
+        assert_eq!(online.statuses, statuses);
+    }
 }

@@ -257,7 +257,7 @@ impl<'a> Draft<'a> {
             Kept::Stored(bytes) => Cow::Borrowed(*bytes),
             Kept::Open(hops) => {
                 let mut out = Writer::default();
-                hops.write(&self.view.0.plan, &mut out);
+                hops.write(&self.view.0.plan, self.mark, &mut out);
                 Cow::Owned(out.bytes)
             }
         };

@@ -48,4 +48,36 @@ impl OnlineViewError {
     pub(crate) fn arrow(action: &'static str) -> impl FnOnce(ArrowError) -> Self {
         move |source| Self::Arrow { action, source }
     }
+
+    /// Stable code for people and for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::KeyCount { .. }
+            | Self::KeyType { .. }
+            | Self::KeyValue { .. }
+            | Self::KeyNotScalar { .. } => "MS-0941",
+            Self::Lengths { .. } | Self::EventColumn { .. } | Self::EventColumns { .. } => "MS-0923",
+            Self::NotStorable { .. } | Self::NoSuchFeature { .. } => "MS-0922",
+            Self::TooManyPushed { .. } => "MS-0942",
+            Self::Record { .. } => "MS-0925",
+            Self::State { source, .. } => source.code(),
+            Self::Arrow { .. } => "MS-0926",
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::TooManyPushed { view, .. } => Some(format!(
+                "bring the pushed events into the lake: `millstream features materialize {view}`"
+            )),
+            Self::Record { view, .. } => {
+                Some(format!("compute the records anew: `millstream features materialize {view} --full`"))
+            }
+            Self::State { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::whole::Whole;
 use crate::{
     FeatureError,
     aggregate::{Aggregation, Finish, Kind, Order, State, StateShape, Value, ValueRef, fits_decimal},
+    window::definition::HOPS,
 };
 
 /// What a slot's states look like in their shortest form.
@@ -33,6 +34,8 @@ pub(super) struct Slot {
     pub(super) identity: State,
     pub(super) column: Option<usize>,
     pub(super) filter: Option<usize>,
+    /// Of the windows that are read from hops of each size, the longest, in microseconds.
+    pub(super) longest: [Option<i64>; HOPS.len()],
 }
 
 /// The events of one slot in one hop or window.

@@ -2,13 +2,13 @@
 
 use arrow::datatypes::DataType;
 
-use super::part::{Part, Slot};
+use super::part::{Part, Shape, Slot};
 use crate::{
     aggregate::{Order, Value, ValueRef, micros, ratio},
     window::{
         Layout,
         definition::{HOPS, Window, floor},
-        layout::{Planned, Read},
+        layout::{Planned, Read, Slot as LayoutSlot},
     },
 };
 
@@ -30,7 +30,6 @@ pub(crate) struct Plan {
     /// A slot over a window, each once.
     pub(super) cells: Vec<Cell>,
     features: Vec<Computed>,
-    longest: [Option<i64>; HOPS.len()],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +49,6 @@ struct Computed {
 impl Plan {
     /// `columns` are the types that the layout was made for.
     pub(crate) fn new(layout: &Layout, columns: &[DataType]) -> Self {
-        let slot = |slot: &crate::window::layout::Slot| Slot {
-            shape: super::part::Shape::of(&slot.identity, slot.column.and_then(|column| columns.get(column))),
-            identity: slot.identity.clone(),
-            column: slot.column,
-            filter: slot.filter,
-        };
         let (mut windows, mut cells): (Vec<Window>, Vec<Cell>) = (Vec::new(), Vec::new());
         let mut features = Vec::with_capacity(layout.features.len());
         for planned in &layout.features {
@@ -72,11 +65,24 @@ impl Plan {
             };
             (0..layout.slots.len()).filter(|slot| needs(*slot)).collect()
         });
-        let longest = HOPS.map(|size| {
-            let own = windows.iter().filter(|window| window.hop() == Some(size));
-            own.filter_map(|window| window.length).max().map(micros)
-        });
-        Self { slots: layout.slots.iter().map(slot).collect(), levels, windows, cells, features, longest }
+        let slot = |(index, slot): (usize, &LayoutSlot)| {
+            let own = || cells.iter().filter(move |cell| cell.slot == index);
+            let longest = |size: i64| {
+                let windows = own().filter_map(|cell| windows.get(cell.window));
+                let lengths =
+                    windows.filter(|window| window.hop() == Some(size)).filter_map(|window| window.length);
+                lengths.max().map(micros)
+            };
+            Slot {
+                shape: Shape::of(&slot.identity, slot.column.and_then(|column| columns.get(column))),
+                identity: slot.identity.clone(),
+                column: slot.column,
+                filter: slot.filter,
+                longest: HOPS.map(longest),
+            }
+        };
+        let slots = layout.slots.iter().enumerate().map(slot).collect();
+        Self { slots, levels, windows, cells, features }
     }
 
     /// Whether there is nothing to keep.
@@ -142,9 +148,17 @@ impl Plan {
         ratio(above.borrowed(), below.borrowed(), scales).map_or(Value::Null, Value::Float)
     }
 
+    /// The first hops that some slot needs for reads from `mark` on.
+    pub(crate) fn kept_from(&self, mark: i64) -> Starts {
+        let starts = self.slots.iter().map(|slot| slot.kept_from(mark));
+        starts.fold([i64::MAX; LEVELS], |all, one| std::array::from_fn(|level| all[level].min(one[level])))
+    }
+}
+
+impl Slot {
     /// The first hops that a read from `mark` on can need: the tails of their own windows, and for the windows of larger
     /// hops what has passed of the larger hop in which the mark lies.
-    pub(crate) fn kept_from(&self, mark: i64) -> Starts {
+    pub(super) fn kept_from(&self, mark: i64) -> Starts {
         let [minutes, hours, days] = self.longest;
         let own =
             |length: Option<i64>, size: i64| length.map(|length| floor(mark.saturating_sub(length), size));

@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use super::{
-    column::Column,
     part::Part,
     plan::{ALL_TIME, Plan, hop_of, uses},
-    store::Head,
+    store::{Head, Tail},
 };
 use crate::{
     FeatureError,
@@ -34,11 +33,12 @@ pub(crate) fn fold(
         ranges.extend(plan.windows.iter().map(|window| range(&head, window, level, (mark, at))));
         for index in slots {
             let Some(slot) = plan.slots.get(*index) else { continue };
-            let column = Column::read(&mut input, slot, head.count)?;
+            let Tail { left_out, column } = Tail::read(&mut input, slot, head.count)?;
             let cells = plan.cells.iter().zip(wanted).zip(parts.iter_mut());
             for ((cell, _), part) in cells.filter(|((cell, wanted), _)| cell.slot == *index && **wanted) {
                 if let Some(range) = ranges.get(cell.window).filter(|range| !range.is_empty()) {
-                    column.fold(slot, range.clone(), part)?;
+                    let range = range.start.saturating_sub(left_out)..range.end.saturating_sub(left_out);
+                    column.fold(slot, range, part)?;
                 }
             }
         }

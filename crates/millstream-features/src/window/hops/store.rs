@@ -4,7 +4,7 @@ use super::{
     column,
     column::Column,
     packed::{Packed, write_unsigned},
-    part::Part,
+    part::{Part, Slot},
     plan::{LEVELS, Plan, Starts, hop_of},
 };
 use crate::{
@@ -39,7 +39,7 @@ impl Hops {
             }
             let slots = slots.iter().filter_map(|slot| plan.slots.get(*slot));
             let width = slots.clone().count();
-            let at = level.position(number, || slots.clone().map(super::part::Slot::empty));
+            let at = level.position(number, || slots.clone().map(Slot::empty));
             let parts = level.parts.get_mut(at * width..(at + 1) * width).unwrap_or(&mut []);
             for (slot, part) in slots.zip(parts) {
                 slot.add(part, order, values);
@@ -57,8 +57,10 @@ impl Hops {
         }
     }
 
-    pub(crate) fn write(&self, plan: &Plan, out: &mut Writer) {
-        for (level, slots) in self.levels.iter().zip(&plan.levels).filter(|(_, slots)| !slots.is_empty()) {
+    /// `mark` is the record's: what no read from it on can need is left out.
+    pub(crate) fn write(&self, plan: &Plan, mark: i64, out: &mut Writer) {
+        let levels = self.levels.iter().zip(&plan.levels).enumerate();
+        for (index, (level, slots)) in levels.filter(|(_, (_, slots))| !slots.is_empty()) {
             out.unsigned(level.numbers.len() as u64);
             let Some(first) = level.numbers.first() else { continue };
             out.signed(i128::from(*first));
@@ -66,7 +68,10 @@ impl Hops {
             let slots = slots.iter().filter_map(|slot| plan.slots.get(*slot));
             let width = slots.clone().count();
             for (at, slot) in slots.enumerate() {
-                column::write(out, slot, level.parts.iter().skip(at).step_by(width));
+                let keep = slot.kept_from(mark).get(index).copied().unwrap_or(0);
+                let old = level.numbers.partition_point(|number| *number < keep);
+                out.unsigned(old as u64);
+                column::write(out, slot, level.parts.iter().skip(old * width + at).step_by(width));
             }
         }
     }
@@ -83,8 +88,9 @@ impl Hops {
             head.numbers.each_unsigned(|past| level.numbers.push(head.first.saturating_add_unsigned(past)));
             let mut columns = Vec::with_capacity(slots.len());
             for slot in slots.iter().filter_map(|slot| plan.slots.get(*slot)) {
-                let column = Column::read(&mut input, slot, head.count)?;
-                columns.push(column.parts(slot, head.count)?.into_iter());
+                let column = Tail::read(&mut input, slot, head.count)?;
+                let parts = column.column.parts(slot, head.count - column.left_out)?;
+                columns.push(std::iter::repeat_n(slot.empty(), column.left_out).chain(parts));
             }
             for _ in 0..head.count {
                 level.parts.extend(columns.iter_mut().filter_map(Iterator::next));
@@ -114,6 +120,23 @@ impl Level {
             self.parts.splice(start..start, parts);
         }
         at
+    }
+}
+
+/// The column of one slot, which may leave the first hops of its level out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tail<'a> {
+    /// Number of hops that are left out.
+    pub(super) left_out: usize,
+    pub(super) column: Column<'a>,
+}
+
+impl<'a> Tail<'a> {
+    pub(super) fn read(input: &mut Reader<'a>, slot: &Slot, hops: usize) -> Result<Self, FeatureError> {
+        let left_out = usize::try_from(input.unsigned()?).unwrap_or(usize::MAX);
+        let rest =
+            hops.checked_sub(left_out).ok_or(FeatureError::bytes("a column is longer than its level"))?;
+        Ok(Self { left_out, column: Column::read(input, slot, rest)? })
     }
 }
 
