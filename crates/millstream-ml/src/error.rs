@@ -86,7 +86,7 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
-    /// The stable code of the message; [`crate::codes`] explains each.
+    /// The stable code of the message; [`crate::CODES`] explains each.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

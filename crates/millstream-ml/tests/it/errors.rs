@@ -2,8 +2,7 @@
 
 use arrow::{array::RecordBatch, datatypes::DataType};
 use millstream_ml::{
-    Cause, DatasetError,
-    codes::CODES,
+    CODES, Cause, DatasetError,
     dataset::{AsKnown, Manifest, Rows, Shares, SplitBy, SplitPlan, build},
 };
 
