@@ -251,13 +251,22 @@ fn lists(values: &[Value], data_type: &DataType) -> Result<ArrayRef, FeatureErro
     let action = "build a list";
     match data_type {
         DataType::List(field) => {
-            let items = |value: &Value| match value {
-                Value::List(items) => items.clone(),
-                _ => Vec::new(),
+            let length = |value: &Value| match value {
+                Value::List(items) => items.len(),
+                _ => 0,
             };
-            let rows: Vec<Vec<Value>> = values.iter().map(items).collect();
-            let offsets = arrow::buffer::OffsetBuffer::from_lengths(rows.iter().map(Vec::len));
-            let flat = build(&rows.concat(), field.data_type())?;
+            let total: usize = values.iter().map(length).sum();
+            if i32::try_from(total).is_err() {
+                return Err(FeatureError::TooManyRows { rows: total });
+            }
+            let offsets = arrow::buffer::OffsetBuffer::from_lengths(values.iter().map(length));
+            let mut flat = Vec::with_capacity(total);
+            for value in values {
+                if let Value::List(items) = value {
+                    flat.extend_from_slice(items);
+                }
+            }
+            let flat = build(&flat, field.data_type())?;
             let list = arrow::array::ListArray::try_new(field.clone(), offsets, flat, Some(valid));
             Ok(Arc::new(list.map_err(FeatureError::arrow(action))?))
         }

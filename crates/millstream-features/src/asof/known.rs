@@ -68,7 +68,7 @@ impl KnownTimes {
             let wider = width * FAN_OUT;
             let bound = if is_known { maxima } else { minima }.get(at / wider);
             let is_alike = bound.is_some_and(|bound| (*bound <= cut) == is_known);
-            if at % wider != 0 || at + wider > end || !is_alike {
+            if !at.is_multiple_of(wider) || at + wider > end || !is_alike {
                 break;
             }
             width = wider;

@@ -142,7 +142,7 @@ impl Case {
         };
         let rows = world.events.iter().cloned().map(row).collect();
         // Cut-offs that go with the labels' times slide, others do not.
-        let lateness = (seed % 3 > 0).then(|| random.random_range(0..3));
+        let lateness = (!seed.is_multiple_of(3)).then(|| random.random_range(0..3));
         let label = |(entity, time): &(Option<u32>, Option<i64>)| {
             let time = time.map(|time| if is_coarse { time.div_euclid(DAY) * DAY } else { time });
             let late = [0, HOUR, 3 * DAY][lateness.unwrap_or_else(|| random.random_range(0..3))];

@@ -386,7 +386,7 @@ fn what_does_not_fit_is_refused_with_both_types_in_the_message() {
         let labels = LabelRows { keys, time: &time, as_known: None };
         join_all(&good, std::slice::from_ref(&rows), &labels)
     };
-    refused(of_keys(&[int32.clone()]), "MS-0953", "type Int32 in the labels and type Int64");
+    refused(of_keys(std::slice::from_ref(&int32)), "MS-0953", "type Int32 in the labels and type Int64");
     refused(of_keys(&[]), "MS-0951", "key columns");
     refused(of_keys(&[Arc::new(Int64Array::from(vec![1, 2]))]), "MS-0955", "2 rows");
     let cut_off = LabelRows { keys: &keys, time: &time, as_known: Some(&time) };
