@@ -91,15 +91,26 @@ impl<'a> Packed<'a> {
     }
 }
 
+#[inline]
 fn unsigned<const W: usize>(chunk: &[u8; W]) -> u64 {
+    // Of constant length: one or two loads.
     let mut word = [0; 8];
-    word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+    if let Some(low) = word.first_chunk_mut::<W>() {
+        *low = *chunk;
+    }
     u64::from_le_bytes(word)
 }
 
+#[inline]
 fn signed<const W: usize>(chunk: &[u8; W]) -> i128 {
+    if W <= 8 {
+        let unused = 64_usize.saturating_sub(8 * W);
+        return i128::from((unsigned(chunk) << unused).cast_signed() >> unused);
+    }
     let mut word = [0; 16];
-    word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+    if let Some(low) = word.first_chunk_mut::<W>() {
+        *low = *chunk;
+    }
     let unused = 128_usize.saturating_sub(8 * W);
     (i128::from_le_bytes(word) << unused) >> unused
 }
