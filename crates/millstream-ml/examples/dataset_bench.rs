@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints what it measured")]
 
-use std::{cell::RefCell, num::NonZeroUsize, sync::Arc, time::Instant};
+use std::{cell::RefCell, num::NonZeroUsize, path::Path, sync::Arc, time::Instant};
 
 use arrow::{
     array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array},
@@ -78,6 +78,45 @@ fn memory(name: &str) -> f64 {
     line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap_or(f64::NAN) / 1024.0
 }
 
+/// All features of the view for labels of these columns, with as many threads as there are cores.
+fn plan(schema: &SchemaRef, folder: &Path, memory_bytes: usize) -> DatasetPlan {
+    let view = view();
+    let feature = |feature| ServiceFeature {
+        name: format!("view.f{feature}"),
+        source: FeatureSource::View { view: 0, feature },
+    };
+    DatasetPlan {
+        name: "bench".into(),
+        labels: LabelColumns {
+            origin: "labels".into(),
+            schema: Arc::clone(schema),
+            keys: vec![vec![0]],
+            time: 1,
+            as_known: None,
+            kept: vec![0, 1, 2],
+            targets: vec![2],
+        },
+        service: ServiceDefinition {
+            name: "bench".into(),
+            entities: vec![EntityDefinition { name: "key".into(), keys: view.keys.clone() }],
+            views: vec![view],
+            features: (0..COLUMNS).map(feature).collect(),
+            on_demand: Vec::new(),
+        },
+        split: None,
+        encodings: Vec::new(),
+        inputs: Vec::new(),
+        code_version: "bench".into(),
+        output: folder.join("bench.parquet"),
+        now: TimestampMicros(i64::MAX),
+        resources: Resources {
+            memory_bytes,
+            spill: folder.into(),
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        },
+    }
+}
+
 fn main() -> Result<(), Cause> {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
     let mut argument = |default| arguments.next().transpose().map(|number| number.unwrap_or(default));
@@ -90,44 +129,8 @@ fn main() -> Result<(), Cause> {
         Field::new("time", time, true),
         Field::new("label", DataType::Float64, true),
     ]));
-    let view = view();
-    let event_schema = view.event_schema();
-    let feature = |feature| ServiceFeature {
-        name: format!("view.f{feature}"),
-        source: FeatureSource::View { view: 0, feature },
-    };
-    let service = ServiceDefinition {
-        name: "bench".into(),
-        entities: vec![EntityDefinition { name: "key".into(), keys: view.keys.clone() }],
-        views: vec![view],
-        features: (0..COLUMNS).map(feature).collect(),
-        on_demand: Vec::new(),
-    };
     let folder = tempfile::tempdir()?;
-    let plan = DatasetPlan {
-        name: "bench".into(),
-        labels: LabelColumns {
-            origin: "labels".into(),
-            schema: Arc::clone(&schema),
-            keys: vec![vec![0]],
-            time: 1,
-            as_known: None,
-            kept: vec![0, 1, 2],
-            targets: vec![2],
-        },
-        service,
-        split: None,
-        encodings: Vec::new(),
-        inputs: Vec::new(),
-        code_version: "bench".into(),
-        output: folder.path().join("bench.parquet"),
-        now: TimestampMicros(i64::MAX),
-        resources: Resources {
-            memory_bytes: mib << 20,
-            spill: folder.path().into(),
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        },
-    };
+    let plan = plan(&schema, folder.path(), mib << 20);
     let priced = estimate(&plan, labels as u64, &[events as u64])?;
     let start = Instant::now();
     let phases = RefCell::new(Vec::new());
@@ -138,6 +141,7 @@ fn main() -> Result<(), Cause> {
             _ => phases.push((progress.phase, start.elapsed())),
         }
     };
+    let event_schema = view().event_schema();
     let mut made = |_: usize| Ok(random_rows(Arc::clone(&event_schema), events, keys, 2));
     let rows = random_rows(schema, labels, keys, 1);
     let built = build(&plan, rows, &mut made, &mut |_| Ok(Vec::new()), &report)?;

@@ -6,7 +6,10 @@ mod intake;
 
 use std::sync::Arc;
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, SchemaRef},
+};
 use millstream_features::{FeatureError, asof::KeyColumn, view::ViewDefinition};
 
 use super::{
@@ -175,7 +178,13 @@ impl Join<'_> {
         move |source| DatasetError::Join { view, source }
     }
 
+    /// The join's share of the memory, and never more than its arrays can count: rows by 32 bits, bytes of text by 31.
     fn room(&self) -> usize {
-        join_room(self.plan.resources.memory_bytes)
+        let is_fixed = |data_type: &DataType| data_type.is_primitive() || *data_type == DataType::Boolean;
+        let has_offsets = self.event_schema.fields().iter().any(|field| !is_fixed(field.data_type()));
+        let rows_max = (u32::MAX as usize - 2).saturating_mul(JOIN_BYTES_PER_EVENT);
+        let bytes_max =
+            if has_offsets { (i32::MAX as usize).saturating_mul(JOIN_COPIES) } else { usize::MAX };
+        join_room(self.plan.resources.memory_bytes).min(rows_max).min(bytes_max)
     }
 }
