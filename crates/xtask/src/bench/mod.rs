@@ -1,18 +1,32 @@
 //! `cargo xtask bench`: Millstream's figures beside its peers', measured in one run on one machine.
 
 mod contract;
+mod feast;
+mod feature_project;
 mod incremental;
 mod land;
 mod land_csv;
 mod land_jsonl;
 mod land_parquet;
+mod load;
+mod materialize;
 mod measure;
 mod noop;
+mod point_in_time;
 mod project;
+mod push;
+mod serve;
+mod serving;
 mod step_overhead;
 mod table;
+mod windows;
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{Result, Workspace, process, python::Python};
 use measure::Measure;
@@ -26,9 +40,13 @@ struct Context<'a> {
     rounds: usize,
     /// A tenth of the data, to try the bench itself.
     quick: bool,
-    /// The 10 GB variants too.
+    /// The variants of many gigabytes too.
     large: bool,
-    /// DuckDB, Pandera and Great Expectations.
+    /// Feast's server on Redis too.
+    feast: bool,
+    /// Servers and their load go before all other processes, for a machine that is not idle.
+    urgent: bool,
+    /// DuckDB, polars, Pandera and Great Expectations.
     peers: Python,
     /// Data and projects; kept between benches, so that data is made once.
     folder: PathBuf,
@@ -41,7 +59,7 @@ struct Bench {
     run: fn(&Context<'_>) -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 12] = [
     Bench { name: "land_csv", run: land_csv::run },
     Bench { name: "land_jsonl", run: land_jsonl::run },
     Bench { name: "land_parquet", run: land_parquet::run },
@@ -49,6 +67,11 @@ const BENCHES: [Bench; 7] = [
     Bench { name: "noop", run: noop::run },
     Bench { name: "step_overhead", run: step_overhead::run },
     Bench { name: "incremental", run: incremental::run },
+    Bench { name: "point_in_time", run: point_in_time::run },
+    Bench { name: "windows", run: windows::run },
+    Bench { name: "serve", run: serve::run },
+    Bench { name: "materialize", run: materialize::run },
+    Bench { name: "push", run: push::run },
 ];
 
 const PEERS: [&str; 6] = [
@@ -63,12 +86,15 @@ const PEERS: [&str; 6] = [
 const ROUNDS: usize = 5;
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let (mut wanted, mut rounds, mut quick, mut large) = (Vec::new(), ROUNDS, false, false);
+    let (mut wanted, mut rounds) = (Vec::new(), ROUNDS);
+    let (mut quick, mut large, mut feast, mut urgent) = (false, false, false, false);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => quick = true,
             "--large" => large = true,
+            "--feast" => feast = true,
+            "--urgent" => urgent = true,
             "--rounds" => {
                 let count = arguments.next().and_then(|count| count.parse().ok()).filter(|count| *count > 0);
                 rounds = count.ok_or("--rounds needs a number above 0")?;
@@ -86,6 +112,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         rounds,
         quick,
         large,
+        feast,
+        urgent,
         peers: Python::with(workspace, "peers", &PEERS)?,
         folder: workspace.scratch("bench")?,
         binary: workspace.built("millstream"),
@@ -195,11 +223,29 @@ impl Context<'_> {
     }
 
     /// `millstream run` on the project in `folder`.
-    fn run_project(&self, folder: &std::path::Path) -> Command {
+    fn run_project(&self, folder: &Path) -> Command {
         self.millstream("run", folder)
     }
 
-    fn millstream(&self, subcommand: &str, folder: &std::path::Path) -> Command {
+    /// `millstream features materialize` on the project in `folder`.
+    fn materialize(&self, folder: &Path, full: bool) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(["features", "materialize", "--json", "--project"]).arg(folder);
+        command.args(full.then_some("--full"));
+        command
+    }
+
+    /// A program that, with `--urgent`, has the real-time priority that only an administrator can give.
+    fn urgent(&self, program: impl AsRef<OsStr>) -> Command {
+        if !self.urgent {
+            return Command::new(program);
+        }
+        let mut command = Command::new("chrt");
+        command.args(["-f", "10"]).arg(program);
+        command
+    }
+
+    fn millstream(&self, subcommand: &str, folder: &Path) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg(subcommand).arg("--project").arg(folder).arg("--json");
         command

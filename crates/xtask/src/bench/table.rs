@@ -16,13 +16,22 @@ pub(super) struct Row {
     pub(super) target: Target,
 }
 
-/// The most that the figure may be.
+/// What the figure counts, and the most (of a rate the least) that it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Target {
     Seconds(f64),
-    /// Of the other's figure.
+    /// Of the other's seconds.
     Ratio(f64),
     Bytes(f64),
+    /// Of the other's bytes.
+    BytesRatio(f64),
+    /// Bytes for one of many things.
+    BytesEach(f64),
+    PerSecond(f64),
+    /// Times the other's rate, at least.
+    PerSecondRatio(f64),
+    /// Seconds without a target, for the record.
+    Recorded,
 }
 
 impl Row {
@@ -53,34 +62,82 @@ impl Row {
         Self { what: what.into(), ours: bytes, peak_bytes: None, other: None, target: Target::Bytes(max) }
     }
 
+    /// A figure alone.
+    pub(super) fn figure(what: impl Into<String>, ours: f64, target: Target) -> Self {
+        Self { what: what.into(), ours, peak_bytes: None, other: None, target }
+    }
+
+    /// The same figure of something else beside it.
+    pub(super) fn beside(mut self, name: impl Into<String>, other: f64) -> Self {
+        self.other = Some((name.into(), other));
+        self
+    }
+
+    /// Peak memory as a part of another's.
+    pub(super) fn memory(
+        what: impl Into<String>,
+        ours: Measure,
+        name: &str,
+        other: Measure,
+        ratio_max: f64,
+    ) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
+        let (ours, other) = (ours.peak_bytes as f64, other.peak_bytes as f64);
+        Self::figure(what, ours, Target::BytesRatio(ratio_max)).beside(name, other)
+    }
+
     fn ratio(&self) -> Option<f64> {
         self.other.as_ref().map(|(_, other)| self.ours / other)
     }
 
-    fn is_met(&self) -> bool {
+    /// None where there is no target.
+    fn is_met(&self) -> Option<bool> {
         match self.target {
-            Target::Seconds(max) | Target::Bytes(max) => self.ours <= max,
-            Target::Ratio(max) => self.ratio().is_some_and(|ratio| ratio <= max),
+            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) => Some(self.ours <= max),
+            Target::Ratio(max) | Target::BytesRatio(max) => {
+                Some(self.ratio().is_some_and(|ratio| ratio <= max))
+            }
+            Target::PerSecond(min) => Some(self.ours >= min),
+            Target::PerSecondRatio(min) => Some(self.ratio().is_some_and(|ratio| ratio >= min)),
+            Target::Recorded => None,
+        }
+    }
+
+    fn shown(&self, figure: f64) -> String {
+        match self.target {
+            Target::Seconds(_) | Target::Ratio(_) | Target::Recorded => seconds(figure),
+            Target::Bytes(_) | Target::BytesRatio(_) => mebibytes(figure),
+            Target::BytesEach(_) => format!("{figure:.1} B"),
+            Target::PerSecond(_) | Target::PerSecondRatio(_) => format!("{figure:.0}/s"),
         }
     }
 
     fn cells(&self) -> [String; 7] {
-        let (ours, target) = match self.target {
-            Target::Seconds(max) => (seconds(self.ours), format!("<= {}", seconds(max))),
-            Target::Ratio(max) => (seconds(self.ours), format!("<= {max:.2}x")),
-            Target::Bytes(max) => (mebibytes(self.ours), format!("<= {}", mebibytes(max))),
+        let target = match self.target {
+            Target::Ratio(max) | Target::BytesRatio(max) => format!("<= {max:.2}x"),
+            Target::PerSecondRatio(min) => format!(">= {min:.2}x"),
+            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) => {
+                format!("<= {}", self.shown(max))
+            }
+            Target::PerSecond(min) => format!(">= {}", self.shown(min)),
+            Target::Recorded => String::new(),
         };
-        let other = self.other.as_ref().map(|(name, figure)| format!("{name} {}", seconds(*figure)));
+        let other = self.other.as_ref().map(|(name, figure)| format!("{name} {}", self.shown(*figure)));
         #[allow(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
         let memory = self.peak_bytes.map(|bytes| mebibytes(bytes as f64));
+        let verdict = match self.is_met() {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "",
+        };
         [
             self.what.clone(),
-            ours,
+            self.shown(self.ours),
             other.unwrap_or_default(),
             self.ratio().map(|ratio| format!("{ratio:.2}x")).unwrap_or_default(),
             target,
             memory.unwrap_or_default(),
-            if self.is_met() { "met".into() } else { "MISSED".into() },
+            verdict.into(),
         ]
     }
 }
@@ -124,10 +181,10 @@ fn mebibytes(bytes: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measure, Row};
+    use super::{Measure, Row, Target};
 
     fn measure(seconds: f64) -> Measure {
-        Measure { seconds, peak_bytes: 3 << 20 }
+        Measure { seconds, cpu_seconds: 0.0, peak_bytes: 3 << 20 }
     }
 
     #[test]
@@ -138,12 +195,16 @@ mod tests {
         assert_eq!(row.cells(), ["check", "510.000 ms", "", "", "<= 500.000 ms", "3 MiB", "MISSED"]);
         let row = Row::bytes("peak", measure(0.51), f64::from(1 << 30));
         assert_eq!(row.cells(), ["peak", "3 MiB", "", "", "<= 1024 MiB", "", "met"]);
+        let row = Row::figure("push", 900.0, Target::PerSecondRatio(5.0)).beside("one by one", 300.0);
+        assert_eq!(row.cells(), ["push", "900/s", "one by one 300/s", "3.00x", ">= 5.00x", "", "MISSED"]);
+        let row = Row::figure("value", 5.75, Target::BytesEach(16.0));
+        assert_eq!(row.cells(), ["value", "5.8 B", "", "", "<= 16.0 B", "", "met"]);
     }
 
     #[test]
     fn the_median_is_a_round_and_memory_is_the_highest() {
-        let rounds =
-            [(3.0, 1), (1.0, 9), (2.0, 4)].map(|(seconds, peak_bytes)| Measure { seconds, peak_bytes });
-        assert_eq!(Measure::median(rounds.to_vec()), Measure { seconds: 2.0, peak_bytes: 9 });
+        let rounds = [(3.0, 1), (1.0, 9), (2.0, 4)]
+            .map(|(seconds, peak_bytes)| Measure { peak_bytes, ..measure(seconds) });
+        assert_eq!(Measure::median(rounds.to_vec()), Measure { peak_bytes: 9, ..measure(2.0) });
     }
 }

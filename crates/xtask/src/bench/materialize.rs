@@ -1,0 +1,71 @@
+//! `millstream features materialize` of ten features from the lake to the embedded store: rows per second of processor
+//! time, and bytes on disk for each stored value.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use super::{
+    Context, Measure, Row,
+    feature_project::{landed, newest_views, windowed_view},
+    project::Project,
+    table::Target,
+};
+use crate::Result;
+
+const ROWS: u64 = 1_000_000;
+const TYPES: [&str; 10] =
+    ["int64", "int64", "int64", "int64", "int64", "float64", "float64", "float64", "float64", "float64"];
+const PER_SECOND_MIN: f64 = 500_000.0;
+const BYTES_EACH_MAX: f64 = 16.0;
+
+pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
+    let rows = context.rows(ROWS);
+    #[allow(clippy::cast_precision_loss, reason = "a million")]
+    let (count, values) = (rows as f64, (rows * TYPES.len() as u64) as f64);
+    let mut figures = Vec::new();
+    let newest = |project: &Project| newest_views(project, 1);
+    for (name, entities) in [("each its own entity", rows), ("100 of each entity", rows / 100)] {
+        let (measured, bytes) = materialized(context, (rows, entities), newest)?;
+        figures.push(rate(format!("materialise {rows} rows, 10 columns, {name}"), count, measured));
+        if entities == rows {
+            let what = "stored value of a row's 10 numbers".to_owned();
+            figures.push(Row::figure(what, bytes / values, Target::BytesEach(BYTES_EACH_MAX)));
+        }
+    }
+    let (measured, _) = materialized(context, (rows, rows / 100), windowed_view)?;
+    figures.push(rate(format!("materialise {rows} rows, 10 windows, 100 of each entity"), count, measured));
+    Ok(figures)
+}
+
+/// Rows per second of one processor.
+fn rate(what: String, rows: f64, measured: Measure) -> Row {
+    let row = Row::figure(what, rows / measured.cpu_seconds, Target::PerSecond(PER_SECOND_MIN));
+    Row { peak_bytes: Some(measured.peak_bytes), ..row }
+}
+
+/// The measured command, and the bytes of the store after it.
+fn materialized(
+    context: &Context<'_>,
+    size: (u64, u64),
+    define: impl Fn(&Project) -> Result<()>,
+) -> Result<(Measure, f64)> {
+    let mut rounds = Vec::with_capacity(context.rounds);
+    let mut bytes = 0;
+    for _ in 0..context.rounds {
+        let project = landed(context, "materialize", &TYPES, size, &define)?;
+        rounds.push(context.once(&context.materialize(&project.folder, true))?);
+        bytes = on_disk(&project.folder.join(".millstream/online"))?;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53 bytes")]
+    Ok((Measure::median(rounds), bytes as f64))
+}
+
+/// What the files below a folder take, as the file system counts.
+fn on_disk(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { on_disk(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,117 @@
+//! Reading features over HTTP from `millstream serve` with the embedded store: 10,000 entities, 5 views of 10 integers
+//! each, as in Feast's own benchmark.
+//!
+//! Times are h2load's at a constant rate; every round asks for other entities. wrk, whose entities are random, floods both
+//! us and, with `--feast`, Feast's server on Redis through the same path with the same script.
+
+use super::{
+    Context, Row, feast,
+    feature_project::{COLUMNS, landed, newest_views},
+    load::{Flood, Rate, Times, at_rate, flood},
+    serving::Server,
+    table::Target,
+};
+use crate::{Result, process};
+
+pub(super) const ENTITIES: u64 = 10_000;
+pub(super) const VIEWS: usize = 5;
+const READ: &str = "/v1/features/read";
+
+/// Entities in a request, requests per second, the most that the 99th percentile may be.
+const LOADS: [(u64, u32, f64); 2] = [(1, 2_000, 0.001), (100, 200, 0.004)];
+const CPU_SECONDS_MAX: f64 = 0.000_1;
+const START_SECONDS_MAX: f64 = 0.2;
+const RESIDENT_BYTES_MAX: f64 = 60.0 * (1 << 20) as f64;
+
+pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
+    let types = vec!["int64"; VIEWS * COLUMNS];
+    let project =
+        landed(context, "serve", &types, (ENTITIES, ENTITIES), |project| newest_views(project, VIEWS))?;
+    process::output(&mut context.materialize(&project.folder, false))?;
+    let server = Server::millstream(context, &project.folder)?;
+    let mut rows = vec![
+        Row::figure("start of serve", server.start_seconds, Target::Seconds(START_SECONDS_MAX)),
+        Row::figure(
+            "memory of serve before a request",
+            server.resident_bytes()?,
+            Target::Bytes(RESIDENT_BYTES_MAX),
+        ),
+    ];
+    let data = project.folder.join("data/rows.parquet");
+    process::output(context.script("read_check.py").arg(server.url(READ)).arg(data))?;
+    for load in LOADS {
+        rows.extend(read(context, &server, load)?);
+    }
+    rows.extend(beside_feast(context, &server)?);
+    Ok(rows)
+}
+
+fn read(
+    context: &Context<'_>,
+    server: &Server,
+    (entities, per_second, max): (u64, u32, f64),
+) -> Result<Vec<Row>> {
+    let seconds = if context.quick { 3 } else { 10 };
+    let (url, mut times) = (server.url(READ), Times::default());
+    let (mut cpu, mut requests) = (0.0, 0.0);
+    for round in (0..).take(context.rounds + 1) {
+        let body = body(entities, round);
+        let rate = Rate { url: &url, body: &body, connections: 2, per_second, seconds };
+        let before = server.cpu_seconds()?;
+        let measured = at_rate(context, &rate)?;
+        if round > 0 {
+            cpu += server.cpu_seconds()? - before;
+            requests += f64::from(per_second) * f64::from(seconds);
+            times.extend(measured);
+        }
+    }
+    let what = format!("read {entities}x{} at {per_second}/s", VIEWS * COLUMNS);
+    let mut rows = vec![
+        Row::figure(format!("{what}: p50"), times.percentile(0.5), Target::Recorded),
+        Row::figure(format!("{what}: p99"), times.percentile(0.99), Target::Seconds(max)),
+        Row::figure(format!("{what}: p99.9"), times.percentile(0.999), Target::Recorded),
+        Row::figure(format!("{what}: max"), times.percentile(1.0), Target::Recorded),
+    ];
+    let target = if entities == 1 { Target::Seconds(CPU_SECONDS_MAX) } else { Target::Recorded };
+    rows.push(Row::figure(format!("{what}: server CPU per request"), cpu / requests, target));
+    Ok(rows)
+}
+
+/// A request for so many different entities, others in each round.
+fn body(entities: u64, round: u64) -> String {
+    let keys: Vec<_> =
+        (0..entities).map(|at| ((round * 7_919 + at * 6_151 + 13) % ENTITIES).to_string()).collect();
+    format!(r#"{{"service": "fs_0", "entities": {{"entity": [{}]}}}}"#, keys.join(", "))
+}
+
+/// The same requests to both servers on Feast's path; ours alone without `--feast`.
+fn beside_feast(context: &Context<'_>, server: &Server) -> Result<Vec<Row>> {
+    let theirs = if context.feast { Some(feast::Peer::start(context)?) } else { None };
+    let mut rows = Vec::new();
+    for (script, entities) in [("read_one.lua", 1), ("read_hundred.lua", 100)] {
+        let what = format!("{entities}x{} on Feast's path, 8 connections", VIEWS * COLUMNS);
+        let (ours, cpu) = flooded(context, server, script)?;
+        let mut rate = Row::figure(format!("{what}: requests"), ours.per_second(), Target::PerSecond(0.0));
+        let mut each = Row::figure(format!("{what}: server CPU per request"), cpu, Target::Recorded);
+        if let Some(peer) = &theirs {
+            let (flood, cpu) = flooded(context, peer.server(), script)?;
+            rate = rate.beside("Feast on Redis", flood.per_second());
+            each = each.beside("Feast on Redis", cpu);
+        }
+        rows.extend([rate, each]);
+    }
+    if theirs.is_none() {
+        eprintln!("     Skipping Feast's server on Redis: `--feast` installs and measures it");
+    }
+    Ok(rows)
+}
+
+/// What wrk saw, and the server's processor seconds per request.
+fn flooded(context: &Context<'_>, server: &Server, script: &str) -> Result<(Flood, f64)> {
+    let url = server.url("/get-online-features");
+    let seconds = if context.quick { 3 } else { 10 };
+    flood(context, &url, script, 8, 2)?;
+    let before = server.cpu_seconds()?;
+    let flood = flood(context, &url, script, 8, seconds)?;
+    Ok((flood, (server.cpu_seconds()? - before) / flood.requests))
+}

@@ -1,0 +1,104 @@
+//! Servers that benches put under load: started, watched, stopped.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::Context;
+use crate::Result;
+
+/// How long a server may take until it accepts connections.
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// A process of ours; it ends with this value.
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+    /// Host and port.
+    pub(super) address: String,
+    /// From its start until it could be asked.
+    pub(super) start_seconds: f64,
+}
+
+impl Server {
+    /// `millstream serve` on the project in `folder`, on a free port.
+    pub(super) fn millstream(context: &Context<'_>, folder: &Path) -> Result<Self> {
+        let mut command = context.urgent(&context.binary);
+        command.args(["serve", "--json", "--address", "127.0.0.1:0", "--project"]).arg(folder);
+        let started = Instant::now();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut server = Self { child, address: String::new(), start_seconds: 0.0 };
+        let said = server.child.stdout.take().ok_or("the server has no output")?;
+        let said = serde_json::Deserializer::from_reader(said).into_iter::<Value>().next();
+        server.start_seconds = started.elapsed().as_secs_f64();
+        let said = said.ok_or("the server ended before it listened")??;
+        said["address"].as_str().ok_or("the server did not say its address")?.clone_into(&mut server.address);
+        Ok(server)
+    }
+
+    /// Another server, which `command` makes listen on the port it is given.
+    pub(super) fn other(command: impl FnOnce(u16) -> Command) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let started = Instant::now();
+        let child = command(port).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut server = Self { child, address: format!("127.0.0.1:{port}"), start_seconds: 0.0 };
+        while TcpStream::connect(&server.address).is_err() {
+            if server.child.try_wait()?.is_some() || started.elapsed() > START_MAX {
+                return Err(format!("no server came up on {}", server.address).into());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        server.start_seconds = started.elapsed().as_secs_f64();
+        Ok(server)
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Seconds of processor that it and the processes it started have used.
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        cpu_ticks(self.child.id()).map(|ticks| ticks / TICKS_PER_SECOND)
+    }
+
+    /// Memory that is in use now.
+    pub(super) fn resident_bytes(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nobody left to tell.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What Linux counts processor time in, for every program that reads it.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+fn cpu_ticks(process: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no process name")?;
+    let mut ticks = 0.0;
+    for field in fields.split_whitespace().skip(11).take(2) {
+        ticks += field.parse::<f64>()?;
+    }
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    for child in children.split_whitespace() {
+        ticks += cpu_ticks(child.parse()?)?;
+    }
+    Ok(ticks)
+}
