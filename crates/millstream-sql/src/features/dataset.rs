@@ -72,7 +72,6 @@ pub(super) fn analyze(
 }
 
 /// The labels' rows; the inner `None` is a file, the outer one a fault that is told.
-#[allow(clippy::option_option)]
 fn relation(
     spec: &DatasetSpec,
     tables: &Tables<'_>,

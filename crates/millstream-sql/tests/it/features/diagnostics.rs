@@ -1,6 +1,7 @@
 //! What is said about each mistake.
 
 use insta::assert_snapshot;
+use millstream_sql::features::PushProjection;
 
 use super::{CUSTOMER, shop, view};
 
@@ -138,4 +139,16 @@ fn what_follows_from_another_mistake_is_not_reported() {
     let text = CUSTOMER.replace("mean: amount", "mean: amont");
     let problems = features(&text);
     assert_eq!(problems.matches("MS-").count(), 1, "{problems}");
+}
+
+#[test]
+fn long_expressions_are_computed_or_refused() {
+    let sum = |terms: usize| vec!["quantity"; terms].join(" + ");
+    let shop = shop(&[("features/customer.yaml", &view(&format!("      a: {{max: {}}}\n", sum(1_000))))]);
+    assert_eq!(shop.problems(), "");
+    PushProjection::compile(&shop.features.views["orders"].definition).unwrap();
+    let problems = features(&view(&format!("      a: {{max: {}}}\n", sum(3_000))));
+    assert!(problems.contains("more than 2000 operators"), "{problems}");
+    let nested = format!("{}quantity{}", "(".repeat(500), ")".repeat(500));
+    assert!(features(&view(&format!("      a: {{max: \"{nested}\"}}\n"))).contains("nested too deeply"));
 }
