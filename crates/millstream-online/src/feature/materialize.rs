@@ -7,7 +7,7 @@ use millstream_features::view::{Chunk, Edit, EntityEvents, OnlineView, OnlineVie
 use super::{change, events_of};
 use crate::{
     error::{OnlineError, Result},
-    store::{EntityKey, OnlineStore, Update},
+    store::{EntityKey, Load, OnlineStore, Update},
 };
 
 /// Records that are changed in one step of the store, which bounds the memory that it takes.
@@ -64,6 +64,34 @@ pub async fn replace_entities(
     let replace = |at: usize, record: Option<&[u8]>| view.replace(record, &events, at, chunk, now);
     let applied = each(store, view, &entities, replace).await?;
     Ok(counted(applied, &events))
+}
+
+/// Fills a space that nobody reads or pushes to yet with a chunk, without a look at what is there; the chunk has all of the
+/// lake's events of each of its entities. Several times as fast as [`replace_entities`], and as good to do again.
+///
+/// # Errors
+///
+/// The events do not fit the view, or the store fails. Some entities may have been stored.
+pub async fn fill(
+    store: &dyn OnlineStore,
+    view: &OnlineView,
+    chunk: &Chunk,
+    events: &RecordBatch,
+    now: i64,
+) -> Result<Applied> {
+    let (events, entities) = events_of(view, events)?;
+    let mut applied = counted(Applied { entities: entities.len() as u64, ..Applied::default() }, &events);
+    let mut records = Vec::with_capacity(entities.len());
+    for (at, entity) in entities.into_iter().enumerate() {
+        let edit = view.replace(None, &events, at, chunk, now).map_err(OnlineError::change)?;
+        if let Edit::Put(record) = edit {
+            applied.bytes += record.len() as u64;
+            records.push((entity, record));
+        }
+    }
+    applied.changed = records.len() as u64;
+    store.load(Load { space: view.space(), records, marks: &[] }).await?;
+    Ok(applied)
 }
 
 /// Takes away what epochs before `epoch` brought to records that it did not reach: the entities are not in the lake any

@@ -11,7 +11,7 @@ use crate::{
     store::{Change, EntityKey},
 };
 
-pub use materialize::{Applied, apply_chunk, remove_older, replace_entities, settle};
+pub use materialize::{Applied, apply_chunk, fill, remove_older, replace_entities, settle};
 pub use push::{PushTarget, PushedRows, Pushes};
 
 impl From<view::EntityKey> for EntityKey {

@@ -138,7 +138,7 @@ impl Pushes {
     /// The store fails.
     pub async fn cut(&self, log: &str) -> Result<u64> {
         let _alone = self.under_way.write().await;
-        Ok(self.store.reserve(log, 1).await?)
+        self.store.reserve(log, 1).await
     }
 
     /// At most `limit` entries of the log after that position (0: from the first that is left) and up to the cut.

@@ -25,7 +25,7 @@ use millstream_features::{
 };
 use millstream_online::{
     EntityKey, OnlineError, RecordKey,
-    feature::{PushTarget, Pushes, apply_chunk, remove_older, replace_entities, settle},
+    feature::{PushTarget, Pushes, apply_chunk, fill, remove_older, replace_entities, settle},
 };
 use millstream_types::Span;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -270,6 +270,13 @@ async fn a_full_epoch_replaces_what_it_reaches_and_removes_what_is_gone() {
     let pushed = batch(&view, &[(3, NOW - HOUR / 2, 30.0)]);
     pushes.push(LOG, 1, &[PushTarget { view: &view, events: &pushed }], Bytes::new()).await.unwrap();
     let after = batch(&view, &[(2, NOW - HOUR, 20.0)]);
+    let filled = Place::folder();
+    let other = filled.open().await;
+    for _ in 0..2 {
+        let applied = fill(other.as_ref(), &view, &chunk(2, 1), &after, NOW).await.unwrap();
+        assert_eq!((applied.rows, applied.entities, applied.changed), (1, 1, 1));
+    }
+    assert_eq!(answers(&other, &view).await[2], (Some(20.0), 1, Some(20.0), Some(20.0)));
     let applied = replace_entities(store.as_ref(), &view, &chunk(2, 1), &after, NOW).await.unwrap();
     assert_eq!((applied.rows, applied.entities, applied.changed), (1, 1, 1));
     let removed = remove_older(store.as_ref(), &view, 2).await.unwrap();
