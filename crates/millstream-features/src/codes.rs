@@ -85,4 +85,14 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A label would have been lost, doubled, or shown its future; the join stopped instead. This is a fault of Millstream, please report it.",
     ),
     ("MS-0959", "A join could not be computed", "Arrow refused an operation; the cause says which."),
+    (
+        "MS-0941",
+        "A key that does not fit",
+        "Key columns are missing, or their type or a value does not fit the entity's key; the message names both types.",
+    ),
+    (
+        "MS-0942",
+        "Too many pushed events",
+        "An entity has more pushed events than are kept until the lake takes them up. Materialise the view.",
+    ),
 ];

@@ -104,7 +104,12 @@ impl Encoding {
         }
     }
 
-    fn check(&self) -> Result<(), FeatureError> {
+    /// Whether the parameters make sense.
+    ///
+    /// # Errors
+    ///
+    /// A parameter is out of range.
+    pub fn check(&self) -> Result<(), FeatureError> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let reason = match self {
             Self::OneHot { max_categories } if !(1..=ONE_HOT_MAX).contains(max_categories) => {
