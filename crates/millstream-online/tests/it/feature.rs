@@ -1,4 +1,5 @@
 //! Views in the store: chunks and pushes count once, also when the process is killed at any moment.
+#![allow(clippy::cast_possible_truncation, reason = "numbers of the tests are small")]
 
 use std::{
     collections::BTreeMap,
