@@ -96,7 +96,8 @@ async fn features(engine: &Engine, session: &Session) -> Result<(), CliError> {
         command: session.settings.line.clone(),
     };
     let dataset = super::dataset::build(engine, &request, session).await?;
-    let views = super::features::materialize(engine, &MaterializeRequest::default(), session).await?;
+    let request = MaterializeRequest { alone: true, ..MaterializeRequest::default() };
+    let views = super::features::materialize(engine, &request, session).await?;
     if session.settings.json {
         output::print_json(&DatasetBuilt::from(&dataset))?;
         let views = views.iter().map(MaterializedView::from).collect();

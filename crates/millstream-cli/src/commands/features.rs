@@ -133,7 +133,7 @@ fn versions(versions: &std::collections::BTreeMap<TableName, i64>) -> String {
 
 async fn run_materialize(arguments: &MaterializeArguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?)?;
-    let request = MaterializeRequest { views: arguments.views.clone(), full: arguments.full };
+    let request = MaterializeRequest { views: arguments.views.clone(), full: arguments.full, alone: true };
     let reports = materialize(&engine, &request, session).await?;
     if session.settings.json {
         let views = reports.iter().map(MaterializedView::from).collect();

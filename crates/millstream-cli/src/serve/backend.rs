@@ -97,7 +97,7 @@ impl FeatureBackend for Backend {
     }
 
     async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
-        let views = Views { views: request.views, full: !request.incremental };
+        let views = Views { views: request.views, full: !request.incremental, alone: false };
         let cancel = CancellationToken::new();
         let _cancel_when_dropped = cancel.clone().drop_guard();
         let told = Arc::new(|_: &millstream_engine::MaterializeProgress| {});

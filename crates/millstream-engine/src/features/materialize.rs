@@ -15,6 +15,7 @@ use futures::StreamExt;
 use millstream_features::view::{Chunk, OnlineView, Position};
 use millstream_lake::{LakeError, LakeTable};
 use millstream_online::{OnlineStore, feature};
+use millstream_project::OnlineLocation;
 use millstream_types::TableName;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,8 @@ pub struct MaterializeRequest {
     pub views: Vec<String>,
     /// Compute every entity anew.
     pub full: bool,
+    /// Whether nobody else reads or pushes meanwhile: then a view's first records are stored without being looked up.
+    pub alone: bool,
 }
 
 /// How far a materialisation is.
@@ -97,7 +100,7 @@ impl FeatureServer {
                 told: &told,
                 cancel: &cancel,
             };
-            reports.push(work.run(request.full).await?);
+            reports.push(work.run(request).await?);
         }
         Ok(reports)
     }
@@ -134,10 +137,12 @@ struct Epoch {
 }
 
 impl Work<'_> {
-    async fn run(&self, full: bool) -> Result<MaterializeReport, EngineError> {
+    async fn run(&self, request: &MaterializeRequest) -> Result<MaterializeReport, EngineError> {
         let started = Instant::now();
         let known = progress::read(self.store.as_ref(), self.view.space()).await?;
-        let Some(mut epoch) = self.epoch(known.as_ref(), full).await? else {
+        let is_first = known.as_ref().is_none_or(|known| known.epoch == 0);
+        let fills = request.alone && self.is_embedded() && is_first && !self.has_records().await?;
+        let Some(mut epoch) = self.epoch(known.as_ref(), request.full).await? else {
             let known = known.unwrap_or_default();
             return Ok(self.report(MaterializeMode::UpToDate, 0, 0, &known, started));
         };
@@ -146,7 +151,7 @@ impl Work<'_> {
         done.under_way = Some(epoch.under_way.clone());
         done.watermark = if epoch.under_way.full { chunks.newest } else { done.watermark.max(chunks.newest) };
         progress::write(self.store.as_ref(), self.view.space(), &done).await?;
-        let entities = self.apply(&mut epoch, &chunks, &mut done).await?;
+        let entities = self.apply(&mut epoch, &chunks, &mut done, fills).await?;
         self.sweep(&epoch, &done).await?;
         let UnderWay { epoch: number, full, versions, covered, .. } = epoch.under_way;
         let rows = if full { chunks.rows } else { done.rows + chunks.rows };
@@ -164,6 +169,18 @@ impl Work<'_> {
         self.store.sync().await?;
         let mode = if full { MaterializeMode::Full } else { MaterializeMode::Incremental };
         Ok(self.report(mode, chunks.rows, entities, &finished, started))
+    }
+
+    /// An embedded store belongs to this process alone; on Redis others may push at any time.
+    fn is_embedded(&self) -> bool {
+        matches!(self.world.project.spec.environment.online, OnlineLocation::Embedded(_))
+    }
+
+    /// Whether there are records already, as from pushes before the first materialisation. One that was killed left
+    /// none that another cannot replace, but they are looked up to be safe.
+    async fn has_records(&self) -> Result<bool, EngineError> {
+        let page = self.store.scan(self.view.space(), None, 1).await?;
+        Ok(!page.records.is_empty())
     }
 
     /// Records that no chunk reached: entities that the lake has no more, and pushes that it has by now.
@@ -359,6 +376,7 @@ impl Work<'_> {
         epoch: &mut Epoch,
         chunks: &Chunks,
         done: &mut Progress,
+        fills: bool,
     ) -> Result<u64, EngineError> {
         // The mark follows the data, not the clock: then a read at any time from the newest event on is exact.
         let clock = self.world.options.clock.now().0;
@@ -370,7 +388,9 @@ impl Work<'_> {
             }
             let events = chunks.read(number)?;
             let chunk = self.chunk(epoch, done, number + 1);
-            let applied = if epoch.under_way.full {
+            let applied = if epoch.under_way.full && fills {
+                feature::fill(self.store.as_ref(), &self.view, &chunk, &events, now).await?
+            } else if epoch.under_way.full {
                 feature::replace_entities(self.store.as_ref(), &self.view, &chunk, &events, now).await?
             } else {
                 feature::apply_chunk(self.store.as_ref(), &self.view, &chunk, &events, now).await?
