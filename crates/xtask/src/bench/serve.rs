@@ -91,7 +91,7 @@ fn beside_feast(context: &Context<'_>, server: &Server) -> Result<Vec<Row>> {
     for (script, entities) in [("read_one.lua", 1), ("read_hundred.lua", 100)] {
         let what = format!("{entities}x{} on Feast's path, 8 connections", VIEWS * COLUMNS);
         let (ours, cpu) = flooded(context, server, script)?;
-        let mut rate = Row::figure(format!("{what}: requests"), ours.per_second(), Target::PerSecond(0.0));
+        let mut rate = Row::figure(format!("{what}: requests"), ours.per_second(), Target::RecordedRate);
         let mut each = Row::figure(format!("{what}: server CPU per request"), cpu, Target::Recorded);
         if let Some(peer) = &theirs {
             let (flood, cpu) = flooded(context, peer.server(), script)?;

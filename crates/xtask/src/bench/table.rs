@@ -32,6 +32,8 @@ pub(super) enum Target {
     PerSecondRatio(f64),
     /// Seconds without a target, for the record.
     Recorded,
+    /// A rate without a target.
+    RecordedRate,
 }
 
 impl Row {
@@ -99,7 +101,7 @@ impl Row {
             }
             Target::PerSecond(min) => Some(self.ours >= min),
             Target::PerSecondRatio(min) => Some(self.ratio().is_some_and(|ratio| ratio >= min)),
-            Target::Recorded => None,
+            Target::Recorded | Target::RecordedRate => None,
         }
     }
 
@@ -108,7 +110,9 @@ impl Row {
             Target::Seconds(_) | Target::Ratio(_) | Target::Recorded => seconds(figure),
             Target::Bytes(_) | Target::BytesRatio(_) => mebibytes(figure),
             Target::BytesEach(_) => format!("{figure:.1} B"),
-            Target::PerSecond(_) | Target::PerSecondRatio(_) => format!("{figure:.0}/s"),
+            Target::PerSecond(_) | Target::PerSecondRatio(_) | Target::RecordedRate => {
+                format!("{figure:.0}/s")
+            }
         }
     }
 
@@ -120,7 +124,7 @@ impl Row {
                 format!("<= {}", self.shown(max))
             }
             Target::PerSecond(min) => format!(">= {}", self.shown(min)),
-            Target::Recorded => String::new(),
+            Target::Recorded | Target::RecordedRate => String::new(),
         };
         let other = self.other.as_ref().map(|(name, figure)| format!("{name} {}", self.shown(*figure)));
         #[allow(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
