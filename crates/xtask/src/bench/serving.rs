@@ -16,6 +16,8 @@ use crate::Result;
 
 /// How long a server may take until it accepts connections.
 const START_MAX: Duration = Duration::from_secs(120);
+/// How long it may take to stop.
+const STOP_MAX: Duration = Duration::from_secs(15);
 
 /// A process of ours; it ends with this value.
 #[derive(Debug)]
@@ -78,7 +80,13 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Asks it to stop, so that it stops its own processes too, and ends it when it does not.
     fn drop(&mut self) {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        let asked_at = Instant::now();
+        while asked.is_ok() && asked_at.elapsed() < STOP_MAX && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(20));
+        }
         // It may have ended by itself; there is nobody left to tell.
         drop(self.child.kill());
         drop(self.child.wait());
