@@ -46,7 +46,7 @@ pub use event::{
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, MaterializeMode,
     MaterializeProgress, MaterializeReport, MaterializeRequest, OnDemandEntry, Progress, PushTo, ReadColumn,
-    Readable, ServedVersion, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, Wanted,
+    Readable, ServedVersion, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, ViewStatistics, Wanted,
 };
 pub use maintain::MaintainRequest;
 pub use rejected::{RejectedExample, RejectedGroup};

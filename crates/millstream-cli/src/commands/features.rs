@@ -17,6 +17,7 @@ use crate::{
     wire::{FeatureListDocument, MaterializeDocument, MaterializedView},
 };
 
+mod figures;
 mod show;
 mod verify;
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use millstream_engine::{
     FeatureEntry, FeatureList, MaterializeMode, MaterializeReport, OnDemandEntry, ServiceEntry, ViewEntry,
+    ViewStatistics,
 };
+use millstream_ml::dataset::ColumnStatistics;
 use serde::Serialize;
 
 /// Everything that can be read.
@@ -13,6 +15,8 @@ pub struct FeatureListDocument {
     pub views: Vec<ViewDocument>,
     pub on_demand: Vec<OnDemandDocument>,
     pub services: Vec<ServiceDocument>,
+    /// Whether the online store could be asked; without it `materialized` is unknown.
+    pub store_open: bool,
 }
 
 /// One view.
@@ -88,6 +92,7 @@ impl From<&FeatureList> for FeatureListDocument {
             views: list.views.iter().map(ViewDocument::from).collect(),
             on_demand: list.on_demand.iter().map(OnDemandDocument::from).collect(),
             services: list.services.iter().map(ServiceDocument::from).collect(),
+            store_open: list.is_store_open,
         }
     }
 }
@@ -192,6 +197,26 @@ impl From<&MaterializeReport> for MaterializedView {
             versions: report.versions.iter().map(|(table, version)| (table.to_string(), *version)).collect(),
             newest_event: report.watermark,
             elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Figures of a view's features.
+#[derive(Clone, Debug, Serialize)]
+pub struct ViewStatisticsDocument {
+    /// The time of the values, microseconds since 1970 UTC.
+    pub at: Option<i64>,
+    pub entities: u64,
+    /// As in a dataset's manifest.
+    pub features: BTreeMap<String, ColumnStatistics>,
+}
+
+impl From<&ViewStatistics> for ViewStatisticsDocument {
+    fn from(statistics: &ViewStatistics) -> Self {
+        Self {
+            at: statistics.at,
+            entities: statistics.entities,
+            features: statistics.features.iter().cloned().collect(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_features::view::ServiceDefinition;
+use millstream_online::OnlineError;
 use millstream_project::{AggregateSpec, DatasetFeatures, FeatureRef, FeatureSpec, FeatureValue};
 use millstream_types::{Span, TimestampMicros};
 
@@ -15,6 +16,8 @@ pub struct FeatureList {
     pub views: Vec<ViewEntry>,
     pub on_demand: Vec<OnDemandEntry>,
     pub services: Vec<ServiceEntry>,
+    /// Whether the online store could be asked; another process may have it.
+    pub is_store_open: bool,
 }
 
 /// One view.
@@ -82,11 +85,16 @@ impl Engine {
         let world = self.world();
         let project = &world.project;
         let users = Users::new(project);
-        let store = open_store(world).await.ok();
+        let store = match open_store(world).await {
+            Ok(store) => Some(store),
+            Err(EngineError::Online(OnlineError::Locked { .. })) => None,
+            Err(error) => return Err(error),
+        };
         let mut views = Vec::new();
         for (name, analyzed) in &project.features.views {
             let Some(spec) = project.spec.features.view(name) else { continue };
             let definition = &analyzed.definition;
+            let entity = project.spec.features.entity(&definition.entity);
             let sources: BTreeMap<String, Vec<String>> = analyzed
                 .lineage(&project.analysis)
                 .into_iter()
@@ -122,13 +130,18 @@ impl Engine {
                 time: spec.time.value.clone(),
                 ttl: spec.ttl,
                 description: spec.description.clone(),
-                owner: spec.owner.clone(),
+                owner: spec.owner.clone().or_else(|| entity.and_then(|entity| entity.owner.clone())),
                 tags: spec.tags.clone(),
                 features: features.collect(),
                 materialized,
             });
         }
-        Ok(FeatureList { views, on_demand: on_demand(project), services: self.service_entries(&users)? })
+        Ok(FeatureList {
+            views,
+            on_demand: on_demand(project),
+            services: self.service_entries(&users)?,
+            is_store_open: store.is_some(),
+        })
     }
 
     fn service_entries(&self, users: &Users) -> Result<Vec<ServiceEntry>, EngineError> {

@@ -11,6 +11,7 @@ pub(crate) mod rows;
 mod served;
 mod server;
 pub(crate) mod services;
+mod statistics;
 mod store;
 mod verify;
 
@@ -20,4 +21,5 @@ pub use progress::Progress;
 pub use pushed::PushTo;
 pub use server::{FeatureServer, ReadColumn, Readable, Wanted};
 pub use services::ServedVersion;
+pub use statistics::ViewStatistics;
 pub use verify::{Difference, DifferenceExample, FeatureMatch, VerifyReport, VerifyRequest};

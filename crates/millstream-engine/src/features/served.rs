@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -49,6 +49,8 @@ pub(super) struct ServedRow {
     /// None is null.
     pub value: Option<String>,
     pub status: Status,
+    /// Of the newest event that the store had for the entity, in microseconds.
+    pub event_time: Option<i64>,
 }
 
 /// Where served values are handed over.
@@ -107,6 +109,9 @@ impl ServedLog {
                     entity: entity_text(&definition.keys, columns, row),
                     value: text(&column.values, row),
                     status: column.statuses.get(row).copied().unwrap_or(Status::Degraded),
+                    event_time: column.event_times.as_ref().and_then(|times| {
+                        (row < times.len() && times.is_valid(row)).then(|| times.value(row))
+                    }),
                 };
                 if self.queue.try_send(Message::Row(Box::new(served))).is_err() {
                     self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -198,6 +203,7 @@ pub(super) fn served_schema() -> SchemaRef {
         ("entity", DataType::Utf8),
         ("value", DataType::Utf8),
         ("status", DataType::Utf8),
+        ("event_time", instant()),
     ];
     Arc::new(Schema::new(fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec()))
 }
@@ -225,8 +231,8 @@ async fn write(world: &World, waiting: &mut Vec<ServedRow>) -> Result<(), Engine
 }
 
 fn batch(rows: &[ServedRow]) -> Result<RecordBatch, EngineError> {
-    let instants = |of: fn(&ServedRow) -> i64| -> ArrayRef {
-        let values: TimestampMicrosecondArray = rows.iter().map(|row| Some(of(row))).collect();
+    let instants = |of: fn(&ServedRow) -> Option<i64>| -> ArrayRef {
+        let values: TimestampMicrosecondArray = rows.iter().map(of).collect();
         Arc::new(values.with_timezone("UTC"))
     };
     let texts = |of: &dyn Fn(&ServedRow) -> Option<String>| -> ArrayRef {
@@ -234,8 +240,8 @@ fn batch(rows: &[ServedRow]) -> Result<RecordBatch, EngineError> {
     };
     let versions: ArrayRef = Arc::new(rows.iter().map(|row| Some(row.version)).collect::<Int64Array>());
     let columns = vec![
-        instants(|row| row.served_at),
-        instants(|row| row.at),
+        instants(|row| Some(row.served_at)),
+        instants(|row| Some(row.at)),
         texts(&|row| Some(row.service.clone())),
         versions,
         texts(&|row| Some(row.view.clone())),
@@ -244,6 +250,7 @@ fn batch(rows: &[ServedRow]) -> Result<RecordBatch, EngineError> {
         texts(&|row| Some(row.entity.to_string())),
         texts(&|row| row.value.clone()),
         texts(&|row| Some(status_word(row.status).to_owned())),
+        instants(|row| row.event_time),
     ];
     RecordBatch::try_new(served_schema(), columns)
         .map_err(|source| EngineError::Arrow { action: "put served values together", source })

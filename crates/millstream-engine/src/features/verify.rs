@@ -71,8 +71,8 @@ pub enum Difference {
     LateEvent,
     /// The lake had the event, the online store did not yet.
     MaterializationLag,
-    /// Events of one time, which nothing but their order tells apart.
-    Tie,
+    /// The store had a newer event than the lake has: it was pushed to the store only, or the lake lost it since.
+    OnlineOnly,
     /// One side is expired and the other is not.
     Ttl,
     /// The values are equal but for their type.
@@ -105,6 +105,7 @@ struct Sample {
     entity: Vec<String>,
     value: Vec<Option<String>>,
     status: Vec<String>,
+    event_time: Vec<Option<i64>>,
 }
 
 impl Engine {
@@ -137,6 +138,7 @@ impl Sample {
             entity: Vec::new(),
             value: Vec::new(),
             status: Vec::new(),
+            event_time: Vec::new(),
         }
     }
 
@@ -215,7 +217,7 @@ async fn samples(
     let since_ms = i64::try_from(request.since.ms()).unwrap_or(i64::MAX);
     let since = world.options.clock.now().0.saturating_sub(since_ms.saturating_mul(1_000));
     let sql = format!(
-        "SELECT served_at, at, view, space, feature, entity, value, status FROM {SERVED} \
+        "SELECT served_at, \"at\", \"view\", space, feature, entity, value, status, event_time FROM {SERVED} \
          WHERE served_at >= to_timestamp_micros({since}) ORDER BY served_at DESC LIMIT {}",
         request.limit
     );
@@ -231,7 +233,10 @@ async fn samples(
 fn take_in(batch: &RecordBatch, samples: &mut BTreeMap<(String, u64), Sample>) {
     let instants = |column: usize| {
         let values = batch.column(column).as_primitive_opt::<TimestampMicrosecondType>().cloned();
-        move |row: usize| values.as_ref().map_or(0, |values| values.value(row))
+        move |row: usize| {
+            let values = values.as_ref()?;
+            values.is_valid(row).then(|| values.value(row))
+        }
     };
     let texts = |column: usize| {
         let values = batch.column(column).as_string_opt::<i32>().cloned();
@@ -240,18 +245,19 @@ fn take_in(batch: &RecordBatch, samples: &mut BTreeMap<(String, u64), Sample>) {
             values.is_valid(row).then(|| values.value(row).to_owned())
         }
     };
-    let (served_at, at) = (instants(0), instants(1));
+    let (served_at, at, event_time) = (instants(0), instants(1), instants(8));
     let (view, space, feature, entity, value, status) =
         (texts(2), texts(3), texts(4), texts(5), texts(6), texts(7));
     for row in 0..batch.num_rows() {
         let space = space(row).and_then(|space| u64::from_str_radix(&space, 16).ok()).unwrap_or(0);
         let sample = samples.entry((view(row).unwrap_or_default(), space)).or_insert_with(Sample::new);
-        sample.served_at.push(served_at(row));
-        sample.at.push(at(row));
+        sample.served_at.push(served_at(row).unwrap_or_default());
+        sample.at.push(at(row).unwrap_or_default());
         sample.feature.push(feature(row).unwrap_or_default());
         sample.entity.push(entity(row).unwrap_or_default());
         sample.value.push(value(row));
         sample.status.push(status(row).unwrap_or_default());
+        sample.event_time.push(event_time(row));
     }
 }
 
@@ -259,6 +265,13 @@ fn take_in(batch: &RecordBatch, samples: &mut BTreeMap<(String, u64), Sample>) {
 struct Computed(ViewValues);
 
 impl Computed {
+    /// Whether the store had a newer event than the lake, for the label with number `at`.
+    fn is_older(&self, sample: &Sample, row: usize, at: usize) -> bool {
+        let times = &self.0.event_times;
+        let own = (at < times.len() && times.is_valid(at)).then(|| times.value(at));
+        sample.event_time.get(row).copied().flatten() > own
+    }
+
     /// The value and status of the feature that `row` of the sample is about, for the label with number `at`.
     fn value(
         &self,
@@ -289,6 +302,9 @@ async fn compare(
             None => Found { cause: Some(Difference::DefinitionChanged), computed: None },
             Some((value, status)) if sample.is(row, value.as_deref(), status) => {
                 Found { cause: None, computed: value }
+            }
+            Some((value, _)) if now.is_older(sample, row, row) => {
+                Found { cause: Some(Difference::OnlineOnly), computed: value }
             }
             Some((value, status)) => {
                 different.push(row);

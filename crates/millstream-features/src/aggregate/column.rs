@@ -174,76 +174,57 @@ fn vectors(list: &FixedSizeListArray) -> Result<Data, FeatureError> {
 
 /// The values as an array of `data_type`. A value of another type becomes null.
 pub(crate) fn build(values: &[Value], data_type: &DataType) -> Result<ArrayRef, FeatureError> {
-    let ints = || {
-        values.iter().map(|value| match value {
-            Value::Int(value) => Some(*value),
-            _ => None,
-        })
-    };
     let narrowed = |array: ArrayRef| {
         cast(&array, data_type).map_err(FeatureError::arrow("convert the values of a feature"))
     };
     let Some(kind) = Kind::of(data_type) else {
         return lists(values, data_type);
     };
+    let ints = || values.iter().map(int).collect::<Int64Array>();
     Ok(match kind {
-        Kind::Int => narrowed(Arc::new(ints().collect::<Int64Array>()))?,
+        Kind::Int => narrowed(Arc::new(ints()))?,
         Kind::Instant if *data_type == DataType::Date32 => {
-            let days: ArrayRef = Arc::new(ints().collect::<Int64Array>());
+            let days: ArrayRef = Arc::new(ints());
             let days = cast(&days, &DataType::Int32)
                 .map_err(FeatureError::arrow("convert the values of a feature"))?;
             narrowed(days)?
         }
-        Kind::Instant => narrowed(Arc::new(ints().collect::<Int64Array>()))?,
-        Kind::Float => narrowed(Arc::new(
-            values
-                .iter()
-                .map(|value| match value {
-                    Value::Float(value) => Some(*value),
-                    _ => None,
-                })
-                .collect::<Float64Array>(),
-        ))?,
+        Kind::Instant => narrowed(Arc::new(ints()))?,
+        Kind::Float => narrowed(Arc::new(values.iter().map(float).collect::<Float64Array>()))?,
         Kind::Decimal { scale } => {
-            let array: Decimal128Array = values
-                .iter()
-                .map(|value| match value {
-                    Value::Decimal(value) => Some(*value),
-                    _ => None,
-                })
-                .collect();
+            let array: Decimal128Array = values.iter().map(decimal).collect();
             let wide = array.with_precision_and_scale(38, scale);
             narrowed(Arc::new(wide.map_err(FeatureError::arrow("build a decimal"))?))?
         }
-        Kind::Bool => Arc::new(
-            values
-                .iter()
-                .map(|value| match value {
-                    Value::Bool(value) => Some(*value),
-                    _ => None,
-                })
-                .collect::<BooleanArray>(),
-        ),
-        Kind::Text => narrowed(Arc::new(
-            values
-                .iter()
-                .map(|value| match value {
-                    Value::Text(value) => Some(value.as_ref()),
-                    _ => None,
-                })
-                .collect::<StringArray>(),
-        ))?,
-        Kind::Bytes => narrowed(Arc::new(
-            values
-                .iter()
-                .map(|value| match value {
-                    Value::Bytes(value) => Some(value.as_ref()),
-                    _ => None,
-                })
-                .collect::<BinaryArray>(),
-        ))?,
+        Kind::Bool => Arc::new(values.iter().map(truth).collect::<BooleanArray>()),
+        Kind::Text => narrowed(Arc::new(values.iter().map(text).collect::<StringArray>()))?,
+        Kind::Bytes => narrowed(Arc::new(values.iter().map(bytes).collect::<BinaryArray>()))?,
         Kind::Vector => return lists(values, data_type),
     })
+}
+
+fn int(value: &Value) -> Option<i64> {
+    if let Value::Int(value) = value { Some(*value) } else { None }
+}
+
+fn float(value: &Value) -> Option<f64> {
+    if let Value::Float(value) = value { Some(*value) } else { None }
+}
+
+fn decimal(value: &Value) -> Option<i128> {
+    if let Value::Decimal(value) = value { Some(*value) } else { None }
+}
+
+fn truth(value: &Value) -> Option<bool> {
+    if let Value::Bool(value) = value { Some(*value) } else { None }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    if let Value::Text(value) = value { Some(value) } else { None }
+}
+
+fn bytes(value: &Value) -> Option<&[u8]> {
+    if let Value::Bytes(value) = value { Some(value) } else { None }
 }
 
 fn lists(values: &[Value], data_type: &DataType) -> Result<ArrayRef, FeatureError> {

@@ -168,6 +168,14 @@ pub(crate) fn expected(operand: &Operand, events: &[&Event], at: i64) -> Expecte
             value(events.last().map(|event| Value::Float((at - event.order.event) as f64 / 1e6)))
         }
         Aggregation::Sum => sum(&values),
+        _ => computed(operand, &events, &values, at),
+    }
+}
+
+/// What is computed of numbers and vectors.
+fn computed(operand: &Operand, events: &[&Event], values: &[&Value], at: i64) -> Expected {
+    use Expected::{About, Exactly};
+    match &operand.aggregation {
         Aggregation::VectorSum | Aggregation::VectorMean if values.is_empty() => Exactly(Value::Null),
         Aggregation::VectorSum => {
             let element = |at: usize| {
@@ -182,14 +190,16 @@ pub(crate) fn expected(operand: &Operand, events: &[&Event], at: i64) -> Expecte
         Aggregation::VectorMean => Expected::Unknown,
         _ if values.is_empty() => Exactly(Value::Null),
         Aggregation::Mean if !matches!(values[0], Value::Float(_)) => {
-            let whole = whole(&values) as f64 / values.len() as f64;
+            let whole = whole(values) as f64 / values.len() as f64;
             About(if matches!(values[0], Value::Int(_)) { whole } else { whole / 100.0 })
         }
         Aggregation::Mean => {
             About(fsum(&values.iter().map(|value| number(value)).collect::<Vec<_>>()) / values.len() as f64)
         }
         Aggregation::Quantile(q) => {
-            let sorted: Vec<f64> = sorted().iter().map(number).collect();
+            let mut sorted: Vec<f64> =
+                values.iter().filter(|value| !is_nan(value)).map(|value| number(value)).collect();
+            sorted.sort_by(f64::total_cmp);
             if sorted.is_empty() {
                 return Exactly(Value::Null);
             }
@@ -216,7 +226,7 @@ pub(crate) fn expected(operand: &Operand, events: &[&Event], at: i64) -> Expecte
             let mean = matches!(operand.aggregation, Aggregation::DecayedMean { .. });
             About(if mean { sum / fsum(&weights) } else { sum })
         }
-        _ => statistics(operand, &events, &values),
+        _ => statistics(operand, events, values),
     }
 }
 

@@ -86,68 +86,10 @@ async fn apply(place: &Place, store: &mut Option<Store>, model: &mut Model, oper
     let open = store.as_ref().unwrap();
     match operation {
         Operation::Update { space, entities, mark, entries, durable, fails } => {
-            let distinct: Vec<(usize, u8)> =
-                entities.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect();
-            let keys: Vec<_> = distinct.iter().map(|(index, _)| entity(&index.to_string())).collect();
-            let mark = mark.map(|mark| [mark]);
-            let marks: Vec<(&str, &[u8])> = mark.iter().map(|mark| ("mark", &mark[..])).collect();
-            let entries: Vec<Bytes> =
-                (0..*entries).map(|index| Bytes::from(format!("{step}.{index}"))).collect();
-            let mut change = |index: usize, present: Option<&[u8]>| {
-                if *fails && index + 1 == distinct.len() {
-                    return Err(millstream_online::OnlineError::change("on purpose"));
-                }
-                Ok(Model::change(present, distinct[index].1, step))
-            };
-            let append = Some(Append { log: "log", entries: &entries });
-            let update = Update {
-                space: *space,
-                entities: &keys,
-                change: &mut change,
-                marks: &marks,
-                append,
-                durable: *durable,
-            };
-            let outcome = open.update(update).await;
-            if *fails && !distinct.is_empty() {
-                assert_eq!(outcome.unwrap_err().code(), "MS-1014");
-                return;
-            }
-            let updated = outcome.unwrap();
-            for (index, how) in distinct {
-                let key = (*space, index);
-                match Model::change(model.records.get(&key).map(Vec::as_slice), how, step) {
-                    Change::Keep => {}
-                    Change::Put(record) => drop(model.records.insert(key, record)),
-                    Change::Delete => drop(model.records.remove(&key)),
-                }
-            }
-            if let Some([mark]) = mark {
-                model.marks.insert(*space, mark);
-            }
-            for entry in &entries {
-                model.position += 1;
-                model.log.insert(model.position, entry.clone());
-            }
-            if !entries.is_empty() {
-                assert_eq!(updated.positions.end, model.position + 1);
-            }
+            update(open, model, step, (*space, entities, *mark, *entries, *durable, *fails)).await;
         }
         Operation::Load { space, entities, size } => {
-            let mut records = Vec::new();
-            for index in entities {
-                if model
-                    .records
-                    .get(&(*space, *index))
-                    .is_some_and(|record| record.starts_with(&step.to_be_bytes()))
-                {
-                    continue;
-                }
-                let record = [&step.to_be_bytes()[..], &vec![b'x'; *size]].concat();
-                model.records.insert((*space, *index), record.clone());
-                records.push((entity(&index.to_string()), record));
-            }
-            open.load(Load { space: *space, records, marks: &[] }).await.unwrap();
+            load(open, model, step, (*space, entities, *size)).await;
         }
         Operation::SetMark { space, value } => {
             let bytes = value.map(|value| [value]);
@@ -171,6 +113,72 @@ async fn apply(place: &Place, store: &mut Option<Store>, model: &mut Model, oper
             *store = Some(place.open().await);
         }
     }
+}
+
+async fn update(
+    open: &Store,
+    model: &mut Model,
+    step: u64,
+    (space, entities, mark, entries, durable, fails): (u64, &[(usize, u8)], Option<u8>, usize, bool, bool),
+) {
+    let distinct: Vec<(usize, u8)> =
+        entities.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect();
+    let keys: Vec<_> = distinct.iter().map(|(index, _)| entity(&index.to_string())).collect();
+    let mark = mark.map(|mark| [mark]);
+    let marks: Vec<(&str, &[u8])> = mark.iter().map(|mark| ("mark", &mark[..])).collect();
+    let entries: Vec<Bytes> = (0..entries).map(|index| Bytes::from(format!("{step}.{index}"))).collect();
+    let mut change = |index: usize, present: Option<&[u8]>| {
+        if fails && index + 1 == distinct.len() {
+            return Err(millstream_online::OnlineError::change("on purpose"));
+        }
+        Ok(Model::change(present, distinct[index].1, step))
+    };
+    let append = Some(Append { log: "log", entries: &entries });
+    let update = Update {
+        space,
+        entities: &keys,
+        change: &mut change,
+        marks: &marks,
+        append,
+        durable,
+    };
+    let outcome = open.update(update).await;
+    if fails && !distinct.is_empty() {
+        assert_eq!(outcome.unwrap_err().code(), "MS-1014");
+        return;
+    }
+    let updated = outcome.unwrap();
+    for (index, how) in distinct {
+        let key = (space, index);
+        match Model::change(model.records.get(&key).map(Vec::as_slice), how, step) {
+            Change::Keep => {}
+            Change::Put(record) => drop(model.records.insert(key, record)),
+            Change::Delete => drop(model.records.remove(&key)),
+        }
+    }
+    if let Some([mark]) = mark {
+        model.marks.insert(space, mark);
+    }
+    for entry in &entries {
+        model.position += 1;
+        model.log.insert(model.position, entry.clone());
+    }
+    if !entries.is_empty() {
+        assert_eq!(updated.positions.end, model.position + 1);
+    }
+}
+
+async fn load(open: &Store, model: &mut Model, step: u64, (space, entities, size): (u64, &[usize], usize)) {
+    let mut records = Vec::new();
+    for index in entities {
+        if model.records.get(&(space, *index)).is_some_and(|record| record.starts_with(&step.to_be_bytes())) {
+            continue;
+        }
+        let record = [&step.to_be_bytes()[..], &vec![b'x'; size]].concat();
+        model.records.insert((space, *index), record.clone());
+        records.push((entity(&index.to_string()), record));
+    }
+    open.load(Load { space: space, records, marks: &[] }).await.unwrap();
 }
 
 async fn compare(store: &Store, model: &Model) {

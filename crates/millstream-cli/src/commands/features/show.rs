@@ -17,6 +17,9 @@ use crate::{
 pub(crate) struct Arguments {
     /// Its name, as `millstream features list` shows it
     name: String,
+    /// Of a view: compute null rates, quantiles and histograms of its features, for all entities as of its newest event
+    #[arg(long)]
+    statistics: bool,
 }
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
@@ -25,7 +28,7 @@ pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let json = session.settings.json;
     match find(&list, &arguments.name)? {
         Found::View(view) if json => output::print_json(&ViewDocument::from(view))?,
-        Found::View(view) => output::print(&view_text(view))?,
+        Found::View(view) => output::print(&view_text(view, list.is_store_open))?,
         Found::Feature(_, feature) if json => output::print_json(&FeatureDocument::from(feature))?,
         Found::Feature(view, feature) => output::print(&feature_text(view, feature))?,
         Found::OnDemand(one) if json => output::print_json(&OnDemandDocument::from(one))?,
@@ -87,7 +90,7 @@ fn instant(micros: i64) -> String {
     at.map(|at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default()
 }
 
-fn view_text(view: &ViewEntry) -> String {
+fn view_text(view: &ViewEntry, is_store_open: bool) -> String {
     let keys: Vec<String> = view.keys.iter().map(|(name, data_type)| format!("{name} {data_type}")).collect();
     let online = view.materialized.as_ref().map(|done| {
         let versions: Vec<String> =
@@ -105,7 +108,13 @@ fn view_text(view: &ViewEntry) -> String {
             ("ttl", view.ttl.map(|ttl| ttl.to_string())),
             ("owner", view.owner.clone()),
             ("tags", Some(view.tags.join(", "))),
-            ("online", Some(online.unwrap_or_else(|| "never materialised".to_owned()))),
+            (
+                "online",
+                Some(online.unwrap_or_else(|| match is_store_open {
+                    true => "never materialised".to_owned(),
+                    false => "the store is in use by a server".to_owned(),
+                })),
+            ),
             ("newest event", newest),
         ],
     );

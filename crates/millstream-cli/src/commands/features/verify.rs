@@ -96,7 +96,7 @@ fn word(cause: Difference) -> &'static str {
     match cause {
         Difference::LateEvent => "late_event",
         Difference::MaterializationLag => "materialization_lag",
-        Difference::Tie => "tie",
+        Difference::OnlineOnly => "online_only",
         Difference::Ttl => "ttl",
         Difference::Type => "type",
         Difference::DefinitionChanged => "definition_changed",

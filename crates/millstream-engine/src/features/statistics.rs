@@ -1,0 +1,183 @@
+//! Figures of a view's features: their values for every entity just after the view's newest event.
+//!
+//! It is a dataset with one label for each entity that is thrown away once its figures are known, so that the figures
+//! are those of training.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray},
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
+};
+use futures::{StreamExt, TryStreamExt};
+use millstream_features::view::{
+    EntityDefinition, FeatureSource, ServiceDefinition, ServiceFeature, TIME, ViewDefinition,
+};
+use millstream_ml::{
+    Cause,
+    dataset::{ColumnStatistics, DatasetPlan, LabelColumns, Resources, Rows, build},
+};
+use millstream_sql::SqlError;
+
+use super::rows::Events;
+use crate::{Engine, EngineError, blocking::Blocking, engine::World, pinning::Pinning};
+
+/// Name of the label time; a key cannot have it, since the time of events begins like this too.
+const AT: &str = "_at";
+/// Rows beyond this go to disk.
+const MEMORY_BYTES: usize = 512 << 20;
+
+/// What the features of a view look like.
+#[derive(Clone, Debug)]
+pub struct ViewStatistics {
+    /// The time of the values, in microseconds; none for a view without events.
+    pub at: Option<i64>,
+    pub entities: u64,
+    /// Feature by feature.
+    pub features: Vec<(String, ColumnStatistics)>,
+}
+
+impl Engine {
+    /// The figures of a view's features, computed from the lake.
+    pub async fn view_statistics(&self, view: &str) -> Result<ViewStatistics, EngineError> {
+        let world = self.world();
+        let analyzed = world.project.features.views.get(view).ok_or_else(|| {
+            let known = world.project.features.views.keys().map(String::as_str);
+            EngineError::unknown_feature("view", view, known)
+        })?;
+        let definition = analyzed.definition.clone();
+        let pinning = Arc::new(Pinning::new(world));
+        pinning.pin(&analyzed.dependencies).await?;
+        let Some(newest) = newest(&pinning, &definition).await? else {
+            return Ok(ViewStatistics { at: None, entities: 0, features: Vec::new() });
+        };
+        let at = newest.saturating_add(1);
+        let keys = keys(&pinning, &definition).await?;
+        figures(world, &pinning, definition, keys, at).await
+    }
+}
+
+/// The newest event time of the view's tables.
+async fn newest(pinning: &Arc<Pinning>, definition: &ViewDefinition) -> Result<Option<i64>, EngineError> {
+    let sql = format!("SELECT max(\"{TIME}\") AS newest FROM ({})", definition.query);
+    let mut rows = pinning.session().query(&sql, None).await.map_err(EngineError::Query)?;
+    let batch = rows.try_next().await.map_err(query_failed)?;
+    let column =
+        batch.as_ref().and_then(|batch| batch.column(0).as_primitive_opt::<TimestampMicrosecondType>());
+    Ok(column.filter(|column| column.len() == 1 && column.is_valid(0)).map(|column| column.value(0)))
+}
+
+fn query_failed(error: datafusion::error::DataFusionError) -> EngineError {
+    EngineError::Query(SqlError::from_datafusion(error))
+}
+
+/// Every entity once.
+async fn keys(pinning: &Arc<Pinning>, definition: &ViewDefinition) -> Result<Vec<RecordBatch>, EngineError> {
+    let names: Vec<String> =
+        definition.keys.iter().map(|key| format!("\"{}\"", key.name.replace('"', "\"\""))).collect();
+    let names = names.join(", ");
+    let sql = format!("SELECT DISTINCT {names} FROM ({}) ORDER BY {names}", definition.query);
+    let rows = pinning.session().query(&sql, None).await.map_err(EngineError::Query)?;
+    rows.map_err(query_failed).try_collect().await
+}
+
+/// The label of each entity: its key and the time.
+fn label_schema(definition: &ViewDefinition) -> SchemaRef {
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let keys = definition.keys.iter().map(|key| Field::new(&key.name, key.data_type.clone(), true));
+    Arc::new(Schema::new(keys.chain([Field::new(AT, instant, true)]).collect::<Vec<_>>()))
+}
+
+async fn figures(
+    world: &Arc<World>,
+    pinning: &Arc<Pinning>,
+    definition: ViewDefinition,
+    keys: Vec<RecordBatch>,
+    at: i64,
+) -> Result<ViewStatistics, EngineError> {
+    let name = definition.name.clone();
+    let folder = tempfile::tempdir().map_err(|source| EngineError::File {
+        verb: "create a folder in",
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let schema = label_schema(&definition);
+    let labels = labels(&schema, &keys, at)?;
+    let entities = labels.iter().map(|batch| batch.num_rows() as u64).sum();
+    let plan = plan(world, &definition, schema, folder.path());
+    let events = Events::open(world, pinning, &definition).await?;
+    let work = tokio::task::spawn_blocking(move || {
+        let cause = |error: EngineError| -> Cause { error.into() };
+        let labels: Rows<'_> = Box::new(labels.into_iter().map(Ok));
+        let mut rows = Some(events.rows);
+        let mut events = |_: usize| -> Result<Rows<'static>, Cause> {
+            let rows = rows.take().ok_or("the events of a view are read once")?;
+            Ok(Box::new(Blocking::new(Box::pin(rows.map(move |batch| batch.map_err(cause))))))
+        };
+        build(&plan, labels, &mut events, &mut |_: &RecordBatch| Ok(Vec::new()), &|_| {})
+            .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })
+    });
+    let built = work.await.map_err(|_| EngineError::Worker { doing: "computing statistics" })??;
+    drop(folder);
+    let prefix = format!("{name}.");
+    let features = built
+        .manifest
+        .columns
+        .into_iter()
+        .filter_map(|column| Some((column.name.strip_prefix(&prefix)?.to_owned(), column.statistics)));
+    Ok(ViewStatistics { at: Some(at), entities, features: features.collect() })
+}
+
+fn labels(schema: &SchemaRef, keys: &[RecordBatch], at: i64) -> Result<Vec<RecordBatch>, EngineError> {
+    let with_time = |batch: &RecordBatch| {
+        let times = TimestampMicrosecondArray::from(vec![at; batch.num_rows()]).with_timezone("UTC");
+        let columns: Vec<ArrayRef> = batch.columns().iter().cloned().chain([Arc::new(times) as _]).collect();
+        RecordBatch::try_new(schema.clone(), columns)
+            .map_err(|source| EngineError::Arrow { action: "put keys and times together", source })
+    };
+    keys.iter().map(with_time).collect()
+}
+
+fn plan(
+    world: &World,
+    definition: &ViewDefinition,
+    schema: SchemaRef,
+    folder: &std::path::Path,
+) -> DatasetPlan {
+    let count = definition.keys.len();
+    let features = definition.features.iter().enumerate().map(|(feature, known)| ServiceFeature {
+        name: format!("{}.{}", definition.name, known.name),
+        source: FeatureSource::View { view: 0, feature },
+    });
+    let service = ServiceDefinition {
+        name: definition.name.clone(),
+        entities: vec![EntityDefinition { name: definition.entity.clone(), keys: definition.keys.clone() }],
+        features: features.collect(),
+        views: vec![definition.clone()],
+        on_demand: Vec::new(),
+    };
+    DatasetPlan {
+        name: definition.name.clone(),
+        labels: LabelColumns {
+            origin: format!("the entities of `{}`", definition.name),
+            schema,
+            keys: vec![(0..count).collect()],
+            time: count,
+            as_known: None,
+            kept: (0..count).collect(),
+            targets: Vec::new(),
+        },
+        service,
+        split: None,
+        encodings: Vec::new(),
+        inputs: Vec::new(),
+        code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        output: folder.join("statistics.parquet"),
+        now: world.options.clock.now(),
+        resources: Resources {
+            memory_bytes: MEMORY_BYTES,
+            spill: folder.to_owned(),
+            threads: world.options.parallelism,
+        },
+    }
+}
