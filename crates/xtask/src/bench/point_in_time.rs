@@ -52,7 +52,8 @@ fn joined(context: &Context<'_>, entities: u64, order: &str) -> Result<Vec<Row>>
         peers.push((name, measured));
     }
     let shape = format!("{} labels x {} rows", context.rows(LABELS), context.rows(ROWS));
-    let what = format!("point in time, {shape}, {entities} keys, by {order}");
+    let order = if order == "time" { "in order of time" } else { order };
+    let what = format!("point in time, {shape}, {entities} keys, {order}");
     let mut rows = Vec::new();
     for (name, peer) in &peers {
         rows.push(Row::against(what.clone(), ours, name, *peer, 1.0));

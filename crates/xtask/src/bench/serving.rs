@@ -35,7 +35,8 @@ impl Server {
         let mut command = context.urgent(&context.binary);
         command.args(["serve", "--json", "--address", "127.0.0.1:0", "--project"]).arg(folder);
         let started = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let said = fs::File::create(context.folder.join("serve.log"))?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said).spawn()?;
         let mut server = Self { child, address: String::new(), start_seconds: 0.0 };
         let said = server.child.stdout.take().ok_or("the server has no output")?;
         let said = serde_json::Deserializer::from_reader(said).into_iter::<Value>().next();
