@@ -50,7 +50,8 @@ def test_one_line_gives_a_frame(shop: millstream.Client) -> None:
 
 
 def test_entities_come_in_any_shape(shop: millstream.Client) -> None:
-    expected = shop.get_online_features("churn_v1", {"customer_id": [1, 2]}).to_dict()
+    names = ["orders.order_count_7d", "profile.country"]
+    expected = shop.get_online_features(names, {"customer_id": [1, 2]}).to_dict()
     frame = pd.DataFrame({"customer_id": [1, 2]})
     for entities in (
         [{"customer_id": 1}, {"customer_id": 2}],
@@ -61,7 +62,7 @@ def test_entities_come_in_any_shape(shop: millstream.Client) -> None:
         pa.table({"customer_id": [1, 2]}),
         {"customer_id": pa.chunked_array([[1], [2]])},
     ):
-        assert shop.get_online_features("churn_v1", entities).to_dict() == expected
+        assert shop.get_online_features(names, entities).to_dict() == expected
 
 
 def test_values_of_the_request_reach_on_demand_features(shop: millstream.Client) -> None:
