@@ -1,6 +1,7 @@
-//! Seconds, memory and spilled bytes of a dataset of a newest-row view with five columns, rows made up while they are read.
+//! Seconds, memory and spilled bytes of a dataset of a view with five features, each of a column of its own, rows made up
+//! while they are read. The first of the features are sums over 30 days, the others newest values.
 //!
-//! `cargo run --release -p millstream-ml --example dataset_bench [labels] [events] [keys] [MiB of memory]`
+//! `cargo run --release -p millstream-ml --example dataset_bench [labels] [events] [keys] [MiB of memory] [sums]`
 
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints what it measured")]
 
@@ -10,27 +11,36 @@ use arrow::{
     array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
-use millstream_features::view::{
-    ColumnDefinition, EntityDefinition, FeatureDefinition, FeatureSource, FeatureValue, KeyDefinition,
-    RowDefinition, ServiceDefinition, ServiceFeature, ViewDefinition,
+use millstream_features::{
+    aggregate::Aggregation,
+    view::{
+        ColumnDefinition, EntityDefinition, FeatureDefinition, FeatureSource, FeatureValue, KeyDefinition,
+        RowDefinition, ServiceDefinition, ServiceFeature, ViewDefinition,
+    },
+    window::{Measure, Operand},
 };
 use millstream_ml::{
     Cause,
     dataset::{DatasetPlan, LabelColumns, Progress, Resources, Rows, build, estimate},
 };
-use millstream_types::TimestampMicros;
+use millstream_types::{Span, TimestampMicros};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 const YEAR_MICROS: i64 = 365 * 86_400_000_000;
 const BATCH_ROWS: usize = 8_192;
 const COLUMNS: usize = 5;
 
-fn view() -> ViewDefinition {
+fn view(sums: usize) -> ViewDefinition {
     let key = KeyDefinition { name: "key".into(), data_type: DataType::Int64 };
     let column = |at| ColumnDefinition { sql: format!("c{at}"), data_type: DataType::Float64 };
     let feature = |at| FeatureDefinition {
         name: format!("f{at}"),
-        value: FeatureValue::Newest(at),
+        value: if at < sums {
+            let measure = Measure::One(Operand::new(Aggregation::Sum, Some(at)));
+            FeatureValue::Window { measure, window: Some(Span::from_ms(30 * 86_400_000)) }
+        } else {
+            FeatureValue::Newest(at)
+        },
         data_type: DataType::Float64,
         default: None,
     };
@@ -79,8 +89,7 @@ fn memory(name: &str) -> f64 {
 }
 
 /// All features of the view for labels of these columns, with as many threads as there are cores.
-fn plan(schema: &SchemaRef, folder: &Path, memory_bytes: usize) -> DatasetPlan {
-    let view = view();
+fn plan(view: ViewDefinition, schema: &SchemaRef, folder: &Path, memory_bytes: usize) -> DatasetPlan {
     let feature = |feature| ServiceFeature {
         name: format!("view.f{feature}"),
         source: FeatureSource::View { view: 0, feature },
@@ -122,6 +131,7 @@ fn main() -> Result<(), Cause> {
     let mut argument = |default| arguments.next().transpose().map(|number| number.unwrap_or(default));
     let (labels, events, keys, mib) =
         (argument(100_000)?, argument(1_000_000)?, argument(10_000)?, argument(4_096)?);
+    let view = view(argument(0)?);
     let keys = i64::try_from(keys)?;
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let schema = Arc::new(Schema::new(vec![
@@ -130,7 +140,8 @@ fn main() -> Result<(), Cause> {
         Field::new("label", DataType::Float64, true),
     ]));
     let folder = tempfile::tempdir()?;
-    let plan = plan(&schema, folder.path(), mib << 20);
+    let event_schema = view.event_schema();
+    let plan = plan(view, &schema, folder.path(), mib << 20);
     let priced = estimate(&plan, labels as u64, &[events as u64])?;
     let start = Instant::now();
     let phases = RefCell::new(Vec::new());
@@ -141,7 +152,6 @@ fn main() -> Result<(), Cause> {
             _ => phases.push((progress.phase, start.elapsed())),
         }
     };
-    let event_schema = view().event_schema();
     let mut made = |_: usize| Ok(random_rows(Arc::clone(&event_schema), events, keys, 2));
     let rows = random_rows(schema, labels, keys, 1);
     let built = build(&plan, rows, &mut made, &mut |_| Ok(Vec::new()), &report)?;

@@ -1,4 +1,4 @@
-//! Joins labels with a view's events, both from Parquet files, and prints `{"seconds": …, "peak_bytes": …}`: the time
+//! Joins labels with a view's events, both from Parquet files, and prints `{"seconds": …, "peak_bytes": …}` and the parts of the time:
 //! from rows in memory to values in memory, and the memory that reading and joining took beyond the start of the process.
 //!
 //! `view_join_bench newest|windows LABELS EVENTS [RESULT]`
@@ -153,13 +153,18 @@ fn main() -> Result<(), Cause> {
     for batch in events {
         join.push(&batch)?;
     }
+    let pushed = start.elapsed().as_secs_f64();
     let joined = join.build()?;
+    let built = start.elapsed().as_secs_f64();
     let values = joined.join(&LabelRows { keys: &keys, time: &time, as_known: None })?;
     let seconds = start.elapsed().as_secs_f64();
     let peak = memory("VmHWM:").saturating_sub(before);
     if let [path] = result {
         write(path, &ids, &values)?;
     }
-    println!("{{\"seconds\": {seconds}, \"peak_bytes\": {peak}}}");
+    let (build, join) = (built - pushed, seconds - built);
+    println!(
+        "{{\"seconds\": {seconds}, \"peak_bytes\": {peak}, \"push\": {pushed}, \"build\": {build}, \"join\": {join}}}"
+    );
     Ok(())
 }

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    join::{join_bytes, join_room},
+    join::{JoinCost, join_room},
     layout::{Layout, Source},
     plan::DatasetPlan,
 };
@@ -60,7 +60,9 @@ pub fn estimate(plan: &DatasetPlan, labels: u64, events: &[u64]) -> Result<Estim
         let bytes = events.saturating_mul(row_bytes(&view.event_schema()));
         nanos += *events as f64 * NANOS_PER_EVENT;
         nanos += labels as f64 * features.len() as f64 * NANOS_PER_VALUE;
-        if join_bytes(rows(*events), rows(bytes)) > join_room(plan.resources.memory_bytes) {
+        if JoinCost::new(view, features).bytes(rows(*events), rows(bytes))
+            > join_room(plan.resources.memory_bytes)
+        {
             spilled = spilled.max(bytes.saturating_add(label_bytes));
         }
         let values = features.iter().filter_map(|number| view.features.get(*number));

@@ -98,7 +98,7 @@ fn rows_of_another_shape_are_refused() {
 fn an_entity_larger_than_memory_says_what_to_do() {
     let mut world = world();
     world.plan.resources.memory_bytes = 4 << 10;
-    insta::assert_snapshot!(refused(&world), @"MS-1109: one entity of the view `orders` has 100 events, which need 14400 bytes to be joined; 2048 are free for that");
+    insta::assert_snapshot!(refused(&world), @"MS-1109: one entity of the view `orders` has 100 events, which need 16000 bytes to be joined; 2048 are free for that");
     insta::assert_snapshot!(world.build().unwrap_err().hint().unwrap(), @"give the build more memory, or thin out or leave out the events of that entity in the `sql` of `orders`");
 }
 

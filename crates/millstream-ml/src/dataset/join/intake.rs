@@ -17,7 +17,7 @@ use super::{
         progress::Counter,
         spool::{Batches, Spool, size_of},
     },
-    Join, join_bytes,
+    Join,
 };
 use crate::{Cause, DatasetError};
 
@@ -48,7 +48,7 @@ impl Join<'_> {
                 None => {
                     bytes += size_of(&batch);
                     held.push(batch);
-                    if join_bytes(rows, bytes) > self.room() {
+                    if self.cost.bytes(rows, bytes) > self.room() {
                         let mut parts = self.partitioner(&self.event_schema, 1)?;
                         held.drain(..).try_for_each(|batch| parts.push(&batch))?;
                         divided = Some(parts);

@@ -10,7 +10,11 @@ use arrow::{
     array::RecordBatch,
     datatypes::{DataType, SchemaRef},
 };
-use millstream_features::{FeatureError, asof::KeyColumn, view::ViewDefinition};
+use millstream_features::{
+    FeatureError,
+    asof::KeyColumn,
+    view::{FeatureValue, ViewDefinition},
+};
 
 use super::{
     context::Context,
@@ -25,10 +29,9 @@ use crate::{Cause, DatasetError};
 use answer::{Tally, answer_schema};
 use intake::{Intake, label_schema};
 
-/// What the join keeps for an event beside its columns: entries, ordinals, keys. Measured, rounded up.
-pub(crate) const JOIN_BYTES_PER_EVENT: usize = 64;
-/// The columns of events are held as they came, and once more while windows sort them by entity.
-pub(crate) const JOIN_COPIES: usize = 2;
+/// What the join keeps for an event beside its columns: its place in the order, its entity. Measured, rounded up.
+const BYTES_PER_EVENT: usize = 40;
+
 /// The answers of one view, in the labels' order.
 #[derive(Debug)]
 pub(crate) struct Answers {
@@ -41,9 +44,25 @@ pub(crate) struct Answers {
     pub(crate) events: u64,
 }
 
-/// Bytes that joining needs at its peak for events of this size.
-pub(crate) fn join_bytes(rows: usize, bytes: usize) -> usize {
-    bytes.saturating_mul(JOIN_COPIES).saturating_add(rows.saturating_mul(JOIN_BYTES_PER_EVENT))
+/// What a view's events need while they are joined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JoinCost {
+    /// Newest rows are found where the columns lie; windows put the columns together, then in the order of entities.
+    copies: usize,
+}
+
+impl JoinCost {
+    /// `features` are numbers of the view's features.
+    pub(crate) fn new(definition: &ViewDefinition, features: &[usize]) -> Self {
+        let mut wanted = features.iter().filter_map(|number| definition.features.get(*number));
+        let is_windowed = wanted.any(|feature| matches!(feature.value, FeatureValue::Window { .. }));
+        Self { copies: if is_windowed { 3 } else { 1 } }
+    }
+
+    /// Bytes at the peak for events of this size.
+    pub(crate) fn bytes(self, rows: usize, bytes: usize) -> usize {
+        bytes.saturating_mul(self.copies).saturating_add(rows.saturating_mul(BYTES_PER_EVENT))
+    }
 }
 
 /// The join's share of the memory.
@@ -68,6 +87,7 @@ pub(crate) fn join_view(
         plan,
         definition,
         features,
+        cost: JoinCost::new(definition, features),
         label_keys,
         keys: key_columns(definition),
         event_schema: plain(&definition.event_schema()),
@@ -100,6 +120,7 @@ struct Join<'a> {
     plan: &'a DatasetPlan,
     definition: &'a ViewDefinition,
     features: &'a [usize],
+    cost: JoinCost,
     /// The label columns that hold the view's key.
     label_keys: &'a [usize],
     keys: Vec<KeyColumn>,
@@ -136,7 +157,7 @@ impl Join<'_> {
         if labels.rows() == 0 {
             return SpoolWriter::new(self.space, Arc::clone(&self.answer_schema)).finish();
         }
-        let bytes = join_bytes(events.rows(), events.bytes());
+        let bytes = self.cost.bytes(events.rows(), events.bytes());
         if bytes <= self.room() {
             return self.answer(events.batches()?, labels.batches()?, tally);
         }
@@ -182,9 +203,9 @@ impl Join<'_> {
     fn room(&self) -> usize {
         let is_fixed = |data_type: &DataType| data_type.is_primitive() || *data_type == DataType::Boolean;
         let has_offsets = self.event_schema.fields().iter().any(|field| !is_fixed(field.data_type()));
-        let rows_max = (u32::MAX as usize - 2).saturating_mul(JOIN_BYTES_PER_EVENT);
+        let rows_max = (u32::MAX as usize - 2).saturating_mul(BYTES_PER_EVENT);
         let bytes_max =
-            if has_offsets { (i32::MAX as usize).saturating_mul(JOIN_COPIES) } else { usize::MAX };
+            if has_offsets { (i32::MAX as usize).saturating_mul(self.cost.copies) } else { usize::MAX };
         join_room(self.plan.resources.memory_bytes).min(rows_max).min(bytes_max)
     }
 }
