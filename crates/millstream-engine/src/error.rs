@@ -189,6 +189,7 @@ impl EngineError {
     ) -> Self {
         let hint = match millstream_project::nearest(name, known) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
+            None if what == "dataset" => "`millstream dataset list` shows the datasets".to_owned(),
             None => "`millstream features list` shows what there is".to_owned(),
         };
         Self::UnknownFeature { what, name: name.to_owned(), hint }

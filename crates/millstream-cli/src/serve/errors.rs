@@ -1,12 +1,16 @@
 //! Faults of the engine in the words of a request.
 
+use std::error::Error;
+
 use millstream_engine::EngineError;
+use millstream_features::view::OnlineViewError;
 use millstream_server::{ApiError, ErrorKind};
 use millstream_sql::SqlError;
 
 /// What a client is told. Causes go to the log.
 pub(super) fn api_error(error: EngineError) -> ApiError {
     let kind = match &error {
+        _ if is_full(&error) => ErrorKind::Unavailable,
         EngineError::UnknownFeature { what: "service", .. } => ErrorKind::UnknownService,
         EngineError::UnknownFeature { what: "view", .. } => ErrorKind::UnknownView,
         EngineError::UnknownFeature { what: "dataset", .. } => ErrorKind::UnknownDataset,
@@ -18,17 +22,45 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
         _ => ErrorKind::Internal,
     };
     let (code, hint) = (error.code(), error.hint());
-    let mut told = ApiError::new(kind, message(&error)).with_code(code);
-    if let Some(hint) = hint {
+    let mut told = ApiError::new(kind, message(&error));
+    // What a client can tell apart has the server's own codes, whoever found it out.
+    if !matches!(
+        kind,
+        ErrorKind::UnknownService
+            | ErrorKind::UnknownView
+            | ErrorKind::UnknownFeature
+            | ErrorKind::UnknownDataset
+            | ErrorKind::AlreadyRunning
+    ) {
+        told = told.with_code(code);
+    }
+    if let Some(hint) = hint.or_else(|| view_error(&error).and_then(OnlineViewError::hint)) {
         told = told.with_hint(hint);
     }
     told.with_cause(error)
 }
 
+/// Whether more was pushed than the store keeps beside the lake: the same push succeeds once the lake has taken it up.
+fn is_full(error: &EngineError) -> bool {
+    matches!(view_error(error), Some(OnlineViewError::TooManyPushed { .. }))
+}
+
+/// What a view said, however deep it is.
+fn view_error(error: &EngineError) -> Option<&OnlineViewError> {
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        if let Some(view) = found.downcast_ref() {
+            return Some(view);
+        }
+        cause = found.source();
+    }
+    None
+}
+
 /// The message with its causes in one line.
 fn message(error: &EngineError) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(next) = cause {
         let said = next.to_string();
         if !text.ends_with(&said) {

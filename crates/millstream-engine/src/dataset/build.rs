@@ -114,7 +114,9 @@ impl Engine {
         }
         let session = pinning.session();
         let labels = match (&spec.labels.origin, &analyzed.query) {
-            (LabelOrigin::File(path), _) => labels::of_file(&path.value, &project.spec.root)?,
+            (LabelOrigin::File(path), _) => {
+                labels::of_file(&path.value, &project.spec.root, &labels::decided(&spec, &analyzed.service))?
+            }
             (_, Some(query)) => labels::of_query(&session, query).await?,
             (LabelOrigin::Table(table), None) => {
                 labels::of_query(&session, &format!("SELECT * FROM {}", table.value)).await?
@@ -310,7 +312,7 @@ fn keep(
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
     let version = world.state.record_dataset(&version, &pins)?;
-    Ok(report(version, false, output.to_owned(), manifest_path.clone()))
+    Ok(report(version, false, output.to_owned(), manifest_path))
 }
 
 /// The service's name with its present version.

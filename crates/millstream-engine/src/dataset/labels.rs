@@ -1,9 +1,17 @@
 //! Label rows from a query or a file, in one order.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
 
-use arrow::{array::RecordBatch, csv, datatypes::SchemaRef, error::ArrowError, json};
+use arrow::{
+    array::RecordBatch,
+    csv,
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    error::ArrowError,
+    json,
+};
 use futures::{StreamExt, stream};
+use millstream_features::view::ServiceDefinition;
+use millstream_project::{AsKnown, DatasetSpec};
 use millstream_sql::{SqlError, SqlSession};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -33,8 +41,38 @@ pub(super) async fn of_query(session: &SqlSession, sql: &str) -> Result<Labels, 
     Ok(Labels { schema, rows: rows.boxed() })
 }
 
+/// The types of columns of labels that the definitions decide: a text file does not say them.
+pub(super) fn decided(spec: &DatasetSpec, service: &ServiceDefinition) -> BTreeMap<String, DataType> {
+    let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let mut types: BTreeMap<String, DataType> =
+        service.request().into_iter().map(|value| (value.name, value.data_type)).collect();
+    for key in service.entities.iter().flat_map(|entity| &entity.keys) {
+        let column = spec.labels.keys.get(&key.name).map_or(&key.name, |column| &column.value);
+        types.insert(column.clone(), key.data_type.clone());
+    }
+    types.insert(spec.labels.time.value.clone(), instant());
+    if let Some(AsKnown::Column(column)) = spec.as_known.as_ref().map(|known| &known.value) {
+        types.insert(column.clone(), instant());
+    }
+    types
+}
+
+/// The schema of a text file with the types that are decided. A time that reads as one already stays as precise as it is.
+fn typed(found: &Schema, decided: &BTreeMap<String, DataType>) -> SchemaRef {
+    let field = |field: &Arc<Field>| match decided.get(field.name()) {
+        Some(DataType::Timestamp(..)) if *field.data_type() != DataType::Utf8 => field.clone(),
+        Some(decided) => Arc::new(field.as_ref().clone().with_data_type(decided.clone())),
+        None => field.clone(),
+    };
+    Arc::new(Schema::new(found.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
 /// A Parquet, CSV (with a header) or JSON lines file; `path` as written, relative to `root`.
-pub(super) fn of_file(path: &str, root: &Path) -> Result<Labels, EngineError> {
+pub(super) fn of_file(
+    path: &str,
+    root: &Path,
+    decided: &BTreeMap<String, DataType>,
+) -> Result<Labels, EngineError> {
     let full = root.join(path);
     let fault = |message: String, hint: &str| EngineError::LabelFile {
         path: path.to_owned(),
@@ -57,7 +95,7 @@ pub(super) fn of_file(path: &str, root: &Path) -> Result<Labels, EngineError> {
         "csv" => {
             let format = csv::reader::Format::default().with_header(true);
             let (schema, _) = format.infer_schema(file()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
-            let schema = Arc::new(schema);
+            let schema = typed(&schema, decided);
             let builder = csv::ReaderBuilder::new(schema.clone()).with_format(format);
             let reader = builder.with_batch_size(BATCH_ROWS).build(file()?).map_err(malformed)?;
             (schema, Box::new(reader))
@@ -66,7 +104,7 @@ pub(super) fn of_file(path: &str, root: &Path) -> Result<Labels, EngineError> {
             let open = || file().map(std::io::BufReader::new);
             let (schema, _) =
                 json::reader::infer_json_schema(open()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
-            let schema = Arc::new(schema);
+            let schema = typed(&schema, decided);
             let builder = json::ReaderBuilder::new(schema.clone()).with_batch_size(BATCH_ROWS);
             (schema, Box::new(builder.build(open()?).map_err(malformed)?))
         }

@@ -275,7 +275,7 @@ impl Work<'_> {
         let definition = self.view.definition();
         match self.world.project.features.views.get(&definition.name) {
             Some(own) if own.definition.space() == self.view.space() => {
-                pinning.pin(&own.dependencies).await?
+                pinning.pin(&own.dependencies).await?;
             }
             // Planning touches the tables of a definition that the project has no more.
             _ => drop(Events::open(self.world, &pinning, definition).await?),

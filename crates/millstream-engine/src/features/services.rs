@@ -76,7 +76,7 @@ pub(crate) fn find<'a>(served: &'a [ServedVersion], name: &str) -> Result<&'a Se
     let versions = || served.iter().filter(|known| known.name == service);
     let found = match version {
         Some(version) => versions().find(|known| known.version.to_string() == version),
-        None => versions().find(|known| known.is_current).or_else(|| versions().last()),
+        None => versions().find(|known| known.is_current).or_else(|| versions().next_back()),
     };
     found.ok_or_else(|| {
         let numbers: Vec<String> = versions().map(|known| known.version.to_string()).collect();

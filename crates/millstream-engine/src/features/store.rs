@@ -13,5 +13,9 @@ pub(crate) async fn open_store(world: &World) -> Result<Arc<dyn OnlineStore>, En
         OnlineLocation::Embedded(folder) => format!("embedded:{}", folder.display()),
         OnlineLocation::Redis(url) => url.clone(),
     };
-    Ok(millstream_online::open(&location, &StoreOptions::default()).await?)
+    let mut options = StoreOptions::default();
+    // Several projects, and several environments of one, may share a server.
+    let spec = &world.project.spec;
+    options.redis.prefix = format!("millstream:{}:{}", spec.name, spec.environment.name);
+    Ok(millstream_online::open(&location, &options).await?)
 }

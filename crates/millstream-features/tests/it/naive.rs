@@ -108,7 +108,7 @@ fn is_nan(value: &Value) -> bool {
 
 /// The expected value of one operand over the events that are seen.
 pub(crate) fn expected(operand: &Operand, events: &[&Event], at: i64) -> Expected {
-    use Expected::{About, Exactly};
+    use Expected::Exactly;
     let passing = |event: &&&Event| {
         operand.filter.is_none_or(|filter| event.values[filter] == Value::Bool(true))
             && operand.column.is_none_or(|column| event.values[column] != Value::Null)

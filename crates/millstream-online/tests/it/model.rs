@@ -115,11 +115,14 @@ async fn apply(place: &Place, store: &mut Option<Store>, model: &mut Model, oper
     }
 }
 
+/// What an update is made of.
+type Changed<'a> = (u64, &'a [(usize, u8)], Option<u8>, usize, bool, bool);
+
 async fn update(
     open: &Store,
     model: &mut Model,
     step: u64,
-    (space, entities, mark, entries, durable, fails): (u64, &[(usize, u8)], Option<u8>, usize, bool, bool),
+    (space, entities, mark, entries, durable, fails): Changed<'_>,
 ) {
     let distinct: Vec<(usize, u8)> =
         entities.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect();
@@ -134,14 +137,7 @@ async fn update(
         Ok(Model::change(present, distinct[index].1, step))
     };
     let append = Some(Append { log: "log", entries: &entries });
-    let update = Update {
-        space,
-        entities: &keys,
-        change: &mut change,
-        marks: &marks,
-        append,
-        durable,
-    };
+    let update = Update { space, entities: &keys, change: &mut change, marks: &marks, append, durable };
     let outcome = open.update(update).await;
     if fails && !distinct.is_empty() {
         assert_eq!(outcome.unwrap_err().code(), "MS-1014");
@@ -178,7 +174,7 @@ async fn load(open: &Store, model: &mut Model, step: u64, (space, entities, size
         model.records.insert((space, *index), record.clone());
         records.push((entity(&index.to_string()), record));
     }
-    open.load(Load { space: space, records, marks: &[] }).await.unwrap();
+    open.load(Load { space, records, marks: &[] }).await.unwrap();
 }
 
 async fn compare(store: &Store, model: &Model) {

@@ -156,7 +156,7 @@ impl<'a> Tables<'a> {
     pub(super) fn is_row_wise(&self, plan: &LogicalPlan, tables: &[TableName]) -> bool {
         let [table] = tables else { return false };
         let is_view = |table: &&TableSpec| matches!(table.materialize, Materialize::View);
-        if self.specs.get(table).is_some_and(|table| is_view(table)) {
+        if self.specs.get(table).is_some_and(is_view) {
             return false;
         }
         let mut is_row_wise = true;

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?)?;
+    if arguments.statistics {
+        return super::figures::run(&engine, &arguments.name, session).await;
+    }
     let list = engine.features().await?;
     let json = session.settings.json;
     match find(&list, &arguments.name)? {
