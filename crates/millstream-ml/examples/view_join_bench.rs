@@ -1,5 +1,6 @@
-//! Joins labels with a view's events, both from Parquet files, and prints `{"seconds": …, "peak_bytes": …}` and the parts of the time:
-//! from rows in memory to values in memory, and the memory that reading and joining took beyond the start of the process.
+//! Joins labels with a view's events, both from Parquet files, and prints `{"seconds": …, "peak_bytes": …}` and what of
+//! the time each part took: from rows in memory to values in memory, and the memory that reading and joining took beyond
+//! the start of the process.
 //!
 //! `view_join_bench newest|windows LABELS EVENTS [RESULT]`
 //!
