@@ -60,6 +60,9 @@ fn made(workspace: &Workspace) -> Result<Pages> {
         "--quiet",
         "--package",
         "millstream",
+        // As the tests build it, so that it is built once.
+        "--features",
+        "full",
     ]))?;
     let folder = tempfile::tempdir()?;
     process::output(Command::new(workspace.built("millstream")).arg("reference").arg(folder.path()))?;

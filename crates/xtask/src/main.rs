@@ -24,7 +24,7 @@ const USAGE: &str = "\
 cargo xtask check [NAME…]          all checks, or: fmt, layers, size, opening, generated, clippy
 cargo xtask check size --tighten   write the smaller sizes into crates/xtask/ratchet.toml
 cargo xtask test [ARGUMENTS…]      all tests with their services; arguments go to `cargo test`
-cargo xtask bench [NAME…] [--quick] [--large] [--feast] [--urgent] [--rounds N]
+cargo xtask bench [NAME…] [--quick] [--large] [--feast] [--rounds N]
 cargo xtask generate [--check]     docs/reference from the binary";
 
 fn main() -> ExitCode {

@@ -3,9 +3,10 @@
 use std::{fs, process::Command};
 
 use super::{Context, serving::Server};
-use crate::{Result, process, python::Python};
-
-const PACKAGES: [&str; 1] = ["feast[redis,duckdb]==0.67.0"];
+use crate::{
+    Result, process,
+    python::{FEAST, Python},
+};
 
 /// The server, and the Redis that has to outlive it.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Applies the definitions, materialises and serves.
     pub(super) fn start(context: &Context<'_>) -> Result<Self> {
-        let python = Python::with(context.workspace, "feast", &PACKAGES)?;
+        let python = Python::with(context.workspace, "feast", &FEAST)?;
         let folder = context.folder.join("feast");
         if folder.exists() {
             fs::remove_dir_all(&folder)?;

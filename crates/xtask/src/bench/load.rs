@@ -1,6 +1,6 @@
 //! Load over HTTP by known programs: h2load at a constant rate, wrk as fast as answers come.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use serde::Deserialize;
 
@@ -57,7 +57,7 @@ pub(super) fn at_rate(context: &Context<'_>, rate: &Rate<'_>) -> Result<Times> {
         fs::remove_file(&log)?;
     }
     let each = f64::from(rate.per_second) / f64::from(rate.connections);
-    let mut command = context.urgent("h2load");
+    let mut command = Command::new("h2load");
     command.args(["--h1", "-t1", "-H", "content-type: application/json"]);
     command.args([format!("-c{}", rate.connections), format!("--rps={each}"), format!("-D{}", rate.seconds)]);
     command.arg("-d").arg(&body).arg("--log-file").arg(&log).arg(rate.url);
@@ -113,7 +113,7 @@ pub(super) fn flood(
     seconds: u32,
 ) -> Result<Flood> {
     let script: PathBuf = context.workspace.root.join("crates/xtask/bench").join(script);
-    let mut command = context.urgent("wrk");
+    let mut command = Command::new("wrk");
     command.args(["-t1".into(), format!("-c{connections}"), format!("-d{seconds}s"), "--timeout=30s".into()]);
     let text = process::output(command.arg("-s").arg(script).arg(url))?;
     let line = text.lines().rfind(|line| line.starts_with('{')).ok_or("wrk printed no figures")?;

@@ -1,4 +1,7 @@
 //! `cargo xtask bench`: Millstream's figures beside its peers', measured in one run on one machine.
+//!
+//! On a machine that is not idle, `chrt -f 10 cargo xtask bench …` lets everything measured go before other processes, the
+//! peers and the programs that make load included.
 
 mod contract;
 mod feast;
@@ -22,7 +25,6 @@ mod table;
 mod windows;
 
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -44,8 +46,6 @@ struct Context<'a> {
     large: bool,
     /// Feast's server on Redis too.
     feast: bool,
-    /// Servers and their load go before all other processes, for a machine that is not idle.
-    urgent: bool,
     /// DuckDB, polars, Pandera and Great Expectations.
     peers: Python,
     /// Data and projects; kept between benches, so that data is made once.
@@ -87,14 +87,13 @@ const ROUNDS: usize = 5;
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let (mut wanted, mut rounds) = (Vec::new(), ROUNDS);
-    let (mut quick, mut large, mut feast, mut urgent) = (false, false, false, false);
+    let (mut quick, mut large, mut feast) = (false, false, false);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => quick = true,
             "--large" => large = true,
             "--feast" => feast = true,
-            "--urgent" => urgent = true,
             "--rounds" => {
                 let count = arguments.next().and_then(|count| count.parse().ok()).filter(|count| *count > 0);
                 rounds = count.ok_or("--rounds needs a number above 0")?;
@@ -113,7 +112,6 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         quick,
         large,
         feast,
-        urgent,
         peers: Python::with(workspace, "peers", &PEERS)?,
         folder: workspace.scratch("bench")?,
         binary: workspace.built("millstream"),
@@ -232,16 +230,6 @@ impl Context<'_> {
         let mut command = Command::new(&self.binary);
         command.args(["features", "materialize", "--json", "--project"]).arg(folder);
         command.args(full.then_some("--full"));
-        command
-    }
-
-    /// A program that, with `--urgent`, has the real-time priority that only an administrator can give.
-    fn urgent(&self, program: impl AsRef<OsStr>) -> Command {
-        if !self.urgent {
-            return Command::new(program);
-        }
-        let mut command = Command::new("chrt");
-        command.args(["-f", "10"]).arg(program);
         command
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Server {
 impl Server {
     /// `millstream serve` on the project in `folder`, on a free port.
     pub(super) fn millstream(context: &Context<'_>, folder: &Path) -> Result<Self> {
-        let mut command = context.urgent(&context.binary);
+        let mut command = Command::new(&context.binary);
         command.args(["serve", "--json", "--address", "127.0.0.1:0", "--project"]).arg(folder);
         let started = Instant::now();
         let said = fs::File::create(context.folder.join("serve.log"))?;

@@ -38,6 +38,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// On the release profile, so that build scripts and procedural macros are shared with the tests and the demo.
 fn clippy(workspace: &Workspace) -> Result<()> {
     let mut command = process::cargo(&workspace.root);
-    command.args(["clippy", "--release", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    command.args(["clippy", "--release", "--quiet", "--workspace", "--all-targets"]);
+    command.args(["--features", "millstream/full", "--", "-D", "warnings"]);
     process::run(&mut command)
 }

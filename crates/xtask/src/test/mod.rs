@@ -11,19 +11,33 @@ use std::{
     process::{Command, ExitStatus, Stdio},
 };
 
-use crate::{Result, Workspace, process, python::Python};
+use crate::{
+    Result, Workspace, process,
+    python::{self, Python},
+};
 use summary::Summary;
 
 /// Tests that talk to an object store find it here; without it they say so in [`SKIPS`] and pass.
 const S3_ENDPOINT: &str = "MILLSTREAM_TEST_S3_ENDPOINT";
 /// Tests that talk to a Redis server find its address here.
 const REDIS: &str = "MILLSTREAM_TEST_REDIS";
-/// A Python that has `duckdb` and `deltalake`, for the suites in which they read our tables.
+/// A Python that has the packages below, for the suites in which other programs read our tables and ask our server.
 const PYTHON: &str = "MILLSTREAM_TEST_PYTHON";
 /// A file to which a test that cannot run appends one line: its name and why.
 const SKIPS: &str = "MILLSTREAM_TEST_SKIPS";
 
-const READERS: [&str; 3] = ["duckdb==2.0.0", "deltalake==1.6.6", "pyarrow==26.0.1"];
+/// A Python that has Feast, for the suite in which its SDK asks our server.
+const FEAST: &str = "MILLSTREAM_TEST_FEAST";
+
+const READERS: [&str; 7] = [
+    "duckdb==2.0.0",
+    "deltalake==1.6.6",
+    "pyarrow==26.0.1",
+    "httpx==0.28.1",
+    "pandas==3.1.1",
+    "polars==2.1.0",
+    "pytest==9.2.0",
+];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let skips = workspace.scratch("test")?.join("skips.txt");
@@ -31,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut command = process::cargo(&workspace.root);
     command.args(["test", "--release", "--no-fail-fast"]).env(SKIPS, &skips);
     if !arguments.iter().any(|argument| argument == "-p" || argument.starts_with("--package")) {
-        command.arg("--workspace");
+        command.args(["--workspace", "--features", "millstream/full"]);
     }
     command.args(arguments);
     let mut missing = Vec::new();
@@ -61,8 +75,15 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     match Python::with(workspace, "readers", &READERS) {
         Ok(python) => command.env(PYTHON, python.interpreter()),
         Err(error) => {
-            missing.push(format!("suites with DuckDB and Python's deltalake are skipped: {error}"));
+            missing.push(format!("suites with Python's packages are skipped: {error}"));
             command.env_remove(PYTHON)
+        }
+    };
+    match Python::with(workspace, "feast", &python::FEAST) {
+        Ok(python) => command.env(FEAST, python.interpreter()),
+        Err(error) => {
+            missing.push(format!("the suite with Feast's SDK is skipped: {error}"));
+            command.env_remove(FEAST)
         }
     };
     missing.iter().for_each(|line| eprintln!("warning: {line}"));
