@@ -15,7 +15,7 @@ use millstream_ml::{
     Cause,
     dataset::{Built, DatasetPlan, Manifest, Phase, Resources, Rows, Warning, build},
 };
-use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
+use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, OutputFormat};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
 use millstream_state::{DatasetVersion, Pin};
 use tokio_util::sync::CancellationToken;
@@ -175,6 +175,14 @@ fn spill_folder(state_dir: &Path) -> Result<PathBuf, EngineError> {
 
 /// The file to write: what the call says, what the definition says, or the next one in the project's own folder.
 fn output(world: &World, spec: &DatasetSpec, request: &DatasetRequest) -> Result<PathBuf, EngineError> {
+    if request.output.is_none()
+        && spec.output.as_ref().is_some_and(|output| output.format == OutputFormat::Delta)
+    {
+        return Err(EngineError::Request {
+            message: format!("`{}` asks for a Delta table, and datasets are written as Parquet only", spec.name),
+            hint: Some("write `format: parquet`, or name a file with `--output`".to_owned()),
+        });
+    }
     let path = match (&request.output, &spec.output) {
         (Some(path), _) => path.clone(),
         (None, Some(output)) => world.project.spec.root.join(&output.path.value),

@@ -1,0 +1,92 @@
+//! `millstream features verify`: what was served against the lake, and the causes of differences by name.
+
+use serde_json::{Value, json};
+
+use crate::{
+    features_small::{ANN, BOB, desk},
+    harness::Folder,
+    serve_process::Server,
+};
+
+const ALL: &[&str] = &["--sample", "100%"];
+
+fn serve(folder: &Folder, at: &str) {
+    let server = Server::start_with(folder, ALL);
+    let body = json!({"service": "plain", "entities": {"customer_id": [ANN, BOB]}, "at": at});
+    server.post("/v1/features/read", &body).good();
+    server.stop();
+}
+
+fn verify(folder: &Folder) -> (Option<i32>, Value) {
+    let output = folder.output(&["features", "verify", "--json"]);
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+fn causes(report: &Value) -> Vec<String> {
+    let features = report["features"].as_array().unwrap();
+    let mut causes: Vec<String> =
+        features.iter().flat_map(|feature| feature["causes"].as_object().unwrap().keys().cloned()).collect();
+    causes.sort();
+    causes.dedup();
+    causes
+}
+
+fn land(folder: &Folder, file: u32, at: &str) {
+    folder.write(
+        &format!("data/orders/{file}.csv"),
+        &format!("order_id,customer_id,amount,status,category,at\n{file}0,{ANN},1.00,paid,late,{at}\n"),
+    );
+    folder.stdout(&["run"]);
+}
+
+#[test]
+fn what_was_served_equals_what_training_sees() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    assert!(folder.stdout(&["features", "verify"]).contains("Nothing was served"));
+    serve(&folder, "2026-01-03T00:00:00Z");
+    serve(&folder, "2026-02-01T00:00:00Z");
+    let (code, report) = verify(&folder);
+    assert_eq!(code, Some(0), "{report}");
+    // Two reads of two customers and nine features.
+    assert_eq!((&report["values"], &report["equal"]), (&json!(36), &json!(36)), "{report}");
+    assert!(folder.stdout(&["features", "verify"]).contains("36 of 36 values equal"));
+}
+
+#[test]
+fn a_late_event_and_a_late_materialisation_are_told_apart() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    serve(&folder, "2026-01-03T00:00:00Z");
+    land(&folder, 2, "2026-01-02T03:00:00Z");
+    let (code, report) = verify(&folder);
+    assert_eq!((code, causes(&report)), (Some(1), vec!["late_event".to_owned()]), "{report}");
+
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    land(&folder, 2, "2026-01-02T03:00:00Z");
+    serve(&folder, "2026-01-03T00:00:00Z");
+    let (code, report) = verify(&folder);
+    assert_eq!((code, causes(&report)), (Some(1), vec!["materialization_lag".to_owned()]), "{report}");
+    folder.stdout(&["features", "verify", "--allow", "materialization_lag"]);
+    let example = &report["features"].as_array().unwrap()[0]["examples"][0];
+    assert_eq!((&example["served"], &example["computed"]), (&json!("4"), &json!("5")), "{report}");
+}
+
+#[test]
+fn a_changed_definition_is_a_cause() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    serve(&folder, "2026-01-03T00:00:00Z");
+    let changed = crate::features_small::FEATURES
+        .replace("orders_1d:  {count: \"*\", window: 1d}", "orders_1d:  {count: \"*\", window: 2d}");
+    folder.write("features/customer.yaml", &changed);
+    folder.stdout(&["features", "materialize"]);
+    // The old version is served still, and equals itself.
+    assert_eq!(verify(&folder).0, Some(0));
+    for service in ["plain@1", "desk@1"] {
+        folder.stdout(&["features", "remove", service]);
+    }
+    let (code, report) = verify(&folder);
+    assert_eq!((code, causes(&report)), (Some(1), vec!["definition_changed".to_owned()]), "{report}");
+}
