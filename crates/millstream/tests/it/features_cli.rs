@@ -8,7 +8,10 @@ use crate::{
 
 /// What a user sees of each call.
 fn calls(folder: &Folder, calls: &[&[&str]]) -> String {
-    calls.iter().map(|call| format!("===== {}\n{}\n", call.join(" "), without_clock(&folder.run(call)))).collect()
+    calls
+        .iter()
+        .map(|call| format!("===== {}\n{}\n", call.join(" "), without_clock(&folder.run(call))))
+        .collect()
 }
 
 /// The text without the times at which the test itself did something.

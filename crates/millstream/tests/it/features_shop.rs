@@ -1,6 +1,5 @@
 //! The shop's features, trained and served: its data comes month by month, and at the end of each month every feature
 //! of the dataset is what the server answers.
-#![allow(clippy::disallowed_methods, reason = "a test copies files")]
 
 use std::{fs, path::Path, sync::Arc};
 

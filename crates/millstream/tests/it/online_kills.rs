@@ -1,5 +1,4 @@
 //! Killed servers and killed materialisations: nothing acknowledged is lost, nothing counts twice.
-#![allow(clippy::disallowed_methods, reason = "a test is its own edge: it asks the clock")]
 
 use std::{
     process::Stdio,

@@ -184,7 +184,7 @@ fn wrong_requests_are_refused_with_what_is_wrong() {
     show(push, "{\"rows\": {\"status\": [\"paid\"]}}");
     show(push, "{\"rows\": {\"customer_id\": [NaN]}}");
     let read = "/v1/features/read";
-    show(read, "{\"service\": \"desk\", \"entities\": {\"customer_id\": [1]}}");
+    show(read, "{\"service\": \"desc\", \"entities\": {\"customer_id\": [1]}}");
     show(read, "{\"service\": \"desk\", \"entities\": {\"customer_id\": [1]}}");
     show(
         read,
