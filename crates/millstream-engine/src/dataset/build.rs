@@ -179,7 +179,10 @@ fn output(world: &World, spec: &DatasetSpec, request: &DatasetRequest) -> Result
         && spec.output.as_ref().is_some_and(|output| output.format == OutputFormat::Delta)
     {
         return Err(EngineError::Request {
-            message: format!("`{}` asks for a Delta table, and datasets are written as Parquet only", spec.name),
+            message: format!(
+                "`{}` asks for a Delta table, and datasets are written as Parquet only",
+                spec.name
+            ),
             hint: Some("write `format: parquet`, or name a file with `--output`".to_owned()),
         });
     }

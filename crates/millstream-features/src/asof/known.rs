@@ -82,7 +82,9 @@ impl KnownTimes {
         let (mut end, mut width) = (end, 1);
         for (height, level) in self.levels.iter().enumerate() {
             // Up to here nothing at or after `end * width` was known.
-            let block = end / FAN_OUT * FAN_OUT;
+            // Nothing above the top level answers for its first nodes, also when it has exactly as many as a block.
+            let is_top = height + 1 == self.levels.len();
+            let block = if is_top { 0 } else { end / FAN_OUT * FAN_OUT };
             let last = level.get(block..end).unwrap_or_default().iter().rposition(is_known);
             if let Some(last) = last {
                 return self.descend(height, block + last, is_known).filter(|found| *found >= start);

@@ -412,3 +412,26 @@ fn joining_part_by_part_is_joining_at_once() {
         assert!((0..4).all(|part| view_parts.contains(&part)));
     }
 }
+
+#[test]
+fn cut_offs_hold_for_every_size_of_the_tree_of_known_times() {
+    let options = AsofOptions { as_known: true, ..AsofOptions::default() };
+    let mut random = SmallRng::seed_from_u64(32);
+    for size in [1, 31, 32, 33, 63, 64, 1_023, 1_024, 1_025] {
+        let row = |time: i64, known: i64| Row {
+            key: (Some(1), None),
+            time: Some(time),
+            known: Some(known),
+            sequence: Some(time),
+            value: Some(time),
+        };
+        let view: Vec<Row> = (0..size).map(|time| row(time, random.random_range(0..size))).collect();
+        let labels: Vec<Row> =
+            (0..200).map(|_| row(random.random_range(0..=size), random.random_range(0..size))).collect();
+        let found = join(&[&view], &labels, Keys::Number, options);
+        for (label, (value, ..)) in labels.iter().zip(found) {
+            let seen = view.iter().filter(|row| row.time < label.time && row.known <= label.known);
+            assert_eq!(value, seen.last().and_then(|row| row.value), "{size} events, {label:?}");
+        }
+    }
+}
