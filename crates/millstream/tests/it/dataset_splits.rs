@@ -59,7 +59,7 @@ fn a_split_by_time_trains_on_the_past_and_leaves_a_gap() {
     assert_eq!(count(&sides), BTreeMap::from([("train", 67), ("none", 6), ("validation", 17), ("test", 10)]));
     assert_eq!(built["manifest"]["sides"]["embargoed"], 6);
     let order = ["train", "none", "validation", "none", "test"];
-    let mut seen = sides.clone();
+    let mut seen = sides;
     seen.dedup();
     assert_eq!(seen, order);
 }
