@@ -430,8 +430,8 @@ fn cut_offs_hold_for_every_size_of_the_tree_of_known_times() {
             (0..200).map(|_| row(random.random_range(0..=size), random.random_range(0..size))).collect();
         let found = join(&[&view], &labels, Keys::Number, options);
         for (label, (value, ..)) in labels.iter().zip(found) {
-            let seen = view.iter().filter(|row| row.time < label.time && row.known <= label.known);
-            assert_eq!(value, seen.last().and_then(|row| row.value), "{size} events, {label:?}");
+            let mut seen = view.iter().filter(|row| row.time < label.time && row.known <= label.known);
+            assert_eq!(value, seen.next_back().and_then(|row| row.value), "{size} events, {label:?}");
         }
     }
 }
