@@ -117,11 +117,12 @@ impl Engine {
             (LabelOrigin::File(path), _) => {
                 labels::of_file(&path.value, &project.spec.root, &labels::decided(&spec, &analyzed.service))?
             }
-            (_, Some(query)) => labels::of_query(&session, query).await?,
+            // As it is written: a query around it would lose its order.
+            (LabelOrigin::Sql(sql), _) => labels::of_query(&session, &sql.value).await?,
+            (LabelOrigin::Table(_), Some(query)) => labels::of_query(&session, query).await?,
             (LabelOrigin::Table(table), None) => {
                 labels::of_query(&session, &format!("SELECT * FROM {}", table.value)).await?
             }
-            (LabelOrigin::Sql(sql), None) => labels::of_query(&session, &sql.value).await?,
         };
         let columns = match &analyzed.labels {
             Some(columns) => columns.clone(),

@@ -57,7 +57,7 @@ fn other_readers_see_what_a_query_sees() {
             }
         }
     }
-    assert_eq!(folder.tables().len(), 13, "{:?}", folder.tables());
+    assert_eq!(folder.tables().len(), 14, "{:?}", folder.tables());
     compare(&python, &cases);
 }
 
