@@ -200,6 +200,15 @@ impl World {
         Ok(RunLock::acquire(&self.state_dir, &holder, wait)?)
     }
 
+    /// Where rows go that do not fit into memory.
+    pub(crate) fn spill_folder(&self) -> Result<PathBuf, EngineError> {
+        let path = self.state_dir.join("spill");
+        match std::fs::create_dir_all(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(EngineError::File { verb: "create", path, source }),
+        }
+    }
+
     /// A session in which `pinned` tables stay at their versions, whatever is committed meanwhile.
     pub(crate) fn pinned_session(&self, pinned: BTreeMap<TableName, Arc<Snapshot>>) -> SqlSession {
         let resolver = LakeResolver::new(self.lake.clone(), self.project.clone()).pinned(pinned);

@@ -195,6 +195,11 @@ impl EngineError {
         Self::UnknownFeature { what, name: name.to_owned(), hint }
     }
 
+    /// For a query that failed while its rows were read.
+    pub(crate) fn rows(source: datafusion::error::DataFusionError) -> Self {
+        Self::Query(SqlError::from_datafusion(source))
+    }
+
     pub(crate) fn online_view(source: OnlineViewError) -> Self {
         Self::OnlineView(Box::new(source))
     }

@@ -37,7 +37,7 @@ mod writers;
 pub use check::{Checked, Project, check};
 pub use clock::{Clock, SystemClock};
 pub use codes::CODES;
-pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest};
+pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use event::{

@@ -6,7 +6,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use datafusion::catalog::TableProvider;
 use millstream_lake::{At, Snapshot};
 use millstream_sql::{Resolved, SqlError, SqlSession, TableResolver};
 use millstream_types::TableName;
@@ -23,8 +22,6 @@ pub(crate) struct Pinning {
     world: Arc<World>,
     names: LakeResolver,
     pinned: Mutex<BTreeMap<TableName, Arc<Snapshot>>>,
-    /// Tables that stand for other rows than their own.
-    replaced: BTreeMap<TableName, Arc<dyn TableProvider>>,
 }
 
 impl Pinning {
@@ -33,7 +30,6 @@ impl Pinning {
             world: world.clone(),
             names: LakeResolver::new(world.lake.clone(), world.project.clone()),
             pinned: Mutex::default(),
-            replaced: BTreeMap::new(),
         }
     }
 
@@ -84,14 +80,8 @@ impl Pinning {
         Ok(snapshot.map(|snapshot| self.remember(snapshot)).is_some())
     }
 
-    /// The same tables, and `table` with these rows in place of its own.
-    pub(crate) fn with_rows(&self, table: TableName, rows: Arc<dyn TableProvider>) -> Self {
-        Self {
-            world: self.world.clone(),
-            names: LakeResolver::new(self.world.lake.clone(), self.world.project.clone()),
-            pinned: Mutex::new(self.snapshots()),
-            replaced: BTreeMap::from([(table, rows)]),
-        }
+    pub(crate) fn world(&self) -> &World {
+        &self.world
     }
 
     /// A session over the tables as they are held.
@@ -120,9 +110,6 @@ impl TableResolver for Pinning {
     async fn resolve(&self, table: &TableName, at: At) -> Result<Option<Resolved>, SqlError> {
         if at != At::Latest {
             return self.names.resolve(table, at).await;
-        }
-        if let Some(rows) = self.replaced.get(table) {
-            return Ok(Some(Resolved::Table(rows.clone())));
         }
         let known = self.snapshots().remove(table);
         let snapshot = match known {

@@ -54,6 +54,11 @@ impl Lake {
         Storage::with_store(url, store).map(Self::new)
     }
 
+    /// A lake of one table, which lies in the absolute folder itself, whatever its name.
+    pub(crate) fn of_table(folder: &std::path::Path) -> Result<Self> {
+        Storage::of_table(folder).map(Self::new)
+    }
+
     fn new(storage: Storage) -> Self {
         let (newest, commits) = (Mutex::default(), Mutex::default());
         Self { inner: Arc::new(Inner { storage, newest, commits }) }

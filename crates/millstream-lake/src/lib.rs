@@ -4,7 +4,8 @@
 //! Must not: know sources, contracts, SQL text or runs; decide what to write; keep state outside the tables.
 //!
 //! Every change is [`Lake::commit`] of a [`TableChange`] computed from one [`Snapshot`]. Maintenance
-//! ([`Lake::maintain`]) is the only other thing that deletes.
+//! ([`Lake::maintain`]) is the only other thing that deletes. A [`FileTable`] is a Delta table outside the lake, for files
+//! that were written elsewhere.
 
 mod change;
 mod changes;
@@ -16,6 +17,7 @@ mod durable;
 mod encoding;
 mod error;
 mod file;
+mod file_table;
 mod lake;
 mod load;
 mod log;
@@ -33,6 +35,7 @@ pub use changes::{Changes, CommitRecord};
 pub use codes::CODES;
 pub use error::{Cause, LakeError, StorageFault};
 pub use file::{DataFile, StagedFile};
+pub use file_table::FileTable;
 pub use lake::Lake;
 pub use maintain::{MaintainOptions, Maintained};
 pub use snapshot::{At, Snapshot};

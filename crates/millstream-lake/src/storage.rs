@@ -33,6 +33,8 @@ pub(crate) struct Storage {
     prefix: ObjectPath,
     /// The lake's folder when it is on this machine's file system.
     pub(crate) local: Option<PathBuf>,
+    /// Whether the root is itself the folder of the only table.
+    is_table: bool,
     /// Uploads run here, so that a blocked caller can never starve them.
     pub(crate) uploads: Option<Uploads>,
 }
@@ -86,7 +88,8 @@ impl Storage {
         let url = parse_url(url)?;
         let prefix =
             ObjectPath::from_url_path(url.path()).map_err(|error| bad_location(url.as_str(), &error))?;
-        Ok(Self { store, prefix, local: None, uploads: Some(Uploads::new(url.as_str())?), url })
+        let uploads = Some(Uploads::new(url.as_str())?);
+        Ok(Self { store, prefix, local: None, is_table: false, uploads, url })
     }
 
     fn local(location: &str, options: &BTreeMap<String, String>) -> Result<Self> {
@@ -101,7 +104,13 @@ impl Storage {
         let prefix =
             ObjectPath::from_absolute_path(folder).map_err(|error| bad_location(location, &error))?;
         let store = Arc::new(LocalFileSystem::new());
-        Ok(Self { store, url, prefix, local: Some(folder.to_owned()), uploads: None })
+        Ok(Self { store, url, prefix, local: Some(folder.to_owned()), is_table: false, uploads: None })
+    }
+
+    /// One table, whose folder is the root.
+    pub(crate) fn of_table(folder: &Path) -> Result<Self> {
+        let storage = Self::local(&folder.to_string_lossy(), &BTreeMap::new())?;
+        Ok(Self { is_table: true, ..storage })
     }
 
     fn remote(location: &str, options: &BTreeMap<String, String>) -> Result<Self> {
@@ -119,7 +128,8 @@ impl Storage {
         merged.extend(options.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())));
         let (store, prefix) =
             object_store::parse_url_opts(&url, merged).map_err(|error| bad_location(location, &error))?;
-        Ok(Self { store: Arc::from(store), prefix, local: None, uploads: Some(Uploads::new(location)?), url })
+        let uploads = Some(Uploads::new(location)?);
+        Ok(Self { store: Arc::from(store), prefix, local: None, is_table: false, uploads, url })
     }
 
     /// The part of the address that names the store, as DataFusion registers it.
@@ -139,7 +149,8 @@ impl Storage {
     }
 
     pub(crate) fn table_path(&self, table: &TableName) -> ObjectPath {
-        self.prefix.clone().join(table.schema()).join(table.name())
+        let below = self.below(table).into_iter();
+        below.fold(self.prefix.clone(), |path, folder| path.join(folder))
     }
 
     pub(crate) fn log_path(&self, table: &TableName) -> ObjectPath {
@@ -147,13 +158,19 @@ impl Storage {
     }
 
     pub(crate) fn table_folder(&self, table: &TableName) -> Option<PathBuf> {
-        self.local.as_ref().map(|root| root.join(table.schema()).join(table.name()))
+        let root = self.local.clone()?;
+        Some(self.below(table).into_iter().fold(root, |path, folder| path.join(folder)))
     }
 
     pub(crate) fn table_url(&self, table: &TableName) -> Result<Url> {
-        self.url
-            .join(&format!("{}/{}/", table.schema(), table.name()))
-            .map_err(|error| bad_location(self.url.as_str(), &error))
+        let below = self.below(table).into_iter();
+        let below: String = below.map(|folder| format!("{folder}/")).collect();
+        self.url.join(&below).map_err(|error| bad_location(self.url.as_str(), &error))
+    }
+
+    /// The folders from the root to the table's own.
+    fn below<'a>(&self, table: &'a TableName) -> Vec<&'a str> {
+        if self.is_table { Vec::new() } else { vec![table.schema(), table.name()] }
     }
 
     /// The table as deltalake-core sees it.

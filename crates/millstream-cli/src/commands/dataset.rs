@@ -62,7 +62,6 @@ async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit
         name: arguments.name.clone(),
         output: arguments.output.clone(),
         memory_bytes: usize::try_from(arguments.memory << 20).unwrap_or(usize::MAX),
-        command: session.settings.line.clone(),
     };
     if arguments.dry_run {
         return estimate::run(&engine, &request, session).await;
@@ -120,7 +119,15 @@ pub(crate) fn told(report: &DatasetReport) -> String {
             format!("  {}", human::duration(report.elapsed))
         },
     );
-    text.push_str(&format!("  {}\n", report.path.display()));
+    match &report.delta {
+        Some(delta) => text.push_str(&format!(
+            "  {} v{}{}\n",
+            delta.folder.display(),
+            delta.version,
+            styled(FAINT, format!("  {}", report.path.display())),
+        )),
+        None => text.push_str(&format!("  {}\n", report.path.display())),
+    }
     if let Some(sides) = &manifest.sides {
         text.push_str(&format!(
             "  train {}  validation {}  test {}",

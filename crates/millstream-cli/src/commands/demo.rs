@@ -89,12 +89,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 
 /// Builds the training set and fills the online store.
 async fn features(engine: &Engine, session: &Session) -> Result<(), CliError> {
-    let request = DatasetRequest {
-        name: DATASET.to_owned(),
-        output: None,
-        memory_bytes: MEMORY_BYTES,
-        command: session.settings.line.clone(),
-    };
+    let request = DatasetRequest { name: DATASET.to_owned(), output: None, memory_bytes: MEMORY_BYTES };
     let dataset = super::dataset::build(engine, &request, session).await?;
     let request = MaterializeRequest { alone: true, ..MaterializeRequest::default() };
     let views = super::features::materialize(engine, &request, session).await?;

@@ -13,11 +13,20 @@ pub struct DatasetBuilt {
     pub unchanged: bool,
     pub path: String,
     pub manifest_path: String,
+    /// The Delta table that has the file as its newest version.
+    pub delta: Option<DeltaDocument>,
     pub elapsed_ms: u64,
     pub spilled_bytes: u64,
     pub warnings: Vec<String>,
     /// As in the manifest's file.
     pub manifest: Manifest,
+}
+
+/// A version of a Delta table.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeltaDocument {
+    pub folder: String,
+    pub version: i64,
 }
 
 impl From<&DatasetReport> for DatasetBuilt {
@@ -28,6 +37,10 @@ impl From<&DatasetReport> for DatasetBuilt {
             unchanged: report.is_unchanged,
             path: report.path.display().to_string(),
             manifest_path: report.manifest_path.display().to_string(),
+            delta: report.delta.as_ref().map(|delta| DeltaDocument {
+                folder: delta.folder.display().to_string(),
+                version: delta.version,
+            }),
             elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
             spilled_bytes: report.spilled_bytes,
             warnings: report.warnings.iter().map(ToString::to_string).collect(),

@@ -1,7 +1,6 @@
 //! `millstream dataset build`: every input at one version, the join on threads of its own, then the record and the pins.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,20 +14,24 @@ use millstream_ml::{
     Cause,
     dataset::{Built, DatasetPlan, Manifest, Phase, Resources, Rows, Warning, build},
 };
-use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, OutputFormat};
+use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
 use millstream_state::{DatasetVersion, Pin};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     labels::{self, Labels},
+    output::{DeltaVersion, Output},
     plan::{Surroundings, plan},
 };
 use crate::{
     Engine, EngineError,
     blocking::Blocking,
     engine::World,
-    features::{rows::Events, services},
+    features::{
+        rows::{all_events, pushed_table},
+        services,
+    },
     pinning::Pinning,
 };
 
@@ -40,8 +43,6 @@ pub struct DatasetRequest {
     pub output: Option<PathBuf>,
     /// Rows beyond this go to disk.
     pub memory_bytes: usize,
-    /// The command as typed, for whoever waits for the lock.
-    pub command: String,
 }
 
 /// Where a build is.
@@ -62,6 +63,8 @@ pub struct DatasetReport {
     pub is_unchanged: bool,
     pub path: PathBuf,
     pub manifest_path: PathBuf,
+    /// The Delta table that has the file as its newest version.
+    pub delta: Option<DeltaVersion>,
     pub manifest: Manifest,
     pub warnings: Vec<Warning>,
     pub spilled_bytes: u64,
@@ -76,7 +79,16 @@ pub(super) struct Ready {
     pub pinning: Arc<Pinning>,
     pub labels: Labels,
     columns: LabelColumns,
+    output: Output,
     pub plan: DatasetPlan,
+}
+
+/// What is handed to the thread that builds.
+struct Work {
+    labels: Labels,
+    columns: LabelColumns,
+    plan: DatasetPlan,
+    pinning: Arc<Pinning>,
 }
 
 impl Engine {
@@ -89,12 +101,25 @@ impl Engine {
     ) -> Result<DatasetReport, EngineError> {
         let started = Instant::now();
         let world = self.world();
-        let ready = self.ready(request).await?;
-        let (name, spec) = (ready.spec.name.clone(), ready.spec.clone());
-        let (pinning, output) = (ready.pinning.clone(), ready.plan.output.clone());
-        let built = run(world, ready, told, cancel).await?;
-        let kept = keep(world, &spec, request, &pinning, built, &output)?;
-        Ok(DatasetReport { elapsed: started.elapsed(), name, ..kept })
+        let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
+        let path = plan.output.clone();
+        let work = Work { labels, columns, plan, pinning: pinning.clone() };
+        let built = run(work, told, cancel).await?;
+        let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
+        let Kept { version, is_unchanged, path } =
+            keep(world, &spec, &pinning, &built, path, output.is_own())?;
+        Ok(DatasetReport {
+            name: spec.name,
+            version,
+            is_unchanged,
+            manifest_path: Manifest::path_of(&path),
+            path,
+            delta,
+            manifest: built.manifest,
+            warnings: built.warnings,
+            spilled_bytes: built.spilled_bytes,
+            elapsed: started.elapsed(),
+        })
     }
 
     pub(super) async fn ready(&self, request: &DatasetRequest) -> Result<Ready, EngineError> {
@@ -110,7 +135,7 @@ impl Engine {
         let pinning = Arc::new(Pinning::new(world));
         pinning.pin(&analyzed.dependencies).await?;
         for view in &analyzed.service.views {
-            pinning.pin_if_there(&crate::features::rows::pushed_table(&view.name)?).await?;
+            pinning.pin_if_there(&pushed_table(&view.name)?).await?;
         }
         let session = pinning.session();
         let labels = match (&spec.labels.origin, &analyzed.query) {
@@ -128,18 +153,20 @@ impl Engine {
             Some(columns) => columns.clone(),
             None => find_columns(&spec, project, &analyzed.service, &labels)?,
         };
+        let output = Output::find(world, &spec, request).await?;
         let around = Surroundings {
             versions: pinning.versions(),
-            output: output(world, &spec, request)?,
+            output: output.place().to_owned(),
             now: world.options.clock.now(),
             resources: Resources {
                 memory_bytes: request.memory_bytes,
-                spill: spill_folder(&world.state_dir)?,
+                spill: world.spill_folder()?,
                 threads: world.options.parallelism,
             },
         };
-        let plan = plan(&spec, analyzed, &columns, around)?;
-        Ok(Ready { spec, pinning, labels, columns, plan })
+        let mut plan = plan(&spec, analyzed, &columns, around)?;
+        plan.output = output.file(&plan)?;
+        Ok(Ready { spec, pinning, labels, columns, output, plan })
     }
 }
 
@@ -164,64 +191,10 @@ fn find_columns(
     })
 }
 
-fn spill_folder(state_dir: &Path) -> Result<PathBuf, EngineError> {
-    let folder = state_dir.join("spill");
-    fs::create_dir_all(&folder).map_err(|source| EngineError::File {
-        verb: "create",
-        path: folder.clone(),
-        source,
-    })?;
-    Ok(folder)
-}
-
-/// The file to write: what the call says, what the definition says, or the next one in the project's own folder.
-fn output(world: &World, spec: &DatasetSpec, request: &DatasetRequest) -> Result<PathBuf, EngineError> {
-    if request.output.is_none()
-        && spec.output.as_ref().is_some_and(|output| output.format == OutputFormat::Delta)
-    {
-        return Err(EngineError::Request {
-            message: format!(
-                "`{}` asks for a Delta table, and datasets are written as Parquet only",
-                spec.name
-            ),
-            hint: Some("write `format: parquet`, or name a file with `--output`".to_owned()),
-        });
-    }
-    let path = match (&request.output, &spec.output) {
-        (Some(path), _) => path.clone(),
-        (None, Some(output)) => world.project.spec.root.join(&output.path.value),
-        (None, None) => {
-            let known = world.state.dataset_versions()?;
-            let of_name = known.iter().filter(|known| known.dataset == spec.name);
-            let next = of_name.map(|known| known.version).max().unwrap_or(0) + 1;
-            world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"))
-        }
-    };
-    let path = std::path::absolute(&path).map_err(|source| EngineError::File {
-        verb: "find",
-        path: path.clone(),
-        source,
-    })?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|source| EngineError::File {
-            verb: "create",
-            path: folder.to_owned(),
-            source,
-        })?;
-    }
-    Ok(path)
-}
-
 /// Joins and writes on a thread of its own; the streams are driven by the runtime.
-async fn run(
-    world: &Arc<World>,
-    ready: Ready,
-    told: Told,
-    cancel: CancellationToken,
-) -> Result<Built, EngineError> {
-    let Ready { labels, columns, plan, pinning, .. } = ready;
-    let name = plan.name.clone();
-    let (world, stop) = (world.clone(), cancel.clone());
+async fn run(work: Work, told: Told, cancel: CancellationToken) -> Result<Built, EngineError> {
+    let Work { labels, columns, plan, pinning } = work;
+    let stop = cancel.clone();
     let runtime = tokio::runtime::Handle::current();
     let work = tokio::task::spawn_blocking(move || {
         let _within = runtime.enter();
@@ -232,8 +205,7 @@ async fn run(
         let views = plan.service.views.clone();
         let mut events = |view: usize| -> Result<Rows<'static>, Cause> {
             let definition = views.get(view).ok_or("a dataset asks for a view that it does not have")?;
-            let opened = runtime.block_on(Events::open(&world, &pinning, definition)).map_err(cause)?;
-            let rows = opened.rows.map_err(cause);
+            let rows = runtime.block_on(all_events(&pinning, definition)).map_err(cause)?.map_err(cause);
             Ok(Box::new(Blocking::new(Box::pin(until(rows, stop.clone())))))
         };
         let compiled = OnDemandExpressions::compile(&plan.service.on_demand);
@@ -256,7 +228,6 @@ async fn run(
     if cancel.is_cancelled() && built.is_err() {
         return Err(EngineError::Cancelled);
     }
-    tracing::debug!(dataset = name, "built");
     built
 }
 
@@ -268,63 +239,61 @@ fn until(
     rows.map(move |batch| if cancel.is_cancelled() { Err(Cause::from("cancelled")) } else { batch })
 }
 
-/// Records the version and pins its inputs. A build that gave what an earlier one gave is that one.
+/// A version as it is recorded.
+struct Kept {
+    version: i64,
+    is_unchanged: bool,
+    path: PathBuf,
+}
+
+/// Records the version and pins its inputs. A build that gave what an earlier one gave is that one, and needs no second
+/// file in the project's own folder.
 fn keep(
     world: &World,
     spec: &DatasetSpec,
-    request: &DatasetRequest,
     pinning: &Pinning,
-    built: Built,
-    output: &Path,
-) -> Result<DatasetReport, EngineError> {
-    let Built { manifest, manifest_path, warnings, spilled_bytes } = built;
-    let report = |version, is_unchanged, path: PathBuf, manifest_path: PathBuf| DatasetReport {
-        name: String::new(),
-        version,
-        is_unchanged,
-        path,
-        manifest_path,
-        manifest: manifest.clone(),
-        warnings,
-        spilled_bytes,
-        elapsed: Duration::ZERO,
-    };
-    let text = serde_json::to_string(&manifest)
-        .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?;
+    built: &Built,
+    path: PathBuf,
+    is_own: bool,
+) -> Result<Kept, EngineError> {
+    let Built { manifest, manifest_path, .. } = built;
     let known = world.state.dataset_versions()?;
-    let same = known.iter().rev().find(|known| {
+    let mut same = known.into_iter().filter(|known| {
         known.dataset == spec.name && known.id == manifest.version && Path::new(&known.path).is_file()
     });
-    let is_own_folder = request.output.is_none() && spec.output.is_none();
-    if let Some(same) = same.filter(|same| is_own_folder && Path::new(&same.path) != output) {
-        for path in [output, manifest_path.as_path()] {
-            fs::remove_file(path).map_err(|source| EngineError::File {
-                verb: "remove",
-                path: path.to_owned(),
-                source,
-            })?;
+    if is_own && let Some(same) = same.next_back() {
+        let earlier = PathBuf::from(&same.path);
+        if earlier != path {
+            for path in [&path, manifest_path] {
+                fs::remove_file(path).map_err(|source| EngineError::File {
+                    verb: "remove",
+                    path: path.clone(),
+                    source,
+                })?;
+            }
         }
-        let path = PathBuf::from(&same.path);
-        return Ok(report(same.version, true, path.clone(), Manifest::path_of(&path)));
+        return Ok(Kept { version: same.version, is_unchanged: true, path: earlier });
     }
+    let is_unchanged = same.any(|same| Path::new(&same.path) == path);
     let now = world.options.clock.now();
     let version = DatasetVersion {
         dataset: spec.name.clone(),
         version: 0,
         id: manifest.version.clone(),
-        path: output.to_string_lossy().into_owned(),
-        manifest: text,
+        path: path.to_string_lossy().into_owned(),
+        manifest: serde_json::to_string(manifest)
+            .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?,
         service: service(world, spec)?,
         at: now,
     };
-    let pins: BTreeMap<_, _> = pinning.versions();
     let pinned_by = format!("dataset {} {}", spec.name, manifest.version.get(..12).unwrap_or_default());
-    let pins: Vec<Pin> = pins
+    let pins: Vec<Pin> = pinning
+        .versions()
         .into_iter()
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
     let version = world.state.record_dataset(&version, &pins)?;
-    Ok(report(version, false, output.to_owned(), manifest_path))
+    Ok(Kept { version, is_unchanged, path })
 }
 
 /// The service's name with its present version.

@@ -7,7 +7,7 @@ use super::build::DatasetRequest;
 use crate::{Engine, EngineError, features::rows::pushed_table};
 
 impl Engine {
-    /// Prices a build. Label rows are counted exactly, which reads one column of them; events by their tables' figures.
+    /// Prices a build. Label rows are counted exactly, which reads them; events by their tables' figures.
     pub async fn estimate_dataset(&self, request: &DatasetRequest) -> Result<Estimate, EngineError> {
         let ready = self.ready(request).await?;
         let mut rows = ready.labels.rows;

@@ -9,10 +9,10 @@ use arrow::{
     error::ArrowError,
     json,
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use millstream_features::view::ServiceDefinition;
 use millstream_project::{AsKnown, DatasetSpec};
-use millstream_sql::{SqlError, SqlSession};
+use millstream_sql::SqlSession;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::EngineError;
@@ -33,12 +33,10 @@ impl std::fmt::Debug for Labels {
     }
 }
 
-/// The rows of a query, which runs as one part so that they come in the order of the files.
+/// The rows of a query, in one order.
 pub(super) async fn of_query(session: &SqlSession, sql: &str) -> Result<Labels, EngineError> {
-    let rows = session.in_order().query(sql, None).await.map_err(EngineError::Query)?;
-    let schema = rows.schema();
-    let rows = rows.map(|batch| batch.map_err(|error| EngineError::Query(SqlError::from_datafusion(error))));
-    Ok(Labels { schema, rows: rows.boxed() })
+    let rows = session.query_in_order(sql).await.map_err(EngineError::Query)?;
+    Ok(Labels { schema: rows.schema(), rows: rows.map_err(EngineError::rows).boxed() })
 }
 
 /// The types of columns of labels that the definitions decide: a text file does not say them.

@@ -5,8 +5,11 @@ mod compare;
 pub(crate) mod encodings;
 mod estimate;
 mod labels;
+mod output;
 mod plan;
 mod record;
 
 pub use build::{DatasetProgress, DatasetReport, DatasetRequest};
+pub use output::DeltaVersion;
 pub use record::BuiltDataset;
+pub(crate) use record::manifest;

@@ -1,45 +1,41 @@
 //! Values as a model was trained on them: the encodings that were fitted for a version of a dataset.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use millstream_features::encode::apply_chain;
-use millstream_ml::dataset::{FittedColumn, Manifest};
+use millstream_ml::dataset::FittedColumn;
 
 use super::server::{FeatureServer, ReadColumn};
-use crate::{EngineError, engine::World};
+use crate::{EngineError, dataset::manifest};
 
 /// The fitted encodings of one version of a dataset, by the column that they encode.
 pub(super) type Fitted = BTreeMap<String, FittedColumn>;
 
-/// Reads the encodings of `dataset`: `churn` is the newest version, `churn@2` that one.
-pub(super) fn fitted(world: &World, dataset: &str) -> Result<Fitted, EngineError> {
-    let (name, version) = match dataset.split_once('@') {
-        Some((name, version)) => (name, Some(version.trim_start_matches('v'))),
-        None => (dataset, None),
-    };
-    let known = world.state.dataset_versions()?;
-    let mut of_name = known.iter().filter(|known| known.dataset == name);
-    let found = match version {
-        Some(version) => of_name.find(|known| known.version.to_string() == version),
-        None => of_name.next_back(),
-    };
-    let found = found.ok_or_else(|| {
-        let names = known.iter().map(|known| known.dataset.as_str());
-        EngineError::unknown_feature("dataset", dataset, names)
-    })?;
-    let manifest: Manifest = serde_json::from_str(&found.manifest)
-        .map_err(|source| EngineError::Definition { name: dataset.to_owned(), source })?;
-    Ok(manifest.fitted.into_iter().map(|fitted| (fitted.column.clone(), fitted)).collect())
-}
-
 impl FeatureServer {
+    /// The encodings of `dataset`: `churn` is the newest version, `churn@2` that one. A version never changes, so its
+    /// manifest is read once.
+    fn fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
+        let known = self.0.world.dataset(dataset)?;
+        let cached = || self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fitted) = cached().get(&known.id) {
+            return Ok(fitted.clone());
+        }
+        let columns = manifest(&known)?.fitted.into_iter();
+        let fitted: Arc<Fitted> = Arc::new(columns.map(|fitted| (fitted.column.clone(), fitted)).collect());
+        cached().insert(known.id, fitted.clone());
+        Ok(fitted)
+    }
+
     /// The columns with those that the dataset's version encodes in their encoded form.
     pub(super) fn encode(
         &self,
         dataset: &str,
         answer: Vec<ReadColumn>,
     ) -> Result<Vec<ReadColumn>, EngineError> {
-        let fitted = fitted(&self.0.world, dataset)?;
+        let fitted = self.fitted(dataset)?;
         let mut encoded = Vec::with_capacity(answer.len());
         for column in answer {
             let Some(fitted) = fitted.get(&column.name) else {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use millstream_features::view::ServiceDefinition;
+use millstream_features::{
+    view::{self, FeatureDefinition, ServiceDefinition},
+    window::{Measure, Operand},
+};
 use millstream_online::OnlineError;
 use millstream_project::{AggregateSpec, DatasetFeatures, FeatureRef, FeatureSpec, FeatureValue};
 use millstream_types::{Span, TimestampMicros};
@@ -105,7 +108,7 @@ impl Engine {
                 FeatureEntry {
                     name: known.name.clone(),
                     data_type: millstream_sql::type_name(&known.data_type),
-                    definition: said(spec),
+                    definition: said(spec, known),
                     description: spec.description.clone(),
                     owner: spec.owner.clone(),
                     tags: spec.tags.clone(),
@@ -259,17 +262,29 @@ fn name_of(feature: &FeatureRef) -> String {
 }
 
 /// A feature's definition in one line.
-fn said(spec: &FeatureSpec) -> String {
-    let one = |aggregate: &AggregateSpec| {
+fn said(spec: &FeatureSpec, known: &FeatureDefinition) -> String {
+    let one = |aggregate: &AggregateSpec, operand: Option<&Operand>| {
+        let word = operand.map_or("", |operand| operand.aggregation.name());
         let input = aggregate.input.as_ref().map_or("*", |input| input.value.as_str());
         let filter = aggregate.filter.as_ref().map(|filter| format!(" where {}", filter.value.trim()));
-        format!("{}({input}){}", aggregate.kind.word(), filter.unwrap_or_default())
+        format!("{word}({input}){}", filter.unwrap_or_default())
+    };
+    let operands: Vec<&Operand> = match &known.value {
+        view::FeatureValue::Newest(_) => Vec::new(),
+        view::FeatureValue::Window { measure: Measure::One(operand), .. } => vec![operand],
+        view::FeatureValue::Window { measure: Measure::Ratio { numerator, denominator }, .. } => {
+            vec![numerator, denominator]
+        }
     };
     let mut text = match &spec.value {
         FeatureValue::Column(column) => format!("newest {column}"),
-        FeatureValue::Aggregate(aggregate) => one(aggregate),
+        FeatureValue::Aggregate(aggregate) => one(aggregate, operands.first().copied()),
         FeatureValue::Ratio { numerator, denominator } => {
-            format!("{} / {}", one(numerator), one(denominator))
+            format!(
+                "{} / {}",
+                one(numerator, operands.first().copied()),
+                one(denominator, operands.last().copied())
+            )
         }
     };
     if let Some(window) = spec.window {

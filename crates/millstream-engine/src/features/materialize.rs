@@ -6,14 +6,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::StreamExt;
 use millstream_features::view::{Chunk, OnlineView, Position};
-use millstream_lake::{LakeError, LakeTable};
+use millstream_lake::LakeTable;
 use millstream_online::{OnlineStore, feature};
 use millstream_project::OnlineLocation;
 use millstream_types::TableName;
@@ -23,11 +22,11 @@ use super::{
     chunks::{self, Chunks},
     progress::{self, Progress, UnderWay},
     pushed,
-    rows::{Events, pushed_table},
+    rows::{EventStream, all_events, events_of_rows, pushed_table},
     server::{FeatureServer, online_view},
     services,
 };
-use crate::{EngineError, engine::World, pinning::Pinning};
+use crate::{EngineError, engine::World, pinning::Pinning, table::is_gone};
 
 /// Which views to bring up to date.
 #[derive(Clone, Debug, Default)]
@@ -86,12 +85,18 @@ impl FeatureServer {
     ) -> Result<Vec<MaterializeReport>, EngineError> {
         let busy = || EngineError::Busy { what: "a materialisation".to_owned() };
         let _only = self.0.materializing.try_lock().map_err(|_| busy())?;
-        let mut reports = Vec::new();
+        let (mut reports, mut flushed) = (Vec::new(), BTreeMap::new());
         for view in self.wanted_views(request)? {
             if cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let pushes = pushed::flush(&self.0, &view.definition().name).await?;
+            // The definitions of one view share its pushes.
+            let name = view.definition().name.clone();
+            let pushes = match flushed.get(&name) {
+                Some(pushes) => *pushes,
+                None => pushed::flush(&self.0, &name).await?,
+            };
+            flushed.insert(name, pushes);
             let work = Work {
                 world: &self.0.world,
                 store: &self.0.store,
@@ -278,7 +283,7 @@ impl Work<'_> {
                 pinning.pin(&own.dependencies).await?;
             }
             // Planning touches the tables of a definition that the project has no more.
-            _ => drop(Events::open(self.world, &pinning, definition).await?),
+            _ => drop(all_events(&pinning, definition).await?),
         }
         pinning.pin_if_there(&pushed_table(&definition.name)?).await?;
         Ok(pinning)
@@ -316,19 +321,19 @@ impl Work<'_> {
         let definition = self.view.definition();
         let name = definition.name.clone();
         let told = |rows| (self.told)(&MaterializeProgress { view: name.clone(), rows });
-        let spill = self.spill()?;
+        let spill = self.world.spill_folder()?;
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
         let under_way = &epoch.under_way;
         let wanted = if under_way.chunks > 0 { under_way.chunks } else { chunks::count(bytes) };
         let cancel = self.cancel.clone();
         let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
         let chunks = if under_way.full {
-            let events = Events::open(self.world, &epoch.pinning, definition).await?;
-            Chunks::collect(&self.view, events.rows.map(stopped), wanted, &spill, told).await?
+            let events = all_events(&epoch.pinning, definition).await?;
+            Chunks::collect(&self.view, events.map(stopped), wanted, &spill, told).await?
         } else {
             let mut streams = Vec::new();
             for (table, to) in &under_way.versions {
-                streams.extend(self.new_events(epoch, table, *to).await?.map(|events| events.rows));
+                streams.extend(self.new_events(epoch, table, *to).await?);
             }
             let events = futures::stream::iter(streams).flatten().map(stopped);
             Chunks::collect(&self.view, events, wanted, &spill, told).await?
@@ -343,7 +348,7 @@ impl Work<'_> {
         epoch: &Epoch,
         table: &TableName,
         to: i64,
-    ) -> Result<Option<Events>, EngineError> {
+    ) -> Result<Option<EventStream>, EngineError> {
         let definition = self.view.definition();
         let Some(snapshot) = epoch.pinning.snapshots().remove(table) else { return Ok(None) };
         let files = match epoch.since.get(table) {
@@ -352,22 +357,7 @@ impl Work<'_> {
             None => snapshot.files().to_vec(),
         };
         let rows = LakeTable::new(&self.world.lake, snapshot.schema(), files)?;
-        let events = if *table == pushed_table(&definition.name)? {
-            Events::of_pushed(&epoch.pinning, definition, rows).await?
-        } else {
-            Events::of_rows(&epoch.pinning, definition, table, rows).await?
-        };
-        Ok(Some(events))
-    }
-
-    fn spill(&self) -> Result<PathBuf, EngineError> {
-        let folder = self.world.state_dir.join("spill");
-        std::fs::create_dir_all(&folder).map_err(|source| EngineError::File {
-            verb: "create",
-            path: folder.clone(),
-            source,
-        })?;
-        Ok(folder)
+        events_of_rows(&epoch.pinning, definition, table, rows).await.map(Some)
     }
 
     /// Applies the chunks that may be missing, and notes after each how far it is.
@@ -402,9 +392,4 @@ impl Work<'_> {
         }
         Ok(entities)
     }
-}
-
-/// Whether a version can be read no more.
-fn is_gone(error: &LakeError) -> bool {
-    matches!(error, LakeError::VersionUnavailable { .. } | LakeError::ChangesUnavailable { .. })
 }

@@ -23,7 +23,7 @@ impl FeatureServer {
     }
 
     /// Drops the records of definitions that nothing reads any more.
-    pub async fn free(&self) -> Result<usize, EngineError> {
+    async fn free(&self) -> Result<usize, EngineError> {
         let read: BTreeSet<u64> = services::stored_views(&self.0.world)?.into_keys().collect();
         let mut dropped = 0;
         for info in self.0.store.spaces().await? {

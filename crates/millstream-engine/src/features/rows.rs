@@ -2,18 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::array::RecordBatch;
-use datafusion::{catalog::TableProvider, execution::SendableRecordBatchStream};
-use futures::{StreamExt, stream::BoxStream};
-use millstream_features::view::ViewDefinition;
-use millstream_lake::{LakeTable, Snapshot};
-use millstream_sql::{
-    SqlError,
-    features::{EventInput, PushProjection, event_rows},
+use arrow::{
+    array::{ArrayRef, RecordBatch, new_null_array},
+    datatypes::{FieldRef, Schema},
 };
-use millstream_types::TableName;
+use datafusion::catalog::TableProvider;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use millstream_features::view::{KNOWN, ViewDefinition};
+use millstream_sql::features::{EventInput, PushProjection, event_rows};
+use millstream_types::{INGESTED_AT, TableName};
 
-use crate::{EngineError, engine::World, pinning::Pinning};
+use crate::{EngineError, pinning::Pinning, resolver::provider};
 
 /// Schema of the tables that features keep.
 const SCHEMA: &str = "features";
@@ -26,114 +25,77 @@ pub(crate) fn pushed_table(view: &str) -> Result<TableName, EngineError> {
     name.parse().map_err(|_| EngineError::Worker { doing: "naming a table" })
 }
 
-/// A view's events as a stream.
-pub(crate) struct Events {
-    pub rows: BoxStream<'static, Result<RecordBatch, EngineError>>,
+/// A view's events.
+pub(crate) type EventStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
+
+/// All events at the versions that `pinning` holds.
+pub(crate) async fn all_events(
+    pinning: &Arc<Pinning>,
+    definition: &ViewDefinition,
+) -> Result<EventStream, EngineError> {
+    let table = pushed_table(&definition.name)?;
+    pinning.pin_if_there(&table).await?;
+    let from_tables = events_of(pinning, definition, BTreeMap::new()).await?;
+    let Some(snapshot) = pinning.snapshots().remove(&table) else { return Ok(from_tables) };
+    let pushed = projected(pinning, definition, provider(&pinning.world().lake, &snapshot)?).await?;
+    Ok(from_tables.chain(pushed).boxed())
 }
 
-impl std::fmt::Debug for Events {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").finish_non_exhaustive()
+/// The events of these rows of one of the view's tables, its table of pushed rows among them; for views whose events
+/// come from one row each.
+pub(crate) async fn events_of_rows(
+    pinning: &Arc<Pinning>,
+    definition: &ViewDefinition,
+    table: &TableName,
+    rows: Arc<dyn TableProvider>,
+) -> Result<EventStream, EngineError> {
+    if *table == pushed_table(&definition.name)? {
+        return projected(pinning, definition, rows).await;
     }
-}
-
-impl Events {
-    /// All events at the versions that `pinning` holds.
-    pub(crate) async fn open(
-        world: &Arc<World>,
-        pinning: &Arc<Pinning>,
-        definition: &ViewDefinition,
-    ) -> Result<Self, EngineError> {
-        let table = pushed_table(&definition.name)?;
-        pinning.pin_if_there(&table).await?;
-        let from_tables = events_of(pinning, definition, BTreeMap::new()).await?;
-        let pushed = match pinning.snapshots().remove(&table) {
-            Some(snapshot) => Some(pushed_events(world, pinning, definition, &snapshot).await?),
-            None => None,
-        };
-        let rows = match pushed {
-            Some(pushed) => from_tables.chain(pushed).boxed(),
-            None => from_tables,
-        };
-        Ok(Self { rows })
-    }
-
-    /// The events of these rows of one of the view's tables; for views whose events come from one row each.
-    pub(crate) async fn of_rows(
-        pinning: &Arc<Pinning>,
-        definition: &ViewDefinition,
-        table: &TableName,
-        rows: Arc<dyn TableProvider>,
-    ) -> Result<Self, EngineError> {
-        let inputs = BTreeMap::from([(table.clone(), EventInput::Rows(rows))]);
-        Ok(Self { rows: events_of(pinning, definition, inputs).await? })
-    }
-
-    /// The events of these rows of the view's table of pushed rows.
-    pub(crate) async fn of_pushed(
-        pinning: &Arc<Pinning>,
-        definition: &ViewDefinition,
-        rows: Arc<dyn TableProvider>,
-    ) -> Result<Self, EngineError> {
-        let table = pushed_table(&definition.name)?;
-        Ok(Self { rows: projected(pinning, definition, &table, rows).await? })
-    }
+    events_of(pinning, definition, BTreeMap::from([(table.clone(), EventInput::Rows(rows))])).await
 }
 
 async fn events_of(
     pinning: &Arc<Pinning>,
     definition: &ViewDefinition,
     inputs: BTreeMap<TableName, EventInput>,
-) -> Result<BoxStream<'static, Result<RecordBatch, EngineError>>, EngineError> {
+) -> Result<EventStream, EngineError> {
     let rows = event_rows(&pinning.session(), definition, inputs).await.map_err(EngineError::Query)?;
-    Ok(batches(rows))
-}
-
-async fn pushed_events(
-    world: &World,
-    pinning: &Arc<Pinning>,
-    definition: &ViewDefinition,
-    snapshot: &Snapshot,
-) -> Result<BoxStream<'static, Result<RecordBatch, EngineError>>, EngineError> {
-    let rows = LakeTable::new(&world.lake, snapshot.schema(), snapshot.files().to_vec())?;
-    projected(pinning, definition, snapshot.table(), rows).await
+    Ok(rows.map_err(EngineError::rows).boxed())
 }
 
 /// Pushed rows through the definition's own expressions.
 async fn projected(
-    pinning: &Arc<Pinning>,
+    pinning: &Pinning,
     definition: &ViewDefinition,
-    table: &TableName,
     rows: Arc<dyn TableProvider>,
-) -> Result<BoxStream<'static, Result<RecordBatch, EngineError>>, EngineError> {
+) -> Result<EventStream, EngineError> {
     let projection = PushProjection::compile(definition).map_err(EngineError::Query)?;
-    let present = rows.schema();
-    let mut columns: Vec<String> = Vec::new();
-    for field in projection.push_schema().fields() {
-        // A column that the view did not use when rows were pushed is null in them.
-        columns.push(match present.index_of(field.name()) {
-            Ok(_) => quoted(field.name()),
-            Err(_) => format!("NULL AS {}", quoted(field.name())),
-        });
-    }
-    let stamps = [
-        (millstream_types::INGESTED_AT, millstream_features::view::KNOWN),
-        (millstream_types::SEQUENCE, millstream_features::view::SEQUENCE),
-    ];
-    columns.extend(stamps.map(|(own, name)| format!("{} AS {}", quoted(own), quoted(name))));
-    let sql = format!("SELECT {} FROM {table}", columns.join(", "));
-    let pinned = Arc::new(pinning.with_rows(table.clone(), rows));
-    let stream = pinned.session().query(&sql, None).await.map_err(EngineError::Query)?;
-    let events = batches(stream)
-        .map(move |batch| batch.and_then(|batch| projection.project(&batch).map_err(EngineError::Query)));
+    let context = pinning.world().sql.context();
+    let rows = context.read_table(rows).map_err(EngineError::rows)?;
+    let rows = rows.execute_stream().await.map_err(EngineError::rows)?;
+    let wanted = projection.push_schema().clone();
+    let events = rows.map(move |batch| {
+        let rows = named(&batch.map_err(EngineError::rows)?, &wanted)?;
+        projection.project(&rows).map_err(EngineError::Query)
+    });
     Ok(events.boxed())
 }
 
-fn batches(rows: SendableRecordBatchStream) -> BoxStream<'static, Result<RecordBatch, EngineError>> {
-    rows.map(|batch| batch.map_err(|error| EngineError::Query(SqlError::from_datafusion(error)))).boxed()
-}
-
-/// A name in SQL, whatever characters it has.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// Pushed rows with their stamps named as in events. A column that the view did not use when they were pushed is null.
+fn named(rows: &RecordBatch, wanted: &Schema) -> Result<RecordBatch, EngineError> {
+    let (mut fields, mut columns): (Vec<FieldRef>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        fields.push(match field.name().as_str() {
+            INGESTED_AT => Arc::new(field.as_ref().clone().with_name(KNOWN)),
+            _ => field.clone(),
+        });
+        columns.push(column.clone());
+    }
+    for field in wanted.fields().iter().filter(|field| rows.column_by_name(field.name()).is_none()) {
+        fields.push(field.clone());
+        columns.push(new_null_array(field.data_type(), rows.num_rows()));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .map_err(|source| EngineError::Arrow { action: "name the columns of pushed rows", source })
 }

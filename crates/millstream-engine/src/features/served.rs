@@ -86,37 +86,47 @@ impl ServedLog {
         now: i64,
     ) {
         let Some(version) = readable.version.filter(|_| self.below > 0) else { return };
-        for (feature, column) in readable.definition.features.iter().zip(answer) {
-            let FeatureSource::View { view, feature: index } = feature.source else { continue };
-            let (Some(keys), Some(definition)) = (keys.get(view), readable.definition.views.get(view)) else {
+        let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
+        for (view, (definition, keys)) in readable.definition.views.iter().zip(keys).enumerate() {
+            let rows: Vec<usize> = keys
+                .iter()
+                .enumerate()
+                .filter(|(_, key)| key.as_ref().is_some_and(is_sampled))
+                .map(|(row, _)| row)
+                .collect();
+            if rows.is_empty() {
                 continue;
-            };
-            let Some(named) = definition.features.get(index) else { continue };
-            for (row, key) in keys.iter().enumerate() {
-                let is_sampled =
-                    key.as_ref().is_some_and(|key| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below);
-                if !is_sampled {
-                    continue;
-                }
-                let served = ServedRow {
-                    served_at: now,
-                    at,
-                    service: readable.definition.name.clone(),
-                    version,
-                    view: definition.name.clone(),
-                    space: definition.space(),
-                    feature: named.name.clone(),
-                    entity: entity_text(&definition.keys, columns, row),
-                    value: text(&column.values, row),
-                    status: column.statuses.get(row).copied().unwrap_or(Status::Degraded),
-                    event_time: column.event_times.as_ref().and_then(|times| {
-                        (row < times.len() && times.is_valid(row)).then(|| times.value(row))
-                    }),
-                };
-                if self.queue.try_send(Message::Row(Box::new(served))).is_err() {
-                    self.left_out.fetch_add(1, Ordering::Relaxed);
+            }
+            let space = definition.space();
+            let entities: Vec<Arc<str>> =
+                rows.iter().map(|row| entity_text(&definition.keys, columns, *row)).collect();
+            for (feature, column) in readable.definition.features.iter().zip(answer) {
+                let FeatureSource::View { view: of, feature } = feature.source else { continue };
+                let Some(named) = definition.features.get(feature).filter(|_| of == view) else { continue };
+                for (row, entity) in rows.iter().zip(&entities) {
+                    self.keep(ServedRow {
+                        served_at: now,
+                        at,
+                        service: readable.definition.name.clone(),
+                        version,
+                        view: definition.name.clone(),
+                        space,
+                        feature: named.name.clone(),
+                        entity: entity.clone(),
+                        value: text(&column.values, *row),
+                        status: column.statuses.get(*row).copied().unwrap_or(Status::Degraded),
+                        event_time: column.event_times.as_ref().and_then(|times| {
+                            (*row < times.len() && times.is_valid(*row)).then(|| times.value(*row))
+                        }),
+                    });
                 }
             }
+        }
+    }
+
+    fn keep(&self, row: ServedRow) {
+        if self.queue.try_send(Message::Row(Box::new(row))).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -134,7 +144,12 @@ impl ServedLog {
 }
 
 /// Hashes below this are sampled.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share between 0 and 1 of all hashes, roughly"
+)]
 fn threshold(sample: f64) -> u64 {
     if sample >= 1.0 { u64::MAX } else { (sample.max(0.0) * u64::MAX as f64) as u64 }
 }

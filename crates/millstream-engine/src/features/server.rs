@@ -17,6 +17,7 @@ use millstream_online::{OnlineStore, RecordKey, feature::Pushes};
 use millstream_sql::features::OnDemandExpressions;
 
 use super::{
+    encoded::Fitted,
     pushed::Pushable,
     served::ServedLog,
     services::{self, ServedVersion},
@@ -48,6 +49,16 @@ pub struct Readable {
     pub request: Vec<FieldRef>,
     views: Vec<ReadableView>,
     on_demand: OnDemandExpressions,
+    /// For each input of the on-demand features the view's feature; none for a value of the request.
+    inputs: Vec<Option<FeatureSource>>,
+}
+
+/// The keys of a read.
+struct Keys {
+    /// By view, then by row.
+    all: Vec<Vec<Option<EntityKey>>>,
+    /// Those that are there, view by view.
+    wanted: Vec<RecordKey>,
 }
 
 #[derive(Debug)]
@@ -82,6 +93,8 @@ pub(super) struct Inner {
     compiled: HashMap<(String, i64), Arc<Readable>>,
     current: HashMap<String, Arc<Readable>>,
     lists: Mutex<HashMap<Vec<String>, Arc<Readable>>>,
+    /// By the id of a dataset's version.
+    pub(super) fitted: Mutex<HashMap<String, Arc<Fitted>>>,
     pub(super) served: ServedLog,
     pub(super) pushes: Pushes,
     /// Every definition of a view that something reads.
@@ -98,13 +111,17 @@ impl FeatureServer {
         let world = engine.world().clone();
         let store = open_store(&world).await?;
         let services = services::served(&world)?;
-        let (mut compiled, mut current) = (HashMap::new(), HashMap::new());
+        let mut compiled = HashMap::new();
         for served in &services {
             let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
-            if served.is_current || !current.contains_key(&served.name) {
+            compiled.insert((served.name.clone(), served.version), readable);
+        }
+        let mut current = HashMap::new();
+        for served in &services {
+            let version = services::find(&services, &served.name)?.version;
+            if let Some(readable) = compiled.get(&(served.name.clone(), version)) {
                 current.insert(served.name.clone(), readable.clone());
             }
-            compiled.insert((served.name.clone(), served.version), readable);
         }
         let mut views = IndexMap::new();
         let mut never_materialized = Vec::new();
@@ -125,6 +142,7 @@ impl FeatureServer {
             compiled,
             current,
             lists: Mutex::default(),
+            fitted: Mutex::default(),
             served,
             pushes: Pushes::new(store.clone()),
             store,
@@ -211,18 +229,18 @@ impl FeatureServer {
     ) -> Result<Vec<ReadColumn>, EngineError> {
         let now = self.0.world.options.clock.now().0;
         let at = at.unwrap_or(now);
-        let (keys, wanted) = readable.record_keys(columns, rows)?;
-        let found = self.0.store.read(&wanted).await?;
+        let keys = readable.keys_of(columns, rows)?;
+        let found = self.0.store.read(&keys.wanted).await?;
         let mut found = found.into_iter();
         let mut read = Vec::with_capacity(readable.views.len());
-        for (own, keys) in readable.views.iter().zip(&keys) {
+        for (own, keys) in readable.views.iter().zip(&keys.all) {
             let records: Vec<_> =
                 keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
             let columns = own.view.columns(&records, at, &own.wanted);
             read.push(columns.map_err(EngineError::online_view)?);
         }
         let answer = readable.answer(&read, columns, rows)?;
-        self.0.served.offer(readable, columns, &keys, &answer, at, now);
+        self.0.served.offer(readable, columns, &keys.all, &answer, at, now);
         match encoding {
             Some(dataset) => self.encode(dataset, answer),
             None => Ok(answer),
@@ -261,6 +279,11 @@ impl Readable {
             views.push(ReadableView { view, wanted, places: places.collect() });
         }
         let on_demand = OnDemandExpressions::compile(&definition.on_demand).map_err(EngineError::Query)?;
+        let named = definition.on_demand.iter().flat_map(|one| &one.inputs);
+        let named: HashMap<&str, FeatureSource> =
+            named.map(|input| (input.name.as_str(), input.source)).collect();
+        let inputs = on_demand.inputs().fields().iter();
+        let inputs = inputs.map(|field| named.get(field.name().as_str()).copied()).collect();
         let field = |name: &str, data_type: &arrow::datatypes::DataType| -> FieldRef {
             Arc::new(Field::new(name, data_type.clone(), true))
         };
@@ -272,16 +295,10 @@ impl Readable {
         }
         let request = definition.request();
         let request = request.iter().map(|value| field(&value.name, &value.data_type)).collect();
-        Ok(Self { definition, version, keys, request, views, on_demand })
+        Ok(Self { definition, version, keys, request, views, on_demand, inputs })
     }
 
-    /// For each view the key of each row, and the keys that are there, view by view.
-    #[allow(clippy::type_complexity, reason = "keys by view and row, and the same without gaps")]
-    fn record_keys(
-        &self,
-        columns: &IndexMap<String, ArrayRef>,
-        rows: usize,
-    ) -> Result<(Vec<Vec<Option<EntityKey>>>, Vec<RecordKey>), EngineError> {
+    fn keys_of(&self, columns: &IndexMap<String, ArrayRef>, rows: usize) -> Result<Keys, EngineError> {
         let mut all = Vec::with_capacity(self.views.len());
         let mut wanted = Vec::with_capacity(self.views.len() * rows);
         for own in &self.views {
@@ -303,7 +320,7 @@ impl Readable {
             );
             all.push(keys);
         }
-        Ok((all, wanted))
+        Ok(Keys { all, wanted })
     }
 
     /// The columns of the service from those of its views.
@@ -356,16 +373,9 @@ impl Readable {
             return Ok(Vec::new());
         }
         let schema = self.on_demand.inputs();
-        let sources: HashMap<&str, FeatureSource> = self
-            .definition
-            .on_demand
-            .iter()
-            .flat_map(|one| &one.inputs)
-            .map(|input| (input.name.as_str(), input.source))
-            .collect();
         let mut inputs = Vec::with_capacity(schema.fields().len());
-        for field in schema.fields() {
-            let values = match sources.get(field.name().as_str()) {
+        for (field, source) in schema.fields().iter().zip(&self.inputs) {
+            let values = match source {
                 Some(FeatureSource::View { view, feature }) => {
                     of_view(*view, *feature).map(|(values, ..)| values.clone())
                 }

@@ -57,6 +57,14 @@ pub(crate) fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
     Ok(served)
 }
 
+/// A name and the version behind it: `churn@2`, `churn@v2`, or `churn` without one.
+pub(crate) fn with_version(name: &str) -> (&str, Option<&str>) {
+    match name.split_once('@') {
+        Some((name, version)) => (name, Some(version.trim_start_matches('v'))),
+        None => (name, None),
+    }
+}
+
 /// Every definition of a view that something reads, by what it stores: the project's own and those of served versions.
 pub(crate) fn stored_views(world: &World) -> Result<BTreeMap<u64, ViewDefinition>, EngineError> {
     let of_services = served(world)?;
@@ -69,10 +77,7 @@ pub(crate) fn stored_views(world: &World) -> Result<BTreeMap<u64, ViewDefinition
 /// The version that a name stands for: `churn_v1` is what the project says now, or else the newest that is served;
 /// `churn_v1@3` is that one.
 pub(crate) fn find<'a>(served: &'a [ServedVersion], name: &str) -> Result<&'a ServedVersion, EngineError> {
-    let (service, version) = match name.split_once('@') {
-        Some((service, version)) => (service, Some(version.trim_start_matches('v'))),
-        None => (name, None),
-    };
+    let (service, version) = with_version(name);
     let versions = || served.iter().filter(|known| known.name == service);
     let found = match version {
         Some(version) => versions().find(|known| known.version.to_string() == version),

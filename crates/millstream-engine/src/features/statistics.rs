@@ -17,9 +17,8 @@ use millstream_ml::{
     Cause,
     dataset::{ColumnStatistics, DatasetPlan, LabelColumns, Resources, Rows, build},
 };
-use millstream_sql::SqlError;
 
-use super::rows::Events;
+use super::rows::all_events;
 use crate::{Engine, EngineError, blocking::Blocking, engine::World, pinning::Pinning};
 
 /// Name of the label time; a key cannot have it, since the time of events begins like this too.
@@ -61,14 +60,10 @@ impl Engine {
 async fn newest(pinning: &Arc<Pinning>, definition: &ViewDefinition) -> Result<Option<i64>, EngineError> {
     let sql = format!("SELECT max(\"{TIME}\") AS newest FROM ({})", definition.query);
     let mut rows = pinning.session().query(&sql, None).await.map_err(EngineError::Query)?;
-    let batch = rows.try_next().await.map_err(query_failed)?;
+    let batch = rows.try_next().await.map_err(EngineError::rows)?;
     let column =
         batch.as_ref().and_then(|batch| batch.column(0).as_primitive_opt::<TimestampMicrosecondType>());
     Ok(column.filter(|column| column.len() == 1 && column.is_valid(0)).map(|column| column.value(0)))
-}
-
-fn query_failed(error: datafusion::error::DataFusionError) -> EngineError {
-    EngineError::Query(SqlError::from_datafusion(error))
 }
 
 /// Every entity once.
@@ -78,7 +73,7 @@ async fn keys(pinning: &Arc<Pinning>, definition: &ViewDefinition) -> Result<Vec
     let names = names.join(", ");
     let sql = format!("SELECT DISTINCT {names} FROM ({}) ORDER BY {names}", definition.query);
     let rows = pinning.session().query(&sql, None).await.map_err(EngineError::Query)?;
-    rows.map_err(query_failed).try_collect().await
+    rows.map_err(EngineError::rows).try_collect().await
 }
 
 /// The label of each entity: its key and the time.
@@ -96,20 +91,21 @@ async fn figures(
     at: i64,
 ) -> Result<ViewStatistics, EngineError> {
     let name = definition.name.clone();
-    let folder = tempfile::tempdir().map_err(|source| EngineError::File {
+    let spill = world.spill_folder()?;
+    let folder = tempfile::tempdir_in(&spill).map_err(|source| EngineError::File {
         verb: "create a folder in",
-        path: std::env::temp_dir(),
+        path: spill,
         source,
     })?;
     let schema = label_schema(&definition);
     let labels = labels(&schema, &keys, at)?;
     let entities = labels.iter().map(|batch| batch.num_rows() as u64).sum();
     let plan = plan(world, &definition, schema, folder.path());
-    let events = Events::open(world, pinning, &definition).await?;
+    let events = all_events(pinning, &definition).await?;
     let work = tokio::task::spawn_blocking(move || {
         let cause = |error: EngineError| -> Cause { error.into() };
         let labels: Rows<'_> = Box::new(labels.into_iter().map(Ok));
-        let mut rows = Some(events.rows);
+        let mut rows = Some(events);
         let mut events = |_: usize| -> Result<Rows<'static>, Cause> {
             let rows = rows.take().ok_or("the events of a view are read once")?;
             Ok(Box::new(Blocking::new(Box::pin(rows.map(move |batch| batch.map_err(cause))))))

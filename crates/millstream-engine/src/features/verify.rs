@@ -23,7 +23,7 @@ use millstream_types::{Span, TableName};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    rows::Events,
+    rows::all_events,
     served::{SERVED, status_word, text},
     services,
 };
@@ -98,6 +98,7 @@ pub struct DifferenceExample {
 }
 
 /// Served values of one view definition, row by row.
+#[derive(Default)]
 struct Sample {
     served_at: Vec<i64>,
     at: Vec<i64>,
@@ -130,18 +131,6 @@ impl Engine {
 }
 
 impl Sample {
-    fn new() -> Self {
-        Self {
-            served_at: Vec::new(),
-            at: Vec::new(),
-            feature: Vec::new(),
-            entity: Vec::new(),
-            value: Vec::new(),
-            status: Vec::new(),
-            event_time: Vec::new(),
-        }
-    }
-
     fn len(&self) -> usize {
         self.at.len()
     }
@@ -223,8 +212,7 @@ async fn samples(
     );
     let mut rows = world.sql.query(&sql, None).await.map_err(EngineError::Query)?;
     let mut samples: BTreeMap<(String, u64), Sample> = BTreeMap::new();
-    let failed = |error| EngineError::Query(millstream_sql::SqlError::from_datafusion(error));
-    while let Some(batch) = rows.try_next().await.map_err(failed)? {
+    while let Some(batch) = rows.try_next().await.map_err(EngineError::rows)? {
         take_in(&batch, &mut samples);
     }
     Ok(samples)
@@ -250,7 +238,7 @@ fn take_in(batch: &RecordBatch, samples: &mut BTreeMap<(String, u64), Sample>) {
         (texts(2), texts(3), texts(4), texts(5), texts(6), texts(7));
     for row in 0..batch.num_rows() {
         let space = space(row).and_then(|space| u64::from_str_radix(&space, 16).ok()).unwrap_or(0);
-        let sample = samples.entry((view(row).unwrap_or_default(), space)).or_insert_with(Sample::new);
+        let sample = samples.entry((view(row).unwrap_or_default(), space)).or_default();
         sample.served_at.push(served_at(row).unwrap_or_default());
         sample.at.push(at(row).unwrap_or_default());
         sample.feature.push(feature(row).unwrap_or_default());
@@ -393,8 +381,8 @@ async fn compute(
     let features: Vec<usize> = (0..definition.features.len()).collect();
     let options = JoinOptions { as_known: false, threads: world.options.parallelism };
     let mut join = ViewJoin::new(definition, &features, options).map_err(failed)?;
-    let mut events = Events::open(world, pinning, definition).await?;
-    while let Some(batch) = events.rows.try_next().await? {
+    let mut events = all_events(pinning, definition).await?;
+    while let Some(batch) = events.try_next().await? {
         join.push(&batch).map_err(failed)?;
     }
     let joined = join.build().map_err(failed)?;

@@ -65,6 +65,11 @@ impl Inputs {
     }
 }
 
+/// Whether a version, or what changed since, can be read no more.
+pub(crate) fn is_gone(error: &LakeError) -> bool {
+    matches!(error, LakeError::VersionUnavailable { .. } | LakeError::ChangesUnavailable { .. })
+}
+
 async fn input_change(
     world: &World,
     table: &TableName,
@@ -75,18 +80,15 @@ async fn input_change(
     if from == snapshot.version() {
         return Ok(Some(InputChange::unchanged(new)));
     }
-    let gone = |error: &LakeError| {
-        matches!(error, LakeError::VersionUnavailable { .. } | LakeError::ChangesUnavailable { .. })
-    };
     let old = match world.lake.snapshot(table, At::Version(from)).await {
         Ok(Some(old)) => old,
         Ok(None) => return Ok(None),
-        Err(error) if gone(&error) => return Ok(None),
+        Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let changes = match world.lake.changes(table, from, snapshot.version()).await {
         Ok(changes) => changes,
-        Err(error) if gone(&error) => return Ok(None),
+        Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let rows = |files: Vec<DataFile>| {

@@ -20,6 +20,8 @@ use crate::{
     run::{Ended, StepResult},
 };
 
+pub(crate) use inputs::is_gone;
+
 /// Carries out the steps of one run.
 pub(crate) struct StepRunner {
     pub world: Arc<World>,

@@ -35,7 +35,7 @@ impl Decay {
     }
 
     /// Whole half-lives since 1970, and the weight within the last one, from 1 up to 2.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a share of a half-life, rounded once")]
     fn weight(&self, time: i64) -> (i32, f64) {
         let whole = time.div_euclid(self.half_life);
         let part = time.rem_euclid(self.half_life) as f64 / self.half_life as f64;

@@ -108,7 +108,12 @@ impl Approximate {
     }
 
     /// Ertl's improved estimator (arXiv 1702.01284): no bias correction tables, no switch between ranges.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate of a count, finite and not negative"
+    )]
     pub(crate) fn estimate(&self) -> u64 {
         if self.registers.is_empty() {
             return self.hashes.len() as u64;

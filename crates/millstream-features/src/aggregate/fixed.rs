@@ -178,7 +178,7 @@ impl Fixed {
         let rest = window << (128 - dropped);
         let half = 1_u128 << 127;
         let up = rest > half || (rest == half && (sticky || kept & 1 == 1));
-        #[allow(clippy::cast_precision_loss)]
+        #[allow(clippy::cast_precision_loss, reason = "at most 53 bits are left, which a float holds")]
         let value = (kept + u128::from(up)) as f64;
         value
     }
@@ -213,7 +213,7 @@ fn clamp(exponent: i64) -> i64 {
     exponent.clamp(-2500, 2500)
 }
 
-#[allow(clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation, reason = "the low digit is what is asked for")]
 pub(crate) fn low(bits: u128) -> u32 {
     bits as u32
 }

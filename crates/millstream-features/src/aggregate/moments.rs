@@ -52,7 +52,7 @@ impl Moments {
         Some(self.spread(&self.sums())?.over(&divisor.times(&ten).times(&ten)))
     }
 
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a count of rows in a formula of floats")]
     pub(crate) fn skewness(&self) -> Option<f64> {
         if self.count < 3 {
             return None;
@@ -76,7 +76,7 @@ impl Moments {
         Some(if third.negative { -skewness } else { skewness })
     }
 
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a count of rows in a formula of floats")]
     pub(crate) fn kurtosis(&self) -> Option<f64> {
         if self.count < 4 {
             return None;

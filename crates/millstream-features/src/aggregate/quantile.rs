@@ -28,11 +28,17 @@ pub(crate) struct Quantile {
 }
 
 /// The bucket of a value; buckets are ordered as their values.
-#[allow(clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation, reason = "the upper bits, which an i32 holds")]
 fn bucket(value: f64) -> i32 {
     let bits = value.to_bits().cast_signed();
     let ordered = bits ^ (((bits >> 63).cast_unsigned() >> 1).cast_signed());
     (ordered >> OPEN_BITS) as i32
+}
+
+/// The value that lies this part of the way from one to the next.
+pub(crate) fn between(low: f64, high: f64, part: f64) -> f64 {
+    // Not the difference times a part when it is not needed: infinities have none.
+    if part == 0.0 || low == high { low } else { low * (1.0 - part) + high * part }
 }
 
 /// The middle of a bucket.
@@ -73,7 +79,12 @@ impl Quantile {
     }
 
     /// None without values. `q` is between 0 and 1.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank lies between 0 and the count"
+    )]
     pub(crate) fn at(&self, q: f64) -> Option<f64> {
         let position = q * (self.count.checked_sub(1)? as f64);
         let (below, part) = (position.floor(), position.fract());
@@ -85,8 +96,7 @@ impl Quantile {
             self.ranked(ranks)
         };
         let (low, high) = (low?, high?);
-        // Not the difference times a part when it is not needed: infinities have none.
-        Some(if part == 0.0 || low == high { low } else { low * (1.0 - part) + high * part })
+        Some(between(low, high, part))
     }
 
     /// The values at two ranks, the first of which is not above the second.

@@ -20,7 +20,7 @@ impl Recency {
 }
 
 /// Seconds between two instants in microseconds.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "seconds, rounded once")]
 pub(crate) fn seconds(at: i64, since: i64) -> f64 {
     (i128::from(at) - i128::from(since)) as f64 / 1e6
 }

@@ -68,7 +68,7 @@ impl ValueRef<'_> {
 
     /// The number as a float; whole numbers beyond 2^53 and decimals are rounded. The scale of a decimal is left to
     /// the caller.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "the rounding is what the function says")]
     pub(crate) fn as_float(&self) -> Option<f64> {
         match self {
             Self::Int(value) => Some(*value as f64),

@@ -89,7 +89,7 @@ impl Categories {
         categories.into_iter().take(most).map(|(category, _)| category.clone()).collect()
     }
 
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a share of rows, rounded once")]
     pub(super) fn shares(&self) -> Vec<(String, Exact)> {
         let rows = self.rows() as f64;
         self.0.iter().map(|(category, count)| (category.clone(), Exact(*count as f64 / rows))).collect()
@@ -105,7 +105,7 @@ pub(super) struct Means {
 }
 
 /// Means over the training rows that have a category and a finite target, drawn to the overall mean.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "a count of rows in a mean")]
 pub(super) fn means(
     encoding: &'static str,
     column: &ArrayRef,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use super::{Cuts, Limits};
 use crate::{
     FeatureError,
-    aggregate::{Aggregation, Finish, Order, Value, ValueRef},
+    aggregate::{Aggregation, Finish, Order, Value, ValueRef, between},
 };
 
 /// A float that is written as its shortest text, which every reader reads back to the same bits.
@@ -68,16 +68,21 @@ pub(super) fn training(
 }
 
 /// The value at a quantile, interpolated between its neighbours. None without values.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a place lies between 0 and the length"
+)]
 fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let position = q * (sorted.len().checked_sub(1)? as f64);
     let (below, part) = (position.floor(), position.fract());
     let low = *sorted.get(below as usize)?;
     let high = *sorted.get(below as usize + 1).unwrap_or(&low);
-    Some(if part == 0.0 || low == high { low } else { low * (1.0 - part) + high * part })
+    Some(between(low, high, part))
 }
 
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "a share of a few quantiles")]
 pub(super) fn edges(cuts: &Cuts, sorted: &[f64]) -> Option<Vec<Exact>> {
     let mut edges = match cuts {
         Cuts::Edges(edges) => edges.clone(),
@@ -102,7 +107,7 @@ pub(super) fn limits(limits: &Limits, sorted: &[f64]) -> Option<(Option<Exact>, 
 
 /// Mean and standard deviation of the whole; the latter is 0 for a constant. None without values, and where they do not
 /// fit a float.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "a count of rows in a formula of floats")]
 pub(super) fn mean_and_deviation(values: &[f64]) -> Result<Option<(Exact, Exact)>, FeatureError> {
     let of = |aggregation: Aggregation| -> Result<Option<f64>, FeatureError> {
         let mut state = aggregation.identity();

@@ -6,6 +6,7 @@
 mod commits;
 mod crash;
 mod faults;
+mod file_table;
 mod maintenance;
 mod model;
 mod open;

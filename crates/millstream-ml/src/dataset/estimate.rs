@@ -48,7 +48,12 @@ pub struct Estimate {
 /// # Errors
 ///
 /// The plan makes no sense.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate"
+)]
 pub fn estimate(plan: &DatasetPlan, labels: u64, events: &[u64]) -> Result<Estimate, DatasetError> {
     let layout = Layout::new(plan)?;
     let memory = plan.resources.memory_bytes as u64;

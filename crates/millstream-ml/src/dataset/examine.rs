@@ -30,7 +30,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// `has_status` says for each column whether it comes with statuses; `rows` is how many there will be.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a share of rows, roughly")]
     pub(crate) fn new(schema: &Schema, has_status: &[bool], rows: u64, threads: NonZeroUsize) -> Self {
         let share = (rows > SAMPLE_ROWS).then(|| SAMPLE_ROWS as f64 / rows as f64);
         let observer = |(field, has_status): (&std::sync::Arc<arrow::datatypes::Field>, &bool)| {

@@ -7,6 +7,9 @@ use millstream_features::{encode::Encoding, view::ServiceDefinition};
 use millstream_types::{Span, TimestampMicros};
 use serde::{Deserialize, Serialize};
 
+use super::manifest::Definition;
+use crate::DatasetError;
+
 /// One build of a dataset.
 #[derive(Clone, Debug)]
 pub struct DatasetPlan {
@@ -25,6 +28,17 @@ pub struct DatasetPlan {
     /// Label times after this are reported.
     pub now: TimestampMicros,
     pub resources: Resources,
+}
+
+impl DatasetPlan {
+    /// The identity of the version that this plan makes, known before it is built: 64 hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// A value of the definition cannot be written as JSON.
+    pub fn version(&self) -> Result<String, DatasetError> {
+        Definition::new(self).version()
+    }
 }
 
 /// What a build may use. Nothing of it changes a value or a byte of the output.

@@ -166,7 +166,12 @@ fn by_time(shares: Shares, embargo: Option<Span>, mut times: Vec<i64>) -> Rule {
 }
 
 /// The first time after a share of the rows; of the two ends of a run of equal times the nearer one.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a place lies between 0 and the length"
+)]
 fn begin(times: &[i64], share: f64) -> i64 {
     let place = (times.len() as f64 * share).round() as usize;
     let Some(time) = times.get(place) else { return i64::MAX };

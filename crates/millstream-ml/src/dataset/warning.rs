@@ -12,9 +12,9 @@ use super::split::Side;
 pub enum Warning {
     /// There is no label row.
     NoLabels,
-    /// Label rows without a key: the view's features are null or default there.
+    /// Label rows without a key: the view's features are those of an entity without events.
     WithoutKey { view: String, rows: u64 },
-    /// Label rows without a time: all features are null or default there.
+    /// Label rows without a time: all features are those of entities without events.
     WithoutTime { rows: u64 },
     /// Label rows whose time has not come. Not in the manifest, since it passes.
     InFuture { rows: u64 },
@@ -31,16 +31,13 @@ impl fmt::Display for Warning {
         match self {
             Self::NoLabels => write!(f, "there are no label rows"),
             Self::WithoutKey { view, rows } => {
-                write!(
-                    f,
-                    "{rows} label rows have no key for the view `{view}`: its features are null or default there"
-                )
+                write!(f, "label rows without a key of the view `{view}`: {rows}; its features see no events")
             }
             Self::WithoutTime { rows } => {
-                write!(f, "{rows} label rows have no time: all features are null or default there")
+                write!(f, "label rows without a time: {rows}; their features see no events")
             }
             Self::InFuture { rows } => {
-                write!(f, "{rows} label rows have a time in the future: their features may still change")
+                write!(f, "label rows with a time in the future: {rows}; their features may still change")
             }
             Self::EmptyView { view } => write!(f, "the view `{view}` has no event up to the last label"),
             Self::AllNull { column } => write!(f, "`{column}` is null in every row"),

@@ -175,42 +175,6 @@ pub enum AggregateKind {
     VectorMean,
 }
 
-impl AggregateKind {
-    /// The key for it in a project's files.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::CountIf => "count_if",
-            Self::Sum => "sum",
-            Self::Mean => "mean",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::First => "first",
-            Self::Last => "last",
-            Self::FirstK(_) => "first_k",
-            Self::LastK(_) => "last_k",
-            Self::Variance => "variance",
-            Self::StandardDeviation => "stddev",
-            Self::Skewness => "skewness",
-            Self::Kurtosis => "kurtosis",
-            Self::ApproxDistinct => "approx_distinct",
-            Self::Distinct { .. } => "distinct",
-            Self::Quantile(_) => "quantile",
-            Self::TopK(_) => "top_k",
-            Self::MostFrequent { .. } => "most_frequent",
-            Self::Histogram(_) => "histogram",
-            Self::Rate { .. } => "rate",
-            Self::Trend { .. } => "trend",
-            Self::TimeSinceLast => "time_since_last",
-            Self::DecayedSum { .. } => "decayed_sum",
-            Self::DecayedMean { .. } => "decayed_mean",
-            Self::VectorSum => "vector_sum",
-            Self::VectorMean => "vector_mean",
-        }
-    }
-}
-
 /// A SQL expression over features and request values.
 #[derive(Clone, Debug)]
 pub struct OnDemandSpec {

@@ -21,8 +21,10 @@ use datafusion::{
         runtime_env::RuntimeEnvBuilder,
     },
     logical_expr::LogicalPlan,
+    physical_plan::stream::RecordBatchStreamAdapter,
     prelude::SessionContext,
 };
+use futures::StreamExt;
 use millstream_types::TableName;
 
 pub use error::{QueryPlace, SqlError};
@@ -114,16 +116,6 @@ impl SqlSession {
         Self { context: self.context.clone(), resolver }
     }
 
-    /// The same engine, tables and bounds with each query run as one part: rows come in the order of a table's files,
-    /// the same every time.
-    #[must_use]
-    pub fn in_order(&self) -> Self {
-        let state = self.context.state();
-        let config = state.config().clone().with_target_partitions(1);
-        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
-        Self { context: SessionContext::new_with_state(state), resolver: self.resolver.clone() }
-    }
-
     /// A session without bounds for small rows in memory.
     pub(crate) fn in_memory(resolver: Arc<dyn TableResolver>) -> Self {
         let config = session_config().with_target_partitions(1);
@@ -154,6 +146,24 @@ impl SqlSession {
             }
             statement::Ready::Answer(batch) => Ok(show::stream(batch)),
         }
+    }
+
+    /// Like [`Self::query`], with the rows in one order, the same every time: that of the query, and where it has none, that
+    /// of the tables' files, the sides of a `UNION` one after the other.
+    pub async fn query_in_order(&self, sql: &str) -> Result<SendableRecordBatchStream, SqlError> {
+        let state = self.context.state();
+        let config = state.config().clone().with_target_partitions(1);
+        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+        let one = Self { context: SessionContext::new_with_state(state), resolver: self.resolver.clone() };
+        let plan = match one.statement(sql, At::Latest).await? {
+            statement::Ready::Plan(plan) => one.frame(*plan),
+            statement::Ready::Answer(batch) => return Ok(show::stream(batch)),
+        };
+        let parts = plan.execute_stream_partitioned().await.map_err(SqlError::from_datafusion)?;
+        let schema = parts.first().map_or_else(|| Arc::new(Schema::empty()), |part| part.schema());
+        let rows = futures::stream::iter(parts).flatten();
+        let rows = RecordBatchStreamAdapter::new(schema.clone(), rows);
+        Ok(conform_stream(Box::pin(rows), &plain_schema(&schema)))
     }
 
     /// The rows of a table, computed from its inputs' newest versions, in the schema in which they are stored.

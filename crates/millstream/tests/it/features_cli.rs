@@ -16,7 +16,7 @@ fn calls(folder: &Folder, calls: &[&[&str]]) -> String {
 
 /// The text without the times at which the test itself did something.
 fn without_clock(text: &str) -> String {
-    let line = |line: &str| match (line.trim_start().split(' ').next(), line.rsplit_once(" 20")) {
+    let line = |line: &str| match (line.trim_start().split(' ').next(), line.split_once(" 20")) {
         (Some("online" | "served"), Some((before, _))) => format!("{before} [INSTANT]\n"),
         _ => format!("{line}\n"),
     };

@@ -5,6 +5,7 @@ mod arrivals;
 mod bad_input;
 mod check;
 mod dataset;
+mod dataset_delta;
 mod dataset_labels;
 mod dataset_splits;
 mod demo_data;

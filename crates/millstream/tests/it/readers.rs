@@ -62,7 +62,7 @@ fn other_readers_see_what_a_query_sees() {
 }
 
 /// Runs the script over all cases at once: its packages take a second to load.
-fn compare(python: &str, cases: &[Value]) {
+pub(crate) fn compare(python: &str, cases: &[Value]) {
     let mut script = Command::new(python)
         .arg(SCRIPT)
         .stdin(Stdio::piped())
@@ -78,7 +78,7 @@ fn compare(python: &str, cases: &[Value]) {
     let output = script.wait_with_output().unwrap();
     let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{failed}");
-    assert!(said.contains(&format!("{} readings of 14 tables", cases.len())), "{said}");
+    assert!(said.contains(&format!("{} readings of ", cases.len())), "{said}");
 }
 
 /// A reading, with what `millstream query` says about it beside it.

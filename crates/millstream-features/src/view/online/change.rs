@@ -54,17 +54,7 @@ impl OnlineView {
         chunk: &Chunk,
         now: i64,
     ) -> Result<Edit, OnlineViewError> {
-        let change = || {
-            let Some(mut draft) = Draft::new(self, record)?.behind(record, chunk) else {
-                return Ok(Edit::Keep);
-            };
-            draft.advance(chunk.mark(now))?;
-            draft.add(events, entity)?;
-            draft.settle(chunk)?;
-            draft.bound()?;
-            Ok(draft.finish(record))
-        };
-        change().map_err(|source| self.state_error(source))
+        self.take(record, events, entity, chunk, now, false)
     }
 
     /// Takes all of the lake's events of one entity in place of those that were applied before. Pushed and provisional
@@ -81,11 +71,26 @@ impl OnlineView {
         chunk: &Chunk,
         now: i64,
     ) -> Result<Edit, OnlineViewError> {
+        self.take(record, events, entity, chunk, now, true)
+    }
+
+    /// A chunk's events, beside those that were applied before or in their place.
+    fn take(
+        &self,
+        record: Option<&[u8]>,
+        events: &EntityEvents,
+        entity: usize,
+        chunk: &Chunk,
+        now: i64,
+        replaces: bool,
+    ) -> Result<Edit, OnlineViewError> {
         let change = || {
             let Some(mut draft) = Draft::new(self, record)?.behind(record, chunk) else {
                 return Ok(Edit::Keep);
             };
-            draft.clear();
+            if replaces {
+                draft.clear();
+            }
             draft.advance(chunk.mark(now))?;
             draft.add(events, entity)?;
             draft.settle(chunk)?;

@@ -58,13 +58,13 @@ impl Whole {
     }
 
     /// The nearest float, rounded once; none where that is not certain, next to the ends of the range.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "the nearest float is what is asked for")]
     pub(crate) fn to_float(self) -> Option<f64> {
         Some(self.total as f64 * power_of_two(self.exponent)?)
     }
 
     /// The quotient with two roundings, as the general state computes it; none as in [`Whole::to_float`].
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "the two roundings are what the function says")]
     pub(crate) fn over(self, divisor: u128) -> Option<f64> {
         Some(self.total as f64 / divisor as f64 * power_of_two(self.exponent)?)
     }

@@ -132,7 +132,7 @@ fn running(values: impl Iterator<Item = i128>) -> Vec<i128> {
     sums
 }
 
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "the nearest float, as the general state gives")]
 pub(super) fn sum(
     part: &mut Part<'_>,
     read: &Read,

@@ -58,7 +58,7 @@ pub(super) fn shift(before: &DatasetFile, after: &DatasetFile, name: &str) -> Re
     Ok(shift)
 }
 
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "a share of rows, roughly")]
 fn values(file: &DatasetFile, name: &str) -> Result<Values, DatasetError> {
     let mut values = Values::default();
     let share = ROWS_MAX / file.manifest.data.rows.max(1) as f64;
@@ -101,7 +101,7 @@ fn add(values: &mut Values, column: &ArrayRef) -> Result<(), DatasetError> {
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "a share of rows")]
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -153,7 +153,7 @@ fn cumulative_distance(old: &[f64], new: &[f64]) -> f64 {
     distance
 }
 
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "a count of rows in a mean")]
 fn mean_shift(old: &[f64], new: &[f64]) -> Option<f64> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (before, after) = (mean(old), mean(new));

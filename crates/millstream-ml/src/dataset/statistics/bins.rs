@@ -15,7 +15,12 @@ use crate::{
 };
 
 /// The values at [`QUANTILES`]: values of the column, never between two of them.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a place lies between 0 and the length"
+)]
 pub(super) fn quantiles(sorted: &ArrayRef) -> Vec<Quantile> {
     let last = sorted.len().saturating_sub(1);
     let value = |quantile: f64| {
@@ -26,7 +31,12 @@ pub(super) fn quantiles(sorted: &ArrayRef) -> Vec<Quantile> {
 }
 
 /// Bins of equal width; one per value for whole numbers that lie close together.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number of a bin, at most twenty"
+)]
 pub(super) fn histogram(sorted: &ArrayRef) -> Result<Vec<Bin>, DatasetError> {
     let floats = as_floats(sorted)?;
     let (Some(low), Some(high)) = (floats.values().first().copied(), floats.values().last().copied()) else {
@@ -72,7 +82,7 @@ fn as_floats(column: &ArrayRef) -> Result<Float64Array, DatasetError> {
 }
 
 /// Edges of bins as values of the column: times stay times, numbers become floats.
-#[allow(clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation, reason = "times lie within an i64 as the column's own ends do")]
 fn as_values(edges: &[f64], data_type: &DataType) -> Result<Vec<Option<Scalar>>, DatasetError> {
     let array: ArrayRef = if data_type.is_temporal() {
         let whole: ArrayRef =

@@ -10,7 +10,7 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a count of rows in a mean")]
     pub(crate) fn add(&mut self, chunk: &[f64]) {
         if chunk.is_empty() {
             return;
@@ -26,7 +26,7 @@ impl Moments {
     }
 
     /// Of the whole, not of a sample; none without rows.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a count of rows in a deviation")]
     pub(crate) fn deviation(&self) -> Option<f64> {
         (self.count > 0).then(|| (self.squares / self.count as f64).sqrt())
     }
@@ -42,7 +42,7 @@ pub(crate) struct Together {
 }
 
 impl Together {
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a count of rows in a mean")]
     pub(crate) fn add(&mut self, pairs: &[[f64; 2]]) {
         if pairs.is_empty() {
             return;

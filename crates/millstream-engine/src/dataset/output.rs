@@ -1,0 +1,139 @@
+//! Where a dataset goes: a Parquet file, or one more version of a Delta table.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use millstream_lake::{FileTable, LakeError};
+use millstream_ml::dataset::{DatasetPlan, Manifest};
+use millstream_project::{DatasetSpec, OutputFormat};
+use millstream_types::{TableName, TimestampMicros};
+
+use super::build::DatasetRequest;
+use crate::{EngineError, engine::World};
+
+/// Digits of a version's identity that name its file in the folder of a Delta table.
+const NAME_DIGITS: usize = 32;
+
+/// Where a dataset is written.
+pub(super) enum Output {
+    /// A file that the call or the definition names; what was there before is replaced.
+    File(PathBuf),
+    /// The next file in the project's own folder, which keeps all versions.
+    Own(PathBuf),
+    /// A folder that keeps all versions, each a file and a version of the table.
+    Delta(PathBuf, FileTable),
+}
+
+/// A version of a Delta table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeltaVersion {
+    pub folder: PathBuf,
+    pub version: i64,
+}
+
+impl Output {
+    /// What the call says, what the definition says, or the next one in the project's own folder.
+    pub(super) async fn find(
+        world: &World,
+        spec: &DatasetSpec,
+        request: &DatasetRequest,
+    ) -> Result<Self, EngineError> {
+        if let Some(path) = &request.output {
+            return Ok(Self::File(in_folder(path)?));
+        }
+        let Some(output) = &spec.output else { return own(world, spec) };
+        let path = &output.path.value;
+        if path.contains("://") {
+            return Err(EngineError::Request {
+                message: format!("`{}` cannot be written to `{path}`", spec.name),
+                hint: Some("datasets are written to folders of this machine".to_owned()),
+            });
+        }
+        let path = in_folder(&world.project.spec.root.join(path))?;
+        match output.format {
+            OutputFormat::Parquet => Ok(Self::File(path)),
+            OutputFormat::Delta => {
+                let table = FileTable::open(&path, &table_name(spec)?).await.map_err(told)?;
+                Ok(Self::Delta(path, table))
+            }
+        }
+    }
+
+    /// The file, or the folder of the files.
+    pub(super) fn place(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Own(path) | Self::Delta(path, _) => path,
+        }
+    }
+
+    /// The Parquet file of the version that the plan makes.
+    pub(super) fn file(&self, plan: &DatasetPlan) -> Result<PathBuf, EngineError> {
+        match self {
+            Self::File(path) | Self::Own(path) => Ok(path.clone()),
+            Self::Delta(folder, _) => {
+                let id = plan
+                    .version()
+                    .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })?;
+                Ok(folder.join(format!("{}.parquet", id.get(..NAME_DIGITS).unwrap_or(&id))))
+            }
+        }
+    }
+
+    /// Whether another file with the same rows makes this one needless.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+
+    /// Makes the file the newest version of the Delta table, if it is to be one.
+    pub(super) async fn publish(
+        &self,
+        file: &Path,
+        manifest: &Manifest,
+        at: TimestampMicros,
+    ) -> Result<Option<DeltaVersion>, EngineError> {
+        let Self::Delta(folder, table) = self else { return Ok(None) };
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let odd = manifest.columns.iter().filter(|column| column.statistics.not_finite > 0);
+        let odd: Vec<&str> = odd.map(|column| column.name.as_str()).collect();
+        let version = table.publish(&name, &odd, at).await.map_err(told)?;
+        Ok(Some(DeltaVersion { folder: folder.clone(), version }))
+    }
+}
+
+fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
+    let known = world.state.dataset_versions()?;
+    let of_name = known.iter().filter(|known| known.dataset == spec.name);
+    let next = of_name.map(|known| known.version).max().unwrap_or(0) + 1;
+    let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
+    Ok(Output::Own(in_folder(&path)?))
+}
+
+/// The absolute path, in a folder that is there.
+fn in_folder(path: &Path) -> Result<PathBuf, EngineError> {
+    let failed = |verb, path: &Path| {
+        let path = path.to_owned();
+        move |source| EngineError::File { verb, path, source }
+    };
+    let path = std::path::absolute(path).map_err(failed("find", path))?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    }
+    Ok(path)
+}
+
+fn table_name(spec: &DatasetSpec) -> Result<TableName, EngineError> {
+    let name = TableName::new("dataset", &spec.name);
+    name.map_err(|_| EngineError::Worker { doing: "naming a table" })
+}
+
+/// What can be done where a Delta table will not do.
+fn told(error: LakeError) -> EngineError {
+    let hint = match &error {
+        LakeError::Schema { .. } => "leave the column out, or write `format: parquet`",
+        LakeError::InvalidChange { .. } => "name another folder in `output`",
+        _ => return error.into(),
+    };
+    EngineError::Request { message: error.to_string(), hint: Some(hint.to_owned()) }
+}
