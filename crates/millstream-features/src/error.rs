@@ -53,8 +53,6 @@ pub enum FeatureError {
     /// The bytes were not written by this version or an earlier one, or are damaged.
     #[error("these bytes are no aggregation state: {reason}")]
     Bytes { reason: &'static str },
-    #[error("a window was evaluated by a thread that did not finish")]
-    Thread,
     /// A parameter of an encoding is outside of its range.
     #[error("the encoding `{encoding}`: {reason}")]
     Encoding { encoding: &'static str, reason: &'static str },
@@ -92,7 +90,7 @@ impl FeatureError {
             Self::EventColumns { .. } | Self::EventType { .. } | Self::Length { .. } => "MS-0923",
             Self::TooManyRows { .. } => "MS-0924",
             Self::Mismatch | Self::Bytes { .. } => "MS-0925",
-            Self::Thread | Self::Arrow { .. } => "MS-0926",
+            Self::Arrow { .. } => "MS-0926",
             Self::Encoding { .. } => "MS-0931",
             Self::EncodingType { .. } | Self::FittedType { .. } => "MS-0932",
             Self::NoTarget { .. } => "MS-0933",
@@ -129,7 +127,6 @@ impl FeatureError {
             | Self::Encoding { .. }
             | Self::EventColumns { .. }
             | Self::Length { .. }
-            | Self::Thread
             | Self::Arrow { .. } => return None,
         })
     }

@@ -24,6 +24,9 @@ use crate::{
     snapshot::{At, Snapshot},
 };
 
+/// How often a publication follows another that came first.
+const TURNS_MAX: usize = 8;
+
 /// A Delta table in a folder of its own on this machine. Each version is one Parquet file, which lies in the folder
 /// before it is published.
 #[derive(Debug)]
@@ -36,19 +39,15 @@ pub struct FileTable {
 }
 
 impl FileTable {
-    /// Opens the table in `folder`, an absolute path; there may be none yet. `name` is what errors call it, and tells
+    /// Opens the table in `folder`, an absolute path; there may be none yet. `name` is what errors call it, `writer` tells
     /// it from tables of others.
     ///
     /// # Errors
     ///
     /// The folder holds a Delta table that another wrote, or its log cannot be read.
-    pub async fn open(folder: &Path, name: &TableName) -> Result<Self> {
-        let table = Self {
-            lake: Lake::of_table(folder)?,
-            folder: folder.to_owned(),
-            name: name.clone(),
-            writer: format!("millstream/{name}"),
-        };
+    pub async fn open(folder: &Path, name: &TableName, writer: String) -> Result<Self> {
+        let table =
+            Self { lake: Lake::of_table(folder)?, folder: folder.to_owned(), name: name.clone(), writer };
         table.newest().await?;
         Ok(table)
     }
@@ -59,9 +58,21 @@ impl FileTable {
     ///
     /// # Errors
     ///
-    /// The file's columns are none of Delta's, others changed the table meanwhile, or the file or the log cannot be read
+    /// The file's columns are none of Delta's, others keep changing the table, or the file or the log cannot be read
     /// or written.
     pub async fn publish(&self, file: &str, unbounded: &[&str], at: TimestampMicros) -> Result<i64> {
+        let mut turns = TURNS_MAX;
+        loop {
+            turns -= 1;
+            match self.publish_once(file, unbounded, at).await {
+                // Another publication came first, and this one follows it.
+                Err(LakeError::Conflict { .. } | LakeError::AlreadyCommitted { .. }) if turns > 0 => {}
+                published => return published,
+            }
+        }
+    }
+
+    async fn publish_once(&self, file: &str, unbounded: &[&str], at: TimestampMicros) -> Result<i64> {
         let newest = self.newest().await?;
         let base = newest.as_ref().map(|(base, _)| base.as_ref());
         if let Some(base) = base.filter(|base| matches!(base.files(), [only] if only.path() == file)) {
@@ -90,7 +101,7 @@ impl FileTable {
     async fn newest(&self) -> Result<Option<(Arc<Snapshot>, i64)>> {
         let Some(newest) = self.lake.snapshot(&self.name, At::Latest).await? else { return Ok(None) };
         let Some(written) = newest.txn(&self.writer) else {
-            let reason = format!("`{}` holds a Delta table that others wrote", self.folder.display());
+            let reason = "the folder holds a Delta table that others wrote".to_owned();
             return Err(LakeError::InvalidChange { table: self.name.clone(), reason });
         };
         Ok(Some((newest, written)))

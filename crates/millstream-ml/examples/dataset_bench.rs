@@ -98,6 +98,7 @@ fn plan(view: ViewDefinition, schema: &SchemaRef, folder: &Path, memory_bytes: u
         name: "bench".into(),
         labels: LabelColumns {
             origin: "labels".into(),
+            blake3: None,
             schema: Arc::clone(schema),
             keys: vec![vec![0]],
             time: 1,
@@ -117,6 +118,7 @@ fn plan(view: ViewDefinition, schema: &SchemaRef, folder: &Path, memory_bytes: u
         inputs: Vec::new(),
         code_version: "bench".into(),
         output: folder.join("bench.parquet"),
+        named_by_hash: false,
         now: TimestampMicros(i64::MAX),
         resources: Resources {
             memory_bytes,
@@ -125,6 +127,10 @@ fn plan(view: ViewDefinition, schema: &SchemaRef, folder: &Path, memory_bytes: u
         },
     }
 }
+
+/// The product's allocator, so that the figures are the product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Cause> {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());

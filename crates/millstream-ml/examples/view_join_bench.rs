@@ -126,6 +126,10 @@ fn write(path: &str, ids: &ArrayRef, values: &ViewValues) -> Result<(), Cause> {
     Ok(())
 }
 
+/// The product's allocator, so that the figures are the product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Cause> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [kind, labels, events, result @ ..] = arguments.as_slice() else {

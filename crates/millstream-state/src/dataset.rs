@@ -26,14 +26,15 @@ const COLUMNS: &str = "dataset, version, id, path, manifest, service, at";
 
 impl State {
     /// Records a version and pins what it was built from, in one transaction; `built.version` is ignored and
-    /// returned. The same id written to the same place is the same version.
+    /// returned. What was written last, written again to the same place, is the same version.
     pub fn record_dataset(&self, built: &DatasetVersion, pins: &[Pin]) -> Result<i64, StateError> {
         let doing = "record the dataset";
         self.write(doing, |transaction| {
             let version: i64 = transaction
                 .query_row(
-                    "SELECT coalesce(max(CASE WHEN id = ?2 AND path = ?3 THEN version END), \
-                     coalesce(max(version), 0) + 1) FROM dataset_versions WHERE dataset = ?1",
+                    "SELECT coalesce(max(version), 0) + iif(EXISTS (SELECT 1 FROM dataset_versions AS newest \
+                     WHERE dataset = ?1 AND id = ?2 AND path = ?3 AND version = (SELECT max(version) FROM \
+                     dataset_versions WHERE dataset = ?1)), 0, 1) FROM dataset_versions WHERE dataset = ?1",
                     params![built.dataset, built.id, built.path],
                     |row| row.get(0),
                 )

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use backon::{BlockingRetryable, ExponentialBuilder};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::StateError;
 
@@ -42,7 +43,7 @@ impl State {
         let mut connection = Connection::open(path).map_err(open)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
+        keep_write_ahead_log(&connection).map_err(open)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(open)?;
         migrate(&mut connection, path)?;
         Ok(Self { connection: Mutex::new(connection), path: path.to_owned() })
@@ -72,6 +73,18 @@ impl State {
         transaction.commit().map_err(StateError::query(doing))?;
         Ok(result)
     }
+}
+
+/// SQLite does not wait by itself where two connections change a new file's journal at once.
+fn keep_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let waits = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(1))
+        .with_max_delay(Duration::from_millis(50))
+        .with_total_delay(Some(BUSY_TIMEOUT))
+        .without_max_times();
+    let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+    let change = || connection.pragma_update(None, "journal_mode", "WAL");
+    change.retry(waits).sleep(std::thread::sleep).when(is_busy).call()
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StateError> {

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use millstream_features::view::ServiceDefinition;
 use millstream_ml::{
     Cause,
-    dataset::{Built, DatasetPlan, Manifest, Phase, Resources, Rows, Warning, build},
+    dataset::{Built, DatasetPlan, Manifest, Phase, Resources, Rows, Warning, build, file_blake3},
 };
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
@@ -102,12 +102,11 @@ impl Engine {
         let started = Instant::now();
         let world = self.world();
         let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
-        let path = plan.output.clone();
         let work = Work { labels, columns, plan, pinning: pinning.clone() };
         let built = run(work, told, cancel).await?;
+        // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
+        let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own())?;
         let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
-        let Kept { version, is_unchanged, path } =
-            keep(world, &spec, &pinning, &built, path, output.is_own())?;
         Ok(DatasetReport {
             name: spec.name,
             version,
@@ -138,8 +137,12 @@ impl Engine {
             pinning.pin_if_there(&pushed_table(&view.name)?).await?;
         }
         let session = pinning.session();
+        let mut labels_blake3 = None;
         let labels = match (&spec.labels.origin, &analyzed.query) {
             (LabelOrigin::File(path), _) => {
+                let file = project.spec.root.join(&path.value);
+                // A file that is not there is told of below.
+                labels_blake3 = file_blake3(&file).ok();
                 labels::of_file(&path.value, &project.spec.root, &labels::decided(&spec, &analyzed.service))?
             }
             // As it is written: a query around it would lose its order.
@@ -157,6 +160,8 @@ impl Engine {
         let around = Surroundings {
             versions: pinning.versions(),
             output: output.place().to_owned(),
+            named_by_hash: output.is_folder(),
+            labels_blake3,
             now: world.options.clock.now(),
             resources: Resources {
                 memory_bytes: request.memory_bytes,
@@ -164,8 +169,7 @@ impl Engine {
                 threads: world.options.parallelism,
             },
         };
-        let mut plan = plan(&spec, analyzed, &columns, around)?;
-        plan.output = output.file(&plan)?;
+        let plan = plan(&spec, analyzed, &columns, around)?;
         Ok(Ready { spec, pinning, labels, columns, output, plan })
     }
 }
@@ -246,35 +250,33 @@ struct Kept {
     path: PathBuf,
 }
 
-/// Records the version and pins its inputs. A build that gave what an earlier one gave is that one, and needs no second
+/// Records the version and pins its inputs. A build that gave what the one before gave is that one, and needs no second
 /// file in the project's own folder.
 fn keep(
     world: &World,
     spec: &DatasetSpec,
     pinning: &Pinning,
     built: &Built,
-    path: PathBuf,
     is_own: bool,
 ) -> Result<Kept, EngineError> {
-    let Built { manifest, manifest_path, .. } = built;
+    let Built { path, manifest, manifest_path, .. } = built;
     let known = world.state.dataset_versions()?;
-    let mut same = known.into_iter().filter(|known| {
-        known.dataset == spec.name && known.id == manifest.version && Path::new(&known.path).is_file()
+    let newest = known.into_iter().rfind(|known| known.dataset == spec.name);
+    let same = newest.filter(|known| {
+        let has_data = |earlier: Manifest| earlier.data == manifest.data;
+        known.id == manifest.version && super::manifest(known).is_ok_and(has_data)
     });
-    if is_own && let Some(same) = same.next_back() {
-        let earlier = PathBuf::from(&same.path);
-        if earlier != path {
-            for path in [&path, manifest_path] {
-                fs::remove_file(path).map_err(|source| EngineError::File {
-                    verb: "remove",
-                    path: path.clone(),
-                    source,
-                })?;
-            }
+    let is_unchanged = same.as_ref().is_some_and(|same| Path::new(&same.path) == path);
+    if let Some(same) = same.filter(|same| is_own && !is_unchanged && Path::new(&same.path).is_file()) {
+        for path in [path, manifest_path] {
+            fs::remove_file(path).map_err(|source| EngineError::File {
+                verb: "remove",
+                path: path.clone(),
+                source,
+            })?;
         }
-        return Ok(Kept { version: same.version, is_unchanged: true, path: earlier });
+        return Ok(Kept { version: same.version, is_unchanged: true, path: PathBuf::from(same.path) });
     }
-    let is_unchanged = same.any(|same| Path::new(&same.path) == path);
     let now = world.options.clock.now();
     let version = DatasetVersion {
         dataset: spec.name.clone(),
@@ -293,7 +295,7 @@ fn keep(
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
     let version = world.state.record_dataset(&version, &pins)?;
-    Ok(Kept { version, is_unchanged, path })
+    Ok(Kept { version, is_unchanged, path: path.clone() })
 }
 
 /// The service's name with its present version.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use millstream_ml::dataset::{DatasetDiff, DatasetFile, diff};
 
+use super::BuiltDataset;
 use crate::{Engine, EngineError};
 
 impl Engine {
@@ -15,10 +16,15 @@ impl Engine {
     }
 
     fn dataset_file(&self, name: &str) -> Result<DatasetFile, EngineError> {
-        let path = match Path::new(name) {
-            path if path.is_file() => path.to_owned(),
-            _ => self.dataset_version(name, None)?.path,
+        let opened = match Path::new(name) {
+            path if path.is_file() => DatasetFile::open(path),
+            _ => {
+                // A later build may have replaced a file that a definition names.
+                let BuiltDataset { path, manifest, .. } = self.dataset_version(name, None)?;
+                let file = DatasetFile::with_manifest(&path, manifest);
+                file.and_then(|file| file.verify().map(|()| file))
+            }
         };
-        DatasetFile::open(&path).map_err(|source| EngineError::Dataset { name: name.to_owned(), source })
+        opened.map_err(|source| EngineError::Dataset { name: name.to_owned(), source })
     }
 }

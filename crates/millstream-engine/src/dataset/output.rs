@@ -6,15 +6,12 @@ use std::{
 };
 
 use millstream_lake::{FileTable, LakeError};
-use millstream_ml::dataset::{DatasetPlan, Manifest};
+use millstream_ml::dataset::Manifest;
 use millstream_project::{DatasetSpec, OutputFormat};
 use millstream_types::{TableName, TimestampMicros};
 
 use super::build::DatasetRequest;
 use crate::{EngineError, engine::World};
-
-/// Digits of a version's identity that name its file in the folder of a Delta table.
-const NAME_DIGITS: usize = 32;
 
 /// Where a dataset is written.
 pub(super) enum Output {
@@ -55,7 +52,9 @@ impl Output {
         match output.format {
             OutputFormat::Parquet => Ok(Self::File(path)),
             OutputFormat::Delta => {
-                let table = FileTable::open(&path, &table_name(spec)?).await.map_err(told)?;
+                let writer = format!("millstream/{}/{}", world.project.spec.name, spec.name);
+                let table = FileTable::open(&path, &table_name(spec)?, writer).await;
+                let table = table.map_err(|error| told(&path, error))?;
                 Ok(Self::Delta(path, table))
             }
         }
@@ -68,17 +67,9 @@ impl Output {
         }
     }
 
-    /// The Parquet file of the version that the plan makes.
-    pub(super) fn file(&self, plan: &DatasetPlan) -> Result<PathBuf, EngineError> {
-        match self {
-            Self::File(path) | Self::Own(path) => Ok(path.clone()),
-            Self::Delta(folder, _) => {
-                let id = plan
-                    .version()
-                    .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })?;
-                Ok(folder.join(format!("{}.parquet", id.get(..NAME_DIGITS).unwrap_or(&id))))
-            }
-        }
+    /// Whether the place is a folder of files that are named by their hash.
+    pub(super) fn is_folder(&self) -> bool {
+        matches!(self, Self::Delta(..))
     }
 
     /// Whether another file with the same rows makes this one needless.
@@ -97,7 +88,7 @@ impl Output {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let odd = manifest.columns.iter().filter(|column| column.statistics.not_finite > 0);
         let odd: Vec<&str> = odd.map(|column| column.name.as_str()).collect();
-        let version = table.publish(&name, &odd, at).await.map_err(told)?;
+        let version = table.publish(&name, &odd, at).await.map_err(|error| told(folder, error))?;
         Ok(Some(DeltaVersion { folder: folder.clone(), version }))
     }
 }
@@ -129,11 +120,14 @@ fn table_name(spec: &DatasetSpec) -> Result<TableName, EngineError> {
 }
 
 /// What can be done where a Delta table will not do.
-fn told(error: LakeError) -> EngineError {
+fn told(folder: &Path, error: LakeError) -> EngineError {
     let hint = match &error {
         LakeError::Schema { .. } => "leave the column out, or write `format: parquet`",
-        LakeError::InvalidChange { .. } => "name another folder in `output`",
+        LakeError::InvalidChange { .. } | LakeError::Unsupported { .. } => "name another folder in `output`",
         _ => return error.into(),
     };
-    EngineError::Request { message: error.to_string(), hint: Some(hint.to_owned()) }
+    EngineError::Request {
+        message: format!("`{}` cannot be the dataset's Delta table: {error}", folder.display()),
+        hint: Some(hint.to_owned()),
+    }
 }

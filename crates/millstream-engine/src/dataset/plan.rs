@@ -16,6 +16,10 @@ use crate::EngineError;
 pub(super) struct Surroundings {
     pub versions: BTreeMap<TableName, i64>,
     pub output: PathBuf,
+    /// Whether `output` is a folder of files that are named by their hash.
+    pub named_by_hash: bool,
+    /// Of the labels' file.
+    pub labels_blake3: Option<String>,
     pub now: TimestampMicros,
     pub resources: Resources,
 }
@@ -46,6 +50,7 @@ pub(super) fn plan(
     let kept: Vec<usize> = (0..columns.kept).collect();
     let labels = MlColumns {
         origin: origin(spec),
+        blake3: around.labels_blake3,
         schema: columns.schema(),
         keys,
         time: columns.time,
@@ -68,6 +73,7 @@ pub(super) fn plan(
         inputs,
         code_version: format!("millstream {}", env!("CARGO_PKG_VERSION")),
         output: around.output,
+        named_by_hash: around.named_by_hash,
         now: around.now,
         resources: around.resources,
     })

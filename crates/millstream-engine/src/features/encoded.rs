@@ -15,8 +15,8 @@ use crate::{EngineError, dataset::manifest};
 pub(super) type Fitted = BTreeMap<String, FittedColumn>;
 
 impl FeatureServer {
-    /// The encodings of `dataset`: `churn` is the newest version, `churn@2` that one. A version never changes, so its
-    /// manifest is read once.
+    /// The encodings of `dataset`: `churn` is the newest version, `churn@2` that one. Their parameters are taken out of
+    /// the version's manifest once.
     fn fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
         let known = self.0.world.dataset(dataset)?;
         let cached = || self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner);

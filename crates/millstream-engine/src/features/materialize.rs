@@ -157,7 +157,10 @@ impl Work<'_> {
         done.watermark = if epoch.under_way.full { chunks.newest } else { done.watermark.max(chunks.newest) };
         progress::write(self.store.as_ref(), self.view.space(), &done).await?;
         let entities = self.apply(&mut epoch, &chunks, &mut done, fills).await?;
-        self.sweep(&epoch, &done).await?;
+        // A space that was empty has only what the chunks brought.
+        if !fills {
+            self.sweep(&epoch, &done).await?;
+        }
         let UnderWay { epoch: number, full, versions, covered, .. } = epoch.under_way;
         let rows = if full { chunks.rows } else { done.rows + chunks.rows };
         let finished = Progress {

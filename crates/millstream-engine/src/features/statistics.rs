@@ -156,6 +156,7 @@ fn plan(
         name: definition.name.clone(),
         labels: LabelColumns {
             origin: format!("the entities of `{}`", definition.name),
+            blake3: None,
             schema,
             keys: vec![(0..count).collect()],
             time: count,
@@ -169,6 +170,7 @@ fn plan(
         inputs: Vec::new(),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         output: folder.join("statistics.parquet"),
+        named_by_hash: false,
         now: world.options.clock.now(),
         resources: Resources {
             memory_bytes: MEMORY_BYTES,

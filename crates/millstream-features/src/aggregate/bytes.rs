@@ -107,14 +107,14 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn raw(&mut self, count: usize) -> Result<&'a [u8], FeatureError> {
         let (taken, rest) =
-            self.bytes.split_at_checked(count).ok_or(FeatureError::bytes("they end too early"))?;
+            self.bytes.split_at_checked(count).ok_or_else(|| FeatureError::bytes("they end too early"))?;
         self.bytes = rest;
         Ok(taken)
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], FeatureError> {
         let (taken, rest) =
-            self.bytes.split_first_chunk().ok_or(FeatureError::bytes("they end too early"))?;
+            self.bytes.split_first_chunk().ok_or_else(|| FeatureError::bytes("they end too early"))?;
         self.bytes = rest;
         Ok(*taken)
     }

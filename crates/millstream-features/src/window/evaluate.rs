@@ -1,7 +1,14 @@
 //! Features of many labels at once: events are grouped by entity and put in order once, then each feature reads
 //! contiguous ranges of them. Entities are spread over threads; no value depends on how.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::ScopedJoinHandle,
+};
 
 use arrow::{
     array::{Array, ArrayRef, Int64Array, TimestampMicrosecondArray, UInt32Array},
@@ -95,13 +102,24 @@ pub(crate) fn read(
 ) -> Result<Vec<ArrayRef>, FeatureError> {
     let labels = Grouped::new(reads.entities, events.lines.len());
     let ranges = split(events.lines, &labels, threads);
-    let compute = |range| Part::new(events, reads, &labels, range, layout)?.features(layout);
-    let parts: Vec<_> = std::thread::scope(|scope| {
-        let compute = &compute;
-        let spawned: Vec<_> = ranges.into_iter().map(|range| scope.spawn(move || compute(range))).collect();
-        spawned.into_iter().map(|thread| thread.join().map_err(|_| FeatureError::Thread)?).collect()
+    let next = AtomicUsize::new(0);
+    let compute = || {
+        let mut parts = Vec::new();
+        while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
+            parts.push(Part::new(events, reads, &labels, range.clone(), layout)?.features(layout)?);
+        }
+        Ok(parts)
+    };
+    let parts: Vec<Result<Vec<PartValues>, FeatureError>> = std::thread::scope(|scope| {
+        let spawned: Vec<_> = (1..threads.get().min(ranges.len())).map(|_| scope.spawn(compute)).collect();
+        let own = compute();
+        let join = |thread: ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        [own].into_iter().chain(spawned.into_iter().map(join)).collect()
     });
-    let parts = parts.into_iter().collect::<Result<Vec<_>, FeatureError>>()?;
+    let parts: Vec<PartValues> =
+        parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     gather(reads.entities.len(), layout, &parts, blank)
 }
 

@@ -68,7 +68,11 @@ impl Grouped {
     }
 }
 
-/// Ranges of entities with about equal work, at most one for each thread.
+/// Work at which a range ends, in events: what is computed of them stays in the processor's cache, and its memory is used
+/// again for the next range.
+const RANGE_WEIGHT: u64 = 1 << 16;
+
+/// Ranges of entities with about equal work: one for each thread, more where that would be much.
 pub(super) fn split(lines: &Timelines, labels: &Grouped, threads: NonZeroUsize) -> Vec<Range<usize>> {
     let weight = |entity: usize| match labels.of(entity).len() as u64 {
         0 => 0,
@@ -76,7 +80,7 @@ pub(super) fn split(lines: &Timelines, labels: &Grouped, threads: NonZeroUsize) 
     };
     let entities = lines.len();
     let total: u64 = (0..entities).map(weight).sum();
-    let share = total / threads.get() as u64 + 1;
+    let share = (total / threads.get() as u64 + 1).min(RANGE_WEIGHT);
     let (mut ranges, mut start, mut filled) = (Vec::new(), 0, 0);
     for entity in 0..entities {
         filled += weight(entity);

@@ -1,4 +1,4 @@
-//! The entities of one thread: their events in the total order, their labels in the order of time, and what features
+//! A range of entities: their events in the total order, their labels in the order of time, and what features
 //! share between them.
 
 use std::{ops::Range, sync::Arc};
@@ -34,7 +34,7 @@ pub(super) struct EntityRows {
     pub(super) first_entry: usize,
 }
 
-/// Rows of one thread's entities.
+/// Rows of a range of entities.
 pub(super) struct Part<'a> {
     /// Each entity that has labels.
     pub(super) entities: Vec<EntityRows>,

@@ -31,6 +31,8 @@ pub type Events<'a, 'rows> = dyn FnMut(usize) -> Result<Rows<'rows>, Cause> + 'a
 /// A dataset that was built.
 #[derive(Clone, Debug)]
 pub struct Built {
+    /// The data file.
+    pub path: PathBuf,
     pub manifest: Manifest,
     pub manifest_path: PathBuf,
     /// Those of the manifest, and those that hold today only.
@@ -89,11 +91,12 @@ pub fn build(
         leakage,
         warnings: warnings.clone(),
     };
+    let path = output.written.path.clone();
     let manifest_path = output.written.publish(&manifest)?;
     if labels.in_future > 0 {
         warnings.push(Warning::InFuture { rows: labels.in_future });
     }
-    Ok(Built { manifest, manifest_path, warnings, spilled_bytes: space.spilled_bytes() })
+    Ok(Built { path, manifest, manifest_path, warnings, spilled_bytes: space.spilled_bytes() })
 }
 
 /// The answers of each view; none where no feature is needed.

@@ -1,4 +1,7 @@
-//! Hashes of values that stay the same: across versions, platforms, and the types that can hold a value.
+//! Hashes of files, and hashes of values that stay the same: across versions, platforms, and the types that can hold a
+//! value.
+
+use std::{fs::File, io, path::Path};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
@@ -13,6 +16,17 @@ use crate::DatasetError;
 const END: u8 = 0xff;
 /// Stands for a null; no text contains it.
 const NULL: u8 = 0xfe;
+
+/// BLAKE3 of a file's bytes, in 64 hexadecimal digits.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn file_blake3(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
 
 /// A hash of each row's values, read as text: 7 is the same in a column of any integer type.
 pub(crate) fn hash_rows(columns: &[ArrayRef], rows: usize, seed: u64) -> Result<Vec<u64>, DatasetError> {

@@ -59,6 +59,9 @@ pub struct Definition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelDefinition {
     pub origin: String,
+    /// Of the file that the rows are from, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
     pub columns: Vec<ColumnType>,
     /// For each view of the service, the columns that hold its key.
     pub keys: Vec<Vec<String>>,
@@ -126,6 +129,7 @@ impl Definition {
             inputs,
             labels: LabelDefinition {
                 origin: labels.origin.clone(),
+                blake3: labels.blake3.clone(),
                 columns: labels.schema.fields().iter().map(column).collect(),
                 keys: labels.keys.iter().map(|keys| keys.iter().map(name).collect()).collect(),
                 time: name(&labels.time),

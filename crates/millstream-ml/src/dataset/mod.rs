@@ -42,6 +42,7 @@ pub use diff::{
 };
 pub use encode::FittedColumn;
 pub use estimate::{Estimate, estimate};
+pub use hash::file_blake3;
 pub use layout::SPLIT;
 pub use leakage::{Example, Finding, Leak};
 pub use manifest::{

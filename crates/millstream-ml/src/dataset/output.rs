@@ -87,7 +87,7 @@ impl<'a> RowWriter<'a> {
         let has_status = encoder.spread(is_feature);
         Ok(Self {
             figures: Figures::new(&encoder.schema, &has_status, total, plan.resources.threads),
-            writer: DataWriter::new(&plan.output, &encoder.schema, version)?,
+            writer: DataWriter::new(plan, &encoder.schema, version)?,
             counter: Counter::new(report, Phase::Write, None, Some(total)),
             encoder,
             first: 0,

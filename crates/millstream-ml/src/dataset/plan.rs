@@ -7,9 +7,6 @@ use millstream_features::{encode::Encoding, view::ServiceDefinition};
 use millstream_types::{Span, TimestampMicros};
 use serde::{Deserialize, Serialize};
 
-use super::manifest::Definition;
-use crate::DatasetError;
-
 /// One build of a dataset.
 #[derive(Clone, Debug)]
 pub struct DatasetPlan {
@@ -25,20 +22,11 @@ pub struct DatasetPlan {
     pub code_version: String,
     /// The Parquet file; the manifest is written beside it. An older pair is replaced.
     pub output: PathBuf,
+    /// `output` is a folder instead, in which the file is named by the hash of its bytes: no version takes another's place.
+    pub named_by_hash: bool,
     /// Label times after this are reported.
     pub now: TimestampMicros,
     pub resources: Resources,
-}
-
-impl DatasetPlan {
-    /// The identity of the version that this plan makes, known before it is built: 64 hexadecimal digits.
-    ///
-    /// # Errors
-    ///
-    /// A value of the definition cannot be written as JSON.
-    pub fn version(&self) -> Result<String, DatasetError> {
-        Definition::new(self).version()
-    }
 }
 
 /// What a build may use. Nothing of it changes a value or a byte of the output.
@@ -56,6 +44,8 @@ pub struct Resources {
 pub struct LabelColumns {
     /// The table's name, the query or the file, for messages and for the manifest.
     pub origin: String,
+    /// [`file_blake3`](super::file_blake3) of the file that they are read from; tables are among the inputs.
+    pub blake3: Option<String>,
     pub schema: SchemaRef,
     /// For each view of the service, the columns that hold its key, in the order of the key.
     pub keys: Vec<Vec<usize>>,

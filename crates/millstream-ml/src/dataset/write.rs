@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -17,7 +17,10 @@ use parquet::{
 };
 use tempfile::NamedTempFile;
 
-use super::manifest::{DataFile, Manifest};
+use super::{
+    manifest::{DataFile, Manifest},
+    plan::DatasetPlan,
+};
 use crate::{Cause, DatasetError};
 
 /// Rows of a row group.
@@ -27,17 +30,23 @@ const CREATED_BY: &str = "millstream";
 /// The key of the dataset's version in the file's metadata.
 pub const VERSION_KEY: &str = "millstream.dataset.version";
 
+/// Digits of its hash that name a file.
+const NAME_DIGITS: usize = 32;
+
 /// Writes the data file under a name that nobody looks at.
 pub(crate) struct DataWriter {
-    path: std::path::PathBuf,
+    /// The file, or the folder.
+    path: PathBuf,
+    named_by_hash: bool,
     file: NamedTempFile,
     writer: ArrowWriter<Hashing<BufWriter<File>>>,
     rows: u64,
 }
 
 impl DataWriter {
-    pub(crate) fn new(path: &Path, schema: &SchemaRef, version: &str) -> Result<Self, DatasetError> {
-        let file = beside(path)?;
+    pub(crate) fn new(plan: &DatasetPlan, schema: &SchemaRef, version: &str) -> Result<Self, DatasetError> {
+        let (path, named_by_hash) = (plan.output.as_path(), plan.named_by_hash);
+        let file = if named_by_hash { within(path) } else { beside(path) }?;
         let handle = file.reopen().map_err(failed("write", path))?;
         let zstd = ZstdLevel::default();
         let version = KeyValue::new(VERSION_KEY.into(), version.to_owned());
@@ -51,7 +60,7 @@ impl DataWriter {
         let hashing = Hashing { inner: BufWriter::new(handle), hasher: blake3::Hasher::new(), bytes: 0 };
         let writer = ArrowWriter::try_new(hashing, schema.clone(), Some(properties));
         let writer = writer.map_err(failed("write", path))?;
-        Ok(Self { path: path.into(), file, writer, rows: 0 })
+        Ok(Self { path: path.into(), named_by_hash, file, writer, rows: 0 })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), DatasetError> {
@@ -65,21 +74,25 @@ impl DataWriter {
         hashing.flush().map_err(failed("write", &self.path))?;
         hashing.inner.get_ref().sync_all().map_err(failed("sync", &self.path))?;
         let (bytes, blake3) = (hashing.bytes, hashing.hasher.finalize().to_hex().to_string());
-        let data = DataFile { rows: self.rows, bytes, blake3 };
-        Ok(Written { path: self.path, file: self.file, data })
+        let path = match blake3.get(..NAME_DIGITS).filter(|_| self.named_by_hash) {
+            Some(name) => self.path.join(format!("{name}.parquet")),
+            None => self.path,
+        };
+        Ok(Written { path, file: self.file, data: DataFile { rows: self.rows, bytes, blake3 } })
     }
 }
 
 /// A whole data file that has no name yet.
 pub(crate) struct Written {
-    path: std::path::PathBuf,
+    /// The name that it gets.
+    pub(crate) path: PathBuf,
     file: NamedTempFile,
     pub(crate) data: DataFile,
 }
 
 impl Written {
     /// Gives the data file and its manifest their names.
-    pub(crate) fn publish(self, manifest: &Manifest) -> Result<std::path::PathBuf, DatasetError> {
+    pub(crate) fn publish(self, manifest: &Manifest) -> Result<PathBuf, DatasetError> {
         let path = Manifest::path_of(&self.path);
         let mut file = beside(&path)?;
         file.write_all(&manifest.to_bytes()?).map_err(failed("write", &path))?;
@@ -92,8 +105,11 @@ impl Written {
 
 /// A new file in the folder of `path`, which it can be renamed to. It is removed unless it is.
 fn beside(path: &Path) -> Result<NamedTempFile, DatasetError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed("create the folder of", path))?;
+    within(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+fn within(folder: &Path) -> Result<NamedTempFile, DatasetError> {
+    std::fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".millstream-").suffix(".tmp");
     #[cfg(unix)]
@@ -102,7 +118,7 @@ fn beside(path: &Path) -> Result<NamedTempFile, DatasetError> {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         builder.permissions(mode);
     }
-    builder.tempfile_in(folder).map_err(failed("create a file beside", path))
+    builder.tempfile_in(folder).map_err(failed("create a file in", folder))
 }
 
 fn failed<E: Into<Cause>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> DatasetError {

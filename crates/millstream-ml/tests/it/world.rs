@@ -130,6 +130,7 @@ impl World {
         let keys = |view: &ViewDefinition| view.keys.iter().map(|key| number(&key.name)).collect();
         let columns = LabelColumns {
             origin: "gold.labels".into(),
+            blake3: None,
             keys: service.views.iter().map(keys).collect(),
             time: number("as_of"),
             as_known: None,
@@ -146,6 +147,7 @@ impl World {
             inputs: Vec::new(),
             code_version: "millstream 0.1.0".into(),
             output: folder.path().join("out/churn.parquet"),
+            named_by_hash: false,
             now: TimestampMicros(i64::MAX),
             resources: Resources {
                 memory_bytes: 1 << 30,

@@ -2,6 +2,7 @@
 
 mod bind;
 mod error;
+mod in_order;
 mod names;
 mod show;
 mod statement;
@@ -21,10 +22,8 @@ use datafusion::{
         runtime_env::RuntimeEnvBuilder,
     },
     logical_expr::LogicalPlan,
-    physical_plan::stream::RecordBatchStreamAdapter,
     prelude::SessionContext,
 };
-use futures::StreamExt;
 use millstream_types::TableName;
 
 pub use error::{QueryPlace, SqlError};
@@ -159,11 +158,12 @@ impl SqlSession {
             statement::Ready::Plan(plan) => one.frame(*plan),
             statement::Ready::Answer(batch) => return Ok(show::stream(batch)),
         };
-        let parts = plan.execute_stream_partitioned().await.map_err(SqlError::from_datafusion)?;
-        let schema = parts.first().map_or_else(|| Arc::new(Schema::empty()), |part| part.schema());
-        let rows = futures::stream::iter(parts).flatten();
-        let rows = RecordBatchStreamAdapter::new(schema.clone(), rows);
-        Ok(conform_stream(Box::pin(rows), &plain_schema(&schema)))
+        let context = Arc::new(plan.task_ctx());
+        let plan = plan.create_physical_plan().await.map_err(SqlError::from_datafusion)?;
+        let rows = in_order::in_order(plan).and_then(|plan| plan.execute(0, context));
+        let rows = rows.map_err(SqlError::from_datafusion)?;
+        let schema = plain_schema(&rows.schema());
+        Ok(conform_stream(rows, &schema))
     }
 
     /// The rows of a table, computed from its inputs' newest versions, in the schema in which they are stored.

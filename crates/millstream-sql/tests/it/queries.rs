@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringViewArray},
+    array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray},
     datatypes::DataType,
 };
 use async_trait::async_trait;
@@ -248,4 +248,37 @@ async fn a_plan_made_offline_runs_over_what_is_stored() {
     });
     let streams = session.table_streams(table).await.unwrap();
     assert!(!streams.is_empty());
+}
+
+/// Each runs many times: an order by chance would be another one now and then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_in_order_have_one_order_whatever_meets_in_the_query() {
+    let both = "SELECT order_id FROM bronze.orders UNION ALL SELECT order_id + 10 FROM silver.orders";
+    for (sql, expected) in [
+        (both.to_owned(), vec![1, 2, 3, 11, 12]),
+        (format!("SELECT * FROM ({both}) AS both LIMIT 4"), vec![1, 2, 3, 11]),
+        (
+            format!("SELECT max(order_id) AS order_id FROM ({both}) AS both GROUP BY order_id"),
+            vec![1, 2, 3, 11, 12],
+        ),
+        (both.replace("UNION ALL", "UNION"), vec![1, 2, 3, 11, 12]),
+        (
+            format!(
+                "SELECT both.order_id FROM ({both}) AS both JOIN silver.orders AS o ON o.order_id = both.order_id % 10"
+            ),
+            // For each row of the smaller side.
+            vec![1, 11, 2, 12],
+        ),
+        (format!("SELECT * FROM ({both}) AS both ORDER BY order_id DESC"), vec![12, 11, 3, 2, 1]),
+    ] {
+        let (session, _folder) = session();
+        for _ in 0..20 {
+            let rows = session.query_in_order(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            let batches: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+            let ids = batches.iter().flat_map(|batch| {
+                batch.column(0).as_primitive::<arrow::datatypes::Int64Type>().values().to_vec()
+            });
+            assert_eq!(ids.collect::<Vec<_>>(), expected, "{sql}");
+        }
+    }
 }

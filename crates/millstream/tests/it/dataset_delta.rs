@@ -59,6 +59,14 @@ fn each_version_of_a_dataset_is_a_version_of_its_delta_table() {
     folder.stdout(&["run"]);
     let second = build(&folder, &["desk"]);
     assert_eq!((delta(&second).0, &second["version"]), (1, &json!(2)));
+    folder.write("datasets/desk.yaml", &DATASET.replace("features: desk", "features: plain"));
+    assert_eq!(delta(&build(&folder, &["desk"])).0, 2);
+    folder.write("datasets/desk.yaml", DATASET);
+    let returned = build(&folder, &["desk"]);
+    assert_eq!(
+        (delta(&returned).0, &returned["version"], &returned["path"]),
+        (3, &json!(4), &second["path"])
+    );
     let difference = folder.json(&["dataset", "diff", "desk@1", "desk@2", "--json"]);
     assert!(difference.to_string().contains("bronze.labels"), "{difference}");
     let suite = "DuckDB and deltalake read a dataset";
@@ -78,13 +86,14 @@ fn a_build_that_ended_before_its_commit_is_taken_up_by_the_next() {
 }
 
 #[test]
-fn a_folder_that_is_a_table_of_others_is_refused_before_anything_is_read() {
+fn a_folder_that_is_a_table_of_others_is_left_alone() {
     let folder = delta_desk();
     folder.write("datasets/desk.yaml", &DATASET.replace("exports/desk", ".millstream/lake/bronze/labels"));
     let said = folder.run(&["dataset", "build", "desk"]);
     assert!(said.contains("exit: 2"), "{said}");
     assert!(
-        said.contains("holds a Delta table that others wrote") && said.contains("another folder"),
+        said.contains("bronze/labels` cannot be the dataset's Delta table")
+            && said.contains("another folder"),
         "{said}"
     );
     let files = fs::read_dir(folder.path().join(".millstream/lake/bronze/labels")).unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     dataset::build,
     features_rows::{column, columns_json, read_parquet, texts, write_parquet},
-    features_small::desk,
+    features_small::{desk, write_labels},
     harness::{Folder, assert_said},
 };
 
@@ -106,4 +106,53 @@ fn a_key_of_another_type_in_a_file_is_refused() {
     write_parquet(&folder.path().join("labels.parquet"), &rows);
     write(&folder, &FILE.replace("csv", "parquet"));
     assert_said!(folder.run(&["dataset", "build", "desk"]));
+}
+
+#[test]
+fn a_file_with_other_rows_is_another_version() {
+    let folder = desk("");
+    write(&folder, FILE);
+    let label = |hour: u32| format!("customer_id,at\n9007199254740992,2026-01-02T0{hour}:00:00Z\n");
+    let mut versions = Vec::new();
+    for hour in [1, 1, 2, 1] {
+        folder.write("labels.csv", &label(hour));
+        let built = build(&folder, &["desk"]);
+        versions.push((built["version"].clone(), built["unchanged"].clone()));
+    }
+    let expected = [(1, false), (1, true), (2, false), (3, false)];
+    assert_eq!(versions, expected.map(|(version, unchanged)| (json!(version), json!(unchanged))));
+}
+
+#[test]
+fn a_version_whose_file_a_later_build_replaced_is_not_compared() {
+    let folder = desk("ann 2026-01-02T10:00:00Z 1 true\n");
+    folder.write(
+        "datasets/desk.yaml",
+        "labels: {from: bronze.labels, entity: customer, time: at}\nfeatures: plain\noutput: desk.parquet\n",
+    );
+    build(&folder, &["desk"]);
+    write_labels(&folder, "2", "eve 2026-01-03T00:00:00Z 3 false\n");
+    folder.stdout(&["run"]);
+    assert_eq!(build(&folder, &["desk"])["version"], 2);
+    let said = folder.run(&["dataset", "diff", "desk@1", "desk@2"]);
+    assert!(said.contains("desk.parquet") && said.contains("its manifest tells of"), "{said}");
+}
+
+#[test]
+fn labels_of_a_query_whose_parts_meet_come_in_one_order() {
+    let folder = desk("ann 2026-01-02T10:00:00Z 1 true\nbob 2026-01-02T11:00:00Z 1 true\n");
+    let both =
+        "SELECT customer_id, at FROM bronze.orders UNION ALL SELECT customer_id, at FROM bronze.labels";
+    folder.write(
+        "datasets/desk.yaml",
+        &format!(
+            "labels:\n  sql: >-\n    SELECT u.customer_id, u.at FROM ({both}) AS u JOIN\n    (SELECT DISTINCT customer_id \
+             FROM bronze.labels) AS l ON l.customer_id = u.customer_id\n  entity: customer\n  time: at\nfeatures: plain\n"
+        ),
+    );
+    let first = build(&folder, &["desk"]);
+    assert_eq!(first["manifest"]["data"]["rows"], 7, "{first}");
+    for _ in 0..4 {
+        assert_eq!(build(&folder, &["desk"])["manifest"]["data"], first["manifest"]["data"]);
+    }
 }

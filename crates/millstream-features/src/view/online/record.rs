@@ -86,7 +86,8 @@ impl<'a> Record<'a> {
     };
 
     pub(super) fn read(bytes: &'a [u8], newest: &RowCodec) -> Result<Self, FeatureError> {
-        let (body, sum) = bytes.split_last_chunk().ok_or(FeatureError::bytes("they end too early"))?;
+        let (body, sum) =
+            bytes.split_last_chunk().ok_or_else(|| FeatureError::bytes("they end too early"))?;
         let mut input = Reader::new(body);
         if input.byte()? != RECORD_VERSION {
             return Err(FeatureError::bytes("the version is unknown"));
@@ -152,7 +153,8 @@ pub(super) struct Parts<'a, E> {
 impl<'a, E: ExactSizeIterator<Item = Event<'a>>> Parts<'a, E> {
     pub(super) fn write(self) -> Vec<u8> {
         let part = |there: bool, part: u8| if there { part } else { 0 };
-        let mut out = Writer { bytes: Vec::with_capacity(64 + self.hops.len()) };
+        let row = self.newest.map_or(0, |(_, row)| row.len());
+        let mut out = Writer { bytes: Vec::with_capacity(64 + row + self.hops.len()) };
         out.byte(RECORD_VERSION);
         out.byte(
             part(self.newest.is_some(), HAS_NEWEST)

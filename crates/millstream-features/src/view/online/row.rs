@@ -108,6 +108,7 @@ impl RowCodec {
     /// Appends the row; `values` are those of all columns of the view.
     pub(super) fn write(&self, out: &mut Vec<u8>, values: &[ValueRef<'_>]) {
         let start = out.len();
+        out.reserve(self.fixed);
         out.resize(start + self.fields.len().div_ceil(8), 0);
         let mut long = Vec::new();
         for (at, field) in self.fields.iter().enumerate() {
@@ -145,7 +146,7 @@ impl RowCodec {
         }
         let from = self.fixed.saturating_add(end_at(row, known.before));
         let until = self.fixed.saturating_add(end_at(row, Some(known.offset)));
-        let bytes = row.get(from..until).ok_or(FeatureError::bytes("a row ends too early"))?;
+        let bytes = row.get(from..until).ok_or_else(|| FeatureError::bytes("a row ends too early"))?;
         match known.form {
             Form::Text => {
                 let text = std::str::from_utf8(bytes);

@@ -4,15 +4,14 @@ mod distribution;
 mod rows;
 mod text;
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{ColumnType, Definition, Manifest};
+use super::{
+    hash::file_blake3,
+    manifest::{ColumnType, Definition, Manifest},
+};
 use crate::DatasetError;
 
 /// A data file and its manifest.
@@ -101,8 +100,16 @@ impl DatasetFile {
     ///
     /// One of the two cannot be read, or they do not belong together.
     pub fn open(data: &Path) -> Result<Self, DatasetError> {
+        Self::with_manifest(data, Manifest::read(&Manifest::path_of(data))?)
+    }
+
+    /// A data file with a manifest that is kept elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is of another length than the manifest tells.
+    pub fn with_manifest(data: &Path, manifest: Manifest) -> Result<Self, DatasetError> {
         let unreadable = |source| DatasetError::Unreadable { path: data.into(), source };
-        let manifest = Manifest::read(&Manifest::path_of(data))?;
         let bytes = std::fs::metadata(data).map_err(|source| unreadable(source.into()))?.len();
         if bytes != manifest.data.bytes {
             let reason = format!("it has {bytes} bytes, its manifest tells of {}", manifest.data.bytes);
@@ -118,10 +125,8 @@ impl DatasetFile {
     /// The file cannot be read, or its bytes changed since it was written.
     pub fn verify(&self) -> Result<(), DatasetError> {
         let unreadable = |source| DatasetError::Unreadable { path: self.data.clone(), source };
-        let mut hasher = blake3::Hasher::new();
-        let mut file = File::open(&self.data).map_err(|source| unreadable(source.into()))?;
-        io::copy(&mut file, &mut hasher).map_err(|source| unreadable(source.into()))?;
-        let (found, expected) = (hasher.finalize().to_hex().to_string(), &self.manifest.data.blake3);
+        let found = file_blake3(&self.data).map_err(|source| unreadable(source.into()))?;
+        let expected = &self.manifest.data.blake3;
         if found == *expected {
             return Ok(());
         }
