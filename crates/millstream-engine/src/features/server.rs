@@ -350,7 +350,7 @@ impl Readable {
                 }
                 FeatureSource::OnDemand(index) => computed.get(index).map(|values| ReadColumn {
                     name: name.clone(),
-                    statuses: present(values),
+                    statuses: self.computed_statuses(index, values, &of_view),
                     values: values.clone(),
                     event_times: None,
                 }),
@@ -360,6 +360,26 @@ impl Readable {
             );
         }
         Ok(answer)
+    }
+
+    /// The statuses of an on-demand feature's values: what is computed of an inexact value is not exact either.
+    fn computed_statuses<'r>(
+        &self,
+        index: usize,
+        values: &ArrayRef,
+        of_view: &impl Fn(usize, usize) -> Option<(&'r ArrayRef, &'r Vec<Status>, &'r TimestampMicrosecondArray)>,
+    ) -> Vec<Status> {
+        let mut statuses = present(values);
+        for input in self.definition.on_demand.get(index).iter().flat_map(|one| &one.inputs) {
+            let FeatureSource::View { view, feature } = input.source else { continue };
+            let Some((_, of_input, _)) = of_view(view, feature) else { continue };
+            for (status, of_input) in statuses.iter_mut().zip(of_input) {
+                if *of_input == Status::Degraded {
+                    *status = Status::Degraded;
+                }
+            }
+        }
+        statuses
     }
 
     /// The on-demand features over what was read and what came with the request.

@@ -164,6 +164,13 @@ fn statuses_say_why_a_value_is_what_it_is() {
     ] {
         assert_eq!(status(customer, at, feature), (json!(expected), time), "{feature} of {customer} at {at}");
     }
+    // Nor is what is computed of it.
+    let body = json!({"features": ["orders.average_1d", "cart_share"], "entities": {"customer_id": [ANN, ANN]},
+        "request": {"cart": [15.0, 15.0]}, "at": "2026-01-01T11:00:00Z"});
+    let columns = &server.post("/v1/features/read", &body).good()["columns"];
+    for feature in ["orders.average_1d", "cart_share"] {
+        assert_eq!(columns[feature]["statuses"], json!(["degraded", "degraded"]), "{feature}: {columns}");
+    }
     server.stop();
 }
 
