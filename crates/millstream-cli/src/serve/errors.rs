@@ -16,7 +16,7 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
         EngineError::UnknownFeature { what: "dataset", .. } => ErrorKind::UnknownDataset,
         EngineError::UnknownFeature { .. } => ErrorKind::UnknownFeature,
         EngineError::Request { .. } | EngineError::View { .. } => ErrorKind::Invalid,
-        EngineError::Query(SqlError::Invalid { .. }) => ErrorKind::BadQuery,
+        EngineError::Query(SqlError::Invalid { .. } | SqlError::Execution { .. }) => ErrorKind::BadQuery,
         EngineError::Busy { .. } => ErrorKind::AlreadyRunning,
         EngineError::Online(source) if source.retryable() => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,

@@ -1,6 +1,12 @@
 //! Label rows from a query or a file, in one order.
 
-use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+    sync::Arc,
+};
 
 use arrow::{
     array::RecordBatch,
@@ -99,7 +105,12 @@ pub(super) fn of_file(
             (schema, Box::new(reader))
         }
         "json" | "jsonl" | "ndjson" => {
-            let open = || file().map(std::io::BufReader::new);
+            let open = || file().map(BufReader::new);
+            let is_space = |byte: &u8| byte.is_ascii_whitespace();
+            let start = open()?.bytes().map_while(Result::ok).find(|byte| !is_space(byte));
+            if start == Some(b'[') {
+                return Err(fault("it is one JSON array, not an object a line".to_owned(), kinds));
+            }
             let (schema, _) =
                 json::reader::infer_json_schema(open()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
             let schema = typed(&schema, decided);

@@ -6,9 +6,10 @@ use std::{
 };
 
 use millstream_lake::{FileTable, LakeError};
-use millstream_ml::dataset::Manifest;
+use millstream_ml::dataset::{Manifest, VERSION_KEY};
 use millstream_project::{DatasetSpec, OutputFormat};
 use millstream_types::{TableName, TimestampMicros};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::build::DatasetRequest;
 use crate::{EngineError, engine::World};
@@ -38,7 +39,7 @@ impl Output {
         request: &DatasetRequest,
     ) -> Result<Self, EngineError> {
         if let Some(path) = &request.output {
-            return Ok(Self::File(in_folder(path)?));
+            return file(spec, in_folder(path)?);
         }
         let Some(output) = &spec.output else { return own(world, spec) };
         let path = &output.path.value;
@@ -50,7 +51,7 @@ impl Output {
         }
         let path = in_folder(&world.project.spec.root.join(path))?;
         match output.format {
-            OutputFormat::Parquet => Ok(Self::File(path)),
+            OutputFormat::Parquet => file(spec, path),
             OutputFormat::Delta => {
                 let writer = format!("millstream/{}/{}", world.project.spec.name, spec.name);
                 let table = FileTable::open(&path, &table_name(spec)?, writer).await;
@@ -93,12 +94,43 @@ impl Output {
     }
 }
 
+/// A file that is there is replaced if an earlier build of the dataset wrote it, as its manifest tells.
+fn file(spec: &DatasetSpec, path: PathBuf) -> Result<Output, EngineError> {
+    let manifest = Manifest::path_of(&path);
+    let is_own = || match manifest.exists() {
+        true => Manifest::read(&manifest).is_ok_and(|manifest| manifest.definition.name == spec.name),
+        // A build that was killed before it wrote the manifest.
+        false => is_dataset(&path),
+    };
+    if fs::symlink_metadata(&path).is_err() || is_own() {
+        return Ok(Output::File(path));
+    }
+    Err(EngineError::Request {
+        message: format!("`{}` is there already, and no build of `{}` wrote it", path.display(), spec.name),
+        hint: Some("name another file, or remove this one and its manifest".to_owned()),
+    })
+}
+
+/// Whether the file says of itself that it is a dataset's.
+fn is_dataset(path: &Path) -> bool {
+    let Ok(file) = fs::File::open(path) else { return false };
+    let Ok(reader) = ParquetRecordBatchReaderBuilder::try_new(file) else { return false };
+    let entries = reader.metadata().file_metadata().key_value_metadata();
+    entries.is_some_and(|entries| entries.iter().any(|entry| entry.key == VERSION_KEY))
+}
+
 fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
     let known = world.state.dataset_versions()?;
     let of_name = known.iter().filter(|known| known.dataset == spec.name);
-    let next = of_name.map(|known| known.version).max().unwrap_or(0) + 1;
-    let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
-    Ok(Output::Own(in_folder(&path)?))
+    let mut next = of_name.map(|known| known.version).max().unwrap_or(0) + 1;
+    loop {
+        let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
+        // A file of a version that was not recorded, or whose record is lost, stays.
+        if !path.exists() {
+            return Ok(Output::Own(in_folder(&path)?));
+        }
+        next += 1;
+    }
 }
 
 /// The absolute path, in a folder that is there.

@@ -34,7 +34,7 @@ pub(super) struct Chunks {
     /// Holds the files until the chunks are dropped.
     _folder: Option<TempDir>,
     pub rows: u64,
-    /// Newest event time in microseconds.
+    /// Newest event time up to the present, in microseconds.
     pub newest: Option<i64>,
 }
 
@@ -56,6 +56,7 @@ impl Chunks {
         mut events: impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin,
         count: u64,
         spill: &Path,
+        now: i64,
         mut told: impl FnMut(u64),
     ) -> Result<Self, EngineError> {
         let schema = view.definition().event_schema();
@@ -64,7 +65,7 @@ impl Chunks {
             let mut batches = Vec::new();
             while let Some(batch) = events.try_next().await? {
                 rows += batch.num_rows() as u64;
-                newest = newest.max(newest_of(&batch));
+                newest = newest.max(newest_of(&batch, now));
                 told(rows);
                 batches.push(batch);
             }
@@ -82,7 +83,7 @@ impl Chunks {
         }
         while let Some(batch) = events.try_next().await? {
             rows += batch.num_rows() as u64;
-            newest = newest.max(newest_of(&batch));
+            newest = newest.max(newest_of(&batch, now));
             told(rows);
             for (writer, part) in writers.iter_mut().zip(split(view, &batch, count)?) {
                 writer.write(&part)?;
@@ -117,10 +118,11 @@ impl Chunks {
     }
 }
 
-/// The newest event time of a batch.
-fn newest_of(batch: &RecordBatch) -> Option<i64> {
+/// The newest event time of a batch that is not in the future: a clock that is wrong somewhere must not make what comes
+/// later look old.
+fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
     let times = batch.column_by_name(TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
-    arrow::compute::max(times)
+    times.iter().flatten().filter(|time| *time <= now).max()
 }
 
 /// The rows of each chunk, by a hash of the entity. Rows without a key go to none.

@@ -324,7 +324,7 @@ impl Work<'_> {
         let definition = self.view.definition();
         let name = definition.name.clone();
         let told = |rows| (self.told)(&MaterializeProgress { view: name.clone(), rows });
-        let spill = self.world.spill_folder()?;
+        let (spill, now) = (self.world.spill_folder()?, self.world.options.clock.now().0);
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
         let under_way = &epoch.under_way;
         let wanted = if under_way.chunks > 0 { under_way.chunks } else { chunks::count(bytes) };
@@ -332,14 +332,14 @@ impl Work<'_> {
         let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
         let chunks = if under_way.full {
             let events = all_events(&epoch.pinning, definition).await?;
-            Chunks::collect(&self.view, events.map(stopped), wanted, &spill, told).await?
+            Chunks::collect(&self.view, events.map(stopped), wanted, &spill, now, told).await?
         } else {
             let mut streams = Vec::new();
             for (table, to) in &under_way.versions {
                 streams.extend(self.new_events(epoch, table, *to).await?);
             }
             let events = futures::stream::iter(streams).flatten().map(stopped);
-            Chunks::collect(&self.view, events, wanted, &spill, told).await?
+            Chunks::collect(&self.view, events, wanted, &spill, now, told).await?
         };
         epoch.under_way.chunks = chunks.len();
         Ok(chunks)

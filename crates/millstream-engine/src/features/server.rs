@@ -370,12 +370,21 @@ impl Readable {
         of_view: &impl Fn(usize, usize) -> Option<(&'r ArrayRef, &'r Vec<Status>, &'r TimestampMicrosecondArray)>,
     ) -> Vec<Status> {
         let mut statuses = present(values);
-        for input in self.definition.on_demand.get(index).iter().flat_map(|one| &one.inputs) {
-            let FeatureSource::View { view, feature } = input.source else { continue };
-            let Some((_, of_input, _)) = of_view(view, feature) else { continue };
-            for (status, of_input) in statuses.iter_mut().zip(of_input) {
-                if *of_input == Status::Degraded {
-                    *status = Status::Degraded;
+        let mut open = vec![index];
+        while let Some(one) = open.pop().and_then(|index| self.definition.on_demand.get(index)) {
+            for input in &one.inputs {
+                let of_input = match input.source {
+                    FeatureSource::View { view, feature } => of_view(view, feature),
+                    FeatureSource::OnDemand(index) => {
+                        open.push(index);
+                        None
+                    }
+                };
+                let of_input = of_input.into_iter().flat_map(|(_, statuses, _)| statuses);
+                for (status, of_input) in statuses.iter_mut().zip(of_input) {
+                    if *of_input == Status::Degraded {
+                        *status = Status::Degraded;
+                    }
                 }
             }
         }

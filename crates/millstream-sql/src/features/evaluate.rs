@@ -111,7 +111,10 @@ impl Compiled {
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         let batch = batch.map_err(|error| failed(format!("`{}`: {error}", self.name)))?;
         let value = self.expr.evaluate(&batch).and_then(|value| value.into_array(rows));
-        let array = value.map_err(SqlError::from_datafusion)?;
+        let array = value.map_err(|error| match SqlError::from_datafusion(error) {
+            SqlError::Execution { message } => failed(format!("`{}`: {message}", self.name)),
+            other => other,
+        })?;
         cast_exactly(&array, &self.data_type).map_err(|error| failed(format!("`{}`: {error}", self.name)))
     }
 }

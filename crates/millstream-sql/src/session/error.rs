@@ -139,6 +139,9 @@ impl SqlError {
             Self::Execution { message } if message.contains("cast") => {
                 Some("`try_cast(x as type)` gives null where the value does not fit".into())
             }
+            Self::Execution { message } if message.contains("Divide by zero") => {
+                Some("`x / nullif(y, 0)` gives null where y is 0".into())
+            }
             Self::Execution { .. } | Self::Outside(_) => None,
             Self::Memory { .. } => Some("read fewer columns or rows, or allow more memory".into()),
             Self::Lake(error) => error.hint(),

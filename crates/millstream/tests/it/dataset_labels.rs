@@ -156,3 +156,35 @@ fn labels_of_a_query_whose_parts_meet_come_in_one_order() {
         assert_eq!(build(&folder, &["desk"])["manifest"]["data"], first["manifest"]["data"]);
     }
 }
+
+#[test]
+fn a_file_that_no_build_of_the_dataset_wrote_is_left_alone() {
+    let folder = desk("ann 2026-01-02T10:00:00Z 1 true\n");
+    let labels = "{from: bronze.labels, entity: customer, time: at}";
+    write(&folder, labels);
+    folder
+        .write("datasets/other.yaml", &format!("labels: {labels}\nfeatures: plain\noutput: desk.parquet\n"));
+    let orders = folder.path().join("data/orders/1.csv");
+    let before = std::fs::read(&orders).unwrap();
+    let output = |path: &str| folder.run(&["dataset", "build", "desk", "--output", path]);
+    let refused = output(orders.to_str().unwrap());
+    assert!(refused.contains("exit: 2") && refused.contains("no build of `desk` wrote it"), "{refused}");
+    assert_eq!(std::fs::read(&orders).unwrap(), before);
+    let own = folder.path().join("desk.parquet");
+    for _ in 0..2 {
+        assert!(output(own.to_str().unwrap()).contains("exit: 0"));
+    }
+    std::fs::remove_file(folder.path().join("desk.parquet.manifest.json")).unwrap();
+    assert!(output(own.to_str().unwrap()).contains("exit: 0"), "a build that ended before its manifest");
+    let other = folder.run(&["dataset", "build", "other"]);
+    assert!(other.contains("no build of `other` wrote it"), "{other}");
+}
+
+#[test]
+fn an_array_of_labels_is_told_from_lines_of_them() {
+    let folder = desk("");
+    folder.write("labels.jsonl", " [{\"customer_id\": 1, \"at\": \"2026-01-02T01:00:00Z\"}]");
+    write(&folder, &FILE.replace("csv", "jsonl"));
+    let said = folder.run(&["dataset", "build", "desk"]);
+    assert!(said.contains("it is one JSON array, not an object a line"), "{said}");
+}

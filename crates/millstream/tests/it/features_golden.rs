@@ -168,6 +168,8 @@ fn statuses_say_why_a_value_is_what_it_is() {
     let body = json!({"features": ["orders.average_1d", "cart_share"], "entities": {"customer_id": [ANN, ANN]},
         "request": {"cart": [15.0, 15.0]}, "at": "2026-01-01T11:00:00Z"});
     let columns = &server.post("/v1/features/read", &body).good()["columns"];
+    let (status, code, message) = server.post("/v1/query", &json!({"sql": "SELECT 1 / 0"})).refusal();
+    assert_eq!((status, &*code), (400, "MS-0222"), "{message}");
     for feature in ["orders.average_1d", "cart_share"] {
         assert_eq!(columns[feature]["statuses"], json!(["degraded", "degraded"]), "{feature}: {columns}");
     }

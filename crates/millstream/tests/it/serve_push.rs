@@ -112,6 +112,25 @@ fn pushes_ahead_of_their_table_give_way_to_it() {
 }
 
 #[test]
+fn a_row_of_the_far_future_does_not_make_pushes_look_old() {
+    let folder = materialized();
+    let server = Server::start(&folder);
+    server.push("latest", &order("latest", EVE, RECENT, "5.00", "paid"), "online").good();
+    server.stop();
+    folder.write(
+        "data/orders/2.csv",
+        &format!(
+            "order_id,customer_id,amount,status,category,at\n6,{ANN},5.00,paid,x,9999-12-31T00:00:00Z\n"
+        ),
+    );
+    folder.stdout(&["run"]);
+    folder.stdout(&["features", "materialize"]);
+    let server = Server::start(&folder);
+    assert_eq!(value(&server, COUNT, EVE), json!(1), "her own table has no row as new");
+    server.stop();
+}
+
+#[test]
 fn rows_that_come_out_of_order_fall_into_their_places() {
     let folder = materialized();
     let server = Server::start(&folder);

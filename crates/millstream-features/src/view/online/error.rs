@@ -71,7 +71,8 @@ impl OnlineViewError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::TooManyPushed { view, .. } => Some(format!(
-                "bring the pushed events into the lake: `millstream features materialize {view}`"
+                "`millstream features materialize {view}` brings rows into the lake that were pushed to it too; those \
+                 pushed `online` only wait until the view's table has newer ones"
             )),
             Self::Record { view, .. } => {
                 Some(format!("compute the records anew: `millstream features materialize {view} --full`"))
