@@ -91,7 +91,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     check_upkeep(&spec.tables, &analysis, &mut diagnostics);
     let mut features = analyze_features(&spec, &analysis, &doubtful);
     diagnostics.append(&mut features.diagnostics);
-    diagnostics.extend(encodings::check(&spec.datasets));
+    diagnostics.extend(encodings::check(&spec.datasets, &features));
     diagnostics.sort_by_key(|diagnostic| diagnostic.at);
     if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
         return Checked { project: None, diagnostics, files };

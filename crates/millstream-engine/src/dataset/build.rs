@@ -102,6 +102,7 @@ impl Engine {
         let started = Instant::now();
         let world = self.world();
         let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
+        output.make_folder()?;
         let work = Work { labels, columns, plan, pinning: pinning.clone() };
         let built = run(work, told, cancel).await?;
         // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.

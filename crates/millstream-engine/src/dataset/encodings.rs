@@ -1,8 +1,10 @@
 //! `encode:` of a dataset: each column's encodings as written, with the usual parameters where none are given.
 
-use millstream_features::encode::{Cuts, Encoding, Limits};
+use arrow::datatypes::DataType;
+use millstream_features::encode::{Cuts, Encoding, Limits, check_chain};
 use millstream_ml::dataset::ColumnEncoding;
-use millstream_project::{DatasetSpec, Diagnostic, EncodeSpec};
+use millstream_project::{DatasetSpec, Diagnostic, EncodeSpec, nearest};
+use millstream_sql::features::{AnalyzedDataset, FeaturesAnalysis};
 use serde::Deserialize;
 
 use crate::EngineError;
@@ -85,16 +87,75 @@ pub(super) fn of(spec: &DatasetSpec) -> Result<Vec<ColumnEncoding>, EngineError>
 }
 
 /// What is wrong with the encodings of these datasets.
-pub(crate) fn check(datasets: &[DatasetSpec]) -> Vec<Diagnostic> {
-    let encodings = datasets.iter().flat_map(|dataset| &dataset.encode);
-    let wrong = encodings.filter_map(|encode| {
-        let message = column(encode).err()?;
-        let message = format!("`{}` cannot be encoded like this: {message}", encode.column);
-        let hint = "write `one_hot`, `ordinal`, `hashing`, `frequency`, `log`, `bucketize`, `standardise`, \
-                    `{target: {column: …}}`, `{clip: {low: …, high: …}}`, or a list of them";
-        Some(Diagnostic::error("MS-0728", message, encode.value.at).with_hint(hint))
+pub(crate) fn check(datasets: &[DatasetSpec], features: &FeaturesAnalysis) -> Vec<Diagnostic> {
+    let encodings = datasets.iter().flat_map(|dataset| {
+        let analyzed = features.datasets.get(&dataset.name);
+        dataset.encode.iter().map(move |encode| (encode, analyzed))
+    });
+    let wrong = encodings.filter_map(|(encode, analyzed)| match column(encode) {
+        Err(message) => {
+            let message = format!("`{}` cannot be encoded like this: {message}", encode.column);
+            let hint = "write `one_hot`, `ordinal`, `hashing`, `frequency`, `log`, `bucketize`, `standardise`, \
+                        `{target: {column: …}}`, `{clip: {low: …, high: …}}`, or a list of them";
+            Some(Diagnostic::error("MS-0728", message, encode.value.at).with_hint(hint))
+        }
+        Ok(encoding) => check_columns(encode, &encoding, &Columns::of(analyzed?)),
     });
     wrong.collect()
+}
+
+/// The columns that a dataset has before encodings.
+struct Columns {
+    types: Vec<(String, DataType)>,
+    /// Those of a label file are known once it is read.
+    is_whole: bool,
+}
+
+impl Columns {
+    fn of(analyzed: &AnalyzedDataset) -> Self {
+        let service = &analyzed.service;
+        let features = service
+            .features
+            .iter()
+            .filter_map(|feature| Some((feature.name.clone(), service.data_type(feature.source)?.clone())));
+        let labels = analyzed.kept();
+        let is_whole = labels.is_some();
+        let labels = labels.iter().flat_map(|labels| labels.fields());
+        let labels = labels.map(|field| (field.name().clone(), field.data_type().clone()));
+        Self { types: labels.chain(features).collect(), is_whole }
+    }
+
+    /// None if it cannot be told yet; the error is the nearest name.
+    fn data_type(&self, name: &str) -> Result<Option<&DataType>, Option<&str>> {
+        match self.types.iter().find(|(known, _)| known == name) {
+            Some((_, data_type)) => Ok(Some(data_type)),
+            None if self.is_whole => Err(nearest(name, self.types.iter().map(|(known, _)| known.as_str()))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// An encoding of a column that is not there, or of a type that the encoding cannot take.
+fn check_columns(encode: &EncodeSpec, encoding: &ColumnEncoding, columns: &Columns) -> Option<Diagnostic> {
+    let named = [(Some(&encoding.column), encode.column.at), (encoding.target.as_ref(), encode.value.at)];
+    let [column, target] = named.map(|(name, at)| {
+        let Some(name) = name else { return Ok(None) };
+        columns.data_type(name).map_err(|near| {
+            let message = format!("the dataset has no column `{name}`");
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            Diagnostic { hint, ..Diagnostic::error("MS-0728", message, at) }
+        })
+    });
+    let (column, target) = match (column, target) {
+        (Err(missing), _) | (_, Err(missing)) => return Some(missing),
+        (Ok(column), Ok(target)) => (column?, target),
+    };
+    if encoding.target.is_some() && target.is_none() {
+        return None;
+    }
+    let error = check_chain(&encoding.encodings, column, target).err()?;
+    let message = format!("`{}` cannot be encoded like this: {error}", encode.column);
+    Some(Diagnostic { hint: error.hint(), ..Diagnostic::error("MS-0728", message, encode.value.at) })
 }
 
 fn column(encode: &EncodeSpec) -> Result<ColumnEncoding, String> {

@@ -1,7 +1,7 @@
 //! Label rows from a query or a file, in one order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{BufReader, Read},
     path::Path,
@@ -71,6 +71,13 @@ fn typed(found: &Schema, decided: &BTreeMap<String, DataType>) -> SchemaRef {
     Arc::new(Schema::new(found.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
+/// A name that two columns share.
+fn repeated(schema: &Schema) -> Option<&str> {
+    let mut seen = HashSet::new();
+    let mut names = schema.fields().iter().map(|field| field.name().as_str());
+    names.find(|name| !seen.insert(*name))
+}
+
 /// A Parquet, CSV (with a header) or JSON lines file; `path` as written, relative to `root`.
 pub(super) fn of_file(
     path: &str,
@@ -99,6 +106,10 @@ pub(super) fn of_file(
         "csv" => {
             let format = csv::reader::Format::default().with_header(true);
             let (schema, _) = format.infer_schema(file()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
+            if let Some(name) = repeated(&schema) {
+                let hint = "give each column of the header a name of its own";
+                return Err(fault(format!("two columns are called `{name}`"), hint));
+            }
             let schema = typed(&schema, decided);
             let builder = csv::ReaderBuilder::new(schema.clone()).with_format(format);
             let reader = builder.with_batch_size(BATCH_ROWS).build(file()?).map_err(malformed)?;

@@ -39,7 +39,7 @@ impl Output {
         request: &DatasetRequest,
     ) -> Result<Self, EngineError> {
         if let Some(path) = &request.output {
-            return file(spec, in_folder(path)?);
+            return file(spec, absolute(path)?);
         }
         let Some(output) = &spec.output else { return own(world, spec) };
         let path = &output.path.value;
@@ -49,7 +49,7 @@ impl Output {
                 hint: Some("datasets are written to folders of this machine".to_owned()),
             });
         }
-        let path = in_folder(&world.project.spec.root.join(path))?;
+        let path = absolute(&world.project.spec.root.join(path))?;
         match output.format {
             OutputFormat::Parquet => file(spec, path),
             OutputFormat::Delta => {
@@ -76,6 +76,16 @@ impl Output {
     /// Whether another file with the same rows makes this one needless.
     pub(super) fn is_own(&self) -> bool {
         matches!(self, Self::Own(_))
+    }
+
+    /// Makes the folder that the file or the table lies in.
+    pub(super) fn make_folder(&self) -> Result<(), EngineError> {
+        let Some(folder) = self.place().parent() else { return Ok(()) };
+        fs::create_dir_all(folder).map_err(|source| EngineError::File {
+            verb: "create",
+            path: folder.to_owned(),
+            source,
+        })
     }
 
     /// Makes the file the newest version of the Delta table, if it is to be one.
@@ -127,23 +137,18 @@ fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
         let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
         // A file of a version that was not recorded, or whose record is lost, stays.
         if !path.exists() {
-            return Ok(Output::Own(in_folder(&path)?));
+            return Ok(Output::Own(absolute(&path)?));
         }
         next += 1;
     }
 }
 
-/// The absolute path, in a folder that is there.
-fn in_folder(path: &Path) -> Result<PathBuf, EngineError> {
-    let failed = |verb, path: &Path| {
-        let path = path.to_owned();
-        move |source| EngineError::File { verb, path, source }
-    };
-    let path = std::path::absolute(path).map_err(failed("find", path))?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed("create", folder))?;
-    }
-    Ok(path)
+fn absolute(path: &Path) -> Result<PathBuf, EngineError> {
+    std::path::absolute(path).map_err(|source| EngineError::File {
+        verb: "find",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn table_name(spec: &DatasetSpec) -> Result<TableName, EngineError> {

@@ -10,11 +10,12 @@ use std::sync::{
 
 use arrow::{
     array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
-    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    compute::can_cast_types,
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use indexmap::IndexMap;
-use millstream_features::view::{EntityKey, FeatureSource, Status};
+use millstream_features::view::{Columns, EntityKey, FeatureSource, Status};
 use millstream_lake::{At, Operation, TableChange};
 use millstream_types::TableName;
 use tokio::sync::{mpsc, oneshot};
@@ -41,16 +42,32 @@ pub(super) struct ServedRow {
     pub at: i64,
     pub service: String,
     pub version: i64,
-    pub view: String,
-    pub space: u64,
+    /// None of a feature that is computed on demand.
+    pub view: Option<String>,
+    pub space: Option<u64>,
     pub feature: String,
-    /// The key's values as a JSON object of texts.
+    /// The key's values, of an on-demand feature all columns of the request, as a JSON object of texts.
     pub entity: Arc<str>,
     /// None is null.
     pub value: Option<String>,
     pub status: Status,
     /// Of the newest event that the store had for the entity, in microseconds.
     pub event_time: Option<i64>,
+}
+
+/// A read with its answer.
+pub(super) struct Answered<'a> {
+    pub readable: &'a Readable,
+    /// Of the request.
+    pub columns: &'a IndexMap<String, ArrayRef>,
+    /// By view, then by row.
+    pub keys: &'a [Vec<Option<EntityKey>>],
+    /// By view.
+    pub read: &'a [Columns],
+    pub answer: &'a [ReadColumn],
+    /// The time that was asked for, in microseconds.
+    pub at: i64,
+    pub now: i64,
 }
 
 /// Where served values are handed over.
@@ -76,51 +93,71 @@ impl ServedLog {
     }
 
     /// Keeps the values of sampled entities. Never waits.
-    pub(super) fn offer(
-        &self,
-        readable: &Readable,
-        columns: &IndexMap<String, ArrayRef>,
-        keys: &[Vec<Option<EntityKey>>],
-        answer: &[ReadColumn],
-        at: i64,
-        now: i64,
-    ) {
+    pub(super) fn offer(&self, answered: &Answered<'_>) {
+        let readable = answered.readable;
         let Some(version) = readable.version.filter(|_| self.below > 0) else { return };
-        let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
-        for (view, (definition, keys)) in readable.definition.views.iter().zip(keys).enumerate() {
-            let rows: Vec<usize> = keys
-                .iter()
-                .enumerate()
-                .filter(|(_, key)| key.as_ref().is_some_and(is_sampled))
-                .map(|(row, _)| row)
-                .collect();
-            if rows.is_empty() {
-                continue;
-            }
-            let space = definition.space();
-            let entities: Vec<Arc<str>> =
-                rows.iter().map(|row| entity_text(&definition.keys, columns, *row)).collect();
-            for (feature, column) in readable.definition.features.iter().zip(answer) {
+        for (view, definition) in readable.definition.views.iter().enumerate() {
+            let names: Vec<&str> = definition.keys.iter().map(|key| key.name.as_str()).collect();
+            let entities = self.sampled(answered, view, &names);
+            let features = readable.definition.features.iter().zip(answered.answer);
+            for (feature, column) in features.filter(|_| !entities.is_empty()) {
                 let FeatureSource::View { view: of, feature } = feature.source else { continue };
                 let Some(named) = definition.features.get(feature).filter(|_| of == view) else { continue };
-                for (row, entity) in rows.iter().zip(&entities) {
-                    self.keep(ServedRow {
-                        served_at: now,
-                        at,
-                        service: readable.definition.name.clone(),
-                        version,
-                        view: definition.name.clone(),
-                        space,
-                        feature: named.name.clone(),
-                        entity: entity.clone(),
-                        value: text(&column.values, *row),
-                        status: column.statuses.get(*row).copied().unwrap_or(Status::Degraded),
-                        event_time: column.event_times.as_ref().and_then(|times| {
-                            (*row < times.len() && times.is_valid(*row)).then(|| times.value(*row))
-                        }),
-                    });
-                }
+                let origin = Some((definition.name.as_str(), definition.space()));
+                self.keep_all(answered, version, origin, (&named.name, column), &entities);
             }
+        }
+        let is_computed = |source| matches!(source, FeatureSource::OnDemand(_));
+        let features = readable.definition.features.iter().zip(answered.answer);
+        let mut computed = features.filter(|(feature, _)| is_computed(feature.source)).peekable();
+        // Values of lists and maps are not read back from text.
+        let is_text = |field: &FieldRef| can_cast_types(&DataType::Utf8, field.data_type());
+        if computed.peek().is_none() || !readable.request.iter().all(is_text) {
+            return;
+        }
+        let columns = readable.keys.iter().chain(&readable.request);
+        let names: Vec<&str> = columns.map(|field| field.name().as_str()).collect();
+        let entities = self.sampled(answered, 0, &names);
+        for (feature, column) in computed {
+            self.keep_all(answered, version, None, (&feature.name, column), &entities);
+        }
+    }
+
+    /// The rows of which the key of a view is sampled, each with these of its columns as JSON.
+    fn sampled(&self, answered: &Answered<'_>, view: usize, names: &[&str]) -> Vec<(usize, Arc<str>)> {
+        let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
+        let keys = answered.keys.get(view).into_iter().flatten().enumerate();
+        let sampled = keys.filter(|(_, key)| key.as_ref().is_some_and(is_sampled));
+        sampled.map(|(row, _)| (row, entity_text(names, answered.columns, row))).collect()
+    }
+
+    /// Keeps the sampled rows of a feature, of a view by name and space or computed on demand.
+    fn keep_all(
+        &self,
+        answered: &Answered<'_>,
+        version: i64,
+        view: Option<(&str, u64)>,
+        (feature, column): (&str, &ReadColumn),
+        entities: &[(usize, Arc<str>)],
+    ) {
+        for (row, entity) in entities {
+            let newest = match &column.event_times {
+                Some(times) => newest([times], *row),
+                None => newest(answered.read.iter().map(|view| &view.event_times), *row),
+            };
+            self.keep(ServedRow {
+                served_at: answered.now,
+                at: answered.at,
+                service: answered.readable.definition.name.clone(),
+                version,
+                view: view.map(|(name, _)| name.to_owned()),
+                space: view.map(|(_, space)| space),
+                feature: feature.to_owned(),
+                entity: entity.clone(),
+                value: text(&column.values, *row),
+                status: column.statuses.get(*row).copied().unwrap_or(Status::Degraded),
+                event_time: newest,
+            });
         }
     }
 
@@ -163,15 +200,19 @@ pub(super) fn text(values: &ArrayRef, row: usize) -> Option<String> {
     ArrayFormatter::try_new(values, &options).ok().map(|formatter| formatter.value(row).to_string())
 }
 
-fn entity_text(
-    keys: &[millstream_features::view::KeyDefinition],
-    columns: &IndexMap<String, ArrayRef>,
-    row: usize,
-) -> Arc<str> {
+fn entity_text(names: &[&str], columns: &IndexMap<String, ArrayRef>, row: usize) -> Arc<str> {
     let value = |name: &str| columns.get(name).and_then(|values| text(values, row));
     let entity: serde_json::Map<String, serde_json::Value> =
-        keys.iter().map(|key| (key.name.clone(), value(&key.name).into())).collect();
+        names.iter().map(|name| ((*name).to_owned(), value(name).into())).collect();
     serde_json::Value::Object(entity).to_string().into()
+}
+
+/// The latest time of a row.
+fn newest<'a>(times: impl IntoIterator<Item = &'a TimestampMicrosecondArray>, row: usize) -> Option<i64> {
+    let time = |times: &TimestampMicrosecondArray| {
+        (row < times.len() && times.is_valid(row)).then(|| times.value(row))
+    };
+    times.into_iter().filter_map(time).max()
 }
 
 async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>) {
@@ -259,8 +300,8 @@ fn batch(rows: &[ServedRow]) -> Result<RecordBatch, EngineError> {
         instants(|row| Some(row.at)),
         texts(&|row| Some(row.service.clone())),
         versions,
-        texts(&|row| Some(row.view.clone())),
-        texts(&|row| Some(format!("{:016x}", row.space))),
+        texts(&|row| row.view.clone()),
+        texts(&|row| row.space.map(|space| format!("{space:016x}"))),
         texts(&|row| Some(row.feature.clone())),
         texts(&|row| Some(row.entity.to_string())),
         texts(&|row| row.value.clone()),

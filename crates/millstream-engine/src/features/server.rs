@@ -19,7 +19,7 @@ use millstream_sql::features::OnDemandExpressions;
 use super::{
     encoded::Fitted,
     pushed::Pushable,
-    served::ServedLog,
+    served::{Answered, ServedLog},
     services::{self, ServedVersion},
     store::open_store,
 };
@@ -240,7 +240,8 @@ impl FeatureServer {
             read.push(columns.map_err(EngineError::online_view)?);
         }
         let answer = readable.answer(&read, columns, rows)?;
-        self.0.served.offer(readable, columns, &keys.all, &answer, at, now);
+        let keys = &keys.all;
+        self.0.served.offer(&Answered { readable, columns, keys, read: &read, answer: &answer, at, now });
         match encoding {
             Some(dataset) => self.encode(dataset, answer),
             None => Ok(answer),
@@ -259,7 +260,7 @@ pub(super) fn online_view(definition: &ViewDefinition) -> Result<OnlineView, Eng
 }
 
 impl Readable {
-    fn new(definition: Arc<ServiceDefinition>, version: Option<i64>) -> Result<Self, EngineError> {
+    pub(super) fn new(definition: Arc<ServiceDefinition>, version: Option<i64>) -> Result<Self, EngineError> {
         let mut needed: Vec<Vec<usize>> = vec![Vec::new(); definition.views.len()];
         let of_features = definition.features.iter().map(|feature| feature.source);
         let of_on_demand = definition.on_demand.iter().flat_map(|one| &one.inputs).map(|input| input.source);
@@ -323,8 +324,18 @@ impl Readable {
         Ok(Keys { all, wanted })
     }
 
+    /// By view, the features that are read.
+    pub(super) fn needed(&self) -> impl Iterator<Item = Vec<usize>> {
+        self.views.iter().map(|own| {
+            let mut features: Vec<(usize, usize)> =
+                own.places.iter().map(|(feature, place)| (*place, *feature)).collect();
+            features.sort_unstable();
+            features.into_iter().map(|(_, feature)| feature).collect()
+        })
+    }
+
     /// The columns of the service from those of its views.
-    fn answer(
+    pub(super) fn answer(
         &self,
         read: &[view::Columns],
         columns: &IndexMap<String, ArrayRef>,

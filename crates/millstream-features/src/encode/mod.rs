@@ -25,7 +25,10 @@ mod number;
 
 pub use fitted::{FITTED_VERSION, Fitted, apply_chain, chain_columns};
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::{
+    array::{Array, ArrayRef, BooleanArray, new_empty_array},
+    datatypes::DataType,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::FeatureError;
@@ -187,9 +190,28 @@ pub fn fit_chain(
     for (at, encoding) in encodings.iter().enumerate() {
         let step = fit(encoding, &column, target, training)?;
         if at + 1 < encodings.len() {
+            // Fitted on no rows it gives one column only, and still stands for several.
+            if matches!(encoding, Encoding::OneHot { .. }) {
+                let reason = "it gives several columns, so that it must be the last step";
+                return Err(FeatureError::Encoding { encoding: encoding.name(), reason });
+            }
             column = step.apply_one(&column)?;
         }
         fitted.push(step);
     }
     Ok(fitted)
+}
+
+/// Whether a chain can take a column and a target of these types. It is fitted on no rows, so that there is one judge.
+///
+/// # Errors
+///
+/// As [`fit_chain`].
+pub fn check_chain(
+    encodings: &[Encoding],
+    column: &DataType,
+    target: Option<&DataType>,
+) -> Result<(), FeatureError> {
+    let (column, target) = (new_empty_array(column), target.map(new_empty_array));
+    fit_chain(encodings, &column, target.as_ref(), &BooleanArray::from(Vec::<bool>::new())).map(drop)
 }

@@ -8,6 +8,7 @@ use arrow::{
 };
 use millstream_features::{
     asof::{AsofError, KeyColumn, partitions},
+    encode::check_chain,
     view::{FeatureSource, ViewDefinition},
 };
 
@@ -247,24 +248,27 @@ fn check_names(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> Resu
 }
 
 fn check_encodings(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> Result<(), DatasetError> {
-    let is_column = |name: &String| {
-        let mut columns = fields.iter().zip(sources);
-        columns.any(|(field, source)| field.name() == name && *source != Source::Split)
+    let data_type = |name: &String| {
+        let mut columns = fields.iter().zip(sources).filter(|(_, source)| **source != Source::Split);
+        let found = columns.find(|(field, _)| field.name() == name);
+        found.map(|(field, _)| field.data_type()).ok_or_else(|| {
+            plan_error(plan, format!("an encoding names `{name}`, which is no column of the output"))
+        })
     };
     for (at, encoding) in plan.encodings.iter().enumerate() {
-        let named = [Some(&encoding.column), encoding.target.as_ref()].into_iter().flatten();
-        if let Some(missing) = named.into_iter().find(|name| !is_column(name)) {
-            return Err(plan_error(
-                plan,
-                format!("an encoding names `{missing}`, which is no column of the output"),
-            ));
-        }
+        let column = data_type(&encoding.column)?;
+        let target = encoding.target.as_ref().map(data_type).transpose()?;
         if plan.encodings.iter().take(at).any(|other| other.column == encoding.column) {
             return Err(plan_error(
                 plan,
                 format!("`{}` has two encodings; make them one chain", encoding.column),
             ));
         }
+        check_chain(&encoding.encodings, column, target).map_err(|source| DatasetError::Encoding {
+            column: encoding.column.clone(),
+            action: "fitted",
+            source,
+        })?;
     }
     Ok(())
 }

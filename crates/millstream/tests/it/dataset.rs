@@ -142,7 +142,10 @@ fn a_dry_run_prices_a_build_and_writes_nothing() {
     let estimate = folder.json(&["dataset", "build", "desk", "--dry-run", "--json"]);
     assert_eq!(estimate["rows"], ODD.lines().count());
     assert_eq!(estimate["will_spill"], false);
-    assert!(folder.stdout(&["dataset", "build", "desk", "--dry-run"]).contains("would have 9 rows"));
+    let output = folder.path().join("new/desk.parquet");
+    let priced = ["dataset", "build", "desk", "--dry-run", "--output", output.to_str().unwrap()];
+    assert!(folder.stdout(&priced).contains("would have 9 rows"));
+    assert!(!output.parent().unwrap().exists());
     assert_eq!(folder.json(&["dataset", "list", "--json"])["datasets"], json!([]));
 }
 

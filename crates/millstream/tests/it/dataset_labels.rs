@@ -188,3 +188,12 @@ fn an_array_of_labels_is_told_from_lines_of_them() {
     let said = folder.run(&["dataset", "build", "desk"]);
     assert!(said.contains("it is one JSON array, not an object a line"), "{said}");
 }
+
+#[test]
+fn a_column_that_is_there_twice_is_refused() {
+    let folder = desk("");
+    folder.write("labels.csv", "customer_id,at,churned,churned\n1,2026-01-02T01:00:00Z,true,false\n");
+    write(&folder, FILE);
+    let said = folder.run(&["dataset", "build", "desk"]);
+    assert!(said.contains("two columns are called `churned`"), "{said}");
+}

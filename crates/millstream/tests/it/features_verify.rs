@@ -17,6 +17,20 @@ fn serve(folder: &Folder, at: &str) {
     server.stop();
 }
 
+/// With the values that an on-demand feature is computed of.
+fn serve_desk(folder: &Folder, at: &str) {
+    let server = Server::start_with(folder, ALL);
+    let (entities, request) = (json!({"customer_id": [ANN, BOB]}), json!({"cart": [15.0, null]}));
+    let body = json!({"service": "desk", "entities": entities, "request": request, "at": at});
+    server.post("/v1/features/read", &body).good();
+    server.stop();
+}
+
+fn feature(report: &Value, name: &str) -> Value {
+    let mut features = report["features"].as_array().unwrap().iter();
+    features.find(|feature| feature["feature"] == name).unwrap_or_else(|| panic!("{report}")).clone()
+}
+
 fn verify(folder: &Folder) -> (Option<i32>, Value) {
     let output = folder.output(&["features", "verify", "--json"]);
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
@@ -89,4 +103,37 @@ fn a_changed_definition_is_a_cause() {
     }
     let (code, report) = verify(&folder);
     assert_eq!((code, causes(&report)), (Some(1), vec!["definition_changed".to_owned()]), "{report}");
+}
+
+#[test]
+fn what_is_computed_on_demand_is_compared_too() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    serve_desk(&folder, "2026-01-02T10:00:00Z");
+    let (code, report) = verify(&folder);
+    let share = feature(&report, "cart_share");
+    assert_eq!((code, &share["values"], &share["equal"]), (Some(0), &json!(2), &json!(2)), "{report}");
+    // An order of that day, told afterwards: the mean was 35 and is 24.
+    land(&folder, 2, "2026-01-02T03:00:00Z");
+    let (_, report) = verify(&folder);
+    let share = feature(&report, "cart_share");
+    assert_eq!(share["causes"], json!({"late_event": 1}), "{report}");
+    let example = &share["examples"][0];
+    assert!(example["entity"].as_str().unwrap().contains("\"cart\":\"15.0\""), "{example}");
+}
+
+#[test]
+fn an_inexact_read_of_the_past_is_called_that() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    serve(&folder, "2026-01-01T13:00:00Z");
+    let (_, report) = verify(&folder);
+    assert_eq!(causes(&report), ["degraded"], "{report}");
+}
+
+#[test]
+fn a_cause_that_there_is_not_cannot_be_allowed() {
+    let folder = desk("");
+    let said = folder.run(&["features", "verify", "--allow", "late_events"]);
+    assert!(said.contains("exit: 2") && said.contains("a similar value exists: 'late_event'"), "{said}");
 }

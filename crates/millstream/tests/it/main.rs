@@ -6,6 +6,7 @@ mod bad_input;
 mod check;
 mod dataset;
 mod dataset_delta;
+mod dataset_encodings;
 mod dataset_labels;
 mod dataset_splits;
 mod demo_data;

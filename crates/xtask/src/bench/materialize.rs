@@ -1,5 +1,5 @@
 //! `millstream features materialize` of ten features from the lake to the embedded store: rows per second of processor
-//! time, and bytes on disk for each stored value.
+//! time, and bytes on disk and in the server's memory for each stored value.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -7,10 +7,12 @@ use super::{
     Context, Measure, Row,
     feature_project::{landed, newest_views, windowed_view},
     project::Project,
+    serving::Server,
     table::Target,
 };
-use crate::Result;
+use crate::{Result, process};
 
+const FOLDER: &str = "materialize";
 const ROWS: u64 = 1_000_000;
 const TYPES: [&str; 10] =
     ["int64", "int64", "int64", "int64", "int64", "float64", "float64", "float64", "float64", "float64"];
@@ -29,6 +31,9 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
         if entities == rows {
             let what = "stored value of a row's 10 numbers".to_owned();
             figures.push(Row::figure(what, bytes / values, Target::BytesEach(BYTES_EACH_MAX)));
+            let what = "memory of serve for each value, once all were read".to_owned();
+            let cached = cached(context, entities)?;
+            figures.push(Row::figure(what, cached / values, Target::BytesEach(BYTES_EACH_MAX)));
         }
     }
     let (measured, _) = materialized(context, (rows, rows / 100), windowed_view)?;
@@ -51,12 +56,26 @@ fn materialized(
     let mut rounds = Vec::with_capacity(context.rounds);
     let mut bytes = 0;
     for _ in 0..context.rounds {
-        let project = landed(context, "materialize", &TYPES, size, &define)?;
+        let project = landed(context, FOLDER, &TYPES, size, &define)?;
         rounds.push(context.once(&context.materialize(&project.folder, true))?);
         bytes = on_disk(&project.folder.join(".millstream/online"))?;
     }
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53 bytes")]
     Ok((Measure::median(rounds), bytes as f64))
+}
+
+/// What reading every entity of the project that was materialised last adds to the server's memory.
+fn cached(context: &Context<'_>, entities: u64) -> Result<f64> {
+    let server = Server::millstream(context, &context.folder.join(FOLDER))?;
+    let read = |entities: u64| {
+        let url = server.url("/v1/features/read");
+        process::output(context.script("read_all.py").arg(url).arg(entities.to_string()))
+    };
+    // The first requests take what every request takes.
+    read(entities / 100)?;
+    let before = server.anonymous_bytes()?;
+    read(entities)?;
+    Ok(server.anonymous_bytes()? - before)
 }
 
 /// What the files below a folder take, as the file system counts.

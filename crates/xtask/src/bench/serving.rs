@@ -73,9 +73,18 @@ impl Server {
 
     /// Memory that is in use now.
     pub(super) fn resident_bytes(&self) -> Result<f64> {
+        self.memory("VmRSS")
+    }
+
+    /// The part of it that no file is behind: neither code nor what the kernel keeps of files.
+    pub(super) fn anonymous_bytes(&self) -> Result<f64> {
+        self.memory("RssAnon")
+    }
+
+    fn memory(&self, name: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kibibytes: f64 = line.ok_or(name)?.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes * 1024.0)
     }
 }

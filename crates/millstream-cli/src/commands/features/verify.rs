@@ -1,5 +1,6 @@
 //! `millstream features verify`: served values against the lake.
 
+use clap::builder::PossibleValuesParser;
 use millstream_engine::{Difference, VerifyReport, VerifyRequest};
 use millstream_types::Span;
 
@@ -10,6 +11,17 @@ use crate::{
     session::Session,
     show::table,
 };
+
+const ALL: [Difference; 8] = [
+    Difference::LateEvent,
+    Difference::MaterializationLag,
+    Difference::OnlineOnly,
+    Difference::Ttl,
+    Difference::Type,
+    Difference::DefinitionChanged,
+    Difference::Degraded,
+    Difference::Unexplained,
+];
 
 /// Compare served values with what training would have seen, and say why they differ
 ///
@@ -23,8 +35,8 @@ pub(crate) struct Arguments {
     /// At most so many served values, the newest
     #[arg(long, value_name = "VALUES", default_value_t = 1_000_000)]
     limit: u64,
-    /// Differences of these causes are expected and no failure: `late_event`, `materialization_lag`, …
-    #[arg(long, value_name = "CAUSE")]
+    /// Differences of these causes are expected and no failure
+    #[arg(long, value_name = "CAUSE", value_parser = PossibleValuesParser::new(ALL.map(word)))]
     allow: Vec<String>,
 }
 
