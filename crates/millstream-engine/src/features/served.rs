@@ -1,11 +1,11 @@
 //! A sample of what was served, kept in the lake, so that it can be compared with what training would have seen.
 //!
-//! Entities are sampled by a hash of their key: the same ones every time. A read only puts rows into a bounded queue; when
-//! the queue is full they are counted and left out.
+//! Entities are sampled by a hash of their key: the same ones every time. A read only puts rows into a queue, and so many in
+//! half a minute at most: however much is read, keeping some of it costs next to nothing. Rows beyond that are counted.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use arrow::{
@@ -24,12 +24,10 @@ use tokio::time::{Duration, interval};
 use super::server::{ReadColumn, Readable};
 use crate::{EngineError, engine::World, writers::Writers};
 
-/// Rows that wait for being written; more are left out.
-const QUEUE_ROWS_MAX: usize = 65_536;
 /// How often waiting rows are written.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
-/// Waiting rows that are written at once.
-const BATCH_ROWS: usize = 16_384;
+/// Rows that are kept between two writes; more are left out.
+const ROWS_MAX: usize = 16_384;
 
 /// The table of served values.
 pub(crate) const SERVED: &str = "features.served";
@@ -61,7 +59,7 @@ pub(super) struct Answered<'a> {
     /// Of the request.
     pub columns: &'a IndexMap<String, ArrayRef>,
     /// By view, then by row.
-    pub keys: &'a [Vec<Option<EntityKey>>],
+    pub keys: &'a [Arc<[Option<EntityKey>]>],
     /// By view.
     pub read: &'a [Columns],
     pub answer: &'a [ReadColumn],
@@ -76,7 +74,9 @@ pub(super) struct ServedLog {
     queue: mpsc::Sender<Message>,
     /// Entities with a hash below this are kept; 0 keeps none.
     below: u64,
-    left_out: Arc<AtomicU64>,
+    /// Rows that may still come before the next write.
+    room: Arc<AtomicUsize>,
+    left_out: AtomicUsize,
 }
 
 enum Message {
@@ -87,23 +87,25 @@ enum Message {
 impl ServedLog {
     /// Starts the task that writes; it ends with the log.
     pub(super) fn start(world: Arc<World>, sample: f64) -> Self {
-        let (queue, rows) = mpsc::channel(QUEUE_ROWS_MAX);
-        tokio::spawn(write_all(world, rows));
-        Self { queue, below: threshold(sample), left_out: Arc::default() }
+        let (queue, rows) = mpsc::channel(ROWS_MAX);
+        let room = Arc::new(AtomicUsize::new(ROWS_MAX));
+        tokio::spawn(write_all(world, rows, Arc::clone(&room)));
+        Self { queue, below: threshold(sample), room, left_out: AtomicUsize::default() }
     }
 
     /// Keeps the values of sampled entities. Never waits.
     pub(super) fn offer(&self, answered: &Answered<'_>) {
         let readable = answered.readable;
         let Some(version) = readable.version.filter(|_| self.below > 0) else { return };
-        for (view, definition) in readable.definition.views.iter().enumerate() {
+        for (view, (definition, space)) in readable.definition.views.iter().zip(readable.spaces()).enumerate()
+        {
             let names: Vec<&str> = definition.keys.iter().map(|key| key.name.as_str()).collect();
             let entities = self.sampled(answered, view, &names);
             let features = readable.definition.features.iter().zip(answered.answer);
             for (feature, column) in features.filter(|_| !entities.is_empty()) {
                 let FeatureSource::View { view: of, feature } = feature.source else { continue };
                 let Some(named) = definition.features.get(feature).filter(|_| of == view) else { continue };
-                let origin = Some((definition.name.as_str(), definition.space()));
+                let origin = Some((definition.name.as_str(), space));
                 self.keep_all(answered, version, origin, (&named.name, column), &entities);
             }
         }
@@ -126,7 +128,7 @@ impl ServedLog {
     /// The rows of which the key of a view is sampled, each with these of its columns as JSON.
     fn sampled(&self, answered: &Answered<'_>, view: usize, names: &[&str]) -> Vec<(usize, Arc<str>)> {
         let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
-        let keys = answered.keys.get(view).into_iter().flatten().enumerate();
+        let keys = answered.keys.get(view).into_iter().flat_map(|keys| keys.iter()).enumerate();
         let sampled = keys.filter(|(_, key)| key.as_ref().is_some_and(is_sampled));
         sampled.map(|(row, _)| (row, entity_text(names, answered.columns, row))).collect()
     }
@@ -140,12 +142,12 @@ impl ServedLog {
         (feature, column): (&str, &ReadColumn),
         entities: &[(usize, Arc<str>)],
     ) {
-        for (row, entity) in entities {
+        for (row, entity) in entities.iter().filter(|_| self.has_room()) {
             let newest = match &column.event_times {
                 Some(times) => newest([times], *row),
                 None => newest(answered.read.iter().map(|view| &view.event_times), *row),
             };
-            self.keep(ServedRow {
+            let row = ServedRow {
                 served_at: answered.now,
                 at: answered.at,
                 service: answered.readable.definition.name.clone(),
@@ -157,14 +159,20 @@ impl ServedLog {
                 value: text(&column.values, *row),
                 status: column.statuses.get(*row).copied().unwrap_or(Status::Degraded),
                 event_time: newest,
-            });
+            };
+            // There is room for as many as the queue takes, unless the task has ended.
+            let _ = self.queue.try_send(Message::Row(Box::new(row)));
         }
     }
 
-    fn keep(&self, row: ServedRow) {
-        if self.queue.try_send(Message::Row(Box::new(row))).is_err() {
+    /// Takes room for one row.
+    fn has_room(&self) -> bool {
+        let less = |room: usize| room.checked_sub(1);
+        let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        if !taken {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
+        taken
     }
 
     /// Returns when everything offered so far is in the lake.
@@ -174,7 +182,7 @@ impl ServedLog {
         self.queue.send(Message::Flush(done)).await.map_err(|_| stopped())?;
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         if left_out > 0 {
-            tracing::warn!(left_out, "served values came faster than they could be kept");
+            tracing::info!(left_out, "more was served than is kept for comparison");
         }
         waited.await.map_err(|_| stopped())?
     }
@@ -215,7 +223,7 @@ fn newest<'a>(times: impl IntoIterator<Item = &'a TimestampMicrosecondArray>, ro
     times.into_iter().filter_map(time).max()
 }
 
-async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>) {
+async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>, room: Arc<AtomicUsize>) {
     let mut waiting: Vec<ServedRow> = Vec::new();
     let mut ticks = interval(WRITE_EVERY);
     loop {
@@ -223,22 +231,14 @@ async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>) {
             message = queue.recv() => message,
             _ = ticks.tick() => {
                 // A failure is told again by the next flush; the rows stay until then.
-                let _ = write(&world, &mut waiting).await;
+                let _ = write(&world, &mut waiting, &room).await;
                 continue;
             }
         };
         match message {
-            Some(Message::Row(row)) => {
-                waiting.push(*row);
-                if waiting.len() >= BATCH_ROWS
-                    && let Err(error) = write(&world, &mut waiting).await
-                {
-                    tracing::warn!(%error, "served values cannot be kept");
-                    waiting.clear();
-                }
-            }
+            Some(Message::Row(row)) => waiting.push(*row),
             Some(Message::Flush(done)) => {
-                let _ = done.send(write(&world, &mut waiting).await);
+                let _ = done.send(write(&world, &mut waiting, &room).await);
             }
             None => return,
         }
@@ -264,7 +264,7 @@ pub(super) fn served_schema() -> SchemaRef {
     Arc::new(Schema::new(fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec()))
 }
 
-async fn write(world: &World, waiting: &mut Vec<ServedRow>) -> Result<(), EngineError> {
+async fn write(world: &World, waiting: &mut Vec<ServedRow>, room: &AtomicUsize) -> Result<(), EngineError> {
     if waiting.is_empty() {
         return Ok(());
     }
@@ -282,6 +282,7 @@ async fn write(world: &World, waiting: &mut Vec<ServedRow>) -> Result<(), Engine
         ..TableChange::default()
     };
     world.lake.commit(&table, base.as_deref(), change).await?;
+    room.fetch_add(waiting.len(), Ordering::Relaxed);
     waiting.clear();
     Ok(())
 }

@@ -56,7 +56,7 @@ pub struct Readable {
 /// The keys of a read.
 struct Keys {
     /// By view, then by row.
-    all: Vec<Vec<Option<EntityKey>>>,
+    all: Vec<Arc<[Option<EntityKey>]>>,
     /// Those that are there, view by view.
     wanted: Vec<RecordKey>,
 }
@@ -67,6 +67,8 @@ struct ReadableView {
     /// The features that are read, and where each stands among them.
     wanted: view::Wanted,
     places: HashMap<usize, usize>,
+    /// An earlier view that has the same keys.
+    same_keys: Option<usize>,
 }
 
 /// One column of an answer.
@@ -259,6 +261,21 @@ pub(super) fn online_view(definition: &ViewDefinition) -> Result<OnlineView, Eng
     OnlineView::new(definition.clone()).map_err(EngineError::online_view)
 }
 
+impl ReadableView {
+    fn keys_of(&self, columns: &IndexMap<String, ArrayRef>) -> Result<Vec<Option<EntityKey>>, EngineError> {
+        let definition = self.view.definition();
+        let mut of_key = Vec::with_capacity(definition.keys.len());
+        for key in &definition.keys {
+            let column = columns.get(&key.name).ok_or_else(|| EngineError::Request {
+                message: format!("the key column `{}` of `{}` is missing", key.name, definition.entity),
+                hint: None,
+            })?;
+            of_key.push(column.clone());
+        }
+        self.view.entity_keys(&of_key).map_err(EngineError::online_view)
+    }
+}
+
 impl Readable {
     pub(super) fn new(definition: Arc<ServiceDefinition>, version: Option<i64>) -> Result<Self, EngineError> {
         let mut needed: Vec<Vec<usize>> = vec![Vec::new(); definition.views.len()];
@@ -273,11 +290,14 @@ impl Readable {
             }
         }
         let mut views = Vec::with_capacity(needed.len());
-        for (view, features) in definition.views.iter().zip(needed) {
+        for (at, (view, features)) in definition.views.iter().zip(needed).enumerate() {
+            let has_same_keys =
+                |earlier: &ViewDefinition| earlier.entity == view.entity && earlier.keys == view.keys;
+            let same_keys = definition.views.iter().take(at).position(has_same_keys);
             let view = online_view(view)?;
             let wanted = view.wanted(&features).map_err(EngineError::online_view)?;
             let places = features.into_iter().enumerate().map(|(place, feature)| (feature, place));
-            views.push(ReadableView { view, wanted, places: places.collect() });
+            views.push(ReadableView { view, wanted, places: places.collect(), same_keys });
         }
         let on_demand = OnDemandExpressions::compile(&definition.on_demand).map_err(EngineError::Query)?;
         let named = definition.on_demand.iter().flat_map(|one| &one.inputs);
@@ -300,19 +320,13 @@ impl Readable {
     }
 
     fn keys_of(&self, columns: &IndexMap<String, ArrayRef>, rows: usize) -> Result<Keys, EngineError> {
-        let mut all = Vec::with_capacity(self.views.len());
+        let mut all: Vec<Arc<[Option<EntityKey>]>> = Vec::with_capacity(self.views.len());
         let mut wanted = Vec::with_capacity(self.views.len() * rows);
         for own in &self.views {
-            let definition = own.view.definition();
-            let mut of_key = Vec::with_capacity(definition.keys.len());
-            for key in &definition.keys {
-                let column = columns.get(&key.name).ok_or_else(|| EngineError::Request {
-                    message: format!("the key column `{}` of `{}` is missing", key.name, definition.entity),
-                    hint: None,
-                })?;
-                of_key.push(column.clone());
-            }
-            let keys = own.view.entity_keys(&of_key).map_err(EngineError::online_view)?;
+            let keys = match own.same_keys.and_then(|earlier| all.get(earlier)) {
+                Some(earlier) => Arc::clone(earlier),
+                None => own.keys_of(columns)?.into(),
+            };
             let space = own.view.space();
             wanted.extend(
                 keys.iter()
@@ -322,6 +336,11 @@ impl Readable {
             all.push(keys);
         }
         Ok(Keys { all, wanted })
+    }
+
+    /// By view, the number under which its records are stored.
+    pub(super) fn spaces(&self) -> impl Iterator<Item = u64> {
+        self.views.iter().map(|own| own.view.space())
     }
 
     /// By view, the features that are read.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use arrow::array::{Array, TimestampMicrosecondArray};
+use arrow::array::Array;
 use axum::{
     body::Bytes,
     extract::State,
@@ -23,6 +23,7 @@ use crate::{
         columns::Columns,
         instant,
         json::{self, ColumnWriter},
+        times::TimesWriter,
     },
 };
 
@@ -212,6 +213,7 @@ fn written(
     out.extend_from_slice(b"\"rows\":");
     json::value(&mut out, &rows);
     out.extend_from_slice(b",\"columns\":{");
+    let mut times = TimesWriter::new(b"null");
     for (index, column) in answer.columns.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -222,7 +224,8 @@ fn written(
         ColumnWriter::new(values.as_ref())?.write_all(&mut out);
         if metadata {
             write_statuses(&mut out, &column.statuses, rows);
-            write_times(&mut out, column.event_times.as_ref(), rows);
+            out.extend_from_slice(b",\"event_times\":");
+            times.write(&mut out, column.event_times.as_ref(), rows);
         }
         out.push(b'}');
     }
@@ -244,16 +247,4 @@ fn quoted(status: Status) -> &'static [u8] {
         Status::Expired => b"\"expired\"",
         Status::Degraded => b"\"degraded\"",
     }
-}
-
-fn write_times(out: &mut Vec<u8>, times: Option<&TimestampMicrosecondArray>, rows: usize) {
-    out.extend_from_slice(b",\"event_times\":");
-    json::list(out, 0..rows, |out, row| match times {
-        Some(times) if times.is_valid(row) => {
-            out.push(b'"');
-            instant::write_micros(out, times.value(row));
-            out.push(b'"');
-        }
-        _ => out.extend_from_slice(b"null"),
-    });
 }

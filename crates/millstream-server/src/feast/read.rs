@@ -19,8 +19,8 @@ use crate::{
     options::{FeastCompat, Limits},
     wire::{
         columns::Columns,
-        instant,
         json::{self, ColumnWriter, Instants},
+        times::TimesWriter,
     },
 };
 
@@ -154,9 +154,10 @@ fn written(
         json::list(&mut out, 0..rows, |out, _| out.extend_from_slice(NO_TIME));
         out.push(b'}');
     }
+    let mut times = TimesWriter::new(NO_TIME);
     for (index, column) in answer.columns.iter().enumerate() {
         separate(&mut out, keys.len() + index);
-        write_feature(&mut out, column, rows, style.compat).map_err(unwritten)?;
+        write_feature(&mut out, &mut times, column, rows, style.compat).map_err(unwritten)?;
     }
     out.extend_from_slice(b"],\"metadata\":{\"feature_names\":");
     json::list(&mut out, names(), json::value);
@@ -183,9 +184,10 @@ fn write_values(out: &mut Vec<u8>, values: &ArrayRef) -> Result<(), ArrowError> 
     Ok(())
 }
 
-fn write_feature(
+fn write_feature<'a>(
     out: &mut Vec<u8>,
-    column: &AnswerColumn,
+    times: &mut TimesWriter<'a>,
+    column: &'a AnswerColumn,
     rows: usize,
     compat: FeastCompat,
 ) -> Result<(), ArrowError> {
@@ -194,15 +196,7 @@ fn write_feature(
         status(column.statuses.of(row), column.values.is_null(row), compat)
     });
     out.extend_from_slice(b",\"event_timestamps\":");
-    let times = column.event_times.as_ref();
-    json::list(out, 0..rows, |out, row| match times {
-        Some(times) if times.is_valid(row) => {
-            out.push(b'"');
-            instant::write_micros(out, times.value(row));
-            out.push(b'"');
-        }
-        _ => out.extend_from_slice(NO_TIME),
-    });
+    times.write(out, column.event_times.as_ref(), rows);
     out.push(b'}');
     Ok(())
 }

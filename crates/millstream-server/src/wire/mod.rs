@@ -7,4 +7,5 @@ pub(crate) mod columns;
 pub(crate) mod instant;
 pub(crate) mod json;
 pub(crate) mod scalar;
+pub(crate) mod times;
 pub(crate) mod types;
