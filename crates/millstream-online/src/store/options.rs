@@ -17,6 +17,8 @@ pub struct StoreOptions {
 pub struct EmbeddedOptions {
     /// Memory for blocks that were read, in bytes; taken as it is needed.
     pub cache_bytes: u64,
+    /// Memory for the records of the entities that are read most, in bytes; taken as it is needed.
+    pub record_cache_bytes: u64,
     /// Memory for one space's changes that are in the journal only, in bytes.
     pub memtable_bytes: u64,
     /// The journal's size beyond which spaces with old changes are written out, in bytes; at least 64 MiB.
@@ -26,7 +28,8 @@ pub struct EmbeddedOptions {
 impl Default for EmbeddedOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 256 * 1024 * 1024,
+            cache_bytes: 240 * 1024 * 1024,
+            record_cache_bytes: 16 * 1024 * 1024,
             memtable_bytes: 16 * 1024 * 1024,
             journal_bytes: 256 * 1024 * 1024,
         }

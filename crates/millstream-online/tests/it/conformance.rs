@@ -1,9 +1,16 @@
 //! What every online store does. Each case runs on every kind of store.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use bytes::Bytes;
 use millstream_online::{
     Append, Change, ENTITY_BYTES_MAX, EntityKey, Load, OnlineError, RecordKey, Update, Updated,
 };
+
+use tokio::task::JoinSet;
 
 use crate::place::{Place, Store, add_one, count, counts, entity, put, text, texts};
 
@@ -41,6 +48,7 @@ conformance! {
     logs_are_apart,
     numbers_are_never_given_twice,
     changes_of_one_record_are_not_lost,
+    a_read_sees_every_change_that_was_answered_before_it,
     updates_of_the_same_records_in_any_order_finish,
     a_scan_returns_every_record,
     a_load_replaces_records_and_stores_marks_last,
@@ -408,4 +416,43 @@ async fn entries(store: &Store, log: &str, after: u64, limit: usize) -> Vec<(u64
 
 async fn spaces(store: &Store) -> Vec<u64> {
     store.spaces().await.unwrap().into_iter().map(|info| info.space).collect()
+}
+
+/// Two change four records as fast as they can, three read them all the time.
+async fn a_read_sees_every_change_that_was_answered_before_it(place: Place) {
+    const CHANGES: u64 = 400;
+    let store = place.open().await;
+    let entities = ["a", "b", "c", "d"].map(entity);
+    let answered: Arc<[AtomicU64; 4]> = Arc::default();
+    let mut readers = JoinSet::new();
+    for _ in 0..3 {
+        let (store, entities, answered) = (store.clone(), entities.clone(), answered.clone());
+        readers.spawn(async move {
+            let mut reads = 0;
+            loop {
+                let before = answered.each_ref().map(|count| count.load(Ordering::SeqCst));
+                let found = counts(&store, 1, &entities).await;
+                let is_seen = found.iter().zip(before).all(|(found, before)| *found >= before);
+                assert!(is_seen, "{found:?} after {before:?} were answered");
+                if before.iter().sum::<u64>() == 2 * CHANGES {
+                    return reads;
+                }
+                reads += 1;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let mut writers = JoinSet::new();
+    for own in [[0, 1], [2, 3]] {
+        let (store, entities, answered) = (store.clone(), entities.clone(), answered.clone());
+        writers.spawn(async move {
+            for change in 0..CHANGES {
+                let which = own[usize::from(change % 3 == 0)];
+                add_one(&store, 1, &entities[which..=which], &[], None, false).await.unwrap();
+                answered[which].fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    writers.join_all().await;
+    assert!(readers.join_all().await.into_iter().all(|reads: u64| reads > 10));
 }

@@ -43,8 +43,9 @@ impl Place {
     /// The store, as a process finds it that starts now. The last one has to be dropped before.
     pub(crate) async fn open(&self) -> Store {
         let mut options = StoreOptions::default();
-        // Small, so that tests get to see tables and compactions.
+        // Small, so that tests get to see tables, compactions and records that give way to others.
         options.embedded.memtable_bytes = 256 * 1024;
+        options.embedded.record_cache_bytes = 64 * 1024;
         match self {
             Self::Folder(folder) => open(&embedded(folder.path()), &options).await.unwrap(),
             #[cfg(feature = "redis")]

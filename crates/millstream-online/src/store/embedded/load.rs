@@ -56,7 +56,9 @@ fn write_tables(spaces: &Spaces, space: u64, mut records: Records, held: Held) -
     for (entity, record) in records {
         tables.write(entity.as_bytes(), record).map_err(fault)?;
     }
-    tables.finish().map_err(fault)?;
+    let finished = tables.finish();
+    spaces.cache.forget_all();
+    finished.map_err(fault)?;
     for _ in 0..COMPACTION_WAITS_MAX {
         if keyspace.l0_table_count() <= WAITING_TABLES_MAX {
             break;

@@ -1,14 +1,14 @@
 //! The embedded store: fjall in a folder, opened by one process at a time.
 //!
-//! Reads go straight to fjall from the caller's task. All changes pass through one thread (`writer`), which commits each
+//! Reads go to fjall from the caller's task, unless the record is among those read lately. All changes pass through one thread (`writer`), which commits each
 //! atomically and syncs once for all that wait.
 
 mod fault;
 mod layout;
 mod load;
 mod numbers;
+mod record_cache;
 mod spaces;
-
 mod writer;
 
 use std::{
@@ -23,6 +23,7 @@ use bytes::Bytes;
 use self::{
     fault::Faults,
     numbers::Numbers,
+    record_cache::Place,
     spaces::Spaces,
     writer::{Commit, Head, Heads, Part, Writer},
 };
@@ -234,8 +235,11 @@ fn read(spaces: &Spaces, keys: &[RecordKey]) -> Result<Vec<Option<Bytes>>> {
         records.push(match keyspace {
             // The library takes no empty key; nothing can be stored under one.
             Some(keyspace) if !key.entity.as_bytes().is_empty() => {
-                let record = keyspace.get(&key.entity).map_err(|error| spaces.faults.of(READ, error))?;
-                record.map(|record| Bytes::copy_from_slice(&record))
+                let place = Place { keyspace: keyspace.id(), entity: key.entity.clone() };
+                spaces.cache.get_or(&place, || {
+                    let record = keyspace.get(&key.entity).map_err(|error| spaces.faults.of(READ, error))?;
+                    Ok(record.map(|record| Bytes::copy_from_slice(&record)))
+                })?
             }
             _ => None,
         });

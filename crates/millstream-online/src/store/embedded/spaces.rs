@@ -13,6 +13,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use super::{
     fault::Faults,
     layout::{self, FACTS, FORMAT, FORMAT_FACT, LOGS, MARKS},
+    record_cache::RecordCache,
 };
 use crate::{
     error::{OnlineError, Result},
@@ -28,6 +29,7 @@ pub(super) struct Spaces {
     pub(super) logs: Keyspace,
     pub(super) facts: Keyspace,
     pub(super) faults: Faults,
+    pub(super) cache: RecordCache,
     records: RwLock<BTreeMap<u64, Keyspace>>,
     /// Held while a keyspace is made, so that two callers do not make the same.
     making: Mutex<()>,
@@ -72,6 +74,7 @@ impl Spaces {
             logs,
             facts,
             faults,
+            cache: RecordCache::new(options.record_cache_bytes),
             records: RwLock::new(records),
             making: Mutex::default(),
             memtable_bytes: options.memtable_bytes,

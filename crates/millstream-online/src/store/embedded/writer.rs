@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     layout::{self, POSITION_FACT},
+    record_cache::Place,
     spaces::Spaces,
 };
 use crate::{
@@ -185,6 +186,7 @@ impl Loop {
     fn commit(&mut self, commit: Commit) -> Result<Range<u64>> {
         let spaces = &self.spaces;
         let mut batch = spaces.database.batch();
+        let mut changed = Vec::with_capacity(commit.records.len());
         if !commit.records.is_empty() {
             let records = spaces.find_or_make(commit.space)?;
             for (entity, record) in commit.records {
@@ -192,6 +194,7 @@ impl Loop {
                     Some(record) => batch.insert(&records, entity.as_bytes(), record),
                     None => batch.remove(&records, entity.as_bytes()),
                 }
+                changed.push(Place { keyspace: records.id(), entity });
             }
         }
         for (part, key, value) in commit.others {
@@ -217,7 +220,9 @@ impl Loop {
             batch.insert(&spaces.facts, layout::fact_key(POSITION_FACT, log), last);
         }
         let empty = batch.is_empty();
-        batch.commit().map_err(|error| spaces.faults.of("store a change", error))?;
+        let committed = batch.commit();
+        changed.iter().for_each(|place| spaces.cache.forget(place));
+        committed.map_err(|error| spaces.faults.of("store a change", error))?;
         self.unsynced |= !empty;
         if let Some((log, _)) = commit.append.filter(|_| !positions.is_empty()) {
             self.lock_heads().entry(log).or_default().stored = positions.end - 1;

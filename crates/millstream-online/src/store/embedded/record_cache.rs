@@ -1,0 +1,85 @@
+//! Records that were read lately, as they are: finding one among the sorted ones costs more than all else that a read does
+//! with it.
+//!
+//! A record that is here is what the store holds. Whoever reads one that is not here reserves its place first and reads then;
+//! whoever changes one changes the store first and empties the place then, reserved or not, before the change is answered.
+//! So what was read before a change never comes to stand here after it.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use quick_cache::{
+    Weighter,
+    sync::{Cache, GuardResult},
+};
+
+use crate::store::EntityKey;
+
+/// What a record takes beside its own bytes and its key's, about.
+const OVERHEAD_BYTES: u64 = 160;
+
+/// A usual record with its key and [`OVERHEAD_BYTES`]; only how much room for places is made at first depends on it.
+const RECORD_BYTES: u64 = 320;
+
+pub(super) struct RecordCache(Cache<Place, Bytes, Weight>);
+
+/// Where a record stands.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    /// Of the keyspace, which is another one when a space that was dropped begins anew.
+    pub(super) keyspace: u64,
+    pub(super) entity: EntityKey,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Place, Bytes> for Weight {
+    fn weight(&self, place: &Place, record: &Bytes) -> u64 {
+        OVERHEAD_BYTES + (place.entity.as_bytes().len() + record.len()) as u64
+    }
+}
+
+impl fmt::Debug for RecordCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordCache").field("records", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl RecordCache {
+    pub(super) fn new(bytes: u64) -> Self {
+        let records = usize::try_from(bytes / RECORD_BYTES).unwrap_or(usize::MAX);
+        Self(Cache::with_weighter(records, bytes, Weight))
+    }
+
+    /// The record that is here, or else what `read` gives.
+    pub(super) fn get_or<E>(
+        &self,
+        place: &Place,
+        read: impl FnOnce() -> Result<Option<Bytes>, E>,
+    ) -> Result<Option<Bytes>, E> {
+        match self.0.get_value_or_guard(place, Some(Duration::ZERO)) {
+            GuardResult::Value(record) => Ok(Some(record)),
+            GuardResult::Guard(reserved) => {
+                let record = read()?;
+                if let Some(record) = &record {
+                    // Refused when the place was emptied meanwhile: the record may have changed.
+                    let _ = reserved.insert(record.clone());
+                }
+                Ok(record)
+            }
+            // Another reads it right now.
+            GuardResult::Timeout => read(),
+        }
+    }
+
+    /// To be called after each change of the record in the store, and before the change is answered.
+    pub(super) fn forget(&self, place: &Place) {
+        self.0.remove(place);
+    }
+
+    /// The same after a change of many.
+    pub(super) fn forget_all(&self) {
+        self.0.clear();
+    }
+}
