@@ -71,11 +71,11 @@ fn typed(found: &Schema, decided: &BTreeMap<String, DataType>) -> SchemaRef {
     Arc::new(Schema::new(found.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
-/// A name that two columns share.
+/// A name that two columns share. Columns without one, as spreadsheets write them, are nobody's.
 fn repeated(schema: &Schema) -> Option<&str> {
     let mut seen = HashSet::new();
     let mut names = schema.fields().iter().map(|field| field.name().as_str());
-    names.find(|name| !seen.insert(*name))
+    names.find(|name| !name.is_empty() && !seen.insert(*name))
 }
 
 /// A Parquet, CSV (with a header) or JSON lines file; `path` as written, relative to `root`.

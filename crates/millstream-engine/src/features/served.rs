@@ -1,7 +1,7 @@
 //! A sample of what was served, kept in the lake, so that it can be compared with what training would have seen.
 //!
 //! Entities are sampled by a hash of their key: the same ones every time. A read only puts rows into a queue, and so many in
-//! half a minute at most: however much is read, keeping some of it costs next to nothing. Rows beyond that are counted.
+//! half a minute at most: however much is read, keeping some of it costs next to nothing.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use std::sync::{
 use arrow::{
     array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     compute::can_cast_types,
-    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use indexmap::IndexMap;
@@ -63,9 +63,76 @@ pub(super) struct Answered<'a> {
     /// By view.
     pub read: &'a [Columns],
     pub answer: &'a [ReadColumn],
+    pub rows: usize,
     /// The time that was asked for, in microseconds.
     pub at: i64,
     pub now: i64,
+}
+
+/// Features that are kept together: those of a view, or those that are computed on demand.
+struct Part<'a> {
+    /// Number, name and space of the view.
+    view: Option<(usize, &'a str, u64)>,
+    /// What they are asked with.
+    columns: Vec<&'a str>,
+    /// Each with the views that it is computed of.
+    features: Vec<(&'a str, &'a ReadColumn, Vec<usize>)>,
+}
+
+impl<'a> Answered<'a> {
+    fn parts(&self) -> Vec<Part<'a>> {
+        let readable = self.readable;
+        let features = || readable.definition.features.iter().zip(self.answer);
+        let views = readable.definition.views.iter().zip(readable.spaces()).enumerate();
+        let of_views = views.map(|(view, (definition, space))| {
+            let own = features().filter_map(|(feature, column)| match feature.source {
+                FeatureSource::View { view: of, feature } if of == view => {
+                    Some((definition.features.get(feature)?.name.as_str(), column, vec![view]))
+                }
+                _ => None,
+            });
+            Part {
+                view: Some((view, definition.name.as_str(), space)),
+                columns: definition.keys.iter().map(|key| key.name.as_str()).collect(),
+                features: own.collect(),
+            }
+        });
+        let computed = features().filter_map(|(feature, column)| match feature.source {
+            FeatureSource::OnDemand(index) => {
+                let views = readable.inputs_of(index).into_iter().map(|(view, _)| view);
+                Some((feature.name.as_str(), column, views.collect()))
+            }
+            FeatureSource::View { .. } => None,
+        });
+        let columns = readable.keys.iter().chain(&readable.request);
+        let on_demand = Part {
+            view: None,
+            columns: columns.map(|field| field.name().as_str()).collect(),
+            features: computed.collect(),
+        };
+        let is_kept = |part: &Part<'_>| {
+            let mut columns = part.columns.iter().filter_map(|name| self.columns.get(*name));
+            !part.features.is_empty() && columns.all(|values| is_read_back(values.data_type()))
+        };
+        of_views.chain([on_demand]).filter(is_kept).collect()
+    }
+
+    /// The key that decides whether a row of a part is sampled.
+    fn key(&self, part: &Part<'_>, row: usize) -> Option<&'a EntityKey> {
+        match part.view {
+            Some((view, ..)) => self.keys.get(view)?.get(row)?.as_ref(),
+            None => self.keys.iter().find_map(|keys| keys.get(row)?.as_ref()),
+        }
+    }
+}
+
+/// Whether [`text`] of such values can be cast to what they were.
+fn is_read_back(data_type: &DataType) -> bool {
+    let is_bytes = matches!(
+        data_type,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
+    );
+    !is_bytes && !data_type.is_nested() && can_cast_types(&DataType::Utf8, data_type)
 }
 
 /// Where served values are handed over.
@@ -76,7 +143,6 @@ pub(super) struct ServedLog {
     below: u64,
     /// Rows that may still come before the next write.
     room: Arc<AtomicUsize>,
-    left_out: AtomicUsize,
 }
 
 enum Message {
@@ -90,89 +156,55 @@ impl ServedLog {
         let (queue, rows) = mpsc::channel(ROWS_MAX);
         let room = Arc::new(AtomicUsize::new(ROWS_MAX));
         tokio::spawn(write_all(world, rows, Arc::clone(&room)));
-        Self { queue, below: threshold(sample), room, left_out: AtomicUsize::default() }
+        Self { queue, below: threshold(sample), room }
     }
 
     /// Keeps the values of sampled entities. Never waits.
     pub(super) fn offer(&self, answered: &Answered<'_>) {
-        let readable = answered.readable;
-        let Some(version) = readable.version.filter(|_| self.below > 0) else { return };
-        for (view, (definition, space)) in readable.definition.views.iter().zip(readable.spaces()).enumerate()
-        {
-            let names: Vec<&str> = definition.keys.iter().map(|key| key.name.as_str()).collect();
-            let entities = self.sampled(answered, view, &names);
-            let features = readable.definition.features.iter().zip(answered.answer);
-            for (feature, column) in features.filter(|_| !entities.is_empty()) {
-                let FeatureSource::View { view: of, feature } = feature.source else { continue };
-                let Some(named) = definition.features.get(feature).filter(|_| of == view) else { continue };
-                let origin = Some((definition.name.as_str(), space));
-                self.keep_all(answered, version, origin, (&named.name, column), &entities);
-            }
-        }
-        let is_computed = |source| matches!(source, FeatureSource::OnDemand(_));
-        let features = readable.definition.features.iter().zip(answered.answer);
-        let mut computed = features.filter(|(feature, _)| is_computed(feature.source)).peekable();
-        // Values of lists and maps are not read back from text.
-        let is_text = |field: &FieldRef| can_cast_types(&DataType::Utf8, field.data_type());
-        if computed.peek().is_none() || !readable.request.iter().all(is_text) {
+        let Some(version) = answered.readable.version.filter(|_| self.below > 0) else { return };
+        if self.room.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let columns = readable.keys.iter().chain(&readable.request);
-        let names: Vec<&str> = columns.map(|field| field.name().as_str()).collect();
-        let entities = self.sampled(answered, 0, &names);
-        for (feature, column) in computed {
-            self.keep_all(answered, version, None, (&feature.name, column), &entities);
+        let parts = answered.parts();
+        for row in 0..answered.rows {
+            for part in &parts {
+                let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
+                // All features of an entity or none, so that each is kept as often as the others.
+                if answered.key(part, row).is_some_and(is_sampled) && self.has_room(part.features.len()) {
+                    self.keep(answered, version, part, row);
+                }
+            }
         }
     }
 
-    /// The rows of which the key of a view is sampled, each with these of its columns as JSON.
-    fn sampled(&self, answered: &Answered<'_>, view: usize, names: &[&str]) -> Vec<(usize, Arc<str>)> {
-        let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
-        let keys = answered.keys.get(view).into_iter().flat_map(|keys| keys.iter()).enumerate();
-        let sampled = keys.filter(|(_, key)| key.as_ref().is_some_and(is_sampled));
-        sampled.map(|(row, _)| (row, entity_text(names, answered.columns, row))).collect()
-    }
-
-    /// Keeps the sampled rows of a feature, of a view by name and space or computed on demand.
-    fn keep_all(
-        &self,
-        answered: &Answered<'_>,
-        version: i64,
-        view: Option<(&str, u64)>,
-        (feature, column): (&str, &ReadColumn),
-        entities: &[(usize, Arc<str>)],
-    ) {
-        for (row, entity) in entities.iter().filter(|_| self.has_room()) {
-            let newest = match &column.event_times {
-                Some(times) => newest([times], *row),
-                None => newest(answered.read.iter().map(|view| &view.event_times), *row),
-            };
+    fn keep(&self, answered: &Answered<'_>, version: i64, part: &Part<'_>, row: usize) {
+        let entity = entity_text(&part.columns, answered.columns, row);
+        for (feature, column, views) in &part.features {
+            let times =
+                views.iter().filter_map(|view| answered.read.get(*view)).map(|view| &view.event_times);
             let row = ServedRow {
                 served_at: answered.now,
                 at: answered.at,
                 service: answered.readable.definition.name.clone(),
                 version,
-                view: view.map(|(name, _)| name.to_owned()),
-                space: view.map(|(_, space)| space),
-                feature: feature.to_owned(),
+                view: part.view.map(|(_, name, _)| name.to_owned()),
+                space: part.view.map(|(.., space)| space),
+                feature: (*feature).to_owned(),
                 entity: entity.clone(),
-                value: text(&column.values, *row),
-                status: column.statuses.get(*row).copied().unwrap_or(Status::Degraded),
-                event_time: newest,
+                value: text(&column.values, row),
+                status: column.statuses.get(row).copied().unwrap_or(Status::Degraded),
+                event_time: newest(times, row),
             };
-            // There is room for as many as the queue takes, unless the task has ended.
-            let _ = self.queue.try_send(Message::Row(Box::new(row)));
+            if self.queue.try_send(Message::Row(Box::new(row))).is_err() {
+                self.room.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
-    /// Takes room for one row.
-    fn has_room(&self) -> bool {
-        let less = |room: usize| room.checked_sub(1);
-        let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
-        if !taken {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-        }
-        taken
+    /// Takes room for so many rows.
+    fn has_room(&self, rows: usize) -> bool {
+        let less = |room: usize| room.checked_sub(rows);
+        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     /// Returns when everything offered so far is in the lake.
@@ -180,10 +212,6 @@ impl ServedLog {
         let (done, waited) = oneshot::channel();
         let stopped = || EngineError::Worker { doing: "writing served values" };
         self.queue.send(Message::Flush(done)).await.map_err(|_| stopped())?;
-        let left_out = self.left_out.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
-            tracing::info!(left_out, "more was served than is kept for comparison");
-        }
         waited.await.map_err(|_| stopped())?
     }
 }
@@ -230,8 +258,10 @@ async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>, room: 
         let message = tokio::select! {
             message = queue.recv() => message,
             _ = ticks.tick() => {
-                // A failure is told again by the next flush; the rows stay until then.
-                let _ = write(&world, &mut waiting, &room).await;
+                // The rows stay until they can be written.
+                if let Err(error) = write(&world, &mut waiting, &room).await {
+                    tracing::warn!(%error, "served values cannot be kept for comparison");
+                }
                 continue;
             }
         };

@@ -243,7 +243,8 @@ impl FeatureServer {
         }
         let answer = readable.answer(&read, columns, rows)?;
         let keys = &keys.all;
-        self.0.served.offer(&Answered { readable, columns, keys, read: &read, answer: &answer, at, now });
+        let answered = Answered { readable, columns, keys, read: &read, answer: &answer, rows, at, now };
+        self.0.served.offer(&answered);
         match encoding {
             Some(dataset) => self.encode(dataset, answer),
             None => Ok(answer),
@@ -400,25 +401,29 @@ impl Readable {
         of_view: &impl Fn(usize, usize) -> Option<(&'r ArrayRef, &'r Vec<Status>, &'r TimestampMicrosecondArray)>,
     ) -> Vec<Status> {
         let mut statuses = present(values);
-        let mut open = vec![index];
-        while let Some(one) = open.pop().and_then(|index| self.definition.on_demand.get(index)) {
-            for input in &one.inputs {
-                let of_input = match input.source {
-                    FeatureSource::View { view, feature } => of_view(view, feature),
-                    FeatureSource::OnDemand(index) => {
-                        open.push(index);
-                        None
-                    }
-                };
-                let of_input = of_input.into_iter().flat_map(|(_, statuses, _)| statuses);
-                for (status, of_input) in statuses.iter_mut().zip(of_input) {
-                    if *of_input == Status::Degraded {
-                        *status = Status::Degraded;
-                    }
+        for (view, feature) in self.inputs_of(index) {
+            let of_input = of_view(view, feature).into_iter().flat_map(|(_, statuses, _)| statuses);
+            for (status, of_input) in statuses.iter_mut().zip(of_input) {
+                if *of_input == Status::Degraded {
+                    *status = Status::Degraded;
                 }
             }
         }
         statuses
+    }
+
+    /// The features, as view and number, that an on-demand feature is computed of, also by way of others.
+    pub(super) fn inputs_of(&self, index: usize) -> Vec<(usize, usize)> {
+        let (mut open, mut inputs) = (vec![index], Vec::new());
+        while let Some(one) = open.pop().and_then(|index| self.definition.on_demand.get(index)) {
+            for input in &one.inputs {
+                match input.source {
+                    FeatureSource::View { view, feature } => inputs.push((view, feature)),
+                    FeatureSource::OnDemand(index) => open.push(index),
+                }
+            }
+        }
+        inputs
     }
 
     /// The on-demand features over what was read and what came with the request.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    features_small::{ANN, BOB, desk},
+    features_small::{ANN, BOB, FEATURES, desk},
     harness::Folder,
     serve_process::Server,
 };
@@ -92,8 +92,8 @@ fn a_changed_definition_is_a_cause() {
     let folder = desk("");
     folder.stdout(&["features", "materialize"]);
     serve(&folder, "2026-01-03T00:00:00Z");
-    let changed = crate::features_small::FEATURES
-        .replace("orders_1d:  {count: \"*\", window: 1d}", "orders_1d:  {count: \"*\", window: 2d}");
+    let changed =
+        FEATURES.replace("orders_1d:  {count: \"*\", window: 1d}", "orders_1d:  {count: \"*\", window: 2d}");
     folder.write("features/customer.yaml", &changed);
     folder.stdout(&["features", "materialize"]);
     // The old version is served still, and equals itself.
@@ -136,4 +136,28 @@ fn a_cause_that_there_is_not_cannot_be_allowed() {
     let folder = desk("");
     let said = folder.run(&["features", "verify", "--allow", "late_events"]);
     assert!(said.contains("exit: 2") && said.contains("a similar value exists: 'late_event'"), "{said}");
+}
+
+#[test]
+fn what_is_computed_of_a_list_of_the_request_is_left_out() {
+    let folder = desk("");
+    let features = FEATURES
+        .replace("  cart: float64\n", "  cart: float64\n  points: list<float64>\n")
+        .replace("on_demand:\n", "on_demand:\n  first_point: \"points[1]\"\n")
+        .replace("desk: [orders.*, latest.*, cart_share]", "desk: [orders.*, latest.*, first_point]");
+    folder.write("features/customer.yaml", &features);
+    folder.write(
+        "datasets/desk.yaml",
+        "labels: {from: bronze.labels, entity: customer, time: at}\nfeatures: plain\n",
+    );
+    folder.stdout(&["features", "materialize"]);
+    let server = Server::start_with(&folder, ALL);
+    let (entities, request) = (json!({"customer_id": [ANN, BOB]}), json!({"points": [[1.5, 2.0], []]}));
+    let body =
+        json!({"service": "desk", "entities": entities, "request": request, "at": "2026-01-03T00:00:00Z"});
+    let read = server.post("/v1/features/read", &body).good();
+    assert_eq!(read["columns"]["first_point"]["values"], json!([1.5, null]));
+    server.stop();
+    let (code, report) = verify(&folder);
+    assert_eq!((code, &report["values"]), (Some(0), &json!(18)), "{report}");
 }

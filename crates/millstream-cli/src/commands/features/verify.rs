@@ -12,17 +12,6 @@ use crate::{
     show::table,
 };
 
-const ALL: [Difference; 8] = [
-    Difference::LateEvent,
-    Difference::MaterializationLag,
-    Difference::OnlineOnly,
-    Difference::Ttl,
-    Difference::Type,
-    Difference::DefinitionChanged,
-    Difference::Degraded,
-    Difference::Unexplained,
-];
-
 /// Compare served values with what training would have seen, and say why they differ
 ///
 /// `millstream serve` keeps a sample of what it answers. Each value is computed again from the lake for the same
@@ -36,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "VALUES", default_value_t = 1_000_000)]
     limit: u64,
     /// Differences of these causes are expected and no failure
-    #[arg(long, value_name = "CAUSE", value_parser = PossibleValuesParser::new(ALL.map(word)))]
+    #[arg(long, value_name = "CAUSE", value_parser = PossibleValuesParser::new(Difference::ALL.map(Difference::word)))]
     allow: Vec<String>,
 }
 
@@ -49,7 +38,7 @@ pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     } else {
         output::print(&told(&report))?;
     }
-    let is_expected = |cause: &Difference| arguments.allow.iter().any(|allowed| allowed == word(*cause));
+    let is_expected = |cause: &Difference| arguments.allow.iter().any(|allowed| allowed == cause.word());
     let mut causes = report.features.iter().flat_map(|feature| feature.causes.keys());
     Ok(if causes.all(is_expected) { Exit::Success } else { Exit::Failure })
 }
@@ -61,7 +50,7 @@ fn told(report: &VerifyReport) -> String {
     }
     let mut rows = Vec::new();
     for feature in &report.features {
-        let causes = feature.causes.iter().map(|(cause, values)| format!("{} {values}", word(*cause)));
+        let causes = feature.causes.iter().map(|(cause, values)| format!("{} {values}", cause.word()));
         rows.push(vec![
             feature.feature.clone(),
             human::thousands(feature.values),
@@ -82,7 +71,7 @@ fn told(report: &VerifyReport) -> String {
                     example.entity,
                     value(&example.served),
                     value(&example.computed),
-                    word(example.cause),
+                    example.cause.word(),
                 ),
             ));
         }
@@ -102,17 +91,4 @@ fn share(equal: u64, values: u64) -> String {
     // Rounded down: 100 % is said only when all are equal.
     let percent = (equal as f64 / values.max(1) as f64 * 10_000.0).floor() / 100.0;
     format!("{percent} %")
-}
-
-fn word(cause: Difference) -> &'static str {
-    match cause {
-        Difference::LateEvent => "late_event",
-        Difference::MaterializationLag => "materialization_lag",
-        Difference::OnlineOnly => "online_only",
-        Difference::Ttl => "ttl",
-        Difference::Type => "type",
-        Difference::DefinitionChanged => "definition_changed",
-        Difference::Degraded => "degraded",
-        Difference::Unexplained => "unexplained",
-    }
 }

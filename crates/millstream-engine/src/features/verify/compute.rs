@@ -18,7 +18,11 @@ use super::sample::Sample;
 use crate::{
     EngineError,
     engine::World,
-    features::{rows::all_events, served::text, server::Readable},
+    features::{
+        rows::all_events,
+        served::text,
+        server::{ReadColumn, Readable},
+    },
     pinning::Pinning,
 };
 
@@ -32,21 +36,31 @@ pub(super) enum Subject<'a> {
 /// The values of some rows of a sample.
 pub(super) struct Computed {
     /// By the feature's name.
-    columns: HashMap<String, (ArrayRef, Vec<Status>)>,
+    columns: HashMap<String, Column>,
+}
+
+struct Column {
+    values: ArrayRef,
+    statuses: Vec<Status>,
     /// The newest event behind each row.
-    event_times: Vec<Option<i64>>,
+    event_times: Arc<[Option<i64>]>,
 }
 
 impl Computed {
     /// Whether the store had a newer event than the lake has. `at` is the place of `row` among the computed ones.
     pub(super) fn is_older(&self, sample: &Sample, row: usize, at: usize) -> bool {
-        sample.event_time(row) > self.event_times.get(at).copied().flatten()
+        let own = self.column(sample, row).and_then(|column| column.event_times.get(at).copied().flatten());
+        sample.event_time(row) > own
     }
 
     /// The value and status of the feature that `row` of the sample is about; none if it is defined no more.
     pub(super) fn value(&self, sample: &Sample, row: usize, at: usize) -> Option<(Option<String>, Status)> {
-        let (values, statuses) = self.columns.get(sample.feature.get(row)?)?;
-        Some((text(values, at), *statuses.get(at)?))
+        let column = self.column(sample, row)?;
+        Some((text(&column.values, at), *column.statuses.get(at)?))
+    }
+
+    fn column(&self, sample: &Sample, row: usize) -> Option<&Column> {
+        self.columns.get(sample.feature.get(row)?)
     }
 }
 
@@ -64,11 +78,14 @@ impl Subject<'_> {
                 let all: Vec<usize> = (0..definition.features.len()).collect();
                 let Columns { values, statuses, event_times } =
                     join(world, pinning, definition, &all, sample, rows).await?;
+                let event_times: Arc<[Option<i64>]> = event_times.iter().collect();
+                let computed = values.into_iter().zip(statuses).map(|(values, statuses)| Column {
+                    values,
+                    statuses,
+                    event_times: event_times.clone(),
+                });
                 let names = definition.features.iter().map(|feature| feature.name.clone());
-                Ok(Computed {
-                    columns: names.zip(values.into_iter().zip(statuses)).collect(),
-                    event_times: event_times.iter().collect(),
-                })
+                Ok(Computed { columns: names.zip(computed).collect() })
             }
             Self::OnDemand(readable) => on_demand(world, pinning, readable, sample, rows).await,
         }
@@ -83,22 +100,25 @@ async fn on_demand(
     rows: &[usize],
 ) -> Result<Computed, EngineError> {
     let mut views = Vec::with_capacity(readable.definition.views.len());
-    let mut newest: Vec<Option<i64>> = vec![None; rows.len()];
     for (definition, features) in readable.definition.views.iter().zip(readable.needed()) {
-        let columns = join(world, pinning, definition, &features, sample, rows).await?;
-        for (newest, time) in newest.iter_mut().zip(&columns.event_times) {
-            *newest = (*newest).max(time);
-        }
-        views.push(columns);
+        views.push(join(world, pinning, definition, &features, sample, rows).await?);
     }
     let request = readable.request.iter().map(|field| (field.name().as_str(), field.data_type()));
     let names = readable.request.iter().map(|field| field.name().clone());
     let request: IndexMap<String, ArrayRef> = names.zip(asked(request, sample, rows)?).collect();
     let answer = readable.answer(&views, &request, rows.len())?;
     let features = readable.definition.features.iter().zip(answer);
-    let computed = features.filter(|(feature, _)| matches!(feature.source, FeatureSource::OnDemand(_)));
-    let columns = computed.map(|(_, column)| (column.name, (column.values, column.statuses)));
-    Ok(Computed { columns: columns.collect(), event_times: newest })
+    let computed = features.filter_map(|(feature, column)| {
+        let FeatureSource::OnDemand(index) = feature.source else { return None };
+        let mut event_times: Vec<Option<i64>> = vec![None; rows.len()];
+        for (view, _) in readable.inputs_of(index) {
+            let times = views.get(view).into_iter().flat_map(|view| &view.event_times);
+            event_times.iter_mut().zip(times).for_each(|(newest, time)| *newest = (*newest).max(time));
+        }
+        let ReadColumn { name, values, statuses, .. } = column;
+        Some((name, Column { values, statuses, event_times: event_times.into() }))
+    });
+    Ok(Computed { columns: computed.collect() })
 }
 
 /// Features of a view, by number, for the entities and times of some rows of a sample.

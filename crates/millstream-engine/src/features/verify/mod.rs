@@ -61,7 +61,8 @@ pub enum Difference {
     LateEvent,
     /// The lake had the event, the online store did not yet.
     MaterializationLag,
-    /// The store had a newer event than the lake has: it was pushed to the store only, or the lake lost it since.
+    /// The store had a newer event than the lake has: it was pushed to the store only, or the lake lost it since. Of what is
+    /// computed of several views, the newest event of all is compared.
     OnlineOnly,
     /// One side is expired and the other is not.
     Ttl,
@@ -73,6 +74,34 @@ pub enum Difference {
     Degraded,
     /// None of these.
     Unexplained,
+}
+
+impl Difference {
+    pub const ALL: [Self; 8] = [
+        Self::LateEvent,
+        Self::MaterializationLag,
+        Self::OnlineOnly,
+        Self::Ttl,
+        Self::Type,
+        Self::DefinitionChanged,
+        Self::Degraded,
+        Self::Unexplained,
+    ];
+
+    /// The word for it in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::LateEvent => "late_event",
+            Self::MaterializationLag => "materialization_lag",
+            Self::OnlineOnly => "online_only",
+            Self::Ttl => "ttl",
+            Self::Type => "type",
+            Self::DefinitionChanged => "definition_changed",
+            Self::Degraded => "degraded",
+            Self::Unexplained => "unexplained",
+        }
+    }
 }
 
 /// One difference.

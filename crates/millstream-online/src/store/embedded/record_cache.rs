@@ -3,7 +3,8 @@
 //!
 //! A record that is here is what the store holds. Whoever reads one that is not here reserves its place first and reads then;
 //! whoever changes one changes the store first and empties the place then, reserved or not, before the change is answered.
-//! So what was read before a change never comes to stand here after it.
+//! So what was read before a change never comes to stand here after it. While a change is not answered, one reader may see it
+//! and the next one not yet.
 
 use std::{fmt, time::Duration};
 
@@ -18,17 +19,27 @@ use crate::store::EntityKey;
 /// What a record takes beside its own bytes and its key's, about.
 const OVERHEAD_BYTES: u64 = 160;
 
-/// A usual record with its key and [`OVERHEAD_BYTES`]; only how much room for places is made at first depends on it.
+/// A usual record with its key and [`OVERHEAD_BYTES`]. How many shards there are, and how many places that gave way are
+/// remembered, depend on it.
 const RECORD_BYTES: u64 = 320;
 
 pub(super) struct RecordCache(Cache<Place, Bytes, Weight>);
 
 /// Where a record stands.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, Hash)]
 pub(super) struct Place {
     /// Of the keyspace, which is another one when a space that was dropped begins anew.
     pub(super) keyspace: u64,
     pub(super) entity: EntityKey,
+}
+
+/// With a copy of the key: the one that is looked up may be a slice of all keys of its read, and what is kept here would keep
+/// them all.
+impl Clone for Place {
+    fn clone(&self) -> Self {
+        let entity = EntityKey::new(Bytes::copy_from_slice(self.entity.as_bytes()));
+        Self { keyspace: self.keyspace, entity }
+    }
 }
 
 #[derive(Clone)]
