@@ -1,6 +1,9 @@
 //! Which columns a dataset has and where each comes from; every mistake of a plan is found here, before a row is read.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, new_empty_array},
@@ -255,15 +258,14 @@ fn check_encodings(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> 
             plan_error(plan, format!("an encoding names `{name}`, which is no column of the output"))
         })
     };
-    for (at, encoding) in plan.encodings.iter().enumerate() {
+    let mut seen = HashSet::new();
+    if let Some(twice) = plan.encodings.iter().find(|encoding| !seen.insert(&encoding.column)) {
+        let reason = format!("`{}` has two encodings; make them one chain", twice.column);
+        return Err(plan_error(plan, reason));
+    }
+    for encoding in &plan.encodings {
         let column = data_type(&encoding.column)?;
         let target = encoding.target.as_ref().map(data_type).transpose()?;
-        if plan.encodings.iter().take(at).any(|other| other.column == encoding.column) {
-            return Err(plan_error(
-                plan,
-                format!("`{}` has two encodings; make them one chain", encoding.column),
-            ));
-        }
         check_chain(&encoding.encodings, column, target).map_err(|source| DatasetError::Encoding {
             column: encoding.column.clone(),
             action: "fitted",
