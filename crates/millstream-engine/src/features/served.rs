@@ -162,13 +162,15 @@ impl ServedLog {
     /// Keeps the values of sampled entities. Never waits.
     pub(super) fn offer(&self, answered: &Answered<'_>) {
         let Some(version) = answered.readable.version.filter(|_| self.below > 0) else { return };
-        if self.room.load(Ordering::Relaxed) == 0 {
+        let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
+        let mut keys = answered.keys.iter().flat_map(|keys| keys.iter().flatten());
+        // Most reads end here.
+        if self.room.load(Ordering::Relaxed) == 0 || !keys.any(is_sampled) {
             return;
         }
         let parts = answered.parts();
         for row in 0..answered.rows {
             for part in &parts {
-                let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
                 // All features of an entity or none, so that each is kept as often as the others.
                 if answered.key(part, row).is_some_and(is_sampled) && self.has_room(part.features.len()) {
                     self.keep(answered, version, part, row);

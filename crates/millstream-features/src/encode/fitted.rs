@@ -216,10 +216,12 @@ impl Fitted {
     /// The only column that [`Fitted::apply`] gives.
     pub(super) fn apply_one(&self, column: &ArrayRef) -> Result<ArrayRef, FeatureError> {
         let reason = "it gives several columns, so that it must be the last step";
-        match <[ArrayRef; 1]>::try_from(self.apply(column)?) {
-            Ok([column]) => Ok(column),
-            Err(_) => Err(FeatureError::Encoding { encoding: self.name(), reason }),
+        let several = FeatureError::Encoding { encoding: self.name(), reason };
+        // One that has seen no category gives one column, and still stands for several.
+        if matches!(self.how, How::OneHot { .. }) {
+            return Err(several);
         }
+        self.apply(column)?.pop().ok_or(several)
     }
 
     /// The text that is stored.

@@ -190,11 +190,6 @@ pub fn fit_chain(
     for (at, encoding) in encodings.iter().enumerate() {
         let step = fit(encoding, &column, target, training)?;
         if at + 1 < encodings.len() {
-            // Fitted on no rows it gives one column only, and still stands for several.
-            if matches!(encoding, Encoding::OneHot { .. }) {
-                let reason = "it gives several columns, so that it must be the last step";
-                return Err(FeatureError::Encoding { encoding: encoding.name(), reason });
-            }
             column = step.apply_one(&column)?;
         }
         fitted.push(step);

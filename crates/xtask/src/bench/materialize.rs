@@ -76,9 +76,8 @@ fn cached(context: &Context<'_>, entities: u64) -> Result<f64> {
     read(WARM_UP_ENTITIES)?;
     let before = server.anonymous_bytes()?;
     read(entities)?;
-    #[allow(clippy::cast_precision_loss, reason = "a million")]
-    let values = (entities.saturating_sub(WARM_UP_ENTITIES) * TYPES.len() as u64) as f64;
-    Ok((server.anonymous_bytes()? - before) / values)
+    let values = entities.saturating_sub(WARM_UP_ENTITIES) * TYPES.len() as u64;
+    Ok((server.anonymous_bytes()? - before) / f64::from(u32::try_from(values)?))
 }
 
 /// What the files below a folder take, as the file system counts.
