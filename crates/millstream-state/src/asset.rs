@@ -12,7 +12,7 @@ impl State {
     /// Everything that is recorded of assets, in one query.
     pub fn recorded(&self) -> Result<BTreeMap<AssetId, Recorded>, StateError> {
         let doing = "read what is recorded of the assets";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection
             .prepare_cached(
                 "SELECT asset, fingerprint, input_versions, version, rows, built_at, status, message, code FROM assets",
@@ -29,10 +29,13 @@ impl State {
 
     /// Forgets what is recorded of an asset, so that the next plan finds it never built. Its data stays.
     pub fn forget_asset(&self, asset: &AssetId) -> Result<(), StateError> {
-        self.connection()
-            .execute("DELETE FROM assets WHERE asset = ?1", [asset.as_str()])
-            .map(|_| ())
-            .map_err(StateError::query("forget the asset"))
+        let doing = "forget the asset";
+        self.write(doing, |transaction| {
+            transaction
+                .execute("DELETE FROM assets WHERE asset = ?1", [asset.as_str()])
+                .map(|_| ())
+                .map_err(StateError::query(doing))
+        })
     }
 }
 

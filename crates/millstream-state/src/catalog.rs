@@ -76,7 +76,7 @@ impl State {
     /// All schemas of a table, oldest first.
     pub fn schema_versions(&self, table: &TableName) -> Result<Vec<SchemaVersion>, StateError> {
         let doing = "read the schemas";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection
             .prepare_cached(
                 "SELECT version, columns, at, run, part, change FROM schema_versions \

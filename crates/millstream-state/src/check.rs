@@ -21,7 +21,7 @@ impl State {
     /// The results of one step, by check.
     pub fn check_results(&self, run: &RunId, asset: &AssetId) -> Result<Vec<CheckResult>, StateError> {
         let doing = "read the check results";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection
             .prepare_cached(
                 "SELECT check_id, severity, passed, failed, observed FROM check_results \

@@ -70,7 +70,7 @@ impl State {
     pub fn dataset_versions(&self) -> Result<Vec<DatasetVersion>, StateError> {
         let doing = "read the datasets";
         let sql = format!("SELECT {COLUMNS} FROM dataset_versions ORDER BY dataset, version");
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection.prepare_cached(&sql).map_err(StateError::query(doing))?;
         statement.query_map([], read).and_then(Iterator::collect).map_err(StateError::query(doing))
     }

@@ -40,7 +40,7 @@ impl State {
     /// A source that was never landed has epoch 0 and no parts.
     pub fn landing(&self, source: &SourceName) -> Result<Landing, StateError> {
         let doing = "read how far the source was landed";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         // One transaction, so that epoch and parts belong together while another process records.
         let transaction = connection.unchecked_transaction().map_err(StateError::query(doing))?;
         let (epoch, next_sequence) = head(&transaction, source)?.unwrap_or_default();

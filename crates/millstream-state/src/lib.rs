@@ -26,6 +26,7 @@ mod step;
 mod store;
 mod value;
 mod verification;
+mod watch;
 
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
@@ -40,3 +41,4 @@ pub use run::{RunOutcome, RunRecord, RunStart};
 pub use service::ServiceVersion;
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;
+pub use watch::{Moment, Watch};

@@ -30,7 +30,7 @@ impl State {
         limit: usize,
     ) -> Result<Vec<MetricPoint>, StateError> {
         let doing = "read the history of a metric";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection
             .prepare_cached(
                 "SELECT at, value FROM metrics WHERE asset = ?1 AND name = ?2 ORDER BY at DESC LIMIT ?3",

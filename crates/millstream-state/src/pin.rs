@@ -18,30 +18,36 @@ pub struct Pin {
 impl State {
     /// Pinning twice keeps the first time.
     pub fn pin(&self, pin: &Pin) -> Result<(), StateError> {
-        self.connection()
-            .execute(
-                "INSERT OR IGNORE INTO pins (table_name, version, pinned_by, at) VALUES (?1, ?2, ?3, ?4)",
-                params![pin.table.to_string(), pin.version, pin.pinned_by, pin.at.0],
-            )
-            .map(|_| ())
-            .map_err(StateError::query("pin the version"))
+        let doing = "pin the version";
+        self.write(doing, |transaction| {
+            transaction
+                .execute(
+                    "INSERT OR IGNORE INTO pins (table_name, version, pinned_by, at) VALUES (?1, ?2, ?3, ?4)",
+                    params![pin.table.to_string(), pin.version, pin.pinned_by, pin.at.0],
+                )
+                .map(|_| ())
+                .map_err(StateError::query(doing))
+        })
     }
 
     /// Whether there was such a pin.
     pub fn unpin(&self, table: &TableName, version: i64, pinned_by: &str) -> Result<bool, StateError> {
-        self.connection()
-            .execute(
-                "DELETE FROM pins WHERE table_name = ?1 AND version = ?2 AND pinned_by = ?3",
-                params![table.to_string(), version, pinned_by],
-            )
-            .map(|removed| removed > 0)
-            .map_err(StateError::query("unpin the version"))
+        let doing = "unpin the version";
+        self.write(doing, |transaction| {
+            transaction
+                .execute(
+                    "DELETE FROM pins WHERE table_name = ?1 AND version = ?2 AND pinned_by = ?3",
+                    params![table.to_string(), version, pinned_by],
+                )
+                .map(|removed| removed > 0)
+                .map_err(StateError::query(doing))
+        })
     }
 
     /// All pins, by table and version.
     pub fn pins(&self) -> Result<Vec<Pin>, StateError> {
         let doing = "read the pins";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection
             .prepare_cached("SELECT table_name, version, pinned_by, at FROM pins ORDER BY 1, 2, 3")
             .map_err(StateError::query(doing))?;

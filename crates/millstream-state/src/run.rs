@@ -82,19 +82,22 @@ impl State {
         finished: TimestampMicros,
         outcome: RunOutcome,
     ) -> Result<(), StateError> {
-        self.connection()
-            .execute(
-                "UPDATE runs SET finished = ?2, outcome = ?3 WHERE run = ?1",
-                params![run.as_str(), finished.0, outcome.as_str()],
-            )
-            .map(|_| ())
-            .map_err(StateError::query("record the end of the run"))
+        let doing = "record the end of the run";
+        self.write(doing, |transaction| {
+            transaction
+                .execute(
+                    "UPDATE runs SET finished = ?2, outcome = ?3 WHERE run = ?1",
+                    params![run.as_str(), finished.0, outcome.as_str()],
+                )
+                .map(|_| ())
+                .map_err(StateError::query(doing))
+        })
     }
 
     /// The newest runs first.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunRecord>, StateError> {
         let doing = "read the runs";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection
             .prepare_cached(&format!("SELECT {COLUMNS} FROM runs ORDER BY started DESC, run DESC LIMIT ?1"))
             .map_err(StateError::query(doing))?;
@@ -111,10 +114,11 @@ impl State {
     }
 
     pub fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StateError> {
-        self.connection()
+        let doing = "read the run";
+        self.read(doing)?
             .query_row(&format!("SELECT {COLUMNS} FROM runs WHERE run = ?1"), [run.as_str()], read)
             .optional()
-            .map_err(StateError::query("read the run"))?
+            .map_err(StateError::query(doing))?
             .map(parse)
             .transpose()
     }

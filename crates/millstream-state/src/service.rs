@@ -68,7 +68,7 @@ impl State {
     pub fn service_versions(&self) -> Result<Vec<ServiceVersion>, StateError> {
         let doing = "read the services";
         let sql = format!("SELECT {COLUMNS} FROM service_versions ORDER BY service, version");
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection.prepare_cached(&sql).map_err(StateError::query(doing))?;
         statement.query_map([], read).and_then(Iterator::collect).map_err(StateError::query(doing))
     }
@@ -80,14 +80,17 @@ impl State {
         version: i64,
         at: TimestampMicros,
     ) -> Result<bool, StateError> {
-        self.connection()
-            .execute(
-                "UPDATE service_versions SET removed_at = ?3 \
-                 WHERE service = ?1 AND version = ?2 AND removed_at IS NULL",
-                params![service, version, at.0],
-            )
-            .map(|changed| changed > 0)
-            .map_err(StateError::query("remove the service's version"))
+        let doing = "remove the service's version";
+        self.write(doing, |transaction| {
+            transaction
+                .execute(
+                    "UPDATE service_versions SET removed_at = ?3 \
+                     WHERE service = ?1 AND version = ?2 AND removed_at IS NULL",
+                    params![service, version, at.0],
+                )
+                .map(|changed| changed > 0)
+                .map_err(StateError::query(doing))
+        })
     }
 }
 

@@ -153,7 +153,7 @@ impl State {
 
     fn select(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<StepRecord>, StateError> {
         let doing = "read the steps";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection.prepare_cached(sql).map_err(StateError::query(doing))?;
         let rows = statement
             .query_map(parameters, read)

@@ -3,20 +3,22 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use backon::{BlockingRetryable, ExponentialBuilder};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use crate::StateError;
+use crate::{Moment, StateError, Watch};
 
 /// The state store of one environment of a project. Calls are short and block; any thread may make them.
 #[derive(Debug)]
 pub struct State {
     connection: Mutex<Connection>,
     path: PathBuf,
+    /// Asked at each call; `None` outside of tests.
+    watch: Option<Arc<dyn Watch>>,
 }
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
@@ -46,7 +48,13 @@ impl State {
         keep_write_ahead_log(&connection).map_err(open)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(open)?;
         migrate(&mut connection, path)?;
-        Ok(Self { connection: Mutex::new(connection), path: path.to_owned() })
+        Ok(Self { connection: Mutex::new(connection), path: path.to_owned(), watch: None })
+    }
+
+    /// The store, asking `watch` at each call from now on.
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     #[must_use]
@@ -54,9 +62,11 @@ impl State {
         &self.path
     }
 
-    /// A panic while the lock was held has rolled its transaction back, so the connection is sound.
-    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection, for reading. A panic while the lock was held has rolled its transaction back, so the connection
+    /// is sound.
+    pub(crate) fn read(&self, doing: &'static str) -> Result<MutexGuard<'_, Connection>, StateError> {
+        self.ask(doing, Moment::Before)?;
+        Ok(self.connection.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Runs `work` in one transaction that is rolled back when `work` fails.
@@ -65,13 +75,24 @@ impl State {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
-        let mut connection = self.connection();
+        let mut connection = self.read(doing)?;
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(StateError::query(doing))?;
         let result = work(&transaction)?;
         transaction.commit().map_err(StateError::query(doing))?;
+        self.ask(doing, Moment::After)?;
         Ok(result)
+    }
+
+    fn ask(&self, doing: &'static str, moment: Moment) -> Result<(), StateError> {
+        match &self.watch {
+            Some(watch) if !watch.allows(doing, moment) => {
+                let refused = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+                Err(StateError::query(doing)(rusqlite::Error::SqliteFailure(refused, None)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

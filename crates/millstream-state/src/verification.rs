@@ -8,16 +8,19 @@ use crate::{State, StateError};
 impl State {
     /// Keeps a report, as JSON.
     pub fn record_verification(&self, at: TimestampMicros, report: &str) -> Result<(), StateError> {
-        self.connection()
-            .execute("INSERT INTO verify_reports (at, report) VALUES (?1, ?2)", params![at.0, report])
-            .map(|_| ())
-            .map_err(StateError::query("record the verification"))
+        let doing = "record the verification";
+        self.write(doing, |transaction| {
+            transaction
+                .execute("INSERT INTO verify_reports (at, report) VALUES (?1, ?2)", params![at.0, report])
+                .map(|_| ())
+                .map_err(StateError::query(doing))
+        })
     }
 
     /// The newest reports first.
     pub fn verifications(&self, limit: usize) -> Result<Vec<(TimestampMicros, String)>, StateError> {
         let doing = "read the verifications";
-        let connection = self.connection();
+        let connection = self.read(doing)?;
         let mut statement = connection
             .prepare_cached("SELECT at, report FROM verify_reports ORDER BY id DESC LIMIT ?1")
             .map_err(StateError::query(doing))?;
