@@ -121,7 +121,7 @@ impl Lake {
         if added.len() > end.files().len() || !added.is_empty() {
             let listed: std::collections::HashSet<&str> = end.files().iter().map(DataFile::path).collect();
             for file in added.iter().filter(|file| !listed.contains(file.path())) {
-                let path = self.storage().table_path(table).join(file.path());
+                let path = self.storage().file_path(table, file.path());
                 match self.storage().store.head(&path).await {
                     Ok(_) => {}
                     Err(object_store::Error::NotFound { .. }) => return Ok(Some(file)),

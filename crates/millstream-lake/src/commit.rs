@@ -1,9 +1,7 @@
 //! The one commit path of the product.
 //!
-//! A commit is one file that is put only if its version is absent. deltalake-core's own retry loop is
-//! not used: it replays the table's files on every commit, and it treats a commit whose answer was lost
-//! as a stranger's. Here every error is answered by reading the log: the commit's id and its txns say
-//! whether it landed.
+//! A commit is one file that is put only if its version is absent. Every error is answered by reading the
+//! log: the commit's id and its txns say whether it landed.
 
 use bytes::Bytes;
 use millstream_types::TableName;

@@ -1,18 +1,15 @@
 //! A change as it will stand in the log: checked against its base, encoded, and able to say whether it
 //! still holds after someone else's commit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::datatypes::Schema;
 use bytes::Bytes;
-use deltalake_core::kernel::{
-    Action, CommitInfo, IsolationLevel, Metadata, MetadataExt, Protocol, StructType, Transaction,
-    contains_timestampntz, engine::arrow_conversion::TryIntoKernel, new_metadata,
-};
 use millstream_types::{TableName, TimestampMicros};
 
 use crate::{
     change::TableChange,
+    delta::{self, Action, CommitInfo, Format, Metadata, Protocol, Transaction},
     encoding,
     error::{LakeError, Result},
     log::{COMMIT_ID_KEY, Commit, INFO_KEY},
@@ -74,13 +71,15 @@ impl Draft {
         #[allow(clippy::disallowed_methods)]
         let time = change.at.unwrap_or_else(|| TimestampMicros::from_system(std::time::SystemTime::now()));
         let time = base.map_or(time, |base| later(time, base.committed_at()));
-        let definition = define(table, base, &change)?;
+        let definition = define(table, base, &change, time)?;
         let id = uuid::Uuid::now_v7().to_string();
         let pure_append = change.remove.is_empty() && definition.is_empty();
         let mut actions = vec![Action::CommitInfo(commit_info(base, &change, &id, time, pure_append))];
         let touches_schema = !definition.is_empty();
         actions.extend(definition);
-        actions.extend(change.txns.iter().map(|(app, version)| Action::Txn(Transaction::new(app, *version))));
+        actions.extend(change.txns.iter().map(|(app, version)| {
+            Action::Txn(Transaction { app_id: app.clone(), version: *version, last_updated: None })
+        }));
         let now_ms = time.as_ms();
         actions.extend(
             change.remove.iter().map(|file| Action::Remove(file.to_remove(change.data_change, now_ms))),
@@ -165,8 +164,8 @@ fn commit_info(
         timestamp: Some(time.as_ms()),
         operation: Some(change.operation.delta_name().to_owned()),
         operation_parameters: Some(change.operation.delta_parameters()),
-        read_version: base.and_then(|base| u64::try_from(base.version()).ok()),
-        isolation_level: Some(IsolationLevel::Serializable),
+        read_version: base.map(Snapshot::version),
+        isolation_level: Some("Serializable".to_owned()),
         is_blind_append: Some(pure_append && base.is_some()),
         engine_info: Some(concat!("millstream/", env!("CARGO_PKG_VERSION")).to_owned()),
         info,
@@ -175,7 +174,12 @@ fn commit_info(
 }
 
 /// Protocol and metadata for a new table, metadata for a new schema, nothing otherwise.
-fn define(table: &TableName, base: Option<&Snapshot>, change: &TableChange) -> Result<Vec<Action>> {
+fn define(
+    table: &TableName,
+    base: Option<&Snapshot>,
+    change: &TableChange,
+    time: TimestampMicros,
+) -> Result<Vec<Action>> {
     let Some(schema) = &change.schema else {
         return if base.is_some() {
             Ok(Vec::new())
@@ -186,22 +190,25 @@ fn define(table: &TableName, base: Option<&Snapshot>, change: &TableChange) -> R
     };
     let schema = encoding::nullable(schema);
     let unfit = |reason: String| LakeError::Schema { table: table.clone(), reason };
-    let delta: StructType = schema.as_ref().try_into_kernel().map_err(|error| unfit(error.to_string()))?;
-    if contains_timestampntz(delta.fields()) {
-        return Err(unfit("timestamps have to be in UTC".into()));
-    }
-    let metadata = |made: Result<Metadata, deltalake_core::kernel::Error>| {
-        made.map(Action::Metadata).map_err(|error| unfit(error.to_string()))
-    };
+    let schema_string = delta::from_arrow(&schema).map_err(|error| unfit(error.to_string()))?;
     let Some(base) = base else {
-        let protocol: Protocol = serde_json::from_value(serde_json::json!({
-            "minReaderVersion": READER_VERSION,
-            "minWriterVersion": WRITER_VERSION,
-        }))
-        .map_err(|error| unfit(error.to_string()))?;
-        let none = std::iter::empty::<(String, String)>();
-        let metadata = metadata(new_metadata(&delta, std::iter::empty::<String>(), none))?;
-        return Ok(vec![Action::Protocol(protocol), metadata]);
+        let protocol = Protocol {
+            min_reader_version: READER_VERSION,
+            min_writer_version: WRITER_VERSION,
+            reader_features: None,
+            writer_features: None,
+        };
+        let metadata = Metadata {
+            id: uuid::Uuid::new_v4().to_string(),
+            name: None,
+            description: None,
+            format: Format::default(),
+            schema_string,
+            partition_columns: Vec::new(),
+            created_time: Some(time.as_ms()),
+            configuration: BTreeMap::new(),
+        };
+        return Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)]);
     };
     if schema == base.schema() {
         return Ok(Vec::new());
@@ -210,7 +217,7 @@ fn define(table: &TableName, base: Option<&Snapshot>, change: &TableChange) -> R
     if !rewritten && let Some(reason) = unreadable(&base.schema(), &schema) {
         return Err(unfit(reason));
     }
-    Ok(vec![metadata(base.metadata().clone().with_schema(&delta))?])
+    Ok(vec![Action::Metadata(Metadata { schema_string, ..base.metadata().clone() })])
 }
 
 /// Why files of `old` could not be read as `new`, if they could not.

@@ -6,10 +6,10 @@ use std::{
 };
 
 use arrow::datatypes::{DataType, SchemaRef};
-use deltalake_core::kernel::{Add, Remove};
 use millstream_types::TableName;
 
 use crate::{
+    delta::{Add, Remove},
     error::{LakeError, Result},
     stats::{Bounds, ColumnBounds},
 };
@@ -78,7 +78,7 @@ impl DataFile {
             data_change,
             deletion_timestamp: Some(now_ms),
             extended_file_metadata: Some(true),
-            partition_values: Some(std::collections::HashMap::new()),
+            partition_values: Some(std::collections::BTreeMap::new()),
             size: i64::try_from(self.0.size).ok(),
             ..Remove::default()
         }

@@ -1,6 +1,6 @@
 //! The lake: Delta tables that change by one commit path, read at any version.
 //!
-//! May touch: deltalake-core and its kernel, object_store, Parquet, DataFusion's scans, the local disk.
+//! May touch: object_store, Parquet, DataFusion's scans, the local disk.
 //! Must not: know sources, contracts, SQL text or runs; decide what to write; keep state outside the tables.
 //!
 //! Every change is [`Lake::commit`] of a [`TableChange`] computed from one [`Snapshot`]. Maintenance
@@ -9,9 +9,11 @@
 
 mod change;
 mod changes;
+mod checkpoint;
 mod codes;
 mod collect;
 mod commit;
+mod delta;
 mod draft;
 mod durable;
 mod encoding;

@@ -1,23 +1,12 @@
 //! Finds versions and builds their snapshots: from the newest checkpoint below, then commit by commit.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use arrow::{
-    array::{Array, AsArray, RecordBatch, StringArray, StructArray},
-    datatypes::{DataType, Int64Type},
-};
-use buoyant_kernel::{Engine, actions::get_commit_schema, snapshot::Snapshot as KernelSnapshot};
-use deltalake_core::kernel::{Metadata, Protocol, engine::arrow_data::ArrowEngineData};
 use millstream_types::{TableName, TimestampMicros};
-use url::Url;
 
 use crate::{
     Lake,
-    error::{Cause, LakeError, Result},
-    file::{DataFile, check_path, file_size, unsupported},
+    error::{LakeError, Result},
     log::Listing,
     snapshot::{At, Snapshot},
 };
@@ -142,8 +131,8 @@ impl Lake {
         {
             return Ok(time);
         }
-        let checkpoint = listing.checkpoints.get(&version).copied();
-        Ok(TimestampMicros::from_ms(checkpoint.unwrap_or_default()))
+        let checkpoint = listing.checkpoints.get(&version);
+        Ok(TimestampMicros::from_ms(checkpoint.map_or(0, |files| files.modified_ms)))
     }
 
     /// `snapshot` brought forward to `version`, `None` when a commit on the way is gone.
@@ -165,10 +154,10 @@ impl Lake {
             source: "the commit is missing".into(),
         };
         let base = match listing.checkpoint_at_or_before(version) {
-            Some((checkpoint, modified_ms)) => {
+            Some((checkpoint, files)) => {
                 let time = self.commit_time(table, listing, checkpoint).await?;
-                let time = if time.0 == 0 { TimestampMicros::from_ms(modified_ms) } else { time };
-                self.load_checkpoint(table, checkpoint, time).await?
+                let time = if time.0 == 0 { TimestampMicros::from_ms(files.modified_ms) } else { time };
+                self.load_checkpoint(table, checkpoint, files, time).await?
             }
             None => {
                 let commit = self.storage().read_commit(table, 0).await?.ok_or_else(|| missing(0))?;
@@ -180,139 +169,4 @@ impl Lake {
         let forward = self.forward(Arc::new(base), version).await?;
         forward.ok_or_else(|| missing(base_version + 1))
     }
-
-    async fn load_checkpoint(
-        &self,
-        table: &TableName,
-        version: i64,
-        committed_at: TimestampMicros,
-    ) -> Result<Snapshot> {
-        let engine = self.storage().log_store(table)?.engine(None);
-        let url = self.storage().table_url(table)?;
-        let owner = table.clone();
-        // The kernel blocks on its own reads.
-        let read =
-            tokio::task::spawn_blocking(move || read_checkpoint(engine.as_ref(), &url, &owner, version));
-        let broken = |source| LakeError::Log { table: table.clone(), version: Some(version), source };
-        let checkpoint =
-            read.await.map_err(|error| broken(Box::new(error)))?.map_err(|error| match error {
-                ReadError::Lake(error) => *error,
-                ReadError::Kernel(source) => broken(source),
-            })?;
-        let Checkpoint { protocol, metadata, files, txns } = checkpoint;
-        Snapshot::from_checkpoint(table, version, committed_at, &protocol, &metadata, files, txns)
-    }
-}
-
-struct Checkpoint {
-    protocol: Protocol,
-    metadata: Metadata,
-    files: Vec<DataFile>,
-    txns: HashMap<String, i64>,
-}
-
-enum ReadError {
-    Lake(Box<LakeError>),
-    Kernel(Cause),
-}
-
-impl From<LakeError> for ReadError {
-    fn from(error: LakeError) -> Self {
-        Self::Lake(Box::new(error))
-    }
-}
-
-impl From<buoyant_kernel::Error> for ReadError {
-    fn from(error: buoyant_kernel::Error) -> Self {
-        Self::Kernel(Box::new(error))
-    }
-}
-
-impl From<arrow::error::ArrowError> for ReadError {
-    fn from(error: arrow::error::ArrowError) -> Self {
-        Self::Kernel(Box::new(error))
-    }
-}
-
-fn read_checkpoint(
-    engine: &dyn Engine,
-    url: &Url,
-    table: &TableName,
-    version: i64,
-) -> Result<Checkpoint, ReadError> {
-    let wanted = u64::try_from(version).map_err(|error| ReadError::Kernel(Box::new(error)))?;
-    let snapshot = KernelSnapshot::builder_for(url).at_version(wanted).build(engine)?;
-    let schema = get_commit_schema().project(&["add", "remove", "txn"])?;
-    let mut replay = Replay::default();
-    // Newest first: the first word about a file or an application counts.
-    for actions in snapshot.log_segment().read_actions(engine, schema)? {
-        let batch: RecordBatch = ArrowEngineData::try_from_engine_data(actions?.actions)?.into();
-        replay.take(table, &batch)?;
-    }
-    replay.files.sort_unstable_by(|a, b| (a.modified_ms(), a.path()).cmp(&(b.modified_ms(), b.path())));
-    let configuration = snapshot.table_configuration();
-    Ok(Checkpoint {
-        protocol: configuration.protocol().clone(),
-        metadata: configuration.metadata().clone(),
-        files: replay.files,
-        txns: replay.txns,
-    })
-}
-
-#[derive(Default)]
-struct Replay {
-    seen: HashSet<String>,
-    files: Vec<DataFile>,
-    txns: HashMap<String, i64>,
-}
-
-impl Replay {
-    fn take(&mut self, table: &TableName, batch: &RecordBatch) -> Result<(), ReadError> {
-        let action = |name| {
-            batch.column_by_name(name).and_then(|column| column.as_struct_opt()).ok_or_else(|| missing(name))
-        };
-        let (adds, removes, txns) = (action("add")?, action("remove")?, action("txn")?);
-        let (removed, added) = (strings(removes, "path")?, strings(adds, "path")?);
-        let (stats, applications) = (strings(adds, "stats")?, strings(txns, "appId")?);
-        let (sizes, times) = (longs(adds, "size")?, longs(adds, "modificationTime")?);
-        let versions = longs(txns, "version")?;
-        let vectors = adds.column_by_name("deletionVector").ok_or_else(|| missing("deletionVector"))?;
-        for row in 0..batch.num_rows() {
-            if txns.is_valid(row) {
-                self.txns.entry(applications.value(row).into()).or_insert(versions.value(row));
-            }
-            if removes.is_valid(row) {
-                self.seen.insert(removed.value(row).into());
-            }
-            if adds.is_valid(row) && self.seen.insert(added.value(row).into()) {
-                if vectors.is_valid(row) {
-                    return Err(unsupported(table, "deletion vectors").into());
-                }
-                let path = object_store::path::Path::from_url_path(added.value(row))
-                    .map_err(|error| ReadError::Kernel(Box::new(error)))?;
-                check_path(table, added.value(row))?;
-                let size = file_size(table, sizes.value(row))?;
-                let stats = stats.is_valid(row).then(|| stats.value(row).to_owned());
-                self.files.push(DataFile::new(table, path.as_ref(), size, times.value(row), true, stats));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn missing(column: &str) -> ReadError {
-    ReadError::Kernel(format!("the checkpoint has no `{column}`").into())
-}
-
-fn strings(action: &StructArray, name: &str) -> Result<StringArray, ReadError> {
-    let column = action.column_by_name(name).ok_or_else(|| missing(name))?;
-    Ok(arrow::compute::cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
-}
-
-fn longs<'a>(
-    action: &'a StructArray,
-    name: &str,
-) -> Result<&'a arrow::array::PrimitiveArray<Int64Type>, ReadError> {
-    let column = action.column_by_name(name).ok_or_else(|| missing(name))?;
-    column.as_primitive_opt().ok_or_else(|| missing(name))
 }

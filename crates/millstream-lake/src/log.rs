@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Remove};
 use futures::{StreamExt, TryStreamExt};
 use millstream_types::{TableName, TimestampMicros};
 use object_store::{ObjectStoreExt, path::Path as ObjectPath};
 
 use crate::{
+    delta::{Action, Add, CommitInfo, Metadata, Protocol, Remove},
     error::{LakeError, Result},
     storage::Storage,
 };
@@ -47,21 +47,17 @@ impl Commit {
                 Action::Add(add) => commit.adds.push(add),
                 Action::Remove(remove) => commit.removes.push(remove),
                 Action::Txn(txn) => commit.txns.push((txn.app_id, txn.version)),
-                _ => {}
             }
         }
         commit
     }
 
     pub(crate) fn parse(table: &TableName, version: i64, bytes: &[u8]) -> Result<Self> {
-        let actions = serde_json::Deserializer::from_slice(bytes)
-            .into_iter::<Action>()
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| LakeError::Log {
-                table: table.clone(),
-                version: Some(version),
-                source: Box::new(error),
-            })?;
+        let actions = Action::parse_all(bytes).map_err(|error| LakeError::Log {
+            table: table.clone(),
+            version: Some(version),
+            source: Box::new(error),
+        })?;
         Ok(Self::from_actions(version, actions))
     }
 
@@ -88,9 +84,35 @@ impl Commit {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) commits: BTreeSet<i64>,
-    /// Complete checkpoints and when they were written (milliseconds since 1970).
-    pub(crate) checkpoints: BTreeMap<i64, i64>,
-    parts: BTreeMap<(i64, u64), (u64, i64)>,
+    /// Complete checkpoints by version.
+    pub(crate) checkpoints: BTreeMap<i64, CheckpointFiles>,
+    /// How many files of a checkpoint in several files are there, by version and by how many it has.
+    parts: BTreeMap<(i64, u64), u64>,
+}
+
+/// The files of one checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CheckpointFiles {
+    /// When the checkpoint was written, in milliseconds since 1970.
+    pub(crate) modified_ms: i64,
+    /// How many files a checkpoint in several files has; `None` for one in a single file.
+    parts: Option<u64>,
+}
+
+impl CheckpointFiles {
+    /// The names of the files of the checkpoint of `version`.
+    pub(crate) fn names(self, version: i64) -> Vec<String> {
+        match self.parts {
+            None => vec![checkpoint_name(version)],
+            Some(of) => {
+                (1..=of).map(|part| format!("{version:020}.checkpoint.{part:010}.{of:010}.parquet")).collect()
+            }
+        }
+    }
+}
+
+pub(crate) fn checkpoint_name(version: i64) -> String {
+    format!("{version:020}.checkpoint.parquet")
 }
 
 impl Listing {
@@ -103,12 +125,13 @@ impl Listing {
         if rest == "json" {
             self.commits.insert(version);
         } else if rest == "checkpoint.parquet" {
-            self.checkpoints.insert(version, modified_ms);
+            self.checkpoints.insert(version, CheckpointFiles { modified_ms, parts: None });
         } else if let Some(of) = part_count(rest) {
-            let part = self.parts.entry((version, of)).or_insert((0, modified_ms));
-            part.0 += 1;
-            if part.0 == of {
-                self.checkpoints.insert(version, modified_ms);
+            let present = self.parts.entry((version, of)).or_insert(0);
+            *present += 1;
+            if *present == of {
+                let parts = CheckpointFiles { modified_ms, parts: Some(of) };
+                self.checkpoints.entry(version).or_insert(parts);
             }
         }
     }
@@ -123,8 +146,8 @@ impl Listing {
         if self.commits.contains(&0) { Some(0) } else { self.checkpoints.keys().next().copied() }
     }
 
-    pub(crate) fn checkpoint_at_or_before(&self, version: i64) -> Option<(i64, i64)> {
-        self.checkpoints.range(..=version).next_back().map(|(version, modified)| (*version, *modified))
+    pub(crate) fn checkpoint_at_or_before(&self, version: i64) -> Option<(i64, CheckpointFiles)> {
+        self.checkpoints.range(..=version).next_back().map(|(version, files)| (*version, *files))
     }
 }
 

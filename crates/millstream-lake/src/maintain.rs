@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use buoyant_kernel::snapshot::Snapshot as KernelSnapshot;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use millstream_types::{TableName, TimestampMicros};
@@ -81,7 +80,7 @@ impl Lake {
         self.compact(&snapshot, options, &mut done).await?;
         let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
         let listing = self.storage().list_log(table).await?;
-        self.checkpoint(&snapshot, &listing, &mut done).await?;
+        self.checkpoint(&snapshot, &listing, options, &mut done).await?;
         let listing = self.storage().list_log(table).await?;
         let kept = self.first_kept(&snapshot, &listing, options).await?;
         self.clean_log(table, &listing, kept, &mut done).await?;
@@ -175,24 +174,19 @@ impl Lake {
         writer.finish().await
     }
 
-    async fn checkpoint(&self, snapshot: &Snapshot, listing: &Listing, done: &mut Maintained) -> Result<()> {
+    async fn checkpoint(
+        &self,
+        snapshot: &Snapshot,
+        listing: &Listing,
+        options: &MaintainOptions,
+        done: &mut Maintained,
+    ) -> Result<()> {
         let version = snapshot.version();
         let last = listing.checkpoint_at_or_before(version).map_or(-1, |(version, _)| version);
-        if version - last < COMMITS_PER_CHECKPOINT {
-            return Ok(());
+        if version - last >= COMMITS_PER_CHECKPOINT {
+            self.write_checkpoint(snapshot, listing, options.now).await?;
+            done.checkpoint = Some(version);
         }
-        let table = snapshot.table();
-        let engine = self.storage().log_store(table)?.engine(None);
-        let url = self.storage().table_url(table)?;
-        let failed = |source| LakeError::Log { table: table.clone(), version: Some(version), source };
-        let wanted = u64::try_from(version).map_err(|error| failed(Box::new(error)))?;
-        let write = tokio::task::spawn_blocking(move || {
-            let snapshot = KernelSnapshot::builder_for(&url).at_version(wanted).build(engine.as_ref())?;
-            snapshot.checkpoint(engine.as_ref(), None).map(|_| ())
-        });
-        let written = write.await.map_err(|error| failed(Box::new(error)))?;
-        written.map_err(|error: buoyant_kernel::Error| failed(Box::new(error)))?;
-        done.checkpoint = Some(version);
         Ok(())
     }
 
@@ -219,10 +213,8 @@ impl Lake {
         let log = self.storage().log_path(table);
         // Oldest first: a reader that finds a commit may rely on those after it.
         let commits = listing.commits.range(..floor).map(|version| commit_name(*version));
-        let checkpoints = listing
-            .checkpoints
-            .range(..floor)
-            .map(|(version, _)| format!("{version:020}.checkpoint.parquet"));
+        let checkpoints = listing.checkpoints.range(..floor);
+        let checkpoints = checkpoints.flat_map(|(version, files)| files.names(*version));
         for name in commits.chain(checkpoints) {
             let path = log.clone().join(name);
             match self.storage().store.delete(&path).await {

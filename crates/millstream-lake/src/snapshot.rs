@@ -6,10 +6,10 @@ use std::{
 };
 
 use arrow::datatypes::{Schema, SchemaRef};
-use deltalake_core::kernel::{Metadata, Protocol, engine::arrow_conversion::TryIntoArrow};
 use millstream_types::{TableName, TimestampMicros};
 
 use crate::{
+    delta::{self, Metadata, Protocol},
     error::{LakeError, Result},
     file::{DataFile, unsupported},
     log::Commit,
@@ -161,34 +161,36 @@ pub(crate) const WRITER_VERSION: i32 = 2;
 
 /// Refuses what would be misread: features beyond the plain protocol.
 fn check_protocol(table: &TableName, protocol: &Protocol) -> Result<()> {
-    if protocol.min_reader_version() == 3 {
-        if let Some(feature) = protocol.reader_features().and_then(<[_]>::first) {
+    if protocol.min_reader_version == 3 {
+        if let Some(feature) = protocol.reader_features.as_deref().and_then(<[_]>::first) {
             return Err(unsupported(table, &format!("the Delta feature `{feature}`")));
         }
-    } else if protocol.min_reader_version() > READER_VERSION {
-        return Err(unsupported(table, &format!("Delta reader version {}", protocol.min_reader_version())));
+    } else if protocol.min_reader_version > READER_VERSION {
+        return Err(unsupported(table, &format!("Delta reader version {}", protocol.min_reader_version)));
     }
     Ok(())
 }
 
 /// Refuses to write to a table whose writers have duties that Millstream does not know.
 pub(crate) fn check_writable(table: &TableName, protocol: &Protocol) -> Result<()> {
-    if protocol.min_writer_version() == 7 {
-        if let Some(feature) = protocol.writer_features().and_then(<[_]>::first) {
+    if protocol.min_writer_version == 7 {
+        if let Some(feature) = protocol.writer_features.as_deref().and_then(<[_]>::first) {
             return Err(unsupported(table, &format!("the Delta feature `{feature}`")));
         }
-    } else if protocol.min_writer_version() > WRITER_VERSION {
-        return Err(unsupported(table, &format!("Delta writer version {}", protocol.min_writer_version())));
+    } else if protocol.min_writer_version > WRITER_VERSION {
+        return Err(unsupported(table, &format!("Delta writer version {}", protocol.min_writer_version)));
     }
     Ok(())
 }
 
 fn understand(table: &TableName, version: i64, metadata: &Metadata) -> Result<(Arc<Metadata>, SchemaRef)> {
-    if !metadata.partition_columns().is_empty() {
+    if !metadata.partition_columns.is_empty() {
         return Err(unsupported(table, "Delta partition columns"));
     }
-    let broken = |source| LakeError::Log { table: table.clone(), version: Some(version), source };
-    let delta = metadata.parse_schema().map_err(|error| broken(Box::new(error)))?;
-    let schema: Schema = (&delta).try_into_arrow().map_err(|error| broken(Box::new(error)))?;
+    let schema: Schema = delta::to_arrow(&metadata.schema_string).map_err(|error| LakeError::Log {
+        table: table.clone(),
+        version: Some(version),
+        source: Box::new(error),
+    })?;
     Ok((Arc::new(metadata.clone()), Arc::new(schema)))
 }

@@ -1,7 +1,6 @@
 //! Where the lake lives: an absolute folder, or a bucket behind `object_store`.
 //!
-//! The stores are handed to deltalake-core as ready log stores, so nothing global is registered and
-//! no vendor SDK is linked. All four stores put a file only if it is absent, which is what a commit needs.
+//! Nothing global is registered and no vendor SDK is linked. All four stores put a file only if it is absent, which is what a commit needs.
 
 use std::{
     collections::BTreeMap,
@@ -12,11 +11,10 @@ use std::{
 };
 
 use datafusion::{datasource::object_store::ObjectStoreUrl, prelude::SessionContext};
-use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use millstream_types::TableName;
 use object_store::{
     ObjectStore, aws::AmazonS3ConfigKey, azure::AzureConfigKey, gcp::GoogleConfigKey, local::LocalFileSystem,
-    path::Path as ObjectPath, prefix::PrefixStore,
+    path::Path as ObjectPath,
 };
 use url::Url;
 
@@ -157,27 +155,21 @@ impl Storage {
         self.table_path(table).join(LOG_FOLDER)
     }
 
+    /// Where a data file is. Names that other writers chose stay as they are: joining would encode `#` and `%`.
+    pub(crate) fn file_path(&self, table: &TableName, file: &str) -> ObjectPath {
+        let folder = self.table_path(table);
+        ObjectPath::parse(format!("{folder}/{file}"))
+            .unwrap_or_else(|_| file.split('/').fold(folder, |path, part| path.join(part)))
+    }
+
     pub(crate) fn table_folder(&self, table: &TableName) -> Option<PathBuf> {
         let root = self.local.clone()?;
         Some(self.below(table).into_iter().fold(root, |path, folder| path.join(folder)))
     }
 
-    pub(crate) fn table_url(&self, table: &TableName) -> Result<Url> {
-        let below = self.below(table).into_iter();
-        let below: String = below.map(|folder| format!("{folder}/")).collect();
-        self.url.join(&below).map_err(|error| bad_location(self.url.as_str(), &error))
-    }
-
     /// The folders from the root to the table's own.
     fn below<'a>(&self, table: &'a TableName) -> Vec<&'a str> {
         if self.is_table { Vec::new() } else { vec![table.schema(), table.name()] }
-    }
-
-    /// The table as deltalake-core sees it.
-    pub(crate) fn log_store(&self, table: &TableName) -> Result<LogStoreRef> {
-        let prefixed = Arc::new(PrefixStore::new(self.store.clone(), self.table_path(table)));
-        let url = self.table_url(table)?;
-        Ok(default_logstore(prefixed, self.store.clone(), &url, &StorageConfig::default()))
     }
 }
 

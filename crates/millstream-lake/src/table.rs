@@ -50,8 +50,7 @@ impl LakeTable {
     ) -> crate::error::Result<Arc<dyn TableProvider>> {
         let store = lake.storage().store_url()?;
         let located = files.into_iter().map(|file| {
-            let folder = lake.storage().table_path(file.table());
-            let path = file.path().split('/').fold(folder, |path, part| path.join(part));
+            let path = lake.storage().file_path(file.table(), file.path());
             (file, path)
         });
         Ok(Arc::new(Self { schema, files: located.collect(), store }))

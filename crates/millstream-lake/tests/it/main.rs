@@ -3,6 +3,7 @@
 // Tests are the edge of their own world.
 #![allow(clippy::disallowed_methods)]
 
+mod checkpoints;
 mod commits;
 mod crash;
 mod faults;

@@ -1,0 +1,16 @@
+//! Delta Lake's log as it stands in files: actions, the schema string, checkpoints.
+//!
+//! The format is `PROTOCOL.md` of delta-io/delta. Only the plain protocol is understood (reader version 1, writer
+//! version 2, or later versions that name no feature); `snapshot.rs` refuses everything else before it is used.
+
+mod action;
+mod checkpoint;
+mod path;
+mod replay;
+mod schema;
+
+pub(crate) use action::{Action, Add, CommitInfo, Format, Metadata, Protocol, Remove, Transaction};
+pub(crate) use checkpoint::{actions_of, open};
+pub(crate) use path::decode as decode_path;
+pub(crate) use replay::Replay;
+pub(crate) use schema::{from_arrow, to_arrow};
