@@ -7,6 +7,7 @@
 
 mod bench;
 mod check;
+mod debian;
 mod generate;
 mod process;
 mod python;
@@ -21,10 +22,11 @@ use workspace::Workspace;
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 const USAGE: &str = "\
-cargo xtask check [NAME…]          all checks, or: fmt, layers, size, opening, generated, clippy
+cargo xtask check [NAME…]          all checks, or: fmt, layers, unused, size, opening, generated, clippy
 cargo xtask check size --tighten   write the smaller sizes into crates/xtask/ratchet.toml
 cargo xtask test [ARGUMENTS…]      all tests with their services; arguments go to `cargo test`
 cargo xtask bench [NAME…] [--quick] [--large] [--feast] [--rounds N]
+cargo xtask bench build            packages, time and size of a cold build: twenty minutes
 cargo xtask generate [--check]     docs/reference from the binary";
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 use serde::Deserialize;
 
 use super::Context;
-use crate::{Result, process};
+use crate::{Result, debian, process};
 
 /// Requests of the first second meet cold caches and are left out.
 const WARM_UP_MICROS: u64 = 1_000_000;
@@ -51,6 +51,7 @@ pub(super) struct Rate<'a> {
 
 /// Errors when a request fails or the rate is not reached: then the times would leave out what could not be sent.
 pub(super) fn at_rate(context: &Context<'_>, rate: &Rate<'_>) -> Result<Times> {
+    debian::provide("h2load", "nghttp2-client")?;
     let (body, log) = (context.folder.join("request.json"), context.folder.join("h2load.log"));
     fs::write(&body, rate.body)?;
     if log.exists() {
@@ -61,8 +62,7 @@ pub(super) fn at_rate(context: &Context<'_>, rate: &Rate<'_>) -> Result<Times> {
     command.args(["--h1", "-t1", "-H", "content-type: application/json"]);
     command.args([format!("-c{}", rate.connections), format!("--rps={each}"), format!("-D{}", rate.seconds)]);
     command.arg("-d").arg(&body).arg("--log-file").arg(&log).arg(rate.url);
-    process::output(&mut command)
-        .map_err(|error| format!("{error} (h2load is in Debian's nghttp2-client)"))?;
+    process::output(&mut command)?;
 
     let (mut times, mut first, mut last, mut sent) = (Times::default(), u64::MAX, 0, 0_u32);
     for line in fs::read_to_string(&log)?.lines() {
@@ -112,6 +112,7 @@ pub(super) fn flood(
     connections: u32,
     seconds: u32,
 ) -> Result<Flood> {
+    debian::provide("wrk", "wrk")?;
     let script: PathBuf = context.workspace.root.join("crates/xtask/bench").join(script);
     let mut command = Command::new("wrk");
     command.args(["-t1".into(), format!("-c{connections}"), format!("-d{seconds}s"), "--timeout=30s".into()]);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Result, Workspace, process};
+use crate::{Result, Workspace, debian};
 
 const PROGRAM: &str = "redis-server";
 
@@ -23,7 +23,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
-        install()?;
+        debian::provide(PROGRAM, PROGRAM)?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let folder = workspace.scratch("test")?;
         let log_path = folder.join("redis.log");
@@ -58,20 +58,6 @@ impl Server {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
-    }
-}
-
-/// Finds the program, or takes it from Debian's packages where that is allowed, without starting a service.
-fn install() -> Result<()> {
-    if process::output(Command::new(PROGRAM).arg("--version")).is_ok() {
-        return Ok(());
-    }
-    let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--quiet", "--no-install-recommends", PROGRAM]);
-    install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
-    match process::output(&mut install) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("`{PROGRAM}` is not installed, and installing it failed: {error}").into()),
     }
 }
 
