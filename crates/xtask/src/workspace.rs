@@ -37,10 +37,14 @@ impl Workspace {
         self.target.join("release").join(name)
     }
 
-    /// Every Rust file of the crates, with its path relative to the root, sorted.
+    /// Every Rust file of the crates, sorted.
     pub(crate) fn rust_files(&self) -> Result<Vec<PathBuf>> {
+        Self::rust_files_below(&self.root.join("crates"))
+    }
+
+    pub(crate) fn rust_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        collect(&self.root.join("crates"), &mut files)?;
+        collect(folder, &mut files)?;
         files.sort();
         Ok(files)
     }

@@ -11,15 +11,17 @@ use crate::{Result, Workspace};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Layers {
+pub(super) struct Layers {
     tier: Vec<Tier>,
     /// Library to the crates that may name it.
     owned: BTreeMap<String, Vec<String>>,
     /// Crates without code, whose manifests may name any library.
     #[serde(default)]
-    manifests: Vec<String>,
+    pub(super) manifests: Vec<String>,
     #[serde(default)]
     never: Vec<Never>,
+    #[serde(default)]
+    pub(super) features_only: Vec<FeaturesOnly>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,12 +40,28 @@ struct Never {
     reason: String,
 }
 
+/// A dependency that no code names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeaturesOnly {
+    #[serde(rename = "crate")]
+    pub(super) name: String,
+    pub(super) dependency: String,
+    pub(super) reason: String,
+}
+
+impl Layers {
+    pub(super) fn load(workspace: &Workspace) -> Result<Self> {
+        let text = fs::read_to_string(workspace.root.join("layers.toml"))?;
+        Ok(toml::from_str(&text).map_err(|error| format!("layers.toml: {error}"))?)
+    }
+}
+
 /// Crate to the packages that its manifest names, for code, tests and build scripts alike.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-    let layers: Layers = toml::from_str(&fs::read_to_string(workspace.root.join("layers.toml"))?)
-        .map_err(|error| format!("layers.toml: {error}"))?;
+    let layers = Layers::load(workspace)?;
     let uses: Uses = workspace
         .metadata
         .workspace_packages()

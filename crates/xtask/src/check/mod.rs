@@ -3,11 +3,13 @@
 mod layers;
 mod opening;
 mod size;
+mod unused;
+mod words;
 
 use crate::{Result, Workspace, generate, process};
 
 /// Cheap ones first.
-const NAMES: [&str; 6] = ["fmt", "layers", "size", "opening", "clippy", "generated"];
+const NAMES: [&str; 7] = ["fmt", "layers", "unused", "size", "opening", "clippy", "generated"];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let tighten = arguments.iter().any(|argument| argument == "--tighten");
@@ -22,6 +24,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         let outcome = match name {
             "fmt" => process::run(process::cargo(&workspace.root).args(["fmt", "--all", "--check"])),
             "layers" => layers::check(workspace),
+            "unused" => unused::check(workspace),
             "size" => size::check(workspace, tighten),
             "opening" => opening::check(workspace),
             "clippy" => clippy(workspace),
