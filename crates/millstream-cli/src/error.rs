@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, path::PathBuf};
 
+use millstream_demo::DemoError;
 use millstream_engine::{Checked, EngineError};
 use millstream_server::ServerError;
 use millstream_sql::SqlError;
@@ -56,6 +57,19 @@ pub enum CliError {
 impl From<ServerError> for CliError {
     fn from(error: ServerError) -> Self {
         Self::Server(error)
+    }
+}
+
+impl From<DemoError> for CliError {
+    fn from(error: DemoError) -> Self {
+        let message = error.to_string();
+        match error {
+            DemoError::File { verb, path, source } => Self::File { verb, path, source },
+            DemoError::Parquet { path, source } => {
+                Self::File { verb: "write", path, source: io::Error::other(source) }
+            }
+            DemoError::Worker => Self::call(message, None),
+        }
     }
 }
 

@@ -8,7 +8,6 @@
 mod arguments;
 mod codes;
 mod commands;
-pub mod demo;
 pub mod diagnostics;
 mod error;
 mod exit;

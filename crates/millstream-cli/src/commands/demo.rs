@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use millstream_demo::{DemoOptions, ROWS_DEFAULT, ROWS_MAX, ROWS_MIN};
 use millstream_engine::{DatasetRequest, Engine, MaterializeRequest, RunRequest};
 
 use crate::{
-    CliError, Exit,
-    demo::{self, DemoOptions, ROWS_DEFAULT, ROWS_MAX, ROWS_MIN},
-    human,
+    CliError, Exit, human,
     output::{self, GOOD, STRONG, styled},
     progress::{
         self,
@@ -57,7 +56,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     templates::find("shop")?.write(&root)?;
     let started = std::time::Instant::now();
-    let generated = demo::generate(&root, DemoOptions { rows: arguments.rows, seed: arguments.seed })?;
+    let generated =
+        millstream_demo::generate(&root, DemoOptions { rows: arguments.rows, seed: arguments.seed })?;
     if !session.settings.json {
         output::tell(&format!(
             "{} Shop created in {}: {} as Parquet, {} as CSV, {} as JSON lines ({}, {})\n",

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use millstream_demo::DemoOptions;
 use serde::Serialize;
 
 use crate::{
-    CliError, Exit,
-    demo::{self, DemoOptions},
-    human,
+    CliError, Exit, human,
     output::{self, GOOD, styled},
     progress::summary::command,
     session::Session,
@@ -45,7 +44,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
     let files = template.write(&arguments.path)?;
     let mut rows = 0;
     if template.has_data {
-        let generated = demo::generate(&arguments.path, DemoOptions { rows: DATA_ROWS, seed: DATA_SEED })?;
+        let generated =
+            millstream_demo::generate(&arguments.path, DemoOptions { rows: DATA_ROWS, seed: DATA_SEED })?;
         rows = generated.customers + generated.orders + generated.events;
     }
     let path = &arguments.path;

@@ -9,7 +9,6 @@ mod dataset_delta;
 mod dataset_encodings;
 mod dataset_labels;
 mod dataset_splits;
-mod demo_data;
 mod evolution;
 mod faults;
 mod features_cli;

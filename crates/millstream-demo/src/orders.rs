@@ -8,10 +8,8 @@ use std::{
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::CliError;
-
 use super::{
-    Job,
+    DemoError, Job,
     calendar::{self, MONTHS},
     draw_fault,
     names::{CATEGORIES, STATUSES, weighted},
@@ -53,11 +51,11 @@ struct Order {
     status: &'static str,
 }
 
-pub(super) fn write(job: &Job<'_>, random: &mut ChaCha8Rng) -> Result<u64, CliError> {
-    let file = File::create(&job.path).map_err(CliError::file("create", &job.path))?;
+pub(super) fn write(job: &Job<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
+    let file = File::create(&job.path).map_err(DemoError::file("create", &job.path))?;
     let mut out = io::BufWriter::with_capacity(1 << 20, file);
-    let bytes = write_rows(job, random, &mut out).map_err(CliError::file("write", &job.path))?;
-    out.flush().map_err(CliError::file("write", &job.path))?;
+    let bytes = write_rows(job, random, &mut out).map_err(DemoError::file("write", &job.path))?;
+    out.flush().map_err(DemoError::file("write", &job.path))?;
     Ok(bytes)
 }
 

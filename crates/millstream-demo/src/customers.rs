@@ -15,10 +15,8 @@ use parquet::{
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::CliError;
-
 use super::{
-    Job, Kind,
+    DemoError, Job, Kind,
     calendar::{self, MONTHS},
     draw_fault,
     names::{COUNTRIES, FIRST_NAMES, LAST_NAMES, MAIL_HOSTS, SEGMENTS, weighted},
@@ -59,10 +57,9 @@ struct Columns {
     updated_at: TimestampMicrosecondBuilder,
 }
 
-pub(super) fn write(job: &Job<'_>, random: &mut ChaCha8Rng) -> Result<u64, CliError> {
-    let file = File::create(&job.path).map_err(CliError::file("create", &job.path))?;
-    let written = write_rows(job, random, file).map_err(|error| CliError::Format(error.into()))?;
-    Ok(written)
+pub(super) fn write(job: &Job<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
+    let file = File::create(&job.path).map_err(DemoError::file("create", &job.path))?;
+    write_rows(job, random, file).map_err(|source| DemoError::Parquet { path: job.path.clone(), source })
 }
 
 fn write_rows(job: &Job<'_>, random: &mut ChaCha8Rng, file: File) -> Result<u64, ParquetError> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use millstream_cli::demo::{DemoOptions, Generated, generate};
+use millstream_demo::{DemoOptions, Generated, generate};
 use tempfile::TempDir;
 
 fn generated(rows: u64, seed: u64) -> (Generated, BTreeMap<String, Vec<u8>>) {

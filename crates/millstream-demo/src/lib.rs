@@ -1,4 +1,7 @@
-//! Generated data for the shop project: customers as Parquet, orders as CSV, events as JSON lines.
+//! The shop's data, generated: customers as Parquet, orders as CSV, events as JSON lines.
+//!
+//! May touch: Arrow, Parquet and the folder it is given. Must not: know a project, the engine or the lake, or read a
+//! clock.
 //!
 //! The same rows and seed give the same bytes on every machine: each file draws from its own stream of one
 //! ChaCha generator, and nothing depends on a clock, a locale or a transcendental function. About one row in a
@@ -6,6 +9,7 @@
 
 mod calendar;
 mod customers;
+mod error;
 mod events;
 mod names;
 mod orders;
@@ -19,9 +23,9 @@ use std::{
 use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
-use crate::CliError;
-
 use self::calendar::MONTHS;
+
+pub use self::error::DemoError;
 
 /// Rows in total when the command does not say.
 pub const ROWS_DEFAULT: u64 = 1_000_000;
@@ -77,7 +81,7 @@ struct Shop {
 }
 
 /// Writes the data below `root` (`data/customers`, `data/orders`, `data/events`).
-pub fn generate(root: &Path, options: DemoOptions) -> Result<Generated, CliError> {
+pub fn generate(root: &Path, options: DemoOptions) -> Result<Generated, DemoError> {
     let rows = options.rows.clamp(ROWS_MIN, ROWS_MAX);
     let customer_rows = rows / 20;
     let order_rows = rows * 35 / 100;
@@ -87,7 +91,7 @@ pub fn generate(root: &Path, options: DemoOptions) -> Result<Generated, CliError
     let data = root.join("data");
     for folder in ["customers", "orders", "events"] {
         let folder = data.join(folder);
-        fs::create_dir_all(&folder).map_err(CliError::file("create", folder))?;
+        fs::create_dir_all(&folder).map_err(DemoError::file("create", folder))?;
     }
 
     let mut jobs = vec![
@@ -138,11 +142,11 @@ fn monthly<'a>(
 }
 
 /// Writes the files on all cores; returns the bytes written, or the first fault.
-fn run(jobs: Vec<Job<'_>>, seed: u64) -> Result<u64, CliError> {
+fn run(jobs: Vec<Job<'_>>, seed: u64) -> Result<u64, DemoError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
     // Taken from the end, so that the largest files (orders, then events) start first.
     let queue = Mutex::new(jobs);
-    let outcomes: Vec<Result<u64, CliError>> = std::thread::scope(|scope| {
+    let outcomes: Vec<Result<u64, DemoError>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 scope.spawn(|| {
@@ -155,19 +159,12 @@ fn run(jobs: Vec<Job<'_>>, seed: u64) -> Result<u64, CliError> {
                 })
             })
             .collect();
-        workers
-            .into_iter()
-            .map(|worker| {
-                worker.join().unwrap_or_else(|_| {
-                    Err(CliError::call("a worker stopped unexpectedly while writing the data", None))
-                })
-            })
-            .collect()
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(DemoError::Worker))).collect()
     });
     outcomes.into_iter().sum()
 }
 
-fn write(job: &Job<'_>, seed: u64) -> Result<u64, CliError> {
+fn write(job: &Job<'_>, seed: u64) -> Result<u64, DemoError> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(job.stream);
     match job.kind {

@@ -1,0 +1,4 @@
+//! The generated data, as its files show it.
+#![allow(clippy::unwrap_used)]
+
+mod bytes;
