@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_engine::{Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock};
+use millstream_engine::{Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock, SystemRandom};
 use millstream_project::Level;
 use millstream_types::TableName;
 
@@ -63,6 +63,7 @@ fn ready(mut checked: Checked) -> Result<Arc<Project>, CliError> {
 pub(crate) fn engine(project: Arc<Project>) -> Result<Engine, CliError> {
     let options = EngineOptions {
         clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
         memory_bytes: MEMORY_BYTES,
         parallelism: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         retry: RetryPolicy::default(),

@@ -3,6 +3,7 @@
 //! On a machine that is not idle, `chrt -f 10 cargo xtask bench …` lets everything measured go before other processes, the
 //! peers and the programs that make load included.
 
+mod build;
 mod contract;
 mod feast;
 mod feature_project;
@@ -53,7 +54,7 @@ struct Context<'a> {
     binary: PathBuf,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Bench {
     name: &'static str,
     run: fn(&Context<'_>) -> Result<Vec<Row>>,
@@ -85,60 +86,105 @@ const PEERS: [&str; 6] = [
 
 const ROUNDS: usize = 5;
 
+/// Only runs when it is named: it takes twenty minutes.
+const BUILD: &str = "build";
+
+/// What was asked for on the command line.
+#[derive(Debug)]
+struct Options {
+    benches: Vec<Bench>,
+    build: bool,
+    rounds: usize,
+    quick: bool,
+    large: bool,
+    feast: bool,
+}
+
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let (mut wanted, mut rounds) = (Vec::new(), ROUNDS);
-    let (mut quick, mut large, mut feast) = (false, false, false);
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--quick" => quick = true,
-            "--large" => large = true,
-            "--feast" => feast = true,
-            "--rounds" => {
-                let count = arguments.next().and_then(|count| count.parse().ok()).filter(|count| *count > 0);
-                rounds = count.ok_or("--rounds needs a number above 0")?;
-            }
-            name => {
-                wanted.push(*BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| unknown(name))?);
-            }
-        }
-    }
-    if wanted.is_empty() {
-        wanted.extend(BENCHES);
-    }
-    let context = Context {
-        workspace,
-        rounds,
-        quick,
-        large,
-        feast,
-        peers: Python::with(workspace, "peers", &PEERS)?,
-        folder: workspace.scratch("bench")?,
-        binary: workspace.built("millstream"),
-    };
-    process::run(process::cargo(&workspace.root).args([
-        "build",
-        "--release",
-        "--quiet",
-        "-p",
-        "millstream",
-    ]))?;
+    let options = Options::parse(arguments)?;
+    let context = if options.benches.is_empty() { None } else { Some(options.context(workspace)?) };
     let mut rows = Vec::new();
     let mut failed = Vec::new();
-    for bench in wanted {
-        eprintln!("     Measuring {}", bench.name);
-        match (bench.run)(&context) {
+    let mut measure = |name: &str, bench: &dyn Fn() -> Result<Vec<Row>>| {
+        eprintln!("     Measuring {name}");
+        match bench() {
             Ok(more) => rows.extend(more),
-            Err(error) => failed.push(format!("{}: {error}", bench.name)),
+            Err(error) => failed.push(format!("{name}: {error}")),
+        }
+    };
+    if options.build {
+        measure(BUILD, &|| build::run(workspace));
+    }
+    if let Some(context) = &context {
+        for bench in &options.benches {
+            measure(bench.name, &|| (bench.run)(context));
         }
     }
     print(&rows);
-    fs::write(context.folder.join("figures.json"), serde_json::to_string_pretty(&table::figures(&rows))?)?;
+    let figures = workspace.scratch("bench")?.join("figures.json");
+    fs::write(figures, serde_json::to_string_pretty(&table::figures(&rows))?)?;
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }
 
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let mut options = Self {
+            benches: Vec::new(),
+            build: false,
+            rounds: ROUNDS,
+            quick: false,
+            large: false,
+            feast: false,
+        };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => options.quick = true,
+                "--large" => options.large = true,
+                "--feast" => options.feast = true,
+                "--rounds" => {
+                    let count = arguments.next().and_then(|count| count.parse().ok());
+                    let count = count.filter(|count| *count > 0);
+                    options.rounds = count.ok_or("--rounds needs a number above 0")?;
+                }
+                BUILD => options.build = true,
+                name => {
+                    let bench = BENCHES.iter().find(|bench| bench.name == name);
+                    options.benches.push(*bench.ok_or_else(|| unknown(name))?);
+                }
+            }
+        }
+        if options.benches.is_empty() && !options.build {
+            options.benches.extend(BENCHES);
+        }
+        Ok(options)
+    }
+
+    /// Installs the peers and builds the binary.
+    fn context<'a>(&self, workspace: &'a Workspace) -> Result<Context<'a>> {
+        let context = Context {
+            workspace,
+            rounds: self.rounds,
+            quick: self.quick,
+            large: self.large,
+            feast: self.feast,
+            peers: Python::with(workspace, "peers", &PEERS)?,
+            folder: workspace.scratch("bench")?,
+            binary: workspace.built("millstream"),
+        };
+        process::run(process::cargo(&workspace.root).args([
+            "build",
+            "--release",
+            "--quiet",
+            "-p",
+            "millstream",
+        ]))?;
+        Ok(context)
+    }
+}
+
 fn unknown(name: &str) -> String {
-    let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+    let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).chain([BUILD]).collect();
     format!("`{name}` is not a bench: {}", names.join(", "))
 }
 
@@ -188,11 +234,7 @@ impl Context<'_> {
 
     /// One process, measured from start to end.
     fn once(&self, command: &Command) -> Result<Measure> {
-        let result = self.folder.join("measured.json");
-        let mut measured = self.script("measure.py");
-        measured.arg(&result).arg(command.get_program()).args(command.get_args());
-        process::output(&mut measured)?;
-        Ok(serde_json::from_slice(&fs::read(&result)?)?)
+        Measure::of(self.script("measure.py"), &self.folder.join("measured.json"), command)
     }
 
     /// A peer that measures itself and prints the figures, so that its start does not count.

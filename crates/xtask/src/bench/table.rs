@@ -30,10 +30,14 @@ pub(super) enum Target {
     PerSecond(f64),
     /// Times the other's rate, at least.
     PerSecondRatio(f64),
+    /// Of anything that is counted.
+    Count(f64),
     /// Seconds without a target, for the record.
     Recorded,
     /// A rate without a target.
     RecordedRate,
+    /// The size of a file, without a target.
+    RecordedBytes,
 }
 
 impl Row {
@@ -95,13 +99,15 @@ impl Row {
     /// None where there is no target.
     fn is_met(&self) -> Option<bool> {
         match self.target {
-            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) => Some(self.ours <= max),
+            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) | Target::Count(max) => {
+                Some(self.ours <= max)
+            }
             Target::Ratio(max) | Target::BytesRatio(max) => {
                 Some(self.ratio().is_some_and(|ratio| ratio <= max))
             }
             Target::PerSecond(min) => Some(self.ours >= min),
             Target::PerSecondRatio(min) => Some(self.ratio().is_some_and(|ratio| ratio >= min)),
-            Target::Recorded | Target::RecordedRate => None,
+            Target::Recorded | Target::RecordedRate | Target::RecordedBytes => None,
         }
     }
 
@@ -113,6 +119,8 @@ impl Row {
             Target::PerSecond(_) | Target::PerSecondRatio(_) | Target::RecordedRate => {
                 format!("{figure:.0}/s")
             }
+            Target::Count(_) => format!("{figure:.0}"),
+            Target::RecordedBytes => format!("{figure:.0} B ({:.1} MB)", figure / 1_000_000.0),
         }
     }
 
@@ -120,11 +128,11 @@ impl Row {
         let target = match self.target {
             Target::Ratio(max) | Target::BytesRatio(max) => format!("<= {max:.2}x"),
             Target::PerSecondRatio(min) => format!(">= {min:.2}x"),
-            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) => {
+            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) | Target::Count(max) => {
                 format!("<= {}", self.shown(max))
             }
             Target::PerSecond(min) => format!(">= {}", self.shown(min)),
-            Target::Recorded | Target::RecordedRate => String::new(),
+            Target::Recorded | Target::RecordedRate | Target::RecordedBytes => String::new(),
         };
         let other = self.other.as_ref().map(|(name, figure)| format!("{name} {}", self.shown(*figure)));
         #[allow(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
@@ -203,6 +211,10 @@ mod tests {
         assert_eq!(row.cells(), ["push", "900/s", "one by one 300/s", "3.00x", ">= 5.00x", "", "MISSED"]);
         let row = Row::figure("value", 5.75, Target::BytesEach(16.0));
         assert_eq!(row.cells(), ["value", "5.8 B", "", "", "<= 16.0 B", "", "met"]);
+        let row = Row::figure("packages", 301.0, Target::Count(300.0));
+        assert_eq!(row.cells(), ["packages", "301", "", "", "<= 300", "", "MISSED"]);
+        let row = Row::figure("binary", 98_123_456.0, Target::RecordedBytes);
+        assert_eq!(row.cells(), ["binary", "98123456 B (98.1 MB)", "", "", "", "", ""]);
     }
 
     #[test]
