@@ -72,6 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),
         retry: RetryPolicy::default(),
+        seed: 0,
     };
     let executor = Arc::new(Empty { state, run });
     let plan = RunPlan { steps: (0..steps).map(step).collect(), up_to_date: Vec::new() };

@@ -1,25 +1,18 @@
 //! The engine: a checked project with its lake, its state store and its connectors.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_connector::{BuildContext, Connector};
 use millstream_lake::{Lake, Snapshot};
 use millstream_plan::{AssetFacts, PlannedStep, RunPlan};
-use millstream_project::{SourceSpec, StateLocation};
+use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession};
 use millstream_state::{Holder, RunLock, RunOutcome, RunStart, State};
 use millstream_types::{AssetId, RunId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Clock, EngineError, Project,
+    Clock, EngineError, Online, Project, Random, Stores,
     event::{Event, Observer, RunReport},
     observe::observe,
     resolver::LakeResolver,
@@ -31,6 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
     /// Bytes that queries may hold in memory before they spill to disk.
     pub memory_bytes: usize,
     /// Threads that decode, check and write at once.
@@ -49,6 +43,7 @@ pub(crate) struct World {
     pub project: Arc<Project>,
     pub lake: Lake,
     pub state: Arc<State>,
+    pub online: Online,
     pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
     pub options: EngineOptions,
     /// Over the newest versions; bounded memory shared by everything that runs.
@@ -89,13 +84,19 @@ impl StepContext {
 }
 
 impl Engine {
-    /// Opens lake and state store and builds the connectors; reads no data.
+    /// Opens the stores of the project's environment and builds the connectors; reads no data.
     pub fn open(project: Arc<Project>, options: EngineOptions) -> Result<Self, EngineError> {
-        let environment = &project.spec.environment;
-        let lake = Lake::open(&environment.lake, &environment.storage)?;
-        let StateLocation::Sqlite(path) = &environment.state;
-        let state = Arc::new(State::open(path)?);
-        let state_dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let stores = Stores::of(&project.spec)?;
+        Self::with_stores(project, stores, options)
+    }
+
+    /// An engine on stores that are open already; builds the connectors and reads no data.
+    pub fn with_stores(
+        project: Arc<Project>,
+        stores: Stores,
+        options: EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let Stores { lake, state, online, folder: state_dir } = stores;
         let context = BuildContext { project_root: project.spec.root.clone() };
         let mut connectors = BTreeMap::new();
         for (name, config) in &project.connectors {
@@ -112,7 +113,8 @@ impl Engine {
         let resolver = LakeResolver::new(lake.clone(), project.clone());
         let sql = SqlSession::open(session, Arc::new(resolver)).map_err(EngineError::Query)?;
         lake.register(sql.context())?;
-        Ok(Self { world: Arc::new(World { project, lake, state, connectors, options, sql, state_dir }) })
+        let world = World { project, lake, state, online, connectors, options, sql, state_dir };
+        Ok(Self { world: Arc::new(world) })
     }
 
     pub(crate) fn world(&self) -> &Arc<World> {
@@ -155,7 +157,7 @@ impl Engine {
         let world = &self.world;
         let _lock = world.lock(&request.command, wait)?;
         let plan = planned.await?;
-        let run = RunId::new(&uuid::Uuid::now_v7().to_string());
+        let run = world.new_run();
         let concurrency = request
             .concurrency
             .or_else(|| NonZeroUsize::new(world.project.spec.environment.concurrency?))
@@ -175,7 +177,9 @@ impl Engine {
             observer: observer.clone(),
             cancel: cancel.clone(),
         };
-        let options = ExecuteOptions { run: run.clone(), concurrency, retry: world.options.retry.clone() };
+        let retry = world.options.retry.clone();
+        let seed = world.options.random.next();
+        let options = ExecuteOptions { run: run.clone(), concurrency, retry, seed };
         let report = execute(plan, executor(runner), options, observer, cancel).await?;
         let outcome = match (report.cancelled, report.succeeded()) {
             (true, _) => RunOutcome::Cancelled,
@@ -194,6 +198,17 @@ impl Engine {
 }
 
 impl World {
+    /// An id that sorts by the time at which its run began.
+    fn new_run(&self) -> RunId {
+        let millis = u64::try_from(self.options.clock.now().as_ms()).unwrap_or(0);
+        let random = [self.options.random.next(), self.options.random.next()].map(u64::to_be_bytes);
+        let mut bytes = [0; 10];
+        for (place, byte) in bytes.iter_mut().zip(random.as_flattened()) {
+            *place = *byte;
+        }
+        RunId::new(&uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string())
+    }
+
     /// Makes this process the only one that changes the project, until the lock is dropped.
     pub(crate) fn lock(&self, command: &str, wait: Duration) -> Result<RunLock, EngineError> {
         let holder = Holder::this_process(command, self.options.clock.now());

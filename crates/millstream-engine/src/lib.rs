@@ -22,6 +22,7 @@ mod maintain;
 mod observe;
 mod pinning;
 mod publish;
+mod random;
 mod reconcile;
 mod rejected;
 mod reprocess;
@@ -30,6 +31,7 @@ mod run;
 mod status;
 mod stored;
 mod stored_keys;
+mod stores;
 mod superseded;
 mod table;
 mod writers;
@@ -49,6 +51,8 @@ pub use features::{
     Readable, ServedVersion, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, ViewStatistics, Wanted,
 };
 pub use maintain::MaintainRequest;
+pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{Ended, ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
 pub use status::{AssetStatus, Status};
+pub use stores::{Online, Stores};

@@ -30,24 +30,33 @@ pub(crate) async fn asset(
     };
     // Maintenance and reprocessing may stand after the commit that built the present content.
     let commits = world.lake.history(table, None).await?;
-    let built = commits.iter().find_map(|commit| CommitInfo::from_json(&commit.info));
+    let built =
+        commits.iter().find_map(|commit| Some((commit.version, CommitInfo::from_json(&commit.info)?)));
     let recorded = match (built, known) {
-        (Some(info), known) if known.is_none_or(|known| known.built_at < info.at) => Recorded {
-            fingerprint: info.fingerprint,
-            input_versions: match info.what {
-                Committed::Build { inputs, .. } => inputs,
-                Committed::Landing { .. } | Committed::Reprocess { .. } => Default::default(),
-            },
-            version: Some(version),
-            rows: world.lake.snapshot(table, At::Version(version)).await?.and_then(|it| it.rows()),
-            built_at: info.at,
-            status: AssetStatus::Built,
-        },
+        (Some((built, info)), known) if known.is_none_or(|known| is_news(built, version, known)) => {
+            Recorded {
+                fingerprint: info.fingerprint,
+                input_versions: match info.what {
+                    Committed::Build { inputs, .. } => inputs,
+                    Committed::Landing { .. } | Committed::Reprocess { .. } => Default::default(),
+                },
+                version: Some(version),
+                rows: world.lake.snapshot(table, At::Version(version)).await?.and_then(|it| it.rows()),
+                built_at: info.at,
+                status: AssetStatus::Built,
+            }
+        }
         (_, Some(known)) => Recorded { version: Some(version), ..known.clone() },
         (_, None) => return Ok(None),
     };
     world.state.record_asset(&id, &recorded)?;
     Ok(Some(recorded))
+}
+
+/// Whether the commit that `built` the content is not the one that is known. Versions tell, because clocks go back: it is
+/// a later one, or the table was taken back to an earlier version, or made anew.
+fn is_news(built: i64, version: i64, known: &Recorded) -> bool {
+    known.version.is_none_or(|known| built > known || version < known)
 }
 
 /// Takes a table that is gone out of what others were built from: when it comes back, its versions count from 0

@@ -297,6 +297,7 @@ async fn replace(
         add: still,
         remove: rejected.files().to_vec(),
         operation: Operation::Overwrite,
+        at: Some(context.world.options.clock.now()),
         ..TableChange::default()
     };
     context.world.lake.commit(rejected.table(), Some(rejected), change).await?;

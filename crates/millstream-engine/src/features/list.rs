@@ -10,7 +10,7 @@ use millstream_online::OnlineError;
 use millstream_project::{AggregateSpec, DatasetFeatures, FeatureRef, FeatureSpec, FeatureValue};
 use millstream_types::{Span, TimestampMicros};
 
-use super::{progress, services, store::open_store};
+use super::{progress, services};
 use crate::{Engine, EngineError, Project};
 
 /// Everything that can be read.
@@ -88,7 +88,7 @@ impl Engine {
         let world = self.world();
         let project = &world.project;
         let users = Users::new(project);
-        let store = match open_store(world).await {
+        let store = match world.online.open().await {
             Ok(store) => Some(store),
             Err(EngineError::Online(OnlineError::Locked { .. })) => None,
             Err(error) => return Err(error),

@@ -14,7 +14,6 @@ use futures::StreamExt;
 use millstream_features::view::{Chunk, OnlineView, Position};
 use millstream_lake::LakeTable;
 use millstream_online::{OnlineStore, feature};
-use millstream_project::OnlineLocation;
 use millstream_types::TableName;
 use tokio_util::sync::CancellationToken;
 
@@ -146,7 +145,8 @@ impl Work<'_> {
         let started = Instant::now();
         let known = progress::read(self.store.as_ref(), self.view.space()).await?;
         let is_first = known.as_ref().is_none_or(|known| known.epoch == 0);
-        let fills = request.alone && self.is_embedded() && is_first && !self.has_records().await?;
+        let fills =
+            request.alone && self.world.online.is_embedded() && is_first && !self.has_records().await?;
         let Some(mut epoch) = self.epoch(known.as_ref(), request.full).await? else {
             let known = known.unwrap_or_default();
             return Ok(self.report(MaterializeMode::UpToDate, 0, 0, &known, started));
@@ -177,11 +177,6 @@ impl Work<'_> {
         self.store.sync().await?;
         let mode = if full { MaterializeMode::Full } else { MaterializeMode::Incremental };
         Ok(self.report(mode, chunks.rows, entities, &finished, started))
-    }
-
-    /// An embedded store belongs to this process alone; on Redis others may push at any time.
-    fn is_embedded(&self) -> bool {
-        matches!(self.world.project.spec.environment.online, OnlineLocation::Embedded(_))
     }
 
     /// Whether there are records already, as from pushes before the first materialisation. One that was killed left

@@ -12,7 +12,6 @@ mod served;
 mod server;
 pub(crate) mod services;
 mod statistics;
-mod store;
 mod verify;
 
 pub use list::{FeatureEntry, FeatureList, OnDemandEntry, ServiceEntry, ViewEntry};

@@ -21,7 +21,6 @@ use super::{
     pushed::Pushable,
     served::{Answered, ServedLog},
     services::{self, ServedVersion},
-    store::open_store,
 };
 use crate::{Engine, EngineError, engine::World};
 
@@ -111,7 +110,7 @@ impl FeatureServer {
     /// entities whose values are kept for comparison.
     pub async fn open(engine: &Engine, sample: f64) -> Result<Self, EngineError> {
         let world = engine.world().clone();
-        let store = open_store(&world).await?;
+        let store = world.online.open().await?;
         let services = services::served(&world)?;
         let mut compiled = HashMap::new();
         for served in &services {

@@ -89,6 +89,8 @@ pub struct ExecuteOptions {
     pub run: RunId,
     pub concurrency: NonZeroUsize,
     pub retry: RetryPolicy,
+    /// What the jitter of waits comes from: equal seeds wait equally long.
+    pub seed: u64,
 }
 
 /// Carries out `plan`: a step starts when everything it comes after has ended well.
@@ -109,6 +111,7 @@ pub async fn execute(
         steps: plan.steps.iter().map(planned).collect(),
     });
     let up_to_date = plan.up_to_date.len();
+    let mut seed = options.seed;
     let mut schedule = Schedule::new(plan.steps);
     let mut running = JoinSet::new();
     let mut reports = Vec::new();
@@ -120,9 +123,11 @@ pub async fn execute(
                 step,
                 executor.clone(),
                 options.retry.clone(),
+                seed,
                 observer.clone(),
                 cancel.clone(),
             );
+            seed = seed.wrapping_add(1);
             running.spawn(task);
         }
         if cancel.is_cancelled() {

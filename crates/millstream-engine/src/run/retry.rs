@@ -31,6 +31,7 @@ pub(super) async fn run_step(
     step: PlannedStep,
     executor: Arc<dyn StepExecutor>,
     policy: RetryPolicy,
+    seed: u64,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Ended {
@@ -41,6 +42,7 @@ pub(super) async fn run_step(
         .with_max_delay(policy.wait_max)
         .with_max_times(policy.retries_max)
         .with_jitter()
+        .with_jitter_seed(seed)
         .build();
     let mut attempt = 0_u32;
     loop {

@@ -13,4 +13,5 @@ mod landing;
 mod lock;
 mod memory;
 mod speed;
+mod watch;
 mod world;

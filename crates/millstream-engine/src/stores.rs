@@ -1,0 +1,71 @@
+//! The stores that an engine works on: they live with the process, while the project at work is one of many.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use millstream_lake::Lake;
+use millstream_online::{OnlineStore, StoreOptions};
+use millstream_project::{OnlineLocation, ProjectSpec, StateLocation};
+use millstream_state::State;
+
+use crate::EngineError;
+
+/// Where data, positions and online values are kept.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    pub lake: Lake,
+    pub state: Arc<State>,
+    pub online: Online,
+    /// For the run's lock, rows that do not fit into memory, and datasets that name no place of their own.
+    pub folder: PathBuf,
+}
+
+/// The online store. Its address alone is known until it is needed, because an embedded store is one process's alone.
+#[derive(Clone, Debug)]
+pub enum Online {
+    At { location: String, options: StoreOptions },
+    Opened(Arc<dyn OnlineStore>),
+}
+
+impl Stores {
+    /// The stores that the project's environment names. Opens the state store; reads no data.
+    pub fn of(project: &ProjectSpec) -> Result<Self, EngineError> {
+        let environment = &project.environment;
+        let lake = Lake::open(&environment.lake, &environment.storage)?;
+        let StateLocation::Sqlite(path) = &environment.state;
+        let state = Arc::new(State::open(path)?);
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { lake, state, online: Online::of(project), folder })
+    }
+}
+
+impl Online {
+    fn of(project: &ProjectSpec) -> Self {
+        let location = match &project.environment.online {
+            OnlineLocation::Embedded(folder) => format!("embedded:{}", folder.display()),
+            OnlineLocation::Redis(url) => url.clone(),
+        };
+        let mut options = StoreOptions::default();
+        // Several projects, and several environments of one, may share a server.
+        options.redis.prefix = format!("millstream:{}:{}", project.name, project.environment.name);
+        Self::At { location, options }
+    }
+
+    /// Whether this process alone has it; to Redis others may push at any time.
+    pub(crate) fn is_embedded(&self) -> bool {
+        let location = match self {
+            Self::At { location, .. } => location,
+            Self::Opened(store) => store.location(),
+        };
+        location.starts_with("embedded:")
+    }
+
+    pub(crate) async fn open(&self) -> Result<Arc<dyn OnlineStore>, EngineError> {
+        match self {
+            Self::At { location, options } => Ok(millstream_online::open(location, options).await?),
+            Self::Opened(store) => Ok(store.clone()),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A watcher sees every call, and what it refuses fails as with a disk that does.
+
+use std::sync::{Arc, Mutex};
+
+use millstream_state::{Moment, State, Watch};
+
+use crate::world::{asset, recorded};
+
+/// Refuses calls at one moment, and remembers all.
+#[derive(Debug)]
+struct Gate {
+    refuses: Moment,
+    seen: Mutex<Vec<(&'static str, Moment)>>,
+}
+
+impl Watch for Gate {
+    fn allows(&self, doing: &'static str, moment: Moment) -> bool {
+        self.seen.lock().unwrap().push((doing, moment));
+        moment != self.refuses
+    }
+}
+
+#[test]
+fn what_is_refused_before_does_not_happen_and_what_is_refused_after_did() {
+    for (refuses, kept) in [(Moment::Before, 0), (Moment::After, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let gate = Arc::new(Gate { refuses, seen: Mutex::default() });
+        let watched = State::open(&path).unwrap().watched(gate.clone());
+        let refused = watched.record_asset(&asset("silver.a"), &recorded(1)).unwrap_err();
+        assert_eq!((refused.code(), refused.is_transient()), ("MS-0605", false));
+        assert_eq!(gate.seen.lock().unwrap().last(), Some(&("record the asset", refuses)));
+        assert_eq!(State::open(&path).unwrap().recorded().unwrap().len(), kept, "{refuses:?}");
+    }
+}
