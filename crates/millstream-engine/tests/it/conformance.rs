@@ -1,0 +1,58 @@
+//! The scripted connector is one: it passes the suite that every connector passes.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use millstream_connector::{
+    BuildContext, Connector, ConnectorError, ConnectorFactory,
+    conformance::{Fixture, check},
+};
+use serde_json::json;
+
+use crate::harness::{Script, ScriptedFactory, block_on};
+
+#[derive(Default)]
+struct Shelves(Script);
+
+impl Shelves {
+    fn connect(&self, place: &str) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let config = ScriptedFactory(self.0.clone()).validate(&json!({"place": place})).unwrap();
+        config.build(&BuildContext { project_root: PathBuf::new() })
+    }
+}
+
+#[async_trait]
+impl Fixture for Shelves {
+    fn connector(&self) -> Result<Arc<dyn Connector>, ConnectorError> {
+        self.connect("here")
+    }
+
+    fn nowhere(&self) -> Result<Arc<dyn Connector>, ConnectorError> {
+        self.connect("nowhere")
+    }
+
+    async fn fill(&mut self) {
+        for part in ["a", "b"] {
+            self.0.put("here", part, "id,name\n1,x\n2,y\n3\n4,z\n5,\n6,w\n7,v");
+        }
+    }
+
+    async fn replace(&mut self, part: &str) {
+        self.0.put("here", part, "id,name\n7,v\n6,w\n5,u\n4,t\n3,s\n2,r\n");
+    }
+
+    async fn grow(&mut self, part: &str) -> bool {
+        self.0.append("here", part, "8,n\n9\n10,m");
+        true
+    }
+
+    async fn touch(&mut self, part: &str) -> bool {
+        self.0.touch("here", part);
+        true
+    }
+}
+
+#[test]
+fn the_scripted_connector_conforms() {
+    block_on(async { check(&mut Shelves::default()).await.unwrap() });
+}

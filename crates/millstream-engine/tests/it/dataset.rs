@@ -1,0 +1,79 @@
+//! Datasets: built from versions that stay, recorded with what they were built from, the same again byte for byte.
+
+use crate::harness::{Step, Step::*, check as check_story};
+
+const PROJECT: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+contract: {columns: {id: {type: int64, required: true}, customer_id: {type: int64}, at: {type: timestamp}}}
+=== features/customer.yaml
+entity: {name: customer, key: customer_id}
+views:
+  events: {from: bronze.events, time: at, features: {events: {count: \"*\"}}}
+services:
+  s: [events.*]
+=== datasets/d.yaml
+labels: {from: bronze.events, entity: customer, time: at, columns: [customer_id, at, id]}
+features: s
+";
+
+#[track_caller]
+fn check(steps: &[Step], expected: &str) {
+    let rows =
+        "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";
+    let begin = [Put("events/a", rows)];
+    check_story(PROJECT, &[&begin[..], steps].concat(), expected);
+}
+
+#[test]
+fn a_dataset_needs_its_tables() {
+    check(
+        &[Dataset("d"), Run, Dataset("d")],
+        "
+        ! `bronze.events` has never been built
+        bronze.events built +3
+        d v1
+    ",
+    );
+}
+
+#[test]
+fn the_same_inputs_give_the_same_version() {
+    check(
+        &[Run, Dataset("d"), Pass(60), Dataset("d"), Datasets],
+        "
+        bronze.events built +3
+        d v1
+        d v1, unchanged
+        d v1
+        pinned: bronze.events at 0
+    ",
+    );
+}
+
+#[test]
+fn new_rows_give_a_new_version() {
+    check(
+        &[Run, Dataset("d"), Append("events/a", "4,2,2026-06-03T00:00:00Z"), Run, Dataset("d"), Datasets],
+        "
+        bronze.events built +3
+        d v1
+        bronze.events built +1
+        d v2
+        d v1
+        d v2
+        pinned: bronze.events at 0
+        pinned: bronze.events at 1
+    ",
+    );
+}
+
+#[test]
+fn an_unknown_dataset_is_named() {
+    check(
+        &[Dataset("e")],
+        "
+        ! no dataset named `e`
+    ",
+    );
+}

@@ -1,0 +1,160 @@
+//! What an engine is asked to do, and what became of it in a few lines.
+
+use std::{
+    fmt::Write,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use millstream_engine::{
+    DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest, MaintenanceReport,
+    MaterializeProgress, MaterializeRequest, Observer, RunReport, RunRequest, StepOutcome, StepReport,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What an engine is asked to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    Run(RunRequest),
+    Reprocess(&'static str),
+    /// Keeping versions for so long.
+    Maintain(Duration),
+    Materialize(MaterializeRequest),
+    Dataset(&'static str),
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Well(String),
+    Badly(String),
+    /// The process is dead.
+    Died,
+}
+
+/// The lines of an engine's events that say more than the report.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    /// Takes what was noted so far.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Notes {
+    fn event(&self, event: &Event) {
+        let line = match event {
+            Event::StepStarted { asset, .. } => format!("{asset} begins"),
+            Event::StepNote { asset, note } => format!("{asset}: {note}"),
+            Event::StepRetry { asset, attempt, .. } => format!("{asset} fails at attempt {attempt}"),
+            Event::StepFinished(report) => format!("{} ends", report.asset),
+            _ => return,
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+impl Act {
+    /// Lets `engine` do it, with so many steps at once.
+    pub(super) async fn perform(
+        &self,
+        concurrency: NonZeroUsize,
+        notes: &Notes,
+        engine: &Engine,
+        cancel: CancellationToken,
+    ) -> Result<Ended, EngineError> {
+        let observer = Arc::new(notes.clone());
+        match self {
+            Act::Run(request) => {
+                let request =
+                    RunRequest { concurrency: request.concurrency.or(Some(concurrency)), ..request.clone() };
+                let run = engine.run(&request, Duration::ZERO, observer, cancel);
+                Ok(judged(&Box::pin(run).await?))
+            }
+            Act::Reprocess(table) => {
+                let table = table.parse().unwrap();
+                let run = engine.reprocess(&table, "reprocess", Duration::ZERO, observer, cancel);
+                Ok(judged(&Box::pin(run).await?))
+            }
+            Act::Maintain(retention) => {
+                let request = MaintainRequest {
+                    selection: Vec::new(),
+                    retention: *retention,
+                    command: "maintain".to_owned(),
+                };
+                let told = Arc::new(|_: &MaintenanceReport| ());
+                let done = engine.maintain(&request, Duration::ZERO, told, cancel).await?;
+                let lines: Vec<_> = done
+                    .iter()
+                    .filter(|report| report.files_compacted + report.files_deleted > 0)
+                    .map(|MaintenanceReport { table, files_compacted, files_deleted, .. }| {
+                        format!("{table}: {files_compacted} put together, {files_deleted} gone")
+                    })
+                    .collect();
+                Ok(Ended::Well(lines.join("\n")))
+            }
+            Act::Materialize(request) => {
+                let server = FeatureServer::open(engine, 0.0).await?;
+                let reports =
+                    server.materialize(request, Arc::new(|_: &MaterializeProgress| ()), cancel).await?;
+                let lines: Vec<_> = reports
+                    .iter()
+                    .map(|report| {
+                        format!(
+                            "{}: {:?}, {} rows of {}",
+                            report.view, report.mode, report.rows, report.entities
+                        )
+                    })
+                    .collect();
+                Ok(Ended::Well(lines.join("\n")))
+            }
+            Act::Dataset(name) => {
+                let request =
+                    DatasetRequest { name: (*name).to_owned(), output: None, memory_bytes: 64 << 20 };
+                let report = engine.build_dataset(&request, Arc::new(|_| ()), cancel).await?;
+                let unchanged = if report.is_unchanged { ", unchanged" } else { "" };
+                Ok(Ended::Well(format!("{} v{}{unchanged}", report.name, report.version)))
+            }
+        }
+    }
+}
+
+fn judged(report: &RunReport) -> Ended {
+    let text = report.steps.iter().map(step).collect::<Vec<_>>().join("\n");
+    if report.succeeded() { Ended::Well(text) } else { Ended::Badly(text) }
+}
+
+/// A step's end in a line: `bronze.orders built +3 -1, 2 rejected`.
+fn step(report: &StepReport) -> String {
+    let mut text = report.asset.to_string();
+    match &report.outcome {
+        StepOutcome::Built => text.push_str(" built"),
+        StepOutcome::Unchanged => text.push_str(" unchanged"),
+        StepOutcome::Halted { reason, .. } => write!(text, " halted: {reason}").unwrap(),
+        StepOutcome::Failed { code, error, .. } => write!(text, " failed: {code} {error}").unwrap(),
+        StepOutcome::Skipped { because } => write!(text, " skipped for {because}").unwrap(),
+        StepOutcome::Cancelled => text.push_str(" cancelled"),
+    }
+    for (sign, rows) in [(" +", report.rows_written), (" -", report.rows_deleted)] {
+        if rows > 0 {
+            write!(text, "{sign}{rows}").unwrap();
+        }
+    }
+    if report.rows_rejected > 0 {
+        write!(text, ", {} rejected", report.rows_rejected).unwrap();
+    }
+    text
+}
+
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(text, ": {error}").unwrap();
+        cause = error.source();
+    }
+    text
+}

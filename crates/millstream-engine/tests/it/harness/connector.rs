@@ -1,0 +1,249 @@
+//! The connector of scripted sources: `connector: {type: scripted, place: orders}`. It passes the conformance suite of all
+//! connectors.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use millstream_connector::{
+    Block, BlockStream, BuildContext, Connector, ConnectorConfig, ConnectorError, ConnectorFactory,
+    Discovery, FoundColumn, KnownPart, MalformedRow, OptionProblem, OptionReader, Part, PartChange,
+    PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart,
+};
+use millstream_types::ColumnType;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    line::{Harm, Line},
+    script::{Call, Script, Text},
+};
+
+/// Rows of one block; few, so that a part has several.
+const BLOCK_ROWS: usize = 3;
+
+#[derive(Clone, Debug)]
+pub(crate) struct ScriptedFactory(pub Script);
+
+impl ConnectorFactory for ScriptedFactory {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({"type": "object"})
+    }
+
+    fn validate(&self, options: &serde_json::Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>> {
+        let mut reader = OptionReader::new(options);
+        let place: Option<String> = reader.take("place", "the name of a place");
+        match reader.finish() {
+            problems if problems.is_empty() => {
+                Ok(Box::new(Config { script: self.0.clone(), place: place.unwrap_or_default() }))
+            }
+            problems => Err(problems),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Config {
+    script: Script,
+    place: String,
+}
+
+impl ConnectorConfig for Config {
+    fn build(&self, _context: &BuildContext) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let (script, place) = (self.script.clone(), self.place.clone());
+        Ok(Arc::new(Scripted { line: script.line(), script, place }))
+    }
+}
+
+/// A connector to one place, on the line of the engine that it was built for.
+#[derive(Clone, Debug)]
+struct Scripted {
+    script: Script,
+    place: String,
+    line: Arc<Line>,
+}
+
+/// What is known of a part's content.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Version {
+    rows: usize,
+    hash: String,
+    touched: u32,
+}
+
+impl Version {
+    /// Of the first `rows` rows.
+    fn of(text: &Text, rows: usize) -> Self {
+        let rows = rows.min(text.rows.len());
+        let content = format!("{}\n{}", text.header, text.rows[..rows].join("\n"));
+        let hash = blake3::hash(content.as_bytes()).to_hex()[..16].to_owned();
+        Self { rows, hash, touched: text.touched }
+    }
+
+    fn whole(text: &Text) -> PartVersion {
+        PartVersion(serde_json::to_string(&Self::of(text, text.rows.len())).unwrap())
+    }
+}
+
+fn change(known: Option<&KnownPart>, text: &Text) -> Option<PartChange> {
+    let Some(known) = known else { return Some(PartChange::New) };
+    let version: Version = serde_json::from_str(&known.version.0).unwrap();
+    let begins_so = version.hash == Version::of(text, version.rows).hash;
+    match begins_so {
+        true if version.rows == text.rows.len() => None,
+        true => Some(PartChange::Grown),
+        false => Some(PartChange::Replaced),
+    }
+}
+
+impl Scripted {
+    fn fault(&self, harm: Harm) -> ConnectorError {
+        let (place, source) = (self.place.clone(), "the script says so".into());
+        match harm {
+            Harm::Passing => ConnectorError::Unavailable { place, retry_after: None, source },
+            Harm::Lasting | Harm::Death => ConnectorError::Refused { place, hint: None, source },
+        }
+    }
+
+    /// One call: a point of the line, at which the script may have a fault too.
+    fn call(&self, call: Call, part: &str) -> Result<(), ConnectorError> {
+        let what = || format!("source: {call:?} {} {part}", self.place);
+        self.line.enter(what, false).map_err(|harm| self.fault(harm))?;
+        match self.script.fault(&self.place, call) {
+            Some(harm) => Err(self.fault(harm)),
+            None => Ok(()),
+        }
+    }
+
+    fn text(&self, part: &Part) -> Result<Text, ConnectorError> {
+        let place = self.script.place(&self.place).unwrap_or_default();
+        match place.parts.get(&part.id) {
+            Some(text) if Version::whole(text) == part.version => Ok(text.clone()),
+            _ => Err(ConnectorError::Changed { part: part.id.clone() }),
+        }
+    }
+}
+
+#[async_trait]
+impl Connector for Scripted {
+    async fn discover(&self, known: &[KnownPart]) -> Result<Discovery, ConnectorError> {
+        self.call(Call::Discover, "")?;
+        let place = self.script.place(&self.place).ok_or_else(|| self.fault(Harm::Lasting))?;
+        let mut found = Discovery::default();
+        for (id, text) in &place.parts {
+            let known = known.iter().find(|known| known.id == *id);
+            let version = Version::whole(text);
+            match (change(known, text), known) {
+                (Some(change), _) => {
+                    found.parts.push(Part { id: id.clone(), version, change, bytes: None });
+                }
+                (None, Some(known)) if known.version != version => {
+                    found.refreshed.push(KnownPart { version, ..known.clone() });
+                }
+                _ => {}
+            }
+        }
+        let waiting = place.waiting.into_iter();
+        found.waiting = waiting.map(|(id, reason)| WaitingPart { id, reason }).collect();
+        Ok(found)
+    }
+
+    async fn describe(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError> {
+        self.call(Call::Describe, &part.id)?;
+        let text = self.text(part)?;
+        let columns = text.header.split(',').enumerate().map(|(at, column)| {
+            let (name, declared) = declaration(column);
+            let narrowest = || narrowest(text.rows.iter().filter_map(|row| row.split(',').nth(at)));
+            let column_type = declared.map_or_else(narrowest, |declared| declared.parse().unwrap());
+            FoundColumn { name: name.to_owned(), column_type, declared: declared.is_some() }
+        });
+        Ok(columns.collect())
+    }
+
+    async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError> {
+        self.call(Call::Read, &part.id)?;
+        let text = self.text(part)?;
+        let rows = (1_i64..).zip(text.rows).filter(|(at, _)| request.after.is_none_or(|after| *at > after));
+        let rows: Vec<_> = rows.collect();
+        let blocks: Vec<_> = rows.chunks(BLOCK_ROWS).map(<[_]>::to_vec).collect();
+        let (scripted, id, header) = (self.clone(), part.id.clone(), text.header);
+        let blocks = stream::iter(blocks).then(move |rows| {
+            let block: Box<dyn Block> = Box::new(Rows { header: header.clone(), rows });
+            let called = scripted.call(Call::Block, &id).map(|()| block);
+            futures::future::ready(called)
+        });
+        Ok(blocks.boxed())
+    }
+
+    async fn finish(&self, part: &Part) -> Result<PartVersion, ConnectorError> {
+        self.call(Call::Finish, &part.id)?;
+        self.text(part).map(|text| Version::whole(&text))
+    }
+}
+
+/// A column's name, and its type where it is declared.
+fn declaration(column: &str) -> (&str, Option<&str>) {
+    match column.split_once(':') {
+        Some((name, declared)) => (name, Some(declared)),
+        None => (column, None),
+    }
+}
+
+/// The type that holds all values.
+fn narrowest<'a>(values: impl Iterator<Item = &'a str> + Clone) -> ColumnType {
+    let fits = |name: &str, fits: fn(&str) -> bool| {
+        values.clone().filter(|value| !value.is_empty()).all(fits).then(|| name.parse().unwrap())
+    };
+    fits("int64", |value| value.parse::<i64>().is_ok())
+        .or_else(|| fits("float64", |value| value.parse::<f64>().is_ok()))
+        .unwrap_or(ColumnType::String)
+}
+
+/// A few rows with their positions.
+#[derive(Debug)]
+struct Rows {
+    header: String,
+    rows: Vec<(i64, String)>,
+}
+
+impl Block for Rows {
+    fn bytes(&self) -> usize {
+        self.rows.iter().map(|(_, row)| row.len()).sum()
+    }
+
+    fn decode(self: Box<Self>) -> Result<SourceBatch, ConnectorError> {
+        let names: Vec<&str> = self.header.split(',').map(|column| declaration(column).0).collect();
+        let values = |row: &str| row.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let (good, bad): (Vec<_>, Vec<_>) = self
+            .rows
+            .iter()
+            .map(|(at, row)| (*at, row, values(row)))
+            .partition(|row| row.2.len() == names.len());
+        let column = |at: usize| -> ArrayRef {
+            let values =
+                good.iter().map(|(_, _, values)| Some(values[at].as_str()).filter(|it| !it.is_empty()));
+            Arc::new(values.collect::<StringArray>())
+        };
+        let fields: Vec<_> = names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect();
+        let rows =
+            RecordBatch::try_new(Arc::new(Schema::new(fields)), (0..names.len()).map(column).collect());
+        let malformed = bad.iter().map(|(at, row, values)| MalformedRow {
+            position: *at,
+            text: (*row).clone(),
+            reason: format!("{} values for {} columns", values.len(), names.len()),
+        });
+        Ok(SourceBatch {
+            rows: rows.unwrap(),
+            positions: Positions::Each(good.iter().map(|(at, ..)| *at).collect::<Vec<_>>().into()),
+            malformed: malformed.collect(),
+            last_position: self.rows.last().map(|(at, _)| *at),
+        })
+    }
+}

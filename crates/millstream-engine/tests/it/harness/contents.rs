@@ -1,0 +1,142 @@
+//! What a world holds, as texts that can be compared: rows of all tables, positions, records, datasets, online values.
+//!
+//! Rows are read from the files of the newest version, not through the engine, so that a fault of its reader does not hide
+//! one of its writer.
+
+use std::{collections::BTreeMap, fs, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, Int64Array, RecordBatch},
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use indexmap::IndexMap;
+use millstream_engine::{FeatureServer, Wanted};
+use millstream_lake::{At, Lake};
+use millstream_types::{SourceName, TableName};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::{line::Line, world::World};
+
+/// Lines by what they describe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents(pub BTreeMap<String, Vec<String>>);
+
+impl Contents {
+    /// Everything but these columns.
+    pub(crate) async fn of(world: &World, without: &[&str]) -> Self {
+        let mut contents = BTreeMap::new();
+        let lake = world.lake(&Line::quiet());
+        for table in lake.tables().await.unwrap() {
+            contents.insert(table.to_string(), rows(world, &lake, &table, without).await);
+        }
+        let state = world.state();
+        for source in &world.definition.project.spec.sources {
+            let landing = state.landing(&source.name).unwrap();
+            contents.insert(format!("landing of {}", source.name.as_str()), vec![format!("{landing:?}")]);
+        }
+        for (asset, recorded) in state.recorded().unwrap() {
+            let record = format!("{:?} rows, {:?}", recorded.rows, recorded.status);
+            contents.insert(format!("record of {asset}"), vec![record]);
+        }
+        for built in state.dataset_versions().unwrap() {
+            let hash = blake3::hash(&fs::read(&built.path).unwrap_or_default());
+            let name = format!("dataset {} v{}", built.dataset, built.version);
+            contents.insert(name, vec![format!("{} {}", built.id, hash.to_hex())]);
+        }
+        let features = match world.has_online() {
+            true => features(world).await,
+            false => Vec::new(),
+        };
+        contents.insert("features".to_owned(), features);
+        Self(contents)
+    }
+
+    /// What is different, in a few lines; nothing when all is equal.
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+        let mut found = Vec::new();
+        let names = self.0.keys().chain(other.0.keys().filter(|name| !self.0.contains_key(*name)));
+        for name in names {
+            let none = Vec::new();
+            let (ours, theirs) = (self.0.get(name).unwrap_or(&none), other.0.get(name).unwrap_or(&none));
+            if ours != theirs {
+                let only = |these: &[String], those: &[String]| -> Vec<String> {
+                    these.iter().filter(|line| !those.contains(line)).take(5).cloned().collect()
+                };
+                found.push(format!(
+                    "{name}: {} lines and {}\n  undisturbed only: {:#?}\n  disturbed only: {:#?}",
+                    ours.len(),
+                    theirs.len(),
+                    only(ours, theirs),
+                    only(theirs, ours)
+                ));
+            }
+        }
+        (!found.is_empty()).then(|| found.join("\n"))
+    }
+}
+
+/// The rows of a table's newest version, sorted; empty when there is no table. Nulls are left out.
+pub(super) async fn rows(world: &World, lake: &Lake, table: &TableName, without: &[&str]) -> Vec<String> {
+    let Some(snapshot) = lake.snapshot(table, At::Latest).await.unwrap() else { return Vec::new() };
+    let mut rows = Vec::new();
+    for file in snapshot.files() {
+        let path = format!("lake/{}/{}/{}", table.schema(), table.name(), file.path());
+        let bytes = world.shelf.read(&path).await;
+        let batches = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+        for batch in batches {
+            rows.extend(texts(&batch.unwrap(), without));
+        }
+    }
+    rows.sort();
+    rows
+}
+
+/// Each row as `name: value, …`, nulls left out.
+pub(super) fn texts(batch: &RecordBatch, without: &[&str]) -> Vec<String> {
+    let options = FormatOptions::default();
+    let schema = batch.schema();
+    let columns: Vec<_> = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .filter(|(field, _)| !without.contains(&field.name().as_str()))
+        .map(|(field, array)| {
+            (field.name(), array, ArrayFormatter::try_new(array.as_ref(), &options).unwrap())
+        })
+        .collect();
+    let text = |row: usize| {
+        let values = columns.iter().filter(|(_, array, _)| array.is_valid(row));
+        values.map(|(name, _, text)| format!("{name}: {}", text.value(row))).collect::<Vec<_>>().join(", ")
+    };
+    (0..batch.num_rows()).map(text).collect()
+}
+
+/// Every feature of every service for the customers 1 to 9, as a request reads them now.
+async fn features(world: &World) -> Vec<String> {
+    let engine = world.engine(&Line::quiet()).await;
+    let server = FeatureServer::open(&engine, 0.0).await.unwrap();
+    let ids: Vec<i64> = (1..10).collect();
+    let keys: ArrayRef = Arc::new(Int64Array::from(ids.clone()));
+    let columns = IndexMap::from([("customer_id".to_owned(), keys)]);
+    let mut lines = Vec::new();
+    for service in server.services() {
+        let wanted = Wanted::Service { name: service.name.clone(), version: Some(service.version) };
+        let readable = server.readable(&wanted).unwrap();
+        for column in server.read(&readable, &columns, ids.len(), None, None).await.unwrap() {
+            let options = FormatOptions::default().with_null("-");
+            let values = ArrayFormatter::try_new(column.values.as_ref(), &options).unwrap();
+            let values: Vec<_> = (0..ids.len())
+                .map(|row| format!("{} {:?}", values.value(row), column.statuses[row]))
+                .collect();
+            lines.push(format!("{}.{}: {}", service.name, column.name, values.join(", ")));
+        }
+    }
+    lines
+}
+
+/// How far a source was landed, for messages and cases.
+pub(super) fn positions(world: &World, source: &str) -> Vec<String> {
+    let source = SourceName::new(source).unwrap();
+    let landing = world.state().landing(&source).unwrap();
+    landing.parts.iter().map(|part| format!("{} up to {}", part.id, part.position)).collect()
+}

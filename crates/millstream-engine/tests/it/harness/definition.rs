@@ -1,0 +1,56 @@
+//! A project from one text: each file begins with a line `=== path`.
+
+use std::{fs, sync::Arc};
+
+use millstream_connector::ConnectorFactory;
+use millstream_engine::{Project, check};
+use millstream_project::LoadOptions;
+use tempfile::TempDir;
+
+use super::{Script, ScriptedFactory};
+
+/// A checked project and the script of its sources.
+#[derive(Clone, Debug)]
+pub(crate) struct Definition {
+    pub project: Arc<Project>,
+    pub script: Script,
+    /// The project's files; gone with the last clone.
+    _folder: Arc<TempDir>,
+}
+
+/// A folder in memory where the system has one: nothing there waits for a disk.
+pub(super) fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+impl Definition {
+    pub(crate) fn of(text: &str) -> Self {
+        Self::with_script(text, Script::default())
+    }
+
+    /// Another definition of the same sources.
+    pub(crate) fn with_script(text: &str, script: Script) -> Self {
+        let folder = folder();
+        let mut files: Vec<(&str, String)> = vec![("millstream.yaml", "name: world\n".to_owned())];
+        for line in text.lines() {
+            match line.strip_prefix("=== ") {
+                Some(path) => files.push((path.trim(), String::new())),
+                None => {
+                    let file = &mut files.last_mut().unwrap().1;
+                    file.push_str(line);
+                    file.push('\n');
+                }
+            }
+        }
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let factories: Vec<Box<dyn ConnectorFactory>> = vec![Box::new(ScriptedFactory(script.clone()))];
+        let options = LoadOptions { environment: None, variables: &|_| None };
+        let checked = check(folder.path(), &options, &factories);
+        let project = checked.project.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
+        Self { project: Arc::new(project), script, _folder: Arc::new(folder) }
+    }
+}

@@ -1,0 +1,171 @@
+//! The line between one engine and the world. Whatever touches a store or a source passes it and is a numbered point, where
+//! a test lets the touch fail, or the whole process die.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
+};
+
+use millstream_state::{Moment, Watch};
+use tokio_util::sync::CancellationToken;
+
+/// What happens at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// A fault that may pass: an error that says so.
+    Passing,
+    /// A fault that stays: an error that nobody retries.
+    Lasting,
+    /// The process dies: from here on nothing of it reaches the world any more.
+    Death,
+}
+
+/// Harm at one point, before the touch took effect or after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Injection {
+    pub at: usize,
+    pub moment: Moment,
+    pub harm: Harm,
+}
+
+impl fmt::Display for Injection {
+    /// As `MILLSTREAM_POINT` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:?}:{:?}", self.at, self.moment, self.harm)
+    }
+}
+
+/// One touch of the world.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub what: String,
+    /// Whether it changes something; then before and after are two worlds.
+    pub changes: bool,
+}
+
+/// Counts the touches of one engine, and does harm at one of them.
+#[derive(Debug)]
+pub(crate) struct Line {
+    injection: Option<Injection>,
+    seen: Mutex<Seen>,
+    dead: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    points: Vec<Point>,
+    /// By thread, the call to the state store that it makes.
+    calls: HashMap<ThreadId, usize>,
+    struck: bool,
+}
+
+impl Line {
+    /// A line on which nothing happens.
+    pub(crate) fn quiet() -> Arc<Self> {
+        Self::new(None)
+    }
+
+    pub(crate) fn harmed(injection: Injection) -> Arc<Self> {
+        Self::new(Some(injection))
+    }
+
+    fn new(injection: Option<Injection>) -> Arc<Self> {
+        Arc::new(Self { injection, seen: Mutex::default(), dead: CancellationToken::new() })
+    }
+
+    pub(crate) fn points(&self) -> Vec<Point> {
+        self.seen().points.clone()
+    }
+
+    /// Whether the point of the injection was reached.
+    pub(crate) fn struck(&self) -> bool {
+        self.seen().struck
+    }
+
+    /// Ends when the process dies.
+    pub(crate) async fn died(&self) {
+        self.dead.cancelled().await;
+    }
+
+    /// What a test does when it lets a process die by itself.
+    pub(crate) fn die(&self) {
+        self.dead.cancel();
+    }
+
+    /// A touch before it takes effect; gives its number.
+    pub(crate) fn enter(&self, what: impl FnOnce() -> String, changes: bool) -> Result<usize, Harm> {
+        if self.dead.is_cancelled() {
+            return Err(Harm::Death);
+        }
+        let mut seen = self.seen();
+        let number = seen.points.len();
+        seen.points.push(Point { what: what(), changes });
+        self.strike(&mut seen, number, Moment::Before)?;
+        Ok(number)
+    }
+
+    /// A touch after it took effect.
+    pub(crate) fn leave(&self, number: usize) -> Result<(), Harm> {
+        if self.dead.is_cancelled() {
+            return Err(Harm::Death);
+        }
+        let mut seen = self.seen();
+        self.strike(&mut seen, number, Moment::After)
+    }
+
+    /// Carries out one touch.
+    pub(crate) async fn pass<T, E>(
+        &self,
+        what: impl FnOnce() -> String,
+        changes: bool,
+        error: impl Fn(Harm) -> E,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let number = self.enter(what, changes).map_err(&error)?;
+        let done = work.await?;
+        self.leave(number).map_err(error)?;
+        Ok(done)
+    }
+
+    fn strike(&self, seen: &mut Seen, number: usize, moment: Moment) -> Result<(), Harm> {
+        match self.injection {
+            Some(injection) if injection.at == number && injection.moment == moment => {
+                seen.struck = true;
+                if injection.harm == Harm::Death {
+                    self.dead.cancel();
+                }
+                Err(injection.harm)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Calls to the state store; they do not wait, so one thread makes one at a time.
+impl Watch for Line {
+    fn allows(&self, doing: &'static str, moment: Moment) -> bool {
+        let thread = thread::current().id();
+        match moment {
+            Moment::Before => {
+                let entered = self.enter(|| format!("state: {doing}"), false);
+                if let Ok(number) = entered {
+                    self.seen().calls.insert(thread, number);
+                }
+                entered.is_ok()
+            }
+            Moment::After => {
+                let mut seen = self.seen();
+                let Some(number) = seen.calls.remove(&thread) else { return true };
+                seen.points[number].changes = true;
+                drop(seen);
+                self.leave(number).is_ok()
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! A world for the engine in memory: a project from text, stores that fail or die where a test wants, scripted sources, and
+//! a clock and dice that the test holds.
+
+mod act;
+mod bucket;
+mod connector;
+mod contents;
+mod definition;
+mod hands;
+mod line;
+mod script;
+mod shelf;
+mod story;
+mod wire;
+mod world;
+
+pub(crate) use act::{Act, Ended};
+pub(crate) use connector::ScriptedFactory;
+pub(crate) use contents::Contents;
+pub(crate) use definition::Definition;
+pub(crate) use line::{Harm, Injection, Line, Point};
+pub(crate) use script::{Call, Script};
+pub(crate) use story::{Step, check};
+pub(crate) use world::{World, block_on};

@@ -1,0 +1,114 @@
+//! What scripted sources have to offer, and what goes wrong there: a test writes it, the connector reads it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use indexmap::IndexMap;
+
+use super::line::{Harm, Line};
+
+/// The content of all places. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    places: BTreeMap<String, Place>,
+    /// Of the engine whose connectors are built next.
+    line: Option<Arc<Line>>,
+}
+
+/// One source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub parts: IndexMap<String, Text>,
+    /// Parts that are not ready, with the reason.
+    pub waiting: Vec<(String, String)>,
+    /// Faults to come, each of a call.
+    pub faults: Vec<(Call, Harm)>,
+}
+
+/// The content of a part: a line of names, then a line for each row. A line with too few or too many values is malformed. A
+/// name may declare its type: `size:float64`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Text {
+    pub header: String,
+    pub rows: Vec<String>,
+    /// Changes without a change of content.
+    pub touched: u32,
+}
+
+/// What a connector is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Discover,
+    Describe,
+    Read,
+    Block,
+    Finish,
+}
+
+impl Script {
+    /// Makes a part, or replaces it.
+    pub(crate) fn put(&self, place: &str, part: &str, text: &str) {
+        let mut lines = text.trim_end().lines().map(|line| line.trim().to_owned());
+        let header = lines.next().unwrap_or_default();
+        let text = Text { header, rows: lines.collect(), touched: 0 };
+        self.change(place, |place| drop(place.parts.insert(part.to_owned(), text)));
+    }
+
+    /// Adds rows behind those of the part.
+    pub(crate) fn append(&self, place: &str, part: &str, rows: &str) {
+        let rows: Vec<_> = rows.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+        self.change(place, |place| place.parts.get_mut(part).unwrap().rows.extend(rows));
+    }
+
+    /// Says something else of the part, whose content stays.
+    pub(crate) fn touch(&self, place: &str, part: &str) {
+        self.change(place, |place| place.parts.get_mut(part).unwrap().touched += 1);
+    }
+
+    pub(crate) fn remove(&self, place: &str, part: &str) {
+        self.change(place, |place| drop(place.parts.shift_remove(part).unwrap()));
+    }
+
+    /// Says that a part is not ready.
+    pub(crate) fn hold(&self, place: &str, part: &str, reason: &str) {
+        self.change(place, |place| place.waiting.push((part.to_owned(), reason.to_owned())));
+    }
+
+    /// Lets the next `times` calls fail.
+    pub(crate) fn fail(&self, place: &str, call: Call, harm: Harm, times: usize) {
+        self.change(place, |place| place.faults.extend(std::iter::repeat_n((call, harm), times)));
+    }
+
+    pub(super) fn connect(&self, line: &Arc<Line>) {
+        self.inner().line = Some(line.clone());
+    }
+
+    pub(super) fn line(&self) -> Arc<Line> {
+        self.inner().line.clone().unwrap_or_else(Line::quiet)
+    }
+
+    pub(super) fn place(&self, place: &str) -> Option<Place> {
+        self.inner().places.get(place).cloned()
+    }
+
+    /// The next fault of such a call, which is then over.
+    pub(super) fn fault(&self, place: &str, call: Call) -> Option<Harm> {
+        let mut inner = self.inner();
+        let faults = &mut inner.places.get_mut(place)?.faults;
+        let at = faults.iter().position(|(of, _)| *of == call)?;
+        Some(faults.remove(at).1)
+    }
+
+    fn change(&self, place: &str, change: impl FnOnce(&mut Place)) {
+        change(self.inner().places.entry(place.to_owned()).or_default());
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,61 @@
+//! The files of a lake in memory, each with the time that the world's clock showed when it was written.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use millstream_engine::Clock;
+use object_store::{ObjectMeta, ObjectStoreExt, memory::InMemory, path::Path};
+
+use super::hands::Hands;
+
+/// What survives the death of an engine.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub files: InMemory,
+    written: Mutex<HashMap<Path, DateTime<Utc>>>,
+    clock: Hands,
+}
+
+impl Shelf {
+    pub(crate) fn new(clock: Hands) -> Self {
+        Self { files: InMemory::new(), written: Mutex::default(), clock }
+    }
+
+    /// The same files, which go their own way from here on.
+    pub(crate) fn fork(&self, clock: Hands) -> Self {
+        Self { files: self.files.fork(), written: Mutex::new(self.written().clone()), clock }
+    }
+
+    pub(crate) fn note(&self, path: &Path) {
+        let now = DateTime::from_timestamp_micros(self.clock.now().0).unwrap();
+        self.written().insert(path.clone(), now);
+    }
+
+    /// The file's description with the time of this world.
+    pub(crate) fn dated(&self, meta: ObjectMeta) -> ObjectMeta {
+        let written = self.written().get(&meta.location).copied();
+        ObjectMeta { last_modified: written.unwrap_or(meta.last_modified), ..meta }
+    }
+
+    pub(crate) async fn read(&self, path: &str) -> Bytes {
+        self.files.get(&Path::from(path)).await.unwrap().bytes().await.unwrap()
+    }
+
+    /// Takes files away, as someone who works on the bucket by hand does.
+    pub(crate) async fn lose(&self, prefix: &str) {
+        use futures::TryStreamExt;
+        use object_store::ObjectStore;
+        let found: Vec<_> = self.files.list(Some(&Path::from(prefix))).try_collect().await.unwrap();
+        for meta in found {
+            self.files.delete(&meta.location).await.unwrap();
+        }
+    }
+
+    fn written(&self) -> std::sync::MutexGuard<'_, HashMap<Path, DateTime<Utc>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,144 @@
+//! A story: what happens to a world step by step, and what is told of it. Cases are stories with the text they should give.
+
+use std::{fmt::Write, time::Duration};
+
+use millstream_engine::{MaterializeRequest, RunRequest};
+use millstream_state::Moment;
+
+use super::{Act, Call, Definition, Ended, Harm, Injection, Line, World, block_on};
+
+/// One step of a story. Parts are named `place/part`.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Makes a part or replaces it.
+    Put(&'static str, &'static str),
+    /// Adds rows to a part.
+    Append(&'static str, &'static str),
+    Touch(&'static str),
+    Remove(&'static str),
+    /// A part is not ready.
+    Hold(&'static str, &'static str),
+    /// The next calls to a source fail.
+    Fail(&'static str, Call, Harm, usize),
+    /// The project is another one.
+    Define(String),
+    /// So many seconds go by, or back.
+    Pass(i64),
+    /// Files of the lake are taken away.
+    Lose(&'static str),
+    /// The state store is taken away.
+    LoseState,
+    Run,
+    /// A run whose process dies at the first point of this name.
+    Die(Moment, &'static str),
+    /// The selection, anew.
+    RunAnew(&'static [&'static str]),
+    /// The selection, although it is up to date.
+    Force(&'static [&'static str]),
+    Reprocess(&'static str),
+    Maintain(Duration),
+    Materialize,
+    MaterializeAnew,
+    Dataset(&'static str),
+    /// Tells the rows of a table.
+    Rows(&'static str),
+    /// Tells how far a source was landed.
+    Positions(&'static str),
+    /// Tells which datasets are recorded and which versions of tables are kept for them.
+    Datasets,
+    /// Tells what the engine noted since the last time.
+    Notes,
+}
+
+/// Plays the steps on a world of the project `text`; what was told has to be `expected`.
+#[track_caller]
+pub(crate) fn check(text: &str, steps: &[Step], expected: &str) {
+    let told = block_on(async {
+        let mut world = World::new(Definition::of(text));
+        let mut told = String::new();
+        for step in steps {
+            Box::pin(play(&mut world, step, &mut told)).await;
+        }
+        told
+    });
+    let expected: String = expected.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
+    assert!(told == expected, "--- told\n{told}--- expected\n{expected}");
+}
+
+async fn play(world: &mut World, step: &Step, told: &mut String) {
+    let script = world.definition.script.clone();
+    match step {
+        Step::Put(name, text) => script.put(split(name).0, split(name).1, text),
+        Step::Append(name, rows) => script.append(split(name).0, split(name).1, rows),
+        Step::Touch(name) => script.touch(split(name).0, split(name).1),
+        Step::Remove(name) => script.remove(split(name).0, split(name).1),
+        Step::Hold(name, reason) => script.hold(split(name).0, split(name).1, reason),
+        Step::Fail(place, call, harm, times) => script.fail(place, *call, *harm, *times),
+        Step::Define(text) => world.define(text),
+        Step::Pass(seconds) => world.clock.pass(*seconds),
+        Step::Lose(prefix) => world.shelf.lose(prefix).await,
+        Step::LoseState => world.lose_state(),
+        Step::Rows(table) => {
+            writeln!(told, "{table}:").unwrap();
+            tell(told, world.rows(table).await);
+        }
+        Step::Positions(source) => tell(told, world.positions(source)),
+        Step::Notes => tell(told, world.notes.take()),
+        Step::Datasets => tell(told, world.datasets()),
+        Step::Die(moment, name) => die(world, *moment, name).await,
+        act => {
+            let act = act_of(act);
+            match world.act(&act).await {
+                Ended::Well(text) => tell(told, text.lines().map(str::to_owned).collect()),
+                Ended::Badly(text) => tell(told, text.lines().map(|line| format!("! {line}")).collect()),
+                Ended::Died => tell(told, vec!["died".to_owned()]),
+            }
+        }
+    }
+}
+
+/// Place and part.
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap()
+}
+
+/// Where the point stands is seen in a copy of the world.
+async fn die(world: &World, moment: Moment, name: &str) {
+    let (act, line) = (Act::Run(RunRequest::default()), Line::quiet());
+    world.fork().act_on(&act, &line).await;
+    let points = line.points();
+    let at = points.iter().position(|point| point.what.contains(name));
+    let at = at.unwrap_or_else(|| panic!("no point is named `{name}`: {points:#?}"));
+    let line = Line::harmed(Injection { at, moment, harm: Harm::Death });
+    assert_eq!(world.act_on(&act, &line).await, Ended::Died);
+}
+
+fn act_of(step: &Step) -> Act {
+    let selection = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    match step {
+        Step::RunAnew(names) => {
+            Act::Run(RunRequest { selection: selection(names), full_refresh: true, ..RunRequest::default() })
+        }
+        Step::Force(names) => {
+            Act::Run(RunRequest { selection: selection(names), force: true, ..RunRequest::default() })
+        }
+        Step::Reprocess(table) => Act::Reprocess(table),
+        Step::Maintain(retention) => Act::Maintain(*retention),
+        Step::Materialize => Act::Materialize(MaterializeRequest::default()),
+        Step::MaterializeAnew => {
+            Act::Materialize(MaterializeRequest { full: true, ..MaterializeRequest::default() })
+        }
+        Step::Dataset(name) => Act::Dataset(name),
+        _ => Act::Run(RunRequest::default()),
+    }
+}
+
+fn tell(told: &mut String, lines: Vec<String>) {
+    if lines.is_empty() {
+        told.push_str("(nothing)\n");
+    }
+    for line in lines {
+        told.push_str(line.trim_end());
+        told.push('\n');
+    }
+}

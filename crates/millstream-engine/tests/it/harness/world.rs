@@ -1,0 +1,219 @@
+//! One world: its stores outlive every engine that works in it.
+
+use std::{fs, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use millstream_engine::{Engine, EngineOptions, Online, RetryPolicy, RunRequest, Stores};
+use millstream_lake::Lake;
+use millstream_online::{OnlineStore, StoreOptions};
+use millstream_state::State;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    act::{Act, Ended, Notes, chain},
+    bucket::Bucket,
+    contents,
+    definition::{Definition, folder},
+    hands::{Dice, Hands},
+    line::Line,
+    shelf::Shelf,
+    wire::Wire,
+};
+
+const LAKE: &str = "memory:///lake";
+
+/// Stores, clock and sources; engines come and go.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub definition: Definition,
+    pub clock: Hands,
+    pub shelf: Arc<Shelf>,
+    pub notes: Notes,
+    dice: Arc<Dice>,
+    /// Steps at once.
+    pub concurrency: NonZeroUsize,
+    online: OnceCell<Arc<dyn OnlineStore>>,
+    folder: TempDir,
+}
+
+impl World {
+    pub(crate) fn new(definition: Definition) -> Self {
+        let clock = Hands::new();
+        Self {
+            definition,
+            shelf: Arc::new(Shelf::new(clock.clone())),
+            clock,
+            notes: Notes::default(),
+            dice: Arc::new(Dice::new(1)),
+            concurrency: NonZeroUsize::MIN,
+            online: OnceCell::new(),
+            folder: folder(),
+        }
+    }
+
+    /// The same world, which goes its own way from here on. Only while no engine is at work, and before the online store
+    /// was opened.
+    pub(crate) fn fork(&self) -> Self {
+        assert!(!self.has_online(), "an open online store cannot be copied");
+        let clock = self.clock.fork();
+        let fork = Self {
+            shelf: Arc::new(self.shelf.fork(clock.clone())),
+            clock,
+            folder: folder(),
+            notes: Notes::default(),
+            dice: Arc::new(Dice::new(2)),
+            online: OnceCell::new(),
+            definition: self.definition.clone(),
+            concurrency: self.concurrency,
+        };
+        for file in ["state.db", "state.db-wal"] {
+            let from = self.folder.path().join(file);
+            if from.exists() {
+                fs::copy(from, fork.folder.path().join(file)).unwrap();
+            }
+        }
+        fork
+    }
+
+    /// The project is another one from here on; the sources stay.
+    pub(crate) fn define(&mut self, text: &str) {
+        self.definition = Definition::with_script(text, self.definition.script.clone());
+    }
+
+    pub(crate) fn lake(&self, line: &Arc<Line>) -> Lake {
+        let bucket = Bucket { shelf: self.shelf.clone(), line: line.clone() };
+        Lake::with_store(LAKE, Arc::new(bucket)).unwrap()
+    }
+
+    pub(crate) fn state_path(&self) -> PathBuf {
+        self.folder.path().join("state.db")
+    }
+
+    /// The state store as a bystander reads it.
+    pub(crate) fn state(&self) -> State {
+        State::open(&self.state_path()).unwrap()
+    }
+
+    /// The state store is gone, as after the loss of a disk.
+    pub(crate) fn lose_state(&self) {
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            // What SQLite put together at its end is not there to be removed.
+            let _ = fs::remove_file(self.folder.path().join(file));
+        }
+    }
+
+    pub(crate) fn has_online(&self) -> bool {
+        self.online.initialized()
+    }
+
+    async fn online(&self, line: &Arc<Line>) -> Online {
+        let location = format!("embedded:{}", self.folder.path().join("online").display());
+        let open = || async { millstream_online::open(&location, &StoreOptions::default()).await.unwrap() };
+        let store = self.online.get_or_init(open).await.clone();
+        Online::Opened(Arc::new(Wire { store, line: line.clone() }))
+    }
+
+    /// An engine on this world, behind a line of its own.
+    pub(crate) async fn engine(&self, line: &Arc<Line>) -> Engine {
+        let online = match self.has_online() {
+            true => self.online(line).await,
+            false => Online::At { location: "embedded:nowhere".to_owned(), options: StoreOptions::default() },
+        };
+        let state = State::open(&self.state_path()).unwrap().watched(line.clone());
+        let stores = Stores {
+            lake: self.lake(line),
+            state: Arc::new(state),
+            online,
+            folder: self.folder.path().to_owned(),
+        };
+        let options = EngineOptions {
+            clock: Arc::new(self.clock.clone()),
+            random: self.dice.clone(),
+            memory_bytes: 64 << 20,
+            parallelism: NonZeroUsize::MIN,
+            retry: RetryPolicy { retries_max: 3, first_wait: Duration::ZERO, wait_max: Duration::ZERO },
+        };
+        self.definition.script.connect(line);
+        Engine::with_stores(self.definition.project.clone(), stores, options).unwrap()
+    }
+
+    /// Lets a new engine do it on an undisturbed line.
+    pub(crate) async fn act(&self, act: &Act) -> Ended {
+        self.act_on(act, &Line::quiet()).await
+    }
+
+    /// Lets a new engine do it; ends as soon as the line dies.
+    pub(crate) async fn act_on(&self, act: &Act, line: &Arc<Line>) -> Ended {
+        let cancel = CancellationToken::new();
+        let work = async {
+            if matches!(act, Act::Materialize(_)) {
+                self.online(line).await;
+            }
+            let engine = self.engine(line).await;
+            act.perform(self.concurrency, &self.notes, &engine, cancel.clone()).await
+        };
+        tokio::select! {
+            biased;
+            () = line.died() => {
+                cancel.cancel();
+                Ended::Died
+            }
+            ended = Box::pin(work) => ended.unwrap_or_else(|error| Ended::Badly(chain(&error))),
+        }
+    }
+
+    /// Runs everything, which has to succeed.
+    pub(crate) async fn run(&self) -> String {
+        match self.act(&Act::Run(RunRequest::default())).await {
+            Ended::Well(text) => text,
+            ended => panic!("{ended:?}"),
+        }
+    }
+
+    /// The rows of a table, sorted, without what says when and from where they came.
+    pub(crate) async fn rows(&self, table: &str) -> Vec<String> {
+        let lake = self.lake(&Line::quiet());
+        let without = [
+            "_ingested_at",
+            "_sequence",
+            "_source",
+            "_position",
+            "_run",
+            "_rejected_at",
+            "_epoch",
+            "_columns",
+        ];
+        contents::rows(self, &lake, &table.parse().unwrap(), &without).await
+    }
+
+    pub(crate) fn positions(&self, source: &str) -> Vec<String> {
+        contents::positions(self, source)
+    }
+
+    /// The recorded datasets, and the versions of tables that are pinned for them.
+    pub(crate) fn datasets(&self) -> Vec<String> {
+        let state = self.state();
+        let built = state.dataset_versions().unwrap();
+        let built = built.iter().map(|built| format!("{} v{}", built.dataset, built.version));
+        let pins = state.pins().unwrap();
+        let pins = pins.iter().map(|pin| format!("pinned: {} at {}", pin.table, pin.version));
+        built.chain(pins).collect()
+    }
+
+    /// Whether a further run would do nothing.
+    pub(crate) async fn is_up_to_date(&self) -> bool {
+        let engine = self.engine(&Line::quiet()).await;
+        let plan = Box::pin(engine.plan(&RunRequest::default())).await.unwrap();
+        plan.steps.is_empty()
+    }
+}
+
+/// Runs a case on one thread, so that its steps follow each other the same way every time. Threads that a dead engine left
+/// waiting are not waited for.
+pub(crate) fn block_on<T>(case: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let done = runtime.block_on(case);
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,225 @@
+//! Every path is harmed at each of its points: what comes of it afterwards is what came of it undisturbed.
+//!
+//! `MILLSTREAM_SEED=3` takes another sample of points and `MILLSTREAM_POINTS=all` takes all of them;
+//! `MILLSTREAM_POINT=17:After:Death` repeats one, as a failure names it.
+
+use std::time::{Duration, Instant};
+
+use millstream_engine::{MaterializeRequest, RunRequest};
+use millstream_state::Moment;
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::SliceRandom};
+
+use crate::{
+    harness::{Act, Contents, Ended, Harm, Injection, Line, Point, World, block_on},
+    shop::{SHOP, shop},
+};
+
+/// Injections of one scenario, unless all are asked for.
+const SAMPLE: usize = 72;
+/// An act that was harmed once succeeds after so many tries.
+const TRIES: usize = 3;
+
+/// What the environment says about the loop.
+struct Wish {
+    seed: u64,
+    all: bool,
+    only: Option<String>,
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test is its own edge: it asks the environment")]
+fn wish() -> Wish {
+    let variable = |name: &str| std::env::var(name).ok();
+    Wish {
+        seed: variable("MILLSTREAM_SEED").map_or(1, |seed| seed.parse().unwrap()),
+        all: variable("MILLSTREAM_POINTS").is_some_and(|points| points == "all"),
+        only: variable("MILLSTREAM_POINT"),
+    }
+}
+
+/// The injections to try: of a change before and after it, of anything else before it.
+fn injections(points: &[Point], wish: &Wish) -> Vec<Injection> {
+    let harms = [Harm::Death, Harm::Passing, Harm::Lasting];
+    let mut all = Vec::new();
+    for (at, point) in points.iter().enumerate() {
+        let moments: &[Moment] =
+            if point.changes { &[Moment::Before, Moment::After] } else { &[Moment::Before] };
+        for (moment, harm) in moments.iter().flat_map(|moment| harms.map(|harm| (*moment, harm))) {
+            all.push(Injection { at, moment, harm });
+        }
+    }
+    if let Some(only) = &wish.only {
+        all.retain(|injection| injection.to_string() == *only);
+    } else if !wish.all {
+        // A death between two changes leaves the same world wherever it comes, so it is tried at the changes.
+        let (mut deaths, mut others): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|injection| injection.harm == Harm::Death && points[injection.at].changes);
+        let mut dice = SmallRng::seed_from_u64(wish.seed);
+        deaths.shuffle(&mut dice);
+        others.shuffle(&mut dice);
+        deaths.truncate(SAMPLE - SAMPLE / 3);
+        others.truncate(SAMPLE - deaths.len());
+        deaths.extend(others);
+        all = deaths;
+    }
+    all
+}
+
+/// The columns that may depend on how often a process died: the run that wrote a row. A reprocessing that was interrupted is
+/// completed with what was said of its rows before.
+fn columns_apart(act: &Act) -> &'static [&'static str] {
+    match act {
+        Act::Reprocess(_) => &["_run", "_reason", "_rejected_at", "_epoch", "_row"],
+        _ => &["_run"],
+    }
+}
+
+/// Does `act` in a copy of `world`, after `warm` went by undisturbed, once for each injection.
+async fn check(name: &str, world: World, warm: &[Act], act: Act) {
+    let (wish, started) = (wish(), Instant::now());
+    let undisturbed = warmed(&world, warm).await;
+    let line = Line::quiet();
+    let ended = undisturbed.act_on(&act, &line).await;
+    assert!(matches!(ended, Ended::Well(_)), "{name}: {ended:?}");
+    undisturbed.is_up_to_date().await;
+    let apart = columns_apart(&act);
+    let expected = Contents::of(&undisturbed, apart).await;
+    let points = line.points();
+    let changes = points.iter().filter(|point| point.changes).count();
+    let injections = injections(&points, &wish);
+    let (mut missed, mut through) = (0, 0);
+    for injection in &injections {
+        let fork = warmed(&world, warm).await;
+        let line = Line::harmed(*injection);
+        let ended = fork.act_on(&act, &line).await;
+        missed += usize::from(!line.struck());
+        through += usize::from(matches!(ended, Ended::Well(_)));
+        line.die();
+        let what = &points[injection.at].what;
+        let place = format!(
+            "{name}, seed {}, point {injection} of {} ({what}): {ended:?}\nrepeat it with MILLSTREAM_POINT={injection}",
+            wish.seed,
+            points.len()
+        );
+        settle(&fork, &act, &place).await;
+        // Who plans takes from the lake what was committed and not recorded.
+        let is_up_to_date = fork.is_up_to_date().await;
+        assert!(is_up_to_date || !matches!(act, Act::Run(_)), "{place}\nthere is something left to run");
+        if let Some(difference) = expected.difference(&Contents::of(&fork, apart).await) {
+            panic!("{place}\n{difference}");
+        }
+    }
+    println!(
+        "{name}: {} points, {changes} of them changes; {} injections, {through} without a trace, {missed} not \
+         reached, in {:?}",
+        points.len(),
+        injections.len(),
+        started.elapsed()
+    );
+}
+
+async fn warmed(world: &World, warm: &[Act]) -> World {
+    let fork = world.fork();
+    for act in warm {
+        let ended = fork.act(act).await;
+        assert!(matches!(ended, Ended::Well(_)), "{ended:?}");
+    }
+    fork
+}
+
+/// Whatever happened, someone calls the command again until it succeeds.
+async fn settle(world: &World, act: &Act, place: &str) {
+    let mut said = Vec::new();
+    for _ in 0..TRIES {
+        match world.act(act).await {
+            Ended::Well(_) => return,
+            ended => said.push(ended),
+        }
+    }
+    panic!("{place}\nit does not recover: {said:#?}");
+}
+
+fn run() -> Act {
+    Act::Run(RunRequest::default())
+}
+
+#[test]
+fn a_first_run_that_is_harmed_anywhere() {
+    block_on(async { check("first run", shop(0).await, &[], run()).await });
+}
+
+#[test]
+fn a_run_over_new_grown_and_touched_parts_that_is_harmed_anywhere() {
+    block_on(async { check("second run", shop(1).await, &[], run()).await });
+}
+
+#[test]
+fn a_run_over_replaced_parts_that_is_harmed_anywhere() {
+    block_on(async { check("third run", shop(2).await, &[], run()).await });
+}
+
+#[test]
+fn a_reprocessing_that_is_harmed_anywhere() {
+    block_on(async {
+        let mut world = shop(2).await;
+        world.define(&SHOP.replace("range: [0, 1000]", "range: [-6, 1000]"));
+        check("reprocessing", world, &[], Act::Reprocess("bronze.orders")).await;
+    });
+}
+
+#[test]
+fn a_maintenance_that_is_harmed_anywhere() {
+    block_on(async {
+        let world = shop(3).await;
+        world.clock.pass(30 * 86_400);
+        check("maintenance", world, &[], Act::Maintain(Duration::from_secs(3_600))).await;
+    });
+}
+
+#[test]
+fn materialisations_that_are_harmed_anywhere() {
+    block_on(async {
+        let all = Act::Materialize(MaterializeRequest::default());
+        check("first materialisation", shop(1).await, &[], all.clone()).await;
+        check("next materialisation", shop(1).await, &[all.clone(), run()], all.clone()).await;
+    });
+}
+
+#[test]
+fn a_dataset_that_is_harmed_anywhere() {
+    block_on(async { check("dataset", shop(1).await, &[], Act::Dataset("churn")).await });
+}
+
+/// Several acts one after the other, each harmed somewhere, against a world that was left alone.
+#[test]
+fn a_life_of_harm() {
+    block_on(async {
+        let wish = wish();
+        for life in 0..3 {
+            let seed = wish.seed.wrapping_mul(1_000).wrapping_add(life);
+            let mut dice = SmallRng::seed_from_u64(seed);
+            let (mut harmed, twin) = (shop(0).await, shop(0).await);
+            // Steps that run at once meet their faults in any order; what comes of it is the same.
+            harmed.concurrency = harmed.concurrency.saturating_add(usize::try_from(life).unwrap());
+            for round in 1..4 {
+                let (moment, harm) = ([Moment::Before, Moment::After], [Harm::Death, Harm::Lasting]);
+                for _ in 0..4 {
+                    let at = dice.random_range(0..250);
+                    let moment = moment[dice.random_range(0..2)];
+                    let line = Line::harmed(Injection { at, moment, harm: harm[dice.random_range(0..2)] });
+                    harmed.act_on(&run(), &line).await;
+                    line.die();
+                }
+                settle(&harmed, &run(), &format!("seed {seed}, round {round}")).await;
+                twin.run().await;
+                for world in [&harmed, &twin] {
+                    world.clock.pass(3_600);
+                    crate::shop::arrive(&world.definition.script, round);
+                }
+            }
+            let expected = Contents::of(&twin, &["_run"]).await;
+            let difference = expected.difference(&Contents::of(&harmed, &["_run"]).await);
+            assert!(difference.is_none(), "seed {seed}: {}", difference.unwrap_or_default());
+        }
+    });
+}

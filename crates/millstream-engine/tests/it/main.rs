@@ -1,0 +1,15 @@
+//! The engine at work in a world in memory: `harness` has the world, each other file the cases of one path.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod build;
+mod conformance;
+mod dataset;
+mod harness;
+mod kills;
+mod landing;
+mod maintain;
+mod materialize;
+mod recovery;
+mod reprocess;
+mod run;
+mod shop;

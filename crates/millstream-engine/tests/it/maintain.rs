@@ -1,0 +1,187 @@
+//! Maintenance: small files are put together and old ones go, and nobody who reads a table notices.
+
+use std::time::Duration;
+
+use crate::harness::{Step, Step::*, check as check_story};
+
+const PROJECT: &str = "
+=== sources/orders.yaml
+connector: {type: scripted, place: orders}
+contract: {columns: {id: {type: int64, required: true}, customer_id: {type: int64}, at: {type: timestamp}}}
+=== tables/silver/orders.sql
+/*---
+materialize: incremental
+---*/
+SELECT id, customer_id, at FROM bronze.orders
+=== features/customer.yaml
+entity: {name: customer, key: customer_id}
+views:
+  orders: {from: silver.orders, time: at, features: {orders: {count: \"*\"}}}
+services:
+  s: [orders.*]
+=== datasets/d.yaml
+labels: {from: silver.orders, entity: customer, time: at, columns: [customer_id, at, id]}
+features: s
+";
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const MONTH: i64 = 30 * 86_400;
+
+/// Lands a part a day, plays `steps`, then tells the rows and whether a run finds something to do.
+#[track_caller]
+fn check(steps: &[Step], expected: &str) {
+    let mut all = vec![Put("orders/a", "id,customer_id,at\n0,1,2026-05-01T00:00:00Z")];
+    for rows in ["1,2,2026-05-02T00:00:00Z", "2,1,2026-05-03T00:00:00Z", "3,1,2026-05-04T00:00:00Z"] {
+        all.extend([Run, Pass(86_400), Append("orders/a", rows)]);
+    }
+    all.push(Run);
+    all.extend(steps.iter().cloned());
+    all.extend([Rows("silver.orders"), Run]);
+    check_story(PROJECT, &all, expected);
+}
+
+#[test]
+fn small_files_are_put_together_and_no_table_runs_for_it() {
+    check(
+        &[Maintain(HOUR)],
+        "
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders: 4 put together, 0 gone
+        silver.orders: 4 put together, 0 gone
+        silver.orders:
+        id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
+        id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
+        id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
+        id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn a_change_after_maintenance_is_read_as_a_change() {
+    check(
+        &[Maintain(HOUR), Append("orders/a", "4,2,2026-05-05T00:00:00Z"), Run],
+        "
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders: 4 put together, 0 gone
+        silver.orders: 4 put together, 0 gone
+        bronze.orders built +1
+        silver.orders built +1
+        silver.orders:
+        id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
+        id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
+        id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
+        id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
+        id: 4, customer_id: 2, at: 2026-05-05T00:00:00Z
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn what_is_old_goes_at_the_second_time() {
+    check(
+        &[Maintain(HOUR), Pass(MONTH), Maintain(HOUR), Maintain(HOUR)],
+        "
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders: 4 put together, 0 gone
+        silver.orders: 4 put together, 0 gone
+        bronze.orders: 0 put together, 4 gone
+        silver.orders: 0 put together, 4 gone
+        (nothing)
+        silver.orders:
+        id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
+        id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
+        id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
+        id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn a_version_that_a_dataset_pins_stays() {
+    check(
+        &[Dataset("d"), Maintain(HOUR), Pass(MONTH), Maintain(HOUR), Dataset("d")],
+        "
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        d v1
+        bronze.orders: 4 put together, 0 gone
+        silver.orders: 4 put together, 0 gone
+        bronze.orders: 0 put together, 4 gone
+        d v2
+        silver.orders:
+        id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
+        id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
+        id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
+        id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn versions_that_a_table_has_yet_to_read_stay() {
+    let steps = [
+        Append("orders/a", "4,2,2026-05-05T00:00:00Z"),
+        Force(&["bronze.orders"]),
+        Maintain(HOUR),
+        Pass(MONTH),
+        Maintain(HOUR),
+        Run,
+    ];
+    check(
+        &steps,
+        "
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        bronze.orders: 5 put together, 0 gone
+        silver.orders: 4 put together, 0 gone
+        silver.orders: 0 put together, 4 gone
+        silver.orders built +1
+        silver.orders:
+        id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
+        id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
+        id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
+        id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
+        id: 4, customer_id: 2, at: 2026-05-05T00:00:00Z
+        (nothing)
+    ",
+    );
+}

@@ -1,0 +1,153 @@
+//! Materialising: the online store follows the lake, from its changes where each row is an event.
+
+use crate::{
+    harness::{Contents, Definition, Step, Step::*, World, block_on, check as check_story},
+    shop::SHOP,
+};
+
+const PROJECT: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+contract: {columns: {id: {type: int64, required: true}, customer_id: {type: int64}, at: {type: timestamp}}}
+=== tables/silver/keyed.sql
+/*---
+materialize: incremental
+key: id
+---*/
+SELECT id, customer_id, at FROM bronze.events
+=== features/customer.yaml
+entity: {name: customer, key: customer_id}
+views:
+  added: {from: bronze.events, time: at, features: {events: {count: \"*\"}}}
+  merged: {from: silver.keyed, time: at, features: {merged: {count: \"*\"}}}
+services:
+  s: [added.*, merged.*]
+";
+
+/// Materialises three events of two customers, then plays `steps`.
+#[track_caller]
+fn check(steps: &[Step], expected: &str) {
+    let rows =
+        "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";
+    let begin = [Put("events/a", rows), Run, Materialize];
+    check_story(PROJECT, &[&begin[..], steps].concat(), expected);
+}
+
+#[test]
+fn what_was_materialised_is_not_read_again() {
+    check(
+        &[Materialize],
+        "
+        bronze.events built +3
+        silver.keyed built +3
+        added: Full, 3 rows of 2
+        merged: Full, 3 rows of 2
+        added: UpToDate, 0 rows of 0
+        merged: UpToDate, 0 rows of 0
+    ",
+    );
+}
+
+#[test]
+fn of_added_rows_only_the_new_ones_are_read() {
+    check(
+        &[Append("events/a", "4,2,2026-06-03T00:00:00Z"), Run, Materialize, Materialize],
+        "
+        bronze.events built +3
+        silver.keyed built +3
+        added: Full, 3 rows of 2
+        merged: Full, 3 rows of 2
+        bronze.events built +1
+        silver.keyed built +1
+        added: Incremental, 1 rows of 1
+        merged: Incremental, 1 rows of 1
+        added: UpToDate, 0 rows of 0
+        merged: UpToDate, 0 rows of 0
+    ",
+    );
+}
+
+#[test]
+fn rows_that_leave_are_computed_anew() {
+    check(
+        &[Put("events/a", "id,customer_id,at\n1,1,2026-06-01T00:00:00Z"), Run, Materialize],
+        "
+        bronze.events built +3
+        silver.keyed built +3
+        added: Full, 3 rows of 2
+        merged: Full, 3 rows of 2
+        bronze.events built +1 -3
+        silver.keyed built -2
+        added: Full, 1 rows of 1
+        merged: Full, 1 rows of 1
+    ",
+    );
+}
+
+#[test]
+fn everything_is_computed_anew_when_asked() {
+    check(
+        &[MaterializeAnew, Materialize],
+        "
+        bronze.events built +3
+        silver.keyed built +3
+        added: Full, 3 rows of 2
+        merged: Full, 3 rows of 2
+        added: Full, 3 rows of 2
+        merged: Full, 3 rows of 2
+        added: UpToDate, 0 rows of 0
+        merged: UpToDate, 0 rows of 0
+    ",
+    );
+}
+
+#[test]
+fn after_maintenance_nothing_is_lost() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let steps = [
+        Append("events/a", "4,2,2026-06-03T00:00:00Z"),
+        Run,
+        Maintain(hour),
+        Pass(30 * 86_400),
+        Maintain(hour),
+        Materialize,
+    ];
+    check(
+        &steps,
+        "
+        bronze.events built +3
+        silver.keyed built +3
+        added: Full, 3 rows of 2
+        merged: Full, 3 rows of 2
+        bronze.events built +1
+        silver.keyed built +1
+        bronze.events: 2 put together, 0 gone
+        silver.keyed: 2 put together, 0 gone
+        bronze.events: 0 put together, 2 gone
+        silver.keyed: 0 put together, 2 gone
+        added: Full, 4 rows of 2
+        merged: Full, 4 rows of 2
+    ",
+    );
+}
+
+/// The same rows in another order of arrival, and from changes instead of at once.
+#[test]
+fn from_changes_and_at_once_the_values_are_the_same() {
+    let values = |rounds: u32, each: bool| {
+        block_on(async move {
+            let world = World::new(Definition::of(SHOP));
+            for round in 0..rounds {
+                crate::shop::arrive(&world.definition.script, round);
+                if each || round + 1 == rounds {
+                    world.run().await;
+                    world.act(&crate::harness::Act::Materialize(Default::default())).await;
+                }
+            }
+            Contents::of(&world, &[]).await.0.remove("features").unwrap()
+        })
+    };
+    let (each, at_once) = (values(2, true), values(2, false));
+    assert!(!each.is_empty());
+    assert_eq!(each, at_once);
+}

@@ -1,0 +1,168 @@
+//! Recovery: a process that dies between the lake's commit and the record, lost stores, a clock that goes back.
+
+use millstream_state::Moment::{After, Before};
+
+use crate::harness::{Step, Step::*, check as check_story};
+
+const PROJECT: &str = "
+=== sources/orders.yaml
+connector: {type: scripted, place: orders}
+contract: {columns: {id: {type: int64, required: true}, size: {type: int64}}, on_violation: quarantine}
+=== tables/silver/added.sql
+/*---
+materialize: incremental
+---*/
+SELECT id, size FROM bronze.orders
+=== tables/gold/total.sql
+SELECT count(*) AS rows, sum(size) AS size FROM silver.added
+";
+
+/// What is there after every recovery, each row once.
+const END: &str = r#"(nothing)
+bronze.orders:
+id: 1, size: 10
+id: 2, size: 20
+id: 3, size: 30
+bronze.orders__rejected:
+_check: type(id), _reason: `id` is `no`, not an int64, _row: {"id":"no","size":"1"}
+_check: type(id), _reason: `id` is `nor`, not an int64, _row: {"id":"nor","size":"1"}
+silver.added:
+id: 1, size: 10
+id: 2, size: 20
+id: 3, size: 30
+gold.total:
+rows: 3, size: 60
+a up to 3
+b up to 2"#;
+
+/// Lands a part and builds; a second part comes, then `steps`, a run that does `done`, and one more that has nothing to do.
+#[track_caller]
+fn check(steps: &[Step], done: &str) {
+    let begin = [
+        Put("orders/a", "id,size\n1,10\n2,20\nno,1"),
+        Run,
+        Pass(60),
+        Put("orders/b", "id,size\n3,30\nnor,1"),
+    ];
+    let end = [
+        Run,
+        Run,
+        Rows("bronze.orders"),
+        Rows("bronze.orders__rejected"),
+        Rows("silver.added"),
+        Rows("gold.total"),
+        Positions("orders"),
+    ];
+    let built = "bronze.orders built +2, 1 rejected\nsilver.added built +2\ngold.total built +1";
+    check_story(PROJECT, &[&begin[..], steps, &end[..]].concat(), &format!("{built}\n{done}\n{END}"));
+}
+
+#[test]
+fn a_landing_that_was_committed_and_not_recorded_is_found() {
+    check(
+        &[Die(Before, "state: record the landing")],
+        "silver.added built +1\n\
+         gold.total built +1 -1",
+    );
+    check(
+        &[Die(After, "lake: put lake/bronze/orders/_delta_log")],
+        "silver.added built +1\n\
+         gold.total built +1 -1",
+    );
+}
+
+#[test]
+fn a_landing_that_was_not_committed_is_done_again() {
+    check(
+        &[Die(Before, "lake: put lake/bronze/orders/_delta_log")],
+        "bronze.orders built +1, 1 rejected\n\
+         silver.added built +1\n\
+         gold.total built +1 -1",
+    );
+}
+
+#[test]
+fn rejected_rows_of_a_landing_that_never_came_are_not_kept_twice() {
+    check(
+        &[Die(After, "lake: put lake/bronze/orders__rejected/_delta_log")],
+        "bronze.orders built +1, 1 rejected\n\
+         silver.added built +1\n\
+         gold.total built +1 -1",
+    );
+}
+
+#[test]
+fn a_build_that_was_committed_and_not_recorded_is_found() {
+    check(&[Die(After, "lake: put lake/silver/added/_delta_log")], "gold.total built +1 -1");
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_hide_what_was_committed() {
+    check(&[Pass(-3_600), Die(After, "lake: put lake/silver/added/_delta_log")], "gold.total built +1 -1");
+    check(
+        &[Pass(-3_600), Die(After, "lake: put lake/bronze/orders/_delta_log")],
+        "silver.added built +1\n\
+         gold.total built +1 -1",
+    );
+}
+
+#[test]
+fn a_state_store_that_is_lost_is_made_anew_from_the_lake() {
+    check(
+        &[LoseState],
+        "bronze.orders built +1, 1 rejected\n\
+         silver.added built +1\n\
+         gold.total built +1 -1",
+    );
+}
+
+#[test]
+fn a_table_that_is_lost_is_made_anew() {
+    check(
+        &[Lose("lake/bronze/orders"), Lose("lake/bronze/orders__rejected")],
+        "bronze.orders built +3, 2 rejected\n\
+         silver.added built +3 -2\n\
+         gold.total built +1 -1",
+    );
+    check(
+        &[Lose("lake/silver/added")],
+        "bronze.orders built +1, 1 rejected\n\
+         silver.added built +3\n\
+         gold.total built +1 -1",
+    );
+    check(
+        &[Lose("lake/gold/total")],
+        "bronze.orders built +1, 1 rejected\n\
+         silver.added built +1\n\
+         gold.total built +1",
+    );
+    check(
+        &[Lose("lake")],
+        "bronze.orders built +3, 2 rejected\n\
+         silver.added built +3\n\
+         gold.total built +1",
+    );
+}
+
+/// As when a folder of the lake is put back from a copy.
+#[test]
+fn a_table_that_is_put_back_to_an_earlier_version_is_brought_forward_again() {
+    check(
+        &[Run, Lose("lake/silver/added/_delta_log/00000000000000000001.json")],
+        "bronze.orders built +1, 1 rejected\n\
+         silver.added built +1\n\
+         gold.total built +1 -1\n\
+         silver.added built +1\n\
+         gold.total unchanged",
+    );
+}
+
+#[test]
+fn stores_that_are_both_lost_are_made_anew() {
+    check(
+        &[LoseState, Lose("lake")],
+        "bronze.orders built +3, 2 rejected\n\
+         silver.added built +3\n\
+         gold.total built +1",
+    );
+}

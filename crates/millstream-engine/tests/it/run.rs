@@ -1,0 +1,267 @@
+//! Running: what goes before what, what is left out, what is tried again, and that nothing is done twice.
+
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use millstream_engine::{Engine, Event, Observer, RunReport, RunRequest};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    harness::{Act, Call, Definition, Ended, Harm, Line, Step, Step::*, World, block_on, check},
+    shop::{SHOP, arrive, shop},
+};
+
+/// Two chains that share nothing: `a` and `b` with a table behind each, and one table behind both.
+const CHAINS: &str = "
+=== sources/a.yaml
+connector: {type: scripted, place: a}
+contract: {columns: {id: {type: int64, required: true}}}
+=== sources/b.yaml
+connector: {type: scripted, place: b}
+contract: {columns: {id: {type: int64, required: true}}}
+=== tables/silver/a.sql
+SELECT id FROM bronze.a
+=== tables/silver/b.sql
+SELECT id FROM bronze.b
+=== tables/gold/both.sql
+SELECT a.id FROM silver.a AS a JOIN silver.b AS b ON b.id = a.id
+";
+
+const PARTS: [Step; 2] = [Put("a/x", "id\n1\n2"), Put("b/x", "id\n2\n3")];
+
+#[test]
+fn what_is_read_is_built_before() {
+    check(
+        CHAINS,
+        &[&PARTS[..], &[Run, Notes, Rows("gold.both")]].concat(),
+        "
+        bronze.a built +2
+        bronze.b built +2
+        silver.a built +2
+        silver.b built +2
+        gold.both built +1
+        bronze.a begins
+        bronze.a ends
+        bronze.b begins
+        bronze.b ends
+        silver.a begins
+        silver.a ends
+        silver.b begins
+        silver.b ends
+        gold.both begins
+        gold.both ends
+        gold.both:
+        id: 2
+    ",
+    );
+}
+
+#[test]
+fn steps_that_do_not_wait_for_each_other_run_at_once() {
+    block_on(async {
+        let mut world = World::new(Definition::of(CHAINS));
+        world.concurrency = NonZeroUsize::MIN.saturating_add(1);
+        for place in ["a", "b"] {
+            world.definition.script.put(place, "x", "id\n1\n2");
+        }
+        world.run().await;
+        let notes = world.notes.take();
+        assert_eq!(notes[..2], ["bronze.a begins", "bronze.b begins"], "{notes:?}");
+        let at = |note: &str| notes.iter().position(|found| found == note).unwrap();
+        assert!(at("silver.a ends").max(at("silver.b ends")) < at("gold.both begins"), "{notes:?}");
+    });
+}
+
+#[test]
+fn what_is_behind_a_failure_is_skipped_and_the_rest_is_built() {
+    let fails = [Fail("b", Call::Read, Harm::Lasting, 1), Run, Run, Rows("gold.both")];
+    check(
+        CHAINS,
+        &[&PARTS[..], &fails].concat(),
+        "
+        ! bronze.a built +2
+        ! bronze.b failed: MS-0302 source `b` cannot be read: the script says so
+        ! silver.b skipped for bronze.b
+        ! gold.both skipped for bronze.b
+        ! silver.a built +2
+        bronze.b built +2
+        silver.b built +2
+        gold.both built +1
+        gold.both:
+        id: 2
+    ",
+    );
+}
+
+#[test]
+fn a_source_that_cannot_be_looked_at_stops_its_own_chain_only() {
+    let fails = [Fail("b", Call::Discover, Harm::Lasting, 9), Run];
+    check(
+        CHAINS,
+        &[&PARTS[..], &fails].concat(),
+        "
+        ! bronze.a built +2
+        ! bronze.b failed: MS-0302 source `b` cannot be read: the script says so
+        ! silver.b skipped for bronze.b
+        ! gold.both skipped for bronze.b
+        ! silver.a built +2
+    ",
+    );
+}
+
+#[test]
+fn what_is_up_to_date_is_left_unless_it_is_forced() {
+    check(
+        CHAINS,
+        &[&PARTS[..], &[Run, Run, Force(&["silver.a"]), Force(&["bronze.a"]), Run]].concat(),
+        "
+        bronze.a built +2
+        bronze.b built +2
+        silver.a built +2
+        silver.b built +2
+        gold.both built +1
+        (nothing)
+        silver.a built +2 -2
+        bronze.a unchanged
+        gold.both built +1 -1
+    ",
+    );
+}
+
+#[test]
+fn only_what_reads_a_change_runs() {
+    check(
+        CHAINS,
+        &[&PARTS[..], &[Run, Append("b/x", "1"), Run, Rows("gold.both")]].concat(),
+        "
+        bronze.a built +2
+        bronze.b built +2
+        silver.a built +2
+        silver.b built +2
+        gold.both built +1
+        bronze.b built +1
+        silver.b built +3 -2
+        gold.both built +2 -1
+        gold.both:
+        id: 1
+        id: 2
+    ",
+    );
+}
+
+#[test]
+fn a_run_that_is_up_to_date_changes_nothing_but_its_own_record() {
+    block_on(async {
+        let world = shop(0).await;
+        world.run().await;
+        let line = Line::quiet();
+        assert_eq!(world.act_on(&run(), &line).await, Ended::Well(String::new()));
+        let points = line.points();
+        let changes = points.iter().filter(|point| point.changes).map(|point| point.what.as_str());
+        assert_eq!(
+            changes.collect::<Vec<_>>(),
+            ["state: record the start of the run", "state: record the end of the run"]
+        );
+        let reads = points.iter().filter(|point| point.what.starts_with("lake")).count();
+        println!("up to date: {} points, {reads} of them at the lake", points.len());
+    });
+}
+
+#[test]
+fn a_second_run_at_the_same_time_is_refused() {
+    block_on(async {
+        let world = shop(0).await;
+        let line = Line::quiet();
+        let engine = world.engine(&line).await;
+        let observer = Arc::new(Second { engine: world.engine(&line).await, told: Default::default() });
+        let request = RunRequest::default();
+        let first = engine.run(&request, Duration::ZERO, observer.clone(), CancellationToken::new());
+        assert!(Box::pin(first).await.unwrap().succeeded());
+        let told = observer.told.lock().unwrap().clone();
+        assert_eq!(told, "another run is under way");
+    });
+}
+
+/// Tries to run in the midst of another run.
+struct Second {
+    engine: Engine,
+    told: std::sync::Mutex<String>,
+}
+
+impl Observer for Second {
+    fn event(&self, event: &Event) {
+        if let Event::RunStarted { .. } = event {
+            let request = RunRequest::default();
+            let run = self.engine.run(&request, Duration::ZERO, Arc::new(Nobody), CancellationToken::new());
+            let refused = futures::FutureExt::now_or_never(Box::pin(run));
+            *self.told.lock().unwrap() = refused.unwrap().unwrap_err().to_string();
+        }
+    }
+}
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn event(&self, _event: &Event) {}
+}
+
+/// Cancels when the first step has ended.
+struct Impatient(CancellationToken);
+
+impl Observer for Impatient {
+    fn event(&self, event: &Event) {
+        if let Event::StepFinished(_) = event {
+            self.0.cancel();
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_cancelled_keeps_what_has_ended_and_the_next_one_goes_on() {
+    block_on(async {
+        let world = World::new(Definition::of(CHAINS));
+        world.definition.script.put("a", "x", "id\n1\n2");
+        world.definition.script.put("b", "x", "id\n2\n3");
+        let engine = world.engine(&Line::quiet()).await;
+        let cancel = CancellationToken::new();
+        let request = RunRequest { concurrency: Some(NonZeroUsize::MIN), ..RunRequest::default() };
+        let observer = Arc::new(Impatient(cancel.clone()));
+        let report: RunReport =
+            Box::pin(engine.run(&request, Duration::ZERO, observer, cancel)).await.unwrap();
+        assert!(report.cancelled && !report.succeeded());
+        let ends: Vec<_> =
+            report.steps.iter().map(|step| format!("{} {:?}", step.asset, step.outcome)).collect();
+        assert_eq!(ends.iter().filter(|end| end.ends_with("Cancelled")).count(), 4, "{ends:?}");
+        drop(engine);
+        assert_eq!(world.run().await.lines().count(), 4);
+        assert_eq!(world.rows("gold.both").await, ["id: 2"]);
+    });
+}
+
+/// A figure to look at, not a promise that a busy machine could break.
+#[test]
+fn ten_assets_run_in_milliseconds() {
+    block_on(async {
+        let definition = Definition::of(SHOP);
+        arrive(&definition.script, 0);
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let world = World::new(definition.clone());
+            let started = Instant::now();
+            world.run().await;
+            let first = started.elapsed();
+            let started = Instant::now();
+            world.run().await;
+            times.push((first, started.elapsed()));
+        }
+        times.sort();
+        println!("ten assets: built in {:?}, up to date in {:?}", times[2].0, times[2].1);
+    });
+}
+
+fn run() -> Act {
+    Act::Run(RunRequest::default())
+}
