@@ -60,7 +60,9 @@ impl Upload {
     /// Blocks while the queue is full; the receiver runs on a runtime of its own, so it always moves on.
     fn push(&self, message: Message) -> io::Result<()> {
         let sender = self.parts.as_ref().ok_or_else(ended)?;
-        futures::executor::block_on(sender.send(message)).map_err(|_| ended())
+        // A task that has used up its turn would be told to let others run first, and wait here for that for ever.
+        let sent = tokio::task::unconstrained(sender.send(message));
+        futures::executor::block_on(sent).map_err(|_| ended())
     }
 }
 

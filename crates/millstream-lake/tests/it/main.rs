@@ -15,4 +15,5 @@ mod s3;
 mod scan;
 mod support;
 mod types;
+mod uploads;
 mod versions;
