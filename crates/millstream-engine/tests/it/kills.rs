@@ -1,6 +1,6 @@
 //! Every path is harmed at each of its points: what comes of it afterwards is what came of it undisturbed.
 //!
-//! `MILLSTREAM_SEED=3` takes another sample of points and `MILLSTREAM_POINTS=all` takes all of them;
+//! `MILLSTREAM_SEED=3` takes another sample of points, `MILLSTREAM_POINTS=all` takes all of them, and `list` names them;
 //! `MILLSTREAM_POINT=17:After:Death` repeats one, as a failure names it.
 
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ const TRIES: usize = 3;
 struct Wish {
     seed: u64,
     all: bool,
+    list: bool,
     only: Option<String>,
 }
 
@@ -32,6 +33,7 @@ fn wish() -> Wish {
     Wish {
         seed: variable("MILLSTREAM_SEED").map_or(1, |seed| seed.parse().unwrap()),
         all: variable("MILLSTREAM_POINTS").is_some_and(|points| points == "all"),
+        list: variable("MILLSTREAM_POINTS").is_some_and(|points| points == "list"),
         only: variable("MILLSTREAM_POINT"),
     }
 }
@@ -86,6 +88,11 @@ async fn check(name: &str, world: World, warm: &[Act], act: Act) {
     let expected = Contents::of(&undisturbed, apart).await;
     let points = line.points();
     let changes = points.iter().filter(|point| point.changes).count();
+    if wish.list {
+        for (at, point) in points.iter().enumerate() {
+            println!("{name} {at}: {}{}", point.what, if point.changes { ", a change" } else { "" });
+        }
+    }
     let injections = injections(&points, &wish);
     let (mut missed, mut through) = (0, 0);
     for injection in &injections {

@@ -7,8 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use millstream_engine::Clock;
-use object_store::{ObjectMeta, ObjectStoreExt, memory::InMemory, path::Path};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 
 use super::hands::Hands;
 
@@ -45,13 +46,16 @@ impl Shelf {
         self.files.get(&Path::from(path)).await.unwrap().bytes().await.unwrap()
     }
 
-    /// Takes files away, as someone who works on the bucket by hand does.
-    pub(crate) async fn lose(&self, prefix: &str) {
-        use futures::TryStreamExt;
-        use object_store::ObjectStore;
-        let found: Vec<_> = self.files.list(Some(&Path::from(prefix))).try_collect().await.unwrap();
-        for meta in found {
-            self.files.delete(&meta.location).await.unwrap();
+    /// Takes a file or a folder away, as someone who works on the bucket by hand does.
+    pub(crate) async fn lose(&self, path: &str) {
+        let path = Path::from(path);
+        let within: Vec<_> = self.files.list(Some(&path)).try_collect().await.unwrap();
+        let mut lost: Vec<Path> = within.into_iter().map(|meta| meta.location).collect();
+        if lost.is_empty() {
+            lost.push(path);
+        }
+        for path in lost {
+            self.files.delete(&path).await.unwrap();
         }
     }
 
