@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use datafusion::error::DataFusionError;
 use millstream_connector::{ConnectorError, Retry};
 use millstream_features::{FeatureError, view::OnlineViewError};
 use millstream_lake::LakeError;
@@ -245,7 +246,26 @@ impl EngineError {
             },
             Self::Lake(error) => error.retryable().then_some(None),
             Self::Sql { source, .. } | Self::Query(source) => source.retryable().then_some(None),
+            Self::Incremental { source: IncrementalError::Engine { source, .. }, .. }
+            | Self::Quality { source: QualityError::Query { source, .. }, .. } => {
+                may_pass(source).then_some(None)
+            }
             _ => None,
         }
+    }
+}
+
+/// Whether a query failed for something outside of it, which may be there again later.
+fn may_pass(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
+            true
+        }
+        DataFusionError::External(inner) => match (inner.downcast_ref(), inner.downcast_ref()) {
+            (Some(error), _) => LakeError::retryable(error),
+            (_, Some(error)) => SqlError::retryable(error),
+            (None, None) => false,
+        },
+        _ => false,
     }
 }

@@ -93,6 +93,10 @@ impl SqlError {
         let message = friendly(first_line(message));
         match error {
             DataFusionError::ResourcesExhausted(_) => Self::Memory { message },
+            // Several parts of the query share the fault, so only its words can be taken along.
+            DataFusionError::ObjectStore(_)
+            | DataFusionError::IoError(_)
+            | DataFusionError::ParquetError(_) => Self::Outside(message.into()),
             _ => Self::Execution { message },
         }
     }
