@@ -27,6 +27,7 @@ pub mod wire;
 use std::ffi::OsString;
 
 use clap::Parser;
+use futures::future::LocalBoxFuture;
 use millstream_connector::ConnectorFactory;
 use tokio_util::sync::CancellationToken;
 
@@ -53,18 +54,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 }
 
 /// Runs the command to its end. `cancel` asks it to stop cleanly.
-pub async fn run(
+pub fn run(
     invocation: Invocation,
     connectors: Vec<Box<dyn ConnectorFactory>>,
     cancel: CancellationToken,
-) -> Exit {
-    let Invocation { arguments, settings } = invocation;
-    settings.start_logging();
-    let session = Session::new(settings, connectors, cancel);
-    match commands::run(&arguments.command, &session).await {
-        Ok(exit) => exit,
-        Err(error) => session.fail(&error),
-    }
+) -> LocalBoxFuture<'static, Exit> {
+    Box::pin(async move {
+        let Invocation { arguments, settings } = invocation;
+        settings.start_logging();
+        let session = Session::new(settings, connectors, cancel);
+        match commands::run(&arguments.command, &session).await {
+            Ok(exit) => exit,
+            Err(error) => session.fail(&error),
+        }
+    })
 }
 
 /// Says that the process could not start its threads.

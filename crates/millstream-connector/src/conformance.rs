@@ -10,7 +10,10 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{
+    StreamExt,
+    future::{BoxFuture, LocalBoxFuture},
+};
 
 use crate::{
     Connector, ConnectorError, Discovery, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch,
@@ -47,29 +50,33 @@ pub trait Fixture: Send {
 pub type PlacedRow = (i64, String);
 
 /// Runs the whole suite.
-pub async fn check(fixture: &mut dyn Fixture) -> Result<(), String> {
-    no_such_place(fixture).await?;
-    fixture.fill().await;
-    let known = first_run(fixture).await?;
-    nothing_twice(fixture, &known).await?;
-    continues_anywhere(fixture).await?;
-    touched(fixture, &known).await?;
-    let known = grown(fixture, known).await?;
-    replaced(fixture, &known).await
+pub fn check<'a>(fixture: &'a mut dyn Fixture) -> LocalBoxFuture<'a, Result<(), String>> {
+    Box::pin(async move {
+        no_such_place(fixture).await?;
+        fixture.fill().await;
+        let known = first_run(fixture).await?;
+        nothing_twice(fixture, &known).await?;
+        continues_anywhere(fixture).await?;
+        touched(fixture, &known).await?;
+        let known = grown(fixture, known).await?;
+        replaced(fixture, &known).await
+    })
 }
 
 /// Reads the blocks of a part to the end.
-pub async fn read_batches(
-    connector: &dyn Connector,
-    part: &Part,
-    request: &ReadRequest,
-) -> Result<Vec<SourceBatch>, ConnectorError> {
-    let mut blocks = connector.read(part, request).await?;
-    let mut batches = Vec::new();
-    while let Some(block) = blocks.next().await {
-        batches.push(block?.decode()?);
-    }
-    Ok(batches)
+pub fn read_batches<'a>(
+    connector: &'a dyn Connector,
+    part: &'a Part,
+    request: &'a ReadRequest,
+) -> BoxFuture<'a, Result<Vec<SourceBatch>, ConnectorError>> {
+    Box::pin(async move {
+        let mut blocks = connector.read(part, request).await?;
+        let mut batches = Vec::new();
+        while let Some(block) = blocks.next().await {
+            batches.push(block?.decode()?);
+        }
+        Ok(batches)
+    })
 }
 
 /// The rows of some batches in the order of their positions: each as `name: value, …`, nulls left out.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connector};
 use millstream_lake::{Lake, Snapshot};
 use millstream_plan::{AssetFacts, PlannedStep, RunPlan};
@@ -127,21 +128,23 @@ impl Engine {
     }
 
     /// What a run would do, and why.
-    pub async fn plan(&self, request: &RunRequest) -> Result<RunPlan, EngineError> {
-        observe(&self.world, request).await
+    pub fn plan<'a>(&'a self, request: &'a RunRequest) -> BoxFuture<'a, Result<RunPlan, EngineError>> {
+        Box::pin(async move { observe(&self.world, request).await })
     }
 
     /// Carries the plan out. `wait`: how long to wait for another run on this project to end before refusing.
-    pub async fn run(
-        &self,
-        request: &RunRequest,
+    pub fn run<'a>(
+        &'a self,
+        request: &'a RunRequest,
         wait: Duration,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
-    ) -> Result<RunReport, EngineError> {
-        let planned = observe(&self.world, request);
-        let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
-        self.run_with(request, wait, observer, cancel, planned, executor).await
+    ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
+        Box::pin(async move {
+            let planned = observe(&self.world, request);
+            let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
+            self.run_with(request, wait, observer, cancel, planned, executor).await
+        })
     }
 
     /// Runs under the lock and on record. `planned` is awaited once the lock is held.

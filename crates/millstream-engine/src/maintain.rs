@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use millstream_lake::MaintainOptions;
 use millstream_plan::{PlanError, Selection};
 use millstream_types::TableName;
@@ -26,38 +27,40 @@ pub struct MaintainRequest {
 impl Engine {
     /// Maintains the selected tables and their tables of rejected rows, one after the other; `told` hears of
     /// each as it is done. Runs are kept out meanwhile.
-    pub async fn maintain(
-        &self,
-        request: &MaintainRequest,
+    pub fn maintain<'a>(
+        &'a self,
+        request: &'a MaintainRequest,
         wait: Duration,
         told: Arc<dyn Fn(&MaintenanceReport) + Send + Sync>,
         cancel: CancellationToken,
-    ) -> Result<Vec<MaintenanceReport>, EngineError> {
-        let world = self.world();
-        let _lock = world.lock(&request.command, wait)?;
-        let selection = Selection::parse(&request.selection).map_err(PlanError::from)?;
-        let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
-        let mut pinned = self.pinned()?;
-        let mut reports = Vec::new();
-        for id in selected {
-            let table = crate::table::table_of(&id)?;
-            let interrupted = reprocess::is_interrupted(world, &table).await?;
-            for table in [table.rejected(), table] {
-                // A reprocessing that was killed recognises its rejected table by the version.
-                if interrupted && table.is_rejected() {
-                    continue;
-                }
-                if cancel.is_cancelled() {
-                    return Err(EngineError::Cancelled);
-                }
-                let pinned = pinned.remove(&table).unwrap_or_default();
-                if let Some(report) = self.maintain_table(&table, pinned, request.retention).await? {
-                    told(&report);
-                    reports.push(report);
+    ) -> BoxFuture<'a, Result<Vec<MaintenanceReport>, EngineError>> {
+        Box::pin(async move {
+            let world = self.world();
+            let _lock = world.lock(&request.command, wait)?;
+            let selection = Selection::parse(&request.selection).map_err(PlanError::from)?;
+            let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
+            let mut pinned = self.pinned()?;
+            let mut reports = Vec::new();
+            for id in selected {
+                let table = crate::table::table_of(&id)?;
+                let interrupted = reprocess::is_interrupted(world, &table).await?;
+                for table in [table.rejected(), table] {
+                    // A reprocessing that was killed recognises its rejected table by the version.
+                    if interrupted && table.is_rejected() {
+                        continue;
+                    }
+                    if cancel.is_cancelled() {
+                        return Err(EngineError::Cancelled);
+                    }
+                    let pinned = pinned.remove(&table).unwrap_or_default();
+                    if let Some(report) = self.maintain_table(&table, pinned, request.retention).await? {
+                        told(&report);
+                        reports.push(report);
+                    }
                 }
             }
-        }
-        Ok(reports)
+            Ok(reports)
+        })
     }
 
     async fn maintain_table(

@@ -6,7 +6,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     datatypes::{DataType, Int64Type},
 };
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 use millstream_lake::At;
 use millstream_types::TableName;
 use serde_json::{Map, Value};
@@ -44,40 +44,42 @@ const MASK: &str = "***";
 impl Engine {
     /// Groups by the first failing check, the largest first, each with up to `examples` rows. Empty when
     /// nothing was ever rejected.
-    pub async fn rejected(
-        &self,
-        table: &TableName,
+    pub fn rejected<'a>(
+        &'a self,
+        table: &'a TableName,
         examples: usize,
-    ) -> Result<Vec<RejectedGroup>, EngineError> {
-        let world = self.world();
-        if !world.project.asset_tables().any(|known| &known == table) {
-            return Err(world.project.unknown_table(table));
-        }
-        let rejected = table.rejected();
-        if world.lake.probe(&rejected, None).await?.is_none() {
-            return Ok(Vec::new());
-        }
-        let reached = self.reached_epoch(table).await?;
-        let sql = format!(
-            "SELECT _check, total, _reason, _source, _position, coalesce(_row, _text) AS row, halted FROM (\
+    ) -> BoxFuture<'a, Result<Vec<RejectedGroup>, EngineError>> {
+        Box::pin(async move {
+            let world = self.world();
+            if !world.project.asset_tables().any(|known| &known == table) {
+                return Err(world.project.unknown_table(table));
+            }
+            let rejected = table.rejected();
+            if world.lake.probe(&rejected, None).await?.is_none() {
+                return Ok(Vec::new());
+            }
+            let reached = self.reached_epoch(table).await?;
+            let sql = format!(
+                "SELECT _check, total, _reason, _source, _position, coalesce(_row, _text) AS row, halted FROM (\
                SELECT *, count(*) OVER (PARTITION BY _check) AS total, \
                  count(*) FILTER (WHERE {EPOCH} > {reached}) OVER (PARTITION BY _check) AS halted, \
                  row_number() OVER (\
                    PARTITION BY _check ORDER BY _rejected_at, _source, _position) AS nth FROM {rejected}\
              ) WHERE nth <= {} ORDER BY total DESC, _check, nth",
-            examples.max(1)
-        );
-        let rows = world.sql.query(&sql, None).await.map_err(EngineError::Query)?;
-        let batches: Vec<RecordBatch> =
-            rows.try_collect().await.map_err(|source| crate::stored::failed(&rejected, source))?;
-        let masked = self.personal_columns(table);
-        let mut groups: Vec<RejectedGroup> = Vec::new();
-        for batch in &batches {
-            for row in 0..batch.num_rows() {
-                take(&mut groups, batch, row, &masked, examples);
+                examples.max(1)
+            );
+            let rows = world.sql.query(&sql, None).await.map_err(EngineError::Query)?;
+            let batches: Vec<RecordBatch> =
+                rows.try_collect().await.map_err(|source| crate::stored::failed(&rejected, source))?;
+            let masked = self.personal_columns(table);
+            let mut groups: Vec<RejectedGroup> = Vec::new();
+            for batch in &batches {
+                for row in 0..batch.num_rows() {
+                    take(&mut groups, batch, row, &masked, examples);
+                }
             }
-        }
-        Ok(groups)
+            Ok(groups)
+        })
     }
 
     /// The newest landing or build of `table` that is visible; 0 before the first.

@@ -13,7 +13,7 @@ use arrow::{
     datatypes::Int64Type,
 };
 use async_trait::async_trait;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 use millstream_connector::Positions;
 use millstream_lake::{At, LakeTable, Operation, Snapshot, StagedFile, TableChange};
 use millstream_plan::{PlannedStep, Reason, RunPlan};
@@ -42,37 +42,39 @@ use crate::{
 impl Engine {
     /// Judges the rejected rows of `table` again. For a SQL table that means building it anew: its rejected
     /// rows come from rows that its inputs still hold.
-    pub async fn reprocess(
-        &self,
-        table: &TableName,
-        command: &str,
+    pub fn reprocess<'a>(
+        &'a self,
+        table: &'a TableName,
+        command: &'a str,
         wait: Duration,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
-    ) -> Result<RunReport, EngineError> {
-        let project = self.project();
-        if project.table(table).is_some() {
-            let request = RunRequest {
-                selection: vec![table.to_string()],
-                full_refresh: true,
-                command: command.to_owned(),
-                ..RunRequest::default()
+    ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
+        Box::pin(async move {
+            let project = self.project();
+            if project.table(table).is_some() {
+                let request = RunRequest {
+                    selection: vec![table.to_string()],
+                    full_refresh: true,
+                    command: command.to_owned(),
+                    ..RunRequest::default()
+                };
+                return self.run(&request, wait, observer, cancel).await;
+            }
+            if project.source(table).is_none() {
+                return Err(project.unknown_table(table));
+            }
+            let step = PlannedStep {
+                asset: table.asset_id(),
+                reason: Reason::Forced,
+                after: Vec::new(),
+                checks_after: Vec::new(),
             };
-            return self.run(&request, wait, observer, cancel).await;
-        }
-        if project.source(table).is_none() {
-            return Err(project.unknown_table(table));
-        }
-        let step = PlannedStep {
-            asset: table.asset_id(),
-            reason: Reason::Forced,
-            after: Vec::new(),
-            checks_after: Vec::new(),
-        };
-        let plan = async { Ok(RunPlan { steps: vec![step], up_to_date: Vec::new() }) };
-        let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };
-        let executor = |runner| Arc::new(Reprocessor { runner }) as Arc<dyn StepExecutor>;
-        self.run_with(&request, wait, observer, cancel, plan, executor).await
+            let plan = async { Ok(RunPlan { steps: vec![step], up_to_date: Vec::new() }) };
+            let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };
+            let executor = |runner| Arc::new(Reprocessor { runner }) as Arc<dyn StepExecutor>;
+            self.run_with(&request, wait, observer, cancel, plan, executor).await
+        })
     }
 }
 

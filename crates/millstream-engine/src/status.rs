@@ -1,5 +1,6 @@
 //! `millstream status`: the last run, and where each asset stands.
 
+use futures::future::BoxFuture;
 use millstream_lake::CommitRecord;
 use millstream_plan::{AssetKind, Recorded};
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepRecord};
@@ -54,8 +55,12 @@ impl Engine {
     }
 
     /// The newest commits of a table that its log still holds, newest first.
-    pub async fn history(&self, table: &TableName, limit: usize) -> Result<Vec<CommitRecord>, EngineError> {
-        Ok(self.world().lake.history(table, Some(limit)).await?)
+    pub fn history<'a>(
+        &'a self,
+        table: &'a TableName,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<CommitRecord>, EngineError>> {
+        Box::pin(async move { Ok(self.world().lake.history(table, Some(limit)).await?) })
     }
 
     /// A run of which a step remembers only the id.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_types::{TableName, TimestampMicros};
 use object_store::ObjectStoreExt;
 use serde_json::Value;
@@ -59,32 +59,35 @@ pub struct CommitRecord {
 impl Lake {
     /// What commits in `(from, to]` did to the rows of `table`. [`LakeError::ChangesUnavailable`] when the
     /// log or a file of that time is cleaned away.
-    pub async fn changes(&self, table: &TableName, from: i64, to: i64) -> Result<Changes> {
-        let gone = |reason: String| LakeError::ChangesUnavailable { table: table.clone(), from, to, reason };
-        if from > to || from < 0 {
-            return Err(gone("the versions are not in order".into()));
-        }
-        let end = match self.snapshot(table, At::Version(to)).await {
-            Ok(Some(end)) => end,
-            Ok(None) => return Err(gone("there is no such table".into())),
-            Err(LakeError::VersionUnavailable { earliest, latest, .. }) => {
-                return Err(gone(format!("the table has versions {earliest} to {latest}")));
+    pub fn changes<'a>(&'a self, table: &'a TableName, from: i64, to: i64) -> BoxFuture<'a, Result<Changes>> {
+        Box::pin(async move {
+            let gone =
+                |reason: String| LakeError::ChangesUnavailable { table: table.clone(), from, to, reason };
+            if from > to || from < 0 {
+                return Err(gone("the versions are not in order".into()));
             }
-            Err(error) => return Err(error),
-        };
-        let commits = self.storage().read_commits(table, from + 1, to).await?;
-        let commits: Vec<Commit> = commits
-            .into_iter()
-            .collect::<Option<_>>()
-            .ok_or_else(|| gone("its commits have been cleaned away".into()))?;
-        let start = self.start(table, from, &end, &commits).await?;
-        let from_schema = start.as_ref().map_or_else(|| end.schema(), |start| start.schema());
-        let net = Net::of(table, commits, start.as_deref())?;
-        if let Some(lost) = self.first_lost(table, &net.added, &end).await? {
-            return Err(gone(format!("the file `{}` has been cleaned away", lost.path())));
-        }
-        let (added, removed) = (net.added, net.removed);
-        Ok(Changes { from, to, added, removed, from_schema, to_schema: end.schema() })
+            let end = match self.snapshot(table, At::Version(to)).await {
+                Ok(Some(end)) => end,
+                Ok(None) => return Err(gone("there is no such table".into())),
+                Err(LakeError::VersionUnavailable { earliest, latest, .. }) => {
+                    return Err(gone(format!("the table has versions {earliest} to {latest}")));
+                }
+                Err(error) => return Err(error),
+            };
+            let commits = self.storage().read_commits(table, from + 1, to).await?;
+            let commits: Vec<Commit> = commits
+                .into_iter()
+                .collect::<Option<_>>()
+                .ok_or_else(|| gone("its commits have been cleaned away".into()))?;
+            let start = self.start(table, from, &end, &commits).await?;
+            let from_schema = start.as_ref().map_or_else(|| end.schema(), |start| start.schema());
+            let net = Net::of(table, commits, start.as_deref())?;
+            if let Some(lost) = self.first_lost(table, &net.added, &end).await? {
+                return Err(gone(format!("the file `{}` has been cleaned away", lost.path())));
+            }
+            let (added, removed) = (net.added, net.removed);
+            Ok(Changes { from, to, added, removed, from_schema, to_schema: end.schema() })
+        })
     }
 
     /// The snapshot at `from`, when it is needed: files were removed, or the schema changed.
@@ -133,15 +136,21 @@ impl Lake {
     }
 
     /// The commits that the log still holds, newest first.
-    pub async fn history(&self, table: &TableName, limit: Option<usize>) -> Result<Vec<CommitRecord>> {
-        let listing = self.storage().list_log(table).await?;
-        let versions = listing.commits.iter().rev().copied().take(limit.unwrap_or(usize::MAX));
-        let commits: Vec<Option<Commit>> = futures::stream::iter(versions.collect::<Vec<_>>())
-            .map(|version| self.storage().read_commit(table, version))
-            .buffered(16)
-            .try_collect()
-            .await?;
-        Ok(commits.into_iter().flatten().map(record).collect())
+    pub fn history<'a>(
+        &'a self,
+        table: &'a TableName,
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Vec<CommitRecord>>> {
+        Box::pin(async move {
+            let listing = self.storage().list_log(table).await?;
+            let versions = listing.commits.iter().rev().copied().take(limit.unwrap_or(usize::MAX));
+            let commits: Vec<Option<Commit>> = futures::stream::iter(versions.collect::<Vec<_>>())
+                .map(|version| self.storage().read_commit(table, version))
+                .buffered(16)
+                .try_collect()
+                .await?;
+            Ok(commits.into_iter().flatten().map(record).collect())
+        })
     }
 }
 

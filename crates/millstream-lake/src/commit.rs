@@ -4,6 +4,7 @@
 //! log: the commit's id and its txns say whether it landed.
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use millstream_types::TableName;
 use object_store::{PutMode, PutOptions};
 
@@ -31,35 +32,37 @@ impl Lake {
     /// A change that only adds steps over commits of others that took nothing away, did not touch the
     /// schema and carry none of its txns' applications; any other meeting is [`LakeError::Conflict`].
     /// A change whose txn the log holds already is [`LakeError::AlreadyCommitted`].
-    pub async fn commit(
-        &self,
-        table: &TableName,
-        base: Option<&Snapshot>,
+    pub fn commit<'a>(
+        &'a self,
+        table: &'a TableName,
+        base: Option<&'a Snapshot>,
         change: TableChange,
-    ) -> Result<i64> {
-        let lock = self.commit_lock(table);
-        let _turn = lock.lock().await;
-        if let Some(base) = base {
-            validate(table, base, &change)?;
-        }
-        let mut draft = Draft::new(table, base, change)?;
-        self.prepare_folders(table, base.is_none()).await?;
-        let base_version = base.map(Snapshot::version);
-        let mut version = base_version.map_or(0, |version| version + 1);
-        for _ in 0..STEPS_MAX {
-            match self.put_commit(table, version, &draft).await? {
-                Put::Done => {
-                    self.advance(table, base, version, draft);
-                    return Ok(version);
-                }
-                Put::Taken(winner) => {
-                    draft.step_over(table, base_version, &winner)?;
-                    draft.retime(table, winner.committed_at())?;
-                    version += 1;
+    ) -> BoxFuture<'a, Result<i64>> {
+        Box::pin(async move {
+            let lock = self.commit_lock(table);
+            let _turn = lock.lock().await;
+            if let Some(base) = base {
+                validate(table, base, &change)?;
+            }
+            let mut draft = Draft::new(table, base, change)?;
+            self.prepare_folders(table, base.is_none()).await?;
+            let base_version = base.map(Snapshot::version);
+            let mut version = base_version.map_or(0, |version| version + 1);
+            for _ in 0..STEPS_MAX {
+                match self.put_commit(table, version, &draft).await? {
+                    Put::Done => {
+                        self.advance(table, base, version, draft);
+                        return Ok(version);
+                    }
+                    Put::Taken(winner) => {
+                        draft.step_over(table, base_version, &winner)?;
+                        draft.retime(table, winner.committed_at())?;
+                        version += 1;
+                    }
                 }
             }
-        }
-        Err(LakeError::Conflict { table: table.clone(), base: base_version, found: version })
+            Err(LakeError::Conflict { table: table.clone(), base: base_version, found: version })
+        })
     }
 
     /// New data files' names become durable before a commit names them.
@@ -170,9 +173,15 @@ impl Lake {
     }
 
     /// Whether `table` exists and holds the txns; what a caller asks after an unknown outcome.
-    pub async fn holds(&self, table: &TableName, txns: &[(String, i64)]) -> Result<bool> {
-        let snapshot = self.snapshot(table, At::Latest).await?;
-        Ok(snapshot.is_some_and(|snapshot| held(&snapshot, txns)))
+    pub fn holds<'a>(
+        &'a self,
+        table: &'a TableName,
+        txns: &'a [(String, i64)],
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let snapshot = self.snapshot(table, At::Latest).await?;
+            Ok(snapshot.is_some_and(|snapshot| held(&snapshot, txns)))
+        })
     }
 }
 

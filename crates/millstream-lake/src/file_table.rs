@@ -7,6 +7,7 @@ use std::{
 };
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use futures::future::BoxFuture;
 use millstream_types::{TableName, TimestampMicros};
 use parquet::{
     arrow::parquet_to_arrow_schema,
@@ -45,11 +46,13 @@ impl FileTable {
     /// # Errors
     ///
     /// The folder holds a Delta table that another wrote, or its log cannot be read.
-    pub async fn open(folder: &Path, name: &TableName, writer: String) -> Result<Self> {
-        let table =
-            Self { lake: Lake::of_table(folder)?, folder: folder.to_owned(), name: name.clone(), writer };
-        table.newest().await?;
-        Ok(table)
+    pub fn open<'a>(folder: &'a Path, name: &'a TableName, writer: String) -> BoxFuture<'a, Result<Self>> {
+        Box::pin(async move {
+            let table =
+                Self { lake: Lake::of_table(folder)?, folder: folder.to_owned(), name: name.clone(), writer };
+            table.newest().await?;
+            Ok(table)
+        })
     }
 
     /// Makes `file`, which lies in the folder, all that the table has, and returns the table's version. Older versions
@@ -60,16 +63,23 @@ impl FileTable {
     ///
     /// The file's columns are none of Delta's, others keep changing the table, or the file or the log cannot be read
     /// or written.
-    pub async fn publish(&self, file: &str, unbounded: &[&str], at: TimestampMicros) -> Result<i64> {
-        let mut turns = TURNS_MAX;
-        loop {
-            turns -= 1;
-            match self.publish_once(file, unbounded, at).await {
-                // Another publication came first, and this one follows it.
-                Err(LakeError::Conflict { .. } | LakeError::AlreadyCommitted { .. }) if turns > 0 => {}
-                published => return published,
+    pub fn publish<'a>(
+        &'a self,
+        file: &'a str,
+        unbounded: &'a [&'a str],
+        at: TimestampMicros,
+    ) -> BoxFuture<'a, Result<i64>> {
+        Box::pin(async move {
+            let mut turns = TURNS_MAX;
+            loop {
+                turns -= 1;
+                match self.publish_once(file, unbounded, at).await {
+                    // Another publication came first, and this one follows it.
+                    Err(LakeError::Conflict { .. } | LakeError::AlreadyCommitted { .. }) if turns > 0 => {}
+                    published => return published,
+                }
             }
-        }
+        })
     }
 
     async fn publish_once(&self, file: &str, unbounded: &[&str], at: TimestampMicros) -> Result<i64> {

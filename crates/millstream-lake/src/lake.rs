@@ -8,7 +8,7 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_types::TableName;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -80,26 +80,30 @@ impl Lake {
     }
 
     /// Deletes files that will not be committed. What cannot be deleted is left for `maintain`.
-    pub async fn discard(&self, files: Vec<StagedFile>) {
-        for staged in files {
-            let path = self.storage().table_path(staged.0.table()).join(staged.0.path());
-            match self.storage().store.delete(&path).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => {
-                    tracing::warn!(%path, %error, "a discarded file stays until the next maintenance");
+    pub fn discard<'a>(&'a self, files: Vec<StagedFile>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for staged in files {
+                let path = self.storage().table_path(staged.0.table()).join(staged.0.path());
+                match self.storage().store.delete(&path).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => {
+                        tracing::warn!(%path, %error, "a discarded file stays until the next maintenance");
+                    }
                 }
             }
-        }
+        })
     }
 
     /// All tables of the lake, sorted.
-    pub async fn tables(&self) -> Result<Vec<TableName>> {
-        let mut tables = match &self.storage().local {
-            Some(root) => local_tables(root)?,
-            None => self.remote_tables().await?,
-        };
-        tables.sort();
-        Ok(tables)
+    pub fn tables<'a>(&'a self) -> BoxFuture<'a, Result<Vec<TableName>>> {
+        Box::pin(async move {
+            let mut tables = match &self.storage().local {
+                Some(root) => local_tables(root)?,
+                None => self.remote_tables().await?,
+            };
+            tables.sort();
+            Ok(tables)
+        })
     }
 
     async fn remote_tables(&self) -> Result<Vec<TableName>> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use millstream_types::{TableName, TimestampMicros};
 
 use crate::{
@@ -14,30 +15,42 @@ use crate::{
 impl Lake {
     /// The newest version of `table`, `None` when there is no such table. With the newest version that
     /// the caller knows this is one or two file look-ups instead of a listing.
-    pub async fn probe(&self, table: &TableName, known: Option<i64>) -> Result<Option<i64>> {
-        let storage = self.storage();
-        if let Some(known) = known.filter(|known| *known >= 0) {
-            let mut newest = known;
-            while storage.commit_exists(table, newest + 1).await? {
-                newest += 1;
+    pub fn probe<'a>(
+        &'a self,
+        table: &'a TableName,
+        known: Option<i64>,
+    ) -> BoxFuture<'a, Result<Option<i64>>> {
+        Box::pin(async move {
+            let storage = self.storage();
+            if let Some(known) = known.filter(|known| *known >= 0) {
+                let mut newest = known;
+                while storage.commit_exists(table, newest + 1).await? {
+                    newest += 1;
+                }
+                // While the known commit is there, no clean-up can have removed what follows it, and nobody
+                // has deleted the table.
+                if newest > known || storage.commit_exists(table, known).await? {
+                    return Ok(Some(newest));
+                }
             }
-            // While the known commit is there, no clean-up can have removed what follows it, and nobody
-            // has deleted the table.
-            if newest > known || storage.commit_exists(table, known).await? {
-                return Ok(Some(newest));
-            }
-        }
-        Ok(storage.list_log(table).await?.latest())
+            Ok(storage.list_log(table).await?.latest())
+        })
     }
 
     /// One version of `table`, `None` when there is no such table. The newest snapshot of each table is
     /// kept and brought up to date by the commits it lacks.
-    pub async fn snapshot(&self, table: &TableName, at: At) -> Result<Option<Arc<Snapshot>>> {
-        match at {
-            At::Latest => self.latest(table).await,
-            At::Version(version) => self.at_version(table, version).await,
-            At::Timestamp(instant) => self.at_instant(table, instant).await,
-        }
+    pub fn snapshot<'a>(
+        &'a self,
+        table: &'a TableName,
+        at: At,
+    ) -> BoxFuture<'a, Result<Option<Arc<Snapshot>>>> {
+        Box::pin(async move {
+            match at {
+                At::Latest => self.latest(table).await,
+                At::Version(version) => self.at_version(table, version).await,
+                At::Timestamp(instant) => self.at_instant(table, instant).await,
+            }
+        })
     }
 
     async fn latest(&self, table: &TableName) -> Result<Option<Arc<Snapshot>>> {

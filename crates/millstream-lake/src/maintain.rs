@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::StreamExt;
+use futures::{StreamExt, future::BoxFuture};
 use millstream_types::{TableName, TimestampMicros};
 use object_store::ObjectStoreExt;
 
@@ -74,18 +74,24 @@ pub struct Maintained {
 impl Lake {
     /// Puts small files together, writes a checkpoint, and deletes what neither the retention nor a pin
     /// needs. `None` when there is no such table. Safe beside writers and readers.
-    pub async fn maintain(&self, table: &TableName, options: &MaintainOptions) -> Result<Option<Maintained>> {
-        let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
-        let mut done = Maintained::default();
-        self.compact(&snapshot, options, &mut done).await?;
-        let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
-        let listing = self.storage().list_log(table).await?;
-        self.checkpoint(&snapshot, &listing, options, &mut done).await?;
-        let listing = self.storage().list_log(table).await?;
-        let kept = self.first_kept(&snapshot, &listing, options).await?;
-        self.clean_log(table, &listing, kept, &mut done).await?;
-        self.vacuum(&snapshot, kept, options, &mut done).await?;
-        Ok(Some(done))
+    pub fn maintain<'a>(
+        &'a self,
+        table: &'a TableName,
+        options: &'a MaintainOptions,
+    ) -> BoxFuture<'a, Result<Option<Maintained>>> {
+        Box::pin(async move {
+            let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
+            let mut done = Maintained::default();
+            self.compact(&snapshot, options, &mut done).await?;
+            let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
+            let listing = self.storage().list_log(table).await?;
+            self.checkpoint(&snapshot, &listing, options, &mut done).await?;
+            let listing = self.storage().list_log(table).await?;
+            let kept = self.first_kept(&snapshot, &listing, options).await?;
+            self.clean_log(table, &listing, kept, &mut done).await?;
+            self.vacuum(&snapshot, kept, options, &mut done).await?;
+            Ok(Some(done))
+        })
     }
 
     /// The oldest version that the retention or a pin needs.

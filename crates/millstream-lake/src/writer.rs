@@ -12,6 +12,7 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef},
 };
+use futures::future::BoxFuture;
 use millstream_types::TableName;
 use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
 use tokio::task::JoinHandle;
@@ -131,33 +132,35 @@ impl TableWriter {
     }
 
     /// Ends the last file and waits until every file is stored; on a local disk, synced.
-    pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
-        self.close_file()?;
-        let mut staged = Vec::with_capacity(self.closed.len());
-        while let Some(closed) = self.closed.pop() {
-            let path = self.lake.storage().table_path(&self.table).join(closed.file.path());
-            let failed =
-                |source: Cause| LakeError::Rows { action: "store", table: self.table.clone(), source };
-            // Taken out of `closed` it would escape the clean-up on error.
-            staged.push(StagedFile(closed.file));
-            let stored = match closed.stored {
-                Stored::Uploading(task) => match task.await {
-                    Ok(stored) => stored.map_err(|error| LakeError::store("write", path, error)),
-                    Err(error) => Err(failed(Box::new(error))),
-                },
-                Stored::Syncing(thread) => match tokio::task::spawn_blocking(|| thread.join()).await {
-                    Ok(Ok(synced)) => synced.map_err(|error| LakeError::io("sync", path, error)),
-                    Ok(Err(_)) => Err(failed("the thread that syncs the file failed".into())),
-                    Err(error) => Err(failed(Box::new(error))),
-                },
-            };
-            if let Err(error) = stored {
-                self.lake.discard(staged).await;
-                return Err(error);
+    pub fn finish(mut self) -> BoxFuture<'static, Result<Vec<StagedFile>>> {
+        Box::pin(async move {
+            self.close_file()?;
+            let mut staged = Vec::with_capacity(self.closed.len());
+            while let Some(closed) = self.closed.pop() {
+                let path = self.lake.storage().table_path(&self.table).join(closed.file.path());
+                let failed =
+                    |source: Cause| LakeError::Rows { action: "store", table: self.table.clone(), source };
+                // Taken out of `closed` it would escape the clean-up on error.
+                staged.push(StagedFile(closed.file));
+                let stored = match closed.stored {
+                    Stored::Uploading(task) => match task.await {
+                        Ok(stored) => stored.map_err(|error| LakeError::store("write", path, error)),
+                        Err(error) => Err(failed(Box::new(error))),
+                    },
+                    Stored::Syncing(thread) => match tokio::task::spawn_blocking(|| thread.join()).await {
+                        Ok(Ok(synced)) => synced.map_err(|error| LakeError::io("sync", path, error)),
+                        Ok(Err(_)) => Err(failed("the thread that syncs the file failed".into())),
+                        Err(error) => Err(failed(Box::new(error))),
+                    },
+                };
+                if let Err(error) = stored {
+                    self.lake.discard(staged).await;
+                    return Err(error);
+                }
             }
-        }
-        staged.reverse();
-        Ok(staged)
+            staged.reverse();
+            Ok(staged)
+        })
     }
 
     fn open_file(&self, first: &RecordBatch) -> Result<OpenFile> {

@@ -12,7 +12,7 @@ use datafusion::{
     logical_expr::ident,
     prelude::{DataFrame, SessionContext},
 };
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_types::TableName;
 
@@ -75,24 +75,26 @@ impl KeySet {
     }
 
     /// Reads `column` of a table.
-    pub async fn load(
-        session: &SessionContext,
+    pub fn load<'a>(
+        session: &'a SessionContext,
         table: Arc<dyn TableProvider>,
-        column: &str,
-    ) -> Result<Self, QualityError> {
-        let schema = table.schema();
-        let field = schema
-            .field_with_name(column)
-            .map_err(|_| QualityError::ColumnMissing { column: column.into() })?;
-        let mut set = Self::new(field.data_type());
-        let doing = || QualityError::query(format!("read the keys in `{column}`"));
-        let rows: DataFrame = session.read_table(table).map_err(doing())?;
-        let rows = rows.select(vec![ident(column)]).map_err(doing())?;
-        let mut batches = rows.execute_stream().await.map_err(doing())?;
-        while let Some(batch) = batches.try_next().await.map_err(doing())? {
-            set.add(&batch)?;
-        }
-        Ok(set)
+        column: &'a str,
+    ) -> BoxFuture<'a, Result<Self, QualityError>> {
+        Box::pin(async move {
+            let schema = table.schema();
+            let field = schema
+                .field_with_name(column)
+                .map_err(|_| QualityError::ColumnMissing { column: column.into() })?;
+            let mut set = Self::new(field.data_type());
+            let doing = || QualityError::query(format!("read the keys in `{column}`"));
+            let rows: DataFrame = session.read_table(table).map_err(doing())?;
+            let rows = rows.select(vec![ident(column)]).map_err(doing())?;
+            let mut batches = rows.execute_stream().await.map_err(doing())?;
+            while let Some(batch) = batches.try_next().await.map_err(doing())? {
+                set.add(&batch)?;
+            }
+            Ok(set)
+        })
     }
 
     /// Adds the first column of a batch.

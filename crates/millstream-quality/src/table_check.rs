@@ -14,6 +14,7 @@ use datafusion::{
     logical_expr::{Expr, cast as cast_to, ident, lit},
     prelude::SessionContext,
 };
+use futures::future::BoxFuture;
 use millstream_project::{Bounds, CheckKind, CheckSpec};
 use millstream_types::{CheckId, INGESTED_AT, Percent, Severity, Span, TimestampMicros};
 
@@ -56,52 +57,54 @@ const CENTROIDS: i64 = 1_000;
 /// - Quantiles interpolate between values and are exact up to 20 million rows (and whenever the provider does
 ///   not know its row count), a t-digest of 1000 centroids above.
 /// - The number of distinct values is exact.
-pub async fn evaluate_table_checks(
-    session: &SessionContext,
+pub fn evaluate_table_checks<'a>(
+    session: &'a SessionContext,
     table: Arc<dyn TableProvider>,
-    checks: &[CheckSpec],
-    history: &History,
+    checks: &'a [CheckSpec],
+    history: &'a History,
     now: TimestampMicros,
-) -> Result<Vec<TableCheckOutcome>, QualityError> {
-    let checks: Vec<&CheckSpec> = checks.iter().filter(|check| !check.kind.is_row_check()).collect();
-    if checks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let schema = table.schema();
-    let rows_known = table.statistics().and_then(|statistics| statistics.num_rows.get_value().copied());
-    let exact = rows_known.is_none_or(|rows| rows <= EXACT_QUANTILE_ROWS_MAX);
-    let mut figures = vec![count(lit(1_i64)).alias("rows")];
-    for (index, check) in checks.iter().enumerate() {
-        let wanted = figure(&check.kind, exact).map(|(column, figure)| (column.to_owned(), figure));
-        if let Some((column, figure)) = wanted {
-            let known = schema.column_with_name(&column).is_some();
-            match (&check.kind, known) {
-                (_, true) => figures.push(figure.alias(format!("check_{index}"))),
-                (CheckKind::Freshness { column: None, .. }, false) => {}
-                (_, false) => return Err(QualityError::ColumnMissing { column }),
+) -> BoxFuture<'a, Result<Vec<TableCheckOutcome>, QualityError>> {
+    Box::pin(async move {
+        let checks: Vec<&CheckSpec> = checks.iter().filter(|check| !check.kind.is_row_check()).collect();
+        if checks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let schema = table.schema();
+        let rows_known = table.statistics().and_then(|statistics| statistics.num_rows.get_value().copied());
+        let exact = rows_known.is_none_or(|rows| rows <= EXACT_QUANTILE_ROWS_MAX);
+        let mut figures = vec![count(lit(1_i64)).alias("rows")];
+        for (index, check) in checks.iter().enumerate() {
+            let wanted = figure(&check.kind, exact).map(|(column, figure)| (column.to_owned(), figure));
+            if let Some((column, figure)) = wanted {
+                let known = schema.column_with_name(&column).is_some();
+                match (&check.kind, known) {
+                    (_, true) => figures.push(figure.alias(format!("check_{index}"))),
+                    (CheckKind::Freshness { column: None, .. }, false) => {}
+                    (_, false) => return Err(QualityError::ColumnMissing { column }),
+                }
             }
         }
-    }
-    let doing = || QualityError::query("compute the figures of the table checks");
-    let rows = session.read_table(table).map_err(doing())?;
-    let rows = rows.aggregate(Vec::new(), figures).map_err(doing())?;
-    let batches = rows.collect().await.map_err(doing())?;
-    let Some(batch) = batches.iter().find(|batch| batch.num_rows() == 1) else {
-        return Err(QualityError::ColumnMissing { column: "rows".into() });
-    };
-    let count = int(batch.column(0)).unwrap_or(0).unsigned_abs();
-    let judged = |(index, check): (usize, &&CheckSpec)| {
-        let verdict = judge(check, figure_of(batch, index), count, history, now);
-        TableCheckOutcome {
-            check: check.id.clone(),
-            severity: check.severity,
-            passed: verdict.passed,
-            observed: verdict.observed,
-            value: verdict.value,
-            message: verdict.message,
-        }
-    };
-    Ok(checks.iter().enumerate().map(judged).collect())
+        let doing = || QualityError::query("compute the figures of the table checks");
+        let rows = session.read_table(table).map_err(doing())?;
+        let rows = rows.aggregate(Vec::new(), figures).map_err(doing())?;
+        let batches = rows.collect().await.map_err(doing())?;
+        let Some(batch) = batches.iter().find(|batch| batch.num_rows() == 1) else {
+            return Err(QualityError::ColumnMissing { column: "rows".into() });
+        };
+        let count = int(batch.column(0)).unwrap_or(0).unsigned_abs();
+        let judged = |(index, check): (usize, &&CheckSpec)| {
+            let verdict = judge(check, figure_of(batch, index), count, history, now);
+            TableCheckOutcome {
+                check: check.id.clone(),
+                severity: check.severity,
+                passed: verdict.passed,
+                observed: verdict.observed,
+                value: verdict.value,
+                message: verdict.message,
+            }
+        };
+        Ok(checks.iter().enumerate().map(judged).collect())
+    })
 }
 
 /// The column that a check looks at, and the aggregate over it.

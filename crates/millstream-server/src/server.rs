@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
+use futures::future::BoxFuture;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -40,19 +41,24 @@ impl Server {
     /// # Errors
     ///
     /// The options are not safe ([`ServerOptions::validate`]), or the address cannot be bound.
-    pub async fn bind(options: ServerOptions, backend: Arc<dyn FeatureBackend>) -> Result<Self, ServerError> {
-        options.validate()?;
-        let failed = |source| ServerError::Bind { address: options.address, source };
-        let listener = TcpListener::bind(options.address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let shared = Arc::new(Shared::new(&options, backend));
-        let room = options.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
-        let listener = BoundedListener {
-            listener,
-            room: Arc::new(Semaphore::new(room)),
-            idle_time: options.limits.idle_time,
-        };
-        Ok(Self { listener, address, router: router(&options, &shared), shared })
+    pub fn bind(
+        options: ServerOptions,
+        backend: Arc<dyn FeatureBackend>,
+    ) -> BoxFuture<'static, Result<Self, ServerError>> {
+        Box::pin(async move {
+            options.validate()?;
+            let failed = |source| ServerError::Bind { address: options.address, source };
+            let listener = TcpListener::bind(options.address).await.map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            let shared = Arc::new(Shared::new(&options, backend));
+            let room = options.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
+            let listener = BoundedListener {
+                listener,
+                room: Arc::new(Semaphore::new(room)),
+                idle_time: options.limits.idle_time,
+            };
+            Ok(Self { listener, address, router: router(&options, &shared), shared })
+        })
     }
 
     /// The address that clients use, with the port that was chosen.
@@ -67,32 +73,34 @@ impl Server {
     /// # Errors
     ///
     /// The listening socket failed.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServerError> {
-        let Self { listener, router, shared, .. } = self;
-        let service = router.into_make_service_with_connect_info::<Connection>();
-        let stopping = shutdown.clone();
-        let serving = axum::serve(listener, service)
-            .with_graceful_shutdown(async move { stopping.cancelled().await })
-            .into_future();
-        let tracker = &shared.jobs.tracker;
-        let mut all = std::pin::pin!(async {
-            let result = serving.await;
-            tracker.close();
-            tracker.wait().await;
-            result
-        });
-        let late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(shared.limits.shutdown_time).await;
-        };
-        let result = tokio::select! {
-            result = &mut all => result,
-            () = late => {
-                shared.hard_stop.cancel();
-                tokio::time::timeout(LAST_WORDS, all).await.unwrap_or(Ok(()))
-            }
-        };
-        result.map_err(|source| ServerError::Serve { source })
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), ServerError>> {
+        Box::pin(async move {
+            let Self { listener, router, shared, .. } = self;
+            let service = router.into_make_service_with_connect_info::<Connection>();
+            let stopping = shutdown.clone();
+            let serving = axum::serve(listener, service)
+                .with_graceful_shutdown(async move { stopping.cancelled().await })
+                .into_future();
+            let tracker = &shared.jobs.tracker;
+            let mut all = std::pin::pin!(async {
+                let result = serving.await;
+                tracker.close();
+                tracker.wait().await;
+                result
+            });
+            let late = async {
+                shutdown.cancelled().await;
+                tokio::time::sleep(shared.limits.shutdown_time).await;
+            };
+            let result = tokio::select! {
+                result = &mut all => result,
+                () = late => {
+                    shared.hard_stop.cancel();
+                    tokio::time::timeout(LAST_WORDS, all).await.unwrap_or(Ok(()))
+                }
+            };
+            result.map_err(|source| ServerError::Serve { source })
+        })
     }
 }
 
@@ -101,15 +109,17 @@ impl Server {
 /// # Errors
 ///
 /// Those of [`Server::bind`] and [`Server::run`].
-pub async fn serve(
+pub fn serve(
     options: ServerOptions,
     backend: Arc<dyn FeatureBackend>,
     shutdown: CancellationToken,
-    listening: impl FnOnce(SocketAddr),
-) -> Result<(), ServerError> {
-    let server = Server::bind(options, backend).await?;
-    listening(server.address());
-    server.run(shutdown).await
+    listening: impl FnOnce(SocketAddr) + Send + 'static,
+) -> BoxFuture<'static, Result<(), ServerError>> {
+    Box::pin(async move {
+        let server = Server::bind(options, backend).await?;
+        listening(server.address());
+        server.run(shutdown).await
+    })
 }
 
 /// All endpoints, each group behind its guard.

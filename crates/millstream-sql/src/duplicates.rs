@@ -5,15 +5,14 @@ use std::{
     ops::{ControlFlow, Range},
 };
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, Query, Select, SelectItem, Spanned, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, SelectItem, Spanned};
 
 use crate::{
     codes,
     explain::Problem,
     parse::{name_parts, parse_query},
     place::SqlText,
+    walk::{self, QueryVisitor},
 };
 
 /// The problems, those about duplicate columns at the second of the two.
@@ -37,7 +36,7 @@ pub(crate) fn locate(mut problems: Vec<Problem>, text: &SqlText<'_>) -> Vec<Prob
 /// which may hold any name, of the first one.
 fn second_places(query: &Query, text: &SqlText<'_>) -> HashMap<String, Range<usize>> {
     let mut places = Places { text, twice: HashMap::new(), beside_wildcard: HashMap::new() };
-    let _ = query.visit(&mut places);
+    let _ = walk::visit(query, &mut places);
     let Places { twice, mut beside_wildcard, .. } = places;
     beside_wildcard.extend(twice);
     beside_wildcard
@@ -49,10 +48,8 @@ struct Places<'a> {
     beside_wildcard: HashMap<String, Range<usize>>,
 }
 
-impl Visitor for Places<'_> {
-    type Break = ();
-
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+impl QueryVisitor for Places<'_> {
+    fn select(&mut self, select: &Select) -> ControlFlow<()> {
         let mut seen: HashMap<String, usize> = HashMap::new();
         let has_wildcard = select
             .projection

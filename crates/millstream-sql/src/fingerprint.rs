@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 
 use arrow::datatypes::Schema;
 use datafusion::{
-    common::{
-        ScalarValue,
-        tree_node::{TreeNode, TreeNodeRecursion},
-    },
+    common::{ScalarValue, tree_node::TreeNodeRecursion},
     logical_expr::{Expr, LogicalPlan},
 };
 use millstream_types::Fingerprint;
+
+use crate::walk;
 
 /// Changes with the way the text is made, so that every table is rebuilt when it does.
 const FORMAT: &str = "millstream plan 1";
@@ -21,12 +20,12 @@ pub(crate) fn fingerprint(plan: &LogicalPlan, schema: &Schema) -> Fingerprint {
     let mut canonical = String::with_capacity(2048);
     canonical.push_str(FORMAT);
     // Writing into a string cannot fail, nor can the walk.
-    let _ = plan.apply_with_subqueries(|node| {
+    let _ = walk::all_nodes(plan, &mut |node| {
         let _ = write!(canonical, "\n{}:{}", node.inputs().len(), node.display());
         if let LogicalPlan::Join(join) = node {
             let _ = write!(canonical, " {:?} {}", join.null_equality, join.null_aware);
         }
-        let _ = node.apply_expressions(|expr| {
+        let _ = walk::expressions(node, &mut |expr| {
             write_expression(expr, matches!(node, LogicalPlan::Values(_)), &mut canonical);
             Ok(TreeNodeRecursion::Continue)
         });
@@ -44,7 +43,7 @@ fn write_expression(expr: &Expr, whole: bool, canonical: &mut String) {
     if whole {
         let _ = write!(canonical, "\n={expr}");
     }
-    let _ = expr.apply(|part| {
+    let _ = walk::parts(expr, &mut |part| {
         if let Expr::Literal(value, _) = part {
             let _ = match value {
                 ScalarValue::Binary(Some(bytes))

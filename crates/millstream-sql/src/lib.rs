@@ -25,6 +25,7 @@ mod project_test;
 mod schema;
 mod session;
 mod type_name;
+mod walk;
 
 pub use analyze::{Analysis, TableAnalysis, analyze};
 pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};

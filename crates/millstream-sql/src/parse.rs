@@ -10,10 +10,7 @@ use datafusion::{
     sql::{
         parser::{DFParserBuilder, Statement as PlanStatement},
         sqlparser::{
-            ast::{
-                Expr, Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit,
-                Visitor,
-            },
+            ast::{Expr, Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor},
             keywords::Keyword,
             tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
         },
@@ -25,6 +22,7 @@ use crate::{
     dialect::MillstreamDialect,
     explain::{Problem, explain},
     place::SqlText,
+    walk::{self, QueryVisitor},
 };
 
 /// Operators, joins and set operations in one statement: each nests the parsed tree one level deeper, and a tree
@@ -141,7 +139,7 @@ pub(crate) fn parse_query(text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
 /// Refuses queries that hide a write (`WITH … INSERT`, `SELECT … INTO`).
 pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
     let mut writes = Writes { found: None, relations: 0 };
-    let _ = query.visit(&mut writes);
+    let _ = walk::visit(query.as_ref(), &mut writes);
     if writes.relations > RELATIONS_MAX {
         let message = format!("the statement reads from more than {RELATIONS_MAX} places");
         return Err(
@@ -166,10 +164,8 @@ struct Writes {
     relations: usize,
 }
 
-impl Visitor for Writes {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+impl QueryVisitor for Writes {
+    fn query(&mut self, query: &Query) -> ControlFlow<()> {
         match write_in(&query.body) {
             Some(verb) => {
                 self.found = Some(verb);
@@ -179,12 +175,12 @@ impl Visitor for Writes {
         }
     }
 
-    fn pre_visit_table_factor(&mut self, _: &TableFactor) -> ControlFlow<()> {
+    fn table_factor(&mut self, _: &TableFactor) -> ControlFlow<()> {
         self.relations += 1;
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+    fn select(&mut self, select: &Select) -> ControlFlow<()> {
         if select.into.is_some() {
             self.found = Some("SELECT … INTO".into());
             return ControlFlow::Break(());
@@ -227,7 +223,7 @@ pub(crate) struct Reference {
 /// The tables that a query names, in the order of the text, without names that a WITH clause defines.
 pub(crate) fn references(query: &Query, text: &SqlText<'_>) -> Vec<Reference> {
     let mut collect = References { text, found: Vec::new(), seen: HashSet::new(), in_scope: Vec::new() };
-    let _ = query.visit(&mut collect);
+    let _ = walk::visit(query, &mut collect);
     collect.found.sort_by_key(|reference| reference.range.start);
     collect.found
 }
@@ -265,29 +261,27 @@ struct References<'a> {
     in_scope: Vec<String>,
 }
 
-impl Visitor for References<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+impl QueryVisitor for References<'_> {
+    fn query(&mut self, query: &Query) -> ControlFlow<()> {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
             // A name is not in scope inside its own definition, unless the WITH is recursive. The definition
             // is visited again as a part of the query; `seen` makes that harmless.
             if !recursive {
-                cte.visit(self)?;
+                walk::visit(cte, self)?;
             }
             self.in_scope.extend(name_parts(&ObjectName::from(vec![cte.alias.name.clone()])));
         }
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn query_end(&mut self, query: &Query) -> ControlFlow<()> {
         let names = query.with.as_ref().map_or(0, |with| with.cte_tables.len());
         self.in_scope.truncate(self.in_scope.len().saturating_sub(names));
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+    fn table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         let TableFactor::Table { name, args: None, version, .. } = factor else {
             return ControlFlow::Continue(());
         };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow::array::{ArrayRef, RecordBatch};
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_features::view::ServiceDefinition;
 use millstream_ml::{
     Cause,
@@ -93,32 +93,34 @@ struct Work {
 
 impl Engine {
     /// Builds the dataset, records it and pins what it was built from.
-    pub async fn build_dataset(
-        &self,
-        request: &DatasetRequest,
+    pub fn build_dataset<'a>(
+        &'a self,
+        request: &'a DatasetRequest,
         told: Told,
         cancel: CancellationToken,
-    ) -> Result<DatasetReport, EngineError> {
-        let started = Instant::now();
-        let world = self.world();
-        let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
-        output.make_folder()?;
-        let work = Work { labels, columns, plan, pinning: pinning.clone() };
-        let built = run(work, told, cancel).await?;
-        // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
-        let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own())?;
-        let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
-        Ok(DatasetReport {
-            name: spec.name,
-            version,
-            is_unchanged,
-            manifest_path: Manifest::path_of(&path),
-            path,
-            delta,
-            manifest: built.manifest,
-            warnings: built.warnings,
-            spilled_bytes: built.spilled_bytes,
-            elapsed: started.elapsed(),
+    ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let world = self.world();
+            let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
+            output.make_folder()?;
+            let work = Work { labels, columns, plan, pinning: pinning.clone() };
+            let built = run(work, told, cancel).await?;
+            // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
+            let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own())?;
+            let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
+            Ok(DatasetReport {
+                name: spec.name,
+                version,
+                is_unchanged,
+                manifest_path: Manifest::path_of(&path),
+                path,
+                delta,
+                manifest: built.manifest,
+                warnings: built.warnings,
+                spilled_bytes: built.spilled_bytes,
+                elapsed: started.elapsed(),
+            })
         })
     }
 

@@ -1,6 +1,6 @@
 //! `millstream dataset build --dry-run`: what a build would cost.
 
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 use millstream_ml::dataset::{Estimate, estimate};
 
 use super::build::DatasetRequest;
@@ -8,25 +8,31 @@ use crate::{Engine, EngineError, features::rows::pushed_table};
 
 impl Engine {
     /// Prices a build. Label rows are counted exactly, which reads them; events by their tables' figures.
-    pub async fn estimate_dataset(&self, request: &DatasetRequest) -> Result<Estimate, EngineError> {
-        let ready = self.ready(request).await?;
-        let mut rows = ready.labels.rows;
-        let mut labels = 0_u64;
-        while let Some(batch) = rows.try_next().await? {
-            labels += batch.num_rows() as u64;
-        }
-        let snapshots = ready.pinning.snapshots();
-        let project = &self.world().project;
-        let mut events = Vec::with_capacity(ready.plan.service.views.len());
-        for view in &ready.plan.service.views {
-            let pushed = pushed_table(&view.name)?;
-            let own = project.features.views.get(&view.name);
-            let tables = own.into_iter().flat_map(|own| &own.dependencies).chain([&pushed]);
-            // A view's own SQL may give fewer or more rows than its table has.
-            let rows = tables.filter_map(|table| snapshots.get(table)).filter_map(|snapshot| snapshot.rows());
-            events.push(rows.sum());
-        }
-        let name = ready.spec.name.clone();
-        estimate(&ready.plan, labels, &events).map_err(|source| EngineError::Dataset { name, source })
+    pub fn estimate_dataset<'a>(
+        &'a self,
+        request: &'a DatasetRequest,
+    ) -> BoxFuture<'a, Result<Estimate, EngineError>> {
+        Box::pin(async move {
+            let ready = self.ready(request).await?;
+            let mut rows = ready.labels.rows;
+            let mut labels = 0_u64;
+            while let Some(batch) = rows.try_next().await? {
+                labels += batch.num_rows() as u64;
+            }
+            let snapshots = ready.pinning.snapshots();
+            let project = &self.world().project;
+            let mut events = Vec::with_capacity(ready.plan.service.views.len());
+            for view in &ready.plan.service.views {
+                let pushed = pushed_table(&view.name)?;
+                let own = project.features.views.get(&view.name);
+                let tables = own.into_iter().flat_map(|own| &own.dependencies).chain([&pushed]);
+                // A view's own SQL may give fewer or more rows than its table has.
+                let rows =
+                    tables.filter_map(|table| snapshots.get(table)).filter_map(|snapshot| snapshot.rows());
+                events.push(rows.sum());
+            }
+            let name = ready.spec.name.clone();
+            estimate(&ready.plan, labels, &events).map_err(|source| EngineError::Dataset { name, source })
+        })
     }
 }

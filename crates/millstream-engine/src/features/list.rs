@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::BoxFuture;
 use millstream_features::{
     view::{self, FeatureDefinition, ServiceDefinition},
     window::{Measure, Operand},
@@ -84,66 +85,68 @@ pub struct ServiceEntry {
 impl Engine {
     /// The project's features and services. The online store is asked how far views are materialised, unless another
     /// process has it.
-    pub async fn features(&self) -> Result<FeatureList, EngineError> {
-        let world = self.world();
-        let project = &world.project;
-        let users = Users::new(project);
-        let store = match world.online.open().await {
-            Ok(store) => Some(store),
-            Err(EngineError::Online(OnlineError::Locked { .. })) => None,
-            Err(error) => return Err(error),
-        };
-        let mut views = Vec::new();
-        for (name, analyzed) in &project.features.views {
-            let Some(spec) = project.spec.features.view(name) else { continue };
-            let definition = &analyzed.definition;
-            let entity = project.spec.features.entity(&definition.entity);
-            let sources: BTreeMap<String, Vec<String>> = analyzed
-                .lineage(&project.analysis)
-                .into_iter()
-                .map(|(name, lineage)| (name, lineage.sources.iter().map(ToString::to_string).collect()))
-                .collect();
-            let features = spec.features.iter().zip(&definition.features).map(|(spec, known)| {
-                let full = format!("{name}.{}", known.name);
-                FeatureEntry {
-                    name: known.name.clone(),
-                    data_type: millstream_sql::type_name(&known.data_type),
-                    definition: said(spec, known),
-                    description: spec.description.clone(),
-                    owner: spec.owner.clone(),
-                    tags: spec.tags.clone(),
-                    sources: sources.get(&known.name).cloned().unwrap_or_default(),
-                    services: users.services(&full),
-                    datasets: users.datasets(&full),
-                }
-            });
-            let materialized = match &store {
-                Some(store) => progress::read(store.as_ref(), definition.space()).await?,
-                None => None,
+    pub fn features<'a>(&'a self) -> BoxFuture<'a, Result<FeatureList, EngineError>> {
+        Box::pin(async move {
+            let world = self.world();
+            let project = &world.project;
+            let users = Users::new(project);
+            let store = match world.online.open().await {
+                Ok(store) => Some(store),
+                Err(EngineError::Online(OnlineError::Locked { .. })) => None,
+                Err(error) => return Err(error),
             };
-            views.push(ViewEntry {
-                name: name.clone(),
-                entity: definition.entity.clone(),
-                keys: definition
-                    .keys
-                    .iter()
-                    .map(|key| (key.name.clone(), millstream_sql::type_name(&key.data_type)))
-                    .collect(),
-                from: spec.from.to_string(),
-                time: spec.time.value.clone(),
-                ttl: spec.ttl,
-                description: spec.description.clone(),
-                owner: spec.owner.clone().or_else(|| entity.and_then(|entity| entity.owner.clone())),
-                tags: spec.tags.clone(),
-                features: features.collect(),
-                materialized,
-            });
-        }
-        Ok(FeatureList {
-            views,
-            on_demand: on_demand(project),
-            services: self.service_entries(&users)?,
-            is_store_open: store.is_some(),
+            let mut views = Vec::new();
+            for (name, analyzed) in &project.features.views {
+                let Some(spec) = project.spec.features.view(name) else { continue };
+                let definition = &analyzed.definition;
+                let entity = project.spec.features.entity(&definition.entity);
+                let sources: BTreeMap<String, Vec<String>> = analyzed
+                    .lineage(&project.analysis)
+                    .into_iter()
+                    .map(|(name, lineage)| (name, lineage.sources.iter().map(ToString::to_string).collect()))
+                    .collect();
+                let features = spec.features.iter().zip(&definition.features).map(|(spec, known)| {
+                    let full = format!("{name}.{}", known.name);
+                    FeatureEntry {
+                        name: known.name.clone(),
+                        data_type: millstream_sql::type_name(&known.data_type),
+                        definition: said(spec, known),
+                        description: spec.description.clone(),
+                        owner: spec.owner.clone(),
+                        tags: spec.tags.clone(),
+                        sources: sources.get(&known.name).cloned().unwrap_or_default(),
+                        services: users.services(&full),
+                        datasets: users.datasets(&full),
+                    }
+                });
+                let materialized = match &store {
+                    Some(store) => progress::read(store.as_ref(), definition.space()).await?,
+                    None => None,
+                };
+                views.push(ViewEntry {
+                    name: name.clone(),
+                    entity: definition.entity.clone(),
+                    keys: definition
+                        .keys
+                        .iter()
+                        .map(|key| (key.name.clone(), millstream_sql::type_name(&key.data_type)))
+                        .collect(),
+                    from: spec.from.to_string(),
+                    time: spec.time.value.clone(),
+                    ttl: spec.ttl,
+                    description: spec.description.clone(),
+                    owner: spec.owner.clone().or_else(|| entity.and_then(|entity| entity.owner.clone())),
+                    tags: spec.tags.clone(),
+                    features: features.collect(),
+                    materialized,
+                });
+            }
+            Ok(FeatureList {
+                views,
+                on_demand: on_demand(project),
+                services: self.service_entries(&users)?,
+                is_store_open: store.is_some(),
+            })
         })
     }
 

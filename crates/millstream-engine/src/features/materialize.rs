@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt;
+use futures::{StreamExt, future::BoxFuture};
 use millstream_features::view::{Chunk, OnlineView, Position};
 use millstream_lake::LakeTable;
 use millstream_online::{OnlineStore, feature};
@@ -76,37 +76,39 @@ type Told = Arc<dyn Fn(&MaterializeProgress) + Send + Sync>;
 
 impl FeatureServer {
     /// Brings the views up to date, one after the other. Only one caller at a time can.
-    pub async fn materialize(
-        &self,
-        request: &MaterializeRequest,
+    pub fn materialize<'a>(
+        &'a self,
+        request: &'a MaterializeRequest,
         told: Told,
         cancel: CancellationToken,
-    ) -> Result<Vec<MaterializeReport>, EngineError> {
-        let busy = || EngineError::Busy { what: "a materialisation".to_owned() };
-        let _only = self.0.materializing.try_lock().map_err(|_| busy())?;
-        let (mut reports, mut flushed) = (Vec::new(), BTreeMap::new());
-        for view in self.wanted_views(request)? {
-            if cancel.is_cancelled() {
-                return Err(EngineError::Cancelled);
+    ) -> BoxFuture<'a, Result<Vec<MaterializeReport>, EngineError>> {
+        Box::pin(async move {
+            let busy = || EngineError::Busy { what: "a materialisation".to_owned() };
+            let _only = self.0.materializing.try_lock().map_err(|_| busy())?;
+            let (mut reports, mut flushed) = (Vec::new(), BTreeMap::new());
+            for view in self.wanted_views(request)? {
+                if cancel.is_cancelled() {
+                    return Err(EngineError::Cancelled);
+                }
+                // The definitions of one view share its pushes.
+                let name = view.definition().name.clone();
+                let pushes = match flushed.get(&name) {
+                    Some(pushes) => *pushes,
+                    None => pushed::flush(&self.0, &name).await?,
+                };
+                flushed.insert(name, pushes);
+                let work = Work {
+                    world: &self.0.world,
+                    store: &self.0.store,
+                    view,
+                    pushes,
+                    told: &told,
+                    cancel: &cancel,
+                };
+                reports.push(work.run(request).await?);
             }
-            // The definitions of one view share its pushes.
-            let name = view.definition().name.clone();
-            let pushes = match flushed.get(&name) {
-                Some(pushes) => *pushes,
-                None => pushed::flush(&self.0, &name).await?,
-            };
-            flushed.insert(name, pushes);
-            let work = Work {
-                world: &self.0.world,
-                store: &self.0.store,
-                view,
-                pushes,
-                told: &told,
-                cancel: &cancel,
-            };
-            reports.push(work.run(request).await?);
-        }
-        Ok(reports)
+            Ok(reports)
+        })
     }
 
     /// The views that are asked for, in all definitions that something reads.

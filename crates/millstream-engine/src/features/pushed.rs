@@ -9,6 +9,7 @@ use arrow::{
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use millstream_features::view::{KNOWN, OnlineView, SEQUENCE, ViewDefinition};
 use millstream_lake::{At, Operation, Snapshot, TableChange};
 use millstream_online::feature::PushTarget;
@@ -65,33 +66,40 @@ pub(super) fn covered(snapshot: &Snapshot) -> u64 {
 impl FeatureServer {
     /// Stores rows, which have the columns of the view's [`ViewDefinition::rows`]. They are durable when this returns, and
     /// the next read sees them. How many there were.
-    pub async fn push(&self, view: &str, rows: RecordBatch, to: PushTo) -> Result<u64, EngineError> {
-        let definition = self.view(view)?;
-        check_keys(definition, &rows)?;
-        let now = self.0.world.options.clock.now().0;
-        let count = rows.num_rows() as u64;
-        if count == 0 {
-            return Ok(0);
-        }
-        let stamped = stamp(&rows, now)?;
-        let mut events = Vec::new();
-        if to != PushTo::Offline {
-            let all = self.0.pushable.iter().filter(|pushable| pushable.name() == view);
-            for pushable in all {
-                let projected = pushable.projection.project(&stamped).map_err(EngineError::Query)?;
-                events.push((&pushable.view, projected));
+    pub fn push<'a>(
+        &'a self,
+        view: &'a str,
+        rows: RecordBatch,
+        to: PushTo,
+    ) -> BoxFuture<'a, Result<u64, EngineError>> {
+        Box::pin(async move {
+            let definition = self.view(view)?;
+            check_keys(definition, &rows)?;
+            let now = self.0.world.options.clock.now().0;
+            let count = rows.num_rows() as u64;
+            if count == 0 {
+                return Ok(0);
             }
-        }
-        let targets: Vec<PushTarget<'_>> =
-            events.iter().map(|(view, events)| PushTarget { view, events }).collect();
-        match to {
-            PushTo::Online => self.0.pushes.push_online(view, count, &targets).await?,
-            PushTo::Offline | PushTo::OnlineAndOffline => {
-                let kept = to_bytes(&lake_rows(&stamped)?)?;
-                self.0.pushes.push(view, count, &targets, kept).await?
+            let stamped = stamp(&rows, now)?;
+            let mut events = Vec::new();
+            if to != PushTo::Offline {
+                let all = self.0.pushable.iter().filter(|pushable| pushable.name() == view);
+                for pushable in all {
+                    let projected = pushable.projection.project(&stamped).map_err(EngineError::Query)?;
+                    events.push((&pushable.view, projected));
+                }
             }
-        };
-        Ok(count)
+            let targets: Vec<PushTarget<'_>> =
+                events.iter().map(|(view, events)| PushTarget { view, events }).collect();
+            match to {
+                PushTo::Online => self.0.pushes.push_online(view, count, &targets).await?,
+                PushTo::Offline | PushTo::OnlineAndOffline => {
+                    let kept = to_bytes(&lake_rows(&stamped)?)?;
+                    self.0.pushes.push(view, count, &targets, kept).await?
+                }
+            };
+            Ok(count)
+        })
     }
 }
 

@@ -2,24 +2,31 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::BoxFuture;
+
 use super::{server::FeatureServer, services};
 use crate::EngineError;
 
 impl FeatureServer {
     /// Ends the serving of `service@version` and drops the records that only it read; how many views' records.
     /// The version that the project defines cannot be removed while it does.
-    pub async fn remove(&self, name: &str) -> Result<usize, EngineError> {
-        let world = &self.0.world;
-        let served = services::served(world)?;
-        let version = services::find(&served, name)?;
-        if version.is_current {
-            return Err(EngineError::Request {
-                message: format!("`{}` version {} is what the project says", version.name, version.version),
-                hint: Some("take the service out of its file first, or name an older version".to_owned()),
-            });
-        }
-        world.state.remove_service(&version.name, version.version, world.options.clock.now())?;
-        self.free().await
+    pub fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<usize, EngineError>> {
+        Box::pin(async move {
+            let world = &self.0.world;
+            let served = services::served(world)?;
+            let version = services::find(&served, name)?;
+            if version.is_current {
+                return Err(EngineError::Request {
+                    message: format!(
+                        "`{}` version {} is what the project says",
+                        version.name, version.version
+                    ),
+                    hint: Some("take the service out of its file first, or name an older version".to_owned()),
+                });
+            }
+            world.state.remove_service(&version.name, version.version, world.options.clock.now())?;
+            self.free().await
+        })
     }
 
     /// Drops the records of definitions that nothing reads any more.

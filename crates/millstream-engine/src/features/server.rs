@@ -9,6 +9,7 @@ use arrow::{
     array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
     datatypes::{Field, FieldRef},
 };
+use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use millstream_features::view::{
     self, EntityKey, FeatureSource, OnlineView, ServiceDefinition, Status, ViewDefinition,
@@ -108,49 +109,51 @@ pub(super) struct Inner {
 impl FeatureServer {
     /// Opens the online store and compiles every service version that is served. `sample` is the share of the served
     /// entities whose values are kept for comparison.
-    pub async fn open(engine: &Engine, sample: f64) -> Result<Self, EngineError> {
-        let world = engine.world().clone();
-        let store = world.online.open().await?;
-        let services = services::served(&world)?;
-        let mut compiled = HashMap::new();
-        for served in &services {
-            let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
-            compiled.insert((served.name.clone(), served.version), readable);
-        }
-        let mut current = HashMap::new();
-        for served in &services {
-            let version = services::find(&services, &served.name)?.version;
-            if let Some(readable) = compiled.get(&(served.name.clone(), version)) {
-                current.insert(served.name.clone(), readable.clone());
+    pub fn open<'a>(engine: &'a Engine, sample: f64) -> BoxFuture<'a, Result<Self, EngineError>> {
+        Box::pin(async move {
+            let world = engine.world().clone();
+            let store = world.online.open().await?;
+            let services = services::served(&world)?;
+            let mut compiled = HashMap::new();
+            for served in &services {
+                let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
+                compiled.insert((served.name.clone(), served.version), readable);
             }
-        }
-        let mut views = IndexMap::new();
-        let mut never_materialized = Vec::new();
-        for (name, analyzed) in &world.project.features.views {
-            let view = online_view(&analyzed.definition)?;
-            if super::progress::read(store.as_ref(), view.space()).await?.is_none() {
-                never_materialized.push(name.clone());
+            let mut current = HashMap::new();
+            for served in &services {
+                let version = services::find(&services, &served.name)?.version;
+                if let Some(readable) = compiled.get(&(served.name.clone(), version)) {
+                    current.insert(served.name.clone(), readable.clone());
+                }
             }
-            views.insert(name.clone(), view);
-        }
-        let served = ServedLog::start(world.clone(), sample);
-        let stored = services::stored_views(&world)?.into_values();
-        let pushable = stored.map(|view| Pushable::new(online_view(&view)?)).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner {
-            world,
-            services,
-            views,
-            compiled,
-            current,
-            lists: Mutex::default(),
-            fitted: Mutex::default(),
-            served,
-            pushes: Pushes::new(store.clone()),
-            store,
-            pushable,
-            materializing: tokio::sync::Mutex::new(()),
-            never_materialized,
-        })))
+            let mut views = IndexMap::new();
+            let mut never_materialized = Vec::new();
+            for (name, analyzed) in &world.project.features.views {
+                let view = online_view(&analyzed.definition)?;
+                if super::progress::read(store.as_ref(), view.space()).await?.is_none() {
+                    never_materialized.push(name.clone());
+                }
+                views.insert(name.clone(), view);
+            }
+            let served = ServedLog::start(world.clone(), sample);
+            let stored = services::stored_views(&world)?.into_values();
+            let pushable = stored.map(|view| Pushable::new(online_view(&view)?)).collect::<Result<_, _>>()?;
+            Ok(Self(Arc::new(Inner {
+                world,
+                services,
+                views,
+                compiled,
+                current,
+                lists: Mutex::default(),
+                fitted: Mutex::default(),
+                served,
+                pushes: Pushes::new(store.clone()),
+                store,
+                pushable,
+                materializing: tokio::sync::Mutex::new(()),
+                never_materialized,
+            })))
+        })
     }
 
     /// Every service version that is served, by name and version.
@@ -220,40 +223,44 @@ impl FeatureServer {
 
     /// The features of each row of `columns` at time `at` (microseconds; none is now), in the rows' order. A row with a null
     /// in a key finds nothing.
-    pub async fn read(
-        &self,
-        readable: &Readable,
-        columns: &IndexMap<String, ArrayRef>,
+    pub fn read<'a>(
+        &'a self,
+        readable: &'a Readable,
+        columns: &'a IndexMap<String, ArrayRef>,
         rows: usize,
         at: Option<i64>,
-        encoding: Option<&str>,
-    ) -> Result<Vec<ReadColumn>, EngineError> {
-        let now = self.0.world.options.clock.now().0;
-        let at = at.unwrap_or(now);
-        let keys = readable.keys_of(columns, rows)?;
-        let found = self.0.store.read(&keys.wanted).await?;
-        let mut found = found.into_iter();
-        let mut read = Vec::with_capacity(readable.views.len());
-        for (own, keys) in readable.views.iter().zip(&keys.all) {
-            let records: Vec<_> =
-                keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
-            let columns = own.view.columns(&records, at, &own.wanted);
-            read.push(columns.map_err(EngineError::online_view)?);
-        }
-        let answer = readable.answer(&read, columns, rows)?;
-        let keys = &keys.all;
-        let answered = Answered { readable, columns, keys, read: &read, answer: &answer, rows, at, now };
-        self.0.served.offer(&answered);
-        match encoding {
-            Some(dataset) => self.encode(dataset, answer),
-            None => Ok(answer),
-        }
+        encoding: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<ReadColumn>, EngineError>> {
+        Box::pin(async move {
+            let now = self.0.world.options.clock.now().0;
+            let at = at.unwrap_or(now);
+            let keys = readable.keys_of(columns, rows)?;
+            let found = self.0.store.read(&keys.wanted).await?;
+            let mut found = found.into_iter();
+            let mut read = Vec::with_capacity(readable.views.len());
+            for (own, keys) in readable.views.iter().zip(&keys.all) {
+                let records: Vec<_> =
+                    keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
+                let columns = own.view.columns(&records, at, &own.wanted);
+                read.push(columns.map_err(EngineError::online_view)?);
+            }
+            let answer = readable.answer(&read, columns, rows)?;
+            let keys = &keys.all;
+            let answered = Answered { readable, columns, keys, read: &read, answer: &answer, rows, at, now };
+            self.0.served.offer(&answered);
+            match encoding {
+                Some(dataset) => self.encode(dataset, answer),
+                None => Ok(answer),
+            }
+        })
     }
 
     /// Stores what is still in memory.
-    pub async fn close(&self) -> Result<(), EngineError> {
-        self.0.served.flush().await?;
-        Ok(self.0.store.sync().await?)
+    pub fn close<'a>(&'a self) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            self.0.served.flush().await?;
+            Ok(self.0.store.sync().await?)
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_features::view::{
     EntityDefinition, FeatureSource, ServiceDefinition, ServiceFeature, TIME, ViewDefinition,
 };
@@ -38,21 +38,26 @@ pub struct ViewStatistics {
 
 impl Engine {
     /// The figures of a view's features, computed from the lake.
-    pub async fn view_statistics(&self, view: &str) -> Result<ViewStatistics, EngineError> {
-        let world = self.world();
-        let analyzed = world.project.features.views.get(view).ok_or_else(|| {
-            let known = world.project.features.views.keys().map(String::as_str);
-            EngineError::unknown_feature("view", view, known)
-        })?;
-        let definition = analyzed.definition.clone();
-        let pinning = Arc::new(Pinning::new(world));
-        pinning.pin(&analyzed.dependencies).await?;
-        let Some(newest) = newest(&pinning, &definition).await? else {
-            return Ok(ViewStatistics { at: None, entities: 0, features: Vec::new() });
-        };
-        let at = newest.saturating_add(1);
-        let keys = keys(&pinning, &definition).await?;
-        figures(world, &pinning, definition, keys, at).await
+    pub fn view_statistics<'a>(
+        &'a self,
+        view: &'a str,
+    ) -> BoxFuture<'a, Result<ViewStatistics, EngineError>> {
+        Box::pin(async move {
+            let world = self.world();
+            let analyzed = world.project.features.views.get(view).ok_or_else(|| {
+                let known = world.project.features.views.keys().map(String::as_str);
+                EngineError::unknown_feature("view", view, known)
+            })?;
+            let definition = analyzed.definition.clone();
+            let pinning = Arc::new(Pinning::new(world));
+            pinning.pin(&analyzed.dependencies).await?;
+            let Some(newest) = newest(&pinning, &definition).await? else {
+                return Ok(ViewStatistics { at: None, entities: 0, features: Vec::new() });
+            };
+            let at = newest.saturating_add(1);
+            let keys = keys(&pinning, &definition).await?;
+            figures(world, &pinning, definition, keys, at).await
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod schedule;
 use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use millstream_plan::{PlannedStep, Recorded, RunPlan};
 use millstream_types::{AssetId, RunId};
 use tokio::task::JoinSet;
@@ -96,70 +97,72 @@ pub struct ExecuteOptions {
 /// Carries out `plan`: a step starts when everything it comes after has ended well.
 ///
 /// Errors only when the record of a step cannot be kept; a step's own error is in its report.
-pub async fn execute(
+pub fn execute(
     plan: RunPlan,
     executor: Arc<dyn StepExecutor>,
     options: ExecuteOptions,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> Result<RunReport, EngineError> {
-    let started = Instant::now();
-    let planned =
-        |step: &PlannedStep| PlannedAsset { asset: step.asset.clone(), reason: step.reason.clone() };
-    observer.event(&Event::RunStarted {
-        run: options.run.clone(),
-        steps: plan.steps.iter().map(planned).collect(),
-    });
-    let up_to_date = plan.up_to_date.len();
-    let mut seed = options.seed;
-    let mut schedule = Schedule::new(plan.steps);
-    let mut running = JoinSet::new();
-    let mut reports = Vec::new();
-    let mut finished: VecDeque<Ended> = VecDeque::new();
-    loop {
-        while running.len() < options.concurrency.get() && !cancel.is_cancelled() {
-            let Some(step) = schedule.next_ready() else { break };
-            let task = retry::run_step(
-                step,
-                executor.clone(),
-                options.retry.clone(),
-                seed,
-                observer.clone(),
-                cancel.clone(),
-            );
-            seed = seed.wrapping_add(1);
-            running.spawn(task);
-        }
-        if cancel.is_cancelled() {
-            finished.extend(schedule.drain_waiting().map(|step| unstarted(step, StepOutcome::Cancelled)));
-        }
-        match running.join_next().await {
-            Some(Ok(ended)) => finished.push_back(ended),
-            Some(Err(_)) => return Err(EngineError::Worker { doing: "running a step" }),
-            None if finished.is_empty() && schedule.is_done() => break,
-            None => {}
-        }
-        while let Some(ended) = finished.pop_front() {
-            executor.record(&ended)?;
-            let report = ended.report;
-            observer.event(&Event::StepFinished(report.clone()));
-            let because = blocker(&report);
-            for step in schedule.finish(&report.asset, because.is_none()) {
-                let because = because.clone().unwrap_or_else(|| report.asset.clone());
-                finished.push_back(unstarted(step, StepOutcome::Skipped { because }));
+) -> BoxFuture<'static, Result<RunReport, EngineError>> {
+    Box::pin(async move {
+        let started = Instant::now();
+        let planned =
+            |step: &PlannedStep| PlannedAsset { asset: step.asset.clone(), reason: step.reason.clone() };
+        observer.event(&Event::RunStarted {
+            run: options.run.clone(),
+            steps: plan.steps.iter().map(planned).collect(),
+        });
+        let up_to_date = plan.up_to_date.len();
+        let mut seed = options.seed;
+        let mut schedule = Schedule::new(plan.steps);
+        let mut running = JoinSet::new();
+        let mut reports = Vec::new();
+        let mut finished: VecDeque<Ended> = VecDeque::new();
+        loop {
+            while running.len() < options.concurrency.get() && !cancel.is_cancelled() {
+                let Some(step) = schedule.next_ready() else { break };
+                let task = retry::run_step(
+                    step,
+                    executor.clone(),
+                    options.retry.clone(),
+                    seed,
+                    observer.clone(),
+                    cancel.clone(),
+                );
+                seed = seed.wrapping_add(1);
+                running.spawn(task);
             }
-            reports.push(report);
+            if cancel.is_cancelled() {
+                finished.extend(schedule.drain_waiting().map(|step| unstarted(step, StepOutcome::Cancelled)));
+            }
+            match running.join_next().await {
+                Some(Ok(ended)) => finished.push_back(ended),
+                Some(Err(_)) => return Err(EngineError::Worker { doing: "running a step" }),
+                None if finished.is_empty() && schedule.is_done() => break,
+                None => {}
+            }
+            while let Some(ended) = finished.pop_front() {
+                executor.record(&ended)?;
+                let report = ended.report;
+                observer.event(&Event::StepFinished(report.clone()));
+                let because = blocker(&report);
+                for step in schedule.finish(&report.asset, because.is_none()) {
+                    let because = because.clone().unwrap_or_else(|| report.asset.clone());
+                    finished.push_back(unstarted(step, StepOutcome::Skipped { because }));
+                }
+                reports.push(report);
+            }
         }
-    }
-    let report = RunReport {
-        run: options.run,
-        steps: reports,
-        up_to_date,
-        elapsed: started.elapsed(),
-        cancelled: cancel.is_cancelled(),
-    };
-    observer.event(&Event::RunFinished(report.clone()));
-    Ok(report)
+        let report = RunReport {
+            run: options.run,
+            steps: reports,
+            up_to_date,
+            elapsed: started.elapsed(),
+            cancelled: cancel.is_cancelled(),
+        };
+        observer.event(&Event::RunFinished(report.clone()));
+        Ok(report)
+    })
 }
 
 /// The asset to name as the reason when what comes after `report` is skipped; `None` when it may run.

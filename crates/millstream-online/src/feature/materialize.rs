@@ -2,6 +2,7 @@
 //! begins with the first chunk that may be missing.
 
 use arrow::array::RecordBatch;
+use futures::future::BoxFuture;
 use millstream_features::view::{Chunk, Edit, EntityEvents, OnlineView, OnlineViewError};
 
 use super::{change, events_of};
@@ -34,17 +35,19 @@ pub struct Applied {
 /// # Errors
 ///
 /// The events do not fit the view, a record is damaged, or the store fails. Some entities may have been changed.
-pub async fn apply_chunk(
-    store: &dyn OnlineStore,
-    view: &OnlineView,
-    chunk: &Chunk,
-    events: &RecordBatch,
+pub fn apply_chunk<'a>(
+    store: &'a dyn OnlineStore,
+    view: &'a OnlineView,
+    chunk: &'a Chunk,
+    events: &'a RecordBatch,
     now: i64,
-) -> Result<Applied> {
-    let (events, entities) = events_of(view, events)?;
-    let apply = |at: usize, record: Option<&[u8]>| view.apply(record, &events, at, chunk, now);
-    let applied = each(store, view, &entities, apply).await?;
-    Ok(counted(applied, &events))
+) -> BoxFuture<'a, Result<Applied>> {
+    Box::pin(async move {
+        let (events, entities) = events_of(view, events)?;
+        let apply = |at: usize, record: Option<&[u8]>| view.apply(record, &events, at, chunk, now);
+        let applied = each(store, view, &entities, apply).await?;
+        Ok(counted(applied, &events))
+    })
 }
 
 /// Puts a chunk's events in the place of what was applied to the records of their entities before; the chunk has all of the
@@ -53,17 +56,19 @@ pub async fn apply_chunk(
 /// # Errors
 ///
 /// As [`apply_chunk`].
-pub async fn replace_entities(
-    store: &dyn OnlineStore,
-    view: &OnlineView,
-    chunk: &Chunk,
-    events: &RecordBatch,
+pub fn replace_entities<'a>(
+    store: &'a dyn OnlineStore,
+    view: &'a OnlineView,
+    chunk: &'a Chunk,
+    events: &'a RecordBatch,
     now: i64,
-) -> Result<Applied> {
-    let (events, entities) = events_of(view, events)?;
-    let replace = |at: usize, record: Option<&[u8]>| view.replace(record, &events, at, chunk, now);
-    let applied = each(store, view, &entities, replace).await?;
-    Ok(counted(applied, &events))
+) -> BoxFuture<'a, Result<Applied>> {
+    Box::pin(async move {
+        let (events, entities) = events_of(view, events)?;
+        let replace = |at: usize, record: Option<&[u8]>| view.replace(record, &events, at, chunk, now);
+        let applied = each(store, view, &entities, replace).await?;
+        Ok(counted(applied, &events))
+    })
 }
 
 /// Fills a space that nobody reads or pushes to yet with a chunk, without a look at what is there; the chunk has all of the
@@ -72,26 +77,28 @@ pub async fn replace_entities(
 /// # Errors
 ///
 /// The events do not fit the view, or the store fails. Some entities may have been stored.
-pub async fn fill(
-    store: &dyn OnlineStore,
-    view: &OnlineView,
-    chunk: &Chunk,
-    events: &RecordBatch,
+pub fn fill<'a>(
+    store: &'a dyn OnlineStore,
+    view: &'a OnlineView,
+    chunk: &'a Chunk,
+    events: &'a RecordBatch,
     now: i64,
-) -> Result<Applied> {
-    let (events, entities) = events_of(view, events)?;
-    let mut applied = counted(Applied { entities: entities.len() as u64, ..Applied::default() }, &events);
-    let mut records = Vec::with_capacity(entities.len());
-    for (at, entity) in entities.into_iter().enumerate() {
-        let edit = view.replace(None, &events, at, chunk, now).map_err(OnlineError::change)?;
-        if let Edit::Put(record) = edit {
-            applied.bytes += record.len() as u64;
-            records.push((entity, record));
+) -> BoxFuture<'a, Result<Applied>> {
+    Box::pin(async move {
+        let (events, entities) = events_of(view, events)?;
+        let mut applied = counted(Applied { entities: entities.len() as u64, ..Applied::default() }, &events);
+        let mut records = Vec::with_capacity(entities.len());
+        for (at, entity) in entities.into_iter().enumerate() {
+            let edit = view.replace(None, &events, at, chunk, now).map_err(OnlineError::change)?;
+            if let Edit::Put(record) = edit {
+                applied.bytes += record.len() as u64;
+                records.push((entity, record));
+            }
         }
-    }
-    applied.changed = records.len() as u64;
-    store.load(Load { space: view.space(), records, marks: &[] }).await?;
-    Ok(applied)
+        applied.changed = records.len() as u64;
+        store.load(Load { space: view.space(), records, marks: &[] }).await?;
+        Ok(applied)
+    })
 }
 
 /// Takes away what epochs before `epoch` brought to records that it did not reach: the entities are not in the lake any
@@ -100,8 +107,12 @@ pub async fn fill(
 /// # Errors
 ///
 /// A record is damaged, or the store fails.
-pub async fn remove_older(store: &dyn OnlineStore, view: &OnlineView, epoch: u64) -> Result<Applied> {
-    sweep(store, view, |record| view.forget_older(record, epoch)).await
+pub fn remove_older<'a>(
+    store: &'a dyn OnlineStore,
+    view: &'a OnlineView,
+    epoch: u64,
+) -> BoxFuture<'a, Result<Applied>> {
+    Box::pin(async move { sweep(store, view, |record| view.forget_older(record, epoch)).await })
 }
 
 /// Drops pushed events that the lake has in records that no chunk of the epoch reached, as for rows that were pushed and
@@ -110,8 +121,12 @@ pub async fn remove_older(store: &dyn OnlineStore, view: &OnlineView, epoch: u64
 /// # Errors
 ///
 /// A record is damaged, or the store fails.
-pub async fn settle(store: &dyn OnlineStore, view: &OnlineView, chunk: &Chunk) -> Result<Applied> {
-    sweep(store, view, |record| view.settle(record, chunk)).await
+pub fn settle<'a>(
+    store: &'a dyn OnlineStore,
+    view: &'a OnlineView,
+    chunk: &'a Chunk,
+) -> BoxFuture<'a, Result<Applied>> {
+    Box::pin(async move { sweep(store, view, |record| view.settle(record, chunk)).await })
 }
 
 fn counted(applied: Applied, events: &EntityEvents) -> Applied {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::future::BoxFuture;
 use millstream_features::view::OnlineView;
 use tokio::sync::RwLock;
 
@@ -63,16 +64,24 @@ impl Pushes {
     ///
     /// The events do not fit a view, an entity has too many pushed events that the lake has not taken up, or the store
     /// fails. Then the rows may be in some of the views.
-    pub async fn push(&self, log: &str, rows: u64, targets: &[PushTarget<'_>], kept: Bytes) -> Result<u64> {
-        let _under_way = self.under_way.read().await;
-        let first = self.store.reserve(log, rows).await?;
-        let mut entry = BytesMut::with_capacity(9 + kept.len());
-        entry.put_u8(ENTRY_VERSION);
-        entry.put_u64_le(first);
-        entry.put(kept);
-        let entries = [entry.freeze()];
-        self.write(Some(Append { log, entries: &entries }), first, targets, false).await?;
-        Ok(first)
+    pub fn push<'a>(
+        &'a self,
+        log: &'a str,
+        rows: u64,
+        targets: &'a [PushTarget<'a>],
+        kept: Bytes,
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let _under_way = self.under_way.read().await;
+            let first = self.store.reserve(log, rows).await?;
+            let mut entry = BytesMut::with_capacity(9 + kept.len());
+            entry.put_u8(ENTRY_VERSION);
+            entry.put_u64_le(first);
+            entry.put(kept);
+            let entries = [entry.freeze()];
+            self.write(Some(Append { log, entries: &entries }), first, targets, false).await?;
+            Ok(first)
+        })
     }
 
     /// Pushes rows to views only, which the lake gets by another way: windows see them until the lake's newest event is as
@@ -81,11 +90,18 @@ impl Pushes {
     /// # Errors
     ///
     /// As [`Pushes::push`].
-    pub async fn push_online(&self, log: &str, rows: u64, targets: &[PushTarget<'_>]) -> Result<u64> {
-        let _under_way = self.under_way.read().await;
-        let first = self.store.reserve(log, rows).await?;
-        self.write(None, first, targets, true).await?;
-        Ok(first)
+    pub fn push_online<'a>(
+        &'a self,
+        log: &'a str,
+        rows: u64,
+        targets: &'a [PushTarget<'a>],
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let _under_way = self.under_way.read().await;
+            let first = self.store.reserve(log, rows).await?;
+            self.write(None, first, targets, true).await?;
+            Ok(first)
+        })
     }
 
     /// One step of the store for each view, the log with the first. The last is synced, and with it all before.
@@ -136,9 +152,11 @@ impl Pushes {
     /// # Errors
     ///
     /// The store fails.
-    pub async fn cut(&self, log: &str) -> Result<u64> {
-        let _alone = self.under_way.write().await;
-        self.store.reserve(log, 1).await
+    pub fn cut<'a>(&'a self, log: &'a str) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let _alone = self.under_way.write().await;
+            self.store.reserve(log, 1).await
+        })
     }
 
     /// At most `limit` entries of the log after that position (0: from the first that is left) and up to the cut.
@@ -146,24 +164,32 @@ impl Pushes {
     /// # Errors
     ///
     /// The store fails, or an entry is damaged.
-    pub async fn entries(&self, log: &str, after: u64, cut: u64, limit: usize) -> Result<Vec<PushedRows>> {
-        let mut pushed = Vec::new();
-        for entry in self.store.log(log, after, limit).await? {
-            let mut bytes = entry.bytes;
-            if bytes.len() < 9 || bytes.get_u8() != ENTRY_VERSION {
-                return Err(OnlineError::Damaged {
-                    location: self.store.location().to_owned(),
-                    reason: format!("entry {} of the log `{log}` is no pushed rows", entry.position),
-                    source: None,
-                });
+    pub fn entries<'a>(
+        &'a self,
+        log: &'a str,
+        after: u64,
+        cut: u64,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<PushedRows>>> {
+        Box::pin(async move {
+            let mut pushed = Vec::new();
+            for entry in self.store.log(log, after, limit).await? {
+                let mut bytes = entry.bytes;
+                if bytes.len() < 9 || bytes.get_u8() != ENTRY_VERSION {
+                    return Err(OnlineError::Damaged {
+                        location: self.store.location().to_owned(),
+                        reason: format!("entry {} of the log `{log}` is no pushed rows", entry.position),
+                        source: None,
+                    });
+                }
+                let first = bytes.get_u64_le();
+                // What comes after the cut was stored after all that comes before it.
+                if first > cut {
+                    break;
+                }
+                pushed.push(PushedRows { position: entry.position, first, rows: bytes });
             }
-            let first = bytes.get_u64_le();
-            // What comes after the cut was stored after all that comes before it.
-            if first > cut {
-                break;
-            }
-            pushed.push(PushedRows { position: entry.position, first, rows: bytes });
-        }
-        Ok(pushed)
+            Ok(pushed)
+        })
     }
 }

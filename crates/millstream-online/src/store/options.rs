@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
+
 use super::{OnlineStore, embedded::Embedded};
 use crate::error::{OnlineError, Result};
 
@@ -80,29 +82,35 @@ impl Default for RedisOptions {
 /// # Errors
 ///
 /// The address is of another form, or the store cannot be opened: in use, damaged, of another format, not reachable.
-pub async fn open(location: &str, options: &StoreOptions) -> Result<Arc<dyn OnlineStore>> {
-    if let Some(folder) = location.strip_prefix("embedded:") {
-        let folder = PathBuf::from(folder);
-        if !folder.is_absolute() {
-            return Err(refused(location, "the folder has to be absolute"));
+pub fn open<'a>(location: &'a str, options: &'a StoreOptions) -> BoxFuture<'a, Result<Arc<dyn OnlineStore>>> {
+    Box::pin(async move {
+        if let Some(folder) = location.strip_prefix("embedded:") {
+            let folder = PathBuf::from(folder);
+            if !folder.is_absolute() {
+                return Err(refused(location, "the folder has to be absolute"));
+            }
+            let store: Arc<dyn OnlineStore> = Arc::new(Embedded::open(folder, &options.embedded).await?);
+            return Ok(store);
         }
-        return Ok(Arc::new(Embedded::open(folder, &options.embedded).await?));
-    }
-    match location.split_once("://") {
-        #[cfg(feature = "redis")]
-        Some(("redis", _)) => {
-            let store = super::redis::RedisStore::open(location, &options.redis).await?;
-            Ok(Arc::new(store))
+        match location.split_once("://") {
+            #[cfg(feature = "redis")]
+            Some(("redis", _)) => {
+                let store: Arc<dyn OnlineStore> =
+                    Arc::new(super::redis::RedisStore::open(location, &options.redis).await?);
+                Ok(store)
+            }
+            #[cfg(not(feature = "redis"))]
+            Some(("redis", _)) => {
+                Err(refused("redis://…", "this build has no Redis; build it with the feature `redis`"))
+            }
+            Some(("rediss", _)) => {
+                Err(refused("rediss://…", "encrypted connections to Redis are not supported"))
+            }
+            // Not said back: it may hold a password.
+            Some((scheme, _)) => Err(refused(&format!("{scheme}://…"), "this kind of store is not known")),
+            None => Err(refused(location, "this kind of store is not known")),
         }
-        #[cfg(not(feature = "redis"))]
-        Some(("redis", _)) => {
-            Err(refused("redis://…", "this build has no Redis; build it with the feature `redis`"))
-        }
-        Some(("rediss", _)) => Err(refused("rediss://…", "encrypted connections to Redis are not supported")),
-        // Not said back: it may hold a password.
-        Some((scheme, _)) => Err(refused(&format!("{scheme}://…"), "this kind of store is not known")),
-        None => Err(refused(location, "this kind of store is not known")),
-    }
+    })
 }
 
 fn refused(location: &str, reason: &str) -> OnlineError {

@@ -25,6 +25,7 @@ use crate::{
     place::SqlText,
     planner::{Planner, offline_state, unpanicked},
     type_name::type_name,
+    walk,
 };
 
 /// What checks may refer to.
@@ -180,15 +181,15 @@ fn plan_condition(text: &SqlText<'_>, schema: &Schema) -> Result<(), Vec<Problem
     });
     let expr = planned.map_err(explained)?;
     let refuse = |message: &str| Err(vec![Problem::new(codes::CHECK_EXPRESSION, message, text.whole())]);
-    let beyond_row = expr.exists(|part| {
-        Ok(matches!(
+    let beyond_row = walk::any_part(&expr, &mut |part| {
+        matches!(
             part,
             Expr::AggregateFunction(_)
                 | Expr::WindowFunction(_)
                 | Expr::ScalarSubquery(_)
                 | Expr::InSubquery(_)
                 | Expr::Exists(_)
-        ))
+        )
     });
     if beyond_row.map_err(explained)? {
         return refuse("a condition sees one row: no aggregates, window functions or subqueries");

@@ -5,10 +5,7 @@ use std::{cell::OnceCell, ops::Range};
 
 use arrow::datatypes::DataType;
 use datafusion::{
-    common::{
-        DFSchema, ScalarValue,
-        tree_node::{TreeNode, TreeNodeRecursion},
-    },
+    common::{DFSchema, ScalarValue, tree_node::TreeNodeRecursion},
     logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, utils::merge_schema},
 };
 
@@ -17,6 +14,7 @@ use crate::{
     explain::{Problem, column_name},
     place::SqlText,
     type_name::type_name,
+    walk,
 };
 
 /// Comparisons whose sides are text and number.
@@ -81,13 +79,11 @@ impl NodeInputs<'_> {
 /// Visits every expression of the plan and its parts.
 fn each_expression(plan: &LogicalPlan, mut visit: impl FnMut(&Expr, &NodeInputs<'_>)) {
     // The closures cannot fail, so neither can the walk.
-    let _ = plan.apply_with_subqueries(|node| {
+    let _ = walk::all_nodes(plan, &mut |node| {
         let inputs = NodeInputs { node, merged: OnceCell::new() };
-        node.apply_expressions(|expr| {
-            expr.apply(|part| {
-                visit(part, &inputs);
-                Ok(TreeNodeRecursion::Continue)
-            })
+        walk::expression_parts(node, &mut |part| {
+            visit(part, &inputs);
+            Ok(TreeNodeRecursion::Continue)
         })
     });
 }
@@ -167,7 +163,7 @@ fn sql_type(data_type: &DataType) -> String {
 /// The place of all columns in the expression.
 fn span(expr: &Expr, text: &SqlText<'_>) -> Option<Range<usize>> {
     let mut found: Option<Range<usize>> = None;
-    let _ = expr.apply(|part| {
+    let _ = walk::parts(expr, &mut |part| {
         if let Some(span) = part.spans().and_then(|spans| spans.first()) {
             let range = text.plan_range(span);
             found = Some(match &found {

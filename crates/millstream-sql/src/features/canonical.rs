@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
-    ast::{
-        Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, TableFactor, VisitMut, VisitorMut,
-    },
+    ast::{Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, TableFactor},
     keywords::ALL_KEYWORDS,
 };
+
+use crate::walk::{self, QueryEditor};
 
 /// Words of SQL's grammar that are columns far more often, and that no position of an expression takes for anything
 /// else.
@@ -56,14 +56,14 @@ const COLUMNS: [&str; 39] = [
 /// The expression as the parser prints it, names in lower case and in quotes only where they need them.
 pub(super) fn expression(expr: &Expr) -> String {
     let mut expr = expr.clone();
-    let _ = expr.visit(&mut Names);
+    let _ = walk::edit(&mut expr, &mut Names);
     expr.to_string()
 }
 
 /// The query in the same manner.
 pub(super) fn query(query: &Query) -> String {
     let mut query = query.clone();
-    let _ = query.visit(&mut Names);
+    let _ = walk::edit(&mut query, &mut Names);
     query.to_string()
 }
 
@@ -89,10 +89,8 @@ fn is_plain(name: &str) -> bool {
 /// Writes every name in the one way.
 struct Names;
 
-impl VisitorMut for Names {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl QueryEditor for Names {
+    fn expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
             Expr::Identifier(name) => normalize(name),
             Expr::CompoundIdentifier(names) => names.iter_mut().for_each(normalize),
@@ -102,7 +100,7 @@ impl VisitorMut for Names {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+    fn select(&mut self, select: &mut Select) -> ControlFlow<()> {
         for item in &mut select.projection {
             if let SelectItem::ExprWithAlias { alias, .. } = item {
                 normalize(alias);
@@ -111,7 +109,7 @@ impl VisitorMut for Names {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+    fn table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         let alias = match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
                 for part in &mut name.0 {

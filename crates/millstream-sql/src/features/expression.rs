@@ -17,7 +17,7 @@ use datafusion::{
     physical_expr::PhysicalExpr,
     sql::{
         planner::PlannerContext,
-        sqlparser::ast::{Expr, Ident, Spanned, Visit, Visitor},
+        sqlparser::ast::{Expr, Ident, Spanned},
     },
 };
 
@@ -31,6 +31,7 @@ use crate::{
     place::SqlText,
     planner::{Planner, offline_state, unpanicked},
     type_name::type_name,
+    walk::{self, QueryVisitor},
 };
 
 /// An expression as parsed.
@@ -76,8 +77,8 @@ impl<'a> Expression<'a> {
     pub(super) fn names(&self) -> Vec<UsedName> {
         let mut collect = Names { text: &self.text, found: Vec::new(), seen: HashSet::new() };
         let mut parameters = Parameters(BTreeSet::new());
-        let _ = self.expr.visit(&mut parameters);
-        let _ = self.expr.visit(&mut collect);
+        let _ = walk::visit(&self.expr, &mut parameters);
+        let _ = walk::visit(&self.expr, &mut collect);
         let mut names = collect.found;
         names.retain(|name| !matches!(name.parts.as_slice(), [only] if parameters.0.contains(only)));
         names.sort_by_key(|name| name.range.start);
@@ -123,9 +124,9 @@ impl<'a> Expression<'a> {
     fn refuse(&self, expr: &PlanExpr) -> std::result::Result<(), Vec<Problem>> {
         let mut found = None;
         // The closure cannot fail, so neither can the walk.
-        let _ = expr.exists(|part| {
+        let _ = walk::any_part(expr, &mut |part| {
             found = refused(part);
-            Ok(found.is_some())
+            found.is_some()
         });
         let Some(refusal) = found else { return Ok(()) };
         Err(vec![match refusal {
@@ -228,10 +229,8 @@ impl Names<'_> {
     }
 }
 
-impl Visitor for Names<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+impl QueryVisitor for Names<'_> {
+    fn expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         let range = self.text.token_range(expr.span());
         match expr {
             Expr::Identifier(name) => self.add(std::slice::from_ref(name), range),
@@ -245,10 +244,8 @@ impl Visitor for Names<'_> {
 /// Names that a lambda inside of the expression gives to its own values.
 struct Parameters(BTreeSet<String>);
 
-impl Visitor for Parameters {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+impl QueryVisitor for Parameters {
+    fn expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         if let Expr::Lambda(lambda) = expr {
             self.0.extend(lambda.params.iter().map(|parameter| normalized(&parameter.name)));
         }

@@ -7,7 +7,7 @@ use std::{
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::{
-    common::tree_node::{TreeNode, TreeNodeRecursion},
+    common::tree_node::TreeNodeRecursion,
     logical_expr::{Expr, LogicalPlan, Volatility},
 };
 use millstream_project::{Diagnostic, Located, Materialize, ProjectSpec, TableSpec};
@@ -22,6 +22,7 @@ use crate::{
     parse::{Reference, parse_query, references, text_as_table},
     place::SqlText,
     planner::{Planner, offline_state},
+    walk,
 };
 
 /// Tables that features can be computed from.
@@ -160,7 +161,7 @@ impl<'a> Tables<'a> {
             return false;
         }
         let mut is_row_wise = true;
-        let walked = plan.apply_with_subqueries(|node| {
+        let walked = walk::all_nodes(plan, &mut |node| {
             is_row_wise &= matches!(
                 node,
                 LogicalPlan::Projection(_)
@@ -168,17 +169,12 @@ impl<'a> Tables<'a> {
                     | LogicalPlan::SubqueryAlias(_)
                     | LogicalPlan::TableScan(_)
             );
-            let _ = node.apply_expressions(|expr| {
-                expr.apply(|part| {
-                    is_row_wise &= !matches!(
-                        part,
-                        Expr::ScalarSubquery(_)
-                            | Expr::Exists(_)
-                            | Expr::InSubquery(_)
-                            | Expr::SetComparison(_)
-                    );
-                    Ok(TreeNodeRecursion::Continue)
-                })
+            let _ = walk::expression_parts(node, &mut |part| {
+                is_row_wise &= !matches!(
+                    part,
+                    Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+                );
+                Ok(TreeNodeRecursion::Continue)
             });
             Ok(if is_row_wise { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         });
@@ -190,16 +186,14 @@ impl<'a> Tables<'a> {
 fn not_repeatable(plan: &LogicalPlan, text: &SqlText<'_>) -> Option<Problem> {
     let mut found = None;
     // The closures cannot fail, so neither can the walk.
-    let _ = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|part| {
-                if let Expr::ScalarFunction(call) = part
-                    && call.func.signature().volatility != Volatility::Immutable
-                {
-                    found = Some(call.func.name().to_owned());
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
+    let _ = walk::all_nodes(plan, &mut |node| {
+        walk::expression_parts(node, &mut |part| {
+            if let Expr::ScalarFunction(call) = part
+                && call.func.signature().volatility != Volatility::Immutable
+            {
+                found = Some(call.func.name().to_owned());
+            }
+            Ok(TreeNodeRecursion::Continue)
         })
     });
     let name = found?;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use datafusion::{catalog::TableProvider, execution::SendableRecordBatchStream};
+use futures::future::BoxFuture;
 use millstream_features::view::ViewDefinition;
 use millstream_lake::At;
 use millstream_types::TableName;
@@ -38,14 +39,16 @@ impl fmt::Debug for EventInput {
 /// # Errors
 ///
 /// A table is not there or cannot be read; a value that does not fit its column ends the stream.
-pub async fn event_rows(
-    session: &SqlSession,
-    definition: &ViewDefinition,
+pub fn event_rows<'a>(
+    session: &'a SqlSession,
+    definition: &'a ViewDefinition,
     inputs: BTreeMap<TableName, EventInput>,
-) -> Result<SendableRecordBatchStream, SqlError> {
-    let resolver = Chosen { inner: Arc::clone(session.resolver()), inputs };
-    let stream = session.with_resolver(Arc::new(resolver)).query(&definition.query, None).await?;
-    Ok(conform_stream(stream, &definition.event_schema()))
+) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
+    Box::pin(async move {
+        let resolver = Chosen { inner: Arc::clone(session.resolver()), inputs };
+        let stream = session.with_resolver(Arc::new(resolver)).query(&definition.query, None).await?;
+        Ok(conform_stream(stream, &definition.event_schema()))
+    })
 }
 
 /// The tables of another resolver, some of them replaced.

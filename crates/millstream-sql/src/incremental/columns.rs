@@ -12,6 +12,8 @@ use datafusion::{
     logical_expr::{Expr, Filter, LogicalPlan, Projection, Union, expr::Alias, utils::conjunction},
 };
 
+use crate::walk;
+
 /// The column at `index` of `schema`.
 pub(super) fn column(schema: &DFSchema, index: usize) -> Expr {
     Expr::Column(Column::from(schema.qualified_field(index)))
@@ -115,18 +117,17 @@ pub(super) fn substitute(
     expr: Expr,
     mut replacement: impl FnMut(&Column) -> Result<Option<Expr>>,
 ) -> Result<Expr> {
-    expr.transform_up(|part| match &part {
+    walk::change_parts(expr, &mut |part| match &part {
         Expr::Column(column) => Ok(replacement(column)?
             .map_or_else(|| Transformed::no(part), |new| Transformed::yes(strip_alias(new)))),
         _ => Ok(Transformed::no(part)),
     })
-    .map(|done| done.data)
 }
 
 /// Whether equal values of `determinants` imply an equal value of `expr`.
 pub(super) fn is_function_of(expr: &Expr, determinants: &[Expr]) -> bool {
     let mut holds = true;
-    let walked = expr.apply(|part| {
+    let walked = walk::parts(expr, &mut |part| {
         if determinants.contains(part) {
             return Ok(TreeNodeRecursion::Jump);
         }

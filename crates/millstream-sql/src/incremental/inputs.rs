@@ -4,12 +4,16 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use datafusion::{
     catalog::TableProvider,
-    common::{DataFusionError, Result, ScalarValue, TableReference, tree_node::Transformed},
+    common::{
+        DataFusionError, Result, ScalarValue, TableReference,
+        tree_node::{Transformed, TreeNodeRecursion},
+    },
     datasource::provider_as_source,
     logical_expr::{Expr, LogicalPlan, Projection, TableScan, TableScanBuilder, TableSource, cast},
 };
 
 use super::columns;
+use crate::walk;
 
 /// One input table between the last build and now.
 ///
@@ -97,7 +101,7 @@ impl Inputs {
     /// Inputs for asking what a change of `table` would lead to, without any data.
     pub(super) fn supposing(plan: &LogicalPlan, table: &str) -> Result<Self> {
         let mut tables = BTreeMap::new();
-        plan.apply_with_subqueries(|node| {
+        walk::all_nodes(plan, &mut |node| {
             if let LogicalPlan::TableScan(scan) = node
                 && scan_name(&scan.table_name) == table
             {
@@ -109,7 +113,7 @@ impl Inputs {
                 };
                 tables.insert(table.to_owned(), source);
             }
-            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+            Ok(TreeNodeRecursion::Continue)
         })?;
         Ok(Self { tables })
     }
@@ -130,7 +134,7 @@ impl Inputs {
     /// `plan` reading its inputs at `version`.
     pub(super) fn at(&self, plan: &LogicalPlan, version: Version) -> Result<LogicalPlan> {
         let mut differs = false;
-        let pinned = plan.clone().transform_up_with_subqueries(|node| match &node {
+        walk::change_all_nodes(plan.clone(), &mut |node| match &node {
             LogicalPlan::TableScan(scan) => match self.of(scan) {
                 Some(source) => {
                     let source = if version == Version::Old { &source.old } else { &source.new };
@@ -144,22 +148,21 @@ impl Inputs {
             // holds (a column that was not null and now is).
             _ if differs => node.recompute_schema().map(Transformed::yes),
             _ => Ok(Transformed::no(node)),
-        })?;
-        Ok(pinned.data)
+        })
     }
 }
 
 /// All tables that `plan` reads, each once, in the order of the plan.
 pub(super) fn tables_of(plan: &LogicalPlan) -> Result<Vec<String>> {
     let mut tables = Vec::new();
-    plan.apply_with_subqueries(|node| {
+    walk::all_nodes(plan, &mut |node| {
         if let LogicalPlan::TableScan(scan) = node {
             let name = scan_name(&scan.table_name);
             if !tables.contains(&name) {
                 tables.push(name);
             }
         }
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(tables)
 }

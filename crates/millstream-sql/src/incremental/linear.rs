@@ -2,18 +2,17 @@
 //! that more input rows only ever mean more output rows.
 
 use datafusion::{
-    common::{
-        JoinType,
-        tree_node::{TreeNode, TreeNodeRecursion},
-    },
+    common::{JoinType, tree_node::TreeNodeRecursion},
     logical_expr::{Expr, LogicalPlan},
 };
+
+use crate::walk;
 
 /// The first thing in `plan` that rules out adding rows, as words that follow "its query has"; none if the
 /// query is linear.
 pub(super) fn obstacle(plan: &LogicalPlan) -> Option<String> {
     let mut found = None;
-    let walked = plan.apply(|node| {
+    let walked = walk::nodes(plan, &mut |node| {
         found = operator(node).or_else(|| subquery(node)).map(str::to_owned);
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
@@ -58,14 +57,12 @@ fn operator(node: &LogicalPlan) -> Option<&'static str> {
 
 fn subquery(node: &LogicalPlan) -> Option<&'static str> {
     let mut found = false;
-    let walked = node.apply_expressions(|expr| {
-        expr.apply(|part| {
-            found |= matches!(
-                part,
-                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-            );
-            Ok(TreeNodeRecursion::Continue)
-        })
+    let walked = walk::expression_parts(node, &mut |part| {
+        found |= matches!(
+            part,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+        );
+        Ok(TreeNodeRecursion::Continue)
     });
     (found || walked.is_err())
         .then_some("a subquery, whose result can change for rows that are already there")

@@ -9,7 +9,7 @@ use datafusion::{
         Column, DFSchema, JoinType, Result, ScalarValue,
         alias::AliasGenerator,
         config::ConfigOptions,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNodeRecursion},
     },
     execution::{FunctionRegistry, registry::MemoryFunctionRegistry},
     functions_aggregate::first_last::first_value_udaf,
@@ -31,6 +31,7 @@ use datafusion::{
 };
 
 use super::columns;
+use crate::walk;
 
 #[derive(Debug)]
 pub(super) struct Normalized {
@@ -63,14 +64,12 @@ pub(super) fn normalize(plan: &LogicalPlan) -> Result<Normalized> {
     if let Some(why) = remaining_subquery(&joined)? {
         return Ok(Normalized { plan, unsupported: Some(why) });
     }
-    let plan = with_a_column(joined)?
-        .transform_up(|node| match node {
-            LogicalPlan::Join(join) => left_handed(join),
-            LogicalPlan::Window(window) => without_ties(window),
-            LogicalPlan::Aggregate(aggregate) => group_values(aggregate),
-            other => Ok(Transformed::no(other)),
-        })?
-        .data;
+    let plan = walk::change_nodes(with_a_column(joined)?, &mut |node| match node {
+        LogicalPlan::Join(join) => left_handed(join),
+        LogicalPlan::Window(window) => without_ties(window),
+        LogicalPlan::Aggregate(aggregate) => group_values(aggregate),
+        other => Ok(Transformed::no(other)),
+    })?;
     Ok(Normalized { plan, unsupported: None })
 }
 
@@ -114,7 +113,7 @@ fn with_a_column(plan: LogicalPlan) -> Result<LogicalPlan> {
         let exprs = vec![lit(true).alias(format!("__row{number}"))];
         Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
     };
-    let done = plan.transform_up(|node| {
+    walk::change_nodes(plan, &mut |node| {
         let bare = node.schema().fields().is_empty();
         match node {
             LogicalPlan::TableScan(mut scan) if bare && !scan.source.schema().fields().is_empty() => {
@@ -130,8 +129,7 @@ fn with_a_column(plan: LogicalPlan) -> Result<LogicalPlan> {
             other if added > 0 => other.recompute_schema().map(Transformed::yes),
             other => Ok(Transformed::no(other)),
         }
-    })?;
-    Ok(done.data)
+    })
 }
 
 /// Text leaves the engine as plain strings, however the engine keeps it inside.
@@ -157,7 +155,7 @@ fn plain_strings(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// What makes an output row depend on more than the rows of the inputs.
 fn obstacle(plan: &LogicalPlan) -> Result<Option<String>> {
     let mut why = None;
-    plan.apply_with_subqueries(|node| {
+    walk::all_nodes(plan, &mut |node| {
         why = match node {
             LogicalPlan::Limit(_) => Some("it has a LIMIT, where one row more pushes another out".into()),
             LogicalPlan::Sort(sort) if sort.fetch.is_some() => Some("it has a LIMIT".into()),
@@ -168,11 +166,9 @@ fn obstacle(plan: &LogicalPlan) -> Result<Option<String>> {
             _ => None,
         };
         if why.is_none() {
-            node.apply_expressions(|expr| {
-                expr.apply(|part| {
-                    why = why.take().or_else(|| unsteady(part));
-                    Ok(if why.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-                })
+            walk::expression_parts(node, &mut |part| {
+                why = why.take().or_else(|| unsteady(part));
+                Ok(if why.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })?;
         }
         Ok(if why.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -198,16 +194,14 @@ fn unsteady(expr: &Expr) -> Option<String> {
 
 fn remaining_subquery(plan: &LogicalPlan) -> Result<Option<String>> {
     let mut found = false;
-    plan.apply(|node| {
+    walk::nodes(plan, &mut |node| {
         found |= matches!(node, LogicalPlan::Subquery(_));
-        node.apply_expressions(|expr| {
-            expr.apply(|part| {
-                found |= matches!(
-                    part,
-                    Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-                );
-                Ok(TreeNodeRecursion::Continue)
-            })
+        walk::expression_parts(node, &mut |part| {
+            found |= matches!(
+                part,
+                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+            );
+            Ok(TreeNodeRecursion::Continue)
         })
     })?;
     Ok(found.then(|| "it has a subquery that cannot be written as a join".into()))

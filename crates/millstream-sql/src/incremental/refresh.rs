@@ -16,7 +16,7 @@ use datafusion::{
     physical_plan::stream::RecordBatchStreamAdapter,
     prelude::SessionContext,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_types::TimestampMicros;
 
 use super::{
@@ -106,40 +106,52 @@ impl std::fmt::Debug for Change {
 impl Maintenance {
     /// The whole table from the new versions, for a first build and a full refresh. A null in a merge key is an
     /// error in the stream; [`check_keys`] on the written rows finds keys that repeat.
-    pub async fn build(
-        &self,
-        session: &SessionContext,
-        inputs: &Inputs,
+    pub fn build<'a>(
+        &'a self,
+        session: &'a SessionContext,
+        inputs: &'a Inputs,
         now: TimestampMicros,
-    ) -> Result<SendableRecordBatchStream, IncrementalError> {
-        let failed = "starting the query";
-        let plan = inputs.at(&self.plan, Version::New).map_err(IncrementalError::engine(failed))?;
-        if let Keep::History { .. } = self.keep {
-            return self.first_history(session, plan, now).await.map_err(IncrementalError::engine(failed));
-        }
-        let stream = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
-        let nulls: Vec<String> = match &self.keep {
-            Keep::Merge { key } => key.clone(),
-            _ => Vec::new(),
-        };
-        Ok(without_null_keys(relabelled(stream, self.schema()), nulls))
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
+        Box::pin(async move {
+            let failed = "starting the query";
+            let plan = inputs.at(&self.plan, Version::New).map_err(IncrementalError::engine(failed))?;
+            if let Keep::History { .. } = self.keep {
+                return self
+                    .first_history(session, plan, now)
+                    .await
+                    .map_err(IncrementalError::engine(failed));
+            }
+            let stream = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
+            let nulls: Vec<String> = match &self.keep {
+                Keep::Merge { key } => key.clone(),
+                _ => Vec::new(),
+            };
+            Ok(without_null_keys(relabelled(stream, self.schema()), nulls))
+        })
     }
 
     /// The change that brings the table from the old to the new versions of the inputs, or from whatever it
     /// holds when `everything` is asked for. Equal input gives an equal change, and none the second time.
-    pub async fn refresh(&self, refresh: &Refresh<'_>) -> Result<Change, IncrementalError> {
-        match self.keep {
-            Keep::Whole => self.whole(refresh).await,
-            Keep::Append if refresh.everything => self.whole(refresh).await,
-            Keep::Append => self.append(refresh).await,
-            Keep::Merge { .. } | Keep::Partition { .. } | Keep::History { .. } => self.keyed(refresh).await,
-        }
-        .map_err(|stop| match stop {
-            Stop::Engine(source) => IncrementalError::engine("computing the change")(source),
-            Stop::Unsupported(why) => IncrementalError::NeedsFullRebuild { why },
-            Stop::TooManyKeys(limit) => {
-                IncrementalError::NeedsFullRebuild { why: format!("more than {limit} rows leave the table") }
+    pub fn refresh<'a>(
+        &'a self,
+        refresh: &'a Refresh<'a>,
+    ) -> BoxFuture<'a, Result<Change, IncrementalError>> {
+        Box::pin(async move {
+            match self.keep {
+                Keep::Whole => self.whole(refresh).await,
+                Keep::Append if refresh.everything => self.whole(refresh).await,
+                Keep::Append => self.append(refresh).await,
+                Keep::Merge { .. } | Keep::Partition { .. } | Keep::History { .. } => {
+                    self.keyed(refresh).await
+                }
             }
+            .map_err(|stop| match stop {
+                Stop::Engine(source) => IncrementalError::engine("computing the change")(source),
+                Stop::Unsupported(why) => IncrementalError::NeedsFullRebuild { why },
+                Stop::TooManyKeys(limit) => IncrementalError::NeedsFullRebuild {
+                    why: format!("more than {limit} rows leave the table"),
+                },
+            })
         })
     }
 
@@ -394,18 +406,20 @@ impl Maintenance {
 
 /// The rows of `files` (some or all files of the table) whose key is not in `keys`: what stays when the files
 /// are rewritten. The keys are held in memory, the rows stream by.
-pub async fn survivors(
-    session: &SessionContext,
-    maintenance: &Maintenance,
+pub fn survivors<'a>(
+    session: &'a SessionContext,
+    maintenance: &'a Maintenance,
     files: Arc<dyn TableProvider>,
-    keys: &KeySet,
-) -> Result<SendableRecordBatchStream, IncrementalError> {
-    let start = async {
-        let existing = read_as(files, &maintenance.schema())?;
-        run(session, by_key(existing, keys, JoinType::RightAnti)?).await
-    };
-    let stream = start.await.map_err(IncrementalError::engine("reading the rows that stay"))?;
-    Ok(relabelled(stream, maintenance.schema()))
+    keys: &'a KeySet,
+) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
+    Box::pin(async move {
+        let start = async {
+            let existing = read_as(files, &maintenance.schema())?;
+            run(session, by_key(existing, keys, JoinType::RightAnti)?).await
+        };
+        let stream = start.await.map_err(IncrementalError::engine("reading the rows that stay"))?;
+        Ok(relabelled(stream, maintenance.schema()))
+    })
 }
 
 /// `rows`, which has the table's columns, joined to the keys by a right semi or anti join.

@@ -15,7 +15,7 @@ use datafusion::{
     physical_plan::stream::RecordBatchStreamAdapter,
     prelude::SessionContext,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
 use super::{
     error::IncrementalError,
@@ -69,23 +69,27 @@ impl Removal {
 
     /// The rows of `files` that stay. The stream ends with [`IncrementalError::NeedsFullRebuild`] when a row
     /// was not found, so nothing may be committed before its end.
-    pub async fn survivors(
-        &self,
-        session: &SessionContext,
+    pub fn survivors<'a>(
+        &'a self,
+        session: &'a SessionContext,
         files: Arc<dyn TableProvider>,
-    ) -> Result<SendableRecordBatchStream, IncrementalError> {
-        let failed = "reading the rows that stay";
-        let plan = read_as(files, &self.schema).map_err(IncrementalError::engine(failed))?;
-        let input = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
-        let leaving = Leaving::new(self).map_err(IncrementalError::engine(failed))?;
-        let schema = Arc::clone(&self.schema);
-        let stream = stream::try_unfold((input, leaving), |(mut input, mut leaving)| async move {
-            match input.try_next().await? {
-                Some(batch) => Ok(Some((leaving.take_out(&batch)?, (input, leaving)))),
-                None => leaving.finish().map(|()| None),
-            }
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.boxed())))
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
+        Box::pin(async move {
+            let failed = "reading the rows that stay";
+            let plan = read_as(files, &self.schema).map_err(IncrementalError::engine(failed))?;
+            let input = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
+            let leaving = Leaving::new(self).map_err(IncrementalError::engine(failed))?;
+            let schema = Arc::clone(&self.schema);
+            let stream = stream::try_unfold((input, leaving), |(mut input, mut leaving)| async move {
+                match input.try_next().await? {
+                    Some(batch) => Ok(Some((leaving.take_out(&batch)?, (input, leaving)))),
+                    None => leaving.finish().map(|()| None),
+                }
+            });
+            let rows: SendableRecordBatchStream =
+                Box::pin(RecordBatchStreamAdapter::new(schema, stream.boxed()));
+            Ok(rows)
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use datafusion::{
     },
     prelude::SessionContext,
 };
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 
 /// Rows that can be read any number of times.
 pub struct Spool {
@@ -33,25 +33,27 @@ enum Store {
 
 impl Spool {
     /// Takes all of `stream`; more than `memory` bytes go to a temporary file.
-    pub async fn collect(
-        session: &SessionContext,
+    pub fn collect<'a>(
+        session: &'a SessionContext,
         mut stream: SendableRecordBatchStream,
         memory: usize,
-    ) -> Result<Arc<Self>> {
-        let schema = stream.schema();
-        let (mut held, mut bytes, mut rows) = (Vec::new(), 0, 0);
-        while let Some(batch) = stream.try_next().await? {
-            if batch.num_rows() == 0 {
-                continue;
+    ) -> BoxFuture<'a, Result<Arc<Self>>> {
+        Box::pin(async move {
+            let schema = stream.schema();
+            let (mut held, mut bytes, mut rows) = (Vec::new(), 0, 0);
+            while let Some(batch) = stream.try_next().await? {
+                if batch.num_rows() == 0 {
+                    continue;
+                }
+                rows += batch.num_rows();
+                bytes += batch.get_array_memory_size();
+                held.push(batch);
+                if bytes > memory {
+                    return Self::to_disk(session, stream, held, rows).await;
+                }
             }
-            rows += batch.num_rows();
-            bytes += batch.get_array_memory_size();
-            held.push(batch);
-            if bytes > memory {
-                return Self::to_disk(session, stream, held, rows).await;
-            }
-        }
-        Ok(Arc::new(Self { schema, rows, store: Store::Memory(held) }))
+            Ok(Arc::new(Self { schema, rows, store: Store::Memory(held) }))
+        })
     }
 
     async fn to_disk(

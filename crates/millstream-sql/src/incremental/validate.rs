@@ -9,15 +9,12 @@ use datafusion::{
         util::display::{ArrayFormatter, FormatOptions},
     },
     catalog::TableProvider,
-    common::{
-        Result,
-        tree_node::{TreeNode, TreeNodeRecursion},
-    },
+    common::Result,
     functions_aggregate::expr_fn::count,
     logical_expr::{Aggregate, Expr, Filter, LogicalPlan, lit},
     prelude::SessionContext,
 };
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 
 use super::{
     columns::{column, positional},
@@ -27,28 +24,31 @@ use super::{
     inputs::read_as,
     maintenance::{Keep, Maintenance},
 };
+use crate::walk;
 
 /// Errors when `rows`, which hold (part of) the table, break the rules of its key: a null
 /// ([`IncrementalError::NullKey`]) or two rows with the same key ([`IncrementalError::DuplicateKey`], with the
 /// values). Memory is bounded by the session; tables without a merge key pass unread.
-pub async fn check_keys(
-    session: &SessionContext,
-    maintenance: &Maintenance,
+pub fn check_keys<'a>(
+    session: &'a SessionContext,
+    maintenance: &'a Maintenance,
     rows: Arc<dyn TableProvider>,
-) -> Result<(), IncrementalError> {
-    if !matches!(maintenance.keep, Keep::Merge { .. }) {
-        return Ok(());
-    }
-    let columns: Vec<_> = maintenance.key.iter().map(|part| part.column.as_str()).collect();
-    let schema = maintenance.schema();
-    let fields: Vec<_> =
-        columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned()).collect();
-    let key = Schema::new(fields);
-    let found = find_problem(session, rows, &key, one_row_per_key(maintenance.plan(), &columns)).await;
-    match found.map_err(IncrementalError::engine("checking the key"))? {
-        Some(problem) => Err(problem),
-        None => Ok(()),
-    }
+) -> BoxFuture<'a, Result<(), IncrementalError>> {
+    Box::pin(async move {
+        if !matches!(maintenance.keep, Keep::Merge { .. }) {
+            return Ok(());
+        }
+        let columns: Vec<_> = maintenance.key.iter().map(|part| part.column.as_str()).collect();
+        let schema = maintenance.schema();
+        let fields: Vec<_> =
+            columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned()).collect();
+        let key = Schema::new(fields);
+        let found = find_problem(session, rows, &key, one_row_per_key(maintenance.plan(), &columns)).await;
+        match found.map_err(IncrementalError::engine("checking the key"))? {
+            Some(problem) => Err(problem),
+            None => Ok(()),
+        }
+    })
 }
 
 async fn find_problem(
@@ -151,10 +151,7 @@ fn groups_by(plan: &LogicalPlan, key: Vec<Expr>) -> Result<bool> {
         LogicalPlan::Aggregate(aggregate) => {
             let mut sets = false;
             for expr in &aggregate.group_expr {
-                expr.apply(|part| {
-                    sets |= matches!(part, Expr::GroupingSet(_));
-                    Ok(TreeNodeRecursion::Continue)
-                })?;
+                sets |= walk::any_part(expr, &mut |part| matches!(part, Expr::GroupingSet(_)))?;
             }
             let groups = aggregate.group_expr.len();
             Ok(!sets && (0..groups).all(|at| key.contains(&column(&aggregate.schema, at))))

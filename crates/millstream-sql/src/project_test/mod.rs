@@ -16,7 +16,7 @@ use arrow::{
 };
 use async_trait::async_trait;
 use datafusion::datasource::MemTable;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 use millstream_lake::At;
 use millstream_project::{Diagnostic, Location, Materialize, TableSpec, TestInput, TestSpec};
 use millstream_types::TableName;
@@ -49,11 +49,17 @@ impl TestOutcome {
 
 /// Runs one test. Inputs without given rows are empty, unless they are tables that can be computed from given
 /// rows. A history table's SELECT is tested, not its periods.
-pub async fn run_test(test: &TestSpec, analysis: &Analysis, tables: &[TableSpec]) -> TestOutcome {
-    let verdict = match judge(test, analysis, tables).await {
-        Ok(verdict) | Err(verdict) => verdict,
-    };
-    TestOutcome { name: test.name.clone(), table: test.table.value.clone(), at: test.at, verdict }
+pub fn run_test<'a>(
+    test: &'a TestSpec,
+    analysis: &'a Analysis,
+    tables: &'a [TableSpec],
+) -> BoxFuture<'a, TestOutcome> {
+    Box::pin(async move {
+        let verdict = match judge(test, analysis, tables).await {
+            Ok(verdict) | Err(verdict) => verdict,
+        };
+        TestOutcome { name: test.name.clone(), table: test.table.value.clone(), at: test.at, verdict }
+    })
 }
 
 /// What is wrong with a test itself, without running it: rows that do not fit their tables, rows for tables that are

@@ -11,6 +11,7 @@ use datafusion::{
     datasource::provider_as_source,
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableScan, TableSource, cast},
 };
+use futures::future::BoxFuture;
 use millstream_lake::At;
 use millstream_types::TableName;
 
@@ -18,6 +19,7 @@ use super::{Resolved, SqlError, SqlSession};
 use crate::{
     catalog::ProjectTable,
     schema::{storable_schema, storable_type},
+    walk,
 };
 
 /// What takes the place of a scan of a project's table.
@@ -29,23 +31,30 @@ enum Input {
 impl SqlSession {
     /// The plan of [`crate::TableAnalysis`] with every project table replaced by its newest version, columns in
     /// the types that the plan expects; a column that the stored table does not have yet is null.
-    pub async fn bind(&self, plan: &LogicalPlan) -> std::result::Result<LogicalPlan, SqlError> {
-        let mut inputs = HashMap::new();
-        for table in scanned(plan).map_err(SqlError::from_datafusion)? {
-            let input = match self.resolver().resolve(&table, At::Latest).await? {
-                Some(Resolved::Table(provider)) => Input::Table(provider_as_source(provider)),
-                Some(Resolved::View { sql }) => Input::View(self.view(&table, &sql, At::Latest, 0).await?),
-                None => return Err(SqlError::NotBuilt { table }),
-            };
-            inputs.insert(table, input);
-        }
-        replace(plan.clone(), &inputs).map_err(SqlError::from_datafusion)
+    pub fn bind<'a>(
+        &'a self,
+        plan: &'a LogicalPlan,
+    ) -> BoxFuture<'a, std::result::Result<LogicalPlan, SqlError>> {
+        Box::pin(async move {
+            let mut inputs = HashMap::new();
+            for table in scanned(plan).map_err(SqlError::from_datafusion)? {
+                let input = match self.resolver().resolve(&table, At::Latest).await? {
+                    Some(Resolved::Table(provider)) => Input::Table(provider_as_source(provider)),
+                    Some(Resolved::View { sql }) => {
+                        Input::View(self.view(&table, &sql, At::Latest, 0).await?)
+                    }
+                    None => return Err(SqlError::NotBuilt { table }),
+                };
+                inputs.insert(table, input);
+            }
+            replace(plan.clone(), &inputs).map_err(SqlError::from_datafusion)
+        })
     }
 }
 
 fn scanned(plan: &LogicalPlan) -> Result<Vec<TableName>> {
     let mut tables = Vec::new();
-    plan.apply_with_subqueries(|node| {
+    walk::all_nodes(plan, &mut |node| {
         if let Some(table) = project_table(node)
             && !tables.contains(&table.name)
         {
@@ -64,7 +73,7 @@ fn project_table(node: &LogicalPlan) -> Option<&ProjectTable> {
 }
 
 fn replace(plan: LogicalPlan, inputs: &HashMap<TableName, Input>) -> Result<LogicalPlan> {
-    let replaced = plan.transform_up_with_subqueries(|node| {
+    walk::change_all_nodes(plan, &mut |node| {
         let Some(table) = project_table(&node) else {
             // Nullability may have changed below.
             return node.recompute_schema().map(Transformed::yes);
@@ -74,8 +83,7 @@ fn replace(plan: LogicalPlan, inputs: &HashMap<TableName, Input>) -> Result<Logi
             .ok_or_else(|| DataFusionError::Plan(format!("`{}` was not resolved", table.name)))?;
         let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
         Ok(Transformed::yes(adopt(scan, input, &table.schema)?))
-    })?;
-    Ok(replaced.data)
+    })
 }
 
 /// The input's rows as the scan promised them.

@@ -24,6 +24,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
     prelude::SessionContext,
 };
+use futures::future::BoxFuture;
 use millstream_types::TableName;
 
 pub use error::{QueryPlace, SqlError};
@@ -136,56 +137,78 @@ impl SqlSession {
     /// Runs one statement that reads: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE or SHOW TABLES. Tables may be asked
     /// for at a version (`silver.orders VERSION AS OF 3`) or a time (`TIMESTAMP AS OF '2026-01-01'`, `FOR SYSTEM_TIME
     /// AS OF …`); `as_of` holds for all tables without one.
-    pub async fn query(&self, sql: &str, as_of: Option<At>) -> Result<SendableRecordBatchStream, SqlError> {
-        match self.statement(sql, as_of.unwrap_or(At::Latest)).await? {
-            statement::Ready::Plan(plan) => {
-                let stream = self.execute(*plan).await?;
-                let schema = plain_schema(&stream.schema());
-                Ok(conform_stream(stream, &schema))
+    pub fn query<'a>(
+        &'a self,
+        sql: &'a str,
+        as_of: Option<At>,
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
+        Box::pin(async move {
+            match self.statement(sql, as_of.unwrap_or(At::Latest)).await? {
+                statement::Ready::Plan(plan) => {
+                    let stream = self.execute(*plan).await?;
+                    let schema = plain_schema(&stream.schema());
+                    Ok(conform_stream(stream, &schema))
+                }
+                statement::Ready::Answer(batch) => Ok(show::stream(batch)),
             }
-            statement::Ready::Answer(batch) => Ok(show::stream(batch)),
-        }
+        })
     }
 
     /// Like [`Self::query`], with the rows in one order, the same every time: that of the query, and where it has none, that
     /// of the tables' files, the sides of a `UNION` one after the other.
-    pub async fn query_in_order(&self, sql: &str) -> Result<SendableRecordBatchStream, SqlError> {
-        let state = self.context.state();
-        let config = state.config().clone().with_target_partitions(1);
-        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
-        let one = Self { context: SessionContext::new_with_state(state), resolver: self.resolver.clone() };
-        let plan = match one.statement(sql, At::Latest).await? {
-            statement::Ready::Plan(plan) => one.frame(*plan),
-            statement::Ready::Answer(batch) => return Ok(show::stream(batch)),
-        };
-        let context = Arc::new(plan.task_ctx());
-        let plan = plan.create_physical_plan().await.map_err(SqlError::from_datafusion)?;
-        let rows = in_order::in_order(plan).and_then(|plan| plan.execute(0, context));
-        let rows = rows.map_err(SqlError::from_datafusion)?;
-        let schema = plain_schema(&rows.schema());
-        Ok(conform_stream(rows, &schema))
+    pub fn query_in_order<'a>(
+        &'a self,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
+        Box::pin(async move {
+            let state = self.context.state();
+            let config = state.config().clone().with_target_partitions(1);
+            let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+            let one =
+                Self { context: SessionContext::new_with_state(state), resolver: self.resolver.clone() };
+            let plan = match one.statement(sql, At::Latest).await? {
+                statement::Ready::Plan(plan) => one.frame(*plan),
+                statement::Ready::Answer(batch) => return Ok(show::stream(batch)),
+            };
+            let context = Arc::new(plan.task_ctx());
+            let plan = plan.create_physical_plan().await.map_err(SqlError::from_datafusion)?;
+            let rows = in_order::in_order(plan).and_then(|plan| plan.execute(0, context));
+            let rows = rows.map_err(SqlError::from_datafusion)?;
+            let schema = plain_schema(&rows.schema());
+            Ok(conform_stream(rows, &schema))
+        })
     }
 
     /// The rows of a table, computed from its inputs' newest versions, in the schema in which they are stored.
-    pub async fn table_stream(&self, table: &TableAnalysis) -> Result<SendableRecordBatchStream, SqlError> {
-        let plan = self.bind(&table.plan).await?;
-        Ok(conform_stream(self.execute(plan).await?, &table.schema))
+    pub fn table_stream<'a>(
+        &'a self,
+        table: &'a TableAnalysis,
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
+        Box::pin(async move {
+            let plan = self.bind(&table.plan).await?;
+            Ok(conform_stream(self.execute(plan).await?, &table.schema))
+        })
     }
 
     /// Like [`Self::table_stream`], as the parts that run side by side.
-    pub async fn table_streams(
-        &self,
-        table: &TableAnalysis,
-    ) -> Result<Vec<SendableRecordBatchStream>, SqlError> {
-        let plan = self.bind(&table.plan).await?;
-        let streams =
-            self.frame(plan).execute_stream_partitioned().await.map_err(SqlError::from_datafusion)?;
-        Ok(streams.into_iter().map(|stream| conform_stream(stream, &table.schema)).collect())
+    pub fn table_streams<'a>(
+        &'a self,
+        table: &'a TableAnalysis,
+    ) -> BoxFuture<'a, Result<Vec<SendableRecordBatchStream>, SqlError>> {
+        Box::pin(async move {
+            let plan = self.bind(&table.plan).await?;
+            let streams =
+                self.frame(plan).execute_stream_partitioned().await.map_err(SqlError::from_datafusion)?;
+            Ok(streams.into_iter().map(|stream| conform_stream(stream, &table.schema)).collect())
+        })
     }
 
     /// Runs a plan over real tables, as [`Self::bind`] gives it.
-    pub async fn execute(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
-        self.frame(plan).execute_stream().await.map_err(SqlError::from_datafusion)
+    pub fn execute<'a>(
+        &'a self,
+        plan: LogicalPlan,
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
+        Box::pin(async move { self.frame(plan).execute_stream().await.map_err(SqlError::from_datafusion) })
     }
 
     fn frame(&self, plan: LogicalPlan) -> DataFrame {

@@ -3,10 +3,13 @@
 use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, OrderBy, OrderByKind, Query, SelectItem, SetExpr, Visit, Visitor,
+    Expr, Ident, ObjectName, OrderBy, OrderByKind, Query, SelectItem, SetExpr,
 };
 
-use crate::parse::name_parts;
+use crate::{
+    parse::name_parts,
+    walk::{self, QueryVisitor},
+};
 
 /// Gives each nameless expression of the SELECT that names the result's columns its own text as an alias. Names stay
 /// distinct: where two would be the same, the later one gets a number.
@@ -95,15 +98,13 @@ fn is_column(expr: &Expr) -> bool {
 /// Whether the expression may become several columns, which one name would not fit.
 fn unfolds(expr: &Expr) -> bool {
     struct Unnest;
-    impl Visitor for Unnest {
-        type Break = ();
-
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    impl QueryVisitor for Unnest {
+        fn expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             match expr {
                 Expr::Function(call) if name_parts(&call.name) == ["unnest"] => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
             }
         }
     }
-    expr.visit(&mut Unnest).is_break()
+    walk::visit(expr, &mut Unnest).is_break()
 }

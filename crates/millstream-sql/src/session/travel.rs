@@ -11,7 +11,6 @@ use datafusion::{
         planner::PlannerContext,
         sqlparser::ast::{
             Expr, Ident, ObjectName, ObjectNamePart, Spanned, TableFactor, TableVersion, Value, VisitMut,
-            VisitorMut,
         },
     },
 };
@@ -25,6 +24,7 @@ use crate::{
     parse::{name_parts, name_range},
     place::SqlText,
     planner::{Planner, unpanicked},
+    walk::{self, QueryEditor},
 };
 
 /// One table as a query names it.
@@ -45,10 +45,11 @@ pub(super) fn pin<S: VisitMut>(
     state: &SessionState,
     text: &SqlText<'_>,
 ) -> Result<Vec<Wanted>, Problem> {
-    let mut pins = Pins { default, state, text, found: Vec::new() };
-    match statement.visit(&mut pins) {
-        ControlFlow::Continue(()) => Ok(pins.found),
-        ControlFlow::Break(problem) => Err(*problem),
+    let mut pins = Pins { default, state, text, found: Vec::new(), problem: None };
+    let _ = walk::edit(statement, &mut pins);
+    match pins.problem {
+        None => Ok(pins.found),
+        Some(problem) => Err(problem),
     }
 }
 
@@ -57,15 +58,25 @@ struct Pins<'a> {
     state: &'a SessionState,
     text: &'a SqlText<'a>,
     found: Vec<Wanted>,
+    /// What ended the walk.
+    problem: Option<Problem>,
 }
 
-impl VisitorMut for Pins<'_> {
-    type Break = Box<Problem>;
+impl QueryEditor for Pins<'_> {
+    fn table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        match self.pin(factor) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(problem) => {
+                self.problem = Some(problem);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Problem>> {
-        let TableFactor::Table { name, args: None, version, .. } = factor else {
-            return ControlFlow::Continue(());
-        };
+impl Pins<'_> {
+    fn pin(&mut self, factor: &mut TableFactor) -> Result<(), Problem> {
+        let TableFactor::Table { name, args: None, version, .. } = factor else { return Ok(()) };
         let range = name_range(name, self.text);
         let parts = name_parts(name);
         let table = match parts.as_slice() {
@@ -76,44 +87,29 @@ impl VisitorMut for Pins<'_> {
             // A name of one part is one of WITH, or unknown, which the planner says.
             if version.is_some() {
                 let message = format!("`{}` has no versions", parts.join("."));
-                return ControlFlow::Break(Box::new(
-                    Problem::new(codes::TIME_TRAVEL, message, range)
-                        .with_hint("time travel needs a stored table, named `schema.table`"),
-                ));
+                return Err(Problem::new(codes::TIME_TRAVEL, message, range)
+                    .with_hint("time travel needs a stored table, named `schema.table`"));
             }
-            return ControlFlow::Continue(());
+            return Ok(());
         };
         let wanted = match version.take() {
             None => Wanted { at: self.default, reference: partial(&table), table, range },
-            Some(version) => match self.at(version) {
-                Ok(at) => {
-                    let tag = match at {
-                        At::Latest => "latest".to_owned(),
-                        At::Version(version) => format!("version {version}"),
-                        At::Timestamp(time) => format!("time {}", time.0),
-                    };
-                    *name = pinned_name(name, &tag);
-                    let reference = TableReference::full(tag, table.schema(), table.name());
-                    Wanted { table, at, reference, range }
-                }
-                Err(problem) => return ControlFlow::Break(Box::new(problem)),
-            },
+            Some(version) => {
+                let at = self.at(version)?;
+                let tag = match at {
+                    At::Latest => "latest".to_owned(),
+                    At::Version(version) => format!("version {version}"),
+                    At::Timestamp(time) => format!("time {}", time.0),
+                };
+                *name = pinned_name(name, &tag);
+                let reference = TableReference::full(tag, table.schema(), table.name());
+                Wanted { table, at, reference, range }
+            }
         };
         self.found.push(wanted);
-        ControlFlow::Continue(())
+        Ok(())
     }
-}
 
-fn partial(table: &TableName) -> TableReference {
-    TableReference::partial(table.schema(), table.name())
-}
-
-fn pinned_name(name: &ObjectName, tag: &str) -> ObjectName {
-    let tag = ObjectNamePart::Identifier(Ident::with_quote('"', tag));
-    ObjectName(std::iter::once(tag).chain(name.0.iter().cloned()).collect())
-}
-
-impl Pins<'_> {
     fn at(&self, version: TableVersion) -> Result<At, Problem> {
         match version {
             TableVersion::VersionAsOf(expr) => self.version(&expr),
@@ -172,4 +168,13 @@ impl Pins<'_> {
             }
         }
     }
+}
+
+fn partial(table: &TableName) -> TableReference {
+    TableReference::partial(table.schema(), table.name())
+}
+
+fn pinned_name(name: &ObjectName, tag: &str) -> ObjectName {
+    let tag = ObjectNamePart::Identifier(Ident::with_quote('"', tag));
+    ObjectName(std::iter::once(tag).chain(name.0.iter().cloned()).collect())
 }

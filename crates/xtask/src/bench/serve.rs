@@ -4,6 +4,8 @@
 //! Times are h2load's at a constant rate; every round asks for other entities. wrk, whose entities are random, floods both
 //! us and, with `--feast`, Feast's server on Redis through the same path with the same script.
 
+use std::process::Command;
+
 use super::{
     Context, Row, feast,
     feature_project::{COLUMNS, landed, newest_views},
@@ -16,6 +18,8 @@ use crate::{Result, process};
 pub(super) const ENTITIES: u64 = 10_000;
 pub(super) const VIEWS: usize = 5;
 const READ: &str = "/v1/features/read";
+/// The HTTP stack with nothing behind it.
+const BARE: &str = "bare server";
 
 /// Entities in a request, requests per second, the most that the 99th percentile may be.
 const LOADS: [(u64, u32, f64); 2] = [(1, 2_000, 0.001), (100, 200, 0.004)];
@@ -46,11 +50,47 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// What a load saw and cost.
+struct Load {
+    times: Times,
+    /// The server's processor seconds per request.
+    cpu: f64,
+}
+
+/// Reads at a constant rate, beside the same requests to a bare server that answers as many bytes.
 fn read(
     context: &Context<'_>,
     server: &Server,
     (entities, per_second, max): (u64, u32, f64),
 ) -> Result<Vec<Row>> {
+    let mut ours = load(context, server, entities, per_second)?;
+    let bytes =
+        process::output(context.script("answer_bytes.py").arg(server.url(READ)).arg(body(entities, 0)))?;
+    let example = context.example("millstream-server", "bare")?;
+    let bare = Server::other(|port| {
+        let mut command = Command::new(&example);
+        command.arg(format!("127.0.0.1:{port}")).arg(bytes.trim());
+        command
+    })?;
+    let mut theirs = load(context, &bare, entities, per_second)?;
+    let what = format!("read {entities}x{} at {per_second}/s", VIEWS * COLUMNS);
+    let mut figure = |name: &str, share: f64, target: Target| {
+        Row::figure(format!("{what}: {name}"), ours.times.percentile(share), target)
+            .beside(BARE, theirs.times.percentile(share))
+    };
+    let mut rows = vec![
+        figure("p50", 0.5, Target::Recorded),
+        figure("p99", 0.99, Target::Seconds(max)),
+        figure("p99.9", 0.999, Target::Recorded),
+        figure("max", 1.0, Target::Recorded),
+    ];
+    let target = if entities == 1 { Target::Seconds(CPU_SECONDS_MAX) } else { Target::Recorded };
+    let cpu = Row::figure(format!("{what}: server CPU per request"), ours.cpu, target);
+    rows.push(cpu.beside(BARE, theirs.cpu));
+    Ok(rows)
+}
+
+fn load(context: &Context<'_>, server: &Server, entities: u64, per_second: u32) -> Result<Load> {
     let seconds = if context.quick { 3 } else { 10 };
     let (url, mut times) = (server.url(READ), Times::default());
     let (mut cpu, mut requests) = (0.0, 0.0);
@@ -65,16 +105,7 @@ fn read(
             times.extend(measured);
         }
     }
-    let what = format!("read {entities}x{} at {per_second}/s", VIEWS * COLUMNS);
-    let mut rows = vec![
-        Row::figure(format!("{what}: p50"), times.percentile(0.5), Target::Recorded),
-        Row::figure(format!("{what}: p99"), times.percentile(0.99), Target::Seconds(max)),
-        Row::figure(format!("{what}: p99.9"), times.percentile(0.999), Target::Recorded),
-        Row::figure(format!("{what}: max"), times.percentile(1.0), Target::Recorded),
-    ];
-    let target = if entities == 1 { Target::Seconds(CPU_SECONDS_MAX) } else { Target::Recorded };
-    rows.push(Row::figure(format!("{what}: server CPU per request"), cpu / requests, target));
-    Ok(rows)
+    Ok(Load { times, cpu: cpu / requests })
 }
 
 /// A request for so many different entities, others in each round.

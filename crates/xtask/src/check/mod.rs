@@ -1,5 +1,6 @@
 //! `cargo xtask check`: everything that can be judged without running Millstream's tests.
 
+mod boxed;
 mod layers;
 mod opening;
 mod size;
@@ -9,7 +10,7 @@ mod words;
 use crate::{Result, Workspace, generate, process};
 
 /// Cheap ones first.
-const NAMES: [&str; 7] = ["fmt", "layers", "unused", "size", "opening", "clippy", "generated"];
+const NAMES: [&str; 8] = ["fmt", "layers", "unused", "size", "opening", "boxed", "clippy", "generated"];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let tighten = arguments.iter().any(|argument| argument == "--tighten");
@@ -27,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             "unused" => unused::check(workspace),
             "size" => size::check(workspace, tighten),
             "opening" => opening::check(workspace),
+            "boxed" => boxed::check(workspace),
             "clippy" => clippy(workspace),
             _ => generate::check(workspace),
         };

@@ -9,6 +9,7 @@ mod trace;
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::future::BoxFuture;
 use millstream_features::view::ViewDefinition;
 use millstream_types::Span;
 use serde::{Deserialize, Serialize};
@@ -118,32 +119,38 @@ pub struct DifferenceExample {
 
 impl Engine {
     /// Compares sampled values with the lake, and keeps the report.
-    pub async fn verify_features(&self, request: &VerifyRequest) -> Result<VerifyReport, EngineError> {
-        let world = self.world();
-        let samples = sample::samples(world, request).await?;
-        let views: HashMap<u64, ViewDefinition> = services::stored_views(world)?.into_iter().collect();
-        let served = services::served(world)?;
-        let mut report = VerifyReport::default();
-        for (origin, sample) in samples {
-            let subject = match &origin {
-                Origin::View { space, .. } => views.get(space).map(Subject::View),
-                Origin::OnDemand { service, version } => {
-                    let known =
-                        served.iter().find(|known| known.name == *service && known.version == *version);
-                    let readable = known.map(|known| Readable::new(known.definition.clone(), Some(*version)));
-                    readable.transpose()?.map(|readable| Subject::OnDemand(Box::new(readable)))
-                }
-            };
-            let found = match subject {
-                Some(subject) => compare(world, &subject, &sample).await?,
-                None => Found::all(Difference::DefinitionChanged, sample.len()),
-            };
-            report.add(&origin, &sample, &found);
-        }
-        let text = serde_json::to_string(&report)
-            .map_err(|source| EngineError::Definition { name: "verification".to_owned(), source })?;
-        world.state.record_verification(world.options.clock.now(), &text)?;
-        Ok(report)
+    pub fn verify_features<'a>(
+        &'a self,
+        request: &'a VerifyRequest,
+    ) -> BoxFuture<'a, Result<VerifyReport, EngineError>> {
+        Box::pin(async move {
+            let world = self.world();
+            let samples = sample::samples(world, request).await?;
+            let views: HashMap<u64, ViewDefinition> = services::stored_views(world)?.into_iter().collect();
+            let served = services::served(world)?;
+            let mut report = VerifyReport::default();
+            for (origin, sample) in samples {
+                let subject = match &origin {
+                    Origin::View { space, .. } => views.get(space).map(Subject::View),
+                    Origin::OnDemand { service, version } => {
+                        let known =
+                            served.iter().find(|known| known.name == *service && known.version == *version);
+                        let readable =
+                            known.map(|known| Readable::new(known.definition.clone(), Some(*version)));
+                        readable.transpose()?.map(|readable| Subject::OnDemand(Box::new(readable)))
+                    }
+                };
+                let found = match subject {
+                    Some(subject) => compare(world, &subject, &sample).await?,
+                    None => Found::all(Difference::DefinitionChanged, sample.len()),
+                };
+                report.add(&origin, &sample, &found);
+            }
+            let text = serde_json::to_string(&report)
+                .map_err(|source| EngineError::Definition { name: "verification".to_owned(), source })?;
+            world.state.record_verification(world.options.clock.now(), &text)?;
+            Ok(report)
+        })
     }
 }
 
