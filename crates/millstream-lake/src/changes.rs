@@ -90,7 +90,8 @@ impl Lake {
         })
     }
 
-    /// The snapshot at `from`, when it is needed: files were removed, or the schema changed.
+    /// The snapshot at `from`, when it is needed: files were removed, the schema changed, or another writer added files,
+    /// which may be files that the table had already. Millstream gives every file a new name.
     async fn start(
         &self,
         table: &TableName,
@@ -98,7 +99,11 @@ impl Lake {
         end: &Arc<Snapshot>,
         commits: &[Commit],
     ) -> Result<Option<Arc<Snapshot>>> {
-        if !commits.iter().any(|commit| commit.metadata.is_some() || !commit.removes.is_empty()) {
+        let needs_start = |commit: &Commit| {
+            let may_repeat = !commit.adds.is_empty() && !commit.is_of_millstream();
+            commit.metadata.is_some() || !commit.removes.is_empty() || may_repeat
+        };
+        if !commits.iter().any(needs_start) {
             return Ok(None);
         }
         match self.snapshot(table, At::Version(from)).await {
@@ -178,33 +183,32 @@ struct Net {
 impl Net {
     fn of(table: &TableName, commits: Vec<Commit>, start: Option<&Snapshot>) -> Result<Self> {
         let mut net = Self::default();
-        // Files by path, so that a removed one keeps its statistics.
-        let mut known: HashMap<String, DataFile> = HashMap::new();
+        // The files that the table has at this point, so that a removed one keeps its statistics, and so that an add
+        // or a remove that says what is so already counts for nothing.
+        let mut live: HashMap<String, DataFile> = HashMap::new();
         if let Some(start) = start {
-            known.extend(start.files().iter().map(|file| (file.path().to_owned(), file.clone())));
+            live.extend(start.files().iter().map(|file| (file.path().to_owned(), file.clone())));
         }
         for commit in commits {
-            let version = commit.version;
-            for remove in commit.removes.iter().filter(|remove| remove.data_change) {
-                if let Some(index) = net.added.iter().position(|file| file.path() == remove.path) {
-                    net.added.remove(index);
-                    continue;
+            for remove in &commit.removes {
+                if let Some(file) = live.remove(&remove.path).filter(|_| remove.data_change) {
+                    net.remove(file);
                 }
-                let file = known.get(&remove.path).ok_or_else(|| LakeError::Log {
-                    table: table.clone(),
-                    version: Some(version),
-                    source: format!("it removes `{}`, which the table did not have", remove.path).into(),
-                })?;
-                net.removed.push(file.clone());
             }
             for add in commit.adds {
                 let file = DataFile::from_add(table, add)?;
-                if file.data_change() {
-                    net.added.push(file.clone());
+                if live.insert(file.path().to_owned(), file.clone()).is_none() && file.data_change() {
+                    net.added.push(file);
                 }
-                known.insert(file.path().to_owned(), file);
             }
         }
         Ok(net)
+    }
+
+    fn remove(&mut self, file: DataFile) {
+        match self.added.iter().position(|added| *added == file) {
+            Some(index) => drop(self.added.remove(index)),
+            None => self.removed.push(file),
+        }
     }
 }

@@ -71,6 +71,12 @@ impl Commit {
         self.info.as_ref()?.info.get(COMMIT_ID_KEY)?.as_str()
     }
 
+    /// Whether this program, of whatever version, made the commit.
+    pub(crate) fn is_of_millstream(&self) -> bool {
+        let engine = self.info.as_ref().and_then(|info| info.engine_info.as_deref());
+        engine.is_some_and(|engine| engine.starts_with("millstream/"))
+    }
+
     pub(crate) fn changes_table(&self) -> bool {
         self.metadata.is_some() || self.protocol.is_some()
     }

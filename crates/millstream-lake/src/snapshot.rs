@@ -143,9 +143,12 @@ impl Snapshot {
         if commit.removes.iter().any(|remove| remove.deletion_vector.is_some()) {
             return Err(unsupported(&self.table, "deletion vectors"));
         }
-        let removed: HashSet<&str> = commit.removes.iter().map(|remove| remove.path.as_str()).collect();
-        if !removed.is_empty() {
-            self.files.retain(|file| !removed.contains(file.path()));
+        // A path that is added again takes the place of the one before: the file is the same, what is said of it is newer.
+        let removed = commit.removes.iter().map(|remove| remove.path.as_str());
+        let replaced: HashSet<&str> =
+            removed.chain(commit.adds.iter().map(|add| add.path.as_str())).collect();
+        if !replaced.is_empty() {
+            self.files.retain(|file| !replaced.contains(file.path()));
         }
         for add in commit.adds {
             self.files.push(DataFile::from_add(&self.table, add)?);

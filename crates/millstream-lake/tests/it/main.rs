@@ -8,6 +8,7 @@ mod commits;
 mod crash;
 mod faults;
 mod file_table;
+mod foreign;
 mod maintenance;
 mod model;
 mod open;

@@ -1,6 +1,6 @@
 //! A lake in a temporary folder, and rows of `(id, name)`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray},
@@ -11,6 +11,9 @@ use millstream_lake::{
     At, DataFile, Lake, LakeError, LakeTable, Operation, Snapshot, StagedFile, TableChange, WriteOptions,
 };
 use millstream_types::TableName;
+use parquet::arrow::ArrowWriter;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 pub(crate) fn table() -> TableName {
     "silver.orders".parse().unwrap()
@@ -115,4 +118,80 @@ pub(crate) async fn ids_of(lake: &Lake, schema: SchemaRef, files: &[DataFile]) -
 pub(crate) async fn ids(lake: &Lake, at: At) -> Vec<i64> {
     let snapshot = lake.snapshot(&table(), at).await.unwrap().unwrap();
     ids_of(lake, snapshot.schema(), snapshot.files()).await
+}
+
+/// The folder of the table, which others write to in some tests.
+pub(crate) fn table_folder(folder: &TempDir) -> PathBuf {
+    folder.path().join("silver/orders")
+}
+
+pub(crate) fn commit_file(folder: &TempDir, version: i64) -> PathBuf {
+    table_folder(folder).join(format!("_delta_log/{version:020}.json"))
+}
+
+/// A commit of another writer, as it stands in the log: one action a line.
+pub(crate) fn write_commit(folder: &TempDir, version: i64, actions: &[Value]) {
+    let path = commit_file(folder, version);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
+    fs::write(path, lines.join("\n")).unwrap();
+}
+
+/// The actions of one kind in one commit.
+pub(crate) fn actions(folder: &TempDir, version: i64, kind: &str) -> Vec<Value> {
+    let log = fs::read_to_string(commit_file(folder, version)).unwrap();
+    let actions = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    actions.filter_map(|action| action.get(kind).cloned()).collect()
+}
+
+pub(crate) fn protocol() -> Value {
+    json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}})
+}
+
+/// One field of a schema string.
+pub(crate) fn field(name: &str, kind: &str) -> Value {
+    json!({"name": name, "type": kind, "nullable": true, "metadata": {}})
+}
+
+/// A table's identity with these fields and settings.
+pub(crate) fn metadata(fields: &[Value], configuration: Value) -> Value {
+    let schema = json!({"type": "struct", "fields": fields});
+    json!({"metaData": {
+        "id": "5fba94ed-9794-4965-ba6e-6ee3c0d22af9",
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema.to_string(),
+        "partitionColumns": [],
+        "configuration": configuration,
+    }})
+}
+
+/// Protocol and identity of a table of `(id, name)`.
+pub(crate) fn definition() -> Vec<Value> {
+    vec![protocol(), metadata(&[field("id", "long"), field("name", "string")], json!({}))]
+}
+
+/// Writes a file as another writer would, and returns its `add` with such statistics.
+pub(crate) fn add_batch(folder: &TempDir, name: &str, batch: &RecordBatch, stats: &Value) -> Value {
+    let path = table_folder(folder).join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+    json!({"add": {
+        "path": name,
+        "partitionValues": {},
+        "size": fs::metadata(&path).unwrap().len(),
+        "modificationTime": 1_700_000_000_000i64,
+        "dataChange": true,
+        "stats": stats.to_string(),
+    }})
+}
+
+pub(crate) fn add(folder: &TempDir, name: &str, ids: &[i64]) -> Value {
+    add_batch(folder, name, &rows(ids), &json!({"numRecords": ids.len()}))
+}
+
+/// The `remove` that takes away what `add` says.
+pub(crate) fn remove(add: &Value) -> Value {
+    json!({"remove": {"path": add["add"]["path"], "deletionTimestamp": 1_700_000_000_000i64, "dataChange": true}})
 }
