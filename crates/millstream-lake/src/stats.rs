@@ -21,6 +21,9 @@ const EXACT_DECIMAL_BELOW: u128 = 1_000_000_000_000_000;
 const EXACT_POWER_OF_TEN: i8 = 22;
 /// The protocol cuts timestamps to milliseconds, so that the largest may lie this much higher.
 const CUT_MICROS: i64 = 999;
+/// JSON numbers are parsed fast rather than to the last bit: mantissa, power of ten and their product are each rounded once,
+/// a very small result once more, so that what is parsed may lie this many steps from what was written.
+const FLOAT_STEPS: usize = 4;
 
 /// What a file's statistics say about its columns, in the order of a schema.
 #[derive(Clone, Debug)]
@@ -102,8 +105,8 @@ fn bound(value: &Value, data_type: &DataType, side: Side) -> Option<(ScalarValue
         DataType::Int16 => exact(ScalarValue::Int16(Some(value.as_i64()?.try_into().ok()?))),
         DataType::Int32 => exact(ScalarValue::Int32(Some(value.as_i64()?.try_into().ok()?))),
         DataType::Int64 => exact(ScalarValue::Int64(Some(value.as_i64()?))),
-        DataType::Float32 => float32(value.as_f64()?).map(|v| (ScalarValue::Float32(Some(v)), false)),
-        DataType::Float64 => Some((ScalarValue::Float64(Some(value.as_f64()?)), false)),
+        DataType::Float32 => float32(value.as_f64()?, side).map(|v| (ScalarValue::Float32(Some(v)), false)),
+        DataType::Float64 => Some((ScalarValue::Float64(Some(float64(value.as_f64()?, side))), false)),
         DataType::Decimal128(precision, scale) => {
             exact(ScalarValue::Decimal128(Some(decimal(value, *scale)?), *precision, *scale))
         }
@@ -133,12 +136,18 @@ fn bound(value: &Value, data_type: &DataType, side: Side) -> Option<(ScalarValue
     }
 }
 
-/// A bound that does not fit an `f32` exactly would no longer enclose the values.
+/// The value moved outwards by as much as its parsing may have moved it inwards.
+fn float64(value: f64, side: Side) -> f64 {
+    let outwards = if side == Side::Min { f64::next_down } else { f64::next_up };
+    (0..FLOAT_STEPS).fold(value, |value, _| outwards(value))
+}
+
+/// Some writers print all digits of an `f32` and some the shortest text, so that the nearest one may be a step inside.
 #[allow(clippy::cast_possible_truncation)]
-fn float32(value: f64) -> Option<f32> {
+fn float32(value: f64, side: Side) -> Option<f32> {
     let narrow = value as f32;
-    // Other writers print the shortest text of the f32, which as f64 is near but not equal.
-    narrow.is_finite().then_some(narrow)
+    let outwards = if side == Side::Min { narrow.next_down() } else { narrow.next_up() };
+    narrow.is_finite().then_some(outwards)
 }
 
 #[allow(clippy::cast_possible_truncation)]

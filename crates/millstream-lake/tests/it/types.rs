@@ -95,7 +95,8 @@ async fn statistics_enclose_the_values() {
     check("flag", Some(ScalarValue::from(false)), Some(ScalarValue::from(true)), true);
     check("i8", Some(ScalarValue::from(-8i8)), Some(ScalarValue::from(8i8)), true);
     check("i64", Some(ScalarValue::from(i64::MIN)), Some(ScalarValue::from(i64::MAX)), true);
-    check("f32", Some(ScalarValue::from(-0.1f32)), Some(ScalarValue::from(3.5f32)), false);
+    let (low, high) = ((-0.1f32).next_down(), 3.5f32.next_up());
+    check("f32", Some(ScalarValue::from(low)), Some(ScalarValue::from(high)), false);
     check("f64", None, None, false);
     let decimal = |v, p, s| Some(ScalarValue::Decimal128(Some(v), p, s));
     check("small", decimal(-125, 9, 2), decimal(9_999, 9, 2), true);
@@ -110,6 +111,41 @@ async fn statistics_enclose_the_values() {
     let (text, long) = (column("text"), "z".repeat(200));
     assert!(!text.exact && text.max == Some(ScalarValue::from("ä")), "{text:?}");
     assert!(matches!(text.min, Some(ScalarValue::Utf8(Some(min))) if long.starts_with(&min)));
+}
+
+#[tokio::test]
+async fn statistics_enclose_every_float() {
+    let (_folder, lake) = local();
+    // splitmix64; any bits are some float.
+    let mut state = 7u64;
+    let mut random = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        f64::from_bits(z ^ (z >> 31))
+    };
+    let edges = [0.1, -0.0, 0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, 2.2e-308, 1.7e308];
+    let values: Vec<f64> =
+        edges.into_iter().chain((0..2_000).map(|_| random())).filter(|value| value.is_finite()).collect();
+    // A column for each value, as the bounds of a column are of one value then. Statistics are of 32 columns.
+    for values in values.chunks(32) {
+        let columns = values.iter().enumerate().map(|(index, value)| {
+            (format!("f{index}"), Arc::new(Float64Array::from(vec![*value])) as ArrayRef)
+        });
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let staged = stage_batch(&lake, &batch).await;
+        let file = DataFile::from(&staged[0]);
+        for (index, value) in values.iter().enumerate() {
+            let bounds = file.column(&format!("f{index}"), &DataType::Float64);
+            let (Some(ScalarValue::Float64(Some(min))), Some(ScalarValue::Float64(Some(max)))) =
+                (&bounds.min, &bounds.max)
+            else {
+                panic!("{value:e}: {bounds:?}");
+            };
+            assert!(min.total_cmp(value).is_le() && max.total_cmp(value).is_ge(), "{value:e}: {bounds:?}");
+            assert!(!bounds.exact, "{value:e}");
+        }
+    }
 }
 
 #[tokio::test]
