@@ -7,7 +7,7 @@ use parquet::file::{
 };
 use serde_json::{Map, Number, Value};
 
-use crate::stats::fits_json;
+use crate::stats::{WHOLE_TEXT_BYTES, fits_json};
 
 /// Delta's default: statistics for the first 32 leaf columns.
 const INDEXED_LEAVES: usize = 32;
@@ -185,15 +185,22 @@ fn bounds(stats: &Statistics, data_type: &DataType) -> Option<(Bound, Bound)> {
             let float = |v: &f64| Bound::Float(*v);
             both(v.min_opt().map(float), v.max_opt().map(float))
         }
-        Statistics::ByteArray(v) if *data_type == DataType::Utf8 => {
-            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok().map(Bound::Text);
-            both(v.min_bytes_opt().and_then(text), v.max_bytes_opt().and_then(text))
-        }
+        Statistics::ByteArray(v) if *data_type == DataType::Utf8 => both(
+            v.min_bytes_opt().and_then(|bytes| text(bytes, v.min_is_exact())),
+            v.max_bytes_opt().and_then(|bytes| text(bytes, v.max_is_exact())),
+        ),
         Statistics::FixedLenByteArray(v) if matches!(data_type, DataType::Decimal128(..)) => {
             both(v.min_bytes_opt().and_then(big_endian), v.max_bytes_opt().and_then(big_endian))
         }
         _ => None,
     }
+}
+
+/// `None` for a text that was cut and yet so short that readers would take it for a whole one, which is rare: making the
+/// largest text larger drops characters that have no next one.
+fn text(bytes: &[u8], whole: bool) -> Option<Bound> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    (whole || text.len() >= WHOLE_TEXT_BYTES).then(|| Bound::Text(text.to_owned()))
 }
 
 fn big_endian(bytes: &[u8]) -> Option<Bound> {

@@ -13,8 +13,9 @@ use datafusion::{
 };
 use serde_json::{Map, Value};
 
-/// Writers cut longer strings, by the protocol's own custom at 32 characters.
-const EXACT_STRING_CHARS: usize = 32;
+/// Writers cut long texts: by the protocol's custom at 32 characters, by Parquet's at 64 bytes, and make the largest larger
+/// then. Only a text of fewer bytes than this is surely whole.
+pub(crate) const WHOLE_TEXT_BYTES: usize = 32;
 /// An `f64` carries decimals whose digits make a smaller number without loss.
 const EXACT_DECIMAL_BELOW: u128 = 1_000_000_000_000_000;
 /// Powers of ten up to this one are exact as `f64`.
@@ -67,6 +68,8 @@ pub(crate) fn column(stats: Option<&str>, name: &str, data_type: &DataType) -> C
 #[derive(serde::Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Parsed {
+    /// `false` says that values may lie inside the bounds and that nulls may be fewer or more.
+    tight_bounds: Option<bool>,
     min_values: Map<String, Value>,
     max_values: Map<String, Value>,
     null_count: Map<String, Value>,
@@ -81,12 +84,13 @@ impl Parsed {
     fn column(&self, name: &str, data_type: &DataType) -> ColumnBounds {
         let min = self.min_values.get(name).and_then(|value| bound(value, data_type, Side::Min));
         let max = self.max_values.get(name).and_then(|value| bound(value, data_type, Side::Max));
+        let tight = self.tight_bounds != Some(false);
         let exact = [&min, &max].iter().all(|side| side.as_ref().is_some_and(|(_, exact)| *exact));
         ColumnBounds {
-            nulls: self.null_count.get(name).and_then(Value::as_u64),
+            nulls: self.null_count.get(name).and_then(Value::as_u64).filter(|_| tight),
             min: min.map(|(value, _)| value),
             max: max.map(|(value, _)| value),
-            exact,
+            exact: exact && tight,
         }
     }
 }
@@ -124,7 +128,7 @@ fn bound(value: &Value, data_type: &DataType, side: Side) -> Option<(ScalarValue
         }
         DataType::Utf8 | DataType::Utf8View => {
             let text = value.as_str()?;
-            let exact = text.chars().count() < EXACT_STRING_CHARS;
+            let exact = text.len() < WHOLE_TEXT_BYTES;
             let text = Some(text.to_owned());
             let scalar = match data_type {
                 DataType::Utf8 => ScalarValue::Utf8(text),

@@ -12,6 +12,7 @@ use arrow::{
 };
 use datafusion::scalar::ScalarValue;
 use millstream_lake::{DataFile, LakeTable, TableChange};
+use serde_json::{Value, json};
 
 use crate::support::{latest, local, open, session, stage_batch, table};
 
@@ -145,6 +146,63 @@ async fn statistics_enclose_every_float() {
             assert!(min.total_cmp(value).is_le() && max.total_cmp(value).is_ge(), "{value:e}: {bounds:?}");
             assert!(!bounds.exact, "{value:e}");
         }
+    }
+}
+
+#[tokio::test]
+async fn only_values_of_rows_are_exact() {
+    let (_folder, lake) = local();
+    let check = |start: &'static str, values: &'static [&'static str], repeat: usize, exact: Option<bool>| {
+        let lake = lake.clone();
+        async move {
+            let texts: Vec<String> =
+                values.iter().map(|value| format!("{start}{}", value.repeat(repeat))).collect();
+            let column = Arc::new(StringArray::from(texts.clone())) as ArrayRef;
+            let staged = stage_batch(&lake, &RecordBatch::try_from_iter([("text", column)]).unwrap()).await;
+            let bounds = DataFile::from(&staged[0]).column("text", &DataType::Utf8);
+            let (Some(ScalarValue::Utf8(Some(min))), Some(ScalarValue::Utf8(Some(max)))) =
+                (&bounds.min, &bounds.max)
+            else {
+                assert_eq!(exact, None, "{texts:?}: {bounds:?}");
+                return;
+            };
+            assert!(texts.iter().all(|text| min <= text && text <= max), "{texts:?}: {bounds:?}");
+            let whole = texts.contains(min) && texts.contains(max);
+            assert!(!bounds.exact || whole, "{texts:?}: {bounds:?}");
+            assert_eq!(Some(bounds.exact), exact, "{texts:?}");
+        }
+    };
+    check("", &["a", "b"], 31, Some(true)).await;
+    check("", &["a", "b"], 100, Some(false)).await;
+    check("", &["桜", "藤"], 10, Some(true)).await;
+    // Fewer than 32 characters, and more than the 64 bytes that Parquet's footer keeps.
+    check("", &["桜", "藤"], 25, Some(false)).await;
+    check("", &["🦀", "🦞"], 20, Some(false)).await;
+    // What is left once the characters that have no next one are dropped is a bound, and looks like a whole text.
+    check("a", &["\u{7ff}"], 50, None).await;
+}
+
+#[tokio::test]
+async fn bounds_that_are_not_tight_answer_nothing() {
+    let (folder, lake) = local();
+    let file = |tight: Value| {
+        let bounds = json!({"id": 1});
+        let counts = json!({"id": 1, "name": 0});
+        let stats = json!({"numRecords": 2, "tightBounds": tight, "minValues": bounds, "maxValues": bounds,
+            "nullCount": counts});
+        crate::support::add_batch(&folder, "one.parquet", &crate::support::rows(&[1, 2]), &stats)
+    };
+    for (version, (tight, expected)) in
+        [(json!(true), (true, Some(1))), (json!(false), (false, None))].into_iter().enumerate()
+    {
+        let mut actions = vec![file(tight)];
+        if version == 0 {
+            actions.extend(crate::support::definition());
+        }
+        crate::support::write_commit(&folder, version as i64, &actions);
+        let bounds = latest(&lake).await.files()[0].column("id", &DataType::Int64);
+        assert_eq!((bounds.exact, bounds.nulls), expected);
+        assert_eq!(bounds.max, Some(ScalarValue::from(1i64)));
     }
 }
 
