@@ -191,7 +191,7 @@ impl Net {
         }
         for commit in commits {
             for remove in &commit.removes {
-                if let Some(file) = live.remove(&remove.path).filter(|_| remove.data_change) {
+                if let Some(file) = live.remove(remove.path.plain()).filter(|_| remove.data_change) {
                     net.remove(file);
                 }
             }

@@ -12,7 +12,7 @@ use object_store::ObjectStoreExt;
 
 use crate::{
     Lake,
-    delta::{self, Action, Metadata, Protocol, Replay},
+    delta::{self, Action, FilePath, Metadata, Protocol, Replay},
     error::{Cause, LakeError, Result},
     file::{DataFile, check_path, file_size, unsupported},
     log::{CheckpointFiles, Listing, checkpoint_name},
@@ -190,13 +190,13 @@ impl Contents {
             if vectors.is_some_and(|vectors| vectors.is_valid(row)) {
                 return Err(unsupported(table, "deletion vectors").into());
             }
-            let path = delta::decode_path(paths.value(row)).map_err(Box::new)?;
+            let path = FilePath::parse(paths.value(row)).map_err(Box::new)?;
             check_path(table, &path)?;
             let size = file_size(table, sizes.value(row))?;
             let stats = stats.as_ref().filter(|stats| stats.is_valid(row));
             let stats = stats.map(|stats| stats.value(row).to_owned());
-            if self.seen.insert(path.clone()) {
-                self.files.push(DataFile::new(table, &path, size, times.value(row), true, stats));
+            if self.seen.insert(path.plain().to_owned()) {
+                self.files.push(DataFile::new(table, path, size, times.value(row), true, stats));
             }
         }
         Ok(())

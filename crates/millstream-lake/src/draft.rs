@@ -120,7 +120,7 @@ impl Draft {
             self.removes.is_empty() && !winner.removes_data()
         } else {
             // Compaction holds as long as all the files it replaces are still there.
-            !winner.removes.iter().any(|remove| self.removes.contains(&remove.path))
+            !winner.removes.iter().any(|remove| self.removes.contains(remove.path.plain()))
         };
         if holds { Ok(()) } else { Err(conflict(table, base, winner)) }
     }

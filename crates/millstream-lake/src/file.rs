@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use millstream_types::TableName;
 
 use crate::{
-    delta::{Add, Remove},
+    delta::{Add, FilePath, Remove},
     error::{LakeError, Result},
     stats::{Bounds, ColumnBounds},
 };
@@ -20,7 +20,7 @@ pub struct DataFile(Arc<Entry>);
 
 struct Entry {
     table: TableName,
-    path: Box<str>,
+    path: FilePath,
     size: u64,
     modified_ms: i64,
     data_change: bool,
@@ -33,7 +33,7 @@ struct Entry {
 impl DataFile {
     pub(crate) fn new(
         table: &TableName,
-        path: &str,
+        path: FilePath,
         size: u64,
         modified_ms: i64,
         data_change: bool,
@@ -42,7 +42,7 @@ impl DataFile {
         let rows = stats.as_deref().and_then(crate::stats::rows);
         Self(Arc::new(Entry {
             table: table.clone(),
-            path: path.into(),
+            path,
             size,
             modified_ms,
             data_change,
@@ -58,12 +58,12 @@ impl DataFile {
         }
         check_path(table, &add.path)?;
         let size = file_size(table, add.size)?;
-        Ok(Self::new(table, &add.path, size, add.modification_time, add.data_change, add.stats))
+        Ok(Self::new(table, add.path, size, add.modification_time, add.data_change, add.stats))
     }
 
     pub(crate) fn to_add(&self, data_change: bool, now_ms: i64) -> Add {
         Add {
-            path: self.path().to_owned(),
+            path: self.0.path.clone(),
             size: i64::try_from(self.0.size).unwrap_or(i64::MAX),
             modification_time: now_ms,
             data_change,
@@ -74,7 +74,7 @@ impl DataFile {
 
     pub(crate) fn to_remove(&self, data_change: bool, now_ms: i64) -> Remove {
         Remove {
-            path: self.path().to_owned(),
+            path: self.0.path.clone(),
             data_change,
             deletion_timestamp: Some(now_ms),
             extended_file_metadata: Some(true),
@@ -93,7 +93,7 @@ impl DataFile {
     /// Where the file is, from the table's folder.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.0.path
+        self.0.path.plain()
     }
 
     /// Bytes in the store.
@@ -146,7 +146,7 @@ impl fmt::Debug for DataFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DataFile")
             .field("table", &self.0.table)
-            .field("path", &self.0.path)
+            .field("path", &self.path())
             .field("rows", &self.0.rows)
             .finish_non_exhaustive()
     }
@@ -180,7 +180,8 @@ pub(crate) fn unsupported(table: &TableName, what: &str) -> LakeError {
 }
 
 /// Delta allows paths outside the table's folder (shallow clones); Millstream does not follow them.
-pub(crate) fn check_path(table: &TableName, path: &str) -> Result<()> {
+pub(crate) fn check_path(table: &TableName, path: &FilePath) -> Result<()> {
+    let path = path.plain();
     let outside = path.contains("://") || path.starts_with('/') || path.split('/').any(|part| part == "..");
     if outside { Err(unsupported(table, "data files outside its own folder")) } else { Ok(()) }
 }

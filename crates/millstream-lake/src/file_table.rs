@@ -19,6 +19,7 @@ use crate::{
     change::{Operation, TableChange},
     collect,
     commit::blocking,
+    delta::FilePath,
     encoding,
     error::{LakeError, Result},
     file::{DataFile, StagedFile},
@@ -95,8 +96,9 @@ impl FileTable {
         let fields = schema.fields().iter();
         let nan: Vec<bool> = fields.map(|field| unbounded.contains(&field.name().as_str())).collect();
         let stats = collect::stats_json(&schema, &nan, &metadata);
+        let file = DataFile::new(&self.name, FilePath::of(file), size, 0, true, Some(stats));
         let change = TableChange {
-            add: vec![StagedFile(DataFile::new(&self.name, file, size, 0, true, Some(stats)))],
+            add: vec![StagedFile(file)],
             remove: base.map_or_else(Vec::new, |base| base.files().to_vec()),
             schema: Some(schema),
             operation: Operation::Overwrite,

@@ -144,9 +144,8 @@ impl Snapshot {
             return Err(unsupported(&self.table, "deletion vectors"));
         }
         // A path that is added again takes the place of the one before: the file is the same, what is said of it is newer.
-        let removed = commit.removes.iter().map(|remove| remove.path.as_str());
-        let replaced: HashSet<&str> =
-            removed.chain(commit.adds.iter().map(|add| add.path.as_str())).collect();
+        let removed = commit.removes.iter().map(|remove| remove.path.plain());
+        let replaced: HashSet<&str> = removed.chain(commit.adds.iter().map(|add| add.path.plain())).collect();
         if !replaced.is_empty() {
             self.files.retain(|file| !replaced.contains(file.path()));
         }

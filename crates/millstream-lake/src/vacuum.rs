@@ -57,7 +57,7 @@ impl Lake {
         listed.extend(newest.files().iter().map(|file| file.path().to_owned()));
         for commit in self.storage().read_commits(table, kept + 1, newest.version()).await? {
             let Some(commit) = commit else { return Ok(None) };
-            listed.extend(commit.adds.into_iter().map(|add| add.path));
+            listed.extend(commit.adds.into_iter().map(|add| add.path.plain().to_owned()));
         }
         Ok(Some(listed))
     }

@@ -18,7 +18,9 @@ use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
 use tokio::task::JoinHandle;
 
 use crate::{
-    Lake, collect, durable, encoding,
+    Lake, collect,
+    delta::FilePath,
+    durable, encoding,
     error::{Cause, LakeError, Result},
     file::{DataFile, StagedFile},
     upload::Upload,
@@ -217,7 +219,7 @@ impl TableWriter {
                 Stored::Uploading(upload.complete().map_err(|error| self.failed(error.into()))?)
             }
         };
-        let file = DataFile::new(&self.table, &open.name, size, 0, true, Some(stats));
+        let file = DataFile::new(&self.table, FilePath::of(&open.name), size, 0, true, Some(stats));
         Ok(ClosedFile { file, stored })
     }
 

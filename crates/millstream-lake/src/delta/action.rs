@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::path;
+use super::FilePath;
 
 /// One line of a commit or one row of a checkpoint. Exactly one field of it is set; none is where the line holds an
 /// action that Millstream has no use for (a file of a change feed, for one).
@@ -62,9 +62,7 @@ impl Line {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Add {
-    /// From the table's folder; percent-encoded in the log, plain here.
-    #[serde(with = "path")]
-    pub(crate) path: String,
+    pub(crate) path: FilePath,
     /// By partition column; Millstream refuses tables that have any.
     #[serde(default)]
     pub(crate) partition_values: BTreeMap<String, Option<String>>,
@@ -87,9 +85,7 @@ pub(crate) struct Add {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Remove {
-    /// From the table's folder; percent-encoded in the log, plain here.
-    #[serde(with = "path")]
-    pub(crate) path: String,
+    pub(crate) path: FilePath,
     /// False when the commit only moves rows between files.
     #[serde(default = "yes")]
     pub(crate) data_change: bool,

@@ -11,6 +11,6 @@ mod schema;
 
 pub(crate) use action::{Action, Add, CommitInfo, Format, Metadata, Protocol, Remove, Transaction};
 pub(crate) use checkpoint::{actions_of, open};
-pub(crate) use path::decode as decode_path;
+pub(crate) use path::FilePath;
 pub(crate) use replay::Replay;
 pub(crate) use schema::{from_arrow, to_arrow};

@@ -11,7 +11,8 @@ const TOMBSTONE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// The setting by which a table says otherwise.
 const TOMBSTONE_KEY: &str = "delta.deletedFileRetentionDuration";
 
-/// The actions of one version, each file, application and setting once.
+/// The actions of one version, each file, application and setting once. Files are found by their plain paths and keep the
+/// spelling of their log.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     protocol: Option<Protocol>,
@@ -42,12 +43,12 @@ impl Replay {
                 self.txns.insert(txn.app_id.clone(), txn);
             }
             Action::Add(add) => {
-                self.removes.remove(&add.path);
-                self.adds.insert(add.path.clone(), add);
+                self.removes.remove(add.path.plain());
+                self.adds.insert(add.path.plain().to_owned(), add);
             }
             Action::Remove(remove) => {
-                self.adds.remove(&remove.path);
-                self.removes.insert(remove.path.clone(), remove);
+                self.adds.remove(remove.path.plain());
+                self.removes.insert(remove.path.plain().to_owned(), remove);
             }
         }
     }
