@@ -11,7 +11,7 @@ use crate::file::{DataFile, StagedFile};
 /// What kind of work made a change; the word that readers of the history see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Operation {
-    /// New rows only.
+    /// New rows only, which are right whatever the table holds: they may follow rows that others append meanwhile.
     #[default]
     Append,
     /// All rows were replaced.

@@ -29,8 +29,8 @@ impl Lake {
     /// change was computed from; `None` creates the table. On return the commit and all it names are
     /// durable.
     ///
-    /// A change that only adds steps over commits of others that took nothing away, did not touch the
-    /// schema and carry none of its txns' applications; any other meeting is [`LakeError::Conflict`].
+    /// An append steps over commits of others that took nothing away, did not touch the schema and carry
+    /// none of its txns' applications; any other meeting is [`LakeError::Conflict`].
     /// A change whose txn the log holds already is [`LakeError::AlreadyCommitted`].
     pub fn commit<'a>(
         &'a self,

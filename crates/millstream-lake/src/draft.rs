@@ -8,7 +8,7 @@ use bytes::Bytes;
 use millstream_types::{TableName, TimestampMicros};
 
 use crate::{
-    change::TableChange,
+    change::{Operation, TableChange},
     delta::{self, Action, CommitInfo, Format, Metadata, Protocol, Transaction},
     encoding,
     error::{LakeError, Result},
@@ -63,6 +63,8 @@ pub(crate) struct Draft {
     removes: HashSet<String>,
     touches_schema: bool,
     data_change: bool,
+    /// Whether the new rows are right whatever the table holds, because nothing of it was looked at.
+    blind: bool,
 }
 
 impl Draft {
@@ -73,8 +75,9 @@ impl Draft {
         let time = base.map_or(time, |base| later(time, base.committed_at()));
         let definition = define(table, base, &change, time)?;
         let id = uuid::Uuid::now_v7().to_string();
-        let pure_append = change.remove.is_empty() && definition.is_empty();
-        let mut actions = vec![Action::CommitInfo(commit_info(base, &change, &id, time, pure_append))];
+        let is_append = change.operation == Operation::Append;
+        let blind = is_append && change.remove.is_empty() && definition.is_empty();
+        let mut actions = vec![Action::CommitInfo(commit_info(base, &change, &id, time, blind))];
         let touches_schema = !definition.is_empty();
         actions.extend(definition);
         actions.extend(change.txns.iter().map(|(app, version)| {
@@ -96,6 +99,7 @@ impl Draft {
             removes: change.remove.iter().map(|file| file.path().to_owned()).collect(),
             touches_schema,
             data_change: change.data_change,
+            blind,
         })
     }
 
@@ -115,12 +119,15 @@ impl Draft {
         if fenced || base.is_none() || self.touches_schema || winner.changes_table() {
             return Err(conflict(table, base, winner));
         }
-        let holds = if self.data_change {
-            // Rows that were only added elsewhere, or only moved between files, do not change what is new.
-            self.removes.is_empty() && !winner.removes_data()
-        } else {
+        let holds = if !self.data_change {
             // Compaction holds as long as all the files it replaces are still there.
             !winner.removes.iter().any(|remove| self.removes.contains(remove.path.plain()))
+        } else if self.blind {
+            // Rows that were only added elsewhere, or only moved between files, do not change what is new.
+            !winner.removes_data()
+        } else {
+            // A merge that found no row to replace, or an overwrite that found none at all, would find the other's rows.
+            self.removes.is_empty() && !winner.changes_data()
         };
         if holds { Ok(()) } else { Err(conflict(table, base, winner)) }
     }
@@ -154,7 +161,7 @@ fn commit_info(
     change: &TableChange,
     id: &str,
     time: TimestampMicros,
-    pure_append: bool,
+    blind: bool,
 ) -> CommitInfo {
     let mut info = HashMap::from([(COMMIT_ID_KEY.to_owned(), id.into())]);
     if !change.info.is_null() {
@@ -166,7 +173,7 @@ fn commit_info(
         operation_parameters: Some(change.operation.delta_parameters()),
         read_version: base.map(Snapshot::version),
         isolation_level: Some("Serializable".to_owned()),
-        is_blind_append: Some(pure_append && base.is_some()),
+        is_blind_append: Some(blind && base.is_some()),
         engine_info: Some(concat!("millstream/", env!("CARGO_PKG_VERSION")).to_owned()),
         info,
         ..CommitInfo::default()

@@ -84,6 +84,10 @@ impl Commit {
     pub(crate) fn removes_data(&self) -> bool {
         self.removes.iter().any(|remove| remove.data_change)
     }
+
+    pub(crate) fn changes_data(&self) -> bool {
+        self.removes_data() || self.adds.iter().any(|add| add.data_change)
+    }
 }
 
 /// Which versions the log holds, as commits and as checkpoints.

@@ -9,8 +9,8 @@ use arrow::{
 use millstream_lake::{At, LakeError, LakeTable, Operation, TableChange};
 
 use crate::support::{
-    append, append_txn, create, ids, latest, local, open, overwrite, schema, session, stage, stage_batch,
-    table,
+    actions, append, append_txn, create, ids, latest, local, open, overwrite, schema, session, stage,
+    stage_batch, table,
 };
 
 #[tokio::test]
@@ -56,6 +56,35 @@ async fn appends_step_over_appends_but_not_over_replacements() {
     let error = lake.commit(&table(), Some(&base), removal).await.unwrap_err();
     assert!(matches!(error, LakeError::Conflict { found: 3, .. }), "{error}");
     assert_eq!(ids(&lake, At::Latest).await, [9]);
+}
+
+#[tokio::test]
+async fn only_an_append_steps_over_rows_that_it_did_not_see() {
+    let (folder, lake) = local();
+    create(&lake, &[]).await;
+    let other = open(&folder);
+    let mut number = 0;
+    let mut check = async |operation, holds: bool| {
+        let base = latest(&lake).await;
+        number += 1;
+        append(&other, &[number]).await;
+        let change = TableChange { add: stage(&lake, &[-number]).await, operation, ..TableChange::default() };
+        let committed = lake.commit(&table(), Some(&base), change).await;
+        assert_eq!(committed.is_ok(), holds, "{operation:?}: {committed:?}");
+        assert!(!matches!(&committed, Err(error) if !error.retryable()), "{operation:?}: {committed:?}");
+        if let Ok(version) = committed {
+            assert_eq!(actions(&folder, version, "commitInfo")[0]["isBlindAppend"], true);
+        }
+    };
+    check(Operation::Append, true).await;
+    check(Operation::Merge, false).await;
+    check(Operation::History, false).await;
+    check(Operation::Recompute, false).await;
+    check(Operation::Overwrite, false).await;
+
+    let change = TableChange { operation: Operation::Merge, ..TableChange::default() };
+    let version = lake.commit(&table(), Some(&*latest(&lake).await), change).await.unwrap();
+    assert_eq!(actions(&folder, version, "commitInfo")[0]["isBlindAppend"], false);
 }
 
 #[tokio::test]
