@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use millstream_types::TableName;
-use object_store::{PutMode, PutOptions};
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
 
 use crate::{
     Lake,
@@ -51,6 +51,9 @@ impl Lake {
             for _ in 0..STEPS_MAX {
                 match self.put_commit(table, version, &draft).await? {
                     Put::Done => {
+                        if !self.is_in_log(table, version).await? {
+                            return Err(self.withdraw(table, base_version, version).await?);
+                        }
                         self.advance(table, base, version, draft);
                         return Ok(version);
                     }
@@ -143,6 +146,54 @@ impl Lake {
             Some(winner) => Ok(Put::Taken(Box::new(winner))),
             None => Err(error),
         }
+    }
+
+    /// Whether the commit that was just put is part of the log. A version whose number is free is no new one where
+    /// maintenance on another machine has deleted it: the base was older than all that the log still holds.
+    async fn is_in_log(&self, table: &TableName, version: i64) -> Result<bool> {
+        let mut looks = 0;
+        loop {
+            match self.look_around(table, version).await {
+                Ok(found) => return Ok(found),
+                Err(_) if looks < LOOKS_MAX => {
+                    looks += 1;
+                    tokio::time::sleep(std::time::Duration::from_millis(25 << looks)).await;
+                }
+                Err(error) => {
+                    let source = Box::new(error);
+                    return Err(LakeError::CommitUnknown { table: table.clone(), version, source });
+                }
+            }
+        }
+    }
+
+    async fn look_around(&self, table: &TableName, version: i64) -> Result<bool> {
+        if version > 0 && self.storage().commit_exists(table, version - 1).await? {
+            return Ok(true);
+        }
+        let listing = self.storage().list_log(table).await?;
+        // Gone again means that others built on it so far that it was cleaned away.
+        if !listing.commits.contains(&version) {
+            return Ok(true);
+        }
+        if version > 0 {
+            return Ok(listing.leads_to(version));
+        }
+        Ok(listing.latest() == Some(0) || self.storage().commit_exists(table, 1).await?)
+    }
+
+    /// Takes a commit back that no reader will ever see.
+    async fn withdraw(&self, table: &TableName, base: Option<i64>, version: i64) -> Result<LakeError> {
+        let path = self.storage().commit_path(table, version);
+        match self.storage().store.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => {
+                tracing::warn!(%path, %error, "a commit below the log stays until the next maintenance");
+            }
+        }
+        self.forget(table);
+        let found = self.probe(table, None).await?.unwrap_or(version);
+        Ok(LakeError::Conflict { table: table.clone(), base, found })
     }
 
     /// A commit that landed although its write failed may still lack the sync of its name.

@@ -156,6 +156,23 @@ impl Listing {
         if self.commits.contains(&0) { Some(0) } else { self.checkpoints.keys().next().copied() }
     }
 
+    /// The first commit of `from..=to` that is not there.
+    pub(crate) fn gap(&self, from: i64, to: i64) -> Option<i64> {
+        if from > to {
+            return None;
+        }
+        let present = self.commits.range(from..=to);
+        let next = present.zip(from..).take_while(|(version, next)| *version == next).last();
+        let next = next.map_or(from, |(version, _)| version + 1);
+        (next <= to).then_some(next)
+    }
+
+    /// Whether the log leads to `version` without a gap.
+    pub(crate) fn leads_to(&self, version: i64) -> bool {
+        let start = self.checkpoint_at_or_before(version).map_or(0, |(checkpoint, _)| checkpoint + 1);
+        self.gap(start, version).is_none()
+    }
+
     pub(crate) fn checkpoint_at_or_before(&self, version: i64) -> Option<(i64, CheckpointFiles)> {
         self.checkpoints.range(..=version).next_back().map(|(version, files)| (*version, *files))
     }

@@ -77,6 +77,33 @@ async fn a_checkpoint_keeps_txns_files_and_schema() {
 }
 
 #[tokio::test]
+async fn a_base_older_than_the_log_conflicts() {
+    let (folder, lake) = local();
+    create(&lake, &[0]).await;
+    append(&lake, &[1]).await;
+    let base = latest(&lake).await;
+    let other = open(&folder);
+    for id in 2..15 {
+        overwrite(&other, &[id]).await;
+    }
+    // The number of the version after the base is free again.
+    other.maintain(&table(), &after(480)).await.unwrap();
+    for (base, free) in [(Some(&*base), 2), (None, 0)] {
+        let change = TableChange {
+            add: stage(&lake, &[99]).await,
+            schema: base.is_none().then(crate::support::schema),
+            ..TableChange::default()
+        };
+        let error = lake.commit(&table(), base, change).await.unwrap_err();
+        assert!(matches!(error, LakeError::Conflict { found: 14, .. }), "{error}");
+        assert!(!crate::support::commit_file(&folder, free).exists());
+    }
+    assert_eq!(ids(&lake, At::Latest).await, [14]);
+    assert_eq!(append(&lake, &[99]).await, 15);
+    assert_eq!(ids(&open(&folder), At::Latest).await, [14, 99]);
+}
+
+#[tokio::test]
 async fn a_pinned_version_outlives_the_retention() {
     let (folder, lake) = local();
     create(&lake, &[0]).await;
