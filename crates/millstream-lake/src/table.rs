@@ -156,6 +156,9 @@ impl TableProvider for LakeTable {
             ..Default::default()
         };
         options.global.pushdown_filters = true;
+        // Spark's older timestamps are read as nanoseconds otherwise, in which years before 1677 and after 2262 wrap round.
+        options.global.coerce_int96 = Some("us".into());
+        options.global.coerce_int96_tz = Some("UTC".into());
         let format = ParquetFormat::new().with_options(options);
         let source = format.file_source(TableSchema::from(self.schema.clone()));
         let config = FileScanConfigBuilder::new(self.store.clone(), source)

@@ -1,12 +1,21 @@
 //! Tables that other writers wrote or go on writing: what their logs say is taken as the protocol means it.
 
-use millstream_lake::{At, MaintainOptions};
+use std::{fs::File, sync::Arc};
+
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::col;
+use millstream_lake::{At, LakeTable, MaintainOptions};
 use millstream_types::TimestampMicros;
-use serde_json::Value;
+use parquet::{
+    data_type::{Int96, Int96Type},
+    file::writer::SerializedFileWriter,
+    schema::parser::parse_message_type,
+};
+use serde_json::{Value, json};
 
 use crate::support::{
-    actions, add, append, definition, ids, ids_of, latest, local, open, overwrite, remove, table,
-    table_folder, write_commit,
+    actions, add, append, definition, field, ids, ids_of, latest, local, metadata, open, overwrite, protocol,
+    remove, session, table, table_folder, write_commit,
 };
 
 /// Writes `actions` as version 0.
@@ -99,4 +108,44 @@ async fn two_spellings_of_one_path_are_one_file() {
     one["add"]["path"] = "a=1.parquet".into();
     write_commit(&folder, 1, &[remove(&one)]);
     assert_eq!(latest(&lake).await.files(), []);
+}
+
+/// A file with one column `at` of these instants, as Spark writes them by default: nanoseconds of a day, Julian day.
+fn write_int96(path: &std::path::Path, instants: &[(u64, u32)]) {
+    let schema = Arc::new(parse_message_type("message spark { optional int96 at; }").unwrap());
+    let file = File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut rows = writer.next_row_group().unwrap();
+    let mut column = rows.next_column().unwrap().unwrap();
+    let values: Vec<Int96> = instants
+        .iter()
+        .map(|(nanos, day)| Int96::from(vec![*nanos as u32, (*nanos >> 32) as u32, *day]))
+        .collect();
+    let present = vec![1; values.len()];
+    column.typed::<Int96Type>().write_batch(&values, Some(&present), None).unwrap();
+    column.close().unwrap();
+    rows.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[tokio::test]
+async fn timestamps_of_spark_keep_their_years() {
+    let (folder, lake) = local();
+    let mut action = add(&folder, "one.parquet", &[1]);
+    let noon = 43_200_000_000_000;
+    let instants = [(0, 1_721_426), (noon, 2_460_000), (noon + 123_456_000, 5_373_484)];
+    write_int96(&table_folder(&folder).join("one.parquet"), &instants);
+    let size = std::fs::metadata(table_folder(&folder).join("one.parquet")).unwrap().len();
+    action["add"]["size"] = size.into();
+    action["add"]["stats"] = r#"{"numRecords":3}"#.into();
+    let definition = [protocol(), metadata(&[field("at", "timestamp")], json!({}))];
+    write_commit(&folder, 0, &[definition.to_vec(), vec![action]].concat());
+    let snapshot = latest(&lake).await;
+    let provider = LakeTable::new(&lake, snapshot.schema(), snapshot.files().to_vec()).unwrap();
+    let rows = session(&lake).read_table(provider).unwrap();
+    let rows = rows.filter(col("at").is_not_null()).unwrap().sort(vec![col("at").sort(true, true)]).unwrap();
+    let shown = pretty_format_batches(&rows.collect().await.unwrap()).unwrap().to_string();
+    let shown: Vec<&str> =
+        shown.lines().filter(|line| line.contains('T')).map(|line| line.trim_matches(['|', ' '])).collect();
+    assert_eq!(shown, ["0001-01-01T00:00:00Z", "2023-02-24T12:00:00Z", "9999-12-31T12:00:00.123456Z"]);
 }
