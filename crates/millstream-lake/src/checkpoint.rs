@@ -12,11 +12,14 @@ use object_store::ObjectStoreExt;
 
 use crate::{
     Lake,
+    commit::blocking,
     delta::{self, Action, FilePath, Metadata, Protocol, Replay},
+    durable,
     error::{Cause, LakeError, Result},
     file::{DataFile, check_path, file_size, unsupported},
     log::{CheckpointFiles, Listing, checkpoint_name},
     snapshot::{Snapshot, check_writable},
+    storage::LOG_FOLDER,
 };
 
 /// Tells readers which checkpoint is the newest, so that they need not list the log.
@@ -76,30 +79,44 @@ impl Lake {
             "sizeInBytes": written.bytes.len(),
             "numOfAddFiles": written.files,
         });
-        let log = self.storage().log_path(table);
         // The file that names the checkpoint comes after the checkpoint.
-        for (name, bytes) in
-            [(checkpoint_name(version), written.bytes), (NEWEST_FILE.to_owned(), newest.to_string().into())]
-        {
-            let path = log.clone().join(name);
-            let put = self.storage().store.put(&path, Bytes::from(bytes).into()).await;
-            put.map_err(|error| LakeError::store("write", path, error))?;
-        }
-        Ok(())
+        self.put_log_file(table, checkpoint_name(version), written.bytes).await?;
+        self.put_log_file(table, NEWEST_FILE.to_owned(), newest.to_string().into()).await
     }
 
-    /// The actions of `version`, from the newest checkpoint below and the commits since.
+    /// Stores a file of the log that may be there already. Every load starts from a checkpoint, so on a local disk its
+    /// content is there before its name.
+    async fn put_log_file(&self, table: &TableName, name: String, bytes: Vec<u8>) -> Result<()> {
+        if let Some(folder) = self.storage().table_folder(table) {
+            let folder = folder.join(LOG_FOLDER);
+            let shown = folder.join(&name).display().to_string();
+            return blocking(shown, "write", move || {
+                durable::replace(&folder, &name, &bytes, &uuid::Uuid::now_v7().to_string())
+            })
+            .await;
+        }
+        let path = self.storage().log_path(table).join(name);
+        let put = self.storage().store.put(&path, Bytes::from(bytes).into()).await;
+        put.map(|_| ()).map_err(|error| LakeError::store("write", path, error))
+    }
+
+    /// The actions of `version`, from the newest checkpoint below that can be read and the commits since.
     async fn replay(&self, table: &TableName, version: i64, listing: &Listing) -> Result<Replay> {
         let broken =
             |version, source| LakeError::Log { table: table.clone(), version: Some(version), source };
-        let mut replay = Replay::default();
-        let mut next = 0;
-        if let Some((checkpoint, files)) = listing.checkpoint_at_or_before(version) {
-            for part in self.checkpoint_bytes(table, checkpoint, files).await? {
-                let taken = take_actions(&mut replay, part);
-                taken.map_err(|source| broken(checkpoint, source))?;
+        let (mut replay, mut start, mut next) = (Replay::default(), version, 0);
+        while let Some((checkpoint, files)) = listing.checkpoint_at_or_before(start) {
+            let parts = self.checkpoint_bytes(table, checkpoint, files).await?;
+            match take_parts(parts) {
+                Ok(taken) => {
+                    (replay, next) = (taken, checkpoint + 1);
+                    break;
+                }
+                Err(source) => {
+                    let error = broken(checkpoint, source);
+                    start = listing.start_before_damage(table, checkpoint, version, error)?;
+                }
             }
-            next = checkpoint + 1;
         }
         for version in next..=version {
             let bytes = self.storage().commit_bytes(table, version).await?;
@@ -128,11 +145,14 @@ impl Lake {
     }
 }
 
-fn take_actions(replay: &mut Replay, part: Bytes) -> Result<(), Cause> {
-    for batch in delta::open(part, &OF_CHECKPOINT)? {
-        delta::actions_of(&batch?)?.into_iter().for_each(|action| replay.apply(action));
+fn take_parts(parts: Vec<Bytes>) -> Result<Replay, Cause> {
+    let mut replay = Replay::default();
+    for part in parts {
+        for batch in delta::open(part, &OF_CHECKPOINT)? {
+            delta::actions_of(&batch?)?.into_iter().for_each(|action| replay.apply(action));
+        }
     }
-    Ok(())
+    Ok(replay)
 }
 
 /// What a snapshot takes from a checkpoint.

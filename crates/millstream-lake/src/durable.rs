@@ -21,6 +21,20 @@ pub(crate) fn write_new(folder: &Path, name: &str, bytes: &[u8], token: &str) ->
     sync_folder(folder)
 }
 
+/// Writes `bytes` under `name` in `folder`, in place of what has the name. Readers meet the old content or the new one,
+/// also after a power cut.
+pub(crate) fn replace(folder: &Path, name: &str, bytes: &[u8], token: &str) -> io::Result<()> {
+    // The underscore keeps other Delta tools from taking it for a file of the log.
+    let staged = folder.join(format!("_{name}.{token}.tmp"));
+    let placed = write_synced(&staged, bytes).and_then(|()| fs::rename(&staged, folder.join(name)));
+    if let Err(error) = placed {
+        // What is left behind is never read, and the first error is the one that matters.
+        let _ = fs::remove_file(&staged);
+        return Err(error);
+    }
+    sync_folder(folder)
+}
+
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;

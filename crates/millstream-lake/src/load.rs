@@ -161,25 +161,32 @@ impl Lake {
     }
 
     pub(crate) async fn load(&self, table: &TableName, listing: &Listing, version: i64) -> Result<Snapshot> {
-        let missing = |version| LakeError::Log {
-            table: table.clone(),
-            version: Some(version),
-            source: "the commit is missing".into(),
-        };
-        let base = match listing.checkpoint_at_or_before(version) {
-            Some((checkpoint, files)) => {
-                let time = self.commit_time(table, listing, checkpoint).await?;
-                let time = if time.0 == 0 { TimestampMicros::from_ms(files.modified_ms) } else { time };
-                self.load_checkpoint(table, checkpoint, files, time).await?
-            }
-            None => {
-                let commit = self.storage().read_commit(table, 0).await?.ok_or_else(|| missing(0))?;
-                let time = commit.committed_at().unwrap_or(TimestampMicros(0));
-                Snapshot::first(table, commit, time)?
-            }
-        };
-        let base_version = base.version();
+        let base = self.load_base(table, listing, version).await?;
+        let next = base.version() + 1;
         let forward = self.forward(Arc::new(base), version).await?;
-        forward.ok_or_else(|| missing(base_version + 1))
+        forward.ok_or_else(|| missing(table, next))
     }
+
+    /// What `version` is built from: the newest checkpoint below that can be read, or version 0.
+    async fn load_base(&self, table: &TableName, listing: &Listing, version: i64) -> Result<Snapshot> {
+        let mut start = version;
+        while let Some((checkpoint, files)) = listing.checkpoint_at_or_before(start) {
+            let time = self.commit_time(table, listing, checkpoint).await?;
+            let time = if time.0 == 0 { TimestampMicros::from_ms(files.modified_ms) } else { time };
+            match self.load_checkpoint(table, checkpoint, files, time).await {
+                Err(error @ LakeError::Log { .. }) => {
+                    start = listing.start_before_damage(table, checkpoint, version, error)?;
+                }
+                loaded => return loaded,
+            }
+        }
+        let commit = self.storage().read_commit(table, 0).await?.ok_or_else(|| missing(table, 0))?;
+        let time = commit.committed_at().unwrap_or(TimestampMicros(0));
+        Snapshot::first(table, commit, time)
+    }
+}
+
+fn missing(table: &TableName, version: i64) -> LakeError {
+    let source = "the commit is missing".into();
+    LakeError::Log { table: table.clone(), version: Some(version), source }
 }

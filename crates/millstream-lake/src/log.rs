@@ -173,6 +173,24 @@ impl Listing {
         self.gap(start, version).is_none()
     }
 
+    /// Where to start towards `version` when the checkpoint of `damaged` failed with `error`: below it, as long as all
+    /// commits from there are still to be had. A checkpoint only repeats what they say.
+    pub(crate) fn start_before_damage(
+        &self,
+        table: &TableName,
+        damaged: i64,
+        version: i64,
+        error: LakeError,
+    ) -> Result<i64> {
+        let below = damaged - 1;
+        let next = self.checkpoint_at_or_before(below).map_or(0, |(checkpoint, _)| checkpoint + 1);
+        if self.gap(next, version).is_some() {
+            return Err(error);
+        }
+        tracing::warn!(%table, checkpoint = damaged, %error, "a checkpoint cannot be read, the commits before it are");
+        Ok(below)
+    }
+
     pub(crate) fn checkpoint_at_or_before(&self, version: i64) -> Option<(i64, CheckpointFiles)> {
         self.checkpoints.range(..=version).next_back().map(|(version, files)| (*version, *files))
     }

@@ -17,7 +17,7 @@ use crate::{
     durable,
     error::{LakeError, Result},
     file::{DataFile, StagedFile},
-    log::{Listing, commit_name},
+    log::{CheckpointFiles, Listing, commit_name},
     snapshot::{At, Snapshot},
     storage::LOG_FOLDER,
     writer::WriteOptions,
@@ -204,24 +204,22 @@ impl Lake {
         kept: i64,
         done: &mut Maintained,
     ) -> Result<()> {
-        let Some((floor, _)) = listing.checkpoint_at_or_before(kept) else {
+        let Some((floor, files)) = listing.checkpoint_at_or_before(kept) else {
             done.earliest = listing.earliest().unwrap_or(0);
             return Ok(());
         };
-        done.earliest = floor;
-        // object_store does not sync, and what the checkpoint replaces is about to go.
-        if let Some(folder) = self.storage().table_folder(table) {
-            let folder = folder.join(LOG_FOLDER);
-            let shown = folder.display().to_string();
-            blocking(shown, "sync", move || durable::sync_matching(&folder, &format!("{floor:020}.")))
-                .await?;
-        }
-        let log = self.storage().log_path(table);
         // Oldest first: a reader that finds a commit may rely on those after it.
         let commits = listing.commits.range(..floor).map(|version| commit_name(*version));
         let checkpoints = listing.checkpoints.range(..floor);
         let checkpoints = checkpoints.flat_map(|(version, files)| files.names(*version));
-        for name in commits.chain(checkpoints) {
+        let names: Vec<String> = commits.chain(checkpoints).collect();
+        if !names.is_empty() && !self.is_sound(table, floor, files).await? {
+            done.earliest = listing.earliest().unwrap_or(0);
+            return Ok(());
+        }
+        done.earliest = floor;
+        let log = self.storage().log_path(table);
+        for name in names {
             let path = log.clone().join(name);
             match self.storage().store.delete(&path).await {
                 Ok(()) => done.log_files_deleted += 1,
@@ -230,6 +228,26 @@ impl Lake {
             }
         }
         Ok(())
+    }
+
+    /// Whether the checkpoint of `version` can be read, and will be after a power cut: what it stands for is about to go.
+    async fn is_sound(&self, table: &TableName, version: i64, files: CheckpointFiles) -> Result<bool> {
+        // Another program may have written it, and object_store does not sync.
+        if let Some(folder) = self.storage().table_folder(table) {
+            let folder = folder.join(LOG_FOLDER);
+            let shown = folder.display().to_string();
+            blocking(shown, "sync", move || durable::sync_matching(&folder, &format!("{version:020}.")))
+                .await?;
+        }
+        let written = TimestampMicros::from_ms(files.modified_ms);
+        match self.load_checkpoint(table, version, files, written).await {
+            Ok(_) => Ok(true),
+            Err(error @ LakeError::Log { .. }) => {
+                tracing::warn!(%table, version, %error, "the log is not cleaned, its checkpoint cannot be read");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -136,6 +136,36 @@ async fn a_damaged_checkpoint_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_damaged_checkpoint_is_passed_over_while_the_commits_are_there() {
+    for bytes in [&b""[..], b"PAR1 no more"] {
+        let (folder, lake) = local();
+        crate::support::create(&lake, &[0]).await;
+        for id in 1..=12 {
+            append(&lake, &[id]).await;
+        }
+        let options = |ms| MaintainOptions { target_bytes: 1, ..at_ms(ms) };
+        let now = latest(&lake).await.committed_at().as_ms();
+        let done = lake.maintain(&table(), &options(now)).await.unwrap().unwrap();
+        assert_eq!(done.checkpoint, Some(12));
+        fs::write(checkpoint(&folder, 12), bytes).unwrap();
+        let expected: Vec<i64> = (0..=12).collect();
+        assert_eq!(ids(&open(&folder), At::Latest).await, expected);
+        // Nothing that only the damaged checkpoint would replace is deleted.
+        let done = lake.maintain(&table(), &options(now + 30 * DAY_MS)).await.unwrap().unwrap();
+        assert_eq!((done.log_files_deleted, done.earliest), (0, 0));
+        for id in 13..=22 {
+            append(&lake, &[id]).await;
+        }
+        let done = lake.maintain(&table(), &options(now)).await.unwrap().unwrap();
+        assert_eq!(done.checkpoint, Some(22));
+        assert_eq!(ids(&open(&folder), At::Latest).await, (0..=22).collect::<Vec<i64>>());
+        let left = fs::read_dir(log(&folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("tmp")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[tokio::test]
 async fn paths_in_the_log_are_decoded() {
     let (folder, lake) = local();
     crate::support::create(&lake, &[7]).await;
