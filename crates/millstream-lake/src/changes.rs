@@ -75,10 +75,7 @@ impl Lake {
                 Err(error) => return Err(error),
             };
             let commits = self.storage().read_commits(table, from + 1, to).await?;
-            let commits: Vec<Commit> = commits
-                .into_iter()
-                .collect::<Option<_>>()
-                .ok_or_else(|| gone("its commits have been cleaned away".into()))?;
+            let commits = commits.ok_or_else(|| gone("its commits have been cleaned away".into()))?;
             let start = self.start(table, from, &end, &commits).await?;
             let from_schema = start.as_ref().map_or_else(|| end.schema(), |start| start.schema());
             let net = Net::of(table, commits, start.as_deref())?;

@@ -8,7 +8,7 @@ use millstream_types::{TableName, TimestampMicros};
 use crate::{
     Lake,
     error::{LakeError, Result},
-    log::Listing,
+    log::{COMMITS_AT_A_TIME, Listing},
     snapshot::{At, Snapshot},
 };
 
@@ -150,17 +150,31 @@ impl Lake {
 
     /// `snapshot` brought forward to `version`, `None` when a commit on the way is gone.
     pub(crate) async fn forward(&self, snapshot: Arc<Snapshot>, version: i64) -> Result<Option<Snapshot>> {
-        let commits = self.storage().read_commits(snapshot.table(), snapshot.version() + 1, version).await?;
         let mut next = Arc::unwrap_or_clone(snapshot);
-        for commit in commits {
-            let Some(commit) = commit else { return Ok(None) };
-            let time = next.committed_at();
-            next = next.apply(commit, time)?;
+        while next.version() < version {
+            let from = next.version() + 1;
+            let to = version.min(next.version().saturating_add(COMMITS_AT_A_TIME));
+            let Some(commits) = self.storage().read_some(next.table(), from, to).await? else {
+                return Ok(None);
+            };
+            for commit in commits {
+                let time = next.committed_at();
+                next = next.apply(commit, time)?;
+            }
         }
         Ok(Some(next))
     }
 
     pub(crate) async fn load(&self, table: &TableName, listing: &Listing, version: i64) -> Result<Snapshot> {
+        // Asked of the listing, because a stray file with a far number would have billions of versions looked for. A
+        // commit that came while the log was listed may lack in it although a later one is there.
+        let mut start = listing.checkpoint_at_or_before(version).map_or(0, |(checkpoint, _)| checkpoint + 1);
+        while let Some(gap) = listing.gap(start, version) {
+            if !self.storage().commit_exists(table, gap).await? {
+                return Err(missing(table, gap));
+            }
+            start = gap + 1;
+        }
         let base = self.load_base(table, listing, version).await?;
         let next = base.version() + 1;
         let forward = self.forward(Arc::new(base), version).await?;

@@ -19,6 +19,8 @@ pub(crate) const INFO_KEY: &str = "millstream";
 pub(crate) const COMMIT_ID_KEY: &str = "commitId";
 /// How many commits are read at the same time.
 const PARALLEL_READS: usize = 16;
+/// How many commits are held in memory on the way to a version.
+pub(crate) const COMMITS_AT_A_TIME: i64 = 64;
 
 pub(crate) fn commit_name(version: i64) -> String {
     format!("{version:020}.json")
@@ -128,10 +130,7 @@ pub(crate) fn checkpoint_name(version: i64) -> String {
 impl Listing {
     fn insert(&mut self, name: &str, modified_ms: i64) {
         let Some((version, rest)) = name.split_once('.') else { return };
-        if version.len() != 20 {
-            return;
-        }
-        let Ok(version) = version.parse::<i64>() else { return };
+        let Some(version) = version_of(version) else { return };
         if rest == "json" {
             self.commits.insert(version);
         } else if rest == "checkpoint.parquet" {
@@ -196,6 +195,13 @@ impl Listing {
     }
 }
 
+/// The version that the first word of a file's name stands for. The last number of all has none after it, and is no
+/// version.
+fn version_of(word: &str) -> Option<i64> {
+    let is_plain = word.len() == 20 && word.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| word.parse().ok()).flatten().filter(|version| *version < i64::MAX)
+}
+
 /// `checkpoint.0000000001.0000000003.parquet` says 3.
 fn part_count(rest: &str) -> Option<u64> {
     let mut words = rest.strip_prefix("checkpoint.")?.strip_suffix(".parquet")?.split('.');
@@ -250,18 +256,37 @@ impl Storage {
         bytes.map(|bytes| Commit::parse(table, version, &bytes)).transpose()
     }
 
-    /// The commits `from..=to` in order; an absent one is `None`.
+    /// The commits `from..=to` in order, `None` when one is absent. What comes after an absent one is not looked for.
     pub(crate) async fn read_commits(
         &self,
         table: &TableName,
         from: i64,
         to: i64,
-    ) -> Result<Vec<Option<Commit>>> {
-        futures::stream::iter(from..=to)
+    ) -> Result<Option<Vec<Commit>>> {
+        let mut commits = Vec::new();
+        let mut next = from;
+        while next <= to {
+            let last = to.min(next.saturating_add(COMMITS_AT_A_TIME - 1));
+            let Some(more) = self.read_some(table, next, last).await? else { return Ok(None) };
+            commits.extend(more);
+            next = last + 1;
+        }
+        Ok(Some(commits))
+    }
+
+    /// The commits `from..=to`, of which there are few.
+    pub(crate) async fn read_some(
+        &self,
+        table: &TableName,
+        from: i64,
+        to: i64,
+    ) -> Result<Option<Vec<Commit>>> {
+        let read: Vec<Option<Commit>> = futures::stream::iter(from..=to)
             .map(|version| self.read_commit(table, version))
             .buffered(PARALLEL_READS)
             .try_collect()
-            .await
+            .await?;
+        Ok(read.into_iter().collect())
     }
 
     pub(crate) async fn list_log(&self, table: &TableName) -> Result<Listing> {
@@ -285,10 +310,9 @@ impl Storage {
             return Ok(listing);
         }
         let path = self.log_path(table);
-        let mut entries = self.store.list(Some(&path));
-        while let Some(entry) =
-            entries.try_next().await.map_err(|error| LakeError::store("list", &path, error))?
-        {
+        // Folders below the log belong to features that are not supported.
+        let listed = self.store.list_with_delimiter(Some(&path)).await;
+        for entry in listed.map_err(|error| LakeError::store("list", &path, error))?.objects {
             if let Some(name) = entry.location.filename() {
                 listing.insert(name, entry.last_modified.timestamp_millis());
             }

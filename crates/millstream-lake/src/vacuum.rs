@@ -55,8 +55,9 @@ impl Lake {
         let Some(oldest) = self.snapshot(table, At::Version(kept)).await? else { return Ok(None) };
         let mut listed: HashSet<String> = oldest.files().iter().map(|file| file.path().to_owned()).collect();
         listed.extend(newest.files().iter().map(|file| file.path().to_owned()));
-        for commit in self.storage().read_commits(table, kept + 1, newest.version()).await? {
-            let Some(commit) = commit else { return Ok(None) };
+        let commits = self.storage().read_commits(table, kept + 1, newest.version()).await?;
+        let Some(commits) = commits else { return Ok(None) };
+        for commit in commits {
             listed.extend(commit.adds.into_iter().map(|add| add.path.plain().to_owned()));
         }
         Ok(Some(listed))

@@ -4,8 +4,9 @@ use std::{fs::File, sync::Arc};
 
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::col;
-use millstream_lake::{At, LakeTable, MaintainOptions};
+use millstream_lake::{At, Lake, LakeTable, MaintainOptions};
 use millstream_types::TimestampMicros;
+use object_store::{ObjectStoreExt, memory::InMemory};
 use parquet::{
     data_type::{Int96, Int96Type},
     file::writer::SerializedFileWriter,
@@ -14,8 +15,8 @@ use parquet::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    actions, add, append, definition, field, ids, ids_of, latest, local, metadata, open, overwrite, protocol,
-    remove, session, table, table_folder, write_commit,
+    actions, add, append, commit_file, definition, field, ids, ids_of, latest, local, metadata, open,
+    overwrite, protocol, remove, session, table, table_folder, write_commit,
 };
 
 /// Writes `actions` as version 0.
@@ -148,4 +149,38 @@ async fn timestamps_of_spark_keep_their_years() {
     let shown: Vec<&str> =
         shown.lines().filter(|line| line.contains('T')).map(|line| line.trim_matches(['|', ' '])).collect();
     assert_eq!(shown, ["0001-01-01T00:00:00Z", "2023-02-24T12:00:00Z", "9999-12-31T12:00:00.123456Z"]);
+}
+
+#[tokio::test]
+async fn stray_files_in_the_log_are_no_versions() {
+    let check = async |name: &'static str, version: Result<i64, &'static str>| {
+        let (folder, lake) = local();
+        create(&folder, &[add(&folder, "one.parquet", &[1])]);
+        write_commit(&folder, 1, &[add(&folder, "two.parquet", &[2])]);
+        std::fs::copy(commit_file(&folder, 1), table_folder(&folder).join("_delta_log").join(name)).unwrap();
+        let latest = lake.snapshot(&table(), At::Latest).await;
+        let latest = latest.map(|snapshot| snapshot.unwrap().version()).map_err(|error| error.to_string());
+        assert_eq!(latest, version.map_err(str::to_owned), "{name}");
+    };
+    check("+0000000000000000002.json", Ok(1)).await;
+    check("-0000000000000000002.json", Ok(1)).await;
+    check("0000000000000000000٢.json", Ok(1)).await;
+    check("00000000000000000002.json.tmp", Ok(1)).await;
+    check("09223372036854775807.json", Ok(1)).await;
+    check("99999999999999999999.json", Ok(1)).await;
+    // It may be a version whose predecessors were lost, so nothing is read in its place.
+    let lost = "the log of silver.orders cannot be read at version 2";
+    check("00000000009999999999.json", Err(lost)).await;
+    check("09223372036854775806.json", Err(lost)).await;
+}
+
+#[tokio::test]
+async fn folders_below_the_log_of_a_bucket_are_not_the_log() {
+    let store = Arc::new(InMemory::new());
+    let lake = Lake::with_store("memory:///lake", store.clone()).unwrap();
+    crate::support::create(&lake, &[1]).await;
+    let path = "lake/silver/orders/_delta_log/_commits/00000000009999999999.json";
+    store.put(&path.into(), "{}".into()).await.unwrap();
+    let fresh = Lake::with_store("memory:///lake", store).unwrap();
+    assert_eq!(latest(&fresh).await.version(), 0);
 }
