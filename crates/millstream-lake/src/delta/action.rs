@@ -1,12 +1,12 @@
 //! The actions of a commit, one JSON object a line. Fields are those of `PROTOCOL.md`, section "Actions"; what
 //! Millstream neither reads nor writes is left out and skipped when another writer has it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::FilePath;
+use super::{CommitInfo, FilePath};
 
 /// One line of a commit or one row of a checkpoint. Exactly one field of it is set; none is where the line holds an
 /// action that Millstream has no use for (a file of a change feed, for one).
@@ -159,32 +159,6 @@ impl Default for Format {
     fn default() -> Self {
         Self { provider: "parquet".into(), options: BTreeMap::new() }
     }
-}
-
-/// Where a commit comes from. Writers may add keys of their own, which `info` holds.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CommitInfo {
-    /// Milliseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) timestamp: Option<i64>,
-    /// As `timestamp`, where the table promises that it rises from commit to commit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) in_commit_timestamp: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) operation: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) operation_parameters: Option<HashMap<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) read_version: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) isolation_level: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) is_blind_append: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) engine_info: Option<String>,
-    #[serde(flatten)]
-    pub(crate) info: HashMap<String, Value>,
 }
 
 fn yes() -> bool {

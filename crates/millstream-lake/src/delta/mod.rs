@@ -5,12 +5,14 @@
 
 mod action;
 mod checkpoint;
+mod commit_info;
 mod path;
 mod replay;
 mod schema;
 
-pub(crate) use action::{Action, Add, CommitInfo, Format, Metadata, Protocol, Remove, Transaction};
+pub(crate) use action::{Action, Add, Format, Metadata, Protocol, Remove, Transaction};
 pub(crate) use checkpoint::{actions_of, open};
+pub(crate) use commit_info::CommitInfo;
 pub(crate) use path::FilePath;
 pub(crate) use replay::Replay;
 pub(crate) use schema::{from_arrow, to_arrow};

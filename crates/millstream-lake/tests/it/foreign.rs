@@ -184,3 +184,28 @@ async fn folders_below_the_log_of_a_bucket_are_not_the_log() {
     let fresh = Lake::with_store("memory:///lake", store).unwrap();
     assert_eq!(latest(&fresh).await.version(), 0);
 }
+
+#[tokio::test]
+async fn whatever_a_commit_says_of_itself_the_table_is_read() {
+    let check = async |info: Value, committed_ms: i64, operation: &'static str| {
+        let (folder, lake) = local();
+        let info = json!({ "commitInfo": info });
+        create(&folder, &[add(&folder, "one.parquet", &[1]), info.clone()]);
+        assert_eq!(ids(&lake, At::Latest).await, [1], "{info}");
+        let history = lake.history(&table(), None).await.unwrap();
+        let expected = (TimestampMicros::from_ms(committed_ms), operation);
+        assert_eq!((history[0].committed_at, history[0].operation.as_str()), expected, "{info}");
+    };
+    const MS: i64 = 1_700_000_000_000;
+    check(json!({"timestamp": MS, "operation": "WRITE"}), MS, "WRITE").await;
+    check(json!({"timestamp": 1.7e12}), MS, "").await;
+    check(json!({"timestamp": MS, "operationParameters": "x", "operation": 3}), MS, "").await;
+    check(json!({"timestamp": MS, "readVersion": "5", "isBlindAppend": "true", "engineInfo": {}}), MS, "")
+        .await;
+    check(
+        json!({"timestamp": MS, "operation": "WRITE", "isolationLevel": null, "operation2": [1]}),
+        MS,
+        "WRITE",
+    )
+    .await;
+}
