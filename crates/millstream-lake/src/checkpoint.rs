@@ -15,10 +15,11 @@ use crate::{
     commit::blocking,
     delta::{self, Action, FilePath, Metadata, Protocol, Replay},
     durable,
+    duties::check_writable,
     error::{Cause, LakeError, Result},
     file::{DataFile, check_path, file_size, unsupported},
     log::{CheckpointFiles, Listing, checkpoint_name},
-    snapshot::{Snapshot, check_writable},
+    snapshot::Snapshot,
     storage::LOG_FOLDER,
 };
 

@@ -55,7 +55,8 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-0411",
         "A Delta feature that is not supported",
-        "The table was written by another tool with a feature of Delta Lake that this version does not read or write.",
+        "The table was written by another tool with a feature of Delta Lake that this version does not read or write, or with a rule for its rows that \
+         this version does not check: `delta.appendOnly`, an invariant, a column that must not be null.",
     ),
     ("MS-0412", "A schema that does not fit", "Rows or a new schema do not fit the table."),
     (

@@ -10,10 +10,11 @@ use millstream_types::{TableName, TimestampMicros};
 use crate::{
     change::{Operation, TableChange},
     delta::{self, Action, CommitInfo, Format, Metadata, Protocol, Transaction},
+    duties::{check_change, check_writable},
     encoding,
     error::{LakeError, Result},
     log::{COMMIT_ID_KEY, Commit, INFO_KEY},
-    snapshot::{READER_VERSION, Snapshot, WRITER_VERSION, check_writable},
+    snapshot::{READER_VERSION, Snapshot, WRITER_VERSION},
 };
 
 pub(crate) fn held(snapshot: &Snapshot, txns: &[(String, i64)]) -> bool {
@@ -27,6 +28,7 @@ pub(crate) fn validate(table: &TableName, base: &Snapshot, change: &TableChange)
     if base.table() != table {
         return invalid(format!("its base is a snapshot of {}", base.table()));
     }
+    check_change(base, change)?;
     if held(base, &change.txns) {
         return Err(LakeError::AlreadyCommitted { table: table.clone(), version: base.version() });
     }

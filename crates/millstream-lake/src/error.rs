@@ -137,6 +137,9 @@ impl LakeError {
                 return Some(format!("choose a version between {earliest} and {latest}"));
             }
             Self::TimestampUnavailable { .. } => "choose a later time",
+            Self::Unsupported { .. } => {
+                "take that off the table with the tool that made it (`ALTER TABLE`), or let Millstream write a table of its own"
+            }
             Self::ChangesUnavailable { .. } => "the table that reads these changes has to be rebuilt in full",
             _ => return None,
         };

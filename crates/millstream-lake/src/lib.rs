@@ -16,6 +16,7 @@ mod commit;
 mod delta;
 mod draft;
 mod durable;
+mod duties;
 mod encoding;
 mod error;
 mod file;

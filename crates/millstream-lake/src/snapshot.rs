@@ -173,18 +173,6 @@ fn check_protocol(table: &TableName, protocol: &Protocol) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to write to a table whose writers have duties that Millstream does not know.
-pub(crate) fn check_writable(table: &TableName, protocol: &Protocol) -> Result<()> {
-    if protocol.min_writer_version == 7 {
-        if let Some(feature) = protocol.writer_features.as_deref().and_then(<[_]>::first) {
-            return Err(unsupported(table, &format!("the Delta feature `{feature}`")));
-        }
-    } else if protocol.min_writer_version > WRITER_VERSION {
-        return Err(unsupported(table, &format!("Delta writer version {}", protocol.min_writer_version)));
-    }
-    Ok(())
-}
-
 fn understand(table: &TableName, version: i64, metadata: &Metadata) -> Result<(Arc<Metadata>, SchemaRef)> {
     if !metadata.partition_columns.is_empty() {
         return Err(unsupported(table, "Delta partition columns"));

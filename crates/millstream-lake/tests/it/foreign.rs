@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::col;
-use millstream_lake::{At, Lake, LakeTable, MaintainOptions};
+use millstream_lake::{At, Lake, LakeTable, MaintainOptions, Operation, TableChange};
 use millstream_types::TimestampMicros;
 use object_store::{ObjectStoreExt, memory::InMemory};
 use parquet::{
@@ -208,4 +208,59 @@ async fn whatever_a_commit_says_of_itself_the_table_is_read() {
         "WRITE",
     )
     .await;
+}
+
+#[tokio::test]
+async fn rules_for_rows_that_are_not_checked_are_not_broken() {
+    let plain = || [field("id", "long"), field("name", "string")];
+    let with = |change: fn(&mut Value)| {
+        let [mut id, name] = plain();
+        change(&mut id);
+        [id, name]
+    };
+    // Whether rows may be added, replaced, moved between files.
+    let check = async |fields: [Value; 2], settings: Value, allowed: [bool; 3], why: &'static str| {
+        for (operation, allowed) in
+            [Operation::Append, Operation::Overwrite, Operation::Compact].into_iter().zip(allowed)
+        {
+            let (folder, lake) = local();
+            let one = add(&folder, "one.parquet", &[1]);
+            write_commit(&folder, 0, &[protocol(), metadata(&fields, settings.clone()), one]);
+            let base = latest(&lake).await;
+            let change = TableChange {
+                add: crate::support::stage(&lake, &[1]).await,
+                remove: if operation == Operation::Append { Vec::new() } else { base.files().to_vec() },
+                operation,
+                data_change: operation != Operation::Compact,
+                ..TableChange::default()
+            };
+            match lake.commit(&table(), Some(&base), change).await {
+                Ok(_) => assert!(allowed, "{operation:?}: {why}"),
+                Err(error) => {
+                    assert!(!allowed && error.code() == "MS-0411" && error.hint().is_some(), "{error}");
+                    assert_eq!(
+                        error.to_string(),
+                        format!("silver.orders uses {why}, which is not supported")
+                    );
+                }
+            }
+        }
+    };
+    check(plain(), json!({"delta.appendOnly": "false"}), [true, true, true], "").await;
+    let why = "`delta.appendOnly` and the change removes rows";
+    check(plain(), json!({"delta.appendOnly": "true"}), [true, false, true], why).await;
+    let fields = with(|id| {
+        let invariant = r#"{"expression":{"expression":"id > 0"}}"#;
+        id["metadata"] = json!({ "delta.invariants": invariant });
+    });
+    check(fields, json!({}), [false, false, true], "an invariant of column `id`").await;
+    let fields = with(|id| id["nullable"] = false.into());
+    check(fields, json!({}), [false, false, true], "column `id` that must not be null").await;
+    let nested = with(|id| {
+        let inner = json!({"name": "x", "type": "long", "nullable": false, "metadata": {}});
+        let object = json!({"type": "struct", "fields": [inner]});
+        id["type"] = json!({"type": "array", "elementType": object, "containsNull": true});
+    });
+    let why = "column `id.element.x` that must not be null";
+    check(nested, json!({}), [false, false, true], why).await;
 }
