@@ -199,8 +199,8 @@ fn define(
     };
     let schema = encoding::nullable(schema);
     let unfit = |reason: String| LakeError::Schema { table: table.clone(), reason };
-    let schema_string = delta::from_arrow(&schema).map_err(|error| unfit(error.to_string()))?;
     let Some(base) = base else {
+        let schema_string = delta::from_arrow(&schema).map_err(|error| unfit(error.to_string()))?;
         let protocol = Protocol {
             min_reader_version: READER_VERSION,
             min_writer_version: WRITER_VERSION,
@@ -219,11 +219,12 @@ fn define(
         };
         return Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)]);
     };
-    if schema == base.schema() {
+    let evolved = delta::evolve(&base.metadata().schema_string, &schema);
+    let Some(schema_string) = evolved.map_err(|error| unfit(error.to_string()))? else {
         return Ok(Vec::new());
-    }
+    };
     let rewritten = change.remove.len() == base.files().len();
-    if !rewritten && let Some(reason) = unreadable(&base.schema(), &schema) {
+    if !rewritten && let Some(reason) = unreadable(&encoding::nullable(&base.schema()), &schema) {
         return Err(unfit(reason));
     }
     Ok(vec![Action::Metadata(Metadata { schema_string, ..base.metadata().clone() })])

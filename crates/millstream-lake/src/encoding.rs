@@ -62,7 +62,7 @@ fn repeats(column: &ArrayRef) -> bool {
     distinct.len() * ROWS_PER_VALUE <= sample.len()
 }
 
-/// The schema with every field nullable, as Delta tables of ours have it.
+/// The schema with every field nullable and without metadata, as Delta tables of ours have it.
 pub(crate) fn nullable(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| nullable_field(field));
     std::sync::Arc::new(Schema::new(fields.collect::<Vec<_>>()))

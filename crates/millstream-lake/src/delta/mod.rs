@@ -15,4 +15,4 @@ pub(crate) use checkpoint::{actions_of, open};
 pub(crate) use commit_info::CommitInfo;
 pub(crate) use path::FilePath;
 pub(crate) use replay::Replay;
-pub(crate) use schema::{from_arrow, to_arrow};
+pub(crate) use schema::{evolve, from_arrow, to_arrow};

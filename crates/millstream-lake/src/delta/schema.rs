@@ -10,7 +10,10 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[derive(Debug, Deserialize, Serialize)]
+/// The key of a column's metadata under which its description stands.
+const COMMENT: &str = "comment";
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
 enum Nested {
     Struct { fields: Vec<DeltaField> },
@@ -18,14 +21,14 @@ enum Nested {
     Map { key_type: DeltaType, value_type: DeltaType, value_contains_null: bool },
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 enum DeltaType {
     Plain(String),
     Nested(Box<Nested>),
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 struct DeltaField {
     name: String,
     #[serde(rename = "type")]
@@ -56,6 +59,58 @@ pub(crate) enum SchemaError {
 pub(crate) fn from_arrow(schema: &Schema) -> Result<String, SchemaError> {
     let fields = delta_fields(schema.fields())?;
     Ok(serde_json::to_string(&Nested::Struct { fields })?)
+}
+
+/// The schema string of a table whose schema string was `old` and whose columns become those of `schema`. What was said of
+/// a column beside its type stays, as Millstream's schemas do not say it: comments, metadata, that it must not be null.
+/// `None` when the columns are those of `old`.
+pub(crate) fn evolve(old: &str, schema: &Schema) -> Result<Option<String>, SchemaError> {
+    let old: DeltaType = serde_json::from_str(old)?;
+    let fields = delta_fields(schema.fields())?;
+    let mut new = DeltaType::Nested(Box::new(Nested::Struct { fields }));
+    keep_said(&old, &mut new);
+    if new == old { Ok(None) } else { Ok(Some(serde_json::to_string(&new)?)) }
+}
+
+fn keep_said(old: &DeltaType, new: &mut DeltaType) {
+    let (DeltaType::Nested(old), DeltaType::Nested(new)) = (old, new) else { return };
+    match (old.as_ref(), new.as_mut()) {
+        (Nested::Struct { fields: old }, Nested::Struct { fields: new }) => {
+            for new in new {
+                if let Some(old) = old.iter().find(|old| old.name == new.name) {
+                    keep_said_of_field(old, new);
+                }
+            }
+        }
+        (
+            Nested::Array { element_type: old, contains_null },
+            Nested::Array { element_type: new, contains_null: new_contains_null },
+        ) => {
+            *new_contains_null = *contains_null;
+            keep_said(old, new);
+        }
+        (
+            Nested::Map { key_type: old_key, value_type: old, value_contains_null },
+            Nested::Map { key_type: new_key, value_type: new, value_contains_null: new_contains_null },
+        ) => {
+            *new_contains_null = *value_contains_null;
+            keep_said(old_key, new_key);
+            keep_said(old, new);
+        }
+        _ => {}
+    }
+}
+
+fn keep_said_of_field(old: &DeltaField, new: &mut DeltaField) {
+    new.nullable = old.nullable;
+    new.metadata.clone_from(&old.metadata);
+    match (&old.data_type, &new.data_type) {
+        // Metadata may describe the type (the length of a `char`); people's words hold for any.
+        (DeltaType::Plain(old), DeltaType::Plain(new_type)) if old != new_type => {
+            new.metadata.retain(|key, _| key == COMMENT);
+        }
+        _ => keep_said(&old.data_type, &mut new.data_type),
+    }
 }
 
 /// The Arrow schema of a schema string. Strings become `Utf8`, timestamps microseconds.

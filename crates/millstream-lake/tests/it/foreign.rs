@@ -2,7 +2,10 @@
 
 use std::{fs::File, sync::Arc};
 
-use arrow::util::pretty::pretty_format_batches;
+use arrow::{
+    datatypes::{DataType, Field, Schema},
+    util::pretty::pretty_format_batches,
+};
 use datafusion::prelude::col;
 use millstream_lake::{At, Lake, LakeTable, MaintainOptions, Operation, TableChange};
 use millstream_types::TimestampMicros;
@@ -263,4 +266,51 @@ async fn rules_for_rows_that_are_not_checked_are_not_broken() {
     });
     let why = "column `id.element.x` that must not be null";
     check(nested, json!({}), [false, false, true], why).await;
+}
+
+#[tokio::test]
+async fn what_others_say_of_columns_stays() {
+    let metadata_of = |folder: &tempfile::TempDir, version| {
+        let found = actions(folder, version, "metaData");
+        found.first().map(|metadata| -> Value {
+            serde_json::from_str(metadata["schemaString"].as_str().unwrap()).unwrap()
+        })
+    };
+    let (folder, lake) = local();
+    let mut id = field("id", "long");
+    id["metadata"] = json!({"comment": "who", "length": 3, "list": [1, 2]});
+    let mut inner = field("x", "long");
+    inner["metadata"] = json!({"comment": "where"});
+    let mut object = field("object", "long");
+    object["type"] = json!({"type": "struct", "fields": [inner]});
+    let fields = [id, field("name", "string"), object];
+    write_commit(&folder, 0, &[protocol(), metadata(&fields, json!({}))]);
+
+    // What the engine knows of the columns: names and types.
+    let plain = |id: DataType| {
+        vec![
+            Field::new("id", id, true),
+            Field::new("name", DataType::Utf8, true),
+            Field::new("object", DataType::Struct(vec![Field::new("x", DataType::Int64, true)].into()), true),
+        ]
+    };
+    let commit = async |columns: Vec<Field>| {
+        let schema = Some(Arc::new(Schema::new(columns)));
+        let change = TableChange { schema, ..TableChange::default() };
+        lake.commit(&table(), Some(&*latest(&lake).await), change).await.unwrap()
+    };
+    let version = commit(plain(DataType::Int64)).await;
+    assert_eq!(metadata_of(&folder, version), None, "the columns are the same");
+    let mut more = plain(DataType::Int64);
+    more.push(Field::new("amount", DataType::Float64, true));
+    let version = commit(more).await;
+    let mut expected = fields.to_vec();
+    expected.push(field("amount", "double"));
+    assert_eq!(metadata_of(&folder, version), Some(json!({"type": "struct", "fields": expected})));
+    // No file holds a row, so that a column may have another type, of which the old one's length says nothing.
+    let version = commit(plain(DataType::Utf8)).await;
+    let mut expected = fields.to_vec();
+    expected[0]["type"] = "string".into();
+    expected[0]["metadata"] = json!({"comment": "who"});
+    assert_eq!(metadata_of(&folder, version), Some(json!({"type": "struct", "fields": expected})));
 }
