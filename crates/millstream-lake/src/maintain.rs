@@ -15,6 +15,7 @@ use crate::{
     change::{Operation, TableChange},
     commit::blocking,
     durable,
+    duties::check_writable,
     error::{LakeError, Result},
     file::{DataFile, StagedFile},
     log::{CheckpointFiles, Listing, commit_name},
@@ -73,7 +74,8 @@ pub struct Maintained {
 
 impl Lake {
     /// Puts small files together, writes a checkpoint, and deletes what neither the retention nor a pin
-    /// needs. `None` when there is no such table. Safe beside writers and readers.
+    /// needs. `None` when there is no such table, [`LakeError::Unsupported`] when Millstream may not write to it. Safe
+    /// beside writers and readers.
     pub fn maintain<'a>(
         &'a self,
         table: &'a TableName,
@@ -81,6 +83,8 @@ impl Lake {
     ) -> BoxFuture<'a, Result<Option<Maintained>>> {
         Box::pin(async move {
             let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
+            // Deleting and rewriting are for those who know all that the table asks of its writers.
+            check_writable(table, snapshot.protocol())?;
             let mut done = Maintained::default();
             self.compact(&snapshot, options, &mut done).await?;
             let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
@@ -151,7 +155,12 @@ impl Lake {
                 self.discard(add).await;
                 Ok(())
             }
-            Err(error) => Err(error),
+            // The commit may be there, or come there late; if not, a later maintenance deletes the files.
+            Err(error @ (LakeError::CommitUnknown { .. } | LakeError::Storage { .. })) => Err(error),
+            Err(error) => {
+                self.discard(add).await;
+                Err(error)
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use millstream_lake::{At, LakeError, MaintainOptions, TableChange};
 use millstream_types::TimestampMicros;
+use serde_json::json;
 
 use crate::support::{append, create, ids, latest, local, open, overwrite, stage, table};
 
@@ -171,6 +172,31 @@ async fn changes_whose_files_are_gone_are_unavailable() {
     let lost = lake.changes(&table(), 3, 12).await.unwrap_err();
     assert!(lost.to_string().contains(added[0].path()), "{lost}");
     assert_eq!(lost.code(), "MS-0410");
+}
+
+#[tokio::test]
+async fn a_table_that_may_not_be_written_is_left_as_it_is() {
+    let check = async |protocol: serde_json::Value| {
+        let (folder, lake) = local();
+        let mut files = Vec::new();
+        for (version, name) in ["one.parquet", "two.parquet", "three.parquet"].into_iter().enumerate() {
+            files.push(crate::support::add(&folder, name, &[version as i64]));
+            let mut actions = vec![files[version].clone()];
+            if version == 0 {
+                actions.extend([json!({ "protocol": protocol }), crate::support::definition()[1].clone()]);
+            } else {
+                actions.push(crate::support::remove(&files[version - 1]));
+            }
+            crate::support::write_commit(&folder, version as i64, &actions);
+        }
+        assert_eq!(ids(&lake, At::Latest).await, [2]);
+        let error = lake.maintain(&table(), &after(480)).await.unwrap_err();
+        assert_eq!(error.code(), "MS-0411", "{protocol}");
+        assert_eq!(data_files(&folder), 3, "{protocol}");
+    };
+    check(json!({"minReaderVersion": 1, "minWriterVersion": 4})).await;
+    let feature = ["checkConstraints"];
+    check(json!({"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": feature})).await;
 }
 
 #[tokio::test]
