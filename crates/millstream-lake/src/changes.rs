@@ -137,6 +137,21 @@ impl Lake {
         Ok(None)
     }
 
+    async fn record(&self, table: &TableName, version: i64) -> Result<Option<CommitRecord>> {
+        let Some(commit) = self.storage().read_commit(table, version).await? else { return Ok(None) };
+        let committed_at = self.storage().commit_time(table, &commit).await?.unwrap_or(TimestampMicros(0));
+        let mut info = commit.info.unwrap_or_default();
+        Ok(Some(CommitRecord {
+            version,
+            committed_at,
+            operation: info.operation.take().unwrap_or_default(),
+            files_added: commit.adds.len(),
+            files_removed: commit.removes.len(),
+            txns: commit.txns,
+            info: info.info.remove(INFO_KEY).unwrap_or(Value::Null),
+        }))
+    }
+
     /// The commits that the log still holds, newest first.
     pub fn history<'a>(
         &'a self,
@@ -146,27 +161,13 @@ impl Lake {
         Box::pin(async move {
             let listing = self.storage().list_log(table).await?;
             let versions = listing.commits.iter().rev().copied().take(limit.unwrap_or(usize::MAX));
-            let commits: Vec<Option<Commit>> = futures::stream::iter(versions.collect::<Vec<_>>())
-                .map(|version| self.storage().read_commit(table, version))
+            let records: Vec<Option<CommitRecord>> = futures::stream::iter(versions.collect::<Vec<_>>())
+                .map(|version| self.record(table, version))
                 .buffered(16)
                 .try_collect()
                 .await?;
-            Ok(commits.into_iter().flatten().map(record).collect())
+            Ok(records.into_iter().flatten().collect())
         })
-    }
-}
-
-fn record(commit: Commit) -> CommitRecord {
-    let committed_at = commit.committed_at().unwrap_or(TimestampMicros(0));
-    let mut info = commit.info.unwrap_or_default();
-    CommitRecord {
-        version: commit.version,
-        committed_at,
-        operation: info.operation.take().unwrap_or_default(),
-        files_added: commit.adds.len(),
-        files_removed: commit.removes.len(),
-        txns: commit.txns,
-        info: info.info.remove(INFO_KEY).unwrap_or(Value::Null),
     }
 }
 

@@ -211,9 +211,10 @@ impl Lake {
     /// The cache learns of one's own commit without reading it.
     fn advance(&self, table: &TableName, base: Option<&Snapshot>, version: i64, draft: Draft) {
         let commit = Commit::from_actions(version, draft.actions);
+        let time = commit.committed_at().unwrap_or(draft.time);
         let next = match base {
-            None => Snapshot::first(table, commit, draft.time),
-            Some(base) if base.version() + 1 == version => base.clone().apply(commit, draft.time),
+            None => Snapshot::first(table, commit, time),
+            Some(base) if base.version() + 1 == version => base.clone().apply(commit, time),
             // Others' commits lie between; the next read brings the cache forward.
             Some(_) => return,
         };

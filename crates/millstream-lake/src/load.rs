@@ -140,7 +140,7 @@ impl Lake {
     ) -> Result<TimestampMicros> {
         if listing.commits.contains(&version)
             && let Some(commit) = self.storage().read_commit(table, version).await?
-            && let Some(time) = commit.committed_at()
+            && let Some(time) = self.storage().commit_time(table, &commit).await?
         {
             return Ok(time);
         }
@@ -158,7 +158,13 @@ impl Lake {
                 return Ok(None);
             };
             for commit in commits {
-                let time = next.committed_at();
+                // Only the wanted version's time is asked for; one on the way that says none has that of the one before.
+                let time = if commit.version == version {
+                    self.storage().commit_time(next.table(), &commit).await?
+                } else {
+                    commit.committed_at()
+                };
+                let time = time.unwrap_or_else(|| next.committed_at());
                 next = next.apply(commit, time)?;
             }
         }
@@ -195,7 +201,7 @@ impl Lake {
             }
         }
         let commit = self.storage().read_commit(table, 0).await?.ok_or_else(|| missing(table, 0))?;
-        let time = commit.committed_at().unwrap_or(TimestampMicros(0));
+        let time = self.storage().commit_time(table, &commit).await?.unwrap_or(TimestampMicros(0));
         Snapshot::first(table, commit, time)
     }
 }

@@ -232,6 +232,32 @@ impl Storage {
         }
     }
 
+    /// When `commit` was made: what it says, and what the store says of its file where it says nothing. `None` when the
+    /// file is gone.
+    pub(crate) async fn commit_time(
+        &self,
+        table: &TableName,
+        commit: &Commit,
+    ) -> Result<Option<TimestampMicros>> {
+        if let Some(said) = commit.committed_at() {
+            return Ok(Some(said));
+        }
+        if let Some(folder) = self.table_folder(table) {
+            let path = folder.join(crate::storage::LOG_FOLDER).join(commit_name(commit.version));
+            return match std::fs::metadata(&path).and_then(|file| file.modified()) {
+                Ok(time) => Ok(Some(TimestampMicros::from_system(time))),
+                Err(error) if absent(&error) => Ok(None),
+                Err(error) => Err(LakeError::io("look for", path.display(), error)),
+            };
+        }
+        let path = self.commit_path(table, commit.version);
+        match self.store.head(&path).await {
+            Ok(file) => Ok(Some(TimestampMicros(file.last_modified.timestamp_micros()))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(LakeError::store("look for", path, error)),
+        }
+    }
+
     /// The bytes of a commit, `None` when there is no such commit.
     pub(crate) async fn commit_bytes(&self, table: &TableName, version: i64) -> Result<Option<Bytes>> {
         if let Some(folder) = self.table_folder(table) {

@@ -130,7 +130,7 @@ impl Snapshot {
     }
 
     /// The next version. Costs one pass over the list of files, not a replay of the log.
-    pub(crate) fn apply(mut self, commit: Commit, fallback_time: TimestampMicros) -> Result<Self> {
+    pub(crate) fn apply(mut self, commit: Commit, committed_at: TimestampMicros) -> Result<Self> {
         if let Some(protocol) = &commit.protocol {
             check_protocol(&self.table, protocol)?;
             self.protocol = Arc::new(protocol.clone());
@@ -138,7 +138,8 @@ impl Snapshot {
         if let Some(metadata) = &commit.metadata {
             (self.metadata, self.schema) = understand(&self.table, commit.version, metadata)?;
         }
-        self.committed_at = commit.committed_at().unwrap_or(fallback_time);
+        // Clocks of writers differ; times of versions never fall.
+        self.committed_at = self.committed_at.max(committed_at);
         self.version = commit.version;
         if commit.removes.iter().any(|remove| remove.deletion_vector.is_some()) {
             return Err(unsupported(&self.table, "deletion vectors"));

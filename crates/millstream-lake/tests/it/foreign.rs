@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     actions, add, append, commit_file, definition, field, ids, ids_of, latest, local, metadata, open,
-    overwrite, protocol, remove, session, table, table_folder, write_commit,
+    overwrite, protocol, remove, session, table, table_folder, write_commit, written_at,
 };
 
 /// Writes `actions` as version 0.
@@ -313,4 +313,30 @@ async fn what_others_say_of_columns_stays() {
     expected[0]["type"] = "string".into();
     expected[0]["metadata"] = json!({"comment": "who"});
     assert_eq!(metadata_of(&folder, version), Some(json!({"type": "struct", "fields": expected})));
+}
+
+#[tokio::test]
+async fn commits_that_do_not_say_their_time_have_that_of_their_file() {
+    let (folder, lake) = local();
+    let hour = 3_600_000;
+    let now = TimestampMicros::from_system(std::time::SystemTime::now());
+    let at = |hours: i64| TimestampMicros::from_ms(now.as_ms() + hours * hour);
+    let files: Vec<Value> = (0..3).map(|id| add(&folder, &format!("{id}.parquet"), &[id])).collect();
+    create(&folder, &files[..1]);
+    write_commit(&folder, 1, &[remove(&files[0]), files[1].clone()]);
+    write_commit(&folder, 2, &[remove(&files[1]), files[2].clone()]);
+    for (version, hours) in [(0, -1000), (1, -900), (2, -1)] {
+        written_at(&commit_file(&folder, version), at(hours).as_ms());
+        written_at(&table_folder(&folder).join(format!("{version}.parquet")), at(-1000).as_ms());
+    }
+    for (hours, version) in [(-1000, 0), (-901, 0), (-900, 1), (-2, 1), (-1, 2), (0, 2)] {
+        let snapshot = lake.snapshot(&table(), At::Timestamp(at(hours))).await.unwrap().unwrap();
+        assert_eq!(snapshot.version(), version, "{hours}");
+    }
+    assert_eq!(latest(&lake).await.committed_at(), at(-1));
+    assert_eq!(lake.history(&table(), Some(1)).await.unwrap()[0].committed_at, at(-1));
+    // Version 1 was current until an hour ago, however old its file is.
+    let done = lake.maintain(&table(), &MaintainOptions::at(now)).await.unwrap().unwrap();
+    assert_eq!(done.data_files_deleted, 1);
+    assert_eq!(ids(&open(&folder), At::Version(1)).await, [1]);
 }

@@ -195,3 +195,9 @@ pub(crate) fn add(folder: &TempDir, name: &str, ids: &[i64]) -> Value {
 pub(crate) fn remove(add: &Value) -> Value {
     json!({"remove": {"path": add["add"]["path"], "deletionTimestamp": 1_700_000_000_000i64, "dataChange": true}})
 }
+
+/// Makes a file as old as if it had been written at that instant.
+pub(crate) fn written_at(path: &std::path::Path, ms: i64) {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms.try_into().unwrap());
+    fs::File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+}
