@@ -25,6 +25,7 @@ mod lake;
 mod load;
 mod log;
 mod maintain;
+mod retention;
 mod snapshot;
 mod stats;
 mod storage;

@@ -19,6 +19,7 @@ use crate::{
     error::{LakeError, Result},
     file::{DataFile, StagedFile},
     log::{CheckpointFiles, Listing, commit_name},
+    retention::retention,
     snapshot::{At, Snapshot},
     storage::LOG_FOLDER,
     writer::WriteOptions,
@@ -32,7 +33,7 @@ const COMMITS_PER_CHECKPOINT: i64 = 10;
 pub struct MaintainOptions {
     /// Files much smaller than this are put together.
     pub target_bytes: u64,
-    /// Versions that were current within this time stay readable.
+    /// Versions that were current within this time stay readable, or within the table's own time where that is longer.
     pub retention: Duration,
     /// Files that no version lists are deleted only at this age: they may be about to be committed.
     pub staged_grace: Duration,
@@ -91,9 +92,14 @@ impl Lake {
             let listing = self.storage().list_log(table).await?;
             self.checkpoint(&snapshot, &listing, options, &mut done).await?;
             let listing = self.storage().list_log(table).await?;
-            let kept = self.first_kept(&snapshot, &listing, options).await?;
+            let Some(retention) = retention(&snapshot.metadata().configuration, options.retention) else {
+                done.earliest = listing.earliest().unwrap_or(0);
+                return Ok(Some(done));
+            };
+            let options = MaintainOptions { retention, ..options.clone() };
+            let kept = self.first_kept(&snapshot, &listing, &options).await?;
             self.clean_log(table, &listing, kept, &mut done).await?;
-            self.vacuum(&snapshot, kept, options, &mut done).await?;
+            self.vacuum(&snapshot, kept, &options, &mut done).await?;
             Ok(Some(done))
         })
     }

@@ -4,12 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{Action, Add, Metadata, Protocol, Remove, Transaction, action::Line, checkpoint::encode};
-use crate::error::Cause;
+use crate::{error::Cause, retention};
 
 /// How long a removed file is remembered where the table does not say, which is Delta's default: a week.
 const TOMBSTONE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-/// The setting by which a table says otherwise.
-const TOMBSTONE_KEY: &str = "delta.deletedFileRetentionDuration";
 
 /// The actions of one version, each file, application and setting once. Files are found by their plain paths and keep the
 /// spelling of their log.
@@ -56,7 +54,7 @@ impl Replay {
     /// The checkpoint of what was taken. Removed files are left out once they are a week old at `now_ms`, unless
     /// the table has a rule of its own.
     pub(crate) fn checkpoint(self, now_ms: i64) -> Result<Written, Cause> {
-        let own_rule = |metadata: &Metadata| metadata.configuration.contains_key(TOMBSTONE_KEY);
+        let own_rule = |metadata: &Metadata| metadata.configuration.contains_key(retention::FILES_KEY);
         let keeps_all = self.metadata.as_ref().is_some_and(own_rule);
         let young =
             |remove: &Remove| remove.deletion_timestamp.unwrap_or(0) > now_ms.saturating_sub(TOMBSTONE_MS);

@@ -200,6 +200,38 @@ async fn a_table_that_may_not_be_written_is_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_the_table_itself_keeps_is_kept() {
+    // Twenty days after the last version, with a retention of one day.
+    let check = async |settings: serde_json::Value, deletes: bool| {
+        let (folder, lake) = local();
+        create(&lake, &[0]).await;
+        let log = std::fs::read_to_string(crate::support::commit_file(&folder, 0)).unwrap();
+        let settings_text = format!("\"configuration\":{settings}");
+        let log = log.replace("\"configuration\":{}", &settings_text);
+        std::fs::write(crate::support::commit_file(&folder, 0), log).unwrap();
+        let lake = open(&folder);
+        for id in 1..12 {
+            overwrite(&lake, &[id]).await;
+        }
+        let done = lake.maintain(&table(), &after(480)).await.unwrap().unwrap();
+        assert_eq!(done.checkpoint, Some(11), "{settings}");
+        let deleted = (done.log_files_deleted, done.data_files_deleted, done.earliest);
+        assert_eq!(deleted, if deletes { (11, 11, 11) } else { (0, 0, 0) }, "{settings}");
+    };
+    check(json!({}), true).await;
+    check(json!({"delta.enableExpiredLogCleanup": "true"}), true).await;
+    check(json!({"delta.enableExpiredLogCleanup": "false"}), false).await;
+    for key in ["delta.logRetentionDuration", "delta.deletedFileRetentionDuration"] {
+        check(json!({ key: "interval 1 hours" }), true).await;
+        check(json!({ key: "INTERVAL 2 weeks 5 days" }), true).await;
+        check(json!({ key: "interval 30 days" }), false).await;
+        check(json!({ key: "4 weeks" }), false).await;
+        check(json!({ key: "interval 1 month" }), false).await;
+        check(json!({ key: "interval" }), false).await;
+    }
+}
+
+#[tokio::test]
 async fn an_absent_table_needs_no_maintenance() {
     let (_folder, lake) = local();
     assert_eq!(lake.maintain(&table(), &after(0)).await.unwrap(), None);
