@@ -181,9 +181,19 @@ pub(crate) fn unsupported(table: &TableName, what: &str) -> LakeError {
 
 /// Delta allows paths outside the table's folder (shallow clones); Millstream does not follow them.
 pub(crate) fn check_path(table: &TableName, path: &FilePath) -> Result<()> {
-    let path = path.plain();
-    let outside = path.contains("://") || path.starts_with('/') || path.split('/').any(|part| part == "..");
+    // What the spelling says to other programs counts as well as what is left once it is decoded.
+    let is_odd = |part: &str| matches!(part, "" | "." | "..");
+    let outside = has_scheme(path.spelled())
+        || path.plain().contains("://")
+        || [path.spelled(), path.plain()].iter().any(|path| path.split('/').any(is_odd));
     if outside { Err(unsupported(table, "data files outside its own folder")) } else { Ok(()) }
+}
+
+/// Whether a URI is absolute: `file:/tmp/x` has no authority, and is no path below the table either.
+fn has_scheme(spelled: &str) -> bool {
+    let Some((scheme, _)) = spelled.split_once(':') else { return false };
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
 }
 
 pub(crate) fn file_size(table: &TableName, size: i64) -> Result<u64> {

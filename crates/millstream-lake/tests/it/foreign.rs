@@ -340,3 +340,30 @@ async fn commits_that_do_not_say_their_time_have_that_of_their_file() {
     assert_eq!(done.data_files_deleted, 1);
     assert_eq!(ids(&open(&folder), At::Version(1)).await, [1]);
 }
+
+#[tokio::test]
+async fn paths_outside_the_folder_are_not_followed() {
+    let check = async |path: &'static str, allowed: bool| {
+        let (folder, lake) = local();
+        let mut one = add(&folder, "one.parquet", &[1]);
+        one["add"]["path"] = path.into();
+        create(&folder, &[one]);
+        match lake.snapshot(&table(), At::Latest).await {
+            Ok(_) => assert!(allowed, "{path}"),
+            Err(error) => assert!(!allowed && error.code() == "MS-0411", "{path}: {error}"),
+        }
+    };
+    check("part=a:b/one.parquet", true).await;
+    check("a%3Ab.parquet", true).await;
+    check("..one.parquet", true).await;
+    check("file:/etc/passwd", false).await;
+    check("file:///etc/passwd", false).await;
+    check("S3a+x.y-z://bucket/one.parquet", false).await;
+    check("/etc/passwd", false).await;
+    check("%2Fetc/passwd", false).await;
+    check("../other/one.parquet", false).await;
+    check("a/%2E%2E/%2E%2E/one.parquet", false).await;
+    check("./one.parquet", false).await;
+    check("a//one.parquet", false).await;
+    check("", false).await;
+}
