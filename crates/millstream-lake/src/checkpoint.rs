@@ -188,7 +188,7 @@ impl Contents {
         let mut contents = Self::default();
         for part in parts {
             for batch in delta::open(part, &OF_SNAPSHOT).map_err(ReadError::Broken)? {
-                contents.take(table, &batch.map_err(Box::new)?)?;
+                contents.take(table, &batch.map_err(ReadError::Broken)?)?;
             }
         }
         Ok(contents)

@@ -9,35 +9,41 @@ use arrow::{
 };
 use bytes::Bytes;
 use parquet::{
-    arrow::{
-        ArrowWriter, ProjectionMask,
-        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
-    },
+    arrow::{ArrowWriter, ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::Compression,
     file::properties::WriterProperties,
 };
 
-use super::action::{Action, Line};
+use super::{
+    action::{Action, Line},
+    parsed_stats,
+};
 use crate::error::Cause;
 
-/// Copies of what `add` says as text already. Large, and used by nothing here.
-const PARSED: [&str; 2] = ["stats_parsed", "partitionValues_parsed"];
+/// Partition values in their types. Millstream refuses tables that have any.
+const PARTITIONS: &str = "partitionValues_parsed";
 
 /// How many actions are turned into Arrow at a time.
 const ROWS_PER_BATCH: usize = 8192;
 
 /// The rows of one checkpoint file, one action a row. `kinds` are the actions that are wanted, by their names in the
 /// log.
-pub(crate) fn open(file: Bytes, kinds: &[&str]) -> Result<ParquetRecordBatchReader, Cause> {
+pub(crate) fn open(
+    file: Bytes,
+    kinds: &[&str],
+) -> Result<impl Iterator<Item = Result<RecordBatch, Cause>> + use<>, Cause> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let schema = builder.parquet_schema();
+    let needs_parsed = parsed_stats::is_needed(builder.metadata());
     let wanted = schema.columns().iter().enumerate().filter(|(_, leaf)| {
         let mut names = leaf.path().parts().iter().map(String::as_str);
         let kind = names.next().is_some_and(|kind| kinds.contains(&kind));
-        kind && !names.next().is_some_and(|field| PARSED.contains(&field))
+        let field = names.next();
+        kind && field != Some(PARTITIONS) && (needs_parsed || field != Some(parsed_stats::FIELD))
     });
     let mask = ProjectionMask::leaves(schema, wanted.map(|(index, _)| index).collect::<Vec<_>>());
-    Ok(builder.with_projection(mask).build()?)
+    let batches = builder.with_projection(mask).build()?;
+    Ok(batches.map(|batch| parsed_stats::to_text(batch?)))
 }
 
 /// The rows of a checkpoint as actions.

@@ -6,6 +6,7 @@
 mod action;
 mod checkpoint;
 mod commit_info;
+mod parsed_stats;
 mod path;
 mod replay;
 mod schema;

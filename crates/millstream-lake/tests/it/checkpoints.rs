@@ -6,10 +6,16 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use arrow::array::{Array, RecordBatch};
-use millstream_lake::{At, MaintainOptions};
+use arrow::{
+    array::{Array, AsArray, RecordBatch, StructArray},
+    datatypes::{DataType, Field, Schema},
+    json::ReaderBuilder,
+};
+use datafusion::scalar::ScalarValue;
+use millstream_lake::{At, Lake, MaintainOptions};
 use millstream_types::TimestampMicros;
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 use tempfile::TempDir;
@@ -177,4 +183,74 @@ async fn paths_in_the_log_are_decoded() {
     let text = fs::read_to_string(&commit).unwrap();
     fs::write(&commit, text.replace(&path, "a%20part%20%231,%2050%25.parquet")).unwrap();
     assert_eq!(ids(&open(&folder), At::Latest).await, [7]);
+}
+
+/// Rewrites a checkpoint as tables with `delta.checkpoint.writeStatsAsJson=false` have it: statistics in their types.
+fn parse_stats(path: &Path) {
+    let rows = rows(path);
+    let index = rows.schema().index_of("add").unwrap();
+    let add = rows.column(index).as_struct();
+    let long = |name: &str| Field::new(name, DataType::Int64, true);
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let object = |name: &str, fields: Vec<Field>| Field::new(name, DataType::Struct(fields.into()), true);
+    let schema = Schema::new(vec![
+        long("numRecords"),
+        object("minValues", vec![long("id"), text("name")]),
+        object("maxValues", vec![long("id"), text("name")]),
+        object("nullCount", vec![long("id"), long("name")]),
+    ]);
+    let stats = add.column_by_name("stats").unwrap().as_string::<i32>();
+    let lines: Vec<&str> = stats.iter().map(|stats| stats.unwrap_or("{}")).collect();
+    let mut decoder = ReaderBuilder::new(Arc::new(schema)).build_decoder().unwrap();
+    decoder.decode(lines.join("\n").as_bytes()).unwrap();
+    let parsed = StructArray::from(decoder.flush().unwrap().unwrap());
+    let (mut fields, mut columns): (Vec<_>, Vec<_>) = (add.fields().to_vec(), add.columns().to_vec());
+    let text = add.fields().find("stats").unwrap().0;
+    columns[text] = arrow::array::new_null_array(&DataType::Utf8, rows.num_rows());
+    fields.push(Arc::new(Field::new("stats_parsed", parsed.data_type().clone(), true)));
+    columns.push(Arc::new(parsed));
+    let add = StructArray::new(fields.into(), columns, add.nulls().cloned());
+    let mut columns = rows.columns().to_vec();
+    columns[index] = Arc::new(add);
+    let schema = rows.schema();
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let rows = RecordBatch::try_from_iter_with_nullable(
+        names.zip(columns).map(|(name, column)| (name, column, true)),
+    );
+    let rows = rows.unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+}
+
+#[tokio::test]
+async fn statistics_in_their_types_are_kept_as_text() {
+    let (folder, lake) = local();
+    crate::support::create(&lake, &[0]).await;
+    for id in 1..=22 {
+        if id == 13 {
+            maintain(&lake).await;
+            parse_stats(&checkpoint(&folder, 12));
+        }
+        append(&open(&folder), &[id]).await;
+    }
+    maintain(&open(&folder)).await;
+    for version in [12, 22] {
+        let snapshot = open(&folder).snapshot(&table(), At::Version(version)).await.unwrap().unwrap();
+        assert_eq!(snapshot.rows(), Some(version as u64 + 1));
+        for file in snapshot.files() {
+            let (id, name) = (file.column("id", &DataType::Int64), file.column("name", &DataType::Utf8));
+            assert!(id.exact && id.min == id.max && id.nulls == Some(0), "{id:?}");
+            let Some(ScalarValue::Int64(Some(id))) = id.min else { panic!("{id:?}") };
+            assert_eq!(name.min, Some(ScalarValue::from(format!("name {id}").as_str())));
+        }
+    }
+    let text = rows(&checkpoint(&folder, 22)).column_by_name("add").unwrap().as_struct().clone();
+    assert_eq!(text.column_by_name("stats").unwrap().null_count(), text.null_count());
+}
+
+async fn maintain(lake: &Lake) {
+    let now = latest(lake).await.committed_at().as_ms();
+    let options = MaintainOptions { target_bytes: 1, ..at_ms(now) };
+    assert!(lake.maintain(&table(), &options).await.unwrap().unwrap().checkpoint.is_some());
 }
