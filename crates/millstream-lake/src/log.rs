@@ -98,8 +98,8 @@ pub(crate) struct Listing {
     pub(crate) commits: BTreeSet<i64>,
     /// Complete checkpoints by version.
     pub(crate) checkpoints: BTreeMap<i64, CheckpointFiles>,
-    /// How many files of a checkpoint in several files are there, by version and by how many it has.
-    parts: BTreeMap<(i64, u64), u64>,
+    /// Which files of a checkpoint in several files are there, by version and by how many it has.
+    parts: BTreeMap<(i64, u64), BTreeSet<u64>>,
 }
 
 /// The files of one checkpoint.
@@ -135,10 +135,10 @@ impl Listing {
             self.commits.insert(version);
         } else if rest == "checkpoint.parquet" {
             self.checkpoints.insert(version, CheckpointFiles { modified_ms, parts: None });
-        } else if let Some(of) = part_count(rest) {
-            let present = self.parts.entry((version, of)).or_insert(0);
-            *present += 1;
-            if *present == of {
+        } else if let Some((part, of)) = part_of(rest) {
+            let present = self.parts.entry((version, of)).or_default();
+            present.insert(part);
+            if present.len() as u64 == of {
                 let parts = CheckpointFiles { modified_ms, parts: Some(of) };
                 self.checkpoints.entry(version).or_insert(parts);
             }
@@ -202,11 +202,13 @@ fn version_of(word: &str) -> Option<i64> {
     is_plain.then(|| word.parse().ok()).flatten().filter(|version| *version < i64::MAX)
 }
 
-/// `checkpoint.0000000001.0000000003.parquet` says 3.
-fn part_count(rest: &str) -> Option<u64> {
+/// `checkpoint.0000000001.0000000003.parquet` says 1 of 3.
+fn part_of(rest: &str) -> Option<(u64, u64)> {
     let mut words = rest.strip_prefix("checkpoint.")?.strip_suffix(".parquet")?.split('.');
-    let (_part, of) = (words.next()?, words.next()?);
-    words.next().is_none().then(|| of.parse().ok()).flatten()
+    let (part, of) = (words.next()?, words.next()?);
+    let number = |word: &str| (word.len() == 10).then(|| word.parse::<u64>().ok()).flatten();
+    let (part, of) = (number(part)?, number(of)?);
+    (words.next().is_none() && (1..=of).contains(&part)).then_some((part, of))
 }
 
 impl Storage {

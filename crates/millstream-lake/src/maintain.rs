@@ -116,7 +116,8 @@ impl Lake {
         let earliest = listing.earliest().unwrap_or(latest);
         let kept = self.current_at(table, listing, earliest, latest, cutoff).await?;
         let pinned = options.pinned.iter().copied().filter(|version| *version >= 0).min();
-        Ok(pinned.map_or(kept, |pinned| pinned.min(kept)))
+        // A version that is gone already cannot be kept any more.
+        Ok(pinned.map_or(kept, |pinned| pinned.max(earliest).min(kept)))
     }
 
     async fn compact(

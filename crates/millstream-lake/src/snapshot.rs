@@ -63,13 +63,13 @@ impl Snapshot {
     /// `None` when a file of another writer does not say.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
-        self.files.iter().map(DataFile::rows).sum()
+        self.files.iter().try_fold(0u64, |sum, file| Some(sum.saturating_add(file.rows()?)))
     }
 
     /// Bytes of the version's files.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(DataFile::size).sum()
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size()))
     }
 
     /// When the version was committed, to the millisecond.

@@ -120,6 +120,13 @@ async fn a_checkpoint_in_several_files_is_read_and_cleaned() {
         writer.close().unwrap();
     }
     fs::remove_file(&whole).unwrap();
+    // As many names as parts, of which one is of no part, do not make a checkpoint.
+    let [second, stray] =
+        [2, 3].map(|part| log(&folder).join(format!("{:020}.checkpoint.{part:010}.{:010}.parquet", 4, 2)));
+    fs::rename(&second, &stray).unwrap();
+    let error = open(&folder).snapshot(&table(), At::Latest).await.unwrap_err();
+    assert_eq!(error.to_string(), "the log of silver.orders cannot be read at version 0");
+    fs::rename(&stray, &second).unwrap();
     let lake = open(&folder);
     assert_eq!(ids(&lake, At::Latest).await, [1, 3, 4, 9]);
     for id in 10..20 {

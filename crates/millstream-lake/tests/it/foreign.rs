@@ -367,3 +367,21 @@ async fn paths_outside_the_folder_are_not_followed() {
     check("a//one.parquet", false).await;
     check("", false).await;
 }
+
+#[tokio::test]
+async fn figures_that_cannot_be_do_not_overflow() {
+    let (folder, lake) = local();
+    let files = ["one.parquet", "two.parquet"].map(|name| {
+        let mut file = add(&folder, name, &[1]);
+        file["add"]["stats"] = json!({"numRecords": u64::MAX}).to_string().into();
+        file["add"]["size"] = i64::MAX.into();
+        file
+    });
+    create(&folder, &files);
+    write_commit(&folder, 1, &files);
+    let mut third = files[0].clone();
+    third["add"]["path"] = "three.parquet".into();
+    write_commit(&folder, 2, &[third]);
+    let snapshot = latest(&lake).await;
+    assert_eq!((snapshot.rows(), snapshot.bytes()), (Some(u64::MAX), u64::MAX));
+}

@@ -123,6 +123,10 @@ async fn a_pinned_version_outlives_the_retention() {
     let done = lake.maintain(&table(), &after(480)).await.unwrap().unwrap();
     assert_eq!((done.earliest, done.data_files_deleted), (14, 3));
     assert_eq!(ids(&lake, At::Latest).await, [14]);
+    // Whoever still pins a version that is gone does not stop maintenance.
+    overwrite(&lake, &[15]).await;
+    let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+    assert_eq!((done.earliest, done.data_files_deleted), (14, 0));
 }
 
 #[tokio::test]
