@@ -1,6 +1,9 @@
 //! Checkpoints of tables: read into a snapshot, and written by maintenance.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, AsArray, RecordBatch, StringArray, StructArray},
@@ -20,6 +23,7 @@ use crate::{
     file::{DataFile, check_path, file_size, unsupported},
     log::{CheckpointFiles, Listing, checkpoint_name},
     snapshot::Snapshot,
+    state::LogState,
     storage::LOG_FOLDER,
 };
 
@@ -31,14 +35,14 @@ const OF_SNAPSHOT: [&str; 4] = ["protocol", "metaData", "add", "txn"];
 const OF_CHECKPOINT: [&str; 5] = ["protocol", "metaData", "add", "remove", "txn"];
 
 impl Lake {
-    /// The snapshot that the checkpoint of `version` describes.
+    /// What the checkpoint of `version` says.
     pub(crate) async fn load_checkpoint(
         &self,
         table: &TableName,
         version: i64,
         files: CheckpointFiles,
         committed_at: TimestampMicros,
-    ) -> Result<Snapshot> {
+    ) -> Result<LogState> {
         let broken = |source| LakeError::Log { table: table.clone(), version: Some(version), source };
         let parts = self.checkpoint_bytes(table, version, files).await?;
         let owner = table.clone();
@@ -53,7 +57,8 @@ impl Lake {
             return Err(broken("the checkpoint has no protocol or no metadata".into()));
         };
         files.sort_unstable_by(|a, b| (a.modified_ms(), a.path()).cmp(&(b.modified_ms(), b.path())));
-        Snapshot::from_checkpoint(table, version, committed_at, &protocol, &metadata, files, txns)
+        let (table, metadata, protocol) = (table.clone(), Arc::new(metadata), Arc::new(protocol));
+        Ok(LogState { table, version, committed_at, metadata, protocol, files, txns })
     }
 
     /// Writes the checkpoint of `snapshot`, which is the newest version. `listing` is its log; `now` decides which

@@ -16,6 +16,7 @@ use crate::{
     error::{LakeError, Result},
     log::{Commit, commit_name},
     snapshot::{At, Snapshot},
+    state::LogState,
     storage::LOG_FOLDER,
 };
 
@@ -213,12 +214,12 @@ impl Lake {
         let commit = Commit::from_actions(version, draft.actions);
         let time = commit.committed_at().unwrap_or(draft.time);
         let next = match base {
-            None => Snapshot::first(table, commit, time),
-            Some(base) if base.version() + 1 == version => base.clone().apply(commit, time),
+            None => LogState::first(table, commit, time),
+            Some(base) if base.version() + 1 == version => base.state().clone().apply(commit, time),
             // Others' commits lie between; the next read brings the cache forward.
             Some(_) => return,
         };
-        match next {
+        match next.and_then(|state| Snapshot::of(state, base)) {
             Ok(snapshot) => drop(self.remember(snapshot)),
             Err(_) => self.forget(table),
         }

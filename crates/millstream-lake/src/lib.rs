@@ -27,6 +27,7 @@ mod log;
 mod maintain;
 mod retention;
 mod snapshot;
+mod state;
 mod stats;
 mod storage;
 mod table;

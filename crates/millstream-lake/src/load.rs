@@ -10,6 +10,7 @@ use crate::{
     error::{LakeError, Result},
     log::{COMMITS_AT_A_TIME, Listing},
     snapshot::{At, Snapshot},
+    state::LogState,
 };
 
 impl Lake {
@@ -60,9 +61,9 @@ impl Lake {
                 return Ok(Some(known));
             }
             if let Some(newest) = newest.filter(|newest| *newest > known.version())
-                && let Some(snapshot) = self.forward(known, newest).await?
+                && let Some(state) = self.forward(known.state().clone(), newest).await?
             {
-                return Ok(Some(self.remember(snapshot)));
+                return Ok(Some(self.remember(Snapshot::of(state, Some(&known))?)));
             }
             self.forget(table);
         }
@@ -79,9 +80,9 @@ impl Lake {
             }
             if known.version() < version
                 && self.storage().commit_exists(table, version).await?
-                && let Some(snapshot) = self.forward(known, version).await?
+                && let Some(state) = self.forward(known.state().clone(), version).await?
             {
-                return Ok(Some(Arc::new(snapshot)));
+                return Ok(Some(Arc::new(Snapshot::of(state, Some(&known))?)));
             }
         }
         let listing = self.storage().list_log(table).await?;
@@ -148,23 +149,23 @@ impl Lake {
         Ok(TimestampMicros::from_ms(checkpoint.map_or(0, |files| files.modified_ms)))
     }
 
-    /// `snapshot` brought forward to `version`, `None` when a commit on the way is gone.
-    pub(crate) async fn forward(&self, snapshot: Arc<Snapshot>, version: i64) -> Result<Option<Snapshot>> {
-        let mut next = Arc::unwrap_or_clone(snapshot);
-        while next.version() < version {
-            let from = next.version() + 1;
-            let to = version.min(next.version().saturating_add(COMMITS_AT_A_TIME));
-            let Some(commits) = self.storage().read_some(next.table(), from, to).await? else {
+    /// `state` brought forward to `version`, `None` when a commit on the way is gone.
+    async fn forward(&self, state: LogState, version: i64) -> Result<Option<LogState>> {
+        let mut next = state;
+        while next.version < version {
+            let from = next.version + 1;
+            let to = version.min(next.version.saturating_add(COMMITS_AT_A_TIME));
+            let Some(commits) = self.storage().read_some(&next.table, from, to).await? else {
                 return Ok(None);
             };
             for commit in commits {
                 // Only the wanted version's time is asked for; one on the way that says none has that of the one before.
                 let time = if commit.version == version {
-                    self.storage().commit_time(next.table(), &commit).await?
+                    self.storage().commit_time(&next.table, &commit).await?
                 } else {
                     commit.committed_at()
                 };
-                let time = time.unwrap_or_else(|| next.committed_at());
+                let time = time.unwrap_or(next.committed_at);
                 next = next.apply(commit, time)?;
             }
         }
@@ -182,13 +183,13 @@ impl Lake {
             start = gap + 1;
         }
         let base = self.load_base(table, listing, version).await?;
-        let next = base.version() + 1;
-        let forward = self.forward(Arc::new(base), version).await?;
-        forward.ok_or_else(|| missing(table, next))
+        let next = base.version + 1;
+        let state = self.forward(base, version).await?;
+        Snapshot::of(state.ok_or_else(|| missing(table, next))?, None)
     }
 
     /// What `version` is built from: the newest checkpoint below that can be read, or version 0.
-    async fn load_base(&self, table: &TableName, listing: &Listing, version: i64) -> Result<Snapshot> {
+    async fn load_base(&self, table: &TableName, listing: &Listing, version: i64) -> Result<LogState> {
         let mut start = version;
         while let Some((checkpoint, files)) = listing.checkpoint_at_or_before(start) {
             let time = self.commit_time(table, listing, checkpoint).await?;
@@ -202,7 +203,7 @@ impl Lake {
         }
         let commit = self.storage().read_commit(table, 0).await?.ok_or_else(|| missing(table, 0))?;
         let time = self.storage().commit_time(table, &commit).await?.unwrap_or(TimestampMicros(0));
-        Snapshot::first(table, commit, time)
+        LogState::first(table, commit, time)
     }
 }
 

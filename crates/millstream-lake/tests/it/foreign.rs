@@ -385,3 +385,27 @@ async fn figures_that_cannot_be_do_not_overflow() {
     let snapshot = latest(&lake).await;
     assert_eq!((snapshot.rows(), snapshot.bytes()), (Some(u64::MAX), u64::MAX));
 }
+
+#[tokio::test]
+async fn what_a_newer_version_no_longer_has_does_not_matter() {
+    let fields = || [field("id", "long"), field("name", "string")];
+    let check = async |odd: Value| {
+        let (folder, lake) = local();
+        write_commit(&folder, 0, &[definition(), vec![add(&folder, "one.parquet", &[1])]].concat());
+        assert_eq!(ids(&lake, At::Latest).await, [1]);
+        write_commit(&folder, 1, std::slice::from_ref(&odd));
+        let error = lake.snapshot(&table(), At::Latest).await.unwrap_err();
+        assert!(["MS-0411", "MS-0414"].contains(&error.code()), "{odd}: {error}");
+        write_commit(&folder, 2, &definition());
+        for lake in [&lake, &open(&folder)] {
+            assert_eq!(ids(lake, At::Latest).await, [1], "{odd}");
+        }
+        let error = lake.snapshot(&table(), At::Version(1)).await.unwrap_err();
+        assert!(["MS-0411", "MS-0414"].contains(&error.code()), "{odd}: {error}");
+    };
+    check(json!({"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}})).await;
+    let mut partitioned = metadata(&fields(), json!({}));
+    partitioned["metaData"]["partitionColumns"] = json!(["name"]);
+    check(partitioned).await;
+    check(metadata(&[field("id", "variant")], json!({}))).await;
+}
