@@ -15,6 +15,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::{
     error::{LakeError, Result},
     file::StagedFile,
+    log::CommitMark,
     snapshot::Snapshot,
     storage::{LOG_FOLDER, Storage},
     writer::{TableWriter, WriteOptions},
@@ -31,8 +32,15 @@ pub struct Lake {
 
 struct Inner {
     storage: Storage,
-    newest: Mutex<HashMap<TableName, Arc<Snapshot>>>,
+    newest: Mutex<HashMap<TableName, Known>>,
     commits: Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// The newest snapshot of a table as far as this process knows.
+struct Known {
+    snapshot: Arc<Snapshot>,
+    /// The commit's file when it was first looked at again; `None` until then.
+    mark: Option<CommitMark>,
 }
 
 impl fmt::Debug for Lake {
@@ -132,14 +140,23 @@ impl Lake {
     }
 
     pub(crate) fn cached(&self, table: &TableName) -> Option<Arc<Snapshot>> {
-        held(&self.inner.newest).get(table).cloned()
+        held(&self.inner.newest).get(table).map(|known| known.snapshot.clone())
+    }
+
+    /// Whether `mark` is of the very commit that `snapshot` came from. The first look is believed.
+    pub(crate) fn recognises(&self, snapshot: &Arc<Snapshot>, mark: &CommitMark) -> bool {
+        let mut newest = held(&self.inner.newest);
+        let known = newest.get_mut(snapshot.table());
+        known
+            .filter(|known| Arc::ptr_eq(&known.snapshot, snapshot))
+            .is_none_or(|known| known.mark.get_or_insert_with(|| mark.clone()) == mark)
     }
 
     /// Keeps `snapshot` unless a newer one is kept already.
     pub(crate) fn remember(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         let snapshot = Arc::new(snapshot);
         let mut newest = held(&self.inner.newest);
-        let known = newest.get(snapshot.table()).map(|known| known.version());
+        let known = newest.get(snapshot.table()).map(|known| known.snapshot.version());
         if known.is_none_or(|known| known < snapshot.version()) {
             if known.is_none() && newest.len() >= CACHED_TABLES {
                 // Any table will do: reading one again costs little and lakes this large are rare.
@@ -147,7 +164,8 @@ impl Lake {
                     newest.remove(&victim);
                 }
             }
-            newest.insert(snapshot.table().clone(), snapshot.clone());
+            let known = Known { snapshot: snapshot.clone(), mark: None };
+            newest.insert(snapshot.table().clone(), known);
         }
         snapshot
     }

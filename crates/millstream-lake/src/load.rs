@@ -23,11 +23,8 @@ impl Lake {
     ) -> BoxFuture<'a, Result<Option<i64>>> {
         Box::pin(async move {
             let storage = self.storage();
-            if let Some(known) = known.filter(|known| *known >= 0) {
-                let mut newest = known;
-                while storage.commit_exists(table, newest + 1).await? {
-                    newest += 1;
-                }
+            if let Some(known) = known.filter(|known| (0..i64::MAX).contains(known)) {
+                let newest = self.newest_after(table, known).await?;
                 // While the known commit is there, no clean-up can have removed what follows it, and nobody
                 // has deleted the table.
                 if newest > known || storage.commit_exists(table, known).await? {
@@ -36,6 +33,15 @@ impl Lake {
             }
             Ok(storage.list_log(table).await?.latest())
         })
+    }
+
+    /// The last version that follows `known` without a gap.
+    async fn newest_after(&self, table: &TableName, known: i64) -> Result<i64> {
+        let mut newest = known;
+        while self.storage().commit_exists(table, newest + 1).await? {
+            newest += 1;
+        }
+        Ok(newest)
     }
 
     /// One version of `table`, `None` when there is no such table. The newest snapshot of each table is
@@ -56,14 +62,16 @@ impl Lake {
 
     async fn latest(&self, table: &TableName) -> Result<Option<Arc<Snapshot>>> {
         if let Some(known) = self.cached(table) {
-            let newest = self.probe(table, Some(known.version())).await?;
-            if newest == Some(known.version()) {
-                return Ok(Some(known));
-            }
-            if let Some(newest) = newest.filter(|newest| *newest > known.version())
-                && let Some(state) = self.forward(known.state().clone(), newest).await?
-            {
-                return Ok(Some(self.remember(Snapshot::of(state, Some(&known))?)));
+            let mark = self.storage().commit_mark(table, known.version()).await?;
+            // Another mark is of a table that was deleted and made anew, of which the known one says nothing.
+            if mark.is_some_and(|mark| self.recognises(&known, &mark)) {
+                let newest = self.newest_after(table, known.version()).await?;
+                if newest == known.version() {
+                    return Ok(Some(known));
+                }
+                if let Some(state) = self.forward(known.state().clone(), newest).await? {
+                    return Ok(Some(self.remember(Snapshot::of(state, Some(&known))?)));
+                }
             }
             self.forget(table);
         }

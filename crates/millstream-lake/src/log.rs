@@ -92,6 +92,14 @@ impl Commit {
     }
 }
 
+/// What tells a commit's file from another of the same version: a table may be deleted and made anew elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommitMark {
+    size: u64,
+    modified: TimestampMicros,
+    tag: Option<String>,
+}
+
 /// Which versions the log holds, as commits and as checkpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
@@ -218,18 +226,30 @@ impl Storage {
 
     /// One stat (local) or one HEAD.
     pub(crate) async fn commit_exists(&self, table: &TableName, version: i64) -> Result<bool> {
+        Ok(self.commit_mark(table, version).await?.is_some())
+    }
+
+    /// What the store says of a commit's file, `None` when there is no such commit. One stat (local) or one HEAD.
+    pub(crate) async fn commit_mark(&self, table: &TableName, version: i64) -> Result<Option<CommitMark>> {
         if let Some(folder) = self.table_folder(table) {
             let path = folder.join(crate::storage::LOG_FOLDER).join(commit_name(version));
-            return match std::fs::metadata(&path) {
-                Ok(_) => Ok(true),
-                Err(error) if absent(&error) => Ok(false),
+            let file = std::fs::metadata(&path).and_then(|file| Ok((file.len(), file.modified()?)));
+            return match file {
+                Ok((size, modified)) => {
+                    let modified = TimestampMicros::from_system(modified);
+                    Ok(Some(CommitMark { size, modified, tag: None }))
+                }
+                Err(error) if absent(&error) => Ok(None),
                 Err(error) => Err(LakeError::io("look for", path.display(), error)),
             };
         }
         let path = self.commit_path(table, version);
         match self.store.head(&path).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(file) => {
+                let modified = TimestampMicros(file.last_modified.timestamp_micros());
+                Ok(Some(CommitMark { size: file.size, modified, tag: file.e_tag }))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(LakeError::store("look for", path, error)),
         }
     }
@@ -244,20 +264,7 @@ impl Storage {
         if let Some(said) = commit.committed_at() {
             return Ok(Some(said));
         }
-        if let Some(folder) = self.table_folder(table) {
-            let path = folder.join(crate::storage::LOG_FOLDER).join(commit_name(commit.version));
-            return match std::fs::metadata(&path).and_then(|file| file.modified()) {
-                Ok(time) => Ok(Some(TimestampMicros::from_system(time))),
-                Err(error) if absent(&error) => Ok(None),
-                Err(error) => Err(LakeError::io("look for", path.display(), error)),
-            };
-        }
-        let path = self.commit_path(table, commit.version);
-        match self.store.head(&path).await {
-            Ok(file) => Ok(Some(TimestampMicros(file.last_modified.timestamp_micros()))),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(LakeError::store("look for", path, error)),
-        }
+        Ok(self.commit_mark(table, commit.version).await?.map(|mark| mark.modified))
     }
 
     /// The bytes of a commit, `None` when there is no such commit.

@@ -106,6 +106,23 @@ async fn a_table_deleted_by_hand_is_gone_for_a_warm_cache() {
 }
 
 #[tokio::test]
+async fn a_table_made_anew_elsewhere_is_the_new_one_for_a_warm_cache() {
+    for versions in 2..=4 {
+        let (folder, lake) = local();
+        create(&lake, &[1]).await;
+        append(&lake, &[2]).await;
+        assert_eq!(latest(&lake).await.version(), 1);
+        std::fs::remove_dir_all(folder.path().join("silver")).unwrap();
+        let other = open(&folder);
+        create(&other, &[10]).await;
+        for id in 11..10 + versions {
+            append(&other, &[id]).await;
+        }
+        assert_eq!(ids(&lake, At::Latest).await, (10..10 + versions).collect::<Vec<i64>>());
+    }
+}
+
+#[tokio::test]
 async fn changes_are_net_and_ignore_compaction() {
     let (_folder, lake) = local();
     create(&lake, &[1]).await;
