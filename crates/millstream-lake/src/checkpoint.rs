@@ -21,7 +21,7 @@ use crate::{
     duties::check_writable,
     error::{Cause, LakeError, Result},
     file::{DataFile, check_path, file_size, unsupported},
-    log::{CheckpointFiles, Listing, checkpoint_name},
+    listing::{CheckpointFiles, Listing, checkpoint_name},
     snapshot::Snapshot,
     state::LogState,
     storage::LOG_FOLDER,

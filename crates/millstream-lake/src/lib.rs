@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod file_table;
 mod lake;
+mod listing;
 mod load;
 mod log;
 mod maintain;

@@ -8,7 +8,8 @@ use millstream_types::{TableName, TimestampMicros};
 use crate::{
     Lake,
     error::{LakeError, Result},
-    log::{COMMITS_AT_A_TIME, Listing},
+    listing::Listing,
+    log::COMMITS_AT_A_TIME,
     snapshot::{At, Snapshot},
     state::LogState,
 };

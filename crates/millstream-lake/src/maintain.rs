@@ -18,7 +18,7 @@ use crate::{
     duties::check_writable,
     error::{LakeError, Result},
     file::{DataFile, StagedFile},
-    log::{CheckpointFiles, Listing, commit_name},
+    listing::{CheckpointFiles, Listing, commit_name},
     retention::retention,
     snapshot::{At, Snapshot},
     storage::LOG_FOLDER,
