@@ -10,7 +10,7 @@ use datafusion::{
     catalog::{TableFunctionArgs, cte_worktable::CteWorkTable},
     common::{DFSchema, DataFusionError, Result, TableReference, config::ConfigOptions, plan_datafusion_err},
     datasource::provider_as_source,
-    execution::{SessionState, SessionStateBuilder},
+    execution::{SessionState, SessionStateBuilder, SessionStateDefaults},
     logical_expr::{
         AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
         planner::{ContextProvider, ExprPlanner},
@@ -28,9 +28,7 @@ use millstream_types::TableName;
 use crate::catalog::Catalog;
 
 /// The functions and settings that analysis without a session uses.
-static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| {
-    SessionStateBuilder::new().with_config(session_config()).with_default_features().build()
-});
+static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| state_builder(session_config()).build());
 
 /// The state with the functions that every project has.
 pub(crate) fn offline_state() -> &'static SessionState {
@@ -45,6 +43,20 @@ pub(crate) fn session_config() -> SessionConfig {
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("+00:00".into());
     config
+}
+
+/// A state with every function, and without the file formats and table factories that no query of ours may use: their code
+/// is then neither linked nor touched.
+pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
+    let table_functions = SessionStateDefaults::default_table_functions().into_iter();
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_table_function_list(table_functions.collect())
 }
 
 /// Where the planner finds tables.

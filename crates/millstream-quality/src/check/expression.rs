@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use datafusion::{
     common::DFSchema,
     error::{DataFusionError, Result},
-    execution::{SessionState, SessionStateBuilder},
+    execution::{SessionState, SessionStateBuilder, SessionStateDefaults},
     logical_expr::{execution_props::ExecutionProps, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
     physical_expr::PhysicalExpr,
@@ -33,7 +33,14 @@ struct Expression {
 pub(super) fn session(now: TimestampMicros) -> SessionState {
     let now: DateTime<Utc> = DateTime::from_timestamp_micros(now.0).unwrap_or(DateTime::UNIX_EPOCH);
     let properties = ExecutionProps::new().with_query_execution_start_time(now);
-    SessionStateBuilder::new().with_default_features().with_execution_props(properties).build()
+    SessionStateBuilder::new()
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_execution_props(properties)
+        .build()
 }
 
 pub(super) fn compile(

@@ -30,7 +30,11 @@ use millstream_types::TableName;
 pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
 
-use crate::{analyze::TableAnalysis, planner::session_config, schema::conform_stream};
+use crate::{
+    analyze::TableAnalysis,
+    planner::{session_config, state_builder},
+    schema::conform_stream,
+};
 
 /// How many consumers of memory an out-of-memory message names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
@@ -102,11 +106,7 @@ impl SqlSession {
         let reservation = options.memory_bytes / (4 * options.target_partitions.max(1));
         let execution = &mut config.options_mut().execution;
         execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(reservation);
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
+        let state = state_builder(config).with_runtime_env(runtime).build();
         Ok(Self { context: SessionContext::new_with_state(state), resolver })
     }
 
@@ -119,7 +119,7 @@ impl SqlSession {
     /// A session without bounds for small rows in memory.
     pub(crate) fn in_memory(resolver: Arc<dyn TableResolver>) -> Self {
         let config = session_config().with_target_partitions(1);
-        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        let state = state_builder(config).build();
         Self { context: SessionContext::new_with_state(state), resolver }
     }
 
