@@ -336,6 +336,122 @@ fn a_check_that_halts_keeps_the_last_version_and_is_tried_again() {
 }
 
 #[test]
+fn a_key_that_is_not_unique_fails_once_and_keeps_the_last_version() {
+    let header = "materialize: incremental\nkey: id";
+    let sql = "SELECT id, size FROM bronze.orders";
+    let changes =
+        [Append("orders/a", "1,2026-06-05T10:00:00Z,9"), Notes, Run, Notes, Rows("silver.t"), REPLACED];
+    check(
+        header,
+        sql,
+        &changes,
+        "
+        bronze.names built +2
+        bronze.orders built +2
+        silver.t built +2
+        silver.t:
+        id: 1, size: 5
+        id: 2, size: 6
+        bronze.names begins
+        bronze.names ends
+        bronze.orders begins
+        bronze.orders ends
+        silver.t begins
+        silver.t ends
+        ! bronze.orders built +1
+        ! silver.t failed: MS-0264 `silver.t` cannot be kept up to date: the key is not unique: 2 rows have `id` = 1
+        bronze.orders begins
+        bronze.orders ends
+        silver.t begins
+        silver.t ends
+        silver.t:
+        id: 1, size: 5
+        id: 2, size: 6
+        bronze.orders built +1 -3
+        silver.t built +1 -2
+        silver.t:
+        id: 1, size: 50
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn what_reads_a_widened_column_becomes_wider_too() {
+    let project = "
+=== sources/orders.yaml
+connector: {type: scripted, place: orders}
+contract: {columns: {id: {type: int64}, size: {type: int32}}, evolution: widen}
+=== tables/silver/t.sql
+/*---
+materialize: incremental
+---*/
+SELECT id, size FROM bronze.orders
+";
+    let steps = [
+        Put("orders/a", "id,size:int32\n1,7"),
+        Run,
+        Put("orders/b", "id,size:int64\n2,8000000000"),
+        Run,
+        Rows("silver.t"),
+        Run,
+    ];
+    check_story(
+        project,
+        &steps,
+        "
+        bronze.orders built +1
+        silver.t built +1
+        bronze.orders built +1
+        silver.t built +2 -1
+        silver.t:
+        id: 1, size: 7
+        id: 2, size: 8000000000
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn what_reads_a_view_follows_its_inputs_and_its_definition() {
+    let project = |view: &str| {
+        format!(
+            "=== sources/orders.yaml\n\
+             connector: {{type: scripted, place: orders}}\n\
+             contract: {{columns: {{id: {{type: int64}}}}}}\n\
+             === tables/silver/v.sql\n\
+             /*---\nmaterialize: view\n---*/\n{view}\n\
+             === tables/gold/t.sql\nSELECT id FROM silver.v\n"
+        )
+    };
+    let steps = [
+        Put("orders/a", "id\n1\n2"),
+        Run,
+        Append("orders/a", "3"),
+        Run,
+        Define(project("SELECT id FROM bronze.orders WHERE id > 1")),
+        Run,
+        Rows("gold.t"),
+        Run,
+    ];
+    check_story(
+        &project("SELECT id FROM bronze.orders"),
+        &steps,
+        "
+        bronze.orders built +2
+        gold.t built +2
+        bronze.orders built +1
+        gold.t built +3 -2
+        gold.t built +2 -3
+        gold.t:
+        id: 2
+        id: 3
+        (nothing)
+    ",
+    );
+}
+
+#[test]
 fn another_definition_builds_all_rows_anew_and_another_format_none() {
     let header = "materialize: incremental\nkey: id";
     let sql = "SELECT id, size FROM bronze.orders";

@@ -1,5 +1,7 @@
 //! Datasets: built from versions that stay, recorded with what they were built from, the same again byte for byte.
 
+use millstream_state::Moment::{After, Before};
+
 use crate::harness::{Step, Step::*, check as check_story};
 
 const PROJECT: &str = "
@@ -76,4 +78,50 @@ fn an_unknown_dataset_is_named() {
         ! no dataset named `e`
     ",
     );
+}
+
+/// Of no label's own instant, and of the others what was before it.
+#[test]
+fn each_label_has_what_was_known_before_it() {
+    check(
+        &[
+            Run,
+            Dataset("d"),
+            DatasetRows("d"),
+            Append("events/a", "4,2,2026-06-03T00:00:00Z"),
+            Run,
+            Dataset("d"),
+            DatasetRows("d"),
+        ],
+        "
+        bronze.events built +3
+        d v1
+        customer_id: 1, at: 2026-06-01T00:00:00Z, id: 1, events.events: 0
+        customer_id: 1, at: 2026-06-02T00:00:00Z, id: 2, events.events: 1
+        customer_id: 2, at: 2026-06-02T00:00:00Z, id: 3, events.events: 0
+        bronze.events built +1
+        d v2
+        customer_id: 1, at: 2026-06-01T00:00:00Z, id: 1, events.events: 0
+        customer_id: 1, at: 2026-06-02T00:00:00Z, id: 2, events.events: 1
+        customer_id: 2, at: 2026-06-02T00:00:00Z, id: 3, events.events: 0
+        customer_id: 2, at: 2026-06-03T00:00:00Z, id: 4, events.events: 1
+    ",
+    );
+}
+
+#[test]
+fn a_build_whose_process_died_is_done_again_or_found() {
+    for (moment, again) in [(Before, "d v1"), (After, "d v1, unchanged")] {
+        let dies = DieIn(Box::new(Dataset("d")), moment, "state: record the dataset");
+        let expected = format!(
+            "bronze.events built +3
+            {again}
+            customer_id: 1, at: 2026-06-01T00:00:00Z, id: 1, events.events: 0
+            customer_id: 1, at: 2026-06-02T00:00:00Z, id: 2, events.events: 1
+            customer_id: 2, at: 2026-06-02T00:00:00Z, id: 3, events.events: 0
+            d v1
+            pinned: bronze.events at 0"
+        );
+        check(&[Run, dies, Dataset("d"), DatasetRows("d"), Datasets], &expected);
+    }
 }

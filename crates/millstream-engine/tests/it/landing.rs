@@ -1,6 +1,8 @@
 //! Landing: what a source offers becomes rows of its table, each once.
 
-use crate::harness::{Call, Harm, Step, Step::*, check as check_story};
+use millstream_types::SourceName;
+
+use crate::harness::{Call, Definition, Harm, Step, Step::*, World, block_on, check as check_story};
 
 /// One source, `orders`, with these lines in its contract.
 fn project(contract: &str) -> String {
@@ -185,6 +187,76 @@ fn a_touched_part_is_not_read_again() {
     );
 }
 
+/// Else each look at the source has to read the whole part to see that nothing changed.
+#[test]
+fn a_touched_part_is_remembered_as_it_is_now() {
+    block_on(async {
+        let world = World::new(Definition::of(&project("")));
+        world.definition.script.put("orders", "a", "id,note\n1,x");
+        world.run().await;
+        world.definition.script.touch("orders", "a");
+        world.run().await;
+        let landing = world.state().landing(&SourceName::new("orders").unwrap()).unwrap();
+        assert!(landing.parts[0].version.contains("\"touched\":1"), "{landing:?}");
+    });
+}
+
+#[test]
+fn a_row_says_when_and_from_where_it_came() {
+    let steps = [
+        Put("orders/a", "id,note\n1,x\nno,y"),
+        Put("orders/b", "id,note\n2,q"),
+        Run,
+        Pass(60),
+        Append("orders/a", "3,z\nnor,w"),
+        Run,
+        FullRows("bronze.orders"),
+        FullRows("bronze.orders__rejected"),
+    ];
+    check(
+        "",
+        &steps,
+        r#"
+        bronze.orders built +2, 1 rejected
+        bronze.orders built +1, 1 rejected
+        bronze.orders:
+        id: 1, note: x, _ingested_at: 2026-07-01T00:00:00Z, _sequence: 0, _source: a, _position: 1
+        id: 2, note: q, _ingested_at: 2026-07-01T00:00:00Z, _sequence: 1, _source: b, _position: 1
+        id: 3, note: z, _ingested_at: 2026-07-01T00:01:00Z, _sequence: 2, _source: a, _position: 3
+        bronze.orders__rejected:
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 1, _check: type(id), _reason: `id` is `no`, not an int64, _source: a, _position: 2, _row: {"id":"no","note":"y"}
+        _rejected_at: 2026-07-01T00:01:00Z, _epoch: 2, _check: type(id), _reason: `id` is `nor`, not an int64, _source: a, _position: 4, _row: {"id":"nor","note":"w"}
+        bronze.orders:
+        id: 1, note: x
+        id: 2, note: q
+        id: 3, note: z
+        a up to 4
+        b up to 1
+    "#,
+    );
+}
+
+#[test]
+fn a_part_that_changes_while_it_is_read_is_read_again() {
+    let steps =
+        [Put("orders/a", "id,note\n1,x"), Meanwhile("orders/a", Call::Finish, "2,y"), Run, Notes, Run];
+    check(
+        "",
+        &steps,
+        "
+        bronze.orders built +2
+        bronze.orders begins
+        bronze.orders fails at attempt 1
+        bronze.orders ends
+        (nothing)
+        bronze.orders:
+        id: 1, note: x
+        id: 2, note: y
+        a up to 2
+    ",
+    );
+}
+
 #[test]
 fn a_part_that_waits_is_told_and_left() {
     let steps = [Put("orders/a", "id,note\n1,x"), Hold("orders/b", "is still being written"), Run, Notes];
@@ -302,6 +374,75 @@ fn the_breaker_keeps_the_last_good_version() {
         a up to 2
         b up to 2
     "#,
+    );
+}
+
+#[test]
+fn a_landing_that_stays_halted_keeps_its_rejected_rows_once() {
+    let contract = format!("{KEYED}\nhalt_above: 30%");
+    let steps = [
+        Put("orders/a", "id,note\n1,x\n2,y"),
+        Run,
+        Put("orders/b", "id,note\n3,x\nno,y"),
+        Run,
+        Run,
+        Rows("bronze.orders__rejected"),
+    ];
+    check(
+        &contract,
+        &steps,
+        r#"
+        bronze.orders built +2
+        ! bronze.orders halted: 1 of 2 rows were rejected, more than 30% allows (type(id) 1)
+        ! bronze.orders halted: 1 of 2 rows were rejected, more than 30% allows (type(id) 1)
+        bronze.orders__rejected:
+        _check: type(id), _reason: `id` is `no`, not an int64, _row: {"id":"no","note":"y"}
+        bronze.orders:
+        id: 1, note: x
+        id: 2, note: y
+        a up to 2
+    "#,
+    );
+}
+
+#[test]
+fn a_bad_row_is_landed_kept_apart_or_stops_all() {
+    let contract = |rule: &str| {
+        format!(
+            "columns: {{id: {{type: int64, range: [0, 5]}}, note: {{type: string}}}}\non_violation: {rule}"
+        )
+    };
+    let steps = [Put("orders/a", "id,note\n1,x\n9,y"), Run];
+    check(
+        &contract("warn"),
+        &steps,
+        "
+        bronze.orders built +2
+        bronze.orders:
+        id: 1, note: x
+        id: 9, note: y
+        a up to 2
+    ",
+    );
+    check(
+        &contract("quarantine"),
+        &steps,
+        "
+        bronze.orders built +1, 1 rejected
+        bronze.orders:
+        id: 1, note: x
+        a up to 2
+    ",
+    );
+    check(
+        &contract("halt"),
+        &steps,
+        "
+        ! bronze.orders halted: check range(id) failed for 1 row
+        bronze.orders:
+        (nothing)
+        (nothing)
+    ",
     );
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use millstream_state::Moment::After;
+
 use crate::harness::{Step, Step::*, check as check_story};
 
 const PROJECT: &str = "
@@ -124,7 +126,14 @@ fn what_is_old_goes_at_the_second_time() {
 #[test]
 fn a_version_that_a_dataset_pins_stays() {
     check(
-        &[Dataset("d"), Maintain(HOUR), Pass(MONTH), Maintain(HOUR), Dataset("d")],
+        &[
+            Dataset("d"),
+            Maintain(HOUR),
+            Pass(MONTH),
+            Maintain(HOUR),
+            RowsAt("silver.orders", 3),
+            Dataset("d"),
+        ],
         "
         bronze.orders built +1
         silver.orders built +1
@@ -138,6 +147,11 @@ fn a_version_that_a_dataset_pins_stays() {
         bronze.orders: 4 put together, 0 gone
         silver.orders: 4 put together, 0 gone
         bronze.orders: 0 put together, 4 gone
+        silver.orders at 3:
+        id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
+        id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
+        id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
+        id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
         d v2
         silver.orders:
         id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
@@ -183,5 +197,64 @@ fn versions_that_a_table_has_yet_to_read_stay() {
         id: 4, customer_id: 2, at: 2026-05-05T00:00:00Z
         (nothing)
     ",
+    );
+}
+
+#[test]
+fn no_table_runs_after_a_maintenance_whose_process_died_either() {
+    let dies = DieIn(Box::new(Maintain(HOUR)), After, "lake: put lake/bronze/orders/_delta_log");
+    check(
+        &[dies, Maintain(HOUR)],
+        "
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        bronze.orders built +1
+        silver.orders built +1
+        silver.orders: 4 put together, 0 gone
+        silver.orders:
+        id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
+        id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
+        id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
+        id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
+        (nothing)
+    ",
+    );
+}
+
+const ORDERS: &str = "
+=== sources/orders.yaml
+connector: {type: scripted, place: orders}
+contract: {columns: {id: {type: int64, required: true}}}
+";
+
+/// Eleven landings, and a maintenance that leaves no commit of them: the state store alone knows the parts.
+#[test]
+fn landing_goes_on_where_the_log_was_cut_and_begins_anew_where_the_state_was_lost_too() {
+    let mut steps = vec![Put("orders/a", "id\n0"), Run];
+    for row in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"] {
+        steps.extend([Append("orders/a", row), Run]);
+    }
+    steps.extend([Pass(MONTH), Maintain(HOUR), Pass(MONTH), Maintain(HOUR)]);
+    steps.extend([Append("orders/a", "11"), Run, Positions("orders")]);
+    steps.extend([LoseState, Run, RunAnew(&["bronze.orders"]), Run, Positions("orders")]);
+    let landed = "bronze.orders built +1\n".repeat(11);
+    check_story(
+        ORDERS,
+        &steps,
+        &format!(
+            "{landed}bronze.orders: 11 put together, 0 gone
+            bronze.orders: 0 put together, 22 gone
+            bronze.orders built +1
+            a up to 12
+            ! bronze.orders failed: MS-0705 `bronze.orders` was landed up to epoch 12, but the record of epoch 1 is gone \
+             from the lake's log and from the state store
+            bronze.orders built +12 -12
+            (nothing)
+            a up to 12"
+        ),
     );
 }

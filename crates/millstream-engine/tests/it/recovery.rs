@@ -2,7 +2,7 @@
 
 use millstream_state::Moment::{After, Before};
 
-use crate::harness::{Step, Step::*, check as check_story};
+use crate::harness::{Call, Harm, Step, Step::*, check as check_story};
 
 const PROJECT: &str = "
 === sources/orders.yaml
@@ -165,4 +165,149 @@ fn stores_that_are_both_lost_are_made_anew() {
          silver.added built +3\n\
          gold.total built +1",
     );
+}
+
+#[test]
+fn rejected_rows_of_a_table_that_is_lost_are_not_kept_twice() {
+    check(
+        &[Lose("lake/bronze/orders")],
+        "bronze.orders built +3, 2 rejected\n\
+         silver.added built +3 -2\n\
+         gold.total built +1 -1",
+    );
+}
+
+/// After a table was put back, the next version has the number of one that others have read, and other rows.
+#[test]
+fn what_read_a_version_that_came_again_reads_it_again() {
+    let steps = [
+        Put("orders/a", "id,size\n1,10\n2,20"),
+        Run,
+        Put("orders/b", "id,size\n3,30"),
+        Run,
+        Lose("lake/silver/added/_delta_log/00000000000000000001.json"),
+        Put("orders/c", "id,size\n4,40"),
+        Run,
+        Rows("silver.added"),
+        Rows("gold.total"),
+        Run,
+    ];
+    check_story(
+        PROJECT,
+        &steps,
+        "
+        bronze.orders built +2
+        silver.added built +2
+        gold.total built +1
+        bronze.orders built +1
+        silver.added built +1
+        gold.total built +1 -1
+        bronze.orders built +1
+        silver.added built +2
+        gold.total built +1 -1
+        silver.added:
+        id: 1, size: 10
+        id: 2, size: 20
+        id: 3, size: 30
+        id: 4, size: 40
+        gold.total:
+        rows: 4, size: 100
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn a_run_whose_process_died_is_recorded_as_interrupted() {
+    let steps = [
+        Put("orders/a", "id,size\n1,10"),
+        Run,
+        Pass(60),
+        Put("orders/b", "id,size\n2,20"),
+        Die(Before, "state: record the landing"),
+        Pass(60),
+        Run,
+        Pass(60),
+        Put("orders/b", "id,size\nno,20"),
+        Fail("orders", Call::Read, Harm::Lasting, 1),
+        Run,
+        Runs,
+    ];
+    check_story(
+        PROJECT,
+        &steps,
+        "
+        bronze.orders built +1
+        silver.added built +1
+        gold.total built +1
+        silver.added built +1
+        gold.total built +1 -1
+        ! bronze.orders failed: MS-0302 source `orders` cannot be read: the script says so
+        ! silver.added skipped for bronze.orders
+        ! gold.total skipped for bronze.orders
+        failed
+        succeeded
+        interrupted
+        succeeded
+    ",
+    );
+}
+
+/// One source with this at the end of its contract.
+fn landed_under(contract: &str) -> String {
+    let columns = "  columns: {id: {type: int64}, note: {type: string}}\n";
+    format!(
+        "=== sources/orders.yaml\nconnector: {{type: scripted, place: orders}}\ncontract:\n{columns}{contract}"
+    )
+}
+
+/// What a process that died had landed counts among the usual volumes.
+#[test]
+fn a_volume_that_is_not_the_usual_one_halts_after_a_death_too() {
+    let project = landed_under("  checks:\n    - row_count: {change: 50%}\n");
+    let more = Append("orders/a", "3,x\n4,x\n5,x\n6,x\n7,x\n8,x\n9,x\n10,x\n11,x\n12,x");
+    for (landed, said) in [
+        (Run, "bronze.orders built +2"),
+        (Die(Before, "state: record the landing"), ""),
+        (Die(Before, "state: record the step"), ""),
+    ] {
+        let steps =
+            [Put("orders/a", "id,note\n1,x\n2,y"), landed, Run, more.clone(), Run, Positions("orders")];
+        let expected = format!(
+            "{said}
+            (nothing)
+            ! bronze.orders halted: check row_count failed: the table has 12 rows: 500% more than the usual 2, allowed are 50%
+            a up to 2"
+        );
+        check_story(&project, &steps, &expected);
+    }
+}
+
+#[test]
+fn a_change_of_schema_is_recorded_after_a_death_too() {
+    let project = landed_under("  evolution: add_columns\n");
+    for (landed, said) in [
+        (Run, "bronze.orders built +1\n"),
+        (Die(After, "lake: put lake/bronze/orders/_delta_log"), ""),
+        (Die(Before, "state: record the schema"), ""),
+    ] {
+        let steps = [
+            Put("orders/a", "id,note\n1,x"),
+            Run,
+            Put("orders/b", "id,note,more\n2,y,7"),
+            landed,
+            Run,
+            Schemas("orders"),
+            Positions("orders"),
+        ];
+        let expected = format!(
+            "bronze.orders built +1
+            {said}(nothing)
+            schema 1: first landing
+            schema 2: added column `more` (int64), first seen in b
+            a up to 1
+            b up to 1"
+        );
+        check_story(&project, &steps, &expected);
+    }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use millstream_engine::{Engine, Event, Observer, RunReport, RunRequest};
+use millstream_state::RunOutcome;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -73,6 +74,119 @@ fn steps_that_do_not_wait_for_each_other_run_at_once() {
         let at = |note: &str| notes.iter().position(|found| found == note).unwrap();
         assert!(at("silver.a ends").max(at("silver.b ends")) < at("gold.both begins"), "{notes:?}");
     });
+}
+
+#[test]
+fn no_more_steps_run_at_once_than_are_allowed() {
+    block_on(async {
+        let mut world = shop(0).await;
+        world.concurrency = NonZeroUsize::MIN.saturating_add(1);
+        world.run().await;
+        let (mut running, mut most) = (0_i32, 0);
+        for note in world.notes.take() {
+            running += i32::from(note.ends_with(" begins")) - i32::from(note.ends_with(" ends"));
+            most = most.max(running);
+        }
+        assert_eq!((most, running), (2, 0));
+    });
+}
+
+#[test]
+fn what_is_behind_a_halt_is_skipped_and_keeps_its_last_version() {
+    let narrow = CHAINS.replacen("required: true}}}", "required: true}}, halt_above: 10%}", 1);
+    let steps = [
+        Run,
+        Put("a/y", "id\n3\nno"),
+        Append("b/x", "1"),
+        Run,
+        Rows("silver.a"),
+        Rows("gold.both"),
+        Put("a/y", "id\n3\n4"),
+        Run,
+        Rows("gold.both"),
+        Run,
+    ];
+    check(
+        &narrow,
+        &[&PARTS[..], &steps].concat(),
+        "
+        bronze.a built +2
+        bronze.b built +2
+        silver.a built +2
+        silver.b built +2
+        gold.both built +1
+        ! bronze.a halted: 1 of 2 rows were rejected, more than 10% allows (type(id) 1)
+        ! silver.a skipped for bronze.a
+        ! gold.both skipped for bronze.a
+        ! bronze.b built +1
+        ! silver.b built +3 -2
+        silver.a:
+        id: 1
+        id: 2
+        gold.both:
+        id: 2
+        bronze.a built +2
+        silver.a built +4 -2
+        gold.both built +3 -1
+        gold.both:
+        id: 1
+        id: 2
+        id: 3
+        (nothing)
+    ",
+    );
+}
+
+/// `silver.a` looks into `silver.b` for its check alone.
+#[test]
+fn what_a_check_looks_into_is_awaited_and_may_fail() {
+    let related = CHAINS.replace(
+        "SELECT id FROM bronze.a",
+        "/*---\nchecks:\n  - relationship: {column: id, to: silver.b.id}\n---*/\nSELECT id FROM bronze.a",
+    );
+    let related = related.split("=== tables/gold/both.sql").next().unwrap();
+    let steps = [
+        Run,
+        Rows("silver.a"),
+        Append("a/x", "3"),
+        Append("b/x", "4"),
+        Fail("b", Call::Read, Harm::Lasting, 1),
+        Run,
+        Rows("silver.a"),
+    ];
+    check(
+        related,
+        &[&PARTS[..], &steps].concat(),
+        "
+        bronze.a built +2
+        bronze.b built +2
+        silver.b built +2
+        silver.a built +1, 1 rejected
+        silver.a:
+        id: 2
+        ! bronze.a built +1
+        ! bronze.b failed: MS-0302 source `b` cannot be read: the script says so
+        ! silver.b skipped for bronze.b
+        ! silver.a built +2 -1, 1 rejected
+        silver.a:
+        id: 2
+        id: 3
+    ",
+    );
+}
+
+#[test]
+fn a_table_whose_input_was_never_built_is_refused_before_anything_runs() {
+    check(
+        CHAINS,
+        &[&PARTS[..], &[Force(&["silver.a"]), Rows("bronze.a"), Runs]].concat(),
+        "
+        ! `silver.a` reads `bronze.a`, which was never built and is not selected
+        bronze.a:
+        (nothing)
+        (nothing)
+    ",
+    );
 }
 
 #[test]
@@ -236,12 +350,14 @@ fn a_run_that_is_cancelled_keeps_what_has_ended_and_the_next_one_goes_on() {
             report.steps.iter().map(|step| format!("{} {:?}", step.asset, step.outcome)).collect();
         assert_eq!(ends.iter().filter(|end| end.ends_with("Cancelled")).count(), 4, "{ends:?}");
         drop(engine);
+        let last = world.state().last_run().unwrap().unwrap();
+        assert_eq!(last.outcome, Some(RunOutcome::Cancelled));
         assert_eq!(world.run().await.lines().count(), 4);
         assert_eq!(world.rows("gold.both").await, ["id: 2"]);
     });
 }
 
-/// A figure to look at, not a promise that a busy machine could break.
+/// The bound is far above the figure, so that a busy machine does not break it.
 #[test]
 fn ten_assets_run_in_milliseconds() {
     block_on(async {
@@ -251,14 +367,17 @@ fn ten_assets_run_in_milliseconds() {
         for _ in 0..5 {
             let world = World::new(definition.clone());
             let started = Instant::now();
-            world.run().await;
+            let first = world.run().await;
+            // A view has no step.
+            assert_eq!(first.lines().count(), 9, "{first}");
             let first = started.elapsed();
             let started = Instant::now();
-            world.run().await;
+            assert_eq!(world.run().await, "");
             times.push((first, started.elapsed()));
         }
         times.sort();
         println!("ten assets: built in {:?}, up to date in {:?}", times[2].0, times[2].1);
+        assert!(times[2].0 < Duration::from_secs(1), "{times:?}");
     });
 }
 

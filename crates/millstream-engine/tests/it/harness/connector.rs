@@ -116,6 +116,7 @@ impl Scripted {
     fn call(&self, call: Call, part: &str) -> Result<(), ConnectorError> {
         let what = || format!("source: {call:?} {} {part}", self.place);
         self.line.enter(what, false).map_err(|harm| self.fault(harm))?;
+        self.script.happen(&self.place, call);
         match self.script.fault(&self.place, call) {
             Some(harm) => Err(self.fault(harm)),
             None => Ok(()),

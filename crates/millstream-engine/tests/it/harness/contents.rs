@@ -3,7 +3,7 @@
 //! Rows are read from the files of the newest version, not through the engine, so that a fault of its reader does not hide
 //! one of its writer.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{collections::BTreeMap, fs, ops::Range, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, Int64Array, RecordBatch},
@@ -38,16 +38,19 @@ impl Contents {
             let record = format!("{:?} rows, {:?}", recorded.rows, recorded.status);
             contents.insert(format!("record of {asset}"), vec![record]);
         }
+        for pin in state.pins().unwrap() {
+            let pinned = rows_at(world, &lake, &pin.table, At::Version(pin.version), without).await;
+            contents.insert(format!("{} at {} for {}", pin.table, pin.version, pin.pinned_by), pinned);
+        }
         for built in state.dataset_versions().unwrap() {
             let hash = blake3::hash(&fs::read(&built.path).unwrap_or_default());
             let name = format!("dataset {} v{}", built.dataset, built.version);
             contents.insert(name, vec![format!("{} {}", built.id, hash.to_hex())]);
         }
-        let features = match world.has_online() {
-            true => features(world).await,
-            false => Vec::new(),
-        };
-        contents.insert("features".to_owned(), features);
+        if world.has_online() {
+            contents.insert("features".to_owned(), features(world, 1..10).await);
+            contents.insert("materialized".to_owned(), materialized(world).await);
+        }
         Self(contents)
     }
 
@@ -77,7 +80,18 @@ impl Contents {
 
 /// The rows of a table's newest version, sorted; empty when there is no table. Nulls are left out.
 pub(super) async fn rows(world: &World, lake: &Lake, table: &TableName, without: &[&str]) -> Vec<String> {
-    let Some(snapshot) = lake.snapshot(table, At::Latest).await.unwrap() else { return Vec::new() };
+    rows_at(world, lake, table, At::Latest, without).await
+}
+
+/// As [`rows`], of another version, which has to be readable.
+pub(super) async fn rows_at(
+    world: &World,
+    lake: &Lake,
+    table: &TableName,
+    at: At,
+    without: &[&str],
+) -> Vec<String> {
+    let Some(snapshot) = lake.snapshot(table, at).await.unwrap() else { return Vec::new() };
     let mut rows = Vec::new();
     for file in snapshot.files() {
         let path = format!("lake/{}/{}/{}", table.schema(), table.name(), file.path());
@@ -111,11 +125,11 @@ pub(super) fn texts(batch: &RecordBatch, without: &[&str]) -> Vec<String> {
     (0..batch.num_rows()).map(text).collect()
 }
 
-/// Every feature of every service for the customers 1 to 9, as a request reads them now.
-async fn features(world: &World) -> Vec<String> {
+/// Every feature of every service for these customers, as a request reads them now.
+pub(super) async fn features(world: &World, customers: Range<i64>) -> Vec<String> {
     let engine = world.engine(&Line::quiet()).await;
     let server = FeatureServer::open(&engine, 0.0).await.unwrap();
-    let ids: Vec<i64> = (1..10).collect();
+    let ids: Vec<i64> = customers.collect();
     let keys: ArrayRef = Arc::new(Int64Array::from(ids.clone()));
     let columns = IndexMap::from([("customer_id".to_owned(), keys)]);
     let mut lines = Vec::new();
@@ -132,6 +146,39 @@ async fn features(world: &World) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What the online store says it has of each view.
+async fn materialized(world: &World) -> Vec<String> {
+    let engine = world.engine(&Line::quiet()).await;
+    let views = engine.features().await.unwrap().views;
+    let told = views.iter().map(|view| match &view.materialized {
+        Some(done) => {
+            let (begun, until) = (done.under_way.is_some(), done.watermark);
+            format!(
+                "{}: {} rows of {:?} until {until:?}, begun: {begun}",
+                view.name, done.rows, done.versions
+            )
+        }
+        None => format!("{}: never", view.name),
+    });
+    told.collect()
+}
+
+/// The rows of the newest version of a dataset, in their order. Nulls are left out.
+pub(super) fn dataset(world: &World, name: &str) -> Vec<String> {
+    let built = world.state().dataset_versions().unwrap();
+    let Some(newest) = built.iter().rfind(|built| built.dataset == name) else { return Vec::new() };
+    let file = fs::File::open(&newest.path).unwrap();
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    batches.flat_map(|batch| texts(&batch.unwrap(), &[])).collect()
+}
+
+/// The recorded schemas of a source's table.
+pub(super) fn schemas(world: &World, source: &str) -> Vec<String> {
+    let table = TableName::new("bronze", source).unwrap();
+    let versions = world.state().schema_versions(&table).unwrap();
+    versions.iter().map(|version| format!("schema {}: {}", version.version, version.change)).collect()
 }
 
 /// How far a source was landed, for messages and cases.

@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub waiting: Vec<(String, String)>,
     /// Faults to come, each of a call.
     pub faults: Vec<(Call, Harm)>,
+    /// Rows that come to a part in the midst of a call.
+    pub meanwhile: Vec<(Call, String, String)>,
 }
 
 /// The content of a part: a line of names, then a line for each row. A line with too few or too many values is malformed. A
@@ -84,6 +86,11 @@ impl Script {
         self.change(place, |place| place.faults.extend(std::iter::repeat_n((call, harm), times)));
     }
 
+    /// Adds rows to the part in the midst of the next such call.
+    pub(crate) fn meanwhile(&self, place: &str, part: &str, call: Call, rows: &str) {
+        self.change(place, |place| place.meanwhile.push((call, part.to_owned(), rows.to_owned())));
+    }
+
     pub(super) fn connect(&self, line: &Arc<Line>) {
         self.inner().line = Some(line.clone());
     }
@@ -102,6 +109,19 @@ impl Script {
         let faults = &mut inner.places.get_mut(place)?.faults;
         let at = faults.iter().position(|(of, _)| *of == call)?;
         Some(faults.remove(at).1)
+    }
+
+    /// What happens in the midst of such a call, which is then over.
+    pub(super) fn happen(&self, place: &str, call: Call) {
+        let next = || {
+            let mut inner = self.inner();
+            let meanwhile = &mut inner.places.get_mut(place)?.meanwhile;
+            let at = meanwhile.iter().position(|(of, ..)| *of == call)?;
+            Some(meanwhile.remove(at))
+        };
+        if let Some((_, part, rows)) = next() {
+            self.append(place, &part, &rows);
+        }
     }
 
     fn change(&self, place: &str, change: impl FnOnce(&mut Place)) {

@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Hold(&'static str, &'static str),
     /// The next calls to a source fail.
     Fail(&'static str, Call, Harm, usize),
+    /// Rows come to a part in the midst of the next such call.
+    Meanwhile(&'static str, Call, &'static str),
     /// The project is another one.
     Define(String),
     /// So many seconds go by, or back.
@@ -31,6 +33,8 @@ pub(crate) enum Step {
     Run,
     /// A run whose process dies at the first point of this name.
     Die(Moment, &'static str),
+    /// The same in another step.
+    DieIn(Box<Step>, Moment, &'static str),
     /// The selection, anew.
     RunAnew(&'static [&'static str]),
     /// The selection, although it is up to date.
@@ -42,6 +46,18 @@ pub(crate) enum Step {
     Dataset(&'static str),
     /// Tells the rows of a table.
     Rows(&'static str),
+    /// Tells the rows of a table at an earlier version.
+    RowsAt(&'static str, i64),
+    /// Tells the rows of a table with what says when and from where they came.
+    FullRows(&'static str),
+    /// Tells the features of the customers 1 to 3, as a request reads them.
+    Features,
+    /// Tells the rows of the newest version of a dataset.
+    DatasetRows(&'static str),
+    /// Tells the schemas that are recorded of a source's table.
+    Schemas(&'static str),
+    /// Tells how the runs ended, the newest first.
+    Runs,
     /// Tells how far a source was landed.
     Positions(&'static str),
     /// Tells which datasets are recorded and which versions of tables are kept for them.
@@ -74,6 +90,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Remove(name) => script.remove(split(name).0, split(name).1),
         Step::Hold(name, reason) => script.hold(split(name).0, split(name).1, reason),
         Step::Fail(place, call, harm, times) => script.fail(place, *call, *harm, *times),
+        Step::Meanwhile(name, call, rows) => script.meanwhile(split(name).0, split(name).1, *call, rows),
         Step::Define(text) => world.define(text),
         Step::Pass(seconds) => world.clock.pass(*seconds),
         Step::Lose(prefix) => world.shelf.lose(prefix).await,
@@ -82,10 +99,23 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
             writeln!(told, "{table}:").unwrap();
             tell(told, world.rows(table).await);
         }
+        Step::RowsAt(table, version) => {
+            writeln!(told, "{table} at {version}:").unwrap();
+            tell(told, world.rows_at(table, *version).await);
+        }
+        Step::FullRows(table) => {
+            writeln!(told, "{table}:").unwrap();
+            tell(told, world.full_rows(table).await);
+        }
+        Step::Features => tell(told, world.features().await),
+        Step::DatasetRows(name) => tell(told, world.dataset(name)),
+        Step::Schemas(source) => tell(told, world.schemas(source)),
+        Step::Runs => tell(told, world.runs()),
         Step::Positions(source) => tell(told, world.positions(source)),
         Step::Notes => tell(told, world.notes.take()),
         Step::Datasets => tell(told, world.datasets()),
-        Step::Die(moment, name) => die(world, *moment, name).await,
+        Step::Die(moment, name) => die(world, &act_of(&Step::Run), *moment, name).await,
+        Step::DieIn(step, moment, name) => die(world, &act_of(step), *moment, name).await,
         act => {
             let act = act_of(act);
             match world.act(&act).await {
@@ -103,14 +133,14 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 /// Where the point stands is seen in a copy of the world.
-async fn die(world: &World, moment: Moment, name: &str) {
-    let (act, line) = (Act::Run(RunRequest::default()), Line::quiet());
-    world.fork().act_on(&act, &line).await;
+async fn die(world: &World, act: &Act, moment: Moment, name: &str) {
+    let line = Line::quiet();
+    world.fork().act_on(act, &line).await;
     let points = line.points();
     let at = points.iter().position(|point| point.what.contains(name));
     let at = at.unwrap_or_else(|| panic!("no point is named `{name}`: {points:#?}"));
     let line = Line::harmed(Injection { at, moment, harm: Harm::Death });
-    assert_eq!(world.act_on(&act, &line).await, Ended::Died);
+    assert_eq!(world.act_on(act, &line).await, Ended::Died);
 }
 
 fn act_of(step: &Step) -> Act {

@@ -3,9 +3,9 @@
 use std::{fs, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Engine, EngineOptions, Online, RetryPolicy, RunRequest, Stores};
-use millstream_lake::Lake;
+use millstream_lake::{At, Lake};
 use millstream_online::{OnlineStore, StoreOptions};
-use millstream_state::State;
+use millstream_state::{RunOutcome, State};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -187,6 +187,38 @@ impl World {
         contents::rows(self, &lake, &table.parse().unwrap(), &without).await
     }
 
+    /// As [`World::rows`], at an earlier version.
+    pub(crate) async fn rows_at(&self, table: &str, version: i64) -> Vec<String> {
+        let lake = self.lake(&Line::quiet());
+        let at = At::Version(version);
+        contents::rows_at(self, &lake, &table.parse().unwrap(), at, &["_ingested_at", "_sequence"]).await
+    }
+
+    /// The rows of a table with what says when and from where they came.
+    pub(crate) async fn full_rows(&self, table: &str) -> Vec<String> {
+        let lake = self.lake(&Line::quiet());
+        contents::rows(self, &lake, &table.parse().unwrap(), &["_run", "_columns"]).await
+    }
+
+    /// The features of the customers 1 to 3.
+    pub(crate) async fn features(&self) -> Vec<String> {
+        contents::features(self, 1..4).await
+    }
+
+    pub(crate) fn dataset(&self, name: &str) -> Vec<String> {
+        contents::dataset(self, name)
+    }
+
+    pub(crate) fn schemas(&self, source: &str) -> Vec<String> {
+        contents::schemas(self, source)
+    }
+
+    /// How the runs ended, the newest first.
+    pub(crate) fn runs(&self) -> Vec<String> {
+        let runs = self.state().runs(99).unwrap();
+        runs.iter().map(|run| run.outcome.map_or("no end", RunOutcome::as_str).to_owned()).collect()
+    }
+
     pub(crate) fn positions(&self, source: &str) -> Vec<String> {
         contents::positions(self, source)
     }
@@ -201,11 +233,11 @@ impl World {
         built.chain(pins).collect()
     }
 
-    /// Whether a further run would do nothing.
-    pub(crate) async fn is_up_to_date(&self) -> bool {
+    /// What a further run would do, and why. Who plans takes from the lake what was committed and not recorded.
+    pub(crate) async fn plan(&self) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;
         let plan = Box::pin(engine.plan(&RunRequest::default())).await.unwrap();
-        plan.steps.is_empty()
+        plan.steps.iter().map(|step| format!("{}: {}", step.asset, step.reason)).collect()
     }
 }
 
