@@ -89,6 +89,10 @@ impl Line {
         self.dead.cancelled().await;
     }
 
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.is_cancelled()
+    }
+
     /// What a test does when it lets a process die by itself.
     pub(crate) fn die(&self) {
         self.dead.cancel();

@@ -159,7 +159,12 @@ impl World {
                 cancel.cancel();
                 Ended::Died
             }
-            ended = Box::pin(work) => ended.unwrap_or_else(|error| Ended::Badly(chain(&error))),
+            ended = Box::pin(work) => match ended {
+                // What a process made of its death before anyone saw it reaches nobody.
+                _ if line.is_dead() => Ended::Died,
+                Ok(ended) => ended,
+                Err(error) => Ended::Badly(chain(&error)),
+            },
         }
     }
 
