@@ -7,6 +7,7 @@
 //! in the state store afterwards. A crash between the last two is found again by the commit's own record
 //! (see `reconcile.rs`).
 
+mod audit;
 mod blocking;
 mod check;
 mod clock;

@@ -1,30 +1,18 @@
 //! Write, audit, publish: judge the candidate version, then commit it, or leave everything as it is.
 
-use std::sync::Arc;
-
 use arrow::datatypes::SchemaRef;
-use datafusion::{
-    catalog::TableProvider,
-    prelude::{ident, lit},
-};
+use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile, TableChange};
 use millstream_project::CheckSpec;
-use millstream_quality::{
-    CheckCount, Contract, History, MALFORMED, TableCheckOutcome, Tally, Verdict, evaluate_table_checks,
-    rejected_schema,
-};
-use millstream_types::{CheckId, Percent, SOURCE, Severity, TableName, TimestampMicros};
+use millstream_quality::{Contract, Tally, rejected_schema};
+use millstream_types::{Percent, SOURCE, TableName, TimestampMicros};
 
 use crate::{
-    CheckReport, EngineError, StepOutcome, commit_info::CommitInfo, engine::StepContext, run::StepResult,
+    EngineError, StepOutcome, audit::Audit, commit_info::CommitInfo, engine::StepContext, run::StepResult,
     stored, superseded::Superseded, writers::Writers,
 };
 
-/// Name of the figure that row-count checks compare with.
-const ROWS_METRIC: &str = "rows";
-/// How many former figures are looked at.
-const HISTORY_LIMIT: usize = 10;
 /// The column of a rejected row that says which landing or build rejected it.
 pub(crate) const EPOCH: &str = "_epoch";
 
@@ -63,38 +51,34 @@ pub(crate) struct Rejected {
     pub superseded: Option<Superseded>,
 }
 
+impl Candidate<'_> {
+    fn audit(&self) -> Audit<'_> {
+        Audit {
+            context: self.context,
+            table: self.table,
+            base: self.base,
+            schema: self.schema.clone(),
+            add: &self.add,
+            remove: &self.remove,
+            checks: self.checks,
+            halt_above: self.halt_above,
+            contract: self.contract,
+            tally: self.tally,
+            now: self.now,
+        }
+    }
+}
+
 /// Judges the candidate and makes it visible if it may be.
 pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, EngineError> {
     let context = candidate.context;
     let world = &context.world;
-    let counts = candidate.tally.counts(candidate.contract);
-    let mut checks = row_check_reports(candidate.tally, &counts);
-    let stop = match Verdict::of(candidate.tally, &counts, candidate.halt_above) {
-        Verdict::Commit => {
-            let outcomes = table_checks(&candidate).await?;
-            let stop = outcomes
-                .iter()
-                .find(|outcome| !outcome.passed && outcome.severity == Severity::Halt)
-                .map(|outcome| format!("check {} failed: {}", outcome.check, outcome.message))
-                .map(|reason| {
-                    (reason, format!("{}; mend the input, or change the check", stays(&candidate)))
-                });
-            checks.extend(outcomes.into_iter().map(report));
-            stop
-        }
-        verdict => {
-            let reason = stopped(&verdict, &counts, candidate.tally.malformed);
-            let table = candidate.table;
-            let hint = format!("{}; mend the data, or relax the contract of `{table}`", stays(&candidate));
-            Some((reason, hint))
-        }
-    };
-    if let Some((reason, hint)) = stop {
+    let audited = candidate.audit().judge().await?;
+    if let Some(stop) = audited.stop {
         world.lake.discard(std::mem::take(&mut candidate.add)).await;
         commit_rejected_of_halted(&mut candidate).await?;
-        let outcome = StepOutcome::Halted { reason, hint: Some(hint) };
         let version = candidate.base.map(Snapshot::version);
-        return Ok(StepResult { checks, ..StepResult::without_rows(outcome, version) });
+        return Ok(StepResult { checks: audited.checks, ..StepResult::without_rows(stop.into(), version) });
     }
     let (rows_written, rows_deleted) = (candidate.rows_written, candidate.rows_deleted);
     let rows_rejected = candidate.rejected.rows;
@@ -103,7 +87,7 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
         rows_written,
         rows_deleted,
         rows_rejected,
-        checks,
+        checks: audited.checks,
         ..StepResult::without_rows(StepOutcome::Built, Some(version))
     })
 }
@@ -230,99 +214,4 @@ pub(crate) fn may_hold(file: &DataFile, part: &str) -> bool {
         (Some(min), Some(max)) => min.as_str() <= part && (part <= max.as_str() || part.starts_with(&max)),
         _ => true,
     }
-}
-
-/// The table as it would be.
-fn provider(candidate: &Candidate<'_>) -> Result<Arc<dyn TableProvider>, EngineError> {
-    let present = candidate.base.map(Snapshot::files).unwrap_or_default();
-    let removed: std::collections::HashSet<_> = candidate.remove.iter().map(DataFile::path).collect();
-    let kept = present.iter().filter(|file| !removed.contains(file.path())).cloned();
-    let files = kept.chain(candidate.add.iter().map(DataFile::from)).collect();
-    Ok(LakeTable::new(&candidate.context.world.lake, candidate.schema.clone(), files)?)
-}
-
-async fn table_checks(candidate: &Candidate<'_>) -> Result<Vec<TableCheckOutcome>, EngineError> {
-    let checks: Vec<_> =
-        candidate.checks.iter().filter(|check| !check.kind.is_row_check()).cloned().collect();
-    if checks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let world = &candidate.context.world;
-    let points = world.state.metric_history(&candidate.context.asset, ROWS_METRIC, HISTORY_LIMIT)?;
-    let history = History { row_counts: points.iter().map(|point| count(point.value)).collect() };
-    evaluate_table_checks(world.sql.context(), provider(candidate)?, &checks, &history, candidate.now)
-        .await
-        .map_err(|source| EngineError::Quality { table: candidate.table.clone(), source })
-}
-
-fn report(outcome: TableCheckOutcome) -> CheckReport {
-    CheckReport {
-        check: outcome.check,
-        severity: outcome.severity,
-        failed: u64::from(!outcome.passed),
-        passed: outcome.passed,
-        observed: Some(outcome.observed),
-        message: (!outcome.passed).then_some(outcome.message),
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "row counts are whole and positive"
-)]
-fn count(value: f64) -> u64 {
-    value.max(0.0) as u64
-}
-
-/// Every row check with its figure, and the rows that could not be decoded, if there were any.
-pub(crate) fn row_check_reports(tally: &Tally, counts: &[CheckCount]) -> Vec<CheckReport> {
-    let report = |check: &CheckId, severity, failed| CheckReport {
-        check: check.clone(),
-        severity,
-        failed,
-        passed: failed == 0,
-        observed: None,
-        message: None,
-    };
-    let malformed = (tally.malformed > 0)
-        .then(|| report(&CheckId::from(MALFORMED.to_owned()), Severity::Quarantine, tally.malformed));
-    let counted = counts.iter().map(|count| report(&count.check, count.severity, count.failed));
-    malformed.into_iter().chain(counted).collect()
-}
-
-/// Why the rows themselves may not be published.
-fn stopped(verdict: &Verdict, counts: &[CheckCount], malformed: u64) -> String {
-    match verdict {
-        Verdict::Commit => String::new(),
-        Verdict::Halted { check, failed } => match failed {
-            1 => format!("check {check} failed for 1 row"),
-            failed => format!("check {check} failed for {failed} rows"),
-        },
-        Verdict::BreakerOpen { rejected, rows, halt_above } => {
-            let mut worst: Vec<_> = counts.iter().map(|count| (count.check.as_str(), count.failed)).collect();
-            worst.push((MALFORMED, malformed));
-            worst.retain(|(_, failed)| *failed > 0);
-            worst.sort_by_key(|(_, failed)| std::cmp::Reverse(*failed));
-            let named: Vec<_> =
-                worst.iter().take(3).map(|(check, failed)| format!("{check} {failed}")).collect();
-            let most = named.join(", ");
-            format!("{rejected} of {rows} rows were rejected, more than {halt_above} allows ({most})")
-        }
-    }
-}
-
-/// What readers of the table see after a halt.
-fn stays(candidate: &Candidate<'_>) -> &'static str {
-    match candidate.base {
-        Some(_) => "nothing was committed, the last good version stays",
-        None => "nothing was committed, the table has no version yet",
-    }
-}
-
-/// The figures that later checks compare with.
-pub(crate) fn metrics(rows: Option<u64>) -> Vec<(String, f64)> {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for comparison")]
-    let value = |rows: u64| rows as f64;
-    rows.map(|rows| (ROWS_METRIC.to_owned(), value(rows))).into_iter().collect()
 }

@@ -27,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome,
+    audit::{metrics, row_check_reports},
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::{StepContext, World},
     event::RunReport,
     landing::{self, bronze_schema, with_landing_columns},
-    publish::{EPOCH, metrics},
+    publish::EPOCH,
     run::{Ended, StepResult},
     stored::{self, relations},
     stored_keys::StoredKeys,
@@ -248,7 +249,7 @@ impl<'a> Judge<'a> {
     async fn commit(self, bronze: &Snapshot, rejected: &Snapshot) -> Result<StepResult, EngineError> {
         let world = &self.context.world;
         let (add, still) = (self.rows.finish().await?, self.still.finish().await?);
-        let checks = crate::publish::row_check_reports(&self.tally, &self.tally.counts(&self.contract));
+        let checks = row_check_reports(&self.tally, &self.tally.counts(&self.contract));
         if self.accepted == 0 {
             world.lake.discard(still).await;
             let version = Some(bronze.version());

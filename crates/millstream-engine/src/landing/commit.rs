@@ -11,10 +11,11 @@ use serde_json::json;
 use super::{Job, bronze_schema, epoch, epoch::Landing, pipeline};
 use crate::{
     EngineError, StepOutcome,
+    audit::metrics,
     commit_info::{CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
     landing::epoch::Standing,
-    publish::{Candidate, Rejected, may_hold, metrics, publish as publish_candidate},
+    publish::{Candidate, Rejected, may_hold, publish as publish_candidate},
     run::StepResult,
     stored,
     writers::Writers,

@@ -21,9 +21,10 @@ use super::{
 };
 use crate::{
     EngineError, StepOutcome,
+    audit::metrics,
     commit_info::{BUILD_TXN, CommitInfo, Committed},
     engine::StepContext,
-    publish::{Candidate, Rejected, metrics, publish},
+    publish::{Candidate, Rejected, publish},
     resolver::provider,
     run::StepResult,
     stored::relations,
