@@ -9,10 +9,11 @@ use std::{
 use futures::future::BoxFuture;
 use millstream_lake::MaintainOptions;
 use millstream_plan::{PlanError, Selection};
+use millstream_state::FoundAsset;
 use millstream_types::TableName;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Engine, EngineError, event::MaintenanceReport, reprocess};
+use crate::{Engine, EngineError, event::MaintenanceReport, reconcile::reconcile, reprocess};
 
 /// What a maintenance run may do.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ impl Engine {
         Box::pin(async move {
             let world = self.world();
             let _lock = world.lock(&request.command, wait)?;
+            // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
+            reconcile(world).await?;
             let selection = Selection::parse(&request.selection).map_err(PlanError::from)?;
             let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
             let mut pinned = self.pinned()?;
@@ -93,18 +96,21 @@ impl Engine {
     fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
         let world = self.world();
         let id = table.asset_id();
-        for (asset, mut recorded) in world.state.recorded()? {
-            let own = asset == id && recorded.version == Some(version - 1);
+        let mut recorded = world.state.recorded()?;
+        recorded.retain(|asset, recorded| {
+            let own = *asset == id && recorded.version == Some(version - 1);
             if own {
                 recorded.version = Some(version);
             }
             let seen = recorded.input_versions.get_mut(&id).filter(|seen| **seen == version - 1);
-            let read = seen.map(|seen| *seen = version).is_some();
-            if own || read {
-                world.state.record_asset(&asset, &recorded)?;
-            }
-        }
-        Ok(())
+            seen.map(|seen| *seen = version).is_some() || own
+        });
+        let found = recorded.iter().map(|(asset, recorded)| FoundAsset {
+            asset,
+            recorded: Some(recorded),
+            metrics: &[],
+        });
+        Ok(world.state.record_found(&found.collect::<Vec<_>>())?)
     }
 
     /// Versions that must stay readable: those that somebody pinned, and those from which an incremental
@@ -119,7 +125,8 @@ impl Engine {
         // What the project no longer has asks for nothing.
         let recorded = recorded.into_iter().filter(|(id, _)| world.project.graph.get(id).is_some());
         for (_, recorded) in recorded {
-            for (input, version) in recorded.input_versions {
+            // A version below 0 is one that is lost already.
+            for (input, version) in recorded.input_versions.into_iter().filter(|(_, version)| *version >= 0) {
                 pinned.entry(crate::table::table_of(&input)?).or_default().insert(version);
             }
         }

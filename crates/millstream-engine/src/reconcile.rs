@@ -2,55 +2,149 @@
 //!
 //! A step commits to the lake first and records itself second. When the process dies in between, or another
 //! machine worked on the same lake, the commit's own record ([`crate::commit_info`]) says what was built from
-//! what; it is copied into the state store here.
+//! what; it is copied into the state store here. Whoever plans, reprocesses or maintains begins with this.
 
-use millstream_lake::At;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use millstream_lake::{At, CommitRecord};
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_types::{AssetId, TableName};
+use millstream_project::{Materialize, SourceSpec};
+use millstream_state::{FoundAsset, Metric};
+use millstream_types::{AssetId, Fingerprint, TableName};
 
 use crate::{
     EngineError,
+    audit::metrics,
     commit_info::{CommitInfo, Committed},
     engine::World,
+    table::is_gone,
 };
 
-/// What the lake says of `table` at its newest `version`, recorded and returned. `None` when the lake has no
-/// such table any more, or when it is there without any record of ours.
-pub(crate) async fn asset(
-    world: &World,
-    table: &TableName,
-    known: Option<&Recorded>,
+/// Probes under way at once; each is a look at one file or a listing.
+const PROBES_AT_ONCE: usize = 32;
+
+/// Stands for a version that was read and is no more. No table has it, so whatever comes in its place is another one,
+/// also when it comes under the same number.
+const LOST: i64 = -1;
+
+/// What lake and state store agree on.
+pub(crate) struct Reconciled {
+    pub recorded: BTreeMap<AssetId, Recorded>,
+    /// The newest version of every table that the lake has.
+    pub versions: BTreeMap<AssetId, i64>,
+}
+
+/// A stored table with the version that is recorded and the one that the lake has.
+struct Probed {
+    table: TableName,
+    known: Option<i64>,
     version: Option<i64>,
-) -> Result<Option<Recorded>, EngineError> {
-    let id = table.asset_id();
-    let Some(version) = version else {
-        forget_reads(world, &id)?;
-        world.state.forget_asset(&id)?;
-        return Ok(None);
-    };
-    // Maintenance and reprocessing may stand after the commit that built the present content.
-    let commits = world.lake.history(table, None).await?;
-    let built =
-        commits.iter().find_map(|commit| Some((commit.version, CommitInfo::from_json(&commit.info)?)));
-    let recorded = match (built, known) {
-        (Some((built, info)), known) if known.is_none_or(|known| is_news(built, version, known)) => {
-            Recorded {
-                fingerprint: info.fingerprint,
-                input_versions: match info.what {
-                    Committed::Build { inputs, .. } => inputs,
-                    Committed::Landing { .. } | Committed::Reprocess { .. } => Default::default(),
-                },
-                version: Some(version),
-                rows: world.lake.snapshot(table, At::Version(version)).await?.and_then(|it| it.rows()),
-                built_at: info.at,
-                status: AssetStatus::Built,
+}
+
+/// Looks at every stored table, and takes over what the state store does not know of it.
+pub(crate) async fn reconcile(world: &World) -> Result<Reconciled, EngineError> {
+    let mut recorded = world.state.recorded()?;
+    let probes: Vec<_> = stored_tables(world)
+        .map(|table| {
+            let known = recorded.get(&table.asset_id()).and_then(|recorded| recorded.version);
+            probe(world, table, known)
+        })
+        .collect();
+    let probed: BTreeMap<AssetId, Probed> =
+        stream::iter(probes).buffered(PROBES_AT_ONCE).try_collect().await?;
+    let mut news = News::default();
+    for (id, probed) in probed.iter().filter(|(_, probed)| probed.version != probed.known) {
+        let was_known = recorded.contains_key(id);
+        let found = news_of(world, probed, recorded.get(id)).await?;
+        if was_known || found.is_some() {
+            news.assets.insert(id.clone());
+        }
+        match found {
+            Some((found, metrics)) => {
+                recorded.insert(id.clone(), found);
+                news.metrics.insert(id.clone(), metrics);
+            }
+            None => {
+                recorded.remove(id);
             }
         }
-        (_, Some(known)) => Recorded { version: Some(version), ..known.clone() },
-        (_, None) => return Ok(None),
-    };
-    world.state.record_asset(&id, &recorded)?;
-    Ok(Some(recorded))
+    }
+    // Only now is everything known that was built from something.
+    for (reader, recorded) in &mut recorded {
+        if reread(world, &probed, &mut recorded.input_versions).await? {
+            news.assets.insert(reader.clone());
+        }
+    }
+    news.record(world, &recorded)?;
+    let versions = probed.into_iter().filter_map(|(id, probed)| Some((id, probed.version?))).collect();
+    Ok(Reconciled { recorded, versions })
+}
+
+async fn probe(
+    world: &World,
+    table: TableName,
+    known: Option<i64>,
+) -> Result<(AssetId, Probed), EngineError> {
+    let version = world.lake.probe(&table, known).await?;
+    Ok((table.asset_id(), Probed { table, known, version }))
+}
+
+/// Assets of which something else is recorded from now on, and figures of those that were built.
+#[derive(Default)]
+struct News {
+    assets: BTreeSet<AssetId>,
+    metrics: BTreeMap<AssetId, Vec<Metric>>,
+}
+
+impl News {
+    /// All at once: who reads a table is brought along while the table is behind the lake, and never after that.
+    fn record(&self, world: &World, recorded: &BTreeMap<AssetId, Recorded>) -> Result<(), EngineError> {
+        let found = self.assets.iter().map(|asset| FoundAsset {
+            asset,
+            recorded: recorded.get(asset),
+            metrics: self.metrics.get(asset).map(Vec::as_slice).unwrap_or_default(),
+        });
+        Ok(world.state.record_found(&found.collect::<Vec<_>>())?)
+    }
+}
+
+/// What the lake says of a table at its newest version, with the figures of the step that built it where they are news.
+/// `None` when the lake has no such table any more, or when it is there without any record of ours.
+async fn news_of(
+    world: &World,
+    probed: &Probed,
+    known: Option<&Recorded>,
+) -> Result<Option<(Recorded, Vec<Metric>)>, EngineError> {
+    let Some(version) = probed.version else { return Ok(None) };
+    // Maintenance may stand after the commit that built the present content.
+    let commits = world.lake.history(&probed.table, None).await?;
+    let commits: Vec<_> = commits.iter().filter_map(ours).collect();
+    match (commits.first(), known) {
+        (Some((built, info)), known) if known.is_none_or(|known| is_news(*built, version, known)) => {
+            let snapshot = world.lake.snapshot(&probed.table, At::Version(version)).await?;
+            let rows = snapshot.and_then(|snapshot| snapshot.rows());
+            let found = Recorded {
+                fingerprint: followed(&commits, version, known).unwrap_or(info.fingerprint),
+                input_versions: match &info.what {
+                    Committed::Build { inputs, .. } => inputs.clone(),
+                    Committed::Landing { .. } | Committed::Reprocess { .. } => BTreeMap::new(),
+                },
+                version: Some(version),
+                rows,
+                built_at: info.at,
+                status: AssetStatus::Built,
+            };
+            let metrics = metrics(rows).into_iter().map(|(name, value)| Metric { name, value });
+            Ok(Some((found, metrics.collect())))
+        }
+        (_, Some(known)) => Ok(Some((Recorded { version: Some(version), ..known.clone() }, Vec::new()))),
+        (_, None) => Ok(None),
+    }
+}
+
+fn ours(commit: &CommitRecord) -> Option<(i64, CommitInfo)> {
+    Some((commit.version, CommitInfo::from_json(&commit.info)?))
 }
 
 /// Whether the commit that `built` the content is not the one that is known. Versions tell, because clocks go back: it is
@@ -59,13 +153,64 @@ fn is_news(built: i64, version: i64, known: &Recorded) -> bool {
     known.version.is_none_or(|known| built > known || version < known)
 }
 
-/// Takes a table that is gone out of what others were built from: when it comes back, its versions count from 0
-/// again, and an equal number does not mean equal rows.
-fn forget_reads(world: &World, gone: &AssetId) -> Result<(), EngineError> {
-    for (reader, mut recorded) in world.state.recorded()? {
-        if recorded.input_versions.remove(gone).is_some() {
-            world.state.record_asset(&reader, &recorded)?;
-        }
+/// The definition that the table follows at `version`. A reprocessing takes rows in and leaves what else the definition
+/// asks for to the next run, so its own commit does not tell. `commits` are the newest first.
+fn followed(commits: &[(i64, CommitInfo)], version: i64, known: Option<&Recorded>) -> Option<Fingerprint> {
+    let is_reprocess = |info: &CommitInfo| matches!(info.what, Committed::Reprocess { .. });
+    let built = commits.iter().find(|(_, info)| !is_reprocess(info));
+    let since = built.map_or(0, |(version, _)| *version);
+    // A run that found nothing to do for a new definition recorded it and made no commit.
+    let is_later = |known: &&Recorded| known.version.is_some_and(|known| (since..=version).contains(&known));
+    let recorded = match commits.first() {
+        Some((_, info)) if is_reprocess(info) => known.filter(is_later),
+        _ => None,
+    };
+    recorded.map(|known| known.fingerprint).or(built.map(|(_, info)| info.fingerprint))
+}
+
+/// Brings versions of inputs that somebody has read to what they mean now; whether one of them does not stay as it is.
+async fn reread(
+    world: &World,
+    probed: &BTreeMap<AssetId, Probed>,
+    read: &mut BTreeMap<AssetId, i64>,
+) -> Result<bool, EngineError> {
+    let mut is_news = false;
+    for (input, seen) in read {
+        let Some(Probed { table, known, version }) = probed.get(input) else { continue };
+        let now = match *version {
+            Some(version) if version >= *seen => {
+                // What a run commits it records too, and the steps behind it read it. Of what is not recorded, a
+                // maintenance that died may have made some, and nobody need run for that.
+                let is_unrecorded = *known != Some(version);
+                if is_unrecorded && same_rows(world, table, *seen, version).await? { version } else { *seen }
+            }
+            _ => LOST,
+        };
+        is_news |= *seen != now;
+        *seen = now;
     }
-    Ok(())
+    Ok(is_news)
+}
+
+/// Whether only files were put together between the two versions.
+async fn same_rows(world: &World, table: &TableName, from: i64, to: i64) -> Result<bool, EngineError> {
+    if from == to {
+        return Ok(true);
+    }
+    match world.lake.changes(table, from, to).await {
+        Ok(changes) => Ok(changes.is_empty() && changes.from_schema == changes.to_schema),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The tables that exist in the lake once they are built: all but views, and the tables of rejected rows that
+/// some SQL reads.
+fn stored_tables(world: &World) -> impl Iterator<Item = TableName> {
+    let spec = &world.project.spec;
+    let sources = spec.sources.iter().map(SourceSpec::table);
+    let tables = spec.tables.iter().filter(|table| !matches!(table.materialize, Materialize::View));
+    let read = world.project.analysis.tables.values().flat_map(|table| &table.dependencies);
+    let rejected: BTreeSet<_> = read.filter(|table| table.is_rejected()).cloned().collect();
+    sources.chain(tables.map(|table| table.name.clone())).chain(rejected)
 }

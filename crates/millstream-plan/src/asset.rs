@@ -51,7 +51,8 @@ impl AssetKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     pub fingerprint: Fingerprint,
-    /// The version of each stored input that was read; see [`crate::Graph::stored_inputs`].
+    /// The version of each stored input that was read; see [`crate::Graph::stored_inputs`]. A number below 0 stands for a
+    /// version that is lost, which is none that the input has or will have.
     pub input_versions: BTreeMap<AssetId, i64>,
     /// The table's version after the step.
     pub version: Option<i64>,

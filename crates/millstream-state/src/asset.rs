@@ -6,7 +6,18 @@ use millstream_plan::{AssetStatus, Recorded};
 use millstream_types::{AssetId, TimestampMicros};
 use rusqlite::{Row, Transaction, params};
 
-use crate::{State, StateError, value};
+use crate::{Metric, State, StateError, metric, value};
+
+/// An asset as the lake tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundAsset<'a> {
+    pub asset: &'a AssetId,
+    /// What is recorded from now on; `None` when the lake has nothing of the asset, so that the next plan finds it never
+    /// built.
+    pub recorded: Option<&'a Recorded>,
+    /// Figures of the step that built it, recorded with its `built_at` as their time.
+    pub metrics: &'a [Metric],
+}
 
 impl State {
     /// Everything that is recorded of assets, in one query.
@@ -22,21 +33,32 @@ impl State {
         rows.map(|row| row.map_err(StateError::query(doing))?.parse()).collect()
     }
 
-    /// Records an asset outside of a step, when the lake turned out to be ahead.
-    pub fn record_asset(&self, asset: &AssetId, recorded: &Recorded) -> Result<(), StateError> {
-        self.write("record the asset", |transaction| record(transaction, asset, recorded))
-    }
-
-    /// Forgets what is recorded of an asset, so that the next plan finds it never built. Its data stays.
-    pub fn forget_asset(&self, asset: &AssetId) -> Result<(), StateError> {
-        let doing = "forget the asset";
-        self.write(doing, |transaction| {
-            transaction
-                .execute("DELETE FROM assets WHERE asset = ?1", [asset.as_str()])
-                .map(|_| ())
-                .map_err(StateError::query(doing))
+    /// Records what was found outside of a step, when the lake turned out to be another than was recorded: all of it,
+    /// or nothing. Unlike a step's end, each record is taken over as a whole.
+    pub fn record_found(&self, found: &[FoundAsset<'_>]) -> Result<(), StateError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.write("record the asset", |transaction| {
+            for FoundAsset { asset, recorded, metrics } in found {
+                forget(transaction, asset)?;
+                if let Some(recorded) = recorded {
+                    record(transaction, asset, recorded)?;
+                    metric::insert(transaction, asset, recorded.built_at, metrics)?;
+                }
+            }
+            Ok(())
         })
     }
+}
+
+/// Forgets what is recorded of an asset. Its figures stay.
+fn forget(transaction: &Transaction<'_>, asset: &AssetId) -> Result<(), StateError> {
+    transaction
+        .prepare_cached("DELETE FROM assets WHERE asset = ?1")
+        .and_then(|mut statement| statement.execute([asset.as_str()]))
+        .map(|_| ())
+        .map_err(StateError::query("forget the asset"))
 }
 
 pub(crate) fn record(

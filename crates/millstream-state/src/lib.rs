@@ -28,6 +28,7 @@ mod value;
 mod verification;
 mod watch;
 
+pub use asset::FoundAsset;
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
 pub use codes::CODES;

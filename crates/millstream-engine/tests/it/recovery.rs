@@ -153,7 +153,7 @@ fn a_table_that_is_put_back_to_an_earlier_version_is_brought_forward_again() {
          silver.added built +1\n\
          gold.total built +1 -1\n\
          silver.added built +1\n\
-         gold.total unchanged",
+         gold.total built +1 -1",
     );
 }
 

@@ -2,7 +2,7 @@
 
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_state::{
-    CheckResult, Metric, MetricPoint, NewSchema, Pin, RunOutcome, State, StepEnd, StepOutcome,
+    CheckResult, FoundAsset, Metric, MetricPoint, NewSchema, Pin, RunOutcome, State, StepEnd, StepOutcome,
 };
 use millstream_types::{CheckId, Severity, TimestampMicros};
 use serde_json::json;
@@ -64,8 +64,24 @@ fn a_failed_attempt_keeps_what_the_last_good_one_recorded() {
         attempt(&Recorded { status: status.clone(), ..recorded(4) }),
         Recorded { status, ..recorded(3) }
     );
-    state.forget_asset(&asset("silver.t")).unwrap();
-    assert_eq!(state.recorded().unwrap(), [].into());
+}
+
+#[test]
+fn what_was_found_is_recorded_as_a_whole() {
+    let (_folder, state) = store();
+    let (table, other) = (asset("silver.t"), asset("silver.u"));
+    let failed = |at| {
+        let status = AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() };
+        Recorded { status, ..recorded(at) }
+    };
+    let rows = [Metric { name: "rows".into(), value: 20.0 }];
+    let found = |asset, recorded, metrics| FoundAsset { asset, recorded, metrics };
+    let (first, second) = (failed(1), failed(2));
+    state.record_found(&[found(&table, Some(&first), &[]), found(&other, Some(&first), &[])]).unwrap();
+    state.record_found(&[found(&table, Some(&second), &rows), found(&other, None, &[])]).unwrap();
+    assert_eq!(state.recorded().unwrap(), [(table.clone(), second.clone())].into());
+    let point = MetricPoint { at: second.built_at, value: 20.0 };
+    assert_eq!(state.metric_history(&table, "rows", 9).unwrap(), [point]);
 }
 
 #[test]

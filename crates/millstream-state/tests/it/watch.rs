@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use millstream_state::{Moment, State, Watch};
+use millstream_state::{FoundAsset, Moment, State, Watch};
 
 use crate::world::{asset, recorded};
 
@@ -27,7 +27,9 @@ fn what_is_refused_before_does_not_happen_and_what_is_refused_after_did() {
         let path = folder.path().join("state.db");
         let gate = Arc::new(Gate { refuses, seen: Mutex::default() });
         let watched = State::open(&path).unwrap().watched(gate.clone());
-        let refused = watched.record_asset(&asset("silver.a"), &recorded(1)).unwrap_err();
+        let (asset, recorded) = (asset("silver.a"), recorded(1));
+        let found = FoundAsset { asset: &asset, recorded: Some(&recorded), metrics: &[] };
+        let refused = watched.record_found(&[found]).unwrap_err();
         assert_eq!((refused.code(), refused.is_transient()), ("MS-0605", false));
         assert_eq!(gate.seen.lock().unwrap().last(), Some(&("record the asset", refuses)));
         assert_eq!(State::open(&path).unwrap().recorded().unwrap().len(), kept, "{refuses:?}");
