@@ -45,11 +45,24 @@ pub(crate) enum Committed {
         next_sequence: i64,
         /// Whether everything landed before was replaced (`--full-refresh`).
         full: bool,
+        /// The columns that it accepted, one by one. Commits from before they were told have none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        schemas: Vec<AcceptedSchema>,
     },
     /// A SQL table, built from these versions of its inputs.
     Build { build: i64, inputs: BTreeMap<AssetId, i64> },
     /// Rejected rows taken in again.
     Reprocess { rejected_version: i64, next_sequence: i64 },
+}
+
+/// The columns of a table after one change of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AcceptedSchema {
+    pub columns: serde_json::Value,
+    /// What changed, for people.
+    pub change: String,
+    /// The part that brought the change; `None` when the contract did.
+    pub part: Option<String>,
 }
 
 impl CommitInfo {
@@ -78,14 +91,24 @@ mod tests {
         "rows_written":2,"rows_rejected":1,"kind":"landing","epoch":3,
         "parts":[{"id":"a.csv","version":"{}","position":7}],"next_sequence":9,"full":false}"#;
 
+    /// The same with the columns that the landing accepted.
+    const WITH_SCHEMAS: &str = r#"{"format":1,"run":"r1","at":5,
+        "fingerprint":"0000000000000000000000000000000000000000000000000000000000000000",
+        "rows_written":2,"rows_rejected":1,"kind":"landing","epoch":3,
+        "parts":[{"id":"a.csv","version":"{}","position":7}],"next_sequence":9,"full":false,
+        "schemas":[{"columns":[{"name":"id","type":"int64"}],"change":"first landing","part":null}]}"#;
+
     #[test]
     fn reads_the_first_format() {
-        let value = serde_json::from_str(FORMAT_1).unwrap_or_default();
-        let info = CommitInfo::from_json(&value);
-        let epoch = info.map(|info| match info.what {
-            Committed::Landing { epoch, next_sequence, .. } => (epoch, next_sequence),
-            _ => (0, 0),
-        });
-        assert_eq!(epoch, Some((3, 9)));
+        for (sample, schemas_told) in [(FORMAT_1, 0), (WITH_SCHEMAS, 1)] {
+            let value = serde_json::from_str(sample).unwrap_or_default();
+            let told = CommitInfo::from_json(&value).map(|info| match info.what {
+                Committed::Landing { epoch, next_sequence, schemas, .. } => {
+                    (epoch, next_sequence, schemas.len())
+                }
+                _ => (0, 0, 0),
+            });
+            assert_eq!(told, Some((3, 9, schemas_told)));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Versions of each table's schema: what changed, when, and because of which part.
 
 use millstream_types::{RunId, TableName, TimestampMicros};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 use crate::{State, StateError, value};
@@ -25,7 +25,6 @@ pub struct SchemaVersion {
 /// A schema that was accepted just now.
 #[derive(Clone, Debug)]
 pub struct NewSchema<'a> {
-    pub table: &'a TableName,
     pub columns: &'a Value,
     pub at: TimestampMicros,
     pub run: Option<&'a RunId>,
@@ -33,43 +32,24 @@ pub struct NewSchema<'a> {
     pub change: &'a str,
 }
 
+const DOING: &str = "record the schema";
+
 impl State {
-    /// Records a schema and returns its version. The schema that is the newest already keeps its version,
-    /// so that a repeated step adds nothing.
-    pub fn record_schema(&self, schema: &NewSchema<'_>) -> Result<i64, StateError> {
-        let doing = "record the schema";
-        let table = schema.table.to_string();
-        let columns = schema.columns.to_string();
-        self.write(doing, |transaction| {
-            let newest: Option<(i64, String)> = transaction
-                .query_row(
-                    "SELECT version, columns FROM schema_versions WHERE table_name = ?1 ORDER BY version DESC LIMIT 1",
-                    [&table],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )
-                .optional()
-                .map_err(StateError::query(doing))?;
-            let version = match newest {
-                Some((version, newest)) if newest == columns => return Ok(version),
-                Some((version, _)) => version + 1,
-                None => 1,
-            };
-            transaction
-                .execute(
-                    "INSERT INTO schema_versions (table_name, version, columns, at, run, part, change) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![
-                        table,
-                        version,
-                        columns,
-                        schema.at.0,
-                        schema.run.map(RunId::as_str),
-                        schema.part,
-                        schema.change
-                    ],
-                )
-                .map_err(StateError::query(doing))?;
-            Ok(version)
+    /// Records the schemas that a table went through in one step, the oldest first. A step that is repeated adds nothing:
+    /// not when the last of them is the table's newest schema already, and no schema of the same run and time again.
+    pub fn record_schemas(&self, table: &TableName, schemas: &[NewSchema<'_>]) -> Result<(), StateError> {
+        let Some(last) = schemas.last() else { return Ok(()) };
+        let (table, present) = (table.to_string(), last.columns.to_string());
+        self.write(DOING, |transaction| {
+            let newest = newest(transaction, &table)?;
+            if newest.as_ref().is_some_and(|(_, columns)| *columns == present) {
+                return Ok(());
+            }
+            let mut version = newest.map_or(0, |(version, _)| version);
+            for schema in schemas {
+                version += i64::from(insert(transaction, &table, version + 1, schema)?);
+            }
+            Ok(())
         })
     }
 
@@ -106,4 +86,41 @@ impl State {
             })
             .collect()
     }
+}
+
+fn newest(transaction: &Transaction<'_>, table: &str) -> Result<Option<(i64, String)>, StateError> {
+    transaction
+        .query_row(
+            "SELECT version, columns FROM schema_versions WHERE table_name = ?1 ORDER BY version DESC LIMIT 1",
+            [table],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()
+        .map_err(StateError::query(DOING))
+}
+
+/// Whether the schema was not there yet.
+fn insert(
+    transaction: &Transaction<'_>,
+    table: &str,
+    version: i64,
+    schema: &NewSchema<'_>,
+) -> Result<bool, StateError> {
+    transaction
+        .execute(
+            "INSERT INTO schema_versions (table_name, version, columns, at, run, part, change) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM schema_versions \
+             WHERE table_name = ?1 AND at = ?4 AND run IS ?5 AND change = ?7)",
+            params![
+                table,
+                version,
+                schema.columns.to_string(),
+                schema.at.0,
+                schema.run.map(RunId::as_str),
+                schema.part,
+                schema.change
+            ],
+        )
+        .map(|rows| rows > 0)
+        .map_err(StateError::query(DOING))
 }

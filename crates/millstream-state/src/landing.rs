@@ -1,7 +1,7 @@
 //! How far each source has been landed.
 
 use millstream_types::SourceName;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::{State, StateError};
 
@@ -36,6 +36,8 @@ pub struct LandingUpdate<'a> {
     pub parts: &'a [KnownPart],
 }
 
+const DOING: &str = "record the landing";
+
 impl State {
     /// A source that was never landed has epoch 0 and no parts.
     pub fn landing(&self, source: &SourceName) -> Result<Landing, StateError> {
@@ -60,52 +62,52 @@ impl State {
     /// Records a landing as a whole. Recording the same one twice changes nothing; an older epoch than the
     /// recorded one is an error.
     pub fn record_landing(&self, source: &SourceName, update: &LandingUpdate<'_>) -> Result<(), StateError> {
-        let doing = "record the landing";
-        self.write(doing, |transaction| {
-            match head(transaction, source)? {
-                Some((recorded, _)) if update.epoch < recorded => {
-                    return Err(StateError::OldEpoch {
-                        source_name: source.to_string(),
-                        epoch: update.epoch,
-                        recorded,
-                    });
-                }
-                _ => {}
+        self.write(DOING, |transaction| match head(transaction, source)? {
+            Some((recorded, _)) if update.epoch < recorded => {
+                Err(StateError::OldEpoch { source_name: source.to_string(), epoch: update.epoch, recorded })
             }
-            transaction
-                .prepare_cached(
-                    "INSERT INTO landings (source, epoch, next_sequence) VALUES (?1, ?2, ?3) \
-                     ON CONFLICT (source) DO UPDATE SET epoch = excluded.epoch, next_sequence = excluded.next_sequence",
-                )
-                .and_then(|mut s| s.execute(params![source.as_str(), update.epoch, update.next_sequence]))
-                .map_err(StateError::query(doing))?;
-            let mut upsert = transaction
-                .prepare_cached(
-                    "INSERT INTO parts (source, part, version, position) VALUES (?1, ?2, ?3, ?4) \
-                     ON CONFLICT (source, part) DO UPDATE SET version = excluded.version, position = excluded.position",
-                )
-                .map_err(StateError::query(doing))?;
-            for part in update.parts {
-                upsert
-                    .execute(params![source.as_str(), part.id, part.version, part.position])
-                    .map_err(StateError::query(doing))?;
-            }
-            Ok(())
+            _ => write(transaction, source, update),
         })
     }
 
-    /// Forgets a source's landing, so that everything is read anew.
-    pub fn forget_landing(&self, source: &SourceName) -> Result<(), StateError> {
-        let doing = "forget the landing";
-        self.write(doing, |transaction| {
+    /// Records a landing in the place of everything that is known of the source: parts that it does not name are
+    /// forgotten, and the epoch may be an older one.
+    pub fn replace_landing(&self, source: &SourceName, update: &LandingUpdate<'_>) -> Result<(), StateError> {
+        self.write(DOING, |transaction| {
             for table in ["landings", "parts"] {
                 transaction
                     .execute(&format!("DELETE FROM {table} WHERE source = ?1"), [source.as_str()])
-                    .map_err(StateError::query(doing))?;
+                    .map_err(StateError::query(DOING))?;
             }
-            Ok(())
+            write(transaction, source, update)
         })
     }
+}
+
+fn write(
+    transaction: &Transaction<'_>,
+    source: &SourceName,
+    update: &LandingUpdate<'_>,
+) -> Result<(), StateError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO landings (source, epoch, next_sequence) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (source) DO UPDATE SET epoch = excluded.epoch, next_sequence = excluded.next_sequence",
+        )
+        .and_then(|mut s| s.execute(params![source.as_str(), update.epoch, update.next_sequence]))
+        .map_err(StateError::query(DOING))?;
+    let mut upsert = transaction
+        .prepare_cached(
+            "INSERT INTO parts (source, part, version, position) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (source, part) DO UPDATE SET version = excluded.version, position = excluded.position",
+        )
+        .map_err(StateError::query(DOING))?;
+    for part in update.parts {
+        upsert
+            .execute(params![source.as_str(), part.id, part.version, part.position])
+            .map_err(StateError::query(DOING))?;
+    }
+    Ok(())
 }
 
 fn head(connection: &Connection, source: &SourceName) -> Result<Option<(i64, i64)>, StateError> {

@@ -4,11 +4,9 @@ use datafusion::prelude::{ident, lit};
 use futures::future::BoxFuture;
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_state::NewSchema;
 use millstream_types::SOURCE;
-use serde_json::json;
 
-use super::{Job, bronze_schema, epoch, epoch::Landing, pipeline};
+use super::{Job, bronze_schema, epoch, epoch::Landing, pipeline, schemas};
 use crate::{
     EngineError, StepOutcome,
     audit::metrics,
@@ -36,11 +34,13 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     let leaving = leaving(job).await?;
     let epoch = job.standing.landing.epoch + 1;
     let landing = Landing { epoch, next_sequence: staged.next_sequence, parts: staged.parts };
+    let accepted = schemas::accepted(job.evolved, base.is_none(), job.full);
     let what = Committed::Landing {
         epoch,
         parts: landing.parts.clone(),
         next_sequence: landing.next_sequence,
         full: job.full,
+        schemas: accepted.clone(),
     };
     let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
     info.rows_written = staged.accepted;
@@ -77,11 +77,16 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     };
     let mut result = publish_candidate(candidate).await?;
     if matches!(result.outcome, StepOutcome::Built) {
-        if job.full {
-            world.state.forget_landing(&job.source.name)?;
+        for change in &job.evolved.changes {
+            context.note(format!("schema: {}", change.text()));
         }
-        epoch::remember(world, job.source, &landing)?;
-        record_changes(job, staged.now)?;
+        // The landing is remembered last: until then whoever comes next takes the schemas from the commit again.
+        schemas::record(world, &table, &context.run, staged.now, &accepted)?;
+        if job.full {
+            epoch::remember_alone(world, job.source, &landing)?;
+        } else {
+            epoch::remember(world, job.source, &landing)?;
+        }
         let rows = rows_now(job, result.version).await?;
         result.metrics = metrics(rows);
         result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
@@ -137,38 +142,6 @@ async fn leaving(job: &Job<'_>) -> Result<Leaving, EngineError> {
     let before: u64 = files.iter().filter_map(DataFile::rows).sum();
     let after: u64 = kept.iter().map(StagedFile::rows).sum();
     Ok(Leaving { files, kept, rows: before.saturating_sub(after) })
-}
-
-/// Accepted schema changes go to the catalog: who (the run), when, from which part.
-fn record_changes(job: &Job<'_>, at: millstream_types::TimestampMicros) -> Result<(), EngineError> {
-    let table = job.source.table();
-    let columns = json!(
-        job.evolved
-            .columns
-            .iter()
-            .map(|field| json!({"name": field.name, "type": field.column_type.to_string()}))
-            .collect::<Vec<_>>()
-    );
-    let record = |change: &str, part: Option<&str>| {
-        let run = Some(&job.context.run);
-        job.world().state.record_schema(&NewSchema {
-            table: &table,
-            columns: &columns,
-            at,
-            run,
-            part,
-            change,
-        })
-    };
-    if job.standing.snapshot.is_none() {
-        record("first landing", None)?;
-    }
-    for change in &job.evolved.changes {
-        let text = change.text();
-        job.context.note(format!("schema: {text}"));
-        record(&text, change.part.as_deref())?;
-    }
-    Ok(())
 }
 
 async fn rows_now(job: &Job<'_>, version: Option<i64>) -> Result<Option<u64>, EngineError> {

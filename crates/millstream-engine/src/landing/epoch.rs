@@ -3,18 +3,23 @@
 //! The lake decides: its `landing` transaction is the epoch, and each landing commit carries the parts that it
 //! took in. The state store is a copy that is quick to read.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 
+use arrow::{array::AsArray, compute::cast, datatypes::DataType};
+use futures::TryStreamExt;
 use millstream_connector::{KnownPart, PartVersion};
 use millstream_lake::{At, Snapshot};
 use millstream_project::SourceSpec;
 use millstream_state::LandingUpdate;
-use millstream_types::SEQUENCE;
+use millstream_types::{SEQUENCE, SOURCE};
 
 use crate::{
     EngineError,
     commit_info::{CommitInfo, Committed, LANDING_TXN},
     engine::World,
+    landing::schemas,
+    resolver::provider,
+    stored,
 };
 
 /// How far a source has been landed.
@@ -36,32 +41,89 @@ pub(crate) struct Standing {
 
 /// Reads the standing, bringing the state store up to date when it missed commits.
 pub(crate) async fn standing(world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
-    let table = source.table();
-    let snapshot = world.lake.snapshot(&table, At::Latest).await?;
-    let landing = remembered(world, source)?;
-    let epoch = match &snapshot {
-        Some(snapshot) => snapshot.txn(LANDING_TXN).unwrap_or(0),
-        None => 0,
-    };
-    if epoch == landing.epoch {
-        return Ok(Standing { landing: beyond_stored(landing, snapshot.as_deref()), snapshot });
+    let found = Found::of(world, source).await?;
+    if found.is_complete() { found.remembered(world, source) } else { Err(found.gap(source)) }
+}
+
+/// The standing for a landing that replaces everything. Where nobody remembers how far the source was landed, the rows
+/// themselves tell of which parts they are, so that none is given up unseen.
+pub(crate) async fn standing_before_anew(
+    world: &World,
+    source: &SourceSpec,
+) -> Result<Standing, EngineError> {
+    let mut found = Found::of(world, source).await?;
+    if found.is_complete() {
+        return found.remembered(world, source);
     }
-    let landing = if epoch > landing.epoch {
-        replay(world, source, landing, epoch).await?
-    } else {
-        // The lake went back or is another one: what the state store remembers was never landed here.
-        replay(world, source, Landing::default(), epoch).await?
-    };
-    world.state.forget_landing(&source.name)?;
-    remember(world, source, &landing)?;
-    Ok(Standing { landing: beyond_stored(landing, snapshot.as_deref()), snapshot })
+    if let Some(snapshot) = &found.snapshot {
+        let parts = parts_of_rows(world, snapshot).await?;
+        found.landing.parts = merge(parts, std::mem::take(&mut found.landing.parts));
+    }
+    // Not remembered: a landing that takes up where this one stands needs more than these parts.
+    let landing = Landing { epoch: found.epoch, ..found.landing };
+    Ok(Standing { landing: beyond_stored(landing, found.snapshot.as_deref()), snapshot: found.snapshot })
+}
+
+/// What lake and state store say together.
+struct Found {
+    snapshot: Option<Arc<Snapshot>>,
+    /// As far as anyone remembers.
+    landing: Landing,
+    /// As far as the lake says that it goes.
+    epoch: i64,
+    /// Whether the state store has to be told of it.
+    is_news: bool,
+}
+
+impl Found {
+    async fn of(world: &World, source: &SourceSpec) -> Result<Self, EngineError> {
+        let snapshot = world.lake.snapshot(&source.table(), At::Latest).await?;
+        let landing = remembered(world, source)?;
+        let epoch = snapshot.as_ref().and_then(|snapshot| snapshot.txn(LANDING_TXN)).unwrap_or(0);
+        let is_news = epoch != landing.epoch;
+        let landing = match epoch.cmp(&landing.epoch) {
+            Ordering::Equal => landing,
+            Ordering::Greater => replay(world, source, landing, epoch).await?,
+            // The lake went back or is another one: what the state store remembers was never landed here.
+            Ordering::Less => replay(world, source, Landing::default(), epoch).await?,
+        };
+        Ok(Self { snapshot, landing, epoch, is_news })
+    }
+
+    fn is_complete(&self) -> bool {
+        self.landing.epoch == self.epoch
+    }
+
+    fn remembered(self, world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
+        if self.is_news {
+            remember_alone(world, source, &self.landing)?;
+        }
+        let landing = beyond_stored(self.landing, self.snapshot.as_deref());
+        Ok(Standing { landing, snapshot: self.snapshot })
+    }
+
+    fn gap(&self, source: &SourceSpec) -> EngineError {
+        EngineError::Refused {
+            table: source.table(),
+            message: format!(
+                "was landed up to epoch {}, but the record of epoch {} is gone from the lake's log and from the \
+                 state store",
+                self.epoch,
+                self.landing.epoch + 1
+            ),
+            hint: format!(
+                "restore the state store, or land everything anew with `millstream run source:{} --full-refresh`",
+                source.name
+            ),
+        }
+    }
 }
 
 /// The next sequence number is above every stored one, also when a crash kept the last commit from being
 /// recorded.
 fn beyond_stored(mut landing: Landing, snapshot: Option<&Snapshot>) -> Landing {
     let stored = snapshot.into_iter().flat_map(Snapshot::files).filter_map(|file| {
-        match file.column(SEQUENCE, &arrow::datatypes::DataType::Int64).max {
+        match file.column(SEQUENCE, &DataType::Int64).max {
             Some(datafusion::common::ScalarValue::Int64(max)) => max,
             _ => None,
         }
@@ -73,9 +135,22 @@ fn beyond_stored(mut landing: Landing, snapshot: Option<&Snapshot>) -> Landing {
 
 /// Writes a landing's epoch and its parts to the state store; parts that it does not name stay.
 pub(crate) fn remember(world: &World, source: &SourceSpec, landing: &Landing) -> Result<(), EngineError> {
-    let parts: Vec<_> = landing.parts.iter().map(stored).collect();
-    let update = LandingUpdate { epoch: landing.epoch, next_sequence: landing.next_sequence, parts: &parts };
-    Ok(world.state.record_landing(&source.name, &update)?)
+    let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
+    Ok(world.state.record_landing(&source.name, &update(landing, &parts))?)
+}
+
+/// The same in the place of everything that the state store remembers of the source.
+pub(crate) fn remember_alone(
+    world: &World,
+    source: &SourceSpec,
+    landing: &Landing,
+) -> Result<(), EngineError> {
+    let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
+    Ok(world.state.replace_landing(&source.name, &update(landing, &parts))?)
+}
+
+fn update<'a>(landing: &Landing, parts: &'a [millstream_state::KnownPart]) -> LandingUpdate<'a> {
+    LandingUpdate { epoch: landing.epoch, next_sequence: landing.next_sequence, parts }
 }
 
 fn remembered(world: &World, source: &SourceSpec) -> Result<Landing, EngineError> {
@@ -88,7 +163,7 @@ fn remembered(world: &World, source: &SourceSpec) -> Result<Landing, EngineError
     Ok(Landing { epoch: landing.epoch, next_sequence: landing.next_sequence, parts: parts.collect() })
 }
 
-fn stored(part: &KnownPart) -> millstream_state::KnownPart {
+fn as_stored(part: &KnownPart) -> millstream_state::KnownPart {
     millstream_state::KnownPart {
         id: part.id.clone(),
         version: part.version.0.clone(),
@@ -96,7 +171,8 @@ fn stored(part: &KnownPart) -> millstream_state::KnownPart {
     }
 }
 
-/// Applies the landing commits after `landing.epoch` up to `epoch`, oldest first.
+/// Applies the landing commits after `landing.epoch`, oldest first, as far as they follow each other: what comes behind a
+/// gap counts from the next landing on that replaced everything. Schemas that they accepted go to the catalog.
 async fn replay(
     world: &World,
     source: &SourceSpec,
@@ -107,25 +183,16 @@ async fn replay(
         return Ok(landing);
     }
     let table = source.table();
-    let mut commits: Vec<_> = world
-        .lake
-        .history(&table, None)
-        .await?
-        .into_iter()
-        .filter_map(|commit| CommitInfo::from_json(&commit.info))
-        .collect();
-    commits.sort_by_key(|info| match info.what {
-        Committed::Landing { epoch, .. } => epoch,
-        _ => 0,
-    });
-    for info in commits {
+    let commits = world.lake.history(&table, None).await?;
+    // The newest come first.
+    for info in commits.iter().rev().filter_map(|commit| CommitInfo::from_json(&commit.info)) {
         match info.what {
-            Committed::Landing { epoch: reached, parts, next_sequence, full } if reached > landing.epoch => {
-                if reached != landing.epoch + 1 && !full {
-                    break;
-                }
+            Committed::Landing { epoch: reached, parts, next_sequence, full, schemas }
+                if reached > landing.epoch && (full || reached == landing.epoch + 1) =>
+            {
                 let before = if full { Vec::new() } else { std::mem::take(&mut landing.parts) };
                 landing = Landing { epoch: reached, parts: merge(before, parts), next_sequence };
+                schemas::record(world, &table, &info.run, info.at, &schemas)?;
             }
             Committed::Reprocess { next_sequence, .. } => {
                 landing.next_sequence = landing.next_sequence.max(next_sequence);
@@ -133,21 +200,26 @@ async fn replay(
             _ => {}
         }
     }
-    if landing.epoch == epoch {
-        return Ok(landing);
+    Ok(landing)
+}
+
+/// The parts that the table has rows of; how far they were landed is not known.
+async fn parts_of_rows(world: &World, snapshot: &Snapshot) -> Result<Vec<KnownPart>, EngineError> {
+    let table = snapshot.table();
+    let (rows, columns) = (provider(&world.lake, snapshot)?, [SOURCE.to_owned()]);
+    let mut rows = stored::scan(world, table, rows, &columns, None).await?;
+    let mut parts = BTreeSet::new();
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
+        let sources = cast(batch.column(0), &DataType::Utf8)
+            .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
+        for part in sources.as_string::<i32>().iter().flatten() {
+            if !parts.contains(part) {
+                parts.insert(part.to_owned());
+            }
+        }
     }
-    Err(EngineError::Refused {
-        table,
-        message: format!(
-            "was landed up to epoch {epoch}, but the record of epoch {} is gone from the lake's log and from \
-             the state store",
-            landing.epoch + 1
-        ),
-        hint: format!(
-            "restore the state store, or land everything anew with `millstream run source:{} --full-refresh`",
-            source.name
-        ),
-    })
+    let unknown = |id| KnownPart { id, version: PartVersion(String::new()), position: 0 };
+    Ok(parts.into_iter().map(unknown).collect())
 }
 
 /// `before` with the parts of `after` added or replaced.

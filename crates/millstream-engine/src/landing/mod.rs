@@ -9,6 +9,7 @@ mod commit;
 mod epoch;
 mod evolve;
 mod pipeline;
+mod schemas;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -41,16 +42,39 @@ pub(crate) async fn waiting_parts(
     source: &SourceSpec,
     full: bool,
 ) -> Result<Vec<String>, EngineError> {
-    let Standing { landing, .. } = standing(world, source).await?;
-    let known = if full { &[] } else { landing.parts.as_slice() };
-    let found = discover(world, source, known).await?;
+    let standing = standing_before(world, source, full).await?;
+    let found = discover(world, source, known_before(&standing, full)).await?;
     let mut waiting: Vec<_> = found.parts.into_iter().map(|part| part.id).collect();
+    let Standing { landing, .. } = standing;
+    remember_refreshed(world, source, &landing, found.refreshed)?;
     if full {
         // A part that is gone waits as well: for the refusal to forget its rows.
         let present: BTreeSet<_> = waiting.iter().cloned().collect();
         waiting.extend(landing.parts.into_iter().map(|part| part.id).filter(|id| !present.contains(id)));
     }
     Ok(waiting)
+}
+
+async fn standing_before(world: &World, source: &SourceSpec, full: bool) -> Result<Standing, EngineError> {
+    if full { epoch::standing_before_anew(world, source).await } else { standing(world, source).await }
+}
+
+/// What a landing leaves alone: nothing when it replaces everything.
+fn known_before(standing: &Standing, full: bool) -> &[KnownPart] {
+    if full { &[] } else { &standing.landing.parts }
+}
+
+/// Parts that look different and hold the same: as they look now, so that nobody has to read them again to see that.
+fn remember_refreshed(
+    world: &World,
+    source: &SourceSpec,
+    landing: &Landing,
+    refreshed: Vec<KnownPart>,
+) -> Result<(), EngineError> {
+    if refreshed.is_empty() {
+        return Ok(());
+    }
+    epoch::remember(world, source, &Landing { parts: refreshed, ..*landing })
 }
 
 /// Lands what waits at `source`. Boxed, because the compiler cannot see that so deep a future is `Send`.
@@ -64,17 +88,13 @@ pub(crate) fn land<'a>(
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
     reprocess::finish_interrupted(context, &source.table()).await?;
-    let standing = standing(world, source).await?;
     let full = context.full_refresh;
-    let known = if full { &[] } else { standing.landing.parts.as_slice() };
-    let mut found = discover(world, source, known).await?;
+    let standing = standing_before(world, source, full).await?;
+    let mut found = discover(world, source, known_before(&standing, full)).await?;
     for waiting in &found.waiting {
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
-    if !found.refreshed.is_empty() {
-        let landing = Landing { parts: std::mem::take(&mut found.refreshed), ..standing.landing };
-        epoch::remember(world, source, &landing)?;
-    }
+    remember_refreshed(world, source, &standing.landing, std::mem::take(&mut found.refreshed))?;
     if full {
         refuse_to_lose(source, &standing, &found.parts)?;
         // What was landed goes; each part is read from its start.

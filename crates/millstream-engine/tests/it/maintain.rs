@@ -232,29 +232,62 @@ contract: {columns: {id: {type: int64, required: true}}}
 ";
 
 /// Eleven landings, and a maintenance that leaves no commit of them: the state store alone knows the parts.
-#[test]
-fn landing_goes_on_where_the_log_was_cut_and_begins_anew_where_the_state_was_lost_too() {
+fn landed_and_cut() -> Vec<Step> {
     let mut steps = vec![Put("orders/a", "id\n0"), Run];
     for row in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"] {
         steps.extend([Append("orders/a", row), Run]);
     }
     steps.extend([Pass(MONTH), Maintain(HOUR), Pass(MONTH), Maintain(HOUR)]);
+    steps
+}
+
+/// What is told of that.
+fn told_of_it() -> String {
+    let landed = "bronze.orders built +1\n".repeat(11);
+    format!("{landed}bronze.orders: 11 put together, 0 gone\nbronze.orders: 0 put together, 22 gone")
+}
+
+#[test]
+fn landing_goes_on_where_the_log_was_cut_and_begins_anew_where_the_state_was_lost_too() {
+    let mut steps = landed_and_cut();
     steps.extend([Append("orders/a", "11"), Run, Positions("orders")]);
     steps.extend([LoseState, Run, RunAnew(&["bronze.orders"]), Run, Positions("orders")]);
-    let landed = "bronze.orders built +1\n".repeat(11);
+    // From the landing on that replaced everything, the log is enough again.
+    steps.extend([LoseState, Run, Positions("orders")]);
     check_story(
         ORDERS,
         &steps,
         &format!(
-            "{landed}bronze.orders: 11 put together, 0 gone
-            bronze.orders: 0 put together, 22 gone
+            "{}
             bronze.orders built +1
             a up to 12
             ! bronze.orders failed: MS-0705 `bronze.orders` was landed up to epoch 12, but the record of epoch 1 is gone \
              from the lake's log and from the state store
             bronze.orders built +12 -12
             (nothing)
-            a up to 12"
+            a up to 12
+            (nothing)
+            a up to 12",
+            told_of_it()
+        ),
+    );
+}
+
+/// The rows say of which parts they are, when nobody else does.
+#[test]
+fn a_landing_that_begins_anew_does_not_give_up_rows_of_a_part_that_is_gone() {
+    let mut steps = landed_and_cut();
+    steps.extend([Put("orders/b", "id\n11"), Remove("orders/a")]);
+    steps.extend([LoseState, RunAnew(&["bronze.orders"]), Force(&["bronze.orders"])]);
+    check_story(
+        ORDERS,
+        &steps,
+        &format!(
+            "{}
+            ! bronze.orders failed: MS-0705 `bronze.orders` holds rows of 1 part(s) that are gone from the source, such as a
+            ! bronze.orders failed: MS-0705 `bronze.orders` was landed up to epoch 11, but the record of epoch 1 is gone \
+             from the lake's log and from the state store",
+            told_of_it()
         ),
     );
 }

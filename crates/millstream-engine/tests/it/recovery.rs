@@ -311,3 +311,29 @@ fn a_change_of_schema_is_recorded_after_a_death_too() {
         check_story(&project, &steps, &expected);
     }
 }
+
+#[test]
+fn every_change_of_a_schema_is_recorded() {
+    let steps = [
+        Put("orders/a", "id,note\n1,x"),
+        Run,
+        Put("orders/b", "id,note,more\n2,y,7"),
+        Put("orders/c", "id,note,most\n3,z,8"),
+        Run,
+        Schemas("orders"),
+        LoseState,
+        Run,
+        Schemas("orders"),
+    ];
+    let schemas = "schema 1: first landing
+        schema 2: added column `more` (int64), first seen in b
+        schema 3: added column `most` (int64), first seen in c";
+    let expected = format!(
+        "bronze.orders built +1
+        bronze.orders built +2
+        {schemas}
+        (nothing)
+        {schemas}"
+    );
+    check_story(&landed_under("  evolution: add_columns\n"), &steps, &expected);
+}

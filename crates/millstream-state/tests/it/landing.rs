@@ -36,8 +36,18 @@ fn only_the_given_parts_change_and_repeating_a_landing_changes_nothing() {
     land(2, 35, &[part("b.csv", 25), part("c.csv", 0)]);
     assert_eq!(state.landing(&orders()).unwrap(), expected);
     assert_eq!(state.landing(&SourceName::new("customers").unwrap()).unwrap(), Landing::default());
-    state.forget_landing(&orders()).unwrap();
-    assert_eq!(state.landing(&orders()).unwrap(), Landing::default());
+}
+
+#[test]
+fn a_landing_in_the_place_of_others_leaves_nothing_of_them() {
+    let (_folder, state) = store();
+    let old = [part("a.csv", 10), part("b.csv", 20)];
+    state.record_landing(&orders(), &LandingUpdate { epoch: 5, next_sequence: 30, parts: &old }).unwrap();
+    let new = [part("b.csv", 2)];
+    let update = LandingUpdate { epoch: 2, next_sequence: 4, parts: &new };
+    state.replace_landing(&orders(), &update).unwrap();
+    let expected = Landing { epoch: 2, next_sequence: 4, parts: new.to_vec() };
+    assert_eq!(state.landing(&orders()).unwrap(), expected);
 }
 
 #[test]

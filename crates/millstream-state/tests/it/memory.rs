@@ -123,24 +123,31 @@ fn checks_and_metrics_belong_to_their_step() {
 fn schemas_are_numbered_and_a_repeated_one_is_not_counted() {
     let (_folder, state) = store();
     let (orders, run) = (table("bronze.orders"), run(1).run);
-    let accept = |columns: serde_json::Value, change: &str| {
-        let schema = NewSchema {
-            table: &orders,
-            columns: &columns,
-            at: TimestampMicros(1),
-            run: Some(&run),
-            part: Some("data/2.csv"),
-            change,
-        };
-        state.record_schema(&schema).unwrap()
+    let schema = |columns, at, change| NewSchema {
+        columns,
+        at: TimestampMicros(at),
+        run: Some(&run),
+        part: Some("data/2.csv"),
+        change,
     };
-    assert_eq!(accept(json!([["id", "int64"]]), "first"), 1);
-    assert_eq!(accept(json!([["id", "int64"], ["note", "string"]]), "added `note`"), 2);
-    assert_eq!(accept(json!([["id", "int64"], ["note", "string"]]), "again"), 2);
+    let changes = || -> Vec<_> {
+        let versions = state.schema_versions(&orders).unwrap();
+        versions.into_iter().map(|schema| (schema.version, schema.change)).collect()
+    };
+    let [first, noted, priced] = [json!(["id"]), json!(["id", "note"]), json!(["id", "note", "price"])];
+    let landed = [schema(&first, 1, "first")];
+    let widened = [schema(&noted, 2, "added `note`"), schema(&priced, 2, "added `price`")];
+    for _ in 0..2 {
+        state.record_schemas(&orders, &landed).unwrap();
+        state.record_schemas(&orders, &widened).unwrap();
+        let expected = [(1, "first"), (2, "added `note`"), (3, "added `price`")];
+        assert_eq!(changes(), expected.map(|(version, change)| (version, change.to_owned())));
+    }
+    state.record_schemas(&orders, &[schema(&priced, 3, "again")]).unwrap();
+    state.record_schemas(&orders, &[schema(&first, 4, "anew")]).unwrap();
+    assert_eq!(changes().last(), Some(&(4, "anew".to_owned())));
     let versions = state.schema_versions(&orders).unwrap();
-    let changes: Vec<_> = versions.iter().map(|schema| (schema.version, schema.change.as_str())).collect();
-    assert_eq!(changes, [(1, "first"), (2, "added `note`")]);
-    assert_eq!(versions[0].columns, json!([["id", "int64"]]));
+    assert_eq!(versions[1].columns, noted);
     assert_eq!(versions[1].part.as_deref(), Some("data/2.csv"));
 }
 
