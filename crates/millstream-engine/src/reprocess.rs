@@ -34,7 +34,7 @@ use crate::{
     landing::{self, bronze_schema, with_landing_columns},
     publish::EPOCH,
     run::{Ended, StepResult},
-    stored::{self, relations},
+    stored::{self, related},
     stored_keys::StoredKeys,
     table::StepRunner,
     writers::Writers,
@@ -157,11 +157,11 @@ impl<'a> Judge<'a> {
             column_type: field.column_type.clone(),
             pii: source.contract.columns.get(&field.name).is_some_and(|column| column.pii),
         });
-        let relations = relations(context, &source.contract.checks).await?;
+        let related = related(context, &source.contract.checks).await?;
         let options = ContractOptions {
-            checks: &source.contract.checks,
+            checks: &related.checks,
             type_severity: source.contract.on_violation,
-            relations: &relations,
+            relations: &related.relations,
             extra: &[],
             now,
         };

@@ -27,7 +27,7 @@ use crate::{
     publish::{Candidate, Rejected, publish},
     resolver::provider,
     run::StepResult,
-    stored::relations,
+    stored::related,
 };
 
 /// Builds `spec`'s table. `must`: do the work even if no input has a new version. Boxed, because the compiler
@@ -111,11 +111,11 @@ impl<'a> Job<'a> {
         let maintenance = Maintenance::new(&plan, keep(&spec.materialize))
             .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?;
         let schema = analysed.stored_schema;
-        let relations = relations(context, &spec.checks).await?;
+        let related = related(context, &spec.checks).await?;
         let options = ContractOptions {
-            checks: &spec.checks,
+            checks: &related.checks,
             type_severity: spec.on_violation,
-            relations: &relations,
+            relations: &related.relations,
             extra: &[],
             now,
         };
