@@ -5,10 +5,12 @@
 //! what is still rejected. If the process ends in between, the next call finds the transaction ahead of the
 //! rejected table and finishes: every row that the commit brought in leaves the rejected table.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+mod interrupted;
+
+use std::{sync::Arc, time::Duration};
 
 use arrow::{
-    array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array},
+    array::{AsArray, BooleanArray, RecordBatch, UInt64Array},
     compute::{filter_record_batch, not, take_record_batch},
     datatypes::Int64Type,
 };
@@ -16,29 +18,32 @@ use async_trait::async_trait;
 use futures::{TryStreamExt, future::BoxFuture};
 use millstream_connector::Positions;
 use millstream_lake::{At, LakeTable, Operation, Snapshot, StagedFile, TableChange};
-use millstream_plan::{PlannedStep, Reason, RunPlan};
+use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded, RunPlan};
 use millstream_project::SourceSpec;
 use millstream_quality::{
     Contract, ContractColumn, ContractOptions, RejectedRows, Sources, Tally, UniqueIndex, rejected_schema,
     restore,
 };
-use millstream_types::{POSITION, SOURCE, TableName};
+use millstream_types::{TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome,
-    audit::{metrics, row_check_reports},
+    CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome,
+    audit::{Audit, Audited, metrics, row_check_reports},
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::{StepContext, World},
     event::RunReport,
-    landing::{self, bronze_schema, with_landing_columns},
+    landing::{self, Landing, bronze_schema, with_landing_columns},
     publish::EPOCH,
+    reconcile::reconcile,
     run::{Ended, StepResult},
     stored::{self, related},
     stored_keys::StoredKeys,
     table::StepRunner,
     writers::Writers,
 };
+
+pub(crate) use interrupted::{finish_interrupted, interrupted, is_interrupted};
 
 impl Engine {
     /// Judges the rejected rows of `table` again. For a SQL table that means building it anew: its rejected
@@ -71,7 +76,11 @@ impl Engine {
                 after: Vec::new(),
                 checks_after: Vec::new(),
             };
-            let plan = async { Ok(RunPlan { steps: vec![step], up_to_date: Vec::new() }) };
+            let plan = async {
+                // What was committed and not recorded would be hidden by the record of this step.
+                reconcile(self.world()).await?;
+                Ok(RunPlan { steps: vec![step], up_to_date: Vec::new() })
+            };
             let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };
             let executor = |runner| Arc::new(Reprocessor { runner }) as Arc<dyn StepExecutor>;
             self.run_with(&request, wait, observer, cancel, plan, executor).await
@@ -104,15 +113,13 @@ impl StepExecutor for Reprocessor {
 async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
     let table = source.table();
-    finish_interrupted(context, &table).await?;
+    finish_interrupted(world, &table).await?;
     let standing = landing::standing(world, source).await?;
     let rejected = world.lake.snapshot(&table.rejected(), At::Latest).await?;
     let (Some(bronze), Some(rejected)) = (standing.snapshot, rejected) else {
         return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));
     };
-    let columns = landing::own_columns(&bronze);
-    let mut judge = Judge::open(context, source, &bronze, columns, standing.landing.epoch).await?;
-    judge.next_sequence = standing.landing.next_sequence;
+    let mut judge = Judge::open(context, source, &bronze, &standing.landing).await?;
     let names: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
     let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
     let mut rows = stored::scan(world, rejected.table(), provider, &names, None).await?;
@@ -120,25 +127,30 @@ async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepRes
         context.check_cancelled()?;
         judge.take(&batch).await?;
     }
-    judge.commit(&bronze, &rejected).await
+    judge.finish(&bronze, &rejected).await
 }
 
 /// The contract as it is now, applied to rows that it or an earlier one rejected.
 struct Judge<'a> {
-    context: &'a StepContext,
-    source: &'a SourceSpec,
     columns: Vec<millstream_types::Field>,
-    contract: Contract,
     unique: UniqueIndex,
     stored: StoredKeys,
     rows: Writers,
     still: Writers,
+    epoch: i64,
+    judged: Judged<'a>,
+}
+
+/// What was found of the rows.
+struct Judged<'a> {
+    context: &'a StepContext,
+    source: &'a SourceSpec,
+    contract: Contract,
     tally: Tally,
     accepted: u64,
     still_rejected: u64,
     next_sequence: i64,
-    epoch: i64,
-    now: millstream_types::TimestampMicros,
+    now: TimestampMicros,
 }
 
 impl<'a> Judge<'a> {
@@ -146,12 +158,12 @@ impl<'a> Judge<'a> {
         context: &'a StepContext,
         source: &'a SourceSpec,
         bronze: &Snapshot,
-        columns: Vec<millstream_types::Field>,
-        epoch: i64,
+        landing: &Landing,
     ) -> Result<Self, EngineError> {
         let world = &context.world;
         let table = source.table();
         let now = world.options.clock.now();
+        let columns = landing::own_columns(bronze);
         let promised = columns.iter().map(|field| ContractColumn {
             name: field.name.clone(),
             column_type: field.column_type.clone(),
@@ -168,25 +180,27 @@ impl<'a> Judge<'a> {
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let contract = Contract::compile(&promised.collect::<Vec<_>>(), &options).map_err(quality)?;
         Ok(Self {
-            context,
-            source,
             unique: UniqueIndex::new(&contract, 0),
             stored: StoredKeys::of(bronze, &Default::default()),
             rows: Writers::new(&world.lake, &table, bronze_schema(&columns), 1),
             still: Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1),
             columns,
-            contract,
-            tally: Tally::default(),
-            accepted: 0,
-            still_rejected: 0,
-            next_sequence: 0,
-            epoch,
-            now,
+            epoch: landing.epoch,
+            judged: Judged {
+                context,
+                source,
+                contract,
+                tally: Tally::default(),
+                accepted: 0,
+                still_rejected: 0,
+                next_sequence: landing.next_sequence,
+                now,
+            },
         })
     }
 
     async fn take(&mut self, rejected: &RecordBatch) -> Result<(), EngineError> {
-        let table = self.source.table();
+        let table = self.judged.source.table();
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let compute = |source| EngineError::Compute { table: table.clone(), source };
         let (landed, halted) = self.by_epoch(rejected)?;
@@ -195,21 +209,25 @@ impl<'a> Judge<'a> {
         let restored = restore(rejected).map_err(quality)?;
         if !restored.malformed.is_empty() {
             let places: UInt64Array = restored.malformed.iter().map(|place| *place as u64).collect();
-            self.still_rejected += places.len() as u64;
+            self.judged.still_rejected += places.len() as u64;
             self.still.write(take_record_batch(rejected, &places).map_err(compute)?).await?;
         }
-        let mut evaluated = self.contract.evaluate(&restored.rows).map_err(quality)?;
-        self.stored.load_near(&self.context.world, &evaluated.rows, &mut self.unique).await?;
+        let mut evaluated = self.judged.contract.evaluate(&restored.rows).map_err(quality)?;
+        self.stored.load_near(&self.judged.context.world, &evaluated.rows, &mut self.unique).await?;
         self.unique.check(&mut evaluated);
-        self.tally.merge(&Tally::of(&evaluated));
+        self.judged.tally.merge(&Tally::of(&evaluated));
         if evaluated.rejected_count() > 0 {
-            let rows = RejectedRows { run: self.context.run.clone(), epoch: self.epoch, now: self.now };
+            let rows = RejectedRows {
+                run: self.judged.context.run.clone(),
+                epoch: self.epoch,
+                now: self.judged.now,
+            };
             let positions = Positions::Each(restored.positions.clone());
             let sources = Sources::Each(&restored.sources);
             let batch = rows
-                .build(&self.contract, &restored.rows, &evaluated, &positions, &sources)
+                .build(&self.judged.contract, &restored.rows, &evaluated, &positions, &sources)
                 .map_err(quality)?;
-            self.still_rejected += batch.num_rows() as u64;
+            self.judged.still_rejected += batch.num_rows() as u64;
             self.still.write(batch).await?;
         }
         let accepted = evaluated.accepted().map_err(quality)?;
@@ -223,11 +241,11 @@ impl<'a> Judge<'a> {
             sources = filter(&sources, &mask).map_err(compute)?.as_string::<i32>().clone();
         }
         let schema = bronze_schema(&self.columns);
-        let first = self.next_sequence;
-        let rows = with_landing_columns(&schema, &accepted, positions, &sources, first, self.now)
+        let first = self.judged.next_sequence;
+        let rows = with_landing_columns(&schema, &accepted, positions, &sources, first, self.judged.now)
             .map_err(compute)?;
-        self.accepted += rows.num_rows() as u64;
-        self.next_sequence = first.saturating_add(i64::try_from(rows.num_rows()).unwrap_or(i64::MAX));
+        self.judged.accepted += rows.num_rows() as u64;
+        self.judged.next_sequence = first.saturating_add(i64::try_from(rows.num_rows()).unwrap_or(i64::MAX));
         self.rows.write(rows).await
     }
 
@@ -242,20 +260,58 @@ impl<'a> Judge<'a> {
         let part = |mask: &BooleanArray| filter_record_batch(rejected, mask);
         match halted.and_then(|halted| Ok((part(&landed)?, part(&halted)?))) {
             Ok(parts) => Ok(parts),
-            Err(source) => Err(EngineError::Compute { table: self.source.table(), source }),
+            Err(source) => Err(EngineError::Compute { table: self.judged.source.table(), source }),
         }
     }
 
-    async fn commit(self, bronze: &Snapshot, rejected: &Snapshot) -> Result<StepResult, EngineError> {
-        let world = &self.context.world;
-        let (add, still) = (self.rows.finish().await?, self.still.finish().await?);
-        let checks = row_check_reports(&self.tally, &self.tally.counts(&self.contract));
-        if self.accepted == 0 {
-            world.lake.discard(still).await;
-            let version = Some(bronze.version());
-            let result = StepResult::without_rows(StepOutcome::Unchanged, version);
-            return Ok(StepResult { checks, rows_rejected: self.still_rejected, ..result });
+    async fn finish(self, bronze: &Snapshot, rejected: &Snapshot) -> Result<StepResult, EngineError> {
+        let Self { judged, rows, still, .. } = self;
+        let lake = &judged.context.world.lake;
+        let (add, still) = (rows.finish().await?, still.finish().await?);
+        if judged.accepted == 0 {
+            lake.discard(still).await;
+            return judged.unchanged(bronze);
         }
+        let audited = judged.audit(bronze, &add).await?;
+        let Some(stop) = audited.stop else {
+            let version = judged.commit(bronze, rejected, add).await?;
+            replace(&judged.context.world, rejected, still).await?;
+            return judged.built(bronze, version, audited.checks);
+        };
+        lake.discard(add).await;
+        lake.discard(still).await;
+        let result = StepResult::without_rows(stop.into(), Some(bronze.version()));
+        Ok(StepResult { checks: audited.checks, ..result })
+    }
+}
+
+impl Judged<'_> {
+    async fn audit(&self, bronze: &Snapshot, add: &[StagedFile]) -> Result<Audited, EngineError> {
+        let audit = Audit {
+            context: self.context,
+            table: bronze.table(),
+            base: Some(bronze),
+            schema: bronze.schema(),
+            add,
+            remove: &[],
+            checks: &self.source.contract.checks,
+            // The breaker asks which share of new rows is bad. These were all rejected before, and those that are again
+            // stay where they are.
+            halt_above: None,
+            contract: &self.contract,
+            tally: &self.tally,
+            now: self.now,
+        };
+        audit.judge().await
+    }
+
+    /// The rows enter; gives the version of the table that has them.
+    async fn commit(
+        &self,
+        bronze: &Snapshot,
+        rejected: &Snapshot,
+        add: Vec<StagedFile>,
+    ) -> Result<i64, EngineError> {
         let facts = self.context.facts()?;
         let what =
             Committed::Reprocess { rejected_version: rejected.version(), next_sequence: self.next_sequence };
@@ -269,20 +325,50 @@ impl<'a> Judge<'a> {
             at: Some(self.now),
             ..TableChange::default()
         };
-        let version = world.lake.commit(bronze.table(), Some(bronze), change).await?;
-        replace(self.context, rejected, still).await?;
+        Ok(self.context.world.lake.commit(bronze.table(), Some(bronze), change).await?)
+    }
+
+    fn built(
+        &self,
+        bronze: &Snapshot,
+        version: i64,
+        checks: Vec<CheckReport>,
+    ) -> Result<StepResult, EngineError> {
         let rows = bronze.rows().map(|rows| rows + self.accepted);
-        let recorded = world.state.recorded()?.remove(&self.context.asset);
-        let recorded =
-            recorded.map(|recorded| millstream_plan::Recorded { version: Some(version), rows, ..recorded });
         Ok(StepResult {
             rows_written: self.accepted,
             rows_rejected: self.still_rejected,
             checks,
-            recorded,
+            recorded: self.known()?.map(|known| self.recorded(known, version, rows)),
             metrics: metrics(rows),
             ..StepResult::without_rows(StepOutcome::Built, Some(version))
         })
+    }
+
+    /// Nothing more enters. An attempt before this one may have taken rows in and failed at the rejected table; then their
+    /// record is still to be made.
+    fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
+        let (version, rows) = (bronze.version(), bronze.rows());
+        let known = self.known()?;
+        let is_news = known.as_ref().is_some_and(|known| known.version != Some(version));
+        Ok(StepResult {
+            rows_rejected: self.still_rejected,
+            checks: row_check_reports(&self.tally, &self.tally.counts(&self.contract)),
+            recorded: known.map(|known| self.recorded(known, version, rows)),
+            metrics: if is_news { metrics(rows) } else { Vec::new() },
+            ..StepResult::without_rows(StepOutcome::Unchanged, Some(version))
+        })
+    }
+
+    fn known(&self) -> Result<Option<Recorded>, EngineError> {
+        Ok(self.context.world.state.recorded()?.remove(&self.context.asset))
+    }
+
+    /// The record of the source as it is known, but for what a reprocessing changes. The definition is not among that:
+    /// what else a new contract asks for is left to the next run.
+    fn recorded(&self, known: Recorded, version: i64, rows: Option<u64>) -> Recorded {
+        let (version, status) = (Some(version), AssetStatus::Built);
+        Recorded { version, rows, built_at: self.now, status, ..known }
     }
 }
 
@@ -291,85 +377,15 @@ fn taken(rejected: &Snapshot) -> i64 {
     rejected.version() + 1
 }
 
-async fn replace(
-    context: &StepContext,
-    rejected: &Snapshot,
-    still: Vec<StagedFile>,
-) -> Result<(), EngineError> {
+/// Only what is still rejected stays.
+async fn replace(world: &World, rejected: &Snapshot, still: Vec<StagedFile>) -> Result<(), EngineError> {
     let change = TableChange {
         add: still,
         remove: rejected.files().to_vec(),
         operation: Operation::Overwrite,
-        at: Some(context.world.options.clock.now()),
+        at: Some(world.options.clock.now()),
         ..TableChange::default()
     };
-    context.world.lake.commit(rejected.table(), Some(rejected), change).await?;
+    world.lake.commit(rejected.table(), Some(rejected), change).await?;
     Ok(())
-}
-
-/// Whether a reprocessing of `table` ended between its two commits.
-pub(crate) async fn is_interrupted(world: &World, table: &TableName) -> Result<bool, EngineError> {
-    let Some(bronze) = world.lake.snapshot(table, At::Latest).await? else { return Ok(false) };
-    let Some(reached) = bronze.txn(REPROCESS_TXN) else { return Ok(false) };
-    let rejected = world.lake.snapshot(&table.rejected(), At::Latest).await?;
-    Ok(rejected.is_some_and(|rejected| taken(&rejected) == reached))
-}
-
-/// Completes a reprocessing whose rows entered bronze but have not left the rejected table.
-pub(crate) async fn finish_interrupted(context: &StepContext, table: &TableName) -> Result<(), EngineError> {
-    let world = &context.world;
-    let Some(bronze) = world.lake.snapshot(table, At::Latest).await? else { return Ok(()) };
-    let Some(reached) = bronze.txn(REPROCESS_TXN) else { return Ok(()) };
-    let Some(rejected) = world.lake.snapshot(&table.rejected(), At::Latest).await? else { return Ok(()) };
-    if taken(&rejected) != reached {
-        return Ok(());
-    }
-    let commits = world.lake.history(table, None).await?;
-    let commit = commits
-        .iter()
-        .find(|commit| commit.txns.iter().any(|(app, at)| app == REPROCESS_TXN && *at == reached));
-    let Some(version) = commit.map(|commit| commit.version) else { return Ok(()) };
-    let entered = entered_rows(context, table, version).await?;
-    let names: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
-    let mut rows = stored::scan(world, rejected.table(), provider, &names, None).await?;
-    let mut still = Writers::new(&world.lake, rejected.table(), rejected.schema(), 1);
-    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
-        let stays = places(&batch).map(|place| Some(!entered.contains(&place))).collect();
-        let batch = filter_record_batch(&batch, &stays)
-            .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
-        still.write(batch).await?;
-    }
-    replace(context, &rejected, still.finish().await?).await
-}
-
-/// Source and position of every row that the commit of `version` added.
-async fn entered_rows(
-    context: &StepContext,
-    table: &TableName,
-    version: i64,
-) -> Result<HashSet<(String, i64)>, EngineError> {
-    let world = &context.world;
-    let changes = world.lake.changes(table, version - 1, version).await?;
-    let provider = LakeTable::new(&world.lake, changes.to_schema, changes.added)?;
-    let columns = [SOURCE.to_owned(), POSITION.to_owned()];
-    let mut rows = stored::scan(world, table, provider, &columns, None).await?;
-    let mut entered = HashSet::new();
-    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
-        entered.extend(places(&batch));
-    }
-    Ok(entered)
-}
-
-fn places(batch: &RecordBatch) -> impl Iterator<Item = (String, i64)> + '_ {
-    let sources = batch
-        .column_by_name(SOURCE)
-        .and_then(|column| arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8).ok());
-    let positions = batch.column_by_name(POSITION).cloned();
-    (0..batch.num_rows()).map(move |row| {
-        let source = sources.as_ref().map(|column| column.as_string::<i32>());
-        let source = source.filter(|column| column.is_valid(row)).map_or("", |column| column.value(row));
-        let position = positions.as_ref().and_then(|column| column.as_primitive_opt::<Int64Type>());
-        (source.to_owned(), position.map_or(-1, |column| column.value(row)))
-    })
 }

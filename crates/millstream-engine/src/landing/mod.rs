@@ -19,7 +19,7 @@ use millstream_project::SourceSpec;
 use millstream_types::{Field, LANDING_COLUMNS};
 
 pub(crate) use columns::{bronze_schema, with_landing_columns};
-pub(crate) use epoch::standing;
+pub(crate) use epoch::{Landing, standing};
 
 use crate::{
     EngineError, StepOutcome,
@@ -27,7 +27,7 @@ use crate::{
     reprocess,
     run::StepResult,
 };
-use epoch::{Landing, Standing};
+use epoch::Standing;
 use evolve::{Evolved, evolve};
 
 /// How often a landing starts over because a column showed up that no sample had.
@@ -36,7 +36,10 @@ const RESTARTS_MAX: usize = 16;
 /// Parts whose columns are looked at together.
 const DESCRIBED_AT_ONCE: usize = 8;
 
-/// The ids of the parts that a landing would take in now.
+/// What waits where the two commits of a reprocessing were not both made, for people.
+const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
+
+/// What a landing would take in now: the ids of parts, and what a reprocessing left undone.
 pub(crate) async fn waiting_parts(
     world: &World,
     source: &SourceSpec,
@@ -45,7 +48,12 @@ pub(crate) async fn waiting_parts(
     let standing = standing_before(world, source, full).await?;
     let found = discover(world, source, known_before(&standing, full)).await?;
     let mut waiting: Vec<_> = found.parts.into_iter().map(|part| part.id).collect();
-    let Standing { landing, .. } = standing;
+    let Standing { landing, snapshot } = standing;
+    if let Some(bronze) = snapshot
+        && reprocess::interrupted(world, &bronze).await?.is_some()
+    {
+        waiting.push(INTERRUPTED.to_owned());
+    }
     remember_refreshed(world, source, &landing, found.refreshed)?;
     if full {
         // A part that is gone waits as well: for the refusal to forget its rows.
@@ -87,7 +95,7 @@ pub(crate) fn land<'a>(
 
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
-    reprocess::finish_interrupted(context, &source.table()).await?;
+    reprocess::finish_interrupted(world, &source.table()).await?;
     let full = context.full_refresh;
     let standing = standing_before(world, source, full).await?;
     let mut found = discover(world, source, known_before(&standing, full)).await?;

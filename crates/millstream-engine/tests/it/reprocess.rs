@@ -1,8 +1,17 @@
 //! Reprocessing: rejected rows are judged again by the contract as it is now, and enter once.
 
-use millstream_state::Moment::After;
+use std::time::Duration;
 
-use crate::harness::{Step, Step::*, check as check_story};
+use millstream_plan::AssetStatus;
+use millstream_state::Moment::{After, Before};
+use millstream_types::AssetId;
+
+use crate::harness::{
+    Act, Definition, Ended, Harm, Injection, Line, Step, Step::*, World, block_on, check as check_story,
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const MONTH: i64 = 30 * 86_400;
 
 /// A source whose sizes go up to `max`.
 fn project(max: u32) -> String {
@@ -188,6 +197,115 @@ fn a_run_completes_a_reprocessing_whose_process_died() {
     );
 }
 
+/// Nothing else asks for a run of the source then: the contract is the same.
+#[test]
+fn a_run_completes_an_interrupted_reprocessing_under_the_same_contract_too() {
+    let related = "
+=== sources/customers.yaml
+connector: {type: scripted, place: customers}
+contract: {columns: {id: {type: int64}}}
+=== sources/orders.yaml
+connector: {type: scripted, place: orders}
+contract:
+  columns: {id: {type: int64}, customer: {type: int64}}
+  checks:
+    - relationship: {column: customer, to: bronze.customers.id}
+  on_violation: quarantine
+";
+    let reprocess = || Box::new(Reprocess("bronze.orders"));
+    let steps = [
+        Put("customers/a", "id\n1"),
+        Put("orders/a", "id,customer\n1,1\n2,2"),
+        Run,
+        Append("customers/a", "2"),
+        Run,
+        DieIn(reprocess(), After, "lake: put lake/bronze/orders/_delta_log"),
+        Run,
+        Rows("bronze.orders"),
+        Rows("bronze.orders__rejected"),
+        Run,
+    ];
+    check_story(
+        related,
+        &steps,
+        "
+        bronze.customers built +1
+        bronze.orders built +1, 1 rejected
+        bronze.customers built +1
+        bronze.orders unchanged
+        bronze.orders:
+        id: 1, customer: 1
+        id: 2, customer: 2
+        bronze.orders__rejected:
+        (nothing)
+        (nothing)
+    ",
+    );
+}
+
+/// What the reprocessing added is put together with other rows, its files go, and at last its commit.
+#[test]
+fn maintenances_do_not_keep_an_interrupted_reprocessing_from_its_end() {
+    let alone = |max| project(max).split("=== tables").next().unwrap().to_owned();
+    let reprocess = || Box::new(Reprocess("bronze.orders"));
+    let dies = DieIn(reprocess(), After, "lake: put lake/bronze/orders/_delta_log");
+    for landings in [0, 9] {
+        let mut steps = vec![Put("orders/a", "id,size\n1,5\n2,20\nbroken\n3,30\n1,20\n4,50"), Run];
+        for &row in
+            ["11,1", "12,1", "13,1", "14,1", "15,1", "16,1", "17,1", "18,1", "19,1"].iter().take(landings)
+        {
+            steps.extend([Append("orders/a", row), Run]);
+        }
+        steps.extend([Define(alone(30)), dies.clone()]);
+        steps.extend([Maintain(HOUR), Pass(MONTH), Maintain(HOUR), Pass(MONTH), Maintain(HOUR)]);
+        steps.extend([Run, Rows("bronze.orders__rejected"), Positions("orders"), Run]);
+        let landed = "bronze.orders built +1\n".repeat(landings);
+        let gone = match landings {
+            0 => "bronze.orders: 0 put together, 2 gone\n(nothing)",
+            _ => "bronze.orders: 0 put together, 22 gone\n(nothing)",
+        };
+        check_story(
+            &alone(10),
+            &steps,
+            &format!(
+                r#"bronze.orders built +1, 5 rejected
+                {landed}bronze.orders: {} put together, 0 gone
+                {gone}
+                bronze.orders unchanged
+                bronze.orders__rejected:
+                _check: malformed, _reason: 1 values for 2 columns, _text: broken
+                _check: range(size), _reason: `size` is 20, above the maximum 10, _row: {{"id":"1","size":"20"}}
+                _check: range(size), _reason: `size` is 50, above the maximum 10, _row: {{"id":"4","size":"50"}}
+                a up to {}
+                (nothing)"#,
+                landings + 2,
+                landings + 6
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_reprocessing_that_succeeds_after_one_that_failed_is_recorded_as_built() {
+    block_on(async {
+        let mut world = World::new(Definition::of(&project(10)));
+        world.definition.script.put("orders", "a", "id,size\n1,5\n2,20");
+        world.run().await;
+        world.define(&project(30));
+        let act = Act::Reprocess("bronze.orders");
+        let line = Line::quiet();
+        world.fork().act_on(&act, &line).await;
+        let replaces = "lake: put lake/bronze/orders__rejected/_delta_log";
+        let at = line.points().iter().position(|point| point.what.contains(replaces)).unwrap();
+        let line = Line::harmed(Injection { at, moment: Before, harm: Harm::Lasting });
+        assert!(matches!(world.act_on(&act, &line).await, Ended::Badly(_)));
+        assert_eq!(world.act(&act).await, Ended::Well("bronze.orders unchanged".to_owned()));
+        let recorded = world.state().recorded().unwrap().remove(&AssetId::new("bronze.orders")).unwrap();
+        assert_eq!((recorded.status, recorded.version), (AssetStatus::Built, Some(1)));
+        assert_eq!(recorded.rows, Some(2));
+    });
+}
+
 /// A contract is followed after a reprocessing as it is without one, also when its process died.
 #[test]
 fn a_column_that_came_with_the_wider_contract_is_added() {
@@ -231,6 +349,32 @@ fn a_table_check_that_halts_keeps_all_rows_where_they_are() {
         bronze.orders built +1, 5 rejected
         silver.orders built +1
         ! bronze.orders halted: check row_count failed: the table has 3 rows: the maximum is 2
+        bronze.orders:
+        id: 1, size: 5
+        bronze.orders__rejected:
+        _check: malformed, _reason: 1 values for 2 columns, _text: broken
+        _check: range(size), _reason: `size` is 20, above the maximum 10, _row: {"id":"1","size":"20"}
+        _check: range(size), _reason: `size` is 20, above the maximum 10, _row: {"id":"2","size":"20"}
+        _check: range(size), _reason: `size` is 30, above the maximum 10, _row: {"id":"3","size":"30"}
+        _check: range(size), _reason: `size` is 50, above the maximum 10, _row: {"id":"4","size":"50"}
+        silver.orders:
+        id: 1, size: 5
+        a up to 6
+        bronze.orders unchanged
+        silver.orders unchanged
+    "#,
+    );
+}
+
+#[test]
+fn a_row_that_halts_keeps_the_others_out_too() {
+    let halting = project(40).replace("range: [0, 40]}", "range: [0, 40], severity: halt}");
+    check(
+        &[Define(halting), Reprocess("bronze.orders")],
+        r#"
+        bronze.orders built +1, 5 rejected
+        silver.orders built +1
+        ! bronze.orders halted: check range(size) failed for 1 row
         bronze.orders:
         id: 1, size: 5
         bronze.orders__rejected:
