@@ -245,6 +245,8 @@ impl EngineError {
                 Retry::After(wait) => Some(wait),
             },
             Self::Lake(error) => error.retryable().then_some(None),
+            Self::State(error) => error.is_transient().then_some(None),
+            Self::Online(error) => error.retryable().then_some(None),
             Self::Sql { source, .. } | Self::Query(source) => source.retryable().then_some(None),
             Self::Incremental { source: IncrementalError::Engine { source, .. }, .. }
             | Self::Quality { source: QualityError::Query { source, .. }, .. } => {
@@ -267,5 +269,20 @@ fn may_pass(error: &DataFusionError) -> bool {
             (None, None) => false,
         },
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_a_store_that_pass_are_tried_again_and_no_others() {
+        let busy = EngineError::State(StateError::Locked { holder: None, age_ms: None });
+        let slow = EngineError::Online(OnlineError::Timeout { action: "read" });
+        let foreign = EngineError::State(StateError::Foreign { path: "state.db".into() });
+        let stopped = EngineError::Online(OnlineError::Stopped);
+        let retries = [busy, slow, foreign, stopped].map(|error| error.retry());
+        assert_eq!(retries, [Some(None), Some(None), None, None]);
     }
 }
