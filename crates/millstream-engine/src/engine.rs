@@ -129,7 +129,7 @@ impl Engine {
 
     /// What a run would do, and why.
     pub fn plan<'a>(&'a self, request: &'a RunRequest) -> BoxFuture<'a, Result<RunPlan, EngineError>> {
-        Box::pin(async move { observe(&self.world, request).await })
+        Box::pin(async move { observe(&self.world, request, false).await })
     }
 
     /// Carries the plan out. `wait`: how long to wait for another run on this project to end before refusing.
@@ -141,7 +141,7 @@ impl Engine {
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
         Box::pin(async move {
-            let planned = observe(&self.world, request);
+            let planned = observe(&self.world, request, true);
             let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
             self.run_with(request, wait, observer, cancel, planned, executor).await
         })

@@ -7,17 +7,27 @@ use millstream_plan::{Observed, Request, RunPlan, Selection, plan};
 use millstream_project::SourceSpec;
 use millstream_types::AssetId;
 
-use crate::{EngineError, RunRequest, engine::World, landing, reconcile::reconcile};
+use crate::{
+    EngineError, RunRequest,
+    engine::World,
+    landing,
+    reconcile::{reconcile, reconciled},
+};
 
 /// Sources that are looked at at once.
 const LOOKS_AT_ONCE: usize = 32;
 
-/// Looks at the lake and at the selected sources, and plans.
-pub(crate) async fn observe(world: &Arc<World>, request: &RunRequest) -> Result<RunPlan, EngineError> {
+/// Looks at the lake and at the selected sources, and plans. `is_alone`: the run lock is held, and what the state store did
+/// not know is recorded.
+pub(crate) async fn observe(
+    world: &Arc<World>,
+    request: &RunRequest,
+    is_alone: bool,
+) -> Result<RunPlan, EngineError> {
     let project = &world.project;
     let selection = Selection::parse(&request.selection).map_err(millstream_plan::PlanError::from)?;
     let selected = selection.resolve(&project.graph).map_err(millstream_plan::PlanError::from)?;
-    let reconciled = reconcile(world).await?;
+    let reconciled = if is_alone { reconcile(world).await? } else { reconciled(world).await? };
     let mut observed = Observed { versions: reconciled.versions, ..Observed::default() };
     let sources: Vec<&SourceSpec> =
         project.spec.sources.iter().filter(|source| selected.contains(&source.table().asset_id())).collect();

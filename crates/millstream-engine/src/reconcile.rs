@@ -42,8 +42,20 @@ struct Probed {
     version: Option<i64>,
 }
 
-/// Looks at every stored table, and takes over what the state store does not know of it.
+/// Looks at every stored table, and takes over what the state store does not know of it. For those who hold the run lock:
+/// what others record meanwhile would be lost.
 pub(crate) async fn reconcile(world: &World) -> Result<Reconciled, EngineError> {
+    let (reconciled, news) = look(world).await?;
+    news.record(world, &reconciled.recorded)?;
+    Ok(reconciled)
+}
+
+/// What lake and state store would agree on, without recording it.
+pub(crate) async fn reconciled(world: &World) -> Result<Reconciled, EngineError> {
+    look(world).await.map(|(reconciled, _)| reconciled)
+}
+
+async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
     let mut recorded = world.state.recorded()?;
     let probes: Vec<_> = stored_tables(world)
         .map(|table| {
@@ -54,7 +66,9 @@ pub(crate) async fn reconcile(world: &World) -> Result<Reconciled, EngineError> 
     let probed: BTreeMap<AssetId, Probed> =
         stream::iter(probes).buffered(PROBES_AT_ONCE).try_collect().await?;
     let mut news = News::default();
-    for (id, probed) in probed.iter().filter(|(_, probed)| probed.version != probed.known) {
+    // Tables of rejected rows have no record of their own.
+    let is_ahead = |probed: &Probed| probed.version != probed.known && !probed.table.is_rejected();
+    for (id, probed) in probed.iter().filter(|(_, probed)| is_ahead(probed)) {
         let was_known = recorded.contains_key(id);
         let found = news_of(world, probed, recorded.get(id)).await?;
         if was_known || found.is_some() {
@@ -76,9 +90,24 @@ pub(crate) async fn reconcile(world: &World) -> Result<Reconciled, EngineError> 
             news.assets.insert(reader.clone());
         }
     }
-    news.record(world, &recorded)?;
     let versions = probed.into_iter().filter_map(|(id, probed)| Some((id, probed.version?))).collect();
-    Ok(Reconciled { recorded, versions })
+    Ok((Reconciled { recorded, versions }, news))
+}
+
+/// What `table` was built from at `version`, which its commits say where the record does not: a step that is tried again
+/// may have committed, and another machine may have been faster.
+pub(crate) async fn built_from(
+    world: &World,
+    table: &TableName,
+    version: Option<i64>,
+    known: Option<Recorded>,
+) -> Result<Option<Recorded>, EngineError> {
+    let recorded = known.as_ref().and_then(|known| known.version);
+    if recorded == version {
+        return Ok(known);
+    }
+    let probed = Probed { table: table.clone(), known: recorded, version };
+    Ok(news_of(world, &probed, known.as_ref()).await?.map(|(found, _)| found))
 }
 
 async fn probe(
@@ -138,8 +167,11 @@ async fn news_of(
             let metrics = metrics(rows).into_iter().map(|(name, value)| Metric { name, value });
             Ok(Some((found, metrics.collect())))
         }
-        (_, Some(known)) => Ok(Some((Recorded { version: Some(version), ..known.clone() }, Vec::new()))),
-        (_, None) => Ok(None),
+        // Of a table that was put back to where its log says nothing, nobody knows what it was built from.
+        (_, Some(known)) if known.version <= Some(version) => {
+            Ok(Some((Recorded { version: Some(version), ..known.clone() }, Vec::new())))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -178,7 +210,8 @@ async fn reread(
     for (input, seen) in read {
         let Some(Probed { table, known, version }) = probed.get(input) else { continue };
         let now = match *version {
-            Some(version) if version >= *seen => {
+            // A table that went back is another one, even where it has grown beyond what was read.
+            Some(version) if version >= *seen && known.is_none_or(|known| version >= known) => {
                 // What a run commits it records too, and the steps behind it read it. Of what is not recorded, a
                 // maintenance that died may have made some, and nobody need run for that.
                 let is_unrecorded = *known != Some(version);

@@ -37,7 +37,7 @@ use crate::{
     publish::EPOCH,
     reconcile::reconcile,
     run::{Ended, StepResult},
-    stored::{self, related},
+    stored::{self, relations},
     stored_keys::StoredKeys,
     table::StepRunner,
     writers::Writers,
@@ -169,11 +169,11 @@ impl<'a> Judge<'a> {
             column_type: field.column_type.clone(),
             pii: source.contract.columns.get(&field.name).is_some_and(|column| column.pii),
         });
-        let related = related(context, &source.contract.checks).await?;
+        let relations = relations(context, &source.contract.checks).await?;
         let options = ContractOptions {
-            checks: &related.checks,
+            checks: &source.contract.checks,
             type_severity: source.contract.on_violation,
-            relations: &related.relations,
+            relations: &relations,
             extra: &[],
             now,
         };

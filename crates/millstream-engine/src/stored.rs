@@ -20,35 +20,23 @@ use crate::{
     resolver::provider,
 };
 
-/// Checks that can be judged, with the values that relationship checks among them compare with.
-pub(crate) struct Related {
-    pub checks: Vec<CheckSpec>,
-    pub relations: Relations,
-}
-
-/// Loads what relationship checks compare with. A table that was never built has no values, and its checks cannot be
-/// judged: they are left out with a note, because a step awaits the tables that it is checked against and does not need
-/// them.
-pub(crate) async fn related(context: &StepContext, checks: &[CheckSpec]) -> Result<Related, EngineError> {
+/// The values that relationship checks compare with. A table that was never built has none: the step fails, because rows
+/// must not be published unchecked, and is tried again by the next run.
+pub(crate) async fn relations(context: &StepContext, checks: &[CheckSpec]) -> Result<Relations, EngineError> {
     let world = &context.world;
     let mut relations = Relations::new();
     for relation in relations_of(checks) {
-        let Some(snapshot) = world.lake.snapshot(&relation.table, At::Latest).await? else { continue };
-        let keys = KeySet::load(world.sql.context(), provider(&world.lake, &snapshot)?, &relation.column)
-            .await
-            .map_err(|source| EngineError::Quality { table: relation.table.clone(), source })?;
+        let keys = match world.lake.snapshot(&relation.table, At::Latest).await? {
+            Some(snapshot) => {
+                KeySet::load(world.sql.context(), provider(&world.lake, &snapshot)?, &relation.column)
+                    .await
+                    .map_err(|source| EngineError::Quality { table: relation.table.clone(), source })?
+            }
+            None => return Err(EngineError::NeverBuilt { table: relation.table.clone() }),
+        };
         relations.insert(relation, Arc::new(keys));
     }
-    let mut judged = Vec::with_capacity(checks.len());
-    for check in checks {
-        match relations_of(std::slice::from_ref(check)).pop().filter(|it| !relations.contains_key(it)) {
-            Some(missing) => {
-                context.note(format!("{} is not checked: `{}` was never built", check.id, missing.table));
-            }
-            None => judged.push(check.clone()),
-        }
-    }
-    Ok(Related { checks: judged, relations })
+    Ok(relations)
 }
 
 /// Streams columns of a provider, with an optional condition.

@@ -103,6 +103,11 @@ pub(super) fn nothing_new(
     let rows = standing.snapshot.as_deref().and_then(Snapshot::rows);
     let now = context.world.options.clock.now();
     let mut result = StepResult::without_rows(StepOutcome::Unchanged, version);
+    // A landing that was committed and is tried again has not told its figures yet.
+    let known = context.world.state.recorded()?.remove(&context.asset).and_then(|known| known.version);
+    if known != version {
+        result.metrics = metrics(rows);
+    }
     result.recorded = Some(recorded(context, version, rows, now)?);
     Ok(result)
 }

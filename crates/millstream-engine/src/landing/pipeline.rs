@@ -21,7 +21,7 @@ use millstream_quality::{
 use millstream_types::{SourceName, TableName, TimestampMicros};
 
 use super::{Job, bronze_schema, source_error, with_landing_columns};
-use crate::{EngineError, event::Event, stored::related, stored_keys::StoredKeys, writers::Writers};
+use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
 
 /// How often progress is told.
 const PROGRESS_EVERY_MS: u128 = 100;
@@ -98,11 +98,11 @@ impl<'a> Pipeline<'a> {
             ContractColumn { name: field.name.clone(), column_type: field.column_type.clone(), pii }
         });
         let columns: Vec<ContractColumn> = columns.collect();
-        let related = related(job.context, &contract.checks).await?;
+        let relations = relations(job.context, &contract.checks).await?;
         let options = ContractOptions {
-            checks: &related.checks,
+            checks: &contract.checks,
             type_severity: contract.on_violation,
-            relations: &related.relations,
+            relations: &relations,
             extra: &[],
             now,
         };

@@ -25,9 +25,10 @@ use crate::{
     commit_info::{BUILD_TXN, CommitInfo, Committed},
     engine::StepContext,
     publish::{Candidate, Rejected, publish},
+    reconcile::built_from,
     resolver::provider,
     run::StepResult,
-    stored::related,
+    stored::relations,
 };
 
 /// Builds `spec`'s table. `must`: do the work even if no input has a new version. Boxed, because the compiler
@@ -45,10 +46,11 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     let now = world.options.clock.now();
     let inputs = Inputs::pin(world, &context.asset).await?;
     let base = world.lake.snapshot(&spec.name, At::Latest).await?;
+    let version = base.as_ref().map(|base| base.version());
     let recorded = world.state.recorded()?.remove(&context.asset).filter(Recorded::was_built);
+    let recorded = built_from(world, &spec.name, version, recorded).await?;
     let facts = context.facts()?;
     let same_inputs = recorded.as_ref().is_some_and(|recorded| recorded.input_versions == inputs.versions());
-    let version = base.as_ref().map(|base| base.version());
     if !must && same_inputs && base.is_some() {
         return Ok(StepResult::without_rows(StepOutcome::Unchanged, version));
     }
@@ -111,11 +113,11 @@ impl<'a> Job<'a> {
         let maintenance = Maintenance::new(&plan, keep(&spec.materialize))
             .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?;
         let schema = analysed.stored_schema;
-        let related = related(context, &spec.checks).await?;
+        let relations = relations(context, &spec.checks).await?;
         let options = ContractOptions {
-            checks: &related.checks,
+            checks: &spec.checks,
             type_severity: spec.on_violation,
-            relations: &related.relations,
+            relations: &relations,
             extra: &[],
             now,
         };

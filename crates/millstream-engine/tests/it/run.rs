@@ -175,38 +175,6 @@ fn what_a_check_looks_into_is_awaited_and_may_fail() {
     );
 }
 
-/// Else a first run would not come further than the first failure among tables that nothing reads.
-#[test]
-fn what_a_check_looks_into_may_never_have_been_built() {
-    let related = CHAINS.replace(
-        "SELECT id FROM bronze.a",
-        "/*---\nchecks:\n  - relationship: {column: id, to: silver.b.id}\n---*/\nSELECT id FROM bronze.a",
-    );
-    let related = related.split("=== tables/gold/both.sql").next().unwrap();
-    let steps = [Fail("b", Call::Read, Harm::Lasting, 1), Run, Notes, Rows("silver.a")];
-    check(
-        related,
-        &[&PARTS[..], &steps].concat(),
-        "
-        ! bronze.a built +2
-        ! bronze.b failed: MS-0302 source `b` cannot be read: the script says so
-        ! silver.b skipped for bronze.b
-        ! silver.a built +2
-        bronze.a begins
-        bronze.a ends
-        bronze.b begins
-        bronze.b ends
-        silver.b ends
-        silver.a begins
-        silver.a: relationship(id) is not checked: `silver.b` was never built
-        silver.a ends
-        silver.a:
-        id: 1
-        id: 2
-    ",
-    );
-}
-
 #[test]
 fn a_table_whose_input_was_never_built_is_refused_before_anything_runs() {
     check(
