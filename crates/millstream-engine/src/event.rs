@@ -141,3 +141,18 @@ pub struct MaintenanceReport {
     /// Why something was left: a pin, a younger file.
     pub notes: Vec<String>,
 }
+
+impl MaintenanceReport {
+    /// Nothing was done to the table, for the reason that `note` gives.
+    pub(crate) fn left_alone(table: &TableName, note: String) -> Self {
+        Self {
+            table: table.clone(),
+            files_compacted: 0,
+            files_written: 0,
+            files_deleted: 0,
+            bytes_freed: 0,
+            checkpoint: None,
+            notes: vec![note],
+        }
+    }
+}

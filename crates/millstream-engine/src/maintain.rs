@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use millstream_lake::MaintainOptions;
+use millstream_lake::{LakeError, MaintainOptions};
 use millstream_plan::{PlanError, Selection};
 use millstream_state::FoundAsset;
 use millstream_types::TableName;
@@ -76,7 +76,15 @@ impl Engine {
         let notes =
             pinned.first().map(|version| format!("kept from version {version} on, which is still needed"));
         let options = MaintainOptions { retention, pinned, ..MaintainOptions::at(world.options.clock.now()) };
-        let Some(done) = world.lake.maintain(table, &options).await? else { return Ok(None) };
+        let done = match world.lake.maintain(table, &options).await {
+            Ok(Some(done)) => done,
+            Ok(None) => return Ok(None),
+            // Another tool has made it a table that only that tool may tidy; the others go on.
+            Err(error @ LakeError::Unsupported { .. }) => {
+                return Ok(Some(MaintenanceReport::left_alone(table, error.to_string())));
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(version) = done.compacted {
             self.rows_stayed(table, version)?;
         }

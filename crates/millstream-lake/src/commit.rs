@@ -49,13 +49,11 @@ impl Lake {
             let mut draft = Draft::new(table, base, change)?;
             self.prepare_folders(table, base.is_none()).await?;
             let base_version = base.map(Snapshot::version);
+            self.check_base(table, base_version).await?;
             let mut version = base_version.map_or(0, |version| version + 1);
             for _ in 0..STEPS_MAX {
                 match self.put_commit(table, version, &draft).await? {
                     Put::Done => {
-                        if !self.is_in_log(table, version).await? {
-                            return Err(self.withdraw(table, base_version, version).await?);
-                        }
                         self.advance(table, base, version, draft);
                         return Ok(version);
                     }
@@ -150,52 +148,30 @@ impl Lake {
         }
     }
 
-    /// Whether the commit that was just put is part of the log. A version whose number is free is no new one where
-    /// maintenance on another machine has deleted it: the base was older than all that the log still holds.
-    async fn is_in_log(&self, table: &TableName, version: i64) -> Result<bool> {
-        let mut looks = 0;
-        loop {
-            match self.look_around(table, version).await {
-                Ok(found) => return Ok(found),
-                Err(_) if looks < LOOKS_MAX => {
-                    looks += 1;
-                    tokio::time::sleep(std::time::Duration::from_millis(25 << looks)).await;
-                }
-                Err(error) => {
-                    let source = Box::new(error);
-                    return Err(LakeError::CommitUnknown { table: table.clone(), version, source });
-                }
-            }
-        }
-    }
-
-    async fn look_around(&self, table: &TableName, version: i64) -> Result<bool> {
-        if version > 0 && self.storage().commit_exists(table, version - 1).await? {
-            return Ok(true);
+    /// Refuses a base that the log does not hold any more. Where maintenance on another machine has deleted the commit after
+    /// it, that number is free again, and nobody would ever read what is put there. Clean-up deletes the oldest commits
+    /// first, so a base that is there has all that follows it. Asked before the commit is put, when failing does no harm.
+    async fn check_base(&self, table: &TableName, base: Option<i64>) -> Result<()> {
+        if let Some(base) = base
+            && self.storage().commit_exists(table, base).await?
+        {
+            return Ok(());
         }
         let listing = self.storage().list_log(table).await?;
-        // Gone again means that others built on it so far that it was cleaned away.
-        if !listing.commits.contains(&version) {
-            return Ok(true);
-        }
-        if version > 0 {
-            return Ok(listing.leads_to(version));
-        }
-        Ok(listing.latest() == Some(0) || self.storage().commit_exists(table, 1).await?)
-    }
-
-    /// Takes a commit back that no reader will ever see.
-    async fn withdraw(&self, table: &TableName, base: Option<i64>, version: i64) -> Result<LakeError> {
-        let path = self.storage().commit_path(table, version);
-        match self.storage().store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => {
-                tracing::warn!(%path, %error, "a commit below the log stays until the next maintenance");
+        let latest = listing.latest();
+        let is_held = match base {
+            // A version may be held by its checkpoint alone.
+            Some(base) => {
+                listing.checkpoints.contains_key(&base)
+                    && listing.gap(base + 1, latest.unwrap_or(base)).is_none()
             }
+            None => latest.is_none() || listing.commits.contains(&0),
+        };
+        if is_held {
+            return Ok(());
         }
         self.forget(table);
-        let found = self.probe(table, None).await?.unwrap_or(version);
-        Ok(LakeError::Conflict { table: table.clone(), base, found })
+        Err(LakeError::Conflict { table: table.clone(), base, found: latest.unwrap_or(0) })
     }
 
     /// A commit that landed although its write failed may still lack the sync of its name.

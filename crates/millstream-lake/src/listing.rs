@@ -84,12 +84,6 @@ impl Listing {
         (next <= to).then_some(next)
     }
 
-    /// Whether the log leads to `version` without a gap.
-    pub(crate) fn leads_to(&self, version: i64) -> bool {
-        let start = self.checkpoint_at_or_before(version).map_or(0, |(checkpoint, _)| checkpoint + 1);
-        self.gap(start, version).is_none()
-    }
-
     /// Where to start towards `version` when the checkpoint of `damaged` failed with `error`: below it, as long as all
     /// commits from there are still to be had. A checkpoint only repeats what they say.
     pub(crate) fn start_before_damage(

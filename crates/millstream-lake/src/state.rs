@@ -52,8 +52,12 @@ impl LogState {
         empty.apply(commit, committed_at)
     }
 
-    /// The next version. Costs one pass over the list of files, not a replay of the log.
+    /// The next version. Costs one pass over the list of files where something leaves it, not a replay of the log.
     pub(crate) fn apply(mut self, commit: Commit, committed_at: TimestampMicros) -> Result<Self> {
+        // A path that is added again takes the place of the one before: the file is the same, what is said of it is newer.
+        // Our own files have names that never come again.
+        let may_replace =
+            !commit.removes.is_empty() || (!commit.adds.is_empty() && !commit.is_of_millstream());
         if let Some(protocol) = commit.protocol {
             self.protocol = Arc::new(protocol);
         }
@@ -66,10 +70,10 @@ impl LogState {
         if commit.removes.iter().any(|remove| remove.deletion_vector.is_some()) {
             return Err(unsupported(&self.table, "deletion vectors"));
         }
-        // A path that is added again takes the place of the one before: the file is the same, what is said of it is newer.
-        let removed = commit.removes.iter().map(|remove| remove.path.plain());
-        let replaced: HashSet<&str> = removed.chain(commit.adds.iter().map(|add| add.path.plain())).collect();
-        if !replaced.is_empty() {
+        if may_replace {
+            let removed = commit.removes.iter().map(|remove| remove.path.plain());
+            let replaced: HashSet<&str> =
+                removed.chain(commit.adds.iter().map(|add| add.path.plain())).collect();
             self.files.retain(|file| !replaced.contains(file.path()));
         }
         for add in commit.adds {

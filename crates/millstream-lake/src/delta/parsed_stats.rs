@@ -39,7 +39,8 @@ pub(super) fn to_text(batch: RecordBatch) -> Result<RecordBatch, Cause> {
     let Some(parsed) = add.column_by_name(FIELD) else { return Ok(batch) };
     let known = add.column_by_name(TEXT).map(|texts| cast(texts, &DataType::Utf8)).transpose()?;
     let known = known.as_ref().map(|texts| texts.as_string::<i32>());
-    let parsed = texts_of(parsed)?;
+    // Statistics are advice: a table is read without those that cannot be.
+    let parsed = texts_of(parsed).unwrap_or_else(|_| vec![None; parsed.len()]);
     let rows = parsed.iter().enumerate();
     let texts: StringArray = rows
         .map(|(row, parsed)| match known {
