@@ -15,7 +15,7 @@ use crate::{
 /// Show what a run would do, and why
 ///
 /// Every asset that would run has one reason: never built, definition changed, new input, stale, forced, or its last
-/// attempt failed. Reads no rows and writes nothing.
+/// attempt failed. Reads no rows and changes no table.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]

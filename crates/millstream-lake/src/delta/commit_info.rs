@@ -58,7 +58,7 @@ fn text(value: Value) -> Option<String> {
 }
 
 /// A whole number, also one that is written as `1.7e12`.
-#[allow(clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
 fn whole(value: &Value) -> Option<i64> {
     /// Below it every whole `f64` is the number that was written.
     const EXACT: f64 = 9_007_199_254_740_992.0;
