@@ -1,7 +1,8 @@
 //! `millstream features materialize` of ten features from the lake to the embedded store: rows per second of processor
-//! time, and bytes on disk and in the server's memory for each stored value.
+//! time, beside the store's library alone, which takes as many sorted records of as many bytes; and bytes on disk and in
+//! the server's memory for each stored value.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use super::{
     Context, Measure, Row,
@@ -20,6 +21,8 @@ const PER_SECOND_MIN: f64 = 500_000.0;
 /// Read before memory is measured: several requests as large as those that follow.
 const WARM_UP_ENTITIES: u64 = 20_000;
 const BYTES_EACH_MAX: f64 = 16.0;
+/// The store's library with nothing before it.
+const BARE: &str = "bare store";
 
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     let rows = context.rows(ROWS);
@@ -29,12 +32,15 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     let newest = |project: &Project| newest_views(project, 1);
     for (name, entities) in [("each its own entity", rows), ("100 of each entity", rows / 100)] {
         let (measured, bytes) = materialized(context, (rows, entities), newest)?;
-        figures.push(rate(format!("materialise {rows} rows, 10 columns, {name}"), count, measured));
+        let figure = rate(format!("materialise {rows} rows, 10 columns, {name}"), count, measured);
         if entities == rows {
+            figures.push(figure.beside(BARE, count / filled(context, rows, bytes / count)?.cpu_seconds));
             let what = "stored value of a row's 10 numbers".to_owned();
             figures.push(Row::figure(what, bytes / values, Target::BytesEach(BYTES_EACH_MAX)));
             let what = "memory of serve for each value, once all were read".to_owned();
             figures.push(Row::figure(what, cached(context, entities)?, Target::BytesEach(BYTES_EACH_MAX)));
+        } else {
+            figures.push(figure);
         }
     }
     let (measured, _) = materialized(context, (rows, rows / 100), windowed_view)?;
@@ -63,6 +69,23 @@ fn materialized(
     }
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53 bytes")]
     Ok((Measure::median(rounds), bytes as f64))
+}
+
+/// The store's library alone, which takes `records` of `bytes` each.
+fn filled(context: &Context<'_>, records: u64, bytes: f64) -> Result<Measure> {
+    let example = context.example("millstream-online", "bare_fill")?;
+    let folder = context.folder.join("bare_fill");
+    let prepare = || match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    };
+    let measured = context.measure(prepare, || {
+        let mut command = Command::new(&example);
+        command.arg(&folder).arg(records.to_string()).arg(format!("{bytes:.0}"));
+        command
+    })?;
+    prepare()?;
+    Ok(measured)
 }
 
 /// What each value of the project that was materialised last adds to the server's memory when it is read.
