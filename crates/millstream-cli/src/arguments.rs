@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands;
+use crate::{commands, log};
 
 /// The data pipeline for AI in one binary.
 ///
@@ -41,9 +41,13 @@ pub(crate) struct GlobalArguments {
     /// Print without colours (the variable NO_COLOR does the same)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// Say more about what happens inside; twice for still more (the variable MILLSTREAM_LOG takes a filter)
+    /// Say more about what happens inside; twice for still more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// What goes to the log on standard error: `off`, `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
+    /// `warn,millstream=debug` (the variable MILLSTREAM_LOG does the same)
+    #[arg(long, global = true, value_name = "LEVEL", value_parser = log::filter)]
+    pub(crate) log: Option<String>,
 }
 
 /// The commands, in the order of a project's life.

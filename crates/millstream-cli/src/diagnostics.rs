@@ -1,9 +1,10 @@
-//! How problems of a project look: place, source line underlined, label, hint; and a count at the end.
+//! How problems of a project look: place, source line underlined, label, hint; and a count at the end. Credentials
+//! are covered in all of it.
 
 use std::fmt::Write;
 
 use annotate_snippets::{AnnotationKind, Level as SnippetLevel, Renderer, Snippet, renderer::DecorStyle};
-use millstream_project::{Diagnostic, Level, Location, SourceMap};
+use millstream_project::{Diagnostic, Level, Location, SourceMap, cover};
 use millstream_sql::SqlError;
 
 use crate::human;
@@ -73,14 +74,19 @@ fn render_one(diagnostic: &Diagnostic, files: &SourceMap, renderer: &Renderer) -
         Level::Error => SnippetLevel::ERROR,
         Level::Warning => SnippetLevel::WARNING,
     };
-    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
-    let hint = diagnostic.hint.as_deref().map(|hint| SnippetLevel::HELP.message(hint));
+    let message = cover(&diagnostic.message).text;
+    let title = level.primary_title(message.as_ref()).id(diagnostic.code);
+    let hint = diagnostic.hint.as_deref().map(|hint| cover(hint).text);
+    let hint = hint.as_deref().map(|hint| SnippetLevel::HELP.message(hint));
+    let label = diagnostic.label.as_deref().map(|label| cover(label).text);
     let place = diagnostic.at.and_then(|at| files.get(at.file).map(|file| (at, file)));
     match place {
         Some((at, file)) => {
+            let covered = cover(&file.text);
+            let at = Location { start: covered.offset(at.start), end: covered.offset(at.end), ..at };
             let annotation =
-                AnnotationKind::Primary.span(underlined(&file.text, at)).label(diagnostic.label.as_deref());
-            let snippet = Snippet::source(file.text.as_ref())
+                AnnotationKind::Primary.span(underlined(&covered.text, at)).label(label.as_deref());
+            let snippet = Snippet::source(covered.text.as_ref())
                 .path(file.path.display().to_string())
                 .annotation(annotation);
             let group = title.element(snippet);

@@ -4,6 +4,7 @@ use std::{error::Error, io, path::PathBuf};
 
 use millstream_demo::DemoError;
 use millstream_engine::{Checked, EngineError};
+use millstream_project::cover;
 use millstream_server::ServerError;
 use millstream_sql::SqlError;
 use millstream_state::StateError;
@@ -236,7 +237,10 @@ fn message_chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
     let mut next = error.source();
     while let Some(cause) = next {
         let text = one_line(&cause.to_string());
-        let told = causes.last().unwrap_or(&message).ends_with(text.as_str());
+        let before = causes.last().unwrap_or(&message);
+        // SQLite's deepest cause is its number and once more the message before it.
+        let told = before.ends_with(text.as_str())
+            || (text.starts_with("Error code ") && text.ends_with(before.as_str()));
         if !text.is_empty() && !told {
             causes.push(text);
         }
@@ -245,7 +249,8 @@ fn message_chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
     (message, causes)
 }
 
-/// Libraries put line breaks and tabs into messages; a report has one line per cause.
+/// Libraries put line breaks and tabs into messages, and now and then a URL with its password; a report has one line
+/// per cause, and no secrets.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    cover(&text.split_whitespace().collect::<Vec<_>>().join(" ")).text.into_owned()
 }

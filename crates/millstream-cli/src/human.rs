@@ -1,4 +1,4 @@
-//! Numbers, sizes and durations as people read them.
+//! Numbers, sizes and durations as people read and write them.
 
 use std::time::Duration;
 
@@ -14,6 +14,28 @@ pub fn thousands(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// A whole number as people write it: `20000000`, `20,000,000`, `20_000_000`, `20M`; `k`, `M` and `G` are powers of
+/// 1,000. The error says what may be written.
+pub fn whole_number(text: &str) -> Result<u64, String> {
+    let wrong = || "write a whole number, as in `20000000`, `20,000,000` or `20M`".to_owned();
+    let text = text.trim();
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1_000),
+        Some((at, 'm' | 'M')) => (&text[..at], 1_000_000),
+        Some((at, 'g' | 'G')) => (&text[..at], 1_000_000_000),
+        _ => (text, 1),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let digits: String = digits.chars().filter(|c| !matches!(c, ',' | '_')).collect();
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    number.ok_or_else(|| "the number is too large".to_owned())
 }
 
 /// `1 row`, `2,000 rows`: the number and its noun, with an `s` where English wants one.

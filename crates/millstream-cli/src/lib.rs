@@ -5,6 +5,7 @@
 //! except through the engine. What `--json` prints are this room's own structs ([`mod@wire`]), so that a change
 //! inside another room cannot silently change a public format.
 
+mod address;
 mod arguments;
 mod codes;
 mod commands;
@@ -12,6 +13,7 @@ pub mod diagnostics;
 mod error;
 mod exit;
 pub mod human;
+mod log;
 mod output;
 mod progress;
 mod project;
@@ -33,9 +35,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{arguments::Arguments, session::Session, settings::Settings};
 
+pub use address::Address;
 pub use codes::{CODES, Code};
 pub use error::{CliError, ErrorReport};
 pub use exit::Exit;
+pub use show::table::table_within;
 
 /// A command line that was understood and whose settings are resolved.
 #[derive(Debug)]
@@ -48,8 +52,10 @@ pub struct Invocation {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
     let typed: Vec<OsString> = arguments.into_iter().collect();
     let line = settings::typed_line(&typed);
-    let arguments = Arguments::try_parse_from(&typed).map_err(|error| usage::tell(&error, &typed))?;
-    let settings = Settings::resolve(&arguments.global, line);
+    let arguments =
+        Arguments::try_parse_from(&typed).map_err(|error| usage::tell(&usage::advised(error), &typed))?;
+    let is_server = matches!(arguments.command, arguments::Command::Serve(_));
+    let settings = Settings::resolve(&arguments.global, line, is_server);
     Ok(Invocation { arguments, settings })
 }
 

@@ -45,20 +45,16 @@ impl Session {
             output::tell(&shown);
             return report.exit;
         }
-        if self.settings.json {
-            // The exit code still tells when standard output is gone.
-            let _ = output::print_json(&wire::ErrorDocument::from(&report));
-        } else {
-            output::tell(
-                format!("{}: {}", styled(BAD, format_args!("error[{}]", report.code)), report.message)
-                    .as_str(),
-            );
-            for cause in &report.causes {
-                output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
-            }
-            if let Some(hint) = &report.hint {
-                output::tell(&format!("  {} {hint}", styled(GOOD, "help:")));
-            }
+        // Where standard output takes no document, people are told what happened all the same.
+        if self.settings.json && output::print_json(&wire::ErrorDocument::from(&report)).is_ok() {
+            return report.exit;
+        }
+        output::tell(&format!("{}: {}", styled(BAD, format_args!("error[{}]", report.code)), report.message));
+        for cause in &report.causes {
+            output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
+        }
+        if let Some(hint) = &report.hint {
+            output::tell(&format!("  {} {hint}", styled(GOOD, "help:")));
         }
         report.exit
     }

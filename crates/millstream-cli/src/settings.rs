@@ -2,9 +2,7 @@
 
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf};
 
-use tracing_subscriber::EnvFilter;
-
-use crate::arguments::GlobalArguments;
+use crate::{arguments::GlobalArguments, log};
 
 /// The variable that overrides what `-v` logs, in the syntax of `tracing_subscriber::EnvFilter`.
 const LOG_VARIABLE: &str = "MILLSTREAM_LOG";
@@ -28,11 +26,13 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Precedence: flag, then variable, then default. `--no-color` takes effect for the whole process here.
-    pub(crate) fn resolve(arguments: &GlobalArguments, line: String) -> Self {
+    pub(crate) fn resolve(arguments: &GlobalArguments, line: String, is_server: bool) -> Self {
         if arguments.no_color {
             anstream::ColorChoice::Never.write_global();
         }
         let by_flag = match arguments.verbose {
+            // Whoever reads a server's log was not there; a command says itself what its user should know.
+            0 if is_server => "warn",
             0 => "error",
             1 => "warn,millstream=info",
             2 => "info,millstream=debug",
@@ -46,19 +46,17 @@ impl Settings {
             folder: current_folder(),
             live: std::io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb"),
             line,
-            log: variable(LOG_VARIABLE).unwrap_or_else(|| by_flag.to_owned()),
+            log: arguments
+                .log
+                .clone()
+                .or_else(|| variable(LOG_VARIABLE).filter(|filter| !filter.is_empty()))
+                .unwrap_or_else(|| by_flag.to_owned()),
         }
     }
 
     /// Sends log lines to standard error.
     pub(crate) fn start_logging(&self) {
-        let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        // A second call in one process (a test) keeps the first subscriber.
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(&self.log))
-            .with_writer(std::io::stderr)
-            .with_ansi(colour)
-            .try_init();
+        log::start(&self.log);
     }
 }
 

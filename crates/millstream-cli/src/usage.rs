@@ -2,12 +2,33 @@
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
+use clap::{
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{ErrorReport, Exit, codes, output, wire::ErrorDocument};
 
 /// What precedes the way out in clap's text.
 const TIP: &str = "tip:";
+
+/// Options by which other tools are told which assets are meant.
+const SELECTING: [&str; 5] = ["--select", "--models", "--model", "-s", "-m"];
+
+/// The fault with a way out that leads somewhere: clap's own advice on an option that it does not know is to pass it as
+/// a value.
+pub(crate) fn advised(mut error: clap::Error) -> clap::Error {
+    let invalid = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.clone(),
+        _ => return error,
+    };
+    if error.kind() == ErrorKind::UnknownArgument && SELECTING.contains(&invalid.as_str()) {
+        error.remove(ContextKind::SuggestedArg);
+        let tip = "assets are named without an option: `millstream run orders+ tag:daily`";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    }
+    error
+}
 
 /// Prints help, the version or the fault, and says how the process ends.
 pub(crate) fn tell(error: &clap::Error, typed: &[OsString]) -> Exit {

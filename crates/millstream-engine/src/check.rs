@@ -81,7 +81,10 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     let Some(spec) = loaded.spec else {
         return Checked { project: None, diagnostics, files };
     };
-    let connectors = validate_connectors(&spec.sources, factories, &mut diagnostics);
+    let (connectors, mut found) = validate_connectors(&spec.sources, factories);
+    // A connector sees the values of variables and may repeat them; those who judge SQL see none.
+    found.iter_mut().for_each(|diagnostic| loaded.hidden.hide(diagnostic));
+    diagnostics.append(&mut found);
     let mut analysis = analyze(&spec.sources, &spec.tables);
     let mut found = std::mem::take(&mut analysis.diagnostics);
     let doubtful = follow_ups::remove(&mut found, &loaded.broken, &spec.tables, &analysis, &files);
@@ -133,9 +136,9 @@ fn first_line(text: &Located<String>) -> Location {
 fn validate_connectors(
     sources: &[SourceSpec],
     factories: &[Box<dyn ConnectorFactory>],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> BTreeMap<SourceName, Box<dyn ConnectorConfig>> {
+) -> (BTreeMap<SourceName, Box<dyn ConnectorConfig>>, Vec<Diagnostic>) {
     let mut configs = BTreeMap::new();
+    let mut diagnostics = Vec::new();
     for source in sources {
         let kind = &source.connector.kind;
         let Some(factory) = factories.iter().find(|factory| factory.kind() == kind.value) else {
@@ -152,14 +155,18 @@ fn validate_connectors(
             Ok(config) => {
                 configs.insert(source.name.clone(), config);
             }
-            Err(problems) => diagnostics.extend(problems.into_iter().map(|problem| {
-                let at = source.connector.options.at_path(&problem.path);
-                let diagnostic = Diagnostic::error("MS-0712", problem.message, at);
-                Diagnostic { hint: problem.hint, ..diagnostic }
-            })),
+            Err(mut problems) => {
+                // What is wrong with the options as a whole is that one is missing; it may be one that was left out.
+                problems.retain(|problem| !(problem.path.is_empty() && source.connector.has_gap));
+                diagnostics.extend(problems.into_iter().map(|problem| {
+                    let at = source.connector.options.at_path(&problem.path);
+                    let diagnostic = Diagnostic::error("MS-0712", problem.message, at);
+                    Diagnostic { hint: problem.hint, ..diagnostic }
+                }));
+            }
         }
     }
-    configs
+    (configs, diagnostics)
 }
 
 /// The graph's nodes: what the plan may know of each asset.

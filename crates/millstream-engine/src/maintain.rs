@@ -40,7 +40,7 @@ impl Engine {
             let _lock = world.lock(&request.command, wait)?;
             // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
             reconcile(world).await?;
-            let selection = Selection::parse(&request.selection).map_err(PlanError::from)?;
+            let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
             let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
             let mut pinned = self.pinned()?;
             let mut reports = Vec::new();

@@ -25,13 +25,14 @@ pub(crate) async fn observe(
     is_alone: bool,
 ) -> Result<RunPlan, EngineError> {
     let project = &world.project;
-    let selection = Selection::parse(&request.selection).map_err(millstream_plan::PlanError::from)?;
+    let selection =
+        Selection::parse(&request.selection, &request.exclude).map_err(millstream_plan::PlanError::from)?;
     let selected = selection.resolve(&project.graph).map_err(millstream_plan::PlanError::from)?;
     let reconciled = if is_alone { reconcile(world).await? } else { reconciled(world).await? };
     let mut observed = Observed { versions: reconciled.versions, ..Observed::default() };
     let sources: Vec<&SourceSpec> =
         project.spec.sources.iter().filter(|source| selected.contains(&source.table().asset_id())).collect();
-    let full_refresh = request.full_refresh && !selection.is_all();
+    let full_refresh = request.full_refresh && selection.names_assets();
     let looks: Vec<_> = sources.into_iter().map(|source| waiting(world, source, full_refresh)).collect();
     observed.parts = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
     let request = Request {

@@ -17,12 +17,12 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-0911",
         "A malformed selection",
-        "A selection is `name`, `+name`, `name+`, `tag:x`, `source:x` or a pattern like `gold.*`.",
+        "A selection is `name`, `+name`, `name+`, `2+name+1`, `tag:x`, `source:x`, `path:x` or a pattern like `gold.*`; a comma between two of them asks for both.",
     ),
     (
         "MS-0912",
         "A selection without a match",
-        "No asset has this name, tag or pattern. The hint names the nearest.",
+        "No asset has this name, tag, path or pattern. The hint names the nearest, or those that there are.",
     ),
     ("MS-0913", "An ambiguous selection", "Several schemas have a table of this name. Write the schema too."),
 ];

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeSet, BinaryHeap, VecDeque},
 };
 
 use millstream_types::{AssetId, REJECTED_SUFFIX};
@@ -83,13 +83,25 @@ impl Graph {
     /// All that `id` needs, directly or not, without itself.
     #[must_use]
     pub fn upstream(&self, id: &AssetId) -> BTreeSet<AssetId> {
-        self.reach(id, &self.inputs)
+        self.reach(id, &self.inputs, usize::MAX)
+    }
+
+    /// All that `id` needs over at most `steps` edges, without itself.
+    #[must_use]
+    pub fn upstream_within(&self, id: &AssetId, steps: usize) -> BTreeSet<AssetId> {
+        self.reach(id, &self.inputs, steps)
     }
 
     /// All that needs `id`, directly or not, without itself.
     #[must_use]
     pub fn downstream(&self, id: &AssetId) -> BTreeSet<AssetId> {
-        self.reach(id, &self.users)
+        self.reach(id, &self.users, usize::MAX)
+    }
+
+    /// All that needs `id` over at most `steps` edges, without itself.
+    #[must_use]
+    pub fn downstream_within(&self, id: &AssetId, steps: usize) -> BTreeSet<AssetId> {
+        self.reach(id, &self.users, steps)
     }
 
     /// The stored tables that `id` reads, directly or through views, sorted: the keys of
@@ -120,9 +132,9 @@ impl Graph {
         place(&self.assets, id)
     }
 
-    fn reach(&self, id: &AssetId, edges: &[Vec<usize>]) -> BTreeSet<AssetId> {
+    fn reach(&self, id: &AssetId, edges: &[Vec<usize>], steps: usize) -> BTreeSet<AssetId> {
         let Some(start) = self.place(id) else { return BTreeSet::new() };
-        reachable(start, edges)
+        reachable(start, edges, steps)
             .into_iter()
             .enumerate()
             .filter(|(place, reached)| *reached && *place != start)
@@ -230,7 +242,7 @@ fn acyclic_checks(assets: &[AssetFacts], users: &[Vec<usize>]) -> Vec<Vec<usize>
         let targets: BTreeSet<usize> =
             asset.checked_against.iter().filter_map(|table| producer(assets, table)).collect();
         for target in targets {
-            if !reachable(place, &users)[target] {
+            if !reachable(place, &users, usize::MAX)[target] {
                 users[target].push(place);
                 kept[place].push(target);
             }
@@ -239,13 +251,15 @@ fn acyclic_checks(assets: &[AssetFacts], users: &[Vec<usize>]) -> Vec<Vec<usize>
     kept
 }
 
-/// Everything that can be reached from `start` over `edges`, itself included.
-fn reachable(start: usize, edges: &[Vec<usize>]) -> Vec<bool> {
+/// Everything that can be reached from `start` over at most `steps` of the `edges`, itself included.
+fn reachable(start: usize, edges: &[Vec<usize>], steps: usize) -> Vec<bool> {
     let mut reached = vec![false; edges.len()];
-    let mut open = vec![start];
-    while let Some(place) = open.pop() {
-        if !std::mem::replace(&mut reached[place], true) {
-            open.extend(edges[place].iter().copied().filter(|next| !reached[*next]));
+    let mut open = VecDeque::from([(start, steps)]);
+    // Nearest first, so that each place is met with the most steps left.
+    while let Some((place, left)) = open.pop_front() {
+        if !std::mem::replace(&mut reached[place], true) && left > 0 {
+            let next = edges[place].iter().filter(|next| !reached[**next]);
+            open.extend(next.map(|next| (*next, left - 1)));
         }
     }
     reached

@@ -1,4 +1,5 @@
-//! Which assets a command means: `silver.orders`, `+orders`, `orders+`, `tag:daily`, `source:orders`, `silver.*`.
+//! Which assets a command means: `silver.orders`, `+orders`, `orders+`, `2+orders+1`, `tag:daily`, `source:orders`,
+//! `path:tables/gold`, `silver.*`, `tag:daily,gold.*`; and which of them it does not mean.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -7,20 +8,37 @@ use millstream_types::AssetId;
 
 use crate::{AssetFacts, AssetKind, Graph};
 
-/// A union of terms; without a term, everything.
+/// A union of terms without the union of others; without a term, everything.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     terms: Vec<Term>,
+    excluded: Vec<Term>,
+}
+
+/// What the user wrote between two spaces: the assets that all of its parts select.
+#[derive(Clone, Debug)]
+struct Term {
+    parts: Vec<Part>,
 }
 
 #[derive(Clone, Debug)]
-struct Term {
+struct Part {
     /// As the user wrote it.
     text: String,
-    upstream: bool,
-    downstream: bool,
+    upstream: Reach,
+    downstream: Reach,
     of: Subject,
     pattern: Pattern,
+}
+
+/// How far from an asset the selection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// The asset alone.
+    Here,
+    /// This many steps.
+    Steps(usize),
+    Everywhere,
 }
 
 /// What of an asset the pattern is compared with.
@@ -29,6 +47,7 @@ enum Subject {
     Name,
     Tag,
     Source,
+    Path,
 }
 
 #[derive(Clone, Debug)]
@@ -37,14 +56,23 @@ enum Pattern {
     Glob(GlobMatcher),
 }
 
+/// Names that a hint lists.
+const LISTED_MAX: usize = 12;
+
 /// A selection that means nothing in this project.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     #[error("`{term}` selects nothing: {reason}")]
     Malformed { term: String, reason: String },
     #[error("`{term}` matches no {what}")]
-    NoMatch { term: String, what: &'static str, nearest: Option<String> },
-    #[error("`{term}` can mean {}", list(candidates))]
+    NoMatch {
+        term: String,
+        what: &'static str,
+        nearest: Option<String>,
+        /// What could have been written, where nothing is near.
+        known: Vec<String>,
+    },
+    #[error("`{term}` can mean {}", list(candidates, " or "))]
     Ambiguous { term: String, candidates: Vec<AssetId> },
 }
 
@@ -62,11 +90,16 @@ impl SelectionError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Malformed { .. } => Some(
-                "write a name, `+name`, `name+`, `tag:x`, `source:x` or a pattern like `silver.*`".into(),
+                "write a name, `+name`, `name+`, `2+name+1`, `tag:x`, `source:x`, `path:x` or a pattern like `silver.*`; \
+                 a comma between two asks for both"
+                    .into(),
             ),
-            Self::NoMatch { nearest, .. } => {
-                nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?"))
-            }
+            Self::NoMatch { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
+            Self::NoMatch { known, .. } => match known.len().checked_sub(LISTED_MAX) {
+                _ if known.is_empty() => Some("the project has none".into()),
+                None | Some(0) => Some(format!("there are {}", list(known, ", "))),
+                Some(more) => Some(format!("there are {} and {more} more", list(&known[..LISTED_MAX], ", "))),
+            },
             Self::Ambiguous { .. } => Some("write the schema too, or `source:name` for the source".into()),
         }
     }
@@ -81,51 +114,109 @@ impl Selection {
 
     #[must_use]
     pub fn is_all(&self) -> bool {
-        self.terms.is_empty()
+        self.terms.is_empty() && self.excluded.is_empty()
+    }
+
+    /// Whether the user said which assets are meant, and not only which are not.
+    #[must_use]
+    pub fn names_assets(&self) -> bool {
+        !self.terms.is_empty()
     }
 
     /// Reads terms as a command line gives them; names are looked up by [`Self::resolve`].
-    pub fn parse(terms: &[String]) -> Result<Self, SelectionError> {
-        Ok(Self { terms: terms.iter().map(|term| term.parse()).collect::<Result<_, _>>()? })
+    pub fn parse(terms: &[String], excluded: &[String]) -> Result<Self, SelectionError> {
+        let parse = |terms: &[String]| -> Result<Vec<Term>, SelectionError> {
+            terms.iter().map(|term| term.parse()).collect()
+        };
+        Ok(Self { terms: parse(terms)?, excluded: parse(excluded)? })
     }
 
-    /// Errors when a term matches nothing, or a name without a schema matches in several.
+    /// Errors when a term matches nothing, or a name without a schema matches in several. An intersection may be
+    /// empty, and so may what an exclusion leaves.
     pub fn resolve(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
-        if self.is_all() {
-            return Ok(graph.assets().iter().map(|asset| asset.id.clone()).collect());
-        }
-        let mut selected = BTreeSet::new();
-        for term in &self.terms {
-            for asset in term.matches(graph)? {
-                if term.upstream {
-                    selected.extend(graph.upstream(&asset.id));
-                }
-                if term.downstream {
-                    selected.extend(graph.downstream(&asset.id));
-                }
-                selected.insert(asset.id.clone());
-            }
-        }
+        let mut selected = match self.terms.is_empty() {
+            true => graph.assets().iter().map(|asset| asset.id.clone()).collect(),
+            false => union(&self.terms, graph)?,
+        };
+        let excluded = union(&self.excluded, graph)?;
+        selected.retain(|asset| !excluded.contains(asset));
         Ok(selected)
     }
+}
+
+fn union(terms: &[Term], graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
+    let mut selected = BTreeSet::new();
+    for term in terms {
+        selected.extend(term.resolve(graph)?);
+    }
+    Ok(selected)
 }
 
 impl FromStr for Term {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
+        let parts = comma_separated(text.trim());
+        Ok(Self { parts: parts.into_iter().map(str::parse).collect::<Result<_, _>>()? })
+    }
+}
+
+impl Term {
+    fn resolve(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
+        let mut parts = self.parts.iter();
+        let mut selected = match parts.next() {
+            Some(first) => first.resolve(graph)?,
+            None => BTreeSet::new(),
+        };
+        for part in parts {
+            let others = part.resolve(graph)?;
+            selected.retain(|asset| others.contains(asset));
+        }
+        Ok(selected)
+    }
+}
+
+/// The parts of a term; a comma inside of the braces of a pattern belongs to it.
+fn comma_separated(text: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let is_comma = |c: char| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    };
+    text.split(is_comma).collect()
+}
+
+impl FromStr for Part {
+    type Err = SelectionError;
+
+    fn from_str(text: &str) -> Result<Self, SelectionError> {
         let malformed = |reason: &str| SelectionError::Malformed { term: text.into(), reason: reason.into() };
-        let trimmed = text.trim();
-        let (rest, upstream) = trimmed.strip_prefix('+').map_or((trimmed, false), |rest| (rest, true));
-        let (rest, downstream) = rest.strip_suffix('+').map_or((rest, false), |rest| (rest, true));
+        let (upstream, rest) = match text.split_once('+') {
+            Some((steps, rest)) if is_steps(steps) => (reach(steps), rest),
+            _ => (Reach::Here, text),
+        };
+        let (downstream, rest) = match rest.rsplit_once('+') {
+            Some((rest, steps)) if is_steps(steps) => (reach(steps), rest),
+            _ => (Reach::Here, rest),
+        };
         let (of, name) = match rest.split_once(':') {
             Some(("tag", name)) => (Subject::Tag, name),
             Some(("source", name)) => (Subject::Source, name),
+            Some(("path", name)) => (Subject::Path, name.trim_start_matches("./").trim_end_matches('/')),
             Some((word, _)) => return Err(malformed(&format!("`{word}:` is not known"))),
             None => (Subject::Name, rest),
         };
         if name.is_empty() {
             return Err(malformed("a name is missing"));
+        }
+        // Tags and paths are free; names are those of assets.
+        let foreign = name.chars().find(|c| !(c.is_alphanumeric() || "._-*?[]{}!,".contains(*c)));
+        if let (Subject::Name | Subject::Source, Some(foreign)) = (of, foreign) {
+            return Err(malformed(&format!("no name has a `{foreign}`")));
         }
         let pattern = if name.contains(['*', '?', '[', '{']) {
             let glob =
@@ -134,11 +225,39 @@ impl FromStr for Term {
         } else {
             Pattern::Exact(name.into())
         };
-        Ok(Self { text: trimmed.into(), upstream, downstream, of, pattern })
+        Ok(Self { text: text.into(), upstream, downstream, of, pattern })
     }
 }
 
-impl Term {
+/// Whether a text beside a `+` says how many steps: nothing stands for all of them.
+fn is_steps(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// More steps than a number holds are all of them.
+fn reach(steps: &str) -> Reach {
+    steps.parse().map_or(Reach::Everywhere, Reach::Steps)
+}
+
+impl Part {
+    fn resolve(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
+        let mut selected = BTreeSet::new();
+        for asset in self.matches(graph)? {
+            match self.upstream {
+                Reach::Here => {}
+                Reach::Steps(steps) => selected.extend(graph.upstream_within(&asset.id, steps)),
+                Reach::Everywhere => selected.extend(graph.upstream(&asset.id)),
+            }
+            match self.downstream {
+                Reach::Here => {}
+                Reach::Steps(steps) => selected.extend(graph.downstream_within(&asset.id, steps)),
+                Reach::Everywhere => selected.extend(graph.downstream(&asset.id)),
+            }
+            selected.insert(asset.id.clone());
+        }
+        Ok(selected)
+    }
+
     fn matches<'a>(&self, graph: &'a Graph) -> Result<Vec<&'a AssetFacts>, SelectionError> {
         let found: Vec<&AssetFacts> = match (&self.pattern, self.of) {
             (Pattern::Exact(name), Subject::Name) => return self.by_name(name, graph),
@@ -164,23 +283,30 @@ impl Term {
 
     fn no_match(&self, graph: &Graph) -> SelectionError {
         let assets = || graph.assets().iter();
-        let (what, prefix, known): (_, _, Vec<&str>) = match self.of {
-            Subject::Tag => {
-                ("tag", "tag:", assets().flat_map(|a| a.tags.iter().map(String::as_str)).collect())
-            }
+        let (what, prefix, known): (_, _, BTreeSet<String>) = match self.of {
+            Subject::Tag => ("tag", "tag:", assets().flat_map(|asset| asset.tags.iter().cloned()).collect()),
             Subject::Source => {
                 let sources = assets().filter(|asset| asset.kind == AssetKind::Source);
-                ("source", "source:", sources.map(short).collect())
+                ("source", "source:", sources.map(|asset| short(asset).to_owned()).collect())
             }
-            Subject::Name => {
-                ("source or table", "", assets().map(|a| a.id.as_str()).chain(assets().map(short)).collect())
-            }
+            Subject::Path => ("file of a source or table", "path:", assets().map(path).collect()),
+            Subject::Name => ("source or table", "", assets().map(|asset| asset.id.to_string()).collect()),
+        };
+        let shorts: Vec<&str> = match self.of {
+            Subject::Name => assets().map(short).collect(),
+            Subject::Tag | Subject::Source | Subject::Path => Vec::new(),
         };
         let nearest = match &self.pattern {
-            Pattern::Exact(name) => nearest(name, known).map(|name| format!("{prefix}{name}")),
+            Pattern::Exact(name) => nearest(name, known.iter().map(String::as_str).chain(shorts)),
             Pattern::Glob(_) => None,
         };
-        SelectionError::NoMatch { term: self.text.clone(), what, nearest }
+        let prefixed = |name: &str| format!("{prefix}{name}");
+        SelectionError::NoMatch {
+            term: self.text.clone(),
+            what,
+            nearest: nearest.map(prefixed),
+            known: known.iter().map(|name| prefixed(name)).collect(),
+        }
     }
 }
 
@@ -193,6 +319,22 @@ fn pattern_fits(pattern: &Pattern, of: Subject, asset: &AssetFacts) -> bool {
         Subject::Name => fits(asset.id.as_str()) || fits(short(asset)),
         Subject::Tag => asset.tags.iter().any(|tag| fits(tag)),
         Subject::Source => asset.kind == AssetKind::Source && (fits(short(asset)) || fits(asset.id.as_str())),
+        // A file, or a folder above it.
+        Subject::Path => {
+            let path = path(asset);
+            path.match_indices('/').map(|(at, _)| &path[..at]).chain([path.as_str()]).any(fits)
+        }
+    }
+}
+
+/// The file that defines the asset, from the project's folder on: names are made from paths.
+fn path(asset: &AssetFacts) -> String {
+    let (schema, name) = asset.id.as_str().rsplit_once('.').unwrap_or(("", asset.id.as_str()));
+    match asset.kind {
+        AssetKind::Source => format!("sources/{name}.yaml"),
+        AssetKind::View | AssetKind::Table | AssetKind::Incremental | AssetKind::History => {
+            format!("tables/{schema}/{name}.sql")
+        }
     }
 }
 
@@ -213,6 +355,6 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, other)| other)
 }
 
-fn list(candidates: &[AssetId]) -> String {
-    candidates.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ")
+fn list(names: &[impl std::fmt::Display], between: &str) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(between)
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use millstream_types::{SourceName, TableName};
 
 use crate::{
-    DatasetSpec, Diagnostic, FileId, Level, Located, Location, Node, ProjectSpec, SourceMap, SourceSpec,
-    TableSpec, TestSpec,
+    DatasetSpec, Diagnostic, FileId, HiddenValues, Level, Located, Location, Node, ProjectSpec, SourceMap,
+    SourceSpec, TableSpec, TestSpec,
     across::Across,
     build::{self, Context, Defaults, Features, Patterns, Project},
     codes,
@@ -44,6 +44,8 @@ pub struct Loaded {
     /// Assets with errors: they may be missing from the spec or be incomplete, so that "unknown table" and "unknown
     /// column" mean nothing about them.
     pub broken: BTreeSet<TableName>,
+    /// The values of the variables that the files name.
+    pub hidden: HiddenValues,
 }
 
 impl Loaded {
@@ -64,6 +66,7 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
         diagnostics: Vec::new(),
         broken: BTreeSet::new(),
         patterns: Patterns::default(),
+        hidden: HiddenValues::default(),
     };
     let project = loader.project();
     let defaults = project.as_ref().map_or_else(Defaults::default, |project| project.defaults.clone());
@@ -76,7 +79,7 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
     listed.features.iter().for_each(|found| loader.features(found, &defaults, &mut features));
     let datasets: Vec<_> =
         listed.datasets.iter().filter_map(|found| loader.dataset(found, &defaults)).collect();
-    let Loader { files, mut diagnostics, mut broken, .. } = loader;
+    let Loader { files, mut diagnostics, mut broken, hidden, .. } = loader;
     let mut across = Across { files: &files, diagnostics: &mut diagnostics, broken: &mut broken };
     across.names(&sources, &mut tables);
     across.relationships(&sources, &tables);
@@ -99,7 +102,7 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
             files,
         })
     });
-    Loaded { spec, diagnostics, files, broken }
+    Loaded { spec, diagnostics, files, broken, hidden }
 }
 
 struct Loader<'a> {
@@ -109,6 +112,7 @@ struct Loader<'a> {
     diagnostics: Vec<Diagnostic>,
     broken: BTreeSet<TableName>,
     patterns: Patterns,
+    hidden: HiddenValues,
 }
 
 impl Loader<'_> {
@@ -138,7 +142,10 @@ impl Loader<'_> {
     }
 
     fn source(&mut self, found: &Found, defaults: &Defaults) -> Option<SourceSpec> {
-        let (file, text) = self.read(&found.path)?;
+        let Some((file, text)) = self.read(&found.path) else {
+            self.broken.extend(SourceName::new(&found.stem).ok().map(|name| TableName::bronze(&name)));
+            return None;
+        };
         let name = match SourceName::new(&found.stem) {
             Ok(name) => name,
             Err(error) => {
@@ -162,7 +169,10 @@ impl Loader<'_> {
     }
 
     fn table(&mut self, found: &Found, defaults: &Defaults) -> Option<TableSpec> {
-        let (file, text) = self.read(&found.path)?;
+        let Some((file, text)) = self.read(&found.path) else {
+            self.broken.extend(TableName::new(&found.schema, &found.stem).ok());
+            return None;
+        };
         let name = match TableName::new(&found.schema, &found.stem) {
             Ok(name) if name.is_rejected() => {
                 Err("names that end in `__rejected` belong to rejected rows".into())
@@ -334,7 +344,8 @@ impl Loader<'_> {
 
     /// Keeps the faults of one file; whether one of them is an error.
     fn take(&mut self, faults: Faults) -> bool {
-        let diagnostics = faults.into_diagnostics();
+        let (diagnostics, hidden) = faults.into_parts();
+        self.hidden.extend(hidden);
         let is_broken = diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error);
         self.diagnostics.extend(diagnostics);
         is_broken

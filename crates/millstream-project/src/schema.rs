@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::file::{DatasetFile, FeaturesFile, ProjectFile, SourceFile, TableFile, TestFile, TestsFile};
 
+/// What the schemas' `$id`s begin with: names that never change, and no address at which anything answers.
+const ID_BASE: &str = "urn:millstream:schema:";
+
 /// The schemas by file name. `connectors` are the connectors' kinds and the schemas of their options.
 #[must_use]
 pub fn json_schemas(connectors: &[(&str, Value)]) -> Vec<(&'static str, Value)> {
@@ -29,14 +32,26 @@ pub fn json_schemas(connectors: &[(&str, Value)]) -> Vec<(&'static str, Value)> 
         "anyOf": [without_head(test), without_head(tests)],
         "$defs": definitions,
     });
-    vec![
+    let mut schemas = vec![
         ("millstream.schema.json", schema::<ProjectFile>()),
         ("source.schema.json", source),
         ("table.schema.json", schema::<TableFile>()),
         ("test.schema.json", either),
         ("features.schema.json", schema::<FeaturesFile>()),
         ("dataset.schema.json", schema::<DatasetFile>()),
-    ]
+    ];
+    schemas.iter_mut().for_each(|(name, schema)| name_schema(schema, name));
+    schemas
+}
+
+/// Gives the schema its `$id`, right after `$schema`.
+fn name_schema(schema: &mut Value, file: &str) {
+    let Some(all) = schema.as_object_mut() else { return };
+    let mut named = serde_json::Map::new();
+    named.extend(all.shift_remove_entry("$schema"));
+    named.insert("$id".into(), format!("{ID_BASE}{file}").into());
+    named.append(all);
+    *all = named;
 }
 
 fn schema<T: JsonSchema>() -> Value {
@@ -65,7 +80,7 @@ fn connector(connectors: &[(&str, Value)]) -> Value {
         if branch.get("properties").is_none() {
             branch["properties"] = json!({});
         }
-        branch["properties"]["type"] = json!({"const": kind});
+        branch["properties"]["type"] = json!({"const": kind, "description": "Which connector."});
         let mut required = branch.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         required.insert(0, json!("type"));
         branch["required"] = Value::Array(required);

@@ -58,6 +58,7 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
         connector: ConnectorSpec {
             kind: Located::new("files".into(), nowhere()),
             options: Node { kind: NodeKind::Null, at: nowhere() },
+            has_gap: false,
         },
         schedule: None,
         contract: ContractSpec {

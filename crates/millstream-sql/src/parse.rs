@@ -33,6 +33,10 @@ const RELATIONS_MAX: usize = 1_000;
 
 /// The text's only statement.
 pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
+    parse_one(text).map_err(|problem| foreign_text(text).unwrap_or(problem))
+}
+
+fn parse_one(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
     let wrong = |error| first_problem(&error, text);
     let tokens = tokens(text)?;
     let second = second_statement(&tokens).and_then(|span| text.token_range(span));
@@ -49,6 +53,34 @@ pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Probl
                 .with_hint("keep one SELECT statement"))
         }
     }
+}
+
+/// What other tools leave in SQL and only they understand. Asked for only where the text is no SQL: a text in quotes
+/// may hold any of it.
+fn foreign_text(text: &SqlText<'_>) -> Option<Problem> {
+    const MARKER: &str = "<<<<<<< ";
+    let lines = text.text.split_inclusive('\n');
+    let starts = lines.scan(0, |next, line| Some((std::mem::replace(next, *next + line.len()), line)));
+    for (start, line) in starts {
+        if line.starts_with(MARKER) {
+            let at = start..start + line.trim_end().len();
+            return Some(
+                Problem::new(codes::SYNTAX, "a merge left its conflict in the file", at)
+                    .with_hint("keep one of the two sides, and remove the lines of `<`, `=` and `>`"),
+            );
+        }
+    }
+    let (start, end) = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")]
+        .into_iter()
+        .filter_map(|(open, close)| Some((text.text.find(open)?, close)))
+        .min_by_key(|(start, _)| *start)?;
+    let length = text.text.get(start..)?.find(end).map_or(2, |length| length + end.len());
+    Some(
+        Problem::new(codes::SYNTAX, "there is no template language in SQL files", start..start + length).with_hint(
+            "name tables as `schema.table`: `bronze.orders` for a source, `silver.orders` for `tables/silver/orders.sql`; \
+             what differs between environments stands in `millstream.yaml`",
+        ),
+    )
 }
 
 /// The text's only expression, which has no name.

@@ -39,4 +39,14 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "The lock file cannot be used",
         "The lock file in the state folder cannot be opened or locked.",
     ),
+    (
+        "MS-0610",
+        "The state store is damaged",
+        "The SQLite file of `state` is no database any more. Put a backup back, or move the file away with the `-wal` and `-shm` beside it: the next run takes versions and positions from the lake, and no row lands twice. The record of past runs and checks is gone, and the versions of datasets and services start anew.",
+    ),
+    (
+        "MS-0611",
+        "An older state store that cannot be written",
+        "An older version of Millstream made this state store, and this user may not write it, so it cannot be brought to the present format. Let a user who may write it run any command once.",
+    ),
 ];

@@ -1,6 +1,9 @@
 //! Why the state store or the run lock could not do as asked.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::Holder;
 
@@ -23,6 +26,17 @@ pub enum StateError {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("`{}` is a database, but not a state store of Millstream", path.display())]
     Foreign { path: PathBuf },
+    #[error("the state store `{}` is damaged, or is no database", path.display())]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error(
+        "the state store `{}` has format {found} and cannot be written, so it stays short of format {known}",
+        path.display()
+    )]
+    Older { path: PathBuf, found: i64, known: i64 },
     #[error("the state store cannot {doing}")]
     Query {
         doing: &'static str,
@@ -63,6 +77,8 @@ impl StateError {
             Self::OldEpoch { .. } => "MS-0607",
             Self::Locked { .. } => "MS-0608",
             Self::LockFile { .. } => "MS-0609",
+            Self::Damaged { .. } => "MS-0610",
+            Self::Older { .. } => "MS-0611",
         }
     }
 
@@ -75,7 +91,32 @@ impl StateError {
             Self::Newer { .. } => Some("update Millstream, or use another state file".into()),
             Self::Foreign { .. } => Some("name another file under `state:` in millstream.yaml".into()),
             Self::Locked { .. } => Some("wait for it to end (`--wait` does), or stop it".into()),
+            Self::Damaged { .. } => Some(WITHOUT_STATE.into()),
+            Self::Older { .. } => Some("let a user who may write it run any command once".into()),
+            Self::Query { source, .. } if is_damage(source) => Some(WITHOUT_STATE.into()),
+            Self::Query { source, .. } if is_forbidden(source) => {
+                Some("this user may read the state store, but not write it".into())
+            }
             Self::Query { .. } | Self::Value { .. } | Self::OldEpoch { .. } => None,
+        }
+    }
+
+    /// For a fault of a call on the store itself.
+    pub(crate) fn open(path: &Path) -> impl Fn(rusqlite::Error) -> Self + Copy {
+        move |source| match is_damage(&source) {
+            true => Self::Damaged { path: path.to_owned(), source },
+            false => Self::Open { path: path.to_owned(), source },
+        }
+    }
+
+    /// Whether the store could not be opened because this user, or this disk, takes no writes.
+    pub(crate) fn forbids_writing(&self) -> bool {
+        match self {
+            Self::Open { source, .. } | Self::Query { source, .. } => is_forbidden(source),
+            Self::Folder { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+            }
+            _ => false,
         }
     }
 
@@ -95,6 +136,23 @@ impl StateError {
     pub(crate) fn query(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Query { doing, source }
     }
+}
+
+/// What a lost state store costs, and that it is no more.
+const WITHOUT_STATE: &str = "put a backup back, or move the file away, with the `-wal` and `-shm` beside it: the next \
+    run takes versions and positions from the lake, and no row lands twice; the record of past runs and checks is \
+    gone, and the versions of datasets and services start anew";
+
+/// Whether SQLite found something else than a database in the file.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+/// Whether SQLite may not write. That a file beside the database cannot be made is told as `CannotOpen`.
+fn is_forbidden(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(ReadOnly | CannotOpen | PermissionDenied))
 }
 
 fn locked(holder: Option<&Holder>, age_ms: Option<i64>) -> String {

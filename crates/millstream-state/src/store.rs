@@ -1,6 +1,7 @@
 //! The file: opening, migrating, and the one connection.
 
 use std::{
+    cmp::Ordering,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,7 +9,7 @@ use std::{
 };
 
 use backon::{BlockingRetryable, ExponentialBuilder};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::{Moment, StateError, Watch};
 
@@ -35,19 +36,14 @@ const STATEMENTS_MAX: usize = 64;
 
 impl State {
     /// Opens the store, making the file and its folder where they are missing, and brings it to the present
-    /// format. Errors when the file is of a newer format or not a state store.
+    /// format. Where nothing can be written, the store is opened for reading, and a missing one is empty. Errors when
+    /// the file is of a newer format or not a state store.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .map_err(|source| StateError::Folder { path: folder.to_owned(), source })?;
-        }
-        let open = |source| StateError::Open { path: path.to_owned(), source };
-        let mut connection = Connection::open(path).map_err(open)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        let connection = match open_to_write(path) {
+            Err(error) if error.forbids_writing() && !path.is_dir() => open_to_read(path, error)?,
+            opened => opened?,
+        };
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        keep_write_ahead_log(&connection).map_err(open)?;
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(open)?;
-        migrate(&mut connection, path)?;
         Ok(Self { connection: Mutex::new(connection), path: path.to_owned(), watch: None })
     }
 
@@ -96,6 +92,79 @@ impl State {
     }
 }
 
+fn open_to_write(path: &Path) -> Result<Connection, StateError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .map_err(|source| StateError::Folder { path: folder.to_owned(), source })?;
+    }
+    let open = StateError::open(path);
+    let mut connection = Connection::open(path).map_err(open)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+    keep_write_ahead_log(&connection).map_err(open)?;
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(open)?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a store that this process may not write. `refusal` is why it may not; it stays the answer where there is
+/// no way to read either.
+fn open_to_read(path: &Path, refusal: StateError) -> Result<Connection, StateError> {
+    let open = StateError::open(path);
+    let connection = match path.try_exists() {
+        Ok(true) => read_only(path).map_err(|_| refusal)?,
+        // Nothing is recorded yet, and nothing can be: an empty store that refuses to be filled tells both.
+        Ok(false) => {
+            let mut connection = Connection::open_in_memory().map_err(open)?;
+            migrate(&mut connection, path)?;
+            connection.pragma_update(None, "query_only", true).map_err(open)?;
+            return Ok(connection);
+        }
+        Err(_) => return Err(refusal),
+    };
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+    let found = pragma(&connection, path, "user_version")?;
+    if pragma(&connection, path, "application_id")? != APPLICATION_ID {
+        return Err(StateError::Foreign { path: path.to_owned() });
+    }
+    match found.cmp(&known_format()) {
+        Ordering::Less => Err(StateError::Older { path: path.to_owned(), found, known: known_format() }),
+        Ordering::Greater => Err(StateError::Newer { path: path.to_owned(), found, known: known_format() }),
+        Ordering::Equal => Ok(connection),
+    }
+}
+
+/// A connection that only reads. A store that nobody has open has no log beside it, and SQLite may not make one here;
+/// its file is then complete and nobody changes it, which is what `immutable` promises.
+fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let readable = |connection: &Connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+    };
+    let connection = Connection::open_with_flags(path, flags)?;
+    let Err(error) = readable(&connection) else { return Ok(connection) };
+    let log = path.with_extension(match path.extension() {
+        Some(extension) => format!("{}-wal", extension.to_string_lossy()),
+        None => "-wal".to_owned(),
+    });
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(error);
+    }
+    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+    readable(&connection)?;
+    Ok(connection)
+}
+
+/// The format that the last migration leaves.
+fn known_format() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+fn pragma(connection: &Connection, path: &Path, name: &str) -> Result<i64, StateError> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(StateError::open(path))
+}
+
 /// SQLite does not wait by itself where two connections change a new file's journal at once.
 fn keep_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
     let waits = ExponentialBuilder::default()
@@ -109,19 +178,16 @@ fn keep_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StateError> {
-    let open = |source| StateError::Open { path: path.to_owned(), source };
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let pragma = |connection: &Connection, name: &str| {
-        connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(open)
-    };
-    let is_current = pragma(connection, "user_version")? == known;
-    if is_current && pragma(connection, "application_id")? == APPLICATION_ID {
+    let open = StateError::open(path);
+    let known = known_format();
+    let is_current = pragma(connection, path, "user_version")? == known;
+    if is_current && pragma(connection, path, "application_id")? == APPLICATION_ID {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(open)?;
     // Read again: another process may have migrated while this one waited for the transaction.
-    let found = pragma(&transaction, "user_version")?;
-    let application = pragma(&transaction, "application_id")?;
+    let found = pragma(&transaction, path, "user_version")?;
+    let application = pragma(&transaction, path, "application_id")?;
     let is_empty = transaction
         .query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0))
         .map_err(open)?;

@@ -28,6 +28,7 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand, Debug)]
 enum Action {
     Build(BuildArguments),
+    /// Show the built versions: rows, columns, features, when and where; and the datasets that were never built
     List,
     Diff(compare::Arguments),
 }

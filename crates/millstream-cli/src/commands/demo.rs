@@ -35,11 +35,11 @@ const READ: &str = r#"curl -s localhost:6566/v1/features/read -d '{"service": "c
 /// something to reject.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Rows to generate, over all files (500 to 1,000,000,000)
-    #[arg(long, default_value_t = ROWS_DEFAULT, value_parser = clap::value_parser!(u64).range(ROWS_MIN..=ROWS_MAX))]
+    /// Rows to generate, over all files (500 to 1,000,000,000); `20M` is 20,000,000
+    #[arg(long, default_value_t = ROWS_DEFAULT, value_parser = rows)]
     pub(crate) rows: u64,
     /// Seed of the random data; the same seed and rows give the same shop
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, default_value_t = 42, value_parser = human::whole_number)]
     pub(crate) seed: u64,
     /// The folder to create; without it, the first free of `millstream-demo`, `millstream-demo-2`, …
     #[arg(long, value_name = "DIR")]
@@ -85,6 +85,15 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         output::print(&next(&root))?;
     }
     Ok(Exit::Success)
+}
+
+fn rows(text: &str) -> Result<u64, String> {
+    let rows = human::whole_number(text)?;
+    if (ROWS_MIN..=ROWS_MAX).contains(&rows) {
+        return Ok(rows);
+    }
+    let (least, most) = (human::thousands(ROWS_MIN), human::thousands(ROWS_MAX));
+    Err(format!("write a number from {least} to {most}"))
 }
 
 /// Builds the training set and fills the online store.

@@ -30,6 +30,7 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand, Debug)]
 enum Action {
+    /// Show views and services, with owners, users and the freshness of what is served
     List,
     Show(show::Arguments),
     Materialize(MaterializeArguments),

@@ -14,8 +14,8 @@ use crate::{
 
 /// Show what a run would do, and why
 ///
-/// Every asset that would run has one reason: never built, definition changed, new input, stale, forced, or its last
-/// attempt failed. Reads no rows and changes no table.
+/// Every asset that would run has one reason: never built, definition changed, new input, forced, or its last attempt
+/// failed. Reads no rows and changes no table.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -25,10 +25,14 @@ pub(crate) struct Arguments {
 /// Which assets, and how much of them; shared with `run`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SelectionArguments {
-    /// Assets: `silver.orders`, `+orders` (with all before it), `orders+` (with all after it), `tag:x`, `source:x`,
-    /// patterns like `gold.*`; without one, everything
+    /// Assets: `silver.orders`, `+orders` (with all before it), `orders+` (with all after it), `1+orders+2` (with so many
+    /// steps), `tag:x`, `source:x`, `path:tables/gold`, patterns like `gold.*`, `tag:x,gold.*` (what is both); without
+    /// one, everything
     #[arg(value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
+    /// Leave these out, written as selections are; may be given several times
+    #[arg(long, value_name = "SELECTION")]
+    pub(crate) exclude: Vec<String>,
     /// Rebuild the selected tables from the whole of their inputs; sources are landed anew only when a selection is given
     #[arg(long)]
     pub(crate) full_refresh: bool,
@@ -41,6 +45,7 @@ impl SelectionArguments {
     pub(crate) fn request(&self, session: &Session) -> RunRequest {
         RunRequest {
             selection: self.selection.clone(),
+            exclude: self.exclude.clone(),
             full_refresh: self.full_refresh,
             force: self.force,
             command: session.settings.line.clone(),

@@ -20,62 +20,22 @@ pub(crate) struct Arguments {
     pub(crate) folder: PathBuf,
 }
 
-/// What each check is for, and how it is written.
-const CHECKS: [(&str, &str, &str); 14] = [
-    ("not_null", "Row check. The value is there.", "not_null: [order_id, customer_id]"),
-    (
-        "unique",
-        "Row check. No two rows of the whole table agree in all these columns; the first one stays.",
-        "unique: [customer_id, updated_at]",
-    ),
-    (
-        "range",
-        "Row check. The value lies between two bounds, both allowed. In a contract's column: `range: [0, 100000]`.",
-        "range: {column: amount, min: 0, max: 100000}",
-    ),
-    (
-        "length",
-        "Row check. Characters of a text, elements of a list.",
-        "length: {column: name, min: 1, max: 200}",
-    ),
-    ("one_of", "Row check. The value is one of a few.", "one_of: {column: status, values: [paid, pending]}"),
-    (
-        "pattern",
-        "Row check. The whole text fits a regular expression, or a named pattern: `email`, `uuid`, `url`, `iso_date`, `ipv4`, `ipv6`, `json`.",
-        "pattern: {column: email, pattern: email}",
-    ),
-    (
-        "relationship",
-        "Row check. The value occurs in a column of another table.",
-        "relationship: {column: customer_id, to: silver.customers.customer_id}",
-    ),
-    (
-        "expression",
-        "Row check. A SQL condition over the row; false fails, null passes.",
-        "expression: \"shipped_at >= ordered_at\"",
-    ),
-    (
-        "row_count",
-        "Table check. How many rows the table has, and by how much their number may change between versions.",
-        "row_count: {min: 1, change: 50%}",
-    ),
-    ("freshness", "Table check. The newest row is not older than this.", "freshness: 1d"),
-    (
-        "completeness",
-        "Table check. The share of values that are there.",
-        "completeness: {column: email, min: 95%}",
-    ),
-    (
-        "distinct_count",
-        "Table check. How many different values a column has.",
-        "distinct_count: {column: country, min: 5}",
-    ),
-    ("mean", "Table check. The mean of a column.", "mean: {column: amount, min: 10, max: 200}"),
-    (
-        "quantile",
-        "Table check. A quantile of a column, `0.5` being the median.",
-        "quantile: {column: amount, quantile: 0.99, max: 2000}",
-    ),
+/// How each check is written; what it demands stands in the schema.
+const EXAMPLES: [(&str, &str); 14] = [
+    ("not_null", "not_null: [order_id, customer_id]"),
+    ("unique", "unique: [customer_id, updated_at]"),
+    ("range", "range: {column: amount, min: 0, max: 100000}"),
+    ("length", "length: {column: name, min: 1, max: 200}"),
+    ("one_of", "one_of: {column: status, values: [paid, pending]}"),
+    ("pattern", "pattern: {column: email, pattern: email}"),
+    ("relationship", "relationship: {column: customer_id, to: silver.customers.customer_id}"),
+    ("expression", "expression: \"shipped_at >= ordered_at\""),
+    ("row_count", "row_count: {min: 1, change: 50%}"),
+    ("freshness", "freshness: {column: ordered_at, max_age: 1d}"),
+    ("completeness", "completeness: {column: email, min: 95%}"),
+    ("distinct_count", "distinct_count: {column: country, min: 5}"),
+    ("mean", "mean: {column: amount, min: 10, max: 200}"),
+    ("quantile", "quantile: {column: amount, quantile: 0.99, max: 2000}"),
 ];
 
 /// The first line of every page.
@@ -188,26 +148,68 @@ fn arguments(command: &clap::Command, global: bool) -> String {
 /// Every kind of check with its keys; kinds and keys come from the schema that editors use.
 fn checks(schemas: &Map<String, Value>) -> String {
     let source = schemas.get("source.schema.json").unwrap_or(&Value::Null);
-    let mut text = "\n# Checks\n\nAn item of `checks` holds one of these keys, and optionally `severity` (`warn`, `quarantine`, \
-                    `halt`) and `name`. A column of a contract takes `required`, `unique`, `range`, `length`, `one_of`, \
-                    `pattern` and `relationship` directly.\n\n\
-                    Row checks judge single rows, accept null (`not_null` and `required` aside) and can quarantine; table \
-                    checks judge the version that is about to become visible, and warn or halt.\n"
+    let mut text = "\n# Checks\n\nAn item of `checks` holds one of these keys, and optionally `severity` and `name`. A column of a contract \
+                    takes `required` (which is `not_null`), `unique`, `range`, `length`, `one_of`, `pattern` and `relationship` \
+                    directly.\n\n\
+                    Row checks judge single rows, and accept null (`not_null` and `required` aside). Table checks judge the \
+                    version that is about to become visible.\n\n\
+                    | severity | what happens | row checks | table checks |\n|---|---|---|---|\n\
+                    | `warn` | the rows pass; the figure is shown and recorded | yes | yes |\n\
+                    | `quarantine` | the rows go to `<table>__rejected`, the rest passes | yes, unless `on_violation` says otherwise | no |\n\
+                    | `halt` | nothing is committed, the last good version stays, what depends on it is skipped | yes | yes, when no severity is given |\n"
         .to_owned();
     let kinds = source.pointer("/$defs/Check/properties").and_then(Value::as_object);
     let is_kind = |kind: &str| !["name", "severity"].contains(&kind);
     for (kind, schema) in kinds.into_iter().flatten().filter(|(kind, _)| is_kind(kind)) {
         let _ = writeln!(text, "\n## {kind}\n");
-        if let Some((_, about, example)) = CHECKS.iter().find(|(known, ..)| known == kind) {
-            let _ = writeln!(text, "{about}\n\n```yaml\n- {example}\n```");
+        let about = schema["description"].as_str().unwrap_or_default();
+        let _ = writeln!(text, "{about}");
+        if let Some((_, example)) = EXAMPLES.iter().find(|(known, _)| known == kind) {
+            let _ = writeln!(text, "\n```yaml\n- {example}\n```");
         }
-        let keys = body(source, schema).and_then(|body| body.get("properties")).and_then(Value::as_object);
-        let keys: Vec<String> = keys.into_iter().flatten().map(|(key, _)| format!("`{key}`")).collect();
-        if !keys.is_empty() {
-            let _ = writeln!(text, "\nKeys: {}.", keys.join(", "));
+        let body = body(source, schema);
+        let keys = body.and_then(|body| body.get("properties")).and_then(Value::as_object);
+        let required = body.and_then(|body| body.get("required")).and_then(Value::as_array);
+        let is_required = |key: &str| required.into_iter().flatten().any(|name| name.as_str() == Some(key));
+        for (index, (key, property)) in keys.into_iter().flatten().enumerate() {
+            let gap = if index == 0 { "\n" } else { "" };
+            let needed = if is_required(key) { "" } else { ", optional" };
+            let about = property["description"].as_str().unwrap_or_default();
+            let _ = writeln!(text, "{gap}- `{key}` ({}{needed}): {about}", type_name(property));
         }
     }
     text
+}
+
+/// What a property takes, in words.
+fn type_name(property: &Value) -> String {
+    let words = |name: &str| {
+        match name {
+            "string" if property["examples"][0].as_str().is_some_and(|example| example.ends_with('%')) => {
+                "a share such as `5%`"
+            }
+            "string" if property["examples"][0].as_str() == Some("15m") => "a length of time such as `15m`",
+            "string" => "text",
+            "integer" => "a whole number",
+            "number" => "a number",
+            "boolean" => "`true` or `false`",
+            "array" => "a list",
+            _ => "a value",
+        }
+        .to_owned()
+    };
+    match &property["type"] {
+        Value::String(name) => words(name),
+        Value::Array(names) => {
+            let names: Vec<&str> =
+                names.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect();
+            match names.as_slice() {
+                [only] => words(only),
+                _ => "a number, text, `true` or `false`".to_owned(),
+            }
+        }
+        _ => "a value".to_owned(),
+    }
 }
 
 /// The mapping that a check's key holds, behind references and alternatives.
@@ -219,31 +221,38 @@ fn body<'a>(source: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     alternatives.into_iter().flatten().find_map(|schema| body(source, schema))
 }
 
-/// Every code of every room.
+/// A code, its title, and when it appears.
+type Explained = (&'static str, &'static str, &'static str);
+
+/// Every code of every room, in the order of the codes.
 fn errors() -> String {
     let project = millstream_project::CODES.iter().map(|code| (code.code, code.title, code.explanation));
     let sql = millstream_sql::CODES.iter().map(|code| (code.code, code.title, code.explanation));
     let own = crate::CODES.iter().map(|code| (code.code, code.title, code.explanation));
+    let mut sections: Vec<(&str, Vec<Explained>)> = vec![
+        ("Project files", project.collect()),
+        ("SQL", sql.collect()),
+        ("Sources", millstream_connector::CODES.to_vec()),
+        ("Lake", millstream_lake::CODES.to_vec()),
+        ("Checks", millstream_quality::CODES.to_vec()),
+        ("State", millstream_state::CODES.to_vec()),
+        ("Features", millstream_features::CODES.to_vec()),
+        ("Online store", millstream_online::CODES.to_vec()),
+        ("Datasets", millstream_ml::CODES.to_vec()),
+        ("Running", millstream_engine::CODES.to_vec()),
+        ("Server", millstream_server::CODES.to_vec()),
+        ("Commands", own.collect()),
+        ("Plan and selection", millstream_plan::CODES.to_vec()),
+    ];
+    sections.iter_mut().for_each(|(_, codes)| codes.sort_unstable());
+    sections.sort_by_key(|(_, codes)| codes.first().map(|(code, ..)| *code));
     let mut text = "\n# Error codes\n\nEvery message has a stable code.\n".to_owned();
-    section(&mut text, "Project files", project);
-    section(&mut text, "SQL", sql);
-    section(&mut text, "Sources", millstream_connector::CODES.iter().copied());
-    section(&mut text, "Lake", millstream_lake::CODES.iter().copied());
-    section(&mut text, "Checks", millstream_quality::CODES.iter().copied());
-    section(&mut text, "State", millstream_state::CODES.iter().copied());
-    section(&mut text, "Features", millstream_features::CODES.iter().copied());
-    section(&mut text, "Online store", millstream_online::CODES.iter().copied());
-    section(&mut text, "Datasets", millstream_ml::CODES.iter().copied());
-    section(&mut text, "Running", millstream_engine::CODES.iter().copied());
-    section(&mut text, "Server", millstream_server::CODES.iter().copied());
-    section(&mut text, "Commands", own);
-    section(&mut text, "Plan and selection", millstream_plan::CODES.iter().copied());
-    text
-}
-
-fn section<'a>(text: &mut String, title: &str, codes: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
-    let _ = writeln!(text, "\n## {title}\n");
-    for (code, title, explanation) in codes {
-        let _ = writeln!(text, "### {code}: {title}\n\n{explanation}\n");
+    for (title, codes) in sections {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "\n## {title}\n");
+        for (code, title, explanation) in codes {
+            let _ = writeln!(text, "### {code}: {title}\n\n{explanation}\n");
+        }
     }
+    text
 }

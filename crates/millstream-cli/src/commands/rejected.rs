@@ -21,8 +21,12 @@ pub(crate) struct Arguments {
     /// The table: `bronze.orders`, or `orders`
     pub(crate) table: String,
     /// Examples for each reason
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = examples)]
     pub(crate) examples: usize,
+}
+
+fn examples(text: &str) -> Result<usize, String> {
+    usize::try_from(human::whole_number(text)?).map_err(|_| "the number is too large".to_owned())
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {

@@ -1,16 +1,21 @@
 //! `millstream serve`: answer requests for features until asked to stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use millstream_server::{FeastCompat, Server, ServerOptions, Token};
 use millstream_types::Percent;
 use serde_json::json;
 
 use crate::{
-    CliError, Exit, human,
+    CliError, Exit,
+    address::Address,
+    human,
     output::{self, CAUTION, GOOD, styled},
     project,
-    serve::Backend,
+    serve::{
+        Backend,
+        limits::{self, Limit},
+    },
     session::Session,
     settings::variable,
 };
@@ -24,15 +29,20 @@ const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 /// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:6566", value_name = "ADDRESS")]
-    pub(crate) address: SocketAddr,
+    /// Where to listen, a host and a port; port 0 takes a free one
+    #[arg(long, default_value_t, value_name = "ADDRESS")]
+    pub(crate) address: Address,
     /// Answer on Feast's paths with Feast's own quirks
     #[arg(long, value_enum, default_value = "correct")]
     pub(crate) feast_compat: Compat,
     /// Keep this share of the served entities' values, so that `features verify` can compare them with the lake
     #[arg(long, default_value = "1%", value_name = "PERCENT")]
     pub(crate) sample: Percent,
+    /// Change a bound, as in `rows=200000` or `request_time=60s`; may be given several times. The bounds are body_bytes,
+    /// buffered_bytes, rows, values, query_rows, connections, concurrent_requests, request_time, job_time, idle_time and
+    /// shutdown_time
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limits::parse)]
+    pub(crate) limits: Vec<Limit>,
 }
 
 /// How closely Feast is followed.
@@ -46,16 +56,17 @@ pub(crate) enum Compat {
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let started = std::time::Instant::now();
+    let limits = limits::changed(&arguments.limits)?;
     let engine = project::engine(project::open(session)?)?;
     let backend = Arc::new(Backend::open(&engine, arguments.sample).await?);
     let options = ServerOptions {
-        address: arguments.address,
+        address: arguments.address.resolve()?,
         token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
         feast_compat: match arguments.feast_compat {
             Compat::Correct => FeastCompat::Correct,
             Compat::Strict => FeastCompat::Strict,
         },
-        ..ServerOptions::default()
+        limits,
     };
     let server = Server::bind(options, backend.clone()).await.map_err(CliError::from)?;
     let address = server.address();
@@ -71,7 +82,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
             ));
         }
     }
+    tracing::info!("serving on http://{address}");
     let served = server.run(session.cancel.clone()).await;
+    tracing::info!("no longer serving");
     backend.close().await?;
     served.map_err(CliError::from)?;
     Ok(Exit::Success)

@@ -68,6 +68,15 @@ fn figures(text: &mut String, report: &RunReport) {
     }
 }
 
+/// Whether a source landed for the first time, and nothing: mostly its path is misspelt.
+fn is_first_and_empty(step: &StepReport) -> bool {
+    is_source(step)
+        && matches!(step.outcome, StepOutcome::Built)
+        && step.version == Some(0)
+        && step.rows_written == 0
+        && step.rows_rejected == 0
+}
+
 /// Landed tables are those of the schema that only sources write to.
 pub(crate) fn is_source(step: &StepReport) -> bool {
     step.asset.as_str().starts_with("bronze.")
@@ -110,9 +119,15 @@ fn problems(text: &mut String, report: &RunReport) {
         .flat_map(|step| step.checks.iter().map(move |check| (step, check)))
         .filter(|(_, check)| check.severity == Severity::Warn && !check.passed)
         .collect();
-    if !warned.is_empty() {
+    let empty: Vec<_> = report.steps.iter().filter(|step| is_first_and_empty(step)).collect();
+    if !warned.is_empty() || !empty.is_empty() {
         line(text, "");
         line(text, &styled(STRONG, "Warnings"));
+        for step in empty {
+            let name = step.asset.as_str().trim_start_matches("bronze.");
+            let asks = format!("no row landed: does `path` in `sources/{name}.yaml` match its files?");
+            line(text, &format!("  {} {}  {asks}", styled(CAUTION, '!'), step.asset));
+        }
         for (step, check) in warned {
             line(
                 text,

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use millstream_engine::EngineError;
 use millstream_features::view::OnlineViewError;
+use millstream_project::cover;
 use millstream_server::{ApiError, ErrorKind};
 use millstream_sql::SqlError;
 
@@ -57,7 +58,7 @@ fn view_error(error: &EngineError) -> Option<&OnlineViewError> {
     None
 }
 
-/// The message with its causes in one line.
+/// The message with its causes in one line, without the credentials that a library may have put into them.
 fn message(error: &EngineError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -69,5 +70,5 @@ fn message(error: &EngineError) -> String {
         }
         cause = next.source();
     }
-    text
+    cover(&text).text.into_owned()
 }

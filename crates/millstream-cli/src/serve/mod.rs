@@ -1,8 +1,9 @@
-//! The engine behind the HTTP server's interface.
+//! The engine behind the HTTP server's interface, and the server's bounds.
 
 mod answers;
 mod backend;
 mod describe;
 mod errors;
+pub(crate) mod limits;
 
 pub(crate) use backend::Backend;

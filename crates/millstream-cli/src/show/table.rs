@@ -28,16 +28,57 @@ impl Layout {
         right: Vec<bool>,
         terminal: Option<usize>,
     ) -> Self {
+        let mut layout = Self::natural(header, rows, right);
+        if let Some(terminal) = terminal {
+            layout.squeeze(terminal, |_, _| true);
+        }
+        layout
+    }
+
+    /// As [`Layout::fit`], for rows that their first column names: a cut name tells nothing and a cut number lies, so
+    /// other texts give way first, then numbers, and the names last.
+    fn fit_named(header: &[String], rows: &[Vec<String>], right: Vec<bool>, terminal: Option<usize>) -> Self {
+        let mut layout = Self::natural(header, rows, right);
+        if let Some(terminal) = terminal {
+            layout.squeeze(terminal, |index, is_number| index > 0 && !is_number);
+            layout.squeeze(terminal, |index, _| index > 0);
+            layout.squeeze(terminal, |_, _| true);
+        }
+        layout
+    }
+
+    /// Each column as wide as its widest cell.
+    fn natural(header: &[String], rows: &[Vec<String>], right: Vec<bool>) -> Self {
         let mut widths: Vec<usize> = header.iter().map(|name| width(name)).collect();
         for row in rows {
             for (column, cell) in widths.iter_mut().zip(row) {
                 *column = (*column).max(width(cell));
             }
         }
-        if let Some(terminal) = terminal {
-            squeeze(&mut widths, terminal.saturating_sub(GAP * header.len().saturating_sub(1)));
-        }
         Self { widths, right }
+    }
+
+    /// Cuts the widest of the columns that `gives_way` chooses, by index and whether it stands to the right, to one
+    /// common width, so that all columns together take at most `terminal`, or at least as little as they can.
+    fn squeeze(&mut self, terminal: usize, gives_way: impl Fn(usize, bool) -> bool) {
+        let available = terminal.saturating_sub(GAP * self.widths.len().saturating_sub(1));
+        let (mut giving, mut kept) = (Vec::new(), 0);
+        for (index, (width, right)) in self.widths.iter_mut().zip(&self.right).enumerate() {
+            if gives_way(index, *right) {
+                giving.push(width);
+            } else {
+                kept += *width;
+            }
+        }
+        let sum_with = |cap: usize| kept + giving.iter().map(|width| (**width).min(cap)).sum::<usize>();
+        let widest = giving.iter().map(|width| **width).max().unwrap_or(0);
+        if sum_with(widest) <= available {
+            return;
+        }
+        let cap = (WIDTH_MIN..widest).rev().find(|cap| sum_with(*cap) <= available).unwrap_or(WIDTH_MIN);
+        for width in giving {
+            *width = (*width).min(cap);
+        }
     }
 
     /// The column names and a line under them.
@@ -74,10 +115,21 @@ impl Layout {
     }
 }
 
-/// A whole small table.
+/// A whole small table, as wide as the terminal at most. Its first column names the rows.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
+    table_within(header, rows, right, crate::output::terminal_width())
+}
+
+/// A whole small table for a terminal of this width; `None` is no terminal, and takes lines of any length.
+#[must_use]
+pub fn table_within(
+    header: &[&str],
+    rows: &[Vec<String>],
+    right: &[bool],
+    terminal: Option<usize>,
+) -> String {
     let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
-    let layout = Layout::fit(&header, rows, right.to_vec(), crate::output::terminal_width());
+    let layout = Layout::fit_named(&header, rows, right.to_vec(), terminal);
     format!("{}{}", layout.header(&header), layout.rows(rows))
 }
 
@@ -87,18 +139,5 @@ fn width(cell: &str) -> usize {
         anstream::adapter::strip_str(cell).to_string().width()
     } else {
         cell.width()
-    }
-}
-
-/// Cuts the widest columns to one common width, so that all of them take at most `available`.
-fn squeeze(widths: &mut [usize], available: usize) {
-    let sum_with = |cap: usize| widths.iter().map(|width| (*width).min(cap)).sum::<usize>();
-    let widest = widths.iter().copied().max().unwrap_or(0);
-    if sum_with(widest) <= available {
-        return;
-    }
-    let cap = (WIDTH_MIN..widest).rev().find(|cap| sum_with(*cap) <= available).unwrap_or(WIDTH_MIN);
-    for width in widths {
-        *width = (*width).min(cap);
     }
 }

@@ -1,6 +1,6 @@
 //! `check --json`, and the answer of any command to a project with errors.
 
-use millstream_project::{Diagnostic, Level, SourceMap};
+use millstream_project::{Diagnostic, Level, SourceMap, cover};
 use serde::Serialize;
 
 use crate::diagnostics::{line_and_column, number_of};
@@ -51,14 +51,19 @@ impl Problem {
                 Level::Error => "error",
                 Level::Warning => "warning",
             },
-            message: diagnostic.message.clone(),
+            message: open(&diagnostic.message),
             file: place.map(|(_, file)| file.path.display().to_string()),
             line: start.map(|(line, _)| line),
             column: start.map(|(_, column)| column),
             end_line: end.map(|(line, _)| line),
             end_column: end.map(|(_, column)| column),
-            label: diagnostic.label.clone(),
-            hint: diagnostic.hint.clone(),
+            label: diagnostic.label.as_deref().map(open),
+            hint: diagnostic.hint.as_deref().map(open),
         }
     }
+}
+
+/// A text for every eye.
+fn open(text: &str) -> String {
+    cover(text).text.into_owned()
 }

@@ -242,7 +242,7 @@ fn on_demand(project: &Project) -> Vec<OnDemandEntry> {
         OnDemandEntry {
             name: name.clone(),
             data_type: millstream_sql::type_name(&analyzed.data_type),
-            sql: analyzed.sql.clone(),
+            sql: spec.map_or_else(|| analyzed.sql.clone(), |spec| one_line(&spec.sql.value)),
             description: spec.and_then(|spec| spec.description.clone()),
             owner: spec.and_then(|spec| spec.owner.clone()),
             inputs: analyzed.inputs.iter().map(|(feature, _)| name_of(feature)).collect(),
@@ -261,6 +261,20 @@ fn name_of(feature: &FeatureRef) -> String {
         FeatureRef::Feature { view, feature } => format!("{view}.{feature}"),
         FeatureRef::View { view } => format!("{view}.*"),
         FeatureRef::OnDemand { name } => name.clone(),
+    }
+}
+
+/// SQL as it was written, without its line breaks.
+fn one_line(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A length of time in days where it is a whole number of them, as windows are mostly written: `7d`, not `1w`.
+fn in_days(span: Span) -> String {
+    const DAY_MS: u64 = 86_400_000;
+    match span.ms() {
+        ms if ms >= DAY_MS && ms.is_multiple_of(DAY_MS) => format!("{}d", ms / DAY_MS),
+        _ => span.to_string(),
     }
 }
 
@@ -291,7 +305,7 @@ fn said(spec: &FeatureSpec, known: &FeatureDefinition) -> String {
         }
     };
     if let Some(window) = spec.window {
-        text.push_str(&format!(" of {window}"));
+        text.push_str(&format!(" of {}", in_days(window)));
     }
     if let Some(filter) = &spec.filter {
         text.push_str(&format!(" where {}", filter.value.trim()));

@@ -69,6 +69,10 @@ pub(crate) fn evolve(
     let mut refusals = Vec::new();
     let mut evolved = against_table(contract, table, &mut refusals);
     for (part, columns) in found.iter().filter(|(_, columns)| !columns.is_empty()) {
+        if let Some(refusal) = misread(contract, part, columns) {
+            refusals.push(refusal);
+            continue;
+        }
         for column in columns {
             against_part(contract, &mut evolved, part, column, &mut refusals);
         }
@@ -159,6 +163,30 @@ fn against_part(
         known.column_type = column.column_type.clone();
         evolved.changes.push(Change { column: name.clone(), kind, part: Some(part.to_owned()) });
     }
+}
+
+/// A part that was read by the wrong rules: a whole line of names, or the first bytes of another format, became one
+/// column's name. To accept such a column would help nobody, whatever the contract allows.
+fn misread(contract: &ContractSpec, part: &str, columns: &[FoundColumn]) -> Option<Refusal> {
+    let name = &columns.first()?.name;
+    if name.starts_with("PAR1") {
+        let hint = "add `format: parquet` to the connector, or give the file the ending `.parquet`".into();
+        return Some(Refusal { message: format!("{part} is Parquet, and was read as text"), hint });
+    }
+    if columns.len() > 1 || contract.columns.contains_key(name) {
+        return None;
+    }
+    let delimiter = [';', '\t', '|', ','].into_iter().find(|delimiter| {
+        let mut names = name.split(*delimiter).map(|name| name.trim().trim_matches(['"', '\'']));
+        name.contains(*delimiter) && names.any(|name| contract.columns.contains_key(name))
+    })?;
+    let shown = delimiter.escape_default();
+    Some(Refusal {
+        message: format!("{part} has a single column, `{name}`"),
+        hint: format!(
+            "its fields are separated by `{shown}`: add `csv: {{delimiter: \"{shown}\"}}` to the connector"
+        ),
+    })
 }
 
 /// A promised column that a part lacks: under `freeze` always a refused change, otherwise nulls are landed.

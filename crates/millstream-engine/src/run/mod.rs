@@ -23,8 +23,10 @@ pub use retry::RetryPolicy;
 /// What a user asks to run.
 #[derive(Clone, Debug, Default)]
 pub struct RunRequest {
-    /// `name`, `+name`, `name+`, `tag:x`, `source:x`, globs; empty for everything.
+    /// `name`, `+name`, `name+`, `tag:x`, `source:x`, `path:x`, globs; empty for everything.
     pub selection: Vec<String>,
+    /// What of it is left out, written in the same way.
+    pub exclude: Vec<String>,
     /// Rebuild from nothing: land every part again, recompute every row.
     pub full_refresh: bool,
     /// Run what is up to date too.

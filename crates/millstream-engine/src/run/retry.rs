@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration, time::Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use millstream_plan::PlannedStep;
+use millstream_project::cover;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, StepExecutor, StepResult, ended};
@@ -78,7 +79,8 @@ fn outcome(error: &EngineError) -> StepOutcome {
     }
 }
 
-/// The error and its causes in one line.
+/// The error and its causes in one line, the credentials that a library may have put into them covered: the line is
+/// shown, logged and kept.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -90,5 +92,5 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    cover(&text).text.into_owned()
 }

@@ -464,6 +464,23 @@ fn a_table_check_that_halts_keeps_the_last_good_version() {
 }
 
 #[test]
+fn a_part_that_was_read_by_the_wrong_rules_is_no_new_column() {
+    let steps = [Put("orders/a", "id;note\n1;x"), Run, Put("orders/a", "PAR1zz\n"), Run];
+    let contract = "columns: {id: {type: int64}, note: {type: string}}\nevolution: add_columns";
+    check(
+        contract,
+        &steps,
+        "
+        ! bronze.orders halted: schema change refused: a has a single column, `id;note`
+        ! bronze.orders halted: schema change refused: a is Parquet, and was read as text
+        bronze.orders:
+        (nothing)
+        (nothing)
+    ",
+    );
+}
+
+#[test]
 fn a_further_column_is_refused_or_taken_in() {
     let steps = [Put("orders/a", "id,note\n1,x"), Run, Put("orders/b", "id,note,more\n2,y,7"), Run];
     check(

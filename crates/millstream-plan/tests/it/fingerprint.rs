@@ -41,6 +41,7 @@ fn source() -> SourceSpec {
         connector: ConnectorSpec {
             kind: located("files".into()),
             options: Node { kind: NodeKind::Map(options), at: at(0) },
+            has_gap: false,
         },
         schedule: None,
         contract: ContractSpec {

@@ -65,7 +65,7 @@ impl World {
         selection: &[&str],
     ) -> Result<RunPlan, millstream_plan::PlanError> {
         let terms: Vec<String> = selection.iter().map(ToString::to_string).collect();
-        self.request(graph, &Request { selection: Selection::parse(&terms)?, ..everything() })
+        self.request(graph, &Request { selection: Selection::parse(&terms, &[])?, ..everything() })
     }
 
     pub(crate) fn request(

@@ -115,11 +115,14 @@ pub(super) fn environment(
             Some(Address::External) if store.key == "online" => {
                 online = OnlineLocation::Redis(written.value.trim().to_owned());
             }
-            Some(Address::Embedded(_)) => {}
+            // Nothing keeps an event log or a vector index yet, wherever it would be.
+            Some(Address::Embedded(_)) if is_chosen && matches!(store.key, "log" | "vectors") => {
+                is_usable &= unavailable(context, store, written);
+            }
             Some(Address::External) if is_chosen => {
                 is_usable &= unavailable(context, store, written);
             }
-            Some(Address::External) => {}
+            Some(Address::Embedded(_) | Address::External) => {}
         }
     }
     let concurrency = file.concurrency.as_ref().map(|concurrency| {
@@ -190,17 +193,21 @@ fn address<'a>(context: &Context<'_>, store: &Store, written: &'a Located<String
     None
 }
 
-/// Reports an external store of the chosen environment; whether the environment can be used all the same.
+/// Reports a store of the chosen environment that has no engine; whether the environment can be used all the same.
 fn unavailable(context: &Context<'_>, store: &Store, written: &Located<String>) -> bool {
-    let scheme = written.value.trim().split_once("://").map_or("", |(scheme, _)| scheme);
+    let text = written.value.trim();
+    let address = match text.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://…"),
+        None => text.to_owned(),
+    };
     let is_needed = matches!(store.key, "state" | "engine");
     if is_needed {
-        let message = format!("`{}: {scheme}://…` cannot be used by this version", store.key);
+        let message = format!("`{}: {address}` cannot be used by this version", store.key);
         let hint =
             format!("write `{}: {}`, or choose another environment", store.key, embedded_example(store));
         context.error(codes::UNAVAILABLE_STORE, message, written.at, hint);
     } else {
-        let message = format!("`{}: {scheme}://…` is not used by this version", store.key);
+        let message = format!("`{}: {address}` is not used by this version", store.key);
         context.faults.push(
             Diagnostic::warning(codes::UNAVAILABLE_STORE, message, written.at)
                 .with_hint("nothing in this project needs it yet; the line can stay"),

@@ -58,7 +58,7 @@ fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Optio
     match kinds.into_iter().next() {
         Some((key, kind)) => {
             let kind = context.faults.decode_at(&kind, key.at)?;
-            Some(ConnectorSpec { kind, options })
+            Some(ConnectorSpec { kind, options, has_gap: context.faults.has_gap_in(at) })
         }
         None => {
             if !context.faults.has_gap_in(at) {
@@ -75,6 +75,19 @@ fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Optio
 }
 
 fn schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<ScheduleSpec>> {
+    let schedule = parse_schedule(context, written)?;
+    context.faults.push(
+        Diagnostic::warning(
+            codes::UNAVAILABLE_FEATURE,
+            "this version starts nothing by itself: the schedule is read and not acted on",
+            schedule.at,
+        )
+        .with_hint("let cron, a systemd timer or your scheduler call `millstream run`; the line can stay"),
+    );
+    Some(schedule)
+}
+
+fn parse_schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<ScheduleSpec>> {
     let text = written.trim();
     let reason = if let Some(interval) = text.strip_prefix("every ") {
         match Span::from_str(interval) {

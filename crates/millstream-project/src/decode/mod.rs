@@ -12,7 +12,7 @@ use std::{cell::RefCell, collections::HashSet};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Diagnostic, Location, Node, codes};
+use crate::{Diagnostic, HiddenValues, Location, Node, codes};
 
 use decoder::NodeDecoder;
 use error::{DecodeError, Fault};
@@ -32,19 +32,7 @@ struct State {
     diagnostics: Vec<Diagnostic>,
     /// Values that are faulty and reported: they count as absent, but are not missed.
     left_out: HashSet<Location>,
-    hidden: Vec<String>,
-}
-
-impl State {
-    fn without_secrets(&self, mut diagnostic: Diagnostic) -> Diagnostic {
-        for value in &self.hidden {
-            let texts = [Some(&mut diagnostic.message), diagnostic.hint.as_mut(), diagnostic.label.as_mut()];
-            for text in texts.into_iter().flatten().filter(|text| text.contains(value.as_str())) {
-                *text = text.replace(value.as_str(), "${…}");
-            }
-        }
-        diagnostic
-    }
+    hidden: HiddenValues,
 }
 
 impl Faults {
@@ -74,9 +62,9 @@ impl Faults {
     }
 
     /// Keeps a diagnostic, once, as long as there are not too many.
-    pub(crate) fn push(&self, diagnostic: Diagnostic) {
+    pub(crate) fn push(&self, mut diagnostic: Diagnostic) {
         let mut state = self.state.borrow_mut();
-        let diagnostic = state.without_secrets(diagnostic);
+        state.hidden.hide(&mut diagnostic);
         if state.diagnostics.len() > FAULTS_MAX || state.diagnostics.contains(&diagnostic) {
             return;
         }
@@ -110,14 +98,12 @@ impl Faults {
 
     /// A value that came from the environment: it may be a secret, and no message repeats it.
     pub(crate) fn hide(&self, value: String) {
-        // Shorter values are no secrets, and hiding them would garble the messages.
-        const BYTES_MIN: usize = 4;
-        if value.len() >= BYTES_MIN {
-            self.state.borrow_mut().hidden.push(value);
-        }
+        self.state.borrow_mut().hidden.add(value);
     }
 
-    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.state.into_inner().diagnostics
+    /// What is wrong, and the values that further messages about the file may not repeat.
+    pub(crate) fn into_parts(self) -> (Vec<Diagnostic>, HiddenValues) {
+        let State { diagnostics, hidden, .. } = self.state.into_inner();
+        (diagnostics, hidden)
     }
 }

@@ -348,10 +348,23 @@ impl<T: JsonSchema> JsonSchema for BoundsFile<T> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let side = Option::<T>::json_schema(generator);
+        let side = Option::<T>::json_schema(generator).to_value();
+        let described = |about: &str| {
+            let mut side = side.clone();
+            side["description"] = about.into();
+            side
+        };
         json_schema!({"anyOf": [
             {"type": "array", "items": side, "minItems": 2, "maxItems": 2},
-            {"type": "object", "properties": {"min": side, "max": side}, "minProperties": 1, "additionalProperties": false}
+            {
+                "type": "object",
+                "properties": {
+                    "min": described("The lowest that is allowed; open when absent."),
+                    "max": described("The highest that is allowed; open when absent.")
+                },
+                "minProperties": 1,
+                "additionalProperties": false
+            }
         ]})
     }
 }

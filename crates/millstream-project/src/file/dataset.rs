@@ -85,11 +85,14 @@ pub(crate) struct LabelsFile {
 pub(crate) struct SplitFile {
     /// How a row's side is decided.
     pub(crate) by: Located<SplitBy>,
+    /// Share of the rows that a model is trained on.
     #[schemars(with = "PercentText")]
     pub(crate) train: Located<Written<Percent>>,
+    /// Share of the rows by which models are compared with each other.
     #[serde(default)]
     #[schemars(with = "Option<PercentText>")]
     pub(crate) validation: Option<Located<Written<Percent>>>,
+    /// Share of the rows by which the chosen model is judged.
     #[serde(default)]
     #[schemars(with = "Option<PercentText>")]
     pub(crate) test: Option<Located<Written<Percent>>>,

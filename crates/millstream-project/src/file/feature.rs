@@ -6,44 +6,58 @@ use millstream_types::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::schema_text::{ColumnTypeText, SpanText};
+use super::{
+    described,
+    schema_text::{ColumnTypeText, SpanText},
+    words,
+};
 use crate::{
     Located, Node, Scalar,
     decode::{Entries, OneOrMany, Written},
 };
 
-/// The keys that say what a feature is: a column of the newest row, or what is computed of the rows in a window.
-pub(crate) const FEATURE_KINDS: [&str; 29] = [
-    "column",
-    "count",
-    "count_if",
-    "sum",
-    "mean",
-    "min",
-    "max",
-    "first",
-    "last",
-    "first_k",
-    "last_k",
-    "variance",
-    "stddev",
-    "skewness",
-    "kurtosis",
-    "approx_distinct",
-    "distinct",
-    "quantile",
-    "top_k",
-    "most_frequent",
-    "histogram",
-    "ratio",
-    "rate",
-    "trend",
-    "time_since_last",
-    "decayed_sum",
-    "decayed_mean",
-    "vector_sum",
-    "vector_mean",
+/// The keys that say what a feature is, and what each gives: a column of the newest row, or what is computed of the rows
+/// in a window.
+const KINDS: [(&str, &str); 29] = [
+    ("column", "The newest row's value of this column."),
+    ("count", "How many rows: `\"*\"` for all, a column for those in which it has a value."),
+    ("count_if", "How many rows in which this boolean column or condition is true."),
+    ("sum", "The sum of the values, exact in whatever order they came."),
+    ("mean", "The mean of the values."),
+    ("min", "The smallest value."),
+    ("max", "The greatest value."),
+    ("first", "The oldest value."),
+    ("last", "The newest value."),
+    ("first_k", "A list of the `k` oldest values, oldest first."),
+    ("last_k", "A list of the `k` newest values, newest first."),
+    ("variance", "The variance of the values."),
+    ("stddev", "The standard deviation of the values."),
+    ("skewness", "The skewness of the values."),
+    ("kurtosis", "The kurtosis of the values."),
+    ("approx_distinct", "How many different values; exact up to 256, within 1.6 % beyond."),
+    ("distinct", "How many different values, exactly; null beyond `bound`."),
+    ("quantile", "A quantile of the values, interpolated; exact up to 512 values, within 0.4 % beyond."),
+    ("top_k", "A list of the `k` greatest values, greatest first."),
+    (
+        "most_frequent",
+        "The value that occurs most, the smallest of several; null beyond `bound` different ones.",
+    ),
+    ("histogram", "How many values fall below, between and above given edges."),
+    ("ratio", "One aggregation divided by another; null when the second is zero."),
+    ("rate", "Rows, or the sum of a column, per length of time."),
+    ("trend", "The slope of the line through the values, per length of time."),
+    (
+        "time_since_last",
+        "Seconds since the newest row: `\"*\"` for any, a column for one in which it has a value.",
+    ),
+    ("decayed_sum", "A sum in which a value counts half after each `half_life`."),
+    ("decayed_mean", "A mean in which a value counts half after each `half_life`."),
+    ("vector_sum", "The sum of vectors, element by element."),
+    ("vector_mean", "The mean of vectors, element by element."),
 ];
+
+/// The keys that say what a feature is.
+pub(crate) const FEATURE_KINDS: [&str; 29] = words(KINDS);
 
 /// The keys that may stand beside them.
 pub(crate) const FEATURE_BESIDE: [&str; 6] = ["window", "where", "default", "description", "owner", "tags"];
@@ -161,16 +175,19 @@ macro_rules! bodies {
 bodies! {
     /// The long spelling of aggregations without parameters.
     OfColumnFile as "OfColumn" {
+        /// The column that is read, or a SQL expression over the row.
         column: Located<String>,
     }
     /// So many values of a column.
     KFile as "OfColumnK" {
+        /// The column that is read, or a SQL expression over the row.
         column: Located<String>,
         /// How many values are kept.
         k: Located<u64>,
     }
     /// Exact up to a bound.
     BoundFile as "OfColumnBounded" {
+        /// The column that is read, or a SQL expression over the row.
         column: Located<String>,
         /// How many different values are kept; 10,000 when absent.
         #[serde(default)]
@@ -178,12 +195,14 @@ bodies! {
     }
     /// A quantile of a column.
     QuantileOfFile as "OfColumnQuantile" {
+        /// The column that is read, or a SQL expression over the row.
         column: Located<String>,
         /// Between 0 and 1: `0.5` is the median.
         quantile: Located<f64>,
     }
     /// How many values fall between edges.
     HistogramFile as "OfColumnHistogram" {
+        /// The column that is read, or a SQL expression over the row.
         column: Located<String>,
         /// Ascending.
         edges: Located<Vec<Located<f64>>>,
@@ -193,17 +212,21 @@ bodies! {
         /// The column that is summed; rows are counted without one.
         #[serde(default)]
         column: Option<Located<String>>,
+        /// The length of time: `1h` gives so much per hour.
         #[schemars(with = "SpanText")]
         per: Located<Written<Span>>,
     }
     /// The slope per length of time.
     TrendFile as "Trend" {
+        /// The column that is read, or a SQL expression over the row.
         column: Located<String>,
+        /// The length of time: `1d` gives so much per day.
         #[schemars(with = "SpanText")]
         per: Located<Written<Span>>,
     }
     /// Older values count less.
     DecayFile as "Decay" {
+        /// The column that is read, or a SQL expression over the row.
         column: Located<String>,
         /// After this long a value counts half; at least `1m`.
         #[schemars(with = "SpanText")]
@@ -279,8 +302,8 @@ impl JsonSchema for FeatureSchema {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut properties = kinds(generator);
-        properties.insert("column".into(), json_schema!({"type": "string"}).to_value());
-        properties.insert("ratio".into(), generator.subschema_for::<RatioFile>().to_value());
+        properties.insert("column".into(), described(json_schema!({"type": "string"}), about("column")));
+        properties.insert("ratio".into(), described(generator.subschema_for::<RatioFile>(), about("ratio")));
         let beside = generator.root_schema_for::<FeatureBesideFile>().to_value();
         if let Some(beside) = beside.get("properties").and_then(serde_json::Value::as_object) {
             properties.extend(beside.clone());
@@ -304,7 +327,8 @@ impl JsonSchema for AggregateSchema {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut properties = kinds(generator);
-        properties.insert("where".into(), json_schema!({"type": "string"}).to_value());
+        let condition = "A SQL condition on the rows that count.";
+        properties.insert("where".into(), described(json_schema!({"type": "string"}), condition));
         let kinds = FEATURE_KINDS.iter().filter(|kind| !matches!(**kind, "column" | "ratio"));
         json_schema!({
             "type": "object",
@@ -330,7 +354,12 @@ fn kinds(generator: &mut SchemaGenerator) -> serde_json::Map<String, serde_json:
             _ => (generator.subschema_for::<OfColumnFile>(), true),
         };
         let schema = if has_short { json_schema!({"anyOf": [{"type": "string"}, long]}) } else { long };
-        properties.insert((*kind).into(), schema.to_value());
+        properties.insert((*kind).into(), described(schema, about(kind)));
     }
     properties
+}
+
+/// What a kind of feature gives.
+fn about(kind: &str) -> &'static str {
+    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, about)| about)
 }

@@ -25,3 +25,21 @@ pub(crate) use project::{DefaultsFile, EnvironmentFile, ProjectFile};
 pub(crate) use source::{ColumnFile, ConnectorFile, ContractFile, SourceFile};
 pub(crate) use table::{MaterializeFile, TableFile};
 pub(crate) use test::{TestFile, TestsFile};
+
+/// The words of a list of words and what they say.
+const fn words<const N: usize>(described: [(&'static str, &'static str); N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut at = 0;
+    while at < N {
+        words[at] = described[at].0;
+        at += 1;
+    }
+    words
+}
+
+/// A schema with the sentence that an editor shows. What stands behind a reference keeps its own sentence as well.
+fn described(schema: schemars::Schema, about: &str) -> serde_json::Value {
+    let mut schema = schema.to_value();
+    schema["description"] = about.into();
+    schema
+}

@@ -26,7 +26,7 @@ pub(crate) struct ProjectFile {
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,
-    /// Who is told when something goes wrong.
+    /// Who is told when something goes wrong. Not sent by this version: `millstream run` exits with 1 when a step fails.
     #[serde(default)]
     pub(crate) alerts: Option<Located<Vec<AlertFile>>>,
 }
@@ -39,19 +39,19 @@ pub(crate) struct EnvironmentFile {
     /// The folder or bucket of the tables: `.millstream/lake`, `s3://bucket/prefix`.
     #[serde(default)]
     pub(crate) lake: Option<Located<String>>,
-    /// Runs and positions: `sqlite:<path>` or `postgres://…`.
+    /// Runs and positions: `sqlite:<path>`; `postgres://…` cannot be used by this version.
     #[serde(default)]
     pub(crate) state: Option<Located<String>>,
-    /// The event log: `embedded:<path>` or `kafka://…`.
+    /// The event log: `embedded:<path>` or `kafka://…`. Not used by this version.
     #[serde(default)]
     pub(crate) log: Option<Located<String>>,
     /// The online store: `embedded:<path>` or `redis://…`.
     #[serde(default)]
     pub(crate) online: Option<Located<String>>,
-    /// The vector index: `embedded:<path>` or `qdrant://…`.
+    /// The vector index: `embedded:<path>` or `qdrant://…`. Not used by this version.
     #[serde(default)]
     pub(crate) vectors: Option<Located<String>>,
-    /// Where SQL runs: `local` or `ballista://…`.
+    /// Where SQL runs: `local`; `ballista://…` cannot be used by this version.
     #[serde(default)]
     pub(crate) engine: Option<Located<String>>,
     /// Credentials and endpoints of object stores, by object_store's names (`aws_endpoint`, …).

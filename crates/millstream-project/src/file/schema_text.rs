@@ -73,7 +73,10 @@ text_schema! {
             {"type": "string"},
             {
                 "type": "object",
-                "properties": {"path": {"type": "string"}, "format": {"enum": ["parquet", "delta"]}},
+                "properties": {
+                    "path": {"type": "string", "description": "A file or folder, relative to the project's folder."},
+                    "format": {"enum": ["parquet", "delta"], "description": "By the path's ending when absent."}
+                },
                 "required": ["path"],
                 "additionalProperties": false
             }

@@ -32,7 +32,8 @@ pub(crate) struct SourceFile {
     /// Which connector, and its options.
     #[schemars(required)]
     pub(crate) connector: Option<ConnectorFile>,
-    /// `every 15m`, or a cron line of five fields (UTC).
+    /// `every 15m`, or a cron line of five fields (UTC). Read and not acted on by this version: let cron or a systemd timer
+    /// call `millstream run`.
     #[serde(default)]
     #[schemars(with = "Option<ScheduleText>")]
     pub(crate) schedule: Option<Located<String>>,

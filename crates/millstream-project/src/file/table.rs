@@ -61,6 +61,6 @@ pub(crate) enum MaterializeFile {
     Incremental,
     /// Every state of a key, with `valid_from` and `valid_to`.
     History,
-    /// Computed as rows arrive.
+    /// Computed as rows arrive. Not available in this version.
     Stream,
 }

@@ -36,6 +36,8 @@ pub struct ConnectorSpec {
     pub kind: Located<String>,
     /// The mapping without `type`, `${VAR}` substituted, with the place of every value.
     pub options: Node,
+    /// Whether a faulty option was reported and left out, so that a missing one may be just that.
+    pub has_gap: bool,
 }
 
 /// When a source is looked at again.

@@ -50,11 +50,6 @@ const EXPLANATIONS: &[(&str, &str, &str)] = &[
         "put all of it inside the quotes",
     ),
     (
-        "unknown anchor",
-        "`*name` has no `&name` before it",
-        "define the anchor before its use, or quote the text",
-    ),
-    (
         "invalid indentation",
         "the indentation does not fit the lines above",
         "align the line with its neighbours",
@@ -86,6 +81,9 @@ pub(super) fn diagnostic(error: &ScanError, positions: &Positions<'_>) -> Diagno
         start => start,
     };
     let info = error.info();
+    if let Some(diagnostic) = recognised(info, start, positions) {
+        return diagnostic;
+    }
     let place = if info.contains("tab") { indenting_tab(text, start) } else { None };
     let place = place.map(|tab| (tab, tab + 1));
     let missing_colon =
@@ -109,6 +107,67 @@ pub(super) fn diagnostic(error: &ScanError, positions: &Positions<'_>) -> Diagno
         }
         None => Diagnostic::error(codes::YAML_SYNTAX, format!("not valid YAML: {info}"), at),
     }
+}
+
+/// A mistake that the text shows better than the parser's words do.
+fn recognised(info: &str, start: usize, positions: &Positions<'_>) -> Option<Diagnostic> {
+    let text = positions.text;
+    let told = |message: &str, (start, end): (usize, usize), hint: &str| {
+        let at = positions.location(start, end);
+        Some(Diagnostic::error(codes::YAML_SYNTAX, format!("not valid YAML: {message}"), at).with_hint(hint))
+    };
+    if let Some(nul) = text.find('\0') {
+        let hint = "remove it; a file in UTF-16 is full of them and has to be saved as UTF-8";
+        return told("a NUL character", (nul, nul + 1), hint);
+    }
+    if let Some(place) = conflict_marker(text) {
+        let hint = "keep one of the two sides, and remove the lines `<<<<<<<`, `=======` and `>>>>>>>`";
+        return told("a merge left its conflict in the file", place, hint);
+    }
+    if let Some((place, word)) = open_variable(text, start) {
+        let hint = format!("inside `{{…}}` and `[…]`, put the whole value in quotes: `\"{word}\"`");
+        return told("`${…}` stands here without quotes, so its `{` starts a mapping", place, &hint);
+    }
+    let rest = text.get(start..).unwrap_or_default();
+    if info.contains("unknown anchor") {
+        let ends = |c: char| c.is_whitespace() || matches!(c, ',' | '{' | '}' | '[' | ']');
+        let alias = rest.split(ends).next().unwrap_or_default();
+        let name = alias.trim_start_matches('*');
+        let hint = "define the anchor before its use, or quote the text";
+        return told(&format!("`*{name}` has no `&{name}` before it"), (start, start + alias.len()), hint);
+    }
+    if info.contains("invalid indentation") && rest.starts_with(['"', '\'']) {
+        return told("the quoted text is not closed", (start, start + 1), "add the missing quote");
+    }
+    None
+}
+
+/// The first line that a merge writes round what it could not decide.
+fn conflict_marker(text: &str) -> Option<(usize, usize)> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("<<<<<<< ") {
+            return Some((start, start + line.trim_end().len()));
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// `${VAR}` outside of quotes, at the `{` of which the parser stumbled: its place, and the value that it is part of.
+fn open_variable(text: &str, start: usize) -> Option<((usize, usize), &str)> {
+    let dollar =
+        start.checked_sub(1).filter(|_| text.get(start..).is_some_and(|rest| rest.starts_with('{')))?;
+    let before = text.get(..dollar).filter(|_| text.get(dollar..start) == Some("$"))?;
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let value_start = before
+        .get(line_start..)?
+        .rfind([' ', '\t', '[', '{', ','])
+        .map_or(line_start, |at| line_start + at + 1);
+    let variable_end = start + text.get(start..)?.find('}')? + 1;
+    let ends = |c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']');
+    let value_end = variable_end + text.get(variable_end..)?.find(ends).unwrap_or(text.len() - variable_end);
+    Some(((dollar, variable_end), text.get(value_start..value_end)?))
 }
 
 /// The first tab that indents a line, from the line of `start` on.

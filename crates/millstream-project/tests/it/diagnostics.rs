@@ -29,12 +29,17 @@ fn yaml_syntax_errors_name_the_place_and_the_way_out() {
         "name: &a [*a]\n",
         "name: a\n<<: 5\n",
         "name: a\r\nénvironments: ]\r\n",
+        "name: {path: ${DATA_DIR}/*.csv, b: c}\n",
+        "name: [a, x${A:-b}]\n",
+        "name: \"abc\nowner: b\n",
+        "name: a\0b\n",
+        "name: a\n<<<<<<< HEAD\ntags: [a]\n=======\ntags: [b]\n>>>>>>> b\n",
     ];
     let text: String = cases
         .iter()
         .map(|case| format!("{case:?}\n{}", render(&load(&[("millstream.yaml", case)]))))
         .collect();
-    assert_snapshot!(text);
+    assert_snapshot!(text.replace('\0', "␀"));
 }
 
 #[test]

@@ -9,5 +9,6 @@ mod features;
 mod project;
 mod schema;
 mod scratch;
+mod secrets;
 mod spec;
 mod speed;

@@ -5,7 +5,11 @@ use serde_json::json;
 
 #[test]
 fn schemas_name_every_key_and_take_the_connectors_options() {
-    let options = json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]});
+    let options = json!({
+        "type": "object",
+        "properties": {"path": {"type": "string", "description": "Where."}},
+        "required": ["path"]
+    });
     let schemas = json_schemas(&[("files", options)]);
     let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
     assert_eq!(
@@ -21,7 +25,7 @@ fn schemas_name_every_key_and_take_the_connectors_options() {
     );
     let source = &schemas[1].1;
     let connector = &source["$defs"]["Connector"]["oneOf"][0];
-    assert_eq!(connector["properties"]["type"], json!({"const": "files"}));
+    assert_eq!(connector["properties"]["type"], json!({"const": "files", "description": "Which connector."}));
     assert_eq!(connector["required"], json!(["type", "path"]));
     assert_eq!(source["additionalProperties"], json!(false));
     assert_eq!(source["required"], json!(["connector", "contract"]));
@@ -50,6 +54,37 @@ fn references_inside_the_schemas_resolve() {
             assert!(schema.pointer(reference.trim_start_matches('#')).is_some(), "{name}: {reference}");
         }
     }
+}
+
+#[test]
+fn every_property_says_what_it_is_and_every_schema_has_a_name() {
+    fn silent(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(map) => {
+                for (key, value) in map {
+                    silent(value, &format!("{path}/{key}"), found);
+                }
+                let properties = map.get("properties").and_then(|properties| properties.as_object());
+                let is_silent = |property: &serde_json::Value| {
+                    property["description"].as_str().is_none_or(|text| text.trim().is_empty())
+                };
+                let of = properties.into_iter().flatten().filter(|(_, property)| is_silent(property));
+                found.extend(of.map(|(key, _)| format!("{path}/properties/{key}")));
+            }
+            serde_json::Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    silent(item, &format!("{path}/{index}"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for (name, schema) in json_schemas(&[("files", json!({"type": "object"}))]) {
+        silent(&schema, name, &mut found);
+        assert_eq!(schema["$id"], json!(format!("urn:millstream:schema:{name}")));
+    }
+    assert!(found.is_empty(), "properties without a description: {found:#?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::{
     catalog::TableProvider,
+    common::DataFusionError,
     dataframe::DataFrame,
     execution::{
         SendableRecordBatchStream, SessionStateBuilder,
@@ -85,22 +86,25 @@ impl fmt::Debug for SqlSession {
 }
 
 impl SqlSession {
-    /// Opens a session. Without a usable spill folder the session works, but queries that outgrow the memory fail.
+    /// Opens a session. Where the spill folder cannot be written (a user who may only read a project), queries that outgrow
+    /// the memory go to the system's folder for temporary files.
     pub fn open(options: SessionOptions, resolver: Arc<dyn TableResolver>) -> Result<Self, SqlError> {
-        let disk = match std::fs::create_dir_all(&options.spill_dir) {
-            Ok(()) => DiskManagerMode::Directories(vec![options.spill_dir.clone()]),
-            Err(error) => {
-                let folder = options.spill_dir.display();
-                tracing::warn!(%folder, %error, "queries cannot spill: the folder cannot be created");
-                DiskManagerMode::Disabled
-            }
-        };
         let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), CONSUMERS_NAMED);
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
-            .build_arc()
-            .map_err(SqlError::from_datafusion)?;
+        let pool = Arc::new(pool);
+        let build = |disk: DiskManagerMode| {
+            RuntimeEnvBuilder::new()
+                .with_memory_pool(pool.clone())
+                .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+                .build_arc()
+        };
+        let own = std::fs::create_dir_all(&options.spill_dir).map_err(DataFusionError::from);
+        let own = own.and_then(|()| build(DiskManagerMode::Directories(vec![options.spill_dir.clone()])));
+        let runtime = own.or_else(|error| {
+            let folder = options.spill_dir.display();
+            tracing::info!(%folder, %error, "queries spill to the system's folder for temporary files");
+            build(DiskManagerMode::OsTmpDirectory)
+        });
+        let runtime = runtime.map_err(SqlError::from_datafusion)?;
         let mut config = session_config().with_target_partitions(options.target_partitions.max(1));
         // What a sort keeps free for merging what it spilled; the default alone may exceed a small memory.
         let reservation = options.memory_bytes / (4 * options.target_partitions.max(1));

@@ -58,6 +58,7 @@ pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
         connector: ConnectorSpec {
             kind: located("files".into()),
             options: Node { kind: NodeKind::Null, at: nowhere() },
+            has_gap: false,
         },
         schedule: None,
         contract: ContractSpec {

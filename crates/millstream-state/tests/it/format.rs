@@ -7,7 +7,7 @@ use millstream_state::{RunOutcome, State, StepOutcome};
 use millstream_types::{SourceName, TimestampMicros};
 use rusqlite::Connection;
 
-use crate::world::{asset, table};
+use crate::world::{asset, run, table};
 
 #[test]
 fn a_store_of_version_1_is_read() {
@@ -77,7 +77,9 @@ fn a_database_of_someone_else_and_a_file_that_is_none_are_refused() {
     let text = folder.path().join("text.db");
     fs::write(&text, "this is not a database, but a long enough text to be taken for one".repeat(40))
         .unwrap();
-    assert_eq!(State::open(&text).unwrap_err().code(), "MS-0601");
+    let damaged = State::open(&text).unwrap_err();
+    assert_eq!(damaged.code(), "MS-0610");
+    assert!(damaged.hint().unwrap().contains("takes versions and positions from the lake"));
     fs::create_dir(folder.path().join("folder.db")).unwrap();
     assert_eq!(State::open(&folder.path().join("folder.db")).unwrap_err().code(), "MS-0601");
     assert_eq!(State::open(&text.join("below/state.db")).unwrap_err().code(), "MS-0602");
@@ -93,4 +95,31 @@ fn many_processes_may_open_a_new_store_at_once() {
             assert!(thread.join().unwrap().unwrap().recorded().unwrap().is_empty());
         }
     });
+}
+
+/// A store that was closed, one that another process has open, and one that is not there yet.
+#[cfg(unix)]
+#[test]
+fn who_may_not_write_may_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a #b?%20.db");
+    drop(State::open(&path).unwrap());
+    let mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&path, 0o444);
+    mode(folder.path(), 0o555);
+    if fs::File::create(folder.path().join("probe")).is_ok() {
+        // The tests run as a user whom permissions do not bind.
+        return;
+    }
+    let state = State::open(&path).unwrap();
+    assert!(state.recorded().unwrap().is_empty());
+    let error = state.begin_run(&run(1)).unwrap_err();
+    assert_eq!(error.hint().as_deref(), Some("this user may read the state store, but not write it"));
+    let state = State::open(&folder.path().join("deep/other.db")).unwrap();
+    assert!(state.recorded().unwrap().is_empty());
+    mode(folder.path(), 0o755);
 }

@@ -98,3 +98,73 @@ fn what_is_wrong_with_a_file_hides_nothing_of_others() {
     folder.write("tables/gold/reader.sql", "SELECT id, valid_from FROM gold.states\n");
     assert_said!(folder.run(&["check"]));
 }
+
+#[test]
+fn secrets_are_shown_to_nobody() {
+    let folder = Folder::with(SMALL);
+    folder.write(
+        "millstream.yaml",
+        "name: small\n\
+         environments:\n\
+        \x20 default:\n\
+        \x20   state: postgres://u:hunter2secret@h/db\n\
+        \x20   online: {a: redis://u:hunter2secret@h}\n\
+        \x20   storage: {aws_secret_access_key: hunter2secret, aws_regoin: [eu]}\n",
+    );
+    folder.write(
+        "sources/orders.yaml",
+        "connector: {type: files, path: \"${SECRET_PATH}/a\"}\ncontract:\n  columns:\n    id: {type: int64}\n",
+    );
+    let mut said = String::new();
+    for arguments in [&["check"][..], &["check", "--json"]] {
+        let output = folder.command(arguments).env("SECRET_PATH", "hunter2secret").output().unwrap();
+        said.push_str(&String::from_utf8_lossy(&output.stdout));
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(said.contains("state: postgres://***@h/db"), "{said}");
+    assert_said!(said);
+}
+
+#[test]
+fn what_promises_more_than_there_is_says_so() {
+    let folder = Folder::with(SMALL);
+    folder.write(
+        "millstream.yaml",
+        "name: small\nenvironments:\n  default: {log: \"embedded:log\", vectors: \"qdrant://v\"}\nalerts: [{webhook: \"http://a\"}]\n",
+    );
+    folder.write(
+        "sources/orders.yaml",
+        "connector: {type: files, path: data/*.csv}\nschedule: every 15m\ncontract:\n  columns:\n    id: {type: int64}\n    amount: {type: \"decimal(12,2)\"}\n    day: {type: date}\n",
+    );
+    assert_said!(folder.run(&["check"]));
+}
+
+#[test]
+fn words_of_other_tools_in_sql_are_recognised() {
+    let folder = Folder::with(SMALL);
+    folder.write("tables/gold/template.sql", "SELECT id\nFROM {{ ref('orders') }}\n");
+    folder.write(
+        "tables/gold/merged.sql",
+        "SELECT id\n<<<<<<< HEAD\nFROM bronze.orders\n=======\nFROM bronze.order\n>>>>>>> b\n",
+    );
+    folder.write("tables/gold/text.sql", "SELECT '{{ x }}' AS text, id FROM bronze.orders\n");
+    assert_said!(folder.run(&["check"]));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_hides_its_table_from_nobody() {
+    let folder = Folder::with(SMALL);
+    std::fs::write(folder.path().join("sources/orders.yaml"), b"owner: caf\xe9\n").unwrap();
+    assert_said!(folder.run(&["check"]));
+}
+
+#[test]
+fn a_faulty_path_is_not_missed_as_well() {
+    let folder = Folder::with(SMALL);
+    folder.write(
+        "sources/orders.yaml",
+        "connector: {type: files, path: \"${DATA-DIR}/a.csv\"}\ncontract:\n  columns:\n    id: {type: int64}\n    amount: {type: \"decimal(12,2)\"}\n    day: {type: date}\n",
+    );
+    assert_said!(folder.run(&["check"]));
+}

@@ -1,8 +1,11 @@
-//! Numbers as people read them.
+//! Numbers as people read them, and tables that fit a terminal.
 
 use std::time::Duration;
 
-use millstream_cli::human::{ago, bytes, count, duration, rate, shorten, thousands};
+use millstream_cli::{
+    human::{ago, bytes, count, duration, rate, shorten, thousands},
+    table_within,
+};
 
 #[test]
 fn numbers_have_thousands_separators() {
@@ -60,5 +63,26 @@ fn texts_are_cut_at_their_width_on_the_screen() {
     ];
     for (text, width, cut) in cases {
         assert_eq!(shorten(text, width), cut, "{text:?} at {width}");
+    }
+}
+
+#[test]
+fn a_narrow_terminal_cuts_names_last_and_numbers_before_them() {
+    let header = ["asset", "kind", "rows", "built", "state", "checks"];
+    let row = |cells: [&str; 6]| cells.map(str::to_owned).to_vec();
+    let rows = [
+        row(["gold.customer_value", "incremental", "1,234,567", "12 min ago", "good", "12 of 14 passed"]),
+        row(["gold.churn_labels", "table", "-", "just now", "halted", "3 of 4 passed"]),
+    ];
+    let right = [false, false, true, false, false, false];
+    let lines = |width| table_within(&header, &rows, &right, width);
+    assert!(lines(None).contains("12 of 14 passed"));
+    for (width, expected) in [
+        (66, "gold.customer_value  increm…  1,234,567  12 min…  good    12 of …"),
+        (62, "gold.customer_value  incre…  1,234,567  12 mi…  good    12 of…"),
+        (60, "gold.customer_value  incre…  1,234,…  12 mi…  good    12 of…"),
+        (40, "gold.…  incre…  1,234…  12 mi…  good    12 of…"),
+    ] {
+        assert_eq!(lines(Some(width)).lines().nth(2), Some(expected), "{width}");
     }
 }

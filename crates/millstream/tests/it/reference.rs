@@ -49,6 +49,6 @@ fn every_check_is_explained() {
     let kinds: Vec<&str> = text.split("\n## ").skip(1).collect();
     assert!(kinds.len() >= 14, "{} kinds", kinds.len());
     for kind in kinds {
-        assert!(kind.contains(" check. ") && kind.contains("```yaml"), "not explained: {kind}");
+        assert!(kind.contains(" check: ") && kind.contains("```yaml"), "not explained: {kind}");
     }
 }

@@ -88,3 +88,62 @@ fn an_unknown_name_is_met_with_the_names_that_there_are() {
         assert!(said.contains(hint), "`{hint}` is missing in\n{said}");
     }
 }
+
+/// Numbers and addresses as people write them, and what is said of others: never a library's own words.
+#[test]
+fn values_that_cannot_be_read_say_what_can() {
+    let calls: &[&[&str]] = &[
+        &["demo", "--rows", "20X"],
+        &["demo", "--rows", "2G"],
+        &["demo", "--seed", "abc"],
+        &["query", "select 1", "--limit", "ten"],
+        &["rejected", "bronze.orders", "--examples", "-1"],
+        &["serve", "--address", "http://localhost:6566"],
+        &["serve", "--address", "localhost:port"],
+        &["serve", "--limit", "rowz=5"],
+        &["serve", "--limit", "request_time=5"],
+        &["run", "--log", "loud"],
+        &["run", "--select", "orders"],
+        &["run", "++orders"],
+    ];
+    let folder = Folder::with(SMALL);
+    let said: String = calls.iter().map(|call| format!("{call:?}\n{}\n", folder.run(call))).collect();
+    assert!(!said.contains("invalid digit") && !said.contains("socket address"), "{said}");
+    assert_said!(said);
+}
+
+#[test]
+fn addresses_are_written_in_several_ways() {
+    for (text, expected) in [
+        ("localhost:6566", "localhost:6566"),
+        ("localhost", "localhost:6566"),
+        ("7000", "127.0.0.1:7000"),
+        (":7000", "127.0.0.1:7000"),
+        ("0.0.0.0:1", "0.0.0.0:1"),
+        ("[::1]:80", "[::1]:80"),
+        ("[::1]", "[::1]:6566"),
+    ] {
+        assert_eq!(text.parse::<millstream_cli::Address>().unwrap().to_string(), expected);
+    }
+    for text in ["", " ", "::1", "a:b:c", "localhost:", "localhost:99999", "[::1", "[::1]x"] {
+        assert!(text.parse::<millstream_cli::Address>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn whole_numbers_are_written_in_several_ways() {
+    use millstream_cli::human::whole_number;
+    for (text, expected) in [
+        ("0", 0),
+        ("20M", 20_000_000),
+        ("20_000_000", 20_000_000),
+        ("1,000", 1_000),
+        ("3k", 3_000),
+        ("2G", 2_000_000_000),
+    ] {
+        assert_eq!(whole_number(text), Ok(expected), "{text}");
+    }
+    for text in ["", "M", "-1", "1.5M", "20MM", "99999999999999999999", "18446744073709551615k", "_1"] {
+        assert!(whole_number(text).is_err(), "{text}");
+    }
+}

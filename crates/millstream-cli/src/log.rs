@@ -1,0 +1,94 @@
+//! Log lines on standard error: coloured on a terminal, plain in a file, and with the journal's own priorities instead
+//! of a time under systemd. Credentials are covered, whoever wrote the line.
+
+use std::io::{self, IsTerminal, Write};
+
+use millstream_project::cover;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::settings::variable;
+
+/// The variable by which systemd says that it keeps what a service writes.
+const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
+
+/// Sends what `filter` lets through to standard error. A second call in one process (a test) keeps the first.
+pub(crate) fn start(filter: &str) {
+    let stderr = io::stderr();
+    let is_journal = !stderr.is_terminal() && variable(JOURNAL_VARIABLE).is_some();
+    let colour = anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(Lines { is_journal })
+        .with_ansi(colour);
+    // The journal has a time and a level for each line of its own.
+    let _ = match is_journal {
+        true => lines.without_time().with_level(false).try_init(),
+        false => lines.try_init(),
+    };
+}
+
+/// What `--log` takes; the error says so.
+pub(crate) fn filter(text: &str) -> Result<String, String> {
+    let wrong = || "write `off`, `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `warn,millstream=debug`";
+    let is_word = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_:=-[]{}.".contains(c))
+    };
+    if !text.split(',').all(|part| is_word(part.trim())) {
+        return Err(wrong().to_owned());
+    }
+    // A word alone would be taken for the name of a module, of which nothing is ever heard.
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    if !text.contains('=')
+        && !text.split(',').all(|part| levels.contains(&part.trim().to_lowercase().as_str()))
+    {
+        return Err(wrong().to_owned());
+    }
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| wrong().to_owned())
+}
+
+/// Makes the writer of each line.
+#[derive(Clone, Copy, Debug)]
+struct Lines {
+    is_journal: bool,
+}
+
+/// The writer of one line, which arrives in one piece.
+#[derive(Debug)]
+struct Line {
+    /// `<3>` and the like, by which the journal knows how grave a line is.
+    priority: &'static str,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { priority: "" }
+    }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Line {
+        let priority = match *line.level() {
+            _ if !self.is_journal => "",
+            Level::ERROR => "<3>",
+            Level::WARN => "<4>",
+            Level::INFO => "<6>",
+            Level::DEBUG | Level::TRACE => "<7>",
+        };
+        Line { priority }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut stderr = io::stderr().lock();
+        stderr.write_all(self.priority.as_bytes())?;
+        stderr.write_all(cover(&text).text.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

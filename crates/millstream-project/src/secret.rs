@@ -1,0 +1,142 @@
+//! Credentials in texts that people and machines are shown: found by their form, and covered.
+//!
+//! A message never repeats a secret on purpose, but the line of a file that it quotes, or the words of a library that
+//! it passes on, may hold one: the password of a URL, the signature in its query, the key of an object store.
+
+use std::{borrow::Cow, fmt, ops::Range, sync::LazyLock};
+
+use regex::Regex;
+
+use crate::Diagnostic;
+
+/// What stands where a credential stood.
+const COVER: &str = "***";
+
+/// Forms of credentials; the first group of each is what is covered.
+static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    [
+        // Who asks, in a URL. The second branch is a password whose own `/`, `?` or `#` is not escaped; digits alone
+        // after the `:` are a port, and an `@` further on belongs to the path.
+        r#"(?i)\b[a-z][a-z0-9+.-]*://([^\s/?#"'`]+|[^\s/?#"'`:]*:[0-9]*[^\s"'`0-9/?#][^\s"'`]*)@"#,
+        r#"(?i)[?&](?:sig|signature|token|access_token|password|x-amz-signature|x-amz-security-token)=([^\s&"'`]+)"#,
+        // A store's key as an entry of a mapping. What starts another kind of value is no text.
+        r#"(?i)(?:\b|_)(?:secret|secret_key|secret_access_key|access_key|account_key|master_key|sas_key|sas_token|session_token|bearer_token|client_secret|service_account_key|password)["']?:\s*["']?([^\s"'`,{}\[\]:$|>&*]+)"#,
+    ]
+    .into_iter()
+    .map(compiled)
+    .collect()
+});
+
+#[expect(
+    clippy::expect_used,
+    reason = "the patterns are literals, and every test of this room compiles them"
+)]
+fn compiled(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a pattern of the forms of credentials compiles")
+}
+
+/// A text whose credentials are covered, with the way from its old offsets to the new ones.
+#[derive(Debug)]
+pub struct Covered<'t> {
+    pub text: Cow<'t, str>,
+    /// What was covered, as ranges of the text as it was.
+    covered: Vec<Range<usize>>,
+}
+
+/// Covers the credentials of a text.
+#[must_use]
+pub fn cover(text: &str) -> Covered<'_> {
+    let covered = credentials(text);
+    if covered.is_empty() {
+        return Covered { text: Cow::Borrowed(text), covered };
+    }
+    let mut open = String::with_capacity(text.len());
+    let mut done = 0;
+    for range in &covered {
+        open.push_str(text.get(done..range.start).unwrap_or_default());
+        open.push_str(COVER);
+        done = range.end;
+    }
+    open.push_str(text.get(done..).unwrap_or_default());
+    Covered { text: Cow::Owned(open), covered }
+}
+
+impl Covered<'_> {
+    /// Where a byte of the text as it was is found now; one inside of a credential is found at its start.
+    #[must_use]
+    pub fn offset(&self, byte: usize) -> usize {
+        let mut offset = byte;
+        for range in self.covered.iter().rev().filter(|range| range.start < byte) {
+            // What the byte has behind it: the whole credential, or a part that is gone with the cover.
+            let behind = range.end.min(byte) - range.start;
+            let shown = if range.end <= byte { COVER.len() } else { 0 };
+            offset = offset - behind + shown;
+        }
+        offset
+    }
+}
+
+/// The credentials of a text in order, none inside another.
+fn credentials(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = FORMS
+        .iter()
+        .flat_map(|form| form.captures_iter(text).filter_map(|captures| captures.get(1)))
+        .filter(|credential| is_secret(text, credential.start(), credential.as_str()))
+        .map(|credential| credential.range())
+        .collect();
+    found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+    let mut end = 0;
+    found.retain(|range| {
+        let is_apart = range.start >= end;
+        end = end.max(range.end);
+        is_apart
+    });
+    found
+}
+
+/// Whether what stands at the place of a credential is one: the name of a variable is none, nor is the container that
+/// Azure's addresses put before the `@`.
+fn is_secret(text: &str, start: usize, credential: &str) -> bool {
+    let password = credential.split_once(':').map_or(credential, |(_, password)| password);
+    let is_variable = password.starts_with("${") && password.find('}') == Some(password.len() - 1);
+    let is_default = is_variable && password.contains(":-");
+    let is_container = !credential.contains(':')
+        && ["abfs://", "abfss://", "wasb://", "wasbs://"]
+            .iter()
+            .any(|scheme| text.get(..start).is_some_and(|before| before.ends_with(scheme)));
+    (!is_variable || is_default) && !is_container
+}
+
+/// Values that came from the environment: they may be secrets, and no message repeats them.
+#[derive(Clone, Default)]
+pub struct HiddenValues(Vec<String>);
+
+impl fmt::Debug for HiddenValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HiddenValues").field("count", &self.0.len()).finish()
+    }
+}
+
+impl HiddenValues {
+    pub(crate) fn add(&mut self, value: String) {
+        // Shorter values are no secrets, and hiding them would garble the messages.
+        const BYTES_MIN: usize = 4;
+        if value.len() >= BYTES_MIN && !self.0.contains(&value) {
+            self.0.push(value);
+        }
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        other.0.into_iter().for_each(|value| self.add(value));
+    }
+
+    /// Puts `${…}` where a text of the diagnostic repeats a value.
+    pub fn hide(&self, diagnostic: &mut Diagnostic) {
+        let Diagnostic { message, hint, label, .. } = diagnostic;
+        for text in [Some(message), hint.as_mut(), label.as_mut()].into_iter().flatten() {
+            for value in self.0.iter().filter(|value| text.contains(value.as_str())).collect::<Vec<_>>() {
+                *text = text.replace(value.as_str(), "${…}");
+            }
+        }
+    }
+}
