@@ -64,8 +64,8 @@ pub trait Connector: Send + Sync + fmt::Debug {
 /// How a part is to be read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadRequest {
-    /// The columns that the table has by now; formats without a schema use the types of nested columns.
-    /// Columns that the part has beyond these are delivered too.
+    /// The columns that the table has by now, which formats without a schema can expect. Columns that the part has
+    /// beyond these are delivered too.
     pub columns: Vec<Field>,
     /// Only rows at higher positions are wanted; `None` for all.
     pub after: Option<i64>,

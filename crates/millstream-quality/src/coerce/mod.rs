@@ -12,12 +12,13 @@
 //! | timestamp | `YYYY-MM-DD`, a `T` or blank, `HH:MM:SS`, fraction to the microsecond, `Z` or an offset; without one, or a date alone, in the column's zone | instants to the microsecond; naive ones and dates in the column's zone |
 //! | string | text | text, integers, binary that is UTF-8 |
 //! | binary | the text's bytes | binary |
-//! | list, struct | JSON | element by element; a member that the struct does not declare must be null |
+//! | list, struct | JSON, its scalars as the texts of this table; no key twice | element by element; a member that the struct does not declare must be null, also in JSON |
 //!
 //! Blanks around a text are part of it, so that no number, date or truth value has them.
 //! A local time that a zone's clocks skip does not fit; one that they show twice is the earlier instant.
 
 mod bytes;
+mod json;
 mod nested;
 mod number;
 mod target;
