@@ -168,6 +168,7 @@ impl<'a> Judge<'a> {
             name: field.name.clone(),
             column_type: field.column_type.clone(),
             pii: source.contract.columns.get(&field.name).is_some_and(|column| column.pii),
+            inferred: !source.contract.columns.contains_key(&field.name),
         });
         let relations = relations(context, &source.contract.checks).await?;
         let options = ContractOptions {

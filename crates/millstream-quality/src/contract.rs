@@ -25,6 +25,9 @@ pub struct ContractColumn {
     pub column_type: ColumnType,
     /// Personal data: masked in the reasons of rejected rows.
     pub pii: bool,
+    /// The type was inferred from a sample, so it may only hold values that give their text back: nobody has said that
+    /// `007` is a number.
+    pub inferred: bool,
 }
 
 /// What a contract is compiled with, besides its columns.
@@ -185,7 +188,7 @@ impl Contract {
                 unfit.push(None);
                 continue;
             };
-            let coerced = coerce(array, &column.target)?;
+            let coerced = column.coerced(array)?;
             arrays.push(coerced.array);
             unfit.push(coerced.failed);
         }
@@ -258,7 +261,8 @@ fn source_columns(columns: &[ContractColumn]) -> Result<Vec<Column>, QualityErro
         let target = Target::new(&column.column_type)
             .map_err(|zone| QualityError::Zone { column: column.name.clone(), zone })?;
         let field = Arc::new(Field::new(&column.name, target.data_type(), true));
-        Ok(Column { index, field, target, pii: column.pii })
+        let inferred = column.inferred.then(|| column.column_type.clone());
+        Ok(Column { index, field, target, pii: column.pii, inferred })
     };
     columns.iter().enumerate().map(column).collect()
 }
@@ -267,7 +271,7 @@ fn table_columns(schema: &Schema, pii: &HashSet<String>) -> Vec<Column> {
     let column = |(index, field): (usize, &FieldRef)| {
         let target = Target::typed(field.data_type());
         let plain = Arc::new(field.as_ref().clone().with_data_type(target.data_type()).with_nullable(true));
-        Column { index, field: plain, target, pii: pii.contains(field.name()) }
+        Column { index, field: plain, target, pii: pii.contains(field.name()), inferred: None }
     };
     schema.fields().iter().enumerate().map(column).collect()
 }

@@ -115,7 +115,7 @@ async fn types_are_those_that_a_contract_can_name() {
     let described = connector.describe(part).await.unwrap();
     let described: Vec<String> = described
         .iter()
-        .map(|FoundColumn { name, column_type, declared }| format!("{name} {column_type} {declared}"))
+        .map(|column| format!("{} {} {}", column.name, column.column_type, column.is_declared()))
         .collect();
     assert_eq!(
         described,

@@ -149,7 +149,7 @@ fn against_part(
         }
         return;
     };
-    let wider = column.declared
+    let wider = column.is_declared()
         && !same_storage(&known.column_type, &column.column_type)
         && known.column_type.widens_to(&column.column_type);
     // A wider declared type without permission is no refusal by itself: each value is coerced, and those

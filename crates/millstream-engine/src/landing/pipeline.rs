@@ -7,10 +7,11 @@ use std::{sync::Arc, time::Instant};
 
 use arrow::array::{AsArray, StringArray};
 use arrow::compute::filter;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use millstream_connector::{
-    Block, BlockStream, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch, column_type,
+    Block, BlockStream, Evidence, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch,
+    column_type,
 };
 use millstream_lake::StagedFile;
 use millstream_project::SourceSpec;
@@ -18,7 +19,7 @@ use millstream_quality::{
     Contract, ContractColumn, ContractOptions, Evaluated, RejectedRows, Sources, Tally, UniqueIndex,
     rejected_schema,
 };
-use millstream_types::{SourceName, TableName, TimestampMicros};
+use millstream_types::{ColumnType, SourceName, TableName, TimestampMicros};
 
 use super::{Job, bronze_schema, source_error, with_landing_columns};
 use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
@@ -94,8 +95,13 @@ impl<'a> Pipeline<'a> {
         let now = world.options.clock.now();
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let columns = job.evolved.columns.iter().map(|field| {
-            let pii = contract.columns.get(&field.name).is_some_and(|column| column.pii);
-            ContractColumn { name: field.name.clone(), column_type: field.column_type.clone(), pii }
+            let promised = contract.columns.get(&field.name);
+            ContractColumn {
+                name: field.name.clone(),
+                column_type: field.column_type.clone(),
+                pii: promised.is_some_and(|column| column.pii),
+                inferred: promised.is_none(),
+            }
         });
         let columns: Vec<ContractColumn> = columns.collect();
         let relations = relations(job.context, &contract.checks).await?;
@@ -218,13 +224,15 @@ impl<'a> Pipeline<'a> {
         let known = &self.job.evolved.columns;
         let schema = source.rows.schema_ref();
         let further = schema.fields().iter().filter(|field| known.iter().all(|it| &it.name != field.name()));
-        further
-            .map(|field| FoundColumn {
-                name: field.name().clone(),
-                column_type: column_type(field.data_type()).unwrap_or(millstream_types::ColumnType::String),
-                declared: false,
-            })
-            .collect()
+        let found = |field: &FieldRef| match field.data_type() {
+            // A text that no sample has shown may be anything; a string holds it.
+            DataType::Utf8 => FoundColumn::inferred(field.name().clone(), Evidence::Mixed),
+            declared => {
+                let column_type = column_type(declared).unwrap_or(ColumnType::String);
+                FoundColumn::declared(field.name().clone(), column_type)
+            }
+        };
+        further.map(found).collect()
     }
 
     fn tell(&mut self) {

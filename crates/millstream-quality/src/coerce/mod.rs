@@ -123,7 +123,7 @@ fn refuse_all(array: &ArrayRef, target: &Target) -> Result<Coerced, QualityError
 }
 
 /// `array` with the given type and the failing rows turned to null.
-fn with_failures(array: ArrayRef, failed: Option<BooleanBuffer>) -> Result<Coerced, QualityError> {
+pub(crate) fn with_failures(array: ArrayRef, failed: Option<BooleanBuffer>) -> Result<Coerced, QualityError> {
     let Some(failed) = failed else { return Ok(Coerced::whole(array)) };
     let nulls = without(array.nulls(), &failed);
     let data = array.to_data().into_builder().nulls(Some(nulls)).build();

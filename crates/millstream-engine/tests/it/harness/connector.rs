@@ -11,10 +11,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use millstream_connector::{
     Block, BlockStream, BuildContext, Connector, ConnectorConfig, ConnectorError, ConnectorFactory,
-    Discovery, FoundColumn, KnownPart, MalformedRow, OptionProblem, OptionReader, Part, PartChange,
+    Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, OptionProblem, OptionReader, Part, PartChange,
     PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart,
 };
-use millstream_types::ColumnType;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -161,9 +160,11 @@ impl Connector for Scripted {
         let text = self.text(part)?;
         let columns = text.header.split(',').enumerate().map(|(at, column)| {
             let (name, declared) = declaration(column);
-            let narrowest = || narrowest(text.rows.iter().filter_map(|row| row.split(',').nth(at)));
-            let column_type = declared.map_or_else(narrowest, |declared| declared.parse().unwrap());
-            FoundColumn { name: name.to_owned(), column_type, declared: declared.is_some() }
+            let values = text.rows.iter().map(|row| row.split(',').nth(at).filter(|value| !value.is_empty()));
+            match declared {
+                Some(declared) => FoundColumn::declared(name.to_owned(), declared.parse().unwrap()),
+                None => FoundColumn::inferred(name.to_owned(), Evidence::of_column(&values.collect())),
+            }
         });
         Ok(columns.collect())
     }
@@ -195,16 +196,6 @@ fn declaration(column: &str) -> (&str, Option<&str>) {
         Some((name, declared)) => (name, Some(declared)),
         None => (column, None),
     }
-}
-
-/// The type that holds all values.
-fn narrowest<'a>(values: impl Iterator<Item = &'a str> + Clone) -> ColumnType {
-    let fits = |name: &str, fits: fn(&str) -> bool| {
-        values.clone().filter(|value| !value.is_empty()).all(fits).then(|| name.parse().unwrap())
-    };
-    fits("int64", |value| value.parse::<i64>().is_ok())
-        .or_else(|| fits("float64", |value| value.parse::<f64>().is_ok()))
-        .unwrap_or(ColumnType::String)
 }
 
 /// A few rows with their positions.
