@@ -49,6 +49,8 @@ pub struct MalformedRow {
     pub position: i64,
     /// The original text; bytes that are not UTF-8 are replaced by U+FFFD.
     pub text: String,
+    /// The original bytes where the text cannot stand for them.
+    pub bytes: Option<Vec<u8>>,
     /// Why, as a sentence for people.
     pub reason: String,
 }

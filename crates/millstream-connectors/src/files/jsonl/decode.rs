@@ -42,10 +42,10 @@ impl Block for JsonBlock {
         let mut lines = Lines::new(&self.format, &self.raw);
         // Checked once for the whole block; only a block that fails is checked line by line.
         match std::str::from_utf8(&self.raw.data) {
-            Ok(text) => lines.run(text.as_bytes(), |line| text.get(line)),
+            Ok(text) => lines.run(&self.raw, |line| text.get(line)),
             Err(_) => {
                 let data = &self.raw.data;
-                lines.run(data, |line| data.get(line).and_then(|bytes| std::str::from_utf8(bytes).ok()));
+                lines.run(&self.raw, |line| data.get(line).and_then(|bytes| std::str::from_utf8(bytes).ok()));
             }
         }
         let batch = lines.finish().map_err(|error| self.raw.broken(error.to_string()))?;
@@ -75,8 +75,9 @@ impl Lines {
         }
     }
 
-    /// `text` gives a range of `data` as text, or nothing when it is not UTF-8.
-    fn run<'a>(&mut self, data: &'a [u8], text: impl Fn(Range<usize>) -> Option<&'a str>) {
+    /// `text` gives a range of the data as text, or nothing when it is not UTF-8.
+    fn run<'a>(&mut self, raw: &'a RawBlock, text: impl Fn(Range<usize>) -> Option<&'a str>) {
+        let data = raw.data.as_slice();
         let mut start = 0;
         while start < data.len() {
             let end = memchr(b'\n', &data[start..]).map_or(data.len(), |index| start + index);
@@ -93,8 +94,9 @@ impl Lines {
                     }
                 },
                 None => {
-                    let text = String::from_utf8_lossy(&data[start..end]).trim_end_matches('\r').to_owned();
-                    self.give_up(text, "it is not valid UTF-8".into());
+                    let line = &data[start..end];
+                    let line = line.strip_suffix(b"\r").unwrap_or(line);
+                    self.malformed.push(raw.not_text(self.line, line));
                 }
             }
             self.line += 1;
@@ -111,7 +113,7 @@ impl Lines {
     }
 
     fn give_up(&mut self, text: String, reason: String) {
-        self.malformed.push(MalformedRow { position: self.line, text, reason });
+        self.malformed.push(MalformedRow { position: self.line, text, bytes: None, reason });
     }
 
     fn finish(self) -> Result<SourceBatch, ArrowError> {

@@ -229,6 +229,7 @@ impl Block for Rows {
         let malformed = bad.iter().map(|(at, row, values)| MalformedRow {
             position: *at,
             text: (*row).clone(),
+            bytes: None,
             reason: format!("{} values for {} columns", values.len(), names.len()),
         });
         Ok(SourceBatch {
