@@ -1,6 +1,8 @@
 //! Which columns a landing writes, and which changes of the source's columns are accepted. Pure.
 
-use millstream_connector::FoundColumn;
+use std::collections::HashMap;
+
+use millstream_connector::{Evidence, FoundColumn};
 use millstream_project::{ContractSpec, Evolution};
 use millstream_types::{ColumnType, Field, LANDING_COLUMNS};
 
@@ -57,24 +59,59 @@ pub(crate) struct Refusal {
     pub hint: String,
 }
 
+/// A part that is about to land, as it describes itself.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundPart {
+    pub id: String,
+    pub columns: Vec<FoundColumn>,
+    /// Whether a column that is not among them is not in the part.
+    pub names_every_column: bool,
+}
+
 /// Decides over the columns of all parts that are about to land.
 ///
 /// `table` holds the table's present columns without the landing columns, `None` before the first landing.
-/// `found` pairs each part with its columns; a part without any (an empty file) says nothing.
+/// A part without any column (an empty file) says nothing.
 pub(crate) fn evolve(
     contract: &ContractSpec,
     table: Option<&[Field]>,
-    found: &[(String, Vec<FoundColumn>)],
+    found: &[FoundPart],
 ) -> Result<Evolved, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut evolved = against_table(contract, table, &mut refusals);
-    for (part, columns) in found.iter().filter(|(_, columns)| !columns.is_empty()) {
-        for column in columns {
-            against_part(contract, &mut evolved, part, column, &mut refusals);
+    let evidence = joined(found);
+    for part in found.iter().filter(|part| !part.columns.is_empty()) {
+        for column in &part.columns {
+            let column = widest(column, &evidence);
+            against_part(contract, &mut evolved, &part.id, &column, &mut refusals);
         }
-        missing_from_part(contract, part, columns, &mut refusals);
+        if part.names_every_column {
+            missing_from_part(contract, &part.id, &part.columns, &mut refusals);
+        }
     }
     if refusals.is_empty() { Ok(evolved) } else { Err(refusals) }
+}
+
+/// What the samples of all parts show together of each column: which part comes first must not decide over its type.
+fn joined(found: &[FoundPart]) -> HashMap<&str, Evidence> {
+    let mut evidence: HashMap<&str, Evidence> = HashMap::new();
+    for column in found.iter().flat_map(|part| &part.columns) {
+        if let Some(shown) = &column.evidence {
+            let known = evidence.entry(&column.name).or_default();
+            *known = std::mem::take(known).join(shown.clone());
+        }
+    }
+    evidence
+}
+
+/// The column with the type that holds what all parts show.
+fn widest(column: &FoundColumn, evidence: &HashMap<&str, Evidence>) -> FoundColumn {
+    match evidence.get(column.name.as_str()) {
+        Some(evidence) if !column.is_declared() => {
+            FoundColumn::inferred(column.name.clone(), evidence.clone())
+        }
+        _ => column.clone(),
+    }
 }
 
 /// The contract's columns, reconciled with what the table holds already.
@@ -161,7 +198,7 @@ fn against_part(
     }
 }
 
-/// A promised column that a part lacks: under `freeze` always a refused change, otherwise nulls are landed.
+/// A promised column that a part lacks: under `freeze` a refused change, otherwise nulls are landed.
 fn missing_from_part(
     contract: &ContractSpec,
     part: &str,

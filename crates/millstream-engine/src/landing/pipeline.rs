@@ -21,7 +21,7 @@ use millstream_quality::{
 };
 use millstream_types::{ColumnType, SourceName, TableName, TimestampMicros};
 
-use super::{Job, bronze_schema, source_error, with_landing_columns};
+use super::{Job, bronze_schema, left_out::LeftOut, source_error, with_landing_columns};
 use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
 
 /// How often progress is told.
@@ -35,6 +35,8 @@ pub(super) enum Read {
         part: String,
         found: Vec<FoundColumn>,
     },
+    /// Parts turned out to be broken, perhaps after some of their rows were staged; nothing is staged any more.
+    Broken(Vec<LeftOut>),
 }
 
 /// Rows on disk that no version has yet.
@@ -58,11 +60,21 @@ pub(super) fn read_all<'a>(job: &'a Job<'a>) -> BoxFuture<'a, Result<Read, Engin
 
 async fn read_parts(job: &Job<'_>) -> Result<Read, EngineError> {
     let mut pipeline = Pipeline::open(job).await?;
+    let mut broken = Vec::new();
     for part in job.parts {
-        if let Some(found) = pipeline.read(part).await? {
-            pipeline.discard().await?;
-            return Ok(Read::FurtherColumns { part: part.id.clone(), found });
+        match pipeline.read(part).await {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                pipeline.discard().await?;
+                return Ok(Read::FurtherColumns { part: part.id.clone(), found });
+            }
+            // The parts behind it are read all the same, so that all broken ones are found in one go.
+            Err(error) => broken.push(LeftOut::of(part, error)?),
         }
+    }
+    if !broken.is_empty() {
+        pipeline.discard().await?;
+        return Ok(Read::Broken(broken));
     }
     Ok(Read::Staged(Box::new(pipeline.finish().await?)))
 }
@@ -251,7 +263,13 @@ impl<'a> Pipeline<'a> {
 
     async fn finish(mut self) -> Result<Staged, EngineError> {
         self.staged.files = self.rows.finish().await?;
-        self.staged.rejected_files = self.rejected.finish().await?;
+        match self.rejected.finish().await {
+            Ok(files) => self.staged.rejected_files = files,
+            Err(error) => {
+                self.job.world().lake.discard(self.staged.files).await;
+                return Err(error);
+            }
+        }
         Ok(self.staged)
     }
 

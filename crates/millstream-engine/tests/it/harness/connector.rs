@@ -122,6 +122,10 @@ impl Scripted {
         }
     }
 
+    fn broken(part: &str, reason: &str) -> ConnectorError {
+        ConnectorError::Broken { part: part.to_owned(), reason: reason.to_owned() }
+    }
+
     fn text(&self, part: &Part) -> Result<Text, ConnectorError> {
         let place = self.script.place(&self.place).unwrap_or_default();
         match place.parts.get(&part.id) {
@@ -158,6 +162,9 @@ impl Connector for Scripted {
     async fn describe(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError> {
         self.call(Call::Describe, &part.id)?;
         let text = self.text(part)?;
+        if text.broken_at == Some(0) {
+            return Err(Self::broken(&part.id, "it has no header"));
+        }
         let columns = text.header.split(',').enumerate().map(|(at, column)| {
             let (name, declared) = declaration(column);
             let values = text.rows.iter().map(|row| row.split(',').nth(at).filter(|value| !value.is_empty()));
@@ -169,6 +176,24 @@ impl Connector for Scripted {
         Ok(columns.collect())
     }
 
+    /// Rows that have as many values as the part has columns by now.
+    async fn decode_again(
+        &self,
+        part: &str,
+        rows: Vec<MalformedRow>,
+    ) -> Result<Vec<SourceBatch>, ConnectorError> {
+        let place = self.script.place(&self.place).unwrap_or_default();
+        let Some(text) = place.parts.get(part) else { return Ok(Vec::new()) };
+        let rows = rows.into_iter().map(|row| (row.position, row.text)).collect();
+        let block = Box::new(Rows { header: text.header.clone(), rows });
+        Ok(vec![SourceBatch { malformed: Vec::new(), ..block.decode()? }])
+    }
+
+    /// A part whose name ends in `.jsonl` is like JSON lines.
+    fn names_every_column(&self, part: &Part) -> bool {
+        !part.id.ends_with(".jsonl")
+    }
+
     async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError> {
         self.call(Call::Read, &part.id)?;
         let text = self.text(part)?;
@@ -176,7 +201,11 @@ impl Connector for Scripted {
         let rows: Vec<_> = rows.collect();
         let blocks: Vec<_> = rows.chunks(BLOCK_ROWS).map(<[_]>::to_vec).collect();
         let (scripted, id, header) = (self.clone(), part.id.clone(), text.header);
+        let broken_at = text.broken_at.and_then(|row| i64::try_from(row).ok());
         let blocks = stream::iter(blocks).then(move |rows| {
+            if broken_at.is_some_and(|row| rows.iter().any(|(at, _)| *at > row)) {
+                return futures::future::ready(Err(Self::broken(&id, "it ends too early")));
+            }
             let block: Box<dyn Block> = Box::new(Rows { header: header.clone(), rows });
             let called = scripted.call(Call::Block, &id).map(|()| block);
             futures::future::ready(called)

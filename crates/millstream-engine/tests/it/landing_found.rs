@@ -1,0 +1,144 @@
+//! What a landing makes of that which it finds: broken parts, keys that are left out, names, types told from samples.
+
+use crate::{
+    harness::{Step::*},
+    landing::check,
+};
+
+#[test]
+fn a_broken_part_is_left_out_and_tried_again() {
+    let others = [Put("orders/a", "id,note\n1,x"), Put("orders/c", "id,note\n3,z")];
+    for rows in [0, 4] {
+        let broken = [Put("orders/b", "id,note\n2,y\n4,y\n5,y\n6,y\n7,y"), Spoil("orders/b", rows), Run];
+        let repaired = [Run, Put("orders/b", "id,note\n2,y"), Run];
+        check(
+            "",
+            &[&others[..], &broken, &repaired].concat(),
+            "
+            bronze.orders built +2
+            bronze.orders unchanged
+            bronze.orders built +1
+            bronze.orders:
+            id: 1, note: x
+            id: 2, note: y
+            id: 3, note: z
+            a up to 1
+            b up to 1
+            c up to 1
+        ",
+        );
+    }
+}
+
+#[test]
+fn rows_of_a_part_that_was_replaced_by_a_broken_one_stay() {
+    let steps = [
+        Put("orders/a", "id,note\n1,x"),
+        Put("orders/b", "id,note\n2,y"),
+        Run,
+        Put("orders/a", "id,note\n4,x"),
+        Put("orders/b", "id,note\n2,q"),
+        Spoil("orders/b", 0),
+        Run,
+        RunAnew(&["bronze.orders"]),
+        Notes,
+    ];
+    check("", &steps, "
+        bronze.orders built +2
+        bronze.orders built +1 -1
+        ! bronze.orders failed: MS-0303 source `orders` cannot be read: `b` is broken: it has no header
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders begins
+        bronze.orders: left out, and tried again by the next run: MS-0303 source `orders` cannot be read: `b` is broken: it has no header
+        bronze.orders ends
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders:
+        id: 2, note: y
+        id: 4, note: x
+        a up to 1
+        b up to 1
+    ");
+}
+
+#[test]
+fn a_source_with_broken_parts_alone_fails() {
+    let steps = [
+        Put("orders/a", "id,note\n1,x\n2,x\n3,x\n4,x"),
+        Put("orders/b", "id,note\n2,y"),
+        Spoil("orders/a", 3),
+        Spoil("orders/b", 0),
+        Run,
+    ];
+    check(
+        "",
+        &steps,
+        "
+        ! bronze.orders failed: MS-0303 source `orders` cannot be read: `b` is broken: it has no header
+        bronze.orders:
+        (nothing)
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn the_type_of_a_further_column_holds_what_all_parts_show() {
+    let steps = [
+        Put("orders/a", "id,n,code,empty\n1,1,7,"),
+        Put("orders/b", "id,n,code,empty\n2,1.5,007,2026-01-01"),
+        Put("orders/c", "id,n,code,empty\n3,12345678901234567891,8,"),
+        Run,
+        Schemas("orders"),
+        Put("orders/d", "id,n,code,empty\n4,3.25,9,\n5,0012,9,"),
+        Run,
+        FullRows("bronze.orders__rejected"),
+    ];
+    check(
+        "columns: {id: {type: int64}}\nevolution: add_columns",
+        &steps,
+        r#"
+        bronze.orders built +3
+        schema 1: first landing
+        bronze.orders built, 2 rejected
+        bronze.orders__rejected:
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 2, _check: type(n), _reason: `n` is `0012`, not a decimal(38,1): the column's type was told from a sample, and would not keep how this is written; declare the column, _source: d, _position: 2, _row: {"id":"5","n":"0012","code":"9","empty":null}
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 2, _check: type(n), _reason: `n` is `3.25`, not a decimal(38,1), _source: d, _position: 1, _row: {"id":"4","n":"3.25","code":"9","empty":null}
+        bronze.orders:
+        id: 1, n: 1.0, code: 7
+        id: 2, n: 1.5, code: 007, empty: 2026-01-01
+        id: 3, n: 12345678901234567891.0, code: 8
+        a up to 1
+        b up to 1
+        c up to 1
+        d up to 2
+    "#,
+    );
+}
+
+#[test]
+fn a_key_that_json_lines_leave_out_is_null_also_in_a_frozen_source() {
+    let steps = [
+        Put("orders/a.jsonl", "id,note\n1,x"),
+        Run,
+        Put("orders/b.jsonl", "id\n2"),
+        Run,
+        Put("orders/c.csv", "id\n3"),
+        Run,
+    ];
+    check(
+        "",
+        &steps,
+        "
+        bronze.orders built +1
+        bronze.orders built +1
+        ! bronze.orders halted: schema change refused: c.csv has no column `note`
+        bronze.orders:
+        id: 1, note: x
+        id: 2
+        a.jsonl up to 1
+        b.jsonl up to 1
+    ",
+    );
+}
