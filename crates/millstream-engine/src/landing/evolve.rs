@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use millstream_connector::{Evidence, FoundColumn};
 use millstream_project::{ContractSpec, Evolution};
-use millstream_types::{ColumnType, Field, LANDING_COLUMNS};
+use millstream_types::{ColumnType, Field};
+
+use super::names::{has_storable_members, refused_name};
 
 /// The columns to land, and how they differ from the table's present ones.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -147,6 +149,11 @@ fn against_table(contract: &ContractSpec, table: Option<&[Field]>, refusals: &mu
             }
             None => promised.clone(),
         };
+        if !matches!(present, Some(Some(_)))
+            && let Some(refusal) = refused_name("the contract", name, &evolved.columns)
+        {
+            refusals.push(refusal);
+        }
         evolved.columns.push(Field { name: name.clone(), column_type });
     }
     let earlier =
@@ -163,15 +170,15 @@ fn against_part(
     refusals: &mut Vec<Refusal>,
 ) {
     let name = &column.name;
-    if LANDING_COLUMNS.contains(&name.as_str()) {
-        refusals.push(Refusal {
-            message: format!("{part} has a column `{name}`, a name that landing itself uses"),
-            hint: "rename the column where the data is made".into(),
-        });
-        return;
-    }
     let Some(known) = evolved.columns.iter_mut().find(|field| &field.name == name) else {
-        if contract.evolution == Evolution::Freeze {
+        if let Some(refusal) = refused_name(part, name, &evolved.columns) {
+            refusals.push(refusal);
+        } else if !has_storable_members(&column.column_type) {
+            refusals.push(Refusal {
+                message: format!("{part} has a column `{name}` with members whose names tables cannot hold"),
+                hint: format!("add `{name}: {{type: string}}` to the contract to land it as JSON"),
+            });
+        } else if contract.evolution == Evolution::Freeze {
             refusals.push(Refusal {
                 message: format!("{part} has a further column `{name}` ({})", column.column_type),
                 hint: format!(

@@ -9,6 +9,7 @@ mod commit;
 mod epoch;
 mod evolve;
 mod left_out;
+mod names;
 mod pipeline;
 mod schemas;
 

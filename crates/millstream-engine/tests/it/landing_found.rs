@@ -1,8 +1,8 @@
 //! What a landing makes of that which it finds: broken parts, keys that are left out, names, types told from samples.
 
 use crate::{
-    harness::{Step::*},
-    landing::check,
+    harness::{Step::*, check as check_story},
+    landing::{check, project},
 };
 
 #[test]
@@ -141,4 +141,32 @@ fn a_key_that_json_lines_leave_out_is_null_also_in_a_frozen_source() {
         b.jsonl up to 1
     ",
     );
+}
+
+#[test]
+fn names_that_a_table_cannot_hold_are_refused() {
+    let land = |header: &'static str| [Put("orders/a", header), Run];
+    let contract = "columns: {id: {type: int64}}\nevolution: add_columns";
+    for (header, message) in [
+        ("id,order no\n1,2", "a has a column `order no`, a name that tables cannot hold"),
+        ("id,x\u{0}y\n1,2", "a has a column `x\\0y`, a name that tables cannot hold"),
+        (
+            "id,ID\n1,2",
+            "a has a column `ID`, which differs from the column `id` in upper and lower case only",
+        ),
+        (
+            "id,n,N\n1,2,3",
+            "a has a column `N`, which differs from the column `n` in upper and lower case only",
+        ),
+        ("id,_Source\n1,2", "a has a column `_Source`, a name that landing itself uses"),
+    ] {
+        let expected = format!("! bronze.orders halted: schema change refused: {message}");
+        check_story(&project(contract), &land(header), &expected);
+    }
+    let expected = "! bronze.orders halted: schema change refused: a has a column `ID`, which differs from the column \
+                    `id` in upper and lower case only; a has no column `id`";
+    check_story(&project("columns: {id: {type: int64}}"), &land("ID\n1"), expected);
+    let expected = "! bronze.orders halted: schema change refused: the contract has a column `order no`, a name that \
+                    tables cannot hold";
+    check_story(&project("columns: {\"order no\": {type: int64}}"), &land("order no\n1"), expected);
 }
