@@ -8,6 +8,7 @@ mod columns;
 mod commit;
 mod epoch;
 mod evolve;
+mod found;
 mod left_out;
 mod names;
 mod pipeline;
@@ -22,6 +23,7 @@ use millstream_types::{Field, LANDING_COLUMNS};
 
 pub(crate) use columns::{bronze_schema, with_landing_columns};
 pub(crate) use epoch::{Landing, standing};
+pub(crate) use found::Discoveries;
 
 use crate::{
     EngineError, StepOutcome,
@@ -42,22 +44,28 @@ const DESCRIBED_AT_ONCE: usize = 8;
 /// What waits where the two commits of a reprocessing were not both made, for people.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
 
-/// What a landing would take in now: the ids of parts, and what a reprocessing left undone.
+/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: the run lock is
+/// held, so that the landing that follows can go by this look.
 pub(crate) async fn waiting_parts(
     world: &World,
     source: &SourceSpec,
     full: bool,
+    is_alone: bool,
 ) -> Result<Vec<String>, EngineError> {
+    world.discoveries.forget(&source.name);
     let standing = standing_before(world, source, full).await?;
-    let found = discover(world, source, known_before(&standing, full)).await?;
-    let mut waiting: Vec<_> = found.parts.into_iter().map(|part| part.id).collect();
+    let mut found = discover(world, source, known_before(&standing, full)).await?;
+    let mut waiting: Vec<_> = found.parts.iter().map(|part| part.id.clone()).collect();
     let Standing { landing, snapshot } = standing;
     if let Some(bronze) = snapshot
         && reprocess::interrupted(world, &bronze).await?.is_some()
     {
         waiting.push(INTERRUPTED.to_owned());
     }
-    remember_refreshed(world, source, &landing, found.refreshed)?;
+    remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed))?;
+    if is_alone {
+        world.discoveries.keep(&source.name, full, landing.epoch, found);
+    }
     if full {
         // A part that is gone waits as well: for the refusal to forget its rows.
         let present: BTreeSet<_> = waiting.iter().cloned().collect();
@@ -101,7 +109,10 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
     reprocess::finish_interrupted(world, &source.table()).await?;
     let full = context.full_refresh;
     let standing = standing_before(world, source, full).await?;
-    let mut found = discover(world, source, known_before(&standing, full)).await?;
+    let mut found = match world.discoveries.take(&source.name, full, standing.landing.epoch) {
+        Some(found) => found,
+        None => discover(world, source, known_before(&standing, full)).await?,
+    };
     for waiting in &found.waiting {
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }

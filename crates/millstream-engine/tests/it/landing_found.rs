@@ -1,7 +1,9 @@
 //! What a landing makes of that which it finds: broken parts, keys that are left out, names, types told from samples.
 
+use millstream_engine::RunRequest;
+
 use crate::{
-    harness::{Step::*, check as check_story},
+    harness::{Act, Definition, Line, Step::*, World, block_on, check as check_story},
     landing::{check, project},
 };
 
@@ -169,4 +171,19 @@ fn names_that_a_table_cannot_hold_are_refused() {
     let expected = "! bronze.orders halted: schema change refused: the contract has a column `order no`, a name that \
                     tables cannot hold";
     check_story(&project("columns: {\"order no\": {type: int64}}"), &land("order no\n1"), expected);
+}
+
+#[test]
+fn a_run_looks_at_a_source_once() {
+    block_on(async {
+        let world = World::new(Definition::of(&project("")));
+        world.definition.script.put("orders", "a", "id,note\n1,x");
+        for looks in [1, 1] {
+            let line = Line::quiet();
+            world.act_on(&Act::Run(RunRequest::default()), &line).await;
+            let found =
+                line.points().iter().filter(|point| point.what.starts_with("source: Discover")).count();
+            assert_eq!(found, looks);
+        }
+    });
 }
