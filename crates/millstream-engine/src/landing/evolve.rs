@@ -94,6 +94,21 @@ pub(crate) fn evolve(
     if refusals.is_empty() { Ok(evolved) } else { Err(refusals) }
 }
 
+/// Decides over columns of a part that no sample had; they come behind all others, so that what was written before them
+/// stays as it is.
+pub(crate) fn evolve_further(
+    contract: &ContractSpec,
+    evolved: &Evolved,
+    part: &str,
+    further: &[FoundColumn],
+) -> Result<Evolved, Vec<Refusal>> {
+    let (mut evolved, mut refusals) = (evolved.clone(), Vec::new());
+    for column in further {
+        against_part(contract, &mut evolved, part, column, &mut refusals);
+    }
+    if refusals.is_empty() { Ok(evolved) } else { Err(refusals) }
+}
+
 /// What the samples of all parts show together of each column: which part comes first must not decide over its type.
 fn joined(found: &[FoundPart]) -> HashMap<&str, Evidence> {
     let mut evidence: HashMap<&str, Evidence> = HashMap::new();

@@ -35,9 +35,6 @@ use epoch::Standing;
 use evolve::{Evolved, FoundPart, evolve};
 use left_out::LeftOut;
 
-/// How often a landing starts over because a column showed up that no sample had.
-const RESTARTS_MAX: usize = 16;
-
 /// Parts whose columns are looked at together.
 const DESCRIBED_AT_ONCE: usize = 8;
 
@@ -142,13 +139,6 @@ impl Described {
         self.found.retain(|part| !is_broken(&part.id));
         self.left_out.extend(broken);
     }
-
-    /// Columns that turned up while the part was read.
-    fn remember(&mut self, part: &str, found: Vec<FoundColumn>) {
-        if let Some(known) = self.found.iter_mut().find(|known| known.id == part) {
-            known.columns.extend(found);
-        }
-    }
 }
 
 async fn land_described(
@@ -158,8 +148,8 @@ async fn land_described(
     mut described: Described,
 ) -> Result<StepResult, EngineError> {
     let full = context.full_refresh;
-    let mut restarts = 0;
-    while restarts < RESTARTS_MAX {
+    // Each round leaves fewer parts, so that the rounds come to an end.
+    loop {
         refuse_to_leave_out(standing, full, &mut described)?;
         let present = standing.snapshot.as_ref().filter(|_| !full).map(|snapshot| own_columns(snapshot));
         let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
@@ -174,22 +164,16 @@ async fn land_described(
         let job = Job { context, source, standing, parts: &described.parts, evolved: &evolved, full };
         match pipeline::read_all(&job).await? {
             pipeline::Read::Staged(staged) => {
-                let result = commit::publish(&job, staged).await?;
+                let evolved = staged.evolved.clone();
+                let result = commit::publish(&Job { evolved: &evolved, ..job }, staged).await?;
                 return Ok(told(context, result, &described.left_out));
             }
-            pipeline::Read::FurtherColumns { part, found } => {
-                described.remember(&part, found);
-                restarts += 1;
+            pipeline::Read::Refused(refusals) => {
+                return Ok(told(context, refused(&refusals, standing), &described.left_out));
             }
-            // Each round leaves fewer parts, so that these rounds come to an end by themselves.
             pipeline::Read::Broken(broken) => described.leave_out(broken),
         }
     }
-    Err(EngineError::Refused {
-        table: source.table(),
-        message: format!("brought further columns {RESTARTS_MAX} times while one landing was read"),
-        hint: "declare the columns in the contract".into(),
-    })
 }
 
 /// Gives a landed table's columns the types to which its contract has widened them, without reading a part; `None` where

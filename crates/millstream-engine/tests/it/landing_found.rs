@@ -187,3 +187,70 @@ fn a_run_looks_at_a_source_once() {
         }
     });
 }
+
+#[test]
+fn a_column_that_no_sample_shows_is_taken_in_on_the_way() {
+    let contract = "columns: {id: {type: int64, unique: true}, note: {type: string}}\nevolution: add_columns\n\
+                    checks: [{length: {column: note, max: 3}}]";
+    let steps = [
+        Put("orders/a", "id,note\n1,x\n2,toolong\n3,y\n4,z\nno,x"),
+        Put("orders/b", "id,note,+late\n5,x,1\n5,x,2\n6,toolong,3\n7,x,4\n1,x,5"),
+        Put("orders/c", "id,+later,+late\n8,a,b"),
+        Run,
+        Notes,
+        Schemas("orders"),
+        FullRows("bronze.orders__rejected"),
+    ];
+    check(
+        contract,
+        &steps,
+        r#"
+        bronze.orders built +6, 5 rejected
+        bronze.orders begins
+        bronze.orders: schema: added column `late` (string), first seen in b
+        bronze.orders: schema: added column `later` (string), first seen in c
+        bronze.orders ends
+        schema 1: first landing
+        bronze.orders__rejected:
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 1, _check: length(note), _reason: `note` `toolong` has 7 characters, more than 3, _source: a, _position: 2, _row: {"id":"2","note":"toolong"}
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 1, _check: length(note), _reason: `note` `toolong` has 7 characters, more than 3, _source: b, _position: 3, _row: {"id":"6","note":"toolong","late":"3"}
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 1, _check: type(id), _reason: `id` is `no`, not an int64, _source: a, _position: 5, _row: {"id":"no","note":"x"}
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 1, _check: unique(id), _reason: `id` 1 is in an earlier row, _source: b, _position: 5, _row: {"id":"1","note":"x","late":"5"}
+        _rejected_at: 2026-07-01T00:00:00Z, _epoch: 1, _check: unique(id), _reason: `id` 5 is in an earlier row, _source: b, _position: 2, _row: {"id":"5","note":"x","late":"2"}
+        bronze.orders:
+        id: 1, note: x
+        id: 3, note: y
+        id: 4, note: z
+        id: 5, note: x, late: 1
+        id: 7, note: x, late: 4
+        id: 8, late: b, later: a
+        a up to 5
+        b up to 5
+        c up to 1
+    "#,
+    );
+    block_on(async {
+        let world = World::new(Definition::of(&project(contract)));
+        world.definition.script.put("orders", "a", "id,note\n1,x");
+        world.definition.script.put("orders", "b", "id,note,+late\n5,x,1");
+        let line = Line::quiet();
+        world.act_on(&Act::Run(RunRequest::default()), &line).await;
+        let reads = line.points().iter().filter(|point| point.what.starts_with("source: Read")).count();
+        assert_eq!(reads, 2, "no part is read twice");
+    });
+}
+
+#[test]
+fn a_column_that_no_sample_shows_is_refused_by_a_frozen_contract() {
+    let steps = [Put("orders/a", "id,note\n1,x"), Put("orders/b", "id,note,+late\n5,x,1"), Run];
+    check(
+        "",
+        &steps,
+        "
+        ! bronze.orders halted: schema change refused: b has a further column `late` (string)
+        bronze.orders:
+        (nothing)
+        (nothing)
+    ",
+    );
+}

@@ -165,7 +165,8 @@ impl Connector for Scripted {
         if text.broken_at == Some(0) {
             return Err(Self::broken(&part.id, "it has no header"));
         }
-        let columns = text.header.split(',').enumerate().map(|(at, column)| {
+        let shown = text.header.split(',').enumerate().filter(|(_, column)| !column.starts_with('+'));
+        let columns = shown.map(|(at, column)| {
             let (name, declared) = declaration(column);
             let values = text.rows.iter().map(|row| row.split(',').nth(at).filter(|value| !value.is_empty()));
             match declared {
@@ -221,6 +222,7 @@ impl Connector for Scripted {
 
 /// A column's name, and its type where it is declared.
 fn declaration(column: &str) -> (&str, Option<&str>) {
+    let column = column.trim_start_matches('+');
     match column.split_once(':') {
         Some((name, declared)) => (name, Some(declared)),
         None => (column, None),

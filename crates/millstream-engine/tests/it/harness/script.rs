@@ -33,7 +33,7 @@ pub(crate) struct Place {
 }
 
 /// The content of a part: a line of names, then a line for each row. A line with too few or too many values is malformed. A
-/// name may declare its type: `size:float64`.
+/// name may declare its type, `size:float64`, or not be among those that the part describes itself with, `+late`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
     pub header: String,
