@@ -23,8 +23,9 @@ pub trait Block: Send + fmt::Debug {
 /// Decoded rows, as the source holds them.
 #[derive(Clone, Debug)]
 pub struct SourceBatch {
-    /// Columns by the source's names. Text formats give `Utf8` for every scalar column, holding the text as
-    /// written; typed formats give their own types. An absent column is simply not in the batch.
+    /// Columns by the source's names. Text formats give `Utf8` for every column, holding the text as written (of
+    /// lists and structs, their JSON), so that the contract alone decides what a value becomes; typed formats give
+    /// their own types. An absent column is simply not in the batch.
     pub rows: RecordBatch,
     /// The position of each row of `rows`.
     pub positions: Positions,
@@ -48,6 +49,8 @@ pub struct MalformedRow {
     pub position: i64,
     /// The original text; bytes that are not UTF-8 are replaced by U+FFFD.
     pub text: String,
+    /// The original bytes where the text cannot stand for them.
+    pub bytes: Option<Vec<u8>>,
     /// Why, as a sentence for people.
     pub reason: String,
 }

@@ -23,4 +23,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Options that cannot work",
         "The connector's options are well-formed, but cannot work in this place.",
     ),
+    (
+        "MS-0306",
+        "Input of a kind that is not read",
+        "The content is whole, but written in a way that is not read: a codec, a type. Write it in another way; everything else lands.",
+    ),
 ];

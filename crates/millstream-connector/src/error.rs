@@ -25,6 +25,9 @@ pub enum ConnectorError {
     /// The content is broken as a whole.
     #[error("`{part}` is broken: {reason}")]
     Broken { part: String, reason: String },
+    /// The content is written in a way that cannot be read, which says nothing against it.
+    #[error("`{part}` cannot be read: {reason}")]
+    Unsupported { part: String, reason: String, hint: Option<String> },
     /// The content changed while it was read; the next run takes the new content.
     #[error("`{part}` changed while it was read")]
     Changed { part: String },
@@ -50,6 +53,7 @@ impl ConnectorError {
             Self::Broken { .. } => "MS-0303",
             Self::Changed { .. } => "MS-0304",
             Self::Options { .. } => "MS-0305",
+            Self::Unsupported { .. } => "MS-0306",
         }
     }
 
@@ -58,14 +62,18 @@ impl ConnectorError {
         match self {
             Self::Unavailable { retry_after, .. } => Retry::After(*retry_after),
             Self::Changed { .. } => Retry::After(None),
-            Self::Refused { .. } | Self::Broken { .. } | Self::Options { .. } => Retry::Never,
+            Self::Refused { .. } | Self::Broken { .. } | Self::Unsupported { .. } | Self::Options { .. } => {
+                Retry::Never
+            }
         }
     }
 
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Refused { hint, .. } | Self::Options { hint, .. } => hint.as_deref(),
+            Self::Refused { hint, .. } | Self::Unsupported { hint, .. } | Self::Options { hint, .. } => {
+                hint.as_deref()
+            }
             Self::Unavailable { .. } | Self::Broken { .. } | Self::Changed { .. } => None,
         }
     }

@@ -5,7 +5,10 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use millstream_types::Field;
 
-use crate::{BlockStream, ConnectorError, Discovery, FoundColumn, KnownPart, Part, PartVersion};
+use crate::{
+    BlockStream, ConnectorError, Discovery, FoundColumn, KnownPart, MalformedRow, Part, PartVersion,
+    SourceBatch,
+};
 
 /// A kind of connector, by the name that `connector: {type: …}` uses.
 pub trait ConnectorFactory: Send + Sync + fmt::Debug {
@@ -49,6 +52,22 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// The columns of a part, from its declaration or from a sample of its rows.
     async fn describe(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError>;
 
+    /// Whether the description of a part names every column that the part has. In JSON lines it cannot: a key that no
+    /// object of the sample holds may be left out for its nulls, or come later.
+    fn names_every_column(&self, _part: &Part) -> bool {
+        true
+    }
+
+    /// Decodes rows anew that were malformed when the part was read, as the options are now. The rows that can be read are
+    /// in the batches, at their positions; a connector that cannot read rows by themselves gives none.
+    async fn decode_again(
+        &self,
+        _part: &str,
+        _rows: Vec<MalformedRow>,
+    ) -> Result<Vec<SourceBatch>, ConnectorError> {
+        Ok(Vec::new())
+    }
+
     /// The blocks of `part` that stand after `request.after`. Reading the same part version again gives the
     /// same rows at the same positions.
     async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError>;
@@ -64,8 +83,8 @@ pub trait Connector: Send + Sync + fmt::Debug {
 /// How a part is to be read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadRequest {
-    /// The columns that the table has by now; formats without a schema use the types of nested columns.
-    /// Columns that the part has beyond these are delivered too.
+    /// The columns that the table has by now, which formats without a schema can expect. Columns that the part has
+    /// beyond these are delivered too.
     pub columns: Vec<Field>,
     /// Only rows at higher positions are wanted; `None` for all.
     pub after: Option<i64>,

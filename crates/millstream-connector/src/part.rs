@@ -3,6 +3,8 @@
 use millstream_types::ColumnType;
 use serde::{Deserialize, Serialize};
 
+use crate::Evidence;
+
 /// One independently readable unit of a source: a file, a topic's partition, a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
@@ -64,6 +66,26 @@ pub struct FoundColumn {
     pub name: String,
     /// The type that the source declares, or the narrowest one that fits a sample where it declares none.
     pub column_type: ColumnType,
-    /// Whether the source itself declares the type (Parquet, Avro) rather than the sample suggesting it.
-    pub declared: bool,
+    /// What the sample showed; `None` where the source itself declares the type (Parquet, Avro).
+    pub evidence: Option<Evidence>,
+}
+
+impl FoundColumn {
+    /// A column whose type the source declares.
+    #[must_use]
+    pub fn declared(name: String, column_type: ColumnType) -> Self {
+        Self { name, column_type, evidence: None }
+    }
+
+    /// A column whose type a sample suggests.
+    #[must_use]
+    pub fn inferred(name: String, evidence: Evidence) -> Self {
+        Self { name, column_type: evidence.column_type(), evidence: Some(evidence) }
+    }
+
+    /// Whether the source itself declares the type.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        self.evidence.is_none()
+    }
 }

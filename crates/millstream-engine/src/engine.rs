@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Clock, EngineError, Online, Project, Random, Stores,
     event::{Event, Observer, RunReport},
+    landing::Discoveries,
     observe::observe,
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
@@ -46,6 +47,8 @@ pub(crate) struct World {
     pub state: Arc<State>,
     pub online: Online,
     pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
+    /// What the present run found at its sources.
+    pub discoveries: Discoveries,
     pub options: EngineOptions,
     /// Over the newest versions; bounded memory shared by everything that runs.
     pub sql: SqlSession,
@@ -114,7 +117,8 @@ impl Engine {
         let resolver = LakeResolver::new(lake.clone(), project.clone());
         let sql = SqlSession::open(session, Arc::new(resolver)).map_err(EngineError::Query)?;
         lake.register(sql.context())?;
-        let world = World { project, lake, state, online, connectors, options, sql, state_dir };
+        let discoveries = Discoveries::default();
+        let world = World { project, lake, state, online, connectors, discoveries, options, sql, state_dir };
         Ok(Self { world: Arc::new(world) })
     }
 

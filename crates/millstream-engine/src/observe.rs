@@ -33,7 +33,8 @@ pub(crate) async fn observe(
     let sources: Vec<&SourceSpec> =
         project.spec.sources.iter().filter(|source| selected.contains(&source.table().asset_id())).collect();
     let full_refresh = request.full_refresh && selection.names_assets();
-    let looks: Vec<_> = sources.into_iter().map(|source| waiting(world, source, full_refresh)).collect();
+    let looks: Vec<_> =
+        sources.into_iter().map(|source| waiting(world, source, full_refresh, is_alone)).collect();
     observed.parts = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
     let request = Request {
         selection,
@@ -46,7 +47,7 @@ pub(crate) async fn observe(
 
 /// A source that cannot be looked at is planned, so that its step retries and reports the error while the
 /// others go on.
-async fn waiting(world: &World, source: &SourceSpec, full: bool) -> (AssetId, Vec<String>) {
-    let parts = landing::waiting_parts(world, source, full).await;
+async fn waiting(world: &World, source: &SourceSpec, full: bool, is_alone: bool) -> (AssetId, Vec<String>) {
+    let parts = landing::waiting_parts(world, source, full, is_alone).await;
     (source.table().asset_id(), parts.unwrap_or_else(|_| vec![source.name.to_string()]))
 }

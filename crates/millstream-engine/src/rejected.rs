@@ -60,7 +60,7 @@ impl Engine {
             }
             let reached = self.reached_epoch(table).await?;
             let sql = format!(
-                "SELECT _check, total, _reason, _source, _position, coalesce(_row, _text) AS row, halted FROM (\
+                "SELECT _check, total, _reason, _source, _position, coalesce(_text, _row) AS row, halted FROM (\
                SELECT *, count(*) OVER (PARTITION BY _check) AS total, \
                  count(*) FILTER (WHERE {EPOCH} > {reached}) OVER (PARTITION BY _check) AS halted, \
                  row_number() OVER (\

@@ -5,12 +5,13 @@
 //! what is still rejected. If the process ends in between, the next call finds the transaction ahead of the
 //! rejected table and finishes: every row that the commit brought in leaves the rejected table.
 
+mod again;
 mod interrupted;
 
 use std::{sync::Arc, time::Duration};
 
 use arrow::{
-    array::{AsArray, BooleanArray, RecordBatch, UInt64Array},
+    array::{AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array},
     compute::{filter_record_batch, not, take_record_batch},
     datatypes::Int64Type,
 };
@@ -114,7 +115,14 @@ async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepRes
     let world = &context.world;
     let table = source.table();
     finish_interrupted(world, &table).await?;
-    let standing = landing::standing(world, source).await?;
+    let mut standing = landing::standing(world, source).await?;
+    // The rows may have been rejected by a type that the contract has widened since.
+    if let Some(widened) = landing::widen(context, source, &standing).await? {
+        if !matches!(widened.outcome, StepOutcome::Built) {
+            return Ok(widened);
+        }
+        standing = landing::standing(world, source).await?;
+    }
     let rejected = world.lake.snapshot(&table.rejected(), At::Latest).await?;
     let (Some(bronze), Some(rejected)) = (standing.snapshot, rejected) else {
         return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));
@@ -168,6 +176,7 @@ impl<'a> Judge<'a> {
             name: field.name.clone(),
             column_type: field.column_type.clone(),
             pii: source.contract.columns.get(&field.name).is_some_and(|column| column.pii),
+            inferred: !source.contract.columns.contains_key(&field.name),
         });
         let relations = relations(context, &source.contract.checks).await?;
         let options = ContractOptions {
@@ -207,25 +216,45 @@ impl<'a> Judge<'a> {
         self.still.write(halted).await?;
         let rejected = &landed;
         let restored = restore(rejected).map_err(quality)?;
-        if !restored.malformed.is_empty() {
-            let places: UInt64Array = restored.malformed.iter().map(|place| *place as u64).collect();
+        let malformed =
+            again::decode(self.judged.context, self.judged.source, &self.columns, &restored).await?;
+        if !malformed.still.is_empty() {
+            let places: UInt64Array = malformed.still.iter().map(|place| *place as u64).collect();
             self.judged.still_rejected += places.len() as u64;
             self.still.write(take_record_batch(rejected, &places).map_err(compute)?).await?;
         }
-        let mut evaluated = self.judged.contract.evaluate(&restored.rows).map_err(quality)?;
+        self.judge(restored.rows, restored.positions, restored.sources).await?;
+        for (source, batch) in malformed.batches {
+            let rows = batch.rows.num_rows();
+            let sources = StringArray::from_iter_values(std::iter::repeat_n(source, rows));
+            self.judge(batch.rows, batch.positions.to_array(rows), sources).await?;
+        }
+        Ok(())
+    }
+
+    /// Judges rows and hands each to the table that it belongs to now.
+    async fn judge(
+        &mut self,
+        rows: RecordBatch,
+        positions: Int64Array,
+        sources: StringArray,
+    ) -> Result<(), EngineError> {
+        let table = self.judged.source.table();
+        let quality = |source| EngineError::Quality { table: table.clone(), source };
+        let compute = |source| EngineError::Compute { table: table.clone(), source };
+        let mut evaluated = self.judged.contract.evaluate(&rows).map_err(quality)?;
         self.stored.load_near(&self.judged.context.world, &evaluated.rows, &mut self.unique).await?;
         self.unique.check(&mut evaluated);
         self.judged.tally.merge(&Tally::of(&evaluated));
         if evaluated.rejected_count() > 0 {
-            let rows = RejectedRows {
+            let refused = RejectedRows {
                 run: self.judged.context.run.clone(),
                 epoch: self.epoch,
                 now: self.judged.now,
             };
-            let positions = Positions::Each(restored.positions.clone());
-            let sources = Sources::Each(&restored.sources);
-            let batch = rows
-                .build(&self.judged.contract, &restored.rows, &evaluated, &positions, &sources)
+            let (places, origins) = (Positions::Each(positions.clone()), Sources::Each(&sources));
+            let batch = refused
+                .build(&self.judged.contract, &rows, &evaluated, &places, &origins)
                 .map_err(quality)?;
             self.judged.still_rejected += batch.num_rows() as u64;
             self.still.write(batch).await?;
@@ -234,7 +263,7 @@ impl<'a> Judge<'a> {
         if accepted.num_rows() == 0 {
             return Ok(());
         }
-        let (mut positions, mut sources) = (restored.positions, restored.sources);
+        let (mut positions, mut sources) = (positions, sources);
         if let Some(mask) = evaluated.accepted_mask() {
             use arrow::compute::filter;
             positions = filter(&positions, &mask).map_err(compute)?.as_primitive::<Int64Type>().clone();

@@ -31,7 +31,7 @@ impl Superseded {
     ) -> Result<Self, EngineError> {
         let columns = schema.fields().iter().filter_map(|field| {
             let column_type = column_type(field.data_type())?;
-            Some(ContractColumn { name: field.name().clone(), column_type, pii: false })
+            Some(ContractColumn { name: field.name().clone(), column_type, pii: false, inferred: false })
         });
         let options = ContractOptions {
             checks: &[],

@@ -64,15 +64,27 @@ impl Writers {
         Ok(())
     }
 
-    /// Closes all files and makes them durable. Nothing is visible before the commit that names them.
+    /// Closes all files and makes them durable. Nothing is visible before the commit that names them. When one writer
+    /// fails, as on a full disk, the files of all are deleted: nobody would ever name them.
     pub(crate) async fn finish(self) -> Result<Vec<StagedFile>, EngineError> {
         let mut files = Vec::new();
+        let mut failure = None;
         for writer in self.started {
             drop(writer.batches);
-            let writer = joined(writer.thread.await)?;
-            files.extend(writer.finish().await?);
+            let finished = match joined(writer.thread.await) {
+                Ok(writer) if failure.is_none() => writer.finish().await.map_err(EngineError::from),
+                // Dropping the writer deletes what it has written.
+                Ok(_) => continue,
+                Err(error) => Err(error),
+            };
+            match finished {
+                Ok(finished) => files.extend(finished),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
-        Ok(files)
+        let Some(failure) = failure else { return Ok(files) };
+        self.lake.discard(files).await;
+        Err(failure)
     }
 
     fn start(&self) -> Writer {

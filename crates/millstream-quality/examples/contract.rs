@@ -90,6 +90,7 @@ fn columns(types: &[(&str, &str)]) -> Vec<ContractColumn> {
         name: (*name).into(),
         column_type: text.parse().unwrap(),
         pii: false,
+        inferred: false,
     };
     types.iter().map(column).collect()
 }

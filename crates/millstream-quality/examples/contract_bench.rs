@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn evaluate(batches: &[RecordBatch]) -> Result<(), Box<dyn Error>> {
     let checks = checks();
     let columns = COLUMNS.iter().map(|(name, text)| {
-        Ok(ContractColumn { name: (*name).into(), column_type: text.parse()?, pii: false })
+        Ok(ContractColumn { name: (*name).into(), column_type: text.parse()?, pii: false, inferred: false })
     });
     let columns = columns.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
     let options = ContractOptions {

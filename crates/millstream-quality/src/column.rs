@@ -6,7 +6,13 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 
-use crate::coerce::{Target, Zone};
+use millstream_connector::keeps_text;
+use millstream_types::ColumnType;
+
+use crate::{
+    QualityError, bitmap,
+    coerce::{Coerced, Target, Zone, coerce, with_failures},
+};
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -21,6 +27,8 @@ pub(crate) struct Column {
     pub(crate) target: Target,
     /// Values are masked in messages.
     pub(crate) pii: bool,
+    /// The column's type where it was inferred, and so must not take more from a text than its spelling.
+    pub(crate) inferred: Option<ColumnType>,
 }
 
 impl Column {
@@ -34,6 +42,26 @@ impl Column {
 
     pub(crate) fn zone(&self) -> Zone {
         self.target.zone()
+    }
+
+    /// The values in the column's type.
+    pub(crate) fn coerced(&self, array: &ArrayRef) -> Result<Coerced, QualityError> {
+        let coerced = coerce(array, &self.target)?;
+        let (Some(column_type), Some(texts)) = (&self.inferred, array.as_string_opt::<i32>()) else {
+            return Ok(coerced);
+        };
+        let lost =
+            bitmap::of_rows(texts.len(), texts.nulls(), |row| !keeps_text(texts.value(row), column_type));
+        match lost {
+            Some(_) => with_failures(coerced.array, bitmap::union(coerced.failed, lost.as_ref())),
+            None => Ok(coerced),
+        }
+    }
+
+    /// Whether a text fits the column's type and is refused all the same, because the type was inferred.
+    pub(crate) fn would_change(&self, value: &dyn Array) -> bool {
+        let text = value.as_string_opt::<i32>().filter(|texts| texts.is_valid(0)).map(|texts| texts.value(0));
+        text.zip(self.inferred.as_ref()).is_some_and(|(text, column_type)| !keeps_text(text, column_type))
     }
 
     pub(crate) fn array<'a>(&self, typed: &'a RecordBatch) -> &'a ArrayRef {

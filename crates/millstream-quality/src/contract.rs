@@ -1,6 +1,6 @@
 //! A contract, compiled: columns with their targets, checks with their kernels.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -25,6 +25,9 @@ pub struct ContractColumn {
     pub column_type: ColumnType,
     /// Personal data: masked in the reasons of rejected rows.
     pub pii: bool,
+    /// The type was inferred from a sample, so it may only hold values that give their text back: nobody has said that
+    /// `007` is a number.
+    pub inferred: bool,
 }
 
 /// What a contract is compiled with, besides its columns.
@@ -85,7 +88,17 @@ impl Contract {
     /// A source's contract: every column is converted to its type, and a value that does not fit fails the
     /// check `type(<column>)`. These checks come first, in the order of the columns.
     pub fn compile(columns: &[ContractColumn], options: &ContractOptions<'_>) -> Result<Self, QualityError> {
-        Self::build(source_columns(columns)?, true, options)
+        Self::build(source_columns(columns)?, Some(columns.len()), options)
+    }
+
+    /// The same with columns that were found behind the first `decided` ones. Their type checks come last, so that all
+    /// others have the numbers that they have in the contract over the decided columns alone.
+    pub fn compile_widened(
+        columns: &[ContractColumn],
+        decided: usize,
+        options: &ContractOptions<'_>,
+    ) -> Result<Self, QualityError> {
+        Self::build(source_columns(columns)?, Some(decided), options)
     }
 
     /// A SQL table's contract: the columns have their types already. `pii` names the columns to mask.
@@ -94,12 +107,14 @@ impl Contract {
         pii: &HashSet<String>,
         options: &ContractOptions<'_>,
     ) -> Result<Self, QualityError> {
-        Self::build(table_columns(schema, pii), false, options)
+        Self::build(table_columns(schema, pii), None, options)
     }
 
+    /// `typed_first`: so many columns have their type checks before all other checks, the rest behind them; `None` for
+    /// columns that have their types already.
     fn build(
         columns: Vec<Column>,
-        typed_here: bool,
+        typed_first: Option<usize>,
         options: &ContractOptions<'_>,
     ) -> Result<Self, QualityError> {
         let fields = columns.iter().map(|column| column.field.clone()).chain(options.extra.iter().cloned());
@@ -113,8 +128,9 @@ impl Contract {
             unique: Vec::new(),
             unfit_rejects: options.type_severity >= Severity::Quarantine,
         };
-        if typed_here {
-            contract.add_type_checks(options.type_severity);
+        let typed_first = typed_first.map(|first| first.min(contract.columns.len()));
+        if let Some(first) = typed_first {
+            contract.add_type_checks(0..first, options.type_severity);
         }
         let compiler = Compiler::new(&contract.columns, Some(options.relations), options.now);
         let mut compiled = Vec::new();
@@ -125,11 +141,14 @@ impl Contract {
         for (spec, kernel) in compiled {
             contract.add(spec, kernel);
         }
+        if let Some(first) = typed_first {
+            contract.add_type_checks(first..contract.columns.len(), options.type_severity);
+        }
         Ok(contract)
     }
 
-    fn add_type_checks(&mut self, severity: Severity) {
-        for column in &self.columns {
+    fn add_type_checks(&mut self, columns: Range<usize>, severity: Severity) {
+        for column in self.columns.get(columns).unwrap_or_default() {
             let id = CheckId::new(&format!("type({})", column.name()));
             self.checks.push(CheckInfo { id, severity, columns: vec![column.name().to_owned()] });
             self.kernels.push(Box::new(TypeCheck::new(column.clone(), severity)));
@@ -185,7 +204,7 @@ impl Contract {
                 unfit.push(None);
                 continue;
             };
-            let coerced = coerce(array, &column.target)?;
+            let coerced = column.coerced(array)?;
             arrays.push(coerced.array);
             unfit.push(coerced.failed);
         }
@@ -258,7 +277,8 @@ fn source_columns(columns: &[ContractColumn]) -> Result<Vec<Column>, QualityErro
         let target = Target::new(&column.column_type)
             .map_err(|zone| QualityError::Zone { column: column.name.clone(), zone })?;
         let field = Arc::new(Field::new(&column.name, target.data_type(), true));
-        Ok(Column { index, field, target, pii: column.pii })
+        let inferred = column.inferred.then(|| column.column_type.clone());
+        Ok(Column { index, field, target, pii: column.pii, inferred })
     };
     columns.iter().enumerate().map(column).collect()
 }
@@ -267,7 +287,7 @@ fn table_columns(schema: &Schema, pii: &HashSet<String>) -> Vec<Column> {
     let column = |(index, field): (usize, &FieldRef)| {
         let target = Target::typed(field.data_type());
         let plain = Arc::new(field.as_ref().clone().with_data_type(target.data_type()).with_nullable(true));
-        Column { index, field: plain, target, pii: pii.contains(field.name()) }
+        Column { index, field: plain, target, pii: pii.contains(field.name()), inferred: None }
     };
     schema.fields().iter().enumerate().map(column).collect()
 }

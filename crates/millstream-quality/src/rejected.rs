@@ -23,6 +23,8 @@ use crate::{Contract, Evaluated, QualityError};
 pub const MALFORMED: &str = "malformed";
 
 pub(crate) const ROW: &str = "_row";
+pub(crate) const REASON: &str = "_reason";
+pub(crate) const TEXT: &str = "_text";
 
 /// The schema of every table of rejected rows.
 #[must_use]
@@ -34,12 +36,12 @@ pub fn rejected_schema() -> SchemaRef {
         text("_run"),
         Field::new("_epoch", DataType::Int64, true),
         text("_check"),
-        text("_reason"),
+        text(REASON),
         text(SOURCE),
         Field::new(POSITION, DataType::Int64, true),
         text("_columns"),
         text(ROW),
-        text("_text"),
+        text(TEXT),
     ]))
 }
 
@@ -104,7 +106,7 @@ impl RejectedRows {
         })
     }
 
-    /// Rows that could not be decoded, with their original text.
+    /// Rows that could not be decoded, with their original text, and with the bytes that it cannot stand for.
     pub fn malformed(&self, rows: &[MalformedRow], source: &str) -> Result<RecordBatch, QualityError> {
         let repeated = |text: &str| rows.iter().map(|_| Some(text)).collect::<StringArray>();
         self.batch(Parts {
@@ -113,7 +115,10 @@ impl RejectedRows {
             columns: repeated(""),
             sources: repeated(source),
             positions: rows.iter().map(|row| row.position).collect::<Vec<_>>().into(),
-            rows: None,
+            rows: rows
+                .iter()
+                .any(|row| row.bytes.is_some())
+                .then(|| rows.iter().map(|row| row.bytes.as_deref().map(json::bytes)).collect()),
             texts: Some(rows.iter().map(|row| Some(row.text.as_str())).collect()),
         })
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use arrow::{array::RecordBatch, compute::concat_batches, datatypes::SchemaRef};
-use arrow_avro::reader::{ReaderBuilder, read_header_info};
+use arrow_avro::{
+    compression::CompressionCodec,
+    reader::{ReaderBuilder, read_header_info},
+};
 use millstream_connector::{Block, ConnectorError, Positions, SourceBatch};
 use tokio::sync::mpsc::Sender;
 
@@ -92,6 +95,11 @@ impl Block for AvroBlock {
 
     fn decode(self: Box<Self>) -> Result<SourceBatch, ConnectorError> {
         let rows = guarded(&self.part, || self.batch())?.map_err(|reason| broken(&self.part, &reason))?;
+        let rows = plain_batch(&rows).map_err(|error| ConnectorError::Unsupported {
+            part: self.part.clone(),
+            reason: format!("it holds a type that is not read: {error}"),
+            hint: Some("write the column in another type, or leave it out".into()),
+        })?;
         if i64::try_from(rows.num_rows()) != Ok(self.rows) {
             let reason = format!("its blocks announce {} rows and hold {}", self.rows, rows.num_rows());
             return Err(broken(&self.part, &reason));
@@ -116,8 +124,7 @@ impl AvroBlock {
         let schema = reader.schema();
         let batches: Vec<RecordBatch> =
             reader.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-        let batch = concat_batches(&schema, &batches).map_err(|error| error.to_string())?;
-        plain_batch(&batch).map_err(|error| error.to_string())
+        concat_batches(&schema, &batches).map_err(|error| error.to_string())
     }
 }
 
@@ -126,6 +133,13 @@ fn read_header(part: &str, reader: &mut impl BufRead) -> Result<(Vec<u8>, [u8; S
     let mut recorded = Recorded { reader: reader.take(HEADER_BYTES_MAX), bytes: Vec::new() };
     let info = guarded(part, || read_header_info(&mut recorded))?;
     let info = info.map_err(|error| broken(part, &format!("its header cannot be read: {error}")))?;
+    if let Ok(Some(codec @ (CompressionCodec::Bzip2 | CompressionCodec::Xz))) = info.compression() {
+        return Err(ConnectorError::Unsupported {
+            part: part.to_owned(),
+            reason: format!("it is compressed with {}", format!("{codec:?}").to_lowercase()),
+            hint: Some("write it with the codec deflate, snappy or zstandard".into()),
+        });
+    }
     let Recorded { mut bytes, .. } = recorded;
     bytes.truncate(usize::try_from(info.header_len()).unwrap_or(usize::MAX));
     Ok((bytes, info.sync()))

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use millstream_connector::{
-    Block, BlockStream, Connector, ConnectorError, Discovery, FoundColumn, KnownPart, Part, PartVersion,
-    ReadRequest,
+    Block, BlockStream, Connector, ConnectorError, Discovery, FoundColumn, KnownPart, MalformedRow, Part,
+    PartVersion, ReadRequest, SourceBatch,
 };
 use tokio::{
     sync::mpsc::{self, Sender},
@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    again::decode_rows,
     avro,
     csv::CsvDialect,
     discover::discover,
@@ -81,7 +82,13 @@ impl FilesConnector {
             _ => TextFormat::Jsonl(request.columns.clone()),
         };
         let block_bytes = self.config.block_bytes;
-        TextRequest { part: id.to_owned(), format, block_bytes, after: request.after }
+        TextRequest {
+            part: id.to_owned(),
+            format,
+            encoding: self.config.encoding,
+            block_bytes,
+            after: request.after,
+        }
     }
 
     async fn text_reading(
@@ -100,7 +107,7 @@ impl FilesConnector {
             return Ok(Box::new(move |sender| read_rest(&text, start, rest, resume, sender)));
         }
         Ok(Box::new(move |sender| {
-            let mut input = open_input(&text.part, start)?;
+            let mut input = open_text(&text, start)?;
             let end = read_whole(&text, &mut input, sender)?;
             end.map(|end| learned(&text.part, &mut input, Some(end))).transpose()
         }))
@@ -119,6 +126,47 @@ impl FilesConnector {
             let whole = avro::pump(&id, &mut input, block_bytes, after, sender)?;
             whole.then(|| learned(&id, &mut input, None)).transpose()
         }))
+    }
+
+    async fn found_columns(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError> {
+        let (format, version) = self.readable(part)?;
+        if format == Format::Parquet {
+            let file = ParquetFile::open(&self.place, &part.id, &version.stat).await?;
+            return Ok(declared_columns(&file.schema()));
+        }
+        let raw = self.place.open(&part.id, &version.stat, 0, false).await?;
+        let request = self.text_request(&part.id, format, &ReadRequest::default());
+        let columns = spawn_blocking(move || {
+            let mut input = open_input(&request.part, raw)?;
+            if format == Format::Avro {
+                return avro::read_schema(&request.part, &mut input).map(|schema| declared_columns(&schema));
+            }
+            let mut input = input.decoded(request.encoding);
+            let sample = read_sample(&request, &mut input)?;
+            Ok(sample.map_or_else(Vec::new, |sample| infer_columns(&sample.rows)))
+        });
+        columns.await.map_err(|error| file_error(&part.id, error.into()))?
+    }
+
+    async fn blocks(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError> {
+        let (format, version) = self.readable(part)?;
+        let reading = match format {
+            Format::Parquet => {
+                let file = ParquetFile::open(&self.place, &part.id, &version.stat).await?;
+                let end = hash_afterwards(self.place.clone(), part.id.clone(), version.clone()).boxed();
+                return Ok(self.watched(file.blocks(request.after), part, version, end));
+            }
+            Format::Avro => self.avro_reading(part, &version, request.after).await?,
+            Format::Csv | Format::Jsonl => self.text_reading(part, format, &version, request).await?,
+        };
+        let (sender, receiver) = mpsc::channel(BLOCKS_QUEUED_MAX);
+        let thread = spawn_blocking(move || reading(&sender));
+        let received = stream::unfold(receiver, |mut receiver| async move {
+            let block = receiver.recv().await?;
+            Some((Ok(block), receiver))
+        });
+        let end = end_of_thread(part.id.clone(), thread).boxed();
+        Ok(self.watched(received.boxed(), part, version, end))
     }
 
     /// Adds to a stream what must be true at its end: the file is still the one that was discovered.
@@ -157,43 +205,37 @@ impl Connector for FilesConnector {
     }
 
     async fn describe(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError> {
-        let (format, version) = self.readable(part)?;
-        if format == Format::Parquet {
-            let file = ParquetFile::open(&self.place, &part.id, &version.stat).await?;
-            return Ok(declared_columns(&file.schema()));
-        }
-        let raw = self.place.open(&part.id, &version.stat, 0, false).await?;
-        let request = self.text_request(&part.id, format, &ReadRequest::default());
-        let columns = spawn_blocking(move || {
-            let mut input = open_input(&request.part, raw)?;
-            if format == Format::Avro {
-                return avro::read_schema(&request.part, &mut input).map(|schema| declared_columns(&schema));
-            }
-            let sample = read_sample(&request, &mut input)?;
-            Ok(sample.map_or_else(Vec::new, |sample| infer_columns(&sample.rows)))
-        });
-        columns.await.map_err(|error| file_error(&part.id, error.into()))?
+        self.config.rename.columns(&part.id, self.found_columns(part).await?)
     }
 
     async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError> {
-        let (format, version) = self.readable(part)?;
-        let reading = match format {
-            Format::Parquet => {
-                let file = ParquetFile::open(&self.place, &part.id, &version.stat).await?;
-                let end = hash_afterwards(self.place.clone(), part.id.clone(), version.clone()).boxed();
-                return Ok(self.watched(file.blocks(request.after), part, version, end));
-            }
-            Format::Avro => self.avro_reading(part, &version, request.after).await?,
-            Format::Csv | Format::Jsonl => self.text_reading(part, format, &version, request).await?,
+        Ok(self.config.rename.blocks(&part.id, self.blocks(part, request).await?))
+    }
+
+    async fn decode_again(
+        &self,
+        part: &str,
+        rows: Vec<MalformedRow>,
+    ) -> Result<Vec<SourceBatch>, ConnectorError> {
+        let Some(format) = self.format(part).filter(|format| format.is_text()) else { return Ok(Vec::new()) };
+        let request = self.text_request(part, format, &ReadRequest::default());
+        // Without the file nobody knows what its columns are.
+        let stat = match self.place.stat(part).await {
+            Ok(stat) => stat,
+            Err(ConnectorError::Refused { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
-        let (sender, receiver) = mpsc::channel(BLOCKS_QUEUED_MAX);
-        let thread = spawn_blocking(move || reading(&sender));
-        let received = stream::unfold(receiver, |mut receiver| async move {
-            let block = receiver.recv().await?;
-            Some((Ok(block), receiver))
+        let raw = self.place.open(part, &stat, 0, false).await?;
+        let decoded = spawn_blocking(move || {
+            let mut input = open_text(&request, raw)?;
+            decode_rows(&request, &mut input, rows)
         });
-        let end = end_of_thread(part.id.clone(), thread).boxed();
-        Ok(self.watched(received.boxed(), part, version, end))
+        let batches = decoded.await.map_err(|error| file_error(part, error.into()))??;
+        batches.into_iter().map(|batch| self.config.rename.batch(part, batch)).collect()
+    }
+
+    fn names_every_column(&self, part: &Part) -> bool {
+        self.format(&part.id) != Some(Format::Jsonl)
     }
 
     async fn finish(&self, part: &Part) -> Result<PartVersion, ConnectorError> {
@@ -277,6 +319,10 @@ fn open_input(part: &str, raw: RawInput) -> Result<Input, ConnectorError> {
     Input::new(raw, compression(part).0).map_err(|error| io_error(part, error))
 }
 
+fn open_text(text: &TextRequest, raw: RawInput) -> Result<Input, ConnectorError> {
+    Ok(open_input(&text.part, raw)?.decoded(text.encoding))
+}
+
 fn read_rest(
     text: &TextRequest,
     start: RawInput,
@@ -284,8 +330,8 @@ fn read_rest(
     resume: Resume,
     sender: &Sender<Box<dyn Block>>,
 ) -> Result<Option<Learned>, ConnectorError> {
-    let mut start = open_input(&text.part, start)?;
-    let mut rest = open_input(&text.part, rest)?;
+    let mut start = open_text(text, start)?;
+    let mut rest = open_text(text, rest)?;
     let Some(end) = read_growth(text, &mut start, &mut rest, resume, sender)? else { return Ok(None) };
     let mut learned = learned(&text.part, &mut rest, Some(end))?;
     learned.bytes = learned.bytes.saturating_add(resume.bytes);

@@ -138,7 +138,9 @@ async fn classify(
         OnChange::Replace => PartChange::Replaced,
         OnChange::Append => PartChange::New,
     };
-    let can_grow = format.is_text() && compression(&id).0 == Compression::None;
+    // Text in another encoding need not end where one of its bytes looks like a line end.
+    let is_utf8 = connector.config.encoding == encoding_rs::UTF_8;
+    let can_grow = format.is_text() && is_utf8 && compression(&id).0 == Compression::None;
     let old = FileVersion::parse(&known.version)
         .filter(|old| old.hash.is_some() && worth_hashing(old, &version, can_grow));
     let Some(old) = old else {

@@ -4,14 +4,17 @@
 //! position is the number of the line on which a row starts (text) or the number of the row (Parquet, Avro),
 //! both from 1, so that a position leads to the row in an editor.
 
+mod again;
 mod avro;
 mod connector;
 mod csv;
 mod discover;
+mod encoding;
 mod format;
 mod guard;
 mod infer;
 mod input;
+mod int96;
 mod jsonl;
 mod listing;
 mod options;
@@ -20,6 +23,7 @@ mod pattern;
 mod place;
 mod plain;
 mod pump;
+mod rename;
 mod schema;
 mod store;
 mod text;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use encoding_rs::{Encoding, UTF_8};
 use millstream_connector::{
     BuildContext, Connector, ConnectorConfig, ConnectorError, ConnectorFactory, OptionProblem, OptionReader,
     Secret, nearest,
@@ -13,10 +14,12 @@ use serde_json::Value;
 use super::{
     connector::FilesConnector,
     csv::CsvDialect,
+    encoding::encoding_by_name,
     format::{FORMATS, Format, format_by_name},
     pattern::Pattern,
     place::{Place, Remote},
     pump::RECORD_BYTES_MAX,
+    rename::Renaming,
     schema::FilesOptions,
     store::{StoreKind, open_store},
 };
@@ -36,6 +39,7 @@ pub(super) struct FilesConfig {
     pub(super) target: Target,
     pub(super) pattern: Pattern,
     pub(super) format: Option<Format>,
+    pub(super) encoding: &'static Encoding,
     pub(super) csv: CsvDialect,
     /// The delimiter was stated, so that a `.tsv` does not choose its own.
     pub(super) delimiter_given: bool,
@@ -43,6 +47,8 @@ pub(super) struct FilesConfig {
     pub(super) settle: Span,
     pub(super) block_bytes: usize,
     pub(super) storage: Vec<(String, Secret)>,
+    /// Names in the files, and those that the table has instead.
+    pub(super) rename: Arc<Renaming>,
 }
 
 /// Where the path leads.
@@ -97,12 +103,14 @@ impl FilesConfig {
     fn read(reader: &mut OptionReader) -> Option<Self> {
         let path = reader.take::<String>("path", "a path or a URL, with `*` for many files");
         let format = reader.choice("format", &FORMATS);
+        let encoding = read_encoding(reader);
         let csv = reader.nested("csv", read_csv);
         let on_change =
             reader.choice("on_change", &[("replace", OnChange::Replace), ("append", OnChange::Append)]);
         let settle = read_settle(reader);
         let block_bytes = reader.take::<usize>("block_bytes", "a number of bytes");
         let storage = reader.texts("storage");
+        let rename = read_rename(reader);
 
         let path = path.filter(|path| !path.trim().is_empty());
         if path.is_none() && !reader.is_faulty("path") {
@@ -127,17 +135,20 @@ impl FilesConfig {
         {
             reader.problem(&["csv"], "`csv` options have no meaning for this format".into(), None);
         }
+        check_encoding(reader, encoding, format.or_else(|| format_by_name(pattern.text())));
         let (csv, delimiter_given) = csv.unwrap_or_default();
         Some(Self {
             target,
             pattern,
             format,
+            encoding: encoding.unwrap_or(UTF_8),
             csv,
             delimiter_given,
             on_change: on_change.unwrap_or(OnChange::Replace),
             settle: settle.unwrap_or(SETTLE),
             block_bytes: block_bytes.unwrap_or(BLOCK_BYTES),
             storage: storage.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+            rename: Arc::new(rename),
         })
     }
 }
@@ -180,12 +191,10 @@ fn read_csv(reader: &mut OptionReader) -> (CsvDialect, bool) {
         comment: read_byte(reader, "comment"),
         header: reader.take("header", "true or false").unwrap_or(defaults.header),
         columns: reader.take("columns", "a list of names").unwrap_or_default(),
+        skip_rows: reader.take("skip_rows", "a number of lines").unwrap_or_default(),
+        line_end: defaults.line_end,
         null_values: reader.take("null_values", "a list of texts").unwrap_or_default(),
     };
-    if dialect.header && !dialect.columns.is_empty() {
-        let hint = Some("add `header: false`, or remove `columns`".into());
-        reader.problem(&["columns"], "`columns` names columns only where there is no header".into(), hint);
-    }
     for (index, name) in dialect.columns.iter().enumerate() {
         if dialect.columns[..index].contains(name) {
             reader.problem(&["columns"], format!("`{name}` is named twice"), None);
@@ -195,6 +204,45 @@ fn read_csv(reader: &mut OptionReader) -> (CsvDialect, bool) {
         reader.problem(&["delimiter"], "`delimiter`, `quote` and `escape` must differ".into(), None);
     }
     (dialect, delimiter.is_some())
+}
+
+fn read_encoding(reader: &mut OptionReader) -> Option<&'static Encoding> {
+    let name = reader.take::<String>("encoding", "the name of an encoding")?;
+    let encoding = encoding_by_name(&name);
+    if encoding.is_none() {
+        let known = [
+            "utf-8",
+            "utf-16le",
+            "utf-16be",
+            "latin1",
+            "windows-1252",
+            "iso-8859-15",
+            "shift_jis",
+            "gb18030",
+        ];
+        let hint = match nearest(&name, known.into_iter()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("encodings have the names that browsers know, such as {}", known.join(", ")),
+        };
+        reader.problem(&["encoding"], format!("`{name}` is no encoding that can be read"), Some(hint));
+    }
+    encoding
+}
+
+fn check_encoding(reader: &mut OptionReader, encoding: Option<&Encoding>, format: Option<Format>) {
+    if encoding.is_some() && format.is_some_and(|format| !format.is_text()) {
+        reader.problem(&["encoding"], "`encoding` has no meaning for this format".into(), None);
+    }
+}
+
+fn read_rename(reader: &mut OptionReader) -> Renaming {
+    let pairs = reader.texts("rename");
+    for (index, (_, to)) in pairs.iter().enumerate() {
+        if pairs.iter().take(index).any(|(_, other)| other == to) {
+            reader.problem(&["rename"], format!("two columns are renamed to `{to}`"), None);
+        }
+    }
+    Renaming::new(pairs)
 }
 
 fn read_byte(reader: &mut OptionReader, key: &'static str) -> Option<u8> {

@@ -23,6 +23,7 @@ use parquet::{
 
 use super::{
     guard::guarded,
+    int96::{exact_instants, micros_schema},
     place::Place,
     plain::{plain_batch, plain_schema},
     pump::keep_after,
@@ -39,6 +40,8 @@ pub(super) struct ParquetFile {
     part: String,
     stat: Stat,
     metadata: ArrowReaderMetadata,
+    /// The same for a second look at instants that are stored in 96 bits.
+    nanos: Option<ArrowReaderMetadata>,
 }
 
 impl ParquetFile {
@@ -50,9 +53,17 @@ impl ParquetFile {
         }
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = loaded
-            .and_then(|metadata| ArrowReaderMetadata::try_new(Arc::new(metadata), options))
+            .and_then(|metadata| ArrowReaderMetadata::try_new(Arc::new(metadata), options.clone()))
             .map_err(|error| broken(part, &error))?;
-        Ok(Self { place: place.clone(), part: part.to_owned(), stat: stat.clone(), metadata })
+        let (metadata, nanos) = match micros_schema(&metadata) {
+            Some(schema) => {
+                let micros =
+                    ArrowReaderMetadata::try_new(metadata.metadata().clone(), options.with_schema(schema));
+                (micros.map_err(|error| broken(part, &error))?, Some(metadata))
+            }
+            None => (metadata, None),
+        };
+        Ok(Self { place: place.clone(), part: part.to_owned(), stat: stat.clone(), metadata, nanos })
     }
 
     pub(super) fn schema(&self) -> SchemaRef {
@@ -104,6 +115,7 @@ impl ParquetFile {
             Box::new(ParquetBlock {
                 part: self.part.clone(),
                 metadata: self.metadata.clone(),
+                nanos: self.nanos.clone(),
                 chunks: chunks.clone(),
                 group,
                 rows: start..(start + PIECE_ROWS).min(rows),
@@ -121,6 +133,7 @@ impl ParquetFile {
 struct ParquetBlock {
     part: String,
     metadata: ArrowReaderMetadata,
+    nanos: Option<ArrowReaderMetadata>,
     chunks: Chunks,
     group: usize,
     rows: Range<usize>,
@@ -136,8 +149,10 @@ impl Block for ParquetBlock {
     }
 
     fn decode(self: Box<Self>) -> Result<SourceBatch, ConnectorError> {
-        let batch = guarded(&self.part, || self.batch())?;
-        let batch = batch.map_err(|error| broken(&self.part, &error))?;
+        let batch = guarded(&self.part, || self.batch(&self.metadata))?;
+        let batch = batch.map_err(|error| self.unread(&error))?;
+        let batch = guarded(&self.part, || self.with_instants(batch).and_then(|batch| plain_batch(&batch)))?;
+        let batch = batch.map_err(|error| unsupported(&self.part, &error))?;
         let skipped = i64::try_from(self.rows.start).unwrap_or(i64::MAX);
         let first = self.first.saturating_add(skipped);
         let last = first.saturating_add(i64::try_from(batch.num_rows()).unwrap_or(i64::MAX)) - 1;
@@ -152,9 +167,29 @@ impl Block for ParquetBlock {
 }
 
 impl ParquetBlock {
-    fn batch(&self) -> Result<RecordBatch, ArrowError> {
+    /// The batch with instants of 96 bits as exactly as they are stored.
+    fn with_instants(&self, micros: RecordBatch) -> Result<RecordBatch, ArrowError> {
+        match &self.nanos {
+            Some(metadata) => exact_instants(&micros, &self.batch(metadata)?),
+            None => Ok(micros),
+        }
+    }
+
+    fn unread(&self, error: &ArrowError) -> ConnectorError {
+        // The library has no other word for it than this text.
+        if error.to_string().contains("index overflow") {
+            return ConnectorError::Unsupported {
+                part: self.part.clone(),
+                reason: format!("{} rows of one column hold more than 2 GiB", self.rows.len()),
+                hint: Some("write it with smaller row groups".into()),
+            };
+        }
+        broken(&self.part, error)
+    }
+
+    fn batch(&self, metadata: &ArrowReaderMetadata) -> Result<RecordBatch, ArrowError> {
         let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.chunks.clone(), self.metadata.clone())
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.chunks.clone(), metadata.clone())
                 .with_row_groups(vec![self.group])
                 .with_batch_size(self.rows.len());
         let whole = self.metadata.metadata().row_group(self.group).num_rows();
@@ -174,7 +209,7 @@ impl ParquetBlock {
                 self.group
             )));
         }
-        plain_batch(&batch)
+        Ok(batch)
     }
 }
 
@@ -249,6 +284,14 @@ impl MetadataFetch for &mut Fetch<'_> {
             })
         }
         .boxed()
+    }
+}
+
+fn unsupported(part: &str, error: &ArrowError) -> ConnectorError {
+    ConnectorError::Unsupported {
+        part: part.to_owned(),
+        reason: format!("it holds a type that is not read: {error}"),
+        hint: Some("write the column in another type, or leave it out".into()),
     }
 }
 

@@ -62,6 +62,33 @@ fn plain_array(array: &ArrayRef, plain: &DataType) -> Result<ArrayRef, ArrowErro
         return Ok(array.clone());
     }
     match (array.data_type(), plain) {
+        (DataType::Struct(_), DataType::Struct(fields)) => {
+            let structs = array.as_struct();
+            let plain = |(column, field): (&ArrayRef, &FieldRef)| plain_array(column, field.data_type());
+            let columns = structs.columns().iter().zip(fields).map(plain).collect::<Result<_, _>>()?;
+            let nulls = structs.nulls().cloned();
+            Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, structs.len())?))
+        }
+        (DataType::List(_), DataType::List(element)) => {
+            let list = array.as_list::<i32>();
+            let values = plain_array(list.values(), element.data_type())?;
+            let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+            Ok(Arc::new(ListArray::try_new(element.clone(), offsets, values, nulls)?))
+        }
+        // First the layout alone, because Arrow's cast does not know every type inside.
+        (
+            DataType::LargeList(inner)
+            | DataType::FixedSizeList(inner, _)
+            | DataType::ListView(inner)
+            | DataType::LargeListView(inner),
+            DataType::List(_),
+        ) => plain_array(&cast(array, &DataType::List(inner.clone()))?, plain),
+        (DataType::Dictionary(_, values), _) if values.is_nested() => {
+            plain_array(&cast(array, values)?, plain)
+        }
+        (DataType::RunEndEncoded(_, values), _) if values.data_type().is_nested() => {
+            plain_array(&cast(array, values.data_type())?, plain)
+        }
         (DataType::Map(_, _), DataType::List(element)) => {
             let map = array.as_map();
             let DataType::Struct(entry) = element.data_type() else { return cast(array, plain) };

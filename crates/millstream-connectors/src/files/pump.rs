@@ -2,8 +2,9 @@
 
 use std::io::Read;
 
+use encoding_rs::{Encoding, UTF_8};
 use memchr::memchr_iter;
-use millstream_connector::{Block, ConnectorError, Positions, SourceBatch};
+use millstream_connector::{Block, ConnectorError, MalformedRow, Positions, SourceBatch};
 use tokio::sync::mpsc::Sender;
 
 use super::input::{Input, io_error};
@@ -44,6 +45,8 @@ impl Splitter for LineSplitter {
 #[derive(Debug)]
 pub(crate) struct RawBlock {
     pub(crate) part: String,
+    /// The encoding that the file is written in; `data` is UTF-8 as far as the bytes were text in that encoding.
+    pub(crate) encoding: &'static Encoding,
     pub(crate) data: Vec<u8>,
     /// Line number of the first byte; a file's first line is 1.
     pub(crate) first_line: i64,
@@ -56,11 +59,12 @@ impl RawBlock {
         ConnectorError::Broken { part: self.part.clone(), reason }
     }
 
-    /// The text of one line, by its number; only for rows that are set apart.
-    pub(crate) fn line_text(&self, line: i64) -> String {
-        let index = usize::try_from(line - self.first_line).unwrap_or(0);
-        let bytes = self.data.split(|byte| *byte == b'\n').nth(index).unwrap_or_default();
-        String::from_utf8_lossy(bytes).trim_end_matches('\r').to_owned()
+    /// Sets apart a row whose bytes are not text. Those of UTF-8 files are kept, because no text can stand for them;
+    /// others have been decoded up to the byte that is none.
+    pub(crate) fn not_text(&self, position: i64, row: &[u8]) -> MalformedRow {
+        let bytes = (self.encoding == UTF_8).then(|| row.to_vec());
+        let reason = format!("it is not valid {}", self.encoding.name());
+        MalformedRow { position, text: String::from_utf8_lossy(row).into_owned(), bytes, reason }
     }
 }
 
@@ -76,9 +80,12 @@ pub(super) struct TextEnd {
 #[derive(Debug)]
 pub(super) struct TextReading<'a> {
     pub(super) part: &'a str,
+    pub(super) encoding: &'static Encoding,
     pub(super) block_bytes: usize,
     pub(super) first_line: i64,
     pub(super) after: Option<i64>,
+    /// The byte that ends a line.
+    pub(super) line_end: u8,
     /// Bytes that were read ahead of the input, to find the header.
     pub(super) ahead: Vec<u8>,
 }
@@ -110,13 +117,13 @@ impl TextReading<'_> {
             rest.extend_from_slice(&data[cut.end..]);
             data.truncate(cut.end);
             if let Some(last) = data.last() {
-                let ends_with_newline = *last == b'\n';
-                let newlines = i64::try_from(memchr_iter(b'\n', &data).count()).unwrap_or(i64::MAX);
+                let ends_with_newline = *last == self.line_end;
+                let newlines = i64::try_from(memchr_iter(self.line_end, &data).count()).unwrap_or(i64::MAX);
                 let next_line = line.saturating_add(newlines);
                 let last_line = if ends_with_newline { next_line - 1 } else { next_line };
                 if self.after.is_none_or(|after| last_line > after) {
-                    let part = self.part.to_owned();
-                    let block = RawBlock { part, data, first_line: line, after: self.after };
+                    let (part, encoding) = (self.part.to_owned(), self.encoding);
+                    let block = RawBlock { part, encoding, data, first_line: line, after: self.after };
                     if sender.blocking_send(wrap(block)).is_err() {
                         return Ok(None);
                     }

@@ -12,8 +12,13 @@ pub(super) struct FilesOptions {
     path: String,
     /// How rows are written. Told by the file's name when absent; `.gz` and `.zst` are decompressed.
     format: Option<FormatWord>,
+    /// The encoding of CSV and JSON lines files, by the name that browsers know: `latin1`, `windows-1252`,
+    /// `utf-16le`, `shift_jis`. UTF-8 by default.
+    encoding: Option<String>,
     /// How CSV files are written.
     csv: Option<CsvOptions>,
+    /// Columns that the table is to have under other names, by their names in the files.
+    rename: Option<std::collections::BTreeMap<String, String>>,
     /// What a changed file does: its rows replace those that came from it (the default), or are added.
     #[schemars(default)]
     on_change: Option<OnChangeWord>,
@@ -70,8 +75,10 @@ struct CsvOptions {
     delimiter: Option<String>,
     /// Whether the first record names the columns; true by default.
     header: Option<bool>,
-    /// The columns' names where there is no header.
+    /// The columns' names, in the place of the header's where there is one.
     columns: Option<Vec<String>>,
+    /// Lines at the start of a file that come before its header and belong to no table; 0 by default.
+    skip_rows: Option<usize>,
     /// One character around fields that hold delimiters or line ends; `"` by default, false for none.
     quote: Option<QuoteValue>,
     /// A character that takes the meaning from the next one inside quotes; none by default.

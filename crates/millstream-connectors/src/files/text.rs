@@ -2,12 +2,13 @@
 
 use std::{io::Read, sync::Arc};
 
+use encoding_rs::{Encoding, UTF_8};
 use millstream_connector::{Block, ConnectorError, SourceBatch};
 use millstream_types::Field;
 use tokio::sync::mpsc::Sender;
 
 use super::{
-    csv::{CsvBlock, CsvDialect, CsvFormat, CsvSplitter, Header, read_header},
+    csv::{CsvBlock, CsvDialect, CsvFormat, CsvSplitter, Header, ends_lines_with_cr, read_header},
     input::Input,
     jsonl::{JsonBlock, JsonFormat},
     pump::{LineSplitter, RECORD_BYTES_MAX, RawBlock, Splitter, TextEnd, TextReading, fill},
@@ -31,6 +32,7 @@ pub(super) enum TextFormat {
 pub(super) struct TextRequest {
     pub(super) part: String,
     pub(super) format: TextFormat,
+    pub(super) encoding: &'static Encoding,
     pub(super) block_bytes: usize,
     pub(super) after: Option<i64>,
 }
@@ -46,9 +48,11 @@ pub(super) fn read_whole(
     };
     let reading = TextReading {
         part: &request.part,
+        encoding: request.encoding,
         block_bytes: request.block_bytes,
         first_line: head.first_line,
         after: request.after,
+        line_end: codec.line_end,
         ahead: head.ahead,
     };
     reading.pump(input, &*codec.splitter, &*codec.wrap, sender)
@@ -67,9 +71,11 @@ pub(super) fn read_growth(
     };
     let reading = TextReading {
         part: &request.part,
+        encoding: request.encoding,
         block_bytes: request.block_bytes,
         first_line: resume.line,
         after: request.after,
+        line_end: codec.line_end,
         ahead: Vec::new(),
     };
     reading.pump(rest, &*codec.splitter, &*codec.wrap, sender)
@@ -88,46 +94,61 @@ pub(super) fn read_sample(
         let cut = codec.splitter.cut(&data, at_end);
         if cut.end > 0 || at_end || data.len() > RECORD_BYTES_MAX {
             data.truncate(cut.end);
-            let (part, first_line) = (request.part.clone(), head.first_line);
-            return (codec.wrap)(RawBlock { part, data, first_line, after: None }).decode().map(Some);
+            let (part, encoding, first_line) = (request.part.clone(), request.encoding, head.first_line);
+            return (codec.wrap)(RawBlock { part, encoding, data, first_line, after: None })
+                .decode()
+                .map(Some);
         }
         wanted = data.len().saturating_mul(2);
     }
 }
 
 /// A file's beginning.
-struct Head {
+pub(super) struct Head {
     /// Bytes after the header that have been read already.
     ahead: Vec<u8>,
     first_line: i64,
 }
 
 /// How a file's records are found and decoded.
-struct Codec {
+pub(super) struct Codec {
+    line_end: u8,
     splitter: Box<dyn Splitter>,
-    wrap: Box<dyn Fn(RawBlock) -> Box<dyn Block>>,
+    pub(super) wrap: Wrap,
 }
 
-fn open(request: &TextRequest, input: &mut Input) -> Result<Option<(Head, Codec)>, ConnectorError> {
+/// Makes a block of raw records.
+pub(super) type Wrap = Box<dyn Fn(RawBlock) -> Box<dyn Block>>;
+
+/// Reads a file's beginning; `None` for a file that has none.
+pub(super) fn open(
+    request: &TextRequest,
+    input: &mut Input,
+) -> Result<Option<(Head, Codec)>, ConnectorError> {
     let broken = |reason: String| ConnectorError::Broken { part: request.part.clone(), reason };
     let mut data = Vec::new();
     let mut at_end = fill(&request.part, input, &mut data, HEAD_BYTES)?;
-    check_encoding(&data).map_err(broken)?;
+    if request.encoding == UTF_8 {
+        check_encoding(&data).map_err(broken)?;
+    }
     if data.starts_with(b"\xEF\xBB\xBF") {
         data.drain(..3);
     }
     let dialect = match &request.format {
-        TextFormat::Csv(dialect) => dialect,
+        TextFormat::Csv(dialect) => {
+            let line_end = if ends_lines_with_cr(dialect, &data) { b'\r' } else { b'\n' };
+            CsvDialect { line_end, ..dialect.clone() }
+        }
         TextFormat::Jsonl(columns) => {
             check_lines(&data).map_err(broken)?;
             let format = Arc::new(JsonFormat::new(columns));
             let wrap = move |raw| -> Box<dyn Block> { Box::new(JsonBlock { raw, format: format.clone() }) };
-            let codec = Codec { splitter: Box::new(LineSplitter), wrap: Box::new(wrap) };
+            let codec = Codec { line_end: b'\n', splitter: Box::new(LineSplitter), wrap: Box::new(wrap) };
             return Ok(Some((Head { ahead: data, first_line: 1 }, codec)));
         }
     };
     let header: Header = loop {
-        match read_header(dialect, &data, at_end).map_err(broken)? {
+        match read_header(&dialect, &data, at_end).map_err(broken)? {
             Some(header) => break header,
             None if at_end => return Ok(None),
             None if data.len() > RECORD_BYTES_MAX => {
@@ -142,17 +163,26 @@ fn open(request: &TextRequest, input: &mut Input) -> Result<Option<(Head, Codec)
     data.drain(..header.bytes);
     let format = Arc::new(CsvFormat::new(dialect.clone(), &header));
     let wrap = move |raw| -> Box<dyn Block> { Box::new(CsvBlock { raw, format: format.clone() }) };
-    let codec = Codec { splitter: Box::new(CsvSplitter { dialect: dialect.clone() }), wrap: Box::new(wrap) };
+    let line_end = dialect.line_end;
+    let codec = Codec { line_end, splitter: Box::new(CsvSplitter { dialect }), wrap: Box::new(wrap) };
     Ok(Some((Head { ahead: data, first_line: 1 + header.lines }, codec)))
 }
 
 /// Errors with a sentence when the bytes are plainly not UTF-8 text.
 fn check_encoding(data: &[u8]) -> Result<(), String> {
+    let utf32 = data.starts_with(b"\xFF\xFE\0\0") || data.starts_with(b"\0\0\xFE\xFF");
     let utf16 = data.starts_with(b"\xFF\xFE") || data.starts_with(b"\xFE\xFF");
-    // Latin text in UTF-16 without a mark has a zero in every other byte.
-    let zeros = data.iter().take(64).filter(|byte| **byte == 0).count();
-    if utf16 || (data.len() >= 4 && zeros * 4 >= data.len().min(64)) {
-        return Err("it is UTF-16, not UTF-8; convert it with `iconv -f UTF-16 -t UTF-8`".into());
+    // Latin text without a mark has a zero in every other byte in UTF-16, and three of four in UTF-32.
+    let head = &data[..data.len().min(64)];
+    let zeros = head.iter().filter(|byte| **byte == 0).count();
+    let share = |quarters: usize| head.len() >= 4 && zeros * 4 >= head.len() * quarters;
+    if utf32 || !utf16 && share(3) {
+        return Err("it is UTF-32, not UTF-8; convert it with `iconv -f UTF-32 -t UTF-8`".into());
+    }
+    if utf16 || share(1) {
+        let name =
+            if head.first() == Some(&0) || head.starts_with(b"\xFE\xFF") { "utf-16be" } else { "utf-16le" };
+        return Err(format!("it is UTF-16, not UTF-8; add `encoding: {name}` to the connector"));
     }
     Ok(())
 }

@@ -50,6 +50,11 @@ async fn truncated_and_wrong_archives_are_broken() {
         let error = read(name, &whole[..whole.len() - 5]).await.unwrap_err();
         assert!(error.contains("is broken") && error.contains("compressed data"), "{name}: {error}");
         let error = read(name, csv.as_bytes()).await.unwrap_err();
-        assert!(error.contains("is broken") && error.contains("compressed data"), "{name}: {error}");
+        assert!(
+            error.contains("is broken") && error.contains("its content is something else"),
+            "{name}: {error}"
+        );
     }
+    let error = read("in.csv.gz", &[gzip(csv.as_bytes()), b"more".to_vec()].concat()).await.unwrap_err();
+    assert!(error.contains("other bytes follow its compressed data"), "{error}");
 }

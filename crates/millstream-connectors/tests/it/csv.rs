@@ -42,6 +42,24 @@ async fn plain_rows_stand_at_their_line() {
     check(b"a\n1\n\n2\n", &["2: a: 1", "4: a: 2"]).await;
 }
 
+/// As old Macs and some spreadsheets write them.
+#[tokio::test]
+async fn carriage_returns_alone_end_lines_where_nothing_else_does() {
+    check(b"a,b\r1,2\r3,4\r", &["2: a: 1, b: 2", "3: a: 3, b: 4"]).await;
+    check(b"a,b\r1,2\r\r3,4", &["2: a: 1, b: 2", "4: a: 3, b: 4"]).await;
+    check(
+        b"a,b\r\"x\ry\",2\r3\r5,6\r",
+        &["2: a: x\ry, b: 2", "4: ! it has 1 field where 2 are expected <3>", "5: a: 5, b: 6"],
+    )
+    .await;
+    check(b"a,b\r\"x,2\r3,4\r", &["2: ! a quoted field does not end properly <\"x,2>", "3: a: 3, b: 4"])
+        .await;
+    check(b"a,b\n1,2\r3,4\n", &["2: ! it has 3 fields where 2 are expected <1,2\r3,4>"]).await;
+    check(b"\"a\rb\",c", &[]).await;
+    check(b"\"a\rb\",c\n1,2\n", &["2: a\rb: 1, c: 2"]).await;
+    check_with(json!({"comment": "#"}), b"#x\ra,b\r#y\r1,2\r", &["4: a: 1, b: 2"]).await;
+}
+
 #[tokio::test]
 async fn files_without_rows_give_no_rows() {
     check(b"", &[]).await;
@@ -173,4 +191,43 @@ async fn a_long_record_is_read_whole() {
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0].len(), "2: a: 1, b: ".len() + 2 * long.len() + 1);
     assert_eq!(rows[1], "4: a: 2, b: y");
+}
+
+#[tokio::test]
+async fn lines_before_the_table_are_skipped_and_columns_named_anew() {
+    let skip = |options: Value| check_with(options, b"Report of May\n\"open\na,b\n1,x\n", &["4: a: 1, b: x"]);
+    skip(json!({"skip_rows": 2})).await;
+    let rows = ["3: x: 1, y: 2"];
+    check_with(json!({"columns": ["x", "y"], "skip_rows": 1}), b"a,a\na,a\n1,2\n", &rows).await;
+    check_with(
+        json!({"columns": ["x", "y"], "skip_rows": 1, "header": false}),
+        b"a,a\n1,2\n",
+        &["2: x: 1, y: 2"],
+    )
+    .await;
+    check_with(json!({"skip_rows": 5}), b"a,b\n1,2\n", &[]).await;
+    check(b"   \na,b\n1,2\n", &["3: a: 1, b: 2"]).await;
+    check(b"   \n\n", &[]).await;
+    for (csv, content, reason) in [
+        (json!({"columns": ["x"]}), &b"a,b\n1,2\n"[..], "its header has 2 columns, and `columns` names 1"),
+        (json!({}), b"a,a\n1,2\n", "names the column `a` twice; `columns` can name them anew"),
+    ] {
+        let error = read(content, csv, 16).await.unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn columns_are_renamed_in_every_format() {
+    let folder = Folder::new();
+    folder.write("a.csv", "Order ID,b\n1,x\n");
+    folder.write("a.jsonl", "{\"Order ID\":1}\n{\"b\":\"x\"}\n");
+    for (name, expected) in [("a.csv", &["2: id: 1, b: x"][..]), ("a.jsonl", &["1: id: 1", "2: b: x"])] {
+        let mut options = options(name);
+        options["rename"] = json!({"Order ID": "id", "unknown": "b2"});
+        assert_eq!(read_one(&options, &folder, &ReadRequest::default()).await.unwrap(), expected);
+        options["rename"] = json!({"Order ID": "b"});
+        let found = read_one(&options, &folder, &ReadRequest::default()).await;
+        assert!(found.is_err_and(|error| error.contains("gives two of its columns the name `b`")), "{name}");
+    }
 }

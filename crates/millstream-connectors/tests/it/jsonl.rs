@@ -68,19 +68,15 @@ async fn nested_values_are_text_where_the_table_says_nothing() {
     check(deep.as_bytes(), &[&expected]).await;
 }
 
+/// What a nested value becomes is decided where all other values are converted, so it has to arrive as it was written.
 #[tokio::test]
-async fn nested_values_have_the_tables_type() {
-    let columns = [("a", "list<int64>"), ("b", "struct<x: string, y: int64>")];
+async fn nested_values_are_text_whatever_the_tables_type() {
     check_typed(
-        &columns,
-        b"{\"a\":[1,2],\"b\":{\"x\":1.50,\"y\":2}}\n{\"a\":null}\n{\"a\":[]}\n",
-        &["1: 2], a: [1, b: {x: 1.50, y: 2}", "2:", "3: a: []"],
+        &[("a", "list<int64>"), ("b", "struct<x: string, y: int64>")],
+        b"{\"a\":[1.9],\"b\":{\"x\":1.50,\"z\":2}}\n{\"a\":null}\n{\"a\":[]}\n{\"a\":\"no\"}\n",
+        &["1: a: [1.9], b: {\"x\":1.50,\"z\":2}", "2:", "3: a: []", "4: a: no"],
     )
     .await;
-    let rows = read(b"{\"a\":[1]}\n{\"a\":\"no\"}\n{\"a\":[2]}\n", &columns, 1 << 20).await.unwrap();
-    assert_eq!((rows[0].as_str(), rows[2].as_str()), ("1: a: [1]", "3: a: [2]"));
-    assert!(rows[1].starts_with("2: ! column `a` does not fit: "), "{rows:?}");
-    assert!(rows[1].ends_with("<{\"a\":\"no\"}>"), "{rows:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod compressed;
 mod conformance;
 mod csv;
 mod describe;
+mod encodings;
 mod folder;
 mod jsonl;
 mod options;

@@ -28,6 +28,8 @@ fn good_options() {
         json!({"path": "abfss://container@account.dfs.core.windows.net/a.csv"}),
         json!({"path": "https://example.com/a.csv.gz"}),
         json!({"path": "file:///tmp/a.csv"}),
+        json!({"path": "a.csv", "encoding": "latin1", "csv": {"columns": ["a", "b"], "skip_rows": 2}}),
+        json!({"path": "a.parquet", "rename": {"Order ID": "order_id"}}),
     ] {
         check(&options, &[]);
     }
@@ -58,6 +60,22 @@ fn every_problem_is_reported() {
             ": options are a mapping of names to values",
             ": `path` is missing (write `path: data/orders/*.csv`)",
         ],
+    );
+}
+
+#[test]
+fn encodings_and_names_that_cannot_work() {
+    check(
+        &json!({"path": "a.csv", "encoding": "utf16le"}),
+        &["encoding: `utf16le` is no encoding that can be read (did you mean `utf-16le`?)"],
+    );
+    check(
+        &json!({"path": "a.parquet", "encoding": "latin1"}),
+        &["encoding: `encoding` has no meaning for this format"],
+    );
+    check(
+        &json!({"path": "a.csv", "rename": {"a": "x", "b": "x"}}),
+        &["rename: two columns are renamed to `x`"],
     );
 }
 
@@ -122,7 +140,10 @@ fn secrets_do_not_show() {
 fn the_schema_names_every_option() {
     let schema = FilesFactory.schema();
     let properties: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(properties, ["path", "format", "csv", "on_change", "settle", "block_bytes", "storage"]);
+    assert_eq!(
+        properties,
+        ["path", "format", "encoding", "csv", "rename", "on_change", "settle", "block_bytes", "storage"]
+    );
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(connectors().iter().map(|factory| factory.kind()).collect::<Vec<_>>(), ["files"]);
 }

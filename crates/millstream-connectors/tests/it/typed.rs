@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, LargeStringArray, MapBuilder,
-        RecordBatch, StringArray, StringBuilder, Time64MicrosecondArray, TimestampMillisecondArray,
-        UInt32Array,
+        ArrayRef, DictionaryArray, Float64Array, Int32Array, Int32Builder, Int64Array, LargeStringArray,
+        ListBuilder, MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
+        Time64MicrosecondArray, TimestampMillisecondArray, UInt32Array,
     },
     datatypes::{DataType, Field, Int32Type, Schema},
 };
 use arrow_avro::writer::AvroWriter;
-use millstream_connector::{ConnectorError, FoundColumn, ReadRequest, conformance::read_batches};
-use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use millstream_connector::{ConnectorError, ReadRequest, conformance::read_batches};
+use parquet::{
+    arrow::ArrowWriter,
+    data_type::{Int96, Int96Type},
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::parser::parse_message_type,
+};
 
 use crate::folder::{Folder, discover, lines, options, read_one};
 
@@ -115,7 +120,7 @@ async fn types_are_those_that_a_contract_can_name() {
     let described = connector.describe(part).await.unwrap();
     let described: Vec<String> = described
         .iter()
-        .map(|FoundColumn { name, column_type, declared }| format!("{name} {column_type} {declared}"))
+        .map(|column| format!("{} {} {}", column.name, column.column_type, column.is_declared()))
         .collect();
     assert_eq!(
         described,
@@ -173,5 +178,87 @@ async fn any_flipped_byte_gives_rows_or_a_typed_error() {
                 "{name} at {index}: {outcome:?}"
             );
         }
+    }
+}
+
+fn maps() -> MapBuilder<StringBuilder, Int32Builder> {
+    MapBuilder::new(None, StringBuilder::new(), Int32Builder::new())
+}
+
+fn add(map: &mut MapBuilder<StringBuilder, Int32Builder>, key: &str, value: i32) {
+    map.keys().append_value(key);
+    map.values().append_value(value);
+    map.append(true).unwrap();
+}
+
+#[tokio::test]
+async fn maps_are_lists_of_entries_at_any_depth() {
+    let mut list = ListBuilder::new(maps());
+    add(list.values(), "a", 1);
+    add(list.values(), "b", 2);
+    list.append(true);
+    list.append(false);
+    let mut map = maps();
+    add(&mut map, "c", 3);
+    map.append(false).unwrap();
+    let map: ArrayRef = Arc::new(map.finish());
+    let field = Arc::new(Field::new("m", map.data_type().clone(), true));
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("l", Arc::new(list.finish())), ("s", Arc::new(StructArray::from(vec![(field, map)])))];
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    let rows =
+        ["1: l: [[{key: a, value: 1}], [{key: b, value: 2}]], s: {m: [{key: c, value: 3}]}", "2: s: {m: }"];
+    assert_eq!(read("in.parquet", &parquet_bytes(&batch, 10), None).await.unwrap(), rows);
+}
+
+/// An instant as Spark and Impala wrote it, from the days and nanoseconds since 1970.
+fn int96(days: u32, nanos: u64) -> Int96 {
+    let mut value = Int96::new();
+    let low = u32::try_from(nanos & u64::from(u32::MAX)).unwrap();
+    value.set_data(low, u32::try_from(nanos >> 32).unwrap(), 2_440_588 + days);
+    value
+}
+
+/// A file of one column with these values, the last one null.
+fn int96_bytes(schema: &str, values: &[Int96], definition: &[i16], repetition: Option<&[i16]>) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut bytes = Vec::new();
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int96Type>().write_batch(values, Some(definition), repetition).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn instants_of_96_bits_are_read_as_they_are() {
+    let far = int96(2_932_896, 0);
+    let flat = |values: &[Int96]| int96_bytes("message m { OPTIONAL INT96 t; }", values, &[1, 1, 0], None);
+    let micros = flat(&[int96(1, 3_600_000_001_000), far]);
+    let rows = ["1: t: 1970-01-02T01:00:00.000001", "2: t: 9999-12-31T00:00:00", "3:"];
+    assert_eq!(read("in.parquet", &micros, None).await.unwrap(), rows);
+    // Text, so that the contract sees every digit and no instant is another one.
+    let nanos = flat(&[int96(1, 3_600_000_000_001), far]);
+    let rows = ["1: t: 1970-01-02T01:00:00.000000001", "2: t: 9999-12-31T00:00:00.000000000", "3:"];
+    assert_eq!(read("in.parquet", &nanos, None).await.unwrap(), rows);
+    let list = "message m { OPTIONAL group v (LIST) { REPEATED group list { OPTIONAL INT96 element; } } }";
+    let list = int96_bytes(list, &[far, int96(0, 7)], &[3, 3, 0], Some(&[0, 1, 0]));
+    let rows = ["1: v: [9999-12-31T00:00:00.000000000, 1970-01-01T00:00:00.000000007]", "2:"];
+    assert_eq!(read("in.parquet", &list, None).await.unwrap(), rows);
+}
+
+#[tokio::test]
+async fn a_codec_that_is_not_read_is_named() {
+    let text = |text: &str| [&[u8::try_from(2 * text.len()).unwrap()], text.as_bytes()].concat();
+    for codec in ["bzip2", "xz"] {
+        let meta = [text("avro.schema"), text("\"long\""), text("avro.codec"), text(codec)].concat();
+        let content = [b"Obj\x01\x04", meta.as_slice(), b"\0", &[7; 16]].concat();
+        let error = read("in.avro", &content, None).await.unwrap_err();
+        assert!(error.contains("cannot be read: it is compressed with") && error.contains(codec), "{error}");
     }
 }

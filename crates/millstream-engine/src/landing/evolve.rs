@@ -1,8 +1,12 @@
 //! Which columns a landing writes, and which changes of the source's columns are accepted. Pure.
 
-use millstream_connector::FoundColumn;
+use std::collections::HashMap;
+
+use millstream_connector::{Evidence, FoundColumn};
 use millstream_project::{ContractSpec, Evolution};
-use millstream_types::{ColumnType, Field, LANDING_COLUMNS};
+use millstream_types::{ColumnType, Field};
+
+use super::names::{has_storable_members, refused_name};
 
 /// The columns to land, and how they differ from the table's present ones.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,28 +61,78 @@ pub(crate) struct Refusal {
     pub hint: String,
 }
 
+/// A part that is about to land, as it describes itself.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundPart {
+    pub id: String,
+    pub columns: Vec<FoundColumn>,
+    /// Whether a column that is not among them is not in the part.
+    pub names_every_column: bool,
+}
+
 /// Decides over the columns of all parts that are about to land.
 ///
 /// `table` holds the table's present columns without the landing columns, `None` before the first landing.
-/// `found` pairs each part with its columns; a part without any (an empty file) says nothing.
+/// A part without any column (an empty file) says nothing.
 pub(crate) fn evolve(
     contract: &ContractSpec,
     table: Option<&[Field]>,
-    found: &[(String, Vec<FoundColumn>)],
+    found: &[FoundPart],
 ) -> Result<Evolved, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut evolved = against_table(contract, table, &mut refusals);
-    for (part, columns) in found.iter().filter(|(_, columns)| !columns.is_empty()) {
-        if let Some(refusal) = misread(contract, part, columns) {
+    let evidence = joined(found);
+    for part in found.iter().filter(|part| !part.columns.is_empty()) {
+        if let Some(refusal) = misread(contract, &part.id, &part.columns) {
             refusals.push(refusal);
             continue;
         }
-        for column in columns {
-            against_part(contract, &mut evolved, part, column, &mut refusals);
+        for column in &part.columns {
+            let column = widest(column, &evidence);
+            against_part(contract, &mut evolved, &part.id, &column, &mut refusals);
         }
-        missing_from_part(contract, part, columns, &mut refusals);
+        if part.names_every_column {
+            missing_from_part(contract, &part.id, &part.columns, &mut refusals);
+        }
     }
     if refusals.is_empty() { Ok(evolved) } else { Err(refusals) }
+}
+
+/// Decides over columns of a part that no sample had; they come behind all others, so that what was written before them
+/// stays as it is.
+pub(crate) fn evolve_further(
+    contract: &ContractSpec,
+    evolved: &Evolved,
+    part: &str,
+    further: &[FoundColumn],
+) -> Result<Evolved, Vec<Refusal>> {
+    let (mut evolved, mut refusals) = (evolved.clone(), Vec::new());
+    for column in further {
+        against_part(contract, &mut evolved, part, column, &mut refusals);
+    }
+    if refusals.is_empty() { Ok(evolved) } else { Err(refusals) }
+}
+
+/// What the samples of all parts show together of each column: which part comes first must not decide over its type.
+fn joined(found: &[FoundPart]) -> HashMap<&str, Evidence> {
+    let mut evidence: HashMap<&str, Evidence> = HashMap::new();
+    for column in found.iter().flat_map(|part| &part.columns) {
+        if let Some(shown) = &column.evidence {
+            let known = evidence.entry(&column.name).or_default();
+            *known = std::mem::take(known).join(shown.clone());
+        }
+    }
+    evidence
+}
+
+/// The column with the type that holds what all parts show.
+fn widest(column: &FoundColumn, evidence: &HashMap<&str, Evidence>) -> FoundColumn {
+    match evidence.get(column.name.as_str()) {
+        Some(evidence) if !column.is_declared() => {
+            FoundColumn::inferred(column.name.clone(), evidence.clone())
+        }
+        _ => column.clone(),
+    }
 }
 
 /// The contract's columns, reconciled with what the table holds already.
@@ -114,6 +168,11 @@ fn against_table(contract: &ContractSpec, table: Option<&[Field]>, refusals: &mu
             }
             None => promised.clone(),
         };
+        if !matches!(present, Some(Some(_)))
+            && let Some(refusal) = refused_name("the contract", name, &evolved.columns)
+        {
+            refusals.push(refusal);
+        }
         evolved.columns.push(Field { name: name.clone(), column_type });
     }
     let earlier =
@@ -130,15 +189,15 @@ fn against_part(
     refusals: &mut Vec<Refusal>,
 ) {
     let name = &column.name;
-    if LANDING_COLUMNS.contains(&name.as_str()) {
-        refusals.push(Refusal {
-            message: format!("{part} has a column `{name}`, a name that landing itself uses"),
-            hint: "rename the column where the data is made".into(),
-        });
-        return;
-    }
     let Some(known) = evolved.columns.iter_mut().find(|field| &field.name == name) else {
-        if contract.evolution == Evolution::Freeze {
+        if let Some(refusal) = refused_name(part, name, &evolved.columns) {
+            refusals.push(refusal);
+        } else if !has_storable_members(&column.column_type) {
+            refusals.push(Refusal {
+                message: format!("{part} has a column `{name}` with members whose names tables cannot hold"),
+                hint: format!("add `{name}: {{type: string}}` to the contract to land it as JSON"),
+            });
+        } else if contract.evolution == Evolution::Freeze {
             refusals.push(Refusal {
                 message: format!("{part} has a further column `{name}` ({})", column.column_type),
                 hint: format!(
@@ -153,7 +212,7 @@ fn against_part(
         }
         return;
     };
-    let wider = column.declared
+    let wider = column.is_declared()
         && !same_storage(&known.column_type, &column.column_type)
         && known.column_type.widens_to(&column.column_type);
     // A wider declared type without permission is no refusal by itself: each value is coerced, and those
@@ -189,7 +248,7 @@ fn misread(contract: &ContractSpec, part: &str, columns: &[FoundColumn]) -> Opti
     })
 }
 
-/// A promised column that a part lacks: under `freeze` always a refused change, otherwise nulls are landed.
+/// A promised column that a part lacks: under `freeze` a refused change, otherwise nulls are landed.
 fn missing_from_part(
     contract: &ContractSpec,
     part: &str,

@@ -8,6 +8,9 @@ mod columns;
 mod commit;
 mod epoch;
 mod evolve;
+mod found;
+mod left_out;
+mod names;
 mod pipeline;
 mod schemas;
 
@@ -20,6 +23,7 @@ use millstream_types::{Field, LANDING_COLUMNS};
 
 pub(crate) use columns::{bronze_schema, with_landing_columns};
 pub(crate) use epoch::{Landing, standing};
+pub(crate) use found::Discoveries;
 
 use crate::{
     EngineError, StepOutcome,
@@ -28,10 +32,8 @@ use crate::{
     run::StepResult,
 };
 use epoch::Standing;
-use evolve::{Evolved, evolve};
-
-/// How often a landing starts over because a column showed up that no sample had.
-const RESTARTS_MAX: usize = 16;
+use evolve::{Evolved, FoundPart, evolve};
+use left_out::LeftOut;
 
 /// Parts whose columns are looked at together.
 const DESCRIBED_AT_ONCE: usize = 8;
@@ -39,22 +41,28 @@ const DESCRIBED_AT_ONCE: usize = 8;
 /// What waits where the two commits of a reprocessing were not both made, for people.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
 
-/// What a landing would take in now: the ids of parts, and what a reprocessing left undone.
+/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: the run lock is
+/// held, so that the landing that follows can go by this look.
 pub(crate) async fn waiting_parts(
     world: &World,
     source: &SourceSpec,
     full: bool,
+    is_alone: bool,
 ) -> Result<Vec<String>, EngineError> {
+    world.discoveries.forget(&source.name);
     let standing = standing_before(world, source, full).await?;
-    let found = discover(world, source, known_before(&standing, full)).await?;
-    let mut waiting: Vec<_> = found.parts.into_iter().map(|part| part.id).collect();
+    let mut found = discover(world, source, known_before(&standing, full)).await?;
+    let mut waiting: Vec<_> = found.parts.iter().map(|part| part.id.clone()).collect();
     let Standing { landing, snapshot } = standing;
     if let Some(bronze) = snapshot
         && reprocess::interrupted(world, &bronze).await?.is_some()
     {
         waiting.push(INTERRUPTED.to_owned());
     }
-    remember_refreshed(world, source, &landing, found.refreshed)?;
+    remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed))?;
+    if is_alone {
+        world.discoveries.keep(&source.name, full, landing.epoch, found);
+    }
     if full {
         // A part that is gone waits as well: for the refusal to forget its rows.
         let present: BTreeSet<_> = waiting.iter().cloned().collect();
@@ -98,7 +106,10 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
     reprocess::finish_interrupted(world, &source.table()).await?;
     let full = context.full_refresh;
     let standing = standing_before(world, source, full).await?;
-    let mut found = discover(world, source, known_before(&standing, full)).await?;
+    let mut found = match world.discoveries.take(&source.name, full, standing.landing.epoch) {
+        Some(found) => found,
+        None => discover(world, source, known_before(&standing, full)).await?,
+    };
     for waiting in &found.waiting {
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
@@ -108,29 +119,99 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
         // What was landed goes; each part is read from its start.
         found.parts.iter_mut().for_each(|part| part.change = PartChange::New);
     }
-    let connector = world.connector(source)?;
-    let mut columns = describe(source, connector, &found.parts).await?;
-    for _ in 0..RESTARTS_MAX {
+    let described = describe(source, world.connector(source)?, found.parts).await?;
+    land_described(context, source, &standing, described).await
+}
+
+/// The parts that can be read, each with what it says of itself, and those that cannot.
+#[derive(Default)]
+struct Described {
+    parts: Vec<Part>,
+    found: Vec<FoundPart>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Described {
+    /// Takes out parts of which no row is to be landed.
+    fn leave_out(&mut self, broken: Vec<LeftOut>) {
+        let is_broken = |id: &str| broken.iter().any(|left| left.part == id);
+        self.parts.retain(|part| !is_broken(&part.id));
+        self.found.retain(|part| !is_broken(&part.id));
+        self.left_out.extend(broken);
+    }
+}
+
+async fn land_described(
+    context: &StepContext,
+    source: &SourceSpec,
+    standing: &Standing,
+    mut described: Described,
+) -> Result<StepResult, EngineError> {
+    let full = context.full_refresh;
+    // Each round leaves fewer parts, so that the rounds come to an end.
+    loop {
+        refuse_to_leave_out(standing, full, &mut described)?;
         let present = standing.snapshot.as_ref().filter(|_| !full).map(|snapshot| own_columns(snapshot));
-        let evolved = match evolve(&source.contract, present.as_deref(), &columns) {
+        let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
             Ok(evolved) => evolved,
-            Err(refusals) => return Ok(refused(&refusals, &standing)),
+            Err(refusals) => return Ok(told(context, refused(&refusals, standing), &described.left_out)),
         };
-        if found.parts.is_empty() && evolved.changes.is_empty() && standing.snapshot.is_some() {
+        if described.parts.is_empty() && evolved.changes.is_empty() && standing.snapshot.is_some() {
             let version = standing.snapshot.as_ref().map(|snapshot| snapshot.version());
-            return commit::nothing_new(context, &standing, version);
+            let result = commit::nothing_new(context, standing, version)?;
+            return Ok(told(context, result, &described.left_out));
         }
-        let job = Job { context, source, standing: &standing, parts: &found.parts, evolved: &evolved, full };
+        let job = Job { context, source, standing, parts: &described.parts, evolved: &evolved, full };
         match pipeline::read_all(&job).await? {
-            pipeline::Read::Staged(staged) => return commit::publish(&job, staged).await,
-            pipeline::Read::FurtherColumns { part, found } => remember(&mut columns, part, found),
+            pipeline::Read::Staged(staged) => {
+                let evolved = staged.evolved.clone();
+                let result = commit::publish(&Job { evolved: &evolved, ..job }, staged).await?;
+                return Ok(told(context, result, &described.left_out));
+            }
+            pipeline::Read::Refused(refusals) => {
+                return Ok(told(context, refused(&refusals, standing), &described.left_out));
+            }
+            pipeline::Read::Broken(broken) => described.leave_out(broken),
         }
     }
-    Err(EngineError::Refused {
-        table: source.table(),
-        message: format!("brought further columns {RESTARTS_MAX} times while one landing was read"),
-        hint: "declare the columns in the contract".into(),
+}
+
+/// Gives a landed table's columns the types to which its contract has widened them, without reading a part; `None` where
+/// there is nothing to widen. Boxed as `land` is.
+pub(crate) fn widen<'a>(
+    context: &'a StepContext,
+    source: &'a SourceSpec,
+    standing: &'a Standing,
+) -> BoxFuture<'a, Result<Option<StepResult>, EngineError>> {
+    Box::pin(async move {
+        let Some(present) = standing.snapshot.as_deref().map(own_columns) else { return Ok(None) };
+        match evolve(&source.contract, Some(&present), &[]) {
+            Ok(evolved) if evolved.needs_rewrite() => {
+                land_described(context, source, standing, Described::default()).await.map(Some)
+            }
+            _ => Ok(None),
+        }
     })
+}
+
+/// Where there would be nothing to show for it, a broken part is an error like others: before the first landing, and in a
+/// full refresh that would forget the rows that were landed of it.
+fn refuse_to_leave_out(
+    standing: &Standing,
+    full: bool,
+    described: &mut Described,
+) -> Result<(), EngineError> {
+    let landed = |id: &str| standing.landing.parts.iter().any(|part| part.id == id);
+    let nothing_to_show = described.parts.is_empty() && (full || standing.snapshot.is_none());
+    let at = described.left_out.iter().position(|left| nothing_to_show || full && landed(&left.part));
+    at.map_or(Ok(()), |at| Err(described.left_out.swap_remove(at).error))
+}
+
+/// The result with what was left out.
+fn told(context: &StepContext, mut result: StepResult, left_out: &[LeftOut]) -> StepResult {
+    left_out.iter().for_each(|part| part.tell(context));
+    result.checks.extend(left_out::report(left_out));
+    result
 }
 
 /// One attempt at a landing, with everything decided.
@@ -166,30 +247,35 @@ fn discover<'a>(
     })
 }
 
-/// The columns of each part, in the order of the parts.
+/// The columns of each part, in the order of the parts; parts that are broken are left out.
 async fn describe(
     source: &SourceSpec,
     connector: &Arc<dyn Connector>,
-    parts: &[Part],
-) -> Result<Vec<(String, Vec<FoundColumn>)>, EngineError> {
-    use futures::{StreamExt, TryStreamExt, stream};
+    parts: Vec<Part>,
+) -> Result<Described, EngineError> {
+    use futures::{StreamExt, stream};
     let looks: Vec<_> = parts.iter().map(|part| describe_part(source, connector, part)).collect();
-    stream::iter(looks).buffered(DESCRIBED_AT_ONCE).try_collect().await
+    let looks: Vec<_> = stream::iter(looks).buffered(DESCRIBED_AT_ONCE).collect().await;
+    let mut described = Described::default();
+    for (part, look) in parts.into_iter().zip(looks) {
+        match look {
+            Ok(columns) => {
+                let names_every_column = connector.names_every_column(&part);
+                described.found.push(FoundPart { id: part.id.clone(), columns, names_every_column });
+                described.parts.push(part);
+            }
+            Err(error) => described.left_out.push(LeftOut::of(&part, error)?),
+        }
+    }
+    Ok(described)
 }
 
 async fn describe_part(
     source: &SourceSpec,
     connector: &Arc<dyn Connector>,
     part: &Part,
-) -> Result<(String, Vec<FoundColumn>), EngineError> {
-    let columns = connector.describe(part).await.map_err(|error| source_error(source, error))?;
-    Ok((part.id.clone(), columns))
-}
-
-fn remember(columns: &mut [(String, Vec<FoundColumn>)], part: String, found: Vec<FoundColumn>) {
-    if let Some((_, known)) = columns.iter_mut().find(|(id, _)| *id == part) {
-        known.extend(found);
-    }
+) -> Result<Vec<FoundColumn>, EngineError> {
+    connector.describe(part).await.map_err(|error| source_error(source, error))
 }
 
 /// The table's columns without those that landing added.

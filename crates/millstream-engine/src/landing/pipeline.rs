@@ -7,33 +7,41 @@ use std::{sync::Arc, time::Instant};
 
 use arrow::array::{AsArray, StringArray};
 use arrow::compute::filter;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use millstream_connector::{
-    Block, BlockStream, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch, column_type,
+    Block, BlockStream, Evidence, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch,
+    column_type,
 };
 use millstream_lake::StagedFile;
 use millstream_project::SourceSpec;
 use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, Evaluated, RejectedRows, Sources, Tally, UniqueIndex,
-    rejected_schema,
+    Contract, ContractColumn, ContractOptions, Evaluated, RejectedRows, Relations, Sources, Tally,
+    UniqueIndex, rejected_schema,
 };
-use millstream_types::{SourceName, TableName, TimestampMicros};
+use millstream_types::{ColumnType, SourceName, TableName, TimestampMicros};
 
-use super::{Job, bronze_schema, source_error, with_landing_columns};
+use super::{
+    Job, bronze_schema,
+    evolve::{Evolved, Refusal, evolve_further},
+    left_out::LeftOut,
+    source_error, with_landing_columns,
+};
 use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
 
 /// How often progress is told.
 const PROGRESS_EVERY_MS: u128 = 100;
 
+/// How often columns may turn up that no sample had: each time new files are begun.
+const WIDENED_MAX: usize = 16;
+
 /// What reading came to.
 pub(super) enum Read {
     Staged(Box<Staged>),
-    /// A column turned up that no sample had; nothing is staged any more.
-    FurtherColumns {
-        part: String,
-        found: Vec<FoundColumn>,
-    },
+    /// A column turned up that no sample had, and the contract refuses it; nothing is staged any more.
+    Refused(Vec<Refusal>),
+    /// Parts turned out to be broken, perhaps after some of their rows were staged; nothing is staged any more.
+    Broken(Vec<LeftOut>),
 }
 
 /// Rows on disk that no version has yet.
@@ -45,6 +53,8 @@ pub(super) struct Staged {
     pub accepted: u64,
     pub rejected: u64,
     pub next_sequence: i64,
+    /// The columns with those that turned up while parts were read.
+    pub evolved: Evolved,
     /// Every part that was read, as it is to be remembered.
     pub parts: Vec<KnownPart>,
     pub now: TimestampMicros,
@@ -57,19 +67,38 @@ pub(super) fn read_all<'a>(job: &'a Job<'a>) -> BoxFuture<'a, Result<Read, Engin
 
 async fn read_parts(job: &Job<'_>) -> Result<Read, EngineError> {
     let mut pipeline = Pipeline::open(job).await?;
+    let mut broken = Vec::new();
     for part in job.parts {
-        if let Some(found) = pipeline.read(part).await? {
-            pipeline.discard().await?;
-            return Ok(Read::FurtherColumns { part: part.id.clone(), found });
+        match pipeline.read(part).await {
+            Ok(Ok(())) => {}
+            Ok(Err(refusals)) => {
+                pipeline.discard().await?;
+                return Ok(Read::Refused(refusals));
+            }
+            // The parts behind it are read all the same, so that all broken ones are found in one go.
+            Err(error) => match LeftOut::of(part, error) {
+                Ok(part) => broken.push(part),
+                Err(error) => {
+                    drop(pipeline.discard().await);
+                    return Err(error);
+                }
+            },
         }
+    }
+    if !broken.is_empty() {
+        pipeline.discard().await?;
+        return Ok(Read::Broken(broken));
     }
     Ok(Read::Staged(Box::new(pipeline.finish().await?)))
 }
 
 struct Pipeline<'a> {
     job: &'a Job<'a>,
-    contract: Arc<Contract>,
+    /// Keys that relationship checks look up.
+    relations: Relations,
     unique: UniqueIndex,
+    /// How often a column turned up that no sample had.
+    widened: usize,
     stored: StoredKeys,
     rows: Writers,
     rejected: Writers,
@@ -89,24 +118,11 @@ struct Judged {
 
 impl<'a> Pipeline<'a> {
     async fn open(job: &'a Job<'a>) -> Result<Self, EngineError> {
-        let (world, contract) = (job.world(), &job.source.contract);
+        let world = job.world();
         let table = job.source.table();
         let now = world.options.clock.now();
-        let quality = |source| EngineError::Quality { table: table.clone(), source };
-        let columns = job.evolved.columns.iter().map(|field| {
-            let pii = contract.columns.get(&field.name).is_some_and(|column| column.pii);
-            ContractColumn { name: field.name.clone(), column_type: field.column_type.clone(), pii }
-        });
-        let columns: Vec<ContractColumn> = columns.collect();
-        let relations = relations(job.context, &contract.checks).await?;
-        let options = ContractOptions {
-            checks: &contract.checks,
-            type_severity: contract.on_violation,
-            relations: &relations,
-            extra: &[],
-            now,
-        };
-        let compiled = Arc::new(Contract::compile(&columns, &options).map_err(quality)?);
+        let relations = relations(job.context, &job.source.contract.checks).await?;
+        let compiled = compile(job, &relations, job.evolved, now)?;
         let stored = match job.standing.snapshot.as_ref().filter(|_| !job.full) {
             Some(snapshot) => StoredKeys::of(snapshot, &replaced_parts(job).collect()),
             None => StoredKeys::none(table.clone(), bronze_schema(&job.evolved.columns)),
@@ -115,6 +131,8 @@ impl<'a> Pipeline<'a> {
         let bytes_total = job.parts.iter().map(|part| part.bytes).sum::<Option<u64>>();
         Ok(Self {
             job,
+            relations,
+            widened: 0,
             unique: UniqueIndex::new(&compiled, 0),
             stored,
             rows: Writers::new(&world.lake, &table, bronze_schema(&job.evolved.columns), threads),
@@ -122,7 +140,8 @@ impl<'a> Pipeline<'a> {
             staged: Staged {
                 files: Vec::new(),
                 rejected_files: Vec::new(),
-                contract: compiled.clone(),
+                contract: compiled,
+                evolved: job.evolved.clone(),
                 tally: Tally::default(),
                 accepted: 0,
                 rejected: 0,
@@ -130,7 +149,6 @@ impl<'a> Pipeline<'a> {
                 parts: Vec::new(),
                 now,
             },
-            contract: compiled,
             request: ReadRequest { columns: job.evolved.columns.clone(), after: None },
             bytes: 0,
             bytes_total,
@@ -138,8 +156,8 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// Reads one part; `Some` when it has columns beyond the decided ones.
-    async fn read(&mut self, part: &Part) -> Result<Option<Vec<FoundColumn>>, EngineError> {
+    /// Reads one part; refusals when it has columns that the contract does not take in.
+    async fn read(&mut self, part: &Part) -> Result<Result<(), Vec<Refusal>>, EngineError> {
         let source = self.job.source;
         let connector = self.job.world().connector(source)?;
         let known = self.job.known(&part.id);
@@ -150,13 +168,18 @@ impl<'a> Pipeline<'a> {
         let blocks =
             connector.read(part, &self.request).await.map_err(|error| source_error(source, error))?;
         let threads = self.job.world().options.parallelism.get();
-        let mut judged = judged(blocks, self.contract.clone(), source, threads);
+        let mut judged = judged(blocks, self.staged.contract.clone(), source, threads);
         let mut last = self.request.after.unwrap_or(0);
-        while let Some(judged) = judged.try_next().await? {
+        while let Some(mut judged) = judged.try_next().await? {
             self.job.context.check_cancelled()?;
             let further = self.further_columns(&judged.source);
-            if !further.is_empty() {
-                return Ok(Some(further));
+            if !further.is_empty()
+                && let Err(refusals) = self.widen(part, &further).await?
+            {
+                return Ok(Err(refusals));
+            }
+            if judged.evaluated.rows.schema_ref() != self.staged.contract.schema() {
+                judged = self.judged_again(judged).await?;
             }
             last = last.max(judged.source.last_position.unwrap_or(last));
             self.take(part, judged).await?;
@@ -164,7 +187,47 @@ impl<'a> Pipeline<'a> {
         drop(judged);
         let version = connector.finish(part).await.map_err(|error| source_error(source, error))?;
         self.staged.parts.push(KnownPart { id: part.id.clone(), version, position: last });
-        Ok(None)
+        Ok(Ok(()))
+    }
+
+    /// Takes in columns that turned up. What is staged stays: its files lack the columns, as files of earlier landings do.
+    async fn widen(
+        &mut self,
+        part: &Part,
+        further: &[FoundColumn],
+    ) -> Result<Result<(), Vec<Refusal>>, EngineError> {
+        let (job, table) = (self.job, self.job.source.table());
+        self.widened += 1;
+        if self.widened > WIDENED_MAX {
+            return Err(EngineError::Refused {
+                table,
+                message: format!("brought further columns {WIDENED_MAX} times while one landing was read"),
+                hint: "declare the columns in the contract".into(),
+            });
+        }
+        let evolved = match evolve_further(&job.source.contract, &self.staged.evolved, &part.id, further) {
+            Ok(evolved) => evolved,
+            Err(refusals) => return Ok(Err(refusals)),
+        };
+        let (world, threads) = (job.world(), job.world().options.parallelism.get());
+        let wider = Writers::new(&world.lake, &table, bronze_schema(&evolved.columns), threads);
+        let narrower = std::mem::replace(&mut self.rows, wider);
+        self.staged.files.extend(narrower.finish().await?);
+        self.staged.contract = compile(job, &self.relations, &evolved, self.staged.now)?;
+        self.request.columns.clone_from(&evolved.columns);
+        self.staged.evolved = evolved;
+        Ok(Ok(()))
+    }
+
+    /// Evaluates the present contract over a block that was judged before a column turned up.
+    async fn judged_again(&self, judged: Judged) -> Result<Judged, EngineError> {
+        let (contract, table) = (self.staged.contract.clone(), self.job.source.table());
+        let work = tokio::task::spawn_blocking(move || {
+            let evaluated = contract.evaluate(&judged.source.rows);
+            let evaluated = evaluated.map_err(|source| EngineError::Quality { table, source })?;
+            Ok(Judged { evaluated, ..judged })
+        });
+        work.await.unwrap_or(Err(EngineError::Worker { doing: "checking rows" }))
     }
 
     /// Judges uniqueness, numbers the accepted rows and hands all rows to their writers.
@@ -186,7 +249,7 @@ impl<'a> Pipeline<'a> {
         if evaluated.rejected_count() > 0 {
             let origin = Sources::One(&part.id);
             let batch = refused
-                .build(&self.contract, &source.rows, &evaluated, &source.positions, &origin)
+                .build(&self.staged.contract, &source.rows, &evaluated, &source.positions, &origin)
                 .map_err(quality)?;
             self.rejected.write(batch).await?;
         }
@@ -201,7 +264,7 @@ impl<'a> Pipeline<'a> {
             None => positions,
         };
         let count = accepted.num_rows();
-        let schema = bronze_schema(&self.job.evolved.columns);
+        let schema = bronze_schema(&self.staged.evolved.columns);
         let first = self.staged.next_sequence;
         let sources = StringArray::from_iter_values(std::iter::repeat_n(&part.id, count));
         let rows = with_landing_columns(&schema, &accepted, positions, &sources, first, self.staged.now)
@@ -215,16 +278,18 @@ impl<'a> Pipeline<'a> {
     }
 
     fn further_columns(&self, source: &SourceBatch) -> Vec<FoundColumn> {
-        let known = &self.job.evolved.columns;
+        let known = &self.staged.evolved.columns;
         let schema = source.rows.schema_ref();
         let further = schema.fields().iter().filter(|field| known.iter().all(|it| &it.name != field.name()));
-        further
-            .map(|field| FoundColumn {
-                name: field.name().clone(),
-                column_type: column_type(field.data_type()).unwrap_or(millstream_types::ColumnType::String),
-                declared: false,
-            })
-            .collect()
+        let found = |field: &FieldRef| match field.data_type() {
+            // A text that no sample has shown may be anything; a string holds it.
+            DataType::Utf8 => FoundColumn::inferred(field.name().clone(), Evidence::Mixed),
+            declared => {
+                let column_type = column_type(declared).unwrap_or(ColumnType::String);
+                FoundColumn::declared(field.name().clone(), column_type)
+            }
+        };
+        further.map(found).collect()
     }
 
     fn tell(&mut self) {
@@ -242,17 +307,55 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn finish(mut self) -> Result<Staged, EngineError> {
-        self.staged.files = self.rows.finish().await?;
-        self.staged.rejected_files = self.rejected.finish().await?;
+        self.staged.files.extend(self.rows.finish().await?);
+        match self.rejected.finish().await {
+            Ok(files) => self.staged.rejected_files = files,
+            Err(error) => {
+                self.job.world().lake.discard(self.staged.files).await;
+                return Err(error);
+            }
+        }
         Ok(self.staged)
     }
 
     async fn discard(self) -> Result<(), EngineError> {
         let lake = self.job.world().lake.clone();
+        lake.discard(self.staged.files).await;
         lake.discard(self.rows.finish().await?).await;
         lake.discard(self.rejected.finish().await?).await;
         Ok(())
     }
+}
+
+/// The contract over the columns that were decided on.
+fn compile(
+    job: &Job<'_>,
+    relations: &Relations,
+    evolved: &Evolved,
+    now: TimestampMicros,
+) -> Result<Arc<Contract>, EngineError> {
+    let contract = &job.source.contract;
+    let columns = evolved.columns.iter().map(|field| {
+        let promised = contract.columns.get(&field.name);
+        ContractColumn {
+            name: field.name.clone(),
+            column_type: field.column_type.clone(),
+            pii: promised.is_some_and(|column| column.pii),
+            inferred: promised.is_none(),
+        }
+    });
+    let options = ContractOptions {
+        checks: &contract.checks,
+        type_severity: contract.on_violation,
+        relations,
+        extra: &[],
+        now,
+    };
+    // Checks are counted by their numbers: those of columns that turn up come last, so that all others keep theirs.
+    let decided = job.evolved.columns.len();
+    let compiled = Contract::compile_widened(&columns.collect::<Vec<_>>(), decided, &options);
+    let failed = |source| EngineError::Quality { table: job.source.table(), source };
+    compiled.map(Arc::new).map_err(failed)
 }
 
 /// Parts whose landed rows leave.

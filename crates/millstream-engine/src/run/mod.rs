@@ -19,6 +19,7 @@ use crate::{
 use schedule::Schedule;
 
 pub use retry::RetryPolicy;
+pub(crate) use retry::chain;
 
 /// What a user asks to run.
 #[derive(Clone, Debug, Default)]

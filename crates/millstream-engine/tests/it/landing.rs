@@ -5,7 +5,7 @@ use millstream_types::SourceName;
 use crate::harness::{Call, Definition, Harm, Step, Step::*, World, block_on, check as check_story};
 
 /// One source, `orders`, with these lines in its contract.
-fn project(contract: &str) -> String {
+pub(crate) fn project(contract: &str) -> String {
     let mut text =
         "=== sources/orders.yaml\nconnector: {type: scripted, place: orders}\ncontract:\n".to_owned();
     let contract = if contract.is_empty() {
@@ -23,7 +23,7 @@ fn project(contract: &str) -> String {
 
 /// Plays the steps, then tells the rows and positions.
 #[track_caller]
-fn check(contract: &str, steps: &[Step], expected: &str) {
+pub(crate) fn check(contract: &str, steps: &[Step], expected: &str) {
     let end = [Rows("bronze.orders"), Positions("orders")];
     check_story(&project(contract), &[steps, &end].concat(), expected);
 }

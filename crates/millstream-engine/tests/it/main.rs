@@ -7,6 +7,7 @@ mod dataset;
 mod harness;
 mod kills;
 mod landing;
+mod landing_found;
 mod maintain;
 mod materialize;
 mod recovery;

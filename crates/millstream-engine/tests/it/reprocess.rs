@@ -452,3 +452,67 @@ fn what_has_no_rejected_rows_is_left_and_what_is_unknown_is_named() {
     );
     check_story(&project(10), &[Reprocess("bronze.order")], "! no asset named `bronze.order`");
 }
+
+/// A source whose size has this type.
+fn typed(size: &str) -> String {
+    format!(
+        "=== sources/orders.yaml\n\
+         connector: {{type: scripted, place: orders}}\n\
+         contract: {{columns: {{id: {{type: int64}}, size: {{type: {size}}}}}}}\n"
+    )
+}
+
+#[test]
+fn rows_enter_right_after_their_type_was_widened() {
+    let steps = [
+        Put("orders/a", "id,size\n1,5\n2,5000000000\n3,x"),
+        Run,
+        Define(typed("int64")),
+        Reprocess("bronze.orders"),
+        Reprocess("bronze.orders"),
+        Run,
+        Rows("bronze.orders"),
+        Rows("bronze.orders__rejected"),
+    ];
+    check_story(
+        &typed("int32"),
+        &steps,
+        r#"
+        bronze.orders built +1, 2 rejected
+        bronze.orders built +1, 1 rejected
+        bronze.orders unchanged, 1 rejected
+        bronze.orders unchanged
+        bronze.orders:
+        id: 1, size: 5
+        id: 2, size: 5000000000
+        bronze.orders__rejected:
+        _check: type(size), _reason: `size` is `x`, not an int64, _row: {"id":"3","size":"x"}
+    "#,
+    );
+}
+
+#[test]
+fn malformed_rows_enter_when_their_source_can_read_them_now() {
+    let steps = [
+        Put("orders/a", "id,size\n1,5\n7\n8,9,10\nx"),
+        Run,
+        Put("orders/a", "id\n1"),
+        Reprocess("bronze.orders"),
+        Rows("bronze.orders"),
+        Rows("bronze.orders__rejected"),
+    ];
+    check_story(
+        &typed("int32"),
+        &steps,
+        r#"
+        bronze.orders built +1, 3 rejected
+        bronze.orders built +1, 2 rejected
+        bronze.orders:
+        id: 1, size: 5
+        id: 7
+        bronze.orders__rejected:
+        _check: malformed, _reason: 3 values for 2 columns, _text: 8,9,10
+        _check: type(id), _reason: `id` is `x`, not an int64, _row: {"id":"x"}
+    "#,
+    );
+}

@@ -40,8 +40,16 @@ impl RowCheck for TypeCheck {
             return format!("`{name}` is not {article} {promised}");
         };
         let blanks = if self.fits_trimmed(&value) { ": there are blanks around it" } else { "" };
+        let changed = if self.column.would_change(&value) {
+            ": the column's type was told from a sample, and would not keep how this is written; declare the column"
+        } else {
+            ""
+        };
         let kept = if self.severity == Severity::Warn { "; the table has null instead" } else { "" };
-        format!("`{name}` is {}, not {article} {promised}{blanks}{kept}", self.column.shown(&value, 0))
+        format!(
+            "`{name}` is {}, not {article} {promised}{blanks}{changed}{kept}",
+            self.column.shown(&value, 0)
+        )
     }
 }
 

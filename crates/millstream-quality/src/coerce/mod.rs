@@ -12,12 +12,13 @@
 //! | timestamp | `YYYY-MM-DD`, a `T` or blank, `HH:MM:SS`, fraction to the microsecond, `Z` or an offset; without one, or a date alone, in the column's zone | instants to the microsecond; naive ones and dates in the column's zone |
 //! | string | text | text, integers, binary that is UTF-8 |
 //! | binary | the text's bytes | binary |
-//! | list, struct | JSON | element by element; a member that the struct does not declare must be null |
+//! | list, struct | JSON, its scalars as the texts of this table; no key twice | element by element; a member that the struct does not declare must be null, also in JSON |
 //!
 //! Blanks around a text are part of it, so that no number, date or truth value has them.
 //! A local time that a zone's clocks skip does not fit; one that they show twice is the earlier instant.
 
 mod bytes;
+mod json;
 mod nested;
 mod number;
 mod target;
@@ -122,7 +123,7 @@ fn refuse_all(array: &ArrayRef, target: &Target) -> Result<Coerced, QualityError
 }
 
 /// `array` with the given type and the failing rows turned to null.
-fn with_failures(array: ArrayRef, failed: Option<BooleanBuffer>) -> Result<Coerced, QualityError> {
+pub(crate) fn with_failures(array: ArrayRef, failed: Option<BooleanBuffer>) -> Result<Coerced, QualityError> {
     let Some(failed) = failed else { return Ok(Coerced::whole(array)) };
     let nulls = without(array.nulls(), &failed);
     let data = array.to_data().into_builder().nulls(Some(nulls)).build();

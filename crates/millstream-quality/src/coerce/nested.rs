@@ -2,6 +2,8 @@
 
 use std::{io::Write, sync::Arc};
 
+use super::{Coerced, Target, coerce, json::is_whole_json, refuse_all, with_failures};
+use crate::{QualityError, bitmap};
 use arrow::{
     array::{Array, ArrayRef, AsArray, ListArray, StringArray, StructArray, new_null_array},
     buffer::{BooleanBuffer, OffsetBuffer},
@@ -9,10 +11,6 @@ use arrow::{
     datatypes::{DataType, Field, FieldRef, Fields, Schema},
     json::ReaderBuilder,
 };
-use serde::de::IgnoredAny;
-
-use super::{Coerced, Target, coerce, refuse_all, with_failures};
-use crate::{QualityError, bitmap};
 
 pub(super) fn to_list(
     array: &ArrayRef,
@@ -73,11 +71,11 @@ pub(super) fn to_struct(
     with_failures(Arc::new(coerced.map_err(QualityError::arrow("convert a struct"))?), failed)
 }
 
-/// Reads each text as JSON, numbers as written, and converts what was read.
+/// Reads each text as JSON, numbers as written, and converts what was read. What the reader below would leave out in
+/// silence, members that the target lacks and keys that come twice, is refused before.
 fn from_json(texts: &StringArray, target: &Target) -> Result<Coerced, QualityError> {
-    let malformed = bitmap::of_rows(texts.len(), texts.nulls(), |row| {
-        serde_json::from_str::<IgnoredAny>(texts.value(row)).is_err()
-    });
+    let malformed =
+        bitmap::of_rows(texts.len(), texts.nulls(), |row| !is_whole_json(texts.value(row), target));
     let usable =
         |row: usize| texts.is_valid(row) && !malformed.as_ref().is_some_and(|failed| failed.value(row));
     let schema = Arc::new(Schema::new(vec![Field::new(VALUE, text_form(target), true)]));
@@ -126,7 +124,6 @@ fn read_json<'a>(schema: &Arc<Schema>, texts: impl Iterator<Item = Option<&'a st
     }
     let mut decoder = ReaderBuilder::new(schema.clone())
         .with_coerce_primitive(true)
-        .with_strict_mode(true)
         .with_batch_size(rows)
         .build_decoder()
         .ok()?;

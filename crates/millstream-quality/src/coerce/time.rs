@@ -117,6 +117,10 @@ pub(crate) fn iso_date(text: &[u8]) -> Option<i32> {
         return None;
     }
     let year = parts[0] * 1_000 + parts[1] * 100 + parts[2] * 10 + parts[3];
+    if year == 0 {
+        // No calendar that people write dates in has this year, and many readers of tables stop at it.
+        return None;
+    }
     days_since_epoch(year, parts[4] * 10 + parts[5], parts[6] * 10 + parts[7])
 }
 

@@ -25,6 +25,15 @@ pub(super) fn row(batch: &RecordBatch, row: usize) -> String {
     serde_json::to_string(&Row { batch, row }).unwrap_or_default()
 }
 
+/// Bytes that are no text, as binary values are written.
+pub(super) fn bytes(bytes: &[u8]) -> String {
+    serde_json::json!({ BINARY: hexadecimal(bytes) }).to_string()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 struct Row<'a> {
     batch: &'a RecordBatch,
     row: usize,
@@ -117,9 +126,8 @@ fn binary<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error>
     if let Ok(text) = std::str::from_utf8(bytes) {
         return serializer.serialize_str(text);
     }
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut map = serializer.serialize_map(Some(1))?;
-    map.serialize_entry(BINARY, &digits)?;
+    map.serialize_entry(BINARY, &hexadecimal(bytes))?;
     map.end()
 }
 

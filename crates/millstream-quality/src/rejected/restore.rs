@@ -10,10 +10,11 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Field, Int64Type, Schema},
 };
+use millstream_connector::MalformedRow;
 use millstream_types::{POSITION, SOURCE};
 use serde_json::{Map, Value};
 
-use super::{ROW, json::BINARY};
+use super::{REASON, ROW, TEXT, json::BINARY};
 use crate::QualityError;
 
 /// Rejected rows, ready for [`crate::Contract::evaluate`].
@@ -27,12 +28,16 @@ pub struct Restored {
     pub places: Vec<usize>,
     /// Places of the rows that had been malformed: their text must be decoded anew.
     pub malformed: Vec<usize>,
+    /// The rows at these places as they were set apart, each with its source.
+    pub malformed_rows: Vec<(String, MalformedRow)>,
 }
 
 /// Rebuilds the original rows. A batch may mix rows of several epochs: a column that a row lacks is null.
 pub fn restore(rejected: &RecordBatch) -> Result<Restored, QualityError> {
     let kept = text_column(rejected, ROW)?;
-    let (places, malformed): (Vec<usize>, Vec<usize>) = (0..kept.len()).partition(|row| kept.is_valid(*row));
+    let texts = text_column(rejected, TEXT)?;
+    let (places, malformed): (Vec<usize>, Vec<usize>) =
+        (0..kept.len()).partition(|row| kept.is_valid(*row) && texts.is_null(*row));
     let mut names: Vec<String> = Vec::new();
     let mut objects = Vec::with_capacity(places.len());
     for place in &places {
@@ -56,8 +61,20 @@ pub fn restore(rejected: &RecordBatch) -> Result<Restored, QualityError> {
     let positions = positions
         .as_primitive_opt::<Int64Type>()
         .ok_or_else(|| QualityError::ColumnMissing { column: POSITION.into() })?;
-    let sources = text_column(rejected, SOURCE)?;
+    let (sources, reasons) = (text_column(rejected, SOURCE)?, text_column(rejected, REASON)?);
+    let malformed_row = |place: &usize| {
+        let bytes =
+            kept.is_valid(*place).then(|| serde_json::from_str::<Value>(kept.value(*place)).ok()).flatten();
+        let row = MalformedRow {
+            position: positions.value(*place),
+            text: texts.value(*place).to_owned(),
+            bytes: bytes.and_then(|bytes| bytes_of(&bytes)),
+            reason: reasons.value(*place).to_owned(),
+        };
+        (sources.value(*place).to_owned(), row)
+    };
     Ok(Restored {
+        malformed_rows: malformed.iter().map(malformed_row).collect(),
         rows: rows.map_err(QualityError::arrow("rebuild rejected rows"))?,
         positions: places.iter().map(|place| positions.value(*place)).collect::<Vec<_>>().into(),
         sources: places.iter().map(|place| Some(sources.value(*place))).collect(),

@@ -1,6 +1,8 @@
 //! Text to every type: what fits, and what a lossless conversion refuses.
 
-use crate::make::{converted, texts};
+use millstream_quality::ContractColumn;
+
+use crate::make::{batch, column, converted, failing, texts, try_compile};
 
 /// Each case is a text and the typed value as shown, `✗` for a text that does not fit. Every case is also run
 /// alone, at the start of the column's bytes, where the fast path has nothing to read before the value.
@@ -300,6 +302,25 @@ fn lists_from_json() {
         &[("[12345678901234567890.25]", "[12345678901234567890.25]"), ("[1.005]", "✗")],
     );
     check("list<list<string>>", &[(r#"[["a"], []]"#, "[[a], []]"), (r#"["a"]"#, "✗")]);
+    check("list<float32>", &[("[1e39]", "✗"), ("[0.5]", "[0.5]")]);
+    check("list<bool>", &[(r#"["true", 1, false]"#, "[true, true, false]"), ("[2]", "✗")]);
+    check(
+        "list<date>",
+        &[(r#"["2024-01-01"]"#, "[2024-01-01]"), (r#"["2024-01-01T05:00:00Z"]"#, "✗"), ("[19000]", "✗")],
+    );
+    check("list<string>", &[(r#"[1.50, true, "x"]"#, "[1.50, true, x]"), (r#"[{}]"#, "✗"), ("[[]]", "✗")]);
+}
+
+#[test]
+fn instants_in_structs_from_json() {
+    check(
+        "struct<t: timestamp(Europe/Berlin)>",
+        &[
+            (r#"{"t":"2024-07-01T12:00:00"}"#, "{t: 2024-07-01T10:00:00Z}"),
+            (r#"{"t":"2024-07-01T12:00:00.123456789Z"}"#, "✗"),
+            (r#"{"t":1704067200}"#, "✗"),
+        ],
+    );
 }
 
 #[test]
@@ -311,11 +332,40 @@ fn structs_from_json() {
             (r#"{"b": "x"}"#, "{a: , b: x}"),
             ("{}", "{a: , b: }"),
             (r#"{"a": "one"}"#, "✗"),
+            (r#"{"a": 1.9}"#, "✗"),
             (r#"{"a": 1, "c": 2}"#, "✗"),
+            (r#"{"a": 1, "c": null}"#, "{a: 1, b: }"),
+            (r#"{"a": 1, "a": 2}"#, "✗"),
+            (r#"{"a": 1, "\u0061": 2}"#, "✗"),
+            (r#"{"a": 1, "c": null, "c": null}"#, "✗"),
             ("[]", "✗"),
             ("nonsense", "✗"),
         ],
     );
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
     check("list<int64>", &[(&deep, "✗"), ("[1]", "[1]")]);
+}
+
+#[test]
+fn an_inferred_type_takes_only_texts_that_it_gives_back() {
+    let check = |column_type: &str, kept: &[&str], refused: &[&str]| {
+        let inferred = ContractColumn { inferred: true, ..column("c", column_type) };
+        for (columns, expected) in [(inferred, refused.len()), (column("c", column_type), 0)] {
+            let contract = try_compile(&[columns], &[]).unwrap();
+            let all: Vec<_> = refused.iter().chain(kept).map(|text| Some(*text)).collect();
+            let evaluated = contract.evaluate(&batch(vec![("c", texts(&all))])).unwrap();
+            let failed: Vec<_> = failing(&contract, &evaluated).iter().map(Vec::len).collect();
+            let wanted: Vec<_> = (0..all.len()).map(|row| usize::from(row < expected)).collect();
+            assert_eq!(failed, wanted, "{all:?} as {column_type}");
+        }
+    };
+    check("int64", &["7", "-7", "0", "5.0", "5e3"], &["007", "+49", "-01"]);
+    check(
+        "float64",
+        &["7", "1.50", "1e300", "NaN", "inf", "0.1234567890123456"],
+        &["007.5", "12345678901234567891", "0.123456789012345678"],
+    );
+    check("decimal(38,2)", &["12345678901234567891", "0.10"], &["007"]);
+    check("string", &["007", "+49"], &[]);
+    check("list<int64>", &["[7]"], &[]);
 }

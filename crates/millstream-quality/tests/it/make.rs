@@ -84,7 +84,12 @@ pub(crate) fn number(value: &str) -> Scalar {
 }
 
 pub(crate) fn column(name: &str, column_type: &str) -> ContractColumn {
-    ContractColumn { name: name.into(), column_type: column_type.parse().unwrap(), pii: false }
+    ContractColumn {
+        name: name.into(),
+        column_type: column_type.parse().unwrap(),
+        pii: false,
+        inferred: false,
+    }
 }
 
 pub(crate) fn columns(types: &[(&str, &str)]) -> Vec<ContractColumn> {

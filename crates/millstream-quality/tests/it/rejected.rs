@@ -80,8 +80,12 @@ fn nothing_rejected_is_an_empty_batch() {
 
 #[test]
 fn malformed_rows_keep_their_text() {
-    let malformed =
-        [MalformedRow { position: 9, text: "a,b,c".into(), reason: "3 fields, expected 2".into() }];
+    let malformed = [MalformedRow {
+        position: 9,
+        text: "a,b,c".into(),
+        bytes: None,
+        reason: "3 fields, expected 2".into(),
+    }];
     let rejected = rejecting().malformed(&malformed, "orders.csv").unwrap();
     assert_eq!(
         row(&rejected, 0)[3..],
@@ -92,11 +96,32 @@ fn malformed_rows_keep_their_text() {
 }
 
 #[test]
+fn malformed_rows_keep_the_bytes_that_no_text_can_stand_for() {
+    let row_of = |text: &str, bytes: Option<&[u8]>| MalformedRow {
+        position: 9,
+        text: text.into(),
+        bytes: bytes.map(<[u8]>::to_vec),
+        reason: "it is not valid UTF-8".into(),
+    };
+    let malformed = [row_of("caf\u{fffd}", Some(b"caf\xe9")), row_of("plain", None)];
+    let rejected = rejecting().malformed(&malformed, "orders.csv").unwrap();
+    assert_eq!(row(&rejected, 0)[8..], [r#"{"$binary":"636166e9"}"#, "caf\u{fffd}"]);
+    assert_eq!(row(&rejected, 1)[8..], ["null", "plain"]);
+    let restored = restore(&rejected).unwrap();
+    assert_eq!((restored.rows.num_rows(), restored.malformed), (0, vec![0, 1]));
+    let source = || "orders.csv".to_owned();
+    assert_eq!(restored.malformed_rows, malformed.map(|row| (source(), row)));
+}
+
+#[test]
 fn rows_of_several_landings_come_back_together() {
     let contract = compile(&[("a", "int64"), ("b", "int64")], &[]);
     let first = build(&contract, &batch(vec![("a", texts(&[Some("x")])), ("b", texts(&[Some("2")]))]));
     let malformed = rejecting()
-        .malformed(&[MalformedRow { position: 1, text: "?".into(), reason: "r".into() }], "other")
+        .malformed(
+            &[MalformedRow { position: 1, text: "?".into(), bytes: None, reason: "r".into() }],
+            "other",
+        )
         .unwrap();
     let second = build(&contract, &batch(vec![("c", texts(&[None])), ("b", texts(&[Some("y")]))]));
     let all = arrow::compute::concat_batches(&rejected_schema(), &[first, malformed, second]).unwrap();

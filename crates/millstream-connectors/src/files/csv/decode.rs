@@ -61,6 +61,7 @@ impl Block for CsvBlock {
 /// The rows decoded so far.
 struct Rows<'a> {
     format: &'a CsvFormat,
+    raw: &'a RawBlock,
     data: &'a [u8],
     /// Whether each record's bytes are checked for UTF-8 before they become a row.
     check_utf8: bool,
@@ -81,11 +82,13 @@ impl<'a> Rows<'a> {
         let data = raw.data.as_slice();
         let width = format.schema.fields().len();
         // A guess from the first line; wrong guesses cost a reallocation.
-        let line_bytes = memchr(b'\n', data).map_or(data.len(), |index| index + 1).max(2 * width).max(1);
+        let line_bytes =
+            memchr(format.dialect.line_end, data).map_or(data.len(), |index| index + 1).max(2 * width).max(1);
         let rows_guess = data.len() / line_bytes + data.len() / line_bytes / 8 + 1;
         let bytes_guess = data.len() / width.max(1);
         let mut rows = Rows {
             format,
+            raw,
             data,
             check_utf8,
             columns: (0..width).map(|_| TextColumn::with_capacity(rows_guess, bytes_guess)).collect(),
@@ -111,7 +114,7 @@ impl<'a> Rows<'a> {
             let plain_end = match quote {
                 None => self.data.len(),
                 Some(index) => {
-                    at + memrchr(b'\n', &self.data[at..at + index]).map_or(0, |newline| newline + 1)
+                    at + memrchr(dialect.line_end, &self.data[at..at + index]).map_or(0, |end| end + 1)
                 }
             };
             if !line_by_line && plain_end > at {
@@ -126,12 +129,13 @@ impl<'a> Rows<'a> {
     /// Decodes lines without quotes, comments and null words: only delimiters and line ends matter.
     fn plain(&mut self, start: usize, end: usize) {
         let data = &self.data[start..end];
+        let CsvDialect { delimiter, line_end, .. } = self.format.dialect;
         let width = self.columns.len();
         let mut field_start = 0;
         let mut line_start = 0;
         let mut column = 0;
-        for index in Marks::new(data, self.format.dialect.delimiter, b'\n').chain(open_end(data)) {
-            if index < data.len() && data[index] != b'\n' {
+        for index in Marks::new(data, delimiter, line_end).chain(open_end(data, line_end)) {
+            if index < data.len() && data[index] != line_end {
                 if let Some(target) = self.columns.get_mut(column) {
                     push(target, &data[field_start..index]);
                 }
@@ -158,7 +162,7 @@ impl<'a> Rows<'a> {
     fn record(&mut self, start: usize, fields: &mut Vec<RawField>, text: &mut Vec<u8>) -> usize {
         let format = self.format;
         let (dialect, data) = (&format.dialect, self.data);
-        let (first_line, next) = line(data, start);
+        let (first_line, next) = line(dialect, data, start);
         let is_comment = dialect.comment.is_some() && data.get(start).copied() == dialect.comment;
         if first_line.is_empty() || is_comment {
             self.line += 1;
@@ -172,11 +176,12 @@ impl<'a> Rows<'a> {
             }
             RecordEnd::Open => data.len(),
         };
-        let lines = if end == next { 1 } else { count_lines(&data[start..end]) };
+        let lines = if end == next { 1 } else { count_lines(dialect, &data[start..end]) };
         if fields.len() != self.columns.len() {
             self.give_up(start, end, lines, &ragged(fields.len(), self.columns.len()));
         } else if self.check_utf8 && std::str::from_utf8(&data[start..end]).is_err() {
-            self.give_up(start, end, lines, "it is not valid UTF-8");
+            let row = without_line_end(&data[start..end]);
+            self.set_apart(self.raw.not_text(self.line, row), lines);
         } else {
             for (column, field) in self.columns.iter_mut().zip(fields.iter()) {
                 let raw = &data[field.text.clone()];
@@ -217,9 +222,16 @@ impl<'a> Rows<'a> {
     /// Records a malformed row and takes back what it has left in the columns.
     fn give_up(&mut self, start: usize, end: usize, lines: i64, reason: &str) {
         self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
-        let text = String::from_utf8_lossy(&self.data[start..end]);
-        let text = text.trim_end_matches(['\r', '\n']).to_owned();
-        self.malformed.push(MalformedRow { position: self.line, text, reason: reason.to_owned() });
+        let row = without_line_end(&self.data[start..end]);
+        let row = match String::from_utf8(row.to_vec()) {
+            Ok(text) => MalformedRow { position: self.line, text, bytes: None, reason: reason.to_owned() },
+            Err(_) => MalformedRow { reason: reason.to_owned(), ..self.raw.not_text(self.line, row) },
+        };
+        self.set_apart(row, lines);
+    }
+
+    fn set_apart(&mut self, row: MalformedRow, lines: i64) {
+        self.malformed.push(row);
         self.last_position = Some(self.line);
         self.line += lines;
     }
@@ -243,12 +255,19 @@ fn push(column: &mut TextColumn, text: &[u8]) {
 }
 
 /// The end of a last line that has no line end.
-fn open_end(data: &[u8]) -> Option<usize> {
-    (!data.ends_with(b"\n")).then_some(data.len())
+fn open_end(data: &[u8], line_end: u8) -> Option<usize> {
+    (data.last() != Some(&line_end)).then_some(data.len())
 }
 
-fn count_lines(record: &[u8]) -> i64 {
-    i64::try_from(memchr::memchr_iter(b'\n', record).count()).unwrap_or(i64::MAX).max(1)
+fn without_line_end(mut record: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\r' | b'\n'] = record {
+        record = rest;
+    }
+    record
+}
+
+fn count_lines(dialect: &CsvDialect, record: &[u8]) -> i64 {
+    i64::try_from(memchr::memchr_iter(dialect.line_end, record).count()).unwrap_or(i64::MAX).max(1)
 }
 
 fn ragged(found: usize, expected: usize) -> String {

@@ -20,13 +20,24 @@ pub(crate) struct Header {
 /// `at_end`, the file has no record at all. Errors are sentences about what is wrong with the header.
 pub(crate) fn read_header(dialect: &CsvDialect, data: &[u8], at_end: bool) -> Result<Option<Header>, String> {
     let mut at = 0;
+    for _ in 0..dialect.skip_rows {
+        at = line(dialect, data, at).1;
+        if at >= data.len() {
+            return Ok(None);
+        }
+    }
+    let skipped = at;
     loop {
         if at >= data.len() {
             return Ok(None);
         }
-        let (text, next) = line(data, at);
+        let (text, next) = line(dialect, data, at);
         let is_comment = dialect.comment.is_some() && data.get(at).copied() == dialect.comment;
-        if !text.is_empty() && !is_comment {
+        let bytes = &data[text];
+        // Blanks name no column, unless they stand between columns.
+        let is_blank =
+            bytes.trim_ascii().is_empty() && (bytes.is_empty() || !bytes.contains(&dialect.delimiter));
+        if !is_blank && !is_comment {
             break;
         }
         at = next;
@@ -36,21 +47,26 @@ pub(crate) fn read_header(dialect: &CsvDialect, data: &[u8], at_end: bool) -> Re
         RecordEnd::Open => return Ok(None),
         RecordEnd::Malformed(_) => return Err("a quoted name in its header does not end properly".into()),
     };
-    let names = record_names(dialect, &data[..end], at)?;
-    if !dialect.header {
-        let names = if dialect.columns.is_empty() {
-            (1..=names.len()).map(|number| format!("column_{number}")).collect()
-        } else {
-            dialect.columns.clone()
-        };
-        return Ok(Some(Header { names, bytes: 0, lines: 0 }));
-    }
+    let found = record_names(dialect, &data[..end], at)?;
+    let names = match (dialect.columns.as_slice(), dialect.header) {
+        ([], true) => found,
+        ([], false) => (1..=found.len()).map(|number| format!("column_{number}")).collect(),
+        (names, true) if names.len() != found.len() => {
+            return Err(format!(
+                "its header has {} columns, and `columns` names {}",
+                found.len(),
+                names.len()
+            ));
+        }
+        (names, _) => names.to_vec(),
+    };
     let mut seen = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(format!("its header names the column `{twice}` twice"));
+        return Err(format!("its header names the column `{twice}` twice; `columns` can name them anew"));
     }
-    let lines = memchr::memchr_iter(b'\n', &data[..end]).count();
-    Ok(Some(Header { names, bytes: end, lines: i64::try_from(lines).unwrap_or(i64::MAX) }))
+    let bytes = if dialect.header { end } else { skipped };
+    let lines = memchr::memchr_iter(dialect.line_end, &data[..bytes]).count();
+    Ok(Some(Header { names, bytes, lines: i64::try_from(lines).unwrap_or(i64::MAX) }))
 }
 
 /// Names without surrounding blanks; a column without a name gets its number.
@@ -73,7 +89,7 @@ fn record_names(dialect: &CsvDialect, data: &[u8], start: usize) -> Result<Vec<S
         let name = match std::str::from_utf8(&text) {
             Ok(name) => name.trim(),
             Err(_) if !dialect.header => "",
-            Err(_) => return Err("its header is not UTF-8".into()),
+            Err(_) => return Err("its header is not UTF-8; name its encoding with `encoding: …`".into()),
         };
         names.push(if name.is_empty() { format!("column_{}", index + 1) } else { name.to_owned() });
     }

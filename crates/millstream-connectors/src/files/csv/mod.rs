@@ -19,6 +19,8 @@ pub(super) use split::CsvSplitter;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CsvDialect {
     pub(crate) delimiter: u8,
+    /// Ends a record outside quotes. A carriage return, where a file knows no other line end (`ends_lines_with_cr`).
+    pub(crate) line_end: u8,
     /// `None`: quotes are text.
     pub(crate) quote: Option<u8>,
     /// Takes the special meaning from the next byte of a quoted field; a doubled quote always stands for one.
@@ -27,21 +29,32 @@ pub(crate) struct CsvDialect {
     pub(crate) comment: Option<u8>,
     /// Whether the first record names the columns.
     pub(crate) header: bool,
-    /// The columns' names where there is no header.
+    /// The columns' names; they take the place of a header's.
     pub(crate) columns: Vec<String>,
+    /// Lines before the header, or before the first row where there is none, that belong to no table.
+    pub(crate) skip_rows: usize,
     /// Unquoted texts that mean null, besides the empty one.
     pub(crate) null_values: Vec<String>,
+}
+
+/// Whether a file that starts with `head` ends its lines with carriage returns alone, as old Macs wrote them.
+pub(super) fn ends_lines_with_cr(dialect: &CsvDialect, head: &[u8]) -> bool {
+    let with_cr = CsvDialect { line_end: b'\r', ..dialect.clone() };
+    // A carriage return inside quotes is part of a value.
+    memchr::memchr(b'\n', head).is_none() && record::ends_with_cr(&with_cr, head)
 }
 
 impl Default for CsvDialect {
     fn default() -> Self {
         Self {
             delimiter: b',',
+            line_end: b'\n',
             quote: Some(b'"'),
             escape: None,
             comment: None,
             header: true,
             columns: Vec::new(),
+            skip_rows: 0,
             null_values: Vec::new(),
         }
     }

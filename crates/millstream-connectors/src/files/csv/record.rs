@@ -43,14 +43,18 @@ pub(super) struct RawField {
 /// The answer for a record does not depend on how much data follows it, as long as `data` ends where some
 /// record ends: a quote that is not closed within `data` is not closed properly at all. Blocks rely on this.
 pub(super) fn record_end(dialect: &CsvDialect, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
-    bounded(walk(dialect, data, start, at_end, |_| {}), data, start, at_end)
+    bounded(dialect, walk(dialect, data, start, at_end, |_| {}), data, start, at_end)
 }
 
 /// A record beyond the bound is taken for one whose quote is not closed.
-fn bounded(end: RecordEnd, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
+fn bounded(dialect: &CsvDialect, end: RecordEnd, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
     match end {
-        RecordEnd::Complete(end) if end - start > RECORD_BYTES_MAX => give_up_first_line(data, start, at_end),
-        RecordEnd::Open if data.len() - start > RECORD_BYTES_MAX => give_up_first_line(data, start, at_end),
+        RecordEnd::Complete(end) if end - start > RECORD_BYTES_MAX => {
+            give_up_first_line(dialect, data, start, at_end)
+        }
+        RecordEnd::Open if data.len() - start > RECORD_BYTES_MAX => {
+            give_up_first_line(dialect, data, start, at_end)
+        }
         end => end,
     }
 }
@@ -64,7 +68,15 @@ pub(super) fn record_fields(
 ) -> RecordEnd {
     fields.clear();
     let end = walk(dialect, data, start, true, |field| fields.push(field));
-    bounded(end, data, start, true)
+    bounded(dialect, end, data, start, true)
+}
+
+/// Whether the first record of the dialect, whose line end is a carriage return, ends with one.
+pub(super) fn ends_with_cr(dialect: &CsvDialect, data: &[u8]) -> bool {
+    match record_end(dialect, data, 0, false) {
+        RecordEnd::Complete(end) => data.get(end.wrapping_sub(1)) == Some(&b'\r'),
+        RecordEnd::Malformed(_) | RecordEnd::Open => false,
+    }
 }
 
 /// The text of an escaped field with its escapes resolved.
@@ -84,8 +96,8 @@ pub(super) fn unescape(dialect: &CsvDialect, text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The line from `start` without its line end, and where the next one starts.
-pub(super) fn line(data: &[u8], start: usize) -> (Range<usize>, usize) {
-    let (end, next) = match memchr(b'\n', &data[start..]) {
+pub(super) fn line(dialect: &CsvDialect, data: &[u8], start: usize) -> (Range<usize>, usize) {
+    let (end, next) = match memchr(dialect.line_end, &data[start..]) {
         Some(index) => (start + index, start + index + 1),
         None => (data.len(), data.len()),
     };
@@ -105,22 +117,26 @@ fn walk(
         if dialect.quote.is_some() && data.get(at).copied() == dialect.quote {
             let text_start = at + 1;
             let QuotedEnd::Closed { quote, escaped } = quoted_end(dialect, data, text_start) else {
-                return if at_end { give_up_first_line(data, start, at_end) } else { RecordEnd::Open };
+                return if at_end {
+                    give_up_first_line(dialect, data, start, at_end)
+                } else {
+                    RecordEnd::Open
+                };
             };
             field(RawField { text: text_start..quote, quoted: true, escaped });
             match (data.get(quote + 1).copied(), data.get(quote + 2).copied()) {
                 (Some(byte), _) if byte == dialect.delimiter => at = quote + 2,
-                (Some(b'\n'), _) => return RecordEnd::Complete(quote + 2),
+                (Some(byte), _) if byte == dialect.line_end => return RecordEnd::Complete(quote + 2),
                 (Some(b'\r'), Some(b'\n')) => return RecordEnd::Complete(quote + 3),
                 (None, _) | (Some(b'\r'), None) if at_end => return RecordEnd::Complete(data.len()),
                 (None, _) | (Some(b'\r'), None) => return RecordEnd::Open,
-                _ => return give_up_first_line(data, start, at_end),
+                _ => return give_up_first_line(dialect, data, start, at_end),
             }
         } else {
             let rest = data.get(at..).unwrap_or_default();
-            let found = Marks::new(rest, dialect.delimiter, b'\n').next().map(|index| at + index);
+            let found = Marks::new(rest, dialect.delimiter, dialect.line_end).next().map(|index| at + index);
             match found {
-                Some(index) if data[index] == b'\n' => {
+                Some(index) if data[index] == dialect.line_end => {
                     field(unquoted(data, at, index));
                     return RecordEnd::Complete(index + 1);
                 }
@@ -163,8 +179,8 @@ fn quoted_end(dialect: &CsvDialect, data: &[u8], start: usize) -> QuotedEnd {
     QuotedEnd::Open
 }
 
-fn give_up_first_line(data: &[u8], start: usize, at_end: bool) -> RecordEnd {
-    match memchr(b'\n', &data[start..]) {
+fn give_up_first_line(dialect: &CsvDialect, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
+    match memchr(dialect.line_end, &data[start..]) {
         Some(index) => RecordEnd::Malformed(start + index + 1),
         None if at_end => RecordEnd::Malformed(data.len()),
         None => RecordEnd::Open,

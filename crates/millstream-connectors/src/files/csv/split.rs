@@ -21,14 +21,14 @@ impl Splitter for CsvSplitter {
         while at < data.len() {
             let quote = self.dialect.quote.and_then(|quote| memchr(quote, &data[at..]));
             let plain_end = quote.map_or(data.len(), |index| at + index);
-            at += memrchr(b'\n', &data[at..plain_end]).map_or(0, |index| index + 1);
+            at += memrchr(self.dialect.line_end, &data[at..plain_end]).map_or(0, |index| index + 1);
             if plain_end == data.len() {
                 at = if at_end { data.len() } else { at };
                 break;
             }
             if self.dialect.comment.is_some() && data.get(at).copied() == self.dialect.comment {
-                let (_, next) = line(data, at);
-                if next == data.len() && !at_end && !data.ends_with(b"\n") {
+                let (_, next) = line(&self.dialect, data, at);
+                if next == data.len() && !at_end && data.last() != Some(&self.dialect.line_end) {
                     break;
                 }
                 at = next;

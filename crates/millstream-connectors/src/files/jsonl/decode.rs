@@ -3,21 +3,14 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions},
-    compute::filter_record_batch,
+    array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions},
     datatypes::{DataType, Field, Schema},
     error::ArrowError,
 };
 use memchr::memchr;
-use millstream_connector::{Block, ConnectorError, MalformedRow, Positions, SourceBatch, arrow_type};
-use millstream_types::ColumnType;
+use millstream_connector::{Block, ConnectorError, MalformedRow, Positions, SourceBatch};
 
-use super::{
-    columns::JsonColumns,
-    line::parse_line,
-    nested::{Misfits, decode_nested},
-    shape::Shape,
-};
+use super::{columns::JsonColumns, line::parse_line, shape::Shape};
 use crate::files::pump::{RawBlock, keep_after};
 
 /// Whole lines of one file, and what is needed to decode them.
@@ -30,18 +23,13 @@ pub(crate) struct JsonBlock {
 /// What all blocks of one file share.
 #[derive(Debug)]
 pub(crate) struct JsonFormat {
-    /// Names of the table's columns; nested ones with their type.
-    columns: Vec<(String, Option<DataType>)>,
+    /// Names of the table's columns, which most lines can be expected to hold.
+    columns: Vec<String>,
 }
 
 impl JsonFormat {
     pub(crate) fn new(columns: &[millstream_types::Field]) -> Self {
-        let nested = |column_type: &ColumnType| match column_type {
-            ColumnType::List(_) | ColumnType::Struct(_) => Some(arrow_type(column_type)),
-            _ => None,
-        };
-        let columns = columns.iter().map(|field| (field.name.clone(), nested(&field.column_type))).collect();
-        Self { columns }
+        Self { columns: columns.iter().map(|field| field.name.clone()).collect() }
     }
 }
 
@@ -54,14 +42,13 @@ impl Block for JsonBlock {
         let mut lines = Lines::new(&self.format, &self.raw);
         // Checked once for the whole block; only a block that fails is checked line by line.
         match std::str::from_utf8(&self.raw.data) {
-            Ok(text) => lines.run(text.as_bytes(), |line| text.get(line)),
+            Ok(text) => lines.run(&self.raw, |line| text.get(line)),
             Err(_) => {
                 let data = &self.raw.data;
-                lines.run(data, |line| data.get(line).and_then(|bytes| std::str::from_utf8(bytes).ok()));
+                lines.run(&self.raw, |line| data.get(line).and_then(|bytes| std::str::from_utf8(bytes).ok()));
             }
         }
-        let batch =
-            lines.finish(&self.format, &self.raw).map_err(|error| self.raw.broken(error.to_string()))?;
+        let batch = lines.finish().map_err(|error| self.raw.broken(error.to_string()))?;
         Ok(keep_after(batch, self.raw.after))
     }
 }
@@ -79,9 +66,8 @@ impl Lines {
         let line_bytes = memchr(b'\n', &raw.data).map_or(raw.data.len(), |index| index + 1).max(16);
         let rows_guess = raw.data.len() / line_bytes + raw.data.len() / line_bytes / 8 + 1;
         let bytes_guess = raw.data.len() / (2 * format.columns.len().max(1));
-        let names = format.columns.iter().map(|(name, _)| name.clone());
         Self {
-            columns: JsonColumns::new(names, rows_guess, bytes_guess),
+            columns: JsonColumns::new(format.columns.iter().cloned(), rows_guess, bytes_guess),
             shape: Shape::default(),
             line: raw.first_line,
             positions: Vec::with_capacity(rows_guess),
@@ -89,8 +75,9 @@ impl Lines {
         }
     }
 
-    /// `text` gives a range of `data` as text, or nothing when it is not UTF-8.
-    fn run<'a>(&mut self, data: &'a [u8], text: impl Fn(Range<usize>) -> Option<&'a str>) {
+    /// `text` gives a range of the data as text, or nothing when it is not UTF-8.
+    fn run<'a>(&mut self, raw: &'a RawBlock, text: impl Fn(Range<usize>) -> Option<&'a str>) {
+        let data = raw.data.as_slice();
         let mut start = 0;
         while start < data.len() {
             let end = memchr(b'\n', &data[start..]).map_or(data.len(), |index| start + index);
@@ -107,8 +94,9 @@ impl Lines {
                     }
                 },
                 None => {
-                    let text = String::from_utf8_lossy(&data[start..end]).trim_end_matches('\r').to_owned();
-                    self.give_up(text, "it is not valid UTF-8".into());
+                    let line = &data[start..end];
+                    let line = line.strip_suffix(b"\r").unwrap_or(line);
+                    self.malformed.push(raw.not_text(self.line, line));
                 }
             }
             self.line += 1;
@@ -125,48 +113,25 @@ impl Lines {
     }
 
     fn give_up(&mut self, text: String, reason: String) {
-        self.malformed.push(MalformedRow { position: self.line, text, reason });
+        self.malformed.push(MalformedRow { position: self.line, text, bytes: None, reason });
     }
 
-    fn finish(self, format: &JsonFormat, raw: &RawBlock) -> Result<SourceBatch, ArrowError> {
-        let rows = self.columns.rows;
+    fn finish(self) -> Result<SourceBatch, ArrowError> {
         let mut fields = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::new();
-        let mut misfits = Misfits::new();
-        for (index, (name, column)) in self.columns.into_parts().enumerate() {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.columns.rows));
+        for (name, column) in self.columns.into_parts() {
             let text = column.finish()?;
             // A column without a value says nothing that its absence would not say.
-            if text.null_count() == text.len() {
-                continue;
+            if text.null_count() < text.len() {
+                fields.push(Field::new(name, DataType::Utf8, true));
+                arrays.push(Arc::new(text));
             }
-            let array = match format.columns.get(index).and_then(|(_, nested)| nested.as_ref()) {
-                Some(data_type) => decode_nested(&name, data_type, &text, &mut misfits)?,
-                None => Arc::new(text),
-            };
-            fields.push(Field::new(name, array.data_type().clone(), true));
-            arrays.push(array);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
-        let (positions, mut malformed) = (self.positions, self.malformed);
+        let rows = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        let (positions, malformed) = (self.positions, self.malformed);
         let last_position = positions.last().copied().max(malformed.last().map(|row| row.position));
-        if misfits.is_empty() {
-            return Ok(SourceBatch { rows: batch, positions: compact(positions), malformed, last_position });
-        }
-        let fits: BooleanArray = (0..rows).map(|row| Some(!misfits.contains_key(&row))).collect();
-        for (row, reason) in misfits {
-            let position = positions.get(row).copied().unwrap_or(raw.first_line);
-            malformed.push(MalformedRow { position, text: raw.line_text(position), reason });
-        }
-        malformed.sort_by_key(|row| row.position);
-        let kept =
-            positions.iter().zip(fits.values()).filter(|(_, fits)| *fits).map(|(position, _)| *position);
-        Ok(SourceBatch {
-            rows: filter_record_batch(&batch, &fits)?,
-            positions: compact(kept.collect()),
-            malformed,
-            last_position,
-        })
+        Ok(SourceBatch { rows, positions: compact(positions), malformed, last_position })
     }
 }
 

@@ -1,9 +1,8 @@
-//! JSON lines: one object per line, decoded into text columns and, where the table says so, nested ones.
+//! JSON lines: one object per line, decoded into columns of text; nested values are their JSON.
 
 mod columns;
 mod decode;
 mod line;
-mod nested;
 mod shape;
 
 pub(super) use decode::{JsonBlock, JsonFormat};

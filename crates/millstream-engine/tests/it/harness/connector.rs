@@ -11,10 +11,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use millstream_connector::{
     Block, BlockStream, BuildContext, Connector, ConnectorConfig, ConnectorError, ConnectorFactory,
-    Discovery, FoundColumn, KnownPart, MalformedRow, OptionProblem, OptionReader, Part, PartChange,
+    Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, OptionProblem, OptionReader, Part, PartChange,
     PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart,
 };
-use millstream_types::ColumnType;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -123,6 +122,10 @@ impl Scripted {
         }
     }
 
+    fn broken(part: &str, reason: &str) -> ConnectorError {
+        ConnectorError::Broken { part: part.to_owned(), reason: reason.to_owned() }
+    }
+
     fn text(&self, part: &Part) -> Result<Text, ConnectorError> {
         let place = self.script.place(&self.place).unwrap_or_default();
         match place.parts.get(&part.id) {
@@ -159,13 +162,37 @@ impl Connector for Scripted {
     async fn describe(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError> {
         self.call(Call::Describe, &part.id)?;
         let text = self.text(part)?;
-        let columns = text.header.split(',').enumerate().map(|(at, column)| {
+        if text.broken_at == Some(0) {
+            return Err(Self::broken(&part.id, "it has no header"));
+        }
+        let shown = text.header.split(',').enumerate().filter(|(_, column)| !column.starts_with('+'));
+        let columns = shown.map(|(at, column)| {
             let (name, declared) = declaration(column);
-            let narrowest = || narrowest(text.rows.iter().filter_map(|row| row.split(',').nth(at)));
-            let column_type = declared.map_or_else(narrowest, |declared| declared.parse().unwrap());
-            FoundColumn { name: name.to_owned(), column_type, declared: declared.is_some() }
+            let values = text.rows.iter().map(|row| row.split(',').nth(at).filter(|value| !value.is_empty()));
+            match declared {
+                Some(declared) => FoundColumn::declared(name.to_owned(), declared.parse().unwrap()),
+                None => FoundColumn::inferred(name.to_owned(), Evidence::of_column(&values.collect())),
+            }
         });
         Ok(columns.collect())
+    }
+
+    /// Rows that have as many values as the part has columns by now.
+    async fn decode_again(
+        &self,
+        part: &str,
+        rows: Vec<MalformedRow>,
+    ) -> Result<Vec<SourceBatch>, ConnectorError> {
+        let place = self.script.place(&self.place).unwrap_or_default();
+        let Some(text) = place.parts.get(part) else { return Ok(Vec::new()) };
+        let rows = rows.into_iter().map(|row| (row.position, row.text)).collect();
+        let block = Box::new(Rows { header: text.header.clone(), rows });
+        Ok(vec![SourceBatch { malformed: Vec::new(), ..block.decode()? }])
+    }
+
+    /// A part whose name ends in `.jsonl` is like JSON lines.
+    fn names_every_column(&self, part: &Part) -> bool {
+        !part.id.ends_with(".jsonl")
     }
 
     async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError> {
@@ -175,7 +202,11 @@ impl Connector for Scripted {
         let rows: Vec<_> = rows.collect();
         let blocks: Vec<_> = rows.chunks(BLOCK_ROWS).map(<[_]>::to_vec).collect();
         let (scripted, id, header) = (self.clone(), part.id.clone(), text.header);
+        let broken_at = text.broken_at.and_then(|row| i64::try_from(row).ok());
         let blocks = stream::iter(blocks).then(move |rows| {
+            if broken_at.is_some_and(|row| rows.iter().any(|(at, _)| *at > row)) {
+                return futures::future::ready(Err(Self::broken(&id, "it ends too early")));
+            }
             let block: Box<dyn Block> = Box::new(Rows { header: header.clone(), rows });
             let called = scripted.call(Call::Block, &id).map(|()| block);
             futures::future::ready(called)
@@ -191,20 +222,11 @@ impl Connector for Scripted {
 
 /// A column's name, and its type where it is declared.
 fn declaration(column: &str) -> (&str, Option<&str>) {
+    let column = column.trim_start_matches('+');
     match column.split_once(':') {
         Some((name, declared)) => (name, Some(declared)),
         None => (column, None),
     }
-}
-
-/// The type that holds all values.
-fn narrowest<'a>(values: impl Iterator<Item = &'a str> + Clone) -> ColumnType {
-    let fits = |name: &str, fits: fn(&str) -> bool| {
-        values.clone().filter(|value| !value.is_empty()).all(fits).then(|| name.parse().unwrap())
-    };
-    fits("int64", |value| value.parse::<i64>().is_ok())
-        .or_else(|| fits("float64", |value| value.parse::<f64>().is_ok()))
-        .unwrap_or(ColumnType::String)
 }
 
 /// A few rows with their positions.
@@ -238,6 +260,7 @@ impl Block for Rows {
         let malformed = bad.iter().map(|(at, row, values)| MalformedRow {
             position: *at,
             text: (*row).clone(),
+            bytes: None,
             reason: format!("{} values for {} columns", values.len(), names.len()),
         });
         Ok(SourceBatch {

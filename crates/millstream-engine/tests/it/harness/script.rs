@@ -33,13 +33,15 @@ pub(crate) struct Place {
 }
 
 /// The content of a part: a line of names, then a line for each row. A line with too few or too many values is malformed. A
-/// name may declare its type: `size:float64`.
+/// name may declare its type, `size:float64`, or not be among those that the part describes itself with, `+late`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
     pub header: String,
     pub rows: Vec<String>,
     /// Changes without a change of content.
     pub touched: u32,
+    /// From this row on it cannot be read; from the header on for 0.
+    pub broken_at: Option<usize>,
 }
 
 /// What a connector is asked.
@@ -57,7 +59,7 @@ impl Script {
     pub(crate) fn put(&self, place: &str, part: &str, text: &str) {
         let mut lines = text.trim_end().lines().map(|line| line.trim().to_owned());
         let header = lines.next().unwrap_or_default();
-        let text = Text { header, rows: lines.collect(), touched: 0 };
+        let text = Text { header, rows: lines.collect(), ..Text::default() };
         self.change(place, |place| drop(place.parts.insert(part.to_owned(), text)));
     }
 
@@ -70,6 +72,11 @@ impl Script {
     /// Says something else of the part, whose content stays.
     pub(crate) fn touch(&self, place: &str, part: &str) {
         self.change(place, |place| place.parts.get_mut(part).unwrap().touched += 1);
+    }
+
+    /// Makes the part one that cannot be read beyond its first `rows` rows.
+    pub(crate) fn spoil(&self, place: &str, part: &str, rows: usize) {
+        self.change(place, |place| place.parts.get_mut(part).unwrap().broken_at = Some(rows));
     }
 
     pub(crate) fn remove(&self, place: &str, part: &str) {

@@ -15,6 +15,8 @@ pub(crate) enum Step {
     /// Adds rows to a part.
     Append(&'static str, &'static str),
     Touch(&'static str),
+    /// A part cannot be read beyond its first rows.
+    Spoil(&'static str, usize),
     Remove(&'static str),
     /// A part is not ready.
     Hold(&'static str, &'static str),
@@ -87,6 +89,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Put(name, text) => script.put(split(name).0, split(name).1, text),
         Step::Append(name, rows) => script.append(split(name).0, split(name).1, rows),
         Step::Touch(name) => script.touch(split(name).0, split(name).1),
+        Step::Spoil(name, rows) => script.spoil(split(name).0, split(name).1, *rows),
         Step::Remove(name) => script.remove(split(name).0, split(name).1),
         Step::Hold(name, reason) => script.hold(split(name).0, split(name).1, reason),
         Step::Fail(place, call, harm, times) => script.fail(place, *call, *harm, *times),

@@ -1,0 +1,62 @@
+//! Parts that are broken: the others land, these are told of and tried again by the next run.
+
+use millstream_connector::{ConnectorError, Part};
+use millstream_types::{CheckId, Severity};
+
+use crate::{CheckReport, EngineError, engine::StepContext, run::chain};
+
+/// The check under which a landing tells how many parts it could not read.
+const READABLE: &str = "readable";
+
+/// A part that no row is landed of.
+#[derive(Debug)]
+pub(super) struct LeftOut {
+    pub part: String,
+    pub error: EngineError,
+}
+
+impl LeftOut {
+    /// The part with its fault; a fault that is not of this part alone is given back.
+    pub(super) fn of(part: &Part, error: EngineError) -> Result<Self, EngineError> {
+        let is_of_part = match &error {
+            EngineError::Source { source, .. } => match source {
+                ConnectorError::Broken { part: broken, .. }
+                | ConnectorError::Unsupported { part: broken, .. } => *broken == part.id,
+                ConnectorError::Refused { place, .. } => *place == part.id,
+                ConnectorError::Unavailable { .. }
+                | ConnectorError::Changed { .. }
+                | ConnectorError::Options { .. } => false,
+            },
+            _ => false,
+        };
+        if is_of_part { Ok(Self { part: part.id.clone(), error }) } else { Err(error) }
+    }
+
+    /// Tells of the part while the step runs.
+    pub(super) fn tell(&self, context: &StepContext) {
+        let hint = self.error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        context.note(format!(
+            "left out, and tried again by the next run: {} {}{hint}",
+            self.error.code(),
+            chain(&self.error)
+        ));
+    }
+}
+
+/// What the step's report says of the parts that were left out.
+pub(super) fn report(left_out: &[LeftOut]) -> Option<CheckReport> {
+    let first = left_out.first()?;
+    let others = match left_out.len() - 1 {
+        0 => String::new(),
+        1 => " and 1 other part".to_owned(),
+        more => format!(" and {more} other parts"),
+    };
+    Some(CheckReport {
+        check: CheckId::from(READABLE.to_owned()),
+        severity: Severity::Warn,
+        failed: left_out.len() as u64,
+        passed: false,
+        observed: None,
+        message: Some(format!("{}{others} cannot be read and landed nothing", first.part)),
+    })
+}
