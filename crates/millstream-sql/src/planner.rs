@@ -25,7 +25,7 @@ use datafusion::{
 };
 use millstream_types::TableName;
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, size::plannable};
 
 /// The functions and settings that analysis without a session uses.
 static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| state_builder(session_config()).build());
@@ -94,8 +94,9 @@ impl<'a> Planner<'a> {
         unpanicked(|| self.sql_to_rel().sql_statement_to_plan(Statement::Query(query)))
     }
 
-    /// The plan with types coerced and checked.
+    /// The plan with types coerced and checked, unless it is too large for that.
     pub(crate) fn analyse(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        plannable(&plan)?;
         unpanicked(|| Analyzer::new().execute_and_check(plan, self.state.config_options(), |_, _| {}))
     }
 }

@@ -93,6 +93,16 @@ impl SqlError {
         let message = friendly(first_line(message));
         match error {
             DataFusionError::ResourcesExhausted(_) => Self::Memory { message },
+            DataFusionError::External(inner) => match inner.downcast_ref() {
+                Some(Self::Invalid { code, message, hint, .. }) => Self::Invalid {
+                    code,
+                    message: message.clone(),
+                    place: None,
+                    label: None,
+                    hint: hint.clone(),
+                },
+                _ => Self::Execution { message },
+            },
             // Several parts of the query share the fault, so only its words can be taken along.
             DataFusionError::ObjectStore(_)
             | DataFusionError::IoError(_)
