@@ -11,6 +11,7 @@ mod analyze;
 mod catalog;
 mod codes;
 mod dialect;
+mod distinct;
 mod duplicates;
 mod explain;
 pub mod features;

@@ -86,3 +86,49 @@ async fn a_statement_has_a_size() {
         }
     }
 }
+
+#[tokio::test]
+async fn distinct_values_are_counted_as_before() {
+    let rows = "(SELECT g, i, s, CAST(d AS decimal(12, 2)) AS d FROM \
+                (VALUES ('a', 1, 'x', 1.50), ('a', 1, 'y', 2.25), ('a', NULL, 'x', NULL), ('b', NULL, NULL, 4.00), \
+                (NULL, 2, 'x', 1.00), (NULL, 3, 'x', 1.00)) AS t(g, i, s, d))";
+    for (select, expected) in [
+        (
+            "g, count(DISTINCT i) AS a, count(DISTINCT s) AS b, count(*) AS c, sum(d) AS d, avg(i) AS e",
+            "a,1,2,3,3.75,1.0\nb,0,0,1,4.00,\n,2,1,2,2.00,2.5",
+        ),
+        ("g, count(DISTINCT i) AS a, count(*) AS c", "a,1,3\nb,0,1\n,2,2"),
+        ("g, count(DISTINCT i) FILTER (WHERE s = 'x') AS a, min(s) AS m", "a,1,x\nb,0,\n,2,x"),
+        (
+            "g, sum(DISTINCT d) AS a, count(DISTINCT d) AS n, max(DISTINCT i) AS m",
+            "a,3.75,2,1\nb,4.00,1,\n,1.00,1,3",
+        ),
+        (
+            "g, count(DISTINCT i) AS a, count(DISTINCT i) AS b, count(DISTINCT s) AS c",
+            "a,1,1,2\nb,0,0,0\n,2,2,1",
+        ),
+        ("g, count(DISTINCT g) AS a, count(DISTINCT s) AS b", "a,1,2\nb,1,0\n,0,1"),
+    ] {
+        let answer = csv(&format!("SELECT {select} FROM {rows} GROUP BY g ORDER BY g NULLS LAST")).await;
+        assert_eq!(answer, expected, "{select}");
+    }
+    for (select, expected) in [
+        ("count(DISTINCT g) AS a, count(DISTINCT i) AS b, count(*) AS c, sum(d) AS d", "2,3,6,9.75"),
+        ("count(DISTINCT g) AS a, count(*) AS c, bool_or(i > 2) AS o", "2,6,true"),
+    ] {
+        assert_eq!(csv(&format!("SELECT {select} FROM {rows}")).await, expected, "{select}");
+    }
+    let empty = "SELECT count(DISTINCT g) AS a, count(DISTINCT i) AS b, count(*) AS c, sum(d) AS d FROM";
+    assert_eq!(csv(&format!("{empty} {rows} WHERE false")).await, "0,0,0,");
+}
+
+async fn csv(sql: &str) -> String {
+    let batches = run(64 << 20, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let mut out = Vec::new();
+    let mut writer = arrow::csv::WriterBuilder::new().with_header(false).build(&mut out);
+    for batch in &batches {
+        writer.write(batch).unwrap();
+    }
+    drop(writer);
+    String::from_utf8(out).unwrap().trim_end().to_owned()
+}
