@@ -88,6 +88,40 @@ async fn a_statement_has_a_size() {
 }
 
 #[tokio::test]
+async fn what_outgrows_the_memory_uses_the_disk() {
+    let keys = "FROM generate_series(1, 2000000) AS t(n)";
+    let text = "concat('a text that is long enough ', n)";
+    for (sql, expected) in [
+        (
+            format!(
+                "SELECT count(DISTINCT {text}) AS a, count(DISTINCT CASE WHEN n % 2 = 0 THEN {text} END) AS b, count(*) AS c {keys}"
+            ),
+            "| 2000000 | 1000000 | 2000000 |",
+        ),
+        (
+            format!("SELECT max(r) AS n FROM (SELECT row_number() OVER (ORDER BY {text} DESC) AS r {keys})"),
+            "2000000",
+        ),
+        (
+            format!(
+                "SELECT max(c) AS n, max(x) AS x FROM (SELECT count(*) OVER (PARTITION BY n % 1000) AS c, {text} AS x {keys})"
+            ),
+            "| 2000 |",
+        ),
+        (
+            format!(
+                "SELECT count(*) AS n, sum(length(b.x)) AS l FROM (SELECT n, {text} AS x {keys}) a \
+                 JOIN (SELECT n, {text} AS x {keys}) b ON a.x = b.x"
+            ),
+            "2000000",
+        ),
+    ] {
+        let answer = answer(48 << 20, &sql).await;
+        assert!(answer.contains(expected), "{sql}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn distinct_values_are_counted_as_before() {
     let rows = "(SELECT g, i, s, CAST(d AS decimal(12, 2)) AS d FROM \
                 (VALUES ('a', 1, 'x', 1.50), ('a', 1, 'y', 2.25), ('a', NULL, 'x', NULL), ('b', NULL, NULL, 4.00), \
