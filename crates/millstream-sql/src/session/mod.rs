@@ -5,6 +5,7 @@ mod error;
 mod frugal;
 mod in_order;
 mod names;
+mod pace;
 mod show;
 mod statement;
 mod travel;
@@ -113,6 +114,7 @@ impl SqlSession {
         let state = state_builder(config)
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(windows::WindowsInPieces))
+            .with_physical_optimizer_rule(Arc::new(pace::Pacing))
             .build();
         Ok(Self { context: SessionContext::new_with_state(state), resolver })
     }

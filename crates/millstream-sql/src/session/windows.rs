@@ -56,7 +56,7 @@ impl PhysicalOptimizerRule for WindowsInPieces {
 
 /// A window that is computed for the rows of some partitions at a time.
 #[derive(Debug)]
-struct PiecewiseWindow {
+pub(super) struct PiecewiseWindow {
     window: Arc<WindowAggExec>,
     /// What rows of one partition have in common.
     keys: Vec<PhysicalSortExpr>,
