@@ -8,7 +8,7 @@ use datafusion::{
 };
 
 use crate::{
-    codes,
+    SqlError, codes,
     nearest::{name_hint, nearest},
     place::SqlText,
     type_name::friendly,
@@ -70,6 +70,7 @@ impl Explain<'_> {
             DataFusionError::Diagnostic(inner, error) => return self.error(error, Some(inner)),
             DataFusionError::Context(_, error) => return self.error(error, diagnostic),
             DataFusionError::Shared(error) => return self.error(error, diagnostic),
+            DataFusionError::External(error) if error.is::<SqlError>() => self.own(error.downcast_ref()),
             DataFusionError::SQL(error, _) => self.syntax(error),
             DataFusionError::SchemaError(error, _) => self.schema(error, diagnostic),
             DataFusionError::Plan(message) => self.plan(message, diagnostic),
@@ -84,6 +85,13 @@ impl Explain<'_> {
             }
         };
         self.problems.push(problem);
+    }
+
+    /// A refusal of ours, which went through the engine.
+    fn own(&self, error: Option<&SqlError>) -> Problem {
+        let (code, message) = error
+            .map_or((codes::PLAN, "the statement cannot be planned".into()), |e| (e.code(), e.to_string()));
+        Problem::new(code, message, self.text.whole()).with_optional_hint(error.and_then(SqlError::hint))
     }
 
     fn syntax(&self, error: &ParserError) -> Problem {

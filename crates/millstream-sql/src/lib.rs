@@ -11,6 +11,7 @@ mod analyze;
 mod catalog;
 mod codes;
 mod dialect;
+mod distinct;
 mod duplicates;
 mod explain;
 pub mod features;
@@ -24,8 +25,10 @@ mod planner;
 mod project_test;
 mod schema;
 mod session;
+mod size;
 mod type_name;
 mod walk;
+mod with;
 
 pub use analyze::{Analysis, TableAnalysis, analyze};
 pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};

@@ -1,9 +1,6 @@
 //! Text to one statement, and the tables that the statement names.
 
-use std::{
-    collections::HashSet,
-    ops::{ControlFlow, Range},
-};
+use std::ops::{ControlFlow, Range};
 
 use datafusion::{
     common::DataFusionError,
@@ -22,14 +19,18 @@ use crate::{
     dialect::MillstreamDialect,
     explain::{Problem, explain},
     place::SqlText,
+    size::{SPLIT, relations},
     walk::{self, QueryVisitor},
+    with::WithNames,
 };
 
 /// Operators, joins and set operations in one statement: each nests the parsed tree one level deeper, and a tree
 /// of any depth would exhaust the stack.
 const CHAINED_MAX: usize = 2_000;
-/// Tables, subqueries and functions in the FROM clauses of one statement, for the same reason.
-const RELATIONS_MAX: usize = 1_000;
+/// Tables, subqueries and functions in the FROM clauses of one statement, names of WITH written out, for the same reason.
+const RELATIONS_MAX: u64 = 1_000;
+/// Bytes of one statement, as of a project's file.
+const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// The text's only statement.
 pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
@@ -99,13 +100,17 @@ pub(crate) fn parse_expression(text: &SqlText<'_>) -> Result<Expr, Problem> {
 }
 
 fn tokens(text: &SqlText<'_>) -> Result<Vec<TokenWithSpan>, Problem> {
+    let large = |message: String| Problem::new(codes::STATEMENT_SIZE, message, text.whole());
+    if text.text.len() > STATEMENT_BYTES_MAX {
+        let message = format!("the statement has more than {STATEMENT_BYTES_MAX} bytes");
+        return Err(large(message).with_hint("read a long list of values from a table"));
+    }
     let tokens = Tokenizer::new(&MillstreamDialect, text.text).tokenize_with_location();
     let tokens =
         tokens.map_err(|error| first_problem(&DataFusionError::SQL(Box::new(error.into()), None), text))?;
     if tokens.iter().filter(|token| chains(&token.token)).count() > CHAINED_MAX {
         let message = format!("the statement has more than {CHAINED_MAX} operators");
-        return Err(Problem::new(codes::SYNTAX, message, text.whole())
-            .with_hint("split it into several tables, or write a long list with IN"));
+        return Err(large(message).with_hint("split it into several tables, or write a long list with IN"));
     }
     Ok(tokens)
 }
@@ -170,13 +175,13 @@ pub(crate) fn parse_query(text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
 
 /// Refuses queries that hide a write (`WITH … INSERT`, `SELECT … INTO`).
 pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
-    let mut writes = Writes { found: None, relations: 0 };
+    let mut writes = Writes { found: None };
     let _ = walk::visit(query.as_ref(), &mut writes);
-    if writes.relations > RELATIONS_MAX {
-        let message = format!("the statement reads from more than {RELATIONS_MAX} places");
-        return Err(
-            Problem::new(codes::SYNTAX, message, text.whole()).with_hint("split it into several tables")
+    if relations(&query) > RELATIONS_MAX {
+        let message = format!(
+            "the statement reads from more than {RELATIONS_MAX} places, each name of WITH counted wherever it is used"
         );
+        return Err(Problem::new(codes::STATEMENT_SIZE, message, text.whole()).with_hint(SPLIT));
     }
     match writes.found {
         None => Ok(query),
@@ -193,7 +198,6 @@ pub(crate) fn not_a_query(statement: &str, text: &SqlText<'_>) -> Problem {
 
 struct Writes {
     found: Option<String>,
-    relations: usize,
 }
 
 impl QueryVisitor for Writes {
@@ -205,11 +209,6 @@ impl QueryVisitor for Writes {
             }
             None => ControlFlow::Continue(()),
         }
-    }
-
-    fn table_factor(&mut self, _: &TableFactor) -> ControlFlow<()> {
-        self.relations += 1;
-        ControlFlow::Continue(())
     }
 
     fn select(&mut self, select: &Select) -> ControlFlow<()> {
@@ -254,7 +253,7 @@ pub(crate) struct Reference {
 
 /// The tables that a query names, in the order of the text, without names that a WITH clause defines.
 pub(crate) fn references(query: &Query, text: &SqlText<'_>) -> Vec<Reference> {
-    let mut collect = References { text, found: Vec::new(), seen: HashSet::new(), in_scope: Vec::new() };
+    let mut collect = References { text, found: Vec::new(), names: WithNames::default() };
     let _ = walk::visit(query, &mut collect);
     collect.found.sort_by_key(|reference| reference.range.start);
     collect.found
@@ -289,27 +288,17 @@ pub(crate) fn text_as_table(range: &Range<usize>, text: &SqlText<'_>) -> Option<
 struct References<'a> {
     text: &'a SqlText<'a>,
     found: Vec<Reference>,
-    seen: HashSet<Range<usize>>,
-    in_scope: Vec<String>,
+    names: WithNames<()>,
 }
 
 impl QueryVisitor for References<'_> {
     fn query(&mut self, query: &Query) -> ControlFlow<()> {
-        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
-            let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
-            // A name is not in scope inside its own definition, unless the WITH is recursive. The definition
-            // is visited again as a part of the query; `seen` makes that harmless.
-            if !recursive {
-                walk::visit(cte, self)?;
-            }
-            self.in_scope.extend(name_parts(&ObjectName::from(vec![cte.alias.name.clone()])));
-        }
+        self.names.open(query);
         ControlFlow::Continue(())
     }
 
-    fn query_end(&mut self, query: &Query) -> ControlFlow<()> {
-        let names = query.with.as_ref().map_or(0, |with| with.cte_tables.len());
-        self.in_scope.truncate(self.in_scope.len().saturating_sub(names));
+    fn query_end(&mut self, _: &Query) -> ControlFlow<()> {
+        self.names.close(());
         ControlFlow::Continue(())
     }
 
@@ -318,9 +307,9 @@ impl QueryVisitor for References<'_> {
             return ControlFlow::Continue(());
         };
         let parts = name_parts(name);
-        let is_cte = matches!(parts.as_slice(), [only] if self.in_scope.contains(only));
-        let range = name_range(name, self.text);
-        if !is_cte && self.seen.insert(range.clone()) {
+        let is_defined = matches!(parts.as_slice(), [only] if self.names.find(only).is_some());
+        if !is_defined {
+            let range = name_range(name, self.text);
             self.found.push(Reference { parts, range, versioned: version.is_some() });
         }
         ControlFlow::Continue(())

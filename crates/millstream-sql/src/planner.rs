@@ -16,7 +16,7 @@ use datafusion::{
         planner::{ContextProvider, ExprPlanner},
         simplify::SimplifyContext,
     },
-    optimizer::{Analyzer, simplify_expressions::ExprSimplifier},
+    optimizer::{Analyzer, Optimizer, OptimizerRule, simplify_expressions::ExprSimplifier},
     prelude::SessionConfig,
     sql::{
         planner::{ParserOptions, SqlToRel},
@@ -25,7 +25,7 @@ use datafusion::{
 };
 use millstream_types::TableName;
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, distinct::DistinctToGrouping, size::plannable};
 
 /// The functions and settings that analysis without a session uses.
 static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| state_builder(session_config()).build());
@@ -53,10 +53,19 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
         .with_config(config)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_optimizer_rules(optimizer_rules())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(table_functions.collect())
+}
+
+/// The engine's rules, and ours: distinct aggregates are rewritten before the engine's own rewriting of a single one.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let single = rules.iter().position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
+    rules.insert(single.unwrap_or(0), Arc::new(DistinctToGrouping));
+    rules
 }
 
 /// Where the planner finds tables.
@@ -94,8 +103,9 @@ impl<'a> Planner<'a> {
         unpanicked(|| self.sql_to_rel().sql_statement_to_plan(Statement::Query(query)))
     }
 
-    /// The plan with types coerced and checked.
+    /// The plan with types coerced and checked, unless it is too large for that.
     pub(crate) fn analyse(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        plannable(&plan)?;
         unpanicked(|| Analyzer::new().execute_and_check(plan, self.state.config_options(), |_, _| {}))
     }
 }

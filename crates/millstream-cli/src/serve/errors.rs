@@ -4,6 +4,7 @@ use std::error::Error;
 
 use millstream_engine::EngineError;
 use millstream_features::view::OnlineViewError;
+use millstream_lake::LakeError;
 use millstream_project::cover;
 use millstream_server::{ApiError, ErrorKind};
 use millstream_sql::SqlError;
@@ -17,7 +18,7 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
         EngineError::UnknownFeature { what: "dataset", .. } => ErrorKind::UnknownDataset,
         EngineError::UnknownFeature { .. } => ErrorKind::UnknownFeature,
         EngineError::Request { .. } | EngineError::View { .. } => ErrorKind::Invalid,
-        EngineError::Query(SqlError::Invalid { .. } | SqlError::Execution { .. }) => ErrorKind::BadQuery,
+        EngineError::Query(query) => query_kind(query),
         EngineError::Busy { .. } => ErrorKind::AlreadyRunning,
         EngineError::Online(source) if source.retryable() => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
@@ -39,6 +40,24 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
         told = told.with_hint(hint);
     }
     told.with_cause(error)
+}
+
+/// Whose fault it is that a statement was not answered: a version that is not there is the client's, a file is not.
+fn query_kind(error: &SqlError) -> ErrorKind {
+    match error {
+        SqlError::Invalid { .. }
+        | SqlError::Execution { .. }
+        | SqlError::Memory { .. }
+        | SqlError::NotBuilt { .. } => ErrorKind::BadQuery,
+        SqlError::Lake(error) => match error.as_ref() {
+            LakeError::VersionUnavailable { .. } | LakeError::TimestampUnavailable { .. } => {
+                ErrorKind::BadQuery
+            }
+            error if error.retryable() => ErrorKind::Unavailable,
+            _ => ErrorKind::Internal,
+        },
+        _ => ErrorKind::Internal,
+    }
 }
 
 /// Whether more was pushed than the store keeps beside the lake: the same push succeeds once the lake has taken it up.

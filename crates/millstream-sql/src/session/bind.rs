@@ -19,6 +19,7 @@ use super::{Resolved, SqlError, SqlSession};
 use crate::{
     catalog::ProjectTable,
     schema::{storable_schema, storable_type},
+    size::plannable,
     walk,
 };
 
@@ -47,7 +48,8 @@ impl SqlSession {
                 };
                 inputs.insert(table, input);
             }
-            replace(plan.clone(), &inputs).map_err(SqlError::from_datafusion)
+            let bound = replace(plan.clone(), &inputs).and_then(|bound| plannable(&bound).map(|()| bound));
+            bound.map_err(SqlError::from_datafusion)
         })
     }
 }

@@ -92,7 +92,23 @@ impl SqlError {
         let message = message.rsplit_once(" error: ").map_or(message.as_str(), |(_, rest)| rest);
         let message = friendly(first_line(message));
         match error {
-            DataFusionError::ResourcesExhausted(_) => Self::Memory { message },
+            DataFusionError::ResourcesExhausted(_) => {
+                let said = message;
+                let operator =
+                    said.split_once(" failed for ").and_then(|(_, rest)| rest.split_once(" with "));
+                let message = operator.map(|(operator, _)| format!("`{operator}` gets no more"));
+                Self::Memory { message: message.unwrap_or(said) }
+            }
+            DataFusionError::External(inner) => match inner.downcast_ref() {
+                Some(Self::Invalid { code, message, hint, .. }) => Self::Invalid {
+                    code,
+                    message: message.clone(),
+                    place: None,
+                    label: None,
+                    hint: hint.clone(),
+                },
+                _ => Self::Execution { message },
+            },
             // Several parts of the query share the fault, so only its words can be taken along.
             DataFusionError::ObjectStore(_)
             | DataFusionError::IoError(_)

@@ -2,11 +2,14 @@
 
 mod bind;
 mod error;
+mod frugal;
 mod in_order;
 mod names;
+mod pace;
 mod show;
 mod statement;
 mod travel;
+mod windows;
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
@@ -30,6 +33,8 @@ use millstream_types::TableName;
 
 pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
+
+use frugal::Handed;
 
 use crate::{
     analyze::TableAnalysis,
@@ -110,7 +115,11 @@ impl SqlSession {
         let reservation = options.memory_bytes / (4 * options.target_partitions.max(1));
         let execution = &mut config.options_mut().execution;
         execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(reservation);
-        let state = state_builder(config).with_runtime_env(runtime).build();
+        let state = state_builder(config)
+            .with_runtime_env(runtime)
+            .with_physical_optimizer_rule(Arc::new(windows::WindowsInPieces))
+            .with_physical_optimizer_rule(Arc::new(pace::Pacing))
+            .build();
         Ok(Self { context: SessionContext::new_with_state(state), resolver })
     }
 
@@ -201,8 +210,7 @@ impl SqlSession {
     ) -> BoxFuture<'a, Result<Vec<SendableRecordBatchStream>, SqlError>> {
         Box::pin(async move {
             let plan = self.bind(&table.plan).await?;
-            let streams =
-                self.frame(plan).execute_stream_partitioned().await.map_err(SqlError::from_datafusion)?;
+            let streams = self.begin(plan, Handed::InParts).await?;
             Ok(streams.into_iter().map(|stream| conform_stream(stream, &table.schema)).collect())
         })
     }
@@ -212,7 +220,11 @@ impl SqlSession {
         &'a self,
         plan: LogicalPlan,
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
-        Box::pin(async move { self.frame(plan).execute_stream().await.map_err(SqlError::from_datafusion) })
+        Box::pin(async move {
+            let mut streams = self.begin(plan, Handed::Together).await?;
+            let none = || SqlError::Execution { message: "the plan gives no rows".into() };
+            streams.pop().ok_or_else(none)
+        })
     }
 
     fn frame(&self, plan: LogicalPlan) -> DataFrame {

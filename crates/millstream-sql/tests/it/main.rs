@@ -1,6 +1,7 @@
 //! The SQL room at its boundary: projects in, diagnostics, schemas, lineage and rows out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bounds;
 mod cases;
 mod checks;
 mod features;
