@@ -1,7 +1,10 @@
 //! How states are written down: little-endian, whole numbers as variable-length integers, nothing that could
 //! depend on the machine. Reading never trusts a length further than the bytes that are there.
 
-use super::value::{Order, Value};
+use super::{
+    column::DEPTH_MAX,
+    value::{Order, Value},
+};
 use crate::FeatureError;
 
 /// Collects the bytes of a state.
@@ -187,7 +190,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn value(&mut self) -> Result<Value, FeatureError> {
-        self.nested_value(2)
+        // A list of as deeply nested values as are kept.
+        self.nested_value(DEPTH_MAX + 1)
     }
 
     fn nested_value(&mut self, depth: u8) -> Result<Value, FeatureError> {

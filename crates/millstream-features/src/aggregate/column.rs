@@ -3,7 +3,7 @@
 use arrow::{
     array::{
         Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, FixedSizeListArray,
-        Float64Array, Int64Array, StringArray, new_null_array,
+        Float64Array, Int64Array, StringArray, StructArray, new_null_array,
     },
     buffer::NullBuffer,
     compute::cast,
@@ -28,10 +28,23 @@ pub(crate) enum Kind {
     Text,
     Bytes,
     Vector,
+    /// Lists and structs of the other kinds: values that are kept whole, and have no order that means anything.
+    Nested,
 }
+
+/// Lists and structs within each other that are kept.
+pub(crate) const DEPTH_MAX: u8 = 8;
 
 impl Kind {
     pub(crate) fn of(data_type: &DataType) -> Option<Self> {
+        Self::within(data_type, DEPTH_MAX)
+    }
+
+    /// As [`Kind::of`], with so many levels of nesting left.
+    fn within(data_type: &DataType, depth: u8) -> Option<Self> {
+        let is_kept = |field: &Field| {
+            depth.checked_sub(1).and_then(|depth| Self::within(field.data_type(), depth)).is_some()
+        };
         Some(match data_type {
             DataType::Int8
             | DataType::Int16
@@ -51,6 +64,10 @@ impl Kind {
                 if *size > 0 && matches!(field.data_type(), DataType::Float32 | DataType::Float64) =>
             {
                 Self::Vector
+            }
+            DataType::List(field) | DataType::FixedSizeList(field, _) if is_kept(field) => Self::Nested,
+            DataType::Struct(fields) if !fields.is_empty() && fields.iter().all(|field| is_kept(field)) => {
+                Self::Nested
             }
             _ => return None,
         })
@@ -82,6 +99,10 @@ pub(crate) enum Data {
         size: usize,
         nulls: Option<NullBuffer>,
     },
+    Nested {
+        values: Arc<[Value]>,
+        nulls: Option<NullBuffer>,
+    },
 }
 
 impl Column {
@@ -105,6 +126,7 @@ impl Column {
             Kind::Text => Data::Text(to(&DataType::Utf8)?.as_string::<i32>().clone()),
             Kind::Bytes => Data::Bytes(to(&DataType::Binary)?.as_binary::<i32>().clone()),
             Kind::Vector => vectors(array.as_fixed_size_list())?,
+            Kind::Nested => Data::Nested { values: nested(array)?.into(), nulls: array.nulls().cloned() },
         };
         Ok(Self { data_type, data })
     }
@@ -118,6 +140,7 @@ impl Column {
             Data::Text(array) => array.len(),
             Data::Bytes(array) => array.len(),
             Data::Vector { values, size, .. } => values.len() / size,
+            Data::Nested { values, .. } => values.len(),
         }
     }
 
@@ -129,7 +152,7 @@ impl Column {
             Data::Bool(array) => array.nulls(),
             Data::Text(array) => array.nulls(),
             Data::Bytes(array) => array.nulls(),
-            Data::Vector { nulls, .. } => nulls.as_ref(),
+            Data::Vector { nulls, .. } | Data::Nested { nulls, .. } => nulls.as_ref(),
         }
     }
 
@@ -147,8 +170,52 @@ impl Column {
             Data::Vector { values, size, .. } => {
                 ValueRef::Vector(values.values().get(row * size..(row + 1) * size).unwrap_or(&[]))
             }
+            Data::Nested { values, .. } => values.get(row).map_or(ValueRef::Null, Value::borrowed),
         }
     }
+}
+
+/// Rows of lists and structs as values; a struct is the list of its members.
+fn nested(array: &ArrayRef) -> Result<Vec<Value>, FeatureError> {
+    let of = |values: &ArrayRef| -> Result<Vec<Value>, FeatureError> {
+        let column = Column::new(values)?;
+        Ok((0..column.len()).map(|row| column.value(row).to_value()).collect())
+    };
+    let row = |row: usize, items: &dyn Fn(usize) -> Vec<Value>| match array.is_null(row) {
+        true => Value::Null,
+        false => Value::List(items(row)),
+    };
+    let rows = 0..array.len();
+    Ok(match array.data_type() {
+        DataType::Struct(_) => {
+            let members = array.as_struct().columns().iter().map(of).collect::<Result<Vec<_>, _>>()?;
+            let items = |row: usize| {
+                members
+                    .iter()
+                    .map(|member| member.get(row).cloned().unwrap_or(Value::Null))
+                    .collect::<Vec<_>>()
+            };
+            rows.map(|at| row(at, &items)).collect()
+        }
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let values = of(list.values())?;
+            let bounds = list.value_offsets();
+            let bound =
+                |at: usize| bounds.get(at).and_then(|bound| usize::try_from(*bound).ok()).unwrap_or(0);
+            let items = |row: usize| values.get(bound(row)..bound(row + 1)).unwrap_or(&[]).to_vec();
+            rows.map(|at| row(at, &items)).collect()
+        }
+        DataType::FixedSizeList(_, size) => {
+            let values = of(array.as_fixed_size_list().values())?;
+            let size = usize::try_from(*size).unwrap_or(0);
+            let items = |row: usize| values.get(row * size..(row + 1) * size).unwrap_or(&[]).to_vec();
+            rows.map(|at| row(at, &items)).collect()
+        }
+        other => {
+            return Err(FeatureError::Unsupported { aggregation: "a window", data_type: other.clone() });
+        }
+    })
 }
 
 fn cast_twice(array: &ArrayRef, through: &DataType) -> Result<ArrayRef, FeatureError> {
@@ -199,7 +266,7 @@ pub(crate) fn build(values: &[Value], data_type: &DataType) -> Result<ArrayRef, 
         Kind::Bool => Arc::new(values.iter().map(truth).collect::<BooleanArray>()),
         Kind::Text => narrowed(Arc::new(values.iter().map(text).collect::<StringArray>()))?,
         Kind::Bytes => narrowed(Arc::new(values.iter().map(bytes).collect::<BinaryArray>()))?,
-        Kind::Vector => return lists(values, data_type),
+        Kind::Vector | Kind::Nested => return lists(values, data_type),
     })
 }
 
@@ -257,12 +324,29 @@ fn lists(values: &[Value], data_type: &DataType) -> Result<ArrayRef, FeatureErro
             for value in values {
                 match value {
                     Value::List(items) if items.len() == width => flat.extend_from_slice(items),
-                    _ => flat.resize(flat.len() + width, Value::Float(0.0)),
+                    // Elements of a vector are never null.
+                    _ if Kind::of(data_type) == Some(Kind::Vector) => {
+                        flat.resize(flat.len() + width, Value::Float(0.0));
+                    }
+                    _ => flat.resize(flat.len() + width, Value::Null),
                 }
             }
             let flat = build(&flat, field.data_type())?;
             let list = FixedSizeListArray::try_new(field.clone(), *size, flat, Some(valid));
             Ok(Arc::new(list.map_err(FeatureError::arrow(action))?))
+        }
+        DataType::Struct(fields) => {
+            let member = |at: usize, value: &Value| match value {
+                Value::List(members) => members.get(at).cloned().unwrap_or(Value::Null),
+                _ => Value::Null,
+            };
+            let column = |(at, field): (usize, &Arc<Field>)| {
+                let members: Vec<Value> = values.iter().map(|value| member(at, value)).collect();
+                build(&members, field.data_type())
+            };
+            let columns = fields.iter().enumerate().map(column).collect::<Result<Vec<_>, _>>()?;
+            let rows = StructArray::try_new(fields.clone(), columns, Some(valid));
+            Ok(Arc::new(rows.map_err(FeatureError::arrow("build a struct"))?))
         }
         other => Ok(new_null_array(other, values.len())),
     }

@@ -197,7 +197,7 @@ impl Aggregation {
         let unsupported = || FeatureError::Unsupported { aggregation, data_type: input.clone() };
         let kind = Kind::of(input).ok_or_else(unsupported)?;
         let number = kind.is_number();
-        let scalar = kind != Kind::Vector;
+        let scalar = !matches!(kind, Kind::Vector | Kind::Nested);
         let output = match self {
             Self::Count => Some(DataType::Int64),
             Self::CountIf => (kind == Kind::Bool).then_some(DataType::Int64),
@@ -207,15 +207,16 @@ impl Aggregation {
                 Kind::Decimal { scale } => Some(DataType::Decimal128(38, scale)),
                 _ => None,
             },
-            Self::Min | Self::Max | Self::MostFrequent { .. } => scalar.then(|| input.clone()),
+            Self::Min | Self::Max => scalar.then(|| input.clone()),
+            Self::MostFrequent { .. } => (kind != Kind::Vector).then(|| input.clone()),
             Self::First | Self::Last => Some(kept_type(input, kind)),
             Self::FirstK(_) | Self::LastK(_) => Some(list_of(kept_type(input, kind))),
             Self::TopK(_) => scalar.then(|| list_of(input.clone())),
-            Self::ApproxDistinct | Self::Distinct { .. } => scalar.then_some(DataType::Int64),
+            Self::ApproxDistinct | Self::Distinct { .. } => (kind != Kind::Vector).then_some(DataType::Int64),
             // Edges are floats: they have no scale to compare with a decimal's.
             Self::Histogram(_) => matches!(kind, Kind::Int | Kind::Float).then(|| list_of(DataType::Int64)),
             Self::TimeSinceLast => Some(DataType::Float64),
-            Self::VectorSum | Self::VectorMean => (!scalar).then(|| kept_type(input, kind)),
+            Self::VectorSum | Self::VectorMean => (kind == Kind::Vector).then(|| kept_type(input, kind)),
             Self::Mean
             | Self::Variance
             | Self::StandardDeviation

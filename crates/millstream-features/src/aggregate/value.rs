@@ -87,6 +87,10 @@ impl ValueRef<'_> {
             (Self::Bool(left), Self::Bool(right)) => left.cmp(right),
             (Self::Text(left), Self::Text(right)) => left.cmp(right),
             (Self::Bytes(left), Self::Bytes(right)) => left.cmp(right),
+            (Self::List(left), Self::List(right)) => {
+                let elements = left.iter().zip(*right).map(|(left, right)| left.compare(right));
+                elements.fold(Ordering::Equal, Ordering::then).then(left.len().cmp(&right.len()))
+            }
             _ => self.rank().cmp(&other.rank()).then_with(|| self.elements().cmp(other.elements())),
         }
     }
@@ -149,6 +153,9 @@ impl Key {
         Self(match value {
             ValueRef::Float(value) if value.is_nan() => Value::Float(f64::NAN),
             ValueRef::Float(value) => Value::Float(value + 0.0),
+            ValueRef::List(values) => {
+                Value::List(values.iter().map(|value| Self::of(value.borrowed()).0).collect())
+            }
             other => other.to_value(),
         })
     }

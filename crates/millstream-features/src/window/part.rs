@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     FeatureError,
-    aggregate::{Column, Data, ValueRef, ratio},
+    aggregate::{Column, Data, Value, ValueRef, ratio},
     asof::KnownTimes,
 };
 
@@ -302,6 +302,12 @@ fn take_column(column: &Column, indices: &UInt32Array) -> Result<Column, Feature
                 .as_ref()
                 .map(|nulls| indices.values().iter().map(|row| nulls.is_valid(*row as usize)).collect());
             Data::Vector { values: flat.into(), size: *size, nulls }
+        }
+        Data::Nested { values, nulls } => {
+            let rows = indices.values().iter().map(|row| *row as usize);
+            let taken = rows.clone().map(|row| values.get(row).cloned().unwrap_or(Value::Null));
+            let nulls = nulls.as_ref().map(|nulls| rows.clone().map(|row| nulls.is_valid(row)).collect());
+            Data::Nested { values: taken.collect(), nulls }
         }
     };
     Ok(Column { data_type: column.data_type.clone(), data })

@@ -83,6 +83,16 @@ impl OnDemandExpressions {
     ///
     /// A column is missing, a value does not fit the input's type, or computing fails, for instance by an overflow.
     pub fn evaluate(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>, SqlError> {
+        self.evaluate_from(rows, 0)
+    }
+
+    /// As [`Self::evaluate`], of a batch whose first row has the number `first` among all rows: a row that cannot be
+    /// computed is named by its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::evaluate`].
+    pub fn evaluate_from(&self, rows: &RecordBatch, first: u64) -> Result<Vec<ArrayRef>, SqlError> {
         let mut inputs = Vec::with_capacity(self.inputs.fields().len());
         for field in self.inputs.fields() {
             let column = rows.column_by_name(field.name()).ok_or_else(|| {
@@ -98,7 +108,7 @@ impl OnDemandExpressions {
                 Source::Input(index) => inputs[index].clone(),
                 Source::Computed(index) => computed[index].clone(),
             });
-            let array = one.evaluate(columns.collect(), rows.num_rows());
+            let array = one.evaluate(columns.collect(), rows.num_rows(), first);
             computed.push(array?);
         }
         Ok(computed)
@@ -106,16 +116,39 @@ impl OnDemandExpressions {
 }
 
 impl Compiled {
-    fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef, SqlError> {
+    fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize, first: u64) -> Result<ArrayRef, SqlError> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         let batch = batch.map_err(|error| failed(format!("`{}`: {error}", self.name)))?;
         let value = self.expr.evaluate(&batch).and_then(|value| value.into_array(rows));
         let array = value.map_err(|error| match SqlError::from_datafusion(error) {
-            SqlError::Execution { message } => failed(format!("`{}`: {message}", self.name)),
+            SqlError::Execution { message } => match self.failing_row(&batch) {
+                Some(row) => failed(format!("`{}` of row {} (from 0): {message}", self.name, first + row)),
+                None => failed(format!("`{}`: {message}", self.name)),
+            },
             other => other,
         })?;
         cast_exactly(&array, &self.data_type).map_err(|error| failed(format!("`{}`: {error}", self.name)))
+    }
+}
+
+impl Compiled {
+    /// A row of a batch that cannot be computed by itself either.
+    fn failing_row(&self, batch: &RecordBatch) -> Option<u64> {
+        let fails = |start: usize, rows: usize| {
+            let value = self.expr.evaluate(&batch.slice(start, rows));
+            value.and_then(|value| value.into_array(rows)).is_err()
+        };
+        let (mut start, mut rows) = (0, batch.num_rows());
+        while rows > 1 {
+            let half = rows / 2;
+            if fails(start, half) {
+                rows = half;
+            } else {
+                (start, rows) = (start + half, rows - half);
+            }
+        }
+        fails(start, rows).then_some(start as u64)
     }
 }
 

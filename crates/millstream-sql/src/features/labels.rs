@@ -263,7 +263,7 @@ impl Find<'_> {
                 self.diagnostics.push(Diagnostic::error(codes::LABELS, message, at).with_hint(hint));
                 continue;
             }
-            let index = self.column(&value.name, value.data_type.clone());
+            let index = self.request(&value.name, value.data_type.clone());
             request.push((value.name, index));
         }
         let mut entities = IndexMap::new();
@@ -284,6 +284,16 @@ impl Find<'_> {
         let hint = "cast it in the labels' `sql`, or name another column";
         self.diagnostics.push(Diagnostic::error(codes::LABELS, message, at).with_hint(hint));
         None
+    }
+
+    /// The number of a column with a value of the request. On-demand features find it by its name, whether or not it is
+    /// kept.
+    fn request(&mut self, source: &str, data_type: DataType) -> usize {
+        if self.columns.iter().any(|known| known.name == source) {
+            return self.column(source, data_type);
+        }
+        self.columns.push(Column { source: source.to_owned(), name: source.to_owned(), data_type });
+        self.columns.len() - 1
     }
 
     /// The number of a column in a type; a kept one where it is the same.

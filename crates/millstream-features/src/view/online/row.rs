@@ -59,7 +59,7 @@ impl Form {
                 Kind::Bool => Self::Bool,
                 Kind::Text => Self::Text,
                 Kind::Bytes => Self::Bytes,
-                Kind::Vector => Self::List,
+                Kind::Vector | Kind::Nested => Self::List,
             },
         })
     }
