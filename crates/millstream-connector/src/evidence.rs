@@ -15,6 +15,9 @@ use serde_json::value::RawValue;
 /// Digits of the widest decimal.
 const DIGITS_MAX: usize = 38;
 
+/// Values that are nested deeper are text: no contract has so deep a type, and a text may be nested without end.
+const DEPTH_MAX: usize = 12;
+
 /// What the values that have been seen may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Evidence {
@@ -59,25 +62,32 @@ impl Evidence {
     pub fn of_text(text: &str) -> Self {
         let nested =
             text.starts_with(['[', '{']).then(|| serde_json::from_str::<&RawValue>(text).ok()).flatten();
-        nested.map_or_else(|| Self::Scalars(Scalars::of_text(text)), Self::of_json)
+        nested.map_or_else(|| Self::Scalars(Scalars::of_text(text)), |value| Self::of_json(value, 1))
     }
 
     /// Of a value in JSON, whose strings are strings whatever they look like.
-    fn of_json(value: &RawValue) -> Self {
+    fn of_json(value: &RawValue, depth: usize) -> Self {
         let text = value.get();
+        if depth > DEPTH_MAX {
+            return Self::Mixed;
+        }
         match text.as_bytes().first() {
             Some(b'n') => Self::Nothing,
             Some(b'"') => Self::Scalars(Scalars::STRING),
             Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
                 Ok(elements) => {
-                    let joined = elements.into_iter().map(Self::of_json).fold(Self::Nothing, Self::join);
+                    let joined = elements
+                        .into_iter()
+                        .map(|element| Self::of_json(element, depth + 1))
+                        .fold(Self::Nothing, Self::join);
                     Self::List(Box::new(joined))
                 }
                 Err(_) => Self::Mixed,
             },
             Some(b'{') => match serde_json::from_str::<Members<'_>>(text) {
                 Ok(Members(members)) => {
-                    let members = members.into_iter().map(|(name, value)| (name, Self::of_json(value)));
+                    let members =
+                        members.into_iter().map(|(name, value)| (name, Self::of_json(value, depth + 1)));
                     Self::Struct(members.collect())
                 }
                 Err(_) => Self::Mixed,

@@ -65,6 +65,8 @@ async fn json_columns_may_be_nested() {
     )
     .await;
     check("a.jsonl", "{\"v\":[1,\"x\"]}\n", &["v list<string>"]).await;
+    let deep = format!("v\n{}{}\n", "[".repeat(200_000), "]".repeat(200_000));
+    check("a.csv", &deep, &["v string"]).await;
     check("a.jsonl", "{\"v\":[1,[1]]}\n", &["v string"]).await;
     check("a.jsonl", "{\"v\":[]}\n{\"w\":{}}\n", &["v string", "w string"]).await;
     check("a.jsonl", "{\"account\":\"12345678901234567891\"}\n", &["account decimal(38,0)"]).await;
