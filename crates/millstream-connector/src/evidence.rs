@@ -18,6 +18,9 @@ const DIGITS_MAX: usize = 38;
 /// Values that are nested deeper are text: no contract has so deep a type, and a text may be nested without end.
 const DEPTH_MAX: usize = 12;
 
+/// Objects with more different keys are text: their keys are data, not members.
+const MEMBERS_MAX: usize = 500;
+
 /// What the values that have been seen may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Evidence {
@@ -88,7 +91,7 @@ impl Evidence {
                 Ok(Members(members)) => {
                     let members =
                         members.into_iter().map(|(name, value)| (name, Self::of_json(value, depth + 1)));
-                    Self::Struct(members.collect())
+                    Self::with_members(Vec::new(), members)
                 }
                 Err(_) => Self::Mixed,
             },
@@ -103,17 +106,22 @@ impl Evidence {
             (Self::Nothing, other) | (other, Self::Nothing) => other,
             (Self::Scalars(a), Self::Scalars(b)) => Self::Scalars(a.join(b)),
             (Self::List(a), Self::List(b)) => Self::List(Box::new(a.join(*b))),
-            (Self::Struct(mut members), Self::Struct(others)) => {
-                for (name, other) in others {
-                    match members.iter_mut().find(|(known, _)| *known == name) {
-                        Some((_, member)) => *member = std::mem::take(member).join(other),
-                        None => members.push((name, other)),
-                    }
-                }
-                Self::Struct(members)
-            }
+            (Self::Struct(members), Self::Struct(others)) => Self::with_members(members, others.into_iter()),
             _ => Self::Mixed,
         }
+    }
+
+    /// A struct with more members, each joined with what is known of it.
+    fn with_members(mut members: Vec<(String, Self)>, more: impl Iterator<Item = (String, Self)>) -> Self {
+        for (name, evidence) in more {
+            let is_full = members.len() >= MEMBERS_MAX;
+            match members.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, member)) => *member = std::mem::take(member).join(evidence),
+                None if is_full => return Self::Mixed,
+                None => members.push((name, evidence)),
+            }
+        }
+        Self::Struct(members)
     }
 
     /// The narrowest type that holds every value as it was written.
