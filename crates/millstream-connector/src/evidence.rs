@@ -15,6 +15,12 @@ use serde_json::value::RawValue;
 /// Digits of the widest decimal.
 const DIGITS_MAX: usize = 38;
 
+/// Values that are nested deeper are text: no contract has so deep a type, and a text may be nested without end.
+const DEPTH_MAX: usize = 12;
+
+/// Objects with more different keys are text: their keys are data, not members.
+const MEMBERS_MAX: usize = 500;
+
 /// What the values that have been seen may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Evidence {
@@ -59,26 +65,33 @@ impl Evidence {
     pub fn of_text(text: &str) -> Self {
         let nested =
             text.starts_with(['[', '{']).then(|| serde_json::from_str::<&RawValue>(text).ok()).flatten();
-        nested.map_or_else(|| Self::Scalars(Scalars::of_text(text)), Self::of_json)
+        nested.map_or_else(|| Self::Scalars(Scalars::of_text(text)), |value| Self::of_json(value, 1))
     }
 
     /// Of a value in JSON, whose strings are strings whatever they look like.
-    fn of_json(value: &RawValue) -> Self {
+    fn of_json(value: &RawValue, depth: usize) -> Self {
         let text = value.get();
+        if depth > DEPTH_MAX {
+            return Self::Mixed;
+        }
         match text.as_bytes().first() {
             Some(b'n') => Self::Nothing,
             Some(b'"') => Self::Scalars(Scalars::STRING),
             Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
                 Ok(elements) => {
-                    let joined = elements.into_iter().map(Self::of_json).fold(Self::Nothing, Self::join);
+                    let joined = elements
+                        .into_iter()
+                        .map(|element| Self::of_json(element, depth + 1))
+                        .fold(Self::Nothing, Self::join);
                     Self::List(Box::new(joined))
                 }
                 Err(_) => Self::Mixed,
             },
             Some(b'{') => match serde_json::from_str::<Members<'_>>(text) {
                 Ok(Members(members)) => {
-                    let members = members.into_iter().map(|(name, value)| (name, Self::of_json(value)));
-                    Self::Struct(members.collect())
+                    let members =
+                        members.into_iter().map(|(name, value)| (name, Self::of_json(value, depth + 1)));
+                    Self::with_members(Vec::new(), members)
                 }
                 Err(_) => Self::Mixed,
             },
@@ -93,17 +106,22 @@ impl Evidence {
             (Self::Nothing, other) | (other, Self::Nothing) => other,
             (Self::Scalars(a), Self::Scalars(b)) => Self::Scalars(a.join(b)),
             (Self::List(a), Self::List(b)) => Self::List(Box::new(a.join(*b))),
-            (Self::Struct(mut members), Self::Struct(others)) => {
-                for (name, other) in others {
-                    match members.iter_mut().find(|(known, _)| *known == name) {
-                        Some((_, member)) => *member = std::mem::take(member).join(other),
-                        None => members.push((name, other)),
-                    }
-                }
-                Self::Struct(members)
-            }
+            (Self::Struct(members), Self::Struct(others)) => Self::with_members(members, others.into_iter()),
             _ => Self::Mixed,
         }
+    }
+
+    /// A struct with more members, each joined with what is known of it.
+    fn with_members(mut members: Vec<(String, Self)>, more: impl Iterator<Item = (String, Self)>) -> Self {
+        for (name, evidence) in more {
+            let is_full = members.len() >= MEMBERS_MAX;
+            match members.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, member)) => *member = std::mem::take(member).join(evidence),
+                None if is_full => return Self::Mixed,
+                None => members.push((name, evidence)),
+            }
+        }
+        Self::Struct(members)
     }
 
     /// The narrowest type that holds every value as it was written.

@@ -122,7 +122,7 @@ fn check_start(raw: &mut BufReader<RawInput>, name: &str, is_so: fn(&[u8]) -> bo
     }
     Err(io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("its name says {name}, and its content is something else"),
+        format!("it is not the compressed data ({name}) that its name says"),
     ))
 }
 

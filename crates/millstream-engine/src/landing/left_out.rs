@@ -3,10 +3,7 @@
 use millstream_connector::{ConnectorError, Part};
 use millstream_types::{CheckId, Severity};
 
-use crate::{CheckReport, EngineError, engine::StepContext, run::chain};
-
-/// The check under which a landing tells how many parts it could not read.
-const READABLE: &str = "readable";
+use crate::{CheckReport, EngineError, engine::StepContext, event::READABLE, run::chain};
 
 /// A part that no row is landed of.
 #[derive(Debug)]
