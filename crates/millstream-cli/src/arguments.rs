@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use millstream_types::{ByteSize, ByteSizeError};
 
 use crate::{commands, log};
 
@@ -41,6 +42,10 @@ pub(crate) struct GlobalArguments {
     /// Print without colours (the variable NO_COLOR does the same)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// What queries and tables may hold in memory, all together, before they use the disk: `512MiB`, `8GiB`; without
+    /// it, what `memory:` of the environment says, or a quarter of what the machine or its container has
+    #[arg(long, global = true, value_name = "SIZE", env = "MILLSTREAM_MEMORY", hide_env_values = true, value_parser = parse_memory)]
+    pub(crate) memory: Option<ByteSize>,
     /// Say more about what happens inside; twice for still more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -48,6 +53,12 @@ pub(crate) struct GlobalArguments {
     /// `warn,millstream=debug` (the variable MILLSTREAM_LOG does the same)
     #[arg(long, global = true, value_name = "LEVEL", value_parser = log::filter)]
     pub(crate) log: Option<String>,
+}
+
+/// Less than 16 MiB lets no sort end.
+fn parse_memory(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|error: ByteSizeError| error.to_string())?;
+    if size.bytes() < 16 << 20 { Err("write at least 16MiB".to_owned()) } else { Ok(size) }
 }
 
 /// The commands, in the order of a project's life.

@@ -6,14 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use millstream_engine::{Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock, SystemRandom};
+use millstream_engine::{
+    Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock, SystemRandom, memory_share,
+};
 use millstream_project::Level;
 use millstream_types::TableName;
 
 use crate::{CliError, diagnostics, human, output, session::Session, settings::variable, wire};
-
-/// Bytes that queries may hold in memory before they spill to disk.
-const MEMORY_BYTES: usize = 512 << 20;
 
 /// The folder of `--project`, or the nearest one upwards that holds a project.
 pub(crate) fn find_root(session: &Session) -> Result<PathBuf, CliError> {
@@ -59,12 +58,19 @@ fn ready(mut checked: Checked) -> Result<Arc<Project>, CliError> {
     Ok(Arc::new(project))
 }
 
+/// Bytes that queries, tables and datasets may hold in memory before they use the disk.
+pub(crate) fn memory_bytes(project: &Project, session: &Session) -> usize {
+    let said = session.settings.memory.or(project.spec.environment.memory);
+    let bytes = said.map_or_else(memory_share, |said| said.bytes());
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 /// The engine over the project, with the machine's clock and all its cores.
-pub(crate) fn engine(project: Arc<Project>) -> Result<Engine, CliError> {
+pub(crate) fn engine(project: Arc<Project>, session: &Session) -> Result<Engine, CliError> {
     let options = EngineOptions {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
-        memory_bytes: MEMORY_BYTES,
+        memory_bytes: memory_bytes(&project, session),
         parallelism: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         retry: RetryPolicy::default(),
     };
@@ -73,7 +79,7 @@ pub(crate) fn engine(project: Arc<Project>) -> Result<Engine, CliError> {
 
 /// The checked project in a known folder and its engine.
 pub(crate) fn engine_at(root: &Path, session: &Session) -> Result<Engine, CliError> {
-    engine(ready(check_at(root, session))?)
+    engine(ready(check_at(root, session))?, session)
 }
 
 /// Tells all problems: one JSON document on standard output, or text on standard error.

@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf};
 
+use millstream_types::ByteSize;
+
 use crate::{arguments::GlobalArguments, log};
 
 /// The variable that overrides what `-v` logs, in the syntax of `tracing_subscriber::EnvFilter`.
@@ -14,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) project: Option<PathBuf>,
     /// `--environment` before `MILLSTREAM_ENVIRONMENT`; `None` is the project's default.
     pub(crate) environment: Option<String>,
+    /// `--memory` before `MILLSTREAM_MEMORY`; `None` is the environment's, or a share of the machine's.
+    pub(crate) memory: Option<ByteSize>,
     pub(crate) json: bool,
     /// The folder in which the command was given; `None` when it was removed meanwhile.
     pub(crate) folder: Option<PathBuf>,
@@ -42,6 +46,7 @@ impl Settings {
             project: arguments.project.clone(),
             // An empty variable is what a shell leaves of an unset one.
             environment: arguments.environment.clone().filter(|name| !name.is_empty()),
+            memory: arguments.memory,
             json: arguments.json,
             folder: current_folder(),
             live: std::io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb"),

@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod features;
 mod landing;
+mod machine;
 mod maintain;
 mod observe;
 mod pinning;
@@ -51,6 +52,7 @@ pub use features::{
     MaterializeProgress, MaterializeReport, MaterializeRequest, OnDemandEntry, Progress, PushTo, ReadColumn,
     Readable, ServedVersion, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, ViewStatistics, Wanted,
 };
+pub use machine::memory_share;
 pub use maintain::MaintainRequest;
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};

@@ -56,7 +56,7 @@ codes! {
     EXECUTION = "MS-0222", "query that failed while it ran",
         "The statement is correct, but computing it failed, for instance by a value that cannot be cast.";
     MEMORY = "MS-0223", "query that needs more memory",
-        "The query needs more memory than the session may use and cannot spill further.";
+        "The query needs more memory than the session may use and cannot spill further. `--memory` and `memory:` in the environment allow more.";
     TABLE_ACCESS = "MS-0224", "table that cannot be read",
         "The lake could not deliver the table or the version asked for.";
     TEST_TABLE = "MS-0225", "test on an unknown table",

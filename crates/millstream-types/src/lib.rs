@@ -3,6 +3,7 @@
 //! May touch: the standard library, serde for writing these words down.
 //! Must not: do IO, know Arrow or SQL, or hold behaviour that belongs to one room.
 
+mod byte_size;
 mod column_type;
 mod duration;
 mod fingerprint;
@@ -11,6 +12,7 @@ mod percent;
 mod severity;
 mod time;
 
+pub use byte_size::{ByteSize, ByteSizeError};
 pub use column_type::{ColumnType, ColumnTypeError, Field};
 pub use duration::{DurationError, Span};
 pub use fingerprint::{Fingerprint, FingerprintError};

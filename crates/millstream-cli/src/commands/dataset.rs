@@ -44,9 +44,6 @@ struct BuildArguments {
     /// Say rows, bytes and time, and build nothing
     #[arg(long)]
     dry_run: bool,
-    /// Rows beyond this many mebibytes go to disk
-    #[arg(long, value_name = "MIB", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(16..))]
-    memory: u64,
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
@@ -58,11 +55,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 }
 
 async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?)?;
+    let engine = project::engine(project::open(session)?, session)?;
     let request = DatasetRequest {
         name: arguments.name.clone(),
         output: arguments.output.clone(),
-        memory_bytes: usize::try_from(arguments.memory << 20).unwrap_or(usize::MAX),
+        memory_bytes: project::memory_bytes(engine.project(), session),
     };
     if arguments.dry_run {
         return estimate::run(&engine, &request, session).await;
@@ -174,7 +171,7 @@ fn leak(finding: &Finding) -> String {
 }
 
 fn list(session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?)?;
+    let engine = project::engine(project::open(session)?, session)?;
     let built = engine.datasets()?;
     if session.settings.json {
         let datasets = built.iter().map(DatasetEntry::from).collect();

@@ -23,9 +23,8 @@ const FOLDER: &str = "millstream-demo";
 /// How many demos may lie next to each other.
 const FOLDERS_MAX: u32 = 1_000;
 
-/// The shop's training set, and what it may hold in memory.
+/// The shop's training set.
 const DATASET: &str = "churn";
-const MEMORY_BYTES: usize = 1 << 30;
 /// A read at the end of the generated data, when every window has something in it.
 const READ: &str = r#"curl -s localhost:6566/v1/features/read -d '{"service": "checkout_v1", "entities": {"customer_id": [1, 2]}, "request": {"cart_value": [80, 12.5]}, "at": "2026-07-01T00:00:00Z"}'"#;
 
@@ -98,7 +97,8 @@ fn rows(text: &str) -> Result<u64, String> {
 
 /// Builds the training set and fills the online store.
 async fn features(engine: &Engine, session: &Session) -> Result<(), CliError> {
-    let request = DatasetRequest { name: DATASET.to_owned(), output: None, memory_bytes: MEMORY_BYTES };
+    let memory_bytes = project::memory_bytes(engine.project(), session);
+    let request = DatasetRequest { name: DATASET.to_owned(), output: None, memory_bytes };
     let dataset = super::dataset::build(engine, &request, session).await?;
     let request = MaterializeRequest { alone: true, ..MaterializeRequest::default() };
     let views = super::features::materialize(engine, &request, session).await?;

@@ -55,7 +55,7 @@ impl SelectionArguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?)?;
+    let engine = project::engine(project::open(session)?, session)?;
     show(&engine, &arguments.selection.request(session), session).await?;
     Ok(Exit::Success)
 }

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?)?;
+    let engine = project::engine(project::open(session)?, session)?;
     let mut request = arguments.selection.request(session);
     request.concurrency = arguments.concurrency;
     if arguments.dry_run {

@@ -23,8 +23,6 @@ use crate::{Engine, EngineError, blocking::Blocking, engine::World, pinning::Pin
 
 /// Name of the label time; a key cannot have it, since the time of events begins like this too.
 const AT: &str = "_at";
-/// Rows beyond this go to disk.
-const MEMORY_BYTES: usize = 512 << 20;
 
 /// What the features of a view look like.
 #[derive(Clone, Debug)]
@@ -178,7 +176,7 @@ fn plan(
         named_by_hash: false,
         now: world.options.clock.now(),
         resources: Resources {
-            memory_bytes: MEMORY_BYTES,
+            memory_bytes: world.options.memory_bytes,
             spill: folder.to_owned(),
             threads: world.options.parallelism,
         },

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use millstream_types::ByteSize;
+
 use super::Context;
 use crate::{
     Diagnostic, EnvironmentSpec, Located, OnlineLocation, StateLocation, codes, file::EnvironmentFile, words,
@@ -17,6 +19,8 @@ const STATE: &str = ".millstream/state.db";
 const ONLINE: &str = ".millstream/online";
 /// Steps at once that no machine needs more of.
 const CONCURRENCY_MAX: usize = 1024;
+/// In less memory a sort cannot even merge what it wrote to disk.
+const MEMORY_MIN: ByteSize = ByteSize::from_bytes(16 << 20);
 const LAKE_SCHEMES: [&str; 11] =
     ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "http", "https", "file"];
 
@@ -82,6 +86,7 @@ pub(crate) fn implied(root: &Path) -> EnvironmentSpec {
         online: OnlineLocation::Embedded(root.join(ONLINE)),
         storage: BTreeMap::new(),
         concurrency: None,
+        memory: None,
     }
 }
 
@@ -133,10 +138,25 @@ pub(super) fn environment(
         }
         concurrency.value
     });
+    let memory = file.memory.as_ref().map(|memory| {
+        if memory.value.0 < MEMORY_MIN {
+            let message = format!("`{}` is too little memory to work in", memory.value.0);
+            context.error(codes::WRONG_KIND, message, memory.at, format!("write at least {MEMORY_MIN}"));
+        }
+        memory.value.0
+    });
     let storage = file.storage.0.iter().map(|(key, value)| (key.value.clone(), value.0.clone())).collect();
     let lake = lake.flatten().unwrap_or_else(|| root.join(LAKE).to_string_lossy().into_owned());
     let state = StateLocation::Sqlite(state);
-    is_usable.then(|| EnvironmentSpec { name: name.value.clone(), lake, state, online, storage, concurrency })
+    is_usable.then(|| EnvironmentSpec {
+        name: name.value.clone(),
+        lake,
+        state,
+        online,
+        storage,
+        concurrency,
+        memory,
+    })
 }
 
 /// An absolute folder or a URL.

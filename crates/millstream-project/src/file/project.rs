@@ -1,10 +1,10 @@
 //! `millstream.yaml`.
 
-use millstream_types::{Percent, Severity, Span};
+use millstream_types::{ByteSize, Percent, Severity, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::schema_text::{PercentText, SpanText};
+use super::schema_text::{ByteSizeText, PercentText, SpanText};
 use crate::{
     Located,
     decode::{Entries, OneOrMany, TextLike, Written},
@@ -60,6 +60,11 @@ pub(crate) struct EnvironmentFile {
     /// How many steps run at once.
     #[serde(default)]
     pub(crate) concurrency: Option<Located<usize>>,
+    /// What queries and tables may hold in memory, all together, before they use the disk: `512MiB`, `8GiB`. Without it,
+    /// a quarter of what the machine or its container has; `--memory` goes before it.
+    #[serde(default)]
+    #[schemars(with = "Option<ByteSizeText>")]
+    pub(crate) memory: Option<Located<Written<ByteSize>>>,
 }
 
 /// Values for what sources and tables leave open.

@@ -30,6 +30,11 @@ text_schema! {
         "pattern": "^\\s*[0-9]+\\s*(ms|s|m|h|d|w)\\s*$|\\$\\{",
         "examples": ["15m", "1h", "7d"]
     };
+    ByteSizeText: {
+        "type": ["string", "integer"],
+        "pattern": "^\\s*[0-9]+\\s*(KiB|MiB|GiB|TiB|MB|GB)?\\s*$|\\$\\{",
+        "examples": ["512MiB", "8GiB"]
+    };
     PercentText: {
         "type": "string",
         "pattern": "^\\s*[0-9.]+\\s*%\\s*$|\\$\\{",

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use millstream_types::ByteSize;
+
 /// One environment of `millstream.yaml`, with `${VAR}` substituted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentSpec {
@@ -15,6 +17,8 @@ pub struct EnvironmentSpec {
     pub storage: BTreeMap<String, String>,
     /// How many steps run at once when the command does not say.
     pub concurrency: Option<usize>,
+    /// What queries and tables hold in memory before they use the disk, when the command does not say.
+    pub memory: Option<ByteSize>,
 }
 
 /// Where runs, positions and fingerprints are kept.

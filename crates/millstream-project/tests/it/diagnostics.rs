@@ -174,6 +174,18 @@ contract: {columns: {a: {type: '${TYPE}'}}}
 }
 
 #[test]
+fn memory_is_an_amount_in_which_work_is_possible() {
+    for (written, said) in [
+        ("half", "`half` is not an amount of memory: write a whole number and one of MiB, GiB, as in `8GiB`"),
+        ("1MiB", "`1MiB` is too little memory to work in"),
+    ] {
+        let text = format!("name: a\nenvironments:\n  default: {{memory: {written}}}\n");
+        let shown = render(&load_in(&[("millstream.yaml", &text)], None));
+        assert!(shown.contains(said), "{shown}");
+    }
+}
+
+#[test]
 fn environments_are_checked_by_form_and_the_chosen_one_by_ability() {
     let text = "\
 name: shop

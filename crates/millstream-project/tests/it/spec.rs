@@ -3,7 +3,7 @@
 use millstream_project::{
     CheckKind, Grain, IncrementalSpec, Materialize, NodeKind, Pattern, ScheduleSpec, StateLocation,
 };
-use millstream_types::Severity;
+use millstream_types::{ByteSize, Severity};
 
 use crate::scratch::{PROJECT, load, load_in, render};
 
@@ -96,12 +96,13 @@ fn every_way_of_keeping_a_table_is_read() {
 fn environments_are_chosen_by_name_with_an_implied_default() {
     let files = [(
         "millstream.yaml",
-        "name: a\nenvironments:\n  other:\n    lake: s3://bucket/prefix\n    state: sqlite:/var/lib/state.db\n    concurrency: ${FIVE}\n    storage: {aws_allow_http: true, key: '${PASSWORD}'}\n",
+        "name: a\nenvironments:\n  other:\n    lake: s3://bucket/prefix\n    state: sqlite:/var/lib/state.db\n    concurrency: ${FIVE}\n    memory: 2GiB\n    storage: {aws_allow_http: true, key: '${PASSWORD}'}\n",
     )];
     let spec = load_in(&files, Some("other")).spec.unwrap();
     assert_eq!(spec.environment.lake, "s3://bucket/prefix");
     assert_eq!(spec.environment.state, StateLocation::Sqlite("/var/lib/state.db".into()));
     assert_eq!(spec.environment.concurrency, Some(5));
+    assert_eq!(spec.environment.memory, Some(ByteSize::from_bytes(2 << 30)));
     assert_eq!(spec.environment.storage["aws_allow_http"], "true");
     assert_eq!(spec.environment.storage["key"], "p: [x");
     let spec = load_in(&files, None).spec.unwrap();

@@ -13,6 +13,9 @@ use crate::{
     type_name::friendly,
 };
 
+const MORE_MEMORY: &str =
+    "read fewer columns or rows, or allow more memory: `--memory 8GiB`, or `memory: 8GiB` in the environment";
+
 /// A place in the text of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryPlace {
@@ -163,7 +166,7 @@ impl SqlError {
                 Some("`x / nullif(y, 0)` gives null where y is 0".into())
             }
             Self::Execution { .. } | Self::Outside(_) => None,
-            Self::Memory { .. } => Some("read fewer columns or rows, or allow more memory".into()),
+            Self::Memory { .. } => Some(MORE_MEMORY.into()),
             Self::Lake(error) => error.hint(),
         }
     }
