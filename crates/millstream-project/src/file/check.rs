@@ -135,13 +135,14 @@ bodies! {
         min: Option<Located<u64>>,
         #[serde(default)]
         max: Option<Located<u64>>,
-        /// Highest change against the version before.
+        /// Highest change against the version before; passes when there is none, or when it was empty.
         #[serde(default)]
         #[schemars(with = "Option<PercentText>")]
         change: Option<Written<Percent>>,
     }
-    /// Age of the newest row.
+    /// Age of the newest row, judged by the clock at each run. A table without a value in the column passes.
     FreshnessFile as "FreshnessCheck" {
+        /// The column that says when a row happened; the contract's `time` when absent.
         #[serde(default)]
         column: Option<Located<String>>,
         #[schemars(with = "SpanText")]
@@ -153,7 +154,7 @@ bodies! {
         #[schemars(with = "PercentText")]
         min: Written<Percent>,
     }
-    /// Bounds of a column's mean.
+    /// Bounds of a column's mean. A table without a value in the column passes; `completeness` and `row_count` are for that.
     MeanFile as "MeanCheck" {
         column: Located<String>,
         #[serde(default)]
