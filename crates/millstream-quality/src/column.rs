@@ -10,7 +10,7 @@ use crate::coerce::{Target, Zone};
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS_MAX: usize = 80;
-const MASKED: &str = "***";
+pub(crate) const MASKED: &str = "***";
 
 /// A column of the contract.
 #[derive(Clone, Debug)]
