@@ -59,7 +59,11 @@ const CHECKS: [(&str, &str, &str); 14] = [
         "Table check. How many rows the table has, and by how much their number may change between versions.",
         "row_count: {min: 1, change: 50%}",
     ),
-    ("freshness", "Table check. The newest row is not older than this.", "freshness: 1d"),
+    (
+        "freshness",
+        "Table check. The newest row is not older than this, by the source's `time` or the column that it names. Judged by the clock at each run, also when nothing new came; a table without a value passes.",
+        "freshness: 1d",
+    ),
     (
         "completeness",
         "Table check. The share of values that are there.",

@@ -24,6 +24,7 @@ pub(crate) use epoch::{Landing, standing};
 use crate::{
     EngineError, StepOutcome,
     engine::{StepContext, World},
+    rejected::is_lost,
     reprocess,
     run::StepResult,
 };
@@ -103,6 +104,16 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
     remember_refreshed(world, source, &standing.landing, std::mem::take(&mut found.refreshed))?;
+    if let Some(snapshot) = &standing.snapshot
+        && !full
+        && is_lost(world, snapshot).await?
+    {
+        context.note(format!(
+            "{} has lost rows; `millstream run {} --full-refresh` judges all rows again",
+            source.table().rejected(),
+            source.table()
+        ));
+    }
     if full {
         refuse_to_lose(source, &standing, &found.parts)?;
         // What was landed goes; each part is read from its start.
@@ -116,9 +127,9 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
             Ok(evolved) => evolved,
             Err(refusals) => return Ok(refused(&refusals, &standing)),
         };
-        if found.parts.is_empty() && evolved.changes.is_empty() && standing.snapshot.is_some() {
-            let version = standing.snapshot.as_ref().map(|snapshot| snapshot.version());
-            return commit::nothing_new(context, &standing, version);
+        let is_empty = found.parts.is_empty() && evolved.changes.is_empty();
+        if let Some(snapshot) = standing.snapshot.as_ref().filter(|_| is_empty) {
+            return commit::nothing_new(context, source, snapshot).await;
         }
         let job = Job { context, source, standing: &standing, parts: &found.parts, evolved: &evolved, full };
         match pipeline::read_all(&job).await? {
