@@ -8,16 +8,17 @@ use datafusion::catalog::TableProvider;
 use millstream_lake::{DataFile, LakeTable, Snapshot, StagedFile};
 use millstream_project::CheckSpec;
 use millstream_quality::{
-    CheckCount, Contract, History, MALFORMED, TableCheckOutcome, Tally, Verdict, evaluate_table_checks,
+    CheckCount, Contract, MALFORMED, TableCheckOutcome, Tally, Verdict, VersionBefore, evaluate_table_checks,
 };
 use millstream_types::{CheckId, Percent, Severity, TableName, TimestampMicros};
 
-use crate::{CheckReport, EngineError, StepOutcome, engine::StepContext};
+use crate::{
+    CheckReport, EngineError, StepOutcome,
+    engine::{StepContext, World},
+};
 
 /// Name of the figure that row-count checks compare with.
 const ROWS_METRIC: &str = "rows";
-/// How many former figures are looked at.
-const HISTORY_LIMIT: usize = 10;
 
 /// The version that could be: files of `base` without `remove`, and `add`.
 pub(crate) struct Audit<'a> {
@@ -64,7 +65,10 @@ impl Audit<'_> {
             let hint = format!("{}; mend the data, or relax the contract of `{}`", self.stays(), self.table);
             return Ok(Audited { checks, stop: Some(Stop { reason, hint }) });
         }
-        let outcomes = table_checks(self).await?;
+        let before = VersionBefore { rows: self.base.and_then(Snapshot::rows) };
+        let world = &self.context.world;
+        let outcomes =
+            table_checks(world, self.table, provider(self)?, self.checks, before, self.now).await?;
         let failed = outcomes.iter().find(|outcome| !outcome.passed && outcome.severity == Severity::Halt);
         let stop = failed.map(|outcome| Stop {
             reason: format!("check {} failed: {}", outcome.check, outcome.message),
@@ -92,20 +96,25 @@ fn provider(audit: &Audit<'_>) -> Result<Arc<dyn TableProvider>, EngineError> {
     Ok(LakeTable::new(&audit.context.world.lake, audit.schema.clone(), files)?)
 }
 
-async fn table_checks(audit: &Audit<'_>) -> Result<Vec<TableCheckOutcome>, EngineError> {
-    let checks: Vec<_> = audit.checks.iter().filter(|check| !check.kind.is_row_check()).cloned().collect();
+/// What the checks of the whole table find in `rows`.
+pub(crate) async fn table_checks(
+    world: &World,
+    table: &TableName,
+    rows: Arc<dyn TableProvider>,
+    checks: &[CheckSpec],
+    before: VersionBefore,
+    now: TimestampMicros,
+) -> Result<Vec<TableCheckOutcome>, EngineError> {
+    let checks: Vec<_> = checks.iter().filter(|check| !check.kind.is_row_check()).cloned().collect();
     if checks.is_empty() {
         return Ok(Vec::new());
     }
-    let world = &audit.context.world;
-    let points = world.state.metric_history(&audit.context.asset, ROWS_METRIC, HISTORY_LIMIT)?;
-    let history = History { row_counts: points.iter().map(|point| count(point.value)).collect() };
-    evaluate_table_checks(world.sql.context(), provider(audit)?, &checks, &history, audit.now)
+    evaluate_table_checks(world.sql.context(), rows, &checks, before, now)
         .await
-        .map_err(|source| EngineError::Quality { table: audit.table.clone(), source })
+        .map_err(|source| EngineError::Quality { table: table.clone(), source })
 }
 
-fn report(outcome: TableCheckOutcome) -> CheckReport {
+pub(crate) fn report(outcome: TableCheckOutcome) -> CheckReport {
     CheckReport {
         check: outcome.check,
         severity: outcome.severity,
@@ -114,15 +123,6 @@ fn report(outcome: TableCheckOutcome) -> CheckReport {
         observed: Some(outcome.observed),
         message: (!outcome.passed).then_some(outcome.message),
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "row counts are whole and positive"
-)]
-fn count(value: f64) -> u64 {
-    value.max(0.0) as u64
 }
 
 /// Every row check with its figure, and the rows that could not be decoded, if there were any.

@@ -1,6 +1,7 @@
 //! `millstream check`: a folder becomes a checked project, offline and without touching data.
 
 mod follow_ups;
+mod relationships;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -17,7 +18,7 @@ use millstream_sql::{
 };
 use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
 
-use crate::{EngineError, dataset::encodings};
+use crate::{EngineError, dataset::encodings, personal::Personal};
 
 /// A project in which no error was found.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Project {
     /// The checked options of each source's connector.
     pub connectors: BTreeMap<SourceName, Box<dyn ConnectorConfig>>,
     pub graph: Graph,
+    /// Whose values are masked wherever rows are shown.
+    pub(crate) personal: Personal,
 }
 
 impl Project {
@@ -40,6 +43,12 @@ impl Project {
     pub fn table(&self, table: &TableName) -> Option<&TableSpec> {
         let at = self.spec.tables.binary_search_by(|spec| spec.name.cmp(table)).ok()?;
         self.spec.tables.get(at)
+    }
+
+    /// The checks of a source's contract or of a table.
+    pub(crate) fn checks(&self, table: &TableName) -> &[CheckSpec] {
+        let of_source = self.source(table).map(|source| source.contract.checks.as_slice());
+        of_source.or_else(|| self.table(table).map(|spec| spec.checks.as_slice())).unwrap_or_default()
     }
 
     /// Whether the name is that of a SQL view, which has no rows of its own.
@@ -101,7 +110,13 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     }
     match Graph::build(facts(&spec, &analysis)) {
         Ok(graph) => {
-            let project = Project { spec, analysis, features, connectors, graph };
+            diagnostics.extend(relationships::check(&spec, &graph));
+            if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
+                diagnostics.sort_by_key(|diagnostic| diagnostic.at);
+                return Checked { project: None, diagnostics, files };
+            }
+            let personal = Personal::of(&spec.sources, &analysis);
+            let project = Project { spec, analysis, features, connectors, graph, personal };
             Checked { project: Some(project), diagnostics, files }
         }
         Err(error) => {

@@ -32,6 +32,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "The connector does not understand its options; the message says which and why.",
     ),
     (
+        "MS-0713",
+        "A relationship that cannot be judged",
+        "A `relationship` looks into a table that is built before. It cannot look into a view, into the table itself, or into one that reads it.",
+    ),
+    (
         "MS-0720",
         "Unknown feature",
         "No service, view, feature or dataset has this name. The hint names the nearest, or what there is.",

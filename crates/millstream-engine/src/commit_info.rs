@@ -17,6 +17,9 @@ pub(crate) const LANDING_TXN: &str = "landing";
 pub(crate) const BUILD_TXN: &str = "build";
 /// Application id, on a bronze table, of the version of its rejected table that was taken in again.
 pub(crate) const REPROCESS_TXN: &str = "reprocess";
+/// Application id, on a table and on its table of rejected rows, of the last epoch of which rows were rejected. A table of
+/// rejected rows that stands behind its table has lost rows.
+pub(crate) const REJECTED_TXN: &str = "rejected";
 
 /// The format of [`CommitInfo`]; a reader refuses a higher one.
 const FORMAT: u32 = 1;

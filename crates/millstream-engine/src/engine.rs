@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Ar
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connector};
 use millstream_lake::{Lake, Snapshot};
-use millstream_plan::{AssetFacts, PlannedStep, RunPlan};
+use millstream_plan::{AssetFacts, PlannedStep, Reason, RunPlan};
 use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession};
 use millstream_state::{Holder, RunLock, RunOutcome, RunStart, State};
@@ -19,6 +19,7 @@ use crate::{
     observe::observe,
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
+    spill::{self, Spill},
     table::StepRunner,
 };
 
@@ -53,6 +54,8 @@ pub(crate) struct World {
     /// Over the newest versions; bounded memory shared by everything that runs.
     pub sql: SqlSession,
     pub state_dir: PathBuf,
+    /// Where rows go that do not fit into memory.
+    spill: Spill,
 }
 
 impl fmt::Debug for World {
@@ -67,7 +70,10 @@ pub(crate) struct StepContext {
     pub world: Arc<World>,
     pub run: RunId,
     pub asset: AssetId,
+    pub reason: Reason,
     pub full_refresh: bool,
+    /// Whether the command asks for the step although nothing else does.
+    pub forced: bool,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
 }
@@ -109,16 +115,18 @@ impl Engine {
                 .map_err(|source| EngineError::Source { name: name.clone(), source })?;
             connectors.insert(name.clone(), connector);
         }
+        let spill = Spill::open(&state_dir);
         let session = SessionOptions {
             memory_bytes: options.memory_bytes,
-            spill_dir: state_dir.join("spill"),
+            spill_dir: spill.folder().to_owned(),
             target_partitions: options.parallelism.get(),
         };
         let resolver = LakeResolver::new(lake.clone(), project.clone());
         let sql = SqlSession::open(session, Arc::new(resolver)).map_err(EngineError::Query)?;
         lake.register(sql.context())?;
         let discoveries = Discoveries::default();
-        let world = World { project, lake, state, online, connectors, discoveries, options, sql, state_dir };
+        let world =
+            World { project, lake, state, online, connectors, discoveries, options, sql, state_dir, spill };
         Ok(Self { world: Arc::new(world) })
     }
 
@@ -163,6 +171,7 @@ impl Engine {
     ) -> Result<RunReport, EngineError> {
         let world = &self.world;
         let _lock = world.lock(&request.command, wait)?;
+        spill::clean(&world.state_dir, world.options.clock.now());
         let plan = planned.await?;
         let run = world.new_run();
         let concurrency = request
@@ -187,7 +196,14 @@ impl Engine {
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run: run.clone(), concurrency, retry, seed };
-        let report = execute(plan, executor(runner), options, observer, cancel).await?;
+        let report = execute(plan, executor(runner), options, observer, cancel).await;
+        // What a failed or cancelled step wrote is nobody's.
+        let tables: Vec<TableName> = world.project.asset_tables().collect();
+        for table in tables {
+            world.lake.abandon(&table.rejected()).await;
+            world.lake.abandon(&table).await;
+        }
+        let report = report?;
         let outcome = match (report.cancelled, report.succeeded()) {
             (true, _) => RunOutcome::Cancelled,
             (false, true) => RunOutcome::Succeeded,
@@ -224,7 +240,7 @@ impl World {
 
     /// Where rows go that do not fit into memory.
     pub(crate) fn spill_folder(&self) -> Result<PathBuf, EngineError> {
-        let path = self.state_dir.join("spill");
+        let path = self.spill.folder().to_owned();
         match std::fs::create_dir_all(&path) {
             Ok(()) => Ok(path),
             Err(source) => Err(EngineError::File { verb: "create", path, source }),
@@ -248,7 +264,9 @@ impl StepRunner {
             world: self.world.clone(),
             run: self.run.clone(),
             asset: step.asset.clone(),
+            reason: step.reason.clone(),
             full_refresh: self.full_refresh,
+            forced: self.forced,
             observer: self.observer.clone(),
             cancel: self.cancel.clone(),
         }

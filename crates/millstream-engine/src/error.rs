@@ -1,6 +1,6 @@
 //! What can go wrong in a step, whose fault it is, and whether trying again may help.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use datafusion::error::DataFusionError;
 use millstream_connector::{ConnectorError, Retry};
@@ -149,6 +149,16 @@ impl From<millstream_plan::PlanError> for EngineError {
 }
 
 impl EngineError {
+    /// The same error without the values of these columns, which hold personal data.
+    pub(crate) fn masked(self, columns: &HashSet<String>) -> Self {
+        match self {
+            Self::Incremental { table, source } => {
+                Self::Incremental { table, source: source.masked(columns) }
+            }
+            other => other,
+        }
+    }
+
     /// The stable code, `MS-07xx` or that of the room below.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -255,6 +265,17 @@ impl EngineError {
             _ => None,
         }
     }
+}
+
+/// The error with all that caused it, in one line.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Whether a query failed for something outside of it, which may be there again later.

@@ -7,13 +7,15 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use millstream_lake::{LakeError, MaintainOptions};
+use millstream_lake::{LakeError, MaintainOptions, Maintained};
 use millstream_plan::{PlanError, Selection};
 use millstream_state::FoundAsset;
-use millstream_types::TableName;
+use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Engine, EngineError, event::MaintenanceReport, reconcile::reconcile, reprocess};
+use crate::{
+    Engine, EngineError, event::MaintenanceReport, features::rows, reconcile::reconcile, reprocess, spill,
+};
 
 /// What a maintenance run may do.
 #[derive(Clone, Debug)]
@@ -27,7 +29,8 @@ pub struct MaintainRequest {
 
 impl Engine {
     /// Maintains the selected tables and their tables of rejected rows, one after the other; `told` hears of
-    /// each as it is done. Runs are kept out meanwhile.
+    /// each as it is done. A table that cannot be maintained is left alone, and its error is given when the others are
+    /// done. Runs are kept out meanwhile.
     pub fn maintain<'a>(
         &'a self,
         request: &'a MaintainRequest,
@@ -42,28 +45,63 @@ impl Engine {
             reconcile(world).await?;
             let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
             let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
+            spill::clean(&world.state_dir, world.options.clock.now());
             let mut pinned = self.pinned()?;
-            let mut reports = Vec::new();
-            for id in selected {
-                let table = crate::table::table_of(&id)?;
-                let interrupted = reprocess::is_interrupted(world, &table).await?;
-                for table in [table.rejected(), table] {
-                    // A reprocessing that was killed recognises its rejected table by the version.
-                    if interrupted && table.is_rejected() {
-                        continue;
-                    }
-                    if cancel.is_cancelled() {
-                        return Err(EngineError::Cancelled);
-                    }
-                    let pinned = pinned.remove(&table).unwrap_or_default();
-                    if let Some(report) = self.maintain_table(&table, pinned, request.retention).await? {
-                        told(&report);
-                        reports.push(report);
-                    }
+            let (mut reports, mut failed) = (Vec::new(), None);
+            for table in self.tables(&selected, selection.is_all()).await? {
+                if cancel.is_cancelled() {
+                    return Err(EngineError::Cancelled);
                 }
+                let pinned = pinned.remove(&table).unwrap_or_default();
+                let report = match self.maintain_unless_interrupted(&table, pinned, request.retention).await {
+                    Ok(Some(report)) => report,
+                    Ok(None) => continue,
+                    // The other tables need not wait until this one is mended.
+                    Err(error) => {
+                        world.lake.abandon(&table).await;
+                        let report = MaintenanceReport::left_alone(&table, left_because(&error));
+                        failed.get_or_insert(error);
+                        report
+                    }
+                };
+                told(&report);
+                reports.push(report);
             }
-            Ok(reports)
+            failed.map_or(Ok(reports), Err)
         })
+    }
+
+    /// The selected tables, each with its table of rejected rows; of everything, what the features keep in the lake too.
+    async fn tables(
+        &self,
+        selected: &BTreeSet<AssetId>,
+        everything: bool,
+    ) -> Result<Vec<TableName>, EngineError> {
+        let mut tables = Vec::new();
+        for id in selected {
+            let table = crate::table::table_of(id)?;
+            tables.extend([table.rejected(), table]);
+        }
+        if everything {
+            let of_features = |table: &TableName| table.schema() == rows::SCHEMA;
+            tables.extend(self.world().lake.tables().await?.into_iter().filter(of_features));
+        }
+        Ok(tables)
+    }
+
+    async fn maintain_unless_interrupted(
+        &self,
+        table: &TableName,
+        pinned: BTreeSet<i64>,
+        retention: Duration,
+    ) -> Result<Option<MaintenanceReport>, EngineError> {
+        // A reprocessing that was killed recognises its rejected table by the version.
+        if let Some(owner) = table.rejected_of()
+            && reprocess::is_interrupted(self.world(), &owner).await?
+        {
+            return Ok(None);
+        }
+        self.maintain_table(table, pinned, retention).await
     }
 
     async fn maintain_table(
@@ -73,9 +111,10 @@ impl Engine {
         retention: Duration,
     ) -> Result<Option<MaintenanceReport>, EngineError> {
         let world = self.world();
-        let notes =
+        let pin =
             pinned.first().map(|version| format!("kept from version {version} on, which is still needed"));
         let options = MaintainOptions { retention, pinned, ..MaintainOptions::at(world.options.clock.now()) };
+        let is_short = retention < options.staged_grace;
         let done = match world.lake.maintain(table, &options).await {
             Ok(Some(done)) => done,
             Ok(None) => return Ok(None),
@@ -95,7 +134,7 @@ impl Engine {
             files_deleted: (done.data_files_deleted + done.log_files_deleted) as u64,
             bytes_freed: done.bytes_deleted,
             checkpoint: done.checkpoint,
-            notes: notes.into_iter().collect(),
+            notes: pin.into_iter().chain(young(&done).filter(|_| is_short)).collect(),
         }))
     }
 
@@ -139,5 +178,23 @@ impl Engine {
             }
         }
         Ok(pinned)
+    }
+}
+
+/// Why files stay although no version needs them.
+fn young(done: &Maintained) -> Option<String> {
+    let (files, stay) = match done.data_files_young {
+        0 => return None,
+        1 => ("1 file".to_owned(), "stays until it is"),
+        files => (format!("{files} files"), "stay until they are"),
+    };
+    Some(format!("{files} that no version needs {stay} a day old: a run may be about to commit such files"))
+}
+
+/// What is wrong with a table that was left alone, for people.
+fn left_because(error: &EngineError) -> String {
+    match error {
+        EngineError::Lake(error) => format!("left alone: {error}"),
+        other => format!("left alone: {other}"),
     }
 }

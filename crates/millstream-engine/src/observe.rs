@@ -10,7 +10,8 @@ use millstream_types::AssetId;
 use crate::{
     EngineError, RunRequest,
     engine::World,
-    landing,
+    error::told,
+    freshness, landing,
     reconcile::{reconcile, reconciled},
 };
 
@@ -29,13 +30,30 @@ pub(crate) async fn observe(
         Selection::parse(&request.selection, &request.exclude).map_err(millstream_plan::PlanError::from)?;
     let selected = selection.resolve(&project.graph).map_err(millstream_plan::PlanError::from)?;
     let reconciled = if is_alone { reconcile(world).await? } else { reconciled(world).await? };
-    let mut observed = Observed { versions: reconciled.versions, ..Observed::default() };
+    let mut observed = Observed {
+        versions: reconciled.versions,
+        vanished: reconciled.vanished,
+        unreadable: reconciled.unreadable,
+        ..Observed::default()
+    };
     let sources: Vec<&SourceSpec> =
         project.spec.sources.iter().filter(|source| selected.contains(&source.table().asset_id())).collect();
     let full_refresh = request.full_refresh && selection.names_assets();
     let looks: Vec<_> =
         sources.into_iter().map(|source| waiting(world, source, full_refresh, is_alone)).collect();
-    observed.parts = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
+    let looked: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
+    for (id, parts) in looked {
+        match parts {
+            Ok(parts) => {
+                observed.parts.insert(id, parts);
+            }
+            // It is planned, so that its step retries and reports the error while the others go on.
+            Err(error) => {
+                observed.unreadable.insert(id, told(&error));
+            }
+        }
+    }
+    observed.overdue = freshness::overdue(world, &selected).await;
     let request = Request {
         selection,
         full_refresh: request.full_refresh,
@@ -45,9 +63,11 @@ pub(crate) async fn observe(
     Ok(plan(&project.graph, &reconciled.recorded, &observed, &request)?)
 }
 
-/// A source that cannot be looked at is planned, so that its step retries and reports the error while the
-/// others go on.
-async fn waiting(world: &World, source: &SourceSpec, full: bool, is_alone: bool) -> (AssetId, Vec<String>) {
-    let parts = landing::waiting_parts(world, source, full, is_alone).await;
-    (source.table().asset_id(), parts.unwrap_or_else(|_| vec![source.name.to_string()]))
+async fn waiting(
+    world: &World,
+    source: &SourceSpec,
+    full: bool,
+    is_alone: bool,
+) -> (AssetId, Result<Vec<String>, EngineError>) {
+    (source.table().asset_id(), landing::waiting_parts(world, source, full, is_alone).await)
 }

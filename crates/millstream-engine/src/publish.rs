@@ -1,5 +1,7 @@
 //! Write, audit, publish: judge the candidate version, then commit it, or leave everything as it is.
 
+mod halted;
+
 use arrow::datatypes::SchemaRef;
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
@@ -9,8 +11,15 @@ use millstream_quality::{Contract, Tally, rejected_schema};
 use millstream_types::{Percent, SOURCE, TableName, TimestampMicros};
 
 use crate::{
-    EngineError, StepOutcome, audit::Audit, commit_info::CommitInfo, engine::StepContext, run::StepResult,
-    stored, superseded::Superseded, writers::Writers,
+    EngineError, StepOutcome,
+    audit::Audit,
+    commit_info::{CommitInfo, REJECTED_TXN},
+    engine::StepContext,
+    rejected::is_lost,
+    run::StepResult,
+    stored,
+    superseded::Superseded,
+    writers::Writers,
 };
 
 /// The column of a rejected row that says which landing or build rejected it.
@@ -76,7 +85,7 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
     let audited = candidate.audit().judge().await?;
     if let Some(stop) = audited.stop {
         world.lake.discard(std::mem::take(&mut candidate.add)).await;
-        commit_rejected_of_halted(&mut candidate).await?;
+        halted::keep_rejected(&mut candidate).await?;
         let version = candidate.base.map(Snapshot::version);
         return Ok(StepResult { checks: audited.checks, ..StepResult::without_rows(stop.into(), version) });
     }
@@ -96,18 +105,22 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
 /// rejected ones are recognised by their epoch and replaced.
 async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
     let lake = candidate.context.world.lake.clone();
-    commit_rejected(&candidate).await?;
+    let is_kept = commit_rejected(&candidate).await?;
     let schema = match candidate.base {
         Some(base) if base.schema() == candidate.schema => None,
         _ => Some(candidate.schema),
     };
     let (txn, txn_version) = candidate.txn;
+    let mut txns = vec![(txn.to_owned(), txn_version)];
+    if is_kept {
+        txns.push((REJECTED_TXN.to_owned(), candidate.rejected.epoch_before + 1));
+    }
     let change = TableChange {
         add: candidate.add,
         remove: candidate.remove,
         schema,
         operation: candidate.operation,
-        txns: vec![(txn.to_owned(), txn_version)],
+        txns,
         info: candidate.info.to_json()?,
         data_change: true,
         at: Some(candidate.now),
@@ -115,17 +128,8 @@ async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
     Ok(lake.commit(candidate.table, candidate.base, change).await?)
 }
 
-/// The rows that stopped a step can be looked at like any rejected ones. Their epoch is one that the table never
-/// reached, so they go when the step is tried again, and nobody takes them in.
-async fn commit_rejected_of_halted(candidate: &mut Candidate<'_>) -> Result<(), EngineError> {
-    let rejected = &mut candidate.rejected;
-    rejected.replace = false;
-    rejected.replaced_parts.clear();
-    rejected.superseded = None;
-    commit_rejected(candidate).await
-}
-
-async fn commit_rejected(candidate: &Candidate<'_>) -> Result<(), EngineError> {
+/// Whether the table of rejected rows tells of the candidate's epoch from now on.
+pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, EngineError> {
     let world = &candidate.context.world;
     let rejected = &candidate.rejected;
     let table = candidate.table.rejected();
@@ -141,15 +145,32 @@ async fn commit_rejected(candidate: &Candidate<'_>) -> Result<(), EngineError> {
             add.extend(kept);
         }
     }
-    if add.is_empty() && remove.is_empty() {
-        return Ok(());
+    let lost = match candidate.base {
+        Some(table) => is_lost(world, table).await?,
+        None => false,
+    };
+    // A loss stays to be seen until all rows are judged again, even if none is rejected then.
+    let is_told = !lost || rejected.replace;
+    if add.is_empty() && remove.is_empty() && !(lost && is_told) {
+        return Ok(false);
     }
+    let epoch = rejected.epoch_before + 1;
+    // An attempt before this one may have been halted, or have died, after it committed its rejected rows.
+    let is_new = base.as_ref().and_then(|base| base.txn(REJECTED_TXN)).is_none_or(|told| told < epoch);
+    let txns = if is_told && is_new { vec![(REJECTED_TXN.to_owned(), epoch)] } else { Vec::new() };
     let operation = if remove.is_empty() { Operation::Append } else { Operation::Overwrite };
     let schema = base.is_none().then(rejected_schema);
-    let change =
-        TableChange { add, remove, schema, operation, at: Some(candidate.now), ..TableChange::default() };
+    let change = TableChange {
+        add,
+        remove,
+        schema,
+        operation,
+        txns,
+        at: Some(candidate.now),
+        ..TableChange::default()
+    };
     world.lake.commit(&table, base.as_deref(), change).await?;
-    Ok(())
+    Ok(is_told)
 }
 
 /// Files with rows that go (of epochs that never became visible, of replaced parts, of keys computed anew), and new

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use millstream_lake::{At, CommitRecord};
+use millstream_lake::{At, CommitRecord, LakeError};
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_project::{Materialize, SourceSpec};
 use millstream_state::{FoundAsset, Metric};
@@ -18,6 +18,7 @@ use crate::{
     audit::metrics,
     commit_info::{CommitInfo, Committed},
     engine::World,
+    error::told,
     table::is_gone,
 };
 
@@ -33,6 +34,10 @@ pub(crate) struct Reconciled {
     pub recorded: BTreeMap<AssetId, Recorded>,
     /// The newest version of every table that the lake has.
     pub versions: BTreeMap<AssetId, i64>,
+    /// Tables that were recorded and are in the lake no more, with the version that was.
+    pub vanished: BTreeMap<AssetId, i64>,
+    /// Tables whose log cannot be understood, with what is wrong. Each is its own step's to tell; others go on.
+    pub unreadable: BTreeMap<AssetId, String>,
 }
 
 /// A stored table with the version that is recorded and the one that the lake has.
@@ -66,11 +71,21 @@ async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
     let probed: BTreeMap<AssetId, Probed> =
         stream::iter(probes).buffered(PROBES_AT_ONCE).try_collect().await?;
     let mut news = News::default();
+    let (mut vanished, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
     // Tables of rejected rows have no record of their own.
     let is_ahead = |probed: &Probed| probed.version != probed.known && !probed.table.is_rejected();
     for (id, probed) in probed.iter().filter(|(_, probed)| is_ahead(probed)) {
         let was_known = recorded.contains_key(id);
-        let found = news_of(world, probed, recorded.get(id)).await?;
+        let found = match news_of(world, probed, recorded.get(id)).await {
+            Err(EngineError::Lake(error @ LakeError::Log { .. })) => {
+                unreadable.insert(id.clone(), told(&error));
+                continue;
+            }
+            found => found?,
+        };
+        if let (Some(known), None) = (probed.known, probed.version) {
+            vanished.insert(id.clone(), known);
+        }
         if was_known || found.is_some() {
             news.assets.insert(id.clone());
         }
@@ -91,7 +106,7 @@ async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
         }
     }
     let versions = probed.into_iter().filter_map(|(id, probed)| Some((id, probed.version?))).collect();
-    Ok((Reconciled { recorded, versions }, news))
+    Ok((Reconciled { recorded, versions, vanished, unreadable }, news))
 }
 
 /// What `table` was built from at `version`, which its commits say where the record does not: a step that is tried again
@@ -232,6 +247,7 @@ async fn same_rows(world: &World, table: &TableName, from: i64, to: i64) -> Resu
     }
     match world.lake.changes(table, from, to).await {
         Ok(changes) => Ok(changes.is_empty() && changes.from_schema == changes.to_schema),
+        Err(LakeError::Log { .. }) => Ok(false),
         Err(error) if is_gone(&error) => Ok(false),
         Err(error) => Err(error.into()),
     }

@@ -1,19 +1,20 @@
 //! `millstream rejected`: what was kept out of a table, by check, with examples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     datatypes::{DataType, Int64Type},
 };
 use futures::{TryStreamExt, future::BoxFuture};
-use millstream_lake::At;
+use millstream_lake::{At, Snapshot};
 use millstream_types::TableName;
 use serde_json::{Map, Value};
 
 use crate::{
     Engine, EngineError,
-    commit_info::{BUILD_TXN, LANDING_TXN},
+    commit_info::{BUILD_TXN, LANDING_TXN, REJECTED_TXN},
+    engine::World,
     publish::EPOCH,
 };
 
@@ -41,6 +42,14 @@ pub struct RejectedExample {
 
 const MASK: &str = "***";
 
+/// Whether the table of rejected rows that belongs to `snapshot` has not what was committed to it: it was deleted, or put
+/// back to an earlier version.
+pub(crate) async fn is_lost(world: &World, snapshot: &Snapshot) -> Result<bool, EngineError> {
+    let Some(told) = snapshot.txn(REJECTED_TXN) else { return Ok(false) };
+    let rejected = world.lake.snapshot(&snapshot.table().rejected(), At::Latest).await?;
+    Ok(rejected.and_then(|rejected| rejected.txn(REJECTED_TXN)).is_none_or(|epoch| epoch < told))
+}
+
 impl Engine {
     /// Groups by the first failing check, the largest first, each with up to `examples` rows. Empty when
     /// nothing was ever rejected.
@@ -55,6 +64,15 @@ impl Engine {
                 return Err(world.project.unknown_table(table));
             }
             let rejected = table.rejected();
+            if let Some(snapshot) = world.lake.snapshot(table, At::Latest).await?
+                && is_lost(world, &snapshot).await?
+            {
+                return Err(EngineError::Refused {
+                    table: rejected,
+                    message: "has lost rows: it was deleted, or put back to an earlier version".to_owned(),
+                    hint: format!("`millstream run {table} --full-refresh` judges all rows again"),
+                });
+            }
             if world.lake.probe(&rejected, None).await?.is_none() {
                 return Ok(Vec::new());
             }
@@ -71,11 +89,11 @@ impl Engine {
             let rows = world.sql.query(&sql, None).await.map_err(EngineError::Query)?;
             let batches: Vec<RecordBatch> =
                 rows.try_collect().await.map_err(|source| crate::stored::failed(&rejected, source))?;
-            let masked = self.personal_columns(table);
+            let masked = world.project.personal.of_table(table);
             let mut groups: Vec<RejectedGroup> = Vec::new();
             for batch in &batches {
                 for row in 0..batch.num_rows() {
-                    take(&mut groups, batch, row, &masked, examples);
+                    take(&mut groups, batch, row, masked, examples);
                 }
             }
             Ok(groups)
@@ -88,19 +106,13 @@ impl Engine {
         let snapshot = self.world().lake.snapshot(table, At::Latest).await?;
         Ok(snapshot.and_then(|snapshot| snapshot.txn(txn)).unwrap_or(0))
     }
-
-    fn personal_columns(&self, table: &TableName) -> Vec<String> {
-        let columns = self.project().source(table).map(|source| &source.contract.columns);
-        let personal = columns.into_iter().flatten().filter(|(_, column)| column.pii);
-        personal.map(|(name, _)| name.clone()).collect()
-    }
 }
 
 fn take(
     groups: &mut Vec<RejectedGroup>,
     batch: &RecordBatch,
     row: usize,
-    masked: &[String],
+    masked: &HashSet<String>,
     examples: usize,
 ) {
     let check = text(batch.column(0), row).unwrap_or_default();
@@ -121,7 +133,7 @@ fn take(
 
 /// `row` with the values of personal columns hidden. Text that is no object is a malformed row, in which
 /// nobody knows the columns; it is hidden as a whole when there is something to hide.
-fn mask(row: String, masked: &[String]) -> String {
+fn mask(row: String, masked: &HashSet<String>) -> String {
     if masked.is_empty() {
         return row;
     }

@@ -383,14 +383,17 @@ impl Judged<'_> {
         Ok(StepResult {
             rows_rejected: self.still_rejected,
             checks: row_check_reports(&self.tally, &self.tally.counts(&self.contract)),
-            recorded: known.map(|known| self.recorded(known, version, rows)),
+            recorded: known.map(|known| {
+                let built_at = if is_news { self.now } else { known.built_at };
+                Recorded { built_at, ..self.recorded(known, version, rows) }
+            }),
             metrics: if is_news { metrics(rows) } else { Vec::new() },
             ..StepResult::without_rows(StepOutcome::Unchanged, Some(version))
         })
     }
 
     fn known(&self) -> Result<Option<Recorded>, EngineError> {
-        Ok(self.context.world.state.recorded()?.remove(&self.context.asset))
+        Ok(self.context.world.state.recorded_of(&self.context.asset)?)
     }
 
     /// The record of the source as it is known, but for what a reprocessing changes. The definition is not among that:

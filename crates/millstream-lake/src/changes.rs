@@ -79,7 +79,12 @@ impl Lake {
             let start = self.start(table, from, &end, &commits).await?;
             let from_schema = start.as_ref().map_or_else(|| end.schema(), |start| start.schema());
             let net = Net::of(table, commits, start.as_deref())?;
-            if let Some(lost) = self.first_lost(table, &net.added, &end).await? {
+            // What was removed is read as well, from the version before.
+            let lost = match self.first_lost(table, &net.added, &end).await? {
+                None => self.first_lost(table, &net.removed, &end).await?,
+                lost => lost,
+            };
+            if let Some(lost) = lost {
                 return Err(gone(format!("the file `{}` has been cleaned away", lost.path())));
             }
             let (added, removed) = (net.added, net.removed);
@@ -116,16 +121,16 @@ impl Lake {
         }
     }
 
-    /// An added file that the end no longer lists was compacted since, and may be vacuumed.
+    /// A file that the end no longer lists was compacted since, or is the past itself, and may be vacuumed.
     async fn first_lost<'a>(
         &self,
         table: &TableName,
-        added: &'a [DataFile],
+        files: &'a [DataFile],
         end: &Snapshot,
     ) -> Result<Option<&'a DataFile>> {
-        if added.len() > end.files().len() || !added.is_empty() {
+        if !files.is_empty() {
             let listed: std::collections::HashSet<&str> = end.files().iter().map(DataFile::path).collect();
-            for file in added.iter().filter(|file| !listed.contains(file.path())) {
+            for file in files.iter().filter(|file| !listed.contains(file.path())) {
                 let path = self.storage().file_path(table, file.path());
                 match self.storage().store.head(&path).await {
                     Ok(_) => {}
@@ -150,6 +155,25 @@ impl Lake {
             txns: commit.txns,
             info: info.info.remove(INFO_KEY).unwrap_or(Value::Null),
         }))
+    }
+
+    /// What tells this version from another one under the same number, as after the table was made anew or put back to an
+    /// earlier version and written to again. `None` when its commit is gone from the log.
+    pub fn identity<'a>(
+        &'a self,
+        table: &'a TableName,
+        version: i64,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(async move {
+            let Some(commit) = self.storage().read_commit(table, version).await? else { return Ok(None) };
+            if let Some(id) = commit.commit_id() {
+                return Ok(Some(id.to_owned()));
+            }
+            // Another tool wrote it. Names of files are random with all of them.
+            let at = commit.committed_at().map_or(0, |at| at.0);
+            let file = commit.adds.first().map(|add| add.path.plain()).unwrap_or_default();
+            Ok(Some(format!("{at} {file}")))
+        })
     }
 
     /// The commits that the log still holds, newest first.

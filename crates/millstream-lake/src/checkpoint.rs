@@ -61,8 +61,8 @@ impl Lake {
         Ok(LogState { table, version, committed_at, metadata, protocol, files, txns })
     }
 
-    /// Writes the checkpoint of `snapshot`, which is the newest version. `listing` is its log; `now` decides which
-    /// removed files are old enough to be forgotten.
+    /// Writes the checkpoint of `snapshot`. `listing` is the table's log; `now` decides which removed files are old enough to
+    /// be forgotten.
     ///
     /// # Errors
     ///
@@ -87,6 +87,9 @@ impl Lake {
         });
         // The file that names the checkpoint comes after the checkpoint.
         self.put_log_file(table, checkpoint_name(version), written.bytes).await?;
+        if listing.checkpoints.keys().next_back().is_some_and(|newest| *newest > version) {
+            return Ok(());
+        }
         self.put_log_file(table, NEWEST_FILE.to_owned(), newest.to_string().into()).await
     }
 

@@ -41,6 +41,24 @@ impl Lake {
         change: TableChange,
     ) -> BoxFuture<'a, Result<i64>> {
         Box::pin(async move {
+            let files = change.add.clone();
+            let committed = self.commit_change(table, base, change).await;
+            let is_local = self.storage().local.is_some();
+            // What a commit names, or may name, is nobody's to delete any more.
+            if committed.as_ref().err().is_none_or(|error| error.may_be_committed(is_local)) {
+                self.forget_staged(&files);
+            }
+            committed
+        })
+    }
+
+    fn commit_change<'a>(
+        &'a self,
+        table: &'a TableName,
+        base: Option<&'a Snapshot>,
+        change: TableChange,
+    ) -> BoxFuture<'a, Result<i64>> {
+        Box::pin(async move {
             let lock = self.commit_lock(table);
             let _turn = lock.lock().await;
             if let Some(base) = base {

@@ -18,11 +18,15 @@ use crate::{
 const APPEND_ONLY_KEY: &str = "delta.appendOnly";
 /// The key of a column's metadata under which a condition for its values stands.
 const INVARIANTS_KEY: &str = "delta.invariants";
+/// The duties of the plain protocol under the names that tables give them which list their features one by one.
+const PLAIN_FEATURES: [&str; 2] = ["appendOnly", "invariants"];
 
 /// Refuses to write to a table whose writers have duties that Millstream does not know.
 pub(crate) fn check_writable(table: &TableName, protocol: &Protocol) -> Result<()> {
     if protocol.min_writer_version == 7 {
-        if let Some(feature) = protocol.writer_features.as_deref().and_then(<[_]>::first) {
+        let features = protocol.writer_features.as_deref().unwrap_or_default();
+        let is_foreign = |feature: &&String| !PLAIN_FEATURES.contains(&feature.as_str());
+        if let Some(feature) = features.iter().find(is_foreign) {
             return Err(unsupported(table, &format!("the Delta feature `{feature}`")));
         }
     } else if protocol.min_writer_version > WRITER_VERSION {

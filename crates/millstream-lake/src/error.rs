@@ -140,6 +140,12 @@ impl LakeError {
             Self::Unsupported { .. } => {
                 "take that off the table with the tool that made it (`ALTER TABLE`), or let Millstream write a table of its own"
             }
+            Self::Log { table, .. } => {
+                return Some(format!(
+                    "bring `_delta_log` of {table} back from a backup, or move the table's folder away: the next run \
+                     lands or builds it anew"
+                ));
+            }
             Self::ChangesUnavailable { .. } => "the table that reads these changes has to be rebuilt in full",
             _ => return None,
         };
@@ -152,6 +158,16 @@ impl LakeError {
         match self {
             Self::Conflict { .. } | Self::CommitUnknown { .. } => true,
             Self::Storage { fault, .. } => *fault == StorageFault::Unavailable,
+            _ => false,
+        }
+    }
+
+    /// Whether a commit that ended so can still be in the log, or come there later. `is_local`: the lake is on a disk, which
+    /// has answered.
+    pub(crate) fn may_be_committed(&self, is_local: bool) -> bool {
+        match self {
+            Self::CommitUnknown { .. } => true,
+            Self::Storage { .. } => !is_local,
             _ => false,
         }
     }

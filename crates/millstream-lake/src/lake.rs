@@ -1,7 +1,7 @@
 //! The lake itself: a root, a cache of newest snapshots, a lock per table for this process's commits.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -34,6 +34,8 @@ struct Inner {
     storage: Storage,
     newest: Mutex<HashMap<TableName, Known>>,
     commits: Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<()>>>>,
+    /// Files that this process finished writing, and neither committed nor discarded yet.
+    staged: Mutex<HashMap<TableName, HashSet<String>>>,
 }
 
 /// The newest snapshot of a table as far as this process knows.
@@ -68,8 +70,8 @@ impl Lake {
     }
 
     fn new(storage: Storage) -> Self {
-        let (newest, commits) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { storage, newest, commits }) }
+        let (newest, commits, staged) = Default::default();
+        Self { inner: Arc::new(Inner { storage, newest, commits, staged }) }
     }
 
     pub(crate) fn storage(&self) -> &Storage {
@@ -90,16 +92,50 @@ impl Lake {
     /// Deletes files that will not be committed. What cannot be deleted is left for `maintain`.
     pub fn discard<'a>(&'a self, files: Vec<StagedFile>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            self.forget_staged(&files);
             for staged in files {
-                let path = self.storage().table_path(staged.0.table()).join(staged.0.path());
-                match self.storage().store.delete(&path).await {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => {
-                        tracing::warn!(%path, %error, "a discarded file stays until the next maintenance");
-                    }
-                }
+                self.delete_staged(staged.0.table(), staged.0.path()).await;
             }
         })
+    }
+
+    /// Deletes the files that this process wrote for `table` and that nobody committed or discarded, after work on the
+    /// table has failed. Nobody else may be writing to it.
+    pub fn abandon<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let left = held(&self.inner.staged).remove(table).unwrap_or_default();
+            for path in left {
+                self.delete_staged(table, &path).await;
+            }
+        })
+    }
+
+    async fn delete_staged(&self, table: &TableName, path: &str) {
+        let path = self.storage().table_path(table).join(path);
+        match self.storage().store.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => {
+                tracing::warn!(%path, %error, "a discarded file stays until the next maintenance");
+            }
+        }
+    }
+
+    pub(crate) fn remember_staged(&self, files: &[StagedFile]) {
+        let mut staged = held(&self.inner.staged);
+        for file in files {
+            staged.entry(file.0.table().clone()).or_default().insert(file.0.path().to_owned());
+        }
+    }
+
+    pub(crate) fn forget_staged(&self, files: &[StagedFile]) {
+        let mut staged = held(&self.inner.staged);
+        for file in files {
+            let of_table = staged.get_mut(file.0.table());
+            let is_last = of_table.is_some_and(|paths| paths.remove(file.0.path()) && paths.is_empty());
+            if is_last {
+                staged.remove(file.0.table());
+            }
+        }
     }
 
     /// All tables of the lake, sorted.

@@ -69,6 +69,9 @@ pub struct Maintained {
     pub log_files_deleted: usize,
     pub data_files_deleted: usize,
     pub bytes_deleted: u64,
+    /// Files that no kept version lists, and that stay because they are too young.
+    pub data_files_young: usize,
+    pub bytes_young: u64,
     /// The oldest version that can still be read.
     pub earliest: i64,
 }
@@ -98,8 +101,10 @@ impl Lake {
             };
             let options = MaintainOptions { retention, ..options.clone() };
             let kept = self.first_kept(&snapshot, &listing, &options).await?;
+            let listing = self.checkpoint_kept(&snapshot, listing, kept, &options).await?;
             self.clean_log(table, &listing, kept, &mut done).await?;
-            self.vacuum(&snapshot, kept, &options, &mut done).await?;
+            // A version that the log offers has its files.
+            self.vacuum(&snapshot, kept.min(done.earliest), &options, &mut done).await?;
             Ok(Some(done))
         })
     }
@@ -210,6 +215,26 @@ impl Lake {
             done.checkpoint = Some(version);
         }
         Ok(())
+    }
+
+    /// The log with a checkpoint of the oldest version that stays, so that it can be cut there. Versions before it lose
+    /// their files, and nobody is to find them half there.
+    async fn checkpoint_kept(
+        &self,
+        newest: &Snapshot,
+        listing: Listing,
+        kept: i64,
+        options: &MaintainOptions,
+    ) -> Result<Listing> {
+        let table = newest.table();
+        if listing.earliest().is_none_or(|earliest| earliest >= kept)
+            || listing.checkpoints.contains_key(&kept)
+        {
+            return Ok(listing);
+        }
+        let Some(oldest) = self.snapshot(table, At::Version(kept)).await? else { return Ok(listing) };
+        self.write_checkpoint(&oldest, &listing, options.now).await?;
+        self.storage().list_log(table).await
     }
 
     /// Deletes commits and checkpoints below the newest checkpoint that every kept version can start from.

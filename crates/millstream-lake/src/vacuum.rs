@@ -33,7 +33,12 @@ impl Lake {
             let name = name.trim_start_matches('/');
             let is_log = name.split('/').next() == Some(LOG_FOLDER);
             let is_young = object.last_modified.timestamp_micros() >= old.0;
-            if is_log || is_young || !name.ends_with(".parquet") || listed.contains(name) {
+            if is_log || !name.ends_with(".parquet") || listed.contains(name) {
+                continue;
+            }
+            if is_young {
+                done.data_files_young += 1;
+                done.bytes_young += object.size;
                 continue;
             }
             match self.storage().store.delete(&object.location).await {

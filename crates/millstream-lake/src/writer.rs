@@ -161,6 +161,7 @@ impl TableWriter {
                 }
             }
             staged.reverse();
+            self.lake.remember_staged(&staged);
             Ok(staged)
         })
     }

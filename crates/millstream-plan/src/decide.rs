@@ -14,6 +14,12 @@ pub struct Now<'a> {
     /// Parts of a source that wait to be read; `None` when nobody looked.
     pub parts: Option<&'a [String]>,
     pub force: bool,
+    /// The version that was recorded of a table which the lake has no more.
+    pub vanished: Option<i64>,
+    /// Why its source or its table cannot be looked at.
+    pub unreadable: Option<&'a str>,
+    /// Whether a freshness check of its own does not hold any more, by the clock alone.
+    pub overdue: bool,
     pub time: TimestampMicros,
 }
 
@@ -30,14 +36,15 @@ pub struct InputNow<'a> {
 ///
 /// 1. *forced*: the command says so;
 /// 2. *never built*: nothing was ever committed, or the lake has no table any more, or an older one than
-///    was recorded (it was deleted and made anew by someone else);
+///    was recorded (it was deleted and made anew by someone else); *vanished* where the lake had it before;
 /// 3. *definition changed*: the fingerprint is another one;
-/// 4. *new input*: a stored input has or will have another version than the one that was read; for a source,
+/// 4. *unreadable*: its source or its table cannot be looked at, which its step tells; *new input*: a stored input has or will have another version than the one that was read; for a source,
 ///    parts wait;
 /// 5. *retry*: the last attempt failed or halted. Both are tried again on each run, as with a failed step in dbt or
 ///    Dagster: the cause of a failure is often outside (a full disk, a fixed file), and a halt is cheap to judge again;
-/// 6. *stale*: built longer ago than `refresh`. A source whose parts were looked at is never stale, because
-///    reading it would find nothing;
+/// 6. *stale*: its rows are older than a freshness check allows, which is said again at each run, or it was built longer
+///    ago than `refresh`. A source whose parts were looked at has no use for `refresh`, because reading it would find
+///    nothing;
 /// 7. *up to date*.
 ///
 /// A view is always up to date: nothing of it is stored.
@@ -50,10 +57,16 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
         return Reason::Forced;
     }
     let Some(recorded) = recorded.filter(|recorded| is_in_lake(recorded, now.version)) else {
-        return Reason::NeverBuilt;
+        return match now.vanished {
+            Some(version) => Reason::Vanished { version },
+            None => Reason::NeverBuilt,
+        };
     };
     if recorded.fingerprint != facts.fingerprint {
         return Reason::DefinitionChanged;
+    }
+    if let Some(because) = now.unreadable {
+        return Reason::Unreadable { because: because.to_owned() };
     }
     let from = new_inputs(recorded, now);
     if !from.is_empty() {
@@ -66,7 +79,7 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
     }
     let age = now.time.0.saturating_sub(recorded.built_at.0);
     let is_old = facts.refresh.is_some_and(|span| i128::from(age) > i128::from(span.ms()) * 1_000);
-    if is_old && now.parts.is_none() { Reason::Stale } else { Reason::UpToDate }
+    if now.overdue || (is_old && now.parts.is_none()) { Reason::Stale } else { Reason::UpToDate }
 }
 
 /// Whether what was recorded is still there to read.

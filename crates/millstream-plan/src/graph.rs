@@ -80,6 +80,17 @@ impl Graph {
         self.order.iter().map(|place| &self.assets[*place])
     }
 
+    /// Checks that look into a table which comes after the asset, or into the asset itself: the asset, and that table.
+    pub fn circular_checks(&self) -> impl Iterator<Item = (&AssetId, &AssetId)> {
+        self.assets.iter().enumerate().flat_map(move |(place, asset)| {
+            let is_left_out = move |table: &&AssetId| {
+                producer(&self.assets, table)
+                    .is_some_and(|target| !self.checked_against[place].contains(&target))
+            };
+            asset.checked_against.iter().filter(is_left_out).map(move |table| (&asset.id, table))
+        })
+    }
+
     /// All that `id` needs, directly or not, without itself.
     #[must_use]
     pub fn upstream(&self, id: &AssetId) -> BTreeSet<AssetId> {

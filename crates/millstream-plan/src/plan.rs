@@ -1,6 +1,6 @@
 //! What a run does, in which order, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_types::{AssetId, TimestampMicros};
 
@@ -16,6 +16,12 @@ pub struct Observed {
     /// The newest version of every table that the lake has, tables of rejected rows included where some
     /// asset reads them.
     pub versions: BTreeMap<AssetId, i64>,
+    /// Tables that were recorded and are in the lake no more, with the version that was.
+    pub vanished: BTreeMap<AssetId, i64>,
+    /// Assets whose source or table cannot be looked at, with what is wrong.
+    pub unreadable: BTreeMap<AssetId, String>,
+    /// Assets of which a freshness check does not hold any more, by the clock alone.
+    pub overdue: BTreeSet<AssetId>,
 }
 
 /// What the command asks for.
@@ -63,6 +69,7 @@ pub fn plan(
 ) -> Result<RunPlan, PlanError> {
     let selected = selected_places(graph, &request.selection)?;
     let mut runs = vec![false; graph.assets().len()];
+    let mut changes = vec![false; graph.assets().len()];
     let mut run_plan = RunPlan::default();
     let mut inputs_now = Vec::new();
     for &place in graph.order() {
@@ -75,19 +82,24 @@ pub fn plan(
         inputs_now.extend(inputs.iter().map(|input| InputNow {
             table: &input.table,
             version: observed.versions.get(&input.table).copied(),
-            changing: runs[input.producer],
+            changing: changes[input.producer],
         }));
         let now = Now {
             version: observed.versions.get(&asset.id).copied(),
             inputs: &inputs_now,
             parts: observed.parts.get(&asset.id).map(Vec::as_slice),
             force: request.force || (request.full_refresh && asset.kind != AssetKind::Source),
+            vanished: observed.vanished.get(&asset.id).copied(),
+            unreadable: observed.unreadable.get(&asset.id).map(String::as_str),
+            overdue: observed.overdue.contains(&asset.id),
             time: request.now,
         };
         match decide(asset, recorded.get(&asset.id), &now) {
             Reason::UpToDate => run_plan.up_to_date.push(asset.id.clone()),
             reason => {
                 check_inputs_exist(graph, recorded, observed, &runs, place)?;
+                // What is only judged again keeps its version.
+                changes[place] = reason != Reason::Stale;
                 run_plan.steps.push(PlannedStep {
                     asset: asset.id.clone(),
                     reason,

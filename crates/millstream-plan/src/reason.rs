@@ -8,7 +8,15 @@ use millstream_types::AssetId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     NeverBuilt,
+    /// The lake had the table, at this version, and has it no more.
+    Vanished {
+        version: i64,
+    },
     DefinitionChanged,
+    /// Its source or its table cannot be looked at.
+    Unreadable {
+        because: String,
+    },
     /// These inputs have, or will have, a version that the asset has not seen. For a source: these parts.
     NewInput {
         from: Vec<String>,
@@ -17,7 +25,7 @@ pub enum Reason {
     Retry {
         because: String,
     },
-    /// The schedule or the freshness bound asks for it.
+    /// A freshness check does not hold any more, because nothing new came.
     Stale,
     Forced,
     UpstreamFailed {
@@ -35,7 +43,9 @@ impl Reason {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::NeverBuilt => "never_built",
+            Self::Vanished { .. } => "vanished",
             Self::DefinitionChanged => "definition_changed",
+            Self::Unreadable { .. } => "unreadable",
             Self::NewInput { .. } => "new_input",
             Self::Retry { .. } => "retry",
             Self::Stale => "stale",
@@ -50,7 +60,11 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverBuilt => f.write_str("never built"),
+            Self::Vanished { version } => {
+                write!(f, "the lake has no table any more, it was at version {version}")
+            }
             Self::DefinitionChanged => f.write_str("definition changed"),
+            Self::Unreadable { because } => write!(f, "cannot be looked at: {because}"),
             Self::NewInput { from } if from.is_empty() => f.write_str("new input"),
             Self::NewInput { from } => {
                 write!(

@@ -22,8 +22,8 @@ use millstream_project::{
     Bounds, CheckKind, CheckSpec, FileId, Located, Location, NamedPattern, Pattern, Scalar,
 };
 use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, History, RejectedRows, Relations, Sources, Tally, UniqueIndex,
-    evaluate_table_checks,
+    Contract, ContractColumn, ContractOptions, RejectedRows, Relations, Sources, Tally, UniqueIndex,
+    VersionBefore, evaluate_table_checks,
 };
 use millstream_types::{CheckId, RunId, Severity, TimestampMicros};
 
@@ -196,7 +196,7 @@ fn typed() {
                 &session,
                 Arc::new(table),
                 &checks,
-                &History::default(),
+                VersionBefore::default(),
                 TimestampMicros(0),
             ))
             .unwrap();

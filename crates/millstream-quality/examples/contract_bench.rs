@@ -11,8 +11,8 @@ use datafusion::{
 };
 use millstream_project::{Bounds, CheckKind, CheckSpec, FileId, Located, Location, Pattern, Scalar};
 use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, Evaluated, History, QualityError, Relations, Tally,
-    UniqueIndex, Verdict, evaluate_table_checks,
+    Contract, ContractColumn, ContractOptions, Evaluated, QualityError, Relations, Tally, UniqueIndex,
+    Verdict, VersionBefore, evaluate_table_checks,
 };
 use millstream_types::{CheckId, Severity, TimestampMicros};
 
@@ -73,8 +73,8 @@ async fn evaluate(batches: &[RecordBatch]) -> Result<(), Box<dyn Error>> {
     let schema: SchemaRef = batches.first().ok_or("the file has no rows")?.schema();
     let table = Arc::new(MemTable::try_new(schema, vec![batches.to_vec()])?);
     let session = SessionContext::new();
-    let history = History::default();
-    let outcomes = evaluate_table_checks(&session, table, &checks, &history, TimestampMicros(0)).await?;
+    let before = VersionBefore::default();
+    let outcomes = evaluate_table_checks(&session, table, &checks, before, TimestampMicros(0)).await?;
     if verdict != Verdict::Commit || tally.rejected == 0 || outcomes.iter().any(|outcome| !outcome.passed) {
         return Err(format!("unexpected verdict {verdict:?}, {} rejected", tally.rejected).into());
     }

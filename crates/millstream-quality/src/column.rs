@@ -16,7 +16,7 @@ use crate::{
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS_MAX: usize = 80;
-const MASKED: &str = "***";
+pub(crate) const MASKED: &str = "***";
 
 /// A column of the contract.
 #[derive(Clone, Debug)]

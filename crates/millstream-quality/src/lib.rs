@@ -32,5 +32,5 @@ pub use evaluated::{Evaluated, Failure};
 pub use key_set::{KeySet, Relation, Relations, relations_of};
 pub use outcome::{CheckCount, Tally, Verdict};
 pub use rejected::{MALFORMED, RejectedRows, Restored, Sources, rejected_schema, restore};
-pub use table_check::{History, TableCheckOutcome, evaluate_table_checks};
+pub use table_check::{TableCheckOutcome, VersionBefore, evaluate_table_checks};
 pub use unique::UniqueIndex;

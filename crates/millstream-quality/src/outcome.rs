@@ -99,7 +99,7 @@ impl Verdict {
             return Self::Halted { check: check.clone(), failed: *failed };
         }
         match halt_above {
-            Some(halt_above) if tally.rejected as f64 > halt_above.fraction() * tally.rows as f64 => {
+            Some(halt_above) if halt_above.compare(tally.rejected, tally.rows).is_gt() => {
                 Self::BreakerOpen { rejected: tally.rejected, rows: tally.rows, halt_above }
             }
             _ => Self::Commit,

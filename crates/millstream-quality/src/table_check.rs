@@ -20,11 +20,11 @@ use millstream_types::{CheckId, INGESTED_AT, Percent, Severity, Span, TimestampM
 
 use crate::QualityError;
 
-/// What earlier versions of the table looked like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// Row counts, oldest first; the last ten count.
-    pub row_counts: Vec<u64>,
+/// What the version before the candidate looked like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VersionBefore {
+    /// Its number of rows; `None` without such a version, or when its files do not say.
+    pub rows: Option<u64>,
 }
 
 /// The verdict of one table check.
@@ -41,8 +41,6 @@ pub struct TableCheckOutcome {
     pub message: String,
 }
 
-/// How many recorded counts the change of volume is compared with.
-const COUNTS_COMPARED: usize = 10;
 /// Above this many rows, where the provider knows their number, quantiles are approximate: an exact one
 /// holds all values in memory (8 bytes each).
 const EXACT_QUANTILE_ROWS_MAX: usize = 20_000_000;
@@ -53,7 +51,7 @@ const CENTROIDS: i64 = 1_000;
 ///
 /// - A column without a value passes mean, quantile and freshness: completeness and row count are for that.
 /// - Freshness without a column looks at `_ingested_at`; a table without that column fails.
-/// - The change of volume is relative to the median of the last ten recorded counts, and passes without any.
+/// - The change of volume is relative to the rows of the version before, and passes without one, or when it was empty.
 /// - Quantiles interpolate between values and are exact up to 20 million rows (and whenever the provider does
 ///   not know its row count), a t-digest of 1000 centroids above.
 /// - The number of distinct values is exact.
@@ -61,7 +59,7 @@ pub fn evaluate_table_checks<'a>(
     session: &'a SessionContext,
     table: Arc<dyn TableProvider>,
     checks: &'a [CheckSpec],
-    history: &'a History,
+    before: VersionBefore,
     now: TimestampMicros,
 ) -> BoxFuture<'a, Result<Vec<TableCheckOutcome>, QualityError>> {
     Box::pin(async move {
@@ -93,7 +91,7 @@ pub fn evaluate_table_checks<'a>(
         };
         let count = int(batch.column(0)).unwrap_or(0).unsigned_abs();
         let judged = |(index, check): (usize, &&CheckSpec)| {
-            let verdict = judge(check, figure_of(batch, index), count, history, now);
+            let verdict = judge(check, figure_of(batch, index), count, before, now);
             TableCheckOutcome {
                 check: check.id.clone(),
                 severity: check.severity,
@@ -146,11 +144,11 @@ fn judge(
     check: &CheckSpec,
     figure: Option<&ArrayRef>,
     rows: u64,
-    history: &History,
+    before: VersionBefore,
     now: TimestampMicros,
 ) -> Judged {
     match &check.kind {
-        CheckKind::RowCount { bounds, change_max } => row_count(rows, bounds, *change_max, history),
+        CheckKind::RowCount { bounds, change_max } => row_count(rows, bounds, *change_max, before),
         CheckKind::Freshness { column, age_max } => {
             let column = column.as_ref().map_or(INGESTED_AT, |column| column.value.as_str());
             freshness(column, figure, *age_max, now)
@@ -174,28 +172,17 @@ fn judge(
     }
 }
 
-fn row_count(rows: u64, bounds: &Bounds<u64>, change_max: Option<Percent>, history: &History) -> Judged {
+fn row_count(rows: u64, bounds: &Bounds<u64>, change_max: Option<Percent>, before: VersionBefore) -> Judged {
     let what = format!("the table has {rows} row{}", if rows == 1 { "" } else { "s" });
     let fault = within(&rows, bounds).or_else(|| {
-        let usual = median(history)?;
-        let change = (rows as f64 - usual) / usual;
-        let allowed = change_max.filter(|allowed| change.abs() > allowed.fraction())?;
-        let shown = percent(change.abs());
-        let direction = if change > 0.0 { "more" } else { "fewer" };
-        Some(format!("{shown} {direction} than the usual {usual}, allowed are {allowed}"))
+        let before = before.rows.filter(|before| *before > 0)?;
+        let change = rows.abs_diff(before);
+        let allowed = change_max.filter(|allowed| allowed.compare(change, before).is_gt())?;
+        let direction = if rows > before { "more" } else { "fewer" };
+        let shown = percent(change as f64 / before as f64);
+        Some(format!("{shown} {direction} than the {before} of the version before, allowed are {allowed}"))
     });
     bounded(rows.to_string(), rows as f64, fault, &what)
-}
-
-/// The median of the last counts; `None` without any, or when the table was usually empty.
-fn median(history: &History) -> Option<f64> {
-    let counts = &history.row_counts;
-    let mut last: Vec<u64> = counts[counts.len().saturating_sub(COUNTS_COMPARED)..].to_vec();
-    last.sort_unstable();
-    let middle = last.len() / 2;
-    let upper = *last.get(middle)? as f64;
-    let median = if last.len() % 2 == 1 { upper } else { f64::midpoint(last[middle - 1] as f64, upper) };
-    (median > 0.0).then_some(median)
 }
 
 fn freshness(column: &str, figure: Option<&ArrayRef>, age_max: Span, now: TimestampMicros) -> Judged {
@@ -218,11 +205,15 @@ fn freshness(column: &str, figure: Option<&ArrayRef>, age_max: Span, now: Timest
 }
 
 fn completeness(column: &str, present: u64, rows: u64, min: Percent) -> Judged {
+    // Cut instead of rounded, so that no share looks like a larger one that was promised.
+    let hundredths = (u128::from(present) * 10_000).checked_div(u128::from(rows)).unwrap_or(10_000);
+    let shown = format!("{}%", hundredths as f64 / 100.0);
     let share = if rows == 0 { 1.0 } else { present as f64 / rows as f64 };
     let missing = rows.saturating_sub(present);
-    let what = format!("`{column}` has a value in {} of the rows ({missing} lack one)", percent(share));
-    let fault = (share < min.fraction()).then(|| format!("at least {min} are promised"));
-    bounded(percent(share), share, fault, &what)
+    let what = format!("`{column}` has a value in {shown} of the rows ({missing} lack one)");
+    let is_short = min.compare(present, rows).is_lt();
+    let fault = is_short.then(|| format!("at least {min} are promised"));
+    bounded(shown, share, fault, &what)
 }
 
 fn number(figure: Option<&ArrayRef>, bounds: &Bounds<f64>, what: &str) -> Judged {

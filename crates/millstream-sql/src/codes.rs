@@ -46,7 +46,7 @@ codes! {
     RESERVED_COLUMN = "MS-0217", "reserved column name",
         "A history table adds `valid_from` and `valid_to`; its SELECT may not have columns of these names.";
     TIME_TYPE = "MS-0218", "time column that is no time",
-        "The column must be a timestamp or a date.";
+        "The column must be a timestamp or a date. A freshness check needs one too.";
     TIME_TRAVEL = "MS-0219", "time travel where it is not possible",
         "`VERSION AS OF` and `TIMESTAMP AS OF` belong to queries, not to a table's SQL, and need a table that is stored.";
     COLUMN_NAME = "MS-0220", "column name that a table cannot have",

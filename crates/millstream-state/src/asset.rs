@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_types::{AssetId, TimestampMicros};
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{Metric, State, StateError, metric, value};
+
+const COLUMNS: &str = "asset, fingerprint, input_versions, version, rows, built_at, status, message, code";
 
 /// An asset as the lake tells it.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +27,21 @@ impl State {
         let doing = "read what is recorded of the assets";
         let connection = self.read(doing)?;
         let mut statement = connection
-            .prepare_cached(
-                "SELECT asset, fingerprint, input_versions, version, rows, built_at, status, message, code FROM assets",
-            )
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM assets"))
             .map_err(StateError::query(doing))?;
         let rows = statement.query_map([], read).map_err(StateError::query(doing))?;
         rows.map(|row| row.map_err(StateError::query(doing))?.parse()).collect()
+    }
+
+    /// What is recorded of one asset.
+    pub fn recorded_of(&self, asset: &AssetId) -> Result<Option<Recorded>, StateError> {
+        let doing = "read what is recorded of the asset";
+        let connection = self.read(doing)?;
+        let mut statement = connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM assets WHERE asset = ?1"))
+            .map_err(StateError::query(doing))?;
+        let row = statement.query_row([asset.as_str()], read).optional().map_err(StateError::query(doing))?;
+        row.map(|row| Ok(row.parse()?.1)).transpose()
     }
 
     /// Records what was found outside of a step, when the lake turned out to be another than was recorded: all of it,

@@ -30,6 +30,25 @@ impl State {
         })
     }
 
+    /// Puts these pins in the place of all that `pinned_by` had, or leaves everything as it was.
+    pub fn replace_pins(&self, pinned_by: &str, pins: &[Pin]) -> Result<(), StateError> {
+        let doing = "pin the versions";
+        self.write(doing, |transaction| {
+            transaction
+                .execute("DELETE FROM pins WHERE pinned_by = ?1", [pinned_by])
+                .map_err(StateError::query(doing))?;
+            for pin in pins {
+                transaction
+                    .execute(
+                        "INSERT OR IGNORE INTO pins (table_name, version, pinned_by, at) VALUES (?1, ?2, ?3, ?4)",
+                        params![pin.table.to_string(), pin.version, pinned_by, pin.at.0],
+                    )
+                    .map_err(StateError::query(doing))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Whether there was such a pin.
     pub fn unpin(&self, table: &TableName, version: i64, pinned_by: &str) -> Result<bool, StateError> {
         let doing = "unpin the version";

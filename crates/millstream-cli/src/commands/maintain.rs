@@ -15,7 +15,8 @@ use crate::{
 
 /// Compact small files, write checkpoints, and delete what no version needs any more
 ///
-/// Versions younger than the retention stay readable, and so does every version that something pins.
+/// Versions younger than the retention stay readable, and so does every version that something pins. Files that no version
+/// lists stay for a day, whatever the retention, because a run may be about to commit them.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Tables: `silver.orders`, `orders+`, patterns like `gold.*`, as for `run`; without one, every table

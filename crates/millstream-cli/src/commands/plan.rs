@@ -14,8 +14,9 @@ use crate::{
 
 /// Show what a run would do, and why
 ///
-/// Every asset that would run has one reason: never built, definition changed, new input, forced, or its last attempt
-/// failed. Reads no rows and changes no table.
+/// Every asset that would run has one reason: never built, its table vanished, definition changed, its source or table
+/// cannot be looked at, new input, stale (its rows are older than a freshness check allows), forced, or its last
+/// attempt failed. Reads no rows and changes no table.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -63,7 +64,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 /// Prints what a run would do.
 pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Session) -> Result<(), CliError> {
     let plan = engine.plan(request).await?;
-    let status = engine.status()?;
+    let status = engine.status().await?;
     let reasons: Vec<Explained<'_>> =
         plan.steps.iter().map(|step| Explained::new(step, request, &status)).collect();
     if session.settings.json {

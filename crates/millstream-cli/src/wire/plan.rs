@@ -22,9 +22,10 @@ pub struct PlannedStep {
 /// Why an asset runs: a stable word, and what it refers to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cause {
-    /// `never_built`, `definition_changed`, `new_input`, `stale`, `forced`, `upstream_failed`, `retry`, `up_to_date`.
+    /// `never_built`, `vanished`, `definition_changed`, `unreadable`, `new_input`, `stale`, `forced`, `upstream_failed`,
+    /// `retry`, `up_to_date`.
     pub reason: &'static str,
-    /// The inputs or parts that are new, the asset that failed, or, in a plan, the option that forces it.
+    /// The inputs or parts that are new, the asset that failed, what cannot be read, or, in a plan, the option that forces it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub because_of: Vec<String>,
     /// In a plan: how the last attempt at an asset ended that was never built.
@@ -37,6 +38,7 @@ impl From<&Reason> for Cause {
         let because_of = match reason {
             Reason::NewInput { from } => from.clone(),
             Reason::UpstreamFailed { because } => vec![because.to_string()],
+            Reason::Unreadable { because } => vec![because.clone()],
             _ => Vec::new(),
         };
         Self { reason: reason.as_str(), because_of, last_attempt: None }

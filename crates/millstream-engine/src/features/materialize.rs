@@ -14,6 +14,7 @@ use futures::{StreamExt, future::BoxFuture};
 use millstream_features::view::{Chunk, OnlineView, Position};
 use millstream_lake::LakeTable;
 use millstream_online::{OnlineStore, feature};
+use millstream_state::Pin;
 use millstream_types::TableName;
 use tokio_util::sync::CancellationToken;
 
@@ -151,6 +152,7 @@ impl Work<'_> {
             request.alone && self.world.online.is_embedded() && is_first && !self.has_records().await?;
         let Some(mut epoch) = self.epoch(known.as_ref(), request.full).await? else {
             let known = known.unwrap_or_default();
+            self.pin_versions(&known)?;
             return Ok(self.report(MaterializeMode::UpToDate, 0, 0, &known, started));
         };
         let chunks = self.collect(&mut epoch).await?;
@@ -163,11 +165,12 @@ impl Work<'_> {
         if !fills {
             self.sweep(&epoch, &done).await?;
         }
-        let UnderWay { epoch: number, full, versions, covered, .. } = epoch.under_way;
+        let UnderWay { epoch: number, full, versions, identities, covered, .. } = epoch.under_way;
         let rows = if full { chunks.rows } else { done.rows + chunks.rows };
         let finished = Progress {
             epoch: number,
             versions,
+            identities,
             covered,
             watermark: done.watermark,
             at: self.world.options.clock.now().0,
@@ -177,8 +180,23 @@ impl Work<'_> {
         };
         progress::write(self.store.as_ref(), self.view.space(), &finished).await?;
         self.store.sync().await?;
+        self.pin_versions(&finished)?;
         let mode = if full { MaterializeMode::Full } else { MaterializeMode::Incremental };
         Ok(self.report(mode, chunks.rows, entities, &finished, started))
+    }
+
+    /// Maintenance leaves the versions that the records have, so that the next materialisation finds what came since.
+    fn pin_versions(&self, done: &Progress) -> Result<(), EngineError> {
+        let now = self.world.options.clock.now();
+        let pinned_by = services::pin_name(self.view.space());
+        let pin = |(table, version): (&TableName, &i64)| Pin {
+            table: table.clone(),
+            version: *version,
+            pinned_by: pinned_by.clone(),
+            at: now,
+        };
+        let pins: Vec<Pin> = done.versions.iter().map(pin).collect();
+        Ok(self.world.state.replace_pins(&pinned_by, &pins)?)
     }
 
     /// Whether there are records already, as from pushes before the first materialisation. One that was killed left
@@ -234,12 +252,14 @@ impl Work<'_> {
         if let Some(known) = known
             && let Some(under_way) = &known.under_way
         {
-            match Pinning::at(self.world, &under_way.versions).await {
-                Ok(pinning) => {
+            let (lake, versions) = (&self.world.lake, &under_way.versions);
+            match Pinning::at(self.world, versions).await {
+                Ok(pinning) if progress::are_the_same(lake, versions, &under_way.identities).await? => {
                     let (under_way, since) = (under_way.clone(), known.versions.clone());
                     return Ok(Some(Epoch { under_way, pinning: Arc::new(pinning), since }));
                 }
                 // The versions that it was begun with are gone: everything is done anew below.
+                Ok(_) => return self.whole(Some(known)).await.map(Some),
                 Err(EngineError::Lake(error)) if is_gone(&error) => {
                     return self.whole(Some(known)).await.map(Some);
                 }
@@ -247,6 +267,10 @@ impl Work<'_> {
             }
         }
         let Some(known) = known.filter(|_| !full) else { return self.whole(known).await.map(Some) };
+        // A table that was made anew or put back has other rows under the same numbers.
+        if !progress::are_the_same(&self.world.lake, &known.versions, &known.identities).await? {
+            return self.whole(Some(known)).await.map(Some);
+        }
         let pinning = self.pin().await?;
         let versions = pinning.versions();
         if versions == known.versions {
@@ -255,7 +279,7 @@ impl Work<'_> {
         if !self.only_new_rows(known, &versions).await? {
             return self.whole(Some(known)).await.map(Some);
         }
-        let under_way = self.under_way(known.epoch, false, &pinning);
+        let under_way = self.under_way(known.epoch, false, &pinning).await?;
         Ok(Some(Epoch { under_way, pinning, since: known.versions.clone() }))
     }
 
@@ -263,15 +287,17 @@ impl Work<'_> {
         let pinning = self.pin().await?;
         let begun = known.and_then(|known| known.under_way.as_ref()).map(|under_way| under_way.epoch);
         let last = known.map_or(0, |known| known.epoch).max(begun.unwrap_or(0));
-        let under_way = self.under_way(last, true, &pinning);
+        let under_way = self.under_way(last, true, &pinning).await?;
         Ok(Epoch { under_way, pinning, since: BTreeMap::new() })
     }
 
-    fn under_way(&self, last: u64, full: bool, pinning: &Pinning) -> UnderWay {
+    async fn under_way(&self, last: u64, full: bool, pinning: &Pinning) -> Result<UnderWay, EngineError> {
         let pushed = pushed_table(&self.view.definition().name).ok();
         let covered = pushed.and_then(|table| pinning.snapshots().remove(&table));
         let covered = covered.map_or(0, |snapshot| pushed::covered(&snapshot));
-        UnderWay { epoch: last + 1, full, versions: pinning.versions(), covered, chunks: 0, next: 0 }
+        let versions = pinning.versions();
+        let identities = progress::identities(&self.world.lake, &versions).await?;
+        Ok(UnderWay { epoch: last + 1, full, versions, identities, covered, chunks: 0, next: 0 })
     }
 
     /// Holds every table that the view's query touches, and its pushed rows.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use millstream_lake::Lake;
 use millstream_online::OnlineStore;
 use millstream_types::TableName;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ pub struct Progress {
     /// The versions of the tables whose events are in the records.
     #[serde(with = "by_text")]
     pub versions: BTreeMap<TableName, i64>,
+    /// What tells these versions from others under the same numbers; see [`Lake::identity`]. Records from before it was
+    /// kept have none.
+    #[serde(default, with = "by_text")]
+    pub identities: BTreeMap<TableName, String>,
     /// Sequence up to which pushed rows are among them.
     pub covered: u64,
     /// Newest event time in microseconds; none without events.
@@ -42,11 +47,37 @@ pub struct UnderWay {
     pub full: bool,
     #[serde(with = "by_text")]
     pub versions: BTreeMap<TableName, i64>,
+    #[serde(default, with = "by_text")]
+    pub identities: BTreeMap<TableName, String>,
     pub covered: u64,
     /// Chunks of entities; each has all events of its entities.
     pub chunks: u64,
     /// The first chunk that may be missing.
     pub next: u64,
+}
+
+/// What tells these versions from others under the same numbers.
+pub(crate) async fn identities(
+    lake: &Lake,
+    versions: &BTreeMap<TableName, i64>,
+) -> Result<BTreeMap<TableName, String>, EngineError> {
+    let mut identities = BTreeMap::new();
+    for (table, version) in versions {
+        if let Some(identity) = lake.identity(table, *version).await? {
+            identities.insert(table.clone(), identity);
+        }
+    }
+    Ok(identities)
+}
+
+/// Whether the lake still has these versions, as far as anything was kept that tells them from others.
+pub(crate) async fn are_the_same(
+    lake: &Lake,
+    versions: &BTreeMap<TableName, i64>,
+    known: &BTreeMap<TableName, String>,
+) -> Result<bool, EngineError> {
+    let present = identities(lake, versions).await?;
+    Ok(known.iter().all(|(table, identity)| present.get(table) == Some(identity)))
 }
 
 /// The progress of the view with that space; none if it was never materialised.
@@ -72,21 +103,21 @@ mod by_text {
     use std::collections::BTreeMap;
 
     use millstream_types::TableName;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(
-        versions: &BTreeMap<TableName, i64>,
+    pub(super) fn serialize<V: Serialize, S: Serializer>(
+        values: &BTreeMap<TableName, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(versions.iter().map(|(table, version)| (table.to_string(), version)))
+        serializer.collect_map(values.iter().map(|(table, value)| (table.to_string(), value)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<TableName, i64>, D::Error> {
-        let texts: BTreeMap<String, i64> = BTreeMap::deserialize(deserializer)?;
-        let parse = |(table, version): (String, i64)| {
-            table.parse().map(|table: TableName| (table, version)).map_err(D::Error::custom)
+    ) -> Result<BTreeMap<TableName, V>, D::Error> {
+        let texts: BTreeMap<String, V> = BTreeMap::deserialize(deserializer)?;
+        let parse = |(table, value): (String, V)| {
+            table.parse().map(|table: TableName| (table, value)).map_err(D::Error::custom)
         };
         texts.into_iter().map(parse).collect()
     }

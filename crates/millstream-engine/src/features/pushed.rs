@@ -214,7 +214,11 @@ async fn commit(
         at: Some(inner.world.options.clock.now()),
         ..TableChange::default()
     };
-    inner.world.lake.commit(&table, base, change).await?;
+    if let Err(error) = inner.world.lake.commit(&table, base, change).await {
+        // The rows are written again; these files are nobody's.
+        inner.world.lake.abandon(&table).await;
+        return Err(error.into());
+    }
     Ok(())
 }
 

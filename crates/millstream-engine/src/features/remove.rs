@@ -40,6 +40,7 @@ impl FeatureServer {
                 dropped += 1;
             }
         }
+        services::unpin_unread(&self.0.world)?;
         Ok(dropped)
     }
 }

@@ -15,7 +15,7 @@ use millstream_types::{INGESTED_AT, TableName};
 use crate::{EngineError, pinning::Pinning, resolver::provider};
 
 /// Schema of the tables that features keep.
-const SCHEMA: &str = "features";
+pub(crate) const SCHEMA: &str = "features";
 /// Ends the name of a view's table of pushed rows.
 const PUSHED_SUFFIX: &str = "__pushed";
 

@@ -313,7 +313,11 @@ async fn write(world: &World, waiting: &mut Vec<ServedRow>, room: &AtomicUsize) 
         at: Some(world.options.clock.now()),
         ..TableChange::default()
     };
-    world.lake.commit(&table, base.as_deref(), change).await?;
+    if let Err(error) = world.lake.commit(&table, base.as_deref(), change).await {
+        // The rows are written again; this file is nobody's.
+        world.lake.abandon(&table).await;
+        return Err(error.into());
+    }
     room.fetch_add(waiting.len(), Ordering::Relaxed);
     waiting.clear();
     Ok(())

@@ -1,10 +1,17 @@
 //! Versions of services: the project's own are recorded when they change, and every one is served until it is removed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use millstream_features::view::{ServiceDefinition, ViewDefinition};
+use millstream_state::Pin;
 
 use crate::{EngineError, engine::World};
+
+/// How the names of those begin that pin versions for a view's records.
+const PINNED_BY_VIEW: &str = "view ";
 
 /// One version of a service that can be read.
 #[derive(Clone, Debug)]
@@ -72,6 +79,23 @@ pub(crate) fn stored_views(world: &World) -> Result<BTreeMap<u64, ViewDefinition
     let own = world.project.features.views.values().map(|view| view.definition.clone());
     // The project's own come last, so that their names and defaults win.
     Ok(of_services.chain(own).map(|view| (view.space(), view)).collect())
+}
+
+/// Who pins the versions that the records of a view have.
+pub(crate) fn pin_name(space: u64) -> String {
+    format!("{PINNED_BY_VIEW}{space:016x}")
+}
+
+/// Lets go of the versions that only records had which nothing reads any more.
+pub(crate) fn unpin_unread(world: &World) -> Result<(), EngineError> {
+    let read: BTreeSet<String> = stored_views(world)?.into_keys().map(pin_name).collect();
+    let of_views = |pin: &Pin| pin.pinned_by.starts_with(PINNED_BY_VIEW) && !read.contains(&pin.pinned_by);
+    let unread: BTreeSet<String> =
+        world.state.pins()?.into_iter().filter(of_views).map(|pin| pin.pinned_by).collect();
+    for pinned_by in unread {
+        world.state.replace_pins(&pinned_by, &[])?;
+    }
+    Ok(())
 }
 
 /// The version that a name stands for: `churn_v1` is what the project says now, or else the newest that is served;

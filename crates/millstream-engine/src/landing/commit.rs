@@ -4,6 +4,7 @@ use datafusion::prelude::{ident, lit};
 use futures::future::BoxFuture;
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, Recorded};
+use millstream_project::SourceSpec;
 use millstream_types::SOURCE;
 
 use super::{Job, bronze_schema, epoch, epoch::Landing, pipeline, schemas};
@@ -12,8 +13,8 @@ use crate::{
     audit::metrics,
     commit_info::{CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
-    landing::epoch::Standing,
     publish::{Candidate, Rejected, may_hold, publish as publish_candidate},
+    rejudge,
     run::StepResult,
     stored,
     writers::Writers,
@@ -94,21 +95,26 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     Ok(result)
 }
 
-/// A landing that found nothing to read. The record may still be behind the definition.
-pub(super) fn nothing_new(
+/// A landing that found nothing to read: what landed before is judged again where the definition or the clock asks for
+/// it. The record may still be behind the definition.
+pub(super) async fn nothing_new(
     context: &StepContext,
-    standing: &Standing,
-    version: Option<i64>,
+    source: &SourceSpec,
+    snapshot: &Snapshot,
 ) -> Result<StepResult, EngineError> {
-    let rows = standing.snapshot.as_deref().and_then(Snapshot::rows);
+    let (version, rows) = (snapshot.version(), snapshot.rows());
     let now = context.world.options.clock.now();
-    let mut result = StepResult::without_rows(StepOutcome::Unchanged, version);
+    let known = context.world.state.recorded_of(&context.asset)?;
+    let checks = &source.contract.checks;
+    let standing = rejudge::Standing { context, snapshot, checks, known: known.as_ref(), now };
+    let mut result = standing.judge().await?;
+    let same = known.filter(|known| known.version == Some(version));
     // A landing that was committed and is tried again has not told its figures yet.
-    let known = context.world.state.recorded()?.remove(&context.asset).and_then(|known| known.version);
-    if known != version {
+    if same.is_none() {
         result.metrics = metrics(rows);
     }
-    result.recorded = Some(recorded(context, version, rows, now)?);
+    let built_at = same.map_or(now, |known| known.built_at);
+    result.recorded = Some(recorded(context, Some(version), rows, built_at)?);
     Ok(result)
 }
 

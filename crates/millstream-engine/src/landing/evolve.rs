@@ -144,7 +144,13 @@ fn against_table(contract: &ContractSpec, table: Option<&[Field]>, refusals: &mu
         let column_type = match present {
             // The zone says how a naive text is read, not what is stored.
             Some(Some(field)) if same_storage(&field.column_type, promised) => promised.clone(),
-            Some(Some(field)) if promised.widens_to(&field.column_type) => field.column_type.clone(),
+            // A part may have widened the column. Otherwise the contract itself was narrowed, and rows that are stored
+            // may not fit what it promises now.
+            Some(Some(field))
+                if contract.evolution == Evolution::Widen && promised.widens_to(&field.column_type) =>
+            {
+                field.column_type.clone()
+            }
             Some(Some(field)) if field.column_type.widens_to(promised) => {
                 let kind = ChangeKind::Widened { from: field.column_type.clone(), to: promised.clone() };
                 evolved.changes.push(Change { column: name.clone(), kind, part: None });

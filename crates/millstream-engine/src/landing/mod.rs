@@ -28,6 +28,7 @@ pub(crate) use found::Discoveries;
 use crate::{
     EngineError, StepOutcome,
     engine::{StepContext, World},
+    rejected::is_lost,
     reprocess,
     run::StepResult,
 };
@@ -114,6 +115,16 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
     remember_refreshed(world, source, &standing.landing, std::mem::take(&mut found.refreshed))?;
+    if let Some(snapshot) = &standing.snapshot
+        && !full
+        && is_lost(world, snapshot).await?
+    {
+        context.note(format!(
+            "{} has lost rows; `millstream run {} --full-refresh` judges all rows again",
+            source.table().rejected(),
+            source.table()
+        ));
+    }
     if full {
         refuse_to_lose(source, &standing, &found.parts)?;
         // What was landed goes; each part is read from its start.
@@ -156,9 +167,9 @@ async fn land_described(
             Ok(evolved) => evolved,
             Err(refusals) => return Ok(told(context, refused(&refusals, standing), &described.left_out)),
         };
-        if described.parts.is_empty() && evolved.changes.is_empty() && standing.snapshot.is_some() {
-            let version = standing.snapshot.as_ref().map(|snapshot| snapshot.version());
-            let result = commit::nothing_new(context, standing, version)?;
+        let is_empty = described.parts.is_empty() && evolved.changes.is_empty();
+        if let Some(snapshot) = standing.snapshot.as_ref().filter(|_| is_empty) {
+            let result = commit::nothing_new(context, source, snapshot).await?;
             return Ok(told(context, result, &described.left_out));
         }
         let job = Job { context, source, standing, parts: &described.parts, evolved: &evolved, full };

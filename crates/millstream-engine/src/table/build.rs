@@ -1,18 +1,17 @@
 //! Builds one SQL table: from the changes of its inputs where it can, as a whole where it must.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use millstream_lake::{At, Operation, Snapshot};
-use millstream_plan::{AssetStatus, Recorded};
-use millstream_project::{Grain, IncrementalSpec, Materialize, TableSpec};
+use millstream_plan::{AssetStatus, Reason, Recorded};
+use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
 use millstream_sql::incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh};
-use millstream_types::TimestampMicros;
+use millstream_types::{Severity, TimestampMicros};
 
 use super::{
     delta::{self, Delta},
@@ -26,6 +25,8 @@ use crate::{
     engine::StepContext,
     publish::{Candidate, Rejected, publish},
     reconcile::built_from,
+    rejected::is_lost,
+    rejudge::Standing,
     resolver::provider,
     run::StepResult,
     stored::relations,
@@ -47,12 +48,16 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     let inputs = Inputs::pin(world, &context.asset).await?;
     let base = world.lake.snapshot(&spec.name, At::Latest).await?;
     let version = base.as_ref().map(|base| base.version());
-    let recorded = world.state.recorded()?.remove(&context.asset).filter(Recorded::was_built);
+    let recorded = world.state.recorded_of(&context.asset)?.filter(Recorded::was_built);
     let recorded = built_from(world, &spec.name, version, recorded).await?;
     let facts = context.facts()?;
     let same_inputs = recorded.as_ref().is_some_and(|recorded| recorded.input_versions == inputs.versions());
-    if !must && same_inputs && base.is_some() {
-        return Ok(StepResult::without_rows(StepOutcome::Unchanged, version));
+    if let Some(base) = base.as_deref().filter(|_| !must && same_inputs) {
+        if context.reason != Reason::Stale {
+            return Ok(StepResult::without_rows(StepOutcome::Unchanged, version));
+        }
+        let (checks, known) = (&spec.checks, recorded.as_ref());
+        return Standing { context, snapshot: base, checks, known, now }.judge().await;
     }
     let job = Job::open(context, spec, base.as_deref(), &inputs, now).await?;
     let same_definition = recorded.as_ref().is_some_and(|recorded| recorded.fingerprint == facts.fingerprint);
@@ -63,13 +68,10 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
         .filter(|_| same_definition && same_columns)
         .map(|recorded| &recorded.input_versions);
     let change = job.change(since).await?;
-    let Some(delta) = delta::stage(&job, change).await? else {
-        let rows = base.as_ref().and_then(|base| base.rows());
-        let mut result = StepResult::without_rows(StepOutcome::Unchanged, version);
-        result.recorded = Some(job.recorded(version, rows)?);
-        return Ok(result);
-    };
-    job.publish(delta).await
+    match delta::stage(&job, change).await? {
+        Some(delta) => job.publish(delta).await,
+        None => job.unchanged(recorded.as_ref()).await,
+    }
 }
 
 /// What a build does to the table.
@@ -90,6 +92,8 @@ pub(super) struct Job<'a> {
     /// As the table is stored.
     pub schema: SchemaRef,
     pub contract: Arc<Contract>,
+    /// Whether rejected rows of the table are lost, so that nobody knows what was kept out of it.
+    lost: bool,
     /// The table's rejected rows, if there are any.
     pub rejected: Option<Arc<Snapshot>>,
     pub now: TimestampMicros,
@@ -111,7 +115,8 @@ impl<'a> Job<'a> {
         let analysed = widened::analysed(world, spec).await?;
         let plan = session.bind(&analysed.plan).await.map_err(failed)?;
         let maintenance = Maintenance::new(&plan, keep(&spec.materialize))
-            .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?;
+            .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?
+            .keeping_out_nulls(never_null(spec));
         let schema = analysed.stored_schema;
         let relations = relations(context, &spec.checks).await?;
         let options = ContractOptions {
@@ -121,10 +126,18 @@ impl<'a> Job<'a> {
             extra: &[],
             now,
         };
-        let contract = Contract::compile_table(&schema, &HashSet::new(), &options)
-            .map_err(|source| EngineError::Quality { table: spec.name.clone(), source })?;
+        let contract =
+            Contract::compile_table(&schema, world.project.personal.of_table(&spec.name), &options)
+                .map_err(|source| EngineError::Quality { table: spec.name.clone(), source })?;
         let rejected = world.lake.snapshot(&spec.name.rejected(), At::Latest).await?;
         let rejected = rejected.filter(|rejected| !rejected.files().is_empty());
+        let lost = match base {
+            Some(base) => is_lost(world, base).await?,
+            None => false,
+        };
+        if lost {
+            context.note(format!("{} has lost rows: all rows are judged again", spec.name.rejected()));
+        }
         let build = base.and_then(|base| base.txn(BUILD_TXN)).unwrap_or(0) + 1;
         Ok(Self {
             context,
@@ -135,6 +148,7 @@ impl<'a> Job<'a> {
             maintenance,
             schema,
             contract: Arc::new(contract),
+            lost,
             rejected,
             now,
             build,
@@ -147,7 +161,8 @@ impl<'a> Job<'a> {
         since: Option<&std::collections::BTreeMap<millstream_types::AssetId, i64>>,
     ) -> Result<Plan, EngineError> {
         let is_history = matches!(self.spec.materialize, Materialize::History { .. });
-        let Some(base) = self.base.filter(|_| !self.context.full_refresh) else { return self.whole().await };
+        let is_anew = self.context.full_refresh || (self.lost && !is_history);
+        let Some(base) = self.base.filter(|_| !is_anew) else { return self.whole().await };
         let changes = match since {
             Some(since) => self.inputs.changes(&self.context.world, since).await?,
             None => None,
@@ -165,7 +180,7 @@ impl<'a> Job<'a> {
             session: &self.session,
             inputs: &inputs,
             existing: provider(&self.context.world.lake, base)?,
-            some_kept_out: self.rejected.is_some(),
+            some_kept_out: self.rejected.is_some() || self.lost,
             limits: Limits::default(),
             now: self.now,
             everything,
@@ -237,6 +252,19 @@ impl<'a> Job<'a> {
         Ok(result)
     }
 
+    /// The new inputs or the new definition give the rows that are there. `known` is what was recorded before.
+    async fn unchanged(&self, known: Option<&Recorded>) -> Result<StepResult, EngineError> {
+        let Some(snapshot) = self.base else {
+            return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));
+        };
+        let (context, checks, now) = (self.context, &self.spec.checks, self.now);
+        let mut result = Standing { context, snapshot, checks, known, now }.judge().await?;
+        let recorded = self.recorded(result.version, snapshot.rows())?;
+        let built_at = known.filter(|known| known.version == result.version).map(|known| known.built_at);
+        result.recorded = Some(Recorded { built_at: built_at.unwrap_or(now), ..recorded });
+        Ok(result)
+    }
+
     fn operation(&self, whole: bool) -> Operation {
         match &self.spec.materialize {
             _ if whole => Operation::Overwrite,
@@ -258,6 +286,16 @@ impl<'a> Job<'a> {
             status: AssetStatus::Built,
         })
     }
+}
+
+/// The columns whose nulls a check keeps out of the table.
+fn never_null(spec: &TableSpec) -> BTreeSet<String> {
+    let rejecting = spec.checks.iter().filter(|check| check.severity >= Severity::Quarantine);
+    let columns = rejecting.filter_map(|check| match &check.kind {
+        CheckKind::NotNull { column } => Some(column.value.clone()),
+        _ => None,
+    });
+    columns.collect()
 }
 
 fn keep(materialize: &Materialize) -> Keep {

@@ -4,7 +4,7 @@
 use datafusion::{execution::SendableRecordBatchStream, prelude::Expr};
 use futures::TryStreamExt;
 use millstream_connector::Positions;
-use millstream_lake::{DataFile, LakeTable, StagedFile};
+use millstream_lake::{DataFile, LakeTable, Snapshot, StagedFile};
 use millstream_quality::{RejectedRows, Sources, Tally, UniqueIndex, rejected_schema};
 use millstream_sql::{
     conform, conform_stream,
@@ -74,7 +74,12 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
             let stay = survivors(&job.session, &job.maintenance, provider, &keys).await;
             let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
             let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
-            let delta = with_rows(job, rows, touched, kept, false).await?;
+            let mut delta = with_rows(job, rows, touched, kept, false).await?;
+            if all_rejected_again {
+                // Every row was looked at, so the share of the rejected ones counts those that are as they were.
+                let present = job.base.and_then(Snapshot::rows).unwrap_or(0);
+                delta.tally.rows += present.saturating_sub(delta.rows_deleted);
+            }
             Delta { superseded, all_rejected_again, ..delta }
         }
         Plan::Change(Change::AddAndRemove { rows, removal }) => {

@@ -46,7 +46,10 @@ impl StepExecutor for StepRunner {
             return landing::land(&context, source).await;
         }
         match project.table(&table) {
-            Some(spec) => build::build(&context, spec, self.must_build(&step.reason)).await,
+            Some(spec) => {
+                let built = build::build(&context, spec, self.must_build(&step.reason)).await;
+                built.map_err(|error| error.masked(project.personal.of_table(&table)))
+            }
             None => Err(unknown(&step.asset)),
         }
     }
@@ -83,7 +86,7 @@ impl StepExecutor for StepRunner {
 impl StepRunner {
     /// Whether the step must do its work even if its inputs turn out unchanged.
     fn must_build(&self, reason: &Reason) -> bool {
-        self.forced || self.full_refresh || !matches!(reason, Reason::NewInput { .. })
+        self.forced || self.full_refresh || !matches!(reason, Reason::NewInput { .. } | Reason::Stale)
     }
 
     /// What the plan is to see of an asset whose attempt failed. Of an asset that was built before, the state
@@ -106,7 +109,7 @@ impl StepRunner {
     }
 }
 
-fn check_result(check: &CheckReport) -> CheckResult {
+pub(crate) fn check_result(check: &CheckReport) -> CheckResult {
     CheckResult {
         check: check.check.clone(),
         severity: check.severity,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod build;
+mod checks;
 mod conformance;
 mod dataset;
 mod harness;

@@ -138,10 +138,9 @@ fn after_maintenance_nothing_is_lost() {
         silver.keyed built +1
         bronze.events: 2 put together, 0 gone
         silver.keyed: 2 put together, 0 gone
-        bronze.events: 0 put together, 2 gone
-        silver.keyed: 0 put together, 2 gone
-        added: Full, 4 rows of 2
-        merged: Full, 4 rows of 2
+        (nothing)
+        added: Incremental, 1 rows of 1
+        merged: Incremental, 1 rows of 1
         s.added.events: 2 Present, 2 Present, 0 Missing
         s.merged.merged: 2 Present, 2 Present, 0 Missing
     ",

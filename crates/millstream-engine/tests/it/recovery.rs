@@ -261,9 +261,9 @@ fn landed_under(contract: &str) -> String {
     )
 }
 
-/// What a process that died had landed counts among the usual volumes.
+/// What a process that died had landed is the version before.
 #[test]
-fn a_volume_that_is_not_the_usual_one_halts_after_a_death_too() {
+fn a_volume_that_is_far_from_the_one_before_halts_after_a_death_too() {
     let project = landed_under("  checks:\n    - row_count: {change: 50%}\n");
     let more = Append("orders/a", "3,x\n4,x\n5,x\n6,x\n7,x\n8,x\n9,x\n10,x\n11,x\n12,x");
     for (landed, said) in [
@@ -276,7 +276,7 @@ fn a_volume_that_is_not_the_usual_one_halts_after_a_death_too() {
         let expected = format!(
             "{said}
             (nothing)
-            ! bronze.orders halted: check row_count failed: the table has 12 rows: 500% more than the usual 2, allowed are 50%
+            ! bronze.orders halted: check row_count failed: the table has 12 rows: 500% more than the 2 of the version before, allowed are 50%
             a up to 2"
         );
         check_story(&project, &steps, &expected);

@@ -261,7 +261,7 @@ fn maintenances_do_not_keep_an_interrupted_reprocessing_from_its_end() {
         steps.extend([Run, Rows("bronze.orders__rejected"), Positions("orders"), Run]);
         let landed = "bronze.orders built +1\n".repeat(landings);
         let gone = match landings {
-            0 => "bronze.orders: 0 put together, 2 gone\n(nothing)",
+            0 => "bronze.orders: 0 put together, 4 gone\n(nothing)",
             _ => "bronze.orders: 0 put together, 22 gone\n(nothing)",
         };
         check_story(

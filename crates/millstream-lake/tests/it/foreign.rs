@@ -222,13 +222,18 @@ async fn rules_for_rows_that_are_not_checked_are_not_broken() {
         [id, name]
     };
     // Whether rows may be added, replaced, moved between files.
+    let features = ["appendOnly", "invariants"];
+    let listed =
+        json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": features}});
     let check = async |fields: [Value; 2], settings: Value, allowed: [bool; 3], why: &'static str| {
-        for (operation, allowed) in
-            [Operation::Append, Operation::Overwrite, Operation::Compact].into_iter().zip(allowed)
+        let operations = [Operation::Append, Operation::Overwrite, Operation::Compact];
+        let cases = operations.into_iter().zip(allowed);
+        for ((operation, allowed), protocol) in
+            cases.flat_map(|case| [(case, protocol()), (case, listed.clone())])
         {
             let (folder, lake) = local();
             let one = add(&folder, "one.parquet", &[1]);
-            write_commit(&folder, 0, &[protocol(), metadata(&fields, settings.clone()), one]);
+            write_commit(&folder, 0, &[protocol, metadata(&fields, settings.clone()), one]);
             let base = latest(&lake).await;
             let change = TableChange {
                 add: crate::support::stage(&lake, &[1]).await,

@@ -57,9 +57,9 @@ async fn a_checkpoint_keeps_txns_files_and_schema() {
     let done = lake.maintain(&table(), &after(48)).await.unwrap().unwrap();
     assert_eq!(done.checkpoint, Some(13));
     // What compaction replaced was current until just now, so it stays for a retention more.
-    assert_eq!((done.earliest, done.data_files_deleted), (0, 0));
+    assert_eq!((done.earliest, done.log_files_deleted, done.data_files_deleted), (12, 12, 0));
     let done = lake.maintain(&table(), &after(73)).await.unwrap().unwrap();
-    assert_eq!((done.earliest, done.log_files_deleted, done.data_files_deleted), (13, 13, 12));
+    assert_eq!((done.earliest, done.log_files_deleted, done.data_files_deleted), (13, 2, 12));
     let fresh = open(&folder);
     let snapshot = latest(&fresh).await;
     assert_eq!((snapshot.version(), snapshot.txn("landing"), snapshot.rows()), (13, Some(12), Some(12)));
@@ -112,13 +112,13 @@ async fn a_pinned_version_outlives_the_retention() {
         overwrite(&lake, &[id]).await;
     }
     let options = MaintainOptions { pinned: BTreeSet::from([11]), ..after(480) };
-    // The first pass writes a checkpoint; the second can rely on it, as far as the pin lets it.
+    // The second pass finds what the first one left for the pin.
     lake.maintain(&table(), &options).await.unwrap();
     let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
     assert_eq!(ids(&lake, At::Version(11)).await, [11]);
     assert_eq!(ids(&open(&folder), At::Version(11)).await, [11]);
     assert_eq!(ids(&lake, At::Latest).await, [14]);
-    assert_eq!(done.earliest, 0);
+    assert_eq!(done.earliest, 11);
     assert_eq!(data_files(&folder), 4);
     let done = lake.maintain(&table(), &after(480)).await.unwrap().unwrap();
     assert_eq!((done.earliest, done.data_files_deleted), (14, 3));
@@ -146,7 +146,14 @@ async fn versions_inside_the_retention_and_staged_files_are_safe() {
     lake.commit(&table(), Some(&base), change).await.unwrap();
     let done = lake.maintain(&table(), &after(25)).await.unwrap().unwrap();
     assert_eq!(done.data_files_deleted, 2);
-    assert_eq!(ids(&lake, At::Latest).await, [3, 4]);
+    for lake in [lake, open(&folder)] {
+        assert_eq!(ids(&lake, At::Latest).await, [3, 4]);
+        // A version whose files went is not half there.
+        for version in 0..3 {
+            let gone = lake.snapshot(&table(), At::Version(version)).await.unwrap_err();
+            assert!(matches!(gone, LakeError::VersionUnavailable { earliest: 3, .. }), "{gone}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -154,12 +161,55 @@ async fn forgotten_files_go_when_they_are_old() {
     let (folder, lake) = local();
     create(&lake, &[1]).await;
     stage(&lake, &[2]).await;
-    lake.maintain(&table(), &after(1)).await.unwrap();
-    assert_eq!(data_files(&folder), 2);
+    let options = MaintainOptions { retention: Duration::ZERO, ..after(1) };
+    let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+    assert_eq!((done.data_files_young, data_files(&folder)), (1, 2));
     let done = lake.maintain(&table(), &after(30)).await.unwrap().unwrap();
     assert_eq!((done.data_files_deleted, data_files(&folder)), (1, 1));
     assert!(done.bytes_deleted > 0);
     assert_eq!(ids(&lake, At::Latest).await, [1]);
+}
+
+#[tokio::test]
+async fn what_nobody_committed_goes_when_the_work_failed() {
+    let (folder, lake) = local();
+    create(&lake, &[1]).await;
+    let base = latest(&lake).await;
+    let [kept, failed] = [stage(&lake, &[2]).await, stage(&lake, &[3]).await];
+    let change = |add| TableChange { add, ..TableChange::default() };
+    lake.commit(&table(), Some(&base), change(kept)).await.unwrap();
+    overwrite(&open(&folder), &[4]).await;
+    let error = lake.commit(&table(), Some(&base), change(failed)).await.unwrap_err();
+    assert!(matches!(error, LakeError::Conflict { .. }), "{error}");
+    assert_eq!(data_files(&folder), 4);
+    lake.abandon(&table()).await;
+    assert_eq!(data_files(&folder), 3);
+    assert_eq!(ids(&lake, At::Version(1)).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn changes_whose_removed_files_are_gone_are_unavailable() {
+    let (folder, lake) = local();
+    create(&lake, &[0]).await;
+    let before = latest(&lake).await;
+    overwrite(&lake, &[1]).await;
+    std::fs::remove_file(folder.path().join("silver/orders").join(before.files()[0].path())).unwrap();
+    let lost = lake.changes(&table(), 0, 1).await.unwrap_err();
+    assert_eq!(lost.code(), "MS-0410");
+}
+
+#[tokio::test]
+async fn a_version_is_told_from_another_under_its_number() {
+    let (folder, lake) = local();
+    create(&lake, &[0]).await;
+    append(&lake, &[1]).await;
+    let first = lake.identity(&table(), 1).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(open(&folder).identity(&table(), 1).await.unwrap(), first);
+    assert_eq!(lake.identity(&table(), 2).await.unwrap(), None);
+    std::fs::remove_file(crate::support::commit_file(&folder, 1)).unwrap();
+    append(&open(&folder), &[1]).await;
+    assert_ne!(open(&folder).identity(&table(), 1).await.unwrap(), first);
 }
 
 #[tokio::test]

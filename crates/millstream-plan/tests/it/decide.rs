@@ -28,6 +28,9 @@ struct Case {
     input: Option<i64>,
     changing: bool,
     force: bool,
+    vanished: Option<i64>,
+    unreadable: Option<&'static str>,
+    overdue: bool,
     age_ms: i64,
 }
 
@@ -38,6 +41,9 @@ fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
         input: Some(7),
         changing: false,
         force: false,
+        vanished: None,
+        unreadable: None,
+        overdue: false,
         age_ms: 0,
     };
     change(&mut case);
@@ -49,6 +55,9 @@ fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
         inputs: &[InputNow { table: &input, version: case.input, changing: case.changing }],
         parts: None,
         force: case.force,
+        vanished: case.vanished,
+        unreadable: case.unreadable,
+        overdue: case.overdue,
         time: TimestampMicros::from_ms(case.age_ms),
     };
     assert_eq!(decide(&table, case.recorded.as_ref(), &now), expected, "{case:?}");
@@ -73,10 +82,16 @@ fn each_reason_has_its_cause() {
         last(case, failed());
         case.recorded.as_mut().unwrap().version = None;
     });
+    check(Reason::Vanished { version: 4 }, |case| {
+        (case.recorded, case.version, case.vanished) = (None, None, Some(4));
+    });
     check(Reason::UpToDate, |case| case.version = Some(5));
     check(Reason::DefinitionChanged, |case| {
         case.recorded.as_mut().unwrap().fingerprint = Fingerprint::new([2; 32]);
     });
+    let unreadable = || Reason::Unreadable { because: "the log is cut".into() };
+    check(unreadable(), |case| (case.unreadable, case.input) = (Some("the log is cut"), Some(8)));
+    check(Reason::NeverBuilt, |case| (case.unreadable, case.recorded) = (Some("the log is cut"), None));
     check(new_input(), |case| case.input = Some(8));
     check(new_input(), |case| case.input = None);
     check(new_input(), |case| case.changing = true);
@@ -86,6 +101,12 @@ fn each_reason_has_its_cause() {
     check(new_input(), |case| {
         last(case, failed());
         case.input = Some(8);
+    });
+    check(Reason::Stale, |case| case.overdue = true);
+    check(new_input(), |case| (case.overdue, case.changing) = (true, true));
+    check(because("12 % rejected"), |case| {
+        last(case, halted());
+        case.overdue = true;
     });
     check(Reason::UpToDate, |case| case.age_ms = 1_000);
     check(Reason::Stale, |case| case.age_ms = 1_001);
@@ -99,7 +120,20 @@ fn a_source_is_stale_only_while_nobody_looked_at_it() {
     let recorded = Recorded { input_versions: [].into(), ..recorded() };
     let decide_with = |parts: Option<&[String]>| {
         let time = TimestampMicros::from_ms(10);
-        decide(&source, Some(&recorded), &Now { version: Some(4), inputs: &[], parts, force: false, time })
+        decide(
+            &source,
+            Some(&recorded),
+            &Now {
+                version: Some(4),
+                inputs: &[],
+                parts,
+                force: false,
+                vanished: None,
+                unreadable: None,
+                overdue: false,
+                time,
+            },
+        )
     };
     let waiting = ["orders-2.csv".to_owned()];
     assert_eq!(decide_with(None), Reason::Stale);
@@ -111,7 +145,16 @@ fn a_source_is_stale_only_while_nobody_looked_at_it() {
 fn a_view_never_runs() {
     let mut view = facts("silver.v: view <- bronze.a");
     view.kind = AssetKind::View;
-    let now = Now { version: None, inputs: &[], parts: None, force: true, time: TimestampMicros(0) };
+    let now = Now {
+        version: None,
+        inputs: &[],
+        parts: None,
+        force: true,
+        vanished: None,
+        unreadable: None,
+        overdue: false,
+        time: TimestampMicros(0),
+    };
     assert_eq!(decide(&view, None, &now), Reason::UpToDate);
 }
 

@@ -13,8 +13,8 @@ use super::{
     columns::{Found, Known},
 };
 use crate::{
-    Bounds, CheckKind, ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Located, Location, Node,
-    NodeKind, ScheduleSpec, SourceSpec, codes,
+    Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Located, Location,
+    Node, NodeKind, ScheduleSpec, SourceSpec, codes,
     file::{ColumnFile, ConnectorFile, ContractFile, SourceFile},
     variables, words,
 };
@@ -116,15 +116,31 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
     let columns = columns(context, &mut checks, file.columns);
     file.checks.iter().for_each(|item| checks.item(item));
 
-    let freshness = file.freshness.map(|freshness| (freshness.value.0, freshness.at));
+    let written = file.freshness.map(|freshness| (freshness.value.0, freshness.at));
+    let given = written.map(|(_, at)| at);
     let freshness =
-        freshness.or_else(|| context.defaults.freshness.map(|age| (age, Location { end: at.start, ..at })));
+        written.or_else(|| context.defaults.freshness.map(|age| (age, Location { end: at.start, ..at })));
     if let Some((age_max, at)) = freshness {
         let severity = if on_violation == Severity::Halt { Severity::Halt } else { Severity::Warn };
         let beside = Beside { severity: Some(Located::new(severity, at)), name: None };
         checks.add(CheckKind::Freshness { column: file.time.clone(), age_max }, &beside, false, at);
     }
-    let checks = checks.finish();
+    let mut checks = checks.finish();
+    let is_faulty = context.faults.has_gap_in(at);
+    for check in checks.iter_mut().filter(|check| is_without_column(check)) {
+        match &file.time {
+            Some(time) => judge_time(check, time),
+            // The project's own bound counts from the last landing where a source names no time.
+            None if freshness.is_some_and(|(_, at)| at == check.at) && given.is_none() => {}
+            None if is_faulty => {}
+            None => context.error(
+                codes::WRONG_TIME_COLUMN,
+                "nothing says when a row happened, so its freshness cannot be judged",
+                check.at,
+                "name the column: `time: …` in the contract, or `freshness: {column: …, max_age: 1d}`",
+            ),
+        }
+    }
 
     let has_gap = context.faults.has_gap_in(columns_at);
     let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
@@ -154,6 +170,16 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
         checks,
         on_violation,
         halt_above: file.halt_above.map(|share| share.0).or(context.defaults.halt_above),
+    }
+}
+
+fn is_without_column(check: &CheckSpec) -> bool {
+    matches!(check.kind, CheckKind::Freshness { column: None, .. })
+}
+
+fn judge_time(check: &mut CheckSpec, time: &Located<String>) {
+    if let CheckKind::Freshness { column, .. } = &mut check.kind {
+        *column = Some(time.clone());
     }
 }
 

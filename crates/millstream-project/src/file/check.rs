@@ -179,14 +179,14 @@ bodies! {
         /// Most rows that are allowed.
         #[serde(default)]
         max: Option<Located<u64>>,
-        /// Highest change against the median of the last ten counts, up or down.
+        /// Highest change against the version before; passes when there is none, or when it was empty.
         #[serde(default)]
         #[schemars(with = "Option<PercentText>")]
         change: Option<Written<Percent>>,
     }
-    /// Age of the newest row.
+    /// Age of the newest row, judged by the clock at each run. A table without a value in the column passes.
     FreshnessFile as "FreshnessCheck" {
-        /// The column of the event time; the moment of landing, `_ingested_at`, when absent.
+        /// The column that says when a row happened; the contract's `time` when absent.
         #[serde(default)]
         column: Option<Located<String>>,
         /// Highest age of the newest row.
@@ -201,7 +201,7 @@ bodies! {
         #[schemars(with = "PercentText")]
         min: Written<Percent>,
     }
-    /// Bounds of a column's mean.
+    /// Bounds of a column's mean. A table without a value in the column passes; `completeness` and `row_count` are for that.
     MeanFile as "MeanCheck" {
         /// The column that is judged.
         column: Located<String>,

@@ -61,7 +61,8 @@ pub(crate) struct ContractFile {
     /// What happens when the source's columns change; `freeze` when absent.
     #[serde(default)]
     pub(crate) evolution: Option<Evolution>,
-    /// Highest age of the newest row.
+    /// Highest age of the newest row, by the column that `time` names. Judged by the clock at each run, also when nothing
+    /// new landed.
     #[serde(default)]
     #[schemars(with = "Option<SpanText>")]
     pub(crate) freshness: Option<Located<Written<Span>>>,

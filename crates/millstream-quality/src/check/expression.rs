@@ -19,13 +19,18 @@ use datafusion::{
 use millstream_types::TimestampMicros;
 
 use super::{Problem, RowCheck, Rows};
-use crate::{QualityError, bitmap};
+use crate::{
+    QualityError, bitmap,
+    column::{Column, MASKED},
+};
 
 #[derive(Debug)]
 struct Expression {
     /// As written, for messages.
     sql: String,
     columns: Vec<String>,
+    /// Whether one of the columns holds personal data.
+    is_personal: bool,
     condition: Arc<dyn PhysicalExpr>,
 }
 
@@ -46,6 +51,7 @@ pub(super) fn session(now: TimestampMicros) -> SessionState {
 pub(super) fn compile(
     sql: &str,
     schema: &Schema,
+    known: &[Column],
     session: &SessionState,
 ) -> Result<Box<dyn RowCheck>, Problem> {
     let compiled = condition(sql, schema, session);
@@ -54,7 +60,9 @@ pub(super) fn compile(
     })?;
     match condition.data_type(schema) {
         Ok(DataType::Boolean | DataType::Null) => {
-            Ok(Box::new(Expression { sql: sql.trim().to_owned(), columns, condition }))
+            let is_read = |column: &Column| columns.iter().any(|name| name == column.name());
+            let is_personal = known.iter().any(|column| column.pii && is_read(column));
+            Ok(Box::new(Expression { sql: sql.trim().to_owned(), columns, is_personal, condition }))
         }
         Ok(other) => Err(Problem::with_hint(
             format!("`{sql}` gives {}, not bool", super::type_name(&other)),
@@ -110,6 +118,8 @@ impl RowCheck for Expression {
     fn reason(&self, rows: &Rows<'_>, row: usize) -> String {
         match self.false_rows(&rows.typed.slice(row, 1)) {
             Ok(_) => format!("`{}` is false", self.sql),
+            // The library quotes the value that it stopped at.
+            Err(_) if self.is_personal => format!("`{}` cannot be computed: {MASKED}", self.sql),
             Err(fault) => format!("`{}` cannot be computed: {}", self.sql, message(&fault)),
         }
     }

@@ -107,7 +107,7 @@ impl<'a> Compiler<'a> {
             }
             CheckKind::Expression { sql } => {
                 let session = self.session.get_or_init(|| expression::session(self.now));
-                expression::compile(sql, &self.schema, session)
+                expression::compile(sql, &self.schema, self.columns, session)
             }
             CheckKind::RowCount { .. }
             | CheckKind::Freshness { .. }

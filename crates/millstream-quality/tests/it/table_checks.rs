@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::*;
 use datafusion::{datasource::MemTable, prelude::SessionContext};
 use millstream_project::{Bounds, CheckKind};
-use millstream_quality::{History, evaluate_table_checks};
+use millstream_quality::{VersionBefore, evaluate_table_checks};
 
 use crate::make::*;
 
@@ -36,13 +36,13 @@ fn table() -> RecordBatch {
 }
 
 /// The observed figure, whether it passed, and the sentence.
-fn judge(rows: &RecordBatch, kind: CheckKind, counts: &[u64]) -> (String, bool, String) {
+fn judge(rows: &RecordBatch, kind: CheckKind, rows_before: Option<u64>) -> (String, bool, String) {
     let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let history = History { row_counts: counts.to_vec() };
+    let before = VersionBefore { rows: rows_before };
     let checks = [not_null("n"), check("some", kind)];
     let session = SessionContext::new();
-    let outcomes = evaluate_table_checks(&session, Arc::new(table), &checks, &history, NOW);
+    let outcomes = evaluate_table_checks(&session, Arc::new(table), &checks, before, NOW);
     let outcomes = runtime.block_on(outcomes).unwrap();
     assert_eq!(outcomes.len(), 1, "row checks are passed over");
     let outcome = outcomes.into_iter().next().unwrap();
@@ -51,7 +51,7 @@ fn judge(rows: &RecordBatch, kind: CheckKind, counts: &[u64]) -> (String, bool, 
 }
 
 fn case(kind: CheckKind, observed: &str, passed: bool, message: &str) {
-    assert_eq!(judge(&table(), kind, &[]), (observed.to_owned(), passed, message.to_owned()));
+    assert_eq!(judge(&table(), kind, None), (observed.to_owned(), passed, message.to_owned()));
 }
 
 fn bounds<T>(min: Option<T>, max: Option<T>) -> Bounds<T> {
@@ -68,19 +68,18 @@ fn row_counts() {
 
 #[test]
 fn changes_of_volume() {
-    let change = |counts: &[u64]| {
+    let change = |before: Option<u64>| {
         let kind =
             CheckKind::RowCount { bounds: bounds(None, None), change_max: Some("50%".parse().unwrap()) };
-        judge(&table(), kind, counts).2
+        judge(&table(), kind, before).2
     };
-    assert_eq!(change(&[]), "the table has 5 rows");
-    assert_eq!(change(&[0, 0]), "the table has 5 rows");
-    assert_eq!(change(&[10]), "the table has 5 rows");
-    assert_eq!(change(&[11]), "the table has 5 rows: 54.55% fewer than the usual 11, allowed are 50%");
-    assert_eq!(change(&[3, 2]), "the table has 5 rows: 100% more than the usual 2.5, allowed are 50%");
-    let mut counts = vec![1_000_000; 20];
-    counts.extend([5; 10]);
-    assert_eq!(change(&counts), "the table has 5 rows", "only the last ten count");
+    for fits in [None, Some(0), Some(4), Some(10)] {
+        assert_eq!(change(fits), "the table has 5 rows");
+    }
+    let fewer = "the table has 5 rows: 54.55% fewer than the 11 of the version before, allowed are 50%";
+    assert_eq!(change(Some(11)), fewer);
+    let more = "the table has 5 rows: 66.67% more than the 3 of the version before, allowed are 50%";
+    assert_eq!(change(Some(3)), more);
 }
 
 #[test]
@@ -94,7 +93,7 @@ fn freshness() {
     case(kind(Some("day"), "1d"), "1d 12h", false, "the newest `day` is 1d 12h old: allowed are 1d");
     case(kind(None, "1d"), "unknown", false, "the table has no column `_ingested_at` that tells its age");
     let empty = table().slice(2, 2);
-    let found = judge(&empty, kind(Some("t"), "1h"), &[]);
+    let found = judge(&empty, kind(Some("t"), "1h"), None);
     assert_eq!(found, ("no values".into(), true, "the newest `t` is unknown: there are no values".into()));
 }
 
@@ -111,7 +110,19 @@ fn completeness_and_distinct_values() {
         false,
         "`n` has a value in 80% of the rows (1 lack one): at least 81% are promised",
     );
-    let found = judge(&table().slice(0, 0), complete("n", "100%"), &[]);
+    let rows = batch(vec![(
+        "c",
+        Arc::new(Int64Array::from_iter((0..1000).map(|n| (n > 0).then_some(n)))) as ArrayRef,
+    )]);
+    let share = |min| judge(&rows, complete("c", min), None).1;
+    assert_eq!(["99.9%", "99.90000001%"].map(share), [true, false]);
+    let many = batch(vec![(
+        "c",
+        Arc::new(Int64Array::from_iter((0..100_000).map(|n| (n > 0).then_some(n)))) as ArrayRef,
+    )]);
+    let found = judge(&many, complete("c", "100%"), None);
+    assert_eq!(found.0, "99.99%", "what is not whole does not look so");
+    let found = judge(&table().slice(0, 0), complete("n", "100%"), None);
     assert_eq!((found.0.as_str(), found.1), ("100%", true), "an empty table lacks nothing");
     let distinct =
         |column: &str| CheckKind::DistinctCount { column: named(column), bounds: bounds(Some(3), Some(3)) };
@@ -148,7 +159,7 @@ fn an_unknown_column_is_an_error() {
     let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let checks = [check("some", CheckKind::Mean { column: named("nope"), bounds: bounds(Some(1.0), None) })];
-    let (session, history) = (SessionContext::new(), History::default());
-    let outcomes = evaluate_table_checks(&session, Arc::new(table), &checks, &history, NOW);
+    let (session, before) = (SessionContext::new(), VersionBefore::default());
+    let outcomes = evaluate_table_checks(&session, Arc::new(table), &checks, before, NOW);
     assert_eq!(runtime.block_on(outcomes).unwrap_err().to_string(), "the rows have no column `nope`");
 }

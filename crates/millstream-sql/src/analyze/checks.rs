@@ -13,7 +13,7 @@ use datafusion::{
 use indexmap::IndexMap;
 use millstream_connector::{arrow_type, column_type};
 use millstream_project::{CheckKind, CheckSpec, Diagnostic, Located, SourceSpec, TableSpec, check_columns};
-use millstream_types::TableName;
+use millstream_types::{INGESTED_AT, TableName};
 
 use super::{Analysis, placed};
 use crate::{
@@ -61,6 +61,7 @@ impl Context<'_> {
             table.checks.iter().filter(|check| !about_untyped(check)).cloned().collect();
         let mut diagnostics = check_columns(&judged, &columns);
         diagnostics.extend(table.checks.iter().flat_map(|check| self.check(check, schema)));
+        diagnostics.extend(table.checks.iter().filter_map(|check| freshness(check, schema)));
         diagnostics
     }
 
@@ -105,6 +106,15 @@ impl Context<'_> {
             Diagnostic::error(codes::RELATIONSHIP_TYPE, message, column.at)
         })
     }
+}
+
+/// Freshness without a column looks at when a row was landed, which only a table has that takes that column over.
+fn freshness(check: &CheckSpec, schema: &Schema) -> Option<Diagnostic> {
+    let is_judged = !matches!(check.kind, CheckKind::Freshness { column: None, .. })
+        || schema.field_with_name(INGESTED_AT).is_ok();
+    let message = "nothing says when a row happened, so its freshness cannot be judged";
+    let hint = "name the column: `freshness: {column: …, max_age: 1d}`";
+    (!is_judged).then(|| Diagnostic::error(codes::TIME_TYPE, message, check.at).with_hint(hint))
 }
 
 /// The columns that a check names.

@@ -1,8 +1,13 @@
 //! What can go wrong while a table is maintained, and the way out.
 
+use std::{collections::HashSet, fmt};
+
 use datafusion::error::DataFusionError;
 
 use crate::codes;
+
+/// Stands for a value that nobody is to see.
+const MASKED: &str = "***";
 
 /// Why a table could not be kept up to date from its inputs' changes.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +26,13 @@ pub enum IncrementalError {
     ReservedColumn { column: String },
     /// Two output rows have the same key.
     #[error("the key is not unique: {rows} rows have {key}")]
-    DuplicateKey { key: String, rows: i64 },
+    DuplicateKey { key: KeyValues, rows: i64 },
     /// An output row has no key.
     #[error("the key column `{column}` is null in {rows} row{}", if *rows == 1 { "" } else { "s" })]
     NullKey { column: String, rows: i64 },
     /// Two different states of one key begin at the same instant.
     #[error("{key} has two different states that begin at {time}")]
-    ConflictingStates { key: String, time: String },
+    ConflictingStates { key: KeyValues, time: KeyValues },
     /// The changes of the inputs cannot be carried over; the table must be built as a whole.
     #[error("the table must be rebuilt as a whole: {why}")]
     NeedsFullRebuild { why: String },
@@ -40,7 +45,42 @@ pub enum IncrementalError {
     },
 }
 
+/// The values of one key as people read them: `` `order_id` = 7, `day` = 2024-01-01 ``.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValues(pub(super) Vec<(String, String)>);
+
+impl fmt::Display for KeyValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (column, value)) in self.0.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}`{column}` = {value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl KeyValues {
+    fn mask(&mut self, columns: &HashSet<String>) {
+        let personal = self.0.iter_mut().filter(|(column, _)| columns.contains(column));
+        personal.for_each(|(_, value)| MASKED.clone_into(value));
+    }
+}
+
 impl IncrementalError {
+    /// The same error without the values of these columns, which hold personal data.
+    #[must_use]
+    pub fn masked(mut self, columns: &HashSet<String>) -> Self {
+        match &mut self {
+            Self::DuplicateKey { key, .. } => key.mask(columns),
+            Self::ConflictingStates { key, time } => {
+                key.mask(columns);
+                time.mask(columns);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Stable code, listed in the reference.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -75,7 +115,8 @@ impl IncrementalError {
                     .into(),
             ),
             Self::NullKey { column, .. } => Some(format!(
-                "filter them out (`WHERE {column} IS NOT NULL`) or replace the null with `coalesce`"
+                "declare `not_null: {column}`, which keeps such rows out, filter them (`WHERE {column} IS NOT NULL`), or \
+                 replace the null with `coalesce`"
             )),
             Self::ConflictingStates { .. } => {
                 Some("make the time finer, or keep one row per key and time in the query".into())

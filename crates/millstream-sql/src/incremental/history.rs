@@ -274,7 +274,7 @@ impl Walker {
                 }
             }
             let periods = merge(&recorded, &given, self.now, equal)
-                .map_err(|conflict| self.conflict(batch, conflict.row, end - start))?;
+                .map_err(|conflict| self.conflict(batch, conflict.row, given.len()))?;
             out.difference(&recorded, &periods, equal);
             start = end;
         }

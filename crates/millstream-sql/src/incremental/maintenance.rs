@@ -1,7 +1,7 @@
 //! How a table is kept, as far as this folder needs to know it, and the decision what a change of the
 //! inputs costs. Pure: nothing is read.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
@@ -91,6 +91,8 @@ pub struct Maintenance {
     pub(super) strategy: Strategy,
     /// Why the same rows need not give the same output twice.
     pub(super) unsteady: Option<String>,
+    /// Columns of a merge key whose nulls the caller keeps out of the table.
+    pub(super) nulls_kept_out: BTreeSet<String>,
     schema: SchemaRef,
 }
 
@@ -123,10 +125,19 @@ impl Maintenance {
             key,
             strategy: Strategy::AppendOnly,
             unsteady: prepared.unsupported,
+            nulls_kept_out: BTreeSet::new(),
             schema,
         };
         maintenance.strategy = maintenance.decide()?;
         Ok(maintenance)
+    }
+
+    /// The caller keeps rows out of the table that are null in one of these columns, so that they come out as rows
+    /// instead of an error. Of a history that is not so, because such rows would have states of their own.
+    #[must_use]
+    pub fn keeping_out_nulls(mut self, columns: BTreeSet<String>) -> Self {
+        self.nulls_kept_out = columns;
+        self
     }
 
     #[must_use]

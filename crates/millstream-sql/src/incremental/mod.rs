@@ -28,7 +28,7 @@ mod restrict;
 mod spool;
 mod validate;
 
-pub use error::IncrementalError;
+pub use error::{IncrementalError, KeyValues};
 pub use evaluation::Limits;
 pub use inputs::{InputChange, Inputs};
 pub use key_match::KeyMatch;

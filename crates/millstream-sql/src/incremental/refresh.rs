@@ -123,7 +123,9 @@ impl Maintenance {
             }
             let stream = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
             let nulls: Vec<String> = match &self.keep {
-                Keep::Merge { key } => key.clone(),
+                Keep::Merge { key } => {
+                    key.iter().filter(|name| !self.nulls_kept_out.contains(*name)).cloned().collect()
+                }
                 _ => Vec::new(),
             };
             Ok(without_null_keys(relabelled(stream, self.schema()), nulls))

@@ -1,6 +1,6 @@
 //! Checks that every merged table must pass: a key is never null and stands in one row.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::{
@@ -19,7 +19,7 @@ use futures::{TryStreamExt, future::BoxFuture};
 use super::{
     columns::{column, positional},
     cover::first_row,
-    error::IncrementalError,
+    error::{IncrementalError, KeyValues},
     evaluation::run,
     inputs::read_as,
     maintenance::{Keep, Maintenance},
@@ -28,7 +28,7 @@ use crate::walk;
 
 /// Errors when `rows`, which hold (part of) the table, break the rules of its key: a null
 /// ([`IncrementalError::NullKey`]) or two rows with the same key ([`IncrementalError::DuplicateKey`], with the
-/// values). Memory is bounded by the session; tables without a merge key pass unread.
+/// values). Rows with a null that the caller keeps out are passed over. Memory is bounded by the session; tables without a merge key pass unread.
 pub fn check_keys<'a>(
     session: &'a SessionContext,
     maintenance: &'a Maintenance,
@@ -43,7 +43,8 @@ pub fn check_keys<'a>(
         let fields: Vec<_> =
             columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned()).collect();
         let key = Schema::new(fields);
-        let found = find_problem(session, rows, &key, one_row_per_key(maintenance.plan(), &columns)).await;
+        let unique_already = one_row_per_key(maintenance.plan(), &columns);
+        let found = find_problem(session, rows, &key, &maintenance.nulls_kept_out, unique_already).await;
         match found.map_err(IncrementalError::engine("checking the key"))? {
             Some(problem) => Err(problem),
             None => Ok(()),
@@ -55,10 +56,15 @@ async fn find_problem(
     session: &SessionContext,
     rows: Arc<dyn TableProvider>,
     key: &Schema,
+    nulls_kept_out: &BTreeSet<String>,
     unique_already: bool,
 ) -> Result<Option<IncrementalError>> {
     let width = key.fields().len();
-    let plan = read_as(rows, key)?;
+    let mut plan = read_as(rows, key)?;
+    for at in (0..width).filter(|&at| nulls_kept_out.contains(key.field(at).name())) {
+        let is_there = column(plan.schema(), at).is_not_null();
+        plan = LogicalPlan::Filter(Filter::try_new(is_there, Arc::new(plan))?);
+    }
     let filled = (0..width).map(|at| count(column(plan.schema(), at)).alias(format!("n{at}")));
     let all = count(lit(1_i64)).alias("all");
     let totals = Aggregate::try_new(Arc::new(plan.clone()), Vec::new(), filled.chain([all]).collect())?;
@@ -99,18 +105,18 @@ async fn first_batch(session: &SessionContext, plan: LogicalPlan) -> Result<Opti
     Ok(None)
 }
 
-/// `` `order_id` = 7, `day` = 2024-01-01 `` for the first columns of `row`.
-pub(super) fn describe(names: &[&str], batch: &RecordBatch, row: usize) -> Result<String> {
+/// The first columns of `row`, by these names.
+pub(super) fn describe(names: &[&str], batch: &RecordBatch, row: usize) -> Result<KeyValues> {
     let options = FormatOptions::default().with_null("null");
     let parts = names
         .iter()
         .zip(batch.columns())
         .map(|(name, values)| {
             let shown = ArrayFormatter::try_new(values.as_ref() as &dyn Array, &options)?;
-            Ok(format!("`{name}` = {}", shown.value(row)))
+            Ok(((*name).to_owned(), shown.value(row).to_string()))
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(parts.join(", "))
+    Ok(KeyValues(parts))
 }
 
 /// Whether the plan's last grouping already makes the key unique, which saves a pass over the rows.

@@ -15,6 +15,8 @@ use crate::{
 
 const MORE_MEMORY: &str =
     "read fewer columns or rows, or allow more memory: `--memory 8GiB`, or `memory: 8GiB` in the environment";
+/// How the names of data files end.
+const DATA_FILE: &str = ".parquet";
 
 /// A place in the text of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,9 @@ pub enum SqlError {
     /// The lake could not deliver a table.
     #[error("a table cannot be read")]
     Lake(#[source] Box<LakeError>),
+    /// A data file that the table's version names is not there any more.
+    #[error("the data file `{file}` is gone")]
+    FileGone { file: String },
     /// Something outside the query engine failed while the query ran.
     #[error("a table cannot be read")]
     Outside(#[source] Box<dyn Error + Send + Sync>),
@@ -83,9 +88,9 @@ impl SqlError {
                 Ok(inner) => Self::from_datafusion(inner),
                 Err(shared) => Self::from_shared(shared.find_root()),
             },
-            DataFusionError::ObjectStore(inner) => Self::Outside(inner),
-            DataFusionError::IoError(inner) => Self::Outside(Box::new(inner)),
-            DataFusionError::ParquetError(inner) => Self::Outside(inner),
+            DataFusionError::ObjectStore(inner) => Self::outside(inner),
+            DataFusionError::IoError(inner) => Self::outside(Box::new(inner)),
+            DataFusionError::ParquetError(inner) => Self::outside(inner),
             other => Self::from_shared(other.find_root()),
         }
     }
@@ -115,8 +120,20 @@ impl SqlError {
             // Several parts of the query share the fault, so only its words can be taken along.
             DataFusionError::ObjectStore(_)
             | DataFusionError::IoError(_)
-            | DataFusionError::ParquetError(_) => Self::Outside(message.into()),
+            | DataFusionError::ParquetError(_) => Self::outside(message.into()),
             _ => Self::Execution { message },
+        }
+    }
+
+    /// The reader of Parquet passes on only the words of the store below it.
+    fn outside(error: Box<dyn Error + Send + Sync>) -> Self {
+        let text = error.to_string();
+        let is_gone = text.contains("not found") || text.contains("No such file");
+        let is_path = |c: char| !c.is_whitespace() && !matches!(c, '"' | '`' | '\'' | ':');
+        let mut words = text.split(|c: char| !is_path(c));
+        match words.find(|word| word.ends_with(DATA_FILE)).filter(|_| is_gone) {
+            Some(file) => Self::FileGone { file: file.to_owned() },
+            None => Self::Outside(error),
         }
     }
 
@@ -146,7 +163,7 @@ impl SqlError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { code, .. } => code,
-            Self::NotBuilt { .. } | Self::Outside(_) => codes::TABLE_ACCESS,
+            Self::NotBuilt { .. } | Self::FileGone { .. } | Self::Outside(_) => codes::TABLE_ACCESS,
             Self::Execution { .. } => codes::EXECUTION,
             Self::Memory { .. } => codes::MEMORY,
             Self::Lake(error) => error.code(),
@@ -159,6 +176,10 @@ impl SqlError {
         match self {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::NotBuilt { table } => Some(format!("`millstream run {table}` builds it")),
+            Self::FileGone { .. } => Some(
+                "bring it back from a backup, or make its table anew with `millstream run <table> --full-refresh`"
+                    .into(),
+            ),
             Self::Execution { message } if message.contains("cast") => {
                 Some("`try_cast(x as type)` gives null where the value does not fit".into())
             }
@@ -176,7 +197,8 @@ impl SqlError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Lake(error) => error.retryable(),
-            Self::Outside(_) => true,
+            // A table that is read again may have another version, with other files.
+            Self::FileGone { .. } | Self::Outside(_) => true,
             Self::Invalid { .. } | Self::NotBuilt { .. } | Self::Execution { .. } | Self::Memory { .. } => {
                 false
             }

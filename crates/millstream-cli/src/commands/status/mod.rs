@@ -20,7 +20,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let project = project::open(session)?;
     let named = arguments.table.as_deref().map(|name| project::table_named(&project, name)).transpose()?;
     let engine = project::engine(project, session)?;
-    let status = engine.status()?;
+    let status = engine.status().await?;
     match named {
         Some(name) => table::show(&engine, &status, &name, session).await?,
         None if session.settings.json => output::print_json(&StatusDocument::from(&status))?,

@@ -119,7 +119,7 @@ fn checks(text: &mut String, checks: &[CheckResult]) {
         vec![check.check.to_string(), check.severity.as_str().to_owned(), result, found(check)]
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
-    section(text, "Checks of the last step", &["check", "severity", "result", "found"], &rows);
+    section(text, "Checks", &["check", "severity", "result", "found"], &rows);
 }
 
 /// The figure that was compared, or the rows that broke the check.

@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use millstream_connector::ConnectorFactory;
-use millstream_engine::{Project, check};
+use millstream_engine::{Checked, Project, check};
 use millstream_project::LoadOptions;
 use tempfile::TempDir;
 
@@ -30,27 +30,37 @@ impl Definition {
 
     /// Another definition of the same sources.
     pub(crate) fn with_script(text: &str, script: Script) -> Self {
-        let folder = folder();
-        let mut files: Vec<(&str, String)> = vec![("millstream.yaml", "name: world\n".to_owned())];
-        for line in text.lines() {
-            match line.strip_prefix("=== ") {
-                Some(path) => files.push((path.trim(), String::new())),
-                None => {
-                    let file = &mut files.last_mut().unwrap().1;
-                    file.push_str(line);
-                    file.push('\n');
-                }
-            }
-        }
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let factories: Vec<Box<dyn ConnectorFactory>> = vec![Box::new(ScriptedFactory(script.clone()))];
-        let options = LoadOptions { environment: None, variables: &|_| None };
-        let checked = check(folder.path(), &options, &factories);
+        let (checked, folder) = checked(text, &script);
         let project = checked.project.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
         Self { project: Arc::new(project), script, _folder: Arc::new(folder) }
     }
+}
+
+/// What a check finds wrong with the project `text`.
+pub(crate) fn diagnostics(text: &str) -> Vec<String> {
+    let (checked, _folder) = checked(text, &Script::default());
+    checked.diagnostics.iter().map(|found| format!("{} {}", found.code, found.message)).collect()
+}
+
+fn checked(text: &str, script: &Script) -> (Checked, TempDir) {
+    let folder = folder();
+    let mut files: Vec<(&str, String)> = vec![("millstream.yaml", "name: world\n".to_owned())];
+    for line in text.lines() {
+        match line.strip_prefix("=== ") {
+            Some(path) => files.push((path.trim(), String::new())),
+            None => {
+                let file = &mut files.last_mut().unwrap().1;
+                file.push_str(line);
+                file.push('\n');
+            }
+        }
+    }
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let factories: Vec<Box<dyn ConnectorFactory>> = vec![Box::new(ScriptedFactory(script.clone()))];
+    let options = LoadOptions { environment: None, variables: &|_| None };
+    (check(folder.path(), &options, &factories), folder)
 }

@@ -46,6 +46,11 @@ impl Shelf {
         self.files.get(&Path::from(path)).await.unwrap().bytes().await.unwrap()
     }
 
+    /// Puts nonsense in the place of a file.
+    pub(crate) async fn spoil(&self, path: &str) {
+        self.files.put(&Path::from(path), "{nonsense".into()).await.unwrap();
+    }
+
     /// Takes a file or a folder away, as someone who works on the bucket by hand does.
     pub(crate) async fn lose(&self, path: &str) {
         let path = Path::from(path);

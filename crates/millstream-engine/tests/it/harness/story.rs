@@ -30,6 +30,8 @@ pub(crate) enum Step {
     Pass(i64),
     /// Files of the lake are taken away.
     Lose(&'static str),
+    /// A file of the lake holds nonsense from here on.
+    Spoil(&'static str),
     /// The state store is taken away.
     LoseState,
     Run,
@@ -52,6 +54,12 @@ pub(crate) enum Step {
     RowsAt(&'static str, i64),
     /// Tells the rows of a table with what says when and from where they came.
     FullRows(&'static str),
+    /// Tells what was kept out of a table, as people are shown it.
+    Rejected(&'static str),
+    /// Tells what is known of a table's checks.
+    Checks(&'static str),
+    /// Tells what a run would do, and why.
+    Plan,
     /// Tells the features of the customers 1 to 3, as a request reads them.
     Features,
     /// Tells the rows of the newest version of a dataset.
@@ -97,6 +105,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Define(text) => world.define(text),
         Step::Pass(seconds) => world.clock.pass(*seconds),
         Step::Lose(prefix) => world.shelf.lose(prefix).await,
+        Step::Spoil(path) => world.shelf.spoil(path).await,
         Step::LoseState => world.lose_state(),
         Step::Rows(table) => {
             writeln!(told, "{table}:").unwrap();
@@ -110,6 +119,9 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
             writeln!(told, "{table}:").unwrap();
             tell(told, world.full_rows(table).await);
         }
+        Step::Rejected(table) => tell(told, world.rejected(table).await),
+        Step::Checks(table) => tell(told, world.checks(table).await),
+        Step::Plan => tell(told, world.plan().await),
         Step::Features => tell(told, world.features().await),
         Step::DatasetRows(name) => tell(told, world.dataset(name)),
         Step::Schemas(source) => tell(told, world.schemas(source)),

@@ -238,6 +238,36 @@ impl World {
         built.chain(pins).collect()
     }
 
+    /// What was kept out of a table, as people are shown it.
+    pub(crate) async fn rejected(&self, table: &str) -> Vec<String> {
+        let engine = self.engine(&Line::quiet()).await;
+        let groups = match engine.rejected(&table.parse().unwrap(), 9).await {
+            Ok(groups) => groups,
+            Err(error) => return vec![format!("! {}", chain(&error))],
+        };
+        let told = groups.iter().flat_map(|group| {
+            let examples =
+                group.examples.iter().map(|example| format!("{}: {}", example.reason, example.row));
+            let head = format!("{}: {} rows, {} of them halted", group.check, group.rows, group.halted);
+            std::iter::once(head).chain(examples)
+        });
+        told.collect()
+    }
+
+    /// What is known of a table's checks, and when it was built.
+    pub(crate) async fn checks(&self, table: &str) -> Vec<String> {
+        let engine = self.engine(&Line::quiet()).await;
+        let status = engine.status().await.unwrap();
+        let asset = status.assets.iter().find(|asset| asset.asset.as_str() == table).unwrap();
+        let built = asset.recorded.as_ref().map(|recorded| status.now.0 - recorded.built_at.0);
+        let head = format!("built {} s ago", built.unwrap_or_default() / 1_000_000);
+        let checks = asset.checks.iter().map(|check| {
+            let found = check.observed.clone().unwrap_or_else(|| check.failed.to_string());
+            format!("{} {}: {found}", check.check, if check.passed { "passed" } else { "failed" })
+        });
+        std::iter::once(head).chain(checks).collect()
+    }
+
     /// What a further run would do, and why. Who plans takes from the lake what was committed and not recorded.
     pub(crate) async fn plan(&self) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;

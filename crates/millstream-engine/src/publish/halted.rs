@@ -1,0 +1,96 @@
+//! The rejected rows of a step that was halted.
+//!
+//! They can be looked at like any rejected rows. Their epoch is one that the table never reached, so they go when the step
+//! is tried again, and nobody takes them in.
+
+use std::collections::HashMap;
+
+use arrow::{
+    array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray},
+    compute::{cast, filter_record_batch},
+    datatypes::DataType,
+};
+use datafusion::prelude::{ident, lit};
+use futures::TryStreamExt;
+use millstream_lake::{At, DataFile, LakeTable, StagedFile};
+use millstream_quality::rejected_schema;
+use millstream_types::SOURCE;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Candidate, EPOCH, commit_rejected};
+use crate::{EngineError, stored, writers::Writers};
+
+/// What makes two rejected rows the same: the check, where the row came from, and the row itself.
+const IDENTITY: [&str; 4] = ["_check", SOURCE, "_row", "_text"];
+
+/// Commits the rows that the step rejected beside those that are there, which belong to the version that stays.
+pub(super) async fn keep_rejected(candidate: &mut Candidate<'_>) -> Result<(), EngineError> {
+    if candidate.rejected.replace || candidate.rejected.superseded.is_some() {
+        // Rows were judged again, and what was rejected before is rejected once more.
+        candidate.rejected.files = without_known(candidate).await?;
+    }
+    let rejected = &mut candidate.rejected;
+    rejected.replace = false;
+    rejected.replaced_parts.clear();
+    rejected.superseded = None;
+    commit_rejected(candidate).await.map(drop)
+}
+
+/// The step's rejected rows without those that are in the table of rejected rows already.
+async fn without_known(candidate: &mut Candidate<'_>) -> Result<Vec<StagedFile>, EngineError> {
+    let staged = std::mem::take(&mut candidate.rejected.files);
+    let world = &candidate.context.world;
+    let table = candidate.table.rejected();
+    let Some(base) = world.lake.snapshot(&table, At::Latest).await? else { return Ok(staged) };
+    let mut known: HashMap<u128, u64> = HashMap::new();
+    let names: Vec<String> = IDENTITY.iter().map(|name| (*name).to_owned()).collect();
+    let provider = LakeTable::new(&world.lake, base.schema(), base.files().to_vec())?;
+    let reached = ident(EPOCH).lt_eq(lit(candidate.rejected.epoch_before));
+    let mut rows = stored::scan(world, &table, provider, &names, Some(reached)).await?;
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(&table, source))? {
+        for identity in identities(&batch) {
+            *known.entry(identity).or_default() += 1;
+        }
+    }
+    let columns: Vec<_> = rejected_schema().fields().iter().map(|field| field.name().clone()).collect();
+    let files = staged.iter().map(DataFile::from).collect();
+    let provider = LakeTable::new(&world.lake, rejected_schema(), files)?;
+    let mut rows = stored::scan(world, &table, provider, &columns, None).await?;
+    let mut writers = Writers::new(&world.lake, &table, rejected_schema(), 1);
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(&table, source))? {
+        let is_new = |identity: u128| match known.get_mut(&identity) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                false
+            }
+            _ => true,
+        };
+        let new: BooleanArray = identities(&batch).into_iter().map(is_new).map(Some).collect();
+        let batch = filter_record_batch(&batch, &new)
+            .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
+        writers.write(batch).await?;
+    }
+    let new = writers.finish().await?;
+    world.lake.discard(staged).await;
+    Ok(new)
+}
+
+/// One number for each row, equal where the rows are the same.
+fn identities(batch: &RecordBatch) -> Vec<u128> {
+    let texts = |name: &str| -> Option<StringArray> {
+        let column: ArrayRef = cast(batch.column_by_name(name)?, &DataType::Utf8).ok()?;
+        column.as_any().downcast_ref::<StringArray>().cloned()
+    };
+    let columns: Vec<_> = IDENTITY.iter().map(|name| texts(name)).collect();
+    let identity = |row: usize| {
+        let mut hash = Xxh3::new();
+        for column in &columns {
+            let text = column.as_ref().filter(|column| column.is_valid(row)).map(|column| column.value(row));
+            hash.update(&[u8::from(text.is_some())]);
+            hash.update(text.unwrap_or_default().as_bytes());
+            hash.update(&[0]);
+        }
+        hash.digest128()
+    };
+    (0..batch.num_rows()).map(identity).collect()
+}
