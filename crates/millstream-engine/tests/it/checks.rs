@@ -459,7 +459,7 @@ SELECT id FROM silver.bad
         &[
             Put("people/a", "id\n1\n5"),
             Run,
-            Spoil("lake/silver/bad/_delta_log/00000000000000000001.json"),
+            Garble("lake/silver/bad/_delta_log/00000000000000000001.json"),
             Append("people/a", "6"),
             Plan,
             Run,

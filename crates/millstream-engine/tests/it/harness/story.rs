@@ -31,7 +31,7 @@ pub(crate) enum Step {
     /// Files of the lake are taken away.
     Lose(&'static str),
     /// A file of the lake holds nonsense from here on.
-    Spoil(&'static str),
+    Garble(&'static str),
     /// The state store is taken away.
     LoseState,
     Run,
@@ -105,7 +105,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Define(text) => world.define(text),
         Step::Pass(seconds) => world.clock.pass(*seconds),
         Step::Lose(prefix) => world.shelf.lose(prefix).await,
-        Step::Spoil(path) => world.shelf.spoil(path).await,
+        Step::Garble(path) => world.shelf.spoil(path).await,
         Step::LoseState => world.lose_state(),
         Step::Rows(table) => {
             writeln!(told, "{table}:").unwrap();
