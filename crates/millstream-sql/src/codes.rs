@@ -116,3 +116,7 @@ codes! {
     INCREMENTAL = "MS-0268", "query engine failed while a table was kept up to date",
         "Computing the changed rows failed; the message below says at what.";
 }
+    OVERLAPPING_STATES = "MS-0269", "history whose recorded states do not fit a new key",
+        "A key has one state at a time. Under the key that the table has now, recorded states of one key hold at the same time, because they were recorded as those of several keys.";
+    RETYPED_STATES = "MS-0270", "history whose recorded states do not fit a new type",
+        "A history keeps what it recorded, also when a column gets another type. A recorded value has no counterpart in that type.";

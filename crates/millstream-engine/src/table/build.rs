@@ -187,6 +187,19 @@ impl<'a> Job<'a> {
         Ok(Plan::Whole(rows.map_err(|source| self.failed(source))?))
     }
 
+    /// Whether the table's columns are not yet those of its definition.
+    pub(super) fn reshapes(&self) -> bool {
+        self.base.is_some_and(|base| base.schema() != self.schema)
+    }
+
+    /// Whether files must be written anew because they hold columns that go, or that get another type.
+    pub(super) fn rewrites(&self) -> bool {
+        let Some(base) = self.base else { return false };
+        base.schema().fields().iter().any(|old| {
+            self.schema.field_with_name(old.name()).map_or(true, |new| new.data_type() != old.data_type())
+        })
+    }
+
     pub(super) fn failed(&self, source: IncrementalError) -> EngineError {
         EngineError::Incremental { table: self.spec.name.clone(), source }
     }

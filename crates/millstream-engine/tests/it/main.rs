@@ -5,6 +5,7 @@ mod build;
 mod conformance;
 mod dataset;
 mod harness;
+mod history;
 mod kills;
 mod landing;
 mod maintain;

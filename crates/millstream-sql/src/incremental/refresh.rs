@@ -423,6 +423,19 @@ pub fn survivors<'a>(
 }
 
 /// `rows`, which has the table's columns, joined to the keys by a right semi or anti join.
+/// All rows of `files`, in the columns and types that the table has now.
+pub fn all_rows<'a>(
+    session: &'a SessionContext,
+    maintenance: &'a Maintenance,
+    files: Arc<dyn TableProvider>,
+) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
+    Box::pin(async move {
+        let start = async { run(session, read_as(files, &maintenance.schema())?).await };
+        let stream = start.await.map_err(IncrementalError::engine("reading the rows that stay"))?;
+        Ok(relabelled(stream, maintenance.schema()))
+    })
+}
+
 pub(super) fn by_key(rows: LogicalPlan, keys: &KeySet, join_type: JoinType) -> Result<LogicalPlan> {
     let build = aliased(scan_of("__key_set", provider_as_source(keys.provider()?))?, "__keys")?;
     let on = keys
