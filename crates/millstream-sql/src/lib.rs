@@ -16,6 +16,7 @@ mod explain;
 pub mod features;
 mod fingerprint;
 pub mod incremental;
+mod keep_types;
 mod lineage;
 mod nearest;
 mod parse;

@@ -25,7 +25,7 @@ use datafusion::{
 };
 use millstream_types::TableName;
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, keep_types::optimizer_rules};
 
 /// The functions and settings that analysis without a session uses.
 static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| state_builder(session_config()).build());
@@ -57,6 +57,7 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(table_functions.collect())
+        .with_optimizer_rules(optimizer_rules())
 }
 
 /// Where the planner finds tables.

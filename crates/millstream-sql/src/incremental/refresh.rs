@@ -32,6 +32,7 @@ use super::{
     spool::Spool,
     validate::check_keys,
 };
+use crate::schema::conform;
 
 /// What a refresh works with.
 pub struct Refresh<'a> {
@@ -456,15 +457,10 @@ pub(super) fn by_key(rows: LogicalPlan, keys: &KeySet, join_type: JoinType) -> R
     )?))
 }
 
-/// The same columns under the names of the table.
+/// The same columns under the names of the table, in its types.
 pub(super) fn relabelled(stream: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
-    let names = Arc::clone(&schema);
-    let stream = stream.map(move |batch| {
-        let batch = batch?;
-        let options =
-            datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&names), batch.columns().to_vec(), &options)?)
-    });
+    let target = Arc::clone(&schema);
+    let stream = stream.map(move |batch| Ok(conform(&batch?, &target)?));
     Box::pin(RecordBatchStreamAdapter::new(schema, stream))
 }
 

@@ -10,5 +10,6 @@ mod lineages;
 mod project_tests;
 mod properties;
 mod queries;
+mod same_answers;
 mod schemas;
 mod support;
