@@ -19,6 +19,7 @@ pub mod incremental;
 mod keep_types;
 mod lineage;
 mod nearest;
+mod overflow;
 mod parse;
 mod place;
 mod planner;

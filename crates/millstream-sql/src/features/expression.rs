@@ -32,6 +32,7 @@ use crate::{
     planner::{Planner, offline_state, unpanicked},
     type_name::type_name,
     walk::{self, QueryVisitor},
+    overflow,
 };
 
 /// An expression as parsed.
@@ -198,6 +199,7 @@ fn refused(part: &PlanExpr) -> Option<Refusal> {
         | PlanExpr::Exists(_)
         | PlanExpr::Unnest(_) => Some(Refusal::BeyondRow),
         PlanExpr::Placeholder(placeholder) => Some(Refusal::Placeholder(placeholder.id.clone())),
+            let expr = overflow::checked(self.expr.clone(), schema)?;
         PlanExpr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
             Some(Refusal::NotRepeatable(call.func.name().to_owned()))
         }

@@ -2,7 +2,7 @@
 
 use datafusion::error::DataFusionError;
 
-use crate::codes;
+use crate::{codes, overflow};
 
 /// Why a table could not be kept up to date from its inputs' changes.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +100,7 @@ impl IncrementalError {
             Self::NeedsFullRebuild { .. } => {
                 Some("run with `--full-refresh`, or give the table a `key`".into())
             }
-            Self::Engine { .. } => None,
+            Self::Engine { source, .. } => overflow::hint(&source.to_string()),
         }
     }
 

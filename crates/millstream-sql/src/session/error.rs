@@ -9,6 +9,7 @@ use millstream_types::TableName;
 use crate::{
     codes,
     explain::{Problem, first_line},
+    overflow,
     place::SqlText,
     type_name::friendly,
 };
@@ -146,7 +147,8 @@ impl SqlError {
             Self::Execution { message } if message.contains("Divide by zero") => {
                 Some("`x / nullif(y, 0)` gives null where y is 0".into())
             }
-            Self::Execution { .. } | Self::Outside(_) => None,
+            Self::Execution { message } => overflow::hint(message),
+            Self::Outside(_) => None,
             Self::Memory { .. } => Some("read fewer columns or rows, or allow more memory".into()),
             Self::Lake(error) => error.hint(),
         }

@@ -9,6 +9,7 @@ mod incremental;
 mod lineages;
 mod project_tests;
 mod properties;
+mod overflow;
 mod queries;
 mod same_answers;
 mod schemas;
