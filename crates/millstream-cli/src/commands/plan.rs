@@ -2,6 +2,7 @@
 
 use millstream_engine::{Engine, RunRequest, Status};
 use millstream_plan::{PlannedStep as Planned, Reason};
+use millstream_sql::incremental::Strategy;
 
 use crate::{
     CliError, Exit, human,
@@ -59,8 +60,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Session) -> Result<(), CliError> {
     let plan = engine.plan(request).await?;
     let status = engine.status()?;
-    let reasons: Vec<Explained<'_>> =
-        plan.steps.iter().map(|step| Explained::new(step, request, &status)).collect();
+    let mut reasons: Vec<Explained<'_>> = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let upkeep = engine.upkeep(&step.asset).await;
+        reasons.push(Explained { upkeep, ..Explained::new(step, request, &status) });
+    }
     if session.settings.json {
         let steps = reasons.iter().map(Explained::document).collect();
         let up_to_date = plan.up_to_date.iter().map(ToString::to_string).collect();
@@ -87,6 +91,9 @@ struct Explained<'a> {
     forced_by: Option<&'static str>,
     trouble: Option<(&'static str, Trouble<'a>)>,
 }
+        if let Some(whole) = reason.computes_everything() {
+            text.push_str(&format!("  {:<width$}  {}\n", "", styled(FAINT, whole)));
+        }
 
 impl<'a> Explained<'a> {
     fn new(step: &'a Planned, request: &RunRequest, status: &'a Status) -> Self {
@@ -100,7 +107,8 @@ impl<'a> Explained<'a> {
             Reason::NeverBuilt => asset.and_then(|asset| Standing::of(asset).trouble()),
             _ => None,
         };
-        Self { step, forced_by, trouble }
+    upkeep: Option<Strategy>,
+        Self { step, forced_by, trouble, upkeep: None }
     }
 
     fn text(&self) -> String {
@@ -118,6 +126,16 @@ impl<'a> Explained<'a> {
         let mut cause = Cause::from(&self.step.reason);
         cause.because_of.extend(self.forced_by.map(str::to_owned));
         cause.last_attempt = self.trouble.map(|(ended, trouble)| format!("{ended}: {trouble}"));
-        PlannedStep { asset: self.step.asset.to_string(), cause }
+        let upkeep = self.upkeep.as_ref().map(ToString::to_string);
+        PlannedStep { asset: self.step.asset.to_string(), cause, upkeep }
     }
 }
+    /// The sentence on an incremental table that a change of its inputs, or of some of them, makes anew.
+    fn computes_everything(&self) -> Option<&Strategy> {
+        self.upkeep.as_ref().filter(|upkeep| match upkeep {
+            Strategy::AppendOnly => false,
+            Strategy::Keyed { whole_for, .. } => !whole_for.is_empty(),
+            Strategy::FullDiff { .. } | Strategy::Full { .. } => true,
+        })
+    }
+

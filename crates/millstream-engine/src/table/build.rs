@@ -11,7 +11,7 @@ use millstream_lake::{At, Operation, Snapshot};
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_project::{Grain, IncrementalSpec, Materialize, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
-use millstream_sql::incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh};
+use millstream_sql::incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy};
 use millstream_types::TimestampMicros;
 
 use super::{
@@ -23,7 +23,7 @@ use crate::{
     EngineError, StepOutcome,
     audit::metrics,
     commit_info::{BUILD_TXN, CommitInfo, Committed},
-    engine::StepContext,
+    engine::{StepContext, World},
     publish::{Candidate, Rejected, publish},
     reconcile::built_from,
     resolver::provider,
@@ -271,6 +271,14 @@ impl<'a> Job<'a> {
             status: AssetStatus::Built,
         })
     }
+}
+
+/// How the table is kept up to date, and why so. Decided over the stored inputs, or offline while one is missing.
+pub(crate) async fn upkeep(world: &World, spec: &TableSpec) -> Option<Strategy> {
+    let analysed = world.project.analysis.tables.get(&spec.name)?;
+    let bound = world.sql.bind(&analysed.plan).await;
+    let plan = bound.as_ref().unwrap_or(&analysed.plan);
+    Some(Maintenance::new(plan, keep(&spec.materialize)).ok()?.strategy().clone())
 }
 
 fn keep(materialize: &Materialize) -> Keep {
