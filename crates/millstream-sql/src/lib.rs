@@ -26,6 +26,7 @@ mod planner;
 mod project_test;
 mod schema;
 mod session;
+mod time_zone;
 mod type_name;
 mod walk;
 

@@ -22,6 +22,7 @@ use crate::{
     dialect::MillstreamDialect,
     explain::{Problem, explain},
     place::SqlText,
+    time_zone,
     walk::{self, QueryVisitor},
 };
 
@@ -39,7 +40,10 @@ pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Probl
     let parsed = DFParserBuilder::new(tokens).with_dialect(&MillstreamDialect).build();
     let mut statements = parsed.and_then(|mut parser| parser.parse_statements()).map_err(wrong)?;
     match (statements.pop_front(), statements.front()) {
-        (Some(only), None) => Ok(only),
+        (Some(mut only), None) => {
+            rewrite_time_zones(&mut only);
+            Ok(only)
+        }
         (None, _) => Err(Problem::new(codes::NOT_A_QUERY, "there is no SQL here", text.whole())
             .with_hint("write one SELECT statement")),
         (Some(_), Some(_)) => {
@@ -55,7 +59,8 @@ pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Probl
 pub(crate) fn parse_expression(text: &SqlText<'_>) -> Result<Expr, Problem> {
     let wrong = |error| first_problem(&error, text);
     let parser = DFParserBuilder::new(tokens(text)?).with_dialect(&MillstreamDialect).build();
-    let parsed = parser.and_then(|mut parser| parser.parse_into_expr()).map_err(wrong)?;
+    let mut parsed = parser.and_then(|mut parser| parser.parse_into_expr()).map_err(wrong)?;
+    time_zone::rewrite(&mut parsed.expr);
     match parsed.alias {
         None => Ok(parsed.expr),
         Some(alias) => {
@@ -71,6 +76,14 @@ fn tokens(text: &SqlText<'_>) -> Result<Vec<TokenWithSpan>, Problem> {
     let tokens =
         tokens.map_err(|error| first_problem(&DataFusionError::SQL(Box::new(error.into()), None), text))?;
     if tokens.iter().filter(|token| chains(&token.token)).count() > CHAINED_MAX {
+fn rewrite_time_zones(statement: &mut PlanStatement) {
+    match statement {
+        PlanStatement::Statement(inner) => time_zone::rewrite(inner.as_mut()),
+        PlanStatement::Explain(explain) => rewrite_time_zones(&mut explain.statement),
+        _ => {}
+    }
+}
+
         let message = format!("the statement has more than {CHAINED_MAX} operators");
         return Err(Problem::new(codes::SYNTAX, message, text.whole())
             .with_hint("split it into several tables, or write a long list with IN"));

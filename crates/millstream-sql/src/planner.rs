@@ -25,7 +25,7 @@ use datafusion::{
 };
 use millstream_types::TableName;
 
-use crate::{catalog::Catalog, keep_types::optimizer_rules, overflow};
+use crate::{catalog::Catalog, keep_types::optimizer_rules, overflow, time_zone};
 
 /// The functions and settings that analysis without a session uses.
 static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| state_builder(session_config()).build());
@@ -52,12 +52,14 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.retain(|function| function.name() != "sum");
     aggregates.push(overflow::sum());
+    let mut functions = SessionStateDefaults::default_scalar_functions();
+    functions.push(time_zone::function());
     let mut analyzer_rules = Analyzer::new().rules;
     analyzer_rules.push(Arc::new(overflow::Checked));
     SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_scalar_functions(functions)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(aggregates)
         .with_window_functions(SessionStateDefaults::default_window_functions())
