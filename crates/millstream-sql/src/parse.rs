@@ -32,13 +32,18 @@ const CHAINED_MAX: usize = 2_000;
 /// Tables, subqueries and functions in the FROM clauses of one statement, for the same reason.
 const RELATIONS_MAX: usize = 1_000;
 
+/// Fewer levels of `CASE`, or of `NOT`, than these never fail for their depth.
+const NESTED_MAX: usize = 20;
+
 /// The text's only statement.
 pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
     let wrong = |error| first_problem(&error, text);
     let tokens = tokens(text)?;
     let second = second_statement(&tokens).and_then(|span| text.token_range(span));
+    let deep = too_deep(&tokens, text);
     let parsed = DFParserBuilder::new(tokens).with_dialect(&MillstreamDialect).build();
-    let mut statements = parsed.and_then(|mut parser| parser.parse_statements()).map_err(wrong)?;
+    let parsed = parsed.and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| deep.unwrap_or_else(|| wrong(error)))?;
     match (statements.pop_front(), statements.front()) {
         (Some(mut only), None) => {
             rewrite_time_zones(&mut only);
@@ -71,11 +76,6 @@ pub(crate) fn parse_expression(text: &SqlText<'_>) -> Result<Expr, Problem> {
     }
 }
 
-fn tokens(text: &SqlText<'_>) -> Result<Vec<TokenWithSpan>, Problem> {
-    let tokens = Tokenizer::new(&MillstreamDialect, text.text).tokenize_with_location();
-    let tokens =
-        tokens.map_err(|error| first_problem(&DataFusionError::SQL(Box::new(error.into()), None), text))?;
-    if tokens.iter().filter(|token| chains(&token.token)).count() > CHAINED_MAX {
 fn rewrite_time_zones(statement: &mut PlanStatement) {
     match statement {
         PlanStatement::Statement(inner) => time_zone::rewrite(inner.as_mut()),
@@ -84,11 +84,39 @@ fn rewrite_time_zones(statement: &mut PlanStatement) {
     }
 }
 
+fn tokens(text: &SqlText<'_>) -> Result<Vec<TokenWithSpan>, Problem> {
+    let tokens = Tokenizer::new(&MillstreamDialect, text.text).tokenize_with_location();
+    let tokens =
+        tokens.map_err(|error| first_problem(&DataFusionError::SQL(Box::new(error.into()), None), text))?;
+    if tokens.iter().filter(|token| chains(&token.token)).count() > CHAINED_MAX {
         let message = format!("the statement has more than {CHAINED_MAX} operators");
         return Err(Problem::new(codes::SYNTAX, message, text.whole())
             .with_hint("split it into several tables, or write a long list with IN"));
     }
     Ok(tokens)
+}
+
+/// What a failure to parse is about when `CASE` or `NOT` are nested deeper than the parser goes: it gives up without a word
+/// on that.
+fn too_deep(tokens: &[TokenWithSpan], text: &SqlText<'_>) -> Option<Problem> {
+    let (mut cases, mut nots) = (0_usize, 0_usize);
+    let deep = tokens.iter().any(|token| {
+        match &token.token {
+            Token::Whitespace(_) => {}
+            Token::Word(word) => match word.keyword {
+                Keyword::CASE => cases += 1,
+                Keyword::END => cases = cases.saturating_sub(1),
+                Keyword::NOT => nots += 1,
+                _ => nots = 0,
+            },
+            _ => nots = 0,
+        }
+        cases.max(nots) > NESTED_MAX
+    });
+    deep.then(|| {
+        Problem::new(codes::SYNTAX, "the statement is nested too deeply", text.whole())
+            .with_hint("split it with WITH, or into several tables")
+    })
 }
 
 fn first_problem(error: &DataFusionError, text: &SqlText<'_>) -> Problem {
