@@ -423,7 +423,6 @@ pub fn survivors<'a>(
     })
 }
 
-/// `rows`, which has the table's columns, joined to the keys by a right semi or anti join.
 /// All rows of `files`, in the columns and types that the table has now.
 pub fn all_rows<'a>(
     session: &'a SessionContext,
@@ -437,6 +436,7 @@ pub fn all_rows<'a>(
     })
 }
 
+/// `rows`, which has the table's columns, joined to the keys by a right semi or anti join.
 pub(super) fn by_key(rows: LogicalPlan, keys: &KeySet, join_type: JoinType) -> Result<LogicalPlan> {
     let build = aliased(scan_of("__key_set", provider_as_source(keys.provider()?))?, "__keys")?;
     let on = keys

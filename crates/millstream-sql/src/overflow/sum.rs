@@ -178,7 +178,7 @@ impl<T: ArrowPrimitiveType<Native: Into<i128>>> Total<T> {
         };
         match values.nulls().filter(|nulls| nulls.null_count() > 0) {
             None => {
-                for value in values.values() {
+                for value in values.values().iter() {
                     add(*value);
                 }
             }
