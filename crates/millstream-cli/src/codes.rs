@@ -36,5 +36,5 @@ codes! {
     FORMAT = "MS-0808", "The result cannot be formatted",
         "A value of the result has no form in the wanted format. Cast it in the query, or choose another format.";
     PROJECT = "MS-0809", "The project has errors",
-        "Nothing ran. `millstream check` shows all errors with their places.";
+        "Nothing ran. `millstream check` shows all errors with their places. While a file is broken, `status`, `query` and `lineage`, and `run` and `plan` of selected tables, go on with what does not depend on it.";
 }

@@ -47,6 +47,25 @@ pub(crate) fn open(session: &Session) -> Result<Arc<Project>, CliError> {
     ready(check(session)?)
 }
 
+/// Like [`open`], but with errors in some files, what does not depend on these is opened all the same. The errors are told
+/// on standard error, and `is_whole` is false.
+pub(crate) fn open_sound(session: &Session) -> Result<Opened, CliError> {
+    let mut checked = check(session)?;
+    let Some(sound) = checked.sound.take() else {
+        return Ok(Opened { project: ready(checked)?, is_whole: true });
+    };
+    let text = diagnostics::render(&checked.diagnostics, &checked.files, output::colour_on_stderr());
+    output::tell(text.trim_end_matches('\n'));
+    output::tell("what does not depend on these files goes on\n");
+    Ok(Opened { project: Arc::new(sound), is_whole: false })
+}
+
+/// A project, or what of it is without errors.
+pub(crate) struct Opened {
+    pub(crate) project: Arc<Project>,
+    pub(crate) is_whole: bool,
+}
+
 fn ready(mut checked: Checked) -> Result<Arc<Project>, CliError> {
     let Some(project) = checked.project.take() else {
         return Err(CliError::Project(Box::new(checked)));

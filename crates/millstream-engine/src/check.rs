@@ -2,6 +2,7 @@
 
 mod follow_ups;
 mod relationships;
+mod sound;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -77,6 +78,9 @@ impl Project {
 pub struct Checked {
     /// `None` when there is an error among the diagnostics.
     pub project: Option<Project>,
+    /// When there is: the sources and tables that no error touches, without features, datasets and tests. They can be
+    /// read and built as if the others were not there.
+    pub sound: Option<Project>,
     /// In the order of files and places.
     pub diagnostics: Vec<Diagnostic>,
     pub files: SourceMap,
@@ -88,7 +92,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     let mut diagnostics = loaded.diagnostics;
     let files = loaded.files;
     let Some(spec) = loaded.spec else {
-        return Checked { project: None, diagnostics, files };
+        return Checked { project: None, sound: None, diagnostics, files };
     };
     let (connectors, mut found) = validate_connectors(&spec.sources, factories);
     // A connector sees the values of variables and may repeat them; those who judge SQL see none.
@@ -106,24 +110,26 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     diagnostics.extend(encodings::check(&spec.datasets, &features));
     diagnostics.sort_by_key(|diagnostic| diagnostic.at);
     if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
-        return Checked { project: None, diagnostics, files };
+        let sound = sound::part(spec, analysis, &diagnostics, &loaded.broken, factories);
+        return Checked { project: None, sound, diagnostics, files };
     }
     match Graph::build(facts(&spec, &analysis)) {
         Ok(graph) => {
             diagnostics.extend(relationships::check(&spec, &graph));
             if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
                 diagnostics.sort_by_key(|diagnostic| diagnostic.at);
-                return Checked { project: None, diagnostics, files };
+                let sound = sound::part(spec, analysis, &diagnostics, &loaded.broken, factories);
+                return Checked { project: None, sound, diagnostics, files };
             }
             let personal = Personal::of(&spec.sources, &analysis);
             let project = Project { spec, analysis, features, connectors, graph, personal };
-            Checked { project: Some(project), diagnostics, files }
+            Checked { project: Some(project), sound: None, diagnostics, files }
         }
         Err(error) => {
             let at = spec.tables.first().map(|table| table.at);
             let (message, code, hint) = (error.to_string(), error.code(), error.hint());
             diagnostics.push(Diagnostic { code, level: Level::Error, message, at, label: None, hint });
-            Checked { project: None, diagnostics, files }
+            Checked { project: None, sound: None, diagnostics, files }
         }
     }
 }

@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connector};
 use millstream_lake::{Lake, Snapshot};
 use millstream_plan::{AssetFacts, PlannedStep, Reason, RunPlan};
-use millstream_project::SourceSpec;
-use millstream_sql::{SessionOptions, SqlSession};
+use millstream_project::{Materialize, SourceSpec};
+use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
 use millstream_state::{Holder, RunLock, RunOutcome, RunStart, State};
 use millstream_types::{AssetId, RunId, TableName};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::{
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
     spill::{self, Spill},
-    table::StepRunner,
+    table::{StepRunner, table_of, upkeep},
 };
 
 /// How an engine is opened.
@@ -142,6 +142,17 @@ impl Engine {
     /// What a run would do, and why.
     pub fn plan<'a>(&'a self, request: &'a RunRequest) -> BoxFuture<'a, Result<RunPlan, EngineError>> {
         Box::pin(async move { observe(&self.world, request, false).await })
+    }
+
+    /// How an incremental table or a history is kept up to date, and why it is not cheaper; `None` for other assets.
+    pub fn upkeep<'a>(&'a self, asset: &'a AssetId) -> BoxFuture<'a, Option<Strategy>> {
+        Box::pin(async move {
+            let spec = self.project().table(&table_of(asset).ok()?)?;
+            match spec.materialize {
+                Materialize::View | Materialize::Table => None,
+                Materialize::Incremental(_) | Materialize::History { .. } => upkeep(&self.world, spec).await,
+            }
+        })
     }
 
     /// Carries the plan out. `wait`: how long to wait for another run on this project to end before refusing.

@@ -99,6 +99,8 @@ codes! {
         "Pushed rows need the view's keys, its time and the columns that its features use, in their types.";
     VIEW_QUERY = "MS-0245", "query of a view that does not read its table",
         "The `sql` of a view is a query over the table that `from` names.";
+    INTEGER_DIVISION = "MS-0246", "division that drops the fraction",
+        "In SQL a whole number divided by a whole number is a whole number: 1 / 2 is 0. A feature that is meant as a share needs a cast of one side.";
     NOT_APPENDABLE = "MS-0260", "incremental table without a key that would have to change rows",
         "Without a `key` or a `partition` an incremental table only adds rows. Its query must turn each added input row into added output rows: filters and expressions do, aggregates, joins and window functions do not.";
     KEY_UNKNOWN = "MS-0261", "key or time column that the query does not have",
@@ -117,4 +119,8 @@ codes! {
         "The changes of the inputs do not tell which rows of the table change. `--full-refresh` builds it as a whole.";
     INCREMENTAL = "MS-0268", "query engine failed while a table was kept up to date",
         "Computing the changed rows failed; the message below says at what.";
+    OVERLAPPING_STATES = "MS-0269", "history whose recorded states do not fit a new key",
+        "A key has one state at a time. Under the key that the table has now, recorded states of one key hold at the same time, because they were recorded as those of several keys.";
+    RETYPED_STATES = "MS-0270", "history whose recorded states do not fit a new type",
+        "A history keeps what it recorded, also when a column gets another type. A recorded value has no counterpart in that type.";
 }

@@ -20,6 +20,7 @@ use crate::{
     explain::{Problem, explain},
     place::SqlText,
     size::{SPLIT, relations},
+    time_zone,
     walk::{self, QueryVisitor},
     with::WithNames,
 };
@@ -32,6 +33,9 @@ const RELATIONS_MAX: u64 = 1_000;
 /// Bytes of one statement, as of a project's file.
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
+/// Fewer levels of `CASE`, or of `NOT`, than these never fail for their depth.
+const NESTED_MAX: usize = 20;
+
 /// The text's only statement.
 pub(crate) fn parse_statement(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
     parse_one(text).map_err(|problem| foreign_text(text).unwrap_or(problem))
@@ -41,10 +45,15 @@ fn parse_one(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
     let wrong = |error| first_problem(&error, text);
     let tokens = tokens(text)?;
     let second = second_statement(&tokens).and_then(|span| text.token_range(span));
+    let deep = too_deep(&tokens, text);
     let parsed = DFParserBuilder::new(tokens).with_dialect(&MillstreamDialect).build();
-    let mut statements = parsed.and_then(|mut parser| parser.parse_statements()).map_err(wrong)?;
+    let parsed = parsed.and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| deep.unwrap_or_else(|| wrong(error)))?;
     match (statements.pop_front(), statements.front()) {
-        (Some(only), None) => Ok(only),
+        (Some(mut only), None) => {
+            rewrite_time_zones(&mut only);
+            Ok(only)
+        }
         (None, _) => Err(Problem::new(codes::NOT_A_QUERY, "there is no SQL here", text.whole())
             .with_hint("write one SELECT statement")),
         (Some(_), Some(_)) => {
@@ -88,7 +97,8 @@ fn foreign_text(text: &SqlText<'_>) -> Option<Problem> {
 pub(crate) fn parse_expression(text: &SqlText<'_>) -> Result<Expr, Problem> {
     let wrong = |error| first_problem(&error, text);
     let parser = DFParserBuilder::new(tokens(text)?).with_dialect(&MillstreamDialect).build();
-    let parsed = parser.and_then(|mut parser| parser.parse_into_expr()).map_err(wrong)?;
+    let mut parsed = parser.and_then(|mut parser| parser.parse_into_expr()).map_err(wrong)?;
+    time_zone::rewrite(&mut parsed.expr);
     match parsed.alias {
         None => Ok(parsed.expr),
         Some(alias) => {
@@ -96,6 +106,14 @@ pub(crate) fn parse_expression(text: &SqlText<'_>) -> Result<Expr, Problem> {
             let message = format!("an expression has no name of its own, found `{alias}`");
             Err(Problem::new(codes::SYNTAX, message, at).with_hint("remove it"))
         }
+    }
+}
+
+fn rewrite_time_zones(statement: &mut PlanStatement) {
+    match statement {
+        PlanStatement::Statement(inner) => time_zone::rewrite(inner.as_mut()),
+        PlanStatement::Explain(explain) => rewrite_time_zones(&mut explain.statement),
+        _ => {}
     }
 }
 
@@ -113,6 +131,29 @@ fn tokens(text: &SqlText<'_>) -> Result<Vec<TokenWithSpan>, Problem> {
         return Err(large(message).with_hint("split it into several tables, or write a long list with IN"));
     }
     Ok(tokens)
+}
+
+/// What a failure to parse is about when `CASE` or `NOT` are nested deeper than the parser goes: it gives up without a word
+/// on that.
+fn too_deep(tokens: &[TokenWithSpan], text: &SqlText<'_>) -> Option<Problem> {
+    let (mut cases, mut nots) = (0_usize, 0_usize);
+    let deep = tokens.iter().any(|token| {
+        match &token.token {
+            Token::Whitespace(_) => {}
+            Token::Word(word) => match word.keyword {
+                Keyword::CASE => cases += 1,
+                Keyword::END => cases = cases.saturating_sub(1),
+                Keyword::NOT => nots += 1,
+                _ => nots = 0,
+            },
+            _ => nots = 0,
+        }
+        cases.max(nots) > NESTED_MAX
+    });
+    deep.then(|| {
+        Problem::new(codes::SYNTAX, "the statement is nested too deeply", text.whole())
+            .with_hint("split it with WITH, or into several tables")
+    })
 }
 
 fn first_problem(error: &DataFusionError, text: &SqlText<'_>) -> Problem {

@@ -25,7 +25,9 @@ use datafusion::{
 };
 use millstream_types::TableName;
 
-use crate::{catalog::Catalog, distinct::DistinctToGrouping, size::plannable};
+use crate::{
+    catalog::Catalog, distinct::DistinctToGrouping, keep_types::keeping_types, overflow, size::plannable, time_zone,
+};
 
 /// The functions and settings that analysis without a session uses.
 static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| state_builder(session_config()).build());
@@ -49,23 +51,32 @@ pub(crate) fn session_config() -> SessionConfig {
 /// is then neither linked nor touched.
 pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     let table_functions = SessionStateDefaults::default_table_functions().into_iter();
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    aggregates.retain(|function| function.name() != "sum");
+    aggregates.push(overflow::sum());
+    let mut functions = SessionStateDefaults::default_scalar_functions();
+    functions.push(time_zone::function());
+    let mut analyzer_rules = Analyzer::new().rules;
+    analyzer_rules.push(Arc::new(overflow::Checked));
     SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
-        .with_optimizer_rules(optimizer_rules())
+        .with_scalar_functions(functions)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_aggregate_functions(aggregates)
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(table_functions.collect())
+        .with_analyzer_rules(analyzer_rules)
+        .with_optimizer_rules(optimizer_rules())
 }
 
-/// The engine's rules, and ours: distinct aggregates are rewritten before the engine's own rewriting of a single one.
+/// The engine's rules, and ours: distinct aggregates are rewritten before the engine's own rewriting of a single one. Each
+/// keeps the types of its plan.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let single = rules.iter().position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
     rules.insert(single.unwrap_or(0), Arc::new(DistinctToGrouping));
-    rules
+    keeping_types(rules)
 }
 
 /// Where the planner finds tables.

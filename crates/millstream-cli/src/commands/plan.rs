@@ -2,6 +2,7 @@
 
 use millstream_engine::{Engine, RunRequest, Status};
 use millstream_plan::{PlannedStep as Planned, Reason};
+use millstream_sql::incremental::Strategy;
 
 use crate::{
     CliError, Exit, human,
@@ -43,6 +44,19 @@ pub(crate) struct SelectionArguments {
 }
 
 impl SelectionArguments {
+    /// The project, or, when something is selected, what of it is without errors. Everything runs only without any.
+    pub(crate) fn open(&self, session: &Session) -> Result<project::Opened, CliError> {
+        if self.selection.is_empty() {
+            return Ok(project::Opened { project: project::open(session)?, is_whole: true });
+        }
+        project::open_sound(session)
+    }
+
+    /// Whether the selection names its assets, so that what was found is all that is meant.
+    pub(crate) fn names_what_it_means(&self) -> bool {
+        self.selection.iter().all(|word| !word.contains(['*', ':']) && !word.ends_with('+'))
+    }
+
     pub(crate) fn request(&self, session: &Session) -> RunRequest {
         RunRequest {
             selection: self.selection.clone(),
@@ -56,7 +70,7 @@ impl SelectionArguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session)?;
+    let engine = project::engine(arguments.selection.open(session)?.project, session)?;
     show(&engine, &arguments.selection.request(session), session).await?;
     Ok(Exit::Success)
 }
@@ -65,8 +79,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Session) -> Result<(), CliError> {
     let plan = engine.plan(request).await?;
     let status = engine.status().await?;
-    let reasons: Vec<Explained<'_>> =
-        plan.steps.iter().map(|step| Explained::new(step, request, &status)).collect();
+    let mut reasons: Vec<Explained<'_>> = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let upkeep = engine.upkeep(&step.asset).await;
+        reasons.push(Explained { upkeep, ..Explained::new(step, request, &status) });
+    }
     if session.settings.json {
         let steps = reasons.iter().map(Explained::document).collect();
         let up_to_date = plan.up_to_date.iter().map(ToString::to_string).collect();
@@ -80,6 +97,9 @@ pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Sessio
     let mut text = format!("{}\n", styled(STRONG, human::count(plan.steps.len() as u64, "step")));
     for reason in &reasons {
         text.push_str(&format!("  {:<width$}  {}\n", reason.step.asset.as_str(), reason.text()));
+        if let Some(whole) = reason.computes_everything() {
+            text.push_str(&format!("  {:<width$}  {}\n", "", styled(FAINT, whole)));
+        }
     }
     if !plan.up_to_date.is_empty() {
         text.push_str(&format!("{}\n", styled(FAINT, format_args!("{up_to_date} up to date"))));
@@ -87,11 +107,13 @@ pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Sessio
     output::print(&text)
 }
 
-/// A step's reason with what the plan alone does not know: the option that forces it, and how the last attempt ended.
+/// A step's reason with what the plan alone does not know: the option that forces it, how the last attempt ended, and
+/// how an incremental table is kept up to date.
 struct Explained<'a> {
     step: &'a Planned,
     forced_by: Option<&'static str>,
     trouble: Option<(&'static str, Trouble<'a>)>,
+    upkeep: Option<Strategy>,
 }
 
 impl<'a> Explained<'a> {
@@ -106,7 +128,7 @@ impl<'a> Explained<'a> {
             Reason::NeverBuilt => asset.and_then(|asset| Standing::of(asset).trouble()),
             _ => None,
         };
-        Self { step, forced_by, trouble }
+        Self { step, forced_by, trouble, upkeep: None }
     }
 
     fn text(&self) -> String {
@@ -120,10 +142,20 @@ impl<'a> Explained<'a> {
         }
     }
 
+    /// The sentence on an incremental table that a change of its inputs, or of some of them, makes anew.
+    fn computes_everything(&self) -> Option<&Strategy> {
+        self.upkeep.as_ref().filter(|upkeep| match upkeep {
+            Strategy::AppendOnly => false,
+            Strategy::Keyed { whole_for, .. } => !whole_for.is_empty(),
+            Strategy::FullDiff { .. } | Strategy::Full { .. } => true,
+        })
+    }
+
     fn document(&self) -> PlannedStep {
         let mut cause = Cause::from(&self.step.reason);
         cause.because_of.extend(self.forced_by.map(str::to_owned));
         cause.last_attempt = self.trouble.map(|(ended, trouble)| format!("{ended}: {trouble}"));
-        PlannedStep { asset: self.step.asset.to_string(), cause }
+        let upkeep = self.upkeep.as_ref().map(ToString::to_string);
+        PlannedStep { asset: self.step.asset.to_string(), cause, upkeep }
     }
 }

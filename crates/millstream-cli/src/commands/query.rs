@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let json = session.settings.json;
     let format = Format::of_call(arguments.format, arguments.output.as_deref(), json)?;
-    let engine = project::engine(project::open(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?.project, session)?;
     tokio::select! {
         rows = answer(arguments, format, engine.session()) => {
             let rows = rows?;

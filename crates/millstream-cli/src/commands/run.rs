@@ -30,7 +30,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session)?;
+    let opened = arguments.selection.open(session)?;
+    let is_complete = opened.is_whole || arguments.selection.names_what_it_means();
+    let engine = project::engine(opened.project, session)?;
     let mut request = arguments.selection.request(session);
     request.concurrency = arguments.concurrency;
     if arguments.dry_run {
@@ -44,7 +46,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         let gap = if report.steps.is_empty() { "" } else { "\n" };
         output::print(&format!("{gap}{}", summary(&report)))?;
     }
-    Ok(if report.succeeded() { Exit::Success } else { Exit::Failure })
+    Ok(match (report.succeeded(), is_complete) {
+        (false, _) => Exit::Failure,
+        (true, true) => Exit::Success,
+        // A table with errors may be among what was selected; that it was not built must not pass unnoticed.
+        (true, false) => Exit::Usage,
+    })
 }
 
 fn parse_concurrency(text: &str) -> Result<NonZeroUsize, &'static str> {

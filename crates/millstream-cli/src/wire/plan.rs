@@ -17,6 +17,9 @@ pub struct PlannedStep {
     pub asset: String,
     #[serde(flatten)]
     pub cause: Cause,
+    /// In a plan, of an incremental table or a history: what a change of its inputs costs, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upkeep: Option<String>,
 }
 
 /// Why an asset runs: a stable word, and what it refers to.

@@ -99,6 +99,7 @@ impl From<&Event> for RunEvent {
                     .map(|step| PlannedStep {
                         asset: step.asset.to_string(),
                         cause: Cause::from(&step.reason),
+                        upkeep: None,
                     })
                     .collect(),
             },

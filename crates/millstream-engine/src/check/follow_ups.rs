@@ -38,7 +38,7 @@ pub(crate) fn remove(
 }
 
 /// The broken tables with all that read them, directly or through others, and the files of these readers.
-fn readers(
+pub(super) fn readers(
     broken: &BTreeSet<TableName>,
     tables: &[TableSpec],
     analysis: &Analysis,

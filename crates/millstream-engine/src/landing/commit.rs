@@ -79,7 +79,13 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     let mut result = publish_candidate(candidate).await?;
     if matches!(result.outcome, StepOutcome::Built) {
         for change in &job.evolved.changes {
-            context.note(format!("schema: {}", change.text()));
+            let text = change.text();
+            // SQL is planned against the contract, so that a table changes with its project only.
+            let unseen = matches!(change.kind, super::evolve::ChangeKind::Added { .. })
+                && !job.source.contract.columns.contains_key(&change.column);
+            let more =
+                if unseen { "; `SELECT *` and other SQL see it once the contract names it" } else { "" };
+            context.note(format!("schema: {text}{more}"));
         }
         // The landing is remembered last: until then whoever comes next takes the schemas from the commit again.
         schemas::record(world, &table, &context.run, staged.now, &accepted)?;

@@ -10,7 +10,7 @@ use millstream_lake::{At, Operation, Snapshot};
 use millstream_plan::{AssetStatus, Reason, Recorded};
 use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
-use millstream_sql::incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh};
+use millstream_sql::incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy};
 use millstream_types::{Severity, TimestampMicros};
 
 use super::{
@@ -22,7 +22,7 @@ use crate::{
     EngineError, StepOutcome,
     audit::metrics,
     commit_info::{BUILD_TXN, CommitInfo, Committed},
-    engine::StepContext,
+    engine::{StepContext, World},
     publish::{Candidate, Rejected, publish},
     reconcile::built_from,
     rejected::is_lost,
@@ -202,6 +202,19 @@ impl<'a> Job<'a> {
         Ok(Plan::Whole(rows.map_err(|source| self.failed(source))?))
     }
 
+    /// Whether the table's columns are not yet those of its definition.
+    pub(super) fn reshapes(&self) -> bool {
+        self.base.is_some_and(|base| base.schema() != self.schema)
+    }
+
+    /// Whether files must be written anew because they hold columns that go, or that get another type.
+    pub(super) fn rewrites(&self) -> bool {
+        let Some(base) = self.base else { return false };
+        base.schema().fields().iter().any(|old| {
+            self.schema.field_with_name(old.name()).map_or(true, |new| new.data_type() != old.data_type())
+        })
+    }
+
     pub(super) fn failed(&self, source: IncrementalError) -> EngineError {
         EngineError::Incremental { table: self.spec.name.clone(), source }
     }
@@ -296,6 +309,14 @@ fn never_null(spec: &TableSpec) -> BTreeSet<String> {
         _ => None,
     });
     columns.collect()
+}
+
+/// How the table is kept up to date, and why so. Decided over the stored inputs, or offline while one is missing.
+pub(crate) async fn upkeep(world: &World, spec: &TableSpec) -> Option<Strategy> {
+    let analysed = world.project.analysis.tables.get(&spec.name)?;
+    let bound = world.sql.bind(&analysed.plan).await;
+    let plan = bound.as_ref().unwrap_or(&analysed.plan);
+    Some(Maintenance::new(plan, keep(&spec.materialize)).ok()?.strategy().clone())
 }
 
 fn keep(materialize: &Materialize) -> Keep {

@@ -1,14 +1,18 @@
 //! From the change of a table to staged files: rows that come go through the contract, files that lose rows
 //! are rewritten.
 
-use datafusion::{execution::SendableRecordBatchStream, prelude::Expr};
-use futures::TryStreamExt;
+use arrow::array::RecordBatch;
+use datafusion::{
+    catalog::TableProvider, error::DataFusionError, execution::SendableRecordBatchStream,
+    physical_plan::stream::RecordBatchStreamAdapter, prelude::Expr,
+};
+use futures::{TryStreamExt, stream};
 use millstream_connector::Positions;
 use millstream_lake::{DataFile, LakeTable, Snapshot, StagedFile};
 use millstream_quality::{RejectedRows, Sources, Tally, UniqueIndex, rejected_schema};
 use millstream_sql::{
     conform, conform_stream,
-    incremental::{Change, Gone, IncrementalError, KeySet, check_keys, survivors},
+    incremental::{Change, Gone, IncrementalError, KeySet, all_rows, check_keys, survivors},
 };
 use std::{sync::Arc, time::Instant};
 
@@ -42,6 +46,7 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
     let present = || job.base.map(|base| base.files().to_vec()).unwrap_or_default();
     let delta = match plan {
         Plan::Whole(rows) => whole(job, rows).await?,
+        Plan::Change(Change::Nothing) if job.reshapes() => reshaped(job).await?,
         Plan::Change(Change::Nothing) => return Ok(None),
         Plan::Change(Change::Everything { rows }) => {
             let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
@@ -69,8 +74,8 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
                 let delta = with_rows(job, rows, Vec::new(), Vec::new(), false).await?;
                 return Ok(Some(Delta { superseded, all_rejected_again, ..delta }));
             }
-            let touched = touched(job, keys.predicate())?;
-            let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
+            let touched = if job.rewrites() { present() } else { touched(job, keys.predicate())? };
+            let provider = files_of(job, touched.clone())?;
             let stay = survivors(&job.session, &job.maintenance, provider, &keys).await;
             let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
             let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
@@ -106,6 +111,29 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
         }
     };
     Ok(Some(delta))
+}
+
+/// The same rows in the columns that the definition has now.
+async fn reshaped(job: &Job<'_>) -> Result<Delta, EngineError> {
+    let none = || {
+        Box::pin(RecordBatchStreamAdapter::new(
+            job.schema.clone(),
+            stream::empty::<Result<RecordBatch, DataFusionError>>(),
+        ))
+    };
+    if !job.rewrites() {
+        return with_rows(job, none(), Vec::new(), Vec::new(), false).await;
+    }
+    let present = job.base.map(|base| base.files().to_vec()).unwrap_or_default();
+    let rows = all_rows(&job.session, &job.maintenance, files_of(job, present.clone())?).await;
+    let kept = rewrite(job, rows.map_err(|source| job.failed(source))?).await?;
+    with_rows(job, none(), present, kept, false).await
+}
+
+/// The rows of some of the present version's files, in the columns that these have.
+fn files_of(job: &Job<'_>, files: Vec<DataFile>) -> Result<Arc<dyn TableProvider>, EngineError> {
+    let schema = job.base.map_or_else(|| job.schema.clone(), Snapshot::schema);
+    Ok(LakeTable::new(&job.context.world.lake, schema, files)?)
 }
 
 /// `rows` replace whatever is there.

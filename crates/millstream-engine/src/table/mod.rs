@@ -20,6 +20,7 @@ use crate::{
     run::{Ended, StepResult},
 };
 
+pub(crate) use build::upkeep;
 pub(crate) use inputs::is_gone;
 
 /// Carries out the steps of one run.

@@ -504,7 +504,7 @@ fn a_further_column_is_refused_or_taken_in() {
         bronze.orders begins
         bronze.orders ends
         bronze.orders begins
-        bronze.orders: schema: added column `more` (int64), first seen in b
+        bronze.orders: schema: added column `more` (int64), first seen in b; `SELECT *` and other SQL see it once the contract names it
         bronze.orders ends
         bronze.orders:
         id: 1, note: x
@@ -532,7 +532,7 @@ fn a_column_that_widens_rewrites_what_is_there() {
         bronze.orders built +1
         bronze.orders built +1, 1 rejected
         bronze.orders begins
-        bronze.orders: schema: added column `size` (int32), first seen in a
+        bronze.orders: schema: added column `size` (int32), first seen in a; `SELECT *` and other SQL see it once the contract names it
         bronze.orders ends
         bronze.orders begins
         bronze.orders: schema: widened `size` from int32 to int64, first seen in b
@@ -553,7 +553,7 @@ fn a_column_that_widens_rewrites_what_is_there() {
         bronze.orders built +1
         bronze.orders built
         bronze.orders begins
-        bronze.orders: schema: added column `size` (int32), first seen in a
+        bronze.orders: schema: added column `size` (int32), first seen in a; `SELECT *` and other SQL see it once the contract names it
         bronze.orders ends
         bronze.orders begins
         bronze.orders: schema: widened `size` from int32 to int64, by the contract

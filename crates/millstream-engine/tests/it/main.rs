@@ -6,6 +6,7 @@ mod checks;
 mod conformance;
 mod dataset;
 mod harness;
+mod history;
 mod kills;
 mod landing;
 mod landing_found;

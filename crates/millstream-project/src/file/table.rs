@@ -59,7 +59,7 @@ pub(crate) enum MaterializeFile {
     Table,
     /// Only what changed is computed.
     Incremental,
-    /// Every state of a key, with `valid_from` and `valid_to`.
+    /// Every state of a key, with `valid_from` and `valid_to`. What is recorded stays, also when the definition changes.
     History,
     /// Computed as rows arrive. Not available in this version.
     Stream,

@@ -30,7 +30,8 @@ pub(crate) struct TestFile {
     #[serde(default)]
     #[schemars(with = "Entries<Vec<RowObject>>")]
     pub(crate) given: Entries<Located<Vec<Node>>>,
-    /// The rows that come out. Columns that no row names are not compared.
+    /// The rows that come out. Columns that no row names are not compared. Of a history these are the rows of its SELECT, or,
+    /// when a row names `valid_from` or `valid_to`, the periods of a first build at 2024-01-01.
     #[schemars(with = "Vec<RowObject>")]
     pub(crate) expect: Located<Vec<Node>>,
     /// Whether the order of the rows counts.

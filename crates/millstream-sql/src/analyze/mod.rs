@@ -15,12 +15,13 @@ use std::{
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use indexmap::IndexMap;
-use millstream_project::{Diagnostic, Located, Location, Materialize, SourceSpec, TableSpec};
+use millstream_project::{Diagnostic, Evolution, Located, Location, Materialize, SourceSpec, TableSpec};
 use millstream_types::{Fingerprint, TableName};
 
 use self::table::Names;
 use crate::{
     catalog::{Catalog, rejected_schema},
+    codes,
     explain::Problem,
     lineage::{Direct, TableLineage},
 };
@@ -126,11 +127,15 @@ pub fn analyze(sources: &[SourceSpec], tables: &[TableSpec]) -> Analysis {
             if parsed.dependencies.iter().any(|read| failed.contains(&read.name)) {
                 failed.insert(table.name.clone());
             } else {
-                open.push((table, parsed));
+                let growing = growing_source(sources, &parsed.dependencies);
+                open.push((table, parsed, growing));
             }
         }
         let catalog = &analysis.catalog;
-        let planned = parallel::map(open, |(table, parsed)| (table, table::plan(table, parsed, catalog)));
+        let planned = parallel::map(open, |(table, parsed, growing)| {
+            let planned = table::plan(table, parsed, catalog);
+            (table, planned.map_err(|found| hint_at_growth(found, growing.as_ref())))
+        });
         for (table, planned) in planned {
             match planned {
                 Ok(analysed) => {
@@ -146,6 +151,28 @@ pub fn analyze(sources: &[SourceSpec], tables: &[TableSpec]) -> Analysis {
     }
     analysis.diagnostics = diagnose(&analysis, sources, tables, &by_name, reports);
     analysis
+}
+
+/// A source among those that a table reads whose table may have more columns than its contract names.
+fn growing_source(sources: &[SourceSpec], reads: &[table::Read]) -> Option<TableName> {
+    let grows = |source: &&SourceSpec| source.contract.evolution != Evolution::Freeze;
+    let mut growing = sources.iter().filter(grows).map(SourceSpec::table);
+    growing.find(|table| reads.iter().any(|read| read.name == *table))
+}
+
+/// SQL is planned against contracts alone, so a column that only the stored table has is unknown to it. With a column of
+/// nearly the same name, that is the likelier cause.
+fn hint_at_growth(mut found: Vec<Diagnostic>, growing: Option<&TableName>) -> Vec<Diagnostic> {
+    let Some(table) = growing else { return found };
+    for diagnostic in found.iter_mut().filter(|one| one.code == codes::UNKNOWN_COLUMN) {
+        let more = format!("SQL uses a column that `{table}` gained by evolution once its contract names it");
+        diagnostic.hint = Some(match diagnostic.hint.take() {
+            None => more,
+            Some(near) if near.starts_with("did you mean") => near,
+            Some(hint) => format!("{hint}; {more}"),
+        });
+    }
+    found
 }
 
 /// The problems in the order of sources, then tables, with those that only show once all is planned.

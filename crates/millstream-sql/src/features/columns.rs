@@ -23,6 +23,8 @@ pub(super) struct Columns<'a> {
     pub(super) found: Vec<ColumnDefinition>,
     /// The relation's columns that they are made of.
     pub(super) used: BTreeSet<String>,
+    /// What should be looked at, though the expressions have a meaning.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl<'a> Columns<'a> {
@@ -30,7 +32,13 @@ impl<'a> Columns<'a> {
         // Names are unique, which is all that a schema asks for.
         let schema =
             DFSchema::try_from(relation.schema.as_ref().clone()).unwrap_or_else(|_| DFSchema::empty());
-        Self { relation, schema: schema.into(), found: Vec::new(), used: BTreeSet::new() }
+        Self {
+            relation,
+            schema: schema.into(),
+            found: Vec::new(),
+            used: BTreeSet::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// The number of the column of an operand: a column's name as it is, or an expression.
@@ -84,7 +92,7 @@ impl<'a> Columns<'a> {
     }
 
     fn plan(
-        &self,
+        &mut self,
         text: &str,
         sql: &Located<String>,
         is_condition: bool,
@@ -99,6 +107,7 @@ impl<'a> Columns<'a> {
             expression.plan(&self.schema)
         };
         let planned = planned.map_err(refuse)?;
+        self.warnings.extend(planned.integer_division(&self.schema, sql));
         Ok((expression.canonical(), planned))
     }
 

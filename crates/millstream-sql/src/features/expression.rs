@@ -8,9 +8,12 @@ use std::{
 
 use arrow::datatypes::DataType;
 use datafusion::{
-    common::{DFSchema, DFSchemaRef, Result, tree_node::TreeNode},
+    common::{
+        DFSchema, DFSchemaRef, Result,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{
-        EmptyRelation, Expr as PlanExpr, ExprSchemable, LogicalPlan, Projection, Volatility,
+        EmptyRelation, Expr as PlanExpr, ExprSchemable, LogicalPlan, Operator, Projection, Volatility,
         simplify::SimplifyContext,
     },
     optimizer::{analyzer::type_coercion::TypeCoercionRewriter, simplify_expressions::ExprSimplifier},
@@ -21,12 +24,15 @@ use datafusion::{
     },
 };
 
+use millstream_project::{Diagnostic, Located};
+
 use super::canonical;
 use crate::{
     analyze::comparisons,
     catalog::Catalog,
     codes,
     explain::{Problem, explain, find_word},
+    overflow,
     parse::parse_expression,
     place::SqlText,
     planner::{Planner, offline_state, unpanicked},
@@ -166,6 +172,25 @@ impl Planned {
         self.expr.column_refs().into_iter().map(|column| column.name.clone()).collect()
     }
 
+    /// A warning when integers are divided, which drops the fraction: most features that divide are meant as shares. Who
+    /// means whole numbers says so by a cast of the quotient to an integer type.
+    pub(super) fn integer_division(&self, schema: &DFSchema, sql: &Located<String>) -> Option<Diagnostic> {
+        let mut dropped = None;
+        // The closure cannot fail, so neither can the walk.
+        let _ = walk::parts(&self.expr, &mut |part| match part {
+            PlanExpr::Cast(cast) if cast.field.data_type().is_integer() => Ok(TreeNodeRecursion::Jump),
+            PlanExpr::BinaryExpr(binary) if binary.op == Operator::Divide => {
+                let drops = binary.right.get_type(schema).is_ok_and(|found| found.is_integer());
+                dropped = drops.then(|| part.to_string());
+                Ok(if drops { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            }
+            _ => Ok(TreeNodeRecursion::Continue),
+        });
+        let message = format!("`{}` divides whole numbers, so the fraction is lost", dropped?);
+        let hint = "cast one side, as in `cast(x as double) / y`; if whole numbers are meant, say so: `cast(x / y as bigint)`";
+        Some(Diagnostic::warning(codes::INTEGER_DIVISION, message, sql.at).with_hint(hint))
+    }
+
     /// The expression ready to run over batches of `schema`.
     pub(super) fn physical(&self, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
         let state = offline_state();
@@ -174,8 +199,9 @@ impl Planned {
             .with_config_options(Arc::clone(state.config_options()))
             .build();
         unpanicked(|| {
+            let expr = overflow::checked(self.expr.clone(), schema)?;
             // Some functions (`coalesce`, `arrow_cast`) exist only until they are simplified.
-            let expr = ExprSimplifier::new(context).simplify(self.expr.clone())?;
+            let expr = ExprSimplifier::new(context).simplify(expr)?;
             state.create_physical_expr(expr, schema)
         })
     }

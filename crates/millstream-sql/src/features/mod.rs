@@ -129,7 +129,10 @@ fn views(
     for base in bases {
         let Some(keys) = entities.keys(&base.spec.entity) else { continue };
         match base.view(keys, tables) {
-            Ok(view) => drop(views.entry(base.spec.name.clone()).or_insert(view)),
+            Ok(mut view) => {
+                diagnostics.append(&mut view.warnings);
+                views.entry(base.spec.name.clone()).or_insert(view);
+            }
             Err(found) => diagnostics.extend(found),
         }
     }

@@ -91,7 +91,10 @@ pub(super) fn analyze(
         for name in ready {
             let Some(item) = open.shift_remove(name) else { continue };
             match scope.item(&item) {
-                Ok(analyzed) => drop(scope.done.insert(name.to_owned(), analyzed)),
+                Ok((analyzed, warning)) => {
+                    diagnostics.extend(warning);
+                    scope.done.insert(name.to_owned(), analyzed);
+                }
                 Err(found) => diagnostics.extend(found),
             }
         }
@@ -180,9 +183,10 @@ struct Inputs {
 }
 
 impl Scope<'_> {
-    fn item(&mut self, item: &Item<'_>) -> Result<AnalyzedOnDemand, Vec<Diagnostic>> {
+    /// The feature, and a warning when its expression has a meaning that is likely not meant.
+    fn item(&mut self, item: &Item<'_>) -> Result<(AnalyzedOnDemand, Option<Diagnostic>), Vec<Diagnostic>> {
         let mut inputs = self.inputs(item)?;
-        let planned = self.plan(item, &mut inputs)?;
+        let (planned, warning) = self.plan(item, &mut inputs)?;
         let data_type = kept_type(&planned.data_type).ok_or_else(|| {
             let message = format!(
                 "`{}` is {}, which a feature cannot be",
@@ -194,14 +198,15 @@ impl Scope<'_> {
                     .with_hint("cast it, as in `cast(… as double)`"),
             ]
         })?;
-        Ok(AnalyzedOnDemand {
+        let analyzed = AnalyzedOnDemand {
             name: item.spec.name.clone(),
             sql: item.expression.canonical(),
             inputs: inputs.features,
             request: inputs.request,
             data_type,
             at: item.spec.at,
-        })
+        };
+        Ok((analyzed, warning))
     }
 
     /// An error without diagnostics has its cause elsewhere.
@@ -286,7 +291,11 @@ impl Scope<'_> {
     }
 
     /// Plans with the first types of undeclared values with which the expression has a meaning.
-    fn plan(&mut self, item: &Item<'_>, inputs: &mut Inputs) -> Result<Planned, Vec<Diagnostic>> {
+    fn plan(
+        &mut self,
+        item: &Item<'_>,
+        inputs: &mut Inputs,
+    ) -> Result<(Planned, Option<Diagnostic>), Vec<Diagnostic>> {
         let known = inputs.request.len();
         let mut first: Option<Vec<Problem>> = None;
         for types in combinations(inputs.open.len()) {
@@ -302,7 +311,8 @@ impl Scope<'_> {
                 Ok(planned) => {
                     let open = inputs.request.iter().skip(known);
                     self.inferred.extend(open.map(|value| (value.name.clone(), value.data_type.clone())));
-                    return Ok(planned);
+                    let warning = planned.integer_division(&schema, &item.spec.sql);
+                    return Ok((planned, warning));
                 }
                 Err(problems) => drop(first.get_or_insert(problems)),
             }

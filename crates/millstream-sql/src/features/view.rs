@@ -51,6 +51,8 @@ pub struct AnalyzedView {
     pub at: Location,
     /// The query over the project's tables, types coerced.
     pub(super) plan: LogicalPlan,
+    /// What should be looked at, though the view has a meaning.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// A view's rows before its features are looked at.
@@ -119,6 +121,7 @@ impl<'a> Base<'a> {
             at: spec.at,
             plan,
             definition,
+            warnings: columns.warnings,
         })
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt};
 
 use datafusion::error::DataFusionError;
 
-use crate::codes;
+use crate::{codes, overflow};
 
 /// Stands for a value that nobody is to see.
 const MASKED: &str = "***";
@@ -33,6 +33,12 @@ pub enum IncrementalError {
     /// Two different states of one key begin at the same instant.
     #[error("{key} has two different states that begin at {time}")]
     ConflictingStates { key: KeyValues, time: KeyValues },
+    /// Under a new key of a history, recorded periods of one key hold at the same time.
+    #[error("the recorded states of {key} overlap: they were recorded under another key")]
+    OverlappingStates { key: KeyValues },
+    /// A recorded value of a history has no counterpart in the type that the definition gives its column now.
+    #[error("the recorded value `{value}` of `{column}` cannot become {to} without a change")]
+    RetypedStates { column: String, value: String, to: String },
     /// The changes of the inputs cannot be carried over; the table must be built as a whole.
     #[error("the table must be rebuilt as a whole: {why}")]
     NeedsFullRebuild { why: String },
@@ -71,7 +77,8 @@ impl IncrementalError {
     #[must_use]
     pub fn masked(mut self, columns: &HashSet<String>) -> Self {
         match &mut self {
-            Self::DuplicateKey { key, .. } => key.mask(columns),
+            Self::DuplicateKey { key, .. } | Self::OverlappingStates { key } => key.mask(columns),
+            Self::RetypedStates { column, value, .. } if columns.contains(column) => MASKED.clone_into(value),
             Self::ConflictingStates { key, time } => {
                 key.mask(columns);
                 time.mask(columns);
@@ -92,6 +99,8 @@ impl IncrementalError {
             Self::DuplicateKey { .. } => codes::DUPLICATE_KEY,
             Self::NullKey { .. } => codes::NULL_KEY,
             Self::ConflictingStates { .. } => codes::CONFLICTING_STATES,
+            Self::OverlappingStates { .. } => codes::OVERLAPPING_STATES,
+            Self::RetypedStates { .. } => codes::RETYPED_STATES,
             Self::NeedsFullRebuild { .. } => codes::FULL_REBUILD,
             Self::Engine { .. } => codes::INCREMENTAL,
         }
@@ -121,10 +130,19 @@ impl IncrementalError {
             Self::ConflictingStates { .. } => {
                 Some("make the time finer, or keep one row per key and time in the query".into())
             }
+            Self::OverlappingStates { .. } => Some(
+                "keep the old key, or give the table another name and so a history of its own; `--full-refresh` \
+                 starts this one anew, and forgets what the inputs no longer hold"
+                    .into(),
+            ),
+            Self::RetypedStates { column, .. } => Some(format!(
+                "a history keeps what it recorded: give the column of the new type another name than `{column}`; \
+                 `--full-refresh` starts the history anew, and forgets what the inputs no longer hold"
+            )),
             Self::NeedsFullRebuild { .. } => {
                 Some("run with `--full-refresh`, or give the table a `key`".into())
             }
-            Self::Engine { .. } => None,
+            Self::Engine { source, .. } => overflow::hint(&source.to_string()),
         }
     }
 

@@ -8,15 +8,20 @@ use datafusion::{
         array::{
             Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt32Array,
         },
-        compute::{concat_batches, filter_record_batch},
+        compute::{SortOptions, concat_batches, filter_record_batch},
         datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
         row::{RowConverter, Rows, SortField},
     },
     common::Result,
     datasource::provider_as_source,
     execution::SendableRecordBatchStream,
-    logical_expr::{Expr, LogicalPlan, Sort, Union, cast, lit},
-    physical_plan::stream::RecordBatchStreamAdapter,
+    logical_expr::{Expr, LogicalPlan, Union, cast, lit},
+    physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr, expressions::Column},
+    physical_plan::{
+        ExecutionPlan,
+        sorts::{sort::SortExec, sort_preserving_merge::SortPreservingMergeExec},
+        stream::RecordBatchStreamAdapter,
+    },
     prelude::SessionContext,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -24,13 +29,14 @@ use millstream_types::TimestampMicros;
 
 use super::{
     columns::{self, column, positional},
-    error::{IncrementalError, Stop},
-    evaluation::{counted, run},
+    error::{IncrementalError, KeyValues, Stop},
+    evaluation::counted,
     inputs::{read_as, scan_of},
     key_set::take_rows,
     maintenance::{Keep, Maintenance, VALID_FROM, output},
-    periods::{Period, State, merge},
+    periods::{Period, State, merge, overlap},
     refresh::{Change, Gone, Refresh, relabelled},
+    retyped,
     spool::Spool,
     validate::describe,
 };
@@ -61,7 +67,7 @@ impl Maintenance {
     ) -> Result<SendableRecordBatchStream> {
         let layout = self.layout()?;
         let width = layout.width + 2;
-        let rows = walk(run(session, sorted(states(&plan, &layout)?, &layout)?).await?, layout, now)?;
+        let rows = walk(sorted(session, states(&plan, &layout)?, &layout).await?, layout, now)?;
         let rows = rows.map(move |batch| Ok(batch?.project(&(0..width).collect::<Vec<_>>())?));
         let schema = self.schema();
         let rows = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows));
@@ -75,6 +81,7 @@ impl Maintenance {
         plan: LogicalPlan,
         recorded: LogicalPlan,
     ) -> Result<Change, Stop> {
+        retyped::check(refresh.session, &refresh.existing, &self.schema()).await?;
         let layout = self.layout()?;
         let width = layout.width;
         let recorded = {
@@ -83,8 +90,8 @@ impl Maintenance {
         };
         let both =
             Union::try_new_with_loose_types(vec![Arc::new(recorded), Arc::new(states(&plan, &layout)?)])?;
-        let both = sorted(LogicalPlan::Union(both), &layout)?;
-        let changed = walk(run(refresh.session, both).await?, layout, refresh.now)?;
+        let both = sorted(refresh.session, LogicalPlan::Union(both), &layout).await?;
+        let changed = walk(both, layout, refresh.now)?;
         let changed = Spool::collect(refresh.session, changed, refresh.limits.spool_bytes).await?;
         if changed.rows() == 0 {
             return Ok(Change::Nothing);
@@ -170,11 +177,28 @@ fn states(plan: &LogicalPlan, layout: &Layout) -> Result<LogicalPlan> {
 }
 
 /// By key; the recorded periods of a key first, both by time, so that equal input gives equal output.
-fn sorted(plan: LogicalPlan, layout: &Layout) -> Result<LogicalPlan> {
-    let by = |at: usize| column(plan.schema(), at).sort(true, true);
+///
+/// The sort stands on top of the finished physical plan: the engine's optimizer would push it below the union, where
+/// it loses the order when a side holds constants (a column that the recorded periods do not have yet).
+async fn sorted(
+    session: &SessionContext,
+    plan: LogicalPlan,
+    layout: &Layout,
+) -> Result<SendableRecordBatchStream> {
+    let rows = session.execute_logical_plan(plan).await?;
+    let context = Arc::new(rows.task_ctx());
+    let rows = rows.create_physical_plan().await?;
     let tail = [layout.width + 2, layout.width];
-    let expr = layout.key.iter().copied().chain(tail).chain(layout.state.iter().copied()).map(by).collect();
-    Ok(LogicalPlan::Sort(Sort { expr, input: Arc::new(plan), fetch: None }))
+    let by = layout.key.iter().copied().chain(tail).chain(layout.state.iter().copied());
+    let by = by.map(|at| {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(rows.schema().field(at).name(), at));
+        PhysicalSortExpr::new(column, SortOptions { descending: false, nulls_first: true })
+    });
+    let Some(by) = LexOrdering::new(by) else {
+        return datafusion::common::internal_err!("a history without columns");
+    };
+    let parts = SortExec::new(by.clone(), rows).with_preserve_partitioning(true);
+    SortPreservingMergeExec::new(by, Arc::new(parts)).execute(0, context)
 }
 
 fn walk(
@@ -273,6 +297,10 @@ impl Walker {
                     recorded.push(Period { row, from: begins.value(row), to });
                 }
             }
+            if overlap(&recorded) {
+                let key = self.key_of(batch, start)?;
+                return Err(IncrementalError::OverlappingStates { key }.into());
+            }
             let periods = merge(&recorded, &given, self.now, equal)
                 .map_err(|conflict| self.conflict(batch, conflict.row, given.len()))?;
             out.difference(&recorded, &periods, equal);
@@ -281,40 +309,48 @@ impl Walker {
         out.into_batch(batch, &self.layout)
     }
 
+    /// Refuses states without a key or without a time. A recorded period may lack a key column that the definition
+    /// gained later; no state can continue it.
     fn refuse_nulls(&self, batch: &RecordBatch) -> Result<()> {
         let Layout { key, names, time, width, .. } = &self.layout;
+        let is_state = batch.column(width + 2).as_boolean();
         for (&at, name) in key.iter().zip(names) {
-            refuse_null(batch.column(at), name)?;
+            refuse_null(batch.column(at), is_state, name)?;
         }
-        // Recorded periods always have a begin; a state without one has a null time.
         if let Some(time) = time {
-            refuse_null(batch.column(*width), self.layout.schema.field(*time).name())?;
+            refuse_null(batch.column(*width), is_state, self.layout.schema.field(*time).name())?;
         }
         Ok(())
     }
 
-    fn conflict(&self, batch: &RecordBatch, row: usize, rows: usize) -> datafusion::error::DataFusionError {
+    fn key_of(&self, batch: &RecordBatch, row: usize) -> Result<KeyValues> {
         let names: Vec<&str> = self.layout.names.iter().map(String::as_str).collect();
-        let describe = |columns: &[usize], names: &[&str]| {
-            batch.project(columns).map_err(Into::into).and_then(|part| describe(names, &part, row))
-        };
-        let key = match describe(&self.layout.key, &names) {
+        describe(&names, &batch.project(&self.layout.key)?, row)
+    }
+
+    fn conflict(&self, batch: &RecordBatch, row: usize, rows: usize) -> datafusion::error::DataFusionError {
+        let key = match self.key_of(batch, row) {
             Ok(key) => key,
             Err(error) => return error,
         };
         let error = match self.layout.time {
-            Some(time) => match describe(&[time], &[self.layout.schema.field(time).name()]) {
-                Ok(time) => IncrementalError::ConflictingStates { key, time },
-                Err(error) => return error,
-            },
+            Some(time) => {
+                let name = self.layout.schema.field(time).name();
+                let time = batch.project(&[time]).map_err(Into::into);
+                match time.and_then(|time| describe(&[name], &time, row)) {
+                    Ok(time) => IncrementalError::ConflictingStates { key, time },
+                    Err(error) => return error,
+                }
+            }
             None => IncrementalError::DuplicateKey { key, rows: i64::try_from(rows).unwrap_or(i64::MAX) },
         };
         error.into()
     }
 }
 
-fn refuse_null(values: &ArrayRef, name: &str) -> Result<()> {
-    match values.logical_null_count() {
+fn refuse_null(values: &ArrayRef, is_state: &BooleanArray, name: &str) -> Result<()> {
+    let Some(nulls) = values.logical_nulls() else { return Ok(()) };
+    match (0..values.len()).filter(|&row| is_state.value(row) && nulls.is_null(row)).count() {
         0 => Ok(()),
         rows => {
             let rows = i64::try_from(rows).unwrap_or(i64::MAX);

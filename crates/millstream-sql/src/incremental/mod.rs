@@ -25,6 +25,7 @@ mod periods;
 mod refresh;
 mod removal;
 mod restrict;
+mod retyped;
 mod spool;
 mod validate;
 
@@ -34,7 +35,7 @@ pub use inputs::{InputChange, Inputs};
 pub use key_match::KeyMatch;
 pub use key_set::{KeyRange, KeySet};
 pub use maintenance::{Keep, Maintenance, Strategy, VALID_FROM, VALID_TO};
-pub use refresh::{Change, Gone, Refresh, survivors};
+pub use refresh::{Change, Gone, Refresh, all_rows, survivors};
 pub use removal::Removal;
 pub use spool::Spool;
 pub use validate::check_keys;

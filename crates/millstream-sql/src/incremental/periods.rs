@@ -29,8 +29,10 @@ pub(super) struct Conflict {
 ///
 /// - A state takes its place by its time, late ones too; at the same time the query's word replaces the table's.
 /// - Equal states that follow each other are one period.
-/// - A key without states ends now; when it returns with states from before its end, it begins again now.
 /// - What was recorded and the query no longer gives stays: it was the state then.
+/// - The open period holds the newest of the states. Where a later turn is recorded (the key was closed after that
+///   state began, or a newer state was retracted), the newest state begins again now.
+/// - A key without states ends now.
 ///
 /// Applying the same states again changes nothing.
 pub(super) fn merge(
@@ -77,19 +79,26 @@ pub(super) fn merge(
     }
     let last = turns.last_key_value().map(|(&at, &row)| (at, row));
     let not_before = last.map_or(now, |(at, _)| now.max(at));
-    match (latest, last) {
-        (None, Some((_, Some(_)))) => {
+    let open = last.and_then(|(_, row)| row);
+    match (latest, open) {
+        (None, Some(_)) => {
             turns.insert(not_before, None);
         }
-        (Some((_, row)), Some((_, None)) | None) => {
+        (Some((_, row)), None) => {
             turns.insert(not_before, Some(row));
         }
-        (Some((_, row)), Some((_, Some(there)))) if given.is_empty() && !equal(there, row) => {
+        (Some((_, row)), Some(there)) if !equal(there, row) => {
             turns.insert(not_before, Some(row));
         }
         _ => {}
     }
     Ok(periods(&turns, equal))
+}
+
+/// Whether two of a key's recorded periods, ordered by `from`, hold at the same time. Periods that [`merge`] made
+/// never do; those of several keys that a new definition takes for one may.
+pub(super) fn overlap(recorded: &[Period]) -> bool {
+    recorded.iter().zip(recorded.iter().skip(1)).any(|(one, next)| one.to.is_none_or(|to| to > next.from))
 }
 
 fn periods(turns: &BTreeMap<i64, Option<usize>>, equal: impl Fn(usize, usize) -> bool) -> Vec<Period> {

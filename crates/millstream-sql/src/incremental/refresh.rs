@@ -32,6 +32,7 @@ use super::{
     spool::Spool,
     validate::check_keys,
 };
+use crate::schema::conform;
 
 /// What a refresh works with.
 pub struct Refresh<'a> {
@@ -424,6 +425,19 @@ pub fn survivors<'a>(
     })
 }
 
+/// All rows of `files`, in the columns and types that the table has now.
+pub fn all_rows<'a>(
+    session: &'a SessionContext,
+    maintenance: &'a Maintenance,
+    files: Arc<dyn TableProvider>,
+) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
+    Box::pin(async move {
+        let start = async { run(session, read_as(files, &maintenance.schema())?).await };
+        let stream = start.await.map_err(IncrementalError::engine("reading the rows that stay"))?;
+        Ok(relabelled(stream, maintenance.schema()))
+    })
+}
+
 /// `rows`, which has the table's columns, joined to the keys by a right semi or anti join.
 pub(super) fn by_key(rows: LogicalPlan, keys: &KeySet, join_type: JoinType) -> Result<LogicalPlan> {
     let build = aliased(scan_of("__key_set", provider_as_source(keys.provider()?))?, "__keys")?;
@@ -445,15 +459,10 @@ pub(super) fn by_key(rows: LogicalPlan, keys: &KeySet, join_type: JoinType) -> R
     )?))
 }
 
-/// The same columns under the names of the table.
+/// The same columns under the names of the table, in its types.
 pub(super) fn relabelled(stream: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
-    let names = Arc::clone(&schema);
-    let stream = stream.map(move |batch| {
-        let batch = batch?;
-        let options =
-            datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&names), batch.columns().to_vec(), &options)?)
-    });
+    let target = Arc::clone(&schema);
+    let stream = stream.map(move |batch| Ok(conform(&batch?, &target)?));
     Box::pin(RecordBatchStreamAdapter::new(schema, stream))
 }
 

@@ -194,7 +194,14 @@ impl Walk {
 
     fn join(&mut self, join: &Join) -> NodeLineage {
         let left = self.node(&join.left);
+        let lateral = is_lateral(&join.right);
+        if lateral {
+            self.outer.push((Arc::clone(join.left.schema()), left.columns.clone()));
+        }
         let right = self.node(&join.right);
+        if lateral {
+            self.outer.pop();
+        }
         let mut rows: BTreeSet<_> = left.rows.union(&right.rows).cloned().collect();
         for (left_key, right_key) in &join.on {
             let keys = self.expressions(std::slice::from_ref(left_key), &join.left, &left.columns);
@@ -250,6 +257,15 @@ impl Walk {
     fn use_rows(&mut self, lineage: &mut NodeLineage, input: &LogicalPlan, exprs: &[Expr], kind: Indirect) {
         let used = self.expressions(exprs, input, &lineage.columns);
         lineage.rows.extend(used.iter().flat_map(|inputs| inputs.as_indirect(kind)));
+    }
+}
+
+/// Whether the right side of a join reads the columns of its left side.
+fn is_lateral(right: &LogicalPlan) -> bool {
+    match right {
+        LogicalPlan::SubqueryAlias(alias) => is_lateral(&alias.input),
+        LogicalPlan::Subquery(_) => true,
+        _ => false,
     }
 }
 

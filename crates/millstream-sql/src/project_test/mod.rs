@@ -15,21 +15,25 @@ use arrow::{
     datatypes::{Schema, SchemaRef},
 };
 use async_trait::async_trait;
-use datafusion::datasource::MemTable;
+use datafusion::{common::DataFusionError, datasource::MemTable};
 use futures::{TryStreamExt, future::BoxFuture};
 use millstream_lake::At;
 use millstream_project::{Diagnostic, Location, Materialize, TableSpec, TestInput, TestSpec};
-use millstream_types::TableName;
+use millstream_types::{TableName, TimestampMicros};
 
 pub use diff::{ChangedCell, ChangedRow, TestRow, Verdict};
 
 use crate::{
     analyze::{Analysis, TableAnalysis},
     codes,
+    incremental::{self, IncrementalError, Keep, Maintenance},
     nearest::name_hint,
     schema::conform,
     session::{Resolved, SqlError, SqlSession, TableResolver},
 };
+
+/// When the builds of tests run, 2024-01-01T00:00:00Z: where a state begins whose table has no `time`.
+const NOW: TimestampMicros = TimestampMicros(1_704_067_200_000_000);
 
 /// What a test showed.
 #[derive(Debug)]
@@ -48,7 +52,8 @@ impl TestOutcome {
 }
 
 /// Runs one test. Inputs without given rows are empty, unless they are tables that can be computed from given
-/// rows. A history table's SELECT is tested, not its periods.
+/// rows. Of a history table the SELECT is tested, or, when the expected rows name `valid_from` or `valid_to`, the
+/// periods of a first build at [`NOW`].
 pub fn run_test<'a>(
     test: &'a TestSpec,
     analysis: &'a Analysis,
@@ -77,8 +82,9 @@ pub fn check_test(
         return Vec::new();
     }
     let mut diagnostics = Inputs::new(test, table, analysis, tables).err().unwrap_or_default();
-    diagnostics.extend(rows::unknown_columns(&test.expect, &table.schema));
-    let known = expected_columns(&test.expect, &table.schema);
+    let result = result_schema(&test.expect, table);
+    diagnostics.extend(rows::unknown_columns(&test.expect, result));
+    let known = expected_columns(&test.expect, result);
     diagnostics.extend(rows::batch(&test.expect, &known, &table.name).err().unwrap_or_default());
     diagnostics.retain(|diagnostic| diagnostic.code != codes::TEST_TABLE);
     diagnostics
@@ -102,15 +108,14 @@ fn is_doubtful(table: &TableName, analysis: &Analysis, broken: &BTreeSet<TableNa
 async fn judge(test: &TestSpec, analysis: &Analysis, tables: &[TableSpec]) -> Result<Verdict, Verdict> {
     let table = tested(test, analysis)?;
     let inputs = Inputs::new(test, table, analysis, tables).map_err(Verdict::Invalid)?;
-    let expected_schema = expected_schema(&test.expect, &table.schema)?;
+    let result = result_schema(&test.expect, table);
+    let expected_schema = expected_schema(&test.expect, result)?;
     let expected = rows::batch(&test.expect, &expected_schema, &table.name).map_err(Verdict::Invalid)?;
     let session = SqlSession::in_memory(Arc::new(inputs));
-    let actual = collect(&session, table).await.map_err(Verdict::Failed)?;
-    let columns: Vec<usize> = expected_schema
-        .fields()
-        .iter()
-        .filter_map(|field| table.schema.index_of(field.name()).ok())
-        .collect();
+    let periods = history_of(test, tables).filter(|_| Arc::ptr_eq(result, &table.stored_schema));
+    let actual = collect(&session, table, periods).await.map_err(Verdict::Failed)?;
+    let columns: Vec<usize> =
+        expected_schema.fields().iter().filter_map(|field| result.index_of(field.name()).ok()).collect();
     let arrow_failed = |error| Verdict::Failed(SqlError::Execution { message: format!("{error}") });
     let actual = actual.project(&columns).map_err(arrow_failed)?;
     let key = key_columns(test, tables, &expected_schema);
@@ -156,12 +161,55 @@ fn key_columns(test: &TestSpec, tables: &[TableSpec], schema: &Schema) -> Vec<us
     if found.len() == key.len() { found } else { Vec::new() }
 }
 
-async fn collect(session: &SqlSession, table: &TableAnalysis) -> Result<RecordBatch, SqlError> {
-    let stream = session.table_stream(table).await?;
-    let batches: Vec<_> = stream.try_collect().await.map_err(SqlError::from_datafusion)?;
+/// The columns that a test may name: with `valid_from` and `valid_to` where it names one of them.
+fn result_schema<'a>(expect: &TestInput, table: &'a TableAnalysis) -> &'a SchemaRef {
+    let added = |name: &str| {
+        table.stored_schema.field_with_name(name).is_ok() && table.schema.field_with_name(name).is_err()
+    };
+    let names_period = expect.rows.iter().flat_map(rows::keys).any(|key| added(&key.value));
+    if names_period { &table.stored_schema } else { &table.schema }
+}
+
+/// How the tested table is kept, if it keeps a history.
+fn history_of(test: &TestSpec, tables: &[TableSpec]) -> Option<Keep> {
+    let spec = tables.iter().find(|table| table.name == test.table.value)?;
+    let Materialize::History { key, time } = &spec.materialize else { return None };
+    let key = key.iter().map(|name| name.value.clone()).collect();
+    Some(Keep::History { key, time: time.as_ref().map(|time| time.value.clone()) })
+}
+
+/// The rows of the table's SELECT, or of a history's first build.
+async fn collect(
+    session: &SqlSession,
+    table: &TableAnalysis,
+    periods: Option<Keep>,
+) -> Result<RecordBatch, SqlError> {
+    let (stream, schema) = match periods {
+        None => (session.table_stream(table).await?, &table.schema),
+        Some(keep) => {
+            let outside = |error: IncrementalError| SqlError::Execution { message: error.to_string() };
+            let plan = session.bind(&table.plan).await?;
+            let maintenance = Maintenance::new(&plan, keep).map_err(outside)?;
+            let inputs = incremental::Inputs::new();
+            let rows = maintenance.build(session.context(), &inputs, NOW).await.map_err(outside)?;
+            (rows, &table.stored_schema)
+        }
+    };
+    let batches: Vec<_> = stream.try_collect().await.map_err(of_rows)?;
     let failed = |error: arrow::error::ArrowError| SqlError::Execution { message: error.to_string() };
-    let batch = concat_batches(&table.schema, &batches).map_err(failed)?;
-    conform(&batch, &table.schema).map_err(failed)
+    let batches: Vec<_> =
+        batches.iter().map(|batch| conform(batch, schema)).collect::<Result<_, _>>().map_err(failed)?;
+    concat_batches(schema, &batches).map_err(failed)
+}
+
+/// A rule of histories that the rows break comes out of the engine's wrapping.
+fn of_rows(error: DataFusionError) -> SqlError {
+    match error {
+        DataFusionError::External(inner) if inner.is::<IncrementalError>() => {
+            SqlError::Execution { message: inner.to_string() }
+        }
+        error => SqlError::from_datafusion(error),
+    }
 }
 
 /// The tables that one test sees.

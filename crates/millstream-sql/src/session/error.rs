@@ -9,6 +9,7 @@ use millstream_types::TableName;
 use crate::{
     codes,
     explain::{Problem, first_line},
+    overflow,
     place::SqlText,
     type_name::friendly,
 };
@@ -186,7 +187,8 @@ impl SqlError {
             Self::Execution { message } if message.contains("Divide by zero") => {
                 Some("`x / nullif(y, 0)` gives null where y is 0".into())
             }
-            Self::Execution { .. } | Self::Outside(_) => None,
+            Self::Execution { message } => overflow::hint(message),
+            Self::Outside(_) => None,
             Self::Memory { .. } => Some(MORE_MEMORY.into()),
             Self::Lake(error) => error.hint(),
         }

@@ -57,7 +57,11 @@ async fn outcome(table: &str, given: &[(&str, &str)], expect: &str, ordered: boo
     let analysis = project.analyze();
     assert!(analysis.diagnostics.is_empty(), "{}", support::render(&analysis.diagnostics, &project.tables));
     let test = spec(table, given, expect, ordered);
-    match run_test(&test, &analysis, &project.tables).await.verdict {
+    verdict(run_test(&test, &analysis, &project.tables).await.verdict)
+}
+
+fn verdict(verdict: Verdict) -> String {
+    match verdict {
         Verdict::Passed { rows } => format!("passed {rows}"),
         Verdict::Different { columns, expected_rows, actual_rows, missing, unexpected, changed } => {
             let changed: Vec<_> = changed.iter().map(|row| (&row.expected, &row.cells)).collect();
@@ -198,4 +202,54 @@ fn a_wrong_test_is_found_without_running_it() {
     assert_eq!(check("gold.nothing", &given, expect, &[]), none, "the project says that it does not exist");
     let unread = [("bronze.customers", "[]")];
     assert_eq!(check("silver.paid", &unread, "[]", &[]), ["`silver.paid` does not read `bronze.customers`"]);
+}
+
+/// Expected rows of a history that name `valid_from` or `valid_to` are those of a first build; others are the SELECT's.
+#[tokio::test]
+async fn periods_of_a_history_are_tested() {
+    let history = |time: &str| {
+        format!(
+            "--- silver.states materialize=history key=order_id{time}\nSELECT order_id, status, ordered_at FROM bronze.orders\n"
+        )
+    };
+    let given = r#"[
+        {"order_id": 1, "status": "open", "ordered_at": "2026-01-01"},
+        {"order_id": 1, "status": "paid", "ordered_at": "2026-01-03"}
+    ]"#;
+    let (with, without) = (history(" time=ordered_at"), history(""));
+    for (sql, given, expect, expected) in [
+        (
+            &with,
+            given,
+            r#"[{"status": "open", "valid_from": "2026-01-01", "valid_to": "2026-01-03"},
+                {"status": "paid", "valid_from": "2026-01-03", "valid_to": null}]"#,
+            "passed 2",
+        ),
+        (&with, given, r#"[{"status": "open"}, {"status": "paid"}]"#, "passed 2"),
+        (
+            &with,
+            given,
+            r#"[{"valid_to": "2026-01-02"}, {"valid_to": null}]"#,
+            r#"["valid_to"] 2/2 missing [[Some("2026-01-02T00:00:00Z")]] unexpected [[Some("2026-01-03T00:00:00Z")]] changed []"#,
+        ),
+        (
+            &without,
+            r#"[{"order_id": 1, "status": "open"}]"#,
+            r#"[{"status": "open", "valid_from": "2024-01-01", "valid_to": null}]"#,
+            "passed 1",
+        ),
+        (
+            &without,
+            r#"[{"order_id": 1}, {"order_id": 1}]"#,
+            r#"[{"valid_to": null}]"#,
+            "failed: the key is not unique: 2 rows have `order_id` = 1",
+        ),
+    ] {
+        let project = support::project(sql);
+        let analysis = project.analyze();
+        let test = spec("silver.states", &[("bronze.orders", given)], expect, false);
+        assert_eq!(check_test(&test, &analysis, &project.tables, &BTreeSet::new()).len(), 0);
+        let told = verdict(run_test(&test, &analysis, &project.tables).await.verdict);
+        assert_eq!(told, expected, "{expect}");
+    }
 }

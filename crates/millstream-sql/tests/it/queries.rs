@@ -282,3 +282,34 @@ async fn rows_in_order_have_one_order_whatever_meets_in_the_query() {
         }
     }
 }
+
+/// `AT TIME ZONE` as PostgreSQL has it: an instant becomes a wall clock, a wall clock an instant.
+#[tokio::test]
+async fn times_move_between_zones() {
+    for (sql, expected) in [
+        ("TIMESTAMPTZ '2024-01-01T12:00:00Z' AT TIME ZONE 'Europe/Berlin'", "2024-01-01T13:00:00"),
+        ("TIMESTAMPTZ '2024-07-01T12:00:00Z' AT TIME ZONE 'Europe/Berlin'", "2024-07-01T14:00:00"),
+        ("TIMESTAMP '2024-07-01T14:00:00' AT TIME ZONE 'Europe/Berlin'", "2024-07-01T12:00:00Z"),
+        (
+            "TIMESTAMP '2024-07-01T14:00:00' AT TIME ZONE 'UTC' AT TIME ZONE 'America/New_York'",
+            "2024-07-01T10:00:00",
+        ),
+        // The clock skips this time, and shows the next one twice.
+        ("TIMESTAMP '2024-03-31T02:30:00' AT TIME ZONE 'Europe/Berlin'", "2024-03-31T01:30:00Z"),
+        ("TIMESTAMP '2024-10-27T02:30:00' AT TIME ZONE 'Europe/Berlin'", "2024-10-27T01:30:00Z"),
+        ("TIMESTAMPTZ '2024-01-01T23:30:00Z' AT TIME ZONE '+02:00'", "2024-01-02T01:30:00"),
+        (
+            "date_trunc('day', TIMESTAMPTZ '2024-01-01T23:30:00Z' AT TIME ZONE 'Europe/Berlin')",
+            "2024-01-02T00:00:00",
+        ),
+        ("CAST(NULL AS TIMESTAMP) AT TIME ZONE 'Europe/Berlin'", ""),
+    ] {
+        let batches =
+            run(&format!("SELECT {sql} AS t"), None).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let text = pretty(&batches);
+        let found = text.lines().nth(3).unwrap().trim_matches(['|', ' ']).to_owned();
+        assert_eq!(found, expected, "{sql}");
+    }
+    let told = refused("SELECT TIMESTAMPTZ '2024-01-01T12:00:00Z' AT TIME ZONE 'Europe/Berln' AS t").await;
+    assert!(told.contains("`Europe/Berln` is no time zone"), "{told}");
+}

@@ -44,6 +44,32 @@ fn a_project_with_errors_does_not_run() {
     assert!(!folder.path().join(".millstream").exists());
 }
 
+/// A file that is being edited takes away only what reads it.
+#[test]
+fn a_broken_table_leaves_the_others_alone() {
+    let folder = Folder::with(SMALL);
+    folder.stdout(&["run"]);
+    folder.write("tables/gold/other.sql", "SELEC * FROM bronze.orders\n");
+    folder.write("tables/gold/reader.sql", "SELECT * FROM gold.other\n");
+    folder.write("features/broken.yaml", "entity: {name: x}\n");
+    assert_said!(folder.run(&["query", "SELECT count(*) AS n FROM gold.totals"]));
+    for command in [
+        vec!["status"],
+        vec!["status", "gold.totals"],
+        vec!["lineage", "gold.totals"],
+        vec!["plan", "gold.totals"],
+        vec!["run", "gold.totals"],
+    ] {
+        let said = folder.output(&command);
+        assert_eq!(said.status.code(), Some(0), "{command:?}: {said:?}");
+        assert!(String::from_utf8_lossy(&said.stderr).contains("MS-02"), "{command:?}: {said:?}");
+    }
+    for command in [vec!["run"], vec!["run", "gold.*"], vec!["run", "gold.other"], vec!["run", "gold.reader"]]
+    {
+        assert_eq!(folder.output(&command).status.code(), Some(2), "{command:?}");
+    }
+}
+
 #[test]
 fn the_project_is_found_upwards() {
     let folder = Folder::with(SMALL);

@@ -21,6 +21,29 @@ fn the_plan_gives_each_asset_one_reason() {
     assert_said!(folder.run(&["plan"]));
 }
 
+/// A table that says `incremental` and is computed as a whole all the same says so, with the cause.
+#[test]
+fn the_plan_says_what_is_computed_anew() {
+    let folder = Folder::with(SMALL);
+    folder.write(
+        "tables/gold/ranked.sql",
+        "/*---\nmaterialize: incremental\nkey: id\n---*/\nSELECT id, row_number() OVER (ORDER BY amount) AS rank FROM bronze.orders\n",
+    );
+    folder.write(
+        "tables/gold/copied.sql",
+        "/*---\nmaterialize: incremental\nkey: id\n---*/\nSELECT id, amount FROM bronze.orders\n",
+    );
+    assert_said!(folder.run(&["plan"]));
+    let plan = folder.json(&["plan", "--json"]);
+    let upkeep = |asset: &str| {
+        let steps = plan["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["asset"] == asset).unwrap()["upkeep"].clone()
+    };
+    assert!(upkeep("gold.ranked").as_str().unwrap().starts_with("everything is computed anew"));
+    assert!(upkeep("gold.copied").as_str().unwrap().starts_with("only values of id"));
+    assert!(upkeep("gold.totals").is_null());
+}
+
 #[test]
 fn the_plan_as_json() {
     let folder = Folder::with(SMALL);

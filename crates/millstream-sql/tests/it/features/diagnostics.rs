@@ -1,6 +1,7 @@
 //! What is said about each mistake.
 
 use insta::assert_snapshot;
+use millstream_project::Level;
 use millstream_sql::features::PushProjection;
 
 use super::{CUSTOMER, shop, view};
@@ -151,4 +152,27 @@ fn long_expressions_are_computed_or_refused() {
     assert!(problems.contains("more than 2000 operators"), "{problems}");
     let nested = format!("{}quantity{}", "(".repeat(500), ")".repeat(500));
     assert!(features(&view(&format!("      a: {{max: \"{nested}\"}}\n"))).contains("nested too deeply"));
+}
+
+/// Features that divide are mostly meant as shares; a cast of the quotient says that whole numbers are meant.
+#[test]
+fn a_division_of_whole_numbers_is_warned_of() {
+    for (feature, on_demand, warned) in [
+        ("{count: \"*\", window: 1d}", "orders.f / 2", true),
+        ("{count: \"*\", window: 1d}", "orders.f / nullif(orders.f, 0)", true),
+        ("{count: \"*\", window: 1d}", "1.0 + orders.f / 2", true),
+        ("{count: \"*\", window: 1d}", "orders.f / 2.0", false),
+        ("{count: \"*\", window: 1d}", "cast(orders.f as double) / 2", false),
+        ("{count: \"*\", window: 1d}", "cast(orders.f / 2 as bigint)", false),
+        ("{mean: amount, window: 1d}", "orders.f / 2", false),
+        ("{mean: quantity / 2, window: 1d}", "1", true),
+        ("{mean: amount / 2, window: 1d}", "1", false),
+        ("{count: \"*\", where: quantity / 2 > 1, window: 1d}", "1", true),
+    ] {
+        let text = format!("{}on_demand:\n  d: \"{on_demand}\"\n", view(&format!("      f: {feature}\n")));
+        let shop = shop(&[("features/customer.yaml", &text)]);
+        let found = shop.problems();
+        assert_eq!(found.contains("MS-0246"), warned, "{feature}, {on_demand}: {found}");
+        assert!(shop.features.diagnostics.iter().all(|one| one.level == Level::Warning), "{found}");
+    }
 }

@@ -65,7 +65,7 @@ fn look(turns: &mut BTreeMap<i64, Turns>, rows: &[Row], time: bool, now: i64) {
                     turns.insert(at.unwrap(), Some(state.clone()));
                 }
                 let last = turns.last_key_value().and_then(|(_, state)| state.clone());
-                if last.is_none() || (!time && last.as_ref() != Some(state)) {
+                if last.as_ref() != Some(state) {
                     turns.insert(later(turns), Some(state.clone()));
                 }
             }

@@ -2,6 +2,7 @@
 
 mod append;
 mod decisions;
+mod evolution;
 mod history;
 mod keyed;
 mod world;

@@ -1,0 +1,268 @@
+//! Histories: keys that close and come back, and definitions that change while recorded states stay.
+
+use crate::harness::{Step::*, check as check_story};
+
+fn project(header: &str, sql: &str) -> String {
+    format!(
+        "=== sources/s.yaml\n\
+         connector: {{type: scripted, place: s}}\n\
+         contract: {{columns: {{id: {{type: int64}}, v: {{type: int64}}, u: {{type: timestamp}}}}}}\n\
+         === tables/g/t.sql\n\
+         /*---\nmaterialize: history\nkey: id\n{header}\n---*/\n{sql}\n"
+    )
+}
+
+#[test]
+fn a_key_that_comes_back_is_open_with_its_newest_state() {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u"),
+        Pass(60),
+        Run,
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Put("s/a", "id,v,u\n1,9,2024-03-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Pass(60),
+        Run,
+    ];
+    check_story(
+        &project("time: u", "SELECT id, v, u FROM bronze.s"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built -1
+        g.t built +1 -1
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +4 -2
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-03-01T00:00:00Z
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:02:00Z, valid_to: 2026-07-01T00:03:00Z
+        id: 1, v: 9, u: 2024-03-01T00:00:00Z, valid_from: 2024-03-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 9, u: 2024-03-01T00:00:00Z, valid_from: 2026-07-01T00:03:00Z
+        (nothing)
+    ",
+    );
+}
+
+/// Changes the definition after two states were recorded, then lands a third.
+#[track_caller]
+fn check(time: &str, sql: &str, expected: &str) {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u\n1,2,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Define(project(time, sql)),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Put("s/a", "id,v,u\n1,3,2024-03-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Run,
+    ];
+    check_story(&project(time, "SELECT id, v, u FROM bronze.s"), &story, expected);
+}
+
+#[test]
+fn a_history_takes_a_new_column() {
+    check("time: u", "SELECT id, v, u, v * 2 AS w FROM bronze.s", "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built +1 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, w: 4, valid_from: 2024-02-01T00:00:00Z
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, w: 4, valid_from: 2024-02-01T00:00:00Z, valid_to: 2024-03-01T00:00:00Z
+        id: 1, v: 3, u: 2024-03-01T00:00:00Z, w: 6, valid_from: 2024-03-01T00:00:00Z
+        (nothing)
+    ");
+    check(
+        "time: u",
+        "SELECT id, v, u, CAST(NULL AS bigint) AS w FROM bronze.s",
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z, valid_to: 2024-03-01T00:00:00Z
+        id: 1, v: 3, u: 2024-03-01T00:00:00Z, valid_from: 2024-03-01T00:00:00Z
+        (nothing)
+    ",
+    );
+    check("", "SELECT id, v, u, v * 2 AS w FROM bronze.s", "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z, valid_to: 2026-07-01T00:02:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, w: 4, valid_from: 2026-07-01T00:02:00Z
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z, valid_to: 2026-07-01T00:02:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, w: 4, valid_from: 2026-07-01T00:02:00Z, valid_to: 2026-07-01T00:03:00Z
+        id: 1, v: 3, u: 2024-03-01T00:00:00Z, w: 6, valid_from: 2026-07-01T00:03:00Z
+        (nothing)
+    ");
+}
+
+#[test]
+fn a_history_takes_a_new_type() {
+    check(
+        "time: u",
+        "SELECT id, cast(v AS string) AS v, u FROM bronze.s",
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z, valid_to: 2024-03-01T00:00:00Z
+        id: 1, v: 3, u: 2024-03-01T00:00:00Z, valid_from: 2024-03-01T00:00:00Z
+        (nothing)
+    ",
+    );
+    check(
+        "",
+        "SELECT id, cast(v AS string) AS v, u FROM bronze.s",
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z, valid_to: 2026-07-01T00:03:00Z
+        id: 1, v: 3, u: 2024-03-01T00:00:00Z, valid_from: 2026-07-01T00:03:00Z
+        (nothing)
+    ",
+    );
+    check("time: u", "SELECT id, v > 1 AS v, u FROM bronze.s", "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        ! g.t failed: MS-0270 `g.t` cannot be kept up to date: the recorded value `2` of `v` cannot become bool without a change
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        ! bronze.s built +1 -1
+        ! g.t failed: MS-0270 `g.t` cannot be kept up to date: the recorded value `2` of `v` cannot become bool without a change
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        ! g.t failed: MS-0270 `g.t` cannot be kept up to date: the recorded value `2` of `v` cannot become bool without a change
+    ");
+}
+
+#[test]
+fn a_history_loses_a_column() {
+    check(
+        "time: u",
+        "SELECT id, u FROM bronze.s",
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built +1 -2
+        g.t:
+        id: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z
+        bronze.s built +1 -1
+        g.t unchanged
+        g.t:
+        id: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z
+        (nothing)
+    ",
+    );
+    check(
+        "",
+        "SELECT id, v FROM bronze.s",
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built
+        g.t:
+        id: 1, v: 1, valid_from: 2026-07-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 2, valid_from: 2026-07-01T00:01:00Z
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, valid_from: 2026-07-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 2, valid_from: 2026-07-01T00:01:00Z, valid_to: 2026-07-01T00:03:00Z
+        id: 1, v: 3, valid_from: 2026-07-01T00:03:00Z
+        (nothing)
+    ",
+    );
+}
+
+#[test]
+fn a_history_changes_its_key() {
+    check(
+        "time: u",
+        "SELECT v AS id, v, u FROM bronze.s",
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z, valid_to: 2026-07-01T00:02:00Z
+        id: 2, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z, valid_to: 2026-07-01T00:02:00Z
+        id: 2, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z, valid_to: 2026-07-01T00:03:00Z
+        id: 3, v: 3, u: 2024-03-01T00:00:00Z, valid_from: 2024-03-01T00:00:00Z
+        (nothing)
+    ",
+    );
+}

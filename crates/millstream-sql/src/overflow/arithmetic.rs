@@ -1,0 +1,140 @@
+//! `+ - * /` and the sign of integers and decimals, as functions that error where the engine's operators wrap.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{Array, ArrayRef, AsArray, Datum},
+        compute::kernels::numeric,
+        datatypes::{DataType, Decimal128Type, Field, FieldRef},
+        error::ArrowError,
+    },
+    common::{Result, internal_err},
+    logical_expr::{
+        ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+        Signature, Volatility, binary::BinaryTypeCoercer, expr::ScalarFunction,
+    },
+    physical_expr_common::datum::apply,
+};
+
+/// A decimal of more digits does not fit into 128 bits; with fewer, a result has room by its type.
+const DIGITS_MAX: u8 = 38;
+
+/// `left operator right`. A chain, as in `a + b - c`, is one call: nested calls would be asked for their types, names and
+/// parts over and over.
+pub(super) fn operation(left: Expr, operator: Operator, right: Expr) -> Expr {
+    let chained = match &left {
+        Expr::ScalarFunction(call) => call.func.inner().downcast_ref::<Checked>(),
+        _ => None,
+    };
+    let chained = chained.map(|chain| chain.operators.clone()).filter(|operators| !operators.is_empty());
+    let (mut operators, mut args) = match (chained, left) {
+        (Some(operators), Expr::ScalarFunction(call)) => (operators, call.args),
+        (_, left) => (Vec::new(), vec![left]),
+    };
+    operators.push(operator);
+    args.push(right);
+    call(operators, args)
+}
+
+/// The value with the other sign.
+pub(super) fn negation(value: Expr) -> Expr {
+    call(Vec::new(), vec![value])
+}
+
+fn call(operators: Vec<Operator>, args: Vec<Expr>) -> Expr {
+    let function = Checked { operators, signature: Signature::variadic_any(Volatility::Immutable) };
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(function)), args))
+}
+
+/// Written in plans and named in results like the operators for which it stands.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    /// Each stands between two arguments, and what is left of it is computed first. None for the sign.
+    operators: Vec<Operator>,
+    signature: Signature,
+}
+
+impl Checked {
+    fn written(&self, args: &[Expr], text: impl Fn(&Expr) -> String) -> String {
+        let Some((first, rest)) = args.split_first() else { return self.name().to_owned() };
+        if self.operators.is_empty() {
+            return format!("(- {})", text(first));
+        }
+        self.operators.iter().zip(rest).fold(text(first), |mut written, (operator, arg)| {
+            written.push_str(&format!(" {operator} {}", text(arg)));
+            written
+        })
+    }
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &str {
+        "checked_arithmetic"
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(self.written(args, ToString::to_string))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(self.written(args, |arg| arg.schema_name().to_string()))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        let Some((first, rest)) = types.split_first() else {
+            return internal_err!("arithmetic without arguments");
+        };
+        let mut found = first.clone();
+        for (operator, other) in self.operators.iter().zip(rest) {
+            found = BinaryTypeCoercer::new(&found, operator, other).get_result_type()?;
+        }
+        Ok(found)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let types: Vec<_> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let mut args = args.args.into_iter();
+        let Some(mut value) = args.next() else { return internal_err!("arithmetic without arguments") };
+        if self.operators.is_empty() {
+            // `apply` takes two values; of the sign, the second says nothing more.
+            return apply(&value, &value, |value, _| numeric::neg(value.get().0));
+        }
+        for (operator, other) in self.operators.iter().zip(args) {
+            value = apply(&value, &other, |left, right| compute(*operator, left, right))?;
+        }
+        Ok(value)
+    }
+}
+
+fn compute(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+    let result = match operator {
+        Operator::Plus => numeric::add(left, right),
+        Operator::Minus => numeric::sub(left, right),
+        Operator::Multiply => numeric::mul(left, right),
+        _ => numeric::div(left, right),
+    }?;
+    if let DataType::Decimal128(DIGITS_MAX, _) = result.data_type() {
+        let values = result.as_primitive::<Decimal128Type>();
+        let end = super::decimal_end(result.data_type()).unwrap_or(i128::MAX);
+        // The values behind nulls are arbitrary, so only a hit is looked at again.
+        if values.values().iter().any(|value| value.unsigned_abs() >= end.unsigned_abs())
+            && let Some(row) = (0..values.len())
+                .find(|&row| values.is_valid(row) && values.value(row).unsigned_abs() >= end.unsigned_abs())
+        {
+            let text =
+                format!("Overflow happened on: {} has more than {DIGITS_MAX} digits", values.value(row));
+            return Err(ArrowError::ArithmeticOverflow(text));
+        }
+    }
+    Ok(result)
+}

@@ -1,0 +1,111 @@
+//! Integers and decimals that outgrow their type: an error instead of a value that wrapped around.
+//!
+//! The engine's operators and its `sum` wrap in silence. [`Checked`] gives the operators of a plan, and [`checked`]
+//! those of one expression, a form that errors; [`sum`] adds up wide and narrows at the end. Both come in after
+//! analysis and before anything is folded or computed, so plans that are kept, compared or shown stay as written.
+
+mod arithmetic;
+mod sum;
+
+use datafusion::{
+    arrow::{datatypes::DataType, error::ArrowError},
+    common::{
+        DFSchema, DataFusionError, Result,
+        config::ConfigOptions,
+        tree_node::{Transformed, TreeNodeRecursion},
+    },
+    logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, utils::merge_schema},
+    optimizer::AnalyzerRule,
+};
+
+use crate::walk;
+
+pub(crate) use sum::sum;
+
+/// The rule of a session that makes the arithmetic of its plans [`checked`].
+#[derive(Debug)]
+pub(crate) struct Checked;
+
+impl AnalyzerRule for Checked {
+    fn name(&self) -> &str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        walk::change_all_nodes(plan, &mut |node| {
+            let mut computes = false;
+            walk::expression_parts(&node, &mut |part| {
+                computes |= operation(part).is_some();
+                Ok(if computes { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })?;
+            if !computes {
+                return Ok(Transformed::no(node));
+            }
+            let mut schema = merge_schema(&node.inputs());
+            if let LogicalPlan::TableScan(scan) = &node {
+                let source = scan.source.schema();
+                schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
+            }
+            node.map_expressions(|expr| Ok(Transformed::yes(checked(expr, &schema)?)))?
+                .map_data(LogicalPlan::recompute_schema)
+        })
+    }
+}
+
+/// `expr`, whose types are coerced and whose columns are those of `schema`, with operators that error when integers
+/// or decimals outgrow their type.
+pub(crate) fn checked(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    walk::change_parts(expr, &mut |part| {
+        // Coercion gave both sides one kind of number, and chains grow to the left: the right side is quickly asked.
+        let asked = match &part {
+            Expr::BinaryExpr(binary) if operation(&part).is_some() => &binary.right,
+            Expr::Negative(inner) => inner,
+            _ => return Ok(Transformed::no(part)),
+        };
+        let Ok(typed) = asked.get_type(schema) else { return Ok(Transformed::no(part)) };
+        match part {
+            Expr::BinaryExpr(binary) if typed.is_integer() || typed.is_decimal() => {
+                Ok(Transformed::yes(arithmetic::operation(*binary.left, binary.op, *binary.right)))
+            }
+            Expr::Negative(inner) if typed.is_integer() => Ok(Transformed::yes(arithmetic::negation(*inner))),
+            other => Ok(Transformed::no(other)),
+        }
+    })
+}
+
+/// The operator of an expression that may outgrow its type. Remainders never do, and the engine's division of
+/// integers errors by itself.
+fn operation(part: &Expr) -> Option<Operator> {
+    match part {
+        Expr::BinaryExpr(binary) => {
+            let grows =
+                matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide);
+            grows.then_some(binary.op)
+        }
+        Expr::Negative(_) => Some(Operator::Minus),
+        _ => None,
+    }
+}
+
+fn outgrown(what: String) -> DataFusionError {
+    ArrowError::ArithmeticOverflow(what).into()
+}
+
+/// What to do about an error of this module, found in the words of a failure.
+pub(crate) fn hint(message: &str) -> Option<String> {
+    message.contains("Overflow happened on").then(|| {
+        "the result needs a wider type: cast what goes into it, as in `cast(x as decimal(38, 0))` or \
+         `cast(x as double)`"
+            .to_owned()
+    })
+}
+
+/// Ten to the power of the decimal's digits, which is the first value that it cannot hold.
+fn decimal_end(data_type: &DataType) -> Option<i128> {
+    match data_type {
+        DataType::Decimal32(digits, _) | DataType::Decimal64(digits, _) | DataType::Decimal128(digits, _) => {
+            10_i128.checked_pow(u32::from(*digits))
+        }
+        _ => None,
+    }
+}
