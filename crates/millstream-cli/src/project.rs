@@ -90,10 +90,15 @@ pub(crate) fn engine(project: Arc<Project>, session: &Session) -> Result<Engine,
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         memory_bytes: memory_bytes(&project, session),
-        parallelism: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        parallelism: cores(),
         retry: RetryPolicy::default(),
     };
     Ok(Engine::open(project, options)?)
+}
+
+/// The cores that this process may use.
+pub(crate) fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The checked project in a known folder and its engine.

@@ -26,6 +26,7 @@ mod observe;
 mod personal;
 mod pinning;
 mod publish;
+mod queries;
 mod random;
 mod reconcile;
 mod rejected;
@@ -58,6 +59,7 @@ pub use features::{
 };
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;
+pub use queries::{Queries, QueryRows};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{Ended, ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};

@@ -48,7 +48,7 @@ pub trait FeatureBackend: Send + Sync + 'static {
     /// Carries rows from the lake to the online store. It may be dropped at any point and continues when asked again.
     async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError>;
 
-    /// Runs one statement that only reads.
+    /// Runs one statement that only reads; on threads that nothing else needs, because a statement may compute for long.
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError>;
 
     /// Datasets that can be fetched.
@@ -224,6 +224,8 @@ pub struct QueryRequest {
     pub sql: String,
     /// More rows than this are cut off, and the answer says so.
     pub limit: usize,
+    /// The same for the bytes that the rows take in memory.
+    pub bytes: usize,
 }
 
 /// The rows of a statement.
@@ -231,7 +233,7 @@ pub struct QueryRequest {
 pub struct QueryAnswer {
     pub schema: SchemaRef,
     pub batches: Vec<RecordBatch>,
-    /// There were more rows than the limit.
+    /// There were more rows than the limits allow.
     pub truncated: bool,
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) buffers: Semaphore,
     /// Ends what did not finish in the time that a shutdown leaves.
     pub(crate) hard_stop: CancellationToken,
+    /// Ends queries, which a shutdown leaves less time.
+    pub(crate) queries_stop: CancellationToken,
     token: Option<Token>,
     running: Semaphore,
 }
@@ -46,6 +48,7 @@ impl Shared {
             jobs: Jobs::default(),
             buffers: Semaphore::new(buffered.min(Semaphore::MAX_PERMITS)),
             hard_stop: CancellationToken::new(),
+            queries_stop: CancellationToken::new(),
             token: options.token.clone(),
             running: Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)),
             limits,
@@ -141,9 +144,14 @@ async fn guarded(guard: &Guard, request: Request, next: Next) -> Result<Response
         biased;
         response = work => response,
         () = shared.hard_stop.cancelled() => {
-            Err(ApiError::new(ErrorKind::ShuttingDown, "the server stopped before the request was answered"))
+            Err(stopped())
         }
     }
+}
+
+/// The answer to what a shutdown ends.
+pub(crate) fn stopped() -> ApiError {
+    ApiError::new(ErrorKind::ShuttingDown, "the server stopped before the request was answered")
 }
 
 /// The request with its body received, so that endpoints get it at once.

@@ -93,6 +93,8 @@ pub struct Limits {
     pub values: usize,
     /// Rows that a query answers with.
     pub query_rows: usize,
+    /// Bytes that these rows take in memory.
+    pub query_bytes: usize,
     /// From the first byte of a request to the first byte of its answer.
     pub request_time: Duration,
     /// The same for materialising, which goes through whole tables.
@@ -106,6 +108,8 @@ pub struct Limits {
     pub concurrent_requests: usize,
     /// Time that running requests and jobs have to finish when the server stops.
     pub shutdown_time: Duration,
+    /// The same for queries, which are easily asked again.
+    pub query_shutdown_time: Duration,
 }
 
 impl Default for Limits {
@@ -116,12 +120,14 @@ impl Default for Limits {
             rows: 100_000,
             values: 5_000_000,
             query_rows: 100_000,
+            query_bytes: 64 << 20,
             request_time: Duration::from_secs(30),
             job_time: Duration::from_secs(6 * 3600),
             idle_time: Duration::from_secs(75),
             connections: 4_096,
             concurrent_requests: 1_024,
             shutdown_time: Duration::from_secs(10),
+            query_shutdown_time: Duration::from_millis(500),
         }
     }
 }

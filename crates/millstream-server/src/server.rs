@@ -90,7 +90,10 @@ impl Server {
             });
             let late = async {
                 shutdown.cancelled().await;
-                tokio::time::sleep(shared.limits.shutdown_time).await;
+                let of_queries = shared.limits.query_shutdown_time.min(shared.limits.shutdown_time);
+                tokio::time::sleep(of_queries).await;
+                shared.queries_stop.cancel();
+                tokio::time::sleep(shared.limits.shutdown_time - of_queries).await;
             };
             let result = tokio::select! {
                 result = &mut all => result,

@@ -20,14 +20,22 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return millstream_cli::cannot_start(&error).into(),
     };
-    let exit: Exit = runtime.block_on(async {
-        let cancel = CancellationToken::new();
-        tokio::spawn(stop_on_signal(cancel.clone()));
-        millstream_cli::run(invocation, millstream_connectors::connectors(), cancel).await
-    });
+    let cancel = CancellationToken::new();
+    if let Err(error) = hear_signals(cancel.clone()) {
+        return millstream_cli::cannot_start(&error).into();
+    }
+    let exit: Exit =
+        runtime.block_on(millstream_cli::run(invocation, millstream_connectors::connectors(), cancel));
     // Work that was cancelled may still sit in a blocking call; nothing waits for its result.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Listens on a thread of its own, so that signals are heard however busy the others are.
+fn hear_signals(cancel: CancellationToken) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listen = move || runtime.block_on(stop_on_signal(cancel));
+    std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map(drop)
 }
 
 #[allow(clippy::disallowed_methods, reason = "who asks twice wants no destructors to wait for")]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use futures::StreamExt;
+use millstream_engine::Queries;
 use millstream_sql::{At, SqlError};
 use millstream_types::TimestampMicros;
 
@@ -46,8 +46,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let json = session.settings.json;
     let format = Format::of_call(arguments.format, arguments.output.as_deref(), json)?;
     let engine = project::engine(project::open_sound(session)?.project, session)?;
+    // Apart from the thread that hears a signal.
+    let queries = Queries::open(&engine, project::cores())?;
     tokio::select! {
-        rows = answer(arguments, format, engine.session()) => {
+        rows = answer(arguments, format, &queries) => {
             let rows = rows?;
             if let (Some(path), true) = (&arguments.output, json) {
                 output::print_json(&QueryDocument { output: path.display().to_string(), rows })?;
@@ -62,22 +64,18 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 }
 
 /// Streams the rows into their format and returns their number.
-async fn answer(
-    arguments: &Arguments,
-    format: Format,
-    sql: &millstream_sql::SqlSession,
-) -> Result<u64, CliError> {
+async fn answer(arguments: &Arguments, format: Format, queries: &Queries) -> Result<u64, CliError> {
     let failed =
         |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
     let as_of = arguments.as_of.map(At::Timestamp);
-    let mut stream = sql.query(&arguments.sql, as_of).await.map_err(failed)?;
+    let mut stream = queries.query(arguments.sql.clone(), as_of).await.map_err(failed)?;
     let target = arguments.output.clone().map_or(Target::Stdout, Target::File);
     let mut writer = rows::writer(format, stream.schema(), &target)?;
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     let mut written = 0;
     while left > 0 {
-        let Some(batch) = stream.next().await else { break };
-        let batch = batch.map_err(|error| failed(SqlError::from_datafusion(error)))?;
+        let Some(batch) = stream.next_rows().await else { break };
+        let batch = batch.map_err(failed)?;
         let wanted = usize::try_from(left).map_or(batch.num_rows(), |left| left.min(batch.num_rows()));
         writer.batch(&batch.slice(0, wanted))?;
         left -= wanted as u64;

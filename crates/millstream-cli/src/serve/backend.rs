@@ -1,11 +1,11 @@
 //! What the server asks, answered by the engine.
 
-use std::{pin::Pin, sync::Arc};
+use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
 
+use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
 use chrono::DateTime;
-use futures::TryStreamExt;
-use millstream_engine::{Engine, FeatureServer, MaterializeRequest as Views, PushTo, Wanted};
+use millstream_engine::{Engine, FeatureServer, MaterializeRequest as Views, PushTo, Queries, Wanted};
 use millstream_server::{
     ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend, MaterializeAnswer,
     MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, QueryAnswer, QueryRequest,
@@ -16,20 +16,24 @@ use millstream_types::{Percent, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use super::{answers, describe, errors::api_error};
-use crate::CliError;
+use crate::{CliError, project::cores};
 
 /// The engine as a server's backend.
 #[derive(Debug)]
 pub(crate) struct Backend {
     engine: Engine,
     features: FeatureServer,
+    queries: Queries,
 }
 
 impl Backend {
     /// Loads every service that is served; `sample` is the share of the reads that are kept for comparison.
     pub(crate) async fn open(engine: &Engine, sample: Percent) -> Result<Self, CliError> {
         let features = FeatureServer::open(engine, sample.fraction()).await?;
-        Ok(Self { engine: engine.clone(), features })
+        // One core is left to everything else that the server answers.
+        let threads = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
+        let queries = Queries::open(engine, threads)?;
+        Ok(Self { engine: engine.clone(), features, queries })
     }
 
     /// Views without any rows in the online store.
@@ -112,15 +116,20 @@ impl FeatureBackend for Backend {
 
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let failed = |error: SqlError| api_error(millstream_engine::EngineError::Query(error));
-        let mut stream = self.engine.session().query(&request.sql, None).await.map_err(failed)?;
-        let schema = stream.schema();
-        let (mut batches, mut left, mut truncated) = (Vec::new(), request.limit, false);
-        while let Some(batch) =
-            stream.try_next().await.map_err(|error| failed(SqlError::from_datafusion(error)))?
-        {
-            truncated = batch.num_rows() > left;
-            let taken = batch.slice(0, batch.num_rows().min(left));
-            left -= taken.num_rows();
+        let mut rows = self.queries.query(request.sql, None).await.map_err(failed)?;
+        let schema = rows.schema();
+        let (mut batches, mut truncated) = (Vec::new(), false);
+        let (mut rows_left, mut bytes_left) = (request.limit, request.bytes);
+        while let Some(batch) = rows.next_rows().await {
+            let batch = batch.map_err(failed)?;
+            let taken = fitting(&batch, rows_left, bytes_left);
+            truncated = taken.num_rows() < batch.num_rows();
+            if truncated && rows_left > 0 && rows_left == request.limit && taken.num_rows() == 0 {
+                let message = format!("the first row is larger than {} bytes", request.bytes);
+                return Err(ApiError::new(ErrorKind::BadQuery, message).with_hint("read fewer columns"));
+            }
+            rows_left -= taken.num_rows();
+            bytes_left = bytes_left.saturating_sub(bytes_of(&taken));
             batches.push(taken);
             if truncated {
                 break;
@@ -162,6 +171,23 @@ impl FeatureBackend for Backend {
         // A view without rows answers, with nothing found; it is told, not waited for.
         Readiness { ready: true, waiting_for }
     }
+}
+
+/// The first rows of the batch that are within both bounds.
+fn fitting(batch: &RecordBatch, rows: usize, bytes: usize) -> RecordBatch {
+    let mut taken = batch.slice(0, batch.num_rows().min(rows));
+    while taken.num_rows() > 0 && bytes_of(&taken) > bytes {
+        taken = taken.slice(0, taken.num_rows() / 2);
+    }
+    taken
+}
+
+/// What the rows take in memory, without what the batch's buffers hold of others.
+fn bytes_of(batch: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| {
+        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(column).sum()
 }
 
 /// RFC 3339.

@@ -16,7 +16,7 @@ use crate::{
     backend::{QueryAnswer, QueryRequest},
     body::{self, compute, parse},
     error::{ApiError, ErrorKind},
-    guard::Shared,
+    guard::{Shared, stopped},
     wire::{
         arrow_stream,
         json::{self, ColumnWriter},
@@ -32,11 +32,11 @@ const TRUNCATED: &str = "x-millstream-truncated";
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueryBody {
     sql: String,
-    /// At most this many rows; the server has a limit of its own.
+    /// At most this many rows; the server has limits of its own, one of rows and one of bytes.
     limit: Option<usize>,
 }
 
-/// Runs one statement that only reads. Rows beyond the limit are cut off, and `truncated` says so.
+/// Runs one statement that only reads. Rows beyond the limits are cut off, and `truncated` says so.
 #[utoipa::path(
     post,
     path = "/v1/query",
@@ -57,8 +57,13 @@ pub(crate) async fn query(
         return Err(ApiError::new(ErrorKind::Invalid, "`sql` is empty").with_field("sql"));
     }
     let most = shared.limits.query_rows;
-    let request = QueryRequest { sql: body.sql, limit: body.limit.map_or(most, |limit| limit.min(most)) };
-    let answer = shared.backend.query(request).await?;
+    let limit = body.limit.map_or(most, |limit| limit.min(most));
+    let request = QueryRequest { sql: body.sql, limit, bytes: shared.limits.query_bytes };
+    let answer = tokio::select! {
+        biased;
+        answer = shared.backend.query(request) => answer?,
+        () = shared.queries_stop.cancelled() => return Err(stopped()),
+    };
     let truncated = answer.truncated;
     if body::wants_arrow(&headers) {
         let write = move || arrow_stream::batches(&answer.schema, &answer.batches).map_err(unwritten);

@@ -338,6 +338,9 @@ impl FeatureBackend for Shop {
                 ApiError::new(ErrorKind::BadQuery, "only statements that read can run").with_field("sql")
             );
         }
+        if request.sql.contains("slow") {
+            self.stand_at_gate().await;
+        }
         let names = vec![Field::new("id", DataType::Int64, true), Field::new("name", DataType::Utf8, true)];
         let schema = Arc::new(Schema::new(names));
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(i64::MAX), None]));

@@ -39,6 +39,22 @@ async fn a_request_that_does_not_finish_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_query_has_less_time_to_finish() {
+    let mut options = options();
+    options.limits.query_shutdown_time = Duration::from_millis(50);
+    let server = start(options).await;
+    let stop = async {
+        server.shop.wait_for(1).await;
+        server.shutdown.cancel();
+    };
+    let asked = server.post("/v1/query", r#"{"sql": "select slow"}"#);
+    let both = tokio::time::timeout(Duration::from_secs(5), async { tokio::join!(asked, stop) });
+    let (answer, ()) = both.await.expect("well before the shutdown's time of ten seconds");
+    assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (503, "MS-1224".into()));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_idle_connection_does_not_hold_a_shutdown_up() {
     let server = start(options()).await;
     let silent = tokio::net::TcpStream::connect(server.address).await.unwrap();

@@ -1,0 +1,128 @@
+//! Statements that users send, on threads of their own: whatever a statement computes, everything else in the process is
+//! answered meanwhile, and who waits for the statement may leave at any time.
+//!
+//! A statement ends with the value that hands out its rows. Work that is under way then goes on to the next point at
+//! which it gives way (`millstream-sql/src/session/pace.rs`), which is milliseconds off for what lasts long.
+
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use futures::{StreamExt, future::BoxFuture};
+use millstream_lake::At;
+use millstream_sql::{SqlError, SqlSession};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{Semaphore, mpsc, oneshot},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{Engine, EngineError};
+
+/// Statements that are worked on at once; further ones wait.
+const RUNNING_MAX: usize = 32;
+/// After so many turns of tasks a thread looks for new statements, for files that were read, and for clocks; a turn may take
+/// a tenth of a second.
+const LOOK_AROUND: u32 = 2;
+/// Batches that wait until they are asked for.
+const WAITING_BATCHES: usize = 2;
+
+/// Answers statements over the project's tables.
+pub struct Queries {
+    session: SqlSession,
+    room: Arc<Semaphore>,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl fmt::Debug for Queries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queries").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// The rows of a statement, as they are computed. Dropping it ends the statement.
+#[derive(Debug)]
+pub struct QueryRows {
+    schema: SchemaRef,
+    batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
+    work: Option<AbortOnDropHandle<()>>,
+}
+
+impl Queries {
+    /// Starts the threads.
+    pub fn open(engine: &Engine, threads: NonZeroUsize) -> Result<Self, EngineError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.get())
+            .thread_name("query")
+            .global_queue_interval(LOOK_AROUND)
+            .event_interval(LOOK_AROUND)
+            .enable_all()
+            .build()
+            .map_err(|_| EngineError::Worker { doing: "starting the threads of queries" })?;
+        let room = Arc::new(Semaphore::new(RUNNING_MAX));
+        Ok(Self { session: engine.session().clone(), room, runtime: Some(runtime) })
+    }
+
+    /// Runs one statement, as [`SqlSession::query`] does. The answer is there once the statement is planned.
+    pub fn query(&self, sql: String, as_of: Option<At>) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
+        Box::pin(async move {
+            let Some(runtime) = &self.runtime else { return Err(gave_up()) };
+            let (schema_sender, schema) = oneshot::channel();
+            let (sender, batches) = mpsc::channel(WAITING_BATCHES);
+            let (session, room) = (self.session.clone(), self.room.clone());
+            let work = runtime.spawn(async move {
+                // The semaphore is never closed.
+                let _room = room.acquire_owned().await;
+                let mut rows = match session.query(&sql, as_of).await {
+                    Ok(rows) => rows,
+                    Err(error) => return drop(schema_sender.send(Err(error))),
+                };
+                // Who asked may have left, and then the next send fails too.
+                let _ = schema_sender.send(Ok(rows.schema()));
+                while let Some(batch) = rows.next().await {
+                    if sender.send(batch.map_err(SqlError::from_datafusion)).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let work = Some(AbortOnDropHandle::new(work));
+            let schema = schema.await.map_err(|_| gave_up())??;
+            Ok(QueryRows { schema, batches, work })
+        })
+    }
+}
+
+impl Drop for Queries {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A computation that does not give way is not waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl QueryRows {
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The next rows; `None` after the last.
+    pub fn next_rows(&mut self) -> BoxFuture<'_, Option<Result<RecordBatch, SqlError>>> {
+        Box::pin(async move {
+            if let Some(batch) = self.batches.recv().await {
+                return Some(batch);
+            }
+            // The rows ended, or the work did.
+            match self.work.take()?.await {
+                Ok(()) => None,
+                Err(_) => Some(Err(gave_up())),
+            }
+        })
+    }
+}
+
+/// A bug of the query engine took its thread's work down, and nothing else.
+fn gave_up() -> SqlError {
+    SqlError::Execution { message: "the query engine gave up on this statement".into() }
+}
