@@ -16,6 +16,7 @@ mod duplicates;
 mod explain;
 pub mod features;
 mod fingerprint;
+mod growth;
 pub mod incremental;
 mod keep_types;
 mod lineage;

@@ -19,7 +19,7 @@ use crate::{
     dialect::MillstreamDialect,
     explain::{Problem, explain},
     place::SqlText,
-    size::{SPLIT, relations},
+    size::{SPLIT, grouping_sets, relations},
     time_zone,
     walk::{self, QueryVisitor},
     with::WithNames,
@@ -30,6 +30,8 @@ use crate::{
 const CHAINED_MAX: usize = 2_000;
 /// Tables, subqueries and functions in the FROM clauses of one statement, names of WITH written out, for the same reason.
 const RELATIONS_MAX: u64 = 1_000;
+/// Sets of columns by which one statement groups.
+const GROUPING_SETS_MAX: u64 = 10_000;
 /// Bytes of one statement, as of a project's file.
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
@@ -216,8 +218,13 @@ pub(crate) fn parse_query(text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
 
 /// Refuses queries that hide a write (`WITH … INSERT`, `SELECT … INTO`).
 pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query>, Problem> {
-    let mut writes = Writes { found: None };
+    let mut writes = Writes { found: None, grouping_sets: 0 };
     let _ = walk::visit(query.as_ref(), &mut writes);
+    if writes.grouping_sets > GROUPING_SETS_MAX {
+        let message = format!("the statement groups by more than {GROUPING_SETS_MAX} sets of columns");
+        let hint = "name the sets that are needed: `GROUPING SETS ((a, b), (a))`";
+        return Err(Problem::new(codes::STATEMENT_SIZE, message, text.whole()).with_hint(hint));
+    }
     if relations(&query) > RELATIONS_MAX {
         let message = format!(
             "the statement reads from more than {RELATIONS_MAX} places, each name of WITH counted wherever it is used"
@@ -239,6 +246,7 @@ pub(crate) fn not_a_query(statement: &str, text: &SqlText<'_>) -> Problem {
 
 struct Writes {
     found: Option<String>,
+    grouping_sets: u64,
 }
 
 impl QueryVisitor for Writes {
@@ -253,6 +261,7 @@ impl QueryVisitor for Writes {
     }
 
     fn select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.grouping_sets = self.grouping_sets.saturating_add(grouping_sets(select));
         if select.into.is_some() {
             self.found = Some("SELECT … INTO".into());
             return ControlFlow::Break(());

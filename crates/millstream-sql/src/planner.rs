@@ -26,7 +26,13 @@ use datafusion::{
 use millstream_types::TableName;
 
 use crate::{
-    catalog::Catalog, distinct::DistinctToGrouping, keep_types::keeping_types, overflow, size::plannable, time_zone,
+    catalog::Catalog,
+    distinct::DistinctToGrouping,
+    growth::{BoundText, bounded},
+    keep_types::keeping_types,
+    overflow,
+    size::plannable,
+    time_zone,
 };
 
 /// The functions and settings that analysis without a session uses.
@@ -61,7 +67,7 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     SessionStateBuilder::new()
         .with_config(config)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(functions)
+        .with_scalar_functions(bounded(functions))
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(aggregates)
         .with_window_functions(SessionStateDefaults::default_window_functions())
@@ -76,6 +82,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let single = rules.iter().position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
     rules.insert(single.unwrap_or(0), Arc::new(DistinctToGrouping));
+    rules.push(Arc::new(BoundText));
     keeping_types(rules)
 }
 

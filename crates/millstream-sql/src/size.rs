@@ -8,7 +8,7 @@ use datafusion::{
     common::{DataFusionError, Result, tree_node::TreeNodeRecursion},
     datasource::source_as_provider,
     logical_expr::{Expr, LogicalPlan},
-    sql::sqlparser::ast::{Query, TableFactor},
+    sql::sqlparser::ast::{self, GroupByExpr, GroupByWithModifier, Query, Select, TableFactor},
 };
 
 use crate::{
@@ -68,6 +68,27 @@ impl QueryVisitor for Relations {
         self.add(named.unwrap_or_default().saturating_add(1));
         ControlFlow::Continue(())
     }
+}
+
+/// The sets of columns that the SELECT groups by. `CUBE` stands for each subset of its columns.
+pub(crate) fn grouping_sets(select: &Select) -> u64 {
+    let subsets = |count: usize| {
+        u32::try_from(count).ok().and_then(|count| 1_u64.checked_shl(count)).unwrap_or(u64::MAX)
+    };
+    let (exprs, modifiers) = match &select.group_by {
+        GroupByExpr::Expressions(exprs, modifiers) => (exprs.as_slice(), modifiers),
+        GroupByExpr::All(modifiers) => (&[][..], modifiers),
+    };
+    let is_cube = modifiers.iter().any(|modifier| matches!(modifier, GroupByWithModifier::Cube));
+    let whole = if is_cube { subsets(exprs.len()) } else { 1 };
+    exprs.iter().fold(whole, |sets, expr| {
+        sets.saturating_mul(match expr {
+            ast::Expr::Cube(columns) => subsets(columns.len()),
+            ast::Expr::Rollup(columns) => columns.len() as u64 + 1,
+            ast::Expr::GroupingSets(sets) => sets.len() as u64,
+            _ => 1,
+        })
+    })
 }
 
 /// Refuses a plan that is too large to be worked on.

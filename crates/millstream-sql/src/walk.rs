@@ -69,6 +69,11 @@ pub(crate) fn change_parts(expr: Expr, change: Change<'_, Expr>) -> Result<Expr>
     expr.transform_up(change).map(|done| done.data)
 }
 
+/// The expression with what stands directly in it changed.
+pub(crate) fn change_children(expr: Expr, change: Change<'_, Expr>) -> Result<Expr> {
+    expr.map_children(change).map(|done| done.data)
+}
+
 /// Looks at the places of a parsed query. Breaking ends the walk.
 pub(crate) trait QueryVisitor {
     fn query(&mut self, _query: &Query) -> ControlFlow<()> {

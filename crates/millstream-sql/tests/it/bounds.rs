@@ -73,6 +73,11 @@ async fn a_statement_has_a_size() {
         ("SELECT count(*) AS n FROM gold.v30".to_owned(), "MS-0228 in the view `gold."),
         (format!("SELECT 1 IN ({many})"), "MS-0228 the statement has more than 1048576 bytes"),
         (format!("SELECT 1{}", " + 1".repeat(3_000)), "MS-0228 the statement has more than 2000 operators"),
+        ("SELECT count(*) AS n FROM (SELECT 1 AS a, 2 AS b) GROUP BY CUBE (a, b)".to_owned(), ""),
+        (
+            format!("SELECT count(*) AS n FROM (SELECT 1 AS a) GROUP BY CUBE ({})", ["a"; 40].join(", ")),
+            "MS-0228 the statement groups by more than 10000 sets of columns",
+        ),
         (nested(12), ""),
         (nested(100), "MS-0201"),
     ] {
@@ -84,6 +89,100 @@ async fn a_statement_has_a_size() {
             "" => assert!(!answer.starts_with("MS-"), "{start}: {answer}"),
             expected => assert!(answer.starts_with(expected), "{start}: {answer}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn one_value_cannot_take_the_memory() {
+    let rows = "FROM generate_series(1, 20000) AS t(n)";
+    for (sql, expected) in [
+        ("SELECT repeat('x', 2000000000) AS x", "one value of `repeat`"),
+        ("SELECT length(repeat('x', 2000000000)) AS x", "one value of `repeat`"),
+        ("SELECT length(lpad('x', 2000000000)) AS x", "one value of `lpad`"),
+        ("SELECT length(rpad('x', 2000000000, 'ab')) AS x", "one value of `rpad`"),
+        ("SELECT array_length(array_repeat(1, 2000000000)) AS x", "one value of `array_repeat`"),
+        ("SELECT array_length(list_repeat('xx', 2000000000)) AS x", "one value of `array_repeat`"),
+        ("SELECT array_length(array_resize([1], 2000000000, 7)) AS x", "one value of `array_resize`"),
+        ("SELECT array_length(range(1, 2000000000)) AS x", "one value of `range`"),
+        ("SELECT array_length(generate_series(2000000000, 1, -1)) AS x", "one value of `generate_series`"),
+        (
+            "SELECT array_length(range(timestamp '2020-01-01', timestamp '2040-01-01', interval '1 second')) AS x",
+            "one value of `range`",
+        ),
+        (
+            "SELECT length(replace(repeat('x', 100000), 'x', repeat('y', 100000))) AS x",
+            "one value of `replace`",
+        ),
+        (
+            "SELECT length(regexp_replace(repeat('x', 100000), 'x', repeat('y', 100000), 'g')) AS x",
+            "one value of `regexp_replace`",
+        ),
+        (
+            "SELECT length(array_to_string(range(1, 100000), repeat('y', 100000))) AS x",
+            "one value of `array_to_string`",
+        ),
+        (
+            "SELECT length(concat(x, x, x, x)) AS l FROM (SELECT repeat('x', 100000000) AS x)",
+            "one value of `concat`",
+        ),
+        (
+            "SELECT length(x || x || x || x) AS l FROM (SELECT repeat('x', 100000000) AS x)",
+            "one value of `||`",
+        ),
+        (
+            "SELECT length(concat_ws(repeat(',', 100000000), 'a', 'b', 'c', 'd')) AS x",
+            "one value of `concat_ws`",
+        ),
+    ] {
+        let answer = answer(64 << 20, sql).await;
+        let expected = format!("MS-0223 {expected} would take more than 256 MiB");
+        assert_eq!(answer, expected, "{sql}");
+    }
+    let far = "SELECT levenshtein(repeat('x', 100000), repeat('y', 100000)) AS x";
+    let refused = "MS-0222 one value of `levenshtein` would take more than 4000000000 steps";
+    assert_eq!(answer(64 << 20, far).await, refused);
+    for (sql, expected) in [
+        (
+            format!("SELECT max(length(repeat('x', n * 10000))) AS x {rows}"),
+            "MS-0223 the values of `repeat` in 8192 rows",
+        ),
+        (
+            format!("SELECT max(length(x || x)) AS x FROM (SELECT repeat('x', n * 100) AS x {rows})"),
+            "MS-0223",
+        ),
+        (format!("SELECT repeat('x', 10000000) AS x {rows}"), "MS-0223 a constant in 8192 rows"),
+    ] {
+        let answer = answer(64 << 20, &sql).await;
+        assert!(answer.starts_with(expected), "{sql}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn values_that_fit_are_what_they_were() {
+    for (sql, expected) in [
+        ("SELECT repeat('ab', 3) AS x", "ababab"),
+        ("SELECT length(repeat('x', 1000000)) AS x", "1000000"),
+        ("SELECT repeat(NULL, 2000000000) AS x", "\n|   |\n"),
+        ("SELECT repeat('', 2000000000) AS x", "\n|   |\n"),
+        ("SELECT repeat('x', -5) AS x", "\n|   |\n"),
+        ("SELECT lpad('x', 3, '0') || rpad('y', 3, '0') AS x", "00xy00"),
+        ("SELECT concat('a', NULL, 'b') || concat_ws('-', 'c', NULL, 'd') AS x", "abc-d"),
+        ("SELECT array_to_string(range(1, 4), ', ') AS x", "1, 2, 3"),
+        (
+            "SELECT array_length(range(timestamp '2020-01-01', timestamp '2020-02-01', interval '1 day')) AS x",
+            "31",
+        ),
+        ("SELECT replace('a,b,c', ',', '; ') AS x", "a; b; c"),
+        ("SELECT regexp_replace('a1b22', '[0-9]+', '<\\0>', 'g') AS x", "a<"),
+        // Large together, and computed in groups.
+        (
+            "SELECT sum(length(x)) AS s FROM (SELECT replace(repeat('xy', 40000 + 0 * n), 'q', 'zz') AS x \
+             FROM generate_series(1, 8192) AS t(n))",
+            "655360000",
+        ),
+    ] {
+        let answer = answer(1 << 30, sql).await;
+        assert!(answer.contains(expected), "{sql}: {answer}");
     }
 }
 
@@ -165,4 +264,37 @@ async fn csv(sql: &str) -> String {
     }
     drop(writer);
     String::from_utf8(out).unwrap().trim_end().to_owned()
+}
+
+/// Each statement computes for hours before its first row; the thread that it runs on still hears a clock.
+#[test]
+fn endless_statements_give_way() {
+    // A thread looks at the clock between any two turns of tasks.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build().unwrap();
+    let series = "generate_series(1, 900000)";
+    for sql in [
+        format!("SELECT count(*) FROM {series} a, {series} b WHERE a.value + b.value = 7"),
+        format!(
+            "SELECT count(*) FROM {series} a, {series} b, {series} c WHERE a.value + b.value + c.value = 7"
+        ),
+        format!("SELECT count(*) FROM {series} a LEFT JOIN {series} b ON a.value + b.value < 0"),
+        format!("SELECT count(*) FROM {series} a FULL JOIN {series} b ON a.value * b.value = -1"),
+        format!(
+            "SELECT count(*) FROM {series} a JOIN {series} b ON a.value % 2 = b.value % 2 AND a.value + b.value < 0"
+        ),
+        format!("SELECT count(*) FROM {series} a, {series} b"),
+        format!("SELECT a.value FROM {series} a, {series} b ORDER BY a.value * b.value LIMIT 3"),
+        format!("SELECT max(x) FROM (SELECT unnest(range(1, 1000)) AS x FROM {series} a, {series} b)"),
+        format!(
+            "SELECT count(*) FROM {series} a WHERE NOT EXISTS (SELECT 1 FROM {series} b WHERE a.value + b.value = 0)"
+        ),
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT count(*) FROM r".to_owned(),
+    ] {
+        let began = Instant::now();
+        let ended = runtime
+            .block_on(async { tokio::time::timeout(Duration::from_millis(1_000), run(1 << 30, &sql)).await });
+        assert!(ended.is_err(), "{sql} ended");
+        assert!(began.elapsed() < Duration::from_millis(2_500), "{sql}: {:?}", began.elapsed());
+    }
 }
