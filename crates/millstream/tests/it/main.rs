@@ -9,6 +9,7 @@ mod dataset_delta;
 mod dataset_encodings;
 mod dataset_labels;
 mod dataset_splits;
+mod endless;
 mod evolution;
 mod faults;
 mod features_cli;

@@ -139,6 +139,10 @@ impl Server {
         self.post(&format!("/v1/features/views/{view}/push"), &json!({"rows": rows, "to": to}))
     }
 
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the server to end, as a service manager does, and waits until it has.
     pub(crate) fn stop(mut self) {
         let asked = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();

@@ -15,6 +15,7 @@ mod land_parquet;
 mod load;
 mod materialize;
 mod measure;
+mod memory;
 mod noop;
 mod point_in_time;
 mod project;
@@ -60,7 +61,7 @@ struct Bench {
     run: fn(&Context<'_>) -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 12] = [
+const BENCHES: [Bench; 13] = [
     Bench { name: "land_csv", run: land_csv::run },
     Bench { name: "land_jsonl", run: land_jsonl::run },
     Bench { name: "land_parquet", run: land_parquet::run },
@@ -73,6 +74,7 @@ const BENCHES: [Bench; 12] = [
     Bench { name: "serve", run: serve::run },
     Bench { name: "materialize", run: materialize::run },
     Bench { name: "push", run: push::run },
+    Bench { name: "memory", run: memory::run },
 ];
 
 const PEERS: [&str; 6] = [

@@ -4,13 +4,16 @@
 //! Times are h2load's at a constant rate; every round asks for other entities. wrk, whose entities are random, floods both
 //! us and, with `--feast`, Feast's server on Redis through the same path with the same script.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use super::{
     Context, Row, feast,
     feature_project::{COLUMNS, landed, newest_views},
     load::{Flood, Rate, Times, at_rate, flood},
-    serving::Server,
+    serving::{Server, ask_until},
     table::Target,
 };
 use crate::{Result, process};
@@ -46,8 +49,39 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     for load in LOADS {
         rows.extend(read(context, &server, load)?);
     }
+    rows.push(beside_queries(context, &server)?);
     rows.extend(beside_feast(context, &server)?);
     Ok(rows)
+}
+
+/// Statements that never end in the time of a measurement, and how many of them run.
+const HOSTILE: &str = "select count(*) from generate_series(1, 900000) a, generate_series(1, 900000) b where a.value + b.value = 7";
+const HOSTILE_QUERIES: usize = 10;
+const HOSTILE_RATIO_MAX: f64 = 1.5;
+
+/// The slowest reads while statements that would never end are being computed, beside those without.
+fn beside_queries(context: &Context<'_>, server: &Server) -> Result<Row> {
+    let (entities, per_second, _) = LOADS[0];
+    let mut alone = load(context, server, entities, per_second)?;
+    let body = serde_json::json!({"sql": HOSTILE}).to_string();
+    let (stop, address) = (AtomicBool::new(false), server.address.as_str());
+    let mut beside = std::thread::scope(|scope| {
+        for _ in 0..HOSTILE_QUERIES {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // A server that does not answer shows in the reads; here there is nothing to tell.
+                    let _ = ask_until(address, "/v1/query", &body, &stop);
+                }
+            });
+        }
+        let measured = load(context, server, entities, per_second);
+        stop.store(true, Ordering::Relaxed);
+        measured
+    })?;
+    let what = format!("read {entities}x{} beside {HOSTILE_QUERIES} endless queries: p99", VIEWS * COLUMNS);
+    let ours = beside.times.percentile(0.99);
+    let row = Row::figure(what, ours, Target::Ratio(HOSTILE_RATIO_MAX));
+    Ok(row.beside("without them", alone.times.percentile(0.99)))
 }
 
 /// What a load saw and cost.
