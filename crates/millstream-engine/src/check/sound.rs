@@ -8,7 +8,7 @@ use millstream_project::{Diagnostic, FileId, Level, ProjectSpec};
 use millstream_sql::{Analysis, analyze, features::analyze_features};
 use millstream_types::TableName;
 
-use super::{Project, facts, follow_ups, validate_connectors};
+use super::{Personal, Project, facts, follow_ups, validate_connectors};
 
 const PROJECT_FILE: &str = "millstream.yaml";
 
@@ -63,11 +63,11 @@ pub(super) fn part(
     if spec.tables.is_empty() && spec.sources.is_empty() {
         return None;
     }
-    let mut problems = Vec::new();
-    let connectors = validate_connectors(&spec.sources, factories, &mut problems);
+    let (connectors, problems) = validate_connectors(&spec.sources, factories);
     let features = analyze_features(&spec, &analysis, &left_out);
     let graph = Graph::build(facts(&spec, &analysis)).ok()?;
-    problems.is_empty().then_some(Project { spec, analysis, features, connectors, graph })
+    let personal = Personal::of(&spec.sources, &analysis);
+    problems.is_empty().then_some(Project { spec, analysis, features, connectors, graph, personal })
 }
 
 /// The files in which errors lie; `None` when one of them lies in no file.
