@@ -4,7 +4,7 @@ use millstream_connector::ConnectorFactory;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CliError, Exit, diagnostics,
+    CliError, ErrorReport, Exit, diagnostics,
     output::{self, BAD, FAINT, GOOD, styled},
     project,
     settings::Settings,
@@ -49,17 +49,20 @@ impl Session {
             // The exit code still tells when standard output is gone.
             let _ = output::print_json(&wire::ErrorDocument::from(&report));
         } else {
-            output::tell(
-                format!("{}: {}", styled(BAD, format_args!("error[{}]", report.code)), report.message)
-                    .as_str(),
-            );
-            for cause in &report.causes {
-                output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
-            }
-            if let Some(hint) = &report.hint {
-                output::tell(&format!("  {} {hint}", styled(GOOD, "help:")));
-            }
+            tell_failure(&report);
         }
         report.exit
+    }
+}
+
+/// Tells people of a fault on standard error.
+pub(crate) fn tell_failure(report: &ErrorReport) {
+    let code = styled(BAD, format_args!("error[{}]", report.code));
+    output::tell(&format!("{code}: {}", report.message));
+    for cause in &report.causes {
+        output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
+    }
+    if let Some(hint) = &report.hint {
+        output::tell(&format!("  {} {hint}", styled(GOOD, "help:")));
     }
 }
