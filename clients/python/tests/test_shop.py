@@ -1,4 +1,4 @@
-"""What holds for a server of the shop, the fake and the real one."""
+"""What holds for a server of the demo's shop."""
 
 from __future__ import annotations
 

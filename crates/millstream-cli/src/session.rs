@@ -4,7 +4,7 @@ use millstream_connector::ConnectorFactory;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CliError, Exit, diagnostics,
+    CliError, ErrorReport, Exit, diagnostics,
     output::{self, BAD, FAINT, GOOD, styled},
     project,
     settings::Settings,
@@ -46,16 +46,21 @@ impl Session {
             return report.exit;
         }
         // Where standard output takes no document, people are told what happened all the same.
-        if self.settings.json && output::print_json(&wire::ErrorDocument::from(&report)).is_ok() {
-            return report.exit;
-        }
-        output::tell(&format!("{}: {}", styled(BAD, format_args!("error[{}]", report.code)), report.message));
-        for cause in &report.causes {
-            output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
-        }
-        if let Some(hint) = &report.hint {
-            output::tell(&format!("  {} {hint}", styled(GOOD, "help:")));
+        if !self.settings.json || output::print_json(&wire::ErrorDocument::from(&report)).is_err() {
+            tell_failure(&report);
         }
         report.exit
+    }
+}
+
+/// Tells people of a fault on standard error.
+pub(crate) fn tell_failure(report: &ErrorReport) {
+    let code = styled(BAD, format_args!("error[{}]", report.code));
+    output::tell(&format!("{code}: {}", report.message));
+    for cause in &report.causes {
+        output::tell(&format!("  {} {cause}", styled(FAINT, "because:")));
+    }
+    if let Some(hint) = &report.hint {
+        output::tell(&format!("  {} {hint}", styled(GOOD, "help:")));
     }
 }

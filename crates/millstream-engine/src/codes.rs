@@ -58,11 +58,20 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("MS-0724", "A request for features", "Columns are missing or do not fit; the message says which."),
     ("MS-0725", "Arrow", "A column cannot be converted or put together; the cause says why."),
-    ("MS-0727", "Busy", "The same work is being done by another request."),
+    (
+        "MS-0736",
+        "A key that is too long",
+        "The key of an entity has more bytes than the online store takes. Datasets take keys of any length.",
+    ),
     (
         "MS-0728",
         "Encodings of a dataset",
         "`encode` holds something else than an encoding of a column, names a column that the dataset does not have, or an encoding that cannot take the column's type.",
+    ),
+    (
+        "MS-0735",
+        "The file of a dataset",
+        "The file of a version of a dataset is gone, was replaced by a later build, or was damaged.",
     ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
 ];

@@ -81,8 +81,15 @@ pub enum EngineError {
     },
     #[error("features cannot be kept or read online")]
     OnlineView(#[source] Box<OnlineViewError>),
-    #[error("{what} is under way already")]
-    Busy { what: String },
+    #[error("the key of row {row} (from 0) has {bytes} bytes, at most {most} can be kept online")]
+    EntityKey { row: usize, column: String, bytes: usize, most: usize },
+    #[error("`{view}` cannot be materialised")]
+    Materialize {
+        view: String,
+        hint: Option<String>,
+        #[source]
+        source: Box<EngineError>,
+    },
     #[error("the online store failed")]
     Online(#[source] OnlineError),
     #[error("the dataset `{name}` cannot be built")]
@@ -91,6 +98,8 @@ pub enum EngineError {
         #[source]
         source: DatasetError,
     },
+    #[error("the file of `{name}` is not what was built: `{}` {found}", path.display())]
+    DatasetFile { name: String, path: std::path::PathBuf, found: String },
     #[error("the labels in `{path}` cannot be read: {message}")]
     LabelFile { path: String, message: String, hint: String },
     #[error("the labels of {origin} do not fit: {message}")]
@@ -179,9 +188,11 @@ impl EngineError {
             Self::Definition { .. } => "MS-0721",
             Self::View { source, .. } => source.code(),
             Self::OnlineView(error) => error.code(),
-            Self::Busy { .. } => "MS-0727",
+            Self::EntityKey { .. } => "MS-0736",
+            Self::Materialize { source, .. } => source.code(),
             Self::Online(error) => error.code(),
             Self::Dataset { source, .. } => source.code(),
+            Self::DatasetFile { .. } => "MS-0735",
             Self::LabelFile { .. } => "MS-0722",
             Self::LabelColumn { .. } => "MS-0723",
             Self::Request { .. } => "MS-0724",
@@ -235,9 +246,15 @@ impl EngineError {
             Self::UnknownFeature { hint, .. } | Self::LabelFile { hint, .. } => Some(hint.clone()),
             Self::View { source, .. } => source.hint(),
             Self::OnlineView(error) => error.hint(),
-            Self::Busy { .. } => Some("try again when it has ended".to_owned()),
+            Self::EntityKey { .. } => Some("use a shorter key, such as a hash of this one".to_owned()),
+            Self::Materialize { hint, source, .. } => hint.clone().or_else(|| source.hint()),
             Self::Online(error) => error.hint(),
-            Self::Dataset { source, .. } => source.hint(),
+            Self::Dataset { source, .. } => source.hint().or_else(|| inner_hint(source)),
+            Self::DatasetFile { .. } => Some(
+                "a build of the same inputs writes it again; without `output`, or with `format: delta`, each version \
+                 keeps its file"
+                    .to_owned(),
+            ),
             Self::Request { hint, .. } => hint.clone(),
             Self::Definition { .. } | Self::LabelColumn { .. } | Self::Arrow { .. } | Self::File { .. } => {
                 None
@@ -257,6 +274,7 @@ impl EngineError {
             Self::Lake(error) => error.retryable().then_some(None),
             Self::State(error) => error.is_transient().then_some(None),
             Self::Online(error) => error.retryable().then_some(None),
+            Self::Materialize { source, .. } => source.retry(),
             Self::Sql { source, .. } | Self::Query(source) => source.retryable().then_some(None),
             Self::Incremental { source: IncrementalError::Engine { source, .. }, .. }
             | Self::Quality { source: QualityError::Query { source, .. }, .. } => {
@@ -276,6 +294,11 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// The hint of the engine's own error for which a dataset could not be built, as of an on-demand feature's.
+fn inner_hint(error: &DatasetError) -> Option<String> {
+    std::error::Error::source(error)?.downcast_ref::<EngineError>()?.hint()
 }
 
 /// Whether a query failed for something outside of it, which may be there again later.

@@ -46,16 +46,17 @@ mod writers;
 pub use check::{Checked, Project, check};
 pub use clock::{Clock, SystemClock};
 pub use codes::CODES;
-pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion};
+pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use event::{
     CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepOutcome, StepReport,
 };
 pub use features::{
-    Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, MaterializeMode,
-    MaterializeProgress, MaterializeReport, MaterializeRequest, OnDemandEntry, Progress, PushTo, ReadColumn,
-    Readable, ServedVersion, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, ViewStatistics, Wanted,
+    Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer,
+    MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
+    Materialized, OnDemandEntry, Progress, PushTo, ReadColumn, Readable, ServedVersion, ServiceEntry,
+    VerifyReport, VerifyRequest, ViewEntry, ViewStatistics, Wanted,
 };
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;

@@ -1,7 +1,7 @@
 //! Tables held still: each at the version at which it was first touched, or at one that was asked for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -22,6 +22,8 @@ pub(crate) struct Pinning {
     world: Arc<World>,
     names: LakeResolver,
     pinned: Mutex<BTreeMap<TableName, Arc<Snapshot>>>,
+    /// Tables that are taken as not there yet.
+    absent: BTreeSet<TableName>,
 }
 
 impl Pinning {
@@ -30,6 +32,7 @@ impl Pinning {
             world: world.clone(),
             names: LakeResolver::new(world.lake.clone(), world.project.clone()),
             pinned: Mutex::default(),
+            absent: BTreeSet::new(),
         }
     }
 
@@ -45,6 +48,12 @@ impl Pinning {
             pinning.remember(snapshot);
         }
         Ok(pinning)
+    }
+
+    /// These tables are taken as not there yet, where they may be missing.
+    pub(crate) fn without(mut self, absent: BTreeSet<TableName>) -> Self {
+        self.absent = absent;
+        self
     }
 
     /// Holds these tables, and behind SQL views those that they read. A table that was never built is an error.
@@ -73,6 +82,9 @@ impl Pinning {
 
     /// Holds a table that may not exist; whether it does.
     pub(crate) async fn pin_if_there(&self, table: &TableName) -> Result<bool, EngineError> {
+        if self.absent.contains(table) {
+            return Ok(false);
+        }
         if self.snapshots().contains_key(table) {
             return Ok(true);
         }

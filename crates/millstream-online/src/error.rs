@@ -118,7 +118,8 @@ impl OnlineError {
                 "one process at a time opens an embedded store: stop `millstream serve`, or let it do the work"
             }
             Self::Damaged { .. } => {
-                "its values are derived: remove it and run `millstream features materialize` to fill it again"
+                "remove it, but not the file beside it that ends with `.pushed`, and run `millstream features \
+                 materialize`: its values come from the lake, and pushed rows from that file"
             }
             Self::Format { .. } => "use the version that wrote it, or remove it and materialise again",
             Self::Storage { fault: Fault::Full, .. } => "free some space, then start again",
@@ -135,6 +136,12 @@ impl OnlineError {
             Self::Storage { .. } | Self::Request { .. } | Self::Change { .. } => return None,
         };
         Some(hint.into())
+    }
+
+    /// Whether it concerns the records of the call, so that calls for others may succeed.
+    #[must_use]
+    pub fn is_of_record(&self) -> bool {
+        matches!(self, Self::Request { .. } | Self::Change { .. } | Self::Contended { .. })
     }
 
     /// Whether the same call may succeed later, with no danger of doing its work twice.

@@ -28,7 +28,7 @@ const FEATURES: usize = 10;
 const NOVEMBER: i64 = 1_793_491_200_000_000;
 
 struct Memory {
-    schema: Arc<EntitySchema>,
+    schema: EntitySchema,
     names: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl FeatureBackend for Memory {
         Vec::new()
     }
 
-    fn entity_schema(&self, _: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError> {
+    fn entity_schema(&self, _: &ReadTarget) -> Result<EntitySchema, ApiError> {
         Ok(self.schema.clone())
     }
 
@@ -74,7 +74,7 @@ impl FeatureBackend for Memory {
 
     fn push_schema(&self, _: &str) -> Result<PushSchema, ApiError> {
         let schema = Schema::new(self.schema.keys.clone());
-        Ok(PushSchema { schema: Arc::new(schema), time: "entity".to_owned() })
+        Ok(PushSchema { schema: Arc::new(schema), features: Vec::new(), time: "entity".to_owned() })
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
@@ -97,7 +97,7 @@ impl FeatureBackend for Memory {
         nothing()
     }
 
-    fn ready(&self) -> Readiness {
+    async fn ready(&self) -> Readiness {
         Readiness { ready: true, waiting_for: Vec::new() }
     }
 }
@@ -107,7 +107,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:6566".to_owned()).parse()?;
     let names = (0..VIEWS * FEATURES).map(|index| format!("fv_{}.f_{index}", index / FEATURES));
     let key = Arc::new(Field::new("entity", DataType::Int64, false));
-    let schema = Arc::new(EntitySchema { keys: vec![key], request: Vec::new(), features: VIEWS * FEATURES });
+    let schema =
+        EntitySchema { keys: vec![key].into(), features: VIEWS * FEATURES, ..EntitySchema::default() };
     let backend = Arc::new(Memory { schema, names: names.collect() });
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();

@@ -1,10 +1,10 @@
 //! What the server asks of the rest of Millstream, in Arrow columns and plain words. The binary implements it.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use arrow::{
     array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
-    datatypes::{FieldRef, SchemaRef},
+    datatypes::{Fields, SchemaRef},
 };
 use async_trait::async_trait;
 use indexmap::IndexMap;
@@ -25,12 +25,12 @@ pub trait FeatureBackend: Send + Sync + 'static {
     fn views(&self) -> Vec<ViewInfo>;
 
     /// The columns that a read of `target` needs. Called for every request: hand out what was computed when the service was
-    /// loaded.
+    /// loaded; its fields are shared, so nothing is allocated.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::UnknownService`], [`crate::ErrorKind::UnknownView`] or [`crate::ErrorKind::UnknownFeature`].
-    fn entity_schema(&self, target: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError>;
+    fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError>;
 
     /// Values of the features for each row of the request, in its order, duplicates included.
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError>;
@@ -62,7 +62,7 @@ pub trait FeatureBackend: Send + Sync + 'static {
     async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError>;
 
     /// Whether requests can be answered now.
-    fn ready(&self) -> Readiness;
+    async fn ready(&self) -> Readiness;
 }
 
 /// What a read is about.
@@ -78,9 +78,9 @@ pub enum ReadTarget {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EntitySchema {
     /// Key columns of all entities of the target.
-    pub keys: Vec<FieldRef>,
+    pub keys: Fields,
     /// Values that on-demand features take from the request.
-    pub request: Vec<FieldRef>,
+    pub request: Fields,
     /// How many features the answer will have, wildcards resolved.
     pub features: usize,
 }
@@ -158,6 +158,8 @@ pub struct ReadAnswer {
 pub struct PushSchema {
     /// A field that is not nullable must be sent; a nullable one that is left out is null.
     pub schema: SchemaRef,
+    /// The names of the view's features: finished values, which are computed and not pushed.
+    pub features: Vec<String>,
     /// The column with the event time. Feast's clients may call it `event_timestamp`.
     pub time: String,
 }
@@ -194,9 +196,7 @@ pub struct PushAnswer {
 pub struct MaterializeRequest {
     /// At least one.
     pub views: Vec<String>,
-    /// Event time in microseconds, inclusive; none is the beginning.
-    pub start: Option<i64>,
-    /// Event time in microseconds, exclusive; none is now.
+    /// No event from this time on is wanted, in microseconds; none is now.
     pub end: Option<i64>,
     /// Only what is new since the last time.
     pub incremental: bool,
@@ -206,6 +206,19 @@ pub struct MaterializeRequest {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MaterializeAnswer {
     pub views: Vec<ViewMaterialized>,
+    /// Older definitions that a served version of a service still reads and that could not be brought up to date.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<ViewFailed>,
+}
+
+/// An older definition of a view that could not be brought up to date.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ViewFailed {
+    /// With the versions of services that read it: `orders of churn@1`.
+    pub view: String,
+    pub code: String,
+    pub message: String,
+    pub hint: Option<String>,
 }
 
 /// What was materialised of one view.
@@ -214,6 +227,8 @@ pub struct ViewMaterialized {
     pub view: String,
     /// Rows read from the lake.
     pub rows: u64,
+    /// Rows that were left out because the store cannot hold a key as long as theirs.
+    pub left_out: u64,
     /// The table's version up to which the view is materialised.
     pub table_version: Option<i64>,
 }

@@ -99,9 +99,20 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiErro
     }
     serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data if !start.starts_with('{') => no_object(),
-        Category::Data => ApiError::new(ErrorKind::Invalid, error.to_string()),
+        Category::Data => ApiError::new(ErrorKind::Invalid, in_words_of_json(&error)),
         Category::Syntax | Category::Eof | Category::Io => malformed(text, &error),
     })
+}
+
+/// What is wrong with the shape of a body, without the names of types that only this program knows.
+fn in_words_of_json(error: &serde_json::Error) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        ("expected usize", "expected a whole number from 0 on"),
+        ("expected a sequence", "expected a list"),
+        ("invalid type: sequence", "invalid type: list"),
+        ("invalid type: map", "invalid type: object"),
+    ];
+    WORDS.iter().fold(error.to_string(), |text, (name, word)| text.replace(name, word))
 }
 
 fn malformed(text: &str, error: &serde_json::Error) -> ApiError {

@@ -61,6 +61,16 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("MS-1226", "A defect", "Something happened that must not happen. Please report it."),
     (
+        "MS-1227",
+        "The file of a dataset is gone",
+        "The file of this version was removed, or replaced by a later build.",
+    ),
+    (
+        "MS-1228",
+        "A request without one host",
+        "A request of HTTP/1.1 names its server in exactly one header `Host`.",
+    ),
+    (
         "MS-1240",
         "A token is needed",
         "The address can be reached from other machines; the server does not start without a token.",

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     /// [`ErrorKind::UnknownView`] in the words of Feast's push.
     UnknownPushSource,
     UnknownDataset,
+    /// The file of a dataset's version is not there any more.
+    DatasetGone,
     /// A value does not fit the type of its column.
     WrongType,
     /// A column is not known.
@@ -36,6 +38,8 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// The token is missing or wrong.
     Unauthorized,
+    /// The request does not say once which server it is for.
+    BadHost,
     /// The request came through a browser's page of somebody else.
     ForeignOrigin,
     /// As many requests as allowed are running.
@@ -73,6 +77,7 @@ impl ErrorKind {
             Self::UnknownFeature => (StatusCode::NOT_FOUND, "MS-1204"),
             Self::UnknownView | Self::UnknownPushSource => (StatusCode::NOT_FOUND, "MS-1205"),
             Self::UnknownDataset => (StatusCode::NOT_FOUND, "MS-1206"),
+            Self::DatasetGone => (StatusCode::GONE, "MS-1227"),
             Self::WrongType => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1207"),
             Self::UnknownColumn => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1208"),
             Self::MissingColumn => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1209"),
@@ -80,6 +85,7 @@ impl ErrorKind {
             Self::TooManyRows => (StatusCode::PAYLOAD_TOO_LARGE, "MS-1211"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "MS-1212"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "MS-1213"),
+            Self::BadHost => (StatusCode::BAD_REQUEST, "MS-1228"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "MS-1214"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "MS-1215"),
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "MS-1216"),

@@ -6,7 +6,7 @@ use std::{any::Any, net::IpAddr, sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, Method, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -123,6 +123,7 @@ pub(crate) async fn guard(
 
 async fn guarded(guard: &Guard, request: Request, next: Next) -> Result<Response, ApiError> {
     let shared = guard.shared.as_ref();
+    one_host(&request)?;
     admit(shared.token.as_ref(), request.headers())?;
     let _running = shared.running.try_acquire().map_err(|_| {
         let limit = shared.limits.concurrent_requests;
@@ -169,6 +170,24 @@ async fn with_body(
     Ok((Request::from_parts(parts, Body::from(bytes)), room))
 }
 
+/// A request names its server once, as HTTP/1.1 wants it: where it does not, whoever stands between may have read another
+/// name than this server.
+fn one_host(request: &Request) -> Result<(), ApiError> {
+    let named = request.headers().get_all(header::HOST).iter().count();
+    let (is_named, is_old) =
+        (named == 1 || request.uri().authority().is_some(), request.version() < Version::HTTP_11);
+    if named <= 1 && (is_named || is_old) {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorKind::BadHost, format!("the request has {named} headers `Host`, 1 is needed")))
+}
+
+/// Says in every answer that its type is what the header says: a browser must not take data for a page.
+pub(crate) async fn unsniffed(mut response: Response) -> Response {
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
 /// Whether the sender may ask at all.
 fn admit(token: Option<&Token>, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(token) = token else {
@@ -196,12 +215,19 @@ fn local_only(headers: &HeaderMap) -> Result<(), ApiError> {
                 .with_hint("address the server as localhost or 127.0.0.1, or give it a token")
         })
     };
-    let headers = [header::HOST, header::ORIGIN].map(|name| (headers.get(&name), name));
-    let refused = headers.into_iter().find_map(|(value, name)| foreign(name, value?));
-    refused.map_or(Ok(()), Err)
+    let of = |name: header::HeaderName| {
+        let values = headers.get_all(&name).iter();
+        values.map(|value| (name.clone(), value)).collect::<Vec<_>>()
+    };
+    let mut all = of(header::HOST).into_iter().chain(of(header::ORIGIN));
+    all.find_map(|(name, value)| foreign(name, value)).map_or(Ok(()), Err)
 }
 
+/// Whether it is one name or address of this machine, perhaps with a port; a list is not.
 fn is_local(host: &str) -> bool {
+    if host.contains([',', ' ', '/', '@']) {
+        return false;
+    }
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

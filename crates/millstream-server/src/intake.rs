@@ -7,7 +7,7 @@ use crate::{
     error::{ApiError, ErrorKind},
     wire::{
         column,
-        columns::{Columns, rows},
+        columns::{Columns, Rows, rows},
         scalar::describe,
         types::type_name,
     },
@@ -36,10 +36,38 @@ impl Intake {
         limit: usize,
     ) -> Result<(), ApiError> {
         let path = format!("{part}.{name}");
+        let rows =
+            self.counted(&path, values, limit, || format!("a list of {}", type_name(field.data_type())))?;
+        let array = column::build(&rows.values, field).map_err(|misfit| {
+            let column::Misfit { row, expected, found } = misfit;
+            let declared = type_name(field.data_type());
+            let inside = if expected == declared { String::new() } else { format!(" inside {declared}") };
+            let message = format!("`{path}` row {row} (from 0): expected {expected}{inside}, found {found}");
+            ApiError::new(ErrorKind::WrongType, message).with_field(path.clone())
+        })?;
+        self.arrays.insert(name.to_owned(), array);
+        Ok(())
+    }
+
+    /// Counts the rows of every column of a part of the body, and reads none.
+    pub(crate) fn count(&mut self, part: &str, columns: &Columns<'_>, limit: usize) -> Result<(), ApiError> {
+        for (name, values) in &columns.0 {
+            self.counted(&format!("{part}.{name}"), values, limit, || "a list".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// The values of a column, which has as many as the columns before.
+    fn counted<'v>(
+        &mut self,
+        path: &str,
+        values: &'v serde_json::value::RawValue,
+        limit: usize,
+        expected: impl FnOnce() -> String,
+    ) -> Result<Rows<'v>, ApiError> {
         let Some(rows) = rows(values, limit) else {
             let found = describe(values.get());
-            let message =
-                format!("`{path}` has to be a list of {}, not {found}", type_name(field.data_type()));
+            let message = format!("`{path}` has to be {}, not {found}", expected());
             return Err(ApiError::new(ErrorKind::WrongType, message).with_field(path));
         };
         if rows.count > limit {
@@ -53,17 +81,9 @@ impl Intake {
                 return Err(ApiError::new(ErrorKind::UnevenColumns, message).with_field(path));
             }
             Some(_) => {}
-            None => self.rows = Some((rows.count, path.clone())),
+            None => self.rows = Some((rows.count, path.to_owned())),
         }
-        let array = column::build(&rows.values, field).map_err(|misfit| {
-            let column::Misfit { row, expected, found } = misfit;
-            let declared = type_name(field.data_type());
-            let inside = if expected == declared { String::new() } else { format!(" inside {declared}") };
-            let message = format!("`{path}` row {row} (from 0): expected {expected}{inside}, found {found}");
-            ApiError::new(ErrorKind::WrongType, message).with_field(path.clone())
-        })?;
-        self.arrays.insert(name.to_owned(), array);
-        Ok(())
+        Ok(rows)
     }
 
     /// Takes every column of a part of the body.

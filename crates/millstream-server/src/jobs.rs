@@ -106,16 +106,14 @@ pub(crate) fn start(shared: &Arc<Shared>, job: Job) -> Result<Started, ApiError>
     }
     let claim = shared.jobs.claim(&views, job.force)?;
     let (sender, result) = oneshot::channel();
-    let request = MaterializeRequest {
-        views: views.clone(),
-        start: job.start,
-        end: job.end,
-        incremental: job.incremental,
-    };
+    let request = MaterializeRequest { views: views.clone(), end: job.end, incremental: job.incremental };
     let task_shared = shared.clone();
     shared.jobs.tracker.spawn(async move {
         let result = run(&task_shared, request).await;
         drop(claim);
+        for failed in result.iter().flat_map(|answer| &answer.failed) {
+            tracing::warn!("{} was not materialised: {}", failed.view, failed.message);
+        }
         // If nobody waits any more, the log is the only place that learns of a failure.
         if let Err(Err(error)) = sender.send(result) {
             error.log();
@@ -127,7 +125,7 @@ pub(crate) fn start(shared: &Arc<Shared>, job: Job) -> Result<Started, ApiError>
 
 async fn run(shared: &Shared, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
     if request.views.is_empty() {
-        return Ok(MaterializeAnswer { views: Vec::new() });
+        return Ok(MaterializeAnswer { views: Vec::new(), failed: Vec::new() });
     }
     let time = shared.limits.job_time;
     tokio::select! {

@@ -25,7 +25,7 @@ pub use backend::{
     AnswerColumn, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, FeatureBackend, FeatureInfo,
     MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, QueryAnswer,
     QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, Status, Statuses, ValueInfo,
-    ViewInfo, ViewMaterialized,
+    ViewFailed, ViewInfo, ViewMaterialized,
 };
 pub use codes::CODES;
 pub use error::{ApiError, Cause, ErrorKind, ServerError};

@@ -87,9 +87,10 @@ pub(crate) async fn serve() -> Response {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReadBody {
     /// A service, with a version as in `churn_v1@3` if it is not to be the newest. Excludes `features`.
-    #[schema(example = "churn_v1")]
+    #[schema(example = "churn_v1", min_length = 1)]
     service: Option<String>,
     /// `view.feature`, `view.*`, or the name of an on-demand feature.
+    #[schema(min_items = 1)]
     features: Option<Vec<String>>,
     /// Values of every key column.
     #[schema(example = json!({"customer_id": [1, 2]}))]
@@ -138,8 +139,10 @@ pub(crate) struct QueryAnswer {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FeastReadBody {
     entities: BTreeMap<String, Vec<Value>>,
+    #[schema(min_length = 1)]
     feature_service: Option<String>,
     /// `view:feature`.
+    #[schema(min_items = 1)]
     features: Option<Vec<String>>,
     full_feature_names: Option<bool>,
     include_feature_view_version_metadata: Option<bool>,
@@ -165,6 +168,7 @@ pub(crate) struct FeastMetadata {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FeastPushBody {
+    #[schema(min_length = 1)]
     push_source_name: String,
     df: BTreeMap<String, Vec<Value>>,
     /// `online`, `offline` or `online_and_offline`.
@@ -173,6 +177,7 @@ pub(crate) struct FeastPushBody {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FeastWriteBody {
+    #[schema(min_length = 1)]
     feature_view_name: String,
     df: BTreeMap<String, Vec<Value>>,
 }

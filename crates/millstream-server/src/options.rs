@@ -91,6 +91,8 @@ pub struct Limits {
     pub rows: usize,
     /// Rows times features of one request.
     pub values: usize,
+    /// Bytes of the values of one answer.
+    pub answer_bytes: usize,
     /// Rows that a query answers with.
     pub query_rows: usize,
     /// Bytes that these rows take in memory.
@@ -119,6 +121,7 @@ impl Default for Limits {
             buffered_bytes: 256 << 20,
             rows: 100_000,
             values: 5_000_000,
+            answer_bytes: 256 << 20,
             query_rows: 100_000,
             query_bytes: 64 << 20,
             request_time: Duration::from_secs(30),

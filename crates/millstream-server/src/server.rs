@@ -14,7 +14,7 @@ use crate::{
     connection::{BoundedListener, Connection},
     error::ServerError,
     feast,
-    guard::{Dialect, Guard, Shared, guard},
+    guard::{Dialect, Guard, Shared, guard, unsniffed},
     options::ServerOptions,
 };
 
@@ -147,6 +147,7 @@ fn router(options: &ServerOptions, shared: &Arc<Shared>) -> Router {
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             Dialect::Own.panicked(panic.as_ref())
         }))
+        .layer(middleware::map_response(unsniffed))
         // The guard has received the body within its own bound.
         .layer(DefaultBodyLimit::disable())
         .with_state(shared.clone())

@@ -1,7 +1,7 @@
 //! Versions of datasets that were built.
 
 use millstream_types::TimestampMicros;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::{Pin, State, StateError};
 
@@ -13,7 +13,7 @@ pub struct DatasetVersion {
     pub version: i64,
     /// Of everything that defines the version: equal ids, equal bytes.
     pub id: String,
-    /// Where its file is.
+    /// Where its file is: relative to the project's folder if it lies below it.
     pub path: String,
     /// The manifest as JSON.
     pub manifest: String,
@@ -26,16 +26,16 @@ const COLUMNS: &str = "dataset, version, id, path, manifest, service, at";
 
 impl State {
     /// Records a version and pins what it was built from, in one transaction; `built.version` is ignored and
-    /// returned. What was written last, written again to the same place, is the same version.
+    /// returned. What was recorded last, recorded again, is the same version, wherever its file is now.
     pub fn record_dataset(&self, built: &DatasetVersion, pins: &[Pin]) -> Result<i64, StateError> {
         let doing = "record the dataset";
         self.write(doing, |transaction| {
             let version: i64 = transaction
                 .query_row(
                     "SELECT coalesce(max(version), 0) + iif(EXISTS (SELECT 1 FROM dataset_versions AS newest \
-                     WHERE dataset = ?1 AND id = ?2 AND path = ?3 AND version = (SELECT max(version) FROM \
+                     WHERE dataset = ?1 AND id = ?2 AND manifest = ?3 AND version = (SELECT max(version) FROM \
                      dataset_versions WHERE dataset = ?1)), 0, 1) FROM dataset_versions WHERE dataset = ?1",
-                    params![built.dataset, built.id, built.path],
+                    params![built.dataset, built.id, built.manifest],
                     |row| row.get(0),
                 )
                 .map_err(StateError::query(doing))?;
@@ -73,6 +73,42 @@ impl State {
         let connection = self.read(doing)?;
         let mut statement = connection.prepare_cached(&sql).map_err(StateError::query(doing))?;
         statement.query_map([], read).and_then(Iterator::collect).map_err(StateError::query(doing))
+    }
+
+    /// One version of a dataset, the newest where none is named.
+    pub fn dataset_version(
+        &self,
+        dataset: &str,
+        version: Option<i64>,
+    ) -> Result<Option<DatasetVersion>, StateError> {
+        let doing = "read a dataset";
+        let sql = format!(
+            "SELECT {COLUMNS} FROM dataset_versions WHERE dataset = ?1 AND version = coalesce(?2, version) \
+             ORDER BY version DESC LIMIT 1"
+        );
+        let connection = self.read(doing)?;
+        let mut statement = connection.prepare_cached(&sql).map_err(StateError::query(doing))?;
+        let found = statement.query_row(params![dataset, version], read).optional();
+        found.map_err(StateError::query(doing))
+    }
+
+    /// The number of a dataset's newest version.
+    pub fn newest_dataset(&self, dataset: &str) -> Result<Option<i64>, StateError> {
+        let doing = "read the newest version of a dataset";
+        let sql = "SELECT max(version) FROM dataset_versions WHERE dataset = ?1";
+        let connection = self.read(doing)?;
+        let mut statement = connection.prepare_cached(sql).map_err(StateError::query(doing))?;
+        statement.query_row([dataset], |row| row.get(0)).map_err(StateError::query(doing))
+    }
+
+    /// The numbers of a dataset's versions, the oldest first.
+    pub fn dataset_numbers(&self, dataset: &str) -> Result<Vec<i64>, StateError> {
+        let doing = "read the versions of a dataset";
+        let sql = "SELECT version FROM dataset_versions WHERE dataset = ?1 ORDER BY version";
+        let connection = self.read(doing)?;
+        let mut statement = connection.prepare_cached(sql).map_err(StateError::query(doing))?;
+        let numbers = statement.query_map([dataset], |row| row.get(0)).and_then(Iterator::collect);
+        numbers.map_err(StateError::query(doing))
     }
 }
 

@@ -99,23 +99,17 @@ class Client:
         self,
         views: str | Sequence[str] | None = None,
         *,
-        start: Instant | None = None,
-        end: Instant | None = None,
         incremental: bool = True,
         timeout: float | None = None,
     ) -> list[ViewMaterialized]:
         """Carries what is new of the views (all of them without `views`) from the lake to the online store.
 
-        Without `incremental` everything between `start` and `end` is carried again. It waits until that is
-        done, `timeout` seconds at most.
+        Without `incremental` everything is carried again. It waits until that is done, `timeout` seconds at
+        most.
         """
         body: dict[str, Any] = {"incremental": incremental}
         if views is not None:
             body["views"] = [views] if isinstance(views, str) else list(views)
-        if start is not None:
-            body["start"] = _rfc3339(start)
-        if end is not None:
-            body["end"] = _rfc3339(end)
         answer = self._transport.json(
             "POST", "/v1/features/materialize", body, idempotent=False, timeout=timeout
         )

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use millstream_engine::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest};
+use millstream_engine::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, FileState};
 use millstream_ml::dataset::{Finding, Leak, Phase};
 
 use crate::{
@@ -200,6 +200,10 @@ fn row(built: &BuiltDataset) -> Vec<String> {
         human::thousands(built.columns.len() as u64),
         built.service.clone().unwrap_or_else(|| "own list".to_owned()),
         at.map(|at| at.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
-        built.path.display().to_string(),
+        match built.file_state() {
+            FileState::Present => built.path.display().to_string(),
+            FileState::Missing => format!("{} is gone", built.path.display()),
+            FileState::Changed => format!("{} holds something else", built.path.display()),
+        },
     ]
 }

@@ -101,11 +101,11 @@ async fn features(engine: &Engine, session: &Session) -> Result<(), CliError> {
     let request = DatasetRequest { name: DATASET.to_owned(), output: None, memory_bytes };
     let dataset = super::dataset::build(engine, &request, session).await?;
     let request = MaterializeRequest { alone: true, ..MaterializeRequest::default() };
-    let views = super::features::materialize(engine, &request, session).await?;
+    let views = super::features::materialize(engine, &request, session).await?.complete()?;
     if session.settings.json {
         output::print_json(&DatasetBuilt::from(&dataset))?;
         let views = views.iter().map(MaterializedView::from).collect();
-        return output::print_json(&MaterializeDocument { views });
+        return output::print_json(&MaterializeDocument { views, failed: Vec::new() });
     }
     output::print(&format!("\n{}\n", styled(STRONG, "Training set")))?;
     output::print(&super::dataset::told(&dataset))?;

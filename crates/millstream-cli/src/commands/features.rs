@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use millstream_engine::{
     FeatureList, FeatureServer, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
+    Materialized,
 };
 use millstream_types::TableName;
 
 use crate::{
-    CliError, Exit, human,
-    output::{self, FAINT, GOOD, STRONG, styled},
+    CliError, ErrorReport, Exit, human,
+    output::{self, CAUTION, FAINT, GOOD, STRONG, styled},
     progress::counter::Counter,
     project,
-    session::Session,
+    session::{Session, tell_failure},
     show::table,
-    wire::{FeatureListDocument, MaterializeDocument, MaterializedView},
+    wire::{FeatureListDocument, MaterializeDocument, MaterializedView, ViewFailed},
 };
 
 mod figures;
@@ -88,15 +89,22 @@ fn listed(list: &FeatureList) -> String {
                 view.from.clone(),
                 view.features.len().to_string(),
                 view.owner.clone().unwrap_or_default(),
-                view.materialized
-                    .as_ref()
-                    .map_or_else(|| "never".to_owned(), |done| versions(&done.versions)),
+                match &view.materialized {
+                    Some(done) => versions(&done.versions),
+                    None if list.is_store_open => "never".to_owned(),
+                    None => "in use".to_owned(),
+                },
             ]
         })
         .collect();
     if !rows.is_empty() {
         let header = ["view", "entity", "from", "features", "owner", "online"];
         text.push_str(&table::table(&header, &rows, &[false, false, false, true, false, false]));
+        if !list.is_store_open {
+            let told =
+                "The online store is in use by another process, as by `millstream serve`: ask its `/ready`.";
+            text.push_str(&format!("{} {told}\n", styled(CAUTION, '!')));
+        }
     }
     let rows: Vec<Vec<String>> = list
         .services
@@ -135,17 +143,25 @@ fn versions(versions: &std::collections::BTreeMap<TableName, i64>) -> String {
 
 async fn run_materialize(arguments: &MaterializeArguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?, session)?;
-    let request = MaterializeRequest { views: arguments.views.clone(), full: arguments.full, alone: true };
-    let reports = materialize(&engine, &request, session).await?;
+    let request =
+        MaterializeRequest { views: arguments.views.clone(), full: arguments.full, alone: true, until: None };
+    let Materialized { reports, failures } = materialize(&engine, &request, session).await?;
+    let exit = if failures.is_empty() { Exit::Success } else { Exit::Failure };
+    let failures = failures.into_iter().map(|failure| (failure.view, CliError::from(failure.error).report()));
+    let failures: Vec<(String, ErrorReport)> = failures.collect();
     if session.settings.json {
         let views = reports.iter().map(MaterializedView::from).collect();
-        output::print_json(&MaterializeDocument { views })?;
-    } else {
-        for report in &reports {
-            output::print_line(&told(report))?;
-        }
+        let failed = failures.iter().map(|(view, report)| ViewFailed::new(view, report)).collect();
+        output::print_json(&MaterializeDocument { views, failed })?;
+        return Ok(exit);
     }
-    Ok(Exit::Success)
+    for report in &reports {
+        output::print_line(&told(report))?;
+    }
+    for (_, report) in &failures {
+        tell_failure(report);
+    }
+    Ok(exit)
 }
 
 /// Materialises with a line of progress.
@@ -153,18 +169,29 @@ pub(crate) async fn materialize(
     engine: &millstream_engine::Engine,
     request: &MaterializeRequest,
     session: &Session,
-) -> Result<Vec<MaterializeReport>, CliError> {
+) -> Result<Materialized, CliError> {
     let server = FeatureServer::open(engine, 0.0).await?;
     let counter = Arc::new(Counter::start(session));
     let shown = counter.clone();
     let told = Arc::new(move |progress: &MaterializeProgress| {
         shown.show(&format!("materialising {}", progress.view), progress.rows, None);
     });
-    let reports = server.materialize(request, told, session.cancel.clone()).await;
+    let done = server.materialize(request, told, session.cancel.clone()).await;
     counter.finish();
-    let reports = reports?;
+    let done = done?;
+    if !session.settings.json {
+        tell_unread(&server.unread_pushes().await?);
+    }
     server.close().await?;
-    Ok(reports)
+    Ok(done)
+}
+
+/// Warns of pushed rows that nothing reads.
+pub(crate) fn tell_unread(tables: &[TableName]) {
+    for table in tables {
+        let why = "holds rows that were pushed to a view of another name; a view that is renamed leaves them behind";
+        output::tell(&format!("{} `{table}` {why}", styled(CAUTION, '!')));
+    }
 }
 
 /// One line for a view.
@@ -183,7 +210,13 @@ pub(crate) fn told(report: &MaterializeReport) -> String {
             )
         }
     };
-    format!("{} {}  {what}", styled(GOOD, '✓'), report.view)
+    let mut text = format!("{} {}  {what}", styled(GOOD, '✓'), report.view);
+    if report.left_out > 0 {
+        let rows = human::count(report.left_out, "row");
+        let why = "left out: the online store cannot hold keys as long as theirs";
+        text.push_str(&format!("\n{} {rows} of {} {why}", styled(CAUTION, '!'), report.view));
+    }
+    text
 }
 
 async fn remove(arguments: &RemoveArguments, session: &Session) -> Result<Exit, CliError> {

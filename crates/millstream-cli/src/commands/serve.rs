@@ -75,12 +75,15 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     } else {
         let in_time = human::duration(started.elapsed());
         output::tell(&format!("{} Serving on http://{address} ({in_time})", styled(GOOD, '✓')));
-        for view in backend.never_materialized() {
+        for view in backend.never_materialized().await? {
             output::tell(&format!(
                 "{} `{view}` was never materialised: `millstream features materialize {view}`",
                 styled(CAUTION, '!')
             ));
         }
+    }
+    if !session.settings.json {
+        super::features::tell_unread(&backend.unread_pushes().await?);
     }
     tracing::info!("serving on http://{address}");
     let served = server.run(session.cancel.clone()).await;

@@ -7,15 +7,19 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use millstream_engine::{Engine, FeatureServer, MaterializeRequest as Views, PushTo, Queries, Wanted};
 use millstream_server::{
-    ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend, MaterializeAnswer,
+    ApiError, DatasetInfo, DatasetReader, EntitySchema, FeatureBackend, MaterializeAnswer,
     MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, QueryAnswer, QueryRequest,
-    ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, ValueInfo, ViewInfo, ViewMaterialized,
+    ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, ValueInfo, ViewFailed, ViewInfo,
+    ViewMaterialized,
 };
 use millstream_sql::SqlError;
-use millstream_types::{Percent, TimestampMicros};
+use millstream_types::{Percent, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
-use super::{answers, describe, errors::api_error};
+use super::{
+    answers, describe,
+    errors::{api_error, api_error_in},
+};
 use crate::{CliError, project::cores};
 
 /// The engine as a server's backend.
@@ -37,8 +41,13 @@ impl Backend {
     }
 
     /// Views without any rows in the online store.
-    pub(crate) fn never_materialized(&self) -> Vec<String> {
-        self.features.never_materialized()
+    pub(crate) async fn never_materialized(&self) -> Result<Vec<String>, CliError> {
+        Ok(self.features.never_materialized().await?)
+    }
+
+    /// Tables of pushed rows that no view reads.
+    pub(crate) async fn unread_pushes(&self) -> Result<Vec<TableName>, CliError> {
+        Ok(self.features.unread_pushes().await?)
     }
 
     /// Writes what is still in memory.
@@ -47,12 +56,10 @@ impl Backend {
     }
 }
 
-fn wanted(target: &ReadTarget) -> Wanted {
+fn wanted(target: &ReadTarget) -> Wanted<'_> {
     match target {
-        ReadTarget::Service { name, version } => {
-            Wanted::Service { name: name.clone(), version: version.map(i64::from) }
-        }
-        ReadTarget::Features(features) => Wanted::Features(features.clone()),
+        ReadTarget::Service { name, version } => Wanted::Service { name, version: version.map(i64::from) },
+        ReadTarget::Features(features) => Wanted::Features(features),
     }
 }
 
@@ -67,19 +74,19 @@ impl FeatureBackend for Backend {
         views.map(|definition| describe::view(definition, self.engine.project())).collect()
     }
 
-    fn entity_schema(&self, target: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError> {
-        let readable = self.features.readable(&wanted(target)).map_err(api_error)?;
+    fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError> {
+        let readable = self.features.readable(wanted(target)).map_err(api_error)?;
         let (keys, request) = (readable.keys.clone(), readable.request.clone());
-        Ok(Arc::new(EntitySchema { keys, request, features: readable.definition.features.len() }))
+        Ok(EntitySchema { keys, request, features: readable.definition.features.len() })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
-        let readable = self.features.readable(&wanted(&request.target)).map_err(api_error)?;
+        let readable = self.features.readable(wanted(&request.target)).map_err(api_error)?;
         let columns = self
             .features
             .read(&readable, &request.entities, request.rows, request.at, request.encoding.as_deref())
             .await
-            .map_err(api_error)?;
+            .map_err(|error| api_error_in("entities", error))?;
         Ok(ReadAnswer {
             columns: columns.into_iter().map(answers::column).collect(),
             service_version: readable.version.and_then(|version| u32::try_from(version).ok()),
@@ -96,22 +103,34 @@ impl FeatureBackend for Backend {
             PushTarget::Offline => PushTo::Offline,
             PushTarget::OnlineAndOffline => PushTo::OnlineAndOffline,
         };
-        let rows = self.features.push(&request.name, request.rows, to).await.map_err(api_error)?;
+        let rows = self.features.push(&request.name, request.rows, to).await;
+        let rows = rows.map_err(|error| api_error_in("rows", error))?;
         Ok(PushAnswer { rows })
     }
 
     async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
-        let views = Views { views: request.views, full: !request.incremental, alone: false };
+        let MaterializeRequest { views, end, incremental } = request;
+        let views = Views { views, full: !incremental, alone: false, until: end };
         let cancel = CancellationToken::new();
         let _cancel_when_dropped = cancel.clone().drop_guard();
         let told = Arc::new(|_: &millstream_engine::MaterializeProgress| {});
-        let reports = self.features.materialize(&views, told, cancel).await.map_err(api_error)?;
-        let views = reports.into_iter().map(|report| ViewMaterialized {
+        let done = self.features.materialize(&views, told, cancel).await.map_err(api_error)?;
+        let mut failed = Vec::new();
+        for failure in done.failures {
+            let error = api_error(failure.error);
+            if failure.is_current {
+                return Err(error);
+            }
+            let (code, hint) = (error.code().to_owned(), error.hint().map(str::to_owned));
+            failed.push(ViewFailed { view: failure.view, code, message: error.to_string(), hint });
+        }
+        let views = done.reports.into_iter().map(|report| ViewMaterialized {
             view: report.view,
             rows: report.rows,
+            left_out: report.left_out,
             table_version: report.versions.values().next().copied(),
         });
-        Ok(MaterializeAnswer { views: views.collect() })
+        Ok(MaterializeAnswer { views: views.collect(), failed })
     }
 
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
@@ -155,21 +174,20 @@ impl FeatureBackend for Backend {
     }
 
     async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError> {
-        let built = self.engine.dataset_version(name, version).map_err(api_error)?;
-        let unreadable = |error: std::io::Error| {
-            ApiError::new(ErrorKind::Unavailable, format!("the file of dataset `{name}` cannot be read"))
-                .with_cause(error)
-        };
-        let file = tokio::fs::File::open(&built.path).await.map_err(unreadable)?;
-        let length = file.metadata().await.map_err(unreadable)?.len();
-        let bytes: Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(file);
-        Ok(DatasetReader { bytes, length: Some(length), version: built.version.to_string() })
+        let (built, file) = self.engine.open_dataset(name, version).await.map_err(api_error)?;
+        let bytes: Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(tokio::fs::File::from_std(file));
+        let length = Some(built.manifest.data.bytes);
+        Ok(DatasetReader { bytes, length, version: built.version.to_string() })
     }
 
-    fn ready(&self) -> Readiness {
-        let waiting_for = self.features.never_materialized();
-        // A view without rows answers, with nothing found; it is told, not waited for.
-        Readiness { ready: true, waiting_for }
+    async fn ready(&self) -> Readiness {
+        match self.features.never_materialized().await {
+            Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for },
+            Err(error) => {
+                let waiting_for = vec![format!("the online store ({})", api_error(error))];
+                Readiness { ready: false, waiting_for }
+            }
+        }
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) fn push_schema(definition: &ViewDefinition) -> PushSchema {
         .map(|column| Field::new(&column.name, column.data_type.clone(), !needed(&column.name)));
     PushSchema {
         schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+        features: definition.features.iter().map(|feature| feature.name.clone()).collect(),
         time: definition.rows.time.clone(),
     }
 }

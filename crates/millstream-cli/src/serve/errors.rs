@@ -9,6 +9,19 @@ use millstream_project::cover;
 use millstream_server::{ApiError, ErrorKind};
 use millstream_sql::SqlError;
 
+/// What a client is told of an error in a part of its request, as in [`api_error`].
+pub(super) fn api_error_in(part: &str, error: EngineError) -> ApiError {
+    let field = match &error {
+        EngineError::EntityKey { column, .. } => Some(format!("{part}.{column}")),
+        _ => None,
+    };
+    let told = api_error(error);
+    match field {
+        Some(field) => told.with_field(field),
+        None => told,
+    }
+}
+
 /// What a client is told. Causes go to the log.
 pub(super) fn api_error(error: EngineError) -> ApiError {
     let kind = match &error {
@@ -17,7 +30,12 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
         EngineError::UnknownFeature { what: "view", .. } => ErrorKind::UnknownView,
         EngineError::UnknownFeature { what: "dataset", .. } => ErrorKind::UnknownDataset,
         EngineError::UnknownFeature { .. } => ErrorKind::UnknownFeature,
-        EngineError::Request { .. } | EngineError::View { .. } => ErrorKind::Invalid,
+        EngineError::DatasetFile { .. } => ErrorKind::DatasetGone,
+        EngineError::Request { .. } | EngineError::View { .. } | EngineError::EntityKey { .. } => {
+            ErrorKind::Invalid
+        }
+        EngineError::Materialize { source, .. } if source.retry().is_some() => ErrorKind::Unavailable,
+        EngineError::Materialize { .. } => ErrorKind::Invalid,
         EngineError::Query(query) => query_kind(query),
         EngineError::Busy { .. } => ErrorKind::AlreadyRunning,
         EngineError::Online(source) if source.retryable() => ErrorKind::Unavailable,
@@ -32,7 +50,6 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
             | ErrorKind::UnknownView
             | ErrorKind::UnknownFeature
             | ErrorKind::UnknownDataset
-            | ErrorKind::AlreadyRunning
     ) {
         told = told.with_code(code);
     }
@@ -79,7 +96,11 @@ fn view_error(error: &EngineError) -> Option<&OnlineViewError> {
 
 /// The message with its causes in one line, without the credentials that a library may have put into them.
 fn message(error: &EngineError) -> String {
-    let mut text = error.to_string();
+    // Where files of this machine lie is no affair of a client.
+    let mut text = match error {
+        EngineError::DatasetFile { name, found, .. } => format!("the file of `{name}` {found}"),
+        error => error.to_string(),
+    };
     let mut cause = error.source();
     while let Some(next) = cause {
         let said = next.to_string();

@@ -1,6 +1,6 @@
 //! `dataset --json`.
 
-use millstream_engine::{BuiltDataset, DatasetReport};
+use millstream_engine::{BuiltDataset, DatasetReport, FileState};
 use millstream_ml::dataset::Manifest;
 use serde::Serialize;
 
@@ -63,6 +63,8 @@ pub struct DatasetEntry {
     /// Of everything that defines the version.
     pub id: String,
     pub path: String,
+    /// `present`, `missing`, or `changed`: what lies at `path` is not this version's file.
+    pub file: &'static str,
     pub service: Option<String>,
     pub rows: u64,
     /// Microseconds since 1970 UTC.
@@ -76,6 +78,11 @@ impl From<&BuiltDataset> for DatasetEntry {
             version: built.version,
             id: built.id.clone(),
             path: built.path.display().to_string(),
+            file: match built.file_state() {
+                FileState::Present => "present",
+                FileState::Missing => "missing",
+                FileState::Changed => "changed",
+            },
             service: built.service.clone(),
             rows: built.rows,
             built_at: built.at.0,

@@ -9,6 +9,9 @@ use millstream_engine::{
 use millstream_ml::dataset::ColumnStatistics;
 use serde::Serialize;
 
+use super::{ErrorBody, ErrorDocument};
+use crate::ErrorReport;
+
 /// Everything that can be read.
 #[derive(Clone, Debug, Serialize)]
 pub struct FeatureListDocument {
@@ -167,6 +170,23 @@ impl From<&ServiceEntry> for ServiceDocument {
 #[derive(Clone, Debug, Serialize)]
 pub struct MaterializeDocument {
     pub views: Vec<MaterializedView>,
+    /// Views that could not be brought up to date; they keep no other back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<ViewFailed>,
+}
+
+/// One view that could not be brought up to date.
+#[derive(Clone, Debug, Serialize)]
+pub struct ViewFailed {
+    /// With the versions of services if it is not what the project says now: `orders of churn@1`.
+    pub view: String,
+    pub error: ErrorBody,
+}
+
+impl ViewFailed {
+    pub(crate) fn new(view: &str, report: &ErrorReport) -> Self {
+        Self { view: view.to_owned(), error: ErrorDocument::from(report).error }
+    }
 }
 
 /// One view that was brought up to date.
@@ -176,6 +196,8 @@ pub struct MaterializedView {
     /// `up_to_date`, `incremental` or `full`.
     pub mode: &'static str,
     pub rows: u64,
+    /// Rows that were left out because the online store cannot hold a key as long as theirs.
+    pub left_out: u64,
     pub entities: u64,
     pub versions: BTreeMap<String, i64>,
     /// Microseconds since 1970 UTC.
@@ -193,6 +215,7 @@ impl From<&MaterializeReport> for MaterializedView {
                 MaterializeMode::Full => "full",
             },
             rows: report.rows,
+            left_out: report.left_out,
             entities: report.entities,
             versions: report.versions.iter().map(|(table, version)| (table.to_string(), *version)).collect(),
             newest_event: report.watermark,

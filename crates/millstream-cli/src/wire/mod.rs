@@ -19,7 +19,7 @@ pub use dataset::{DatasetBuilt, DatasetEntry, DatasetListDocument};
 pub use error::{ErrorBody, ErrorDocument};
 pub use features::{
     FeatureDocument, FeatureListDocument, MaterializeDocument, MaterializedDocument, MaterializedView,
-    OnDemandDocument, ServiceDocument, ViewDocument, ViewStatisticsDocument,
+    OnDemandDocument, ServiceDocument, ViewDocument, ViewFailed, ViewStatisticsDocument,
 };
 pub use lineage::{LineageDocument, LineageStep, use_word};
 pub use maintain::{MaintainDocument, MaintainedTable};

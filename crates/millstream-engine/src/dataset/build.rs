@@ -1,7 +1,7 @@
 //! `millstream dataset build`: every input at one version, the join on threads of its own, then the record and the pins.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -217,8 +217,11 @@ async fn run(work: Work, told: Told, cancel: CancellationToken) -> Result<Built,
         };
         let compiled = OnDemandExpressions::compile(&plan.service.on_demand);
         let compiled = compiled.map_err(EngineError::Query)?;
+        let mut computed = 0;
         let mut on_demand = |rows: &RecordBatch| -> Result<Vec<ArrayRef>, Cause> {
-            compiled.evaluate(rows).map_err(|error| cause(EngineError::Query(error)))
+            let values = compiled.evaluate_from(rows, computed);
+            computed += rows.num_rows() as u64;
+            values.map_err(|error| cause(EngineError::Query(error)))
         };
         let report = |progress: millstream_ml::dataset::Progress<'_>| {
             told(DatasetProgress {
@@ -253,8 +256,8 @@ struct Kept {
     path: PathBuf,
 }
 
-/// Records the version and pins its inputs. A build that gave what the one before gave is that one, and needs no second
-/// file in the project's own folder.
+/// Records the version and pins its inputs. A build that gave what the one before gave is that one: where its file still
+/// stands, the project's own folder needs no second one, and where it does not, the new file takes its place.
 fn keep(
     world: &World,
     spec: &DatasetSpec,
@@ -262,30 +265,39 @@ fn keep(
     built: &Built,
     is_own: bool,
 ) -> Result<Kept, EngineError> {
-    let Built { path, manifest, manifest_path, .. } = built;
-    let known = world.state.dataset_versions()?;
-    let newest = known.into_iter().rfind(|known| known.dataset == spec.name);
+    let Built { path, manifest, .. } = built;
+    let newest = world.state.dataset_version(&spec.name, None)?;
     let same = newest.filter(|known| {
         let has_data = |earlier: Manifest| earlier.data == manifest.data;
         known.id == manifest.version && super::manifest(known).is_ok_and(has_data)
     });
-    let is_unchanged = same.as_ref().is_some_and(|same| Path::new(&same.path) == path);
-    if let Some(same) = same.filter(|same| is_own && !is_unchanged && Path::new(&same.path).is_file()) {
-        for path in [path, manifest_path] {
-            fs::remove_file(path).map_err(|source| EngineError::File {
-                verb: "remove",
-                path: path.clone(),
-                source,
-            })?;
+    let place = same.as_ref().map(|same| world.dataset_path(&same.path));
+    if let (Some(same), Some(place)) = (same, place) {
+        let kept = |is_unchanged, path| Kept { version: same.version, is_unchanged, path };
+        if place == *path {
+            return Ok(kept(true, place));
         }
-        return Ok(Kept { version: same.version, is_unchanged: true, path: PathBuf::from(same.path) });
+        let stands = File::open(&place).and_then(|mut file| manifest.data.difference(&mut file));
+        match (matches!(stands, Ok(None)), is_own) {
+            (true, false) => return Ok(kept(true, path.clone())),
+            (true, true) => {
+                remove_pair(built)?;
+                return Ok(kept(true, place));
+            }
+            (false, true) if place.parent() == path.parent() => {
+                move_pair(built, &place)?;
+                return Ok(kept(false, place));
+            }
+            // The record gets the new place below.
+            (false, _) => {}
+        }
     }
     let now = world.options.clock.now();
     let version = DatasetVersion {
         dataset: spec.name.clone(),
         version: 0,
         id: manifest.version.clone(),
-        path: path.to_string_lossy().into_owned(),
+        path: world.recorded_path(path),
         manifest: serde_json::to_string(manifest)
             .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?,
         service: service(world, spec)?,
@@ -298,7 +310,23 @@ fn keep(
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
     let version = world.state.record_dataset(&version, &pins)?;
-    Ok(Kept { version, is_unchanged, path: path.clone() })
+    Ok(Kept { version, is_unchanged: false, path: path.clone() })
+}
+
+/// Removes what a build has written.
+fn remove_pair(built: &Built) -> Result<(), EngineError> {
+    let fault = |path: &Path, source| EngineError::File { verb: "remove", path: path.to_owned(), source };
+    [&built.path, &built.manifest_path]
+        .into_iter()
+        .try_for_each(|path| fs::remove_file(path).map_err(|source| fault(path, source)))
+}
+
+/// Gives what a build has written the place of another file, which is replaced if it is there.
+fn move_pair(built: &Built, place: &Path) -> Result<(), EngineError> {
+    let fault = |path: &Path, source| EngineError::File { verb: "move", path: path.to_owned(), source };
+    fs::rename(&built.path, place).map_err(|source| fault(&built.path, source))?;
+    let manifest = Manifest::path_of(place);
+    fs::rename(&built.manifest_path, manifest).map_err(|source| fault(&built.manifest_path, source))
 }
 
 /// The service's name with its present version.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use millstream_ml::dataset::{DatasetDiff, DatasetFile, diff};
 
-use super::BuiltDataset;
 use crate::{Engine, EngineError};
 
 impl Engine {
@@ -16,15 +15,14 @@ impl Engine {
     }
 
     fn dataset_file(&self, name: &str) -> Result<DatasetFile, EngineError> {
-        let opened = match Path::new(name) {
-            path if path.is_file() => DatasetFile::open(path),
-            _ => {
-                // A later build may have replaced a file that a definition names.
-                let BuiltDataset { path, manifest, .. } = self.dataset_version(name, None)?;
-                let file = DatasetFile::with_manifest(&path, manifest);
-                file.and_then(|file| file.verify().map(|()| file))
-            }
-        };
-        opened.map_err(|source| EngineError::Dataset { name: name.to_owned(), source })
+        let failed = |source| EngineError::Dataset { name: name.to_owned(), source };
+        let path = Path::new(name);
+        if path.is_file() {
+            return DatasetFile::open(path).map_err(failed);
+        }
+        // A later build may have replaced a file that a definition names.
+        let built = self.dataset_version(name, None)?;
+        built.open()?;
+        DatasetFile::with_manifest(&built.path, built.manifest).map_err(failed)
     }
 }

@@ -11,5 +11,5 @@ mod record;
 
 pub use build::{DatasetProgress, DatasetReport, DatasetRequest};
 pub use output::DeltaVersion;
-pub use record::BuiltDataset;
 pub(crate) use record::manifest;
+pub use record::{BuiltDataset, FileState};

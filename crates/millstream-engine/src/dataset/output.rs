@@ -6,13 +6,15 @@ use std::{
 };
 
 use millstream_lake::{FileTable, LakeError};
-use millstream_ml::dataset::{Manifest, VERSION_KEY};
+use millstream_ml::dataset::Manifest;
 use millstream_project::{DatasetSpec, OutputFormat};
 use millstream_types::{TableName, TimestampMicros};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::build::DatasetRequest;
+use super::{build::DatasetRequest, record::version_in};
 use crate::{EngineError, engine::World};
+
+/// What the name of a Parquet file may end with.
+const PARQUET_ENDINGS: [&str; 2] = ["parquet", "pq"];
 
 /// Where a dataset is written.
 pub(super) enum Output {
@@ -106,11 +108,21 @@ impl Output {
 
 /// A file that is there is replaced if an earlier build of the dataset wrote it, as its manifest tells.
 fn file(spec: &DatasetSpec, path: PathBuf) -> Result<Output, EngineError> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    if let Some(ending) = ending.filter(|ending| !PARQUET_ENDINGS.contains(&ending.as_str())) {
+        return Err(EngineError::Request {
+            message: format!(
+                "`{}` is written as Parquet, whose files do not end with `.{ending}`",
+                spec.name
+            ),
+            hint: Some("end the file's name with `.parquet`".to_owned()),
+        });
+    }
     let manifest = Manifest::path_of(&path);
     let is_own = || match manifest.exists() {
         true => Manifest::read(&manifest).is_ok_and(|manifest| manifest.definition.name == spec.name),
         // A build that was killed before it wrote the manifest.
-        false => is_dataset(&path),
+        false => version_in(&path).is_some(),
     };
     if fs::symlink_metadata(&path).is_err() || is_own() {
         return Ok(Output::File(path));
@@ -121,18 +133,8 @@ fn file(spec: &DatasetSpec, path: PathBuf) -> Result<Output, EngineError> {
     })
 }
 
-/// Whether the file says of itself that it is a dataset's.
-fn is_dataset(path: &Path) -> bool {
-    let Ok(file) = fs::File::open(path) else { return false };
-    let Ok(reader) = ParquetRecordBatchReaderBuilder::try_new(file) else { return false };
-    let entries = reader.metadata().file_metadata().key_value_metadata();
-    entries.is_some_and(|entries| entries.iter().any(|entry| entry.key == VERSION_KEY))
-}
-
 fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
-    let known = world.state.dataset_versions()?;
-    let of_name = known.iter().filter(|known| known.dataset == spec.name);
-    let mut next = of_name.map(|known| known.version).max().unwrap_or(0) + 1;
+    let mut next = world.state.newest_dataset(&spec.name)?.unwrap_or(0) + 1;
     loop {
         let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
         // A file of a version that was not recorded, or whose record is lost, stays.

@@ -1,10 +1,17 @@
-//! What was built before, and where it is.
+//! What was built before, where its file is, and whether that still holds it.
 
-use std::path::PathBuf;
+use std::{
+    fs::{self, File},
+    io::{self, Seek},
+    path::{Path, PathBuf},
+};
 
-use millstream_ml::dataset::Manifest;
+use futures::future::BoxFuture;
+
+use millstream_ml::dataset::{Manifest, VERSION_KEY};
 use millstream_state::DatasetVersion;
 use millstream_types::TimestampMicros;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::{Engine, EngineError, engine::World, features::services::with_version};
 
@@ -25,14 +32,24 @@ pub struct BuiltDataset {
     pub manifest: Manifest,
 }
 
+/// What a quick look finds at the place where a version's file was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// A file of the version's length that says it is this version's.
+    Present,
+    Missing,
+    /// Another file, as that of a later build, or one that was damaged.
+    Changed,
+}
+
 impl BuiltDataset {
-    fn new(known: DatasetVersion) -> Result<Self, EngineError> {
+    fn new(world: &World, known: DatasetVersion) -> Result<Self, EngineError> {
         let manifest = manifest(&known)?;
         let columns = manifest.columns.iter();
         Ok(Self {
             version: known.version,
             id: known.id,
-            path: PathBuf::from(known.path),
+            path: world.dataset_path(&known.path),
             service: known.service,
             at: known.at,
             rows: manifest.data.rows,
@@ -41,6 +58,43 @@ impl BuiltDataset {
             dataset: known.dataset,
         })
     }
+
+    /// A quick look at the version's file, which reads only its end.
+    #[must_use]
+    pub fn file_state(&self) -> FileState {
+        let Ok(bytes) = fs::metadata(&self.path).map(|found| found.len()) else { return FileState::Missing };
+        let is_whole = bytes == self.manifest.data.bytes;
+        match is_whole && version_in(&self.path).as_ref() == Some(&self.id) {
+            true => FileState::Present,
+            false => FileState::Changed,
+        }
+    }
+
+    /// The version's file at its beginning. It is read once to see that it has the bytes that were recorded.
+    pub fn open(&self) -> Result<File, EngineError> {
+        let fault = |found: String| EngineError::DatasetFile {
+            name: format!("{}@{}", self.dataset, self.version),
+            path: self.path.clone(),
+            found,
+        };
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => fault("is not there any more".to_owned()),
+            _ => fault(format!("cannot be read ({error})")),
+        };
+        let mut file = File::open(&self.path).map_err(unreadable)?;
+        if let Some(difference) = self.manifest.data.difference(&mut file).map_err(unreadable)? {
+            return Err(fault(difference));
+        }
+        file.rewind().map_err(unreadable)?;
+        Ok(file)
+    }
+}
+
+/// The version that a Parquet file says it is of.
+pub(super) fn version_in(path: &Path) -> Option<String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).ok()?).ok()?;
+    let mut entries = reader.metadata().file_metadata().key_value_metadata()?.iter();
+    entries.find(|entry| entry.key == VERSION_KEY)?.value.clone()
 }
 
 /// The manifest as it was recorded.
@@ -52,7 +106,8 @@ pub(crate) fn manifest(known: &DatasetVersion) -> Result<Manifest, EngineError> 
 impl Engine {
     /// Every version of every dataset, by name and version.
     pub fn datasets(&self) -> Result<Vec<BuiltDataset>, EngineError> {
-        self.world().state.dataset_versions()?.into_iter().map(BuiltDataset::new).collect()
+        let known = self.world().state.dataset_versions()?.into_iter();
+        known.map(|known| BuiltDataset::new(self.world(), known)).collect()
     }
 
     /// `churn` is the newest version, `churn@2` that one; `version` says it too.
@@ -61,7 +116,20 @@ impl Engine {
             Some(version) if !name.contains('@') => self.world().dataset(&format!("{name}@{version}")),
             _ => self.world().dataset(name),
         }
-        .and_then(BuiltDataset::new)
+        .and_then(|known| BuiltDataset::new(self.world(), known))
+    }
+
+    /// As [`Engine::dataset_version`], with its file as [`BuiltDataset::open`] gives it.
+    pub fn open_dataset<'a>(
+        &'a self,
+        name: &'a str,
+        version: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(BuiltDataset, File), EngineError>> {
+        Box::pin(async move {
+            let built = self.dataset_version(name, version)?;
+            let opened = tokio::task::spawn_blocking(move || built.open().map(|file| (built, file))).await;
+            opened.map_err(|_| EngineError::Worker { doing: "reading a dataset" })?
+        })
     }
 }
 
@@ -69,16 +137,13 @@ impl World {
     /// What is recorded of a version: `churn` is the newest, `churn@2` that one.
     pub(crate) fn dataset(&self, name: &str) -> Result<DatasetVersion, EngineError> {
         let (dataset, version) = with_version(name);
-        let mut of_name = self.state.dataset_versions()?;
-        of_name.retain(|known| known.dataset == dataset);
-        let place = match version {
-            Some(version) => of_name.iter().position(|known| known.version.to_string() == version),
-            None => of_name.len().checked_sub(1),
-        };
-        if let Some(place) = place {
-            return Ok(of_name.swap_remove(place));
+        let number = version.map(str::parse::<i64>).transpose();
+        let found = number.ok().map(|number| self.state.dataset_version(dataset, number)).transpose()?;
+        if let Some(found) = found.flatten() {
+            return Ok(found);
         }
-        let versions: Vec<String> = of_name.iter().map(|known| known.version.to_string()).collect();
+        let versions = self.state.dataset_numbers(dataset)?;
+        let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
         let is_defined = self.project.spec.datasets.iter().any(|spec| spec.name == dataset);
         let hint = match (versions.is_empty(), is_defined) {
             (false, _) => format!("there are the versions {}", versions.join(", ")),
@@ -86,5 +151,16 @@ impl World {
             (true, false) => "`millstream dataset list` shows what was built".to_owned(),
         };
         Err(EngineError::UnknownFeature { what: "dataset", name: name.to_owned(), hint })
+    }
+
+    /// How the place of a dataset's file is recorded: relative to the project's folder if it lies below it, so that a
+    /// project that is moved or copied has its own files.
+    pub(super) fn recorded_path(&self, path: &Path) -> String {
+        path.strip_prefix(&self.project.spec.root).unwrap_or(path).to_string_lossy().into_owned()
+    }
+
+    /// The file at a recorded place.
+    pub(super) fn dataset_path(&self, recorded: &str) -> PathBuf {
+        self.project.spec.root.join(recorded)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatch, UInt32Array},
+    array::{AsArray, RecordBatch, UInt32Array},
     compute::{concat_batches, take_record_batch},
     datatypes::{SchemaRef, TimestampMicrosecondType},
     ipc::{reader::StreamReader, writer::StreamWriter},
@@ -17,6 +17,7 @@ use millstream_features::view::{OnlineView, TIME};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::keys::{key_columns, storable};
 use crate::EngineError;
 
 /// Bytes of events that are worked on at once; about three times as much is held meanwhile.
@@ -34,6 +35,8 @@ pub(super) struct Chunks {
     /// Holds the files until the chunks are dropped.
     _folder: Option<TempDir>,
     pub rows: u64,
+    /// Events that are in no chunk, because the store cannot hold a key as long as theirs.
+    pub left_out: u64,
     /// Newest event time up to the present, in microseconds.
     pub newest: Option<i64>,
 }
@@ -60,17 +63,18 @@ impl Chunks {
         mut told: impl FnMut(u64),
     ) -> Result<Self, EngineError> {
         let schema = view.definition().event_schema();
-        let (mut rows, mut newest) = (0_u64, None);
+        let (mut rows, mut left_out, mut newest) = (0_u64, 0, None);
         if count <= 1 {
             let mut batches = Vec::new();
             while let Some(batch) = events.try_next().await? {
+                let batch = storable(view, batch, &mut left_out)?;
                 rows += batch.num_rows() as u64;
                 newest = newest.max(newest_of(&batch, now));
                 told(rows);
                 batches.push(batch);
             }
             let parts = vec![Part::Memory(batches)];
-            return Ok(Self { schema, parts, _folder: None, rows, newest });
+            return Ok(Self { schema, parts, _folder: None, rows, left_out, newest });
         }
         let folder = tempfile::tempdir_in(spill).map_err(|source| EngineError::File {
             verb: "create a folder in",
@@ -82,6 +86,7 @@ impl Chunks {
             writers.push(Spilled::create(folder.path().join(format!("{number}.arrow")), &schema)?);
         }
         while let Some(batch) = events.try_next().await? {
+            let batch = storable(view, batch, &mut left_out)?;
             rows += batch.num_rows() as u64;
             newest = newest.max(newest_of(&batch, now));
             told(rows);
@@ -90,7 +95,7 @@ impl Chunks {
             }
         }
         let parts = writers.into_iter().map(Spilled::finish).collect::<Result<_, _>>()?;
-        Ok(Self { schema, parts, _folder: Some(folder), rows, newest })
+        Ok(Self { schema, parts, _folder: Some(folder), rows, left_out, newest })
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -127,8 +132,7 @@ fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
 
 /// The rows of each chunk, by a hash of the entity. Rows without a key go to none.
 fn split(view: &OnlineView, batch: &RecordBatch, count: u64) -> Result<Vec<RecordBatch>, EngineError> {
-    let keys: Vec<ArrayRef> = batch.columns().iter().take(view.definition().keys.len()).cloned().collect();
-    let keys = view.entity_keys(&keys).map_err(EngineError::online_view)?;
+    let keys = view.entity_keys(&key_columns(view, batch)).map_err(EngineError::online_view)?;
     let mut rows: Vec<Vec<u32>> = vec![Vec::new(); usize::try_from(count).unwrap_or(1)];
     for (row, key) in (0_u32..).zip(&keys) {
         let Some(key) = key else { continue };

@@ -8,34 +8,60 @@ use std::{
 use millstream_features::encode::apply_chain;
 use millstream_ml::dataset::FittedColumn;
 
-use super::server::{FeatureServer, ReadColumn};
+use super::{
+    server::{FeatureServer, ReadColumn},
+    services::with_version,
+};
 use crate::{EngineError, dataset::manifest};
 
 /// The fitted encodings of one version of a dataset, by the column that they encode.
 pub(super) type Fitted = BTreeMap<String, FittedColumn>;
 
 impl FeatureServer {
-    /// The encodings of `dataset`: `churn` is the newest version, `churn@2` that one. Their parameters are taken out of
-    /// the version's manifest once.
-    fn fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
-        let known = self.0.world.dataset(dataset)?;
-        let cached = || self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fitted) = cached().get(&known.id) {
+    /// The encodings of `dataset`: `churn` is the newest version, `churn@2` that one. The parameters of a version are taken
+    /// out of its manifest once; who names no version has the state store say which one is the newest.
+    async fn fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
+        let cached =
+            |key: &str| self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(fitted) = cached(dataset) {
+            return Ok(fitted);
+        }
+        let server = self.clone();
+        let name = dataset.to_owned();
+        let found = tokio::task::spawn_blocking(move || server.load_fitted(&name)).await;
+        found.map_err(|_| EngineError::Worker { doing: "reading encodings" })?
+    }
+
+    /// Kept under the name with its version, which always means the same.
+    fn load_fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
+        let cache = || self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = match with_version(dataset) {
+            (name, Some(version)) => match version.parse::<i64>() {
+                Ok(version) => format!("{name}@{version}"),
+                Err(_) => dataset.to_owned(),
+            },
+            (name, None) => match self.0.world.state.newest_dataset(name)? {
+                Some(version) => format!("{name}@{version}"),
+                // The look below says what there is instead.
+                None => name.to_owned(),
+            },
+        };
+        if let Some(fitted) = cache().get(&name) {
             return Ok(fitted.clone());
         }
-        let columns = manifest(&known)?.fitted.into_iter();
+        let columns = manifest(&self.0.world.dataset(&name)?)?.fitted.into_iter();
         let fitted: Arc<Fitted> = Arc::new(columns.map(|fitted| (fitted.column.clone(), fitted)).collect());
-        cached().insert(known.id, fitted.clone());
+        cache().insert(name, fitted.clone());
         Ok(fitted)
     }
 
     /// The columns with those that the dataset's version encodes in their encoded form.
-    pub(super) fn encode(
+    pub(super) async fn encode(
         &self,
         dataset: &str,
         answer: Vec<ReadColumn>,
     ) -> Result<Vec<ReadColumn>, EngineError> {
-        let fitted = self.fitted(dataset)?;
+        let fitted = self.fitted(dataset).await?;
         let mut encoded = Vec::with_capacity(answer.len());
         for column in answer {
             let Some(fitted) = fitted.get(&column.name) else {

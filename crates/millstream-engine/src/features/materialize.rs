@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ use super::{
     pushed,
     rows::{EventStream, all_events, events_of_rows, pushed_table},
     server::{FeatureServer, online_view},
-    services,
+    services::{self, StoredView},
 };
 use crate::{EngineError, engine::World, pinning::Pinning, table::is_gone};
 
@@ -37,6 +37,39 @@ pub struct MaterializeRequest {
     pub full: bool,
     /// Whether nobody else reads or pushes meanwhile: then a view's first records are stored without being looked up.
     pub alone: bool,
+    /// No event from this time on is wanted, in microseconds. The store has the events of all times, which windows need,
+    /// so a time long past cannot be kept to and is refused.
+    pub until: Option<i64>,
+}
+
+/// How far in the past the end of a wanted range may lie. Callers name the present, by clocks and in zones of their own.
+const UNTIL_MICROS_AGO_MAX: i64 = 24 * 3_600 * 1_000_000;
+
+/// What was done, view by view. One that fails keeps no other from being brought up to date.
+#[derive(Debug, Default)]
+pub struct Materialized {
+    pub reports: Vec<MaterializeReport>,
+    pub failures: Vec<MaterializeFailure>,
+}
+
+/// A view that could not be brought up to date.
+#[derive(Debug)]
+pub struct MaterializeFailure {
+    /// The view's name, with the versions of services if it is not what the project says now: `orders of churn@1`.
+    pub view: String,
+    /// Whether it is what the project says now.
+    pub is_current: bool,
+    pub error: EngineError,
+}
+
+impl Materialized {
+    /// The reports, if no view failed.
+    pub fn complete(self) -> Result<Vec<MaterializeReport>, EngineError> {
+        match self.failures.into_iter().next() {
+            Some(failure) => Err(failure.error),
+            None => Ok(self.reports),
+        }
+    }
 }
 
 /// How far a materialisation is.
@@ -50,10 +83,13 @@ pub struct MaterializeProgress {
 /// What was done for a view.
 #[derive(Clone, Debug)]
 pub struct MaterializeReport {
+    /// The view's name, with the versions of services if it is not what the project says now: `orders of churn@1`.
     pub view: String,
     pub mode: MaterializeMode,
     /// Events that were read.
     pub rows: u64,
+    /// Events that were left out because the store cannot hold a key as long as theirs.
+    pub left_out: u64,
     /// Records that were looked at.
     pub entities: u64,
     pub versions: BTreeMap<TableName, i64>,
@@ -76,52 +112,121 @@ pub enum MaterializeMode {
 type Told = Arc<dyn Fn(&MaterializeProgress) + Send + Sync>;
 
 impl FeatureServer {
-    /// Brings the views up to date, one after the other. Only one caller at a time can.
+    /// Brings the views up to date, one after the other. A view that another caller is at is waited for.
     pub fn materialize<'a>(
         &'a self,
         request: &'a MaterializeRequest,
         told: Told,
         cancel: CancellationToken,
-    ) -> BoxFuture<'a, Result<Vec<MaterializeReport>, EngineError>> {
+    ) -> BoxFuture<'a, Result<Materialized, EngineError>> {
         Box::pin(async move {
-            let busy = || EngineError::Busy { what: "a materialisation".to_owned() };
-            let _only = self.0.materializing.try_lock().map_err(|_| busy())?;
-            let (mut reports, mut flushed) = (Vec::new(), BTreeMap::new());
-            for view in self.wanted_views(request)? {
-                if cancel.is_cancelled() {
-                    return Err(EngineError::Cancelled);
-                }
+            self.check_end(request.until)?;
+            let mut done = Materialized::default();
+            for (name, definitions) in self.wanted_views(request)? {
+                let lock = self.lock_of(&name);
+                let _only = tokio::select! {
+                    only = lock.lock() => only,
+                    () = cancel.cancelled() => return Err(EngineError::Cancelled),
+                };
                 // The definitions of one view share its pushes.
-                let name = view.definition().name.clone();
-                let pushes = match flushed.get(&name) {
-                    Some(pushes) => *pushes,
-                    None => pushed::flush(&self.0, &name).await?,
+                let pushes = match pushed::flush(&self.0, &name).await {
+                    Ok(pushes) => pushes,
+                    Err(error) => {
+                        done.failures.push(failed_alone(name, Vec::new(), error)?);
+                        continue;
+                    }
                 };
-                flushed.insert(name, pushes);
-                let work = Work {
-                    world: &self.0.world,
-                    store: &self.0.store,
-                    view,
-                    pushes,
-                    told: &told,
-                    cancel: &cancel,
-                };
-                reports.push(work.run(request).await?);
+                for view in definitions {
+                    if cancel.is_cancelled() {
+                        return Err(EngineError::Cancelled);
+                    }
+                    let (label, versions) = (view.label(), view.versions.clone());
+                    let (world, store) = (&self.0.world, &self.0.store);
+                    let work = online_view(&view.definition).map(|view| Work {
+                        world,
+                        store,
+                        view,
+                        label: label.clone(),
+                        pushes,
+                        told: &told,
+                        cancel: &cancel,
+                    });
+                    let report = match work {
+                        Ok(work) => work.run(request).await,
+                        Err(error) => Err(error),
+                    };
+                    match report {
+                        Ok(report) => done.reports.push(report),
+                        Err(error) => done.failures.push(failed_alone(label, versions, error)?),
+                    }
+                }
             }
-            Ok(reports)
+            Ok(done)
         })
     }
 
-    /// The views that are asked for, in all definitions that something reads.
-    fn wanted_views(&self, request: &MaterializeRequest) -> Result<Vec<OnlineView>, EngineError> {
+    /// Refuses a range that ends so early that rows after its end would come too.
+    fn check_end(&self, until: Option<i64>) -> Result<(), EngineError> {
+        let earliest = self.0.world.options.clock.now().0.saturating_sub(UNTIL_MICROS_AGO_MAX);
+        if until.is_none_or(|until| until >= earliest) {
+            return Ok(());
+        }
+        Err(EngineError::Request {
+            message:
+                "the range ends more than a day ago, and a materialisation takes every row up to the present"
+                    .to_owned(),
+            hint: Some(
+                "end the range now; a read with `at`, or a dataset, has the values of earlier times"
+                    .to_owned(),
+            ),
+        })
+    }
+
+    fn lock_of(&self, view: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.materializing.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.entry(view.to_owned()).or_default().clone()
+    }
+
+    /// By name, the views that are asked for, in all definitions that something reads: what the project says now is first.
+    fn wanted_views(
+        &self,
+        request: &MaterializeRequest,
+    ) -> Result<BTreeMap<String, Vec<StoredView>>, EngineError> {
         for name in &request.views {
             self.online_view(name)?;
         }
-        let stored = services::stored_views(&self.0.world)?;
         let is_wanted =
-            |name: &str| request.views.is_empty() || request.views.iter().any(|view| view == name);
-        stored.into_values().filter(|view| is_wanted(&view.name)).map(|view| online_view(&view)).collect()
+            |name: &String| request.views.is_empty() || request.views.iter().any(|view| view == name);
+        let mut wanted: BTreeMap<String, Vec<StoredView>> = BTreeMap::new();
+        for view in services::stored_views(&self.0.world)?.into_values() {
+            if is_wanted(&view.definition.name) {
+                wanted.entry(view.definition.name.clone()).or_default().push(view);
+            }
+        }
+        wanted.values_mut().for_each(|views| views.sort_by_key(|view| !view.versions.is_empty()));
+        Ok(wanted)
     }
+}
+
+/// The failure of a view, unless what failed would fail for every other view too.
+fn failed_alone(
+    view: String,
+    versions: Vec<String>,
+    error: EngineError,
+) -> Result<MaterializeFailure, EngineError> {
+    let is_shared = match &error {
+        EngineError::Cancelled | EngineError::State(_) | EngineError::File { .. } => true,
+        EngineError::Online(error) => !error.is_of_record(),
+        _ => false,
+    };
+    if is_shared {
+        return Err(error);
+    }
+    let (is_current, remove) = (versions.is_empty(), versions.first());
+    let hint =
+        remove.map(|version| format!("`millstream features remove {version}` ends serving that version"));
+    let error = EngineError::Materialize { view: view.clone(), hint, source: Box::new(error) };
+    Ok(MaterializeFailure { view, is_current, error })
 }
 
 /// One view's materialisation.
@@ -129,6 +234,8 @@ struct Work<'a> {
     world: &'a Arc<World>,
     store: &'a Arc<dyn OnlineStore>,
     view: OnlineView,
+    /// How reports name it.
+    label: String,
     /// Number of the last push to the view, if there was one.
     pushes: u64,
     told: &'a Told,
@@ -153,7 +260,7 @@ impl Work<'_> {
         let Some(mut epoch) = self.epoch(known.as_ref(), request.full).await? else {
             let known = known.unwrap_or_default();
             self.pin_versions(&known)?;
-            return Ok(self.report(MaterializeMode::UpToDate, 0, 0, &known, started));
+            return Ok(self.report(MaterializeMode::UpToDate, &known, started));
         };
         let chunks = self.collect(&mut epoch).await?;
         let mut done = known.unwrap_or_default();
@@ -182,7 +289,8 @@ impl Work<'_> {
         self.store.sync().await?;
         self.pin_versions(&finished)?;
         let mode = if full { MaterializeMode::Full } else { MaterializeMode::Incremental };
-        Ok(self.report(mode, chunks.rows, entities, &finished, started))
+        let (rows, left_out) = (chunks.rows, chunks.left_out);
+        Ok(MaterializeReport { rows, left_out, entities, ..self.report(mode, &finished, started) })
     }
 
     /// Maintenance leaves the versions that the records have, so that the next materialisation finds what came since.
@@ -228,19 +336,14 @@ impl Work<'_> {
         }
     }
 
-    fn report(
-        &self,
-        mode: MaterializeMode,
-        rows: u64,
-        entities: u64,
-        done: &Progress,
-        started: Instant,
-    ) -> MaterializeReport {
+    /// A report of no rows.
+    fn report(&self, mode: MaterializeMode, done: &Progress, started: Instant) -> MaterializeReport {
         MaterializeReport {
-            view: self.view.definition().name.clone(),
+            view: self.label.clone(),
             mode,
-            rows,
-            entities,
+            rows: 0,
+            left_out: 0,
+            entities: 0,
             versions: done.versions.clone(),
             watermark: done.watermark,
             elapsed: started.elapsed(),
@@ -345,7 +448,7 @@ impl Work<'_> {
 
     async fn collect(&self, epoch: &mut Epoch) -> Result<Chunks, EngineError> {
         let definition = self.view.definition();
-        let name = definition.name.clone();
+        let name = self.label.clone();
         let told = |rows| (self.told)(&MaterializeProgress { view: name.clone(), rows });
         let (spill, now) = (self.world.spill_folder()?, self.world.options.clock.now().0);
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod encoded;
+mod keys;
 mod list;
 mod materialize;
 mod progress;
@@ -15,7 +16,10 @@ mod statistics;
 mod verify;
 
 pub use list::{FeatureEntry, FeatureList, OnDemandEntry, ServiceEntry, ViewEntry};
-pub use materialize::{MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest};
+pub use materialize::{
+    MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
+    Materialized,
+};
 pub use progress::Progress;
 pub use pushed::PushTo;
 pub use server::{FeatureServer, ReadColumn, Readable, Wanted};

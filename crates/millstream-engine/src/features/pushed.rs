@@ -10,18 +10,19 @@ use arrow::{
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use millstream_features::view::{KNOWN, OnlineView, SEQUENCE, ViewDefinition};
+use millstream_features::view::{KNOWN, OnlineView, SEQUENCE};
 use millstream_lake::{At, Operation, Snapshot, TableChange};
-use millstream_online::feature::PushTarget;
+use millstream_online::{OnlineStore, feature::PushTarget};
 use millstream_sql::features::PushProjection;
-use millstream_types::INGESTED_AT;
+use millstream_types::{INGESTED_AT, TableName};
 use serde_json::json;
 
 use super::{
-    rows::pushed_table,
+    keys::requested,
+    rows::{pushed_table, view_of_pushed},
     server::{FeatureServer, Inner},
 };
-use crate::{EngineError, writers::Writers};
+use crate::{EngineError, engine::World, writers::Writers};
 
 /// Application id, on a table of pushed rows, of the last entry of the log that it has.
 const ENTRY_TXN: &str = "push";
@@ -73,8 +74,7 @@ impl FeatureServer {
         to: PushTo,
     ) -> BoxFuture<'a, Result<u64, EngineError>> {
         Box::pin(async move {
-            let definition = self.view(view)?;
-            check_keys(definition, &rows)?;
+            check_keys(self.online_view(view)?, &rows)?;
             let now = self.0.world.options.clock.now().0;
             let count = rows.num_rows() as u64;
             if count == 0 {
@@ -103,8 +103,23 @@ impl FeatureServer {
     }
 }
 
-/// Rows without a key or a time belong to nobody: they are refused, not lost.
-fn check_keys(definition: &ViewDefinition, rows: &RecordBatch) -> Result<(), EngineError> {
+impl FeatureServer {
+    /// Tables of rows that were pushed to views of other names than there are, as after a view was renamed.
+    pub fn unread_pushes<'a>(&'a self) -> BoxFuture<'a, Result<Vec<TableName>, EngineError>> {
+        Box::pin(async move {
+            let known: Vec<&str> = self.0.pushable.iter().map(Pushable::name).collect();
+            let is_unread =
+                |table: &TableName| view_of_pushed(table).is_some_and(|view| !known.contains(&view));
+            let mut tables = self.0.world.lake.tables().await?;
+            tables.retain(is_unread);
+            Ok(tables)
+        })
+    }
+}
+
+/// Rows without a key or a time belong to nobody, and a key may be too long for the store: they are refused, not lost.
+fn check_keys(view: &OnlineView, rows: &RecordBatch) -> Result<(), EngineError> {
+    let definition = view.definition();
     let needed = definition.keys.iter().map(|key| &key.name).chain([&definition.rows.time]);
     for name in needed {
         let column = rows.column_by_name(name).ok_or_else(|| EngineError::Request {
@@ -118,7 +133,8 @@ fn check_keys(definition: &ViewDefinition, rows: &RecordBatch) -> Result<(), Eng
             });
         }
     }
-    Ok(())
+    let columns = definition.keys.iter().filter_map(|key| rows.column_by_name(&key.name).cloned());
+    requested(view, &columns.collect::<Vec<_>>()).map(drop)
 }
 
 /// The rows with what orders them: when they came, and their place in the push.
@@ -162,6 +178,14 @@ fn to_bytes(rows: &RecordBatch) -> Result<Bytes, EngineError> {
 fn from_bytes(bytes: &[u8]) -> Result<Vec<RecordBatch>, EngineError> {
     let failed = |source| EngineError::Arrow { action: "read pushed rows", source };
     StreamReader::try_new(bytes, None).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// Has the log of the view go on where the lake's rows end. A store that was lost began anew at 1, and what is pushed to it
+/// would look as if the lake had it.
+pub(super) async fn go_on(world: &World, store: &dyn OnlineStore, view: &str) -> Result<(), EngineError> {
+    let Some(base) = world.lake.snapshot(&pushed_table(view)?, At::Latest).await? else { return Ok(()) };
+    let position = base.txn(ENTRY_TXN).and_then(|position| u64::try_from(position).ok()).unwrap_or(0);
+    Ok(store.raise(view, position, covered(&base)).await?)
 }
 
 /// Brings what was pushed to the view into the lake, and gives the number up to which the lake has every push. A flush that

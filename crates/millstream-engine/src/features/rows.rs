@@ -25,6 +25,11 @@ pub(crate) fn pushed_table(view: &str) -> Result<TableName, EngineError> {
     name.parse().map_err(|_| EngineError::Worker { doing: "naming a table" })
 }
 
+/// The view to which the rows of a table were pushed; none of another table.
+pub(super) fn view_of_pushed(table: &TableName) -> Option<&str> {
+    table.name().strip_suffix(PUSHED_SUFFIX).filter(|_| table.schema() == SCHEMA)
+}
+
 /// A view's events.
 pub(crate) type EventStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
 

@@ -38,8 +38,8 @@ pub(super) struct ServedRow {
     pub served_at: i64,
     /// The time that was asked for.
     pub at: i64,
-    pub service: String,
-    pub version: i64,
+    /// Service and version; none for a list of features.
+    pub service: Option<(String, i64)>,
     /// None of a feature that is computed on demand.
     pub view: Option<String>,
     pub space: Option<u64>,
@@ -104,7 +104,7 @@ impl<'a> Answered<'a> {
             }
             FeatureSource::View { .. } => None,
         });
-        let columns = readable.keys.iter().chain(&readable.request);
+        let columns = readable.keys.iter().chain(readable.request.iter());
         let on_demand = Part {
             view: None,
             columns: columns.map(|field| field.name().as_str()).collect(),
@@ -112,7 +112,9 @@ impl<'a> Answered<'a> {
         };
         let is_kept = |part: &Part<'_>| {
             let mut columns = part.columns.iter().filter_map(|name| self.columns.get(*name));
-            !part.features.is_empty() && columns.all(|values| is_read_back(values.data_type()))
+            // What is computed on demand is computed again by the service that defines it.
+            let is_defined = part.view.is_some() || readable.version.is_some();
+            is_defined && !part.features.is_empty() && columns.all(|values| is_read_back(values.data_type()))
         };
         of_views.chain([on_demand]).filter(is_kept).collect()
     }
@@ -161,7 +163,9 @@ impl ServedLog {
 
     /// Keeps the values of sampled entities. Never waits.
     pub(super) fn offer(&self, answered: &Answered<'_>) {
-        let Some(version) = answered.readable.version.filter(|_| self.below > 0) else { return };
+        if self.below == 0 {
+            return;
+        }
         let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
         let mut keys = answered.keys.iter().flat_map(|keys| keys.iter().flatten());
         // Most reads end here.
@@ -173,13 +177,14 @@ impl ServedLog {
             for part in &parts {
                 // All features of an entity or none, so that each is kept as often as the others.
                 if answered.key(part, row).is_some_and(is_sampled) && self.has_room(part.features.len()) {
-                    self.keep(answered, version, part, row);
+                    self.keep(answered, part, row);
                 }
             }
         }
     }
 
-    fn keep(&self, answered: &Answered<'_>, version: i64, part: &Part<'_>, row: usize) {
+    fn keep(&self, answered: &Answered<'_>, part: &Part<'_>, row: usize) {
+        let Readable { definition, version, .. } = answered.readable;
         let entity = entity_text(&part.columns, answered.columns, row);
         for (feature, column, views) in &part.features {
             let times =
@@ -187,8 +192,7 @@ impl ServedLog {
             let row = ServedRow {
                 served_at: answered.now,
                 at: answered.at,
-                service: answered.readable.definition.name.clone(),
-                version,
+                service: version.map(|version| (definition.name.clone(), version)),
                 view: part.view.map(|(_, name, _)| name.to_owned()),
                 space: part.view.map(|(.., space)| space),
                 feature: (*feature).to_owned(),
@@ -331,11 +335,12 @@ fn batch(rows: &[ServedRow]) -> Result<RecordBatch, EngineError> {
     let texts = |of: &dyn Fn(&ServedRow) -> Option<String>| -> ArrayRef {
         Arc::new(rows.iter().map(of).collect::<StringArray>())
     };
-    let versions: ArrayRef = Arc::new(rows.iter().map(|row| Some(row.version)).collect::<Int64Array>());
+    let versions = rows.iter().map(|row| row.service.as_ref().map(|(_, version)| *version));
+    let versions: ArrayRef = Arc::new(versions.collect::<Int64Array>());
     let columns = vec![
         instants(|row| Some(row.served_at)),
         instants(|row| Some(row.at)),
-        texts(&|row| Some(row.service.clone())),
+        texts(&|row| row.service.as_ref().map(|(name, _)| name.clone())),
         versions,
         texts(&|row| row.view.clone()),
         texts(&|row| row.space.map(|space| format!("{space:016x}"))),

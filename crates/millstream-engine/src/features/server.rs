@@ -1,13 +1,13 @@
 //! Features at request time: services compiled once, one look-up in the store for all entities and views of a read.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow::{
     array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
-    datatypes::{Field, FieldRef},
+    datatypes::{Field, FieldRef, Fields},
 };
 use futures::future::BoxFuture;
 use indexmap::IndexMap;
@@ -19,7 +19,8 @@ use millstream_sql::features::OnDemandExpressions;
 
 use super::{
     encoded::Fitted,
-    pushed::Pushable,
+    keys::requested,
+    pushed::{self, Pushable},
     served::{Answered, ServedLog},
     services::{self, ServedVersion},
 };
@@ -29,12 +30,12 @@ use crate::{Engine, EngineError, engine::World};
 const LISTS_MAX: usize = 1_024;
 
 /// What a read names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wanted {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted<'a> {
     /// Without a version, what the project says now.
-    Service { name: String, version: Option<i64> },
+    Service { name: &'a str, version: Option<i64> },
     /// `view.feature`, `view.*`, or an on-demand feature.
-    Features(Vec<String>),
+    Features(&'a [String]),
 }
 
 /// A service, or a list of features, ready to be read.
@@ -44,9 +45,9 @@ pub struct Readable {
     /// Of a service.
     pub version: Option<i64>,
     /// The key columns of all entities.
-    pub keys: Vec<FieldRef>,
+    pub keys: Fields,
     /// The values that a request has to bring.
-    pub request: Vec<FieldRef>,
+    pub request: Fields,
     views: Vec<ReadableView>,
     on_demand: OnDemandExpressions,
     /// For each input of the on-demand features the view's feature; none for a value of the request.
@@ -92,18 +93,20 @@ pub(super) struct Inner {
     services: Vec<ServedVersion>,
     /// The project's views.
     pub(super) views: IndexMap<String, OnlineView>,
-    compiled: HashMap<(String, i64), Arc<Readable>>,
+    /// By service and version.
+    compiled: HashMap<String, HashMap<i64, Arc<Readable>>>,
     current: HashMap<String, Arc<Readable>>,
     lists: Mutex<HashMap<Vec<String>, Arc<Readable>>>,
-    /// By the id of a dataset's version.
+    /// By a dataset's name with its version.
     pub(super) fitted: Mutex<HashMap<String, Arc<Fitted>>>,
     pub(super) served: ServedLog,
     pub(super) pushes: Pushes,
     /// Every definition of a view that something reads.
     pub(super) pushable: Vec<Pushable>,
-    /// Held by the one who materialises.
-    pub(super) materializing: tokio::sync::Mutex<()>,
-    never_materialized: Vec<String>,
+    /// By view, what is held by the one who materialises it.
+    pub(super) materializing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Views of the project that are known to have been materialised.
+    materialized: Mutex<BTreeSet<String>>,
 }
 
 impl FeatureServer {
@@ -114,30 +117,30 @@ impl FeatureServer {
             let world = engine.world().clone();
             let store = world.online.open().await?;
             let services = services::served(&world)?;
-            let mut compiled = HashMap::new();
+            let mut compiled: HashMap<String, HashMap<i64, Arc<Readable>>> = HashMap::new();
             for served in &services {
                 let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
-                compiled.insert((served.name.clone(), served.version), readable);
+                compiled.entry(served.name.clone()).or_default().insert(served.version, readable);
             }
             let mut current = HashMap::new();
             for served in &services {
                 let version = services::find(&services, &served.name)?.version;
-                if let Some(readable) = compiled.get(&(served.name.clone(), version)) {
+                if let Some(readable) = compiled.get(&served.name).and_then(|versions| versions.get(&version))
+                {
                     current.insert(served.name.clone(), readable.clone());
                 }
             }
             let mut views = IndexMap::new();
-            let mut never_materialized = Vec::new();
             for (name, analyzed) in &world.project.features.views {
-                let view = online_view(&analyzed.definition)?;
-                if super::progress::read(store.as_ref(), view.space()).await?.is_none() {
-                    never_materialized.push(name.clone());
-                }
-                views.insert(name.clone(), view);
+                views.insert(name.clone(), online_view(&analyzed.definition)?);
             }
             let served = ServedLog::start(world.clone(), sample);
+            for name in views.keys() {
+                pushed::go_on(&world, store.as_ref(), name).await?;
+            }
             let stored = services::stored_views(&world)?.into_values();
-            let pushable = stored.map(|view| Pushable::new(online_view(&view)?)).collect::<Result<_, _>>()?;
+            let pushable =
+                stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
             Ok(Self(Arc::new(Inner {
                 world,
                 services,
@@ -150,8 +153,8 @@ impl FeatureServer {
                 pushes: Pushes::new(store.clone()),
                 store,
                 pushable,
-                materializing: tokio::sync::Mutex::new(()),
-                never_materialized,
+                materializing: Mutex::default(),
+                materialized: Mutex::default(),
             })))
         })
     }
@@ -179,23 +182,38 @@ impl FeatureServer {
         })
     }
 
-    /// The project's views that had no rows in the online store when the server was opened.
-    #[must_use]
-    pub fn never_materialized(&self) -> Vec<String> {
-        self.0.never_materialized.clone()
+    /// The project's views that were never materialised as they are defined now, asked of the store.
+    pub fn never_materialized<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, EngineError>> {
+        Box::pin(async move {
+            let materialized = || self.0.materialized.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut never = Vec::new();
+            for (name, view) in &self.0.views {
+                // What was done once stays done.
+                if materialized().contains(name) {
+                    continue;
+                }
+                match super::progress::read(self.0.store.as_ref(), view.space()).await? {
+                    Some(progress) if progress.epoch > 0 => {
+                        materialized().insert(name.clone());
+                    }
+                    _ => never.push(name.clone()),
+                }
+            }
+            Ok(never)
+        })
     }
 
-    /// What a read of `wanted` needs, compiled once.
-    pub fn readable(&self, wanted: &Wanted) -> Result<Arc<Readable>, EngineError> {
+    /// What a read of `wanted` needs, compiled once and handed out without an allocation.
+    pub fn readable(&self, wanted: Wanted<'_>) -> Result<Arc<Readable>, EngineError> {
         match wanted {
             Wanted::Service { name, version } => {
                 let found = match version {
-                    Some(version) => self.0.compiled.get(&(name.clone(), *version)),
+                    Some(version) => self.0.compiled.get(name).and_then(|versions| versions.get(&version)),
                     None => self.0.current.get(name),
                 };
                 let written = || match version {
                     Some(version) => format!("{name}@{version}"),
-                    None => name.clone(),
+                    None => name.to_owned(),
                 };
                 found.cloned().ok_or_else(|| match services::find(&self.0.services, &written()) {
                     Ok(known) => EngineError::unknown_feature("service", &known.name, std::iter::empty()),
@@ -249,7 +267,7 @@ impl FeatureServer {
             let answered = Answered { readable, columns, keys, read: &read, answer: &answer, rows, at, now };
             self.0.served.offer(&answered);
             match encoding {
-                Some(dataset) => self.encode(dataset, answer),
+                Some(dataset) => self.encode(dataset, answer).await,
                 None => Ok(answer),
             }
         })
@@ -279,7 +297,7 @@ impl ReadableView {
             })?;
             of_key.push(column.clone());
         }
-        self.view.entity_keys(&of_key).map_err(EngineError::online_view)
+        requested(&self.view, &of_key)
     }
 }
 
@@ -323,7 +341,7 @@ impl Readable {
         }
         let request = definition.request();
         let request = request.iter().map(|value| field(&value.name, &value.data_type)).collect();
-        Ok(Self { definition, version, keys, request, views, on_demand, inputs })
+        Ok(Self { definition, version, keys: keys.into(), request, views, on_demand, inputs })
     }
 
     fn keys_of(&self, columns: &IndexMap<String, ArrayRef>, rows: usize) -> Result<Keys, EngineError> {

@@ -72,13 +72,39 @@ pub(crate) fn with_version(name: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// A definition of a view that something reads.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredView {
+    pub definition: ViewDefinition,
+    /// The versions of services that alone have this definition, as `churn_v1@2`; none for what the project says now.
+    pub versions: Vec<String>,
+}
+
+impl StoredView {
+    /// The view's name, with the versions of services if it is not what the project says now.
+    pub(crate) fn label(&self) -> String {
+        match self.versions.is_empty() {
+            true => self.definition.name.clone(),
+            false => format!("{} of {}", self.definition.name, self.versions.join(", ")),
+        }
+    }
+}
+
 /// Every definition of a view that something reads, by what it stores: the project's own and those of served versions.
-pub(crate) fn stored_views(world: &World) -> Result<BTreeMap<u64, ViewDefinition>, EngineError> {
-    let of_services = served(world)?;
-    let of_services = of_services.iter().flat_map(|version| version.definition.views.iter().cloned());
-    let own = world.project.features.views.values().map(|view| view.definition.clone());
+pub(crate) fn stored_views(world: &World) -> Result<BTreeMap<u64, StoredView>, EngineError> {
+    let mut stored: BTreeMap<u64, StoredView> = BTreeMap::new();
+    for version in served(world)? {
+        for definition in &version.definition.views {
+            let view = stored
+                .entry(definition.space())
+                .or_insert_with(|| StoredView { definition: definition.clone(), versions: Vec::new() });
+            view.versions.push(format!("{}@{}", version.name, version.version));
+        }
+    }
     // The project's own come last, so that their names and defaults win.
-    Ok(of_services.chain(own).map(|view| (view.space(), view)).collect())
+    let own = world.project.features.views.values().map(|view| view.definition.clone());
+    stored.extend(own.map(|view| (view.space(), StoredView { definition: view, versions: Vec::new() })));
+    Ok(stored)
 }
 
 /// Who pins the versions that the records of a view have.

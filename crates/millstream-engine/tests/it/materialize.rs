@@ -201,3 +201,115 @@ fn from_changes_and_at_once_the_values_are_the_same() {
     assert!(each.iter().all(|line| line.contains("Present")), "{each:#?}");
     assert_eq!(each, at_once);
 }
+
+const ALONE: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+contract:
+  evolution: widen
+  columns: {customer_id: {type: int64}, key: {type: string}, n: {type: int32}, text: {type: string}, at: {type: timestamp}}
+=== features/customer.yaml
+entity: {name: customer, key: customer_id}
+views:
+  a_bad: {from: bronze.events, time: at, features: {sum: {sum: \"cast(text as bigint)\"}}}
+  z_good: {from: bronze.events, time: at, features: {events: {count: \"*\"}}}
+services:
+  s: [z_good.*]
+";
+
+#[test]
+fn a_view_that_fails_keeps_no_other_back_and_is_named() {
+    let rows = "customer_id,key,n,text,at\n1,a,1,7,2026-06-01T00:00:00Z";
+    let steps = [
+        Put("events/a", rows),
+        Run,
+        Materialize,
+        Append("events/a", "1,a,2,x,2026-06-02T00:00:00Z"),
+        Run,
+        Materialize,
+        Features,
+    ];
+    check_story(
+        ALONE,
+        &steps,
+        "
+        bronze.events built +1
+        a_bad: Full, 1 rows of 1
+        z_good: Full, 1 rows of 1
+        bronze.events built +1
+        ! z_good: Incremental, 1 rows of 1
+        ! `a_bad` cannot be materialised: MS-0222
+        s.z_good.events: 2 Present, 0 Missing, 0 Missing
+    ",
+    );
+}
+
+/// As of a shifted file: such a row belongs to an entity that cannot be read either.
+#[test]
+fn a_row_whose_key_is_too_long_is_left_out_and_counted() {
+    let text = ALONE
+        .replace("key: customer_id}", "key: key}")
+        .replace("  a_bad", "  b_good")
+        .replace("cast(text as bigint)", "n");
+    let rows = format!(
+        "customer_id,key,n,text,at\n1,a,1,7,2026-06-01T00:00:00Z\n1,{},1,7,2026-06-01T00:00:00Z",
+        "k".repeat(40_000)
+    );
+    let steps = [
+        Put("events/a", Box::leak(rows.into_boxed_str())),
+        Run,
+        Materialize,
+        Append("events/a", "1,a,2,7,2026-06-02T00:00:00Z"),
+        Run,
+        Materialize,
+    ];
+    check_story(
+        &text,
+        &steps,
+        "
+        bronze.events built +2
+        b_good: Full, 1 rows of 1, 1 left out
+        z_good: Full, 1 rows of 1, 1 left out
+        bronze.events built +1
+        b_good: Incremental, 1 rows of 1
+        z_good: Incremental, 1 rows of 1
+    ",
+    );
+}
+
+/// The newer version of a service is filled although the older one cannot take a value that its type does not hold.
+#[test]
+fn an_older_version_whose_cast_fails_does_not_keep_the_current_one_back() {
+    let narrow = ALONE
+        .replace("  a_bad", "  b_good")
+        .replace("{sum: {sum: \"cast(text as bigint)\"}}", "{n: {column: n}}");
+    let narrow = narrow.replace("[z_good.*]", "[b_good.*]");
+    let wide = narrow.replace("n: {type: int32}", "n: {type: int64}");
+    let steps = [
+        Put("events/a", "customer_id,key,n,text,at\n1,a,1,7,2026-06-01T00:00:00Z"),
+        Run,
+        Materialize,
+        Features,
+        Define(wide),
+        Append("events/a", "1,a,5000000000,7,2026-06-02T00:00:00Z"),
+        Run,
+        Materialize,
+        Features,
+    ];
+    check_story(
+        &narrow,
+        &steps,
+        "
+        bronze.events built +1
+        b_good: Full, 1 rows of 1
+        z_good: Full, 1 rows of 1
+        s.b_good.n: 1 Present, - Missing, - Missing
+        bronze.events built +1
+        ! b_good: Full, 2 rows of 1
+        ! z_good: Incremental, 1 rows of 1
+        ! `b_good of s@1` cannot be materialised: MS-0222
+        s.b_good.n: 1 Present, - Missing, - Missing
+        s.b_good.n: 5000000000 Present, - Missing, - Missing
+    ",
+    );
+}

@@ -1,7 +1,11 @@
 //! Hashes of files, and hashes of values that stay the same: across versions, platforms, and the types that can hold a
 //! value.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
@@ -23,8 +27,13 @@ const NULL: u8 = 0xfe;
 ///
 /// The file cannot be read.
 pub fn file_blake3(path: &Path) -> io::Result<String> {
+    blake3_of(&mut File::open(path)?)
+}
+
+/// BLAKE3 of all that is left to read, in 64 hexadecimal digits.
+pub(crate) fn blake3_of(bytes: &mut impl Read) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
+    io::copy(bytes, &mut hasher)?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 

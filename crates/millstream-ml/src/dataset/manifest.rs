@@ -1,7 +1,8 @@
 //! The written record of a dataset, beside its data file: what it was made of and what came out.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     encode::FittedColumn,
+    hash::blake3_of,
     leakage::Finding,
     plan::{AsKnown, ColumnEncoding, DatasetPlan, InputVersion, SplitPlan},
     split::SideRows,
@@ -87,6 +89,24 @@ pub struct DataFile {
     pub bytes: u64,
     /// Of the whole file, in hexadecimal digits.
     pub blake3: String,
+}
+
+impl DataFile {
+    /// What tells `file` from this data file, in words that follow its name; none if it has the same bytes. A file of
+    /// the same length is read to its end.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn difference(&self, file: &mut File) -> io::Result<Option<String>> {
+        let bytes = file.metadata()?.len();
+        if bytes != self.bytes {
+            return Ok(Some(format!("has {bytes} bytes, its manifest tells of {}", self.bytes)));
+        }
+        let blake3 = blake3_of(file)?;
+        let is_other = blake3 != self.blake3;
+        Ok(is_other.then(|| format!("has the hash {blake3}, its manifest tells of {}", self.blake3)))
+    }
 }
 
 /// One column of the output.

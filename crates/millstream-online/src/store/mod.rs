@@ -60,6 +60,10 @@ pub trait OnlineStore: Send + Sync + Debug {
     /// Numbers may be left out.
     async fn reserve(&self, log: &str, count: u64) -> Result<u64>;
 
+    /// Positions and numbers of the log go on beyond these, if they have not come as far: somebody has them from an earlier
+    /// store in this place, which was lost.
+    async fn raise(&self, log: &str, position: u64, number: u64) -> Result<()>;
+
     /// At most `limit` entries of the log, in the order in which they were stored, after that position (0: from the
     /// first that is left). No entry is ever stored before one that was returned.
     async fn log(&self, log: &str, after: u64, limit: usize) -> Result<Vec<LogEntry>>;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use millstream_online::{OnlineStore, StoreOptions, open};
 use tempfile::TempDir;
 
-use crate::place::{disk_bytes, embedded, files, open_folder, put, texts};
+use crate::place::{Store, add_one, disk_bytes, embedded, entity, files, open_folder, put, text, texts};
 
 #[tokio::test]
 async fn addresses_that_name_no_store_are_refused_without_their_secrets() {
@@ -95,6 +95,82 @@ async fn damaged_files_are_reported_and_never_read_as_something_else() {
         }
     }
     assert!(outcomes.contains_key("not opened"), "{outcomes:?}");
+}
+
+/// The library takes a store without its journal, or without the list of a part's tables, for an emptier one.
+#[tokio::test]
+async fn files_that_are_missing_are_noticed() {
+    let folder = TempDir::new().unwrap();
+    for round in 0.. {
+        let place = folder.path().join(format!("{round}"));
+        let store = open_folder(&place).await.unwrap();
+        put(&store, 1, &[("a", "record")]).await;
+        drop(store);
+        // What was written reaches tables and lists of tables when the store is opened and closed.
+        drop(open_folder(&place).await.unwrap());
+        let is_list = |path: &&std::path::PathBuf| {
+            path.ends_with("current") || path.extension().is_some_and(|ending| ending == "jnl")
+        };
+        let all = files(&place);
+        let lists: Vec<_> = all.iter().filter(is_list).collect();
+        let Some(missing) = lists.get(round) else {
+            assert!(round > 4, "{lists:?}");
+            break;
+        };
+        fs::remove_file(missing).unwrap();
+        let opened = open_folder(&place).await.map(drop);
+        assert_eq!(opened.map_err(|error| error.code()), Err("MS-1003"), "{}", missing.display());
+    }
+}
+
+#[tokio::test]
+async fn what_was_pushed_outlives_the_folder_until_it_is_in_another_place() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().join("store");
+    let push = async |store: &Store, entry: &'static str| {
+        let number = store.reserve("a", 1).await.unwrap();
+        let entries = [bytes::Bytes::from_static(entry.as_bytes())];
+        let append = millstream_online::Append { log: "a", entries: &entries };
+        add_one(store, 1, &[entity("e")], &[], Some(append), true).await.unwrap();
+        number
+    };
+    let log = async |store: &Store| {
+        let entries = store.log("a", 0, 10).await.unwrap();
+        entries.iter().map(|entry| format!("{} {}", entry.position, text(&entry.bytes))).collect::<Vec<_>>()
+    };
+    let store = open_folder(&place).await.unwrap();
+    let mut last = 0;
+    for entry in ["one", "two", "three"] {
+        last = push(&store, entry).await;
+    }
+    store.trim_log("a", 1).await.unwrap();
+    drop(store);
+    fs::remove_dir_all(&place).unwrap();
+    let store = open_folder(&place).await.unwrap();
+    // The first comes again beside others that are needed: who trimmed it knows up to where it has them.
+    assert_eq!(log(&store).await, ["1 one", "2 two", "3 three"]);
+    let number = push(&store, "four").await;
+    assert!(number > last, "{number} was given before");
+    drop(store);
+    // An entry that a crash cut off was never acknowledged.
+    let copies = folder.path().join("store.pushed");
+    let bytes = fs::read(&copies).unwrap();
+    fs::write(&copies, &bytes[..bytes.len() - 1]).unwrap();
+    fs::remove_dir_all(&place).unwrap();
+    let store = open_folder(&place).await.unwrap();
+    assert_eq!(log(&store).await, ["1 one", "2 two", "3 three"]);
+    store.trim_log("a", 3).await.unwrap();
+    drop(store);
+    fs::remove_dir_all(&place).unwrap();
+    let store = open_folder(&place).await.unwrap();
+    assert!(log(&store).await.is_empty());
+    // Somebody has what an earlier store gave.
+    store.raise("a", 7, 9_000).await.unwrap();
+    assert!(push(&store, "five").await > 9_000);
+    assert_eq!(log(&store).await, ["8 five"]);
+    store.raise("a", 2, 3).await.unwrap();
+    assert!(push(&store, "six").await > 9_000);
+    assert_eq!(log(&store).await, ["8 five", "9 six"]);
 }
 
 /// Records are as stored, missing (the journal's end was cut off), or an error; never something else.

@@ -181,12 +181,13 @@ async fn logged(store: &Store) -> Vec<Row> {
 #[tokio::test]
 async fn a_process_that_is_killed_loses_nothing_acknowledged_and_counts_nothing_twice() {
     let (folder, views) = (TempDir::new().unwrap(), [view("orders"), view("visits")]);
+    let place = folder.path().join("store");
     let random = &mut SmallRng::seed_from_u64(5);
     let mut acknowledged = BTreeMap::new();
     for _ in 0..6 {
-        kill_after(folder.path(), random.random_range(5..200), &mut acknowledged);
+        kill_after(&place, random.random_range(5..200), &mut acknowledged);
     }
-    let store = open_folder(folder.path()).await.unwrap();
+    let store = open_folder(&place).await.unwrap();
     materialize(&store, &views, EPOCHS).await;
     let rows = logged(&store).await;
     let undisturbed = Place::folder();

@@ -56,11 +56,12 @@ fn task_entities(task: u64) -> [millstream_online::EntityKey; 3] {
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_and_nothing_is_half_there() {
     let folder = TempDir::new().unwrap();
+    let place = folder.path().join("store");
     let mut random = SmallRng::seed_from_u64(4);
     let mut acknowledged = BTreeMap::new();
     for round in 0..ROUNDS {
-        kill_after(folder.path(), random.random_range(20..400), &mut acknowledged);
-        let store = open_folder(folder.path()).await.unwrap();
+        kill_after(&place, random.random_range(20..400), &mut acknowledged);
+        let store = open_folder(&place).await.unwrap();
         let mut sum = 0;
         for task in 0..TASKS {
             let found = counts(&store, 1, &task_entities(task)).await;

@@ -47,7 +47,7 @@ impl Place {
         options.embedded.memtable_bytes = 256 * 1024;
         options.embedded.record_cache_bytes = 64 * 1024;
         match self {
-            Self::Folder(folder) => open(&embedded(folder.path()), &options).await.unwrap(),
+            Self::Folder(folder) => open(&embedded(&folder.path().join("store")), &options).await.unwrap(),
             #[cfg(feature = "redis")]
             Self::Server { url, prefix } => {
                 options.redis.prefix.clone_from(prefix);

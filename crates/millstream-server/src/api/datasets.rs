@@ -13,7 +13,7 @@ use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 
 use crate::{
-    api::Name,
+    api::{Name, VERSION},
     backend::DatasetInfo,
     body::small_json,
     error::{ApiError, ErrorKind},
@@ -52,6 +52,8 @@ pub(crate) async fn datasets(State(shared): State<Arc<Shared>>) -> Result<Respon
         (status = 200, description = "Parquet; the header `x-millstream-version` names the version",
          content_type = "application/vnd.apache.parquet"),
         (status = 404, description = "MS-1206", body = crate::error::ErrorBody),
+        (status = 410, description = "MS-0735: the version's file was removed, replaced or damaged",
+         body = crate::error::ErrorBody),
     )
 )]
 pub(crate) async fn dataset(
@@ -70,7 +72,7 @@ pub(crate) async fn dataset(
     }
     // A version that a header cannot hold is left out; the file itself is what was asked for.
     if let Ok(version) = HeaderValue::from_str(&dataset.version) {
-        headers.insert("x-millstream-version", version);
+        headers.insert(VERSION, version);
     }
     Ok(response)
 }

@@ -21,7 +21,8 @@ pub(crate) async fn health() -> StatusCode {
     StatusCode::OK
 }
 
-/// Whether requests can be answered now.
+/// Whether requests can be answered now: not while a view was never materialised as it is defined, whose values would all be
+/// missing.
 #[utoipa::path(
     get,
     path = "/ready",
@@ -32,7 +33,7 @@ pub(crate) async fn health() -> StatusCode {
     )
 )]
 pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let readiness = shared.backend.ready();
+    let readiness = shared.backend.ready().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     small_json(status, &readiness)
 }

@@ -21,10 +21,6 @@ use crate::{
 pub(crate) struct MaterializeBody {
     /// Every view if left out.
     views: Option<Vec<String>>,
-    /// RFC 3339, inclusive.
-    start: Option<String>,
-    /// RFC 3339, exclusive.
-    end: Option<String>,
     /// Only what is new since the last time.
     #[serde(default = "yes")]
     incremental: bool,
@@ -44,7 +40,7 @@ pub(crate) struct AcceptedAnswer {
     views: Vec<String>,
 }
 
-/// Materialises views. The work goes on when the client leaves, and a second request for a view at work is refused.
+/// Materialises views: all rows of all times up to the present, which windows need. The work goes on when the client leaves, and a second request for a view at work is refused.
 #[utoipa::path(
     post,
     path = "/v1/features/materialize",
@@ -62,13 +58,7 @@ pub(crate) async fn materialize(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let body: MaterializeBody = parse(&body)?;
-    let job = Job {
-        views: body.views,
-        start: body.start.map(|text| time("start", &text)).transpose()?,
-        end: body.end.map(|text| time("end", &text)).transpose()?,
-        incremental: body.incremental,
-        force: false,
-    };
+    let job = Job { views: body.views, start: None, end: None, incremental: body.incremental, force: false };
     let started = jobs::start(&shared, job)?;
     if !body.wait {
         return Ok(small_json(

@@ -23,6 +23,9 @@ use crate::{
     openapi,
 };
 
+/// Header with the version of the service or the dataset that answered, where the body has no place for it.
+pub(crate) const VERSION: &str = "x-millstream-version";
+
 /// Endpoints that answer within the time of a request.
 pub(crate) fn router() -> Router<Arc<Shared>> {
     Router::new()

@@ -31,6 +31,7 @@ const TRUNCATED: &str = "x-millstream-truncated";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueryBody {
+    #[schema(min_length = 1)]
     sql: String,
     /// At most this many rows; the server has limits of its own, one of rows and one of bytes.
     limit: Option<usize>,

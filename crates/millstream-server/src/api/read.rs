@@ -6,12 +6,13 @@ use arrow::array::Array;
 use axum::{
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::Response,
 };
 use serde::Deserialize;
 
 use crate::{
+    api::VERSION,
     backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status, Statuses},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
@@ -70,7 +71,8 @@ struct Wanted {
 /// `service` may name a version, as in `churn_v1@3`. Every value comes with a status (`present`, `null`, `missing`, `expired`,
 /// `degraded`) and the time of the newest event behind it, unless `metadata` is `none`. NaN and infinities, which JSON does
 /// not have, are null with their status. With `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow stream
-/// with a column per feature, each followed by `<name>__status` and `<name>__event_time`.
+/// with a column per feature, each followed by `<name>__status` and `<name>__event_time`; the header `x-millstream-version` names
+/// the service's version.
 #[utoipa::path(
     post,
     path = "/v1/features/read",
@@ -93,12 +95,17 @@ pub(crate) async fn read(
     let Wanted { request, metadata } = wanted;
     let (rows, target) = (request.rows, request.target.clone());
     let answer = shared.backend.read(request).await?;
-    checked(&answer, rows)?;
+    checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
     if body::wants_arrow(&headers) {
+        let version = answer.service_version;
         let bytes =
             compute(much, move || arrow_stream::answer(&answer, rows, metadata).map_err(unwritten)).await?;
-        return Ok(body::response(StatusCode::OK, arrow_stream::MEDIA_TYPE, bytes));
+        let mut response = body::response(StatusCode::OK, arrow_stream::MEDIA_TYPE, bytes);
+        if let Some(version) = version {
+            response.headers_mut().insert(VERSION, HeaderValue::from(version));
+        }
+        return Ok(response);
     }
     let bytes = compute(much, move || written(&target, &answer, rows, metadata).map_err(unwritten)).await?;
     Ok(body::json(StatusCode::OK, bytes))
@@ -109,7 +116,12 @@ fn wanted(body: &[u8], backend: &dyn FeatureBackend, limits: &Limits) -> Result<
     let target = target(body.service, body.features)?;
     let schema = backend.entity_schema(&target)?;
     let mut intake = Intake::default();
-    intake.take_all("entities", &body.entities, &schema.keys, limits.rows)?;
+    if schema.keys.is_empty() {
+        // Nothing is looked up: whoever sends the keys all the same says how many rows there are.
+        intake.count("entities", &body.entities, limits.rows)?;
+    } else {
+        intake.take_all("entities", &body.entities, &schema.keys, limits.rows)?;
+    }
     intake.take_all("request", &body.request, &schema.request, limits.rows)?;
     intake.complete("entities", &schema.keys)?;
     intake.complete("request", &schema.request)?;
@@ -165,7 +177,9 @@ pub(crate) fn bounded(rows: usize, features: usize, limits: &Limits) -> Result<(
 }
 
 /// Refuses an answer in which a feature is there twice (JSON would lose one), or whose columns are not as long as the request: values would stand beside the wrong entities.
-pub(crate) fn checked(answer: &ReadAnswer, rows: usize) -> Result<(), ApiError> {
+///
+/// An answer of too many bytes is refused too: texts, lists and vectors have no bound of their own.
+pub(crate) fn checked(answer: &ReadAnswer, rows: usize, limits: &Limits) -> Result<(), ApiError> {
     let fits = |column: &AnswerColumn| {
         let statuses = match &column.statuses {
             Statuses::Uniform(_) => rows,
@@ -177,6 +191,14 @@ pub(crate) fn checked(answer: &ReadAnswer, rows: usize) -> Result<(), ApiError> 
     if let Some(column) = answer.columns.iter().find(|column| !fits(column)) {
         let message = format!("`{}` was answered with another number of rows than asked for", column.name);
         return Err(ApiError::new(ErrorKind::Internal, message));
+    }
+    let bytes = |column: &AnswerColumn| column.values.to_data().get_slice_memory_size().unwrap_or(usize::MAX);
+    let bytes = answer.columns.iter().map(bytes).fold(0, usize::saturating_add);
+    if bytes > limits.answer_bytes {
+        let most = limits.answer_bytes;
+        let message =
+            format!("the values have {bytes} bytes, the server answers with at most {most} at once");
+        return Err(ApiError::new(ErrorKind::TooManyRows, message));
     }
     let mut names = HashSet::with_capacity(answer.columns.len());
     match answer.columns.iter().find(|column| !names.insert(column.name.as_str())) {

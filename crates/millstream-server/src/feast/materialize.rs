@@ -55,7 +55,8 @@ struct Running {
     feature_views: Vec<String>,
 }
 
-/// Feast's materialisation of a range of event times.
+/// Feast's materialisation of a range of event times. Rows of all times up to the present are taken, which windows need: one
+/// that ends more than a day ago is refused, and where one starts changes nothing.
 #[utoipa::path(
     post,
     path = "/materialize",
@@ -69,7 +70,7 @@ struct Running {
         (status = 200, description = "`null`"),
         (status = 202, description = "Started"),
         (status = 409, description = "The views are at work"),
-        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
     )
 )]
 pub(super) async fn materialize(
@@ -91,7 +92,7 @@ pub(super) async fn materialize(
     run(&shared, query, Job { views: body.feature_views, start, end, incremental: false, force: false }).await
 }
 
-/// Feast's materialisation of what is new.
+/// Feast's materialisation of what is new, up to the present: an end more than a day ago is refused.
 #[utoipa::path(
     post,
     path = "/materialize-incremental",
@@ -101,7 +102,7 @@ pub(super) async fn materialize(
         (status = 200, description = "`null`"),
         (status = 202, description = "Started"),
         (status = 409, description = "The views are at work"),
-        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
     )
 )]
 pub(super) async fn materialize_incremental(

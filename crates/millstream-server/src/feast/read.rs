@@ -67,7 +67,7 @@ struct Style {
     request_body = crate::openapi::FeastReadBody,
     responses(
         (status = 200, body = crate::openapi::FeastReadAnswer),
-        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
     )
 )]
 pub(super) async fn get_online_features(
@@ -80,7 +80,7 @@ pub(super) async fn get_online_features(
     let Wanted { request, keys, style } = compute(large, wanted).await?;
     let rows = request.rows;
     let answer = shared.backend.read(request).await?;
-    checked(&answer, rows)?;
+    checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
     let bytes = compute(much, move || written(&keys, &answer, rows, style)).await?;
     Ok(body::json(StatusCode::OK, bytes))
@@ -101,7 +101,7 @@ fn wanted(
         let named = |field: &&FieldRef| field.name() == name;
         let key = schema.keys.iter().find(named);
         let Some(field) = key.or_else(|| schema.request.iter().find(named)) else {
-            let fields: Vec<FieldRef> = schema.keys.iter().chain(&schema.request).cloned().collect();
+            let fields: Vec<FieldRef> = schema.keys.iter().chain(schema.request.iter()).cloned().collect();
             return Err(unknown("entities", name, &fields));
         };
         intake.take("entities", name, values, field, limits.rows)?;

@@ -14,7 +14,7 @@ use crate::{
     backend::{FeatureBackend, PushRequest, PushSchema, PushTarget},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
-    intake::Intake,
+    intake::{Intake, missing},
     wire::columns::Columns,
 };
 
@@ -45,7 +45,7 @@ struct WriteBody<'a> {
     request_body = crate::openapi::FeastPushBody,
     responses(
         (status = 200, description = "Empty"),
-        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
     )
 )]
 pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Response, ApiError> {
@@ -82,7 +82,7 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
     request_body = crate::openapi::FeastWriteBody,
     responses(
         (status = 200, description = "`null`"),
-        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String),
+        (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
     )
 )]
 pub(super) async fn write_to_online_store(
@@ -100,8 +100,8 @@ pub(super) async fn write_to_online_store(
     Ok(body::json(StatusCode::OK, b"null".to_vec()))
 }
 
-/// The rows of a data frame. Columns that the view does not take are skipped, as Feast does: its clients send a `created`
-/// column with every frame.
+/// The rows of a data frame. As with Feast it has every column that the view takes; others are skipped, as Feast's clients send
+/// a `created` column with every frame, but not finished values, which would be lost.
 fn request(
     backend: &dyn FeatureBackend,
     name: String,
@@ -114,11 +114,35 @@ fn request(
     let renamed = renamed_time(frame, &schema);
     for (column, values) in &frame.0 {
         let target = if renamed && column == EVENT_TIMESTAMP { &schema.time } else { column };
-        if let Some((_, field)) = schema.schema.fields().find(target) {
-            intake.take("df", target, values, field, limit)?;
+        match schema.schema.fields().find(target) {
+            Some((_, field)) => intake.take("df", target, values, field, limit)?,
+            None if schema.features.contains(column) => return Err(finished(&name, column, &schema)),
+            None => {}
         }
     }
+    if let Some(field) = intake.first_missing(schema.schema.fields()) {
+        return Err(missing("df", field).with_hint(rows_of(&name, &schema)));
+    }
     Ok(PushRequest { name, rows: batch("df", intake, &schema)?, to })
+}
+
+/// The error for a column with values of a feature.
+fn finished(view: &str, column: &str, schema: &PushSchema) -> ApiError {
+    let message =
+        format!("`df.{column}` is a feature of `{view}`, which is computed from rows and not written");
+    ApiError::new(ErrorKind::UnknownColumn, message)
+        .with_field(format!("df.{column}"))
+        .with_hint(rows_of(view, schema))
+}
+
+/// What a frame has to hold.
+fn rows_of(view: &str, schema: &PushSchema) -> String {
+    let columns: Vec<String> =
+        schema.schema.fields().iter().map(|field| format!("`{}`", field.name())).collect();
+    format!(
+        "`{view}` takes rows of its table, with {}; a value that is not known is null",
+        columns.join(", ")
+    )
 }
 
 /// Whether the frame calls the view's event time by Feast's name.

@@ -36,6 +36,9 @@ pub(crate) fn integer<T: std::str::FromStr + TryFrom<i64>>(text: &str) -> Result
         return text.parse().map_err(|_| format!("{}, which is out of range", describe(text)));
     }
     let float: f64 = text.parse().map_err(|_| describe(text))?;
+    if float.is_infinite() {
+        return Err(format!("{}, which is out of range", describe(text)));
+    }
     if float.fract() != 0.0 {
         return Err(format!("{}, which has a fraction", describe(text)));
     }

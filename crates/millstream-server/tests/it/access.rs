@@ -78,19 +78,29 @@ async fn those_who_watch_the_process_need_no_token() {
 #[tokio::test]
 async fn pages_of_others_cannot_use_a_server_without_a_token() {
     let server = start(options()).await;
-    let cases: [(&[&str], u16); 8] = [
+    let cases: [(&[&str], u16); 13] = [
         (&[], 200),
         (&["Host: 127.0.0.1:6566"], 200),
         (&["Host: [::1]:6566"], 200),
         (&["Host: LOCALHOST", "Origin: http://localhost:3000"], 200),
         (&["Origin: https://evil.example.com"], 403),
         (&["Origin: null"], 403),
+        (&["Origin: http://localhost:3000, http://evil.example.com"], 403),
+        (&["Origin: http://localhost:3000", "Origin: http://evil.example.com"], 403),
+        (&["Origin: http://localhost@evil.example.com"], 403),
+        (&["Host: localhost", "Host: localhost"], 400),
+        (&["Host: localhost", "Host: evil.example.com"], 400),
         (&["Host: evil.example.com"], 403),
         (&["Host: localhost.evil.example.com"], 403),
     ];
     for (headers, expected) in cases {
         let answer = server.send("GET", "/v1/version", headers, b"").await;
         assert_eq!(answer.status, expected, "{headers:?}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    let unnamed = |version: &str| format!("GET /v1/version HTTP/{version}\r\nConnection: close\r\n\r\n");
+    for (version, expected) in [("1.1", 400), ("1.0", 200)] {
+        assert_eq!(server.raw(unnamed(version).as_bytes()).await.status, expected, "HTTP/{version}");
     }
 }
 

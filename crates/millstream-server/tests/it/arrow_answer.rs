@@ -23,6 +23,22 @@ async fn each_feature_is_followed_by_its_status_and_time() {
 }
 
 #[tokio::test]
+async fn the_version_of_a_service_is_in_a_header() {
+    let server = start(options()).await;
+    let keys = r#""entities": {"customer_id": [1]}"#;
+    for (target, version) in [
+        (r#""service": "churn_v1""#, Some("3")),
+        (r#""service": "churn_v1@1""#, Some("1")),
+        (r#""features": ["orders.spend_30d"]"#, None),
+    ] {
+        let accept = "Accept: application/vnd.apache.arrow.stream";
+        let body = format!("{{{target}, {keys}}}");
+        let answer = server.send("POST", "/v1/features/read", &[accept], body.as_bytes()).await;
+        assert_eq!((answer.status, answer.header("x-millstream-version")), (200, version), "{target}");
+    }
+}
+
+#[tokio::test]
 async fn metadata_can_be_left_out_and_no_rows_are_fine() {
     let body = r#"{"features": ["orders.spend_30d"], "entities": {"customer_id": []}, "metadata": "none"}"#;
     let batch = read(body, "Accept: text/html;q=0.1, Application/vnd.apache.Arrow.stream;q=0.9").await;

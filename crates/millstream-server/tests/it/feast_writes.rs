@@ -28,7 +28,7 @@ async fn a_push_is_answered_with_an_empty_200() {
     ] {
         let server = start(options()).await;
         let body = format!(
-            r#"{{"push_source_name": "orders", "df": {{"customer_id": [1, 2], "amount": [1.25, 2],
+            r#"{{"push_source_name": "orders", "df": {{"customer_id": [1, 2], "amount": [1.25, 2], "category": [null, null],
                "ordered_at": ["2026-11-01T00:00:00", 1793491200]}}, "allow_registry_cache": true{to}}}"#
         );
         let answer = server.post("/push", &body).await;
@@ -56,6 +56,28 @@ async fn the_remote_stores_frame_is_taken_with_its_own_names() {
     assert_eq!(rows.num_columns(), 4);
 }
 
+/// A finished value would be lost, and a row without what features are computed from would count as a null.
+#[tokio::test]
+async fn a_frame_that_is_not_the_views_rows_is_refused() {
+    let time = r#""customer_id": [1], "event_timestamp": ["2026-11-01T00:00:00"]"#;
+    for (columns, code, named) in [
+        (r#""spend_30d": [5.0], "amount": [1], "category": ["a"]"#, "MS-1208", "`df.spend_30d` is a feature"),
+        (r#""amont": [1], "category": ["a"]"#, "MS-1209", "`df.amount` is missing"),
+        (r#""amount": [1]"#, "MS-1209", "`df.category` is missing"),
+    ] {
+        let server = start(options()).await;
+        for (path, name) in [("/push", "push_source_name"), ("/write-to-online-store", "feature_view_name")] {
+            let answer =
+                server.post(path, &format!(r#"{{"{name}": "orders", "df": {{{time}, {columns}}}}}"#)).await;
+            assert_eq!(answer.status, 422, "{columns}");
+            let told = answer.text();
+            assert!(told.contains(code) && told.contains(named), "{told}");
+            assert!(told.contains("takes rows of its table, with `customer_id`, `ordered_at`"), "{told}");
+        }
+        assert!(server.shop.pushes.lock().unwrap().is_empty());
+    }
+}
+
 #[tokio::test]
 async fn a_range_is_materialized() {
     let server = start(options()).await;
@@ -63,12 +85,8 @@ async fn a_range_is_materialized() {
                    "full_feature_names": false, "version": null}"#;
     let answer = server.post("/materialize", body).await;
     assert_eq!((answer.status, answer.text()), (200, "null"));
-    let expected = MaterializeRequest {
-        views: vec!["orders".to_owned()],
-        start: Some(NOVEMBER - 31 * 86_400_000_000),
-        end: Some(NOVEMBER),
-        incremental: false,
-    };
+    let expected =
+        MaterializeRequest { views: vec!["orders".to_owned()], end: Some(NOVEMBER), incremental: false };
     assert_eq!(*server.shop.materialized.lock().unwrap(), vec![expected]);
 }
 
@@ -78,7 +96,7 @@ async fn without_event_timestamps_everything_is_materialized() {
     let body = r#"{"disable_event_timestamp": true, "feature_views": ["orders"]}"#;
     assert_eq!(server.post("/materialize", body).await.status, 200);
     let materialized = server.shop.materialized.lock().unwrap();
-    assert_eq!((materialized[0].start, materialized[0].end), (None, None));
+    assert_eq!(materialized[0].end, None);
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ async fn every_view_is_materialised_when_none_is_named() {
     let answer = server.post(PATH, "{}").await;
     gate.await.unwrap();
     let expected = serde_json::json!({"views": [
-        {"view": "orders", "rows": 7, "table_version": 4},
-        {"view": "routes", "rows": 7, "table_version": 4},
+        {"view": "orders", "rows": 7, "left_out": 0, "table_version": 4},
+        {"view": "routes", "rows": 7, "left_out": 0, "table_version": 4},
     ]});
     assert_eq!(answer.json(), expected);
     assert!(server.shop.materialized.lock().unwrap()[0].incremental);

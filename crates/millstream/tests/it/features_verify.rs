@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    features_small::{ANN, BOB, FEATURES, desk},
+    features_small::{ANN, BOB, EVE, FEATURES, desk, order},
     harness::Folder,
     serve_process::Server,
 };
@@ -160,4 +160,52 @@ fn what_is_computed_of_a_list_of_the_request_is_left_out() {
     server.stop();
     let (code, report) = verify(&folder);
     assert_eq!((code, &report["values"]), (Some(0), &json!(18)), "{report}");
+}
+
+#[test]
+fn reads_by_a_list_of_features_are_sampled_too() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    let server = Server::start_with(&folder, ALL);
+    let keys = json!({"customer_id": [ANN, BOB]});
+    let body = json!({"features": ["orders.spend", "latest.orders"], "entities": keys});
+    server.post("/v1/features/read", &body).good();
+    let body = json!({"features": ["orders:category"], "entities": keys});
+    server.post("/get-online-features", &body).good();
+    server.stop();
+    let (code, report) = verify(&folder);
+    assert_eq!((code, &report["values"], &report["equal"]), (Some(0), &json!(6), &json!(6)), "{report}");
+}
+
+/// The lake had no pushed row at all when the value was served.
+#[test]
+fn the_first_pushed_row_is_a_late_event_as_others_are() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    let server = Server::start_with(&folder, ALL);
+    let body = json!({"service": "plain", "entities": {"customer_id": [ANN]}, "at": "2026-01-03T00:00:00Z"});
+    server.post("/v1/features/read", &body).good();
+    let row = order("latest", ANN, "2026-01-01T03:00:00Z", "1.00", "paid");
+    server.push("latest", &row, "online_and_offline").good();
+    server.post("/v1/features/materialize", &json!({})).good();
+    server.stop();
+    let (code, report) = verify(&folder);
+    assert_eq!((code, causes(&report)), (Some(1), vec!["late_event".to_owned()]), "{report}");
+}
+
+/// A read at an earlier time than the store knows exactly.
+#[test]
+fn a_degraded_value_that_equals_is_equal() {
+    let folder = desk("");
+    folder.stdout(&["features", "materialize"]);
+    let server = Server::start_with(&folder, ALL);
+    let body = json!({"features": ["latest.orders"], "entities": {"customer_id": [EVE]}, "at": "2026-01-01T00:00:00Z"});
+    let read = server.post("/v1/features/read", &body).good();
+    server.stop();
+    let (code, report) = verify(&folder);
+    assert_eq!(
+        (code, &report["values"], &report["equal"]),
+        (Some(0), &json!(1), &json!(1)),
+        "{read} {report}"
+    );
 }

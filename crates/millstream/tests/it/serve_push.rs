@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     features_rows::{built, columns_json},
-    features_small::{ANN, BOB, EVE, desk, order, write_labels},
+    features_small::{ANN, BOB, EVE, FEATURES, desk, order, write_labels},
     harness::{Folder, assert_said},
     serve_process::{Server, assert_quiet},
 };
@@ -227,4 +227,103 @@ fn wrong_requests_are_refused_with_what_is_wrong() {
     assert_eq!(server.post(read, &body).good()["columns"][COUNT]["values"][1], 4);
     server.stop();
     assert_quiet(&folder);
+}
+
+/// The way out that the error names loses nothing that was acknowledged, also the second time.
+#[test]
+fn pushes_outlive_a_store_that_is_damaged_and_removed() {
+    let folder = materialized();
+    let online = folder.path().join(".millstream/online");
+    for round in 1..=2 {
+        let server = Server::start(&folder);
+        server.push("latest", &order("latest", EVE, RECENT, "1.00", "paid"), "online_and_offline").good();
+        server.kill();
+        for entry in std::fs::read_dir(&online).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "jnl") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        let said = folder.run(&["features", "materialize"]);
+        assert!(said.contains("MS-1003") && said.contains("`.pushed`") && said.contains("journal"), "{said}");
+        std::fs::remove_dir_all(&online).unwrap();
+        folder.stdout(&["features", "materialize"]);
+        assert_eq!(pushed_rows(&folder, "latest"), round);
+        let server = Server::start(&folder);
+        assert_eq!(value(&server, COUNT, EVE), round);
+        server.stop();
+    }
+}
+
+#[test]
+fn a_key_that_the_store_cannot_hold_is_refused_and_named() {
+    let folder = Folder::with(&[
+        ("millstream.yaml", "name: keys\n"),
+        (
+            "sources/e.yaml",
+            "connector: {type: files, path: data/*.csv}\ncontract: {columns: {a: {type: string}, at: {type: timestamp}, n: {type: int64}}}\n",
+        ),
+        (
+            "features/e.yaml",
+            "entity: {name: e, key: a}\nviews:\n  v: {from: bronze.e, time: at, features: {n: {column: n}}}\nservices: {s: [v.*]}\n",
+        ),
+        ("data/1.csv", "a,at,n\ngood,2026-01-01T00:00:00Z,1\n"),
+    ]);
+    folder.stdout(&["run"]);
+    folder.stdout(&["features", "materialize"]);
+    let server = Server::start(&folder);
+    let long = "k".repeat(40_000);
+    for to in ["online", "offline", "online_and_offline"] {
+        let rows = json!({"a": ["x", long], "at": [RECENT, RECENT], "n": [1, 9]});
+        let answer = server.push("v", &rows, to);
+        let error = answer.json()["error"].clone();
+        assert_eq!(
+            (answer.status, &error["code"], &error["field"]),
+            (422, &json!("MS-0736"), &json!("rows.a")),
+            "{to}"
+        );
+        assert!(error["message"].as_str().unwrap().contains("row 1"), "{error}");
+    }
+    let body = json!({"service": "s", "entities": {"a": [long]}});
+    let refused = server.post("/v1/features/read", &body);
+    assert_eq!((refused.status, refused.json()["error"]["field"].clone()), (422, json!("entities.a")));
+    server.post("/v1/features/materialize", &json!({})).good();
+    server.stop();
+    assert_quiet(&folder);
+}
+
+#[test]
+fn features_list_says_who_has_the_store_and_ready_what_is_missing() {
+    let folder = desk("");
+    let server = Server::start(&folder);
+    assert_eq!((server.get("/ready").status, server.get("/health").status), (503, 200));
+    let waiting = server.get("/ready").json()["waiting_for"].to_string();
+    assert!(waiting.contains("orders") && waiting.contains("latest"), "{waiting}");
+    let listed = folder.stdout(&["features", "list"]);
+    assert!(listed.contains("in use by another process") && !listed.contains("never"), "{listed}");
+    server.post("/v1/features/materialize", &json!({"views": ["latest"]})).good();
+    assert_eq!(server.get("/ready").json()["waiting_for"], json!(["orders"]));
+    server.post("/v1/features/materialize", &json!({})).good();
+    assert_eq!(server.get("/ready").status, 200);
+    // Rows of all times are taken: a range that leaves newer ones out cannot be kept to.
+    let range = |end: &str| json!({"start_ts": "2026-01-01T00:00:00Z", "end_ts": end});
+    let refused = server.post("/materialize", &range("2026-01-02T00:00:00Z"));
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert_eq!(server.post("/materialize", &range("2199-01-01T00:00:00Z")).status, 200);
+    server.stop();
+}
+
+#[test]
+fn rows_that_a_renamed_view_leaves_behind_are_told() {
+    let folder = materialized();
+    let server = Server::start(&folder);
+    server.push("latest", &order("latest", EVE, RECENT, "1.00", "paid"), "offline").good();
+    server.stop();
+    folder.stdout(&["features", "materialize"]);
+    let renamed = FEATURES.replace("latest", "newest");
+    folder.write("features/customer.yaml", &renamed);
+    folder.stdout(&["features", "remove", "desk@1"]);
+    folder.stdout(&["features", "remove", "plain@1"]);
+    let said = folder.run(&["features", "materialize"]);
+    assert!(said.contains("`features.latest__pushed` holds rows that were pushed"), "{said}");
 }

@@ -7,10 +7,9 @@ mod compute;
 mod sample;
 mod trace;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
-use millstream_features::view::ViewDefinition;
 use millstream_types::Span;
 use serde::{Deserialize, Serialize};
 
@@ -126,12 +125,14 @@ impl Engine {
         Box::pin(async move {
             let world = self.world();
             let samples = sample::samples(world, request).await?;
-            let views: HashMap<u64, ViewDefinition> = services::stored_views(world)?.into_iter().collect();
+            let views = services::stored_views(world)?;
             let served = services::served(world)?;
             let mut report = VerifyReport::default();
             for (origin, sample) in samples {
                 let subject = match &origin {
-                    Origin::View { space, .. } => views.get(space).map(Subject::View),
+                    Origin::View { space, .. } => {
+                        views.get(space).map(|view| Subject::View(&view.definition))
+                    }
                     Origin::OnDemand { service, version } => {
                         let known =
                             served.iter().find(|known| known.name == *service && known.version == *version);

@@ -98,18 +98,29 @@ impl Act {
             }
             Act::Materialize(request) => {
                 let server = FeatureServer::open(engine, 0.0).await?;
-                let reports =
+                let done =
                     server.materialize(request, Arc::new(|_: &MaterializeProgress| ()), cancel).await?;
-                let lines: Vec<_> = reports
+                let is_well = done.failures.is_empty();
+                let failed = done
+                    .failures
+                    .iter()
+                    .map(|failure| format!("{}: {}", failure.error, failure.error.code()));
+                let lines: Vec<_> = done
+                    .reports
                     .iter()
                     .map(|report| {
+                        let left_out = match report.left_out {
+                            0 => String::new(),
+                            rows => format!(", {rows} left out"),
+                        };
                         format!(
-                            "{}: {:?}, {} rows of {}",
+                            "{}: {:?}, {} rows of {}{left_out}",
                             report.view, report.mode, report.rows, report.entities
                         )
                     })
+                    .chain(failed)
                     .collect();
-                Ok(Ended::Well(lines.join("\n")))
+                Ok(if is_well { Ended::Well } else { Ended::Badly }(lines.join("\n")))
             }
             Act::Dataset(name) => {
                 let request =

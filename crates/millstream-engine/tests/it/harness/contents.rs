@@ -3,7 +3,7 @@
 //! Rows are read from the files of the newest version, not through the engine, so that a fault of its reader does not hide
 //! one of its writer.
 
-use std::{collections::BTreeMap, fs, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, fs, ops::Range, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, Int64Array, RecordBatch},
@@ -43,7 +43,7 @@ impl Contents {
             contents.insert(format!("{} at {} for {}", pin.table, pin.version, pin.pinned_by), pinned);
         }
         for built in state.dataset_versions().unwrap() {
-            let hash = blake3::hash(&fs::read(&built.path).unwrap_or_default());
+            let hash = blake3::hash(&fs::read(dataset_file(world, &built.path)).unwrap_or_default());
             let name = format!("dataset {} v{}", built.dataset, built.version);
             contents.insert(name, vec![format!("{} {}", built.id, hash.to_hex())]);
         }
@@ -134,8 +134,8 @@ pub(super) async fn features(world: &World, customers: Range<i64>) -> Vec<String
     let columns = IndexMap::from([("customer_id".to_owned(), keys)]);
     let mut lines = Vec::new();
     for service in server.services() {
-        let wanted = Wanted::Service { name: service.name.clone(), version: Some(service.version) };
-        let readable = server.readable(&wanted).unwrap();
+        let wanted = Wanted::Service { name: &service.name, version: Some(service.version) };
+        let readable = server.readable(wanted).unwrap();
         for column in server.read(&readable, &columns, ids.len(), None, None).await.unwrap() {
             let options = FormatOptions::default().with_null("-");
             let values = ArrayFormatter::try_new(column.values.as_ref(), &options).unwrap();
@@ -165,11 +165,16 @@ async fn materialized(world: &World) -> Vec<String> {
     told.collect()
 }
 
+/// The file at a recorded place.
+fn dataset_file(world: &World, recorded: &str) -> PathBuf {
+    world.definition.project.spec.root.join(recorded)
+}
+
 /// The rows of the newest version of a dataset, in their order. Nulls are left out.
 pub(super) fn dataset(world: &World, name: &str) -> Vec<String> {
     let built = world.state().dataset_versions().unwrap();
     let Some(newest) = built.iter().rfind(|built| built.dataset == name) else { return Vec::new() };
-    let file = fs::File::open(&newest.path).unwrap();
+    let file = fs::File::open(dataset_file(world, &newest.path)).unwrap();
     let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     batches.flat_map(|batch| texts(&batch.unwrap(), &[])).collect()
 }

@@ -61,6 +61,10 @@ impl OnlineStore for Wire {
         self.pass("reserve", true, self.store.reserve(log, count)).await
     }
 
+    async fn raise(&self, log: &str, position: u64, number: u64) -> Result<()> {
+        self.pass("raise a log", true, self.store.raise(log, position, number)).await
+    }
+
     async fn log(&self, log: &str, after: u64, limit: usize) -> Result<Vec<LogEntry>> {
         self.pass("read a log", false, self.store.log(log, after, limit)).await
     }

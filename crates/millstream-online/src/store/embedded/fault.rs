@@ -17,25 +17,28 @@ impl Faults {
         match error {
             Error::Locked => OnlineError::Locked { location: self.location.clone() },
             Error::Poisoned => OnlineError::Stopped,
-            Error::Io(source) => io_fault(action, source),
-            Error::Storage(LsmError::Io(source)) => io_fault(action, source),
+            Error::Io(source) | Error::Storage(LsmError::Io(source)) => self.io(action, source),
             Error::Storage(source) => self.damaged("a table cannot be read", Some(Box::new(source))),
             Error::InvalidVersion(_) => self.damaged("it is not a store of this kind", Some(Box::new(error))),
             error => self.damaged("its journal or its list of tables cannot be read", Some(Box::new(error))),
         }
     }
 
+    pub(super) fn io(&self, action: &'static str, source: io::Error) -> OnlineError {
+        use io::ErrorKind;
+        let fault = match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Fault::Full,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Fault::Permission,
+            // A file that ends too early, or names places that it does not have.
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+                return self.damaged("a file of it cannot be read", Some(Box::new(source)));
+            }
+            _ => Fault::Other,
+        };
+        OnlineError::Storage { action, fault, source: Box::new(source) }
+    }
+
     pub(super) fn damaged(&self, reason: &str, source: Option<Cause>) -> OnlineError {
         OnlineError::Damaged { location: self.location.clone(), reason: reason.into(), source }
     }
-}
-
-fn io_fault(action: &'static str, source: io::Error) -> OnlineError {
-    use io::ErrorKind;
-    let fault = match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Fault::Full,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Fault::Permission,
-        _ => Fault::Other,
-    };
-    OnlineError::Storage { action, fault, source: Box::new(source) }
 }

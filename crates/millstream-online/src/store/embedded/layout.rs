@@ -8,6 +8,7 @@
 //! | `facts` | `format` | [`FORMAT`] |
 //! | | `position/` + log | last position given to an entry |
 //! | | `number/` + log | numbers up to this may have been given to callers |
+//! | | `keyspace/` + name | empty; a keyspace that has to be there |
 //! | | `dropping/` + space (8 bytes) | empty; a space that is being dropped |
 //!
 //! Numbers are big-endian, so that keys sort like what they stand for. Damage is found by the checksums that fjall
@@ -23,6 +24,7 @@ pub(super) const FACTS: &str = "facts";
 pub(super) const FORMAT_FACT: &[u8] = b"format";
 pub(super) const POSITION_FACT: &str = "position/";
 pub(super) const NUMBER_FACT: &str = "number/";
+const KEYSPACE_FACT: &[u8] = b"keyspace/";
 const DROPPING_FACT: &[u8] = b"dropping/";
 
 /// The keyspace of a space's records.
@@ -60,6 +62,19 @@ pub(super) fn log_position(key: &[u8]) -> Option<u64> {
 
 pub(super) fn fact_key(kind: &str, log: &str) -> Vec<u8> {
     [kind.as_bytes(), log.as_bytes()].concat()
+}
+
+pub(super) fn keyspace_key(name: &str) -> Vec<u8> {
+    [KEYSPACE_FACT, name.as_bytes()].concat()
+}
+
+pub(super) fn keyspace_prefix() -> &'static [u8] {
+    KEYSPACE_FACT
+}
+
+/// The keyspace of a key made by [`keyspace_key`].
+pub(super) fn keyspace_of(key: &[u8]) -> Option<&[u8]> {
+    key.strip_prefix(KEYSPACE_FACT)
 }
 
 pub(super) fn dropping_key(space: u64) -> Vec<u8> {

@@ -3,11 +3,13 @@
 //! Reads go to fjall from the caller's task, unless the record is among those read lately. All changes pass through one thread (`writer`), which commits each
 //! atomically and syncs once for all that wait.
 
+mod copies;
 mod fault;
 mod layout;
 mod load;
 mod numbers;
 mod record_cache;
+mod restored;
 mod spaces;
 mod writer;
 
@@ -22,6 +24,7 @@ use bytes::Bytes;
 
 use self::{
     fault::Faults,
+    layout::POSITION_FACT,
     numbers::Numbers,
     record_cache::Place,
     spaces::Spaces,
@@ -63,14 +66,15 @@ impl Embedded {
         let opened = tokio::task::spawn_blocking(move || {
             let spaces = Spaces::open(&folder, &options, opening)?;
             let heads = writer::stored_heads(&spaces)?;
-            Ok((Arc::new(spaces), heads))
+            let copies = restored::open(copies::path_of(&folder), &spaces, &heads)?;
+            Ok((Arc::new(spaces), heads, copies))
         });
         // The library panics on some damaged files; that is no reason for the process to end.
-        let (spaces, heads) = match opened.await {
+        let (spaces, heads, copies) = match opened.await {
             Ok(opened) => opened?,
             Err(error) => return Err(faults.damaged("it cannot be opened", Some(Box::new(error)))),
         };
-        let writer = Writer::start(Arc::clone(&spaces), Arc::clone(&heads))?;
+        let writer = Writer::start(Arc::clone(&spaces), Arc::clone(&heads), copies)?;
         Ok(Self { writer, spaces, stripes: Stripes::new(), numbers: Numbers::default(), heads })
     }
 
@@ -135,6 +139,7 @@ impl OnlineStore for Embedded {
             records,
             others: mark_writes(space, marks),
             append: append.map(|append| (append.log.to_owned(), append.entries.to_vec())),
+            trimmed: None,
             durable,
             held,
         };
@@ -186,9 +191,28 @@ impl OnlineStore for Embedded {
             let others = keys.into_iter().map(|key| (Part::Logs, key, None)).collect();
             self.writer.commit(Commit { others, ..Commit::default() }).await?;
             if last {
-                return Ok(());
+                break;
             }
         }
+        let trimmed = Some((log.to_string(), up_to));
+        self.writer.commit(Commit { trimmed, ..Commit::default() }).await.map(drop)
+    }
+
+    async fn raise(&self, log: &str, position: u64, number: u64) -> Result<()> {
+        check_name("a log", log)?;
+        let is_behind = {
+            let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+            let head = heads.entry(log.to_owned()).or_default();
+            let is_behind = head.stored < position;
+            head.stored = head.stored.max(position);
+            is_behind
+        };
+        if is_behind {
+            let key = layout::fact_key(POSITION_FACT, log);
+            let others = vec![(Part::Facts, key, Some(position.to_be_bytes().to_vec()))];
+            self.writer.commit(Commit { others, durable: true, ..Commit::default() }).await?;
+        }
+        self.numbers.raise(log, number, &self.spaces, &self.writer).await
     }
 
     async fn scan(&self, space: u64, from: Option<&ScanCursor>, limit: usize) -> Result<ScanPage> {

@@ -46,6 +46,21 @@ impl Numbers {
     }
 }
 
+impl Numbers {
+    /// Gives no number up to this one any more.
+    pub(super) async fn raise(&self, log: &str, number: u64, spaces: &Spaces, writer: &Writer) -> Result<()> {
+        let next = match self.0.lock().await.get(log) {
+            Some((next, _)) => *next,
+            None => stored(log, spaces)?,
+        };
+        match number.checked_sub(next) {
+            // Left out, as a crash leaves numbers out.
+            Some(behind) => self.take(log, behind + 1, spaces, writer).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The first number that was certainly not given before the store was opened.
 fn stored(log: &str, spaces: &Spaces) -> Result<u64> {
     let given = spaces.facts.get(layout::fact_key(NUMBER_FACT, log));

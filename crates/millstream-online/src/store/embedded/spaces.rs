@@ -3,8 +3,9 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    path::Path,
+    fmt, io,
+    ops::Deref,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError, RwLock},
 };
 
@@ -46,6 +47,7 @@ impl Spaces {
     /// Opens or makes the store and ends what a crash left half dropped. Blocks on the disk.
     pub(super) fn open(folder: &Path, options: &EmbeddedOptions, faults: Faults) -> Result<Self> {
         let fault = |error| faults.of("be opened", error);
+        check_files(folder, &faults)?;
         let database = Database::builder(folder)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes.max(64 * 1024 * 1024))
@@ -56,9 +58,11 @@ impl Spaces {
         if !names.is_empty() && !names.iter().any(|name| &**name == FACTS) {
             return Err(faults.damaged("the folder holds a database of something else", None));
         }
+        let has_more = names.iter().any(|name| &**name != FACTS);
         let small = || keyspace_options(SMALL_MEMTABLE_BYTES.min(options.memtable_bytes));
         let facts = database.keyspace(FACTS, small).map_err(fault)?;
-        check_format(&database, &facts, &faults)?;
+        check_format(&database, &facts, has_more, &faults)?;
+        check_keyspaces(&facts, &names, &faults)?;
         let marks = database.keyspace(MARKS, small).map_err(fault)?;
         let logs = database.keyspace(LOGS, small).map_err(fault)?;
         let mut records = BTreeMap::new();
@@ -79,6 +83,7 @@ impl Spaces {
             making: Mutex::default(),
             memtable_bytes: options.memtable_bytes,
         };
+        spaces.note_keyspaces()?;
         spaces.finish_drops()?;
         Ok(spaces)
     }
@@ -97,10 +102,10 @@ impl Spaces {
         if let Some(keyspace) = self.find(space) {
             return Ok(keyspace);
         }
-        let keyspace = self
-            .database
-            .keyspace(&layout::space_name(space), || keyspace_options(self.memtable_bytes))
-            .map_err(|error| self.faults.of("begin a space", error))?;
+        let (name, fault) = (layout::space_name(space), |error| self.faults.of("begin a space", error));
+        let made = self.database.keyspace(&name, || keyspace_options(self.memtable_bytes));
+        let keyspace = made.map_err(fault)?;
+        self.facts.insert(layout::keyspace_key(&name), b"".as_slice()).map_err(fault)?;
         self.records.write().unwrap_or_else(PoisonError::into_inner).insert(space, keyspace.clone());
         Ok(keyspace)
     }
@@ -117,6 +122,7 @@ impl Spaces {
         let fault = |error| self.faults.of(ACTION, error);
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         batch.insert(&self.facts, layout::dropping_key(space), b"".as_slice());
+        batch.remove(&self.facts, layout::keyspace_key(&layout::space_name(space)));
         for entry in self.marks.prefix(space.to_be_bytes()) {
             batch.remove(&self.marks, entry.key().map_err(fault)?);
         }
@@ -128,6 +134,19 @@ impl Spaces {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         batch.remove(&self.facts, layout::dropping_key(space));
         batch.commit().map_err(fault)
+    }
+
+    /// Notes every keyspace, so that one that is not there the next time is missed.
+    fn note_keyspaces(&self) -> Result<()> {
+        let fault = |error| self.faults.of("be opened", error);
+        let names = self.all().into_iter().map(|(space, _)| layout::space_name(space));
+        for name in names.chain([MARKS.to_owned(), LOGS.to_owned()]) {
+            let key = layout::keyspace_key(&name);
+            if self.facts.get(&key).map_err(fault)?.is_none() {
+                self.facts.insert(key, b"".as_slice()).map_err(fault)?;
+            }
+        }
+        Ok(())
     }
 
     fn finish_drops(&self) -> Result<()> {
@@ -144,8 +163,47 @@ fn keyspace_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes).manual_journal_persist(true)
 }
 
-/// Writes the layout's version into a new store and refuses one with another.
-fn check_format(database: &Database, facts: &Keyspace, faults: &Faults) -> Result<()> {
+/// Refuses a store without its journal, or without the list of its keyspaces. The library would take it for an empty one, and
+/// remove the files of its keyspaces.
+fn check_files(folder: &Path, faults: &Faults) -> Result<()> {
+    // Written before there is any keyspace.
+    if !folder.join("version").exists() {
+        return Ok(());
+    }
+    let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let read = std::fs::read_dir(folder).and_then(|entries| {
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()
+        });
+        read.map_err(|error| faults.io("be opened", error))
+    };
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "jnl");
+    if !entries(folder)?.iter().any(is_journal) {
+        return Err(faults.damaged("its journal is missing", None));
+    }
+    let keyspaces = folder.join("keyspaces");
+    let list = keyspaces.join("0");
+    let has_others = keyspaces.exists() && entries(&keyspaces)?.iter().any(|path| *path != list);
+    if has_others && !list.join("current").exists() {
+        return Err(faults.damaged("the list of its parts is missing", None));
+    }
+    Ok(())
+}
+
+/// Refuses a store in which a keyspace that was noted is missing. The library passes over one whose files are incomplete.
+fn check_keyspaces(facts: &Keyspace, names: &[impl Deref<Target = str>], faults: &Faults) -> Result<()> {
+    for entry in facts.prefix(layout::keyspace_prefix()) {
+        let key = entry.key().map_err(|error| faults.of("be opened", error))?;
+        let name = layout::keyspace_of(&key);
+        if !names.iter().any(|known| Some(known.as_bytes()) == name) {
+            return Err(faults.damaged("the files of one of its parts are missing", None));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the layout's version into a new store and refuses one with another. The version is written before any other
+/// part is made.
+fn check_format(database: &Database, facts: &Keyspace, has_more: bool, faults: &Faults) -> Result<()> {
     let fault = |error| faults.of("be opened", error);
     match facts.get(FORMAT_FACT).map_err(fault)? {
         Some(found) if *found == [FORMAT] => Ok(()),
@@ -154,6 +212,7 @@ fn check_format(database: &Database, facts: &Keyspace, faults: &Faults) -> Resul
             found: found.escape_ascii().to_string(),
             readable: FORMAT,
         }),
+        None if has_more => Err(faults.damaged("the facts about it are missing", None)),
         None => {
             let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
             batch.insert(facts, FORMAT_FACT, [FORMAT]);

@@ -17,7 +17,8 @@ use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    layout::{self, POSITION_FACT},
+    copies::Copies,
+    layout::{self, NUMBER_FACT, POSITION_FACT},
     record_cache::Place,
     spaces::Spaces,
 };
@@ -52,6 +53,8 @@ pub(super) struct Commit {
     pub(super) others: Vec<(Part, Vec<u8>, Option<Vec<u8>>)>,
     /// Entries for the log of that name.
     pub(super) append: Option<(String, Vec<Bytes>)>,
+    /// A log whose entries up to this position are in another place by now, which lets their copies go.
+    pub(super) trimmed: Option<(String, u64)>,
     pub(super) durable: bool,
     /// Freed when the commit is visible.
     pub(super) held: Held,
@@ -83,11 +86,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(spaces: Arc<Spaces>, heads: Heads) -> Result<Self> {
+    pub(super) fn start(spaces: Arc<Spaces>, heads: Heads, copies: Copies) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(WAITING_MAX);
         let thread = thread::Builder::new()
             .name("online-writer".into())
-            .spawn(move || Loop { spaces, heads, unsynced: false }.run(queue))
+            .spawn(move || Loop { spaces, heads, copies, unsynced: false }.run(queue))
             .map_err(|source| OnlineError::Storage {
                 action: "start its writer",
                 fault: Fault::Other,
@@ -128,6 +131,7 @@ impl Drop for Writer {
 struct Loop {
     spaces: Arc<Spaces>,
     heads: Heads,
+    copies: Copies,
     /// Whether something was committed after the last sync.
     unsynced: bool,
 }
@@ -150,6 +154,9 @@ impl Loop {
                 self.take(job, &mut group);
             }
             self.persist(mem::take(&mut group));
+        }
+        if let Err(error) = self.copies.write() {
+            tracing::error!(%error, "the copies of what was pushed could not be written at the end");
         }
         if let Err(error) = self.spaces.database.persist(PersistMode::SyncAll) {
             tracing::error!(%error, "the online store's journal could not be synced at the end");
@@ -224,8 +231,19 @@ impl Loop {
         changed.iter().for_each(|place| spaces.cache.forget(place));
         committed.map_err(|error| spaces.faults.of("store a change", error))?;
         self.unsynced |= !empty;
-        if let Some((log, _)) = commit.append.filter(|_| !positions.is_empty()) {
+        if let Some((log, entries)) = commit.append.filter(|_| !positions.is_empty()) {
+            let number = spaces.facts.get(layout::fact_key(NUMBER_FACT, &log));
+            let number = number.map_err(|error| spaces.faults.of("read a log's last number", error))?;
+            let number = number.and_then(|number| layout::number(&number)).unwrap_or(0);
+            for (position, entry) in positions.clone().zip(&entries) {
+                self.copies.add(&log, position, number, entry);
+            }
             self.lock_heads().entry(log).or_default().stored = positions.end - 1;
+        }
+        if let Some((log, up_to)) = commit.trimmed {
+            self.copies
+                .trim(&log, up_to)
+                .map_err(|error| spaces.faults.io("trim the copies of a log", error))?;
         }
         Ok(positions)
     }
@@ -238,6 +256,12 @@ impl Loop {
     fn persist(&mut self, group: Group) {
         let mode = if group.durable { PersistMode::SyncData } else { PersistMode::Buffer };
         let persisted = if self.unsynced { self.spaces.database.persist(mode) } else { Ok(()) };
+        // Whoever waits for a sync is answered when there are two copies.
+        let copied = if group.durable { self.copies.write() } else { Ok(()) };
+        let persisted = match copied {
+            Ok(()) => persisted,
+            Err(error) => persisted.and(Err(fjall::Error::Io(error))),
+        };
         if persisted.is_ok() && group.durable {
             self.unsynced = false;
             self.lock_heads().values_mut().for_each(|head| head.durable = head.stored);

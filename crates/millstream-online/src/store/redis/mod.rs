@@ -135,6 +135,11 @@ impl RedisStore {
     }
 }
 
+/// Makes an integer at least the argument.
+const RAISE: &str = r"
+if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+";
+
 #[async_trait]
 impl OnlineStore for RedisStore {
     fn location(&self) -> &str {
@@ -242,6 +247,16 @@ impl OnlineStore for RedisStore {
         // Sent twice, it leaves numbers out; that is allowed.
         let (last,): (u64,) = self.server.change("reserve numbers", &commands).await?;
         Ok(last.saturating_sub(count) + 1)
+    }
+
+    async fn raise(&self, log: &str, position: u64, number: u64) -> Result<()> {
+        check_name("a log", log)?;
+        for (key, least) in [(self.keys.position(log), position), (self.keys.number(log), number)] {
+            let mut commands = Pipeline::new();
+            commands.cmd("EVAL").arg(RAISE).arg(1).arg(key).arg(least).ignore();
+            self.server.change::<()>("raise a log", &commands).await?;
+        }
+        Ok(())
     }
 
     async fn log(&self, log: &str, after: u64, limit: usize) -> Result<Vec<LogEntry>> {

@@ -1,0 +1,227 @@
+//! A second copy of the logs' entries, in a file beside the store's folder: what was pushed and is in no other place yet
+//! outlives damage of the folder, and its removal.
+//!
+//! The file begins with [`MAGIC`]. Each entry is its length (4 bytes), the low half of the XXH3 of what follows (4 bytes), the
+//! length of the log's name (2 bytes), the name, the entry's position (8 bytes), the last number that the log may have
+//! given (8 bytes), and the entry's own bytes. Numbers are big-endian. The first entry that is not whole ends the file: one
+//! that a crash cut off was never acknowledged.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Names the kind of file and its version.
+const MAGIC: &[u8; 8] = b"MSPUSH1\n";
+/// Length and checksum of an entry.
+const HEAD_BYTES: usize = 8;
+/// From so many bytes of entries on that are not needed any more, the others are written anew.
+const DEAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// An entry as it was copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) log: String,
+    pub(super) position: u64,
+    /// The last number that the log may have given when the entry was stored.
+    pub(super) number: u64,
+    pub(super) bytes: Bytes,
+}
+
+/// The file of copies while the store is open.
+#[derive(Debug)]
+pub(super) struct Copies {
+    path: PathBuf,
+    /// None until something is pushed.
+    file: Option<File>,
+    /// By log and position, where the entries lie that are still needed.
+    live: BTreeMap<(String, u64), Range<u64>>,
+    /// Where the file ends, and what comes next.
+    end: u64,
+    unwritten: Vec<u8>,
+}
+
+/// The file that belongs to the store in `folder`.
+pub(super) fn path_of(folder: &Path) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".pushed");
+    name.into()
+}
+
+impl Copies {
+    /// Opens the file, if there is one, and gives the entries that `is_missing` in the store.
+    pub(super) fn open(
+        path: PathBuf,
+        mut is_missing: impl FnMut(&str, u64) -> bool,
+    ) -> io::Result<(Self, Vec<Copy>)> {
+        let end = MAGIC.len() as u64;
+        let mut copies = Self { path, file: None, live: BTreeMap::new(), end, unwritten: Vec::new() };
+        let mut missing = Vec::new();
+        if !copies.path.try_exists()? {
+            return Ok((copies, missing));
+        }
+        let mut file = OpenOptions::new().read(true).write(true).open(&copies.path)?;
+        let mut reader = BufReader::new(&file);
+        let mut magic = Vec::with_capacity(MAGIC.len());
+        reader.by_ref().take(end).read_to_end(&mut magic)?;
+        if !MAGIC.starts_with(&magic) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of pushed rows"));
+        }
+        if magic.len() == MAGIC.len() {
+            while let Some((copy, bytes)) = next(&mut reader)? {
+                let place = copies.end..copies.end + bytes;
+                copies.end = place.end;
+                copies.live.insert((copy.log.clone(), copy.position), place);
+                if is_missing(&copy.log, copy.position) {
+                    missing.push(copy);
+                }
+            }
+        }
+        drop(reader);
+        // What a crash cut off goes, so that the next entry does not follow it.
+        file.set_len(copies.end.min(file.metadata()?.len()))?;
+        begin(&mut file)?;
+        copies.file = Some(file);
+        Ok((copies, missing))
+    }
+
+    /// Adds an entry, which [`Copies::write`] stores.
+    pub(super) fn add(&mut self, log: &str, position: u64, number: u64, entry: &[u8]) {
+        let start = self.end + self.unwritten.len() as u64;
+        self.unwritten.extend_from_slice(&encoded(log, position, number, entry));
+        self.live.insert((log.to_owned(), position), start..self.end + self.unwritten.len() as u64);
+    }
+
+    /// Brings what was added to the disk.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let mut made =
+                    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&self.path)?;
+                begin(&mut made)?;
+                sync_folder(&self.path)?;
+                none.insert(made)
+            }
+        };
+        file.seek(SeekFrom::Start(self.end))?;
+        file.write_all(&self.unwritten)?;
+        file.sync_data()?;
+        self.end += self.unwritten.len() as u64;
+        self.unwritten.clear();
+        Ok(())
+    }
+
+    /// Forgets a log's entries up to and with a position: they are in another place by now.
+    pub(super) fn trim(&mut self, log: &str, up_to: u64) -> io::Result<()> {
+        let known = self.live.len();
+        self.live.retain(|(of, position), _| of != log || *position > up_to);
+        if self.live.len() == known {
+            return Ok(());
+        }
+        if self.live.is_empty() {
+            self.unwritten.clear();
+            self.end = MAGIC.len() as u64;
+            return self.file.as_ref().map_or(Ok(()), |file| file.set_len(self.end));
+        }
+        let needed: u64 = self.live.values().map(|place| place.end - place.start).sum();
+        let dead = (self.end + self.unwritten.len() as u64).saturating_sub(needed);
+        if dead > DEAD_BYTES_MAX && dead > needed { self.rewrite() } else { Ok(()) }
+    }
+
+    /// Writes the entries that are needed into a new file, which takes the place of this one.
+    fn rewrite(&mut self) -> io::Result<()> {
+        self.write()?;
+        let Some(old) = &mut self.file else { return Ok(()) };
+        let path = self.path.with_extension("pushed-new");
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        begin(&mut file)?;
+        let (mut end, mut live) = (MAGIC.len() as u64, BTreeMap::new());
+        for (name, place) in &self.live {
+            let bytes = place.end - place.start;
+            old.seek(SeekFrom::Start(place.start))?;
+            io::copy(&mut Read::by_ref(old).take(bytes), &mut file)?;
+            live.insert(name.clone(), end..end + bytes);
+            end += bytes;
+        }
+        file.sync_all()?;
+        fs::rename(&path, &self.path)?;
+        sync_folder(&self.path)?;
+        (self.file, self.live, self.end) = (Some(file), live, end);
+        Ok(())
+    }
+}
+
+/// Writes what the file begins with.
+fn begin(file: &mut File) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(MAGIC)?;
+    file.sync_all()
+}
+
+/// A new name outlives a loss of power once its folder is synced.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn encoded(log: &str, position: u64, number: u64, entry: &[u8]) -> BytesMut {
+    // Names are checked to be far shorter.
+    let name = u16::try_from(log.len()).unwrap_or(u16::MAX);
+    let mut body = BytesMut::with_capacity(18 + log.len() + entry.len());
+    body.put_u16(name);
+    body.put(log.as_bytes());
+    body.put_u64(position);
+    body.put_u64(number);
+    body.put(entry);
+    let mut whole = BytesMut::with_capacity(HEAD_BYTES + body.len());
+    // Entries are checked to be far shorter.
+    whole.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    whole.put_u32(checksum(&body));
+    whole.put(body);
+    whole
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "half of the hash is kept")]
+fn checksum(body: &[u8]) -> u32 {
+    xxh3_64(body) as u32
+}
+
+/// The next entry and its bytes in the file; none at the end, and where an entry is not whole.
+fn next(reader: &mut impl Read) -> io::Result<Option<(Copy, u64)>> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    reader.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    let mut head = head.as_slice();
+    if head.len() < HEAD_BYTES {
+        return Ok(None);
+    }
+    let (length, expected) = (head.get_u32(), head.get_u32());
+    let mut body = Vec::new();
+    reader.by_ref().take(u64::from(length)).read_to_end(&mut body)?;
+    if body.len() as u64 != u64::from(length) || checksum(&body) != expected {
+        return Ok(None);
+    }
+    let bytes = (HEAD_BYTES + body.len()) as u64;
+    Ok(decoded(Bytes::from(body)).map(|copy| (copy, bytes)))
+}
+
+fn decoded(mut body: Bytes) -> Option<Copy> {
+    let name = usize::from(body.try_get_u16().ok()?);
+    if body.len() < name {
+        return None;
+    }
+    let log = String::from_utf8(body.split_to(name).to_vec()).ok()?;
+    let (position, number) = (body.try_get_u64().ok()?, body.try_get_u64().ok()?);
+    Some(Copy { log, position, number, bytes: body })
+}
