@@ -17,6 +17,11 @@ pub trait ConnectorFactory: Send + Sync + fmt::Debug {
     /// JSON Schema of the options (without `type`), for editors and for `millstream schema`.
     fn schema(&self) -> serde_json::Value;
 
+    /// The options that read one file as labels; `None` for connectors that read no files.
+    fn options_of_file(&self, _path: &str) -> Option<serde_json::Value> {
+        None
+    }
+
     /// Checks the options without touching the world; reports every problem.
     fn validate(&self, options: &serde_json::Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>>;
 }

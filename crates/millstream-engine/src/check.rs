@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, path::Path};
 use millstream_connector::{ConnectorConfig, ConnectorFactory};
 use millstream_plan::{AssetFacts, AssetKind, Graph, source_fingerprint, table_fingerprint};
 use millstream_project::{
-    CheckKind, CheckSpec, Diagnostic, IncrementalSpec, Level, LoadOptions, Located, Location, Materialize,
-    ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project, nearest,
+    CheckKind, CheckSpec, DatasetSpec, Diagnostic, IncrementalSpec, LabelOrigin, Level, LoadOptions, Located,
+    Location, Materialize, ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project, nearest,
 };
 use millstream_sql::{
     Analysis, TableAnalysis, analyze, check_test,
@@ -29,6 +29,8 @@ pub struct Project {
     pub features: FeaturesAnalysis,
     /// The checked options of each source's connector.
     pub connectors: BTreeMap<SourceName, Box<dyn ConnectorConfig>>,
+    /// The connector of each dataset's file of labels.
+    pub label_files: BTreeMap<String, Box<dyn ConnectorConfig>>,
     pub graph: Graph,
     /// Whose values are masked wherever rows are shown.
     pub(crate) personal: Personal,
@@ -95,6 +97,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
         return Checked { project: None, sound: None, diagnostics, files };
     };
     let (connectors, mut found) = validate_connectors(&spec.sources, factories);
+    let label_files = validate_label_files(&spec.datasets, factories, &mut found);
     // A connector sees the values of variables and may repeat them; those who judge SQL see none.
     found.iter_mut().for_each(|diagnostic| loaded.hidden.hide(diagnostic));
     diagnostics.append(&mut found);
@@ -122,7 +125,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
                 return Checked { project: None, sound, diagnostics, files };
             }
             let personal = Personal::of(&spec.sources, &analysis);
-            let project = Project { spec, analysis, features, connectors, graph, personal };
+            let project = Project { spec, analysis, features, connectors, label_files, graph, personal };
             Checked { project: Some(project), sound: None, diagnostics, files }
         }
         Err(error) => {
@@ -188,6 +191,36 @@ fn validate_connectors(
         }
     }
     (configs, diagnostics)
+}
+
+/// Label files are read by the connector that reads files by their path alone.
+fn validate_label_files(
+    datasets: &[DatasetSpec],
+    factories: &[Box<dyn ConnectorFactory>],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Box<dyn ConnectorConfig>> {
+    let mut configs = BTreeMap::new();
+    for dataset in datasets {
+        let LabelOrigin::File(path) = &dataset.labels.origin else { continue };
+        let checked = factories.iter().find_map(|factory| {
+            factory.options_of_file(&path.value).map(|options| factory.validate(&options))
+        });
+        match checked {
+            Some(Ok(config)) => {
+                configs.insert(dataset.name.clone(), config);
+            }
+            Some(Err(problems)) => diagnostics.extend(problems.into_iter().map(|problem| {
+                let message = format!("the labels in `{}` cannot be read: {}", path.value, problem.message);
+                Diagnostic::error("MS-0722", message, path.at)
+                    .with_hint("labels are read from Parquet, Avro, CSV with a header line, or JSON lines")
+            })),
+            None => {
+                let message = "no connector of this build reads files of labels";
+                diagnostics.push(Diagnostic::error("MS-0722", message, path.at));
+            }
+        }
+    }
+    configs
 }
 
 /// The graph's nodes: what the plan may know of each asset.

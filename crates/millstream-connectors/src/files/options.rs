@@ -74,6 +74,11 @@ impl ConnectorFactory for FilesFactory {
         schema_for!(FilesOptions).into()
     }
 
+    fn options_of_file(&self, path: &str) -> Option<Value> {
+        // Nobody waits for a file that he names himself.
+        Some(serde_json::json!({"path": path, "settle": 0}))
+    }
+
     fn validate(&self, options: &Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>> {
         let mut reader = OptionReader::new(options);
         let config = FilesConfig::read(&mut reader);

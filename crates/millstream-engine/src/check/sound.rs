@@ -1,6 +1,9 @@
 //! The part of a project that its errors do not touch: while one file is being edited, what does not read it goes on.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use millstream_connector::ConnectorFactory;
 use millstream_plan::Graph;
@@ -67,7 +70,16 @@ pub(super) fn part(
     let features = analyze_features(&spec, &analysis, &left_out);
     let graph = Graph::build(facts(&spec, &analysis)).ok()?;
     let personal = Personal::of(&spec.sources, &analysis);
-    problems.is_empty().then_some(Project { spec, analysis, features, connectors, graph, personal })
+    let label_files = BTreeMap::new();
+    problems.is_empty().then_some(Project {
+        spec,
+        analysis,
+        features,
+        connectors,
+        label_files,
+        graph,
+        personal,
+    })
 }
 
 /// The files in which errors lie; `None` when one of them lies in no file.

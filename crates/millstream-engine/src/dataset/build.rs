@@ -20,7 +20,7 @@ use millstream_state::{DatasetVersion, Pin};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    labels::{self, Labels},
+    labels::{self, LabelFile, Labels},
     output::{DeltaVersion, Output},
     plan::{Surroundings, plan},
 };
@@ -146,7 +146,8 @@ impl Engine {
                 let file = project.spec.root.join(&path.value);
                 // A file that is not there is told of below.
                 labels_blake3 = file_blake3(&file).ok();
-                labels::of_file(&path.value, &project.spec.root, &labels::decided(&spec, &analyzed.service))?
+                let file = LabelFile::of(project, &spec.name, &path.value)?;
+                file.labels(&labels::decided(&spec, &analyzed.service)).await?
             }
             // As it is written: a query around it would lose its order.
             (LabelOrigin::Sql(sql), _) => labels::of_query(&session, &sql.value).await?,

@@ -1,31 +1,27 @@
 //! Label rows from a query or a file, in one order.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fs::File,
-    io::{BufReader, Read},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
-    csv,
-    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
-    error::ArrowError,
-    json,
+    datatypes::{DataType, SchemaRef, TimeUnit},
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use millstream_connector::{
+    Block, BuildContext, Connector, ConnectorError, FoundColumn, ReadRequest, column_type,
+};
 use millstream_features::view::ServiceDefinition;
 use millstream_project::{AsKnown, DatasetSpec};
+use millstream_quality::{
+    Contract, ContractColumn, ContractOptions, QualityError, RejectedRows, Relations, Sources,
+};
 use millstream_sql::SqlSession;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use millstream_types::{Field, POSITION, RunId, Severity, TimestampMicros};
+use tokio::task::spawn_blocking;
 
-use crate::EngineError;
+use crate::{EngineError, Project, run::chain};
 
-/// Rows of a file that are read at once, and looked at to tell the types of a text file.
-const BATCH_ROWS: usize = 65_536;
-const SAMPLE_ROWS: usize = 10_000;
+const KINDS: &str = "labels are read from Parquet, Avro, CSV with a header line, or JSON lines";
 
 /// A stream of label rows as they are found.
 pub(super) struct Labels {
@@ -61,85 +57,120 @@ pub(super) fn decided(spec: &DatasetSpec, service: &ServiceDefinition) -> BTreeM
     types
 }
 
-/// The schema of a text file with the types that are decided. A time that reads as one already stays as precise as it is.
-fn typed(found: &Schema, decided: &BTreeMap<String, DataType>) -> SchemaRef {
-    let field = |field: &Arc<Field>| match decided.get(field.name()) {
-        Some(DataType::Timestamp(..)) if *field.data_type() != DataType::Utf8 => field.clone(),
-        Some(decided) => Arc::new(field.as_ref().clone().with_data_type(decided.clone())),
-        None => field.clone(),
-    };
-    Arc::new(Schema::new(found.fields().iter().map(field).collect::<Vec<_>>()))
+/// The file of a dataset's labels, and the connector that reads files of sources: a file is read as labels as it is
+/// landed, in one dialect.
+pub(super) struct LabelFile {
+    path: String,
+    connector: Arc<dyn Connector>,
 }
 
-/// A name that two columns share. Columns without one, as spreadsheets write them, are nobody's.
-fn repeated(schema: &Schema) -> Option<&str> {
-    let mut seen = HashSet::new();
-    let mut names = schema.fields().iter().map(|field| field.name().as_str());
-    names.find(|name| !name.is_empty() && !seen.insert(*name))
-}
+impl LabelFile {
+    /// The file of `dataset`, whose options were checked with the project.
+    pub(super) fn of(project: &Project, dataset: &str, path: &str) -> Result<Self, EngineError> {
+        let context = BuildContext { project_root: project.spec.root.clone() };
+        let config = project.label_files.get(dataset);
+        let config = config.ok_or(EngineError::Worker { doing: "looking for a label file" })?;
+        let file = |connector| Self { path: path.to_owned(), connector };
+        config.build(&context).map(file).map_err(|error| unreadable(path, &error))
+    }
 
-/// A Parquet, CSV (with a header) or JSON lines file; `path` as written, relative to `root`.
-pub(super) fn of_file(
-    path: &str,
-    root: &Path,
-    decided: &BTreeMap<String, DataType>,
-) -> Result<Labels, EngineError> {
-    let full = root.join(path);
-    let fault = |message: String, hint: &str| EngineError::LabelFile {
-        path: path.to_owned(),
-        message,
-        hint: hint.to_owned(),
-    };
-    let unreadable =
-        |source: std::io::Error| fault(source.to_string(), "the path is relative to the project's folder");
-    let kinds = "labels are read from Parquet, CSV with a header line, or JSON lines";
-    let malformed = |source: ArrowError| fault(source.to_string(), kinds);
-    let file = || File::open(&full).map_err(unreadable);
-    let ending = full.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let (schema, batches): (SchemaRef, Batches) = match ending.as_str() {
-        "parquet" => {
-            let reader = ParquetRecordBatchReaderBuilder::try_new(file()?)
-                .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-                .map_err(|source| malformed(source.into()))?;
-            (arrow::array::RecordBatchReader::schema(&reader), Box::new(reader))
+    /// Its rows in the types of its columns: those that are decided, declared, or told from a sample. A value that does not
+    /// fit, or would lose digits, is an error, because every label row is part of the dataset.
+    pub(super) async fn labels(self, decided: &BTreeMap<String, DataType>) -> Result<Labels, EngineError> {
+        let Self { path, connector } = self;
+        let failed = |error: ConnectorError| unreadable(&path, &error);
+        let found = connector.discover(&[]).await.map_err(failed)?;
+        let Some(part) = found.parts.first() else {
+            let reason =
+                found.waiting.first().map_or("there is no such file", |waiting| waiting.reason.as_str());
+            return Err(fault(&path, reason.to_owned()));
+        };
+        if found.parts.len() > 1 {
+            return Err(fault(&path, format!("the path means {} files", found.parts.len())));
         }
-        "csv" => {
-            let format = csv::reader::Format::default().with_header(true);
-            let (schema, _) = format.infer_schema(file()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
-            if let Some(name) = repeated(&schema) {
-                let hint = "give each column of the header a name of its own";
-                return Err(fault(format!("two columns are called `{name}`"), hint));
+        let columns = connector.describe(part).await.map_err(failed)?;
+        let columns: Vec<_> = columns.iter().map(|column| promised(column, decided)).collect();
+        let options = ContractOptions {
+            checks: &[],
+            type_severity: Severity::Quarantine,
+            relations: &Relations::new(),
+            extra: &[],
+            now: TimestampMicros(0),
+        };
+        let contract = Contract::compile(&columns, &options);
+        let contract = Arc::new(contract.map_err(|error| fault(&path, error.to_string()))?);
+        let fields = columns
+            .iter()
+            .map(|column| Field { name: column.name.clone(), column_type: column.column_type.clone() });
+        let request = ReadRequest { columns: fields.collect(), after: None };
+        let blocks = connector.read(part, &request).await.map_err(failed)?;
+        let schema = contract.schema().clone();
+        let rows = blocks.then(move |block| {
+            let (path, contract) = (path.clone(), contract.clone());
+            async move {
+                let block = block.map_err(|error| unreadable(&path, &error))?;
+                let decoded = spawn_blocking(move || rows(&path, &contract, block)).await;
+                decoded.unwrap_or(Err(EngineError::Worker { doing: "reading labels" }))
             }
-            let schema = typed(&schema, decided);
-            let builder = csv::ReaderBuilder::new(schema.clone()).with_format(format);
-            let reader = builder.with_batch_size(BATCH_ROWS).build(file()?).map_err(malformed)?;
-            (schema, Box::new(reader))
-        }
-        "json" | "jsonl" | "ndjson" => {
-            let open = || file().map(BufReader::new);
-            let is_space = |byte: &u8| byte.is_ascii_whitespace();
-            let start = open()?.bytes().map_while(Result::ok).find(|byte| !is_space(byte));
-            if start == Some(b'[') {
-                return Err(fault("it is one JSON array, not an object a line".to_owned(), kinds));
-            }
-            let (schema, _) =
-                json::reader::infer_json_schema(open()?, Some(SAMPLE_ROWS)).map_err(malformed)?;
-            let schema = typed(&schema, decided);
-            let builder = json::ReaderBuilder::new(schema.clone()).with_batch_size(BATCH_ROWS);
-            (schema, Box::new(builder.build(open()?).map_err(malformed)?))
-        }
-        _ => return Err(fault("the kind of file is unknown".to_owned(), kinds)),
-    };
-    let name = path.to_owned();
-    let rows = batches.map(move |batch| {
-        batch.map_err(|error| EngineError::LabelFile {
-            path: name.clone(),
-            message: error.to_string(),
-            hint: "the types of a text file are told from its first rows; write Parquet to name them"
-                .to_owned(),
-        })
-    });
-    Ok(Labels { schema, rows: stream::iter(rows).boxed() })
+        });
+        Ok(Labels { schema, rows: rows.boxed() })
+    }
 }
 
-type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+/// A column with the type in which it is read.
+fn promised(column: &FoundColumn, decided: &BTreeMap<String, DataType>) -> ContractColumn {
+    // What a file declares is its word; whether it can be joined is judged with the other columns.
+    let decided = decided.get(&column.name).filter(|_| !column.is_declared()).and_then(column_type);
+    let inferred = decided.is_none() && !column.is_declared();
+    let column_type = decided.unwrap_or_else(|| column.column_type.clone());
+    ContractColumn { name: column.name.clone(), column_type, pii: false, inferred }
+}
+
+/// A block's rows, all of them.
+fn rows(path: &str, contract: &Contract, block: Box<dyn Block>) -> Result<RecordBatch, EngineError> {
+    let source = block.decode().map_err(|error| unreadable(path, &error))?;
+    if let Some(row) = source.malformed.first() {
+        return Err(fault(path, format!("row {}: {}", row.position, row.reason)));
+    }
+    let known = contract.schema();
+    if let Some(further) = source.rows.schema().fields().iter().find(|it| known.index_of(it.name()).is_err())
+    {
+        let message = format!("the first rows do not have the column `{}` of later ones", further.name());
+        return Err(fault(path, message));
+    }
+    let failed = |error: QualityError| fault(path, error.to_string());
+    let evaluated = contract.evaluate(&source.rows).map_err(failed)?;
+    if evaluated.rejected_count() == 0 {
+        return evaluated.accepted().map_err(failed);
+    }
+    // The first of them, told as a rejected row is.
+    let told = RejectedRows { run: RunId::new("labels"), epoch: 0, now: TimestampMicros(0) };
+    let told = told
+        .build(contract, &source.rows, &evaluated, &source.positions, &Sources::One(path))
+        .map_err(failed)?;
+    let text = |name: &str| {
+        let column = told.column_by_name(name)?;
+        arrow::util::display::array_value_to_string(column, 0).ok()
+    };
+    let (place, reason) = (text(POSITION).unwrap_or_default(), text("_reason").unwrap_or_default());
+    Err(fault(path, format!("row {place}: {reason}")))
+}
+
+fn unreadable(path: &str, error: &ConnectorError) -> EngineError {
+    let hint = match error {
+        ConnectorError::Refused { .. } => "the path is relative to the project's folder",
+        error => error.hint().unwrap_or(KINDS),
+    };
+    let hint = hint.to_owned();
+    // The path is named already.
+    let message = match error {
+        ConnectorError::Refused { source, .. } => source.to_string(),
+        ConnectorError::Broken { reason, .. } | ConnectorError::Unsupported { reason, .. } => reason.clone(),
+        error => chain(error),
+    };
+    EngineError::LabelFile { path: path.to_owned(), message, hint }
+}
+
+fn fault(path: &str, message: String) -> EngineError {
+    EngineError::LabelFile { path: path.to_owned(), message, hint: KINDS.to_owned() }
+}

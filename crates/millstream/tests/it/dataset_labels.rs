@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use arrow::array::{ArrayRef, Date32Array, Int32Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+};
 use serde_json::json;
 
 use crate::{
@@ -186,7 +188,7 @@ fn an_array_of_labels_is_told_from_lines_of_them() {
     folder.write("labels.jsonl", " [{\"customer_id\": 1, \"at\": \"2026-01-02T01:00:00Z\"}]");
     write(&folder, &FILE.replace("csv", "jsonl"));
     let said = folder.run(&["dataset", "build", "desk"]);
-    assert!(said.contains("it is one JSON array, not an object a line"), "{said}");
+    assert!(said.contains("it is one JSON array, not JSON lines"), "{said}");
 }
 
 #[test]
@@ -195,9 +197,53 @@ fn a_column_that_is_there_twice_is_refused() {
     folder.write("labels.csv", "customer_id,at,churned,churned\n1,2026-01-02T01:00:00Z,true,false\n");
     write(&folder, FILE);
     let said = folder.run(&["dataset", "build", "desk"]);
-    assert!(said.contains("two columns are called `churned`"), "{said}");
+    assert!(said.contains("names the column `churned` twice"), "{said}");
     // As spreadsheets write rows that were longer once.
     folder.write("labels.csv", "customer_id,at,,\n1,2026-01-02T01:00:00Z,,\n");
     write(&folder, &FILE.replace('}', ", columns: []}"));
     assert!(folder.run(&["dataset", "build", "desk"]).contains("exit: 0"));
+}
+
+/// What the connector reads of a source and what it reads of labels is the same.
+#[test]
+fn a_file_of_labels_is_read_as_a_source_is() {
+    let folder = desk("");
+    folder.write("labels.csv", "customer_id,at,note\r9007199254740993,2026-01-02T01:00:00Z,\"a\rb\"\r");
+    write(&folder, FILE);
+    let built = build(&folder, &["desk"]);
+    let rows = read_parquet(Path::new(built["path"].as_str().unwrap()));
+    assert_eq!(columns_json(&rows, &["note"])["note"], json!(["a\rb"]));
+    for (rows, reason) in [
+        ("1,2026-01-02T01:00:00Z\n", "row 2: it has 2 fields where 3 are expected"),
+        (
+            "1,2026-01-02T01:00:00Z,a\n1.5,2026-01-02T01:00:00Z,b\n",
+            "row 3: `customer_id` is `1.5`, not an int64",
+        ),
+        (
+            "1,2026-01-02T01:00:00.000000001Z,a\n",
+            "row 2: `at` is `2026-01-02T01:00:00.000000001Z`, not a timestamp",
+        ),
+    ] {
+        folder.write("labels.csv", &format!("customer_id,at,note\n{rows}"));
+        let said = folder.run(&["dataset", "build", "desk"]);
+        assert!(said.contains("the labels in `labels.csv`") && said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn a_label_that_would_lose_digits_is_refused() {
+    let folder = desk("");
+    write(&folder, &FILE.replace("csv", "parquet"));
+    for (nanos, refused) in [(1_767_312_000_000_001_000, false), (1_767_312_000_000_000_001, true)] {
+        let keys: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+        let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![nanos]));
+        let rows = RecordBatch::try_from_iter([("customer_id", keys), ("at", times)]).unwrap();
+        write_parquet(&folder.path().join("labels.parquet"), &rows);
+        let said = folder.run(&["dataset", "build", "desk"]);
+        assert_eq!(
+            said.contains("row 1: `at` is 2026-01-02T00:00:00.000000001, not a timestamp"),
+            refused,
+            "{said}"
+        );
+    }
 }
