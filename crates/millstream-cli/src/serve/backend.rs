@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use millstream_engine::{Engine, FeatureServer, MaterializeRequest as Views, PushTo, Queries, Wanted};
 use millstream_server::{
-    ApiError, DatasetInfo, DatasetReader, EntitySchema, FeatureBackend, MaterializeAnswer,
+    ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend, MaterializeAnswer,
     MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, QueryAnswer, QueryRequest,
     ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, ValueInfo, ViewFailed, ViewInfo,
     ViewMaterialized,

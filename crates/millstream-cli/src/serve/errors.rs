@@ -37,7 +37,6 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
         EngineError::Materialize { source, .. } if source.retry().is_some() => ErrorKind::Unavailable,
         EngineError::Materialize { .. } => ErrorKind::Invalid,
         EngineError::Query(query) => query_kind(query),
-        EngineError::Busy { .. } => ErrorKind::AlreadyRunning,
         EngineError::Online(source) if source.retryable() => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
     };
