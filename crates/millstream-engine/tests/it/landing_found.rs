@@ -207,8 +207,8 @@ fn a_column_that_no_sample_shows_is_taken_in_on_the_way() {
         r#"
         bronze.orders built +6, 5 rejected
         bronze.orders begins
-        bronze.orders: schema: added column `late` (string), first seen in b
-        bronze.orders: schema: added column `later` (string), first seen in c
+        bronze.orders: schema: added column `late` (string), first seen in b; `SELECT *` and other SQL see it once the contract names it
+        bronze.orders: schema: added column `later` (string), first seen in c; `SELECT *` and other SQL see it once the contract names it
         bronze.orders ends
         schema 1: first landing
         bronze.orders__rejected:

@@ -113,7 +113,7 @@ struct Known {
 /// What the table must hold after it saw the rows of `world` at `now`; `None` when recorded states of one key overlap.
 fn look(known: &[Known], definition: Definition, time: bool, world: &World, now: i64) -> Option<Vec<Known>> {
     let state = |record: &Record| -> Record {
-        let own = |name: &str| !definition.key.contains(&name) && !(time && name == definition.time());
+        let own = |name: &str| !(definition.key.contains(&name) || time && name == definition.time());
         record.iter().filter(|(name, _)| own(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
     };
     let mut turns: BTreeMap<Key, BTreeMap<i64, Option<Record>>> = BTreeMap::new();
