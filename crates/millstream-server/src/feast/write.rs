@@ -130,7 +130,7 @@ fn request(
 fn finished(view: &str, column: &str, schema: &PushSchema) -> ApiError {
     let message =
         format!("`df.{column}` is a feature of `{view}`, which is computed from rows and not written");
-    ApiError::new(ErrorKind::UnknownColumn, message)
+    ApiError::new(ErrorKind::Invalid, message)
         .with_field(format!("df.{column}"))
         .with_hint(rows_of(view, schema))
 }

@@ -27,8 +27,8 @@ async fn the_version_of_a_service_is_in_a_header() {
     let server = start(options()).await;
     let keys = r#""entities": {"customer_id": [1]}"#;
     for (target, version) in [
-        (r#""service": "churn_v1""#, Some("3")),
-        (r#""service": "churn_v1@1""#, Some("1")),
+        (r#""service": "churn_v1", "request": {"cart_value": [1]}"#, Some("3")),
+        (r#""service": "churn_v1@2", "request": {"cart_value": [1]}"#, Some("2")),
         (r#""features": ["orders.spend_30d"]"#, None),
     ] {
         let accept = "Accept: application/vnd.apache.arrow.stream";

@@ -61,7 +61,7 @@ async fn the_remote_stores_frame_is_taken_with_its_own_names() {
 async fn a_frame_that_is_not_the_views_rows_is_refused() {
     let time = r#""customer_id": [1], "event_timestamp": ["2026-11-01T00:00:00"]"#;
     for (columns, code, named) in [
-        (r#""spend_30d": [5.0], "amount": [1], "category": ["a"]"#, "MS-1208", "`df.spend_30d` is a feature"),
+        (r#""spend_30d": [5.0], "amount": [1], "category": ["a"]"#, "MS-1202", "`df.spend_30d` is a feature"),
         (r#""amont": [1], "category": ["a"]"#, "MS-1209", "`df.amount` is missing"),
         (r#""amount": [1]"#, "MS-1209", "`df.category` is missing"),
     ] {
