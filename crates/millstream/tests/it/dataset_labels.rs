@@ -166,12 +166,13 @@ fn a_file_that_no_build_of_the_dataset_wrote_is_left_alone() {
     write(&folder, labels);
     folder
         .write("datasets/other.yaml", &format!("labels: {labels}\nfeatures: plain\noutput: desk.parquet\n"));
-    let orders = folder.path().join("data/orders/1.csv");
-    let before = std::fs::read(&orders).unwrap();
+    let before = b"somebody's".to_vec();
+    let theirs = folder.path().join("theirs.parquet");
+    std::fs::write(&theirs, &before).unwrap();
     let output = |path: &str| folder.run(&["dataset", "build", "desk", "--output", path]);
-    let refused = output(orders.to_str().unwrap());
+    let refused = output(theirs.to_str().unwrap());
     assert!(refused.contains("exit: 2") && refused.contains("no build of `desk` wrote it"), "{refused}");
-    assert_eq!(std::fs::read(&orders).unwrap(), before);
+    assert_eq!(std::fs::read(&theirs).unwrap(), before);
     let own = folder.path().join("desk.parquet");
     for _ in 0..2 {
         assert!(output(own.to_str().unwrap()).contains("exit: 0"));

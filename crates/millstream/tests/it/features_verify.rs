@@ -125,7 +125,9 @@ fn what_is_computed_on_demand_is_compared_too() {
 #[test]
 fn an_inexact_read_of_the_past_is_called_that() {
     let folder = desk("");
+    land(&folder, 2, "2026-01-02T00:30:00Z");
     folder.stdout(&["features", "materialize"]);
+    // The store answers with what it had before the newest event, of which two came after this instant.
     serve(&folder, "2026-01-01T13:00:00Z");
     let (_, report) = verify(&folder);
     assert_eq!(causes(&report), ["degraded"], "{report}");
