@@ -51,7 +51,7 @@ fn a_dataset_pins_what_it_was_built_from_and_the_same_build_is_the_same_version(
     let record = |id: &str| state.record_dataset(&built(id), std::slice::from_ref(&pin)).unwrap();
     assert_eq!(["x", "x", "y", "x", "x"].map(record), [1, 1, 2, 3, 3]);
     assert_eq!(state.dataset_versions().unwrap().len(), 3);
-    assert_eq!(state.pins().unwrap(), [pin.clone()]);
+    assert_eq!(state.pins().unwrap(), std::slice::from_ref(&pin));
     let moved = DatasetVersion { path: "elsewhere.parquet".into(), ..built("x") };
     assert_eq!(state.record_dataset(&moved, &[]).unwrap(), 3);
     let of = |version| state.dataset_version("churn", version).unwrap().map(|found| (found.id, found.path));

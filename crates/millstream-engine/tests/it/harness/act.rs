@@ -9,7 +9,8 @@ use std::{
 
 use millstream_engine::{
     DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest, MaintenanceReport,
-    MaterializeProgress, MaterializeRequest, Observer, RunReport, RunRequest, StepOutcome, StepReport,
+    MaterializeProgress, MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome,
+    StepReport,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -100,27 +101,7 @@ impl Act {
                 let server = FeatureServer::open(engine, 0.0).await?;
                 let done =
                     server.materialize(request, Arc::new(|_: &MaterializeProgress| ()), cancel).await?;
-                let is_well = done.failures.is_empty();
-                let failed = done
-                    .failures
-                    .iter()
-                    .map(|failure| format!("{}: {}", failure.error, failure.error.code()));
-                let lines: Vec<_> = done
-                    .reports
-                    .iter()
-                    .map(|report| {
-                        let left_out = match report.left_out {
-                            0 => String::new(),
-                            rows => format!(", {rows} left out"),
-                        };
-                        format!(
-                            "{}: {:?}, {} rows of {}{left_out}",
-                            report.view, report.mode, report.rows, report.entities
-                        )
-                    })
-                    .chain(failed)
-                    .collect();
-                Ok(if is_well { Ended::Well } else { Ended::Badly }(lines.join("\n")))
+                Ok(materialized(&done))
             }
             Act::Dataset(name) => {
                 let request =
@@ -131,6 +112,31 @@ impl Act {
             }
         }
     }
+}
+
+fn materialized(done: &Materialized) -> Ended {
+    let failed = done.failures.iter().map(|failure| format!("{}: {}", failure.error, failure.error.code()));
+    let lines: Vec<_> = done
+        .reports
+        .iter()
+        .map(|report| {
+            let left_out = match report.left_out {
+                0 => String::new(),
+                rows => format!(", {rows} left out"),
+            };
+            format!(
+                "{}: {:?}, {} rows of {}{left_out}",
+                report.view, report.mode, report.rows, report.entities
+            )
+        })
+        .chain(failed)
+        .collect();
+    if done.failures.is_empty() {
+        Ended::Well
+    } else {
+        Ended::Badly
+    }
+    (lines.join("\n"))
 }
 
 fn judged(report: &RunReport) -> Ended {
