@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::Holder;
+use crate::{DatabaseError, Holder, database};
 
 /// A fault of the state store or of the run lock. The cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +22,10 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
-    #[error("the state store `{}` was made by a newer version of Millstream (format {found}, this version knows {known})", path.display())]
-    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "the state store `{place}` was made by a newer version of Millstream (format {found}, this version knows {known})"
+    )]
+    Newer { place: String, found: i64, known: i64 },
     #[error("`{}` is a database, but not a state store of Millstream", path.display())]
     Foreign { path: PathBuf },
     #[error("the state store `{}` is damaged, or is no database", path.display())]
@@ -41,7 +43,7 @@ pub enum StateError {
     Query {
         doing: &'static str,
         #[source]
-        source: rusqlite::Error,
+        source: DatabaseError,
     },
     #[error("the state store holds `{value}` as {what}, which this version does not know")]
     Value { what: &'static str, value: String },
@@ -93,8 +95,10 @@ impl StateError {
             Self::Locked { .. } => Some("wait for it to end (`--wait` does), or stop it".into()),
             Self::Damaged { .. } => Some(WITHOUT_STATE.into()),
             Self::Older { .. } => Some("let a user who may write it run any command once".into()),
-            Self::Query { source, .. } if is_damage(source) => Some(WITHOUT_STATE.into()),
-            Self::Query { source, .. } if is_forbidden(source) => {
+            Self::Query { source: DatabaseError::Sqlite(source), .. } if is_damage(source) => {
+                Some(WITHOUT_STATE.into())
+            }
+            Self::Query { source: DatabaseError::Sqlite(source), .. } if is_forbidden(source) => {
                 Some("this user may read the state store, but not write it".into())
             }
             Self::Query { .. } | Self::Value { .. } | Self::OldEpoch { .. } => None,
@@ -112,7 +116,9 @@ impl StateError {
     /// Whether the store could not be opened because this user, or this disk, takes no writes.
     pub(crate) fn forbids_writing(&self) -> bool {
         match self {
-            Self::Open { source, .. } | Self::Query { source, .. } => is_forbidden(source),
+            Self::Open { source, .. } | Self::Query { source: DatabaseError::Sqlite(source), .. } => {
+                is_forbidden(source)
+            }
             Self::Folder { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
             }
@@ -124,16 +130,14 @@ impl StateError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Open { source, .. } | Self::Query { source, .. } => matches!(
-                source.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-            ),
+            Self::Open { source, .. } => database::is_busy(source),
+            Self::Query { source, .. } => source.is_transient(),
             Self::Locked { .. } => true,
             _ => false,
         }
     }
 
-    pub(crate) fn query(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+    pub(crate) fn query(doing: &'static str) -> impl FnOnce(DatabaseError) -> Self {
         move |source| Self::Query { doing, source }
     }
 }

@@ -1,9 +1,9 @@
 //! Figures of assets over time, which table checks compare with.
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{AssetId, TimestampMicros};
-use rusqlite::{Transaction, params};
 
-use crate::{State, StateError, value};
+use crate::{State, StateError, database::parameters, store::Work, value};
 
 /// A figure that a step measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,42 +23,39 @@ pub struct MetricPoint {
 
 impl State {
     /// The latest `limit` values of a figure, newest first.
-    pub fn metric_history(
-        &self,
-        asset: &AssetId,
-        name: &str,
+    pub fn metric_history<'a>(
+        &'a self,
+        asset: &'a AssetId,
+        name: &'a str,
         limit: usize,
-    ) -> Result<Vec<MetricPoint>, StateError> {
-        let doing = "read the history of a metric";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT at, value FROM metrics WHERE asset = ?1 AND name = ?2 ORDER BY at DESC LIMIT ?3",
-            )
-            .map_err(StateError::query(doing))?;
-        statement
-            .query_map(params![asset.as_str(), name, value::count_in(limit as u64)], |row| {
-                Ok(MetricPoint { at: TimestampMicros(row.get(0)?), value: row.get(1)? })
-            })
-            .and_then(Iterator::collect)
-            .map_err(StateError::query(doing))
+    ) -> BoxFuture<'a, Result<Vec<MetricPoint>, StateError>> {
+        async move {
+            let sql =
+                "SELECT at, value FROM metrics WHERE asset = $1 AND name = $2 ORDER BY at DESC LIMIT $3";
+            let parameters = parameters![asset.as_str(), name, value::count_in(limit as u64)];
+            let rows = self.rows("read the history of a metric", sql, &parameters).await?;
+            let point = |mut row: crate::database::Row| {
+                Ok(MetricPoint { at: TimestampMicros(row.integer(0)?), value: row.real(1)? })
+            };
+            rows.into_iter().map(point).collect()
+        }
+        .boxed()
     }
 }
 
-pub(crate) fn insert(
-    transaction: &Transaction<'_>,
+pub(crate) async fn insert(
+    work: &mut Work<'_>,
     asset: &AssetId,
     at: TimestampMicros,
     metrics: &[Metric],
 ) -> Result<(), StateError> {
-    let doing = "record the metrics";
-    let mut statement = transaction
-        .prepare_cached("INSERT OR REPLACE INTO metrics (asset, name, at, value) VALUES (?1, ?2, ?3, ?4)")
-        .map_err(StateError::query(doing))?;
     for metric in metrics.iter().filter(|metric| !metric.value.is_nan()) {
-        statement
-            .execute(params![asset.as_str(), metric.name, at.0, metric.value])
-            .map_err(StateError::query(doing))?;
+        work.execute(
+            "INSERT INTO metrics (asset, name, at, value) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (asset, name, at) DO UPDATE SET value = excluded.value",
+            &parameters![asset.as_str(), &metric.name, at.0, metric.value],
+        )
+        .await?;
     }
     Ok(())
 }
