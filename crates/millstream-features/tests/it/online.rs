@@ -335,7 +335,8 @@ fn windows_forget_provisional_events_and_the_newest_event_stays() {
         (values[INT].clone(), values[7].clone())
     };
     assert_eq!(values(&record), (Value::Int(2), Value::Int(2)));
-    let passed = Chunk { watermark: Some(NOW - HOUR / 4), ..chunk(2) };
+    let newest = Some(NOW - HOUR / 4);
+    let passed = Chunk { watermark: newest, table_watermark: newest, ..chunk(2) };
     let record = edited(record.as_deref(), view.settle(record.as_deref(), &passed).unwrap());
     assert_eq!(values(&record), (Value::Int(2), Value::Int(1)));
     let record = applied(&view, record.as_deref(), &[event(NOW - HOUR / 3, 3, 3)], 3, NOW);
