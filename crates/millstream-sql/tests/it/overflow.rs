@@ -102,6 +102,7 @@ async fn nothing_wraps_around() {
             OVERFLOW,
         ),
         ("SELECT sum(i64) OVER () FROM a.numbers WHERE id < 3", OVERFLOW),
+        ("SELECT try_cast(repeat('9', 1000000) AS decimal(38, 0)) IS NULL", "true"),
         // What fits is computed, whatever the way to it.
         ("SELECT sum(i64) FROM a.numbers", "9223372036854775806"),
         ("SELECT sum(i32) FROM a.numbers", "2147483646"),

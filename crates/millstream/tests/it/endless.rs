@@ -75,6 +75,31 @@ fn a_server_answers_beside_endless_queries_and_ends_them() {
     assert_quiet(&folder);
 }
 
+/// Chains of operators and texts of digits are worked on by functions that call themselves, and a stack that is too small ends
+/// the process with all that it serves.
+#[test]
+fn nothing_that_is_sent_ends_the_server() {
+    let folder = Folder::empty();
+    folder.stdout(&["demo", "--rows", "3000", "--path", "."]);
+    let server = Server::start(&folder);
+    let chain = |part: &str, operator: &str| format!("select {}", vec![part; 1_990].join(operator));
+    let digits = "repeat('9', 1000000)";
+    for sql in [
+        chain("1", "+"),
+        chain("'a'", "||"),
+        chain("1 = 2", " or "),
+        format!("select try_cast({digits} as decimal(38, 0)) as x"),
+        format!("select cast('0.' || {digits} as decimal(38, 2)) as x"),
+        format!("select arrow_cast({digits}, 'Decimal128(38, 0)') as x"),
+    ] {
+        let shown: String = sql.chars().take(60).collect();
+        let answer = server.post("/v1/query", &json!({ "sql": sql }));
+        assert!(matches!(answer.status, 200 | 400), "{shown}: {}", answer.status);
+        assert_eq!(server.get("/health").status, 200, "{shown}");
+    }
+    server.stop();
+}
+
 /// How the process ended, and how long after it was asked to.
 fn terminated(mut child: Child) -> (ExitStatus, Duration) {
     let began = Instant::now();
