@@ -200,6 +200,7 @@ impl Engine {
             run: run.clone(),
             full_refresh: request.full_refresh,
             relands: request.full_refresh && !request.selection.is_empty(),
+            named: request.selection.clone(),
             forced: request.force,
             observer: observer.clone(),
             cancel: cancel.clone(),

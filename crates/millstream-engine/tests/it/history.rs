@@ -266,3 +266,74 @@ fn a_history_changes_its_key() {
     ",
     );
 }
+
+/// The states of a history come from nowhere again.
+#[test]
+fn a_history_forgets_only_when_it_is_named() {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u\n1,2,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        RunAnew(&[]),
+        RunAnew(&["g.*"]),
+        Rows("g.t"),
+        RunAnew(&["g.t"]),
+        Rows("g.t"),
+    ];
+    check_story(
+        &project("time: u", "SELECT id, v, u FROM bronze.s"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t unchanged
+        g.t unchanged
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        g.t built +1 -2
+        g.t:
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+    ",
+    );
+}
+
+#[test]
+fn a_table_that_becomes_a_history_begins_anew() {
+    let text = project("time: u", "SELECT id, v, u FROM bronze.s");
+    let plain = text.replace("materialize: history\nkey: id\ntime: u\n", "materialize: table\n");
+    let story = [
+        Put("s/a", "id,v,u\n1,5,2024-01-01T00:00:00Z"),
+        Run,
+        Define(text.clone()),
+        Run,
+        Put("s/a", "id,v,u\n1,50,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Define(plain.clone()),
+        Run,
+        Rows("g.t"),
+    ];
+    check_story(
+        &plain,
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        g.t built +1 -1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 5, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 50, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        g.t built +1 -2
+        g.t:
+        id: 1, v: 50, u: 2024-02-01T00:00:00Z
+    ",
+    );
+}
