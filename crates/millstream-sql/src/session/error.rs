@@ -102,7 +102,7 @@ impl SqlError {
         let message = friendly(first_line(message));
         match error {
             DataFusionError::ResourcesExhausted(_) => {
-                let said = message;
+                let said = message.trim_start_matches("Resources exhausted: ").to_owned();
                 let operator =
                     said.split_once(" failed for ").and_then(|(_, rest)| rest.split_once(" with "));
                 let message = operator.map(|(operator, _)| format!("`{operator}` gets no more"));

@@ -4,7 +4,9 @@ mod bind;
 mod error;
 mod frugal;
 mod in_order;
+mod left_side;
 mod names;
+mod node;
 mod pace;
 mod show;
 mod statement;
@@ -118,6 +120,7 @@ impl SqlSession {
         let state = state_builder(config)
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(windows::WindowsInPieces))
+            .with_physical_optimizer_rule(Arc::new(left_side::LeftSides))
             .with_physical_optimizer_rule(Arc::new(pace::Pacing))
             .build();
         Ok(Self { context: SessionContext::new_with_state(state), resolver })
