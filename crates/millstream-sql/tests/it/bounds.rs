@@ -73,6 +73,12 @@ async fn a_statement_has_a_size() {
         ("SELECT count(*) AS n FROM gold.v30".to_owned(), "MS-0228 in the view `gold."),
         (format!("SELECT 1 IN ({many})"), "MS-0228 the statement has more than 1048576 bytes"),
         (format!("SELECT 1{}", " + 1".repeat(3_000)), "MS-0228 the statement has more than 2000 operators"),
+        (
+            format!("SELECT (a){} FROM (SELECT 1 AS a)", " - 1".repeat(1_001)),
+            "MS-0228 one expression has more than 1000 operators in a row",
+        ),
+        (format!("SELECT a{} AS x FROM (SELECT 1 AS a)", " + 1".repeat(1_000)), ""),
+        (format!("SELECT count(*) AS n FROM (SELECT 1 AS a) WHERE a > 0{}", " AND a < 9".repeat(1_500)), ""),
         ("SELECT count(*) AS n FROM (SELECT 1 AS a, 2 AS b) GROUP BY CUBE (a, b)".to_owned(), ""),
         (
             format!("SELECT count(*) AS n FROM (SELECT 1 AS a) GROUP BY CUBE ({})", ["a"; 40].join(", ")),
