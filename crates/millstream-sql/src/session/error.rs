@@ -99,7 +99,7 @@ impl SqlError {
     fn from_shared(error: &DataFusionError) -> Self {
         let message = error.strip_backtrace();
         let message = message.rsplit_once(" error: ").map_or(message.as_str(), |(_, rest)| rest);
-        let message = friendly(first_line(message));
+        let message = friendly(overflow::in_words(first_line(message)));
         match error {
             DataFusionError::ResourcesExhausted(_) => {
                 let said = message.trim_start_matches("Resources exhausted: ").to_owned();
