@@ -1,13 +1,10 @@
 //! `+ - * /` and the sign of integers and decimals, as functions that error where the engine's operators wrap.
 
-use std::{
-    ops::{BitAnd, BitOr, BitXor},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum},
+        array::{Array, ArrayRef, AsArray, Datum},
         compute::kernels::numeric,
         datatypes::{DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type},
         error::ArrowError,
@@ -145,57 +142,34 @@ fn compute(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Result<Ar
     Ok(result)
 }
 
-/// The sum or difference of integers, computed as if nothing could overflow, and looked at as a whole afterwards: several
-/// times as fast as a look at each. `None` where something may have overflowed, and for what else there is.
+/// The result of integers so small that nothing can overflow, which takes no look at each result and a fraction of the time.
+/// `None` for larger ones, and for what else there is.
 fn quick(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Option<ArrayRef> {
-    let compute = match operator {
-        Operator::Plus => numeric::add_wrapping,
-        Operator::Minus => numeric::sub_wrapping,
+    let ((left_bits, width), (right_bits, _)) = (bits(left)?, bits(right)?);
+    let (needed, compute): (_, fn(&dyn Datum, &dyn Datum) -> _) = match operator {
+        Operator::Plus => (left_bits.max(right_bits) + 1, numeric::add_wrapping),
+        Operator::Minus => (left_bits.max(right_bits) + 1, numeric::sub_wrapping),
+        // Two negative numbers may need one bit more than their bits together.
+        Operator::Multiply => (left_bits + right_bits + 1, numeric::mul_wrapping),
         _ => return None,
     };
-    let is_sum = operator == Operator::Plus;
-    match left.get().0.data_type() {
-        DataType::Int64 => {
-            let result = compute(left, right).ok()?;
-            let lost = lost::<Int64Type>(is_sum, left, right, &result)?;
-            (lost >= 0).then_some(result)
-        }
-        DataType::Int32 => {
-            let result = compute(left, right).ok()?;
-            let lost = lost::<Int32Type>(is_sum, left, right, &result)?;
-            (lost >= 0).then_some(result)
-        }
+    if needed < width { compute(left, right).ok() } else { None }
+}
+
+/// The bits that the largest of the integers takes without its sign, those behind nulls too, and the bits of their type.
+fn bits(values: &dyn Datum) -> Option<(u32, u32)> {
+    let values = values.get().0;
+    match values.data_type() {
+        DataType::Int64 => Some((bits_of(values.as_primitive::<Int64Type>().values()), i64::BITS)),
+        DataType::Int32 => Some((bits_of(values.as_primitive::<Int32Type>().values()), i32::BITS)),
         _ => None,
     }
 }
 
-/// A negative number where a result has a sign that its sides do not account for. The values behind nulls are looked at too,
-/// so there may be no such result.
-fn lost<T>(is_sum: bool, left: &dyn Datum, right: &dyn Datum, result: &ArrayRef) -> Option<T::Native>
-where
-    T: ArrowPrimitiveType<
-        Native: BitXor<Output = T::Native> + BitAnd<Output = T::Native> + BitOr<Output = T::Native>,
-    >,
-{
-    let (left, right) = (left.get().0.as_primitive_opt::<T>()?, right.get().0.as_primitive_opt::<T>()?);
-    let result = result.as_primitive_opt::<T>()?.values();
-    // Both sides of a sum have the other sign then, one side of a difference has.
-    let sign = |left: T::Native, right: T::Native, result: T::Native| {
-        (left ^ result) & (if is_sum { right ^ result } else { left ^ right })
-    };
-    let none = T::Native::default();
-    let (left, right) = (left.values(), right.values());
-    Some(match (left.as_ref(), right.as_ref()) {
-        ([left], right) => {
-            right.iter().zip(result).fold(none, |lost, (right, result)| lost | sign(*left, *right, *result))
-        }
-        (left, [right]) => {
-            left.iter().zip(result).fold(none, |lost, (left, result)| lost | sign(*left, *right, *result))
-        }
-        (left, right) => left
-            .iter()
-            .zip(right)
-            .zip(result)
-            .fold(none, |lost, ((left, right), result)| lost | sign(*left, *right, *result)),
-    })
+fn bits_of<N: Copy + Into<i64>>(values: &[N]) -> u32 {
+    let all = values.iter().fold(0, |all, value| {
+        let value: i64 = (*value).into();
+        all | (value ^ (value >> 63))
+    });
+    i64::BITS - all.leading_zeros()
 }
