@@ -66,7 +66,7 @@ codes! {
     TEST_INPUT = "MS-0227", "test input that needs rows",
         "The input cannot be computed in memory from other given rows: give its rows.";
     STATEMENT_SIZE = "MS-0228", "statement that is too large",
-        "A statement has at most 1 MiB, 2,000 operators, 1,000 places that it reads from, 10,000 sets of columns that it groups by and 50,000 parts of its plan, with each name of WITH and each view counted wherever it is used, so that planning takes neither minutes nor the machine's memory. Build a part of it as a table of its own.";
+        "A statement has at most 1 MiB, 2,000 operators, 1,000 of them in a row (`a + b + …`), 1,000 places that it reads from, 10,000 sets of columns that it groups by and 50,000 parts of its plan, with each name of WITH and each view counted wherever it is used, so that planning takes neither minutes nor the machine's memory. Build a part of it as a table of its own.";
     FEATURE_COLUMN = "MS-0230", "column that a feature view does not have",
         "The entity's keys and `time` must be columns of the view's table, or of the result of its `sql`.";
     FEATURE_EXPRESSION = "MS-0231", "expression of a feature that does not plan",

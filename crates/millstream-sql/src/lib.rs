@@ -10,6 +10,7 @@
 mod analyze;
 mod catalog;
 mod codes;
+mod condition;
 mod dialect;
 mod distinct;
 mod duplicates;
@@ -37,6 +38,7 @@ mod with;
 pub use analyze::{Analysis, TableAnalysis, analyze};
 pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};
 pub use codes::CODES;
+pub use condition::{Condition, condition};
 pub use lineage::{
     ColumnInputs, ColumnRef, Direct, Indirect, LineageEdge, LineageGraph, LineageReport, TableLineage, Use,
     lineage,

@@ -142,6 +142,16 @@ fn outgrown(what: String) -> DataFusionError {
     ArrowError::ArithmeticOverflow(what).into()
 }
 
+/// The words of the engine's own error about an average, in those of this module; all others as they are.
+pub(crate) fn in_words(message: &str) -> &str {
+    match message {
+        "Arithmetic Overflow in AvgAccumulator" => {
+            "Overflow happened on: an average has more digits than its type"
+        }
+        other => other,
+    }
+}
+
 /// What to do about an error of this module, found in the words of a failure.
 pub(crate) fn hint(message: &str) -> Option<String> {
     message.contains("Overflow happened on").then(|| {

@@ -99,10 +99,10 @@ impl SqlError {
     fn from_shared(error: &DataFusionError) -> Self {
         let message = error.strip_backtrace();
         let message = message.rsplit_once(" error: ").map_or(message.as_str(), |(_, rest)| rest);
-        let message = friendly(first_line(message));
+        let message = friendly(overflow::in_words(first_line(message)));
         match error {
             DataFusionError::ResourcesExhausted(_) => {
-                let said = message;
+                let said = message.trim_start_matches("Resources exhausted: ").to_owned();
                 let operator =
                     said.split_once(" failed for ").and_then(|(_, rest)| rest.split_once(" with "));
                 let message = operator.map(|(operator, _)| format!("`{operator}` gets no more"));

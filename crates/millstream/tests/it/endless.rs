@@ -100,6 +100,27 @@ fn nothing_that_is_sent_ends_the_server() {
     server.stop();
 }
 
+#[test]
+fn a_query_has_the_time_of_a_request() {
+    let folder = Folder::with(SMALL);
+    folder.stdout(&["run"]);
+    let server = Server::start_with(&folder, &["--limit", "request_time=500ms"]);
+    let began = Instant::now();
+    let (status, code, message) = server.post("/v1/query", &json!({ "sql": JOIN })).refusal();
+    assert_eq!((status, code.as_str()), (504, "MS-1217"), "{message}");
+    assert!(began.elapsed() < SOON, "a time-out takes {:?}", began.elapsed());
+
+    thread::sleep(Duration::from_secs(1));
+    let before = ticks(server.process());
+    thread::sleep(Duration::from_secs(1));
+    let used = ticks(server.process()) - before;
+    assert!(used < 30, "a query whose time is over still uses {used} of 100");
+    let answer = server.post("/v1/query", &json!({"sql": "select count(*) n from bronze.orders"})).good();
+    assert_eq!(answer["rows"].as_array().unwrap().len(), 1);
+    server.stop();
+    assert_quiet(&folder);
+}
+
 /// How the process ended, and how long after it was asked to.
 fn terminated(mut child: Child) -> (ExitStatus, Duration) {
     let began = Instant::now();
