@@ -6,6 +6,7 @@ use datafusion::common::DataFusionError;
 use millstream_lake::LakeError;
 use millstream_types::TableName;
 
+use super::predicate::plain;
 use crate::{
     codes,
     explain::{Problem, first_line},
@@ -74,7 +75,7 @@ impl SqlError {
     /// What an error of the query engine means, for instance one that a stream of rows ends with.
     #[must_use]
     pub fn from_datafusion(error: DataFusionError) -> Self {
-        match error {
+        match plain(error) {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
                 Self::from_datafusion(*inner)
             }

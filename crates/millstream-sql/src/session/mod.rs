@@ -6,9 +6,11 @@ mod frugal;
 mod in_order;
 mod names;
 mod pace;
+mod predicate;
 mod show;
 mod statement;
 mod travel;
+mod values;
 mod windows;
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
@@ -33,6 +35,8 @@ use millstream_types::TableName;
 
 pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
+pub(crate) use predicate::plain;
+pub use values::{arrow_without_values, without_values};
 
 use frugal::Handed;
 
