@@ -153,8 +153,11 @@ impl DatasetError {
                 "give the build more memory, or thin out or leave out the events of that entity in the `sql` of `{view}`"
             )),
             Self::Outgrown { hint, .. } => Some(hint.clone()),
-            Self::Spill { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            Self::Spill { source, .. } if is_full(source) => {
                 Some("free some space in the spill folder, or name another one".into())
+            }
+            Self::Output { source, .. } if is_full(source.as_ref()) => {
+                Some("free some space, or name an output in another place; no version was made".into())
             }
             Self::Spill { .. } => Some("name a spill folder that can be written to".into()),
             Self::Output { .. } => Some("name an output in a folder that can be written to".into()),
@@ -197,4 +200,11 @@ impl DatasetError {
     pub(crate) fn broken(promise: impl Into<String>) -> Self {
         Self::Broken { promise: promise.into() }
     }
+}
+
+/// Whether the operating system had no room for a write, however a library passed that on.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|error| error.downcast_ref::<io::Error>().is_some_and(|error| full.contains(&error.kind())))
 }
