@@ -110,7 +110,7 @@ fn rows_of_labels_become_what_is_joined() {
         match expected {
             None => assert!(found.is_ok(), "{found:?}"),
             Some(expected) => {
-                assert!(found.as_ref().is_err_and(|error| error.contains(expected)), "{found:?}")
+                assert!(found.as_ref().is_err_and(|error| error.contains(expected)), "{found:?}");
             }
         }
     }
