@@ -47,8 +47,25 @@ impl SqlError {
     }
 }
 
-/// What the words say of the kind of a failure. The hints of [`SqlError`] go by these words.
+/// What the words say of the kind of a failure, and of which feature it is. The hints of [`SqlError`] go by these words.
 fn kept(message: &str) -> String {
+    match message.split_once(": ").filter(|(head, _)| names_a_feature(head)) {
+        Some((head, rest)) => format!("{head}: {}", kind(rest)),
+        None => kind(message),
+    }
+}
+
+/// Whether this is how failures of on-demand features begin: `` `name` `` or `` `name` of row 3 (from 0) ``.
+fn names_a_feature(head: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let named = head.strip_prefix('`').and_then(|rest| rest.split_once('`'));
+    named.is_some_and(|(name, rest)| {
+        let row = rest.strip_prefix(" of row ").and_then(|rest| rest.strip_suffix(" (from 0)"));
+        name.chars().all(is_name) && (rest.is_empty() || row.is_some_and(|row| row.parse::<u64>().is_ok()))
+    })
+}
+
+fn kind(message: &str) -> String {
     if message.contains("Overflow happened on") {
         format!("Overflow happened on {MASKED}")
     } else if message.contains("Divide by zero") {
