@@ -312,7 +312,7 @@ fn a_history_keeps_out_null_keys_where_a_check_does() {
 fn identical_rows_are_one_state_and_contradicting_ones_are_refused() {
     let twice = Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z\n1,1,2024-01-01T00:00:00Z");
     let story = [
-        twice.clone(),
+        twice,
         Run,
         Append("s/a", "1,1,2024-01-01T00:00:00Z"),
         Run,

@@ -79,7 +79,7 @@ fn what_was_found_is_recorded_as_a_whole() {
     let (first, second) = (failed(1), failed(2));
     state.record_found(&[found(&table, Some(&first), &[]), found(&other, Some(&first), &[])]).unwrap();
     state.record_found(&[found(&table, Some(&second), &rows), found(&other, None, &[])]).unwrap();
-    assert_eq!(state.recorded().unwrap(), [(table.clone(), second.clone())].into());
+    assert_eq!(state.recorded().unwrap(), [(table, second.clone())].into());
     assert_eq!(metrics(&folder.path().join(STORE), "silver.t", "rows"), [(second.built_at.0, 20.0)]);
 }
 
