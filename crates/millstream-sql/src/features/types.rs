@@ -10,7 +10,7 @@ use arrow::{
     util::display::FormatOptions,
 };
 
-use crate::{schema::storable_type, type_name::type_name};
+use crate::{schema::storable_type, session::LOSES_DIGITS, type_name::type_name};
 
 /// The type in which an expression's values are kept: as a table stores them, and vectors of one length as they are,
 /// in float64. `None` when nothing can keep them.
@@ -97,7 +97,7 @@ pub(super) fn cast_exactly(array: &ArrayRef, data_type: &DataType) -> Result<Arr
         let lost = distinct(&again, array)?;
         if let Some(row) = lost.iter().position(|is_lost| is_lost == Some(true)) {
             let value = arrow::util::display::array_value_to_string(array, row)?;
-            let reason = format!("`{value}` would lose digits as {}", type_name(data_type));
+            let reason = format!("`{value}` {LOSES_DIGITS} as {}", type_name(data_type));
             return Err(ArrowError::CastError(reason));
         }
     }

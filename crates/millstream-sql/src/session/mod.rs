@@ -33,6 +33,7 @@ use datafusion::{
 use futures::future::BoxFuture;
 use millstream_types::TableName;
 
+pub(crate) use error::LOSES_DIGITS;
 pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
 pub(crate) use predicate::plain;
