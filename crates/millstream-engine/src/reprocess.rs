@@ -101,7 +101,7 @@ impl StepExecutor for Reprocessor {
         let table = crate::table::table_of(&step.asset)?;
         let project = context.world.project.clone();
         match project.source(&table) {
-            Some(source) => reprocess(&context, source).await,
+            Some(source) => reprocess(&context, source).await.map_err(|error| project.told_of(&table, error)),
             None => Err(project.unknown_table(&table)),
         }
     }

@@ -1,7 +1,13 @@
 //! `millstream status`: the last run, and where each asset stands.
 
-use futures::future::BoxFuture;
-use millstream_lake::CommitRecord;
+use std::collections::BTreeMap;
+
+use futures::{
+    StreamExt,
+    future::{self, BoxFuture},
+    stream,
+};
+use millstream_lake::{At, CommitRecord};
 use millstream_plan::{AssetKind, Recorded};
 use millstream_quality::MALFORMED;
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepRecord};
@@ -9,11 +15,15 @@ use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 use crate::{
     Engine, EngineError, audit, freshness,
+    run::chain,
     table::{check_result, table_of},
 };
 
 /// The checks that a contract makes of its columns' types begin so.
 const TYPE_CHECK: &str = "type(";
+
+/// Tables whose logs are opened at once.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// The project as the state store knows it.
 #[derive(Clone, Debug)]
@@ -34,10 +44,21 @@ pub struct AssetStatus {
     pub last_step: Option<StepRecord>,
     /// What is known of its checks.
     pub checks: Vec<CheckResult>,
+    /// What a read of its newest version would end in, whatever became of the last step.
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Why a table that was built cannot be read.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    pub code: &'static str,
+    pub error: String,
+    pub hint: Option<String>,
 }
 
 impl Engine {
-    /// Reads the state store; of the tables, only those are opened whose freshness depends on the clock.
+    /// Reads the state store, and opens the newest version of each table that was built: a damaged log is told here and not
+    /// only by the next step.
     pub fn status<'a>(&'a self) -> BoxFuture<'a, Result<Status, EngineError>> {
         Box::pin(async move {
             let world = self.world();
@@ -45,6 +66,9 @@ impl Engine {
             let mut steps = world.state.latest_steps()?;
             let mut assets = Vec::new();
             let order: Vec<_> = world.project.graph.topological().collect();
+            let is_built = |id: &&AssetId| recorded.get(*id).is_some_and(Recorded::was_built);
+            let built = order.iter().map(|facts| &facts.id).filter(is_built);
+            let mut unreadable = self.unreadable(built).await?;
             for facts in order {
                 let last_step = steps
                     .iter()
@@ -56,10 +80,35 @@ impl Engine {
                     recorded: recorded.remove(&facts.id).filter(Recorded::was_built),
                     last_step,
                     checks: self.checks_now(&facts.id).await?,
+                    unreadable: unreadable.remove(&facts.id),
                 });
             }
             Ok(Status { now: world.options.clock.now(), last_run: world.state.last_run()?, assets })
         })
+    }
+
+    /// Which of the tables that were built cannot be read, and why.
+    async fn unreadable(
+        &self,
+        assets: impl Iterator<Item = &AssetId>,
+    ) -> Result<BTreeMap<AssetId, Unreadable>, EngineError> {
+        let world = self.world();
+        let mut looks = Vec::new();
+        for asset in assets {
+            let table = table_of(asset)?;
+            if !world.project.is_view(&table) {
+                looks.push(async move {
+                    let unreadable = match world.lake.snapshot(&table, At::Latest).await {
+                        Ok(Some(_)) => return None,
+                        Ok(None) => EngineError::NeverBuilt { table: table.clone() },
+                        Err(error) => error.into(),
+                    };
+                    let (code, hint) = (unreadable.code(), unreadable.hint());
+                    Some((table.asset_id(), Unreadable { code, error: chain(&unreadable), hint }))
+                });
+            }
+        }
+        Ok(stream::iter(looks).buffered(LOOKS_AT_ONCE).filter_map(future::ready).collect().await)
     }
 
     /// What is known of the checks that the asset has now, freshness as it is at this moment.

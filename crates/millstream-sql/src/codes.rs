@@ -110,9 +110,9 @@ codes! {
     HISTORY_COLUMN = "MS-0263", "column that a history table adds itself",
         "A history table adds `valid_from` and `valid_to`; its query may not have columns of these names.";
     DUPLICATE_KEY = "MS-0264", "key that is not unique",
-        "A merge replaces the row of a key, so the query may give one row per key only.";
+        "A merge replaces the row of a key, so the query may give one row per key only. A history without a time knows one state of a key, be it in several equal rows.";
     NULL_KEY = "MS-0265", "null in a key",
-        "A row without a key can neither be found again nor replaced.";
+        "A row without a key can neither be found again nor replaced. A `not_null` check on the column keeps such rows out.";
     CONFLICTING_STATES = "MS-0266", "two states of one key at one instant",
         "A history orders the states of a key by time; two different states that begin at the same instant have no order.";
     FULL_REBUILD = "MS-0267", "changes that cannot be carried over",

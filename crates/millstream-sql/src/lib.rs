@@ -45,5 +45,8 @@ pub use lineage::{
 };
 pub use project_test::{ChangedCell, ChangedRow, TestOutcome, TestRow, Verdict, check_test, run_test};
 pub use schema::{StorableError, conform, conform_stream, storable_schema, storable_type};
-pub use session::{At, QueryPlace, Resolved, SessionOptions, SqlError, SqlSession, TableResolver};
+pub use session::{
+    At, QueryPlace, Resolved, SessionOptions, SqlError, SqlSession, TableResolver, arrow_without_values,
+    without_values,
+};
 pub use type_name::type_name;

@@ -39,24 +39,6 @@ impl State {
             .map_err(StateError::query(doing))?;
         rows.into_iter().map(with_severity).collect()
     }
-
-    /// The results of one step, by check.
-    pub fn check_results(&self, run: &RunId, asset: &AssetId) -> Result<Vec<CheckResult>, StateError> {
-        let doing = "read the check results";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT check_id, severity, passed, failed, observed FROM check_results \
-                 WHERE run = ?1 AND asset = ?2 ORDER BY check_id",
-            )
-            .map_err(StateError::query(doing))?;
-        let rows = statement
-            .query_map(params![run.as_str(), asset.as_str()], read)
-            .map_err(StateError::query(doing))?
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(StateError::query(doing))?;
-        rows.into_iter().map(with_severity).collect()
-    }
 }
 
 /// A result, and the word for its severity.

@@ -1,9 +1,9 @@
-//! Figures of assets over time, which table checks compare with.
+//! Figures of assets over time.
 
 use millstream_types::{AssetId, TimestampMicros};
 use rusqlite::{Transaction, params};
 
-use crate::{State, StateError, value};
+use crate::StateError;
 
 /// A figure that a step measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,37 +12,6 @@ pub struct Metric {
     pub name: String,
     /// Not a number (NaN) is not recorded.
     pub value: f64,
-}
-
-/// A figure at a time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MetricPoint {
-    pub at: TimestampMicros,
-    pub value: f64,
-}
-
-impl State {
-    /// The latest `limit` values of a figure, newest first.
-    pub fn metric_history(
-        &self,
-        asset: &AssetId,
-        name: &str,
-        limit: usize,
-    ) -> Result<Vec<MetricPoint>, StateError> {
-        let doing = "read the history of a metric";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT at, value FROM metrics WHERE asset = ?1 AND name = ?2 ORDER BY at DESC LIMIT ?3",
-            )
-            .map_err(StateError::query(doing))?;
-        statement
-            .query_map(params![asset.as_str(), name, value::count_in(limit as u64)], |row| {
-                Ok(MetricPoint { at: TimestampMicros(row.get(0)?), value: row.get(1)? })
-            })
-            .and_then(Iterator::collect)
-            .map_err(StateError::query(doing))
-    }
 }
 
 pub(crate) fn insert(

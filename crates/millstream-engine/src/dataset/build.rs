@@ -105,7 +105,13 @@ impl Engine {
             let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
             output.make_folder()?;
             let work = Work { labels, columns, plan, pinning: pinning.clone() };
-            let built = run(work, told, cancel).await?;
+            let project = &world.project;
+            let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
+            let views = work.plan.service.views.clone();
+            let built = run(work, told, cancel).await.map_err(|error| {
+                let views = views.iter().map(|view| view.name.as_str());
+                project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
+            })?;
             // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
             let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own())?;
             let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;

@@ -161,7 +161,10 @@ impl FeatureServer {
                     };
                     match report {
                         Ok(report) => done.reports.push(report),
-                        Err(error) => done.failures.push(failed_alone(label, versions, error)?),
+                        Err(error) => {
+                            let error = world.project.told_of_views(std::iter::once(name.as_str()), error);
+                            done.failures.push(failed_alone(label, versions, error)?);
+                        }
                     }
                 }
             }

@@ -265,7 +265,10 @@ impl FeatureServer {
                 let columns = columns.map_err(EngineError::online_view)?;
                 read.push(if is_of_past { without_inexact(columns)? } else { columns });
             }
-            let answer = readable.answer(&read, columns, rows)?;
+            let answer = readable.answer(&read, columns, rows).map_err(|error| {
+                let views = readable.definition.views.iter().map(|view| view.name.as_str());
+                self.0.world.project.told_of_views(views, error)
+            })?;
             let keys = &keys.all;
             let answered = Answered { readable, columns, keys, read: &read, answer: &answer, rows, at, now };
             self.0.served.offer(&answered);

@@ -47,13 +47,13 @@ impl StepExecutor for StepRunner {
         let project = self.world.project.clone();
         if let Some(source) = project.source(&table) {
             let context = StepContext { full_refresh: self.relands, ..context };
-            return landing::land(&context, source).await;
+            return landing::land(&context, source).await.map_err(|error| project.told_of(&table, error));
         }
         match project.table(&table) {
             Some(spec) => {
                 let context = StepContext { full_refresh: self.computes_anew(spec), ..context };
                 let built = build::build(&context, spec, self.must_build(&step.reason)).await;
-                built.map_err(|error| error.masked(project.personal.of_table(&table)))
+                built.map_err(|error| project.told_of(&table, error))
             }
             None => Err(unknown(&step.asset)),
         }

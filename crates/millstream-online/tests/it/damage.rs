@@ -45,6 +45,33 @@ async fn a_folder_that_cannot_be_made_says_so() {
     }
 }
 
+/// As a full disk leaves it: the journal without its room, then without a word of what it is.
+#[tokio::test]
+async fn a_store_whose_making_was_cut_off_is_made_anew() {
+    for left in [&["lock"][..], &["lock", "0.jnl"], &["lock", "0.jnl", "version"]] {
+        for has_keyspaces in [false, true] {
+            let folder = TempDir::new().unwrap();
+            if has_keyspaces {
+                fs::create_dir(folder.path().join("keyspaces")).unwrap();
+            }
+            left.iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
+            let store = open_folder(folder.path()).await.unwrap();
+            put(&store, 1, &[("a", "one")]).await;
+            drop(store);
+            let store = open_folder(folder.path()).await.unwrap();
+            assert_eq!(texts(&store, &[(1, "a")]).await, ["one"], "{left:?}");
+        }
+    }
+    // A store that lost these files is none of them.
+    let folder = TempDir::new().unwrap();
+    let store = open_folder(folder.path()).await.unwrap();
+    put(&store, 1, &[("a", "one")]).await;
+    drop(store);
+    fs::remove_file(folder.path().join("version")).unwrap();
+    let error = open_folder(folder.path()).await.unwrap_err();
+    assert!(!files(folder.path()).is_empty(), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_store_of_another_format_is_left_alone() {
     let folder = TempDir::new().unwrap();

@@ -8,9 +8,11 @@ mod left_side;
 mod names;
 mod node;
 mod pace;
+mod predicate;
 mod show;
 mod statement;
 mod travel;
+mod values;
 mod windows;
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
@@ -33,8 +35,11 @@ use datafusion::{
 use futures::future::BoxFuture;
 use millstream_types::TableName;
 
+pub(crate) use error::LOSES_DIGITS;
 pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
+pub(crate) use predicate::plain;
+pub use values::{arrow_without_values, without_values};
 
 use frugal::{Handed, begin};
 

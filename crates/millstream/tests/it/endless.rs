@@ -82,12 +82,12 @@ fn nothing_that_is_sent_ends_the_server() {
     let folder = Folder::empty();
     folder.stdout(&["demo", "--rows", "3000", "--path", "."]);
     let server = Server::start(&folder);
-    let chain = |part: &str, operator: &str| format!("select {}", vec![part; 1_990].join(operator));
+    let chain = |part: &str, operator: &str, parts| format!("select {}", vec![part; parts].join(operator));
     let digits = "repeat('9', 1000000)";
     for sql in [
-        chain("1", "+"),
-        chain("'a'", "||"),
-        chain("1 = 2", " or "),
+        chain("1", "+", 1_000),
+        chain("'a'", "||", 1_000),
+        chain("1 = 2", " or ", 990),
         format!("select try_cast({digits} as decimal(38, 0)) as x"),
         format!("select cast('0.' || {digits} as decimal(38, 2)) as x"),
         format!("select arrow_cast({digits}, 'Decimal128(38, 0)') as x"),

@@ -200,7 +200,7 @@ fn a_late_correction_is_not_seen_as_of_the_time_before_it_was_known() {
     folder.write(
         "datasets/desk.yaml",
         &format!(
-            "labels:\n  sql: \"SELECT customer_id, at, cart, TIMESTAMP '{now}' AS cutoff FROM bronze.labels UNION ALL \
+            "labels:\n  sql: \"SELECT customer_id, at, cart, date_trunc('microsecond', TIMESTAMP '{now}') AS cutoff FROM bronze.labels UNION ALL \
              SELECT customer_id, at, cart, TIMESTAMP '2199-01-01' AS cutoff FROM bronze.labels ORDER BY cutoff\"\n  entity: customer\n  time: at\n\
              features: desk\nas_known: cutoff\n"
         ),
