@@ -15,9 +15,11 @@ pub(crate) enum Standing<'a> {
     Built,
     Halted(Trouble<'a>),
     Failed(Trouble<'a>),
+    /// Built, and what is there can no longer be read.
+    Unreadable(Trouble<'a>),
 }
 
-/// Why the last attempt left nothing new.
+/// Why the last attempt left nothing new, or a read would fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble<'a> {
     pub(crate) reason: &'a str,
@@ -38,6 +40,10 @@ pub(crate) struct TableStatus<'a> {
 
 impl<'a> Standing<'a> {
     pub(crate) fn of(asset: &'a AssetStatus) -> Self {
+        if let Some(unreadable) = &asset.unreadable {
+            let (reason, hint) = (unreadable.error.as_str(), unreadable.hint.as_deref());
+            return Self::Unreadable(Trouble { reason, code: Some(unreadable.code), hint });
+        }
         let last = asset.last_step.as_ref().map(|step| &step.outcome);
         let hint = match last {
             Some(StepOutcome::Halted { hint, .. } | StepOutcome::Failed { hint, .. }) => hint.as_deref(),
@@ -62,6 +68,7 @@ impl<'a> Standing<'a> {
         match self {
             Self::Halted(trouble) => Some(("halted", trouble)),
             Self::Failed(trouble) => Some(("failed", trouble)),
+            Self::Unreadable(trouble) => Some(("unreadable", trouble)),
             Self::View | Self::NeverBuilt | Self::Built => None,
         }
     }

@@ -194,12 +194,13 @@ impl Engine {
             command: request.command.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: world.options.clock.now(),
-        })?;
+        }).await?;
         let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),
             full_refresh: request.full_refresh,
             relands: request.full_refresh && !request.selection.is_empty(),
+            named: request.selection.clone(),
             forced: request.force,
             observer: observer.clone(),
             cancel: cancel.clone(),
@@ -220,7 +221,7 @@ impl Engine {
             (false, true) => RunOutcome::Succeeded,
             (false, false) => RunOutcome::Failed,
         };
-        world.state.finish_run(&run, world.options.clock.now(), outcome)?;
+        world.state.finish_run(&run, world.options.clock.now(), outcome).await?;
         Ok(report)
     }
 

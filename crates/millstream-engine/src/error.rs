@@ -6,10 +6,10 @@ use datafusion::error::DataFusionError;
 use millstream_connector::{ConnectorError, Retry};
 use millstream_features::{FeatureError, view::OnlineViewError};
 use millstream_lake::LakeError;
-use millstream_ml::DatasetError;
+use millstream_ml::{Cause, DatasetError};
 use millstream_online::OnlineError;
 use millstream_quality::QualityError;
-use millstream_sql::{SqlError, incremental::IncrementalError};
+use millstream_sql::{SqlError, arrow_without_values, incremental::IncrementalError, without_values};
 use millstream_state::StateError;
 use millstream_types::{SourceName, TableName};
 
@@ -163,6 +163,31 @@ impl EngineError {
         match self {
             Self::Incremental { table, source } => {
                 Self::Incremental { table, source: source.masked(columns) }
+            }
+            other => other,
+        }
+    }
+
+    /// The same error without the values that a computation puts into its words, for those over personal data.
+    pub(crate) fn without_values(self) -> Self {
+        match self {
+            Self::Sql { table, source } => Self::Sql { table, source: source.without_values() },
+            Self::Query(source) => Self::Query(source.without_values()),
+            Self::Incremental { table, source } => {
+                Self::Incremental { table, source: source.without_values() }
+            }
+            Self::Compute { table, source } => Self::Compute { table, source: arrow_without_values(source) },
+            Self::Arrow { action, source } => Self::Arrow { action, source: arrow_without_values(source) },
+            Self::Quality { table, source: QualityError::Query { doing, source } } => {
+                let source = QualityError::Query { doing, source: Box::new(without_values(*source)) };
+                Self::Quality { table, source }
+            }
+            Self::Dataset { name, source } => {
+                let inner = |cause: Cause| match cause.downcast::<Self>() {
+                    Ok(own) => own.without_values().into(),
+                    Err(other) => other,
+                };
+                Self::Dataset { name, source: source.map_cause(inner) }
             }
             other => other,
         }

@@ -64,5 +64,5 @@ pub use queries::{Queries, QueryRows};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{Ended, ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
-pub use status::{AssetStatus, Status};
+pub use status::{AssetStatus, Status, Unreadable};
 pub use stores::{Online, Stores};

@@ -143,7 +143,7 @@ impl Engine {
     fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
         let world = self.world();
         let id = table.asset_id();
-        let mut recorded = world.state.recorded()?;
+        let mut recorded = world.state.recorded().await?;
         recorded.retain(|asset, recorded| {
             let own = *asset == id && recorded.version == Some(version - 1);
             if own {
@@ -157,7 +157,7 @@ impl Engine {
             recorded: Some(recorded),
             metrics: &[],
         });
-        Ok(world.state.record_found(&found.collect::<Vec<_>>())?)
+        Ok(world.state.record_found(&found.collect::<Vec<_>>()).await?)
     }
 
     /// Versions that must stay readable: those that somebody pinned, and those from which an incremental
@@ -165,10 +165,10 @@ impl Engine {
     fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
         let world = self.world();
         let mut pinned: BTreeMap<TableName, BTreeSet<i64>> = BTreeMap::new();
-        for pin in world.state.pins()? {
+        for pin in world.state.pins().await? {
             pinned.entry(pin.table).or_default().insert(pin.version);
         }
-        let recorded = world.state.recorded()?;
+        let recorded = world.state.recorded().await?;
         // What the project no longer has asks for nothing.
         let recorded = recorded.into_iter().filter(|(id, _)| world.project.graph.get(id).is_some());
         for (_, recorded) in recorded {

@@ -23,6 +23,9 @@ const RUNNING_MAX: usize = 32;
 /// After so many turns of tasks a thread looks for new statements, for files that were read, and for clocks; a turn may take
 /// a tenth of a second.
 const LOOK_AROUND: u32 = 2;
+/// Of each thread. The longest statement that is taken nests expressions some thousand deep; a stack takes memory only as far as
+/// it was used.
+const STACK_BYTES: usize = 32 << 20;
 /// Batches that wait until they are asked for.
 const WAITING_BATCHES: usize = 2;
 
@@ -54,6 +57,7 @@ impl Queries {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.get())
             .thread_name("query")
+            .thread_stack_size(STACK_BYTES)
             .global_queue_interval(LOOK_AROUND)
             .event_interval(LOOK_AROUND)
             .enable_all()

@@ -61,7 +61,7 @@ pub(crate) async fn reconciled(world: &World) -> Result<Reconciled, EngineError>
 }
 
 async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
-    let mut recorded = world.state.recorded()?;
+    let mut recorded = world.state.recorded().await?;
     let probes: Vec<_> = stored_tables(world)
         .map(|table| {
             let known = recorded.get(&table.asset_id()).and_then(|recorded| recorded.version);
@@ -149,7 +149,7 @@ impl News {
             recorded: recorded.get(asset),
             metrics: self.metrics.get(asset).map(Vec::as_slice).unwrap_or_default(),
         });
-        Ok(world.state.record_found(&found.collect::<Vec<_>>())?)
+        Ok(world.state.record_found(&found.collect::<Vec<_>>()).await?)
     }
 }
 

@@ -42,6 +42,9 @@ pub struct RejectedExample {
 
 const MASK: &str = "***";
 
+/// Reasons say at least so many characters of a value that is too long for them.
+const CUT_MIN: usize = 40;
+
 /// Whether the table of rejected rows that belongs to `snapshot` has not what was committed to it: it was deleted, or put
 /// back to an earlier version.
 pub(crate) async fn is_lost(world: &World, snapshot: &Snapshot) -> Result<bool, EngineError> {
@@ -123,12 +126,37 @@ fn take(
         groups.push(RejectedGroup { check, rows: count(1), halted: count(6), examples: Vec::new() });
     }
     let Some(group) = groups.last_mut().filter(|group| group.examples.len() < examples) else { return };
+    let original = text(batch.column(5), row).unwrap_or_default();
     group.examples.push(RejectedExample {
-        reason: text(batch.column(2), row).unwrap_or_default(),
+        reason: without_personal(text(batch.column(2), row).unwrap_or_default(), &original, masked),
         source: text(batch.column(3), row),
         position: integer(batch.column(4), row),
-        row: mask(text(batch.column(5), row).unwrap_or_default(), masked),
+        row: mask(original, masked),
     });
+}
+
+/// The reason as it would be given now: rows that were rejected before their columns were marked as personal say the values.
+fn without_personal(reason: String, row: &str, masked: &HashSet<String>) -> String {
+    if masked.is_empty() || reason.contains(MASK) {
+        return reason;
+    }
+    // Of a malformed row the reason says what is wrong with its form, not its values.
+    let Ok(values) = serde_json::from_str::<Map<String, Value>>(row) else { return reason };
+    let personal = values.iter().filter(|(name, value)| masked.contains(*name) && !value.is_null());
+    personal.fold(reason, |reason, (_, value)| match value {
+        Value::String(text) => reason_without(&reason, text),
+        other => reason_without(&reason, &other.to_string()),
+    })
+}
+
+/// The reason without a value, of which it may say only the beginning.
+fn reason_without(reason: &str, value: &str) -> String {
+    let beginning =
+        value.char_indices().nth(CUT_MIN).map_or(value, |(end, _)| value.get(..end).unwrap_or(value));
+    if value.is_empty() || !reason.contains(beginning) {
+        return reason.to_owned();
+    }
+    if reason.contains(value) { reason.replace(value, MASK) } else { MASK.into() }
 }
 
 /// `row` with the values of personal columns hidden. Text that is no object is a malformed row, in which

@@ -101,7 +101,7 @@ impl StepExecutor for Reprocessor {
         let table = crate::table::table_of(&step.asset)?;
         let project = context.world.project.clone();
         match project.source(&table) {
-            Some(source) => reprocess(&context, source).await,
+            Some(source) => reprocess(&context, source).await.map_err(|error| project.told_of(&table, error)),
             None => Err(project.unknown_table(&table)),
         }
     }
@@ -393,7 +393,7 @@ impl Judged<'_> {
     }
 
     fn known(&self) -> Result<Option<Recorded>, EngineError> {
-        Ok(self.context.world.state.recorded_of(&self.context.asset)?)
+        Ok(self.context.world.state.recorded_of(&self.context.asset).await?)
     }
 
     /// The record of the source as it is known, but for what a reprocessing changes. The definition is not among that:

@@ -1,7 +1,13 @@
 //! `millstream status`: the last run, and where each asset stands.
 
-use futures::future::BoxFuture;
-use millstream_lake::CommitRecord;
+use std::collections::BTreeMap;
+
+use futures::{
+    StreamExt,
+    future::{self, BoxFuture},
+    stream,
+};
+use millstream_lake::{At, CommitRecord};
 use millstream_plan::{AssetKind, Recorded};
 use millstream_quality::MALFORMED;
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepRecord};
@@ -9,11 +15,15 @@ use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 use crate::{
     Engine, EngineError, audit, freshness,
+    run::chain,
     table::{check_result, table_of},
 };
 
 /// The checks that a contract makes of its columns' types begin so.
 const TYPE_CHECK: &str = "type(";
+
+/// Tables whose logs are opened at once.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// The project as the state store knows it.
 #[derive(Clone, Debug)]
@@ -34,17 +44,31 @@ pub struct AssetStatus {
     pub last_step: Option<StepRecord>,
     /// What is known of its checks.
     pub checks: Vec<CheckResult>,
+    /// What a read of its newest version would end in, whatever became of the last step.
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Why a table that was built cannot be read.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    pub code: &'static str,
+    pub error: String,
+    pub hint: Option<String>,
 }
 
 impl Engine {
-    /// Reads the state store; of the tables, only those are opened whose freshness depends on the clock.
+    /// Reads the state store, and opens the newest version of each table that was built: a damaged log is told here and not
+    /// only by the next step.
     pub fn status<'a>(&'a self) -> BoxFuture<'a, Result<Status, EngineError>> {
         Box::pin(async move {
             let world = self.world();
-            let mut recorded = world.state.recorded()?;
-            let mut steps = world.state.latest_steps()?;
+            let mut recorded = world.state.recorded().await?;
+            let mut steps = world.state.latest_steps().await?;
             let mut assets = Vec::new();
             let order: Vec<_> = world.project.graph.topological().collect();
+            let is_built = |id: &&AssetId| recorded.get(*id).is_some_and(Recorded::was_built);
+            let built = order.iter().map(|facts| &facts.id).filter(is_built);
+            let mut unreadable = self.unreadable(built).await?;
             for facts in order {
                 let last_step = steps
                     .iter()
@@ -56,10 +80,35 @@ impl Engine {
                     recorded: recorded.remove(&facts.id).filter(Recorded::was_built),
                     last_step,
                     checks: self.checks_now(&facts.id).await?,
+                    unreadable: unreadable.remove(&facts.id),
                 });
             }
-            Ok(Status { now: world.options.clock.now(), last_run: world.state.last_run()?, assets })
+            Ok(Status { now: world.options.clock.now(), last_run: world.state.last_run().await?, assets })
         })
+    }
+
+    /// Which of the tables that were built cannot be read, and why.
+    async fn unreadable(
+        &self,
+        assets: impl Iterator<Item = &AssetId>,
+    ) -> Result<BTreeMap<AssetId, Unreadable>, EngineError> {
+        let world = self.world();
+        let mut looks = Vec::new();
+        for asset in assets {
+            let table = table_of(asset)?;
+            if !world.project.is_view(&table) {
+                looks.push(async move {
+                    let unreadable = match world.lake.snapshot(&table, At::Latest).await {
+                        Ok(Some(_)) => return None,
+                        Ok(None) => EngineError::NeverBuilt { table: table.clone() },
+                        Err(error) => error.into(),
+                    };
+                    let (code, hint) = (unreadable.code(), unreadable.hint());
+                    Some((table.asset_id(), Unreadable { code, error: chain(&unreadable), hint }))
+                });
+            }
+        }
+        Ok(stream::iter(looks).buffered(LOOKS_AT_ONCE).filter_map(future::ready).collect().await)
     }
 
     /// What is known of the checks that the asset has now, freshness as it is at this moment.
@@ -72,7 +121,7 @@ impl Engine {
             let is_made = id == MALFORMED || id.starts_with(TYPE_CHECK);
             is_made || defined.iter().any(|check| check.id == result.check)
         };
-        let mut results = world.state.known_checks(asset)?;
+        let mut results = world.state.known_checks(asset).await?;
         results.retain(is_defined);
         // A table that cannot be read keeps what was found last; its next step says why.
         for outcome in freshness::outcomes(world, &table).await.unwrap_or_default() {
@@ -96,11 +145,11 @@ impl Engine {
 
     /// A run of which a step remembers only the id.
     pub fn run_record(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError> {
-        Ok(self.world().state.run(run)?)
+        Ok(self.world().state.run(run).await?)
     }
 
     /// The schema versions of a source's table that the catalog knows, oldest first.
     pub fn schema_versions(&self, table: &TableName) -> Result<Vec<SchemaVersion>, EngineError> {
-        Ok(self.world().state.schema_versions(table)?)
+        Ok(self.world().state.schema_versions(table).await?)
     }
 }

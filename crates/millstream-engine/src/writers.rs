@@ -99,15 +99,16 @@ impl Writers {
         Writer { batches, thread }
     }
 
-    /// The error of the writer that stopped taking batches.
+    /// The error of the writer that stopped taking batches. All are waited for, so that what they wrote is gone: on a full
+    /// disk nothing else makes room.
     async fn failure(&mut self) -> EngineError {
+        let mut failure = None;
         for writer in std::mem::take(&mut self.started) {
             drop(writer.batches);
-            if let Err(error) = joined(writer.thread.await) {
-                return error;
-            }
+            // Dropping the writer deletes what it has written.
+            failure = failure.or(joined(writer.thread.await).err());
         }
-        EngineError::Worker { doing: "writing files" }
+        failure.unwrap_or(EngineError::Worker { doing: "writing files" })
     }
 }
 

@@ -14,7 +14,10 @@ use arrow::{
 };
 use futures::future::BoxFuture;
 use millstream_types::TableName;
-use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
+use parquet::{
+    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
+    errors::ParquetError,
+};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -254,14 +257,27 @@ impl TableWriter {
     /// What a library says while writing; the operating system's word below it decides what kind of fault it is.
     fn failed(&self, source: Cause) -> LakeError {
         match crate::error::io_cause(source.as_ref()) {
-            Some(fault) => LakeError::Storage {
-                action: "write",
-                path: self.lake.storage().table_path(&self.table).to_string(),
-                fault,
-                source,
-            },
+            Some(fault) => {
+                let storage = self.lake.storage();
+                let path = match storage.table_folder(&self.table) {
+                    Some(folder) => folder.display().to_string(),
+                    None => storage.table_path(&self.table).to_string(),
+                };
+                LakeError::Storage { action: "write", path, fault, source: below_parquet(source) }
+            }
             None => LakeError::Rows { action: "write", table: self.table.clone(), source },
         }
+    }
+}
+
+/// The cause that the Parquet writer only passes on.
+fn below_parquet(source: Cause) -> Cause {
+    match source.downcast::<ParquetError>() {
+        Ok(error) => match *error {
+            ParquetError::External(inner) => inner,
+            other => other.into(),
+        },
+        Err(other) => other,
     }
 }
 

@@ -65,4 +65,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("MS-1114", "Values that cannot be computed", "Arrow could not work on a column; the cause says why."),
     ("MS-1115", "An encoding failed", "An encoding could not be fitted or applied; the cause says why."),
+    (
+        "MS-1116",
+        "More than a feature can hold",
+        "A sum is beyond its type, or there are more different values than the feature's bound: no number, null or default would be true. Sum a wider type, or raise the bound; the hint says how.",
+    ),
 ];

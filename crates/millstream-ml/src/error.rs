@@ -1,12 +1,36 @@
 //! Why a dataset could not be built, read or compared, in words a caller can act on.
 
-use std::{io, path::PathBuf};
+use std::{collections::HashSet, fmt, io, path::PathBuf};
 
 use arrow::{datatypes::DataType, error::ArrowError};
 use millstream_features::FeatureError;
 
 /// The cause below an error, whatever library it came from.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What stands where a value is not shown.
+const MASKED: &str = "***";
+
+/// The columns of an entity's key with their values, for messages.
+#[derive(Debug)]
+pub struct EntityKey(pub(crate) Vec<(String, String)>);
+
+impl EntityKey {
+    /// The names of the columns.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(column, _)| column.as_str())
+    }
+}
+
+impl fmt::Display for EntityKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (column, value)) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { ", " };
+            write!(out, "{separator}`{column}` = `{value}`")?;
+        }
+        Ok(())
+    }
+}
 
 /// A fault of a dataset. `Display` says what happened; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +71,9 @@ pub enum DatasetError {
         "one entity of the view `{view}` has {rows} events, which need {bytes} bytes to be joined; {room} are free for that"
     )]
     EntityTooLarge { view: String, rows: u64, bytes: u64, room: u64 },
+    /// A label whose feature would be neither a value nor the null of no events.
+    #[error("the feature `{view}.{feature}` of {entity} cannot be given: {reason}")]
+    Outgrown { view: String, feature: String, entity: EntityKey, reason: String, hint: String },
     #[error("cannot {action} `{path}`")]
     Spill {
         action: &'static str,
@@ -105,6 +132,7 @@ impl DatasetError {
             Self::Unreadable { .. } => "MS-1113",
             Self::Arrow { .. } => "MS-1114",
             Self::Encoding { .. } => "MS-1115",
+            Self::Outgrown { .. } => "MS-1116",
         }
     }
 
@@ -124,8 +152,12 @@ impl DatasetError {
             Self::EntityTooLarge { view, .. } => Some(format!(
                 "give the build more memory, or thin out or leave out the events of that entity in the `sql` of `{view}`"
             )),
-            Self::Spill { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            Self::Outgrown { hint, .. } => Some(hint.clone()),
+            Self::Spill { source, .. } if is_full(source) => {
                 Some("free some space in the spill folder, or name another one".into())
+            }
+            Self::Output { source, .. } if is_full(source.as_ref()) => {
+                Some("free some space, or name an output in another place; no version was made".into())
             }
             Self::Spill { .. } => Some("name a spill folder that can be written to".into()),
             Self::Output { .. } => Some("name an output in a folder that can be written to".into()),
@@ -141,6 +173,26 @@ impl DatasetError {
         }
     }
 
+    /// The same error without the values of these key columns, which hold personal data.
+    #[must_use]
+    pub fn masked(mut self, columns: &HashSet<String>) -> Self {
+        if let Self::Outgrown { entity, .. } = &mut self {
+            let personal = entity.0.iter_mut().filter(|(column, _)| columns.contains(column));
+            personal.for_each(|(_, value)| MASKED.clone_into(value));
+        }
+        self
+    }
+
+    /// The same error with another cause, where the cause came from those who gave the rows or computed of them.
+    #[must_use]
+    pub fn map_cause(self, change: impl FnOnce(Cause) -> Cause) -> Self {
+        match self {
+            Self::Input { what, source } => Self::Input { what, source: change(source) },
+            Self::OnDemand { source } => Self::OnDemand { source: change(source) },
+            other => other,
+        }
+    }
+
     pub(crate) fn arrow(action: &'static str) -> impl FnOnce(ArrowError) -> Self {
         move |source| Self::Arrow { action, source }
     }
@@ -148,4 +200,11 @@ impl DatasetError {
     pub(crate) fn broken(promise: impl Into<String>) -> Self {
         Self::Broken { promise: promise.into() }
     }
+}
+
+/// Whether the operating system had no room for a write, however a library passed that on.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|error| error.downcast_ref::<io::Error>().is_some_and(|error| full.contains(&error.kind())))
 }

@@ -7,4 +7,4 @@ pub mod dataset;
 mod error;
 
 pub use codes::CODES;
-pub use error::{Cause, DatasetError};
+pub use error::{Cause, DatasetError, EntityKey};

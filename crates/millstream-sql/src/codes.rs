@@ -66,7 +66,7 @@ codes! {
     TEST_INPUT = "MS-0227", "test input that needs rows",
         "The input cannot be computed in memory from other given rows: give its rows.";
     STATEMENT_SIZE = "MS-0228", "statement that is too large",
-        "A statement has at most 1 MiB, 2,000 operators, 1,000 places that it reads from, 10,000 sets of columns that it groups by and 50,000 parts of its plan, with each name of WITH and each view counted wherever it is used, so that planning takes neither minutes nor the machine's memory. Build a part of it as a table of its own.";
+        "A statement has at most 1 MiB, 2,000 operators, 1,000 of them in a row (`a + b + …`), 1,000 places that it reads from, 10,000 sets of columns that it groups by and 50,000 parts of its plan, with each name of WITH and each view counted wherever it is used, so that planning takes neither minutes nor the machine's memory. Build a part of it as a table of its own.";
     FEATURE_COLUMN = "MS-0230", "column that a feature view does not have",
         "The entity's keys and `time` must be columns of the view's table, or of the result of its `sql`.";
     FEATURE_EXPRESSION = "MS-0231", "expression of a feature that does not plan",
@@ -110,9 +110,9 @@ codes! {
     HISTORY_COLUMN = "MS-0263", "column that a history table adds itself",
         "A history table adds `valid_from` and `valid_to`; its query may not have columns of these names.";
     DUPLICATE_KEY = "MS-0264", "key that is not unique",
-        "A merge replaces the row of a key, so the query may give one row per key only.";
+        "A merge replaces the row of a key, so the query may give one row per key only. A history without a time knows one state of a key, be it in several equal rows.";
     NULL_KEY = "MS-0265", "null in a key",
-        "A row without a key can neither be found again nor replaced.";
+        "A row without a key can neither be found again nor replaced. A `not_null` check on the column keeps such rows out.";
     CONFLICTING_STATES = "MS-0266", "two states of one key at one instant",
         "A history orders the states of a key by time; two different states that begin at the same instant have no order.";
     FULL_REBUILD = "MS-0267", "changes that cannot be carried over",

@@ -106,6 +106,11 @@ pub(crate) fn bounded(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
     functions.into_iter().map(bound).collect()
 }
 
+/// Whether the function may make much of little, and so take long.
+pub(crate) fn makes_large(function: &str) -> bool {
+    GROWING.iter().any(|(name, growth)| *name == function && !matches!(growth, Growth::Gathers))
+}
+
 /// A function that refuses to make too much.
 #[derive(Debug)]
 struct Bounded {

@@ -10,6 +10,7 @@
 mod analyze;
 mod catalog;
 mod codes;
+mod condition;
 mod dialect;
 mod distinct;
 mod duplicates;
@@ -37,11 +38,15 @@ mod with;
 pub use analyze::{Analysis, TableAnalysis, analyze};
 pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};
 pub use codes::CODES;
+pub use condition::{Condition, condition};
 pub use lineage::{
     ColumnInputs, ColumnRef, Direct, Indirect, LineageEdge, LineageGraph, LineageReport, TableLineage, Use,
     lineage,
 };
 pub use project_test::{ChangedCell, ChangedRow, TestOutcome, TestRow, Verdict, check_test, run_test};
 pub use schema::{StorableError, conform, conform_stream, storable_schema, storable_type};
-pub use session::{At, QueryPlace, Resolved, SessionOptions, SqlError, SqlSession, TableResolver};
+pub use session::{
+    At, QueryPlace, Resolved, SessionOptions, SqlError, SqlSession, TableResolver, arrow_without_values,
+    without_values,
+};
 pub use type_name::type_name;

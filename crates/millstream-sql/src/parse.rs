@@ -7,7 +7,7 @@ use datafusion::{
     sql::{
         parser::{DFParserBuilder, Statement as PlanStatement},
         sqlparser::{
-            ast::{Expr, Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor},
+            ast::{Expr, Ident, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit},
             keywords::Keyword,
             tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
         },
@@ -19,7 +19,7 @@ use crate::{
     dialect::MillstreamDialect,
     explain::{Problem, explain},
     place::SqlText,
-    size::{SPLIT, grouping_sets, relations},
+    size::{SPLIT, grouping_sets, longest_row, relations},
     time_zone,
     walk::{self, QueryVisitor},
     with::WithNames,
@@ -28,6 +28,9 @@ use crate::{
 /// Operators, joins and set operations in one statement: each nests the parsed tree one level deeper, and a tree
 /// of any depth would exhaust the stack.
 const CHAINED_MAX: usize = 2_000;
+/// `+`, `||` and their like in one row, as in `a + b + c`: for each of them the engine asks all before it for their types,
+/// which takes seconds for so many.
+const ROW_MAX: usize = 1_000;
 /// Tables, subqueries and functions in the FROM clauses of one statement, names of WITH written out, for the same reason.
 const RELATIONS_MAX: u64 = 1_000;
 /// Sets of columns by which one statement groups.
@@ -101,6 +104,7 @@ pub(crate) fn parse_expression(text: &SqlText<'_>) -> Result<Expr, Problem> {
     let parser = DFParserBuilder::new(tokens(text)?).with_dialect(&MillstreamDialect).build();
     let mut parsed = parser.and_then(|mut parser| parser.parse_into_expr()).map_err(wrong)?;
     time_zone::rewrite(&mut parsed.expr);
+    short_rows(&parsed.expr, text)?;
     match parsed.alias {
         None => Ok(parsed.expr),
         Some(alias) => {
@@ -225,6 +229,7 @@ pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query
         let hint = "name the sets that are needed: `GROUPING SETS ((a, b), (a))`";
         return Err(Problem::new(codes::STATEMENT_SIZE, message, text.whole()).with_hint(hint));
     }
+    short_rows(query.as_ref(), text)?;
     if relations(&query) > RELATIONS_MAX {
         let message = format!(
             "the statement reads from more than {RELATIONS_MAX} places, each name of WITH counted wherever it is used"
@@ -236,6 +241,16 @@ pub(crate) fn reading(query: Box<Query>, text: &SqlText<'_>) -> Result<Box<Query
         Some(what) => Err(Problem::new(codes::NOT_A_QUERY, format!("`{what}` is not a query"), text.whole())
             .with_hint("only statements that read are possible: SELECT, or WITH … SELECT")),
     }
+}
+
+/// Refuses an expression that takes long to plan.
+fn short_rows<N: Visit>(parsed: &N, text: &SqlText<'_>) -> Result<(), Problem> {
+    if longest_row(parsed) <= ROW_MAX {
+        return Ok(());
+    }
+    let message = format!("one expression has more than {ROW_MAX} operators in a row");
+    let hint = "compute a part of it with WITH, or in a table of its own";
+    Err(Problem::new(codes::STATEMENT_SIZE, message, text.whole()).with_hint(hint))
 }
 
 pub(crate) fn not_a_query(statement: &str, text: &SqlText<'_>) -> Problem {

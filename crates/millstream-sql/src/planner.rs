@@ -6,6 +6,7 @@ use std::{
 };
 
 use arrow::datatypes::{DataType, SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::{
     catalog::{TableFunctionArgs, cte_worktable::CteWorkTable},
     common::{DFSchema, DataFusionError, Result, TableReference, config::ConfigOptions, plan_datafusion_err},
@@ -17,6 +18,7 @@ use datafusion::{
         simplify::SimplifyContext,
     },
     optimizer::{Analyzer, Optimizer, OptimizerRule, simplify_expressions::ExprSimplifier},
+    physical_expr::PhysicalExpr,
     prelude::SessionConfig,
     sql::{
         planner::{ParserOptions, SqlToRel},
@@ -132,6 +134,26 @@ impl<'a> Planner<'a> {
 pub(crate) fn unpanicked<T>(plan: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(plan))
         .unwrap_or_else(|_| Err(DataFusionError::Plan("the planner gave up on this statement".into())))
+}
+
+/// An expression, types coerced, ready to run over batches of `schema`. Its `now()`, if any, is the given time.
+pub(crate) fn physical(
+    expr: Expr,
+    schema: &DFSchema,
+    now: Option<DateTime<Utc>>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let state = offline_state();
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(Arc::clone(state.config_options()))
+        .with_query_execution_start_time(now)
+        .build();
+    unpanicked(|| {
+        let expr = overflow::checked(expr, schema)?;
+        // Some functions (`coalesce`, `arrow_cast`) exist only until they are simplified.
+        let expr = ExprSimplifier::new(context).simplify(expr)?;
+        state.create_physical_expr(expr, schema)
+    })
 }
 
 impl ContextProvider for Planner<'_> {

@@ -8,7 +8,9 @@ use datafusion::{
     common::{DataFusionError, Result, tree_node::TreeNodeRecursion},
     datasource::source_as_provider,
     logical_expr::{Expr, LogicalPlan},
-    sql::sqlparser::ast::{self, GroupByExpr, GroupByWithModifier, Query, Select, TableFactor},
+    sql::sqlparser::ast::{
+        self, BinaryOperator, GroupByExpr, GroupByWithModifier, Query, Select, TableFactor, Visit,
+    },
 };
 
 use crate::{
@@ -89,6 +91,41 @@ pub(crate) fn grouping_sets(select: &Select) -> u64 {
             _ => 1,
         })
     })
+}
+
+/// How many operators that compute stand in one row, as the two in `a + b * 2 - c` do, where they stand in the longest.
+pub(crate) fn longest_row<N: Visit>(parsed: &N) -> usize {
+    let mut rows = OperatorRows { longest: 0 };
+    let _ = walk::visit(parsed, &mut rows);
+    rows.longest
+}
+
+struct OperatorRows {
+    longest: usize,
+}
+
+impl QueryVisitor for OperatorRows {
+    fn expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        let (mut operators, mut first) = (0, expr);
+        loop {
+            first = match first {
+                ast::Expr::BinaryOp { left, op, .. } if !gives_truth(op) => {
+                    operators += 1;
+                    left
+                }
+                ast::Expr::Nested(inner) => inner,
+                _ => break,
+            };
+        }
+        self.longest = self.longest.max(operators);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether the operator's type is known without its sides.
+fn gives_truth(operator: &BinaryOperator) -> bool {
+    use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
+    matches!(operator, And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq)
 }
 
 /// Refuses a plan that is too large to be worked on.

@@ -47,22 +47,6 @@ impl State {
         }
         .boxed()
     }
-
-    /// The results of one step, by check.
-    pub fn check_results<'a>(
-        &'a self,
-        run: &'a RunId,
-        asset: &'a AssetId,
-    ) -> BoxFuture<'a, Result<Vec<CheckResult>, StateError>> {
-        async move {
-            let sql = "SELECT check_id, severity, passed, failed, observed FROM check_results \
-                       WHERE run = $1 AND asset = $2 ORDER BY check_id";
-            let parameters = parameters![run.as_str(), asset.as_str()];
-            let rows = self.rows("read the check results", sql, &parameters).await?;
-            rows.into_iter().map(parse).collect()
-        }
-        .boxed()
-    }
 }
 
 fn parse(mut row: Row) -> Result<CheckResult, StateError> {

@@ -128,13 +128,6 @@ impl Row {
         }
     }
 
-    pub(crate) fn real(&mut self, column: usize) -> Result<f64, StateError> {
-        match self.take(column) {
-            Cell::Real(number) => Ok(number),
-            other => Err(unexpected(&other)),
-        }
-    }
-
     fn take(&mut self, column: usize) -> Cell {
         self.0.get_mut(column).map_or(Cell::Null, |cell| std::mem::replace(cell, Cell::Null))
     }

@@ -39,7 +39,7 @@ pub use dataset::DatasetVersion;
 pub use error::StateError;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lock::{Holder, RunLock};
-pub use metric::{Metric, MetricPoint};
+pub use metric::Metric;
 pub use pin::Pin;
 pub use run::{RunOutcome, RunRecord, RunStart};
 pub use service::ServiceVersion;

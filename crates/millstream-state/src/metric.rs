@@ -1,9 +1,8 @@
-//! Figures of assets over time, which table checks compare with.
+//! Figures of assets over time.
 
-use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{AssetId, TimestampMicros};
 
-use crate::{State, StateError, database::parameters, store::Work, value};
+use crate::{StateError, database::parameters, store::Work};
 
 /// A figure that a step measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,35 +11,6 @@ pub struct Metric {
     pub name: String,
     /// Not a number (NaN) is not recorded.
     pub value: f64,
-}
-
-/// A figure at a time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MetricPoint {
-    pub at: TimestampMicros,
-    pub value: f64,
-}
-
-impl State {
-    /// The latest `limit` values of a figure, newest first.
-    pub fn metric_history<'a>(
-        &'a self,
-        asset: &'a AssetId,
-        name: &'a str,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<MetricPoint>, StateError>> {
-        async move {
-            let sql =
-                "SELECT at, value FROM metrics WHERE asset = $1 AND name = $2 ORDER BY at DESC LIMIT $3";
-            let parameters = parameters![asset.as_str(), name, value::count_in(limit as u64)];
-            let rows = self.rows("read the history of a metric", sql, &parameters).await?;
-            let point = |mut row: crate::database::Row| {
-                Ok(MetricPoint { at: TimestampMicros(row.integer(0)?), value: row.real(1)? })
-            };
-            rows.into_iter().map(point).collect()
-        }
-        .boxed()
-    }
 }
 
 pub(crate) async fn insert(

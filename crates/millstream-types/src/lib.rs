@@ -4,6 +4,7 @@
 //! Must not: do IO, know Arrow or SQL, or hold behaviour that belongs to one room.
 
 mod byte_size;
+mod column_name;
 mod column_type;
 mod duration;
 mod fingerprint;
@@ -13,6 +14,7 @@ mod severity;
 mod time;
 
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use column_name::{COLUMN_NAME_RULE, is_column_name, unfit_member};
 pub use column_type::{ColumnType, ColumnTypeError, Field};
 pub use duration::{DurationError, Span};
 pub use fingerprint::{Fingerprint, FingerprintError};

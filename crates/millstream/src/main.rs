@@ -4,8 +4,12 @@ mod allocator;
 
 use std::process::ExitCode;
 
-use millstream_cli::Exit;
+use millstream_cli::{Exit, Invocation};
 use tokio_util::sync::CancellationToken;
+
+/// Of each thread that works. The longest expression that is taken nests some thousand deep; a stack takes memory only as far
+/// as it was used.
+const STACK_BYTES: usize = 32 << 20;
 
 /// What a shell expects of a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -16,19 +20,26 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(exit) => return exit.into(),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return millstream_cli::cannot_start(&error).into(),
-    };
-    let cancel = CancellationToken::new();
-    if let Err(error) = hear_signals(cancel.clone()) {
-        return millstream_cli::cannot_start(&error).into();
+    // The first thread's stack is as large as the system says.
+    let worked = std::thread::Builder::new()
+        .name("main".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || work(invocation).unwrap_or_else(|error| millstream_cli::cannot_start(&error)));
+    match worked {
+        Ok(work) => work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).into(),
+        Err(error) => millstream_cli::cannot_start(&error).into(),
     }
-    let exit: Exit =
-        runtime.block_on(millstream_cli::run(invocation, millstream_connectors::connectors(), cancel));
+}
+
+fn work(invocation: Invocation) -> std::io::Result<Exit> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+    let cancel = CancellationToken::new();
+    hear_signals(cancel.clone())?;
+    let exit = runtime.block_on(millstream_cli::run(invocation, millstream_connectors::connectors(), cancel));
     // Work that was cancelled may still sit in a blocking call; nothing waits for its result.
     runtime.shutdown_background();
-    exit.into()
+    Ok(exit)
 }
 
 /// Listens on a thread of its own, so that signals are heard however busy the others are.

@@ -33,9 +33,10 @@ pub struct AssetState {
     pub version: Option<i64>,
     pub rows: Option<u64>,
     pub built_at: Option<String>,
-    /// `built`, `halted`, `failed`; absent when nothing was ever tried.
+    /// `built`, `halted`, `failed`, `unreadable` (built, and what is there can no longer be read); absent when nothing was ever
+    /// tried.
     pub state: Option<&'static str>,
-    /// Why it halted or failed.
+    /// Why it halted or failed, or cannot be read.
     pub message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -64,6 +65,7 @@ impl From<&AssetStatus> for AssetState {
             Standing::Built => Some("built"),
             Standing::Halted(_) => Some("halted"),
             Standing::Failed(_) => Some("failed"),
+            Standing::Unreadable(_) => Some("unreadable"),
         };
         let trouble = standing.trouble().map(|(_, trouble)| trouble);
         Self {

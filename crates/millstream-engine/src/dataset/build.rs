@@ -105,7 +105,13 @@ impl Engine {
             let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
             output.make_folder()?;
             let work = Work { labels, columns, plan, pinning: pinning.clone() };
-            let built = run(work, told, cancel).await?;
+            let project = &world.project;
+            let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
+            let views = work.plan.service.views.clone();
+            let built = run(work, told, cancel).await.map_err(|error| {
+                let views = views.iter().map(|view| view.name.as_str());
+                project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
+            })?;
             // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
             let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own())?;
             let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
@@ -267,7 +273,7 @@ fn keep(
     is_own: bool,
 ) -> Result<Kept, EngineError> {
     let Built { path, manifest, .. } = built;
-    let newest = world.state.dataset_version(&spec.name, None)?;
+    let newest = world.state.dataset_version(&spec.name, None).await?;
     let same = newest.filter(|known| {
         let has_data = |earlier: Manifest| earlier.data == manifest.data;
         known.id == manifest.version && super::manifest(known).is_ok_and(has_data)
@@ -310,7 +316,7 @@ fn keep(
         .into_iter()
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
-    let version = world.state.record_dataset(&version, &pins)?;
+    let version = world.state.record_dataset(&version, &pins).await?;
     Ok(Kept { version, is_unchanged: false, path: path.clone() })
 }
 

@@ -16,11 +16,14 @@ impl Engine {
             let ready = self.ready(request).await?;
             let mut rows = ready.labels.rows;
             let mut labels = 0_u64;
-            while let Some(batch) = rows.try_next().await? {
+            let project = &self.world().project;
+            let tables = project.features.datasets.get(&request.name).map(|known| &known.dependencies);
+            let told =
+                |error| project.told_of_dataset(tables.map_or(&[], Vec::as_slice), std::iter::empty(), error);
+            while let Some(batch) = rows.try_next().await.map_err(told)? {
                 labels += batch.num_rows() as u64;
             }
             let snapshots = ready.pinning.snapshots();
-            let project = &self.world().project;
             let mut events = Vec::with_capacity(ready.plan.service.views.len());
             for view in &ready.plan.service.views {
                 let pushed = pushed_table(&view.name)?;

@@ -106,7 +106,7 @@ pub(crate) fn manifest(known: &DatasetVersion) -> Result<Manifest, EngineError> 
 impl Engine {
     /// Every version of every dataset, by name and version.
     pub fn datasets(&self) -> Result<Vec<BuiltDataset>, EngineError> {
-        let known = self.world().state.dataset_versions()?.into_iter();
+        let known = self.world().state.dataset_versions().await?.into_iter();
         known.map(|known| BuiltDataset::new(self.world(), known)).collect()
     }
 
@@ -138,11 +138,11 @@ impl World {
     pub(crate) fn dataset(&self, name: &str) -> Result<DatasetVersion, EngineError> {
         let (dataset, version) = with_version(name);
         let number = version.map(str::parse::<i64>).transpose();
-        let found = number.ok().map(|number| self.state.dataset_version(dataset, number)).transpose()?;
+        let found = number.ok().map(|number| self.state.dataset_version(dataset, number).await).transpose()?;
         if let Some(found) = found.flatten() {
             return Ok(found);
         }
-        let versions = self.state.dataset_numbers(dataset)?;
+        let versions = self.state.dataset_numbers(dataset).await?;
         let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
         let is_defined = self.project.spec.datasets.iter().any(|spec| spec.name == dataset);
         let hint = match (versions.is_empty(), is_defined) {

@@ -125,7 +125,7 @@ impl Chunks {
 
 /// The newest event time of a batch that is not in the future: a clock that is wrong somewhere must not make what comes
 /// later look old.
-fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
+pub(super) fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
     let times = batch.column_by_name(TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
     times.iter().flatten().filter(|time| *time <= now).max()
 }

@@ -40,7 +40,7 @@ impl FeatureServer {
                 Ok(version) => format!("{name}@{version}"),
                 Err(_) => dataset.to_owned(),
             },
-            (name, None) => match self.0.world.state.newest_dataset(name)? {
+            (name, None) => match self.0.world.state.newest_dataset(name).await? {
                 Some(version) => format!("{name}@{version}"),
                 // The look below says what there is instead.
                 None => name.to_owned(),

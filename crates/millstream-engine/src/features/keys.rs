@@ -24,7 +24,7 @@ pub(super) fn storable(
 ) -> Result<RecordBatch, EngineError> {
     let columns = key_columns(view, &batch);
     // The lengths of the values alone tell of nearly every batch that all keys are short enough.
-    if columns.iter().map(|column| longest(column)).sum::<usize>() < ENTITY_BYTES_MAX / 4 {
+    if columns.iter().map(longest).sum::<usize>() < ENTITY_BYTES_MAX / 4 {
         return Ok(batch);
     }
     let keys = view.entity_keys(&columns).map_err(EngineError::online_view)?;

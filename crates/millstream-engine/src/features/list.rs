@@ -155,7 +155,7 @@ impl Engine {
         let served = services::served(world)?;
         let times: BTreeMap<(String, i64), TimestampMicros> = world
             .state
-            .service_versions()?
+            .service_versions().await?
             .into_iter()
             .map(|version| ((version.service, version.version), version.at))
             .collect();

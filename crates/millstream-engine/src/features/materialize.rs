@@ -6,11 +6,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, future::BoxFuture};
+use arrow::array::RecordBatch;
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_features::view::{Chunk, OnlineView, Position};
 use millstream_lake::LakeTable;
 use millstream_online::{OnlineStore, feature};
@@ -22,7 +26,7 @@ use super::{
     chunks::{self, Chunks},
     progress::{self, Progress, UnderWay},
     pushed,
-    rows::{EventStream, all_events, events_of_rows, pushed_table},
+    rows::{EventStream, all_events, events_of_rows, pushed_events, pushed_table, table_events},
     server::{FeatureServer, online_view},
     services::{self, StoredView},
 };
@@ -157,7 +161,10 @@ impl FeatureServer {
                     };
                     match report {
                         Ok(report) => done.reports.push(report),
-                        Err(error) => done.failures.push(failed_alone(label, versions, error)?),
+                        Err(error) => {
+                            let error = world.project.told_of_views(std::iter::once(name.as_str()), error);
+                            done.failures.push(failed_alone(label, versions, error)?);
+                        }
                     }
                 }
             }
@@ -229,6 +236,17 @@ fn failed_alone(
     Ok(MaterializeFailure { view, is_current, error })
 }
 
+/// Raises `newest` to the newest event time that passes, up to the present.
+fn watched(events: EventStream, newest: &Arc<AtomicI64>, now: i64) -> EventStream {
+    let newest = Arc::clone(newest);
+    let watch = move |batch: &RecordBatch| {
+        if let Some(time) = chunks::newest_of(batch, now) {
+            newest.fetch_max(time, Ordering::Relaxed);
+        }
+    };
+    events.inspect_ok(watch).boxed()
+}
+
 /// One view's materialisation.
 struct Work<'a> {
     world: &'a Arc<World>,
@@ -262,10 +280,15 @@ impl Work<'_> {
             self.pin_versions(&known)?;
             return Ok(self.report(MaterializeMode::UpToDate, &known, started));
         };
-        let chunks = self.collect(&mut epoch).await?;
+        let (chunks, of_table) = self.collect(&mut epoch).await?;
         let mut done = known.unwrap_or_default();
         done.under_way = Some(epoch.under_way.clone());
-        done.watermark = if epoch.under_way.full { chunks.newest } else { done.watermark.max(chunks.newest) };
+        if epoch.under_way.full {
+            (done.watermark, done.table_watermark) = (chunks.newest, of_table);
+        } else {
+            done.watermark = done.watermark.max(chunks.newest);
+            done.table_watermark = done.table_watermark.max(of_table);
+        }
         progress::write(self.store.as_ref(), self.view.space(), &done).await?;
         let entities = self.apply(&mut epoch, &chunks, &mut done, fills).await?;
         // A space that was empty has only what the chunks brought.
@@ -280,6 +303,7 @@ impl Work<'_> {
             identities,
             covered,
             watermark: done.watermark,
+            table_watermark: done.table_watermark,
             at: self.world.options.clock.now().0,
             rows,
             pushes: self.pushes,
@@ -304,7 +328,7 @@ impl Work<'_> {
             at: now,
         };
         let pins: Vec<Pin> = done.versions.iter().map(pin).collect();
-        Ok(self.world.state.replace_pins(&pinned_by, &pins)?)
+        Ok(self.world.state.replace_pins(&pinned_by, &pins).await?)
     }
 
     /// Whether there are records already, as from pushes before the first materialisation. One that was killed left
@@ -333,6 +357,7 @@ impl Work<'_> {
             position: Position { epoch: epoch.under_way.epoch, chunk: number },
             covered: Some(epoch.under_way.covered),
             watermark: done.watermark,
+            table_watermark: done.table_watermark,
         }
     }
 
@@ -446,7 +471,8 @@ impl Work<'_> {
         Ok(true)
     }
 
-    async fn collect(&self, epoch: &mut Epoch) -> Result<Chunks, EngineError> {
+    /// The events, and the newest time among those that the view's tables brought.
+    async fn collect(&self, epoch: &mut Epoch) -> Result<(Chunks, Option<i64>), EngineError> {
         let definition = self.view.definition();
         let name = self.label.clone();
         let told = |rows| (self.told)(&MaterializeProgress { view: name.clone(), rows });
@@ -454,21 +480,29 @@ impl Work<'_> {
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
         let under_way = &epoch.under_way;
         let wanted = if under_way.chunks > 0 { under_way.chunks } else { chunks::count(bytes) };
+        let newest = Arc::new(AtomicI64::new(i64::MIN));
+        let mut streams = Vec::new();
+        if under_way.full {
+            streams.push(watched(table_events(&epoch.pinning, definition).await?, &newest, now));
+            streams.extend(pushed_events(&epoch.pinning, definition).await?);
+        } else {
+            let pushed = pushed_table(&definition.name)?;
+            for (table, to) in &under_way.versions {
+                let events = self.new_events(epoch, table, *to).await?;
+                let is_pushed = *table == pushed;
+                streams.extend(events.map(|events| match is_pushed {
+                    true => events,
+                    false => watched(events, &newest, now),
+                }));
+            }
+        }
         let cancel = self.cancel.clone();
         let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
-        let chunks = if under_way.full {
-            let events = all_events(&epoch.pinning, definition).await?;
-            Chunks::collect(&self.view, events.map(stopped), wanted, &spill, now, told).await?
-        } else {
-            let mut streams = Vec::new();
-            for (table, to) in &under_way.versions {
-                streams.extend(self.new_events(epoch, table, *to).await?);
-            }
-            let events = futures::stream::iter(streams).flatten().map(stopped);
-            Chunks::collect(&self.view, events, wanted, &spill, now, told).await?
-        };
+        let events = futures::stream::iter(streams).flatten().map(stopped);
+        let chunks = Chunks::collect(&self.view, events, wanted, &spill, now, told).await?;
         epoch.under_way.chunks = chunks.len();
-        Ok(chunks)
+        let newest = newest.load(Ordering::Relaxed);
+        Ok((chunks, (newest > i64::MIN).then_some(newest)))
     }
 
     /// The events of the files that came to `table` since the records were made.

@@ -28,6 +28,9 @@ pub struct Progress {
     pub covered: u64,
     /// Newest event time in microseconds; none without events.
     pub watermark: Option<i64>,
+    /// Newest event time that the view's table brought, without pushed rows. Records from before it was kept have none.
+    #[serde(default)]
+    pub table_watermark: Option<i64>,
     /// When it was done, in microseconds.
     pub at: i64,
     /// Number of the last push that was looked at.

@@ -104,12 +104,13 @@ impl FeatureServer {
 }
 
 impl FeatureServer {
-    /// Tables of rows that were pushed to views of other names than there are, as after a view was renamed.
+    /// Tables of rows that were pushed to views of other names than the project has, as after a view was renamed. An older version
+    /// of a service may still read them.
     pub fn unread_pushes<'a>(&'a self) -> BoxFuture<'a, Result<Vec<TableName>, EngineError>> {
         Box::pin(async move {
-            let known: Vec<&str> = self.0.pushable.iter().map(Pushable::name).collect();
+            let known = &self.0.world.project.features.views;
             let is_unread =
-                |table: &TableName| view_of_pushed(table).is_some_and(|view| !known.contains(&view));
+                |table: &TableName| view_of_pushed(table).is_some_and(|view| !known.contains_key(view));
             let mut tables = self.0.world.lake.tables().await?;
             tables.retain(is_unread);
             Ok(tables)

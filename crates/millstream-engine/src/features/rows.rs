@@ -38,12 +38,31 @@ pub(crate) async fn all_events(
     pinning: &Arc<Pinning>,
     definition: &ViewDefinition,
 ) -> Result<EventStream, EngineError> {
+    let pushed = pushed_events(pinning, definition).await?;
+    let of_tables = table_events(pinning, definition).await?;
+    Ok(match pushed {
+        Some(pushed) => of_tables.chain(pushed).boxed(),
+        None => of_tables,
+    })
+}
+
+/// The events of the view's tables at the versions that `pinning` holds, without pushed rows.
+pub(crate) async fn table_events(
+    pinning: &Arc<Pinning>,
+    definition: &ViewDefinition,
+) -> Result<EventStream, EngineError> {
+    events_of(pinning, definition, BTreeMap::new()).await
+}
+
+/// The events that were pushed to the view and have come to the lake; none where none has.
+pub(crate) async fn pushed_events(
+    pinning: &Arc<Pinning>,
+    definition: &ViewDefinition,
+) -> Result<Option<EventStream>, EngineError> {
     let table = pushed_table(&definition.name)?;
     pinning.pin_if_there(&table).await?;
-    let from_tables = events_of(pinning, definition, BTreeMap::new()).await?;
-    let Some(snapshot) = pinning.snapshots().remove(&table) else { return Ok(from_tables) };
-    let pushed = projected(pinning, definition, provider(&pinning.world().lake, &snapshot)?).await?;
-    Ok(from_tables.chain(pushed).boxed())
+    let Some(snapshot) = pinning.snapshots().remove(&table) else { return Ok(None) };
+    projected(pinning, definition, provider(&pinning.world().lake, &snapshot)?).await.map(Some)
 }
 
 /// The events of these rows of one of the view's tables, its table of pushed rows among them; for views whose events

@@ -6,7 +6,8 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
+    array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray},
+    compute::nullif,
     datatypes::{Field, FieldRef, Fields},
 };
 use futures::future::BoxFuture;
@@ -240,7 +241,8 @@ impl FeatureServer {
     }
 
     /// The features of each row of `columns` at time `at` (microseconds; none is now), in the rows' order. A row with a null
-    /// in a key finds nothing.
+    /// in a key finds nothing. What the store cannot give exactly as of `at` is null, and degraded: what came later must not
+    /// be taken for what was known then.
     pub fn read<'a>(
         &'a self,
         readable: &'a Readable,
@@ -251,7 +253,7 @@ impl FeatureServer {
     ) -> BoxFuture<'a, Result<Vec<ReadColumn>, EngineError>> {
         Box::pin(async move {
             let now = self.0.world.options.clock.now().0;
-            let at = at.unwrap_or(now);
+            let (at, is_of_past) = (at.unwrap_or(now), at.is_some());
             let keys = readable.keys_of(columns, rows)?;
             let found = self.0.store.read(&keys.wanted).await?;
             let mut found = found.into_iter();
@@ -260,9 +262,13 @@ impl FeatureServer {
                 let records: Vec<_> =
                     keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
                 let columns = own.view.columns(&records, at, &own.wanted);
-                read.push(columns.map_err(EngineError::online_view)?);
+                let columns = columns.map_err(EngineError::online_view)?;
+                read.push(if is_of_past { without_inexact(columns)? } else { columns });
             }
-            let answer = readable.answer(&read, columns, rows)?;
+            let answer = readable.answer(&read, columns, rows).map_err(|error| {
+                let views = readable.definition.views.iter().map(|view| view.name.as_str());
+                self.0.world.project.told_of_views(views, error)
+            })?;
             let keys = &keys.all;
             let answered = Answered { readable, columns, keys, read: &read, answer: &answer, rows, at, now };
             self.0.served.offer(&answered);
@@ -280,6 +286,19 @@ impl FeatureServer {
             Ok(self.0.store.sync().await?)
         })
     }
+}
+
+/// Nulls in the place of values that are not exact.
+fn without_inexact(mut columns: view::Columns) -> Result<view::Columns, EngineError> {
+    for (values, statuses) in columns.values.iter_mut().zip(&columns.statuses) {
+        let is_inexact: BooleanArray =
+            statuses.iter().map(|status| Some(*status == Status::Degraded)).collect();
+        if is_inexact.true_count() > 0 {
+            *values = nullif(values, &is_inexact)
+                .map_err(|source| EngineError::Arrow { action: "leave out inexact values", source })?;
+        }
+    }
+    Ok(columns)
 }
 
 pub(super) fn online_view(definition: &ViewDefinition) -> Result<OnlineView, EngineError> {

@@ -116,7 +116,11 @@ async fn figures(
         build(&plan, labels, &mut events, &mut |_: &RecordBatch| Ok(Vec::new()), &|_| {})
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })
     });
-    let built = work.await.map_err(|_| EngineError::Worker { doing: "computing statistics" })??;
+    let built = work.await.map_err(|_| EngineError::Worker { doing: "computing statistics" })?;
+    let project = &world.project;
+    let built = built.map_err(|error| {
+        project.told_of_views(std::iter::once(name.as_str()), project.without_personal_keys(error))
+    })?;
     drop(folder);
     let prefix = format!("{name}.");
     let features = built

@@ -110,7 +110,7 @@ pub(super) async fn nothing_new(
 ) -> Result<StepResult, EngineError> {
     let (version, rows) = (snapshot.version(), snapshot.rows());
     let now = context.world.options.clock.now();
-    let known = context.world.state.recorded_of(&context.asset)?;
+    let known = context.world.state.recorded_of(&context.asset).await?;
     let checks = &source.contract.checks;
     let standing = rejudge::Standing { context, snapshot, checks, known: known.as_ref(), now };
     let mut result = standing.judge().await?;

@@ -136,7 +136,7 @@ fn beyond_stored(mut landing: Landing, snapshot: Option<&Snapshot>) -> Landing {
 /// Writes a landing's epoch and its parts to the state store; parts that it does not name stay.
 pub(crate) fn remember(world: &World, source: &SourceSpec, landing: &Landing) -> Result<(), EngineError> {
     let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
-    Ok(world.state.record_landing(&source.name, &update(landing, &parts))?)
+    Ok(world.state.record_landing(&source.name, &update(landing, &parts)).await?)
 }
 
 /// The same in the place of everything that the state store remembers of the source.
@@ -146,7 +146,7 @@ pub(crate) fn remember_alone(
     landing: &Landing,
 ) -> Result<(), EngineError> {
     let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
-    Ok(world.state.replace_landing(&source.name, &update(landing, &parts))?)
+    Ok(world.state.replace_landing(&source.name, &update(landing, &parts)).await?)
 }
 
 fn update<'a>(landing: &Landing, parts: &'a [millstream_state::KnownPart]) -> LandingUpdate<'a> {
@@ -154,7 +154,7 @@ fn update<'a>(landing: &Landing, parts: &'a [millstream_state::KnownPart]) -> La
 }
 
 fn remembered(world: &World, source: &SourceSpec) -> Result<Landing, EngineError> {
-    let landing = world.state.landing(&source.name)?;
+    let landing = world.state.landing(&source.name).await?;
     let parts = landing.parts.into_iter().map(|part| KnownPart {
         id: part.id,
         version: PartVersion(part.version),

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use millstream_connector::{Evidence, FoundColumn};
 use millstream_project::{ContractSpec, Evolution};
-use millstream_types::{ColumnType, Field};
+use millstream_types::{ColumnType, Field, unfit_member};
 
-use super::names::{has_storable_members, refused_name};
+use super::names::refused_name;
 
 /// The columns to land, and how they differ from the table's present ones.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -198,9 +198,9 @@ fn against_part(
     let Some(known) = evolved.columns.iter_mut().find(|field| &field.name == name) else {
         if let Some(refusal) = refused_name(part, name, &evolved.columns) {
             refusals.push(refusal);
-        } else if !has_storable_members(&column.column_type) {
+        } else if let Some(reason) = unfit_member(&column.column_type) {
             refusals.push(Refusal {
-                message: format!("{part} has a column `{name}` with members whose names tables cannot hold"),
+                message: format!("{part} has a column `{name}` that tables cannot hold: {reason}"),
                 hint: format!("add `{name}: {{type: string}}` to the contract to land it as JSON"),
             });
         } else if contract.evolution == Evolution::Freeze {

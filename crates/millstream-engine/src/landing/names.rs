@@ -1,6 +1,6 @@
-//! Names that a table can have for its columns: the rules of Delta and of those who read it. Pure.
+//! Whether a table can have a column with the name that the data gives it. Pure.
 
-use millstream_types::{ColumnType, Field, LANDING_COLUMNS};
+use millstream_types::{COLUMN_NAME_RULE, Field, LANDING_COLUMNS, is_column_name};
 
 use super::evolve::Refusal;
 
@@ -14,36 +14,14 @@ pub(super) fn refused_name(place: &str, name: &str, known: &[Field]) -> Option<R
         let message = format!("{place} has a column `{name}`, a name that landing itself uses");
         return refusal(message, WAY_OUT.into());
     }
-    if !is_storable(name) {
+    if !is_column_name(name) {
         let message =
             format!("{place} has a column `{}`, a name that tables cannot hold", name.escape_debug());
-        let rule = "names are not empty and hold no blanks and none of `,;{}()=`";
-        return refusal(message, format!("{rule}; {WAY_OUT}"));
+        return refusal(message, format!("{COLUMN_NAME_RULE}; {WAY_OUT}"));
     }
     let twin = known.iter().map(|field| field.name.as_str()).find(|known| same(known))?;
     let message = format!(
         "{place} has a column `{name}`, which differs from the column `{twin}` in upper and lower case only"
     );
     refusal(message, format!("write `{twin}` in the contract as the data does, or {WAY_OUT}"))
-}
-
-/// Whether every member of a nested type has a name that a table can hold.
-pub(super) fn has_storable_members(column_type: &ColumnType) -> bool {
-    match column_type {
-        ColumnType::List(element) => has_storable_members(element),
-        ColumnType::Struct(members) => members.iter().enumerate().all(|(at, member)| {
-            let same = |other: &Field| other.name.to_lowercase() == member.name.to_lowercase();
-            is_storable(&member.name)
-                && has_storable_members(&member.column_type)
-                && !members.iter().take(at).any(same)
-        }),
-        _ => true,
-    }
-}
-
-fn is_storable(name: &str) -> bool {
-    let is_unfit = |character: char| {
-        character.is_control() || matches!(character, ' ' | ',' | ';' | '{' | '}' | '(' | ')' | '=')
-    };
-    !name.is_empty() && !name.contains(is_unfit)
 }

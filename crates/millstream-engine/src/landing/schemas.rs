@@ -65,5 +65,5 @@ pub(super) fn record(
         part: schema.part.as_deref(),
         change: &schema.change,
     });
-    Ok(world.state.record_schemas(table, &schemas.collect::<Vec<_>>())?)
+    Ok(world.state.record_schemas(table, &schemas.collect::<Vec<_>>()).await?)
 }

@@ -10,7 +10,9 @@ use millstream_lake::{At, Operation, Snapshot};
 use millstream_plan::{AssetStatus, Reason, Recorded};
 use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
-use millstream_sql::incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy};
+use millstream_sql::incremental::{
+    Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy, VALID_FROM, VALID_TO,
+};
 use millstream_types::{Severity, TimestampMicros};
 
 use super::{
@@ -48,7 +50,7 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     let inputs = Inputs::pin(world, &context.asset).await?;
     let base = world.lake.snapshot(&spec.name, At::Latest).await?;
     let version = base.as_ref().map(|base| base.version());
-    let recorded = world.state.recorded_of(&context.asset)?.filter(Recorded::was_built);
+    let recorded = world.state.recorded_of(&context.asset).await?.filter(Recorded::was_built);
     let recorded = built_from(world, &spec.name, version, recorded).await?;
     let facts = context.facts()?;
     let same_inputs = recorded.as_ref().is_some_and(|recorded| recorded.input_versions == inputs.versions());
@@ -72,6 +74,11 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
         Some(delta) => job.publish(delta).await,
         None => job.unchanged(recorded.as_ref()).await,
     }
+}
+
+/// Whether the stored rows are states of keys.
+fn is_stored_history(base: &Snapshot) -> bool {
+    [VALID_FROM, VALID_TO].iter().all(|name| base.schema().field_with_name(name).is_ok())
 }
 
 /// What a build does to the table.
@@ -163,6 +170,17 @@ impl<'a> Job<'a> {
         let is_history = matches!(self.spec.materialize, Materialize::History { .. });
         let is_anew = self.context.full_refresh || (self.lost && !is_history);
         let Some(base) = self.base.filter(|_| !is_anew) else { return self.whole().await };
+        let was_history = is_stored_history(base);
+        if was_history && !is_history {
+            self.context.note(format!(
+                "was a history, whose states go: version {} has them until maintenance takes it away",
+                base.version()
+            ));
+        }
+        // Rows of another kind of table have no time from which they were valid.
+        if is_history && !was_history {
+            return self.whole().await;
+        }
         let changes = match since {
             Some(since) => self.inputs.changes(&self.context.world, since).await?,
             None => None,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded};
+use millstream_project::{Materialize, TableSpec};
 use millstream_state::{CheckResult, Metric, StepEnd, StepRecord};
 use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ pub(crate) struct StepRunner {
     /// Whether sources are landed anew too: only when they were selected, so that rebuilding all tables reads no
     /// source again.
     pub relands: bool,
+    /// What was asked for, as it was written: a history forgets what it has recorded only when it is named itself.
+    pub named: Vec<String>,
     pub forced: bool,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
@@ -44,12 +47,13 @@ impl StepExecutor for StepRunner {
         let project = self.world.project.clone();
         if let Some(source) = project.source(&table) {
             let context = StepContext { full_refresh: self.relands, ..context };
-            return landing::land(&context, source).await;
+            return landing::land(&context, source).await.map_err(|error| project.told_of(&table, error));
         }
         match project.table(&table) {
             Some(spec) => {
+                let context = StepContext { full_refresh: self.computes_anew(spec), ..context };
                 let built = build::build(&context, spec, self.must_build(&step.reason)).await;
-                built.map_err(|error| error.masked(project.personal.of_table(&table)))
+                built.map_err(|error| project.told_of(&table, error))
             }
             None => Err(unknown(&step.asset)),
         }
@@ -80,11 +84,18 @@ impl StepExecutor for StepRunner {
         let metrics: Vec<_> =
             ended.metrics.iter().map(|(name, value)| Metric { name: name.clone(), value: *value }).collect();
         let end = StepEnd { step: &step, recorded: recorded.as_ref(), checks: &checks, metrics: &metrics };
-        Ok(self.world.state.record_step(&end)?)
+        Ok(self.world.state.record_step(&end).await?)
     }
 }
 
 impl StepRunner {
+    /// Whether the table's rows go and come again. The states of a history come from nowhere again.
+    fn computes_anew(&self, spec: &TableSpec) -> bool {
+        let is_kept = matches!(spec.materialize, Materialize::History { .. })
+            && !self.named.iter().any(|name| *name == spec.name.to_string());
+        self.full_refresh && !is_kept
+    }
+
     /// Whether the step must do its work even if its inputs turn out unchanged.
     fn must_build(&self, reason: &Reason) -> bool {
         self.forced || self.full_refresh || !matches!(reason, Reason::NewInput { .. } | Reason::Stale)

@@ -459,7 +459,9 @@ SELECT id FROM silver.bad
         &[
             Put("people/a", "id\n1\n5"),
             Run,
+            Unreadable,
             Garble("lake/silver/bad/_delta_log/00000000000000000001.json"),
+            Unreadable,
             Append("people/a", "6"),
             Plan,
             Run,
@@ -472,6 +474,8 @@ SELECT id FROM silver.bad
         silver.bad built +1
         silver.people built +1
         gold.bad built +1
+        (nothing)
+        silver.bad: MS-0414 the lake failed: the log of silver.bad cannot be read at version 1: key must be a string at line 1 column 2
         bronze.people: new input: a
         silver.bad: cannot be looked at: the log of silver.bad cannot be read at version 1: key must be a string at line 1 column 2
         gold.bad: new input: silver.bad

@@ -125,3 +125,76 @@ fn a_build_whose_process_died_is_done_again_or_found() {
         check(&[Run, dies, Dataset("d"), DatasetRows("d"), Datasets], &expected);
     }
 }
+
+/// Two amounts that an int64 holds, and their sum that it does not. The sum that comes back is exact.
+#[test]
+fn a_sum_beyond_its_type_ends_a_build_and_is_no_default() {
+    let project = |pii: &str| {
+        format!(
+            "
+=== sources/events.yaml
+connector: {{type: scripted, place: events}}
+contract:
+  columns:
+    customer_id: {{type: int64{pii}}}
+    cents: {{type: int64}}
+    at: {{type: timestamp}}
+=== features/customer.yaml
+entity: {{name: customer, key: customer_id}}
+views:
+  spent: {{from: bronze.events, time: at, features: {{cents: {{sum: cents, default: 0}}}}}}
+services:
+  s: [spent.*]
+=== datasets/d.yaml
+labels: {{from: bronze.events, entity: customer, time: at, columns: [customer_id, at]}}
+features: s
+"
+        )
+    };
+    let rows = "customer_id,cents,at
+1,9223372036854775807,2026-05-01T00:00:00Z
+1,9223372036854775807,2026-05-02T00:00:00Z
+2,5,2026-05-02T00:00:00Z";
+    let refused = |key: &str| {
+        format!(
+            "! the dataset `d` cannot be built: the feature `spent.cents` of `customer_id` = `{key}` cannot be given: its sum is beyond int64"
+        )
+    };
+    let third = "1,7,2026-05-03T00:00:00Z";
+    let steps = [
+        Put("events/a", rows),
+        Run,
+        Dataset("d"),
+        DatasetRows("d"),
+        Materialize,
+        Features,
+        Append("events/a", third),
+        Run,
+        Dataset("d"),
+        Append(
+            "events/a",
+            "1,-9223372036854775807,2026-05-04T00:00:00Z\n1,-9223372036854775807,2026-05-05T00:00:00Z",
+        ),
+        Run,
+        Materialize,
+        Features,
+    ];
+    for (pii, key) in [("", "1"), (", pii: true", "***")] {
+        let expected = format!(
+            "bronze.events built +3
+            d v1
+            customer_id: 1, at: 2026-05-01T00:00:00Z, spent.cents: 0
+            customer_id: 1, at: 2026-05-02T00:00:00Z, spent.cents: 9223372036854775807
+            customer_id: 2, at: 2026-05-02T00:00:00Z, spent.cents: 0
+            spent: Full, 3 rows of 2
+            s.spent.cents: - Degraded, 5 Present, 0 Missing
+            bronze.events built +1
+            {}
+            bronze.events built +2
+            spent: Incremental, 3 rows of 1
+            s.spent.cents: 7 Present, 5 Present, 0 Missing",
+            refused(key)
+        );
+        check_story(&project(pii), &steps, &expected);
+    }
+}

@@ -266,3 +266,153 @@ fn a_history_changes_its_key() {
     ",
     );
 }
+
+/// The states of a history come from nowhere again.
+#[test]
+fn a_history_forgets_only_when_it_is_named() {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u\n1,2,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        RunAnew(&[]),
+        RunAnew(&["g.*"]),
+        Rows("g.t"),
+        RunAnew(&["g.t"]),
+        Rows("g.t"),
+    ];
+    check_story(
+        &project("time: u", "SELECT id, v, u FROM bronze.s"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t unchanged
+        g.t unchanged
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        g.t built +1 -2
+        g.t:
+        id: 1, v: 2, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+    ",
+    );
+}
+
+#[test]
+fn a_table_that_becomes_a_history_begins_anew() {
+    let text = project("time: u", "SELECT id, v, u FROM bronze.s");
+    let plain = text.replace("materialize: history\nkey: id\ntime: u\n", "materialize: table\n");
+    let story = [
+        Put("s/a", "id,v,u\n1,5,2024-01-01T00:00:00Z"),
+        Run,
+        Define(text.clone()),
+        Run,
+        Put("s/a", "id,v,u\n1,50,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Define(plain.clone()),
+        Run,
+        Rows("g.t"),
+    ];
+    check_story(
+        &plain,
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        g.t built +1 -1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 5, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 50, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z
+        g.t built +1 -2
+        g.t:
+        id: 1, v: 50, u: 2024-02-01T00:00:00Z
+    ",
+    );
+}
+
+/// Rows that lack what says whose state they are, and since when.
+#[test]
+fn a_history_keeps_out_null_keys_where_a_check_does() {
+    let checks = "checks:\n  - not_null: id\n  - not_null: u";
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z\n,2,2024-01-01T00:00:00Z\n3,3,"),
+        Run,
+        Append("s/a", "1,4,2024-02-01T00:00:00Z\n,5,2024-01-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Rejected("g.t"),
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Rejected("g.t"),
+        Run,
+    ];
+    // The rows of a key that is known go on, those without one are kept as they are, each once.
+    let timed = "
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 4, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z";
+    let rejected = "
+        not_null(id): 2 rows, 0 of them halted
+        `id` is missing: {\"id\":null,\"v\":2,\"u\":\"2024-01-01T00:00:00Z\",\"valid_from\":null,\"valid_to\":null}
+        `id` is missing: {\"id\":null,\"v\":5,\"u\":\"2024-01-01T00:00:00Z\",\"valid_from\":null,\"valid_to\":null}
+        not_null(u): 1 rows, 0 of them halted
+        `u` is missing: {\"id\":3,\"v\":3,\"u\":null,\"valid_from\":null,\"valid_to\":null}";
+    let expected = format!(
+        "bronze.s built +3
+        g.t built +1, 2 rejected
+        bronze.s built +2
+        g.t built +2 -1, 2 rejected
+        g.t:{timed}{rejected}
+        bronze.s built +1 -5
+        g.t built +2 -1{rejected}
+        (nothing)"
+    );
+    check_story(&project(&format!("time: u\n{checks}"), "SELECT id, v, u FROM bronze.s"), &story, &expected);
+}
+
+/// One state in several rows is one state; two of one key, without a time that tells them apart, are none.
+#[test]
+fn identical_rows_are_one_state_and_contradicting_ones_are_refused() {
+    let twice = Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z\n1,1,2024-01-01T00:00:00Z");
+    let story = [
+        twice,
+        Run,
+        Append("s/a", "1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Rows("g.t"),
+        Append("s/a", "1,2,2024-01-01T00:00:00Z"),
+        Run,
+    ];
+    for (time, from, refused) in [
+        (
+            "time: u",
+            "2024-01-01T00:00:00Z",
+            "MS-0266 `g.t` cannot be kept up to date: `id` = 1 has two different states that begin at `u` = 2024-01-01T00:00:00Z",
+        ),
+        (
+            "",
+            "2026-07-01T00:00:00Z",
+            "MS-0264 `g.t` cannot be kept up to date: the key is not unique: 4 rows have `id` = 1",
+        ),
+    ] {
+        let expected = format!(
+            "bronze.s built +2
+            g.t built +1
+            bronze.s built +1
+            g.t unchanged
+            g.t:
+            id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: {from}
+            ! bronze.s built +1
+            ! g.t failed: {refused}"
+        );
+        check_story(&project(time, "SELECT id, v, u FROM bronze.s"), &story, &expected);
+    }
+}

@@ -12,6 +12,7 @@ mod landing;
 mod landing_found;
 mod maintain;
 mod materialize;
+mod personal;
 mod recovery;
 mod reprocess;
 mod run;

@@ -1,4 +1,4 @@
-//! `distinct`: how many different values, exactly, up to a bound; null beyond it. `approx_distinct`: exact up to
+//! `distinct`: how many different values, exactly, up to a bound; beyond it there is no count, not even null. `approx_distinct`: exact up to
 //! 256 different values, beyond that a HyperLogLog of 4,096 registers over XXH3 (standard error 1.6 %).
 //!
 //! Nulls are skipped. All NaN are one value, and so are both zeros. Nothing counted is 0. Both are functions of the

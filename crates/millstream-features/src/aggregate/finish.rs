@@ -12,6 +12,11 @@ use super::{
 };
 use crate::FeatureError;
 
+/// A sum that its type cannot hold, or more different values than are kept: not a value, and no null either, as a default
+/// would stand for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outgrown;
+
 /// How the state of one aggregation over one column is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Finish {
@@ -51,17 +56,21 @@ impl Finish {
     }
 
     /// The value at time `at` (microseconds).
-    pub(crate) fn value(&self, state: &State, at: i64) -> Value {
+    ///
+    /// # Errors
+    ///
+    /// The state is beyond what the value can hold.
+    pub(crate) fn value(&self, state: &State, at: i64) -> Result<Value, Outgrown> {
         let scale = self.scale;
         let float = |value: Option<f64>| value.map_or(Value::Null, Value::Float);
-        match (&self.aggregation, &state.0) {
+        Ok(match (&self.aggregation, &state.0) {
             (_, Kinds::Count(count)) => Value::Int(i64::try_from(count.rows).unwrap_or(i64::MAX)),
             (Aggregation::Mean, Kinds::Sum(sum)) => float(sum.mean(scale)),
             (Aggregation::Rate { per }, Kinds::Sum(sum)) => {
                 let per = micros(*per).unsigned_abs();
                 float(self.length.and_then(|length| sum.quotient(per, length, scale)))
             }
-            (_, Kinds::Sum(sum)) => self.sum(sum),
+            (_, Kinds::Sum(sum)) => self.sum(sum)?,
             (_, Kinds::Extreme(extreme)) => extreme.best.clone().unwrap_or(Value::Null),
             (Aggregation::First | Aggregation::Last, Kinds::Ends(ends)) => {
                 ends.kept.first().map_or(Value::Null, |(_, value)| value.clone())
@@ -73,9 +82,9 @@ impl Finish {
             }
             (Aggregation::Skewness, Kinds::Moments(moments)) => float(moments.skewness()),
             (_, Kinds::Moments(moments)) => float(moments.kurtosis()),
-            (_, Kinds::Distinct(distinct)) => distinct
-                .count()
-                .map_or(Value::Null, |count| Value::Int(i64::try_from(count).unwrap_or(i64::MAX))),
+            (_, Kinds::Distinct(distinct)) => {
+                Value::Int(i64::try_from(distinct.count().ok_or(Outgrown)?).unwrap_or(i64::MAX))
+            }
             (_, Kinds::Approximate(distinct)) => {
                 Value::Int(i64::try_from(distinct.estimate()).unwrap_or(i64::MAX))
             }
@@ -83,7 +92,7 @@ impl Finish {
                 float(quantile.at(*q).map(|value| value / 10_f64.powi(i32::from(scale))))
             }
             (_, Kinds::Top(top)) => list(top.kept.iter()),
-            (_, Kinds::Frequent(frequent)) => frequent.value().unwrap_or(Value::Null),
+            (_, Kinds::Frequent(frequent)) => frequent.value()?.unwrap_or(Value::Null),
             (_, Kinds::Histogram(histogram)) if histogram.counts.iter().all(|count| *count == 0) => {
                 Value::Null
             }
@@ -101,21 +110,21 @@ impl Finish {
             (_, Kinds::Vectors(vectors)) => vectors.sum().unwrap_or(Value::Null),
             // The state belongs to another aggregation.
             (_, Kinds::Quantile(_) | Kinds::Trend(_)) => Value::Null,
-        }
+        })
     }
 
-    fn sum(&self, sum: &Sum) -> Value {
+    fn sum(&self, sum: &Sum) -> Result<Value, Outgrown> {
         if sum.count == 0 {
-            return Value::Null;
+            return Ok(Value::Null);
         }
         if self.float {
-            return Value::Float(sum.sum.value());
+            return Ok(Value::Float(sum.sum.value()));
         }
-        let whole = sum.sum.fixed().to_i128();
+        let whole = sum.sum.fixed().to_i128().ok_or(Outgrown)?;
         if self.decimal {
-            return whole.filter(|sum| fits_decimal(*sum)).map_or(Value::Null, Value::Decimal);
+            return if fits_decimal(whole) { Ok(Value::Decimal(whole)) } else { Err(Outgrown) };
         }
-        whole.and_then(|sum| i64::try_from(sum).ok()).map_or(Value::Null, Value::Int)
+        i64::try_from(whole).map(Value::Int).map_err(|_| Outgrown)
     }
 }
 

@@ -1,10 +1,11 @@
 //! `most_frequent`: the value that occurs most, the smallest of several. Counts are exact, so there is a bound on
-//! different values; beyond it the result is null. Nulls are skipped; all NaN are one value, both zeros too.
+//! different values; beyond it there is no result, and it is no null either. Nulls are skipped; all NaN are one value, both zeros too.
 
 use std::collections::BTreeMap;
 
 use super::{
     bytes::{Reader, Writer},
+    finish::Outgrown,
     state::Partial,
     value::{Key, Order, Value, ValueRef},
 };
@@ -22,14 +23,22 @@ impl Frequent {
         Self { bound, counts: BTreeMap::new(), over: false }
     }
 
-    pub(crate) fn value(&self) -> Option<Value> {
+    /// None without values.
+    ///
+    /// # Errors
+    ///
+    /// There are more different values than the bound.
+    pub(crate) fn value(&self) -> Result<Option<Value>, Outgrown> {
+        if self.over {
+            return Err(Outgrown);
+        }
         let mut best: Option<(&Key, u64)> = None;
         for (key, count) in &self.counts {
             if best.is_none_or(|(_, most)| *count > most) {
                 best = Some((key, *count));
             }
         }
-        best.map(|(key, _)| key.0.clone())
+        Ok(best.map(|(key, _)| key.0.clone()))
     }
 
     fn insert(&mut self, key: Key, count: u64) {

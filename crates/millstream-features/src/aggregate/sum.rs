@@ -1,8 +1,9 @@
 //! `sum`, `mean`, `rate`: exact sums (see `exact`), rounded once when they are read.
 //!
 //! - Nulls are skipped; without any value the result is null.
-//! - Whole numbers sum to int64, decimals to `decimal(38, scale)`; a sum that does not fit is null. Since the sum is
-//!   exact until it is read, what fits in the end is right whatever happened in between.
+//! - Whole numbers sum to int64, decimals to `decimal(38, scale)`; a sum that does not fit is [`super::Outgrown`] and
+//!   never null, as null gets a default. Since the sum is exact until it is read, what fits in the end is right whatever
+//!   happened in between.
 //! - Floats: the nearest float to the true sum. NaN, or infinities of both signs, give NaN; infinities of one sign
 //!   give that infinity. A sum of zero is +0.0.
 //! - `mean` and `rate` are floats within two units in the last place of the true quotient.

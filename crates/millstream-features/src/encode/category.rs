@@ -116,7 +116,7 @@ pub(super) fn means(
     let texts = texts(encoding, column)?;
     let finish = Finish::new(&Aggregation::Mean, Some(&DataType::Float64), None)?;
     let mean = |state: &State| match finish.value(state, 0) {
-        Value::Float(mean) => Some(mean),
+        Ok(Value::Float(mean)) => Some(mean),
         _ => None,
     };
     // Sums of states are exact: the order of the rows does not matter.

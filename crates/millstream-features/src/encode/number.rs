@@ -114,7 +114,7 @@ pub(super) fn mean_and_deviation(values: &[f64]) -> Result<Option<(Exact, Exact)
         values.iter().for_each(|value| state.add(Order::default(), ValueRef::Float(*value)));
         let finish = Finish::new(&aggregation, Some(&DataType::Float64), None)?;
         Ok(match finish.value(&state, 0) {
-            Value::Float(value) if value.is_finite() => Some(value),
+            Ok(Value::Float(value)) if value.is_finite() => Some(value),
             _ => None,
         })
     };

@@ -79,7 +79,8 @@ pub struct FeatureDefinition {
     pub value: FeatureValue,
     #[serde(with = "type_text")]
     pub data_type: DataType,
-    /// Stands wherever the value would be null; the status still says why it is.
+    /// Stands wherever the value would be null; the status still says why it is. It never stands for what the
+    /// feature cannot hold: a sum beyond its type, more different values than its bound.
     pub default: Option<Value>,
 }
 
@@ -105,7 +106,7 @@ pub enum Status {
     Missing,
     /// The newest event is older than the time to live.
     Expired,
-    /// The value could not be computed exactly or its store did not answer.
+    /// The value could not be computed exactly, is more than the feature can hold, or its store did not answer.
     Degraded,
 }
 

@@ -19,6 +19,7 @@ use arrow::{
 use super::{
     definition::{Feature, Window},
     events::{Grouped, Reads, Sorted, split},
+    kernel::Computed,
     layout::Layout,
     part::Part,
 };
@@ -51,8 +52,16 @@ pub struct Events<'a> {
     pub columns: &'a [ArrayRef],
 }
 
-/// One array for each feature, with one value for each label, in the labels' order. In an empty window counts are 0 and
-/// other values null.
+/// One feature of all labels.
+#[derive(Debug, Clone)]
+pub struct WindowValues {
+    /// One value for each label, in the labels' order.
+    pub values: ArrayRef,
+    /// The labels, ascending, of which there is more than the feature can hold; null in `values`.
+    pub outgrown: Vec<u32>,
+}
+
+/// The values of each feature for the labels. In an empty window counts are 0 and other values null.
 ///
 /// # Errors
 ///
@@ -62,7 +71,7 @@ pub fn evaluate(
     events: Events<'_>,
     features: &[Feature],
     threads: NonZeroUsize,
-) -> Result<Vec<ArrayRef>, FeatureError> {
+) -> Result<Vec<WindowValues>, FeatureError> {
     let types: Vec<DataType> = events.columns.iter().map(|column| column.data_type().clone()).collect();
     let layout = Layout::new(features, &types)?;
     check_lengths(labels, events)?;
@@ -99,7 +108,7 @@ pub(crate) fn read(
     layout: &Layout,
     blank: impl Fn(usize) -> Blank,
     threads: NonZeroUsize,
-) -> Result<Vec<ArrayRef>, FeatureError> {
+) -> Result<Vec<WindowValues>, FeatureError> {
     let labels = Grouped::new(reads.entities, events.lines.len());
     let ranges = split(events.lines, &labels, threads);
     let next = AtomicUsize::new(0);
@@ -126,7 +135,7 @@ pub(crate) fn read(
 /// Values of one part, in the part's order of labels, and which rows these labels are.
 pub(super) struct PartValues {
     pub(super) label_rows: Vec<u32>,
-    pub(super) features: Vec<ArrayRef>,
+    pub(super) features: Vec<Computed>,
 }
 
 fn gather(
@@ -134,7 +143,7 @@ fn gather(
     layout: &Layout,
     parts: &[PartValues],
     blank: impl Fn(usize) -> Blank,
-) -> Result<Vec<ArrayRef>, FeatureError> {
+) -> Result<Vec<WindowValues>, FeatureError> {
     let mut positions: Vec<Option<u32>> = vec![None; rows];
     let mut computed = 0;
     for row in parts.iter().flat_map(|part| &part.label_rows) {
@@ -150,18 +159,31 @@ fn gather(
     let states = layout.identities();
     let mut gathered = Vec::with_capacity(layout.features.len());
     for (at, feature) in layout.features.iter().enumerate() {
-        let empty = build(&[feature.value(&states, 0)], &feature.output_type())?;
+        let empty = build(&[feature.value_of_none(&states)], &feature.output_type())?;
         let arrays: Vec<&dyn Array> = parts
             .iter()
             .filter_map(|part| part.features.get(at))
+            .map(|computed| &computed.values)
             .chain([&empty])
             .map(AsRef::as_ref)
             .collect();
         let values = concat(&arrays).map_err(FeatureError::arrow("put the parts together"))?;
         let taken = take(&values, &indices, None);
-        gathered.push(taken.map_err(FeatureError::arrow("bring values to the labels' order"))?);
+        let values = taken.map_err(FeatureError::arrow("bring values to the labels' order"))?;
+        gathered.push(WindowValues { values, outgrown: outgrown_rows(parts, at) });
     }
     Ok(gathered)
+}
+
+/// The rows of the labels, ascending, of which there is more than a feature can hold.
+fn outgrown_rows(parts: &[PartValues], feature: usize) -> Vec<u32> {
+    let rows = |part: &PartValues| {
+        let labels = part.features.get(feature).map_or(&[][..], |computed| &computed.outgrown);
+        labels.iter().filter_map(|label| part.label_rows.get(*label as usize).copied()).collect::<Vec<_>>()
+    };
+    let mut outgrown: Vec<u32> = parts.iter().flat_map(rows).collect();
+    outgrown.sort_unstable();
+    outgrown
 }
 
 /// The columns that the layout's features name.

@@ -94,10 +94,13 @@ impl Planned {
         }
     }
 
-    /// The feature's value from the states of all slots.
-    pub(crate) fn value(&self, states: &[State], at: i64) -> Value {
-        let one =
-            |read: &Read| states.get(read.slot).map_or(Value::Null, |state| read.finish.value(state, at));
+    /// What the feature is of no events; `identities` are the states of all slots over none.
+    pub(crate) fn value_of_none(&self, identities: &[State]) -> Value {
+        let one = |read: &Read| {
+            let state = identities.get(read.slot);
+            // No sum of nothing outgrows its type.
+            state.and_then(|state| read.finish.value(state, 0).ok()).unwrap_or(Value::Null)
+        };
         let numerator = one(&self.numerator);
         match &self.denominator {
             None => numerator,

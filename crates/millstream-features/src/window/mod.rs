@@ -17,7 +17,7 @@ mod slide;
 mod tree;
 
 pub use definition::{DAY, Feature, HOPS, HOUR, MINUTES_5, Measure, Operand, Window};
-pub use evaluate::{Events, Labels, evaluate};
+pub use evaluate::{Events, Labels, WindowValues, evaluate};
 pub use layout::Layout;
 
 pub(crate) use evaluate::{Blank, read, used_columns};

@@ -4,7 +4,7 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array},
+    array::{Array, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array},
     array::{StringArray, UInt32Array},
     buffer::BooleanBuffer,
     compute::take,
@@ -15,7 +15,7 @@ use super::{
     definition::Window,
     evaluate::PartValues,
     events::{Grouped, Reads, Sorted, events_of},
-    kernel::{self, Chosen, Input, Prefix},
+    kernel::{self, Chosen, Computed, Input, Prefix},
     layout::{Layout, Planned, Read},
     seen::{self, Seen},
     slide::CutOffs,
@@ -161,17 +161,21 @@ impl<'a> Part<'a> {
         Ok(PartValues { label_rows: self.label_rows, features })
     }
 
-    fn feature(&mut self, layout: &Layout, feature: &Planned) -> Result<ArrayRef, FeatureError> {
+    fn feature(&mut self, layout: &Layout, feature: &Planned) -> Result<Computed, FeatureError> {
         let seen = self.seen(feature.window);
         let numerator = kernel::operand(self, layout, &feature.numerator, &seen)?;
         let Some(denominator) = &feature.denominator else { return Ok(numerator) };
         let below = kernel::operand(self, layout, denominator, &seen)?;
-        let (numerator, below) = (Column::new(&numerator)?, Column::new(&below)?);
+        // What is made of a value that cannot be given is none either.
+        let mut outgrown = [numerator.outgrown, below.outgrown].concat();
+        outgrown.sort_unstable();
+        outgrown.dedup();
+        let (numerator, below) = (Column::new(&numerator.values)?, Column::new(&below.values)?);
         let scale = |read: &Read| read.value_scale();
         let scales = [scale(&feature.numerator), scale(denominator)];
         let ratios: Float64Array =
             (0..numerator.len()).map(|row| ratio(numerator.value(row), below.value(row), scales)).collect();
-        Ok(Arc::new(ratios))
+        Ok(Computed { values: Arc::new(ratios), outgrown })
     }
 
     fn seen(&mut self, window: Window) -> Arc<Seen> {

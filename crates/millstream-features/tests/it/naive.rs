@@ -14,6 +14,8 @@ use crate::world::{Event, World};
 pub(crate) enum Expected {
     Exactly(Value),
     About(f64),
+    /// More than the value can hold.
+    Outgrown,
     /// The plain formula overflows or cancels where the states do not.
     Unknown,
 }
@@ -148,9 +150,9 @@ pub(crate) fn expected(operand: &Operand, events: &[&Event], at: i64) -> Expecte
         Aggregation::LastK(k) => list(values.iter().rev().take(*k).map(|value| (*value).clone()).collect()),
         Aggregation::TopK(k) => list(sorted().into_iter().rev().take(*k).collect()),
         Aggregation::ApproxDistinct => int(counts().len()),
-        Aggregation::Distinct { bound } if counts().len() > *bound => Exactly(Value::Null),
+        Aggregation::Distinct { bound } if counts().len() > *bound => Expected::Outgrown,
         Aggregation::Distinct { .. } => int(counts().len()),
-        Aggregation::MostFrequent { bound } if counts().len() > *bound => Exactly(Value::Null),
+        Aggregation::MostFrequent { bound } if counts().len() > *bound => Expected::Outgrown,
         Aggregation::MostFrequent { .. } => {
             let mut counts: Vec<_> = counts().into_values().collect();
             counts.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| order(&left.0, &right.0)));
@@ -242,7 +244,10 @@ fn whole(values: &[&Value]) -> i128 {
 fn sum(values: &[&Value]) -> Expected {
     Expected::Exactly(match values.first() {
         None => Value::Null,
-        Some(Value::Int(_)) => i64::try_from(whole(values)).map_or(Value::Null, Value::Int),
+        Some(Value::Int(_)) => match i64::try_from(whole(values)) {
+            Ok(sum) => Value::Int(sum),
+            Err(_) => return Expected::Outgrown,
+        },
         Some(Value::Decimal(_)) => Value::Decimal(whole(values)),
         _ => Value::Float(fsum(&values.iter().map(|value| number(value)).collect::<Vec<_>>())),
     })

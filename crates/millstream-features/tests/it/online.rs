@@ -21,7 +21,7 @@ use millstream_features::{
         KEY_VERSION, MARK_LAG, OnlineView, OnlineViewError, PUSHED_MAX, Position, RECENT_MAX, RECORD_VERSION,
         Reading, Status, ViewDefinition, ViewJoin, entity_keys,
     },
-    window::{DAY, Feature, HOUR, MINUTES_5},
+    window::{DAY, Feature, HOUR, MINUTES_5, Measure, Operand},
 };
 use millstream_types::Span;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -246,6 +246,67 @@ fn a_chunk_that_comes_again_changes_nothing() {
     assert_eq!(read(&view, second.as_deref(), NOW).values, [Value::Int(2)]);
 }
 
+/// Of one entity, over an hour, each with the default 0: what the store says of the values is what training says, wherever the
+/// events lie in the record.
+#[test]
+fn more_than_a_feature_can_hold_is_degraded_and_never_the_default() {
+    let one = |aggregation, column| Measure::One(Operand::new(aggregation, column));
+    let sum = || Operand::new(Aggregation::Sum, Some(INT));
+    let measures = [
+        one(Aggregation::Sum, Some(INT)),
+        one(Aggregation::Distinct { bound: 1 }, Some(TEXT)),
+        one(Aggregation::MostFrequent { bound: 1 }, Some(INT)),
+        Measure::Ratio { numerator: sum(), denominator: Operand::new(Aggregation::Count, None) },
+        one(Aggregation::Mean, Some(INT)),
+    ];
+    let features = measures.map(|measure| Feature { measure, window: minutes(60) });
+    let mut definition = definition(&features, false, Some(Span::from_ms(4 * 3_600_000)));
+    for feature in &mut definition.features {
+        let is_float = feature.data_type == DataType::Float64;
+        feature.default = Some(if is_float { Value::Float(0.0) } else { Value::Int(0) });
+    }
+    let view = OnlineView::new(definition.clone()).unwrap();
+    let events = [
+        event(NOW - HOUR, 1, i64::MAX),
+        event(NOW - HOUR / 2, 2, i64::MAX),
+        event(NOW - MINUTES_5, 3, i64::MIN),
+    ];
+    let texts = |number: usize, at: i64| -> String {
+        let told = trained(&definition, &events[..number], at);
+        told.iter().skip(1).take(5).map(String::as_str).collect::<Vec<_>>().join("; ")
+    };
+    let max = i64::MAX;
+    let cases = [
+        (1, NOW, format!("Int({max}) Present; Int(1) Present; Int({max}) Present; Float(9.223372036854776e18) Present; Float(9.223372036854776e18) Present")),
+        (2, NOW, "Null Degraded; Int(1) Present; Int(9223372036854775807) Present; Null Degraded; Float(9.223372036854776e18) Present".to_owned()),
+        // The sum comes back, two different values stay.
+        (3, NOW, format!("Int({}) Present; Null Degraded; Null Degraded; Float(3.0744573456182584e18) Present; Float(3.0744573456182584e18) Present", max - 1)),
+        // Beyond the window there is nothing, and the default stands for it.
+        (3, NOW + 2 * HOUR, "Int(0) Null; Int(0) Present; Int(0) Null; Float(0.0) Null; Float(0.0) Null".to_owned()),
+        (3, NOW + 9 * HOUR, "Int(0) Expired; Int(0) Expired; Int(0) Expired; Float(0.0) Expired; Float(0.0) Expired".to_owned()),
+    ];
+    for (number, at, expected) in cases {
+        let found =
+            (0..5).fold(texts(number, at), |found, feature| found.replace(&format!("0.{feature}: "), ""));
+        assert_eq!(found, expected, "{number} events at {at}");
+        // In hops, as recent events, and half of them pushed.
+        for (now, pushed) in [(NOW + HOUR, 0), (NOW - HOUR, 0), (NOW - HOUR, number)] {
+            let mut store = Store::default();
+            let (lake, push) = events[..number].split_at(number - pushed);
+            if !lake.is_empty() {
+                let lake = EntityEvents::new(&view, &batch(&definition, lake)).unwrap();
+                store.change(&lake, |record, entity| {
+                    view.apply(record, &lake, entity, &chunk(1), now.min(at))
+                });
+            }
+            let sequences: Vec<u64> = (1..=push.len() as u64).collect();
+            let push = EntityEvents::new(&view, &batch(&definition, push)).unwrap();
+            store.change(&push, |record, entity| view.push(record, &push, entity, &sequences));
+            equal(&store.answers(&view, at), &trained(&definition, &events[..number], at), &expected);
+        }
+    }
+}
+
 #[test]
 fn a_value_slides_out_of_its_window_with_time_alone() {
     let view = online_view(&[
@@ -335,7 +396,8 @@ fn windows_forget_provisional_events_and_the_newest_event_stays() {
         (values[INT].clone(), values[7].clone())
     };
     assert_eq!(values(&record), (Value::Int(2), Value::Int(2)));
-    let passed = Chunk { watermark: Some(NOW - HOUR / 4), ..chunk(2) };
+    let newest = Some(NOW - HOUR / 4);
+    let passed = Chunk { watermark: newest, table_watermark: newest, ..chunk(2) };
     let record = edited(record.as_deref(), view.settle(record.as_deref(), &passed).unwrap());
     assert_eq!(values(&record), (Value::Int(2), Value::Int(1)));
     let record = applied(&view, record.as_deref(), &[event(NOW - HOUR / 3, 3, 3)], 3, NOW);

@@ -269,11 +269,16 @@ fn check(case: &Case, features: &[usize], values: &ViewValues, context: &str) {
             match (is_expired, newest) {
                 (true, _) => assert_eq!(status, Status::Expired, "{}", context()),
                 (false, None) => assert_eq!(status, Status::Missing, "{}", context()),
-                _ => assert!(matches!(status, Status::Present | Status::Null), "{}", context()),
+                _ => {
+                    let is_outgrown = matches!(expected, Expected::Outgrown);
+                    assert_eq!(is_outgrown, status == Status::Degraded, "{}", context());
+                }
             }
             let default = feature.default.clone();
             match expected {
                 Expected::Unknown => {}
+                // No default stands for it.
+                Expected::Outgrown => assert_eq!(found, Value::Null, "{}", context()),
                 Expected::Exactly(Value::Null) => {
                     assert_ne!(status, Status::Present, "{}", context());
                     assert_eq!(shown(&found), shown(&default.unwrap_or(Value::Null)), "{}", context());

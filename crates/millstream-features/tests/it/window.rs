@@ -53,7 +53,7 @@ fn every_aggregation_equals_the_double_loop() {
 
 fn check(found: &Value, expected: Expected, context: impl Fn() -> String) {
     match (found, expected) {
-        (_, Expected::Unknown) => {}
+        (_, Expected::Unknown) | (Value::Null, Expected::Outgrown) => {}
         (found, Expected::Exactly(value)) => assert_eq!(shown(found), shown(&value), "{}", context()),
         (Value::Float(found), Expected::About(value)) => {
             let equal = found == &value || (found.is_nan() && value.is_nan());

@@ -190,8 +190,9 @@ impl World {
             columns: &columns,
         };
         let threads = threads.try_into().unwrap();
-        let arrays = millstream_features::window::evaluate(labels, events, features, threads).unwrap();
-        arrays.iter().map(|array| (0..array.len()).map(|row| cell(array, row)).collect()).collect()
+        let found = millstream_features::window::evaluate(labels, events, features, threads).unwrap();
+        let arrays = found.iter().map(|feature| &feature.values);
+        arrays.map(|array| (0..array.len()).map(|row| cell(array, row)).collect()).collect()
     }
 }
 

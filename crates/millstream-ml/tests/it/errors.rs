@@ -167,3 +167,17 @@ fn every_code_is_listed_once_and_in_order() {
     let codes: Vec<_> = CODES.iter().map(|(code, ..)| *code).collect();
     assert!(codes.is_sorted() && codes.iter().all(|code| code.starts_with("MS-11")));
 }
+
+/// As it comes from the system, and as the Parquet writer passes it on.
+#[test]
+fn a_full_disk_is_told_from_a_folder_that_cannot_be_written() {
+    let hint = |source: Cause| {
+        DatasetError::Output { action: "write", path: "d.parquet".into(), source }.hint().unwrap_or_default()
+    };
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let passed_on = parquet::errors::ParquetError::External(full().into());
+    for source in [Cause::from(full()), passed_on.into()] {
+        assert!(hint(source).starts_with("free some space"));
+    }
+    assert!(hint("permission denied".into()).contains("can be written to"));
+}

@@ -7,7 +7,7 @@ use crate::error::{OnlineError, Result};
 pub const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Longest name of a mark or a log, in bytes.
-const NAME_BYTES_MAX: usize = 1024;
+pub(crate) const NAME_BYTES_MAX: usize = 1024;
 
 pub(super) fn check_update(
     entities: &[EntityKey],

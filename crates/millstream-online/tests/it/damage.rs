@@ -45,6 +45,33 @@ async fn a_folder_that_cannot_be_made_says_so() {
     }
 }
 
+/// As a full disk leaves it: the journal without its room, then without a word of what it is.
+#[tokio::test]
+async fn a_store_whose_making_was_cut_off_is_made_anew() {
+    for left in [&["lock"][..], &["lock", "0.jnl"], &["lock", "0.jnl", "version"]] {
+        for has_keyspaces in [false, true] {
+            let folder = TempDir::new().unwrap();
+            if has_keyspaces {
+                fs::create_dir(folder.path().join("keyspaces")).unwrap();
+            }
+            left.iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
+            let store = open_folder(folder.path()).await.unwrap();
+            put(&store, 1, &[("a", "one")]).await;
+            drop(store);
+            let store = open_folder(folder.path()).await.unwrap();
+            assert_eq!(texts(&store, &[(1, "a")]).await, ["one"], "{left:?}");
+        }
+    }
+    // A store that lost these files is none of them.
+    let folder = TempDir::new().unwrap();
+    let store = open_folder(folder.path()).await.unwrap();
+    put(&store, 1, &[("a", "one")]).await;
+    drop(store);
+    fs::remove_file(folder.path().join("version")).unwrap();
+    let error = open_folder(folder.path()).await.unwrap_err();
+    assert!(!files(folder.path()).is_empty(), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_store_of_another_format_is_left_alone() {
     let folder = TempDir::new().unwrap();
@@ -237,4 +264,47 @@ async fn a_dropped_space_frees_its_room() {
     assert!(after < before * 6 / 10, "{before} bytes before, {after} after");
     assert_eq!(texts(&store, &[(1, "1")]).await, ["-"]);
     assert_eq!(store.spaces().await.unwrap().len(), 1);
+}
+
+/// A byte of the head, of an entry and of an entry's length, and a file that is cut: what is whole is taken, and a damaged
+/// file is kept.
+#[tokio::test]
+async fn a_damaged_copy_gives_what_is_whole_in_it() {
+    for (damaged, expected, is_kept) in [
+        (None, "1 2 3", false),
+        (Some(3), "1 2 3", true),
+        (Some(8), "2 3", true),
+        (Some(40), "1 3", true),
+        (Some(8 + 28), "1 3", true),
+        (Some(8 + 28 + 28 + 27), "1 2", true),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let place = folder.path().join("store");
+        let store = open_folder(&place).await.unwrap();
+        for entry in ["1", "2", "3"] {
+            store.reserve("a", 1).await.unwrap();
+            let entries = [bytes::Bytes::from_static(entry.as_bytes())];
+            let append = millstream_online::Append { log: "a", entries: &entries };
+            add_one(&store, 1, &[entity("e")], &[], Some(append), true).await.unwrap();
+        }
+        drop(store);
+        fs::remove_dir_all(&place).unwrap();
+        let copy = folder.path().join("store.pushed");
+        let mut bytes = fs::read(&copy).unwrap();
+        assert_eq!(bytes.len(), 8 + 3 * 28);
+        match damaged {
+            Some(at) => bytes[at] ^= 0xff,
+            // As a crash leaves the fourth.
+            None => bytes.extend_from_slice(&[0, 0, 0, 20, 1, 2]),
+        }
+        fs::write(&copy, &bytes).unwrap();
+        for _ in 0..2 {
+            let store = open_folder(&place).await.unwrap();
+            let entries = store.log("a", 0, 10).await.unwrap();
+            let entries: Vec<String> = entries.iter().map(|entry| text(&entry.bytes)).collect();
+            assert_eq!(entries.join(" "), expected, "{damaged:?}");
+        }
+        assert_eq!(folder.path().join("store.pushed-damaged-1").exists(), is_kept, "{damaged:?}");
+        assert!(!folder.path().join("store.pushed-damaged-2").exists());
+    }
 }

@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use croner::parser::{CronParser, Seconds, Year};
 use indexmap::IndexMap;
-use millstream_types::{ColumnType, LANDING_COLUMNS, Severity, SourceName, Span};
+use millstream_types::{
+    COLUMN_NAME_RULE, ColumnType, LANDING_COLUMNS, Severity, SourceName, Span, is_column_name, unfit_member,
+};
 
 use super::{
     Context,
@@ -206,8 +208,18 @@ fn columns(
             let message = format!("`{name}` and `{twin}` differ only in upper and lower case");
             context.error(codes::WRONG_COLUMNS, message, name.at, "tables cannot hold both; rename one");
         }
+        if !name.trim().is_empty() && !is_column_name(&name) {
+            let message = format!("`{}` is a name that tables cannot hold", name.escape_debug());
+            let way_out =
+                "list the column under another name, and give it that name with the connector's `rename`";
+            context.error(codes::WRONG_COLUMNS, message, name.at, format!("{COLUMN_NAME_RULE}; {way_out}"));
+        }
         column_checks(context, checks, &name, &file);
         if let Some(column_type) = column_type(context, &file.column_type) {
+            if let Some(reason) = unfit_member(&column_type) {
+                let hint = "with `type: string` the column lands as JSON, whatever its members are named";
+                context.error(codes::WRONG_COLUMNS, reason, file.column_type.at, hint);
+            }
             let ColumnFile { description, pii, .. } = file;
             let spec = ColumnSpec { name: name.value.clone(), at: name.at, column_type, description, pii };
             columns.insert(name.value, spec);

@@ -35,12 +35,15 @@ const KINDS: [(&str, &str); 29] = [
     ("skewness", "The skewness of the values."),
     ("kurtosis", "The kurtosis of the values."),
     ("approx_distinct", "How many different values; exact up to 256, within 1.6 % beyond."),
-    ("distinct", "How many different values, exactly; null beyond `bound`."),
+    (
+        "distinct",
+        "How many different values, exactly. Beyond `bound` a read is `degraded` and a dataset build ends.",
+    ),
     ("quantile", "A quantile of the values, interpolated; exact up to 512 values, within 0.4 % beyond."),
     ("top_k", "A list of the `k` greatest values, greatest first."),
     (
         "most_frequent",
-        "The value that occurs most, the smallest of several; null beyond `bound` different ones.",
+        "The value that occurs most, the smallest of several. Beyond `bound` different ones a read is `degraded` and a dataset build ends.",
     ),
     ("histogram", "How many values fall below, between and above given edges."),
     ("ratio", "One aggregation divided by another; null when the second is zero."),

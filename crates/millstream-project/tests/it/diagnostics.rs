@@ -96,6 +96,26 @@ contract:
 }
 
 #[test]
+fn names_that_tables_cannot_hold_are_refused_before_anything_is_landed() {
+    let text = "  columns:
+    \"first name\": {type: string}
+    \"a=b\": {type: int64}
+    \"tab\\there\": {type: int64}
+    ort: {type: \"struct<straße nr: string, plz: int64>\"}
+    twins: {type: \"list<struct<a: int64, A: string>>\"}
+    ünïcode_1: {type: string}
+    $p%: {type: string}
+";
+    assert_snapshot!(contract(text), @r#"
+    sources/orders.yaml:4:5 `"first name"` error MS-0163: `first name` is a name that tables cannot hold (names are not empty and hold no blanks and none of `,;{}()=`; list the column under another name, and give it that name with the connector's `rename`)
+    sources/orders.yaml:5:5 `"a=b"` error MS-0163: `a=b` is a name that tables cannot hold (names are not empty and hold no blanks and none of `,;{}()=`; list the column under another name, and give it that name with the connector's `rename`)
+    sources/orders.yaml:6:5 `"tab\there"` error MS-0163: `tab\there` is a name that tables cannot hold (names are not empty and hold no blanks and none of `,;{}()=`; list the column under another name, and give it that name with the connector's `rename`)
+    sources/orders.yaml:7:17 `"struct<straße nr: string, plz` error MS-0163: the member `straße nr` has a name that tables cannot hold (with `type: string` the column lands as JSON, whatever its members are named)
+    sources/orders.yaml:8:19 `"list<struct<a: int64, A: stri` error MS-0163: the members `A` and `a` differ only in upper and lower case (with `type: string` the column lands as JSON, whatever its members are named)
+    "#);
+}
+
+#[test]
 fn missing_keys_are_named_once() {
     assert_snapshot!(source("owner: a\n"));
     assert_snapshot!(contract("  time: a\n"));

@@ -7,15 +7,11 @@ use arrow::{
     buffer::BooleanBuffer,
     datatypes::{DataType, Schema},
 };
-use chrono::{DateTime, Utc};
 use datafusion::{
-    common::DFSchema,
     error::{DataFusionError, Result},
-    execution::{SessionState, SessionStateBuilder, SessionStateDefaults},
-    logical_expr::{execution_props::ExecutionProps, simplify::SimplifyContext},
-    optimizer::simplify_expressions::ExprSimplifier,
     physical_expr::PhysicalExpr,
 };
+use millstream_sql::{Condition, condition};
 use millstream_types::TimestampMicros;
 
 use super::{Problem, RowCheck, Rows};
@@ -34,35 +30,19 @@ struct Expression {
     condition: Arc<dyn PhysicalExpr>,
 }
 
-/// SQL's functions, with `now()` at the given time.
-pub(super) fn session(now: TimestampMicros) -> SessionState {
-    let now: DateTime<Utc> = DateTime::from_timestamp_micros(now.0).unwrap_or(DateTime::UNIX_EPOCH);
-    let properties = ExecutionProps::new().with_query_execution_start_time(now);
-    SessionStateBuilder::new()
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
-        .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
-        .with_window_functions(SessionStateDefaults::default_window_functions())
-        .with_execution_props(properties)
-        .build()
-}
-
 pub(super) fn compile(
     sql: &str,
     schema: &Schema,
     known: &[Column],
-    session: &SessionState,
+    now: TimestampMicros,
 ) -> Result<Box<dyn RowCheck>, Problem> {
-    let compiled = condition(sql, schema, session);
-    let (columns, condition) = compiled.map_err(|fault| {
-        Problem::new(format!("`{sql}` is not a condition over the row: {}", message(&fault)))
-    })?;
-    match condition.data_type(schema) {
+    let Condition { columns, expr } = condition(sql, schema, now)
+        .map_err(|error| Problem::new(format!("`{sql}` is not a condition over the row: {error}")))?;
+    match expr.data_type(schema) {
         Ok(DataType::Boolean | DataType::Null) => {
-            let is_read = |column: &Column| columns.iter().any(|name| name == column.name());
-            let is_personal = known.iter().any(|column| column.pii && is_read(column));
-            Ok(Box::new(Expression { sql: sql.trim().to_owned(), columns, is_personal, condition }))
+            let is_personal = known.iter().any(|column| column.pii && columns.contains(column.name()));
+            let columns = columns.into_iter().collect();
+            Ok(Box::new(Expression { sql: sql.trim().to_owned(), columns, is_personal, condition: expr }))
         }
         Ok(other) => Err(Problem::with_hint(
             format!("`{sql}` gives {}, not bool", super::type_name(&other)),
@@ -76,29 +56,9 @@ pub(super) fn compile(
 fn message(fault: &DataFusionError) -> String {
     match fault.find_root() {
         DataFusionError::ArrowError(fault, _) => fault.to_string(),
+        DataFusionError::External(fault) => fault.to_string(),
         root => root.strip_backtrace(),
     }
-}
-
-fn condition(
-    sql: &str,
-    schema: &Schema,
-    session: &SessionState,
-) -> Result<(Vec<String>, Arc<dyn PhysicalExpr>)> {
-    let schema = DFSchema::try_from(schema.clone())?;
-    let written = session.create_logical_expr(sql, &schema)?;
-    let mut columns: Vec<String> =
-        written.column_refs().into_iter().map(|column| column.name.clone()).collect();
-    columns.sort_unstable();
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::new(schema.clone()))
-        .with_config_options(session.config_options().clone())
-        .with_query_execution_start_time(session.execution_props().query_execution_start_time)
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    let coerced = simplifier.coerce(written, &schema)?;
-    let simple = simplifier.simplify(coerced)?;
-    Ok((columns, session.create_physical_expr(simple, &schema)?))
 }
 
 impl RowCheck for Expression {

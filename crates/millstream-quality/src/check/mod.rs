@@ -12,14 +12,13 @@ mod type_check;
 mod unique;
 mod whole_text;
 
-use std::{cell::OnceCell, fmt};
+use std::fmt;
 
 use arrow::{
     array::RecordBatch,
     buffer::BooleanBuffer,
     datatypes::{DataType, Schema},
 };
-use datafusion::execution::SessionState;
 use millstream_project::{CheckKind, CheckSpec, Located, nearest};
 use millstream_types::TimestampMicros;
 
@@ -80,14 +79,12 @@ pub(crate) struct Compiler<'a> {
     /// Keys of other tables; without them relationships are only checked for their own column.
     relations: Option<&'a Relations>,
     now: TimestampMicros,
-    /// Made for the first SQL condition: registering SQL's functions takes a millisecond.
-    session: OnceCell<SessionState>,
 }
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(columns: &'a [Column], relations: Option<&'a Relations>, now: TimestampMicros) -> Self {
         let fields: Vec<_> = columns.iter().map(|column| column.field.clone()).collect();
-        Self { columns, schema: Schema::new(fields), relations, now, session: OnceCell::new() }
+        Self { columns, schema: Schema::new(fields), relations, now }
     }
 
     /// The kernel of a row check.
@@ -105,10 +102,7 @@ impl<'a> Compiler<'a> {
             CheckKind::Relationship { column, to_table, to_column } => {
                 relationship::compile(self.column(column)?, to_table, to_column, self.relations)
             }
-            CheckKind::Expression { sql } => {
-                let session = self.session.get_or_init(|| expression::session(self.now));
-                expression::compile(sql, &self.schema, self.columns, session)
-            }
+            CheckKind::Expression { sql } => expression::compile(sql, &self.schema, self.columns, self.now),
             CheckKind::RowCount { .. }
             | CheckKind::Freshness { .. }
             | CheckKind::Completeness { .. }

@@ -4,6 +4,7 @@
 mod checks;
 mod coerce_text;
 mod coerce_typed;
+mod conditions;
 mod make;
 mod oracle;
 mod outcome;

@@ -112,8 +112,14 @@ async fn deep_nesting_is_refused_wherever_it_stands() {
 #[tokio::test]
 async fn an_answer_that_takes_too_long_is_given_up() {
     let server = start(limited(|limits| limits.request_time = Duration::from_millis(50))).await;
-    let answer = server.post("/v1/features/read", SLOW).await;
-    assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (504, "MS-1217".into()));
+    for (path, body) in [("/v1/features/read", SLOW), ("/v1/query", r#"{"sql": "select slow"}"#)] {
+        let answer = server.post(path, body).await;
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].clone()),
+            (504, "MS-1217".into()),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]

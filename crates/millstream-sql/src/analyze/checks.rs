@@ -4,12 +4,7 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::{
-    common::{DFSchema, tree_node::TreeNode},
-    logical_expr::{Expr, ExprSchemable},
-    optimizer::analyzer::type_coercion::TypeCoercionRewriter,
-    sql::{parser::DFParserBuilder, planner::PlannerContext},
-};
+use datafusion::{common::DFSchema, logical_expr::ExprSchemable};
 use indexmap::IndexMap;
 use millstream_connector::{arrow_type, column_type};
 use millstream_project::{CheckKind, CheckSpec, Diagnostic, Located, SourceSpec, TableSpec, check_columns};
@@ -17,15 +12,12 @@ use millstream_types::{INGESTED_AT, TableName};
 
 use super::{Analysis, placed};
 use crate::{
-    catalog::Catalog,
     codes,
-    dialect::MillstreamDialect,
+    condition::plan_condition,
     explain::{Problem, explain},
     nearest::name_hint,
     place::SqlText,
-    planner::{Planner, offline_state, unpanicked},
     type_name::type_name,
-    walk,
 };
 
 /// What checks may refer to.
@@ -163,9 +155,22 @@ fn class(data_type: &DataType) -> Class {
 /// Problems of a condition over one row.
 fn expression(sql: &Located<String>, schema: &Schema) -> Vec<Diagnostic> {
     let text = SqlText::new(&sql.value);
-    match plan_condition(&text, schema) {
+    let problems = match gives_truth(&text, schema) {
         Ok(()) => Vec::new(),
-        Err(problems) => problems.into_iter().map(|problem| placed(as_check(problem), sql)).collect(),
+        Err(problems) => problems,
+    };
+    problems.into_iter().map(|problem| placed(as_check(problem), sql)).collect()
+}
+
+fn gives_truth(text: &SqlText<'_>, schema: &Schema) -> Result<(), Vec<Problem>> {
+    let explained = |error| explain(&error, text);
+    let schema = DFSchema::try_from(schema.clone()).map_err(explained)?;
+    match plan_condition(text, &schema)?.get_type(&schema).map_err(explained)? {
+        DataType::Boolean => Ok(()),
+        other => {
+            let message = format!("a condition gives true or false, this gives {}", type_name(&other));
+            Err(vec![Problem::new(codes::CHECK_EXPRESSION, message, text.whole())])
+        }
     }
 }
 
@@ -174,38 +179,5 @@ fn as_check(problem: Problem) -> Problem {
     match problem.code {
         codes::PLAN | codes::NOT_A_QUERY => Problem { code: codes::CHECK_EXPRESSION, ..problem },
         _ => problem,
-    }
-}
-
-fn plan_condition(text: &SqlText<'_>, schema: &Schema) -> Result<(), Vec<Problem>> {
-    let explained = |error| explain(&error, text);
-    let mut parser =
-        DFParserBuilder::new(text.text).with_dialect(&MillstreamDialect).build().map_err(explained)?;
-    let parsed = parser.parse_into_expr().map_err(explained)?;
-    let catalog = Catalog::default();
-    let planner = Planner::new(offline_state(), &catalog);
-    let schema = DFSchema::try_from(schema.clone()).map_err(explained)?;
-    let planned = unpanicked(|| {
-        let expr = planner.sql_to_rel().sql_to_expr(parsed.expr, &schema, &mut PlannerContext::new())?;
-        Ok(expr.rewrite(&mut TypeCoercionRewriter::new(&schema))?.data)
-    });
-    let expr = planned.map_err(explained)?;
-    let refuse = |message: &str| Err(vec![Problem::new(codes::CHECK_EXPRESSION, message, text.whole())]);
-    let beyond_row = walk::any_part(&expr, &mut |part| {
-        matches!(
-            part,
-            Expr::AggregateFunction(_)
-                | Expr::WindowFunction(_)
-                | Expr::ScalarSubquery(_)
-                | Expr::InSubquery(_)
-                | Expr::Exists(_)
-        )
-    });
-    if beyond_row.map_err(explained)? {
-        return refuse("a condition sees one row: no aggregates, window functions or subqueries");
-    }
-    match expr.get_type(&schema).map_err(explained)? {
-        DataType::Boolean => Ok(()),
-        other => refuse(&format!("a condition gives true or false, this gives {}", type_name(&other))),
     }
 }

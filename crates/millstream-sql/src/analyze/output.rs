@@ -7,7 +7,9 @@ use datafusion::{
     logical_expr::LogicalPlan,
     sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Spanned},
 };
+use millstream_connector::column_type;
 use millstream_project::{Diagnostic, IncrementalSpec, Located, Materialize};
+use millstream_types::{is_column_name, unfit_member};
 
 use crate::{
     catalog::{VALID_FROM, VALID_TO},
@@ -50,13 +52,20 @@ pub(super) fn storable_output(
                     .with_hint(format!("rename it with AS, as in `{name} AS started_at`")),
             );
         }
-        let unfit = name.is_empty() || name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']);
-        if unfit && columns.is_named(index, total) {
+        if !is_column_name(name) && columns.is_named(index, total) {
             let range = columns.range(index, total).unwrap_or_else(|| text.whole());
             let message = format!("a table cannot have a column named `{name}`");
             problems.push(
                 Problem::new(codes::COLUMN_NAME, message, range)
                     .with_hint("name it with letters, digits and `_`: `AS net_amount`"),
+            );
+        }
+        if let Some(reason) = column_type(field.data_type()).as_ref().and_then(unfit_member) {
+            let range = columns.range(index, total).unwrap_or_else(|| text.whole());
+            let message = format!("a table cannot hold the column `{name}`: {reason}");
+            problems.push(
+                Problem::new(codes::COLUMN_NAME, message, range)
+                    .with_hint("give its members other names, as in `named_struct('net_amount', amount)`"),
             );
         }
     }

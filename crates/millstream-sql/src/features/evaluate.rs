@@ -9,7 +9,11 @@ use arrow::{
 use datafusion::physical_expr::PhysicalExpr;
 use millstream_features::view::{FeatureSource, OnDemandDefinition};
 
-use super::{expression::Expression, on_demand::scope, types::cast_exactly};
+use super::{
+    expression::Expression,
+    on_demand::scope,
+    types::{cast_computed, cast_exactly},
+};
 use crate::{codes, session::SqlError};
 
 /// The on-demand features of a service, ready to be computed from any thread.
@@ -128,7 +132,7 @@ impl Compiled {
             },
             other => other,
         })?;
-        cast_exactly(&array, &self.data_type).map_err(|error| failed(format!("`{}`: {error}", self.name)))
+        cast_computed(&array, &self.data_type).map_err(|error| failed(format!("`{}`: {error}", self.name)))
     }
 }
 

@@ -14,9 +14,8 @@ use datafusion::{
     },
     logical_expr::{
         EmptyRelation, Expr as PlanExpr, ExprSchemable, LogicalPlan, Operator, Projection, Volatility,
-        simplify::SimplifyContext,
     },
-    optimizer::{analyzer::type_coercion::TypeCoercionRewriter, simplify_expressions::ExprSimplifier},
+    optimizer::analyzer::type_coercion::TypeCoercionRewriter,
     physical_expr::PhysicalExpr,
     sql::{
         planner::PlannerContext,
@@ -32,10 +31,9 @@ use crate::{
     catalog::Catalog,
     codes,
     explain::{Problem, explain, find_word},
-    overflow,
     parse::parse_expression,
     place::SqlText,
-    planner::{Planner, offline_state, unpanicked},
+    planner::{Planner, offline_state, physical, unpanicked},
     type_name::type_name,
     walk::{self, QueryVisitor},
 };
@@ -193,17 +191,7 @@ impl Planned {
 
     /// The expression ready to run over batches of `schema`.
     pub(super) fn physical(&self, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-        let state = offline_state();
-        let context = SimplifyContext::builder()
-            .with_schema(Arc::new(schema.clone()))
-            .with_config_options(Arc::clone(state.config_options()))
-            .build();
-        unpanicked(|| {
-            let expr = overflow::checked(self.expr.clone(), schema)?;
-            // Some functions (`coalesce`, `arrow_cast`) exist only until they are simplified.
-            let expr = ExprSimplifier::new(context).simplify(expr)?;
-            state.create_physical_expr(expr, schema)
-        })
+        physical(self.expr.clone(), schema, None)
     }
 }
 

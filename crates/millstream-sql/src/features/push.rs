@@ -9,7 +9,10 @@ use arrow::{
 use datafusion::{common::DFSchema, physical_expr::PhysicalExpr};
 use millstream_features::view::{KNOWN, SEQUENCE, ViewDefinition};
 
-use super::{expression::Expression, types::cast_exactly};
+use super::{
+    expression::Expression,
+    types::{cast_computed, cast_exactly},
+};
 use crate::{codes, session::SqlError};
 
 /// What makes events of rows, compiled once and used from any thread.
@@ -91,7 +94,7 @@ impl PushProjection {
             events.push(value.map_err(SqlError::from_datafusion)?);
         }
         let events = events.iter().zip(self.events.fields());
-        let events = events.map(|(column, field)| cast_exactly(column, field.data_type()).map_err(unfit));
+        let events = events.map(|(column, field)| cast_computed(column, field.data_type()).map_err(unfit));
         let events = events.collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new_with_options(self.events.clone(), events, &options).map_err(unfit)
     }

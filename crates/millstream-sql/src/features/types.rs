@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef},
-    compute::{CastOptions, cast_with_options},
+    compute::{CastOptions, cast_with_options, kernels::cmp::distinct},
     datatypes::{DataType, Field},
     error::ArrowError,
     util::display::FormatOptions,
 };
 
-use crate::schema::storable_type;
+use crate::{schema::storable_type, session::LOSES_DIGITS, type_name::type_name};
 
 /// The type in which an expression's values are kept: as a table stores them, and vectors of one length as they are,
 /// in float64. `None` when nothing can keep them.
@@ -88,8 +88,25 @@ pub(super) fn same_values(one: &DataType, other: &DataType) -> bool {
     plain(one) == plain(other)
 }
 
-/// The array in another type; a value that does not fit is an error.
+/// The array in another type, as values that somebody gave: one that does not fit, or an instant that would lose digits, is
+/// an error.
 pub(super) fn cast_exactly(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    let cast = cast_computed(array, data_type)?;
+    if let DataType::Timestamp(..) = array.data_type() {
+        let again = cast_computed(&cast, array.data_type())?;
+        let lost = distinct(&again, array)?;
+        if let Some(row) = lost.iter().position(|is_lost| is_lost == Some(true)) {
+            let value = arrow::util::display::array_value_to_string(array, row)?;
+            let reason = format!("`{value}` {LOSES_DIGITS} as {}", type_name(data_type));
+            return Err(ArrowError::CastError(reason));
+        }
+    }
+    Ok(cast)
+}
+
+/// The array in another type, as what an expression gave: a table keeps the microseconds of an instant, and so do features.
+/// A value that does not fit is an error.
+pub(super) fn cast_computed(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     if array.data_type() == data_type {
         return Ok(array.clone());
     }

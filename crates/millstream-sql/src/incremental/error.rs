@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt};
 
 use datafusion::error::DataFusionError;
 
-use crate::{codes, overflow};
+use crate::{codes, overflow, session::plain, without_values};
 
 /// Stands for a value that nobody is to see.
 const MASKED: &str = "***";
@@ -88,6 +88,17 @@ impl IncrementalError {
         self
     }
 
+    /// The same error without the values that the query engine puts into its words.
+    #[must_use]
+    pub fn without_values(self) -> Self {
+        match self {
+            Self::Engine { doing, source } => {
+                Self::Engine { doing, source: Box::new(without_values(*source)) }
+            }
+            other => other,
+        }
+    }
+
     /// Stable code, listed in the reference.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -148,7 +159,7 @@ impl IncrementalError {
 
     /// Wraps a failure of the query engine; an error of this module that travelled through it comes out whole.
     pub(super) fn engine(doing: &'static str) -> impl FnOnce(DataFusionError) -> Self {
-        move |source| match source {
+        move |source| match plain(source) {
             DataFusionError::External(inner) => match inner.downcast::<Self>() {
                 Ok(own) => *own,
                 Err(inner) => Self::Engine { doing, source: Box::new(DataFusionError::External(inner)) },

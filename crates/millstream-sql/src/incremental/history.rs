@@ -49,6 +49,8 @@ struct Layout {
     /// Columns that make two states differ: all but the key and the time.
     state: Vec<usize>,
     time: Option<usize>,
+    /// Columns of key and time whose nulls the caller keeps out of the table.
+    nulls_kept_out: Vec<usize>,
     width: usize,
     /// The table's columns, then whether the row comes (true) or leaves.
     schema: SchemaRef,
@@ -150,6 +152,8 @@ impl Maintenance {
         let width = schema.fields().len() - 2;
         let key_at = key.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>()?;
         let time = time.as_ref().map(|name| schema.index_of(name)).transpose()?;
+        let kept_out = |at: &usize| self.nulls_kept_out.contains(schema.field(*at).name());
+        let nulls_kept_out = key_at.iter().copied().chain(time).filter(kept_out).collect();
         let state = (0..width).filter(|at| !key_at.contains(at) && Some(*at) != time).collect();
         let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new("comes", DataType::Boolean, false)));
@@ -158,6 +162,7 @@ impl Maintenance {
             names: key.clone(),
             state,
             time,
+            nulls_kept_out,
             width,
             schema: Arc::new(Schema::new(fields)),
         })
@@ -281,6 +286,9 @@ impl Walker {
         let begins = batch.column(width).as_primitive::<TimestampMicrosecondType>();
         let ends = batch.column(width + 1).as_primitive::<TimestampMicrosecondType>();
         let is_state = batch.column(width + 2).as_boolean();
+        let nulls: Vec<_> =
+            self.layout.nulls_kept_out.iter().map(|&at| batch.column(at).logical_nulls()).collect();
+        let is_kept_out = |row: usize| nulls.iter().flatten().any(|nulls| nulls.is_null(row));
         let mut start = 0;
         while start < batch.num_rows() {
             let mut end = start + 1;
@@ -289,7 +297,9 @@ impl Walker {
             }
             let (mut recorded, mut given) = (Vec::new(), Vec::new());
             for row in start..end {
-                if is_state.value(row) {
+                if is_state.value(row) && is_kept_out(row) {
+                    out.push_kept_out(row);
+                } else if is_state.value(row) {
                     let at = self.layout.time.map(|_| begins.value(row));
                     given.push(State { row, at });
                 } else {
@@ -309,15 +319,15 @@ impl Walker {
         out.into_batch(batch, &self.layout)
     }
 
-    /// Refuses states without a key or without a time. A recorded period may lack a key column that the definition
-    /// gained later; no state can continue it.
+    /// Refuses states without a key or without a time, except those that the caller keeps out. A recorded period may lack a
+    /// key column that the definition gained later; no state can continue it.
     fn refuse_nulls(&self, batch: &RecordBatch) -> Result<()> {
-        let Layout { key, names, time, width, .. } = &self.layout;
+        let Layout { key, names, time, width, nulls_kept_out, .. } = &self.layout;
         let is_state = batch.column(width + 2).as_boolean();
-        for (&at, name) in key.iter().zip(names) {
+        for (&at, name) in key.iter().zip(names).filter(|(at, _)| !nulls_kept_out.contains(at)) {
             refuse_null(batch.column(at), is_state, name)?;
         }
-        if let Some(time) = time {
+        if let Some(time) = time.as_ref().filter(|time| !nulls_kept_out.contains(time)) {
             refuse_null(batch.column(*width), is_state, self.layout.schema.field(*time).name())?;
         }
         Ok(())
@@ -363,7 +373,7 @@ fn refuse_null(values: &ArrayRef, is_state: &BooleanArray, name: &str) -> Result
 #[derive(Default)]
 struct Output {
     rows: Vec<u32>,
-    from: Vec<i64>,
+    from: Vec<Option<i64>>,
     to: Vec<Option<i64>>,
     comes: Vec<bool>,
 }
@@ -386,9 +396,17 @@ impl Output {
 
     fn push(&mut self, period: &Period, comes: bool) {
         self.rows.push(u32::try_from(period.row).unwrap_or(u32::MAX));
-        self.from.push(period.from);
+        self.from.push(Some(period.from));
         self.to.push(period.to);
         self.comes.push(comes);
+    }
+
+    /// A state that is to be kept out comes as it is, without a period: it has no part in the history.
+    fn push_kept_out(&mut self, row: usize) {
+        self.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+        self.from.push(None);
+        self.to.push(None);
+        self.comes.push(true);
     }
 
     fn into_batch(self, batch: &RecordBatch, layout: &Layout) -> Result<RecordBatch> {

@@ -91,7 +91,7 @@ pub struct Maintenance {
     pub(super) strategy: Strategy,
     /// Why the same rows need not give the same output twice.
     pub(super) unsteady: Option<String>,
-    /// Columns of a merge key whose nulls the caller keeps out of the table.
+    /// Columns of a merge key, or of a history's key and time, whose nulls the caller keeps out of the table.
     pub(super) nulls_kept_out: BTreeSet<String>,
     schema: SchemaRef,
 }
@@ -133,7 +133,7 @@ impl Maintenance {
     }
 
     /// The caller keeps rows out of the table that are null in one of these columns, so that they come out as rows
-    /// instead of an error. Of a history that is not so, because such rows would have states of their own.
+    /// instead of an error; of a history without a period.
     #[must_use]
     pub fn keeping_out_nulls(mut self, columns: BTreeSet<String>) -> Self {
         self.nulls_kept_out = columns;

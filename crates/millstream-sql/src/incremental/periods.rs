@@ -15,11 +15,11 @@ pub(super) struct Period {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) row: usize,
-    /// When it began; none when the query has no time, then the key has one state.
+    /// When it began; none when the query has no time, then the key has one state, be it in several rows.
     pub(super) at: Option<i64>,
 }
 
-/// Two different states of the key begin at the same time; the row of the second.
+/// Two different states of the key begin at the same time, or without one; the row of the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Conflict {
     pub(super) row: usize,
@@ -67,8 +67,11 @@ pub(super) fn merge(
                     latest = Some((at, state.row));
                 }
             }
-            None if latest.is_some() => return Err(Conflict { row: state.row }),
-            None => latest = Some((now, state.row)),
+            None => match latest {
+                Some((_, other)) if equal(other, state.row) => {}
+                Some(_) => return Err(Conflict { row: state.row }),
+                None => latest = Some((now, state.row)),
+            },
         }
     }
     for (&at, &row) in &given {

@@ -5,6 +5,7 @@
 //! analysis and before anything is folded or computed, so plans that are kept, compared or shown stay as written.
 
 mod arithmetic;
+mod digits;
 mod sum;
 
 use datafusion::{
@@ -35,7 +36,7 @@ impl AnalyzerRule for Checked {
         walk::change_all_nodes(plan, &mut |node| {
             let mut computes = false;
             walk::expression_parts(&node, &mut |part| {
-                computes |= operation(part).is_some();
+                computes |= operation(part).is_some() || decimal_cast(part).is_some();
                 Ok(if computes { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })?;
             if !computes {
@@ -56,6 +57,13 @@ impl AnalyzerRule for Checked {
 /// or decimals outgrow their type.
 pub(crate) fn checked(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     walk::change_parts(expr, &mut |part| {
+        if let Some((text, gives_null)) = decimal_cast(&part) {
+            let is_text = text.get_type(schema).is_ok_and(|data_type| digits::is_text(&data_type));
+            return Ok(match is_text {
+                true => Transformed::yes(with_digits(part, gives_null)),
+                false => Transformed::no(part),
+            });
+        }
         // Coercion gave both sides one kind of number, and chains grow to the left: the right side is quickly asked.
         let asked = match &part {
             Expr::BinaryExpr(binary) if operation(&part).is_some() => &binary.right,
@@ -87,8 +95,61 @@ fn operation(part: &Expr) -> Option<Operator> {
     }
 }
 
+/// What a part casts to a decimal, and whether it gives null for what does not fit.
+fn decimal_cast(part: &Expr) -> Option<(&Expr, bool)> {
+    match part {
+        Expr::Cast(cast) if cast.field.data_type().is_decimal() => Some((&cast.expr, false)),
+        Expr::TryCast(cast) if cast.field.data_type().is_decimal() => Some((&cast.expr, true)),
+        // They become casts only when constants are folded.
+        Expr::ScalarFunction(call) => {
+            let gives_null = match call.name() {
+                "arrow_cast" => false,
+                "arrow_try_cast" => true,
+                _ => return None,
+            };
+            let (Some(text), Some(Expr::Literal(target, _))) = (call.args.first(), call.args.get(1)) else {
+                return None;
+            };
+            let is_decimal = target.try_as_str().flatten().is_some_and(|target| target.contains("Decimal"));
+            is_decimal.then_some((text, gives_null))
+        }
+        _ => None,
+    }
+}
+
+/// The cast, of a text whose length was looked at.
+fn with_digits(part: Expr, gives_null: bool) -> Expr {
+    match part {
+        Expr::Cast(mut cast) => {
+            *cast.expr = digits::bounded(*cast.expr, gives_null);
+            Expr::Cast(cast)
+        }
+        Expr::TryCast(mut cast) => {
+            *cast.expr = digits::bounded(*cast.expr, gives_null);
+            Expr::TryCast(cast)
+        }
+        Expr::ScalarFunction(mut call) => {
+            if let Some(text) = call.args.first_mut() {
+                *text = digits::bounded(std::mem::take(text), gives_null);
+            }
+            Expr::ScalarFunction(call)
+        }
+        other => other,
+    }
+}
+
 fn outgrown(what: String) -> DataFusionError {
     ArrowError::ArithmeticOverflow(what).into()
+}
+
+/// The words of the engine's own error about an average, in those of this module; all others as they are.
+pub(crate) fn in_words(message: &str) -> &str {
+    match message {
+        "Arithmetic Overflow in AvgAccumulator" => {
+            "Overflow happened on: an average has more digits than its type"
+        }
+        other => other,
+    }
 }
 
 /// What to do about an error of this module, found in the words of a failure.

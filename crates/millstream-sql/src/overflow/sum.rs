@@ -146,6 +146,28 @@ fn beyond(data_type: &DataType) -> datafusion::error::DataFusionError {
     outgrown(format!("Overflow happened on: a sum is beyond {named}"))
 }
 
+/// So many halves of 64 bits can be added up in 64 bits.
+const HALVES_MAX: usize = 1 << 31;
+
+/// The total of the values, where it has room.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the upper half has room, and the lower half is what is asked for"
+)]
+fn added<V: ArrowPrimitiveType<Native: Into<i128>>>(values: &[V::Native]) -> Option<i128> {
+    if size_of::<V::Native>() > size_of::<u64>() {
+        return values.iter().try_fold(0_i128, |total, value| total.checked_add((*value).into()));
+    }
+    // The upper and the lower halves of the values are added up by themselves, several at a time.
+    values.chunks(HALVES_MAX).try_fold(0_i128, |total, values| {
+        let (upper, lower) = values.iter().fold((0_i64, 0_u64), |(upper, lower), value| {
+            let value: i128 = (*value).into();
+            (upper.wrapping_add((value >> 32) as i64), lower.wrapping_add(u64::from(value as u32)))
+        });
+        total.checked_add((i128::from(upper) << 32) + i128::from(lower))
+    })
+}
+
 /// The total of all values, or of those in a window.
 struct Total<T> {
     total: i128,
@@ -169,31 +191,14 @@ impl<T: ArrowPrimitiveType<Native: Into<i128>>> Total<T> {
     /// The total and the number of the values in an array.
     fn counted<V: ArrowPrimitiveType<Native: Into<i128>>>(&self, values: &ArrayRef) -> Result<(i128, u64)> {
         let values = values.as_primitive::<V>();
-        // Plain loops, which are compiled in one piece wherever this is instantiated.
-        let (mut total, mut lost) = (0_i128, false);
-        let mut add = |value: V::Native| {
-            let (sum, left) = total.overflowing_add(value.into());
-            total = sum;
-            lost |= left;
+        let total = match values.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => added::<V>(values.values()),
+            Some(nulls) => nulls.valid_slices().try_fold(0_i128, |total, (start, end)| {
+                total.checked_add(added::<V>(values.values().get(start..end)?)?)
+            }),
         };
-        match values.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => {
-                for value in values.values().iter() {
-                    add(*value);
-                }
-            }
-            Some(nulls) => {
-                for row in nulls.valid_indices() {
-                    add(values.value(row));
-                }
-            }
-        }
-        let count = values.len() - values.null_count();
-        if lost {
-            Err(beyond(&self.data_type))
-        } else {
-            Ok((total, u64::try_from(count).unwrap_or(u64::MAX)))
-        }
+        let count = u64::try_from(values.len() - values.null_count()).unwrap_or(u64::MAX);
+        Ok((total.ok_or_else(|| beyond(&self.data_type))?, count))
     }
 
     fn add(&mut self, (total, count): (i128, u64)) -> Result<()> {

@@ -6,6 +6,7 @@ use datafusion::common::DataFusionError;
 use millstream_lake::LakeError;
 use millstream_types::TableName;
 
+use super::predicate::plain;
 use crate::{
     codes,
     explain::{Problem, first_line},
@@ -16,6 +17,8 @@ use crate::{
 
 const MORE_MEMORY: &str =
     "read fewer columns or rows, or allow more memory: `--memory 8GiB`, or `memory: 8GiB` in the environment";
+/// What is said of an instant that has more digits than are kept.
+pub(crate) const LOSES_DIGITS: &str = "would lose digits";
 /// How the names of data files end.
 const DATA_FILE: &str = ".parquet";
 
@@ -74,7 +77,7 @@ impl SqlError {
     /// What an error of the query engine means, for instance one that a stream of rows ends with.
     #[must_use]
     pub fn from_datafusion(error: DataFusionError) -> Self {
-        match error {
+        match plain(error) {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
                 Self::from_datafusion(*inner)
             }
@@ -99,10 +102,10 @@ impl SqlError {
     fn from_shared(error: &DataFusionError) -> Self {
         let message = error.strip_backtrace();
         let message = message.rsplit_once(" error: ").map_or(message.as_str(), |(_, rest)| rest);
-        let message = friendly(first_line(message));
+        let message = friendly(overflow::in_words(first_line(message)));
         match error {
             DataFusionError::ResourcesExhausted(_) => {
-                let said = message;
+                let said = message.trim_start_matches("Resources exhausted: ").to_owned();
                 let operator =
                     said.split_once(" failed for ").and_then(|(_, rest)| rest.split_once(" with "));
                 let message = operator.map(|(operator, _)| format!("`{operator}` gets no more"));
@@ -181,6 +184,9 @@ impl SqlError {
                 "bring it back from a backup, or make its table anew with `millstream run <table> --full-refresh`"
                     .into(),
             ),
+            Self::Execution { message } if message.contains(LOSES_DIGITS) => {
+                Some("`date_trunc('microsecond', x)` gives an instant in the digits that are kept".into())
+            }
             Self::Execution { message } if message.contains("cast") => {
                 Some("`try_cast(x as type)` gives null where the value does not fit".into())
             }

@@ -15,10 +15,11 @@ use datafusion::{
         ExecutionPlan, execute_stream, execute_stream_partitioned, joins::HashJoinExec,
         stream::RecordBatchStreamAdapter,
     },
+    prelude::SessionContext,
 };
 use futures::{StreamExt, future::join_all, stream};
 
-use super::{SqlError, SqlSession};
+use super::SqlError;
 
 /// Rows of a batch where memory is short.
 const BATCH_ROWS: usize = 2_048;
@@ -32,36 +33,32 @@ pub(super) enum Handed {
     InParts,
 }
 
-impl SqlSession {
-    /// Begins a plan.
-    pub(super) async fn begin(
-        &self,
-        plan: LogicalPlan,
-        handed: Handed,
-    ) -> Result<Vec<SendableRecordBatchStream>, SqlError> {
-        let state = self.context().state();
-        self.begun(state, &plan, handed).await.map_err(SqlError::from_datafusion)
-    }
+/// Begins a plan.
+pub(super) async fn begin(
+    context: &SessionContext,
+    plan: LogicalPlan,
+    handed: Handed,
+) -> Result<Vec<SendableRecordBatchStream>, SqlError> {
+    begun(context.state(), &plan, handed).await.map_err(SqlError::from_datafusion)
+}
 
-    async fn begun(
-        &self,
-        state: SessionState,
-        plan: &LogicalPlan,
-        handed: Handed,
-    ) -> Result<Vec<SendableRecordBatchStream>> {
-        let physical = state.create_physical_plan(plan).await?;
-        let may_outgrow = gathers(&physical)?;
-        let streams = started(physical, &state, handed)?;
-        if !may_outgrow {
-            return Ok(streams);
-        }
-        match first_rows(streams).await {
-            Ok(streams) => Ok(streams),
-            Err(error) => {
-                tracing::info!(%error, "the joins of a query do not fit into memory, and are sorted instead");
-                let frugal = frugal(state);
-                started(frugal.create_physical_plan(plan).await?, &frugal, handed)
-            }
+async fn begun(
+    state: SessionState,
+    plan: &LogicalPlan,
+    handed: Handed,
+) -> Result<Vec<SendableRecordBatchStream>> {
+    let physical = state.create_physical_plan(plan).await?;
+    let may_outgrow = gathers(&physical)?;
+    let streams = started(physical, &state, handed)?;
+    if !may_outgrow {
+        return Ok(streams);
+    }
+    match first_rows(streams).await {
+        Ok(streams) => Ok(streams),
+        Err(error) => {
+            tracing::info!(%error, "the joins of a query do not fit into memory, and are sorted instead");
+            let frugal = frugal(state);
+            started(frugal.create_physical_plan(plan).await?, &frugal, handed)
         }
     }
 }

@@ -1,22 +1,24 @@
 //! Plans whose rows come in one order: where partitions meet, as the sides of a `UNION` do, they follow each other.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use datafusion::{
     common::{
         Result,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNode},
     },
     execution::{SendableRecordBatchStream, TaskContext},
-    physical_expr::{PhysicalExpr, equivalence::EquivalenceProperties},
+    physical_expr::equivalence::EquivalenceProperties,
     physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+        ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
         coalesce_partitions::CoalescePartitionsExec,
         limit::GlobalLimitExec,
         stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter},
     },
 };
 use futures::StreamExt;
+
+use super::node::{Node, Operator};
 
 /// Batches of a partition that wait for their turn.
 const WAITING_BATCHES: usize = 2;
@@ -27,7 +29,7 @@ pub(super) fn in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
         let Some(meeting) = node.downcast_ref::<CoalescePartitionsExec>() else {
             return Ok(Transformed::no(node));
         };
-        let chained: Arc<dyn ExecutionPlan> = Arc::new(Chained::new(meeting.input().clone()));
+        let chained = Node::over(meeting.input().clone(), Chained);
         Ok(Transformed::yes(match meeting.fetch() {
             Some(rows) => Arc::new(GlobalLimitExec::new(chained, 0, Some(rows))),
             None => chained,
@@ -35,69 +37,40 @@ pub(super) fn in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
     })?;
     let plan = plan.data;
     let is_one = plan.output_partitioning().partition_count() == 1;
-    Ok(if is_one { plan } else { Arc::new(Chained::new(plan)) })
+    Ok(if is_one { plan } else { Node::over(plan, Chained) })
 }
 
 /// The input's partitions one after the other. All are begun at once, because operators such as a join may wait until each
 /// of their partitions has been asked for rows.
 #[derive(Debug)]
-struct Chained {
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
+struct Chained;
 
-impl Chained {
-    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = PlanProperties::new(
+impl Operator for Chained {
+    const NAME: &'static str = "Chained";
+
+    fn anew(&self) -> Self {
+        Self
+    }
+
+    fn properties(input: &dyn ExecutionPlan) -> PlanProperties {
+        PlanProperties::new(
             EquivalenceProperties::new(input.schema()),
             Partitioning::UnknownPartitioning(1),
             input.pipeline_behavior(),
             input.boundedness(),
-        );
-        Self { input, properties: Arc::new(properties) }
-    }
-}
-
-impl DisplayAs for Chained {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name())
-    }
-}
-
-impl ExecutionPlan for Chained {
-    fn name(&self) -> &'static str {
-        "Chained"
+        )
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
+    fn execute(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(match children.pop() {
-            Some(input) => Arc::new(Self::new(input)),
-            None => self,
-        })
-    }
-
-    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        input: &Arc<dyn ExecutionPlan>,
+        _: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let schema = input.schema();
         let begun = |partition: usize| {
-            let mut rows = RecordBatchReceiverStreamBuilder::new(self.schema(), WAITING_BATCHES);
-            let (input, context, sender) = (self.input.clone(), context.clone(), rows.tx());
+            let mut rows = RecordBatchReceiverStreamBuilder::new(schema.clone(), WAITING_BATCHES);
+            let (input, context, sender) = (input.clone(), context.clone(), rows.tx());
             rows.spawn(async move {
                 let mut stream = input.execute(partition, context)?;
                 while let Some(batch) = stream.next().await {
@@ -109,9 +82,9 @@ impl ExecutionPlan for Chained {
             });
             rows.build()
         };
-        let partitions = self.input.output_partitioning().partition_count();
+        let partitions = input.output_partitioning().partition_count();
         let streams: Vec<_> = (0..partitions).map(begun).collect();
         let rows = futures::stream::iter(streams).flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows)))
     }
 }

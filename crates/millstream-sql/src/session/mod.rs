@@ -4,11 +4,15 @@ mod bind;
 mod error;
 mod frugal;
 mod in_order;
+mod left_side;
 mod names;
+mod node;
 mod pace;
+mod predicate;
 mod show;
 mod statement;
 mod travel;
+mod values;
 mod windows;
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
@@ -20,7 +24,7 @@ use datafusion::{
     common::DataFusionError,
     dataframe::DataFrame,
     execution::{
-        SendableRecordBatchStream, SessionStateBuilder,
+        SendableRecordBatchStream, SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{FairSpillPool, TrackConsumersPool},
         runtime_env::RuntimeEnvBuilder,
@@ -31,13 +35,17 @@ use datafusion::{
 use futures::future::BoxFuture;
 use millstream_types::TableName;
 
+pub(crate) use error::LOSES_DIGITS;
 pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
+pub(crate) use predicate::plain;
+pub use values::{arrow_without_values, without_values};
 
-use frugal::Handed;
+use frugal::{Handed, begin};
 
 use crate::{
     analyze::TableAnalysis,
+    overflow,
     planner::{session_config, state_builder},
     schema::conform_stream,
 };
@@ -81,6 +89,8 @@ pub enum Resolved {
 #[derive(Clone)]
 pub struct SqlSession {
     context: SessionContext,
+    /// The same for plans whose types are coerced: that takes most of the time in which a long expression is planned.
+    coerced: SessionContext,
     resolver: Arc<dyn TableResolver>,
 }
 
@@ -118,22 +128,32 @@ impl SqlSession {
         let state = state_builder(config)
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(windows::WindowsInPieces))
+            .with_physical_optimizer_rule(Arc::new(left_side::LeftSides))
             .with_physical_optimizer_rule(Arc::new(pace::Pacing))
             .build();
-        Ok(Self { context: SessionContext::new_with_state(state), resolver })
+        Ok(Self::over(state, resolver))
+    }
+
+    fn over(state: SessionState, resolver: Arc<dyn TableResolver>) -> Self {
+        let coerced = SessionStateBuilder::new_from_existing(state.clone());
+        let coerced = coerced.with_analyzer_rules(vec![Arc::new(overflow::Checked)]).build();
+        Self {
+            context: SessionContext::new_with_state(state),
+            coerced: SessionContext::new_with_state(coerced),
+            resolver,
+        }
     }
 
     /// The same engine and bounds over the tables of another resolver.
     #[must_use]
     pub fn with_resolver(&self, resolver: Arc<dyn TableResolver>) -> Self {
-        Self { context: self.context.clone(), resolver }
+        Self { resolver, ..self.clone() }
     }
 
     /// A session without bounds for small rows in memory.
     pub(crate) fn in_memory(resolver: Arc<dyn TableResolver>) -> Self {
         let config = session_config().with_target_partitions(1);
-        let state = state_builder(config).build();
-        Self { context: SessionContext::new_with_state(state), resolver }
+        Self::over(state_builder(config).build(), resolver)
     }
 
     /// The engine's own context, for plans that are built by hand. It knows functions but no tables.
@@ -158,7 +178,7 @@ impl SqlSession {
         Box::pin(async move {
             match self.statement(sql, as_of.unwrap_or(At::Latest)).await? {
                 statement::Ready::Plan(plan) => {
-                    let stream = self.execute(*plan).await?;
+                    let stream = begin_together(&self.coerced, *plan).await?;
                     let schema = plain_schema(&stream.schema());
                     Ok(conform_stream(stream, &schema))
                 }
@@ -177,8 +197,7 @@ impl SqlSession {
             let state = self.context.state();
             let config = state.config().clone().with_target_partitions(1);
             let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
-            let one =
-                Self { context: SessionContext::new_with_state(state), resolver: self.resolver.clone() };
+            let one = Self::over(state, self.resolver.clone());
             let plan = match one.statement(sql, At::Latest).await? {
                 statement::Ready::Plan(plan) => one.frame(*plan),
                 statement::Ready::Answer(batch) => return Ok(show::stream(batch)),
@@ -199,7 +218,8 @@ impl SqlSession {
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
         Box::pin(async move {
             let plan = self.bind(&table.plan).await?;
-            Ok(conform_stream(self.execute(plan).await?, &table.schema))
+            let stream = begin_together(&self.coerced, plan).await?;
+            Ok(conform_stream(stream, &table.schema))
         })
     }
 
@@ -210,7 +230,7 @@ impl SqlSession {
     ) -> BoxFuture<'a, Result<Vec<SendableRecordBatchStream>, SqlError>> {
         Box::pin(async move {
             let plan = self.bind(&table.plan).await?;
-            let streams = self.begin(plan, Handed::InParts).await?;
+            let streams = begin(&self.coerced, plan, Handed::InParts).await?;
             Ok(streams.into_iter().map(|stream| conform_stream(stream, &table.schema)).collect())
         })
     }
@@ -220,16 +240,21 @@ impl SqlSession {
         &'a self,
         plan: LogicalPlan,
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
-        Box::pin(async move {
-            let mut streams = self.begin(plan, Handed::Together).await?;
-            let none = || SqlError::Execution { message: "the plan gives no rows".into() };
-            streams.pop().ok_or_else(none)
-        })
+        Box::pin(begin_together(&self.context, plan))
     }
 
     fn frame(&self, plan: LogicalPlan) -> DataFrame {
-        DataFrame::new(self.context.state(), plan)
+        DataFrame::new(self.coerced.state(), plan)
     }
+}
+
+async fn begin_together(
+    context: &SessionContext,
+    plan: LogicalPlan,
+) -> Result<SendableRecordBatchStream, SqlError> {
+    let mut streams = begin(context, plan, Handed::Together).await?;
+    let none = || SqlError::Execution { message: "the plan gives no rows".into() };
+    streams.pop().ok_or_else(none)
 }
 
 /// The schema with views of text and bytes as plain text and bytes.

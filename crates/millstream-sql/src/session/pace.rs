@@ -3,12 +3,11 @@
 //!
 //! A join compares each row of a batch with all rows that it has gathered before it asks for the next batch, and gives control
 //! back only then. So the batches come in pieces, whose size follows the time that one takes, and between two pieces the
-//! thread's turn may end. The rows of slow functions come in pieces too. What multiplies rows (joins, `unnest`) or hands out what it has gathered (sorts, windows) lets the
-//! turn end between two batches of its output.
+//! thread's turn may end. The rows of slow functions come in pieces too, whatever operator calls them. What multiplies rows (joins,
+//! `unnest`) or hands out what it has gathered (sorts, windows) lets the turn end between two batches of its output.
 
 use std::{
     cell::Cell,
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -26,11 +25,9 @@ use datafusion::{
     physical_expr::{PhysicalExpr, ScalarFunctionExpr},
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+        ExecutionPlan, PlanProperties,
         execution_plan::{SchedulingType, replace_children_if_necessary},
-        filter::FilterExec,
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec},
-        projection::ProjectionExec,
         sorts::{sort::SortExec, sort_preserving_merge::SortPreservingMergeExec},
         unnest::UnnestExec,
         windows::BoundedWindowAggExec,
@@ -38,13 +35,17 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt};
 
-use super::windows::PiecewiseWindow;
+use super::{
+    node::{Node, Operator},
+    windows::PiecewiseWindow,
+};
+use crate::growth;
 
 /// How long one thread works for a query before others get their turn.
 const TURN: Duration = Duration::from_millis(10);
-/// Pieces grow while the work for one takes less than this, and shrink when it takes four times as long.
-const PIECE_TIME: Duration = Duration::from_millis(100);
-/// Pieces from this size on, as an exponent of 2, take a nested-loop join a quarter of the time for each pair of rows: it
+/// Pieces shrink when the work for one takes longer than this, and grow when it takes less than half.
+const PIECE_TIME: Duration = Duration::from_millis(400);
+/// Pieces from this size on, as an exponent of 2, take a nested-loop join an eighth of the time for each pair of rows: it
 /// computes those a row of its own side at a time, smaller ones as pairs that it writes down.
 const QUICK_PAIRS: u32 = 10;
 
@@ -73,19 +74,18 @@ pub(crate) struct Pacing;
 impl PhysicalOptimizerRule for Pacing {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let paced = plan.transform_up(|node| {
-            let node = match streamed_input(node.as_ref()) {
-                Some(streamed) => {
+            let node = match streamed_input(node.as_ref())? {
+                Some((streamed, how)) => {
                     let mut inputs: Vec<_> = node.children().into_iter().cloned().collect();
                     if let Some(input) = inputs.get_mut(streamed) {
-                        let makes_pairs = node.is::<NestedLoopJoinExec>();
-                        *input = paced(input.clone(), Cut::Pieces { makes_pairs });
+                        *input = Node::over(input.clone(), how);
                     }
                     replace_children_if_necessary(node, inputs)?
                 }
                 None if hands_out_much(node.as_ref()) => node,
                 None => return Ok(Transformed::no(node)),
             };
-            Ok(Transformed::yes(paced(node, Cut::Whole)))
+            Ok(Transformed::yes(Node::over(node, Paced::Whole)))
         });
         paced.map(|done| done.data)
     }
@@ -99,31 +99,42 @@ impl PhysicalOptimizerRule for Pacing {
     }
 }
 
-/// Which input of an operator is worked on batch by batch, for long: that side of a join which is compared with the rows of
-/// the other, or the rows of a slow function. What a join gathers stays whole: the memory of a piece is counted as that of
-/// its batch.
-fn streamed_input(node: &dyn ExecutionPlan) -> Option<usize> {
+/// Which input of an operator is worked on batch by batch, for long, and how it is paced: that side of a join which is compared
+/// with the rows of the other, or the rows of a function. What a join gathers stays whole: the memory of a piece is counted
+/// as that of its batch. So do the rows of functions that make much of little, of which only so much may be made in a batch.
+fn streamed_input(node: &dyn ExecutionPlan) -> Result<Option<(usize, Paced)>> {
+    let pieces = Paced::Pieces { makes_pairs: node.is::<NestedLoopJoinExec>() };
     if let Some(join) = node.downcast_ref::<SortMergeJoinExec>() {
-        return Some(match SortMergeJoinExec::probe_side(&join.join_type()) {
+        let side = match SortMergeJoinExec::probe_side(&join.join_type()) {
             JoinSide::Right => 1,
             JoinSide::Left | JoinSide::None => 0,
-        });
+        };
+        return Ok(Some((side, pieces)));
     }
     if node.is::<NestedLoopJoinExec>() || node.is::<HashJoinExec>() {
-        return Some(1);
+        return Ok(Some((1, pieces)));
     }
-    let is_slow = match (node.downcast_ref::<ProjectionExec>(), node.downcast_ref::<FilterExec>()) {
-        (Some(projection), _) => projection.expr().iter().any(|projected| is_slow(&projected.expr)),
-        (_, Some(filter)) => is_slow(filter.predicate()),
-        (None, None) => false,
-    };
-    is_slow.then_some(0)
+    if node.children().len() != 1 {
+        return Ok(None);
+    }
+    let (mut is_slow, mut makes_large) = (false, false);
+    node.apply_expressions(&mut |expr| {
+        is_slow |= calls(expr, &|function| SLOW.contains(&function));
+        makes_large |= calls(expr, &growth::makes_large);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(match (is_slow, makes_large) {
+        (true, _) => Some((0, pieces)),
+        (false, true) => Some((0, Paced::Whole)),
+        (false, false) => None,
+    })
 }
 
-/// Whether the expression calls a function that may take long for a row.
-fn is_slow(expr: &Arc<dyn PhysicalExpr>) -> bool {
+/// Whether a function like that is called anywhere in the expression.
+fn calls(expr: &Arc<dyn PhysicalExpr>, like: &dyn Fn(&str) -> bool) -> bool {
     let call = expr.downcast_ref::<ScalarFunctionExpr>();
-    call.is_some_and(|call| SLOW.contains(&call.fun().name())) || expr.children().into_iter().any(is_slow)
+    call.is_some_and(|call| like(call.fun().name()))
+        || expr.children().into_iter().any(|child| calls(child, like))
 }
 
 fn hands_out_much(node: &dyn ExecutionPlan) -> bool {
@@ -135,83 +146,39 @@ fn hands_out_much(node: &dyn ExecutionPlan) -> bool {
         || node.is::<BoundedWindowAggExec>()
 }
 
-fn paced(input: Arc<dyn ExecutionPlan>, cut: Cut) -> Arc<dyn ExecutionPlan> {
-    Arc::new(Paced::new(input, cut))
-}
-
-/// How batches are handed out.
+/// Hands out its input's rows, with turns that end.
 #[derive(Clone, Copy, Debug)]
-enum Cut {
-    /// As they are.
+enum Paced {
+    /// Batches as they are.
     Whole,
-    /// Cut to what their consumer can work through in time.
+    /// Batches cut to what their consumer can work through in time.
     Pieces {
         /// Whether the consumer is a nested-loop join.
         makes_pairs: bool,
     },
 }
 
-/// Its input's rows, with turns that end.
-#[derive(Debug)]
-struct Paced {
-    input: Arc<dyn ExecutionPlan>,
-    cut: Cut,
-    properties: Arc<PlanProperties>,
-}
+impl Operator for Paced {
+    const NAME: &'static str = "Paced";
 
-impl Paced {
-    fn new(input: Arc<dyn ExecutionPlan>, cut: Cut) -> Self {
-        let properties =
-            PlanProperties::clone(input.properties()).with_scheduling_type(SchedulingType::Cooperative);
-        Self { input, cut, properties: Arc::new(properties) }
-    }
-}
-
-impl DisplayAs for Paced {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name())
-    }
-}
-
-impl ExecutionPlan for Paced {
-    fn name(&self) -> &'static str {
-        "Paced"
+    fn anew(&self) -> Self {
+        *self
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn properties(input: &dyn ExecutionPlan) -> PlanProperties {
+        PlanProperties::clone(input.properties()).with_scheduling_type(SchedulingType::Cooperative)
     }
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
+    fn execute(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(match children.pop() {
-            Some(input) => paced(input, self.cut),
-            None => self,
-        })
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let pieces = match self.cut {
-            Cut::Whole => None,
-            Cut::Pieces { makes_pairs } => Some(Pieces { makes_pairs, ..Pieces::default() }),
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = input.execute(partition, context)?;
+        let pieces = match self {
+            Self::Whole => None,
+            Self::Pieces { makes_pairs } => Some(Pieces { makes_pairs: *makes_pairs, ..Pieces::default() }),
         };
         Ok(Box::pin(PacedStream { input, pieces, gave_way: false }))
     }
@@ -242,11 +209,11 @@ impl Pieces {
         let Some(handed_out) = self.handed_out.take() else { return };
         let took = now.duration_since(handed_out);
         let leap = QUICK_PAIRS.checked_sub(self.size).filter(|leap| self.makes_pairs && *leap > 0);
-        if took > 4 * PIECE_TIME {
+        if took > PIECE_TIME {
             self.size = self.size.saturating_sub(1);
-        } else if leap.is_some_and(|leap| took * (1 << leap) / 4 < 4 * PIECE_TIME) {
+        } else if leap.is_some_and(|leap| took * (1 << leap) / 8 < PIECE_TIME) {
             self.size = QUICK_PAIRS;
-        } else if took < PIECE_TIME {
+        } else if took < PIECE_TIME / 2 {
             self.size = (self.size + 1).min(u32::BITS);
         }
     }

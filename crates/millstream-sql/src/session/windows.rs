@@ -12,7 +12,6 @@ use datafusion::{
     common::{
         DataFusionError, Result,
         config::ConfigOptions,
-        internal_datafusion_err,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
         utils::evaluate_partition_ranges,
     },
@@ -28,6 +27,8 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
+
+use super::node::{Node, Operator};
 
 /// Partitions are computed together until they have so many rows.
 const PIECE_ROWS: usize = 8_192;
@@ -126,8 +127,7 @@ fn compute(
     piece: RecordBatch,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
-    let input = window.input().properties();
-    let piece: Arc<dyn ExecutionPlan> = Arc::new(Piece { rows: piece, properties: Arc::clone(input) });
+    let piece = Node::over(Arc::clone(window.input()), Piece(piece));
     let as_it_is = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
     let computed = Arc::clone(window).replace_children(vec![piece], as_it_is)?.execute(0, context)?;
     let schema = computed.schema();
@@ -208,48 +208,28 @@ impl Pieces {
     }
 }
 
-/// Rows that take the place of a window's input, with all that is known of it.
-#[derive(Debug)]
-struct Piece {
-    rows: RecordBatch,
-    properties: Arc<PlanProperties>,
-}
+/// Rows that take the place of their input, with all that is known of it.
+#[derive(Clone, Debug)]
+struct Piece(RecordBatch);
 
-impl DisplayAs for Piece {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name())
-    }
-}
+impl Operator for Piece {
+    const NAME: &'static str = "Piece";
 
-impl ExecutionPlan for Piece {
-    fn name(&self) -> &'static str {
-        "Piece"
+    fn anew(&self) -> Self {
+        self.clone()
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn properties(input: &dyn ExecutionPlan) -> PlanProperties {
+        PlanProperties::clone(input.properties())
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
+    fn execute(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() { Ok(self) } else { Err(internal_datafusion_err!("a piece reads nothing")) }
-    }
-
-    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = stream::iter([Ok(self.rows.clone())]);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        input: &Arc<dyn ExecutionPlan>,
+        _: usize,
+        _: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let rows = stream::iter([Ok(self.0.clone())]);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(input.schema(), rows)))
     }
 }

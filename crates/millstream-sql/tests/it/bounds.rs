@@ -73,6 +73,12 @@ async fn a_statement_has_a_size() {
         ("SELECT count(*) AS n FROM gold.v30".to_owned(), "MS-0228 in the view `gold."),
         (format!("SELECT 1 IN ({many})"), "MS-0228 the statement has more than 1048576 bytes"),
         (format!("SELECT 1{}", " + 1".repeat(3_000)), "MS-0228 the statement has more than 2000 operators"),
+        (
+            format!("SELECT (a){} FROM (SELECT 1 AS a)", " - 1".repeat(1_001)),
+            "MS-0228 one expression has more than 1000 operators in a row",
+        ),
+        (format!("SELECT a{} AS x FROM (SELECT 1 AS a)", " + 1".repeat(1_000)), ""),
+        (format!("SELECT count(*) AS n FROM (SELECT 1 AS a) WHERE a > 0{}", " AND a < 9".repeat(1_500)), ""),
         ("SELECT count(*) AS n FROM (SELECT 1 AS a, 2 AS b) GROUP BY CUBE (a, b)".to_owned(), ""),
         (
             format!("SELECT count(*) AS n FROM (SELECT 1 AS a) GROUP BY CUBE ({})", ["a"; 40].join(", ")),
@@ -221,6 +227,54 @@ async fn what_outgrows_the_memory_uses_the_disk() {
 }
 
 #[tokio::test]
+async fn a_join_that_compares_each_pair_uses_the_disk_or_ends() {
+    let refused = "MS-0223 the query needs more memory than it may use: `NestedLoopJoin` gets no more";
+    let (large, small) = ("generate_series(1, 3000000)", "generate_series(1, 10)");
+    for (sql, expected) in [
+        (format!("{large} a JOIN {small} b ON a.value + b.value > 3000000"), "| 55 |"),
+        (
+            format!(
+                "(SELECT value FROM {large} WHERE value % 2 = 0) a JOIN {small} b ON a.value + b.value > 3000000"
+            ),
+            "| 30 |",
+        ),
+        (
+            format!(
+                "(SELECT value, count(*) FROM {large} GROUP BY 1) a JOIN {small} b ON a.value + b.value > 3000000"
+            ),
+            "| 55 |",
+        ),
+        (
+            format!(
+                "(SELECT a.value FROM {large} a JOIN {large} b USING (value)) a JOIN {small} b ON a.value + b.value > 3000000"
+            ),
+            "| 55 |",
+        ),
+        (format!("{large} a RIGHT JOIN {small} b ON a.value + b.value < 0"), "| 10 |"),
+        // Each half of the right side would give out the left side's rows once more.
+        (
+            format!("{large} a LEFT JOIN (SELECT DISTINCT value FROM {small}) b ON a.value + b.value < 0"),
+            refused,
+        ),
+        (
+            format!("{large} a FULL JOIN (SELECT DISTINCT value FROM {small}) b ON a.value + b.value < 0"),
+            "MS-0223",
+        ),
+        (
+            format!(
+                "(SELECT value FROM {large} ORDER BY value DESC LIMIT 2900000) a JOIN {small} b ON a.value + b.value > 3000000"
+            ),
+            refused,
+        ),
+        (format!("{large} a, {large} b, {large} c WHERE a.value + b.value + c.value = 7"), refused),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM {sql}");
+        let answer = answer(16 << 20, &sql).await;
+        assert!(answer.contains(expected), "{sql}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn distinct_values_are_counted_as_before() {
     let rows = "(SELECT g, i, s, CAST(d AS decimal(12, 2)) AS d FROM \
                 (VALUES ('a', 1, 'x', 1.50), ('a', 1, 'y', 2.25), ('a', NULL, 'x', NULL), ('b', NULL, NULL, 4.00), \
@@ -273,7 +327,15 @@ fn endless_statements_give_way() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build().unwrap();
     let series = "generate_series(1, 900000)";
+    let far = "levenshtein(repeat('ab', 3000), concat(repeat('ba', 3000), a.value))";
     for sql in [
+        format!("SELECT max({far}) FROM {series} a"),
+        format!("SELECT a.value % 7, max({far}) FROM {series} a GROUP BY 1"),
+        format!("SELECT count(*) FROM {series} a GROUP BY {far}"),
+        format!("SELECT count(*) FILTER (WHERE {far} > 3) FROM {series} a"),
+        format!("SELECT sum(length(repeat(concat('x', a.value), 10000))) FROM {series} a"),
+        format!("SELECT a.value FROM {series} a ORDER BY {far} LIMIT 3"),
+        format!("SELECT max(x) FROM (SELECT sum({far}) OVER (ORDER BY a.value) AS x FROM {series} a)"),
         format!("SELECT count(*) FROM {series} a, {series} b WHERE a.value + b.value = 7"),
         format!("SELECT count(*) FROM {series} a LEFT JOIN {series} b ON a.value + b.value < 0"),
         format!("SELECT count(*) FROM {series} a FULL JOIN {series} b ON a.value * b.value = -1"),

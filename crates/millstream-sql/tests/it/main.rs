@@ -15,3 +15,4 @@ mod queries;
 mod same_answers;
 mod schemas;
 mod support;
+mod values;

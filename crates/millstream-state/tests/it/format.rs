@@ -7,7 +7,7 @@ use millstream_state::{RunOutcome, State, StepOutcome};
 use millstream_types::{SourceName, TimestampMicros};
 use rusqlite::Connection;
 
-use crate::world::{asset, run, table};
+use crate::world::{asset, metrics, run, table};
 
 #[test]
 fn a_store_of_version_1_is_read() {
@@ -32,8 +32,8 @@ fn a_store_of_version_1_is_read() {
     let landing = state.landing(&SourceName::new("orders").unwrap()).unwrap();
     assert_eq!((landing.epoch, landing.next_sequence, landing.parts.len()), (3, 4_200, 2));
     assert_eq!(state.schema_versions(&table("bronze.orders")).unwrap().len(), 2);
-    assert_eq!(state.check_results(&run.run, &asset("bronze.orders")).unwrap().len(), 1);
-    assert_eq!(state.metric_history(&asset("bronze.orders"), "row_count", 10).unwrap().len(), 2);
+    assert_eq!(state.known_checks(&asset("bronze.orders")).unwrap().len(), 1);
+    assert_eq!(metrics(&path, "bronze.orders", "row_count").len(), 2);
     assert_eq!(state.pins().unwrap()[0].pinned_by, "dataset churn");
     assert!(state.service_versions().unwrap().is_empty() && state.dataset_versions().unwrap().is_empty());
 }

@@ -2,12 +2,12 @@
 
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_state::{
-    CheckResult, FoundAsset, Metric, MetricPoint, NewSchema, Pin, RunOutcome, State, StepEnd, StepOutcome,
+    CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, State, StepEnd, StepOutcome,
 };
 use millstream_types::{CheckId, Severity, TimestampMicros};
 use serde_json::json;
 
-use crate::world::{asset, end, recorded, run, step, store, table};
+use crate::world::{STORE, asset, end, metrics, recorded, run, step, store, table};
 
 #[test]
 fn a_run_and_its_steps_come_back() {
@@ -68,7 +68,7 @@ fn a_failed_attempt_keeps_what_the_last_good_one_recorded() {
 
 #[test]
 fn what_was_found_is_recorded_as_a_whole() {
-    let (_folder, state) = store();
+    let (folder, state) = store();
     let (table, other) = (asset("silver.t"), asset("silver.u"));
     let failed = |at| {
         let status = AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() };
@@ -79,14 +79,13 @@ fn what_was_found_is_recorded_as_a_whole() {
     let (first, second) = (failed(1), failed(2));
     state.record_found(&[found(&table, Some(&first), &[]), found(&other, Some(&first), &[])]).unwrap();
     state.record_found(&[found(&table, Some(&second), &rows), found(&other, None, &[])]).unwrap();
-    assert_eq!(state.recorded().unwrap(), [(table.clone(), second.clone())].into());
-    let point = MetricPoint { at: second.built_at, value: 20.0 };
-    assert_eq!(state.metric_history(&table, "rows", 9).unwrap(), [point]);
+    assert_eq!(state.recorded().unwrap(), [(table, second.clone())].into());
+    assert_eq!(metrics(&folder.path().join(STORE), "silver.t", "rows"), [(second.built_at.0, 20.0)]);
 }
 
 #[test]
 fn checks_and_metrics_belong_to_their_step() {
-    let (_folder, state) = store();
+    let (folder, state) = store();
     let result = |check: &str, severity, passed, failed| CheckResult {
         check: CheckId::new(check),
         severity,
@@ -111,12 +110,11 @@ fn checks_and_metrics_belong_to_their_step() {
             .record_step(&StepEnd { step: &step, recorded: None, checks: &checks, metrics: &metrics })
             .unwrap();
     }
-    assert_eq!(state.check_results(&run(2).run, &asset("silver.t")).unwrap(), checks);
-    assert_eq!(state.check_results(&run(2).run, &asset("silver.u")).unwrap(), []);
-    let history = state.metric_history(&asset("silver.t"), "row_count", 2).unwrap();
-    let point = |at, value| MetricPoint { at: TimestampMicros(at), value };
-    assert_eq!(history, [point(3, 30.0), point(2, 20.0)]);
-    assert_eq!(state.metric_history(&asset("silver.t"), "mean(amount)", 9).unwrap(), []);
+    assert_eq!(state.known_checks(&asset("silver.t")).unwrap(), checks);
+    assert_eq!(state.known_checks(&asset("silver.u")).unwrap(), []);
+    let path = folder.path().join(STORE);
+    assert_eq!(metrics(&path, "silver.t", "row_count"), [(3, 30.0), (2, 20.0), (1, 10.0)]);
+    assert_eq!(metrics(&path, "silver.t", "mean(amount)"), []);
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! A fresh store in a folder that vanishes with the test.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use millstream_plan::{AssetStatus, Reason, Recorded};
 use millstream_state::{RunStart, State, StepEnd, StepOutcome, StepRecord};
 use millstream_types::{AssetId, Fingerprint, RunId, TableName, TimestampMicros};
+use rusqlite::Connection;
 use tempfile::TempDir;
+
+/// Where the store lies in its folder.
+pub(crate) const STORE: &str = "deep/state.db";
 
 pub(crate) fn store() -> (TempDir, State) {
     let folder = tempfile::tempdir().unwrap();
-    let state = State::open(&folder.path().join("deep/state.db")).unwrap();
+    let state = State::open(&folder.path().join(STORE)).unwrap();
     (folder, state)
 }
 
@@ -60,4 +64,13 @@ pub(crate) fn step(run: &RunId, name: &str, outcome: StepOutcome) -> StepRecord 
 
 pub(crate) fn end<'a>(step: &'a StepRecord, recorded: Option<&'a Recorded>) -> StepEnd<'a> {
     StepEnd { step, recorded, checks: &[], metrics: &[] }
+}
+
+/// The values of a figure that are recorded, newest first.
+pub(crate) fn metrics(path: &Path, asset: &str, name: &str) -> Vec<(i64, f64)> {
+    let file = Connection::open(path).unwrap();
+    let sql = "SELECT at, value FROM metrics WHERE asset = ?1 AND name = ?2 ORDER BY at DESC";
+    let mut statement = file.prepare(sql).unwrap();
+    let rows = statement.query_map([asset, name], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
 }

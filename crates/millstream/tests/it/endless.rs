@@ -75,6 +75,52 @@ fn a_server_answers_beside_endless_queries_and_ends_them() {
     assert_quiet(&folder);
 }
 
+/// Chains of operators and texts of digits are worked on by functions that call themselves, and a stack that is too small ends
+/// the process with all that it serves.
+#[test]
+fn nothing_that_is_sent_ends_the_server() {
+    let folder = Folder::empty();
+    folder.stdout(&["demo", "--rows", "3000", "--path", "."]);
+    let server = Server::start(&folder);
+    let chain = |part: &str, operator: &str, parts| format!("select {}", vec![part; parts].join(operator));
+    let digits = "repeat('9', 1000000)";
+    for sql in [
+        chain("1", "+", 1_000),
+        chain("'a'", "||", 1_000),
+        chain("1 = 2", " or ", 990),
+        format!("select try_cast({digits} as decimal(38, 0)) as x"),
+        format!("select cast('0.' || {digits} as decimal(38, 2)) as x"),
+        format!("select arrow_cast({digits}, 'Decimal128(38, 0)') as x"),
+    ] {
+        let shown: String = sql.chars().take(60).collect();
+        let answer = server.post("/v1/query", &json!({ "sql": sql }));
+        assert!(matches!(answer.status, 200 | 400), "{shown}: {}", answer.status);
+        assert_eq!(server.get("/health").status, 200, "{shown}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_query_has_the_time_of_a_request() {
+    let folder = Folder::with(SMALL);
+    folder.stdout(&["run"]);
+    let server = Server::start_with(&folder, &["--limit", "request_time=500ms"]);
+    let began = Instant::now();
+    let (status, code, message) = server.post("/v1/query", &json!({ "sql": JOIN })).refusal();
+    assert_eq!((status, code.as_str()), (504, "MS-1217"), "{message}");
+    assert!(began.elapsed() < SOON, "a time-out takes {:?}", began.elapsed());
+
+    thread::sleep(Duration::from_secs(1));
+    let before = ticks(server.process());
+    thread::sleep(Duration::from_secs(1));
+    let used = ticks(server.process()) - before;
+    assert!(used < 30, "a query whose time is over still uses {used} of 100");
+    let answer = server.post("/v1/query", &json!({"sql": "select count(*) n from bronze.orders"})).good();
+    assert_eq!(answer["rows"].as_array().unwrap().len(), 1);
+    server.stop();
+    assert_quiet(&folder);
+}
+
 /// How the process ended, and how long after it was asked to.
 fn terminated(mut child: Child) -> (ExitStatus, Duration) {
     let began = Instant::now();

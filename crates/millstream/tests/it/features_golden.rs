@@ -159,7 +159,7 @@ fn statuses_say_why_a_value_is_what_it_is() {
         (ANN, "2026-01-05T00:00:00Z", "orders.spend", "expired", newest),
         (EVE, "2026-01-03T00:00:00Z", "orders.spend", "missing", Value::Null),
         (EVE, "2026-01-03T00:00:00Z", "orders.orders", "missing", Value::Null),
-        // Hops cannot be cut: what lies before them is said to be inexact, never answered wrongly in silence.
+        // Hops cannot be cut: what lies before them is not known exactly, and not answered.
         (ANN, "2026-01-01T11:00:00Z", "orders.orders", "degraded", json!("2026-01-01T12:00:00Z")),
     ] {
         assert_eq!(status(customer, at, feature), (json!(expected), time), "{feature} of {customer} at {at}");
@@ -172,6 +172,7 @@ fn statuses_say_why_a_value_is_what_it_is() {
     assert_eq!((status, &*code), (400, "MS-0222"), "{message}");
     for feature in ["orders.average_1d", "cart_share"] {
         assert_eq!(columns[feature]["statuses"], json!(["degraded", "degraded"]), "{feature}: {columns}");
+        assert_eq!(columns[feature]["values"], json!([null, null]), "{feature}: {columns}");
     }
     server.stop();
 }
@@ -199,7 +200,7 @@ fn a_late_correction_is_not_seen_as_of_the_time_before_it_was_known() {
     folder.write(
         "datasets/desk.yaml",
         &format!(
-            "labels:\n  sql: \"SELECT customer_id, at, cart, TIMESTAMP '{now}' AS cutoff FROM bronze.labels UNION ALL \
+            "labels:\n  sql: \"SELECT customer_id, at, cart, date_trunc('microsecond', TIMESTAMP '{now}') AS cutoff FROM bronze.labels UNION ALL \
              SELECT customer_id, at, cart, TIMESTAMP '2199-01-01' AS cutoff FROM bronze.labels ORDER BY cutoff\"\n  entity: customer\n  time: at\n\
              features: desk\nas_known: cutoff\n"
         ),

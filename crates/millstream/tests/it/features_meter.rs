@@ -52,7 +52,7 @@ const AGGREGATIONS: [(&str, &str); 35] = [
     ("kurtosis", "kurtosis: level"),
     ("approx_distinct", "approx_distinct: word"),
     ("distinct", "distinct: whole"),
-    ("distinct_bounded", "distinct: {column: word, bound: 2}"),
+    ("distinct_bounded", "distinct: {column: word, bound: 2000}"),
     ("quantile", "quantile: {column: level, quantile: 0.9}"),
     ("top_k", "top_k: {column: whole, k: 2}"),
     ("most_frequent", "most_frequent: word"),

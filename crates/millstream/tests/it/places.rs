@@ -104,16 +104,44 @@ fn a_full_disk_stops_the_run_and_loses_nothing() {
         .map(|id| format!("{id},{}.{:02},2026-01-02\n", cents(id) % 1000, cents(id) / 1000 % 100))
         .collect();
     folder.write("data/b.csv", &format!("id,amount,day\n{rows}"));
-    for (blocks, words) in [(1, ["state store", "space left"]), (400, ["bronze.orders", "free some space"])] {
-        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" run");
+    let limited = |blocks: u32, arguments: &str, words: &[&str]| {
+        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {arguments}");
         let output = Command::new("sh")
             .args(["-c", &limited, env!("CARGO_BIN_EXE_millstream")])
             .current_dir(folder.path())
             .output()
             .unwrap();
-        assert_failed(&output, &words);
+        assert_failed(&output, words);
+    };
+    for (blocks, words) in [(1, ["state store", "space left"]), (400, ["bronze.orders", "free some space"])] {
+        limited(blocks, "run", &words);
         assert_rows(&folder, 2, "after a run on a full disk");
+        assert_eq!(files_of(&folder, "bronze/orders"), 1, "what a failed landing wrote is gone");
     }
     folder.stdout(&["run"]);
     assert_rows(&folder, 199_992, "after space was made");
+
+    let count = "SELECT count(*) AS n FROM silver.wide";
+    folder.write(
+        "tables/silver/wide.sql",
+        "SELECT id, sha256(cast(id AS string)) AS hash FROM bronze.orders\n",
+    );
+    limited(2_000, "run", &["silver.wide", "free some space"]);
+    assert_eq!(files_of(&folder, "silver/wide"), 0, "what a failed build wrote is gone");
+    folder.stdout(&["run"]);
+    assert_eq!(numbers(&folder, count), [[Some(199_992)]]);
+
+    let view = "views: {v: {from: bronze.orders, time: day, features: {amount: {column: amount}}}}";
+    folder.write(
+        "features/order.yaml",
+        &format!("entity: {{name: order, key: id}}\n{view}\nservices: {{s: [v.*]}}\n"),
+    );
+    limited(2_000, "features materialize", &["online store", "free some space"]);
+    assert!(folder.stdout(&["features", "materialize"]).contains("199,992 records"));
+}
+
+/// The data files of a table, those of no version included.
+fn files_of(folder: &Folder, table: &str) -> usize {
+    let Ok(files) = fs::read_dir(folder.path().join(".millstream/lake").join(table)) else { return 0 };
+    files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == "parquet")).count()
 }

@@ -39,6 +39,33 @@ fn pushed_rows(folder: &Folder, view: &str) -> Value {
     folder.json(&["query", &sql, "--json"])[0]["n"].clone()
 }
 
+/// How far the table is, its own rows say, not those that were pushed to the lake.
+#[test]
+fn rows_pushed_ahead_of_their_table_count_until_the_table_is_as_new() {
+    let folder = materialized();
+    let server = Server::start(&folder);
+    server.push("latest", &order("latest", EVE, RECENT, "1.00", "paid"), "online").good();
+    let later = order("latest", BOB, "2026-01-02T07:00:00Z", "1.00", "paid");
+    server.push("latest", &later, "online_and_offline").good();
+    server.stop();
+    let counts = || {
+        folder.stdout(&["features", "materialize"]);
+        let server = Server::start(&folder);
+        let counts = [EVE, BOB].map(|customer| value(&server, COUNT, customer));
+        server.stop();
+        counts
+    };
+    assert_eq!(counts(), [json!(1), json!(2)]);
+    folder.write(
+        "data/orders/2.csv",
+        &format!(
+            "order_id,customer_id,amount,status,category,at\n20,{ANN},1.00,paid,late,2026-01-02T08:00:00Z\n"
+        ),
+    );
+    folder.stdout(&["run"]);
+    assert_eq!(counts(), [json!(0), json!(2)]);
+}
+
 #[test]
 fn a_push_is_seen_by_the_next_read_and_outlives_a_kill() {
     let folder = materialized();

@@ -87,6 +87,7 @@ pub(super) fn state(standing: Standing<'_>) -> String {
         Standing::Built => styled(GOOD, "good"),
         Standing::Halted(_) => styled(BAD, "halted"),
         Standing::Failed(_) => styled(BAD, "failed"),
+        Standing::Unreadable(_) => styled(BAD, "unreadable"),
     }
 }
 

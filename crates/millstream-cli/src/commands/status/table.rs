@@ -40,6 +40,8 @@ pub(super) async fn show(
     };
     let versions = match asset.kind {
         AssetKind::View => Vec::new(),
+        // What is wrong with its log is told above.
+        _ if asset.unreadable.is_some() => Vec::new(),
         _ => engine.history(name, VERSIONS_SHOWN).await?,
     };
     let known = TableStatus { asset, run, schemas, versions };

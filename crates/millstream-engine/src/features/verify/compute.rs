@@ -106,7 +106,10 @@ async fn on_demand(
     let request = readable.request.iter().map(|field| (field.name().as_str(), field.data_type()));
     let names = readable.request.iter().map(|field| field.name().clone());
     let request: IndexMap<String, ArrayRef> = names.zip(asked(request, sample, rows)?).collect();
-    let answer = readable.answer(&views, &request, rows.len())?;
+    let answer = readable.answer(&views, &request, rows.len()).map_err(|error| {
+        let views = readable.definition.views.iter().map(|view| view.name.as_str());
+        world.project.told_of_views(views, error)
+    })?;
     let features = readable.definition.features.iter().zip(answer);
     let computed = features.filter_map(|(feature, column)| {
         let FeatureSource::OnDemand(index) = feature.source else { return None };
@@ -134,7 +137,8 @@ async fn join(
     let options = JoinOptions { as_known: false, threads: world.options.parallelism };
     let mut join = ViewJoin::new(definition, features, options).map_err(failed)?;
     let mut events = all_events(pinning, definition).await?;
-    while let Some(batch) = events.try_next().await? {
+    let told = |error| world.project.told_of_views(std::iter::once(definition.name.as_str()), error);
+    while let Some(batch) = events.try_next().await.map_err(told)? {
         join.push(&batch).map_err(failed)?;
     }
     let joined = join.build().map_err(failed)?;

@@ -149,7 +149,7 @@ impl Engine {
             }
             let text = serde_json::to_string(&report)
                 .map_err(|source| EngineError::Definition { name: "verification".to_owned(), source })?;
-            world.state.record_verification(world.options.clock.now(), &text)?;
+            world.state.record_verification(world.options.clock.now(), &text).await?;
             Ok(report)
         })
     }

@@ -131,12 +131,8 @@ fn materialized(done: &Materialized) -> Ended {
         })
         .chain(failed)
         .collect();
-    if done.failures.is_empty() {
-        Ended::Well
-    } else {
-        Ended::Badly
-    }
-    (lines.join("\n"))
+    let text = lines.join("\n");
+    if done.failures.is_empty() { Ended::Well(text) } else { Ended::Badly(text) }
 }
 
 fn judged(report: &RunReport) -> Ended {

@@ -58,6 +58,8 @@ pub(crate) enum Step {
     Rejected(&'static str),
     /// Tells what is known of a table's checks.
     Checks(&'static str),
+    /// Tells which tables cannot be read, and why.
+    Unreadable,
     /// Tells what a run would do, and why.
     Plan,
     /// Tells the features of the customers 1 to 3, as a request reads them.
@@ -121,6 +123,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         }
         Step::Rejected(table) => tell(told, world.rejected(table).await),
         Step::Checks(table) => tell(told, world.checks(table).await),
+        Step::Unreadable => tell(told, world.unreadable().await),
         Step::Plan => tell(told, world.plan().await),
         Step::Features => tell(told, world.features().await),
         Step::DatasetRows(name) => tell(told, world.dataset(name)),

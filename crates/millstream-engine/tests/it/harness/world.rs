@@ -268,6 +268,14 @@ impl World {
         std::iter::once(head).chain(checks).collect()
     }
 
+    /// Which tables cannot be read, and why.
+    pub(crate) async fn unreadable(&self) -> Vec<String> {
+        let engine = self.engine(&Line::quiet()).await;
+        let status = engine.status().await.unwrap();
+        let found = status.assets.iter().filter_map(|asset| Some((&asset.asset, asset.unreadable.as_ref()?)));
+        found.map(|(asset, found)| format!("{asset}: {} {}", found.code, found.error)).collect()
+    }
+
     /// What a further run would do, and why. Who plans takes from the lake what was committed and not recorded.
     pub(crate) async fn plan(&self) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;

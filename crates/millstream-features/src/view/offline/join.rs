@@ -20,7 +20,7 @@ use crate::{
     aggregate::Column,
     asof::{AsofError, AsofIndex, LabelRows, MatchStatus, Matches},
     timeline::NO_ENTITY,
-    window::{Blank, Reads, Sorted, read},
+    window::{Blank, Reads, Sorted, WindowValues, read},
 };
 
 /// A view's events in order: labels may be joined with it batch by batch, from several threads. Each call costs a pass
@@ -92,11 +92,15 @@ impl JoinedView {
         };
         let mut newest = newest.into_iter();
         for feature in &self.plan.features {
-            let value = match feature.value {
-                WantedValue::Newest(_) => newest.next(),
-                WantedValue::Window(number) => windowed.get(number).cloned(),
+            let found_values = match feature.value {
+                WantedValue::Newest(_) => newest.next().map(|values| (values, Vec::new())),
+                WantedValue::Window(number) => {
+                    windowed.get(number).cloned().map(|found| (found.values, found.outgrown))
+                }
             };
-            let value = value.ok_or(FeatureError::Mismatch)?;
+            let (value, mut outgrown) = found_values.ok_or(FeatureError::Mismatch)?;
+            // What is expired is null, however much there was.
+            outgrown.retain(|label| found.get(*label as usize) == Some(&Status::Present));
             let value = match (&expired, feature.value) {
                 (Some(expired), WantedValue::Window(_)) => {
                     nullif(&value, expired).map_err(FeatureError::arrow("leave out what is expired"))?
@@ -104,8 +108,8 @@ impl JoinedView {
                 _ => value,
             };
             verify(&value, feature, matches.len())?;
-            values.statuses.push(Statuses::new(Arc::clone(&found), value.logical_nulls()));
-            values.features.push(with_default(value, feature)?);
+            values.features.push(with_default(&value, feature, &outgrown)?);
+            values.statuses.push(Statuses::new(Arc::clone(&found), value.logical_nulls(), outgrown));
         }
         Ok(values)
     }
@@ -123,7 +127,7 @@ impl JoinedView {
         &self,
         labels: &LabelRows<'_>,
         mut ordinals: Vec<u32>,
-    ) -> Result<Vec<ArrayRef>, FeatureError> {
+    ) -> Result<Vec<WindowValues>, FeatureError> {
         if self.plan.layout.features.is_empty() {
             return Ok(Vec::new());
         }
@@ -163,10 +167,19 @@ fn verify(value: &ArrayRef, feature: &Wanted, labels: usize) -> Result<(), Featu
     Ok(())
 }
 
-fn with_default(value: ArrayRef, feature: &Wanted) -> Result<ArrayRef, FeatureError> {
+/// The values with the default in place of nulls, except where there is more than the feature can hold.
+fn with_default(value: &ArrayRef, feature: &Wanted, outgrown: &[u32]) -> Result<ArrayRef, FeatureError> {
     let Some(default) = feature.default.as_ref().filter(|_| value.logical_null_count() > 0) else {
-        return Ok(value);
+        return Ok(Arc::clone(value));
     };
-    let filled = is_null(&value).and_then(|nulls| zip(&nulls, default, &value));
+    let nulls = is_null(value).map(|nulls| match outgrown {
+        [] => nulls,
+        // Few labels, if any: each is looked for.
+        _ => (0_u32..)
+            .zip(&nulls)
+            .map(|(row, is_null)| Some(is_null == Some(true) && outgrown.binary_search(&row).is_err()))
+            .collect(),
+    });
+    let filled = nulls.and_then(|nulls| zip(&nulls, default, value));
     filled.map_err(FeatureError::arrow("put in a default"))
 }

@@ -10,7 +10,8 @@
 //! What has a defined outcome: a label with a null in its key, its time or its cut-off sees nothing. A label that sees
 //! nothing gets what an empty window gives (counts are 0, other values null), and status `missing`. When the newest
 //! visible event is older than the time to live, every feature is null and `expired`; exactly as old still counts. A
-//! default stands where a value would be null, and leaves the status as it is.
+//! default stands where a value would be null, and leaves the status as it is. What a feature cannot hold (a sum beyond
+//! its type, more different values than its bound) is null and `degraded`, and no default stands for it, unless it is expired.
 
 mod events;
 mod join;

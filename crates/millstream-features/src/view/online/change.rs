@@ -28,8 +28,11 @@ pub struct Chunk {
     pub position: Position,
     /// Sequence up to which pushed events are in the lake, from this epoch on.
     pub covered: Option<u64>,
-    /// Newest event time of the view in the lake, in microseconds.
+    /// Newest event time of the view in the lake, pushed rows included, in microseconds.
     pub watermark: Option<i64>,
+    /// Newest event time that the view's table brought, in microseconds. Rows that were pushed ahead of their table count
+    /// until it is as new; rows that were pushed to the lake say nothing of how far the table is.
+    pub table_watermark: Option<i64>,
 }
 
 impl Chunk {

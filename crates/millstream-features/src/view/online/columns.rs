@@ -55,10 +55,9 @@ impl OnlineView {
         for record in records {
             let mut outs = builders.iter_mut().zip(&mut statuses);
             let bytes = record.as_ref().map(AsRef::as_ref);
-            let event_time = self.visit(bytes, at, wanted, &mut parts, |feature, value, status| {
+            let event_time = self.visit(bytes, at, wanted, &mut parts, |value, status| {
                 if let Some((builder, statuses)) = outs.next() {
-                    let default = self.default(feature).filter(|_| value.is_null());
-                    builder.append(default.map_or(value, Value::borrowed));
+                    builder.append(value);
                     statuses.push(status);
                 }
             });

@@ -222,7 +222,9 @@ impl<'a> Draft<'a> {
         if let Some(covered) = chunk.covered {
             self.pushed.retain(|held| held.push > covered);
         }
-        let Some(watermark) = chunk.watermark.filter(|_| !self.provisional.is_empty()) else { return Ok(()) };
+        let Some(watermark) = chunk.table_watermark.filter(|_| !self.provisional.is_empty()) else {
+            return Ok(());
+        };
         self.watermark = self.watermark.max(watermark);
         let (mark, watermark) = (self.mark, self.watermark);
         let is_passed = |held: &Held<'_>| held.order.event <= watermark && held.order.event < mark;

@@ -14,7 +14,7 @@ use crate::{
 /// The values of all features of one entity at one time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
-    /// Defaults stand where a value would be null.
+    /// Defaults stand where a value would be null, except where there is more than the feature can hold.
     pub values: Vec<Value>,
     pub statuses: Vec<Status>,
     /// Event time of the newest visible event in microseconds.
@@ -89,30 +89,27 @@ impl OnlineView {
         statuses.clear();
         let mut parts = Vec::new();
         *event_time = self
-            .visit(record, at, wanted, &mut parts, |feature, value, status| {
-                values.push(match self.default(feature).filter(|_| value.is_null()) {
-                    Some(default) => default.clone(),
-                    None => value.to_value(),
-                });
+            .visit(record, at, wanted, &mut parts, |value, status| {
+                values.push(value.to_value());
                 statuses.push(status);
             })
             .map_err(|source| self.state_error(source))?;
         Ok(())
     }
 
-    pub(super) fn default(&self, feature: usize) -> Option<&Value> {
+    fn default(&self, feature: usize) -> Option<&Value> {
         self.definition().features.get(feature).and_then(|feature| feature.default.as_ref())
     }
 
-    /// Calls `sink` with number, value and status of each wanted feature, in their order. Gives the event time of the
-    /// newest visible event. `parts` is only there to be used again.
+    /// Calls `sink` with value and status of each wanted feature, in their order; defaults stand where a value would be null,
+    /// but not where there is more than the feature can hold. Gives the event time of the newest visible event. `parts` is only there to be used again.
     pub(super) fn visit(
         &self,
         record: Option<&[u8]>,
         at: i64,
         wanted: &Wanted,
         parts: &mut Vec<Part>,
-        mut sink: impl FnMut(usize, ValueRef<'_>, Status),
+        mut sink: impl FnMut(ValueRef<'_>, Status),
     ) -> Result<Option<i64>, FeatureError> {
         let record = match record {
             Some(bytes) => Record::read(bytes, &self.0.newest_row)?,
@@ -153,13 +150,18 @@ impl OnlineView {
                     (value, overall)
                 }
                 Some(Source::Window(window)) => {
-                    owned = self.0.plan.value(*window, parts, at);
+                    let Ok(value) = self.0.plan.value(*window, parts, at) else {
+                        sink(ValueRef::Null, Status::Degraded);
+                        continue;
+                    };
+                    owned = value;
                     (owned.borrowed(), of_windows)
                 }
                 None => (ValueRef::Null, overall),
             };
             let own = if value.is_null() { Status::Null } else { Status::Present };
-            sink(*feature, value, status.unwrap_or(own));
+            let default = self.default(*feature).filter(|_| value.is_null());
+            sink(default.map_or(value, Value::borrowed), status.unwrap_or(own));
         }
         Ok(event_time)
     }

@@ -5,7 +5,9 @@ use arrow::datatypes::DataType;
 use super::whole::Whole;
 use crate::{
     FeatureError,
-    aggregate::{Aggregation, Finish, Kind, Order, State, StateShape, Value, ValueRef, fits_decimal},
+    aggregate::{
+        Aggregation, Finish, Kind, Order, Outgrown, State, StateShape, Value, ValueRef, fits_decimal,
+    },
     window::definition::HOPS,
 };
 
@@ -187,11 +189,11 @@ impl Slot {
     }
 
     /// The value at time `at` in microseconds.
-    pub(super) fn value(&self, part: &Part, finish: &Finish, at: i64) -> Value {
+    pub(super) fn value(&self, part: &Part, finish: &Finish, at: i64) -> Result<Value, Outgrown> {
         match part {
             Part::State(state) => finish.value(state, at),
             Part::Count(rows) if matches!(finish.aggregation, Aggregation::Count | Aggregation::CountIf) => {
-                Value::Int(i64::try_from(*rows).unwrap_or(i64::MAX))
+                Ok(Value::Int(i64::try_from(*rows).unwrap_or(i64::MAX)))
             }
             Part::Sum { count, sum } => {
                 sum_value(*count, *sum, finish).unwrap_or_else(|| finish.value(&self.state(part), at))
@@ -202,23 +204,23 @@ impl Slot {
 }
 
 /// What `Finish::value` gives for the same sum, without making a state of it; none where only the state is certain.
-fn sum_value(count: u64, sum: Whole, finish: &Finish) -> Option<Value> {
+fn sum_value(count: u64, sum: Whole, finish: &Finish) -> Option<Result<Value, Outgrown>> {
     if count == 0 {
-        return Some(Value::Null);
+        return Some(Ok(Value::Null));
     }
     match (&finish.aggregation, &finish.output) {
-        (Aggregation::Sum, DataType::Float64) => sum.to_float().map(Value::Float),
+        (Aggregation::Sum, DataType::Float64) => sum.to_float().map(|sum| Ok(Value::Float(sum))),
         (Aggregation::Sum, DataType::Int64) => {
             let total = sum.shortest().at(0)?;
-            Some(i64::try_from(total).map_or(Value::Null, Value::Int))
+            Some(i64::try_from(total).map(Value::Int).map_err(|_| Outgrown))
         }
         (Aggregation::Sum, DataType::Decimal128(..)) => {
             let total = sum.shortest().at(0)?;
-            Some(if fits_decimal(total) { Value::Decimal(total) } else { Value::Null })
+            Some(if fits_decimal(total) { Ok(Value::Decimal(total)) } else { Err(Outgrown) })
         }
         (Aggregation::Mean, _) => {
             let ten = 10_u128.checked_pow(u32::try_from(finish.scale).ok()?)?;
-            sum.over(u128::from(count).checked_mul(ten)?).map(Value::Float)
+            sum.over(u128::from(count).checked_mul(ten)?).map(|mean| Ok(Value::Float(mean)))
         }
         _ => None,
     }

@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 
 use super::part::{Part, Shape, Slot};
 use crate::{
-    aggregate::{Order, Value, ValueRef, micros, ratio},
+    aggregate::{Order, Outgrown, Value, ValueRef, micros, ratio},
     window::{
         Layout,
         definition::{HOPS, Window, floor},
@@ -133,19 +133,23 @@ impl Plan {
     }
 
     /// A feature's value from the parts of all cells.
-    pub(crate) fn value(&self, feature: usize, parts: &[Part], at: i64) -> Value {
+    ///
+    /// # Errors
+    ///
+    /// It is beyond what it can hold, or is made of what is.
+    pub(crate) fn value(&self, feature: usize, parts: &[Part], at: i64) -> Result<Value, Outgrown> {
         let Some(Computed { planned, numerator, denominator }) = self.features.get(feature) else {
-            return Value::Null;
+            return Ok(Value::Null);
         };
         let one = |cell: usize, read: &Read| match (self.slots.get(read.slot), parts.get(cell)) {
             (Some(slot), Some(part)) => slot.value(part, &read.finish, at),
-            _ => Value::Null,
+            _ => Ok(Value::Null),
         };
-        let above = one(*numerator, &planned.numerator);
-        let (Some(cell), Some(read)) = (denominator, &planned.denominator) else { return above };
-        let below = one(*cell, read);
+        let above = one(*numerator, &planned.numerator)?;
+        let (Some(cell), Some(read)) = (denominator, &planned.denominator) else { return Ok(above) };
+        let below = one(*cell, read)?;
         let scales = [planned.numerator.value_scale(), read.value_scale()];
-        ratio(above.borrowed(), below.borrowed(), scales).map_or(Value::Null, Value::Float)
+        Ok(ratio(above.borrowed(), below.borrowed(), scales).map_or(Value::Null, Value::Float))
     }
 
     /// The first hops that some slot needs for reads from `mark` on.

@@ -25,19 +25,35 @@ pub(super) use totals::{Prefix, running_count};
 /// A column and a filter, each by number.
 pub(super) type Input = (Option<usize>, Option<usize>);
 
+/// One value for each label.
+pub(super) struct Computed {
+    pub(super) values: ArrayRef,
+    /// The labels, ascending, of which there is more than the value can hold: not the null of no events. Null in `values`.
+    pub(super) outgrown: Vec<u32>,
+}
+
+impl From<ArrayRef> for Computed {
+    fn from(values: ArrayRef) -> Self {
+        Self { values, outgrown: Vec::new() }
+    }
+}
+
 /// Values of one operand for all labels of the part.
 pub(super) fn operand(
     part: &mut Part<'_>,
     layout: &Layout,
     read: &Read,
     seen: &Seen,
-) -> Result<ArrayRef, FeatureError> {
+) -> Result<Computed, FeatureError> {
     let Some(slot) = layout.slots.get(read.slot) else { return Err(FeatureError::Mismatch) };
     let input = (slot.column, slot.filter);
     let fast = match &read.finish.aggregation {
+        Aggregation::Sum | Aggregation::Mean => match totals::sum(part, read, input, seen)? {
+            Some(sums) => return Ok(sums),
+            None => None,
+        },
         Aggregation::Count => Some(totals::count(part, input, seen)),
         Aggregation::CountIf => totals::count_if(part, input, seen),
-        Aggregation::Sum | Aggregation::Mean => totals::sum(part, read, input, seen)?,
         Aggregation::First => Some(ends::one(part, input, seen, false, read)?),
         Aggregation::Last => Some(ends::one(part, input, seen, true, read)?),
         Aggregation::FirstK(k) => Some(ends::several(part, input, seen, (false, *k), read)?),
@@ -48,7 +64,7 @@ pub(super) fn operand(
         _ => None,
     };
     match fast {
-        Some(values) => Ok(values),
+        Some(values) => Ok(values.into()),
         None => states::states(part, read, &slot.identity, input, seen),
     }
 }

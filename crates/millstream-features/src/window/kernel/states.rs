@@ -1,15 +1,13 @@
 //! Any aggregation from states. The windows of an entity's labels only move forward, and mostly their cut-offs do too: then
 //! one state slides along. Other cut-offs take what they see from a tree of blocks.
 
-use arrow::array::ArrayRef;
-
 use super::{
     super::{layout::Read, part::Part, seen::Seen, slide::Slide, tree::Tree},
-    Input,
+    Computed, Input,
 };
 use crate::{
     FeatureError,
-    aggregate::{Order, State, Value, build},
+    aggregate::{Order, Outgrown, State, Value, build},
 };
 
 pub(super) fn states(
@@ -18,7 +16,7 @@ pub(super) fn states(
     identity: &State,
     input: Input,
     seen: &Seen,
-) -> Result<ArrayRef, FeatureError> {
+) -> Result<Computed, FeatureError> {
     let mask = part.mask(input);
     let part = &*part;
     let add = |state: &mut State, row: usize| {
@@ -29,10 +27,15 @@ pub(super) fn states(
         }
     };
     let mut values = Vec::with_capacity(part.label_times.len());
+    let mut outgrown = Vec::new();
     for entity in &part.entities {
         let times = part.label_times.get(entity.labels.clone()).unwrap_or(&[]);
         let mut finish = |at: usize, state: &State| {
-            values.push(times.get(at).map_or(Value::Null, |time| read.finish.value(state, *time)));
+            let value = times.get(at).map_or(Ok(Value::Null), |time| read.finish.value(state, *time));
+            values.push(value.unwrap_or_else(|Outgrown| {
+                outgrown.extend(u32::try_from(values.len()));
+                Value::Null
+            }));
         };
         let cut_offs = part.cut_offs(entity.labels.clone());
         if cut_offs.is_none_or(|cut_offs| cut_offs.cuts.is_sorted()) {
@@ -49,5 +52,5 @@ pub(super) fn states(
             finish(at, &state);
         }
     }
-    build(&values, &read.finish.output)
+    Ok(Computed { values: build(&values, &read.finish.output)?, outgrown })
 }

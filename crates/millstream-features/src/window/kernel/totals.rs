@@ -14,7 +14,7 @@ use super::{
         part::Part,
         seen::{Run, Seen},
     },
-    Input, only_true,
+    Computed, Input, only_true,
 };
 use crate::{
     FeatureError,
@@ -138,7 +138,7 @@ pub(super) fn sum(
     read: &Read,
     input: Input,
     seen: &Seen,
-) -> Result<Option<ArrayRef>, FeatureError> {
+) -> Result<Option<Computed>, FeatureError> {
     let Some(prefix) = part.prefix(input) else { return Ok(None) };
     let counts = part.counts(input);
     let sums = seen.each().map(|runs| {
@@ -147,7 +147,7 @@ pub(super) fn sum(
     });
     let power = 2_f64.powi(prefix.exponent);
     let ten = 10_u128.checked_pow(u32::try_from(read.finish.scale).unwrap_or(0));
-    let float = |array: Float64Array| -> ArrayRef { Arc::new(array) };
+    let float = |array: Float64Array| Computed::from(Arc::new(array) as ArrayRef);
     Ok(Some(match (&read.finish.aggregation, &read.finish.output) {
         (Aggregation::Mean, _) => {
             // The same two roundings as the quotient of two exact numbers.
@@ -159,12 +159,31 @@ pub(super) fn sum(
         }
         (_, DataType::Float64) => float(sums.map(|sum| sum.map(|(sum, _)| sum as f64 * power)).collect()),
         (_, DataType::Decimal128(precision, scale)) => {
-            let sums = sums.map(|sum| sum.map(|(sum, _)| sum).filter(|sum| fits_decimal(*sum)));
-            let array = sums.collect::<Decimal128Array>().with_precision_and_scale(*precision, *scale);
-            Arc::new(array.map_err(FeatureError::arrow("build a decimal"))?)
+            let (sums, outgrown) = fitting(sums, |sum| fits_decimal(sum).then_some(sum));
+            let array = Decimal128Array::from(sums).with_precision_and_scale(*precision, *scale);
+            let values = Arc::new(array.map_err(FeatureError::arrow("build a decimal"))?);
+            Computed { values, outgrown }
         }
         _ => {
-            Arc::new(sums.map(|sum| sum.and_then(|(sum, _)| i64::try_from(sum).ok())).collect::<Int64Array>())
+            let (sums, outgrown) = fitting(sums, |sum| i64::try_from(sum).ok());
+            Computed { values: Arc::new(Int64Array::from(sums)), outgrown }
         }
     }))
+}
+
+/// The sums as numbers of a type, and where the type cannot hold them; a sum of no events is null.
+fn fitting<T>(
+    sums: impl Iterator<Item = Option<(i128, u32)>>,
+    fit: impl Fn(i128) -> Option<T>,
+) -> (Vec<Option<T>>, Vec<u32>) {
+    let mut outgrown = Vec::new();
+    let fitting = sums.zip(0..).map(|(sum, label)| {
+        let (sum, _) = sum?;
+        let fitting = fit(sum);
+        if fitting.is_none() {
+            outgrown.push(label);
+        }
+        fitting
+    });
+    (fitting.collect(), outgrown)
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use arrow::{
     array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt8Array},
     datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType},
+    util::display::array_value_to_string,
 };
 use millstream_features::{
+    aggregate::Aggregation,
     asof::LabelRows,
-    view::{JoinOptions, Status, ViewDefinition, ViewJoin, ViewValues},
+    view::{FeatureDefinition, FeatureValue, JoinOptions, Status, ViewDefinition, ViewJoin, ViewValues},
+    window::Measure,
 };
 
 use super::{
@@ -19,7 +22,7 @@ use super::{
     },
     Join,
 };
-use crate::DatasetError;
+use crate::{DatasetError, error::EntityKey};
 
 /// Labels that are joined at once, if memory allows.
 const LABELS_AT_ONCE: usize = 1 << 20;
@@ -63,6 +66,7 @@ impl Join<'_> {
             };
             let as_known = rest.get(1).filter(|_| rest.len() > 2);
             let values = view.join(&LabelRows { keys, time, as_known }).map_err(self.failed())?;
+            self.refuse_outgrown(&values, keys)?;
             tally.look(&values.event_times, time, ordinals)?;
             tally.counter.add(batch.num_rows());
             let batch = self.answer_batch(ordinals, values)?;
@@ -70,6 +74,24 @@ impl Join<'_> {
                 answers.push(batch.slice(start, self.answer_rows().min(batch.num_rows() - start)))?;
             }
         }
+    }
+
+    /// A training set holds no feature of which there is more than it can hold: neither null nor a default would be true.
+    fn refuse_outgrown(&self, values: &ViewValues, keys: &[ArrayRef]) -> Result<(), DatasetError> {
+        let wanted = self.features.iter().filter_map(|number| self.definition.features.get(*number));
+        for (feature, statuses) in wanted.zip(&values.statuses) {
+            let Some(label) = statuses.first_outgrown() else { continue };
+            let value = |key: &ArrayRef| {
+                array_value_to_string(key, label).map_err(DatasetError::arrow("show the key of an entity"))
+            };
+            let names = self.definition.keys.iter().map(|key| key.name.clone());
+            let entity = names.zip(keys).map(|(name, key)| Ok((name, value(key)?)));
+            let entity = EntityKey(entity.collect::<Result<_, DatasetError>>()?);
+            let Words { reason, hint } = words(feature);
+            let (view, feature) = (self.definition.name.clone(), feature.name.clone());
+            return Err(DatasetError::Outgrown { view, feature, entity, reason, hint });
+        }
+        Ok(())
     }
 
     fn answer_batch(&self, ordinals: &ArrayRef, values: ViewValues) -> Result<RecordBatch, DatasetError> {
@@ -127,6 +149,45 @@ impl Tally<'_> {
             }
         }
         Ok(())
+    }
+}
+
+struct Words {
+    reason: String,
+    hint: String,
+}
+
+/// Why a feature cannot hold all that there is, and the way out.
+fn words(feature: &FeatureDefinition) -> Words {
+    let operands = match &feature.value {
+        FeatureValue::Newest(_) => Vec::new(),
+        FeatureValue::Window { measure: Measure::One(operand), .. } => vec![operand],
+        FeatureValue::Window { measure: Measure::Ratio { numerator, denominator }, .. } => {
+            vec![numerator, denominator]
+        }
+    };
+    let bound = operands.iter().find_map(|operand| match operand.aggregation {
+        Aggregation::Distinct { bound } => Some((bound, ", or take `approx_distinct`")),
+        Aggregation::MostFrequent { bound } => Some((bound, "")),
+        _ => None,
+    });
+    match bound {
+        Some((bound, other)) => Words {
+            reason: format!("there are more different values than its bound of {bound}"),
+            hint: format!("raise the feature's `bound`{other}"),
+        },
+        None => Words {
+            reason: match &feature.data_type {
+                DataType::Int64 => "its sum is beyond int64".into(),
+                DataType::Decimal128(precision, scale) => {
+                    format!("its sum is beyond decimal({precision},{scale})")
+                }
+                _ => "it is made of a sum beyond its type".into(),
+            },
+            hint: "sum a wider type, as in `{sum: \"cast(amount as decimal(38, 0))\"}` or \
+                   `{sum: \"cast(amount as double)\"}`"
+                .into(),
+        },
     }
 }
 

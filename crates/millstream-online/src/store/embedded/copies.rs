@@ -3,19 +3,21 @@
 //!
 //! The file begins with [`MAGIC`]. Each entry is its length (4 bytes), the low half of the XXH3 of what follows (4 bytes), the
 //! length of the log's name (2 bytes), the name, the entry's position (8 bytes), the last number that the log may have
-//! given (8 bytes), and the entry's own bytes. Numbers are big-endian. The first entry that is not whole ends the file: one
-//! that a crash cut off was never acknowledged.
+//! given (8 bytes), and the entry's own bytes. Numbers are big-endian. An entry that a crash cut off ends the file, and was never
+//! acknowledged. A file with other faults is damaged: its whole entries are taken, wherever they lie, and it is kept beside.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::store::check::NAME_BYTES_MAX;
 
 /// Names the kind of file and its version.
 const MAGIC: &[u8; 8] = b"MSPUSH1\n";
@@ -66,26 +68,29 @@ impl Copies {
         if !copies.path.try_exists()? {
             return Ok((copies, missing));
         }
-        let mut file = OpenOptions::new().read(true).write(true).open(&copies.path)?;
-        let mut reader = BufReader::new(&file);
-        let mut magic = Vec::with_capacity(MAGIC.len());
-        reader.by_ref().take(end).read_to_end(&mut magic)?;
-        if !MAGIC.starts_with(&magic) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of pushed rows"));
-        }
-        if magic.len() == MAGIC.len() {
-            while let Some((copy, bytes)) = next(&mut reader)? {
-                let place = copies.end..copies.end + bytes;
-                copies.end = place.end;
-                copies.live.insert((copy.log.clone(), copy.position), place);
-                if is_missing(&copy.log, copy.position) {
-                    missing.push(copy);
-                }
+        let bytes = Bytes::from(fs::read(&copies.path)?);
+        let Entries { whole, is_damaged } = Entries::of(&bytes);
+        for (copy, place) in whole {
+            copies.end = place.end;
+            copies.live.insert((copy.log.clone(), copy.position), place);
+            if is_missing(&copy.log, copy.position) {
+                missing.push(copy);
             }
         }
-        drop(reader);
+        let mut file = OpenOptions::new().read(true).write(true).open(&copies.path)?;
+        if is_damaged {
+            let beside = keep_beside(&copies.path)?;
+            tracing::error!(
+                file = %copies.path.display(),
+                kept = %beside.display(),
+                "the second copy of pushed rows is damaged: what is whole in it was taken, other rows that only it had are lost"
+            );
+            copies.file = Some(file);
+            copies.rewrite()?;
+            return Ok((copies, missing));
+        }
         // What a crash cut off goes, so that the next entry does not follow it.
-        file.set_len(copies.end.min(file.metadata()?.len()))?;
+        file.set_len(copies.end.min(bytes.len() as u64))?;
         begin(&mut file)?;
         copies.file = Some(file);
         Ok((copies, missing))
@@ -198,27 +203,71 @@ fn checksum(body: &[u8]) -> u32 {
     xxh3_64(body) as u32
 }
 
-/// The next entry and its bytes in the file; none at the end, and where an entry is not whole.
-fn next(reader: &mut impl Read) -> io::Result<Option<(Copy, u64)>> {
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    reader.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-    let mut head = head.as_slice();
-    if head.len() < HEAD_BYTES {
-        return Ok(None);
-    }
-    let (length, expected) = (head.get_u32(), head.get_u32());
-    let mut body = Vec::new();
-    reader.by_ref().take(u64::from(length)).read_to_end(&mut body)?;
-    if body.len() as u64 != u64::from(length) || checksum(&body) != expected {
-        return Ok(None);
-    }
-    let bytes = (HEAD_BYTES + body.len()) as u64;
-    Ok(decoded(Bytes::from(body)).map(|copy| (copy, bytes)))
+/// What a file holds.
+struct Entries {
+    whole: Vec<(Copy, Range<u64>)>,
+    /// Whether something else is wrong with it than that its end is missing.
+    is_damaged: bool,
 }
 
+impl Entries {
+    fn of(file: &Bytes) -> Self {
+        let is_ours = MAGIC.starts_with(file) || file.starts_with(MAGIC);
+        let mut entries = Self { whole: Vec::new(), is_damaged: !is_ours };
+        let mut at = MAGIC.len();
+        while at < file.len() {
+            if let Some((copy, end)) = entry_at(file, at) {
+                entries.whole.push((copy, at as u64..end as u64));
+                at = end;
+                continue;
+            }
+            // An entry that has its length, or one with others behind it, was whole once.
+            entries.is_damaged |= body_at(file, at).is_some();
+            let Some(next) = (at + 1..file.len()).find(|next| entry_at(file, *next).is_some()) else { break };
+            entries.is_damaged = true;
+            at = next;
+        }
+        entries
+    }
+}
+
+/// The entry that begins there, if it is whole, and where it ends.
+fn entry_at(file: &Bytes, at: usize) -> Option<(Copy, usize)> {
+    let (body, expected) = body_at(file, at)?;
+    // Asked before the checksum, which takes its time where any byte may begin an entry.
+    let copy = decoded(body.clone())?;
+    (checksum(&body) == expected).then(|| (copy, at + HEAD_BYTES + body.len()))
+}
+
+/// What follows the head that begins there, if the file is long enough, and its checksum.
+fn body_at(file: &Bytes, at: usize) -> Option<(Bytes, u32)> {
+    let mut rest = file.slice(at.min(file.len())..);
+    let (length, expected) = (rest.try_get_u32().ok()?, rest.try_get_u32().ok()?);
+    let length = usize::try_from(length).ok().filter(|length| *length <= rest.len())?;
+    Some((rest.split_to(length), expected))
+}
+
+/// Copies a file beside itself, under a name that nothing has.
+fn keep_beside(path: &Path) -> io::Result<PathBuf> {
+    for number in 1..u32::MAX {
+        let beside = path.with_extension(format!("pushed-damaged-{number}"));
+        match OpenOptions::new().write(true).create_new(true).open(&beside) {
+            Ok(mut file) => {
+                io::copy(&mut File::open(path)?, &mut file)?;
+                file.sync_all()?;
+                return Ok(beside);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many damaged files are kept"))
+}
+
+/// Names of logs are those of views.
 fn decoded(mut body: Bytes) -> Option<Copy> {
     let name = usize::from(body.try_get_u16().ok()?);
-    if body.len() < name {
+    if body.len() < name || name > NAME_BYTES_MAX {
         return None;
     }
     let log = String::from_utf8(body.split_to(name).to_vec()).ok()?;

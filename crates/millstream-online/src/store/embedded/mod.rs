@@ -11,6 +11,7 @@ mod numbers;
 mod record_cache;
 mod restored;
 mod spaces;
+mod unfinished;
 mod writer;
 
 use std::{

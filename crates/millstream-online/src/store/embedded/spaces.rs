@@ -15,6 +15,7 @@ use super::{
     fault::Faults,
     layout::{self, FACTS, FORMAT, FORMAT_FACT, LOGS, MARKS},
     record_cache::RecordCache,
+    unfinished,
 };
 use crate::{
     error::{OnlineError, Result},
@@ -47,6 +48,7 @@ impl Spaces {
     /// Opens or makes the store and ends what a crash left half dropped. Blocks on the disk.
     pub(super) fn open(folder: &Path, options: &EmbeddedOptions, faults: Faults) -> Result<Self> {
         let fault = |error| faults.of("be opened", error);
+        unfinished::remove(folder, &faults)?;
         check_files(folder, &faults)?;
         let database = Database::builder(folder)
             .cache_size(options.cache_bytes)

@@ -18,3 +18,5 @@ SELECT
 FROM bronze.orders
 --- silver.h
 SELECT n.a FROM (SELECT amount AS a, status AS a FROM bronze.orders) n
+--- silver.i
+SELECT named_struct('net amount', amount) AS s, [named_struct('a', 1, 'A', 2)] AS t FROM bronze.orders

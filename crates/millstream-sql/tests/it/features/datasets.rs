@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch};
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch,
+    TimestampNanosecondArray,
+};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use insta::assert_snapshot;
 use millstream_sql::features::LabelColumns;
@@ -95,6 +98,22 @@ fn rows_of_labels_become_what_is_joined() {
     assert_eq!(key.iter().collect::<Vec<_>>(), [Some(7), None]);
     let time = found.column(columns.time).as_primitive::<TimestampMicrosecondType>();
     assert_eq!(time.value(0), 86_400_000_000);
+    for (nanos, expected) in
+        [(1_000, None), (1_001, Some("`1970-01-01T00:00:00.000001001` would lose digits"))]
+    {
+        let as_of: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![0, nanos]));
+        let mut given = rows.columns().to_vec();
+        given[2] = as_of;
+        let names = ["cart_value", "buyer", "as_of", "churned"];
+        let rows = RecordBatch::try_from_iter(names.into_iter().zip(given)).unwrap();
+        let found = find(&rows).unwrap().project(&rows).map_err(|error| error.to_string());
+        match expected {
+            None => assert!(found.is_ok(), "{found:?}"),
+            Some(expected) => {
+                assert!(found.as_ref().is_err_and(|error| error.contains(expected)), "{found:?}");
+            }
+        }
+    }
     let missing = find(&rows.project(&[0, 1]).unwrap()).unwrap_err();
     let messages: Vec<_> = missing.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
     assert_eq!(
