@@ -95,9 +95,14 @@ impl StepContext {
 
 impl Engine {
     /// Opens the stores of the project's environment and builds the connectors; reads no data.
-    pub fn open(project: Arc<Project>, options: EngineOptions) -> Result<Self, EngineError> {
-        let stores = Stores::of(&project.spec)?;
-        Self::with_stores(project, stores, options)
+    pub fn open(
+        project: Arc<Project>,
+        options: EngineOptions,
+    ) -> BoxFuture<'static, Result<Self, EngineError>> {
+        Box::pin(async move {
+            let stores = Stores::of(&project.spec).await?;
+            Self::with_stores(project, stores, options)
+        })
     }
 
     /// An engine on stores that are open already; builds the connectors and reads no data.

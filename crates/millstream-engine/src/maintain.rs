@@ -46,7 +46,7 @@ impl Engine {
             let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
             let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
             spill::clean(&world.state_dir, world.options.clock.now());
-            let mut pinned = self.pinned()?;
+            let mut pinned = self.pinned().await?;
             let (mut reports, mut failed) = (Vec::new(), None);
             for table in self.tables(&selected, selection.is_all()).await? {
                 if cancel.is_cancelled() {
@@ -125,7 +125,7 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         if let Some(version) = done.compacted {
-            self.rows_stayed(table, version)?;
+            self.rows_stayed(table, version).await?;
         }
         Ok(Some(MaintenanceReport {
             table: table.clone(),
@@ -140,7 +140,7 @@ impl Engine {
 
     /// Compaction makes a version with the same rows: who has seen the version before has seen this one too,
     /// and need not run for it.
-    fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
+    async fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
         let world = self.world();
         let id = table.asset_id();
         let mut recorded = world.state.recorded().await?;
@@ -162,7 +162,7 @@ impl Engine {
 
     /// Versions that must stay readable: those that somebody pinned, and those from which an incremental
     /// table will ask for the changes since its last build.
-    fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
+    async fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
         let world = self.world();
         let mut pinned: BTreeMap<TableName, BTreeSet<i64>> = BTreeMap::new();
         for pin in world.state.pins().await? {

@@ -51,7 +51,7 @@ struct Probed {
 /// what others record meanwhile would be lost.
 pub(crate) async fn reconcile(world: &World) -> Result<Reconciled, EngineError> {
     let (reconciled, news) = look(world).await?;
-    news.record(world, &reconciled.recorded)?;
+    news.record(world, &reconciled.recorded).await?;
     Ok(reconciled)
 }
 
@@ -143,7 +143,7 @@ struct News {
 
 impl News {
     /// All at once: who reads a table is brought along while the table is behind the lake, and never after that.
-    fn record(&self, world: &World, recorded: &BTreeMap<AssetId, Recorded>) -> Result<(), EngineError> {
+    async fn record(&self, world: &World, recorded: &BTreeMap<AssetId, Recorded>) -> Result<(), EngineError> {
         let found = self.assets.iter().map(|asset| FoundAsset {
             asset,
             recorded: recorded.get(asset),

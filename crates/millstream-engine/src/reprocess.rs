@@ -368,7 +368,7 @@ impl Judged<'_> {
             rows_written: self.accepted,
             rows_rejected: self.still_rejected,
             checks,
-            recorded: self.known()?.map(|known| self.recorded(known, version, rows)),
+            recorded: self.known().await?.map(|known| self.recorded(known, version, rows)),
             metrics: metrics(rows),
             ..StepResult::without_rows(StepOutcome::Built, Some(version))
         })
@@ -378,7 +378,7 @@ impl Judged<'_> {
     /// record is still to be made.
     fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
         let (version, rows) = (bronze.version(), bronze.rows());
-        let known = self.known()?;
+        let known = self.known().await?;
         let is_news = known.as_ref().is_some_and(|known| known.version != Some(version));
         Ok(StepResult {
             rows_rejected: self.still_rejected,
@@ -392,7 +392,7 @@ impl Judged<'_> {
         })
     }
 
-    fn known(&self) -> Result<Option<Recorded>, EngineError> {
+    async fn known(&self) -> Result<Option<Recorded>, EngineError> {
         Ok(self.context.world.state.recorded_of(&self.context.asset).await?)
     }
 

@@ -144,12 +144,15 @@ impl Engine {
     }
 
     /// A run of which a step remembers only the id.
-    pub fn run_record(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError> {
-        Ok(self.world().state.run(run).await?)
+    pub fn run_record<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Option<RunRecord>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.run(run).await?) })
     }
 
     /// The schema versions of a source's table that the catalog knows, oldest first.
-    pub fn schema_versions(&self, table: &TableName) -> Result<Vec<SchemaVersion>, EngineError> {
-        Ok(self.world().state.schema_versions(table).await?)
+    pub fn schema_versions<'a>(
+        &'a self,
+        table: &'a TableName,
+    ) -> BoxFuture<'a, Result<Vec<SchemaVersion>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.schema_versions(table).await?) })
     }
 }

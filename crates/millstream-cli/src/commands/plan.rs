@@ -70,7 +70,7 @@ impl SelectionArguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(arguments.selection.open(session)?.project, session)?;
+    let engine = project::engine(arguments.selection.open(session)?.project, session).await?;
     show(&engine, &arguments.selection.request(session), session).await?;
     Ok(Exit::Success)
 }

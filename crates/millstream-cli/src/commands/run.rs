@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let opened = arguments.selection.open(session)?;
     let is_complete = opened.is_whole || arguments.selection.names_what_it_means();
-    let engine = project::engine(opened.project, session)?;
+    let engine = project::engine(opened.project, session).await?;
     let mut request = arguments.selection.request(session);
     request.concurrency = arguments.concurrency;
     if arguments.dry_run {

@@ -158,7 +158,7 @@ impl FeatureBackend for Backend {
     }
 
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
-        let built = self.engine.datasets().map_err(api_error)?;
+        let built = self.engine.datasets().await.map_err(api_error)?;
         let described = built.into_iter().map(|built| DatasetInfo {
             name: built.dataset,
             version: built.version.to_string(),

@@ -113,7 +113,7 @@ impl Engine {
                 project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
             })?;
             // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
-            let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own())?;
+            let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own()).await?;
             let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
             Ok(DatasetReport {
                 name: spec.name,
@@ -265,7 +265,7 @@ struct Kept {
 
 /// Records the version and pins its inputs. A build that gave what the one before gave is that one: where its file still
 /// stands, the project's own folder needs no second one, and where it does not, the new file takes its place.
-fn keep(
+async fn keep(
     world: &World,
     spec: &DatasetSpec,
     pinning: &Pinning,
@@ -307,7 +307,7 @@ fn keep(
         path: world.recorded_path(path),
         manifest: serde_json::to_string(manifest)
             .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?,
-        service: service(world, spec)?,
+        service: service(world, spec).await?,
         at: now,
     };
     let pinned_by = format!("dataset {} {}", spec.name, manifest.version.get(..12).unwrap_or_default());
@@ -337,9 +337,9 @@ fn move_pair(built: &Built, place: &Path) -> Result<(), EngineError> {
 }
 
 /// The service's name with its present version.
-fn service(world: &World, spec: &DatasetSpec) -> Result<Option<String>, EngineError> {
+async fn service(world: &World, spec: &DatasetSpec) -> Result<Option<String>, EngineError> {
     let DatasetFeatures::Service(name) = &spec.features else { return Ok(None) };
-    let served = services::served(world)?;
+    let served = services::served(world).await?;
     let current = served.iter().find(|served| served.name == name.value && served.is_current);
     Ok(current.map(|served| format!("{}@{}", served.name, served.version)))
 }

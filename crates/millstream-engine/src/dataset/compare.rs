@@ -21,7 +21,7 @@ impl Engine {
             return DatasetFile::open(path).map_err(failed);
         }
         // A later build may have replaced a file that a definition names.
-        let built = self.dataset_version(name, None)?;
+        let built = self.dataset_version(name, None).await?;
         built.open()?;
         DatasetFile::with_manifest(&built.path, built.manifest).map_err(failed)
     }

@@ -49,7 +49,7 @@ impl FeatureServer {
         if let Some(fitted) = cache().get(&name) {
             return Ok(fitted.clone());
         }
-        let columns = manifest(&self.0.world.dataset(&name)?)?.fitted.into_iter();
+        let columns = manifest(&self.0.world.dataset(&name).await?)?.fitted.into_iter();
         let fitted: Arc<Fitted> = Arc::new(columns.map(|fitted| (fitted.column.clone(), fitted)).collect());
         cache().insert(name, fitted.clone());
         Ok(fitted)

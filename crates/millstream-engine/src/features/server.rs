@@ -117,7 +117,7 @@ impl FeatureServer {
         Box::pin(async move {
             let world = engine.world().clone();
             let store = world.online.open().await?;
-            let services = services::served(&world)?;
+            let services = services::served(&world).await?;
             let mut compiled: HashMap<String, HashMap<i64, Arc<Readable>>> = HashMap::new();
             for served in &services {
                 let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
@@ -139,7 +139,7 @@ impl FeatureServer {
             for name in views.keys() {
                 pushed::go_on(&world, store.as_ref(), name).await?;
             }
-            let stored = services::stored_views(&world)?.into_values();
+            let stored = services::stored_views(&world).await?.into_values();
             let pushable =
                 stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
             Ok(Self(Arc::new(Inner {

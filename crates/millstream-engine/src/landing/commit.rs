@@ -88,11 +88,11 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
             context.note(format!("schema: {text}{more}"));
         }
         // The landing is remembered last: until then whoever comes next takes the schemas from the commit again.
-        schemas::record(world, &table, &context.run, staged.now, &accepted)?;
+        schemas::record(world, &table, &context.run, staged.now, &accepted).await?;
         if job.full {
-            epoch::remember_alone(world, job.source, &landing)?;
+            epoch::remember_alone(world, job.source, &landing).await?;
         } else {
-            epoch::remember(world, job.source, &landing)?;
+            epoch::remember(world, job.source, &landing).await?;
         }
         let rows = rows_now(job, result.version).await?;
         result.metrics = metrics(rows);

@@ -42,7 +42,7 @@ pub(crate) struct Standing {
 /// Reads the standing, bringing the state store up to date when it missed commits.
 pub(crate) async fn standing(world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
     let found = Found::of(world, source).await?;
-    if found.is_complete() { found.remembered(world, source) } else { Err(found.gap(source)) }
+    if found.is_complete() { found.remembered(world, source).await } else { Err(found.gap(source)) }
 }
 
 /// The standing for a landing that replaces everything. Where nobody remembers how far the source was landed, the rows
@@ -53,7 +53,7 @@ pub(crate) async fn standing_before_anew(
 ) -> Result<Standing, EngineError> {
     let mut found = Found::of(world, source).await?;
     if found.is_complete() {
-        return found.remembered(world, source);
+        return found.remembered(world, source).await;
     }
     if let Some(snapshot) = &found.snapshot {
         let parts = parts_of_rows(world, snapshot).await?;
@@ -78,7 +78,7 @@ struct Found {
 impl Found {
     async fn of(world: &World, source: &SourceSpec) -> Result<Self, EngineError> {
         let snapshot = world.lake.snapshot(&source.table(), At::Latest).await?;
-        let landing = remembered(world, source)?;
+        let landing = remembered(world, source).await?;
         let epoch = snapshot.as_ref().and_then(|snapshot| snapshot.txn(LANDING_TXN)).unwrap_or(0);
         let is_news = epoch != landing.epoch;
         let landing = match epoch.cmp(&landing.epoch) {
@@ -94,9 +94,9 @@ impl Found {
         self.landing.epoch == self.epoch
     }
 
-    fn remembered(self, world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
+    async fn remembered(self, world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
         if self.is_news {
-            remember_alone(world, source, &self.landing)?;
+            remember_alone(world, source, &self.landing).await?;
         }
         let landing = beyond_stored(self.landing, self.snapshot.as_deref());
         Ok(Standing { landing, snapshot: self.snapshot })
@@ -134,13 +134,13 @@ fn beyond_stored(mut landing: Landing, snapshot: Option<&Snapshot>) -> Landing {
 }
 
 /// Writes a landing's epoch and its parts to the state store; parts that it does not name stay.
-pub(crate) fn remember(world: &World, source: &SourceSpec, landing: &Landing) -> Result<(), EngineError> {
+pub(crate) async fn remember(world: &World, source: &SourceSpec, landing: &Landing) -> Result<(), EngineError> {
     let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
     Ok(world.state.record_landing(&source.name, &update(landing, &parts)).await?)
 }
 
 /// The same in the place of everything that the state store remembers of the source.
-pub(crate) fn remember_alone(
+pub(crate) async fn remember_alone(
     world: &World,
     source: &SourceSpec,
     landing: &Landing,
@@ -192,7 +192,7 @@ async fn replay(
             {
                 let before = if full { Vec::new() } else { std::mem::take(&mut landing.parts) };
                 landing = Landing { epoch: reached, parts: merge(before, parts), next_sequence };
-                schemas::record(world, &table, &info.run, info.at, &schemas)?;
+                schemas::record(world, &table, &info.run, info.at, &schemas).await?;
             }
             Committed::Reprocess { next_sequence, .. } => {
                 landing.next_sequence = landing.next_sequence.max(next_sequence);

@@ -91,7 +91,7 @@ fn remember_refreshed(
     if refreshed.is_empty() {
         return Ok(());
     }
-    epoch::remember(world, source, &Landing { parts: refreshed, ..*landing })
+    epoch::remember(world, source, &Landing { parts: refreshed, ..*landing }).await
 }
 
 /// Lands what waits at `source`. Boxed, because the compiler cannot see that so deep a future is `Send`.

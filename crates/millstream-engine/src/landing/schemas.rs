@@ -51,7 +51,7 @@ fn described(columns: &[Field]) -> Value {
 }
 
 /// Writes to the catalog what a landing of `run` accepted: who, when, and from which part.
-pub(super) fn record(
+pub(super) async fn record(
     world: &World,
     table: &TableName,
     run: &RunId,

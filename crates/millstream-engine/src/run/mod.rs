@@ -76,7 +76,7 @@ pub trait StepExecutor: Send + Sync {
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError>;
 
     /// Records the end of a step, whatever it was.
-    fn record(&self, ended: &Ended) -> Result<(), EngineError>;
+    async fn record(&self, ended: &Ended) -> Result<(), EngineError>;
 }
 
 /// A step that ended: what people see of it, and what is remembered besides.
@@ -145,7 +145,7 @@ pub fn execute(
                 None => {}
             }
             while let Some(ended) = finished.pop_front() {
-                executor.record(&ended)?;
+                executor.record(&ended).await?;
                 let report = ended.report;
                 observer.event(&Event::StepFinished(report.clone()));
                 let because = blocker(&report);

@@ -59,7 +59,7 @@ impl StepExecutor for StepRunner {
         }
     }
 
-    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
+    async fn record(&self, ended: &Ended) -> Result<(), EngineError> {
         let now = self.world.options.clock.now();
         let report = &ended.report;
         let recorded = match failure(&report.outcome) {

@@ -57,28 +57,28 @@ fn a_broken_lock_file_is_no_obstacle() {
     assert_eq!(RunLock::holder(folder.path()), Some(holder(1)));
 }
 
-#[test]
-fn the_lock_of_a_killed_run_is_free_and_what_it_recorded_is_whole() {
+#[tokio::test]
+async fn the_lock_of_a_killed_run_is_free_and_what_it_recorded_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = start_holder(folder.path());
     let error = RunLock::acquire(folder.path(), &holder(1), NO_WAIT).unwrap_err();
     let StateError::Locked { holder: Some(found), .. } = error else { panic!("{error}") };
     assert_eq!(found.pid, child.id());
     // The other process records steps all the while; reading is not held up by it.
-    let state = State::open(&folder.path().join("state.db")).unwrap();
+    let state = State::open(&folder.path().join("state.db")).await.unwrap();
     let mut seen = 0;
     while seen < 200 {
-        let steps = state.steps(&run(1).run).unwrap();
+        let steps = state.steps(&run(1).run).await.unwrap();
         assert!(steps.len() >= seen);
         seen = steps.len();
-        assert!(state.recorded().unwrap().len() >= seen.min(1));
+        assert!(state.recorded().await.unwrap().len() >= seen.min(1));
     }
     child.kill().unwrap();
     child.wait().unwrap();
     let _lock = RunLock::acquire(folder.path(), &holder(2), NO_WAIT).unwrap();
-    let steps = State::open(&folder.path().join("state.db")).unwrap().steps(&run(1).run).unwrap();
+    let steps = State::open(&folder.path().join("state.db")).await.unwrap().steps(&run(1).run).await.unwrap();
     assert!(steps.len() >= seen);
-    state.record_step(&end(&step(&run(2).run, "silver.t", StepOutcome::Built), None)).unwrap();
+    state.record_step(&end(&step(&run(2).run, "silver.t", StepOutcome::Built), None)).await.unwrap();
 }
 
 /// This test binary again, as a process that holds the lock and records steps until it is killed.
@@ -98,19 +98,19 @@ fn start_holder(folder: &Path) -> Child {
 }
 
 /// Does nothing unless it is the other process of the test above.
-#[test]
-fn hold_until_killed() {
+#[tokio::test]
+async fn hold_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = Path::new(&folder);
     let _lock = RunLock::acquire(folder, &holder(0), NO_WAIT).unwrap();
-    let state = State::open(&folder.join("state.db")).unwrap();
+    let state = State::open(&folder.join("state.db")).await.unwrap();
     println!("\nholding");
     let until = Instant::now() + Duration::from_secs(120);
     let mut version = 0;
     while Instant::now() < until {
         version += 1;
         state
-            .record_step(&end(&step(&run(1).run, "silver.t", StepOutcome::Built), Some(&recorded(version))))
+            .record_step(&end(&step(&run(1).run, "silver.t", StepOutcome::Built), Some(&recorded(version)))).await
             .unwrap();
     }
 }

@@ -20,18 +20,18 @@ impl Watch for Gate {
     }
 }
 
-#[test]
-fn what_is_refused_before_does_not_happen_and_what_is_refused_after_did() {
+#[tokio::test]
+async fn what_is_refused_before_does_not_happen_and_what_is_refused_after_did() {
     for (refuses, kept) in [(Moment::Before, 0), (Moment::After, 1)] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         let gate = Arc::new(Gate { refuses, seen: Mutex::default() });
-        let watched = State::open(&path).unwrap().watched(gate.clone());
+        let watched = State::open(&path).await.unwrap().watched(gate.clone());
         let (asset, recorded) = (asset("silver.a"), recorded(1));
         let found = FoundAsset { asset: &asset, recorded: Some(&recorded), metrics: &[] };
-        let refused = watched.record_found(&[found]).unwrap_err();
+        let refused = watched.record_found(&[found]).await.unwrap_err();
         assert_eq!((refused.code(), refused.is_transient()), ("MS-0605", false));
         assert_eq!(gate.seen.lock().unwrap().last(), Some(&("record the asset", refuses)));
-        assert_eq!(State::open(&path).unwrap().recorded().unwrap().len(), kept, "{refuses:?}");
+        assert_eq!(State::open(&path).await.unwrap().recorded().await.unwrap().len(), kept, "{refuses:?}");
     }
 }

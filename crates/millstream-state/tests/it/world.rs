@@ -11,9 +11,9 @@ use tempfile::TempDir;
 /// Where the store lies in its folder.
 pub(crate) const STORE: &str = "deep/state.db";
 
-pub(crate) fn store() -> (TempDir, State) {
+pub(crate) async fn store() -> (TempDir, State) {
     let folder = tempfile::tempdir().unwrap();
-    let state = State::open(&folder.path().join(STORE)).unwrap();
+    let state = State::open(&folder.path().join(STORE)).await.unwrap();
     (folder, state)
 }
 

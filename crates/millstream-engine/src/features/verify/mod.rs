@@ -125,8 +125,8 @@ impl Engine {
         Box::pin(async move {
             let world = self.world();
             let samples = sample::samples(world, request).await?;
-            let views = services::stored_views(world)?;
-            let served = services::served(world)?;
+            let views = services::stored_views(world).await?;
+            let served = services::served(world).await?;
             let mut report = VerifyReport::default();
             for (origin, sample) in samples {
                 let subject = match &origin {

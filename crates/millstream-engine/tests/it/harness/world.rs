@@ -91,8 +91,8 @@ impl World {
     }
 
     /// The state store as a bystander reads it.
-    pub(crate) fn state(&self) -> State {
-        State::open(&self.state_path()).unwrap()
+    pub(crate) async fn state(&self) -> State {
+        State::open(&self.state_path()).await.unwrap()
     }
 
     /// The state store is gone, as after the loss of a disk.
@@ -120,7 +120,7 @@ impl World {
             true => self.online(line).await,
             false => Online::At { location: "embedded:nowhere".to_owned(), options: StoreOptions::default() },
         };
-        let state = State::open(&self.state_path()).unwrap().watched(line.clone());
+        let state = State::open(&self.state_path()).await.unwrap().watched(line.clone());
         let stores = Stores {
             lake: self.lake(line),
             state: Arc::new(state),
@@ -210,30 +210,30 @@ impl World {
         contents::features(self, 1..4).await
     }
 
-    pub(crate) fn dataset(&self, name: &str) -> Vec<String> {
-        contents::dataset(self, name)
+    pub(crate) async fn dataset(&self, name: &str) -> Vec<String> {
+        contents::dataset(self, name).await
     }
 
-    pub(crate) fn schemas(&self, source: &str) -> Vec<String> {
-        contents::schemas(self, source)
+    pub(crate) async fn schemas(&self, source: &str) -> Vec<String> {
+        contents::schemas(self, source).await
     }
 
     /// How the runs ended, the newest first.
-    pub(crate) fn runs(&self) -> Vec<String> {
-        let runs = self.state().runs(99).unwrap();
+    pub(crate) async fn runs(&self) -> Vec<String> {
+        let runs = self.state().await.runs(99).await.unwrap();
         runs.iter().map(|run| run.outcome.map_or("no end", RunOutcome::as_str).to_owned()).collect()
     }
 
-    pub(crate) fn positions(&self, source: &str) -> Vec<String> {
-        contents::positions(self, source)
+    pub(crate) async fn positions(&self, source: &str) -> Vec<String> {
+        contents::positions(self, source).await
     }
 
     /// The recorded datasets, and the versions of tables that are pinned for them.
-    pub(crate) fn datasets(&self) -> Vec<String> {
-        let state = self.state();
-        let built = state.dataset_versions().unwrap();
+    pub(crate) async fn datasets(&self) -> Vec<String> {
+        let state = self.state().await;
+        let built = state.dataset_versions().await.unwrap();
         let built = built.iter().map(|built| format!("{} v{}", built.dataset, built.version));
-        let pins = state.pins().unwrap();
+        let pins = state.pins().await.unwrap();
         let pins = pins.iter().map(|pin| format!("pinned: {} at {}", pin.table, pin.version));
         built.chain(pins).collect()
     }
