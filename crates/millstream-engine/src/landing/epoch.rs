@@ -153,7 +153,7 @@ fn update<'a>(landing: &Landing, parts: &'a [millstream_state::KnownPart]) -> La
     LandingUpdate { epoch: landing.epoch, next_sequence: landing.next_sequence, parts }
 }
 
-fn remembered(world: &World, source: &SourceSpec) -> Result<Landing, EngineError> {
+async fn remembered(world: &World, source: &SourceSpec) -> Result<Landing, EngineError> {
     let landing = world.state.landing(&source.name).await?;
     let parts = landing.parts.into_iter().map(|part| KnownPart {
         id: part.id,

@@ -60,7 +60,7 @@ pub(crate) async fn waiting_parts(
     {
         waiting.push(INTERRUPTED.to_owned());
     }
-    remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed))?;
+    remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed)).await?;
     if is_alone {
         world.discoveries.keep(&source.name, full, landing.epoch, found);
     }
@@ -82,7 +82,7 @@ fn known_before(standing: &Standing, full: bool) -> &[KnownPart] {
 }
 
 /// Parts that look different and hold the same: as they look now, so that nobody has to read them again to see that.
-fn remember_refreshed(
+async fn remember_refreshed(
     world: &World,
     source: &SourceSpec,
     landing: &Landing,
@@ -114,7 +114,7 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
     for waiting in &found.waiting {
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
-    remember_refreshed(world, source, &standing.landing, std::mem::take(&mut found.refreshed))?;
+    remember_refreshed(world, source, &standing.landing, std::mem::take(&mut found.refreshed)).await?;
     if let Some(snapshot) = &standing.snapshot
         && !full
         && is_lost(world, snapshot).await?
