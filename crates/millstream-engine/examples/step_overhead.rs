@@ -28,7 +28,7 @@ impl StepExecutor for Empty {
         Ok(StepResult::without_rows(StepOutcome::Unchanged, Some(0)))
     }
 
-    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
+    async fn record(&self, ended: &Ended) -> Result<(), EngineError> {
         let report = &ended.report;
         let step = StepRecord {
             run: self.run.clone(),
@@ -45,7 +45,7 @@ impl StepExecutor for Empty {
         };
         let step = step.with_reason(&report.reason);
         let end = StepEnd { step: &step, recorded: None, checks: &[], metrics: &[] };
-        Ok(self.state.record_step(&end)?)
+        Ok(self.state.record_step(&end).await?)
     }
 }
 
@@ -59,15 +59,12 @@ impl Observer for Silent {
 async fn main() -> Result<(), Box<dyn Error>> {
     let steps: usize = std::env::args().nth(1).map_or(Ok(1_000), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
-    let state = State::open(&folder.path().join("state.db"))?;
+    let state = State::open(&folder.path().join("state.db")).await?;
     let run = RunId::new("overhead");
     let started = TimestampMicros(0);
-    state.begin_run(&RunStart {
-        run: run.clone(),
-        command: String::new(),
-        version: String::new(),
-        started,
-    })?;
+    state
+        .begin_run(&RunStart { run: run.clone(), command: String::new(), version: String::new(), started })
+        .await?;
     let options = ExecuteOptions {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),

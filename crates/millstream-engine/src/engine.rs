@@ -194,12 +194,15 @@ impl Engine {
             .concurrency
             .or_else(|| NonZeroUsize::new(world.project.spec.environment.concurrency?))
             .unwrap_or(world.options.parallelism);
-        world.state.begin_run(&RunStart {
-            run: run.clone(),
-            command: request.command.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: world.options.clock.now(),
-        }).await?;
+        world
+            .state
+            .begin_run(&RunStart {
+                run: run.clone(),
+                command: request.command.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started: world.options.clock.now(),
+            })
+            .await?;
         let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),

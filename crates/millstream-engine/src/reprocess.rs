@@ -106,8 +106,8 @@ impl StepExecutor for Reprocessor {
         }
     }
 
-    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
-        self.runner.record(ended)
+    async fn record(&self, ended: &Ended) -> Result<(), EngineError> {
+        self.runner.record(ended).await
     }
 }
 
@@ -299,13 +299,13 @@ impl<'a> Judge<'a> {
         let (add, still) = (rows.finish().await?, still.finish().await?);
         if judged.accepted == 0 {
             lake.discard(still).await;
-            return judged.unchanged(bronze);
+            return judged.unchanged(bronze).await;
         }
         let audited = judged.audit(bronze, &add).await?;
         let Some(stop) = audited.stop else {
             let version = judged.commit(bronze, rejected, add).await?;
             replace(&judged.context.world, rejected, still).await?;
-            return judged.built(bronze, version, audited.checks);
+            return judged.built(bronze, version, audited.checks).await;
         };
         lake.discard(add).await;
         lake.discard(still).await;
@@ -357,7 +357,7 @@ impl Judged<'_> {
         Ok(self.context.world.lake.commit(bronze.table(), Some(bronze), change).await?)
     }
 
-    fn built(
+    async fn built(
         &self,
         bronze: &Snapshot,
         version: i64,
@@ -376,7 +376,7 @@ impl Judged<'_> {
 
     /// Nothing more enters. An attempt before this one may have taken rows in and failed at the rejected table; then their
     /// record is still to be made.
-    fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
+    async fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
         let (version, rows) = (bronze.version(), bronze.rows());
         let known = self.known().await?;
         let is_news = known.as_ref().is_some_and(|known| known.version != Some(version));

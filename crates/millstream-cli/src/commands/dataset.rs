@@ -49,8 +49,8 @@ struct BuildArguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     match &arguments.action {
         Action::Build(arguments) => run_build(arguments, session).await,
-        Action::List => list(session),
-        Action::Diff(arguments) => compare::run(arguments, session),
+        Action::List => list(session).await,
+        Action::Diff(arguments) => compare::run(arguments, session).await,
     }
 }
 
@@ -170,7 +170,7 @@ fn leak(finding: &Finding) -> String {
     }
 }
 
-fn list(session: &Session) -> Result<Exit, CliError> {
+async fn list(session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?, session).await?;
     let built = engine.datasets().await?;
     if session.settings.json {

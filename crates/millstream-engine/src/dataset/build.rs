@@ -113,7 +113,8 @@ impl Engine {
                 project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
             })?;
             // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
-            let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own()).await?;
+            let Kept { version, is_unchanged, path } =
+                keep(world, &spec, &pinning, &built, output.is_own()).await?;
             let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
             Ok(DatasetReport {
                 name: spec.name,

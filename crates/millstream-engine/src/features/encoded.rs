@@ -40,7 +40,8 @@ impl FeatureServer {
         }
         let known = world.dataset(&name).await?;
         let read = tokio::task::spawn_blocking(move || manifest(&known)).await;
-        let columns = read.map_err(|_| EngineError::Worker { doing: "reading encodings" })??.fitted.into_iter();
+        let columns =
+            read.map_err(|_| EngineError::Worker { doing: "reading encodings" })??.fitted.into_iter();
         let fitted: Arc<Fitted> = Arc::new(columns.map(|fitted| (fitted.column.clone(), fitted)).collect());
         cache().insert(name, fitted.clone());
         Ok(fitted)

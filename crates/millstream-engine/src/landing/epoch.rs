@@ -134,7 +134,11 @@ fn beyond_stored(mut landing: Landing, snapshot: Option<&Snapshot>) -> Landing {
 }
 
 /// Writes a landing's epoch and its parts to the state store; parts that it does not name stay.
-pub(crate) async fn remember(world: &World, source: &SourceSpec, landing: &Landing) -> Result<(), EngineError> {
+pub(crate) async fn remember(
+    world: &World,
+    source: &SourceSpec,
+    landing: &Landing,
+) -> Result<(), EngineError> {
     let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
     Ok(world.state.record_landing(&source.name, &update(landing, &parts)).await?)
 }

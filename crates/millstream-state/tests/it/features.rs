@@ -66,5 +66,8 @@ async fn a_dataset_pins_what_it_was_built_from_and_the_same_build_is_the_same_ve
     assert_eq!(of(None).await, found("x", "elsewhere.parquet"));
     assert_eq!((of(Some(2)).await, of(Some(9)).await), (found("y", "churn.parquet"), None));
     assert_eq!(state.dataset_numbers("churn").await.unwrap(), [1, 2, 3]);
-    assert_eq!((state.newest_dataset("churn").await.unwrap(), state.newest_dataset("x").await.unwrap()), (Some(3), None));
+    assert_eq!(
+        (state.newest_dataset("churn").await.unwrap(), state.newest_dataset("x").await.unwrap()),
+        (Some(3), None)
+    );
 }

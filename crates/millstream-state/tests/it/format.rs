@@ -35,7 +35,10 @@ async fn a_store_of_version_1_is_read() {
     assert_eq!(state.known_checks(&asset("bronze.orders")).await.unwrap().len(), 1);
     assert_eq!(metrics(&path, "bronze.orders", "row_count").len(), 2);
     assert_eq!(state.pins().await.unwrap()[0].pinned_by, "dataset churn");
-    assert!(state.service_versions().await.unwrap().is_empty() && state.dataset_versions().await.unwrap().is_empty());
+    assert!(
+        state.service_versions().await.unwrap().is_empty()
+            && state.dataset_versions().await.unwrap().is_empty()
+    );
 }
 
 #[tokio::test]

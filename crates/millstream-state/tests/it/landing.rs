@@ -42,7 +42,10 @@ async fn only_the_given_parts_change_and_repeating_a_landing_changes_nothing() {
 async fn a_landing_in_the_place_of_others_leaves_nothing_of_them() {
     let (_folder, state) = store().await;
     let old = [part("a.csv", 10), part("b.csv", 20)];
-    state.record_landing(&orders(), &LandingUpdate { epoch: 5, next_sequence: 30, parts: &old }).await.unwrap();
+    state
+        .record_landing(&orders(), &LandingUpdate { epoch: 5, next_sequence: 30, parts: &old })
+        .await
+        .unwrap();
     let new = [part("b.csv", 2)];
     let update = LandingUpdate { epoch: 2, next_sequence: 4, parts: &new };
     state.replace_landing(&orders(), &update).await.unwrap();
@@ -56,7 +59,11 @@ async fn an_older_epoch_is_refused_and_leaves_everything_as_it_was() {
     let update = |epoch| LandingUpdate { epoch, next_sequence: epoch, parts: &[] };
     state.record_landing(&orders(), &update(5)).await.unwrap();
     let parts = [part("late.csv", 1)];
-    let error = state.record_landing(&orders(), &LandingUpdate { parts: &parts, ..update(4) }).await.unwrap_err();
+    let error =
+        state.record_landing(&orders(), &LandingUpdate { parts: &parts, ..update(4) }).await.unwrap_err();
     assert_eq!(error.code(), "MS-0607");
-    assert_eq!(state.landing(&orders()).await.unwrap(), Landing { epoch: 5, next_sequence: 5, parts: vec![] });
+    assert_eq!(
+        state.landing(&orders()).await.unwrap(),
+        Landing { epoch: 5, next_sequence: 5, parts: vec![] }
+    );
 }

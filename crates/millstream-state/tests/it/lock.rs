@@ -110,7 +110,8 @@ async fn hold_until_killed() {
     while Instant::now() < until {
         version += 1;
         state
-            .record_step(&end(&step(&run(1).run, "silver.t", StepOutcome::Built), Some(&recorded(version)))).await
+            .record_step(&end(&step(&run(1).run, "silver.t", StepOutcome::Built), Some(&recorded(version))))
+            .await
             .unwrap();
     }
 }

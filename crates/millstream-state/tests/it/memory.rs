@@ -51,7 +51,10 @@ async fn a_failed_attempt_keeps_what_the_last_good_one_recorded() {
     let (_folder, state) = store().await;
     let start = run(1);
     let attempt = async |recorded: &Recorded| {
-        state.record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(recorded))).await.unwrap();
+        state
+            .record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(recorded)))
+            .await
+            .unwrap();
         state.recorded().await.unwrap().remove(&asset("silver.t")).unwrap()
     };
     assert_eq!(attempt(&recorded(1)).await, recorded(1));
@@ -107,7 +110,8 @@ async fn checks_and_metrics_belong_to_their_step() {
             Metric { name: "mean(amount)".into(), value: f64::NAN },
         ];
         state
-            .record_step(&StepEnd { step: &step, recorded: None, checks: &checks, metrics: &metrics }).await
+            .record_step(&StepEnd { step: &step, recorded: None, checks: &checks, metrics: &metrics })
+            .await
             .unwrap();
     }
     assert_eq!(state.known_checks(&asset("silver.t")).await.unwrap(), checks);
@@ -175,7 +179,10 @@ async fn old_runs_are_forgotten_but_each_assets_latest_step_stays() {
         state.begin_run(&start).await.unwrap();
         let name = if number == 1 { "silver.old" } else { "silver.t" };
         state.record_step(&end(&step(&start.run, name, StepOutcome::Built), None)).await.unwrap();
-        state.finish_run(&start.run, TimestampMicros(number * 1_000 + 1), RunOutcome::Succeeded).await.unwrap();
+        state
+            .finish_run(&start.run, TimestampMicros(number * 1_000 + 1), RunOutcome::Succeeded)
+            .await
+            .unwrap();
     }
     assert_eq!(state.forget_runs(TimestampMicros(3_000)).await.unwrap(), 1);
     let left: Vec<_> = state.latest_steps().await.unwrap().into_iter().map(|step| step.run).collect();

@@ -27,7 +27,8 @@ async fn a_step_is_recorded_in_a_fifth_of_a_millisecond() {
             let step = step(&run(1).run, &format!("silver.t{number}_{round}"), StepOutcome::Built);
             state.record_step(&end(&step, Some(&recorded))).await.unwrap();
         }
-    }).await;
+    })
+    .await;
     assert!(took / 50 <= Duration::from_micros(200), "{:?} for each step", took / 50);
 }
 
@@ -44,9 +45,14 @@ async fn ten_thousand_parts_are_read_and_one_of_them_recorded_quickly() {
     state.record_landing(&source, &LandingUpdate { epoch: 1, next_sequence: 0, parts: &all }).await.unwrap();
     let one = fastest(10, async |round| {
         let parts = [part(round)];
-        state.record_landing(&source, &LandingUpdate { epoch: 2, next_sequence: 0, parts: &parts }).await.unwrap();
-    }).await;
+        state
+            .record_landing(&source, &LandingUpdate { epoch: 2, next_sequence: 0, parts: &parts })
+            .await
+            .unwrap();
+    })
+    .await;
     assert!(one <= Duration::from_millis(1), "{one:?} to record one");
-    let read = fastest(5, async |_| assert_eq!(state.landing(&source).await.unwrap().parts.len(), 10_000)).await;
+    let read =
+        fastest(5, async |_| assert_eq!(state.landing(&source).await.unwrap().parts.len(), 10_000)).await;
     assert!(read <= Duration::from_millis(30), "{read:?} to read all");
 }
