@@ -13,7 +13,7 @@ use crate::{
     audit::metrics,
     commit_info::{CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
-    publish::{Candidate, Rejected, may_hold, publish as publish_candidate},
+    publish::{self, Candidate, Rejected, may_hold, publish as publish_candidate},
     rejudge,
     run::StepResult,
     stored,
@@ -46,6 +46,13 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
     info.rows_written = staged.accepted;
     info.rows_rejected = staged.rejected;
+    // The rows that land are judged on their way; those of earlier landings were, by the definition of that time.
+    let known = world.state.recorded_of(&context.asset)?;
+    let staying = if rejudge::is_due(context, known.as_ref())? {
+        publish::staying(base, &leaving.files, leaving.kept.iter().map(DataFile::from).collect())
+    } else {
+        Vec::new()
+    };
     let mut add = staged.files;
     add.extend(leaving.kept);
     let operation = if leaving.files.is_empty() { Operation::Append } else { Operation::Overwrite };
@@ -57,6 +64,7 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
         schema: bronze_schema(&job.evolved.columns),
         add,
         remove: leaving.files,
+        staying,
         operation,
         txn: (LANDING_TXN, epoch),
         info,

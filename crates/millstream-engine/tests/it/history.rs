@@ -416,3 +416,38 @@ fn identical_rows_are_one_state_and_contradicting_ones_are_refused() {
         check_story(&project(time, "SELECT id, v, u FROM bronze.s"), &story, &expected);
     }
 }
+
+/// Of a history too, whose states stay whatever its input says now.
+#[test]
+fn recorded_states_are_judged_by_changed_checks() {
+    let checked =
+        |check: &str| project(&format!("time: u\nchecks: [{check}]"), "SELECT id, v, u FROM bronze.s");
+    let story = [
+        Put("s/a", "id,v,u\n1,500,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u\n1,5,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Define(checked("{range: {column: v, max: 10}}")),
+        Put("s/a", "id,v,u\n1,6,2024-03-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Checks("g.t"),
+        Run,
+    ];
+    check_story(
+        &checked("{not_null: v}"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        built 0 s ago
+        range(v) failed: 1
+        (nothing)
+    ",
+    );
+}
