@@ -451,3 +451,79 @@ fn recorded_states_are_judged_by_changed_checks() {
     ",
     );
 }
+
+/// The newest state begins again at the time of the run.
+#[test]
+fn a_recorded_state_stays_when_another_takes_its_instant() {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u\n1,7,2024-01-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Put("s/a", "id,v,u\n1,8,2024-01-01T00:00:00Z\n1,9,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Pass(60),
+        Run,
+    ];
+    check_story(
+        &project("time: u", "SELECT id, v, u FROM bronze.s"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 7, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z
+        bronze.s built +2 -1
+        g.t built +4 -2
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 7, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z, valid_to: 2026-07-01T00:02:00Z
+        id: 1, v: 9, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 9, u: 2024-02-01T00:00:00Z, valid_from: 2026-07-01T00:02:00Z
+        (nothing)
+    ",
+    );
+}
+
+/// Each turn has a time of its own.
+#[test]
+fn states_of_the_future_stay_when_their_key_goes() {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2099-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u"),
+        Pass(60),
+        Run,
+        Put("s/a", "id,v,u\n1,1,2099-01-01T00:00:00Z\n1,2,2099-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Put("s/a", "id,v,u"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+    ];
+    check_story(
+        &project("time: u", "SELECT id, v, u FROM bronze.s"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built -1
+        g.t built +1 -1
+        bronze.s built +2
+        g.t built +1
+        bronze.s built -2
+        g.t built +1 -1
+        g.t:
+        id: 1, v: 1, u: 2099-01-01T00:00:00Z, valid_from: 2099-01-01T00:00:00Z, valid_to: 2099-01-01T00:00:00.000001Z
+        id: 1, v: 2, u: 2099-02-01T00:00:00Z, valid_from: 2099-02-01T00:00:00Z, valid_to: 2099-02-01T00:00:00.000001Z
+    ",
+    );
+}
