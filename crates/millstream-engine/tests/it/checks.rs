@@ -310,6 +310,39 @@ fn rows_of_a_replaced_file_are_not_judged_again() {
     );
 }
 
+/// Else the same text would stand for two instants in one table.
+#[test]
+fn another_zone_is_refused_until_everything_lands_anew() {
+    let contract = |zone: &str| source(&format!("  columns: {{t: {{type: {zone}}}}}"), "");
+    check_story(
+        &contract("timestamp"),
+        &[
+            Put("people/a", "t\n2024-06-01 12:00:00"),
+            Run,
+            Define(contract("timestamp(UTC)")),
+            Run,
+            Define(contract("timestamp(Europe/Berlin)")),
+            Run,
+            Put("people/b", "t\n2024-06-01 12:00:00"),
+            Run,
+            RunAnew(&["bronze.people"]),
+            Rows("bronze.people"),
+            Run,
+        ],
+        "
+        bronze.people built +1
+        bronze.people unchanged
+        ! bronze.people halted: schema change refused: column `t` is timestamp(Europe/Berlin) in the contract, and times without an offset landed as timestamp before
+        ! bronze.people halted: schema change refused: column `t` is timestamp(Europe/Berlin) in the contract, and times without an offset landed as timestamp before
+        bronze.people built +2 -1
+        bronze.people:
+        t: 2024-06-01T10:00:00Z
+        t: 2024-06-01T10:00:00Z
+        (nothing)
+    ",
+    );
+}
+
 #[test]
 fn a_narrowed_contract_is_refused() {
     let contract = |column_type: &str| source(&format!("  columns: {{id: {{type: {column_type}}}}}"), "");
