@@ -12,7 +12,7 @@ use millstream_engine::{
 use millstream_project::Level;
 use millstream_types::TableName;
 
-use crate::{CliError, diagnostics, human, output, session::Session, settings::variable, wire};
+use crate::{CliError, Exit, diagnostics, human, output, session::Session, settings::variable, wire};
 
 /// The folder of `--project`, or the nearest one upwards that holds a project.
 pub(crate) fn find_root(session: &Session) -> Result<PathBuf, CliError> {
@@ -48,22 +48,20 @@ pub(crate) fn open(session: &Session) -> Result<Arc<Project>, CliError> {
 }
 
 /// Like [`open`], but with errors in some files, what does not depend on these is opened all the same. The errors are told
-/// on standard error, and `is_whole` is false.
-pub(crate) fn open_sound(session: &Session) -> Result<Opened, CliError> {
+/// on standard error.
+pub(crate) fn open_sound(session: &Session) -> Result<Arc<Project>, CliError> {
     let mut checked = check(session)?;
-    let Some(sound) = checked.sound.take() else {
-        return Ok(Opened { project: ready(checked)?, is_whole: true });
-    };
+    let Some(sound) = checked.sound.take() else { return ready(checked) };
     let text = diagnostics::render(&checked.diagnostics, &checked.files, output::colour_on_stderr());
     output::tell(text.trim_end_matches('\n'));
     output::tell("what does not depend on these files goes on\n");
-    Ok(Opened { project: Arc::new(sound), is_whole: false })
+    Ok(Arc::new(sound))
 }
 
-/// A project, or what of it is without errors.
-pub(crate) struct Opened {
-    pub(crate) project: Arc<Project>,
-    pub(crate) is_whole: bool,
+/// The exit of a command that did well all that it could. A part of the project that has errors may be among what is
+/// meant, unless `is_named`: that it was not done must not pass unnoticed.
+pub(crate) fn done(project: &Project, is_named: bool) -> Exit {
+    if project.is_whole || is_named { Exit::Success } else { Exit::Usage }
 }
 
 fn ready(mut checked: Checked) -> Result<Arc<Project>, CliError> {

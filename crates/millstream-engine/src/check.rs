@@ -21,7 +21,7 @@ use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
 
 use crate::{EngineError, dataset::encodings, personal::Personal};
 
-/// A project in which no error was found.
+/// A project in which no error was found, or the part of one that no error touches.
 #[derive(Debug)]
 pub struct Project {
     pub spec: ProjectSpec,
@@ -34,6 +34,8 @@ pub struct Project {
     pub graph: Graph,
     /// Whose values are masked wherever rows are shown.
     pub(crate) personal: Personal,
+    /// Whether nothing is left out: what is not here is not in the project's files either.
+    pub is_whole: bool,
 }
 
 impl Project {
@@ -80,8 +82,7 @@ impl Project {
 pub struct Checked {
     /// `None` when there is an error among the diagnostics.
     pub project: Option<Project>,
-    /// When there is: the sources and tables that no error touches, without features, datasets and tests. They can be
-    /// read and built as if the others were not there.
+    /// When there is: what no error touches, without tests. It can be read, built and served as if the rest were not there.
     pub sound: Option<Project>,
     /// In the order of files and places.
     pub diagnostics: Vec<Diagnostic>,
@@ -125,7 +126,16 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
                 return Checked { project: None, sound, diagnostics, files };
             }
             let personal = Personal::of(&spec.sources, &analysis);
-            let project = Project { spec, analysis, features, connectors, label_files, graph, personal };
+            let project = Project {
+                spec,
+                analysis,
+                features,
+                connectors,
+                label_files,
+                graph,
+                personal,
+                is_whole: true,
+            };
             Checked { project: Some(project), sound: None, diagnostics, files }
         }
         Err(error) => {

@@ -16,6 +16,7 @@ use crate::{
     commit_info::{CommitInfo, REJECTED_TXN},
     engine::StepContext,
     rejected::is_lost,
+    rejudge,
     run::StepResult,
     stored,
     superseded::Superseded,
@@ -33,6 +34,8 @@ pub(crate) struct Candidate<'a> {
     pub schema: SchemaRef,
     pub add: Vec<StagedFile>,
     pub remove: Vec<DataFile>,
+    /// Files whose rows were there before and stay, where these are to be judged by the definition as it is now.
+    pub staying: Vec<DataFile>,
     pub operation: Operation,
     pub txn: (&'static str, i64),
     pub info: CommitInfo,
@@ -76,6 +79,25 @@ impl Candidate<'_> {
             now: self.now,
         }
     }
+
+    fn stored(&self) -> Result<rejudge::Stored<'_>, EngineError> {
+        let lake = &self.context.world.lake;
+        Ok(rejudge::Stored {
+            context: self.context,
+            table: self.table,
+            schema: self.schema.clone(),
+            rows: LakeTable::new(lake, self.schema.clone(), self.staying.clone())?,
+            checks: self.checks,
+            now: self.now,
+        })
+    }
+}
+
+/// The files of `base` without those of `remove`, and `kept`, which have the rows of these that stay.
+pub(crate) fn staying(base: Option<&Snapshot>, remove: &[DataFile], kept: Vec<DataFile>) -> Vec<DataFile> {
+    let present = base.map(Snapshot::files).unwrap_or_default();
+    let untouched = present.iter().filter(|file| !remove.contains(file)).cloned();
+    untouched.chain(kept).collect()
 }
 
 /// Judges the candidate and makes it visible if it may be.
@@ -83,11 +105,18 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
     let context = candidate.context;
     let world = &context.world;
     let audited = candidate.audit().judge().await?;
-    if let Some(stop) = audited.stop {
+    let (mut stop, mut checks) = (audited.stop.map(StepOutcome::from), audited.checks);
+    if stop.is_none() && !candidate.staying.is_empty() {
+        let stored = candidate.stored()?.judge().await?;
+        rejudge::tell(context, &stored);
+        stop = rejudge::halted(candidate.table, &stored);
+        checks = rejudge::joined(checks, stored);
+    }
+    if let Some(stop) = stop {
         world.lake.discard(std::mem::take(&mut candidate.add)).await;
         halted::keep_rejected(&mut candidate).await?;
         let version = candidate.base.map(Snapshot::version);
-        return Ok(StepResult { checks: audited.checks, ..StepResult::without_rows(stop.into(), version) });
+        return Ok(StepResult { checks, ..StepResult::without_rows(stop, version) });
     }
     let (rows_written, rows_deleted) = (candidate.rows_written, candidate.rows_deleted);
     let rows_rejected = candidate.rejected.rows;
@@ -96,7 +125,7 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
         rows_written,
         rows_deleted,
         rows_rejected,
-        checks: audited.checks,
+        checks,
         ..StepResult::without_rows(StepOutcome::Built, Some(version))
     })
 }

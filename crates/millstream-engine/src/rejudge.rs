@@ -1,11 +1,15 @@
-//! Checks of a table that stays as it is: by the clock, and its stored rows by a definition that they were not judged by.
+//! Checks of rows that stay: of a whole table by the clock, and of stored rows by a definition that they were not judged by.
 
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
 use futures::TryStreamExt;
 use millstream_lake::Snapshot;
 use millstream_plan::Recorded;
 use millstream_project::CheckSpec;
 use millstream_quality::{Contract, ContractOptions, Tally, UniqueIndex, VersionBefore};
-use millstream_types::{Severity, TimestampMicros};
+use millstream_types::{Severity, TableName, TimestampMicros};
 
 use crate::{
     CheckReport, EngineError, StepOutcome,
@@ -31,31 +35,56 @@ impl Standing<'_> {
     /// The rows are when the command asks for it, or when the definition is another one than they were judged by; those
     /// that fail stay where they are.
     pub(crate) async fn judge(&self) -> Result<StepResult, EngineError> {
-        let facts = self.context.facts()?;
-        let is_other = self.known.is_some_and(|known| known.fingerprint != facts.fingerprint);
-        let mut checks = if self.context.forced || is_other { self.rows().await? } else { Vec::new() };
-        for failed in checks.iter().filter(|check| !check.passed) {
-            self.context.note(said(failed));
-        }
+        let mut checks = if is_due(self.context, self.known)? { self.rows().await? } else { Vec::new() };
+        tell(self.context, &checks);
         let rows = provider(&self.context.world.lake, self.snapshot)?;
         let (world, table) = (&self.context.world, self.snapshot.table());
         let before = VersionBefore::default();
         let outcomes = audit::table_checks(world, table, rows, self.checks, before, self.now).await?;
         checks.extend(outcomes.into_iter().map(audit::report));
-        let broken = checks.iter().find(|check| !check.passed && check.severity == Severity::Halt);
-        let outcome = broken.map_or(StepOutcome::Unchanged, |check| StepOutcome::Halted {
-            reason: said(check),
-            hint: Some(format!("`{table}` stays as it is; mend the data, or change the check")),
-        });
+        let outcome = halted(table, &checks).unwrap_or(StepOutcome::Unchanged);
         Ok(StepResult { checks, ..StepResult::without_rows(outcome, Some(self.snapshot.version())) })
     }
 
     /// What the row checks find in the stored rows.
     async fn rows(&self) -> Result<Vec<CheckReport>, EngineError> {
+        let stored = Stored {
+            context: self.context,
+            table: self.snapshot.table(),
+            schema: self.snapshot.schema(),
+            rows: provider(&self.context.world.lake, self.snapshot)?,
+            checks: self.checks,
+            now: self.now,
+        };
+        stored.judge().await
+    }
+}
+
+/// Whether stored rows are to be judged: the command asks for it, or the definition is another one than that they were
+/// judged by. `known` is what was recorded of the asset before the step.
+pub(crate) fn is_due(context: &StepContext, known: Option<&Recorded>) -> Result<bool, EngineError> {
+    let facts = context.facts()?;
+    Ok(context.forced || known.is_some_and(|known| known.fingerprint != facts.fingerprint))
+}
+
+/// Rows that were in the table before the step and stay in it.
+pub(crate) struct Stored<'a> {
+    pub context: &'a StepContext,
+    pub table: &'a TableName,
+    /// As the table is from now on: stored rows have nulls in columns that are new.
+    pub schema: SchemaRef,
+    pub rows: Arc<dyn TableProvider>,
+    pub checks: &'a [CheckSpec],
+    pub now: TimestampMicros,
+}
+
+impl Stored<'_> {
+    /// What the row checks find in the rows.
+    pub(crate) async fn judge(self) -> Result<Vec<CheckReport>, EngineError> {
         if !self.checks.iter().any(|check| check.kind.is_row_check()) {
             return Ok(Vec::new());
         }
-        let (world, table) = (&self.context.world, self.snapshot.table());
+        let (world, table) = (&self.context.world, self.table);
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let relations = relations(self.context, self.checks).await?;
         let options = ContractOptions {
@@ -65,13 +94,11 @@ impl Standing<'_> {
             extra: &[],
             now: self.now,
         };
-        let schema = self.snapshot.schema();
         let personal = world.project.personal.of_table(table);
-        let contract = Contract::compile_table(&schema, personal, &options).map_err(quality)?;
+        let contract = Contract::compile_table(&self.schema, personal, &options).map_err(quality)?;
         let mut unique = UniqueIndex::new(&contract, 0);
-        let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        let stored = provider(&world.lake, self.snapshot)?;
-        let mut rows = stored::scan(world, table, stored, &names, None).await?;
+        let names: Vec<_> = self.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let mut rows = stored::scan(world, table, self.rows, &names, None).await?;
         let mut tally = Tally::default();
         while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
             self.context.check_cancelled()?;
@@ -89,6 +116,35 @@ impl Standing<'_> {
         }
         Ok(reports)
     }
+}
+
+/// Tells people of the checks that stored rows do not pass.
+pub(crate) fn tell(context: &StepContext, checks: &[CheckReport]) {
+    for failed in checks.iter().filter(|check| !check.passed) {
+        context.note(said(failed));
+    }
+}
+
+/// The reports of new rows, with what was found in rows that stay.
+pub(crate) fn joined(mut new: Vec<CheckReport>, stored: Vec<CheckReport>) -> Vec<CheckReport> {
+    for report in stored {
+        match new.iter_mut().find(|known| known.check == report.check) {
+            Some(known) => {
+                known.failed += report.failed;
+                known.passed &= report.passed;
+                known.message = known.message.take().or(report.message);
+            }
+            None => new.push(report),
+        }
+    }
+    new
+}
+
+/// Why stored rows halt their step; `None` when they do not.
+pub(crate) fn halted(table: &TableName, checks: &[CheckReport]) -> Option<StepOutcome> {
+    let broken = checks.iter().find(|check| !check.passed && check.severity == Severity::Halt)?;
+    let hint = Some(format!("`{table}` stays as it is; mend the data, or change the check"));
+    Some(StepOutcome::Halted { reason: said(broken), hint })
 }
 
 fn said(check: &CheckReport) -> String {

@@ -12,8 +12,12 @@ use crate::{Diagnostic, Location, SourceMap, codes};
 pub(crate) const PROJECT_FILE: &str = "millstream.yaml";
 /// A larger file is no project file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Folders of the design that this version does not read.
-const LATER_FOLDERS: [&str; 2] = ["models", "indexes"];
+/// Folders of the design that this version does not read, with what may be meant.
+const LATER_FOLDERS: [(&str, Option<&str>); 2] =
+    [("models", Some("SQL goes to `tables/<schema>/`, as in `tables/silver/orders.sql`")), ("indexes", None)];
+/// Folders that are read, and what their files end in.
+const FOLDERS: [(&str, &str); 5] =
+    [("sources", "yaml"), ("tables", "sql"), ("tests", "yaml"), ("features", "yaml"), ("datasets", "yaml")];
 
 /// The nearest folder from `start` upwards that holds a `millstream.yaml`.
 #[must_use]
@@ -60,12 +64,16 @@ pub(crate) fn list(root: &Path, files: &mut SourceMap, diagnostics: &mut Vec<Dia
     let tests = lister.files("tests", "", "yaml");
     let features = lister.files("features", "", "yaml");
     let datasets = lister.files("datasets", "", "yaml");
-    for name in LATER_FOLDERS {
+    for (name, extension) in FOLDERS {
+        lister.singular(name, extension);
+    }
+    for (name, meant) in LATER_FOLDERS {
         if root.join(name).is_dir() {
             let message =
                 format!("the folder `{name}/` is not read: {name} are not available in this version");
             let at = lister.place(&format!("{name}/"));
-            lister.diagnostics.push(Diagnostic::warning(codes::UNAVAILABLE_FEATURE, message, at));
+            let warning = Diagnostic::warning(codes::UNAVAILABLE_FEATURE, message, at);
+            lister.diagnostics.push(Diagnostic { hint: meant.map(str::to_owned), ..warning });
         }
     }
     Folder { sources, tables, tests, features, datasets }
@@ -133,6 +141,29 @@ impl Lister<'_> {
             }
         }
         found
+    }
+
+    /// A folder of the name without its `s` is mostly meant; one without such files is something else.
+    fn singular(&mut self, name: &str, extension: &str) {
+        let singular = name.trim_end_matches('s');
+        if !self.root.join(singular).is_dir() {
+            return;
+        }
+        let ends_so = |entry: &Entry| {
+            entry
+                .name
+                .rsplit_once('.')
+                .is_some_and(|(_, written)| written == extension || is_near(written, extension))
+        };
+        let mut entries = self.entries(singular);
+        if extension == "sql" {
+            let folders: Vec<String> =
+                entries.iter().filter(|it| it.is_folder).map(|it| it.name.clone()).collect();
+            entries.extend(folders.iter().flat_map(|folder| self.entries(&format!("{singular}/{folder}"))));
+        }
+        if entries.iter().any(ends_so) {
+            self.stray(&format!("{singular}/"), &format!("the folder is called `{name}/`"));
+        }
     }
 
     fn stray(&mut self, path: &str, hint: &str) {

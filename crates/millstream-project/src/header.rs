@@ -53,13 +53,27 @@ fn opens(text: &str) -> bool {
     text.strip_prefix(OPEN).is_some_and(|rest| !rest.starts_with('-'))
 }
 
-/// A header that is written with a space, or that something precedes: place, length and the way out.
+/// The length of the first mark of a header between bare `---`, as other tools write it before Markdown. A comment of SQL
+/// that starts so has no key in its second line.
+fn bare(text: &str) -> Option<usize> {
+    let mut lines = text.lines();
+    lines.next().filter(|line| line.trim_end() == "---")?;
+    let first = lines.find(|line| !line.trim().is_empty())?;
+    let (key, _) = first.split_once(':')?;
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (is_key && lines.any(|line| line.trim_end() == "---")).then_some(3)
+}
+
+/// A header that is written with a space, between bare marks, or that something precedes: place, length and the way out.
 fn misplaced(text: &str, start: usize) -> Option<(usize, usize, &'static str)> {
     let spaced = text.get(start..)?.strip_prefix("/*").map(str::trim_start);
     if spaced.is_some_and(|rest| rest.starts_with("---") && !rest.starts_with("----"))
         && !text[start..].starts_with("/*-")
     {
         return Some((start, 2, "start the header with `/*---`, without a space"));
+    }
+    if let Some(length) = bare(&text[start..]) {
+        return Some((start, length, "put the header into a comment: `/*---` before it, `---*/` behind it"));
     }
     let later = text.match_indices(OPEN).map(|(place, _)| place);
     let mut at_lines = later.filter(|place| text[..*place].ends_with('\n') && opens(&text[*place..]));

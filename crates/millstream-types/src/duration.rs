@@ -47,7 +47,7 @@ impl FromStr for Span {
     type Err = DurationError;
 
     fn from_str(text: &str) -> Result<Self, DurationError> {
-        let wrong = || DurationError { text: text.into() };
+        let wrong = || DurationError::Wrong { text: text.into() };
         let trimmed = text.trim();
         let (digits, ms) = UNITS
             .iter()
@@ -55,8 +55,9 @@ impl FromStr for Span {
             .ok_or_else(wrong)?;
         let count: u64 = digits.trim().parse().map_err(|_| wrong())?;
         match count.checked_mul(ms) {
-            Some(ms) if ms > 0 => Ok(Self { ms }),
-            _ => Err(wrong()),
+            Some(0) => Err(DurationError::TooShort { text: text.into() }),
+            Some(ms) => Ok(Self { ms }),
+            None => Err(wrong()),
         }
     }
 }
@@ -77,7 +78,11 @@ impl From<Span> for String {
 
 /// Not a length of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a length of time: write a whole number and one of ms, s, m, h, d, w, as in `15m`")]
-pub struct DurationError {
-    text: String,
+pub enum DurationError {
+    #[error(
+        "`{text}` is not a length of time: write a whole number and one of ms, s, m, h, d, w, as in `15m`"
+    )]
+    Wrong { text: String },
+    #[error("`{text}` is too short: a length of time is more than nothing, as in `1ms` or `15m`")]
+    TooShort { text: String },
 }

@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 }
 
 async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session).await?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let request = DatasetRequest {
         name: arguments.name.clone(),
         output: arguments.output.clone(),
@@ -171,7 +171,7 @@ fn leak(finding: &Finding) -> String {
 }
 
 async fn list(session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session).await?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let built = engine.datasets().await?;
     if session.settings.json {
         let datasets = built.iter().map(DatasetEntry::from).collect();

@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 }
 
 async fn list(session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session).await?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let list = engine.features().await?;
     if session.settings.json {
         output::print_json(&FeatureListDocument::from(&list))?;
@@ -142,11 +142,12 @@ fn versions(versions: &std::collections::BTreeMap<TableName, i64>) -> String {
 }
 
 async fn run_materialize(arguments: &MaterializeArguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session).await?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let request =
         MaterializeRequest { views: arguments.views.clone(), full: arguments.full, alone: true, until: None };
     let Materialized { reports, failures } = materialize(&engine, &request, session).await?;
-    let exit = if failures.is_empty() { Exit::Success } else { Exit::Failure };
+    let done = project::done(engine.project(), !arguments.views.is_empty());
+    let exit = if failures.is_empty() { done } else { Exit::Failure };
     let failures = failures.into_iter().map(|failure| (failure.view, CliError::from(failure.error).report()));
     let failures: Vec<(String, ErrorReport)> = failures.collect();
     if session.settings.json {

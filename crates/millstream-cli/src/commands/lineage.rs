@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let project = project::open_sound(session)?.project;
+    let project = project::open_sound(session)?;
     let mut parts = arguments.column.splitn(3, '.');
     let table = match (parts.next(), parts.next()) {
         (Some(schema), Some(name)) => format!("{schema}.{name}"),

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session).await?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let request = MaintainRequest {
         selection: arguments.selection.clone(),
         retention: arguments.retention.as_std(),
@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
             human::bytes(freed)
         ))?;
     }
-    Ok(Exit::Success)
+    Ok(project::done(engine.project(), super::plan::is_by_name(&arguments.selection)))
 }
 
 fn line(report: &MaintenanceReport) -> String {

@@ -1,6 +1,8 @@
 //! `millstream plan`: what a run would do, and why.
 
-use millstream_engine::{Engine, RunRequest, Status};
+use std::sync::Arc;
+
+use millstream_engine::{Engine, Project, RunRequest, Status};
 use millstream_plan::{PlannedStep as Planned, Reason};
 use millstream_sql::incremental::Strategy;
 
@@ -45,16 +47,16 @@ pub(crate) struct SelectionArguments {
 
 impl SelectionArguments {
     /// The project, or, when something is selected, what of it is without errors. Everything runs only without any.
-    pub(crate) fn open(&self, session: &Session) -> Result<project::Opened, CliError> {
+    pub(crate) fn open(&self, session: &Session) -> Result<Arc<Project>, CliError> {
         if self.selection.is_empty() {
-            return Ok(project::Opened { project: project::open(session)?, is_whole: true });
+            return project::open(session);
         }
         project::open_sound(session)
     }
 
     /// Whether the selection names its assets, so that what was found is all that is meant.
     pub(crate) fn names_what_it_means(&self) -> bool {
-        self.selection.iter().all(|word| !word.contains(['*', ':']) && !word.ends_with('+'))
+        is_by_name(&self.selection)
     }
 
     pub(crate) fn request(&self, session: &Session) -> RunRequest {
@@ -69,8 +71,13 @@ impl SelectionArguments {
     }
 }
 
+/// Whether a selection consists of names of assets.
+pub(crate) fn is_by_name(selection: &[String]) -> bool {
+    !selection.is_empty() && selection.iter().all(|word| !word.contains(['*', ':']) && !word.ends_with('+'))
+}
+
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(arguments.selection.open(session)?.project, session).await?;
+    let engine = project::engine(arguments.selection.open(session)?, session).await?;
     show(&engine, &arguments.selection.request(session), session).await?;
     Ok(Exit::Success)
 }

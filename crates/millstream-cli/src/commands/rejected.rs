@@ -30,7 +30,7 @@ fn examples(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let project = project::open(session)?;
+    let project = project::open_sound(session)?;
     let table = project::table_named(&project, &arguments.table)?;
     let engine = project::engine(project, session).await?;
     let groups = engine.rejected(&table, arguments.examples).await?;
@@ -75,7 +75,10 @@ fn text(table: &TableName, groups: &[RejectedGroup], examples: usize) -> String 
     let halted: u64 = groups.iter().map(|group| group.halted).sum();
     if halted < total {
         let reprocess = command(&format!("millstream reprocess {table}"));
-        text.push_str(&format!("After a fix of the contract: {reprocess}\n"));
+        let is_unique = |group: &RejectedGroup| group.check.starts_with("unique");
+        let gone =
+            if groups.iter().any(is_unique) { ", or once the rows that they repeat are gone" } else { "" };
+        text.push_str(&format!("After a fix of the contract{gone}: {reprocess}\n"));
     }
     if halted > 0 {
         let run = command("millstream run");

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let project = project::open(session)?;
+    let project = project::open_sound(session)?;
     let table = project::table_named(&project, &arguments.table)?;
     let engine = project::engine(project, session).await?;
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };

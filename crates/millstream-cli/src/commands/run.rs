@@ -30,9 +30,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let opened = arguments.selection.open(session)?;
-    let is_complete = opened.is_whole || arguments.selection.names_what_it_means();
-    let engine = project::engine(opened.project, session).await?;
+    let project = arguments.selection.open(session)?;
+    let done = project::done(&project, arguments.selection.names_what_it_means());
+    let engine = project::engine(project, session).await?;
     let mut request = arguments.selection.request(session);
     request.concurrency = arguments.concurrency;
     if arguments.dry_run {
@@ -46,12 +46,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         let gap = if report.steps.is_empty() { "" } else { "\n" };
         output::print(&format!("{gap}{}", summary(&report)))?;
     }
-    Ok(match (report.succeeded(), is_complete) {
-        (false, _) => Exit::Failure,
-        (true, true) => Exit::Success,
-        // A table with errors may be among what was selected; that it was not built must not pass unnoticed.
-        (true, false) => Exit::Usage,
-    })
+    Ok(if report.succeeded() { done } else { Exit::Failure })
 }
 
 fn parse_concurrency(text: &str) -> Result<NonZeroUsize, &'static str> {

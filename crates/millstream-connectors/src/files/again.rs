@@ -24,7 +24,7 @@ pub(super) fn decode_rows(
 ) -> Result<Vec<SourceBatch>, ConnectorError> {
     let wrap: Wrap = match &request.format {
         TextFormat::Jsonl(columns) => {
-            let format = Arc::new(JsonFormat::new(columns));
+            let format = Arc::new(JsonFormat::new(columns, b'\n'));
             Box::new(move |raw| -> Box<dyn Block> { Box::new(JsonBlock { raw, format: format.clone() }) })
         }
         TextFormat::Csv(_) => match open(request, input)? {

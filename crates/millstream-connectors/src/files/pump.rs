@@ -32,11 +32,13 @@ pub(crate) trait Splitter: Send {
 
 /// Lines are records.
 #[derive(Debug)]
-pub(super) struct LineSplitter;
+pub(super) struct LineSplitter {
+    pub(super) line_end: u8,
+}
 
 impl Splitter for LineSplitter {
     fn cut(&self, data: &[u8], at_end: bool) -> Cut {
-        let whole = memchr::memrchr(b'\n', data).map_or(0, |index| index + 1);
+        let whole = memchr::memrchr(self.line_end, data).map_or(0, |index| index + 1);
         Cut { end: if at_end { data.len() } else { whole }, unsure: false }
     }
 }

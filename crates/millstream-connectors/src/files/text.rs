@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::{
     csv::{CsvBlock, CsvDialect, CsvFormat, CsvSplitter, Header, ends_lines_with_cr, read_header},
     input::Input,
-    jsonl::{JsonBlock, JsonFormat},
+    jsonl::{self, JsonBlock, JsonFormat},
     pump::{LineSplitter, RECORD_BYTES_MAX, RawBlock, Splitter, TextEnd, TextReading, fill},
     version::Resume,
 };
@@ -141,9 +141,11 @@ pub(super) fn open(
         }
         TextFormat::Jsonl(columns) => {
             check_lines(&data).map_err(broken)?;
-            let format = Arc::new(JsonFormat::new(columns));
+            let line_end = if jsonl::ends_lines_with_cr(&data) { b'\r' } else { b'\n' };
+            let format = Arc::new(JsonFormat::new(columns, line_end));
             let wrap = move |raw| -> Box<dyn Block> { Box::new(JsonBlock { raw, format: format.clone() }) };
-            let codec = Codec { line_end: b'\n', splitter: Box::new(LineSplitter), wrap: Box::new(wrap) };
+            let codec =
+                Codec { line_end, splitter: Box::new(LineSplitter { line_end }), wrap: Box::new(wrap) };
             return Ok(Some((Head { ahead: data, first_line: 1 }, codec)));
         }
     };

@@ -54,6 +54,9 @@ async fn carriage_returns_alone_end_lines_where_nothing_else_does() {
     .await;
     check(b"a,b\r\"x,2\r3,4\r", &["2: ! a quoted field does not end properly <\"x,2>", "3: a: 3, b: 4"])
         .await;
+    check(b"a,b\r1,\"x\ny\"\r2,z\r", &["2: a: 1, b: x\ny", "3: a: 2, b: z"]).await;
+    check(b"a,\"b\nc\"\r1,x\r", &["2: a: 1, b\nc: x"]).await;
+    check(b"a\rb,c\n1,2\n", &["2: a\rb: 1, c: 2"]).await;
     check(b"a,b\n1,2\r3,4\n", &["2: ! it has 3 fields where 2 are expected <1,2\r3,4>"]).await;
     check(b"\"a\rb\",c", &[]).await;
     check(b"\"a\rb\",c\n1,2\n", &["2: a\rb: 1, c: 2"]).await;

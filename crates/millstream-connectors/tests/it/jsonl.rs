@@ -36,6 +36,15 @@ async fn check(content: &[u8], expected: &[&str]) {
     check_typed(&[("a", "int64"), ("b", "string")], content, expected).await;
 }
 
+/// As in CSV.
+#[tokio::test]
+async fn carriage_returns_alone_end_lines_where_nothing_else_does() {
+    check(b"{\"a\":1}\r{\"a\":2}\r", &["1: a: 1", "2: a: 2"]).await;
+    check(b"{\"a\":1}\r\r{\"a\":2}", &["1: a: 1", "3: a: 2"]).await;
+    check(b"{\"a\":1}\r", &["1: a: 1"]).await;
+    check(b"{\"a\":1,\r\"b\":\"x\"}\n{\"a\":2}\r\n", &["1: a: 1, b: x", "2: a: 2"]).await;
+}
+
 #[tokio::test]
 async fn scalars_arrive_as_they_were_written() {
     check(b"{\"a\":1,\"b\":\"x\"}\n{\"b\":\"y\",\"a\":2}", &["1: a: 1, b: x", "2: a: 2, b: y"]).await;

@@ -1,23 +1,24 @@
 //! The part of a project that its errors do not touch: while one file is being edited, what does not read it goes on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use millstream_connector::ConnectorFactory;
 use millstream_plan::Graph;
-use millstream_project::{Diagnostic, FileId, Level, ProjectSpec};
-use millstream_sql::{Analysis, analyze, features::analyze_features};
+use millstream_project::{
+    DatasetFeatures, Diagnostic, FeatureRef, FileId, Level, Located, ProjectSpec, SourceSpec,
+};
+use millstream_sql::{
+    Analysis, analyze,
+    features::{FeaturesAnalysis, analyze_features},
+};
 use millstream_types::TableName;
 
-use super::{Personal, Project, facts, follow_ups, validate_connectors};
+use super::{Personal, Project, facts, follow_ups, validate_connectors, validate_label_files};
 
 const PROJECT_FILE: &str = "millstream.yaml";
 
-/// The sources and tables of `spec` without those whose files have errors, and without all that reads these. Features,
-/// datasets and tests are left out. `None` when an error has no file, when it lies in the project's own file, or when nothing
-/// is left.
+/// `spec` without the files that have errors, and without all that reads what they define. Its tests are left out. `None`
+/// when an error has no file, when it lies in the project's own file, or when nothing is left.
 pub(super) fn part(
     mut spec: ProjectSpec,
     mut analysis: Analysis,
@@ -25,8 +26,6 @@ pub(super) fn part(
     broken: &BTreeSet<TableName>,
     factories: &[Box<dyn ConnectorFactory>],
 ) -> Option<Project> {
-    spec.features = Default::default();
-    spec.datasets.clear();
     spec.tests.clear();
     let mut left_out = broken.clone();
     let mut files = files_with_errors(diagnostics)?;
@@ -36,41 +35,32 @@ pub(super) fn part(
     if own {
         return None;
     }
-    loop {
-        left_out.extend(
-            spec.tables
-                .iter()
-                .filter(|table| files.contains(&table.sql.at.file))
-                .map(|table| table.name.clone()),
-        );
-        left_out.extend(
-            spec.sources.iter().filter(|source| files.contains(&source.at.file)).map(|source| source.table()),
-        );
-        let (gone, _) = follow_ups::readers(&left_out, &spec.tables, &analysis);
-        left_out.extend(gone);
-        spec.tables.retain(|table| !left_out.contains(&table.name));
-        spec.sources.retain(|source| !left_out.contains(&source.table()));
+    let features = loop {
+        let before = size(&spec);
+        leave_out_tables(&mut spec, &files, &analysis, &mut left_out);
         analysis = analyze(&spec.sources, &spec.tables);
-        let found = files_with_errors(&analysis.diagnostics)?;
-        if found.is_empty() {
-            break;
+        leave_out_features(&mut spec, &files);
+        let features = analyze_features(&spec, &analysis, &left_out);
+        // What needs something that is missing has no definition, and says nothing where its columns may be incomplete.
+        leave_out_undefined(&mut spec, &features);
+        let mut found = files_with_errors(&analysis.diagnostics)?;
+        found.extend(files_with_errors(&features.diagnostics)?);
+        if found.is_empty() && size(&spec) == before {
+            break features;
         }
         // Errors that leave nothing more out would be found again for ever.
-        if !spec.tables.iter().any(|table| found.contains(&table.sql.at.file))
-            && !spec.sources.iter().any(|source| found.contains(&source.at.file))
-        {
+        if size(&spec) == before && found.is_subset(&files) {
             return None;
         }
         files = found;
-    }
+    };
     if spec.tables.is_empty() && spec.sources.is_empty() {
         return None;
     }
-    let (connectors, problems) = validate_connectors(&spec.sources, factories);
-    let features = analyze_features(&spec, &analysis, &left_out);
+    let (connectors, mut problems) = validate_connectors(&spec.sources, factories);
+    let label_files = validate_label_files(&spec.datasets, factories, &mut problems);
     let graph = Graph::build(facts(&spec, &analysis)).ok()?;
     let personal = Personal::of(&spec.sources, &analysis);
-    let label_files = BTreeMap::new();
     problems.is_empty().then_some(Project {
         spec,
         analysis,
@@ -79,7 +69,67 @@ pub(super) fn part(
         label_files,
         graph,
         personal,
+        is_whole: false,
     })
+}
+
+/// The sources and tables of `files` go, and the tables that read them.
+fn leave_out_tables(
+    spec: &mut ProjectSpec,
+    files: &BTreeSet<FileId>,
+    analysis: &Analysis,
+    left_out: &mut BTreeSet<TableName>,
+) {
+    let tables = spec.tables.iter().filter(|table| files.contains(&table.sql.at.file));
+    left_out.extend(tables.map(|table| table.name.clone()));
+    let sources = spec.sources.iter().filter(|source| files.contains(&source.at.file));
+    left_out.extend(sources.map(SourceSpec::table));
+    let (gone, _) = follow_ups::readers(left_out, &spec.tables, analysis);
+    left_out.extend(gone);
+    spec.tables.retain(|table| !left_out.contains(&table.name));
+    spec.sources.retain(|source| !left_out.contains(&source.table()));
+}
+
+/// Whatever of features and datasets stands in `files` goes.
+fn leave_out_features(spec: &mut ProjectSpec, files: &BTreeSet<FileId>) {
+    let features = &mut spec.features;
+    features.entities.retain(|one| !files.contains(&one.at.file));
+    features.views.retain(|one| !files.contains(&one.at.file));
+    features.on_demand.retain(|one| !files.contains(&one.at.file));
+    features.request.retain(|one| !files.contains(&one.at.file));
+    features.services.retain(|one| !files.contains(&one.at.file));
+    spec.datasets.retain(|one| !files.contains(&one.at.file));
+}
+
+/// Views, services and datasets without a definition go. A list with `view.*` would shrink with its view, unnoticed, so
+/// that all that name the view go with it.
+fn leave_out_undefined(spec: &mut ProjectSpec, known: &FeaturesAnalysis) {
+    let features = &mut spec.features;
+    features.views.retain(|one| known.views.contains_key(&one.name));
+    features.on_demand.retain(|one| known.on_demand.contains_key(&one.name));
+    let is_complete = |list: &[Located<FeatureRef>]| {
+        list.iter().all(|one| match &one.value {
+            FeatureRef::View { view } => known.views.contains_key(view),
+            FeatureRef::Feature { .. } | FeatureRef::OnDemand { .. } => true,
+        })
+    };
+    features.services.retain(|one| known.services.contains_key(&one.name) && is_complete(&one.features));
+    let services: BTreeSet<&str> = features.services.iter().map(|one| one.name.as_str()).collect();
+    spec.datasets.retain(|one| {
+        let has_features = match &one.features {
+            DatasetFeatures::Service(name) => services.contains(name.value.as_str()),
+            DatasetFeatures::List(list) => is_complete(list),
+        };
+        has_features && known.datasets.contains_key(&one.name)
+    });
+}
+
+/// How much there is; it only gets less.
+fn size(spec: &ProjectSpec) -> usize {
+    let features = &spec.features;
+    let of_features =
+        features.entities.len() + features.views.len() + features.on_demand.len() + features.request.len();
+    of_features + features.services.len() + spec.datasets.len() + spec.tables.len() + spec.sources.len()
 }
 
 /// The files in which errors lie; `None` when one of them lies in no file.

@@ -1,10 +1,10 @@
 //! The end of a landing: old rows that leave, the commit, the records.
 
 use datafusion::prelude::{ident, lit};
-use futures::future::BoxFuture;
+use futures::{TryStreamExt, future::BoxFuture};
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_project::SourceSpec;
+use millstream_project::{CheckKind, SourceSpec};
 use millstream_types::SOURCE;
 
 use super::{Job, bronze_schema, epoch, epoch::Landing, pipeline, schemas};
@@ -13,12 +13,16 @@ use crate::{
     audit::metrics,
     commit_info::{CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
-    publish::{Candidate, Rejected, may_hold, publish as publish_candidate},
+    publish::{self, Candidate, Rejected, may_hold, publish as publish_candidate},
     rejudge,
+    resolver::provider,
     run::StepResult,
     stored,
     writers::Writers,
 };
+
+/// The column of a rejected row that names the first check that it broke.
+const CHECK: &str = "_check";
 
 /// Judges and commits what was staged, and records it.
 pub(super) fn publish<'a>(
@@ -46,6 +50,13 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
     info.rows_written = staged.accepted;
     info.rows_rejected = staged.rejected;
+    // The rows that land are judged on their way; those of earlier landings were, by the definition of that time.
+    let known = world.state.recorded_of(&context.asset).await?;
+    let staying = if rejudge::is_due(context, known.as_ref())? {
+        publish::staying(base, &leaving.files, leaving.kept.iter().map(DataFile::from).collect())
+    } else {
+        Vec::new()
+    };
     let mut add = staged.files;
     add.extend(leaving.kept);
     let operation = if leaving.files.is_empty() { Operation::Append } else { Operation::Overwrite };
@@ -57,6 +68,7 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
         schema: bronze_schema(&job.evolved.columns),
         add,
         remove: leaving.files,
+        staying,
         operation,
         txn: (LANDING_TXN, epoch),
         info,
@@ -94,11 +106,43 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
         } else {
             epoch::remember(world, job.source, &landing).await?;
         }
+        if result.rows_deleted > 0 && !job.full {
+            tell_of_rivals(job).await?;
+        }
         let rows = rows_now(job, result.version).await?;
         result.metrics = metrics(rows);
         result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
     }
     Ok(result)
+}
+
+/// Rows have left: others that were rejected because they repeated a key may be the only ones with theirs now.
+async fn tell_of_rivals(job: &Job<'_>) -> Result<(), EngineError> {
+    let (world, table) = (job.world(), job.source.table());
+    let checks = job.source.contract.checks.iter();
+    let unique: Vec<_> = checks
+        .filter(|check| matches!(check.kind, CheckKind::Unique { .. }))
+        .map(|check| lit(check.id.as_str()))
+        .collect();
+    let rejected = world.lake.snapshot(&table.rejected(), At::Latest).await?;
+    let Some(rejected) = rejected.filter(|_| !unique.is_empty()) else { return Ok(()) };
+    let columns = [CHECK.to_owned()];
+    // What this landing rejected was judged beside the rows that stay.
+    let before = ident(publish::EPOCH).lt_eq(lit(job.standing.landing.epoch));
+    let of_unique = ident(CHECK).in_list(unique, false).and(before);
+    let rows = provider(&world.lake, &rejected)?;
+    let mut rows = stored::scan(world, rejected.table(), rows, &columns, Some(of_unique)).await?;
+    let mut count = 0;
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(&table, source))? {
+        count += batch.num_rows();
+    }
+    if count > 0 {
+        let (rows, them) = if count == 1 { ("row that was", "it") } else { ("rows that were", "them") };
+        job.context.note(format!(
+            "rows left: {count} rejected {rows} not unique may fit now; `millstream reprocess {table}` judges {them} again"
+        ));
+    }
+    Ok(())
 }
 
 /// A landing that found nothing to read: what landed before is judged again where the definition or the clock asks for

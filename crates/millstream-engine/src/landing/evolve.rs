@@ -142,7 +142,17 @@ fn against_table(contract: &ContractSpec, table: Option<&[Field]>, refusals: &mu
         let promised = &spec.column_type;
         let present = table.map(|columns| columns.iter().find(|field| &field.name == name));
         let column_type = match present {
-            // The zone says how a naive text is read, not what is stored.
+            // Stored rows do not change with the zone, so that the same text would stand for two instants.
+            Some(Some(field)) if is_read_otherwise(&field.column_type, promised) => {
+                refusals.push(Refusal {
+                    message: format!(
+                        "column `{name}` is {promised} in the contract, and times without an offset landed as {} before",
+                        field.column_type
+                    ),
+                    hint: "land the source anew (select it, with `--full-refresh`), or take the zone back".into(),
+                });
+                promised.clone()
+            }
             Some(Some(field)) if same_storage(&field.column_type, promised) => promised.clone(),
             // A part may have widened the column. Otherwise the contract itself was narrowed, and rows that are stored
             // may not fit what it promises now.
@@ -279,4 +289,12 @@ fn missing_from_part(
 
 fn same_storage(a: &ColumnType, b: &ColumnType) -> bool {
     matches!((a, b), (ColumnType::Timestamp { .. }, ColumnType::Timestamp { .. })) || a == b
+}
+
+/// Whether text that names no zone stands for other instants.
+fn is_read_otherwise(before: &ColumnType, now: &ColumnType) -> bool {
+    let (ColumnType::Timestamp { zone: before }, ColumnType::Timestamp { zone: now }) = (before, now) else {
+        return false;
+    };
+    before.as_deref().unwrap_or("UTC") != now.as_deref().unwrap_or("UTC")
 }

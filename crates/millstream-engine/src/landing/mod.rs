@@ -162,7 +162,10 @@ async fn land_described(
     // Each round leaves fewer parts, so that the rounds come to an end.
     loop {
         refuse_to_leave_out(standing, full, &mut described)?;
-        let present = standing.snapshot.as_ref().filter(|_| !full).map(|snapshot| own_columns(snapshot));
+        let present = match standing.snapshot.as_ref().filter(|_| !full) {
+            Some(base) => Some(schemas::with_zones(&context.world, base.table(), own_columns(base))?),
+            None => None,
+        };
         let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
             Ok(evolved) => evolved,
             Err(refusals) => return Ok(told(context, refused(&refusals, standing), &described.left_out)),

@@ -1,7 +1,7 @@
 //! The schemas that a landing accepts: what is told of them in its commit, and recorded in the catalog.
 
 use millstream_state::NewSchema;
-use millstream_types::{Field, RunId, TableName, TimestampMicros};
+use millstream_types::{ColumnType, Field, RunId, TableName, TimestampMicros};
 use serde_json::{Value, json};
 
 use super::evolve::{Change, ChangeKind, Evolved};
@@ -48,6 +48,27 @@ fn take_back(columns: &mut Vec<Field>, change: &Change) {
 fn described(columns: &[Field]) -> Value {
     let described = |field: &Field| json!({"name": field.name, "type": field.column_type.to_string()});
     columns.iter().map(described).collect()
+}
+
+/// `columns`, as they are stored, each timestamp with the zone in which text was read by the schema that was accepted last:
+/// what is stored does not tell.
+pub(super) fn with_zones(
+    world: &World,
+    table: &TableName,
+    mut columns: Vec<Field>,
+) -> Result<Vec<Field>, EngineError> {
+    let Some(last) = world.state.schema_versions(table)?.pop() else { return Ok(columns) };
+    for described in last.columns.as_array().into_iter().flatten() {
+        let text = |name: &str| described.get(name).and_then(Value::as_str);
+        let (Some(name), Some(Ok(known))) = (text("name"), text("type").map(str::parse)) else { continue };
+        let of_name = columns.iter_mut().find(|field| field.name == name);
+        if let Some(field) = of_name
+            && let (ColumnType::Timestamp { .. }, ColumnType::Timestamp { .. }) = (&field.column_type, &known)
+        {
+            field.column_type = known;
+        }
+    }
+    Ok(columns)
 }
 
 /// Writes to the catalog what a landing of `run` accepted: who, when, and from which part.

@@ -25,10 +25,10 @@ use crate::{
     audit::metrics,
     commit_info::{BUILD_TXN, CommitInfo, Committed},
     engine::{StepContext, World},
-    publish::{Candidate, Rejected, publish},
+    publish::{self, Candidate, Rejected, publish},
     reconcile::built_from,
     rejected::is_lost,
-    rejudge::Standing,
+    rejudge::{self, Standing},
     resolver::provider,
     run::StepResult,
     stored::relations,
@@ -71,7 +71,7 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
         .map(|recorded| &recorded.input_versions);
     let change = job.change(since).await?;
     match delta::stage(&job, change).await? {
-        Some(delta) => job.publish(delta).await,
+        Some(delta) => job.publish(delta, recorded.as_ref()).await,
         None => job.unchanged(recorded.as_ref()).await,
     }
 }
@@ -237,8 +237,13 @@ impl<'a> Job<'a> {
         EngineError::Incremental { table: self.spec.name.clone(), source }
     }
 
-    async fn publish(&self, delta: Delta) -> Result<StepResult, EngineError> {
+    async fn publish(&self, delta: Delta, known: Option<&Recorded>) -> Result<StepResult, EngineError> {
         let world = &self.context.world;
+        let staying = if !delta.whole && rejudge::is_due(self.context, known)? {
+            publish::staying(self.base, &delta.remove, delta.kept)
+        } else {
+            Vec::new()
+        };
         let what = Committed::Build { build: self.build, inputs: self.inputs.versions() };
         let facts = self.context.facts()?;
         let mut info = CommitInfo::new(self.context.run.clone(), self.now, facts.fingerprint, what);
@@ -251,6 +256,7 @@ impl<'a> Job<'a> {
             schema: self.schema.clone(),
             add: delta.add,
             remove: delta.remove,
+            staying,
             operation: self.operation(delta.whole),
             txn: (BUILD_TXN, self.build),
             info,

@@ -28,6 +28,8 @@ const PROGRESS_EVERY_MS: u128 = 100;
 pub(super) struct Delta {
     pub add: Vec<StagedFile>,
     pub remove: Vec<DataFile>,
+    /// Those of `add` whose rows were there before.
+    pub kept: Vec<DataFile>,
     pub rejected: Vec<StagedFile>,
     pub tally: Tally,
     pub rows_written: u64,
@@ -208,10 +210,12 @@ async fn with_rows(
     let before: u64 = remove.iter().filter_map(DataFile::rows).sum();
     let staying: u64 = kept.iter().map(StagedFile::rows).sum();
     let mut add = writers.finish().await?;
+    let kept_files = kept.iter().map(DataFile::from).collect();
     add.extend(kept);
     Ok(Delta {
         add,
         remove,
+        kept: kept_files,
         rejected: rejected.finish().await?,
         rows_written: written,
         rows_deleted: before.saturating_sub(staying),

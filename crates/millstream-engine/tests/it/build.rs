@@ -255,9 +255,10 @@ fn a_history_keeps_what_was() {
         id: 1, size: 5, day: 2026-06-01T10:00:00Z, valid_from: 2026-06-01T10:00:00Z
         id: 2, size: 6, day: 2026-06-02T10:00:00Z, valid_from: 2026-06-02T10:00:00Z
         bronze.orders built +1 -2
-        silver.t built +2 -2
+        silver.t built +3 -2
         silver.t:
-        id: 1, size: 50, day: 2026-06-01T10:00:00Z, valid_from: 2026-06-01T10:00:00Z
+        id: 1, size: 5, day: 2026-06-01T10:00:00Z, valid_from: 2026-06-01T10:00:00Z, valid_to: 2026-07-01T00:00:00Z
+        id: 1, size: 50, day: 2026-06-01T10:00:00Z, valid_from: 2026-07-01T00:00:00Z
         id: 2, size: 6, day: 2026-06-02T10:00:00Z, valid_from: 2026-06-02T10:00:00Z, valid_to: 2026-07-01T00:00:00Z
         (nothing)
     ");

@@ -416,3 +416,114 @@ fn identical_rows_are_one_state_and_contradicting_ones_are_refused() {
         check_story(&project(time, "SELECT id, v, u FROM bronze.s"), &story, &expected);
     }
 }
+
+/// Of a history too, whose states stay whatever its input says now.
+#[test]
+fn recorded_states_are_judged_by_changed_checks() {
+    let checked =
+        |check: &str| project(&format!("time: u\nchecks: [{check}]"), "SELECT id, v, u FROM bronze.s");
+    let story = [
+        Put("s/a", "id,v,u\n1,500,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u\n1,5,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Define(checked("{range: {column: v, max: 10}}")),
+        Put("s/a", "id,v,u\n1,6,2024-03-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Checks("g.t"),
+        Run,
+    ];
+    check_story(
+        &checked("{not_null: v}"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        built 0 s ago
+        range(v) failed: 1
+        (nothing)
+    ",
+    );
+}
+
+/// The newest state begins again at the time of the run.
+#[test]
+fn a_recorded_state_stays_when_another_takes_its_instant() {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u\n1,7,2024-01-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Put("s/a", "id,v,u\n1,8,2024-01-01T00:00:00Z\n1,9,2024-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+        Pass(60),
+        Run,
+    ];
+    check_story(
+        &project("time: u", "SELECT id, v, u FROM bronze.s"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built +1 -1
+        g.t built +2 -1
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 7, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z
+        bronze.s built +2 -1
+        g.t built +4 -2
+        g.t:
+        id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
+        id: 1, v: 7, u: 2024-01-01T00:00:00Z, valid_from: 2026-07-01T00:01:00Z, valid_to: 2026-07-01T00:02:00Z
+        id: 1, v: 9, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z, valid_to: 2026-07-01T00:01:00Z
+        id: 1, v: 9, u: 2024-02-01T00:00:00Z, valid_from: 2026-07-01T00:02:00Z
+        (nothing)
+    ",
+    );
+}
+
+/// Each turn has a time of its own.
+#[test]
+fn states_of_the_future_stay_when_their_key_goes() {
+    let story = [
+        Put("s/a", "id,v,u\n1,1,2099-01-01T00:00:00Z"),
+        Run,
+        Put("s/a", "id,v,u"),
+        Pass(60),
+        Run,
+        Put("s/a", "id,v,u\n1,1,2099-01-01T00:00:00Z\n1,2,2099-02-01T00:00:00Z"),
+        Pass(60),
+        Run,
+        Put("s/a", "id,v,u"),
+        Pass(60),
+        Run,
+        Rows("g.t"),
+    ];
+    check_story(
+        &project("time: u", "SELECT id, v, u FROM bronze.s"),
+        &story,
+        "
+        bronze.s built +1
+        g.t built +1
+        bronze.s built -1
+        g.t built +1 -1
+        bronze.s built +2
+        g.t built +1
+        bronze.s built -2
+        g.t built +1 -1
+        g.t:
+        id: 1, v: 1, u: 2099-01-01T00:00:00Z, valid_from: 2099-01-01T00:00:00Z, valid_to: 2099-01-01T00:00:00.000001Z
+        id: 1, v: 2, u: 2099-02-01T00:00:00Z, valid_from: 2099-02-01T00:00:00Z, valid_to: 2099-02-01T00:00:00.000001Z
+    ",
+    );
+}

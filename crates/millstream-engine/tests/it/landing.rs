@@ -106,6 +106,52 @@ fn rows_of_a_replaced_part_leave() {
     );
 }
 
+/// Which rows are the only ones with their key is known only by looking at all rejected ones: that is asked for.
+#[test]
+fn a_row_that_was_rejected_for_one_that_left_is_told_of() {
+    let steps = [
+        Put("orders/b", "id,note\n1,x\n2,y"),
+        Run,
+        Put("orders/a", "id,note\n1,other"),
+        Run,
+        Put("orders/b", "id,note\n2,y"),
+        Notes,
+        Run,
+        Notes,
+        Reprocess("bronze.orders"),
+        Put("orders/b", "id,note\n3,y"),
+        Run,
+        Notes,
+    ];
+    check(
+        KEYED,
+        &steps,
+        "
+        bronze.orders built +2
+        bronze.orders built, 1 rejected
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders built +1 -2
+        bronze.orders begins
+        bronze.orders: rows left: 1 rejected row that was not unique may fit now; `millstream reprocess bronze.orders` judges it again
+        bronze.orders ends
+        bronze.orders built +1
+        bronze.orders built +1 -1
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders:
+        id: 1, note: other
+        id: 3, note: y
+        a up to 1
+        b up to 1
+    ",
+    );
+}
+
 #[test]
 fn rows_of_a_part_that_is_gone_stay() {
     let steps =

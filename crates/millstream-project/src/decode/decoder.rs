@@ -5,6 +5,8 @@ use serde::{
     de::{IntoDeserializer, Visitor, value::StrDeserializer},
 };
 
+use millstream_types::ColumnType;
+
 use super::{
     DecodeError, Fault, Faults,
     access::{LocatedAccess, MapAccess, SeqAccess},
@@ -50,6 +52,10 @@ impl<'a> NodeDecoder<'a> {
                 "no" | "off" | "n" => Some("write `false`".to_owned()),
                 _ => None,
             },
+            (NodeKind::Text(text), "a mapping") if text.parse::<ColumnType>().is_ok() => {
+                Some(format!("write `{{type: {text}}}`"))
+            }
+            (NodeKind::List(items), "a mapping") => items.first().and_then(named),
             _ => None,
         };
         DecodeError::wrong(codes::WRONG_KIND, format!("expected {what}, found {found}"), hint)
@@ -245,4 +251,16 @@ impl<'a> Deserializer<'a> for NodeDecoder<'a> {
     fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value> {
         visitor.visit_unit()
     }
+}
+
+/// How a list of things that say their names is written: with the names as keys.
+fn named(item: &Node) -> Option<String> {
+    let text = |key: &str| match &item.get(key)?.kind {
+        NodeKind::Text(text) => Some(text.as_str()),
+        _ => None,
+    };
+    let name = text("name")?;
+    let rest =
+        text("type").or_else(|| text("data_type")).map_or("…".to_owned(), |kind| format!("type: {kind}"));
+    Some(format!("write the names as keys, without a list: `{name}: {{{rest}}}`"))
 }

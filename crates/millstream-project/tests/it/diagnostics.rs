@@ -273,9 +273,20 @@ fn headers_are_comments_of_one_form() {
         "-- a comment\n/*---\nowner: a\n---*/\nSELECT 1",
         "/*----------\n   Orders\n----------*/\nSELECT 1",
         "SELECT 1 /*--- not at the start of a line ---*/",
+        "---\nmaterialize: table\n---\nSELECT 1",
+        "---\n--- Orders: all\n---\nSELECT 1",
     ];
     let text: String = cases.iter().map(|case| format!("{case:?}\n{}", table(case))).collect();
     assert_snapshot!(text);
+}
+
+/// As other tools want them.
+#[test]
+fn columns_are_written_with_their_names_as_keys() {
+    let of = |columns: &str| format!("connector: {{type: files}}\ncontract: {{columns: {columns}}}\n");
+    let (list, short) = (of("[{name: id, data_type: int64}, {name: b}]"), of("{id: int64, b: anything}"));
+    let files = [PROJECT, ("sources/a.yaml", list.as_str()), ("sources/b.yaml", short.as_str())];
+    assert_snapshot!(render(&load(&files)));
 }
 
 #[test]
@@ -293,6 +304,9 @@ fn files_that_are_not_read_are_named() {
         ("features/customer.yml", "x"),
         ("datasets/deep/churn.yaml", "x"),
         ("models/churn.yaml", "x"),
+        ("source/a.yaml", "x"),
+        ("table/silver/a.sql", "SELECT 1"),
+        ("test/main.py", "x"),
     ];
     assert_snapshot!(render(&load(&files)));
 }

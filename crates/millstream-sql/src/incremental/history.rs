@@ -48,6 +48,8 @@ struct Layout {
     names: Vec<String>,
     /// Columns that make two states differ: all but the key and the time.
     state: Vec<usize>,
+    /// Those of `state` that the table has already.
+    recorded: Vec<usize>,
     time: Option<usize>,
     /// Columns of key and time whose nulls the caller keeps out of the table.
     nulls_kept_out: Vec<usize>,
@@ -67,7 +69,7 @@ impl Maintenance {
         plan: LogicalPlan,
         now: TimestampMicros,
     ) -> Result<SendableRecordBatchStream> {
-        let layout = self.layout()?;
+        let layout = self.layout(&self.schema())?;
         let width = layout.width + 2;
         let rows = walk(sorted(session, states(&plan, &layout)?, &layout).await?, layout, now)?;
         let rows = rows.map(move |batch| Ok(batch?.project(&(0..width).collect::<Vec<_>>())?));
@@ -84,7 +86,7 @@ impl Maintenance {
         recorded: LogicalPlan,
     ) -> Result<Change, Stop> {
         retyped::check(refresh.session, &refresh.existing, &self.schema()).await?;
-        let layout = self.layout()?;
+        let layout = self.layout(&refresh.existing.schema())?;
         let width = layout.width;
         let recorded = {
             let all = (0..width + 2).map(|at| column(recorded.schema(), at)).chain([lit(false)]).collect();
@@ -144,7 +146,8 @@ impl Maintenance {
         columns::keep(stays.clone(), stays.schema(), &(0..width).collect())
     }
 
-    fn layout(&self) -> Result<Layout> {
+    /// `stored` are the columns that the table has.
+    fn layout(&self, stored: &Schema) -> Result<Layout> {
         let Keep::History { key, time } = &self.keep else {
             return datafusion::common::internal_err!("only a history table has periods");
         };
@@ -154,13 +157,16 @@ impl Maintenance {
         let time = time.as_ref().map(|name| schema.index_of(name)).transpose()?;
         let kept_out = |at: &usize| self.nulls_kept_out.contains(schema.field(*at).name());
         let nulls_kept_out = key_at.iter().copied().chain(time).filter(kept_out).collect();
-        let state = (0..width).filter(|at| !key_at.contains(at) && Some(*at) != time).collect();
+        let state: Vec<usize> = (0..width).filter(|at| !key_at.contains(at) && Some(*at) != time).collect();
+        let is_stored = |at: &&usize| stored.field_with_name(schema.field(**at).name()).is_ok();
+        let recorded = state.iter().filter(is_stored).copied().collect();
         let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new("comes", DataType::Boolean, false)));
         Ok(Layout {
             key: key_at,
             names: key.clone(),
             state,
+            recorded,
             time,
             nulls_kept_out,
             width,
@@ -219,7 +225,8 @@ fn walk(
     };
     let keys = converter(&layout.key)?;
     let states = converter(&layout.state)?;
-    let walker = Walker { layout, keys, states, now: now.0, held: None };
+    let recorded = converter(&layout.recorded)?;
+    let walker = Walker { layout, keys, states, recorded, now: now.0, held: None };
     let stream = stream::try_unfold(Some((input, walker)), |open| async move {
         let Some((mut input, mut walker)) = open else { return Ok(None) };
         match input.try_next().await? {
@@ -238,6 +245,7 @@ struct Walker {
     layout: Layout,
     keys: RowConverter,
     states: RowConverter,
+    recorded: RowConverter,
     now: i64,
     held: Option<RecordBatch>,
 }
@@ -252,7 +260,7 @@ impl Walker {
         if rows == 0 {
             return Ok(RecordBatch::new_empty(Arc::clone(&self.layout.schema)));
         }
-        let keys = self.rows_of(&batch, true)?;
+        let keys = self.keys_of(&batch)?;
         let last = keys.row(rows - 1);
         let complete = (0..rows).rev().find(|&row| keys.row(row) != last).map_or(0, |row| row + 1);
         self.held = Some(batch.slice(complete, rows - complete));
@@ -266,22 +274,26 @@ impl Walker {
         }
     }
 
-    fn rows_of(&mut self, batch: &RecordBatch, key: bool) -> Result<Rows> {
-        let (converter, columns) =
-            if key { (&mut self.keys, &self.layout.key) } else { (&mut self.states, &self.layout.state) };
-        let columns: Vec<ArrayRef> = columns.iter().map(|&at| Arc::clone(batch.column(at))).collect();
-        Ok(converter.convert_columns(&columns)?)
+    fn keys_of(&self, batch: &RecordBatch) -> Result<Rows> {
+        rows_of(&self.keys, &self.layout.key, batch)
     }
 
     /// `batch` holds whole keys.
     fn process(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let mut out = Output::default();
-        let keys = self.rows_of(batch, true)?;
+        let keys = self.keys_of(batch)?;
         self.refuse_nulls(batch)?;
         // Without a state column all states of a key are equal.
-        let states = if self.layout.state.is_empty() { None } else { Some(self.rows_of(batch, false)?) };
-        let equal =
-            |one: usize, other: usize| states.as_ref().is_none_or(|rows| rows.row(one) == rows.row(other));
+        let rows = |converter: &RowConverter, columns: &[usize]| {
+            (!columns.is_empty()).then(|| rows_of(converter, columns, batch)).transpose()
+        };
+        let states = rows(&self.states, &self.layout.state)?;
+        let recorded_states = rows(&self.recorded, &self.layout.recorded)?;
+        let equal_in = |rows: &Option<Rows>, one: usize, other: usize| {
+            rows.as_ref().is_none_or(|rows| rows.row(one) == rows.row(other))
+        };
+        let equal = |one: usize, other: usize| equal_in(&states, one, other);
+        let agrees = |one: usize, other: usize| equal_in(&recorded_states, one, other);
         let width = self.layout.width;
         let begins = batch.column(width).as_primitive::<TimestampMicrosecondType>();
         let ends = batch.column(width + 1).as_primitive::<TimestampMicrosecondType>();
@@ -311,7 +323,7 @@ impl Walker {
                 let key = self.key_of(batch, start)?;
                 return Err(IncrementalError::OverlappingStates { key }.into());
             }
-            let periods = merge(&recorded, &given, self.now, equal)
+            let periods = merge(&recorded, &given, self.now, equal, agrees)
                 .map_err(|conflict| self.conflict(batch, conflict.row, given.len()))?;
             out.difference(&recorded, &periods, equal);
             start = end;
@@ -356,6 +368,11 @@ impl Walker {
         };
         error.into()
     }
+}
+
+fn rows_of(converter: &RowConverter, columns: &[usize], batch: &RecordBatch) -> Result<Rows> {
+    let columns: Vec<ArrayRef> = columns.iter().map(|&at| Arc::clone(batch.column(at))).collect();
+    Ok(converter.convert_columns(&columns)?)
 }
 
 fn refuse_null(values: &ArrayRef, is_state: &BooleanArray, name: &str) -> Result<()> {

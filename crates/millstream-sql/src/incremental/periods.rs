@@ -27,12 +27,16 @@ pub(super) struct Conflict {
 
 /// The key's periods after `now`'s look at it. `recorded` is ordered by `from`.
 ///
-/// - A state takes its place by its time, late ones too; at the same time the query's word replaces the table's.
+/// - A state takes its place by its time, late ones too. Where another one is recorded for that time, the recorded one stays,
+///   unless the two agree in all columns that it has: then it gains the others.
 /// - Equal states that follow each other are one period.
 /// - What was recorded and the query no longer gives stays: it was the state then.
 /// - The open period holds the newest of the states. Where a later turn is recorded (the key was closed after that
 ///   state began, or a newer state was retracted), the newest state begins again now.
 /// - A key without states ends now.
+/// - A turn that happens now comes behind all that are recorded, those in the future too, so that none of them is lost.
+///
+/// `equal` compares two rows, `agrees` a recorded one with a given one in the columns that were recorded.
 ///
 /// Applying the same states again changes nothing.
 pub(super) fn merge(
@@ -40,6 +44,7 @@ pub(super) fn merge(
     states: &[State],
     now: i64,
     equal: impl Fn(usize, usize) -> bool,
+    agrees: impl Fn(usize, usize) -> bool,
 ) -> Result<Vec<Period>, Conflict> {
     // From each instant on: the row of the state, or none where the key did not exist.
     let mut turns: BTreeMap<i64, Option<usize>> = BTreeMap::new();
@@ -75,13 +80,16 @@ pub(super) fn merge(
         }
     }
     for (&at, &row) in &given {
-        let known = turns.get(&at).copied().flatten().is_some_and(|there| equal(there, row));
-        if !known {
+        let takes_place = match turns.get(&at).copied().flatten() {
+            Some(there) => !equal(there, row) && agrees(there, row),
+            None => true,
+        };
+        if takes_place {
             turns.insert(at, Some(row));
         }
     }
     let last = turns.last_key_value().map(|(&at, &row)| (at, row));
-    let not_before = last.map_or(now, |(at, _)| now.max(at));
+    let not_before = last.map_or(now, |(at, _)| now.max(at.saturating_add(1)));
     let open = last.and_then(|(_, row)| row);
     match (latest, open) {
         (None, Some(_)) => {

@@ -238,9 +238,11 @@ async fn periods_of_a_history_are_tested() {
             r#"[{"status": "open", "valid_from": "2024-01-01", "valid_to": null}]"#,
             "passed 1",
         ),
+        // The same state twice is one state.
+        (&without, r#"[{"order_id": 1}, {"order_id": 1}]"#, r#"[{"valid_to": null}]"#, "passed 1"),
         (
             &without,
-            r#"[{"order_id": 1}, {"order_id": 1}]"#,
+            r#"[{"order_id": 1, "status": "open"}, {"order_id": 1, "status": "paid"}]"#,
             r#"[{"valid_to": null}]"#,
             "failed: the key is not unique: 2 rows have `order_id` = 1",
         ),

@@ -58,6 +58,34 @@ fn tables_that_were_never_built_are_told() {
     ));
 }
 
+/// What no error touches goes on, and standard error says what is broken. Where a command means everything, its exit says that
+/// this was not all.
+#[test]
+fn files_that_are_broken_leave_features_and_datasets_alone() {
+    let folder = desk("");
+    folder.write("tables/m/bad.sql", "selec\n");
+    folder.write("datasets/broken.yaml", "labels: [\n");
+    folder.write("features/other.yaml", "entity: {name: other, key: id}\nviews: {lost: {from: m.bad}}\n");
+    for (call, code) in [
+        (vec!["features", "list"], 0),
+        (vec!["features", "show", "orders"], 0),
+        (vec!["features", "materialize", "orders"], 0),
+        (vec!["features", "materialize"], 2),
+        (vec!["dataset", "build", "desk"], 0),
+        (vec!["dataset", "list"], 0),
+        (vec!["rejected", "bronze.orders"], 0),
+        (vec!["reprocess", "bronze.orders"], 0),
+        (vec!["maintain", "bronze.orders"], 0),
+        (vec!["maintain"], 2),
+    ] {
+        let said = folder.output(&call);
+        assert_eq!(said.status.code(), Some(code), "{call:?}: {said:?}");
+        let told = String::from_utf8_lossy(&said.stderr);
+        assert!(told.contains("MS-0201") && told.contains("datasets/broken.yaml"), "{call:?}: {told}");
+    }
+    Server::start(&folder).stop();
+}
+
 #[test]
 fn an_embedded_store_is_one_process_s_alone() {
     let folder = desk("");

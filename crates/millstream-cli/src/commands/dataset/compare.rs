@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session).await?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let diff = engine.compare_datasets(&arguments.before, &arguments.after).await?;
     if session.settings.json {
         output::print_json(&diff)?;

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session).await?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     if arguments.statistics {
         return super::figures::run(&engine, &arguments.name, session).await;
     }

@@ -40,8 +40,8 @@ pub(crate) struct CsvDialect {
 /// Whether a file that starts with `head` ends its lines with carriage returns alone, as old Macs wrote them.
 pub(super) fn ends_lines_with_cr(dialect: &CsvDialect, head: &[u8]) -> bool {
     let with_cr = CsvDialect { line_end: b'\r', ..dialect.clone() };
-    // A carriage return inside quotes is part of a value.
-    memchr::memchr(b'\n', head).is_none() && record::ends_with_cr(&with_cr, head)
+    // Inside quotes both are part of a value.
+    record::ends_with_cr(&with_cr, head)
 }
 
 impl Default for CsvDialect {

@@ -71,12 +71,32 @@ pub(super) fn record_fields(
     bounded(dialect, end, data, start, true)
 }
 
-/// Whether the first record of the dialect, whose line end is a carriage return, ends with one.
-pub(super) fn ends_with_cr(dialect: &CsvDialect, data: &[u8]) -> bool {
-    match record_end(dialect, data, 0, false) {
-        RecordEnd::Complete(end) => data.get(end.wrapping_sub(1)) == Some(&b'\r'),
-        RecordEnd::Malformed(_) | RecordEnd::Open => false,
+/// Whether the first record of the dialect, whose line end is a carriage return, ends with one, and no line feed stands
+/// outside quotes in `head`, the beginning of a file.
+pub(super) fn ends_with_cr(dialect: &CsvDialect, head: &[u8]) -> bool {
+    match record_end(dialect, head, 0, false) {
+        RecordEnd::Complete(end) if head.get(end.wrapping_sub(1)) == Some(&b'\r') => {}
+        RecordEnd::Complete(_) | RecordEnd::Malformed(_) | RecordEnd::Open => return false,
     }
+    if memchr(b'\n', head).is_none() {
+        return true;
+    }
+    let (mut start, mut fields) = (0, Vec::new());
+    while start < head.len() {
+        let end = record_fields(dialect, head, start, &mut fields);
+        let ends_line = |field: &RawField| {
+            !field.quoted && head.get(field.text.clone()).is_some_and(|text| memchr(b'\n', text).is_some())
+        };
+        if fields.iter().any(ends_line) {
+            return false;
+        }
+        match end {
+            RecordEnd::Complete(end) => start = end,
+            // The quote may be closed behind the beginning.
+            RecordEnd::Malformed(_) | RecordEnd::Open => break,
+        }
+    }
+    true
 }
 
 /// The text of an escaped field with its escapes resolved.

@@ -25,11 +25,13 @@ pub(crate) struct JsonBlock {
 pub(crate) struct JsonFormat {
     /// Names of the table's columns, which most lines can be expected to hold.
     columns: Vec<String>,
+    /// Ends a line. A carriage return, where a file knows no other line end.
+    line_end: u8,
 }
 
 impl JsonFormat {
-    pub(crate) fn new(columns: &[millstream_types::Field]) -> Self {
-        Self { columns: columns.iter().map(|field| field.name.clone()).collect() }
+    pub(crate) fn new(columns: &[millstream_types::Field], line_end: u8) -> Self {
+        Self { columns: columns.iter().map(|field| field.name.clone()).collect(), line_end }
     }
 }
 
@@ -56,6 +58,7 @@ impl Block for JsonBlock {
 struct Lines {
     columns: JsonColumns,
     shape: Shape,
+    line_end: u8,
     line: i64,
     positions: Vec<i64>,
     malformed: Vec<MalformedRow>,
@@ -63,12 +66,13 @@ struct Lines {
 
 impl Lines {
     fn new(format: &JsonFormat, raw: &RawBlock) -> Self {
-        let line_bytes = memchr(b'\n', &raw.data).map_or(raw.data.len(), |index| index + 1).max(16);
+        let line_bytes = memchr(format.line_end, &raw.data).map_or(raw.data.len(), |index| index + 1).max(16);
         let rows_guess = raw.data.len() / line_bytes + raw.data.len() / line_bytes / 8 + 1;
         let bytes_guess = raw.data.len() / (2 * format.columns.len().max(1));
         Self {
             columns: JsonColumns::new(format.columns.iter().cloned(), rows_guess, bytes_guess),
             shape: Shape::default(),
+            line_end: format.line_end,
             line: raw.first_line,
             positions: Vec::with_capacity(rows_guess),
             malformed: Vec::new(),
@@ -80,7 +84,7 @@ impl Lines {
         let data = raw.data.as_slice();
         let mut start = 0;
         while start < data.len() {
-            let end = memchr(b'\n', &data[start..]).map_or(data.len(), |index| start + index);
+            let end = memchr(self.line_end, &data[start..]).map_or(data.len(), |index| start + index);
             match text(start..end) {
                 Some(line) if line.trim_ascii().is_empty() => {}
                 Some(line) => match self.read_line(line) {
