@@ -163,7 +163,7 @@ async fn land_described(
     loop {
         refuse_to_leave_out(standing, full, &mut described)?;
         let present = match standing.snapshot.as_ref().filter(|_| !full) {
-            Some(base) => Some(schemas::with_zones(&context.world, base.table(), own_columns(base))?),
+            Some(base) => Some(schemas::with_zones(&context.world, base.table(), own_columns(base)).await?),
             None => None,
         };
         let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
