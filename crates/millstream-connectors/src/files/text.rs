@@ -144,7 +144,8 @@ pub(super) fn open(
             let line_end = if jsonl::ends_lines_with_cr(&data) { b'\r' } else { b'\n' };
             let format = Arc::new(JsonFormat::new(columns, line_end));
             let wrap = move |raw| -> Box<dyn Block> { Box::new(JsonBlock { raw, format: format.clone() }) };
-            let codec = Codec { line_end, splitter: Box::new(LineSplitter { line_end }), wrap: Box::new(wrap) };
+            let codec =
+                Codec { line_end, splitter: Box::new(LineSplitter { line_end }), wrap: Box::new(wrap) };
             return Ok(Some((Head { ahead: data, first_line: 1 }, codec)));
         }
     };

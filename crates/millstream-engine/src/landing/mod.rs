@@ -175,7 +175,13 @@ async fn land_described(
         };
         let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
             Ok(evolved) => evolved,
-            Err(refusals) => return Ok(told(context, refused(&refusals, standing), &described.left_out)),
+            Err(refusals) => {
+                return Ok(told(
+                    context,
+                    refused(&refusals, &described.found, standing),
+                    &described.left_out,
+                ));
+            }
         };
         // What is forgotten leaves although nothing comes.
         let forgets = full && context.forget_gone && !standing.landing.parts.is_empty();
@@ -192,7 +198,11 @@ async fn land_described(
                 return Ok(told(context, result, &described.left_out));
             }
             pipeline::Read::Refused(refusals) => {
-                return Ok(told(context, refused(&refusals, standing), &described.left_out));
+                return Ok(told(
+                    context,
+                    refused(&refusals, &described.found, standing),
+                    &described.left_out,
+                ));
             }
             pipeline::Read::Broken(broken) => described.leave_out(broken),
         }
@@ -312,12 +322,10 @@ pub(crate) fn own_columns(snapshot: &millstream_lake::Snapshot) -> Vec<Field> {
     .collect()
 }
 
-fn refused(refusals: &[evolve::Refusal], standing: &Standing) -> StepResult {
-    let reason: Vec<_> = refusals.iter().map(|refusal| refusal.message.as_str()).collect();
-    let outcome = StepOutcome::Halted {
-        reason: format!("schema change refused: {}", reason.join("; ")),
-        hint: refusals.first().map(|refusal| refusal.hint.clone()),
-    };
+fn refused(refusals: &[evolve::Refusal], parts: &[FoundPart], standing: &Standing) -> StepResult {
+    let evolve::Refusal { message, hint } = evolve::told(refusals, parts);
+    let outcome =
+        StepOutcome::Halted { reason: format!("schema change refused: {message}"), hint: Some(hint) };
     StepResult::without_rows(outcome, standing.snapshot.as_ref().map(|snapshot| snapshot.version()))
 }
 

@@ -168,9 +168,31 @@ fn names_that_a_table_cannot_hold_are_refused() {
     let expected = "! bronze.orders halted: schema change refused: a has a column `ID`, which differs from the column \
                     `id` in upper and lower case only; a has no column `id`";
     check_story(&project("columns: {id: {type: int64}}"), &land("ID\n1"), expected);
-    let expected = "! bronze.orders halted: schema change refused: the contract has a column `order no`, a name that \
-                    tables cannot hold";
-    check_story(&project("columns: {\"order no\": {type: int64}}"), &land("order no\n1"), expected);
+}
+
+/// The same refusal of many parts is told once.
+#[test]
+fn refusals_are_told_together() {
+    let land = |header: &'static str| {
+        [Put("orders/a", header), Put("orders/b", header), Put("orders/c", header), Run]
+    };
+    for (header, told) in [
+        (
+            "x\n1",
+            "a (and 2 other parts) has a further column `x` (int64); a (and 2 other parts) has no column `id`; \
+             a (and 2 other parts) has no column `note`",
+        ),
+        (
+            "v,w,x,y,z\n1,2,3,4,5",
+            "a (and 2 other parts) has a further column `v` (int64); a (and 2 other parts) has a further column `w` \
+             (int64); a (and 2 other parts) has a further column `x` (int64); a (and 2 other parts) has a further \
+             column `y` (int64); and 3 more",
+        ),
+        ("43,x\n44,y", "a (and 2 other parts) has a row where its names should be: `43,x`"),
+    ] {
+        let expected = format!("! bronze.orders halted: schema change refused: {told}");
+        check_story(&project(""), &land(header), &expected);
+    }
 }
 
 #[test]
