@@ -54,6 +54,12 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// What there is to read, given what has been landed.
     async fn discover(&self, known: &[KnownPart]) -> Result<Discovery, ConnectorError>;
 
+    /// Whether a part of this id could be among those that `discover` gives with the options as they are. A file that was
+    /// deleted is meant still; one outside the path is not.
+    fn means(&self, _id: &str) -> bool {
+        true
+    }
+
     /// The columns of a part, from its declaration or from a sample of its rows.
     async fn describe(&self, part: &Part) -> Result<Vec<FoundColumn>, ConnectorError>;
 

@@ -72,6 +72,8 @@ pub(crate) struct StepContext {
     pub asset: AssetId,
     pub reason: Reason,
     pub full_refresh: bool,
+    /// Whether a full refresh may forget the rows of parts that are gone.
+    pub forget_gone: bool,
     /// Whether the command asks for the step although nothing else does.
     pub forced: bool,
     pub observer: Arc<dyn Observer>,
@@ -207,6 +209,7 @@ impl Engine {
             world: world.clone(),
             run: run.clone(),
             full_refresh: request.full_refresh,
+            forget_gone: request.forget_gone,
             relands: request.full_refresh && !request.selection.is_empty(),
             named: request.selection.clone(),
             forced: request.force,
@@ -286,6 +289,7 @@ impl StepRunner {
             asset: step.asset.clone(),
             reason: step.reason.clone(),
             full_refresh: self.full_refresh,
+            forget_gone: self.forget_gone,
             forced: self.forced,
             observer: self.observer.clone(),
             cancel: self.cancel.clone(),

@@ -40,6 +40,10 @@ pub(crate) struct SelectionArguments {
     /// Rebuild the selected tables from the whole of their inputs; sources are landed anew only when a selection is given
     #[arg(long)]
     pub(crate) full_refresh: bool,
+    /// With `--full-refresh` and a selection: forget the rows of parts that were landed and are gone from their source,
+    /// instead of refusing; the run says how many
+    #[arg(long, requires = "full_refresh", requires = "selection")]
+    pub(crate) forget_gone: bool,
     /// Run what is selected even when it is up to date
     #[arg(long)]
     pub(crate) force: bool,
@@ -64,6 +68,7 @@ impl SelectionArguments {
             selection: self.selection.clone(),
             exclude: self.exclude.clone(),
             full_refresh: self.full_refresh,
+            forget_gone: self.forget_gone,
             force: self.force,
             command: session.settings.line.clone(),
             ..RunRequest::default()

@@ -14,7 +14,7 @@ use crate::{
     session::Session,
     show::{
         format::Format,
-        rows::{self, Target},
+        rows::{Apart, Target},
     },
     wire::QueryDocument,
 };
@@ -48,40 +48,64 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project::open_sound(session)?, session).await?;
     // Apart from the thread that hears a signal.
     let queries = Queries::open(&engine, project::cores())?;
-    tokio::select! {
-        rows = answer(arguments, format, &queries) => {
-            let rows = rows?;
-            if let (Some(path), true) = (&arguments.output, json) {
-                output::print_json(&QueryDocument { output: path.display().to_string(), rows })?;
-            } else if let Some(path) = &arguments.output {
-                let said = human::count(rows, "row");
-                output::print_line(&format!("{} {said} in {}", styled(GOOD, '✓'), path.display()))?;
-            }
-            Ok(Exit::Success)
+    let mut writer = None;
+    let answered = tokio::select! {
+        rows = answer(arguments, format, &queries, &mut writer) => Some(rows?),
+        () = session.cancel.cancelled() => None,
+    };
+    let Some(rows) = answered else {
+        // A file takes what waits, and is taken away then; whoever reads standard output may never read on.
+        if let (Some(writer), Some(_)) = (writer, &arguments.output) {
+            drop(writer.end(false).await);
         }
-        () = session.cancel.cancelled() => Ok(Exit::Failure),
+        return Ok(Exit::Failure);
+    };
+    if let (Some(path), true) = (&arguments.output, json) {
+        output::print_json(&QueryDocument { output: path.display().to_string(), rows })?;
+    } else if let Some(path) = &arguments.output {
+        let said = human::count(rows, "row");
+        output::print_line(&format!("{} {said} in {}", styled(GOOD, '✓'), path.display()))?;
     }
+    Ok(Exit::Success)
 }
 
-/// Streams the rows into their format and returns their number.
-async fn answer(arguments: &Arguments, format: Format, queries: &Queries) -> Result<u64, CliError> {
+/// Streams the rows into their format and returns their number. `writer` holds what writes them, as long as it does.
+async fn answer(
+    arguments: &Arguments,
+    format: Format,
+    queries: &Queries,
+    writer: &mut Option<Apart>,
+) -> Result<u64, CliError> {
     let failed =
         |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
     let as_of = arguments.as_of.map(At::Timestamp);
     let mut stream = queries.query(arguments.sql.clone(), as_of).await.map_err(failed)?;
     let target = arguments.output.clone().map_or(Target::Stdout, Target::File);
-    let mut writer = rows::writer(format, stream.schema(), &target)?;
-    let mut left = arguments.limit.unwrap_or(u64::MAX);
-    let mut written = 0;
+    let apart = writer.insert(Apart::start(format, stream.schema(), target));
+    let (mut left, mut written) = (arguments.limit.unwrap_or(u64::MAX), 0);
+    let mut fault = None;
     while left > 0 {
-        let Some(batch) = stream.next_rows().await else { break };
-        let batch = batch.map_err(failed)?;
+        let batch = match stream.next_rows().await {
+            Some(Ok(batch)) => batch,
+            Some(Err(error)) => {
+                fault = Some(failed(error));
+                break;
+            }
+            None => break,
+        };
         let wanted = usize::try_from(left).map_or(batch.num_rows(), |left| left.min(batch.num_rows()));
-        writer.batch(&batch.slice(0, wanted))?;
+        if !apart.batch(batch.slice(0, wanted)).await {
+            break;
+        }
         left -= wanted as u64;
         written += wanted as u64;
     }
-    writer.finish()?;
+    let ended = match writer.take() {
+        Some(writer) => writer.end(fault.is_none()).await,
+        None => Ok(()),
+    };
+    // Why there are no more rows says more than a fault of their writer.
+    fault.map_or(ended, Err)?;
     Ok(written)
 }
 

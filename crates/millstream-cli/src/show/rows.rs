@@ -11,6 +11,10 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
     util::display::{ArrayFormatter, FormatOptions},
 };
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
 
 use super::{
     arrow_ipc::{ArrowFile, ArrowStream},
@@ -26,7 +30,7 @@ use crate::{
 };
 
 /// Takes a result's batches in order.
-pub(crate) trait RowWriter {
+pub(crate) trait RowWriter: Send {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), CliError>;
 
     /// Writes what closes the format.
@@ -51,11 +55,7 @@ impl Target {
 }
 
 /// A writer of `format` into `target`.
-pub(crate) fn writer(
-    format: Format,
-    schema: SchemaRef,
-    target: &Target,
-) -> Result<Box<dyn RowWriter>, CliError> {
+fn writer(format: Format, schema: SchemaRef, target: &Target) -> Result<Box<dyn RowWriter>, CliError> {
     let sink = Sink::open(target)?;
     Ok(match format {
         Format::Table => Box::new(TableRows::new(schema, sink)),
@@ -65,6 +65,53 @@ pub(crate) fn writer(
         Format::Arrow => Box::new(ArrowFile::new(&schema, sink)?),
         Format::Parquet => Box::new(Parquet::new(schema, sink)?),
     })
+}
+
+/// Batches that wait for a reader of standard output.
+const WAITING_BATCHES: usize = 2;
+
+/// A writer on a thread of its own: whoever reads the rows may take as long as they like, and the command hears meanwhile
+/// that it is to stop. Without an end, what was written stays unfinished.
+pub(crate) struct Apart {
+    pieces: mpsc::Sender<Piece>,
+    work: JoinHandle<Result<(), CliError>>,
+}
+
+enum Piece {
+    Rows(RecordBatch),
+    End,
+}
+
+impl Apart {
+    pub(crate) fn start(format: Format, schema: SchemaRef, target: Target) -> Self {
+        let (pieces, mut waiting) = mpsc::channel(WAITING_BATCHES);
+        let work = spawn_blocking(move || {
+            let mut writer = writer(format, schema, &target)?;
+            while let Some(piece) = waiting.blocking_recv() {
+                match piece {
+                    Piece::Rows(batch) => writer.batch(&batch)?,
+                    Piece::End => return writer.finish(),
+                }
+            }
+            Ok(())
+        });
+        Self { pieces, work }
+    }
+
+    /// Whether more is wanted: after a fault nothing is, and [`Self::end`] tells it.
+    pub(crate) async fn batch(&self, batch: RecordBatch) -> bool {
+        self.pieces.send(Piece::Rows(batch)).await.is_ok()
+    }
+
+    /// Waits until everything is written; unless all rows were handed over, nothing closes the format.
+    pub(crate) async fn end(self, is_complete: bool) -> Result<(), CliError> {
+        if is_complete {
+            // Who has stopped has a fault to tell.
+            let _ = self.pieces.send(Piece::End).await;
+        }
+        drop(self.pieces);
+        self.work.await.map_err(|error| CliError::Output(error.into()))?
+    }
 }
 
 /// Buffered bytes to standard output or to a file that is renamed into place at the end.

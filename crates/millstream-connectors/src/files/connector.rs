@@ -200,6 +200,10 @@ impl FilesConnector {
 
 #[async_trait]
 impl Connector for FilesConnector {
+    fn means(&self, id: &str) -> bool {
+        self.place.path_of(id).is_some_and(|path| self.config.pattern.matches(path))
+    }
+
     async fn discover(&self, known: &[KnownPart]) -> Result<Discovery, ConnectorError> {
         discover(self, known).await
     }

@@ -70,6 +70,14 @@ impl Place {
         Ok(listing)
     }
 
+    /// The path behind an id, as patterns are compared with; `None` for a file of another place.
+    pub(super) fn path_of<'a>(&self, id: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Local { .. } => Some(id),
+            Self::Remote(remote) => id.strip_prefix(remote.base.as_str())?.strip_prefix('/'),
+        }
+    }
+
     pub(super) async fn stat(&self, id: &str) -> Result<Stat, ConnectorError> {
         match self {
             Self::Local { root } => {

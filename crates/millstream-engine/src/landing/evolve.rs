@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
+use indexmap::{IndexMap, IndexSet};
 use millstream_connector::{Evidence, FoundColumn};
 use millstream_project::{ContractSpec, Evolution};
 use millstream_types::{ColumnType, Field, unfit_member};
 
 use super::names::refused_name;
+
+/// Refusals that a halt names.
+const REFUSALS_SHOWN: usize = 4;
 
 /// The columns to land, and how they differ from the table's present ones.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -248,6 +252,17 @@ fn misread(contract: &ContractSpec, part: &str, columns: &[FoundColumn]) -> Opti
         let hint = "add `format: parquet` to the connector, or give the file the ending `.parquet`".into();
         return Some(Refusal { message: format!("{part} is Parquet, and was read as text"), hint });
     }
+    let is_known = |column: &FoundColumn| contract.columns.contains_key(&column.name);
+    let is_number = |column: &FoundColumn| column.name.trim().parse::<f64>().is_ok();
+    if !contract.columns.is_empty() && !columns.iter().any(is_known) && columns.iter().any(is_number) {
+        let names = contract.columns.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Some(Refusal {
+            message: format!("{part} has a row where its names should be: `{}`", names_of(columns)),
+            hint: format!(
+                "for files without a line of names, add `csv: {{header: false, columns: [{names}]}}` to the connector"
+            ),
+        });
+    }
     if columns.len() > 1 || contract.columns.contains_key(name) {
         return None;
     }
@@ -262,6 +277,36 @@ fn misread(contract: &ContractSpec, part: &str, columns: &[FoundColumn]) -> Opti
             "its fields are separated by `{shown}`: add `csv: {{delimiter: \"{shown}\"}}` to the connector"
         ),
     })
+}
+
+/// The names as they stand in a line.
+fn names_of(columns: &[FoundColumn]) -> String {
+    columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// What a halt says of refusals: the same one of many parts once, the first few, each with its way out.
+pub(crate) fn told(refusals: &[Refusal], parts: &[FoundPart]) -> Refusal {
+    // By what is said beside the part's name.
+    let mut groups: IndexMap<&str, (&Refusal, usize)> = IndexMap::new();
+    for refusal in refusals {
+        let rest = parts.iter().find_map(|part| refusal.message.strip_prefix(part.id.as_str()));
+        let rest = rest.filter(|rest| rest.starts_with(' ')).unwrap_or(&refusal.message);
+        groups.entry(rest).or_insert((refusal, 0)).1 += 1;
+    }
+    let mut said: Vec<String> = Vec::new();
+    let mut hints: IndexSet<&str> = IndexSet::new();
+    for (rest, (refusal, count)) in groups.iter().take(REFUSALS_SHOWN) {
+        hints.insert(&refusal.hint);
+        said.push(match (count - 1, refusal.message.strip_suffix(rest)) {
+            (0, _) | (_, None) => refusal.message.clone(),
+            (1, Some(part)) => format!("{part} (and 1 other part){rest}"),
+            (others, Some(part)) => format!("{part} (and {others} other parts){rest}"),
+        });
+    }
+    if groups.len() > REFUSALS_SHOWN {
+        said.push(format!("and {} more", groups.len() - REFUSALS_SHOWN));
+    }
+    Refusal { message: said.join("; "), hint: hints.into_iter().collect::<Vec<_>>().join("; ") }
 }
 
 /// A promised column that a part lacks: under `freeze` a refused change, otherwise nulls are landed.

@@ -8,6 +8,7 @@ mod columns;
 mod commit;
 mod epoch;
 mod evolve;
+mod forget;
 mod found;
 mod left_out;
 mod names;
@@ -29,7 +30,7 @@ use crate::{
     EngineError, StepOutcome,
     engine::{StepContext, World},
     rejected::is_lost,
-    reprocess,
+    rejudge, reprocess,
     run::StepResult,
 };
 use epoch::Standing;
@@ -126,11 +127,17 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
         ));
     }
     if full {
-        refuse_to_lose(source, &standing, &found.parts)?;
+        forget::refuse_to_lose(context, source, &standing, &found.parts).await?;
         // What was landed goes; each part is read from its start.
         found.parts.iter_mut().for_each(|part| part.change = PartChange::New);
     }
-    let described = describe(source, world.connector(source)?, found.parts).await?;
+    let connector = world.connector(source)?;
+    let known = world.state.recorded_of(&context.asset)?;
+    // The landing records the definition, so that this is told once.
+    if !full && rejudge::is_due(context, known.as_ref())? {
+        forget::tell_of_strays(context, source, &standing, connector.as_ref());
+    }
+    let described = describe(source, connector, found.parts).await?;
     land_described(context, source, &standing, described).await
 }
 
@@ -168,9 +175,17 @@ async fn land_described(
         };
         let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
             Ok(evolved) => evolved,
-            Err(refusals) => return Ok(told(context, refused(&refusals, standing), &described.left_out)),
+            Err(refusals) => {
+                return Ok(told(
+                    context,
+                    refused(&refusals, &described.found, standing),
+                    &described.left_out,
+                ));
+            }
         };
-        let is_empty = described.parts.is_empty() && evolved.changes.is_empty();
+        // What is forgotten leaves although nothing comes.
+        let forgets = full && context.forget_gone && !standing.landing.parts.is_empty();
+        let is_empty = described.parts.is_empty() && evolved.changes.is_empty() && !forgets;
         if let Some(snapshot) = standing.snapshot.as_ref().filter(|_| is_empty) {
             let result = commit::nothing_new(context, source, snapshot).await?;
             return Ok(told(context, result, &described.left_out));
@@ -183,7 +198,11 @@ async fn land_described(
                 return Ok(told(context, result, &described.left_out));
             }
             pipeline::Read::Refused(refusals) => {
-                return Ok(told(context, refused(&refusals, standing), &described.left_out));
+                return Ok(told(
+                    context,
+                    refused(&refusals, &described.found, standing),
+                    &described.left_out,
+                ));
             }
             pipeline::Read::Broken(broken) => described.leave_out(broken),
         }
@@ -303,32 +322,10 @@ pub(crate) fn own_columns(snapshot: &millstream_lake::Snapshot) -> Vec<Field> {
     .collect()
 }
 
-/// A full refresh forgets what it cannot read again, so it is refused while a landed part is gone.
-fn refuse_to_lose(source: &SourceSpec, standing: &Standing, parts: &[Part]) -> Result<(), EngineError> {
-    let gone: Vec<_> = standing
-        .landing
-        .parts
-        .iter()
-        .filter(|known| !parts.iter().any(|part| part.id == known.id))
-        .map(|known| known.id.as_str())
-        .collect();
-    let Some(first) = gone.first() else { return Ok(()) };
-    Err(EngineError::Refused {
-        table: source.table(),
-        message: format!(
-            "holds rows of {} part(s) that are gone from the source, such as {first}",
-            gone.len()
-        ),
-        hint: "bring them back, or run without `--full-refresh`".into(),
-    })
-}
-
-fn refused(refusals: &[evolve::Refusal], standing: &Standing) -> StepResult {
-    let reason: Vec<_> = refusals.iter().map(|refusal| refusal.message.as_str()).collect();
-    let outcome = StepOutcome::Halted {
-        reason: format!("schema change refused: {}", reason.join("; ")),
-        hint: refusals.first().map(|refusal| refusal.hint.clone()),
-    };
+fn refused(refusals: &[evolve::Refusal], parts: &[FoundPart], standing: &Standing) -> StepResult {
+    let evolve::Refusal { message, hint } = evolve::told(refusals, parts);
+    let outcome =
+        StepOutcome::Halted { reason: format!("schema change refused: {message}"), hint: Some(hint) };
     StepResult::without_rows(outcome, standing.snapshot.as_ref().map(|snapshot| snapshot.version()))
 }
 

@@ -23,5 +23,11 @@ pub(super) fn refused_name(place: &str, name: &str, known: &[Field]) -> Option<R
     let message = format!(
         "{place} has a column `{name}`, which differs from the column `{twin}` in upper and lower case only"
     );
-    refusal(message, format!("write `{twin}` in the contract as the data does, or {WAY_OUT}"))
+    refusal(
+        message,
+        format!(
+            "add `rename: {{{name}: {twin}}}` to the connector where the data has only this one, \
+             `rename: {{{name}: {twin}2}}` where it has both"
+        ),
+    )
 }

@@ -30,6 +30,8 @@ pub struct RunRequest {
     pub exclude: Vec<String>,
     /// Rebuild from nothing: land every part again, recompute every row.
     pub full_refresh: bool,
+    /// With `full_refresh`: forget the rows of parts that were landed and are gone from their source, instead of refusing.
+    pub forget_gone: bool,
     /// Run what is up to date too.
     pub force: bool,
     pub concurrency: Option<NonZeroUsize>,

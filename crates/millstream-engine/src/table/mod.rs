@@ -29,6 +29,7 @@ pub(crate) struct StepRunner {
     pub world: Arc<World>,
     pub run: RunId,
     pub full_refresh: bool,
+    pub forget_gone: bool,
     /// Whether sources are landed anew too: only when they were selected, so that rebuilding all tables reads no
     /// source again.
     pub relands: bool,

@@ -192,6 +192,57 @@ fn a_full_refresh_is_refused_while_a_landed_part_is_gone() {
 }
 
 #[test]
+fn a_full_refresh_forgets_parts_that_are_gone_when_it_is_told_to() {
+    let steps = [
+        Put("orders/a", "id,note\n1,x\n1,y"),
+        Put("orders/b", "id,note\n2,y"),
+        Run,
+        Remove("orders/a"),
+        Notes,
+        ForgetGone(&["bronze.orders"]),
+        Notes,
+        Rows("bronze.orders"),
+        Positions("orders"),
+        Remove("orders/b"),
+        RunAnew(&["bronze.orders"]),
+        Notes,
+        ForgetGone(&["bronze.orders"]),
+        Notes,
+        Run,
+        Put("orders/a", "id,note\n1,x"),
+        Run,
+    ];
+    check(
+        "",
+        &steps,
+        "
+        bronze.orders built +3
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders built +1 -3
+        bronze.orders begins
+        bronze.orders: forgets 2 rows of a part that is gone from the source: a
+        bronze.orders ends
+        bronze.orders:
+        id: 2, note: y
+        b up to 1
+        ! bronze.orders failed: MS-0705 `bronze.orders` holds rows of 1 part(s) that are gone from the source, such as b
+        bronze.orders begins
+        bronze.orders ends
+        bronze.orders built -1
+        bronze.orders begins
+        bronze.orders: forgets 1 row of a part that is gone from the source: b
+        bronze.orders ends
+        (nothing)
+        bronze.orders built +1
+        bronze.orders:
+        id: 1, note: x
+        a up to 1
+    ",
+    );
+}
+
+#[test]
 fn a_full_refresh_lands_every_part_anew() {
     let steps = [
         Put("orders/a", "id,note\n1,x"),

@@ -170,6 +170,31 @@ fn names_that_a_table_cannot_hold_are_refused() {
     check_story(&project("columns: {id: {type: int64}}"), &land("ID\n1"), expected);
 }
 
+/// The same refusal of many parts is told once.
+#[test]
+fn refusals_are_told_together() {
+    let land = |header: &'static str| {
+        [Put("orders/a", header), Put("orders/b", header), Put("orders/c", header), Run]
+    };
+    for (header, told) in [
+        (
+            "x\n1",
+            "a (and 2 other parts) has a further column `x` (int64); a (and 2 other parts) has no column `id`; \
+             a (and 2 other parts) has no column `note`",
+        ),
+        (
+            "v,w,x,y,z\n1,2,3,4,5",
+            "a (and 2 other parts) has a further column `v` (int64); a (and 2 other parts) has a further column `w` \
+             (int64); a (and 2 other parts) has a further column `x` (int64); a (and 2 other parts) has a further \
+             column `y` (int64); and 3 more",
+        ),
+        ("43,x\n44,y", "a (and 2 other parts) has a row where its names should be: `43,x`"),
+    ] {
+        let expected = format!("! bronze.orders halted: schema change refused: {told}");
+        check_story(&project(""), &land(header), &expected);
+    }
+}
+
 #[test]
 fn a_run_looks_at_a_source_once() {
     block_on(async {

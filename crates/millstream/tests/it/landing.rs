@@ -100,6 +100,34 @@ fn a_part_that_is_gone_keeps_its_rows_from_a_full_refresh() {
     assert_eq!(rows, json!([{"n": 6}]));
 }
 
+/// A path that is corrected leaves the rows of the wrong files behind: that is told once, with the way to be rid of them.
+#[test]
+fn rows_of_files_that_the_path_does_not_mean_any_more_can_be_forgotten() {
+    let folder = Folder::with(PROJECT);
+    let source = PROJECT[1].1;
+    let of = |path: &str| source.replace("data/", path);
+    folder.write("sources/orders.yaml", &of("data/test/"));
+    folder.write("data/test/a.csv", &csv(1..5));
+    folder.stdout(&["run"]);
+    folder.write("sources/orders.yaml", &of("data/prod/"));
+    folder.write("data/prod/a.csv", &csv(5..7));
+    let said = folder.run(&["run"]);
+    assert!(said.contains("data/test/a.csv was landed and is not what the source means now"), "{said}");
+    assert!(said.contains("--full-refresh --forget-gone source:orders"), "{said}");
+    assert_eq!(numbers(&folder, "SELECT count(*) FROM bronze.orders"), [[Some(6)]]);
+    assert!(!folder.run(&["run"]).contains("was landed"));
+    let refused = folder.run(&["run", "source:orders", "--full-refresh"]);
+    assert!(refused.contains("MS-0705") && refused.contains("--forget-gone"), "{refused}");
+    // Without a selection nothing is landed anew, so that nothing can be forgotten.
+    assert!(folder.run(&["run", "--full-refresh", "--forget-gone"]).starts_with("exit: 2"));
+    let said = folder.run(&["run", "source:orders", "--full-refresh", "--forget-gone"]);
+    assert!(
+        said.contains("forgets 4 rows of a part that is gone from the source: data/test/a.csv"),
+        "{said}"
+    );
+    assert_eq!(numbers(&folder, "SELECT count(*) FROM bronze.orders"), [[Some(2)]]);
+}
+
 #[test]
 fn a_check_on_the_whole_table_keeps_bad_versions_out() {
     let cases = [

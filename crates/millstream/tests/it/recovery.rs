@@ -130,3 +130,36 @@ fn an_interrupt_stops_cleanly_and_the_next_run_goes_on() {
     folder.stdout(&["run"]);
     assert_eq!(numbers(&folder, COUNTS), [[Some(999_992); 3]]);
 }
+
+/// Whoever reads the rows may never read on.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_query_whose_rows_nobody_reads() {
+    let folder = Folder::with(SMALL);
+    let sql = "SELECT a.value, b.value FROM range(0, 10000) AS a CROSS JOIN range(0, 10000) AS b";
+    for format in ["csv", "json", "arrow", "parquet", "table"] {
+        let mut query = folder
+            .command(&["query", sql, "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // By then the pipe is full.
+        sleep(Duration::from_secs(2));
+        let signalled =
+            std::process::Command::new("kill").args(["-INT", &query.id().to_string()]).status().unwrap();
+        assert!(signalled.success());
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let ended = loop {
+            match query.try_wait().unwrap() {
+                Some(ended) => break Some(ended),
+                None if std::time::Instant::now() > deadline => break None,
+                None => sleep(Duration::from_millis(20)),
+            }
+        };
+        if ended.is_none() {
+            query.kill().unwrap();
+        }
+        assert_eq!(ended.and_then(|ended| ended.code()), Some(1), "{format}");
+    }
+}

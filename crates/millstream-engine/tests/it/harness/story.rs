@@ -41,6 +41,8 @@ pub(crate) enum Step {
     DieIn(Box<Step>, Moment, &'static str),
     /// The selection, anew.
     RunAnew(&'static [&'static str]),
+    /// The same, and what is gone is forgotten.
+    ForgetGone(&'static [&'static str]),
     /// The selection, although it is up to date.
     Force(&'static [&'static str]),
     Reprocess(&'static str),
@@ -164,6 +166,12 @@ async fn die(world: &World, act: &Act, moment: Moment, name: &str) {
 fn act_of(step: &Step) -> Act {
     let selection = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     match step {
+        Step::ForgetGone(names) => Act::Run(RunRequest {
+            selection: selection(names),
+            full_refresh: true,
+            forget_gone: true,
+            ..RunRequest::default()
+        }),
         Step::RunAnew(names) => {
             Act::Run(RunRequest { selection: selection(names), full_refresh: true, ..RunRequest::default() })
         }
