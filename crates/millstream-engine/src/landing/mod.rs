@@ -132,7 +132,7 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
         found.parts.iter_mut().for_each(|part| part.change = PartChange::New);
     }
     let connector = world.connector(source)?;
-    let known = world.state.recorded_of(&context.asset)?;
+    let known = world.state.recorded_of(&context.asset).await?;
     // The landing records the definition, so that this is told once.
     if !full && rejudge::is_due(context, known.as_ref())? {
         forget::tell_of_strays(context, source, &standing, connector.as_ref());
