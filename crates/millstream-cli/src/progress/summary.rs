@@ -95,13 +95,13 @@ fn rejected(text: &mut String, report: &RunReport) {
     line(text, &styled(STRONG, "Rejected rows and why"));
     let width = with_rejected.iter().map(|step| step.asset.as_str().len()).max().unwrap_or(0);
     for step in with_rejected {
-        let mut checks: Vec<_> =
-            step.checks.iter().filter(|check| check.severity != Severity::Warn && check.failed > 0).collect();
-        checks.sort_by_key(|check| std::cmp::Reverse(check.failed));
+        // Each row once, as `millstream rejected` shows it.
+        let mut checks: Vec<_> = step.checks.iter().filter(|check| check.rejected > 0).collect();
+        checks.sort_by_key(|check| std::cmp::Reverse(check.rejected));
         let mut named: Vec<String> = checks
             .iter()
             .take(CHECKS_SHOWN)
-            .map(|check| format!("{} {}", check.check, styled(CAUTION, human::thousands(check.failed))))
+            .map(|check| format!("{} {}", check.check, styled(CAUTION, human::thousands(check.rejected))))
             .collect();
         if checks.len() > CHECKS_SHOWN {
             named.push(styled(FAINT, format_args!("{} more", checks.len() - CHECKS_SHOWN)));

@@ -52,6 +52,7 @@ pub(super) fn report(left_out: &[LeftOut]) -> Option<CheckReport> {
         check: CheckId::from(READABLE.to_owned()),
         severity: Severity::Warn,
         failed: left_out.len() as u64,
+        rejected: 0,
         passed: false,
         observed: None,
         message: Some(format!("{}{others} cannot be read and landed nothing", first.part)),

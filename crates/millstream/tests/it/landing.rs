@@ -100,6 +100,18 @@ fn a_part_that_is_gone_keeps_its_rows_from_a_full_refresh() {
     assert_eq!(rows, json!([{"n": 6}]));
 }
 
+/// A row that breaks several checks counts once, for the first.
+#[test]
+fn a_run_counts_rejected_rows_as_they_are_shown() {
+    let folder = Folder::with(PROJECT);
+    folder.write("data/a.csv", "id,amount\n1,5\nx,5000\n,2000\n");
+    let said = folder.run(&["run"]);
+    assert!(said.contains("type(id) 1") && said.contains("not_null(id) 1"), "{said}");
+    assert!(!said.contains("range(amount)"), "{said}");
+    let shown = folder.stdout(&["rejected", "bronze.orders"]);
+    assert!(!shown.contains("range(amount)  "), "{shown}");
+}
+
 /// A path that is corrected leaves the rows of the wrong files behind: that is told once, with the way to be rid of them.
 #[test]
 fn rows_of_files_that_the_path_does_not_mean_any_more_can_be_forgotten() {
