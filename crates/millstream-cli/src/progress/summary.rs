@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use millstream_engine::{CheckReport, RunReport, StepOutcome, StepReport};
+use millstream_plan::Reason;
 use millstream_types::Severity;
 
 use crate::{
@@ -120,9 +121,17 @@ fn problems(text: &mut String, report: &RunReport) {
         .filter(|(_, check)| check.severity == Severity::Warn && !check.passed)
         .collect();
     let empty: Vec<_> = report.steps.iter().filter(|step| is_first_and_empty(step)).collect();
-    if !warned.is_empty() || !empty.is_empty() {
+    let vanished: Vec<_> =
+        report.steps.iter().filter(|step| matches!(step.reason, Reason::Vanished { .. })).collect();
+    if !warned.is_empty() || !empty.is_empty() || !vanished.is_empty() {
         line(text, "");
         line(text, &styled(STRONG, "Warnings"));
+        for step in vanished {
+            line(
+                text,
+                &format!("  {} {}  {}; it begins anew", styled(CAUTION, '!'), step.asset, step.reason),
+            );
+        }
         for step in empty {
             let name = step.asset.as_str().trim_start_matches("bronze.");
             let asks = format!("no row landed: does `path` in `sources/{name}.yaml` match its files?");
