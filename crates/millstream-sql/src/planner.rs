@@ -30,7 +30,7 @@ use millstream_types::TableName;
 use crate::{
     catalog::Catalog,
     distinct::DistinctToGrouping,
-    growth::{BoundText, bounded},
+    growth::{BoundConstants, Concatenations, bounded, concatenated},
     keep_types::keeping_types,
     overflow,
     size::plannable,
@@ -84,7 +84,9 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let single = rules.iter().position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
     rules.insert(single.unwrap_or(0), Arc::new(DistinctToGrouping));
-    rules.push(Arc::new(BoundText));
+    // Before any constant is computed, and after all are.
+    rules.insert(0, Arc::new(Concatenations));
+    rules.push(Arc::new(BoundConstants));
     keeping_types(rules)
 }
 
@@ -149,7 +151,7 @@ pub(crate) fn physical(
         .with_query_execution_start_time(now)
         .build();
     unpanicked(|| {
-        let expr = overflow::checked(expr, schema)?;
+        let expr = concatenated(overflow::checked(expr, schema)?)?;
         // Some functions (`coalesce`, `arrow_cast`) exist only until they are simplified.
         let expr = ExprSimplifier::new(context).simplify(expr)?;
         state.create_physical_expr(expr, schema)
