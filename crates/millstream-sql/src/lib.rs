@@ -27,6 +27,7 @@ mod parse;
 mod place;
 mod planner;
 mod project_test;
+mod scalar_names;
 mod schema;
 mod session;
 mod size;

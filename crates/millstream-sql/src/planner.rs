@@ -33,6 +33,7 @@ use crate::{
     growth::{BoundConstants, Concatenations, bounded, concatenated},
     keep_types::keeping_types,
     overflow,
+    scalar_names::ScalarNames,
     size::plannable,
     time_zone,
 };
@@ -86,6 +87,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(single.unwrap_or(0), Arc::new(DistinctToGrouping));
     // Before any constant is computed, and after all are.
     rules.insert(0, Arc::new(Concatenations));
+    rules.insert(0, Arc::new(ScalarNames));
     rules.push(Arc::new(BoundConstants));
     keeping_types(rules)
 }
