@@ -21,6 +21,7 @@ mod growth;
 pub mod incremental;
 mod keep_types;
 mod lineage;
+mod microseconds;
 mod nearest;
 mod overflow;
 mod parse;

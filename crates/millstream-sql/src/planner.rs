@@ -17,7 +17,7 @@ use datafusion::{
         planner::{ContextProvider, ExprPlanner},
         simplify::SimplifyContext,
     },
-    optimizer::{Analyzer, Optimizer, OptimizerRule, simplify_expressions::ExprSimplifier},
+    optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule, simplify_expressions::ExprSimplifier},
     physical_expr::PhysicalExpr,
     prelude::SessionConfig,
     sql::{
@@ -32,6 +32,7 @@ use crate::{
     distinct::DistinctToGrouping,
     growth::{BoundConstants, Concatenations, bounded, concatenated},
     keep_types::keeping_types,
+    microseconds::{self, ComparedInMicroseconds},
     overflow,
     scalar_names::ScalarNames,
     size::plannable,
@@ -65,7 +66,7 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     aggregates.push(overflow::sum());
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.push(time_zone::function());
-    let mut analyzer_rules = Analyzer::new().rules;
+    let mut analyzer_rules = analyzer_rules();
     analyzer_rules.push(Arc::new(overflow::Checked));
     SessionStateBuilder::new()
         .with_config(config)
@@ -77,6 +78,13 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
         .with_table_function_list(table_functions.collect())
         .with_analyzer_rules(analyzer_rules)
         .with_optimizer_rules(optimizer_rules())
+}
+
+/// The engine's rules of analysis, and ours.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = Analyzer::new().rules;
+    rules.push(Arc::new(ComparedInMicroseconds));
+    rules
 }
 
 /// The engine's rules, and ours: distinct aggregates are rewritten before the engine's own rewriting of a single one. Each
@@ -124,13 +132,16 @@ impl<'a> Planner<'a> {
 
     /// The plan as written, before types are coerced.
     pub(crate) fn plan(&self, query: Box<Query>) -> Result<LogicalPlan> {
-        unpanicked(|| self.sql_to_rel().sql_statement_to_plan(Statement::Query(query)))
+        unpanicked(|| {
+            microseconds::written(self.sql_to_rel().sql_statement_to_plan(Statement::Query(query))?)
+        })
     }
 
     /// The plan with types coerced and checked, unless it is too large for that.
     pub(crate) fn analyse(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         plannable(&plan)?;
-        unpanicked(|| Analyzer::new().execute_and_check(plan, self.state.config_options(), |_, _| {}))
+        let analyzer = Analyzer::with_rules(analyzer_rules());
+        unpanicked(|| analyzer.execute_and_check(plan, self.state.config_options(), |_, _| {}))
     }
 }
 

@@ -378,3 +378,56 @@ fn endless_statements_give_way() {
         assert!(began.elapsed() < Duration::from_secs(20), "{sql}: {:?}", began.elapsed());
     }
 }
+
+/// Instants are compared in microseconds, which reach beyond the year 2262.
+#[tokio::test]
+async fn instants_of_every_year_are_compared() {
+    let rows = "(SELECT arrow_cast(column1, 'Timestamp(Microsecond, Some(\"UTC\"))') AS t FROM (VALUES \
+                (253402214400000000), (1767225600000000), (NULL)) AS v)";
+    for (condition, expected) in [
+        ("t < timestamp '9999-12-31'", "1"),
+        ("t <= timestamp '9999-12-31'", "2"),
+        ("t < '9999-12-31'", "1"),
+        ("'9999-12-31' = t", "1"),
+        ("t > date '9999-12-30'", "1"),
+        ("t = cast(date '9999-12-31' as timestamp)", "1"),
+        ("t = cast('9999-12-31' as timestamp)", "1"),
+        ("t = cast(concat('9999-', '12-31') as timestamp)", "1"),
+        ("t = timestamp '9999-12-31' - interval '1 day'", "0"),
+        ("t BETWEEN '2026-01-01' AND '9999-12-31'", "2"),
+        ("t IN ('9999-12-31', '2026-01-01')", "2"),
+        ("t > now()", "1"),
+        ("coalesce(t, timestamp '9999-12-31') = timestamp '9999-12-31'", "2"),
+        ("t IN (SELECT timestamp '9999-12-31')", "1"),
+        ("t = (SELECT max(x) FROM (VALUES (timestamp '2026-01-01')) AS w(x))", "1"),
+        ("CASE WHEN t IS NULL THEN timestamp '9999-12-31' ELSE t END > timestamp '9000-01-01'", "2"),
+        ("t >= cast(1767225600 as timestamp)", "2"),
+        ("t IS NOT DISTINCT FROM timestamp '2026-01-01 00:00:00.000000'", "1"),
+        ("EXISTS (SELECT 1 FROM (SELECT timestamp '9999-12-31' AS u) AS w WHERE u = t)", "1"),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM {rows} AS v WHERE {condition}");
+        let answer = answer(256 << 20, &sql).await;
+        assert!(answer.contains(&format!("\n| {expected} |")), "{condition}: {answer}");
+    }
+    for (sql, expected) in [
+        ("SELECT timestamp '9999-12-31 23:59:59' AS t", "9999-12-31T23:59:59"),
+        ("SELECT cast(date '9999-12-31' AS timestamp) AS t", "9999-12-31T00:00:00"),
+        ("SELECT cast(1767225600 AS timestamp) AS t", "2026-01-01T00:00:00"),
+        (
+            "SELECT timestamp '2026-01-01' UNION ALL SELECT cast('9999-12-31' AS timestamp)",
+            "9999-12-31T00:00:00",
+        ),
+        (
+            "WITH RECURSIVE d AS (SELECT timestamp '2026-01-01' AS t UNION ALL SELECT t + interval '1 day' FROM d \
+             WHERE t < timestamp '2026-01-03') SELECT max(t) AS t FROM d",
+            "2026-01-03T00:00:00",
+        ),
+        (
+            "SELECT count(*) AS n FROM generate_series(timestamp '2026-01-01', timestamp '2026-01-03', interval '1 day')",
+            "| 3 |",
+        ),
+    ] {
+        let answer = answer(256 << 20, sql).await;
+        assert!(answer.contains(expected), "{sql}: {answer}");
+    }
+}
