@@ -284,7 +284,9 @@ fn headers_are_comments_of_one_form() {
 #[test]
 fn a_time_that_is_no_column_is_told_beside_faulty_columns() {
     let of = |time: &str| {
-        format!("connector: {{type: files}}\ncontract: {{time: {time}, columns: {{id: int64, at: timestamp}}}}\n")
+        format!(
+            "connector: {{type: files}}\ncontract: {{time: {time}, columns: {{id: int64, at: timestamp}}}}\n"
+        )
     };
     let (unknown, faulty) = (of("when"), of("at"));
     let files = [PROJECT, ("sources/a.yaml", unknown.as_str()), ("sources/b.yaml", faulty.as_str())];

@@ -176,6 +176,10 @@ fn look(known: &[Known], definition: Definition, time: bool, world: &World, now:
             keep
         });
     }
+    Some(periods_of(&turns))
+}
+
+fn periods_of(turns: &BTreeMap<Key, BTreeMap<i64, Option<Record>>>) -> Vec<Known> {
     let mut periods = Vec::new();
     for turns in turns.values() {
         let list: Vec<_> = turns.iter().collect();
@@ -187,7 +191,7 @@ fn look(known: &[Known], definition: Definition, time: bool, world: &World, now:
         }
     }
     periods.sort();
-    Some(periods)
+    periods
 }
 
 fn known_of(kept: &Kept) -> Vec<Known> {
