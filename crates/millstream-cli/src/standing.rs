@@ -13,6 +13,10 @@ pub(crate) enum Standing<'a> {
     /// Nothing was tried, or only what came before it.
     NeverBuilt,
     Built,
+    /// Built, and its rows are older than a check allows.
+    Stale,
+    /// Built without the parts that could not be read.
+    Incomplete(Trouble<'a>),
     Halted(Trouble<'a>),
     Failed(Trouble<'a>),
     /// Built, and what is there can no longer be read.
@@ -57,7 +61,11 @@ impl<'a> Standing<'a> {
             | (None, Some(StepOutcome::Failed { code, error, .. })) => {
                 Self::Failed(Trouble { reason: error, code: Some(code), hint })
             }
-            (Some(Recorded::Built), _) => Self::Built,
+            (Some(Recorded::Built), _) => match &asset.left_out {
+                Some(parts) => Self::Incomplete(Trouble { reason: parts, code: None, hint: None }),
+                None if asset.is_stale => Self::Stale,
+                None => Self::Built,
+            },
             (None, _) if asset.kind == AssetKind::View => Self::View,
             (None, _) => Self::NeverBuilt,
         }
@@ -69,7 +77,8 @@ impl<'a> Standing<'a> {
             Self::Halted(trouble) => Some(("halted", trouble)),
             Self::Failed(trouble) => Some(("failed", trouble)),
             Self::Unreadable(trouble) => Some(("unreadable", trouble)),
-            Self::View | Self::NeverBuilt | Self::Built => None,
+            Self::Incomplete(trouble) => Some(("landed without", trouble)),
+            Self::View | Self::NeverBuilt | Self::Built | Self::Stale => None,
         }
     }
 }

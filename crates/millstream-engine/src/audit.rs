@@ -119,6 +119,7 @@ pub(crate) fn report(outcome: TableCheckOutcome) -> CheckReport {
         check: outcome.check,
         severity: outcome.severity,
         failed: u64::from(!outcome.passed),
+        rejected: 0,
         passed: outcome.passed,
         observed: Some(outcome.observed),
         message: (!outcome.passed).then_some(outcome.message),
@@ -127,17 +128,20 @@ pub(crate) fn report(outcome: TableCheckOutcome) -> CheckReport {
 
 /// Every row check with its figure, and the rows that could not be decoded, if there were any.
 pub(crate) fn row_check_reports(tally: &Tally, counts: &[CheckCount]) -> Vec<CheckReport> {
-    let report = |check: &CheckId, severity, failed| CheckReport {
+    let report = |check: &CheckId, severity, failed, rejected| CheckReport {
         check: check.clone(),
         severity,
         failed,
+        rejected,
         passed: failed == 0,
         observed: None,
         message: None,
     };
-    let malformed = (tally.malformed > 0)
-        .then(|| report(&CheckId::from(MALFORMED.to_owned()), Severity::Quarantine, tally.malformed));
-    let counted = counts.iter().map(|count| report(&count.check, count.severity, count.failed));
+    let malformed = (tally.malformed > 0).then(|| {
+        report(&CheckId::from(MALFORMED.to_owned()), Severity::Quarantine, tally.malformed, tally.malformed)
+    });
+    let counted =
+        counts.iter().map(|count| report(&count.check, count.severity, count.failed, count.rejected));
     malformed.into_iter().chain(counted).collect()
 }
 

@@ -328,6 +328,9 @@ fn inner_hint(error: &DatasetError) -> Option<String> {
 
 /// Whether a query failed for something outside of it, which may be there again later.
 fn may_pass(error: &DataFusionError) -> bool {
+    if SqlError::is_damage(error) {
+        return false;
+    }
     match error.find_root() {
         DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
             true

@@ -102,6 +102,8 @@ pub struct CheckReport {
     pub severity: Severity,
     /// Rows that broke a row check; 0 or 1 for a table check.
     pub failed: u64,
+    /// Rows that were kept out for it first, so that each rejected row counts once.
+    pub rejected: u64,
     pub passed: bool,
     /// The figure that was compared, as text (`12.5 %`, `3 rows`), where there is one.
     pub observed: Option<String>,

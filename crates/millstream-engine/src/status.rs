@@ -9,12 +9,15 @@ use futures::{
 };
 use millstream_lake::{At, CommitRecord};
 use millstream_plan::{AssetKind, Recorded};
+use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
-use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepRecord};
+use millstream_state::{CheckResult, RunOutcome, RunRecord, SchemaVersion, StepRecord};
 use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 use crate::{
-    Engine, EngineError, audit, freshness,
+    Engine, EngineError, audit,
+    event::READABLE,
+    freshness,
     run::chain,
     table::{check_result, table_of},
 };
@@ -44,6 +47,10 @@ pub struct AssetStatus {
     pub last_step: Option<StepRecord>,
     /// What is known of its checks.
     pub checks: Vec<CheckResult>,
+    /// The parts that the last run could not read, of a source that landed all others.
+    pub left_out: Option<String>,
+    /// Whether its rows are older than one of its checks allows, at this moment.
+    pub is_stale: bool,
     /// What a read of its newest version would end in, whatever became of the last step.
     pub unreadable: Option<Unreadable>,
 }
@@ -69,22 +76,37 @@ impl Engine {
             let is_built = |id: &&AssetId| recorded.get(*id).is_some_and(Recorded::was_built);
             let built = order.iter().map(|facts| &facts.id).filter(is_built);
             let mut unreadable = self.unreadable(built).await?;
+            let last_run = world.state.last_run().await?;
+            // A run that succeeded has read everything.
+            let all_read = last_run.as_ref().is_none_or(|run| run.outcome == Some(RunOutcome::Succeeded));
             for facts in order {
                 let last_step = steps
                     .iter()
                     .position(|step| step.asset == facts.id)
                     .map(|place| steps.swap_remove(place));
+                let mut checks = self.checks_now(&facts.id).await?;
+                checks.retain(|check| !(all_read && check.check.as_str() == READABLE));
+                let left_out = checks.iter().find(|check| check.check.as_str() == READABLE && !check.passed);
                 assets.push(AssetStatus {
+                    left_out: left_out.map(|check| check.observed.clone().unwrap_or_default()),
+                    is_stale: self.is_stale(&facts.id, &checks),
                     asset: facts.id.clone(),
                     kind: facts.kind,
                     recorded: recorded.remove(&facts.id).filter(Recorded::was_built),
                     last_step,
-                    checks: self.checks_now(&facts.id).await?,
+                    checks,
                     unreadable: unreadable.remove(&facts.id),
                 });
             }
-            Ok(Status { now: world.options.clock.now(), last_run: world.state.last_run().await?, assets })
+            Ok(Status { now: world.options.clock.now(), last_run, assets })
         })
+    }
+
+    fn is_stale(&self, asset: &AssetId, known: &[CheckResult]) -> bool {
+        let Ok(table) = table_of(asset) else { return false };
+        let failed = |check: &CheckSpec| known.iter().any(|known| known.check == check.id && !known.passed);
+        let mut clocked = self.project().checks(&table).iter();
+        clocked.any(|check| matches!(check.kind, CheckKind::Freshness { .. }) && failed(check))
     }
 
     /// Which of the tables that were built cannot be read, and why.
@@ -118,7 +140,7 @@ impl Engine {
         let defined = world.project.checks(&table);
         let is_defined = |result: &CheckResult| {
             let id = result.check.as_str();
-            let is_made = id == MALFORMED || id.starts_with(TYPE_CHECK);
+            let is_made = id == MALFORMED || id == READABLE || id.starts_with(TYPE_CHECK);
             is_made || defined.iter().any(|check| check.id == result.check)
         };
         let mut results = world.state.known_checks(asset).await?;

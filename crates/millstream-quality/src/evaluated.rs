@@ -30,6 +30,8 @@ pub struct Failure {
     pub check: usize,
     /// A set bit for each failing row.
     pub rows: BooleanBuffer,
+    /// Whether it keeps them out.
+    pub rejects: bool,
 }
 
 impl Evaluated {
@@ -47,7 +49,7 @@ impl Evaluated {
             self.rejected = bitmap::union(self.rejected.take(), Some(&failed));
         }
         let place = self.failures.partition_point(|failure| failure.check < check);
-        self.failures.insert(place, Failure { check, rows: failed });
+        self.failures.insert(place, Failure { check, rows: failed, rejects });
     }
 
     /// Rows that fail a check of severity `quarantine` or `halt`; `None` when there is none.

@@ -1,8 +1,9 @@
 //! From failing rows to figures, and from figures to the step's verdict.
 
+use arrow::buffer::BooleanBuffer;
 use millstream_types::{CheckId, Percent, Severity};
 
-use crate::{Contract, Evaluated};
+use crate::{Contract, Evaluated, bitmap};
 
 /// How often one check failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct CheckCount {
     pub check: CheckId,
     pub severity: Severity,
     pub failed: u64,
+    /// How many rows were kept out for it first: each rejected row counts once.
+    pub rejected: u64,
 }
 
 /// Figures over any number of batches.
@@ -23,22 +26,30 @@ pub struct Tally {
     pub malformed: u64,
     /// Failing rows of each check, in the order of [`Contract::checks`].
     failed: Vec<u64>,
+    /// Rows of which each check is the first that kept them out, in the same order.
+    rejected_by: Vec<u64>,
 }
 
 impl Tally {
     /// The figures of one batch, after [`crate::UniqueIndex::check`].
     #[must_use]
     pub fn of(evaluated: &Evaluated) -> Self {
-        let mut failed = Vec::new();
+        let (mut failed, mut rejected_by) = (Vec::new(), Vec::new());
+        let mut counted: Option<BooleanBuffer> = None;
         for failure in &evaluated.failures {
-            failed.resize(failed.len().max(failure.check + 1), 0);
-            failed[failure.check] += failure.rows.count_set_bits() as u64;
+            add(&mut failed, failure.check, &failure.rows);
+            if failure.rejects {
+                let first = counted.as_ref().map_or_else(|| failure.rows.clone(), |it| &failure.rows & &!it);
+                add(&mut rejected_by, failure.check, &first);
+                counted = bitmap::union(counted, Some(&failure.rows));
+            }
         }
         Self {
             rows: evaluated.rows.num_rows() as u64,
             rejected: evaluated.rejected_count() as u64,
             malformed: 0,
             failed,
+            rejected_by,
         }
     }
 
@@ -54,22 +65,33 @@ impl Tally {
         self.rows += other.rows;
         self.rejected += other.rejected;
         self.malformed += other.malformed;
-        self.failed.resize(self.failed.len().max(other.failed.len()), 0);
-        for (sum, failed) in self.failed.iter_mut().zip(&other.failed) {
-            *sum += failed;
-        }
+        merge(&mut self.failed, &other.failed);
+        merge(&mut self.rejected_by, &other.rejected_by);
     }
 
     /// Every check of the contract with its figure, zero included.
     #[must_use]
     pub fn counts(&self, contract: &Contract) -> Vec<CheckCount> {
-        let figures = self.failed.iter().copied().chain(std::iter::repeat(0));
-        let count = |(check, failed): (&crate::CheckInfo, u64)| CheckCount {
+        let figure = |figures: &[u64], at: usize| figures.get(at).copied().unwrap_or(0);
+        let count = |(at, check): (usize, &crate::CheckInfo)| CheckCount {
             check: check.id.clone(),
             severity: check.severity,
-            failed,
+            failed: figure(&self.failed, at),
+            rejected: figure(&self.rejected_by, at),
         };
-        contract.checks().iter().zip(figures).map(count).collect()
+        contract.checks().iter().enumerate().map(count).collect()
+    }
+}
+
+fn add(figures: &mut Vec<u64>, check: usize, rows: &BooleanBuffer) {
+    figures.resize(figures.len().max(check + 1), 0);
+    figures[check] += rows.count_set_bits() as u64;
+}
+
+fn merge(sums: &mut Vec<u64>, others: &[u64]) {
+    sums.resize(sums.len().max(others.len()), 0);
+    for (sum, other) in sums.iter_mut().zip(others) {
+        *sum += other;
     }
 }
 

@@ -101,6 +101,8 @@ codes! {
         "The `sql` of a view is a query over the table that `from` names.";
     INTEGER_DIVISION = "MS-0246", "division that drops the fraction",
         "In SQL a whole number divided by a whole number is a whole number: 1 / 2 is 0. A feature that is meant as a share needs a cast of one side.";
+    PRESENT_TIME = "MS-0247", "table that keeps what the present was",
+        "A table that asks for the present time or for chance keeps the answer of its last run, because a run computes a table when its inputs or its SQL changed. A view answers anew each time that it is read; a comparison with a column stays true; `--force` runs the table as often as a schedule says.";
     NOT_APPENDABLE = "MS-0260", "incremental table without a key that would have to change rows",
         "Without a `key` or a `partition` an incremental table only adds rows. Its query must turn each added input row into added output rows: filters and expressions do, aggregates, joins and window functions do not.";
     KEY_UNKNOWN = "MS-0261", "key or time column that the query does not have",

@@ -2,7 +2,7 @@
 //!
 //! A rule may rewrite an expression into one of another type: `sum(x)` beside `count(DISTINCT y)` is summed twice, and
 //! each sum of decimals has ten digits more. What was planned above still expects the analysed type, and a table
-//! is stored in it.
+//! is stored in it. While constants are computed, large ones are left alone.
 
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use datafusion::{
     logical_expr::{Expr, LogicalPlan, Projection, cast},
     optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule},
 };
+
+use crate::growth;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
@@ -37,7 +39,10 @@ impl OptimizerRule for KeepTypes {
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>, DataFusionError> {
         let expected = Arc::clone(plan.schema());
-        let rewritten = self.0.rewrite(plan, config)?;
+        let rewritten = match self.name() {
+            "simplify_expressions" => growth::while_folding(|| self.0.rewrite(plan, config)),
+            _ => self.0.rewrite(plan, config),
+        }?;
         if !rewritten.transformed || same_types(&expected, rewritten.data.schema()) {
             return Ok(rewritten);
         }

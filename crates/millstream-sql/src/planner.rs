@@ -17,7 +17,7 @@ use datafusion::{
         planner::{ContextProvider, ExprPlanner},
         simplify::SimplifyContext,
     },
-    optimizer::{Analyzer, Optimizer, OptimizerRule, simplify_expressions::ExprSimplifier},
+    optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule, simplify_expressions::ExprSimplifier},
     physical_expr::PhysicalExpr,
     prelude::SessionConfig,
     sql::{
@@ -30,9 +30,11 @@ use millstream_types::TableName;
 use crate::{
     catalog::Catalog,
     distinct::DistinctToGrouping,
-    growth::{BoundText, bounded},
+    growth::{BoundConstants, Concatenations, bounded, concatenated},
     keep_types::keeping_types,
+    microseconds::{self, ComparedInMicroseconds},
     overflow,
+    scalar_names::ScalarNames,
     size::plannable,
     time_zone,
 };
@@ -64,7 +66,7 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     aggregates.push(overflow::sum());
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.push(time_zone::function());
-    let mut analyzer_rules = Analyzer::new().rules;
+    let mut analyzer_rules = analyzer_rules();
     analyzer_rules.push(Arc::new(overflow::Checked));
     SessionStateBuilder::new()
         .with_config(config)
@@ -78,13 +80,23 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
         .with_optimizer_rules(optimizer_rules())
 }
 
+/// The engine's rules of analysis, and ours.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = Analyzer::new().rules;
+    rules.push(Arc::new(ComparedInMicroseconds));
+    rules
+}
+
 /// The engine's rules, and ours: distinct aggregates are rewritten before the engine's own rewriting of a single one. Each
 /// keeps the types of its plan.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let single = rules.iter().position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
     rules.insert(single.unwrap_or(0), Arc::new(DistinctToGrouping));
-    rules.push(Arc::new(BoundText));
+    // Before any constant is computed, and after all are.
+    rules.insert(0, Arc::new(Concatenations));
+    rules.insert(0, Arc::new(ScalarNames));
+    rules.push(Arc::new(BoundConstants));
     keeping_types(rules)
 }
 
@@ -120,13 +132,16 @@ impl<'a> Planner<'a> {
 
     /// The plan as written, before types are coerced.
     pub(crate) fn plan(&self, query: Box<Query>) -> Result<LogicalPlan> {
-        unpanicked(|| self.sql_to_rel().sql_statement_to_plan(Statement::Query(query)))
+        unpanicked(|| {
+            microseconds::written(self.sql_to_rel().sql_statement_to_plan(Statement::Query(query))?)
+        })
     }
 
     /// The plan with types coerced and checked, unless it is too large for that.
     pub(crate) fn analyse(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         plannable(&plan)?;
-        unpanicked(|| Analyzer::new().execute_and_check(plan, self.state.config_options(), |_, _| {}))
+        let analyzer = Analyzer::with_rules(analyzer_rules());
+        unpanicked(|| analyzer.execute_and_check(plan, self.state.config_options(), |_, _| {}))
     }
 }
 
@@ -149,7 +164,7 @@ pub(crate) fn physical(
         .with_query_execution_start_time(now)
         .build();
     unpanicked(|| {
-        let expr = overflow::checked(expr, schema)?;
+        let expr = concatenated(overflow::checked(expr, schema)?)?;
         // Some functions (`coalesce`, `arrow_cast`) exist only until they are simplified.
         let expr = ExprSimplifier::new(context).simplify(expr)?;
         state.create_physical_expr(expr, schema)

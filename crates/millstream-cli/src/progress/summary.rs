@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use millstream_engine::{CheckReport, RunReport, StepOutcome, StepReport};
+use millstream_plan::Reason;
 use millstream_types::Severity;
 
 use crate::{
@@ -95,13 +96,13 @@ fn rejected(text: &mut String, report: &RunReport) {
     line(text, &styled(STRONG, "Rejected rows and why"));
     let width = with_rejected.iter().map(|step| step.asset.as_str().len()).max().unwrap_or(0);
     for step in with_rejected {
-        let mut checks: Vec<_> =
-            step.checks.iter().filter(|check| check.severity != Severity::Warn && check.failed > 0).collect();
-        checks.sort_by_key(|check| std::cmp::Reverse(check.failed));
+        // Each row once, as `millstream rejected` shows it.
+        let mut checks: Vec<_> = step.checks.iter().filter(|check| check.rejected > 0).collect();
+        checks.sort_by_key(|check| std::cmp::Reverse(check.rejected));
         let mut named: Vec<String> = checks
             .iter()
             .take(CHECKS_SHOWN)
-            .map(|check| format!("{} {}", check.check, styled(CAUTION, human::thousands(check.failed))))
+            .map(|check| format!("{} {}", check.check, styled(CAUTION, human::thousands(check.rejected))))
             .collect();
         if checks.len() > CHECKS_SHOWN {
             named.push(styled(FAINT, format_args!("{} more", checks.len() - CHECKS_SHOWN)));
@@ -120,9 +121,17 @@ fn problems(text: &mut String, report: &RunReport) {
         .filter(|(_, check)| check.severity == Severity::Warn && !check.passed)
         .collect();
     let empty: Vec<_> = report.steps.iter().filter(|step| is_first_and_empty(step)).collect();
-    if !warned.is_empty() || !empty.is_empty() {
+    let vanished: Vec<_> =
+        report.steps.iter().filter(|step| matches!(step.reason, Reason::Vanished { .. })).collect();
+    if !warned.is_empty() || !empty.is_empty() || !vanished.is_empty() {
         line(text, "");
         line(text, &styled(STRONG, "Warnings"));
+        for step in vanished {
+            line(
+                text,
+                &format!("  {} {}  {}; it begins anew", styled(CAUTION, '!'), step.asset, step.reason),
+            );
+        }
         for step in empty {
             let name = step.asset.as_str().trim_start_matches("bronze.");
             let asks = format!("no row landed: does `path` in `sources/{name}.yaml` match its files?");

@@ -36,7 +36,7 @@ pub struct AssetState {
     /// `built`, `halted`, `failed`, `unreadable` (built, and what is there can no longer be read); absent when nothing was ever
     /// tried.
     pub state: Option<&'static str>,
-    /// Why it halted or failed, or cannot be read.
+    /// Why it halted or failed, or cannot be read; which parts could not be, of a source that landed all others.
     pub message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -62,7 +62,7 @@ impl From<&AssetStatus> for AssetState {
         let standing = Standing::of(asset);
         let state = match standing {
             Standing::View | Standing::NeverBuilt => None,
-            Standing::Built => Some("built"),
+            Standing::Built | Standing::Stale | Standing::Incomplete(_) => Some("built"),
             Standing::Halted(_) => Some("halted"),
             Standing::Failed(_) => Some("failed"),
             Standing::Unreadable(_) => Some("unreadable"),

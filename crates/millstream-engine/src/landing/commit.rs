@@ -50,13 +50,7 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
     info.rows_written = staged.accepted;
     info.rows_rejected = staged.rejected;
-    // The rows that land are judged on their way; those of earlier landings were, by the definition of that time.
-    let known = world.state.recorded_of(&context.asset).await?;
-    let staying = if rejudge::is_due(context, known.as_ref())? {
-        publish::staying(base, &leaving.files, leaving.kept.iter().map(DataFile::from).collect())
-    } else {
-        Vec::new()
-    };
+    let staying = staying(job, &leaving).await?;
     let mut add = staged.files;
     add.extend(leaving.kept);
     let operation = if leaving.files.is_empty() { Operation::Append } else { Operation::Overwrite };
@@ -90,15 +84,7 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     };
     let mut result = publish_candidate(candidate).await?;
     if matches!(result.outcome, StepOutcome::Built) {
-        for change in &job.evolved.changes {
-            let text = change.text();
-            // SQL is planned against the contract, so that a table changes with its project only.
-            let unseen = matches!(change.kind, super::evolve::ChangeKind::Added { .. })
-                && !job.source.contract.columns.contains_key(&change.column);
-            let more =
-                if unseen { "; `SELECT *` and other SQL see it once the contract names it" } else { "" };
-            context.note(format!("schema: {text}{more}"));
-        }
+        tell_of_changes(job);
         // The landing is remembered last: until then whoever comes next takes the schemas from the commit again.
         schemas::record(world, &table, &context.run, staged.now, &accepted).await?;
         if job.full {
@@ -114,6 +100,28 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
         result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
     }
     Ok(result)
+}
+
+/// The files of rows that landed before and stay, where these are to be judged: new rows are on their way, but the others were
+/// by the definition of their time.
+async fn staying(job: &Job<'_>, leaving: &Leaving) -> Result<Vec<DataFile>, EngineError> {
+    let known = job.world().state.recorded_of(&job.context.asset).await?;
+    if !rejudge::is_due(job.context, known.as_ref())? {
+        return Ok(Vec::new());
+    }
+    let kept = leaving.kept.iter().map(DataFile::from).collect();
+    Ok(publish::staying(job.standing.snapshot.as_deref(), &leaving.files, kept))
+}
+
+fn tell_of_changes(job: &Job<'_>) {
+    for change in &job.evolved.changes {
+        let text = change.text();
+        // SQL is planned against the contract, so that a table changes with its project only.
+        let unseen = matches!(change.kind, super::evolve::ChangeKind::Added { .. })
+            && !job.source.contract.columns.contains_key(&change.column);
+        let more = if unseen { "; `SELECT *` and other SQL see it once the contract names it" } else { "" };
+        job.context.note(format!("schema: {text}{more}"));
+    }
 }
 
 /// Rows have left: others that were rejected because they repeated a key may be the only ones with theirs now.

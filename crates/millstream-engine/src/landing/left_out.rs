@@ -48,12 +48,24 @@ pub(super) fn report(left_out: &[LeftOut]) -> Option<CheckReport> {
         1 => " and 1 other part".to_owned(),
         more => format!(" and {more} other parts"),
     };
+    let hint = first.error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    // The step's name says which source it is.
+    let cause = match &first.error {
+        EngineError::Source { source, .. } => chain(source),
+        error => chain(error),
+    };
+    let why = format!("{cause} ({}){hint}", first.error.code());
     Some(CheckReport {
         check: CheckId::from(READABLE.to_owned()),
         severity: Severity::Warn,
         failed: left_out.len() as u64,
+        rejected: 0,
         passed: false,
-        observed: None,
-        message: Some(format!("{}{others} cannot be read and landed nothing", first.part)),
+        observed: Some(if others.is_empty() {
+            why.clone()
+        } else {
+            format!("{}{others}: {why}", first.part)
+        }),
+        message: Some(format!("{}{others} cannot be read and landed nothing: {why}", first.part)),
     })
 }

@@ -309,7 +309,7 @@ fn a_table_that_becomes_a_history_begins_anew() {
     let story = [
         Put("s/a", "id,v,u\n1,5,2024-01-01T00:00:00Z"),
         Run,
-        Define(text.clone()),
+        Define(text),
         Run,
         Put("s/a", "id,v,u\n1,50,2024-02-01T00:00:00Z"),
         Pass(60),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod build;
+mod changed_contract;
 mod checks;
 mod conformance;
 mod dataset;
@@ -10,6 +11,7 @@ mod history;
 mod kills;
 mod landing;
 mod landing_found;
+mod landing_gone;
 mod maintain;
 mod materialize;
 mod personal;

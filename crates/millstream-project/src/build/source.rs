@@ -145,10 +145,14 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
     }
 
     let has_gap = context.faults.has_gap_in(columns_at);
+    // Columns whose values are faulty are not among the names, but stand in the text.
+    let is_written = |name: &str| {
+        context.text.get(columns_at.start..columns_at.end).is_none_or(|text| text.contains(name))
+    };
     let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
     let lookup = |name: &str| match columns.get(name) {
         Some(column) => Known::Type(&column.column_type),
-        None if has_gap || name_texts.contains(&name) => Known::Untyped,
+        None if name_texts.contains(&name) || has_gap && is_written(name) => Known::Untyped,
         None => Known::Absent,
     };
     let mut diagnostics = Vec::new();

@@ -280,6 +280,19 @@ fn headers_are_comments_of_one_form() {
     assert_snapshot!(text);
 }
 
+/// Beside columns that are faulty too: one look tells all.
+#[test]
+fn a_time_that_is_no_column_is_told_beside_faulty_columns() {
+    let of = |time: &str| {
+        format!(
+            "connector: {{type: files}}\ncontract: {{time: {time}, columns: {{id: int64, at: timestamp}}}}\n"
+        )
+    };
+    let (unknown, faulty) = (of("when"), of("at"));
+    let files = [PROJECT, ("sources/a.yaml", unknown.as_str()), ("sources/b.yaml", faulty.as_str())];
+    assert_snapshot!(render(&load(&files)));
+}
+
 /// As other tools want them.
 #[test]
 fn columns_are_written_with_their_names_as_keys() {

@@ -34,7 +34,8 @@ fn figures_add_up_in_any_order() {
 
 #[test]
 fn the_verdict_follows_from_figures_alone() {
-    let count = |severity, failed| CheckCount { check: CheckId::new("c"), severity, failed };
+    let count =
+        |severity, failed| CheckCount { check: CheckId::new("c"), severity, failed, rejected: failed };
     let tally = |rows, rejected| {
         let mut tally = Tally::default();
         (tally.rows, tally.rejected) = (rows, rejected);

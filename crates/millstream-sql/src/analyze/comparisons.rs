@@ -88,7 +88,8 @@ fn each_expression(plan: &LogicalPlan, mut visit: impl FnMut(&Expr, &NodeInputs<
     });
 }
 
-fn compares(operator: Operator) -> bool {
+/// Whether the operator compares its sides.
+pub(crate) fn compares(operator: Operator) -> bool {
     matches!(
         operator,
         Operator::Eq

@@ -5,6 +5,7 @@ pub(crate) mod comparisons;
 mod graph;
 mod output;
 mod parallel;
+pub(crate) mod present;
 mod table;
 
 use std::{
@@ -190,6 +191,7 @@ fn diagnose(
         if let Some(analysed) = analysis.tables.get(&table.name) {
             diagnostics.extend(output::header_columns(&table.materialize, &analysed.schema));
             diagnostics.extend(context.table(table, &analysed.schema));
+            diagnostics.extend(present::warning(analysis, by_name, table));
         }
     }
     diagnostics

@@ -8,14 +8,14 @@ use std::{
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::{
     common::tree_node::TreeNodeRecursion,
-    logical_expr::{Expr, LogicalPlan, Volatility},
+    logical_expr::{Expr, LogicalPlan},
 };
 use millstream_project::{Diagnostic, Located, Materialize, ProjectSpec, TableSpec};
 use millstream_types::TableName;
 
 use super::canonical;
 use crate::{
-    analyze::{Analysis, comparisons, placed},
+    analyze::{Analysis, comparisons, placed, present::changing_function},
     codes, duplicates,
     explain::{Problem, explain, find_word},
     nearest::name_hint,
@@ -184,19 +184,7 @@ impl<'a> Tables<'a> {
 
 /// Functions of the query that give another value each time.
 fn not_repeatable(plan: &LogicalPlan, text: &SqlText<'_>) -> Option<Problem> {
-    let mut found = None;
-    // The closures cannot fail, so neither can the walk.
-    let _ = walk::all_nodes(plan, &mut |node| {
-        walk::expression_parts(node, &mut |part| {
-            if let Expr::ScalarFunction(call) = part
-                && call.func.signature().volatility != Volatility::Immutable
-            {
-                found = Some(call.func.name().to_owned());
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })
-    });
-    let name = found?;
+    let name = changing_function(plan)?.into_iter().next()?;
     let range = find_word(text.text, &name).unwrap_or_else(|| text.whole());
     let message = format!("`{name}` gives another value each time");
     let hint = "features must be the same in training and in serving: use a column";

@@ -31,7 +31,7 @@ use datafusion::{
 };
 
 use super::columns;
-use crate::walk;
+use crate::{scalar_names::ScalarNames, walk};
 
 #[derive(Debug)]
 pub(super) struct Normalized {
@@ -50,6 +50,7 @@ pub(super) fn normalize(plan: &LogicalPlan) -> Result<Normalized> {
         Arc::new(RewriteSetComparison::new()),
         Arc::new(ReplaceDistinctWithAggregate::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),
+        Arc::new(ScalarNames),
         Arc::new(ScalarSubqueryToJoin::new()),
         Arc::new(DecorrelateLateralJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),

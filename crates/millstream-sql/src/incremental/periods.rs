@@ -80,16 +80,13 @@ pub(super) fn merge(
         }
     }
     for (&at, &row) in &given {
-        let takes_place = match turns.get(&at).copied().flatten() {
-            Some(there) => !equal(there, row) && agrees(there, row),
-            None => true,
-        };
-        if takes_place {
+        if takes_place(&turns, (at, row), &equal, &agrees) {
             turns.insert(at, Some(row));
         }
     }
     let last = turns.last_key_value().map(|(&at, &row)| (at, row));
-    let not_before = last.map_or(now, |(at, _)| now.max(at.saturating_add(1)));
+    // A state that begins in the future is not taken away by what happens now.
+    let not_before = last.map_or(now, |(at, row)| now.max(at.saturating_add(i64::from(row.is_some()))));
     let open = last.and_then(|(_, row)| row);
     match (latest, open) {
         (None, Some(_)) => {
@@ -104,6 +101,20 @@ pub(super) fn merge(
         _ => {}
     }
     Ok(periods(&turns, equal))
+}
+
+/// Whether a given state stands at its instant from now on.
+fn takes_place(
+    turns: &BTreeMap<i64, Option<usize>>,
+    (at, row): (i64, usize),
+    equal: impl Fn(usize, usize) -> bool,
+    agrees: impl Fn(usize, usize) -> bool,
+) -> bool {
+    let Some(there) = turns.get(&at).copied().flatten() else { return true };
+    // One that only goes on from the state before it does not begin here.
+    let before = turns.range(..at).next_back().and_then(|(_, row)| *row);
+    let begins = before.is_none_or(|before| !equal(before, there));
+    !equal(there, row) && (!begins || agrees(there, row))
 }
 
 /// Whether two of a key's recorded periods, ordered by `from`, hold at the same time. Periods that [`merge`] made

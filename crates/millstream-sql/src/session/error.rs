@@ -6,7 +6,7 @@ use datafusion::common::DataFusionError;
 use millstream_lake::LakeError;
 use millstream_types::TableName;
 
-use super::predicate::plain;
+use super::{data_file, predicate::plain};
 use crate::{
     codes,
     explain::{Problem, first_line},
@@ -19,8 +19,6 @@ const MORE_MEMORY: &str =
     "read fewer columns or rows, or allow more memory: `--memory 8GiB`, or `memory: 8GiB` in the environment";
 /// What is said of an instant that has more digits than are kept.
 pub(crate) const LOSES_DIGITS: &str = "would lose digits";
-/// How the names of data files end.
-const DATA_FILE: &str = ".parquet";
 
 /// A place in the text of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +60,9 @@ pub enum SqlError {
     /// A data file that the table's version names is not there any more.
     #[error("the data file `{file}` is gone")]
     FileGone { file: String },
+    /// A data file is there, and is not what was written.
+    #[error("{}", data_file::told(file.as_deref(), damage))]
+    FileDamaged { file: Option<String>, damage: String },
     /// Something outside the query engine failed while the query ran.
     #[error("a table cannot be read")]
     Outside(#[source] Box<dyn Error + Send + Sync>),
@@ -77,6 +78,9 @@ impl SqlError {
     /// What an error of the query engine means, for instance one that a stream of rows ends with.
     #[must_use]
     pub fn from_datafusion(error: DataFusionError) -> Self {
+        if Self::is_damage(&error) {
+            return Self::damaged(&error);
+        }
         match plain(error) {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
                 Self::from_datafusion(*inner)
@@ -99,7 +103,21 @@ impl SqlError {
         }
     }
 
+    /// Whether the engine failed for a data file that is damaged, and will fail again.
+    #[must_use]
+    pub fn is_damage(error: &DataFusionError) -> bool {
+        data_file::is_damaged(error)
+    }
+
+    fn damaged(error: &DataFusionError) -> Self {
+        let words = error.strip_backtrace();
+        Self::FileDamaged { file: data_file::named(&words), damage: data_file::damage(first_line(&words)) }
+    }
+
     fn from_shared(error: &DataFusionError) -> Self {
+        if Self::is_damage(error) {
+            return Self::damaged(error);
+        }
         let message = error.strip_backtrace();
         let message = message.rsplit_once(" error: ").map_or(message.as_str(), |(_, rest)| rest);
         let message = friendly(overflow::in_words(first_line(message)));
@@ -132,11 +150,8 @@ impl SqlError {
     /// The reader of Parquet passes on only the words of the store below it.
     fn outside(error: Box<dyn Error + Send + Sync>) -> Self {
         let text = error.to_string();
-        let is_gone = text.contains("not found") || text.contains("No such file");
-        let is_path = |c: char| !c.is_whitespace() && !matches!(c, '"' | '`' | '\'' | ':');
-        let mut words = text.split(|c: char| !is_path(c));
-        match words.find(|word| word.ends_with(DATA_FILE)).filter(|_| is_gone) {
-            Some(file) => Self::FileGone { file: file.to_owned() },
+        match data_file::named(&text).filter(|_| data_file::is_gone(&text)) {
+            Some(file) => Self::FileGone { file },
             None => Self::Outside(error),
         }
     }
@@ -167,7 +182,9 @@ impl SqlError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { code, .. } => code,
-            Self::NotBuilt { .. } | Self::FileGone { .. } | Self::Outside(_) => codes::TABLE_ACCESS,
+            Self::NotBuilt { .. } | Self::FileGone { .. } | Self::FileDamaged { .. } | Self::Outside(_) => {
+                codes::TABLE_ACCESS
+            }
             Self::Execution { .. } => codes::EXECUTION,
             Self::Memory { .. } => codes::MEMORY,
             Self::Lake(error) => error.code(),
@@ -180,10 +197,8 @@ impl SqlError {
         match self {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::NotBuilt { table } => Some(format!("`millstream run {table}` builds it")),
-            Self::FileGone { .. } => Some(
-                "bring it back from a backup, or make its table anew with `millstream run <table> --full-refresh`"
-                    .into(),
-            ),
+            Self::FileGone { file } => Some(data_file::remedy(Some(file))),
+            Self::FileDamaged { file, .. } => Some(data_file::remedy(file.as_deref())),
             Self::Execution { message } if message.contains(LOSES_DIGITS) => {
                 Some("`date_trunc('microsecond', x)` gives an instant in the digits that are kept".into())
             }
@@ -207,9 +222,11 @@ impl SqlError {
             Self::Lake(error) => error.retryable(),
             // A table that is read again may have another version, with other files.
             Self::FileGone { .. } | Self::Outside(_) => true,
-            Self::Invalid { .. } | Self::NotBuilt { .. } | Self::Execution { .. } | Self::Memory { .. } => {
-                false
-            }
+            Self::Invalid { .. }
+            | Self::NotBuilt { .. }
+            | Self::Execution { .. }
+            | Self::FileDamaged { .. }
+            | Self::Memory { .. } => false,
         }
     }
 }

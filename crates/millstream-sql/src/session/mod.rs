@@ -1,6 +1,7 @@
 //! Running SQL: queries with time travel, and plans of tables over the tables that a resolver hands out.
 
 mod bind;
+mod data_file;
 mod error;
 mod frugal;
 mod in_order;

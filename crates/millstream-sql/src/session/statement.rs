@@ -23,6 +23,7 @@ use super::{Resolved, SqlError, SqlSession, bind::storable_plan, names::name_out
 use crate::{
     codes, duplicates,
     explain::{Problem, explain},
+    microseconds,
     nearest::name_hint,
     parse::{not_a_query, parse_statement, reading, references, text_as_table},
     place::SqlText,
@@ -109,12 +110,16 @@ impl SqlSession {
             }
         }
         let planner = Planner::new(&state, &found);
-        let plan = unpanicked(|| planner.sql_to_rel().statement_to_plan(statement)).and_then(|plan| {
-            let reads_only =
-                SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-            reads_only.verify_plan(&plan)?;
-            planner.analyse(plan)
-        });
+        let plan =
+            unpanicked(|| planner.sql_to_rel().statement_to_plan(statement).and_then(microseconds::written))
+                .and_then(|plan| {
+                    let reads_only = SQLOptions::new()
+                        .with_allow_ddl(false)
+                        .with_allow_dml(false)
+                        .with_allow_statements(false);
+                    reads_only.verify_plan(&plan)?;
+                    planner.analyse(plan)
+                });
         plan.map_err(|error| {
             let fallback = || Problem::new(codes::PLAN, "the statement cannot be planned", text.whole());
             let problems = duplicates::locate(explain(&error, text), text);

@@ -100,7 +100,6 @@ async fn a_statement_has_a_size() {
 
 #[tokio::test]
 async fn one_value_cannot_take_the_memory() {
-    let rows = "FROM generate_series(1, 20000) AS t(n)";
     for (sql, expected) in [
         ("SELECT repeat('x', 2000000000) AS x", "one value of `repeat`"),
         ("SELECT length(repeat('x', 2000000000)) AS x", "one value of `repeat`"),
@@ -135,6 +134,17 @@ async fn one_value_cannot_take_the_memory() {
             "SELECT length(x || x || x || x) AS l FROM (SELECT repeat('x', 100000000) AS x)",
             "one value of `||`",
         ),
+        ("SELECT length(repeat('x', 250000000) || repeat('x', 250000000) || 'y') AS x", "one value of `||`"),
+        (
+            "SELECT length(concat(repeat('x', 250000000), repeat('x', 250000000))) AS x",
+            "one value of `concat`",
+        ),
+        ("SELECT length(encode(repeat('x', 250000000), 'hex')) AS x", "one value of `encode`"),
+        ("SELECT length(encode(repeat('x', 250000000), 'base64')) AS x", "one value of `encode`"),
+        (
+            "SELECT length(replace(repeat('x', 200000000), 'x', 'yyyyyyyyyyyyyyyy')) AS x",
+            "one value of `replace`",
+        ),
         (
             "SELECT length(concat_ws(repeat(',', 100000000), 'a', 'b', 'c', 'd')) AS x",
             "one value of `concat_ws`",
@@ -144,8 +154,13 @@ async fn one_value_cannot_take_the_memory() {
         let expected = format!("MS-0223 {expected} would take more than 256 MiB");
         assert_eq!(answer, expected, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn steps_and_values_together_have_bounds() {
+    let rows = "FROM generate_series(1, 20000) AS t(n)";
     let far = "SELECT levenshtein(repeat('x', 100000), repeat('y', 100000)) AS x";
-    let refused = "MS-0222 one value of `levenshtein` would take more than 4000000000 steps";
+    let refused = "MS-0222 one value of `levenshtein` would take more than 1000000000 steps";
     assert_eq!(answer(64 << 20, far).await, refused);
     for (sql, expected) in [
         (
@@ -173,6 +188,16 @@ async fn values_that_fit_are_what_they_were() {
         ("SELECT repeat('x', -5) AS x", "\n|   |\n"),
         ("SELECT lpad('x', 3, '0') || rpad('y', 3, '0') AS x", "00xy00"),
         ("SELECT concat('a', NULL, 'b') || concat_ws('-', 'c', NULL, 'd') AS x", "abc-d"),
+        ("SELECT length(repeat('x', 200000) || repeat('y', 200000)) AS x", "400000"),
+        ("SELECT max(length(repeat('x', 200000)) + n) AS x FROM generate_series(1, 20000) AS t(n)", "220000"),
+        ("SELECT 'a' || NULL || 'b' AS x", "\n|   |\n"),
+        (
+            "SELECT count(a || '-' || b) AS n, max(a || b) AS m FROM (VALUES ('x', 'y'), ('x', NULL)) AS t(a, b)",
+            "| 1 | xy |",
+        ),
+        ("SELECT encode(X'01' || X'02ff', 'hex') AS x", "0102ff"),
+        ("SELECT 'a' || 1 || (true || 'c') AS x", "a1truec"),
+        ("SELECT encode('hello', 'hex') || encode('hello', 'base64') AS x", "68656c6c6faGVsbG8"),
         ("SELECT array_to_string(range(1, 4), ', ') AS x", "1, 2, 3"),
         (
             "SELECT array_length(range(timestamp '2020-01-01', timestamp '2020-02-01', interval '1 day')) AS x",
@@ -355,5 +380,58 @@ fn endless_statements_give_way() {
             .block_on(async { tokio::time::timeout(Duration::from_millis(1_000), run(1 << 30, &sql)).await });
         assert!(ended.is_err(), "{sql} ended");
         assert!(began.elapsed() < Duration::from_secs(20), "{sql}: {:?}", began.elapsed());
+    }
+}
+
+/// Instants are compared in microseconds, which reach beyond the year 2262.
+#[tokio::test]
+async fn instants_of_every_year_are_compared() {
+    let rows = "(SELECT arrow_cast(column1, 'Timestamp(Microsecond, Some(\"UTC\"))') AS t FROM (VALUES \
+                (253402214400000000), (1767225600000000), (NULL)) AS v)";
+    for (condition, expected) in [
+        ("t < timestamp '9999-12-31'", "1"),
+        ("t <= timestamp '9999-12-31'", "2"),
+        ("t < '9999-12-31'", "1"),
+        ("'9999-12-31' = t", "1"),
+        ("t > date '9999-12-30'", "1"),
+        ("t = cast(date '9999-12-31' as timestamp)", "1"),
+        ("t = cast('9999-12-31' as timestamp)", "1"),
+        ("t = cast(concat('9999-', '12-31') as timestamp)", "1"),
+        ("t = timestamp '9999-12-31' - interval '1 day'", "0"),
+        ("t BETWEEN '2026-01-01' AND '9999-12-31'", "2"),
+        ("t IN ('9999-12-31', '2026-01-01')", "2"),
+        ("t > now()", "1"),
+        ("coalesce(t, timestamp '9999-12-31') = timestamp '9999-12-31'", "2"),
+        ("t IN (SELECT timestamp '9999-12-31')", "1"),
+        ("t = (SELECT max(x) FROM (VALUES (timestamp '2026-01-01')) AS w(x))", "1"),
+        ("CASE WHEN t IS NULL THEN timestamp '9999-12-31' ELSE t END > timestamp '9000-01-01'", "2"),
+        ("t >= cast(1767225600 as timestamp)", "2"),
+        ("t IS NOT DISTINCT FROM timestamp '2026-01-01 00:00:00.000000'", "1"),
+        ("EXISTS (SELECT 1 FROM (SELECT timestamp '9999-12-31' AS u) AS w WHERE u = t)", "1"),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM {rows} AS v WHERE {condition}");
+        let answer = answer(256 << 20, &sql).await;
+        assert!(answer.contains(&format!("\n| {expected} |")), "{condition}: {answer}");
+    }
+    for (sql, expected) in [
+        ("SELECT timestamp '9999-12-31 23:59:59' AS t", "9999-12-31T23:59:59"),
+        ("SELECT cast(date '9999-12-31' AS timestamp) AS t", "9999-12-31T00:00:00"),
+        ("SELECT cast(1767225600 AS timestamp) AS t", "2026-01-01T00:00:00"),
+        (
+            "SELECT timestamp '2026-01-01' UNION ALL SELECT cast('9999-12-31' AS timestamp)",
+            "9999-12-31T00:00:00",
+        ),
+        (
+            "WITH RECURSIVE d AS (SELECT timestamp '2026-01-01' AS t UNION ALL SELECT t + interval '1 day' FROM d \
+             WHERE t < timestamp '2026-01-03') SELECT max(t) AS t FROM d",
+            "2026-01-03T00:00:00",
+        ),
+        (
+            "SELECT count(*) AS n FROM generate_series(timestamp '2026-01-01', timestamp '2026-01-03', interval '1 day')",
+            "| 3 |",
+        ),
+    ] {
+        let answer = answer(256 << 20, sql).await;
+        assert!(answer.contains(expected), "{sql}: {answer}");
     }
 }

@@ -141,3 +141,27 @@ FROM (SELECT substring(c_phone FROM 1 FOR 2) AS cntrycode, c_acctbal FROM bronze
     WHERE c_acctbal > (SELECT avg(c_acctbal) FROM bronze.customer WHERE c_acctbal > 0.00)
         AND NOT EXISTS (SELECT * FROM bronze.orders WHERE o_custkey = c_custkey AND o_orderpriority = '1-URGENT')) AS custsale
 GROUP BY cntrycode
+--- share_of_the_total key=k
+SELECT o_custkey AS k, sum(o_totalprice) / (SELECT sum(o_totalprice) FROM bronze.orders) AS share FROM bronze.orders GROUP BY o_custkey
+--- share_of_whole_numbers key=k
+SELECT o_custkey AS k, sum(o_shippriority + o_orderkey) * 1.0 / (SELECT sum(o_orderkey) FROM bronze.orders) AS share FROM bronze.orders GROUP BY o_custkey
+--- share_of_narrow_numbers key=k
+SELECT ps_partkey AS k, sum(ps_availqty) * 1.0 / (SELECT sum(ps_availqty) FROM bronze.partsupp) AS share FROM bronze.partsupp GROUP BY ps_partkey
+--- above_the_average key=k
+SELECT o_custkey AS k, avg(o_totalprice) - (SELECT avg(o_totalprice) FROM bronze.orders) AS above FROM bronze.orders GROUP BY o_custkey
+--- having_above_the_average key=k
+SELECT ps_partkey AS k, avg(ps_availqty) AS a FROM bronze.partsupp GROUP BY ps_partkey HAVING avg(ps_availqty) > (SELECT avg(ps_availqty) FROM bronze.partsupp)
+--- case_of_the_total key=k
+SELECT ps_partkey AS k, CASE WHEN sum(ps_availqty) * 12 > (SELECT sum(ps_availqty) FROM bronze.partsupp) THEN 'much' ELSE 'little' END AS share FROM bronze.partsupp GROUP BY ps_partkey
+--- share_of_a_total_of_shares key=k
+SELECT ps_partkey AS k, sum(ps_availqty) / (SELECT sum(ps_availqty) + (SELECT max(ps_availqty) FROM bronze.partsupp) FROM bronze.partsupp) AS share FROM bronze.partsupp GROUP BY ps_partkey
+--- share_of_its_own_kind key=k
+SELECT ps_availqty AS k, ps_partkey AS p, ps_availqty * 1.0 / (SELECT sum(i.ps_availqty) FROM bronze.partsupp i WHERE i.ps_partkey = o.ps_partkey) AS share FROM bronze.partsupp o
+--- computed_total key=k
+SELECT ps_partkey AS k, sum(ps_availqty) / (SELECT sum(ps_availqty) * 2 FROM bronze.partsupp) AS share FROM bronze.partsupp GROUP BY ps_partkey
+--- cast_total key=k
+SELECT ps_partkey AS k, sum(ps_availqty) / (SELECT CAST(sum(ps_availqty) AS double) FROM bronze.partsupp) AS share FROM bronze.partsupp GROUP BY ps_partkey
+--- filtered_by_the_total key=k
+SELECT ps_availqty AS k, ps_suppkey AS s FROM bronze.partsupp WHERE ps_availqty * 30 > (SELECT sum(ps_availqty) FROM bronze.partsupp) AND ps_supplycost > (SELECT avg(ps_supplycost) - 100 FROM bronze.partsupp)
+--- part_of_a_join key=k
+SELECT o.o_custkey AS k, count(*) AS n FROM bronze.orders o JOIN bronze.customer c ON o.o_custkey = c.c_custkey AND o.o_totalprice < (SELECT avg(o_totalprice) * 2 FROM bronze.orders) GROUP BY o.o_custkey

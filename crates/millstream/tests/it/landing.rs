@@ -100,6 +100,53 @@ fn a_part_that_is_gone_keeps_its_rows_from_a_full_refresh() {
     assert_eq!(rows, json!([{"n": 6}]));
 }
 
+/// A row that breaks several checks counts once, for the first.
+#[test]
+fn a_run_counts_rejected_rows_as_they_are_shown() {
+    let folder = Folder::with(PROJECT);
+    folder.write("data/a.csv", "id,amount\n1,5\nx,5000\n,2000\n");
+    let said = folder.run(&["run"]);
+    assert!(said.contains("type(id) 1") && said.contains("not_null(id) 1"), "{said}");
+    assert!(!said.contains("range(amount)"), "{said}");
+    let shown = folder.stdout(&["rejected", "bronze.orders"]);
+    assert!(!shown.contains("range(amount)  "), "{shown}");
+}
+
+/// What a run warns of is at its asset afterwards too.
+#[test]
+fn status_shows_files_that_cannot_be_read_and_rows_that_are_too_old() {
+    let folder = Folder::with(PROJECT);
+    folder.write("data/a.csv", &csv(1..5));
+    folder.stdout(&["run"]);
+    folder.write("data/b.csv", "\0i\0d\0,\0x\0\n");
+    folder.write("data/c.csv", &csv(5..7));
+    let said = folder.run(&["run"]);
+    assert!(said.starts_with("exit: 1"), "{said}");
+    assert!(
+        said.contains("data/b.csv cannot be read and landed nothing: `data/b.csv` is broken: it is UTF-16"),
+        "{said}"
+    );
+    let status = folder.stdout(&["status"]);
+    assert!(status.contains("incomplete") && status.contains("data/b.csv"), "{status}");
+    fs::remove_file(folder.path().join("data/b.csv")).unwrap();
+    folder.stdout(&["run"]);
+    let status = folder.stdout(&["status"]);
+    assert!(!status.contains("incomplete"), "{status}");
+    folder.write(
+        "sources/orders.yaml",
+        &format!("{}    at: {{type: timestamp}}\n  time: at\n  freshness: 1d\n", PROJECT[1].1),
+    );
+    folder.write("data/d.csv", "id,amount,at\n9,1,2020-01-01T00:00:00Z\n");
+    fs::remove_dir_all(folder.path().join(".millstream/lake/bronze/orders")).unwrap();
+    for name in ["a", "c"] {
+        fs::remove_file(folder.path().join(format!("data/{name}.csv"))).unwrap();
+    }
+    let said = folder.stdout(&["run"]);
+    assert!(said.contains("the lake has no table any more, it was at version"), "{said}");
+    let status = folder.stdout(&["status"]);
+    assert!(status.contains("stale"), "{status}");
+}
+
 /// A path that is corrected leaves the rows of the wrong files behind: that is told once, with the way to be rid of them.
 #[test]
 fn rows_of_files_that_the_path_does_not_mean_any_more_can_be_forgotten() {

@@ -85,6 +85,8 @@ pub(super) fn state(standing: Standing<'_>) -> String {
         Standing::View => styled(FAINT, "-"),
         Standing::NeverBuilt => styled(FAINT, "never built"),
         Standing::Built => styled(GOOD, "good"),
+        Standing::Stale => styled(CAUTION, "stale"),
+        Standing::Incomplete(_) => styled(CAUTION, "incomplete"),
         Standing::Halted(_) => styled(BAD, "halted"),
         Standing::Failed(_) => styled(BAD, "failed"),
         Standing::Unreadable(_) => styled(BAD, "unreadable"),

@@ -116,6 +116,14 @@ fn look(known: &[Known], definition: Definition, time: bool, world: &World, now:
         let own = |name: &str| !(definition.key.contains(&name) || time && name == definition.time());
         record.iter().filter(|(name, _)| own(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
     };
+    // A state that gains columns is the same one; those that the table has already say which state it is.
+    let agrees = |there: &Record, given: &Record| {
+        let is_stored = |name: &String| known.first().is_none_or(|known| known.record.contains_key(name));
+        let stored = |record: &Record| -> Record {
+            state(record).into_iter().filter(|(name, _)| is_stored(name)).collect()
+        };
+        stored(there) == stored(given)
+    };
     let mut turns: BTreeMap<Key, BTreeMap<i64, Option<Record>>> = BTreeMap::new();
     let mut sorted: Vec<Known> = known.to_vec();
     sorted.sort_by_key(|period| period.from);
@@ -146,14 +154,18 @@ fn look(known: &[Known], definition: Definition, time: bool, world: &World, now:
         let given = seen.get(&key);
         for (at, record) in given.into_iter().flatten().filter(|_| time) {
             let there = turns.get(at).and_then(Option::as_ref);
-            if there.is_none_or(|there| state(there) != state(record)) {
+            let before = turns.range(..at).next_back().and_then(|(_, record)| record.as_ref());
+            let goes_on = before.map(&state) == there.map(&state);
+            let differs = |there| state(there) != state(record);
+            if there.is_none_or(|there| differs(there) && (goes_on || agrees(there, record))) {
                 turns.insert(*at, Some(record.clone()));
             }
         }
         let newest = given.and_then(|given| given.last_key_value()).map(|(_, record)| record);
         let open = turns.last_key_value().and_then(|(_, record)| record.as_ref());
         if open.map(&state) != newest.map(&state) {
-            let at = turns.last_key_value().map_or(now, |(at, _)| now.max(*at));
+            let last = turns.last_key_value();
+            let at = last.map_or(now, |(at, record)| now.max(*at + i64::from(record.is_some())));
             turns.insert(at, newest.cloned());
         }
         let mut previous: Option<Record> = None;
@@ -164,6 +176,10 @@ fn look(known: &[Known], definition: Definition, time: bool, world: &World, now:
             keep
         });
     }
+    Some(periods_of(&turns))
+}
+
+fn periods_of(turns: &BTreeMap<Key, BTreeMap<i64, Option<Record>>>) -> Vec<Known> {
     let mut periods = Vec::new();
     for turns in turns.values() {
         let list: Vec<_> = turns.iter().collect();
@@ -175,7 +191,7 @@ fn look(known: &[Known], definition: Definition, time: bool, world: &World, now:
         }
     }
     periods.sort();
-    Some(periods)
+    periods
 }
 
 fn known_of(kept: &Kept) -> Vec<Known> {

@@ -58,10 +58,12 @@ fn look(turns: &mut BTreeMap<i64, Turns>, rows: &[Row], time: bool, now: i64) {
         turns.entry(*key).or_default();
     }
     for (key, turns) in turns.iter_mut() {
-        let later = |turns: &Turns| turns.last_key_value().map_or(now, |(at, _)| now.max(*at));
+        let later = |turns: &Turns| {
+            turns.last_key_value().map_or(now, |(at, state)| now.max(*at + i64::from(state.is_some())))
+        };
         match seen.get(key) {
             Some((at, state)) => {
-                if time {
+                if time && turns.get(&at.unwrap()).is_none_or(Option::is_none) {
                     turns.insert(at.unwrap(), Some(state.clone()));
                 }
                 let last = turns.last_key_value().and_then(|(_, state)| state.clone());

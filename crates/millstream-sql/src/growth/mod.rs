@@ -3,9 +3,13 @@
 //!
 //! Functions whose values can be larger than their arguments are wrapped: what their arguments promise is looked at before
 //! they run, what they gave afterwards. Rows that are large together, though none is too large, are computed in groups.
-//! `||` is no function and adds its sides up, so its result is looked at afterwards ([`BoundText`]).
+//! `||` becomes such a function ([`Concatenations`]). Constants stay calls when they are large, because plans are copied over
+//! and over, and are looked at where they would stand in each row ([`BoundConstants`]).
 
-use std::{hash::Hash, ops::Range, sync::Arc};
+mod concatenation;
+mod constants;
+
+use std::{cell::Cell, hash::Hash, ops::Range, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Int64Array},
@@ -13,30 +17,48 @@ use arrow::{
     datatypes::{ArrowPrimitiveType, DataType, FieldRef, Int64Type, IntervalMonthDayNanoType, TimeUnit},
 };
 use datafusion::{
-    common::{
-        DataFusionError, Result, ScalarValue,
-        tree_node::{Transformed, TreeNodeRecursion},
-    },
+    common::{DataFusionError, Result},
     config::ConfigOptions,
     logical_expr::{
-        BinaryExpr, ColumnarValue, Documentation, Expr, LogicalPlan, Operator, ReturnFieldArgs,
-        ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr,
-        expr_rewriter::NamePreserver,
+        ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+        Signature,
         simplify::{ExprSimplifyResult, SimplifyContext},
     },
-    optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule},
 };
 
-use crate::{SqlError, codes, walk};
+pub(crate) use self::{
+    concatenation::{Concatenations, concatenated},
+    constants::BoundConstants,
+};
+use crate::{SqlError, codes};
 
 /// Bytes of one value.
 const VALUE_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of the values of one batch of rows.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 /// Steps of one value: seconds in which nothing can end the query.
-const STEPS_MAX: u64 = 4_000_000_000;
-/// A constant of more bytes than this may be more than a batch once it stands in each row.
+const STEPS_MAX: u64 = 1_000_000_000;
+/// A constant of more bytes than this may be more than a batch once it stands in each row, and is no literal of a plan.
 const CONSTANT_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// Whether this thread computes the constants of a plan.
+    static IS_FOLDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets `fold` compute the constants of a plan: calls that would make large ones refuse, and so stay calls.
+pub(crate) fn while_folding<T>(fold: impl FnOnce() -> T) -> T {
+    /// Ends the folding, though it panics.
+    struct Folding;
+    impl Drop for Folding {
+        fn drop(&mut self) {
+            IS_FOLDING.set(false);
+        }
+    }
+    IS_FOLDING.set(true);
+    let _folding = Folding;
+    fold()
+}
 
 /// Bytes of each row's value, from the arguments of all rows; never too little by more than a factor.
 type Estimate = fn(&[Argument]) -> Row;
@@ -69,10 +91,11 @@ const GROWING: &[(&str, Growth)] = &[
     ("replace", Growth::AtMost(replaced)),
     ("regexp_replace", Growth::AtMost(|args| both(args, 0, 2))),
     ("array_to_string", Growth::AtMost(|args| both(args, 0, 1))),
+    // Base64 takes this much, hexadecimal digits half as much again, which shows afterwards.
+    ("encode", Growth::Exact(|args| four_thirds(args, 0))),
     ("levenshtein", Growth::Steps(|args| both(args, 0, 1))),
     ("translate", Growth::Gathers),
     ("overlay", Growth::Gathers),
-    ("encode", Growth::Gathers),
     ("to_char", Growth::Gathers),
     ("string_to_array", Growth::Gathers),
     ("make_array", Growth::Gathers),
@@ -166,7 +189,10 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        // What a function would put in its own place is not bounded.
+        // Constants that are put together here are copied, and what a function would put in its own place is not bounded.
+        if args.iter().any(is_large) {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
         Ok(match self.function.inner().simplify(args.clone(), context)? {
             simplified @ ExprSimplifyResult::Simplified(Expr::Literal(..) | Expr::Column(_)) => simplified,
             _ => ExprSimplifyResult::Original(args),
@@ -188,6 +214,9 @@ impl ScalarUDFImpl for Bounded {
         } else {
             1
         };
+        if IS_FOLDING.get() {
+            self.refuse_to_fold(&args.args)?;
+        }
         let groups = match self.growth {
             Growth::Exact(estimate) | Growth::AtMost(estimate) => {
                 groups(self.name(), &estimate(&arguments(&args.args)?), rows)?
@@ -221,6 +250,25 @@ impl ScalarUDFImpl for Bounded {
         let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
         Ok(ColumnarValue::Array(concat(&parts)?))
     }
+}
+
+impl Bounded {
+    /// Refuses what is better computed while the query runs, if at all.
+    fn refuse_to_fold(&self, args: &[ColumnarValue]) -> Result<()> {
+        let estimate = match self.growth {
+            Growth::Exact(estimate) | Growth::AtMost(estimate) | Growth::Steps(estimate) => estimate,
+            Growth::Gathers => sum,
+        };
+        if estimate(&arguments(args)?)(0) > CONSTANT_BYTES as u64 {
+            return Err(too_large(&format!("a constant of `{}`", self.name()), VALUE_BYTES_MAX));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the expression is a constant that is not to be copied.
+fn is_large(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _) if !value.data_type().is_primitive() && value.size() > CONSTANT_BYTES)
 }
 
 /// Rows that are computed together: none has a value that is too large, and no group is larger than a batch may be, if the
@@ -321,6 +369,13 @@ struct Argument {
 
 fn arguments(args: &[ColumnarValue]) -> Result<Vec<Argument>> {
     let argument = |arg: &ColumnarValue| -> Result<Argument> {
+        // Texts are not copied to be measured.
+        if let ColumnarValue::Scalar(scalar) = arg
+            && let Some(text) = scalar.try_as_str()
+        {
+            let size = text.map_or(0, str::len) as u64;
+            return Ok(Argument { sizes: [size].into(), numbers: [0].into(), elements: [1].into() });
+        }
         let array = match arg {
             ColumnarValue::Array(array) => array.clone(),
             ColumnarValue::Scalar(scalar) => scalar.to_array_of_size(1)?,
@@ -471,6 +526,11 @@ fn replaced(args: &[Argument]) -> Row {
     })
 }
 
+fn four_thirds(args: &[Argument], value: usize) -> Row {
+    let size = size(args, value);
+    Box::new(move |row| size(row).div_ceil(3).saturating_mul(4))
+}
+
 fn sum(args: &[Argument]) -> Row {
     let sizes: Vec<_> = (0..args.len()).map(|index| size(args, index)).collect();
     Box::new(move |row| sizes.iter().map(|size| size(row)).fold(0, u64::saturating_add))
@@ -479,119 +539,4 @@ fn sum(args: &[Argument]) -> Row {
 fn separated(args: &[Argument]) -> Row {
     let (values, separator, gaps) = (sum(args), size(args, 0), args.len() as u64);
     Box::new(move |row| values(row).saturating_add(separator(row).saturating_mul(gaps)))
-}
-
-/// Puts a check around `||` and around large constants, which no function stands for.
-#[derive(Debug, Default)]
-pub(crate) struct BoundText;
-
-impl OptimizerRule for BoundText {
-    fn name(&self) -> &'static str {
-        "bound_text"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn supports_rewrite(&self) -> bool {
-        true
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let (mut any, mut is_done) = (false, false);
-        walk::expression_parts(&plan, &mut |part| {
-            any |= grows(part) || is_large(part);
-            // An earlier pass was here.
-            is_done |= matches!(part, Expr::ScalarFunction(call) if call.func.name() == CHECK);
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        if !any || is_done {
-            return Ok(Transformed::no(plan));
-        }
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            Ok(Transformed::yes(name.restore(guarded(expr)?)))
-        })
-    }
-}
-
-/// Checks in a chain of `||` stand so far apart, because each makes the expression one level deeper.
-const CHAINED: usize = 16;
-
-/// The expression with its checks.
-#[recursive::recursive]
-fn guarded(expr: Expr) -> Result<Expr> {
-    let Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. }) = &expr else {
-        // A large constant would be one again, were it not for the check's volatility.
-        let is_large = is_large(&expr);
-        let expr = walk::change_children(expr, &mut |child| guarded(child).map(Transformed::yes))?;
-        return Ok(if is_large { checked(expr, Volatility::Volatile) } else { expr });
-    };
-    let (mut first, mut rest) = (expr, Vec::new());
-    while let Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) = first {
-        rest.push(*right);
-        first = *left;
-    }
-    let mut chain = guarded(first)?;
-    for (place, next) in rest.into_iter().rev().enumerate() {
-        if place > 0 && place.is_multiple_of(CHAINED) {
-            chain = checked(chain, Volatility::Immutable);
-        }
-        chain = binary_expr(chain, Operator::StringConcat, guarded(next)?);
-    }
-    Ok(checked(chain, Volatility::Immutable))
-}
-
-fn grows(expr: &Expr) -> bool {
-    matches!(expr, Expr::BinaryExpr(binary) if binary.op == Operator::StringConcat)
-}
-
-fn is_large(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(value, _) if !value.data_type().is_primitive() && value.size() > CONSTANT_BYTES)
-}
-
-/// The name of the function that checks. No query can call it: it is in no session.
-const CHECK: &str = "||";
-
-fn checked(expr: Expr, volatility: Volatility) -> Expr {
-    let check = Check { signature: Signature::any(1, volatility) };
-    ScalarUDF::from(check).call(vec![expr])
-}
-
-/// Gives what it gets, unless that is too large.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Check {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Check {
-    fn name(&self) -> &'static str {
-        CHECK
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        types.first().cloned().ok_or_else(|| DataFusionError::Internal("nothing to check".into()))
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        args.arg_fields.first().cloned().ok_or_else(|| DataFusionError::Internal("nothing to check".into()))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = args.number_rows as u64;
-        let value = args.args.into_iter().next().unwrap_or(ColumnarValue::Scalar(ScalarValue::Null));
-        if let ColumnarValue::Scalar(scalar) = &value
-            && (scalar.size() as u64).saturating_mul(rows) > BATCH_BYTES_MAX
-        {
-            return Err(too_large(&format!("a constant in {rows} rows"), BATCH_BYTES_MAX));
-        }
-        check(CHECK, &value)?;
-        Ok(value)
-    }
 }
