@@ -55,7 +55,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 }
 
 async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session).await?;
+    let project = project::open_sound(session)?;
+    let is_defined = project.spec.datasets.iter().any(|dataset| dataset.name == arguments.name);
+    if !project.is_whole && !is_defined {
+        output::tell(&format!("`{}` is not among what goes on", arguments.name));
+        return Ok(Exit::Usage);
+    }
+    let engine = project::engine(project, session).await?;
     let request = DatasetRequest {
         name: arguments.name.clone(),
         output: arguments.output.clone(),
