@@ -2,14 +2,17 @@
 
 mod allocator;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use millstream_cli::{Exit, Invocation};
 use tokio_util::sync::CancellationToken;
 
-/// Of each thread that works. The longest expression that is taken nests some thousand deep; a stack takes memory only as far
+/// Of the thread that plans. The longest expression that is taken nests some thousand deep; a stack takes memory only as far
 /// as it was used.
 const STACK_BYTES: usize = 32 << 20;
+
+/// How long threads have to end. Those without work do at once.
+const THREADS_END: Duration = Duration::from_millis(100);
 
 /// What a shell expects of a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -32,13 +35,13 @@ fn main() -> ExitCode {
 }
 
 fn work(invocation: Invocation) -> std::io::Result<Exit> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let cancel = CancellationToken::new();
     hear_signals(cancel.clone())?;
     let exit = runtime.block_on(millstream_cli::run(invocation, millstream_connectors::connectors(), cancel));
-    // Work that was cancelled may still sit in a blocking call; nothing waits for its result.
-    runtime.shutdown_background();
+    // Threads that end are joined: the C library may touch the stack of one that ends while it is let go. Work that was
+    // cancelled may still sit in a blocking call, and nothing waits longer for its result.
+    runtime.shutdown_timeout(THREADS_END);
     Ok(exit)
 }
 

@@ -1,6 +1,6 @@
 //! `millstream query`: ask the tables, now or as they were.
 
-use std::path::PathBuf;
+use std::{mem::ManuallyDrop, path::PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use millstream_engine::Queries;
@@ -47,7 +47,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let format = Format::of_call(arguments.format, arguments.output.as_deref(), json)?;
     let engine = project::engine(project::open_sound(session)?, session).await?;
     // Apart from the thread that hears a signal.
-    let queries = Queries::open(&engine, project::cores())?;
+    // Its threads end with the process: one that ends while it is let go may be touched once more.
+    let queries = ManuallyDrop::new(Queries::open(&engine, project::cores())?);
     let mut writer = None;
     let answered = tokio::select! {
         rows = answer(arguments, format, &queries, &mut writer) => Some(rows?),

@@ -1,6 +1,6 @@
 //! What the server asks, answered by the engine.
 
-use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
+use std::{mem::ManuallyDrop, num::NonZeroUsize, pin::Pin, sync::Arc};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
@@ -27,7 +27,8 @@ use crate::{CliError, project::cores};
 pub(crate) struct Backend {
     engine: Engine,
     features: FeatureServer,
-    queries: Queries,
+    /// Its threads end with the process: one that ends while it is let go may be touched once more.
+    queries: ManuallyDrop<Queries>,
 }
 
 impl Backend {
@@ -36,7 +37,7 @@ impl Backend {
         let features = FeatureServer::open(engine, sample.fraction()).await?;
         // One core is left to everything else that the server answers.
         let threads = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
-        let queries = Queries::open(engine, threads)?;
+        let queries = ManuallyDrop::new(Queries::open(engine, threads)?);
         Ok(Self { engine: engine.clone(), features, queries })
     }
 
