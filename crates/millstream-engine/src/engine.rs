@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Ar
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connector};
 use millstream_lake::{Lake, Snapshot};
-use millstream_plan::{AssetFacts, PlannedStep, Reason, RunPlan};
+use millstream_plan::{AssetFacts, PlanError, PlannedStep, Reason, RunPlan, Selection};
 use millstream_project::{Materialize, SourceSpec};
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
-use millstream_state::{Holder, RunLock, RunOutcome, RunStart, State};
+use millstream_state::{RunOutcome, RunStart, State};
 use millstream_types::{AssetId, RunId, TableName};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use crate::{
     Clock, EngineError, Online, Project, Random, Stores,
     event::{Event, Observer, RunReport},
     landing::Discoveries,
+    lease::Lease,
     observe::observe,
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
@@ -69,6 +70,8 @@ impl fmt::Debug for World {
 pub(crate) struct StepContext {
     pub world: Arc<World>,
     pub run: RunId,
+    /// The right to write the asset.
+    pub lease: Arc<Lease>,
     pub asset: AssetId,
     pub reason: Reason,
     pub full_refresh: bool,
@@ -162,7 +165,7 @@ impl Engine {
         })
     }
 
-    /// Carries the plan out. `wait`: how long to wait for another run on this project to end before refusing.
+    /// Carries the plan out. `wait`: how long to wait for others to be done with the selected assets before refusing.
     pub fn run<'a>(
         &'a self,
         request: &'a RunRequest,
@@ -171,24 +174,44 @@ impl Engine {
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
         Box::pin(async move {
+            let selection =
+                Selection::parse(&request.selection, &request.exclude).map_err(PlanError::from)?;
+            let selected = selection.resolve(&self.world.project.graph).map_err(PlanError::from)?;
+            let assets: Vec<AssetId> = selected.into_iter().collect();
             let planned = observe(&self.world, request, true);
             let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
-            self.run_with(request, wait, observer, cancel, planned, executor).await
+            self.run_with(request, &assets, wait, observer, cancel, planned, executor).await
         })
     }
 
-    /// Runs under the lock and on record. `planned` is awaited once the lock is held.
+    /// Runs on record, as the only one that writes `assets`. `planned` is awaited once they are leased.
+    #[allow(clippy::too_many_arguments, reason = "what a run needs, each thing once")]
     pub(crate) async fn run_with(
         &self,
         request: &RunRequest,
+        assets: &[AssetId],
         wait: Duration,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
+        let lease = self.world.lease(&request.command, assets, wait, &cancel).await?;
+        let done = self.run_leased(request, lease.clone(), observer, cancel, planned, executor).await;
+        lease.end().await;
+        done
+    }
+
+    async fn run_leased(
+        &self,
+        request: &RunRequest,
+        lease: Arc<Lease>,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+        planned: impl Future<Output = Result<RunPlan, EngineError>>,
+        executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
+    ) -> Result<RunReport, EngineError> {
         let world = &self.world;
-        let _lock = world.lock(&request.command, wait)?;
         spill::clean(&world.state_dir, world.options.clock.now());
         let plan = planned.await?;
         let run = world.new_run();
@@ -203,11 +226,13 @@ impl Engine {
                 command: request.command.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started: world.options.clock.now(),
+                lease: Some(lease.token),
             })
             .await?;
         let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),
+            lease,
             full_refresh: request.full_refresh,
             forget_gone: request.forget_gone,
             relands: request.full_refresh && !request.selection.is_empty(),
@@ -255,12 +280,6 @@ impl World {
         RunId::new(&uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string())
     }
 
-    /// Makes this process the only one that changes the project, until the lock is dropped.
-    pub(crate) fn lock(&self, command: &str, wait: Duration) -> Result<RunLock, EngineError> {
-        let holder = Holder::this_process(command, self.options.clock.now());
-        Ok(RunLock::acquire(&self.state_dir, &holder, wait)?)
-    }
-
     /// Where rows go that do not fit into memory.
     pub(crate) fn spill_folder(&self) -> Result<PathBuf, EngineError> {
         let path = self.spill.folder().to_owned();
@@ -286,6 +305,7 @@ impl StepRunner {
         StepContext {
             world: self.world.clone(),
             run: self.run.clone(),
+            lease: self.lease.clone(),
             asset: step.asset.clone(),
             reason: step.reason.clone(),
             full_refresh: self.full_refresh,

@@ -20,6 +20,7 @@ mod event;
 mod features;
 mod freshness;
 mod landing;
+mod lease;
 mod machine;
 mod maintain;
 mod observe;

@@ -134,6 +134,7 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
 /// rejected ones are recognised by their epoch and replaced.
 async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
     let lake = candidate.context.world.lake.clone();
+    candidate.context.lease.hold().await?;
     let is_kept = commit_rejected(&candidate).await?;
     let schema = match candidate.base {
         Some(base) if base.schema() == candidate.schema => None,

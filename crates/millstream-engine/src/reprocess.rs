@@ -84,7 +84,8 @@ impl Engine {
             };
             let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };
             let executor = |runner| Arc::new(Reprocessor { runner }) as Arc<dyn StepExecutor>;
-            self.run_with(&request, wait, observer, cancel, plan, executor).await
+            let assets = [table.asset_id()];
+            self.run_with(&request, &assets, wait, observer, cancel, plan, executor).await
         })
     }
 }
@@ -354,6 +355,7 @@ impl Judged<'_> {
             at: Some(self.now),
             ..TableChange::default()
         };
+        self.context.lease.hold().await?;
         Ok(self.context.world.lake.commit(bronze.table(), Some(bronze), change).await?)
     }
 

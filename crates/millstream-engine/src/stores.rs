@@ -36,10 +36,18 @@ impl Stores {
         Box::pin(async move {
             let environment = &project.environment;
             let lake = Lake::open(&environment.lake, &environment.storage)?;
-            let StateLocation::Sqlite(path) = &environment.state;
-            let state = Arc::new(State::open(path).await?);
-            let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-            Ok(Self { lake, state, online: Online::of(project), folder })
+            let (state, folder) = match &environment.state {
+                StateLocation::Sqlite(path) => {
+                    (State::open(path).await?, path.parent().unwrap_or(Path::new(".")).to_owned())
+                }
+                StateLocation::Postgres(url) => {
+                    // Two environments of one project on one machine spill to folders of their own.
+                    let owner = format!("{}/{}", project.name, environment.name);
+                    let folder = project.root.join(".millstream").join(&environment.name);
+                    (State::connect(url, &owner).await?, folder)
+                }
+            };
+            Ok(Self { lake, state: Arc::new(state), online: Online::of(project), folder })
         })
     }
 }

@@ -20,6 +20,9 @@ const COLUMNS: &str = "asset, fingerprint, input_versions, version, rows, built_
 #[derive(Clone, Copy, Debug)]
 pub struct FoundAsset<'a> {
     pub asset: &'a AssetId,
+    /// What was recorded when the lake was looked at. Where something else is recorded by now, it is newer than the look,
+    /// and stays.
+    pub seen: Option<&'a Recorded>,
     /// What is recorded from now on; `None` when the lake has nothing of the asset, so that the next plan finds it never
     /// built.
     pub recorded: Option<&'a Recorded>,
@@ -44,9 +47,8 @@ impl State {
         asset: &'a AssetId,
     ) -> BoxFuture<'a, Result<Option<Recorded>, StateError>> {
         async move {
-            let sql = format!("SELECT {COLUMNS} FROM assets WHERE asset = $1");
             let doing = "read what is recorded of the asset";
-            let rows = self.rows(doing, &sql, &parameters![asset.as_str()]).await?;
+            let rows = self.rows(doing, &of_one(), &parameters![asset.as_str()]).await?;
             rows.into_iter().next().map(|row| Ok(parse(row)?.1)).transpose()
         }
         .boxed()
@@ -60,7 +62,11 @@ impl State {
                 return Ok(());
             }
             let mut work = self.change("record the asset").await?;
-            for FoundAsset { asset, recorded, metrics } in found {
+            for FoundAsset { asset, seen, recorded, metrics } in found {
+                let present = present(&mut work, asset).await?;
+                if present.as_ref() != *seen {
+                    continue;
+                }
                 // What is recorded of the asset is forgotten. Its figures stay.
                 work.execute("DELETE FROM assets WHERE asset = $1", &parameters![asset.as_str()]).await?;
                 if let Some(recorded) = recorded {
@@ -72,6 +78,15 @@ impl State {
         }
         .boxed()
     }
+}
+
+fn of_one() -> String {
+    format!("SELECT {COLUMNS} FROM assets WHERE asset = $1")
+}
+
+async fn present(work: &mut Work<'_>, asset: &AssetId) -> Result<Option<Recorded>, StateError> {
+    let row = work.row(&of_one(), &parameters![asset.as_str()]).await?;
+    row.map(|row| Ok(parse(row)?.1)).transpose()
 }
 
 pub(crate) async fn record(

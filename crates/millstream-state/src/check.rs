@@ -66,13 +66,10 @@ pub(crate) async fn insert(
     asset: &AssetId,
     results: &[CheckResult],
 ) -> Result<(), StateError> {
-    for result in results {
-        work.execute(
-            "INSERT INTO check_results (run, asset, check_id, severity, passed, failed, observed) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run, asset, check_id) DO UPDATE SET \
-             severity = excluded.severity, passed = excluded.passed, failed = excluded.failed, \
-             observed = excluded.observed",
-            &parameters![
+    let rows: Vec<_> = results
+        .iter()
+        .map(|result| {
+            parameters![
                 run.as_str(),
                 asset.as_str(),
                 result.check.as_str(),
@@ -80,9 +77,16 @@ pub(crate) async fn insert(
                 result.passed,
                 value::count_in(result.failed),
                 result.observed.as_deref(),
-            ],
-        )
-        .await?;
-    }
-    Ok(())
+            ]
+            .to_vec()
+        })
+        .collect();
+    work.execute_each(
+        "INSERT INTO check_results (run, asset, check_id, severity, passed, failed, observed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run, asset, check_id) DO UPDATE SET \
+         severity = excluded.severity, passed = excluded.passed, failed = excluded.failed, \
+         observed = excluded.observed",
+        &rows,
+    )
+    .await
 }

@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 
 use futures::future::BoxFuture;
+use millstream_types::TimestampMicros;
 
 use crate::StateError;
 
@@ -63,12 +64,22 @@ pub(crate) trait Transaction: Send {
         parameters: &'a [Parameter<'a>],
     ) -> BoxFuture<'a, Result<u64, DatabaseError>>;
 
+    /// Does one statement for each of `rows`, in their order.
+    fn execute_each<'a>(
+        &'a mut self,
+        sql: &'a str,
+        rows: &'a [Vec<Parameter<'a>>],
+    ) -> BoxFuture<'a, Result<(), DatabaseError>>;
+
     /// The rows of a statement, which may change some too (`RETURNING`).
     fn query<'a>(
         &'a mut self,
         sql: &'a str,
         parameters: &'a [Parameter<'a>],
     ) -> BoxFuture<'a, Result<Vec<Row>, DatabaseError>>;
+
+    /// The time that all who share the database compare: its own, or the caller's where only processes of one machine do.
+    fn now(&mut self, local: TimestampMicros) -> BoxFuture<'_, Result<TimestampMicros, DatabaseError>>;
 
     fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Result<(), DatabaseError>>
     where
@@ -80,6 +91,9 @@ pub(crate) trait Transaction: Send {
 pub enum DatabaseError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] crate::postgres::PostgresFault),
 }
 
 impl DatabaseError {
@@ -87,6 +101,8 @@ impl DatabaseError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Sqlite(error) => is_busy(error),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(fault) => fault.is_transient(),
         }
     }
 }

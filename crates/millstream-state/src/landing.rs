@@ -51,6 +51,7 @@ impl State {
             let (epoch, next_sequence) = head(&mut work, source).await?.unwrap_or_default();
             let sql = "SELECT part, version, position FROM parts WHERE source = $1 ORDER BY part";
             let rows = work.rows(sql, &parameters![source.as_str()]).await?;
+            work.end().await?;
             let part = |mut row: Row| {
                 Ok(KnownPart { id: row.text(0)?, version: row.text(1)?, position: row.integer(2)? })
             };
@@ -112,15 +113,17 @@ async fn write(
         &parameters![source.as_str(), update.epoch, update.next_sequence],
     )
     .await?;
-    for part in update.parts {
-        work.execute(
-            "INSERT INTO parts (source, part, version, position) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (source, part) DO UPDATE SET version = excluded.version, position = excluded.position",
-            &parameters![source.as_str(), &part.id, &part.version, part.position],
-        )
-        .await?;
-    }
-    Ok(())
+    let parts: Vec<_> = update
+        .parts
+        .iter()
+        .map(|part| parameters![source.as_str(), &part.id, &part.version, part.position].to_vec())
+        .collect();
+    work.execute_each(
+        "INSERT INTO parts (source, part, version, position) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (source, part) DO UPDATE SET version = excluded.version, position = excluded.position",
+        &parts,
+    )
+    .await
 }
 
 /// Epoch and next sequence.

@@ -19,13 +19,15 @@ pub(crate) async fn insert(
     at: TimestampMicros,
     metrics: &[Metric],
 ) -> Result<(), StateError> {
-    for metric in metrics.iter().filter(|metric| !metric.value.is_nan()) {
-        work.execute(
-            "INSERT INTO metrics (asset, name, at, value) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (asset, name, at) DO UPDATE SET value = excluded.value",
-            &parameters![asset.as_str(), &metric.name, at.0, metric.value],
-        )
-        .await?;
-    }
-    Ok(())
+    let rows: Vec<_> = metrics
+        .iter()
+        .filter(|metric| !metric.value.is_nan())
+        .map(|metric| parameters![asset.as_str(), &metric.name, at.0, metric.value].to_vec())
+        .collect();
+    work.execute_each(
+        "INSERT INTO metrics (asset, name, at, value) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (asset, name, at) DO UPDATE SET value = excluded.value",
+        &rows,
+    )
+    .await
 }

@@ -4,7 +4,7 @@ use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{RunId, TimestampMicros};
 
 use crate::{
-    State, StateError,
+    LeaseToken, State, StateError,
     database::{Row, parameters},
     value,
 };
@@ -18,6 +18,9 @@ pub struct RunStart {
     /// Version of Millstream.
     pub version: String,
     pub started: TimestampMicros,
+    /// The lease under which the run writes. Nothing is recorded for the run once another took the lease's place; without
+    /// a lease nobody sees to that.
+    pub lease: Option<LeaseToken>,
 }
 
 /// A run as it is remembered.
@@ -59,16 +62,26 @@ impl RunOutcome {
 const COLUMNS: &str = "run, command, version, started, finished, outcome";
 
 impl State {
-    /// Records that a run begins. The caller holds the run lock, so an earlier run without an end was
-    /// interrupted, and is marked so.
+    /// Records that a run begins. Earlier runs without an end whose leases are no more were interrupted, and are marked
+    /// so.
     pub fn begin_run<'a>(&'a self, start: &'a RunStart) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             let mut work = self.change("record the start of the run").await?;
-            let interrupted = parameters![RunOutcome::Interrupted.as_str()];
-            work.execute("UPDATE runs SET outcome = $1 WHERE outcome IS NULL", &interrupted).await?;
             work.execute(
-                "INSERT INTO runs (run, command, version, started) VALUES ($1, $2, $3, $4)",
-                &parameters![start.run.as_str(), &start.command, &start.version, start.started.0],
+                "UPDATE runs SET outcome = $1 WHERE outcome IS NULL \
+                 AND (lease IS NULL OR lease NOT IN (SELECT token FROM leases))",
+                &parameters![RunOutcome::Interrupted.as_str()],
+            )
+            .await?;
+            work.execute(
+                "INSERT INTO runs (run, command, version, started, lease) VALUES ($1, $2, $3, $4, $5)",
+                &parameters![
+                    start.run.as_str(),
+                    &start.command,
+                    &start.version,
+                    start.started.0,
+                    start.lease.map(|lease| lease.0),
+                ],
             )
             .await?;
             work.commit().await

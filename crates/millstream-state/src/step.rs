@@ -9,7 +9,7 @@ use millstream_types::{AssetId, RunId, TimestampMicros};
 use crate::{
     CheckResult, Metric, State, StateError, asset, check,
     database::{Row, parameters},
-    metric,
+    lease, metric,
     store::Work,
     value,
 };
@@ -132,10 +132,12 @@ const COLUMNS: &str = "run, asset, reason, reason_text, outcome, message, code, 
                        rows_written, rows_deleted, rows_rejected, version, finished, elapsed";
 
 impl State {
-    /// Records the end of a step and all that follows from it, or nothing.
+    /// Records the end of a step and all that follows from it, or nothing. Errors with [`StateError::LeaseLost`] when
+    /// the lease of the step's run is another's by now.
     pub fn record_step<'a>(&'a self, end: &'a StepEnd<'a>) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             let mut work = self.change("record the step").await?;
+            lease::hold(&mut work, &end.step.run).await?;
             insert(&mut work, end.step).await?;
             if let Some(recorded) = end.recorded {
                 asset::record(&mut work, &end.step.asset, recorded).await?;

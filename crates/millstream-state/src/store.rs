@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use futures::future::{BoxFuture, FutureExt};
+use millstream_types::TimestampMicros;
 
 use crate::{
     Moment, StateError, Watch,
@@ -31,6 +32,24 @@ impl State {
             Ok(Self { database: Box::new(database), watch: None })
         }
         .boxed()
+    }
+
+    /// Opens the store in a database of PostgreSQL, `postgres://…`, for one project: in the schema that the
+    /// connection's search path names first, whose tables are made where they are missing and brought to the present
+    /// format. Errors when the server cannot be reached, or the schema holds another project or other tables.
+    #[cfg(feature = "postgres")]
+    pub fn connect<'a>(url: &'a str, project: &'a str) -> BoxFuture<'a, Result<Self, StateError>> {
+        async move {
+            let database = crate::postgres::Postgres::open(url, project).await?;
+            Ok(Self { database: Box::new(database), watch: None })
+        }
+        .boxed()
+    }
+
+    /// Says that this build reaches no server.
+    #[cfg(not(feature = "postgres"))]
+    pub fn connect<'a>(_: &'a str, _: &'a str) -> BoxFuture<'a, Result<Self, StateError>> {
+        async { Err(StateError::Feature) }.boxed()
     }
 
     /// The store, asking `watch` at each call from now on.
@@ -94,6 +113,15 @@ impl Work<'_> {
         self.transaction.execute(sql, parameters).await.map_err(StateError::query(self.doing))
     }
 
+    /// Does one statement for each of `rows`, in their order.
+    pub(crate) async fn execute_each(
+        &mut self,
+        sql: &str,
+        rows: &[Vec<Parameter<'_>>],
+    ) -> Result<(), StateError> {
+        self.transaction.execute_each(sql, rows).await.map_err(StateError::query(self.doing))
+    }
+
     pub(crate) async fn rows(
         &mut self,
         sql: &str,
@@ -109,6 +137,16 @@ impl Work<'_> {
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, StateError> {
         Ok(self.rows(sql, parameters).await?.into_iter().next())
+    }
+
+    /// The time that all who share the database compare; `local` is the caller's.
+    pub(crate) async fn now(&mut self, local: TimestampMicros) -> Result<TimestampMicros, StateError> {
+        self.transaction.now(local).await.map_err(StateError::query(self.doing))
+    }
+
+    /// Ends what only read.
+    pub(crate) async fn end(self) -> Result<(), StateError> {
+        self.transaction.commit().await.map_err(StateError::query(self.doing))
     }
 
     pub(crate) async fn commit(self) -> Result<(), StateError> {

@@ -43,7 +43,7 @@ const DESCRIBED_AT_ONCE: usize = 8;
 /// What waits where the two commits of a reprocessing were not both made, for people.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
 
-/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: the run lock is
+/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: its asset is
 /// held, so that the landing that follows can go by this look.
 pub(crate) async fn waiting_parts(
     world: &World,

@@ -18,6 +18,7 @@ use crate::{
     CheckReport, EngineError, Observer, StepExecutor, StepOutcome, StepReport,
     engine::{StepContext, World},
     landing,
+    lease::Lease,
     run::{Ended, StepResult},
 };
 
@@ -28,6 +29,8 @@ pub(crate) use inputs::is_gone;
 pub(crate) struct StepRunner {
     pub world: Arc<World>,
     pub run: RunId,
+    /// The right to write the run's assets.
+    pub lease: Arc<Lease>,
     pub full_refresh: bool,
     pub forget_gone: bool,
     /// Whether sources are landed anew too: only when they were selected, so that rebuilding all tables reads no

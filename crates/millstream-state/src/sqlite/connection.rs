@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::{self, BoxFuture, FutureExt};
+use millstream_types::TimestampMicros;
 use rusqlite::{
     Connection, Statement, ToSql,
     types::{ToSqlOutput, ValueRef},
@@ -33,6 +34,15 @@ impl Transaction for Begun<'_> {
         future::ready(done.map_err(DatabaseError::from)).boxed()
     }
 
+    fn execute_each<'a>(
+        &'a mut self,
+        sql: &'a str,
+        rows: &'a [Vec<Parameter<'a>>],
+    ) -> BoxFuture<'a, Result<(), DatabaseError>> {
+        let done = rows.iter().try_for_each(|row| execute(&self.connection, sql, row).map(|_| ()));
+        future::ready(done.map_err(DatabaseError::from)).boxed()
+    }
+
     fn query<'a>(
         &'a mut self,
         sql: &'a str,
@@ -40,6 +50,10 @@ impl Transaction for Begun<'_> {
     ) -> BoxFuture<'a, Result<Vec<Row>, DatabaseError>> {
         let rows = query(&self.connection, sql, parameters);
         future::ready(rows.map_err(DatabaseError::from)).boxed()
+    }
+
+    fn now(&mut self, local: TimestampMicros) -> BoxFuture<'_, Result<TimestampMicros, DatabaseError>> {
+        future::ready(Ok(local)).boxed()
     }
 
     fn commit<'a>(mut self: Box<Self>) -> BoxFuture<'a, Result<(), DatabaseError>>

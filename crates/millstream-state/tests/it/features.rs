@@ -3,11 +3,19 @@
 use millstream_state::{DatasetVersion, Pin};
 use millstream_types::TimestampMicros;
 
-use crate::world::{store, table};
+use crate::{
+    place::{Place, on_each_database},
+    world::{table},
+};
 
-#[tokio::test]
-async fn a_service_gets_a_version_for_each_new_definition_and_finds_its_old_one_again() {
-    let (_folder, state) = store().await;
+on_each_database! {
+    a_service_gets_a_version_for_each_new_definition_and_finds_its_old_one_again,
+    a_removed_version_is_kept_and_served_again_when_its_definition_comes_back,
+    a_dataset_pins_what_it_was_built_from_and_the_same_build_is_the_same_version,
+}
+
+async fn a_service_gets_a_version_for_each_new_definition_and_finds_its_old_one_again(place: Place) {
+    let state = place.open().await;
     let record = async |service: &str, hash: &str| {
         state.record_service(service, hash, &format!("definition {hash}"), TimestampMicros(1)).await.unwrap()
     };
@@ -21,9 +29,8 @@ async fn a_service_gets_a_version_for_each_new_definition_and_finds_its_old_one_
     assert_eq!(known, [("a", 1), ("a", 2), ("b", 1)]);
 }
 
-#[tokio::test]
-async fn a_removed_version_is_kept_and_served_again_when_its_definition_comes_back() {
-    let (_folder, state) = store().await;
+async fn a_removed_version_is_kept_and_served_again_when_its_definition_comes_back(place: Place) {
+    let state = place.open().await;
     let record = async || state.record_service("a", "1", "{}", TimestampMicros(1)).await.unwrap();
     record().await;
     let remove = async || state.remove_service("a", 1, TimestampMicros(2)).await.unwrap();
@@ -33,9 +40,8 @@ async fn a_removed_version_is_kept_and_served_again_when_its_definition_comes_ba
     assert_eq!(state.service_versions().await.unwrap()[0].removed_at, None);
 }
 
-#[tokio::test]
-async fn a_dataset_pins_what_it_was_built_from_and_the_same_build_is_the_same_version() {
-    let (_folder, state) = store().await;
+async fn a_dataset_pins_what_it_was_built_from_and_the_same_build_is_the_same_version(place: Place) {
+    let state = place.open().await;
     let built = |id: &str| DatasetVersion {
         dataset: "churn".into(),
         version: 0,

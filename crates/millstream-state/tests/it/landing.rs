@@ -3,7 +3,14 @@
 use millstream_state::{KnownPart, Landing, LandingUpdate};
 use millstream_types::SourceName;
 
-use crate::world::store;
+use crate::place::{Place, on_each_database};
+
+on_each_database! {
+    a_source_that_was_never_landed_starts_at_epoch_zero,
+    only_the_given_parts_change_and_repeating_a_landing_changes_nothing,
+    a_landing_in_the_place_of_others_leaves_nothing_of_them,
+    an_older_epoch_is_refused_and_leaves_everything_as_it_was,
+}
 
 fn orders() -> SourceName {
     SourceName::new("orders").unwrap()
@@ -13,15 +20,13 @@ fn part(id: &str, position: i64) -> KnownPart {
     KnownPart { id: id.into(), version: format!("{{\"size\":{position}}}"), position }
 }
 
-#[tokio::test]
-async fn a_source_that_was_never_landed_starts_at_epoch_zero() {
-    let (_folder, state) = store().await;
+async fn a_source_that_was_never_landed_starts_at_epoch_zero(place: Place) {
+    let state = place.open().await;
     assert_eq!(state.landing(&orders()).await.unwrap(), Landing::default());
 }
 
-#[tokio::test]
-async fn only_the_given_parts_change_and_repeating_a_landing_changes_nothing() {
-    let (_folder, state) = store().await;
+async fn only_the_given_parts_change_and_repeating_a_landing_changes_nothing(place: Place) {
+    let state = place.open().await;
     let land = async |epoch, next_sequence, parts: &[KnownPart]| {
         state.record_landing(&orders(), &LandingUpdate { epoch, next_sequence, parts }).await.unwrap();
     };
@@ -38,9 +43,8 @@ async fn only_the_given_parts_change_and_repeating_a_landing_changes_nothing() {
     assert_eq!(state.landing(&SourceName::new("customers").unwrap()).await.unwrap(), Landing::default());
 }
 
-#[tokio::test]
-async fn a_landing_in_the_place_of_others_leaves_nothing_of_them() {
-    let (_folder, state) = store().await;
+async fn a_landing_in_the_place_of_others_leaves_nothing_of_them(place: Place) {
+    let state = place.open().await;
     let old = [part("a.csv", 10), part("b.csv", 20)];
     state
         .record_landing(&orders(), &LandingUpdate { epoch: 5, next_sequence: 30, parts: &old })
@@ -53,9 +57,8 @@ async fn a_landing_in_the_place_of_others_leaves_nothing_of_them() {
     assert_eq!(state.landing(&orders()).await.unwrap(), expected);
 }
 
-#[tokio::test]
-async fn an_older_epoch_is_refused_and_leaves_everything_as_it_was() {
-    let (_folder, state) = store().await;
+async fn an_older_epoch_is_refused_and_leaves_everything_as_it_was(place: Place) {
+    let state = place.open().await;
     let update = |epoch| LandingUpdate { epoch, next_sequence: epoch, parts: &[] };
     state.record_landing(&orders(), &update(5)).await.unwrap();
     let parts = [part("late.csv", 1)];

@@ -2,16 +2,29 @@
 
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_state::{
-    CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, State, StepEnd, StepOutcome,
+    CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, StepEnd, StepOutcome,
 };
 use millstream_types::{CheckId, Severity, TimestampMicros};
 use serde_json::json;
 
-use crate::world::{STORE, asset, end, metrics, recorded, run, step, store, table};
+use crate::{
+    place::{Place, on_each_database},
+    world::{asset, end, recorded, run, step, table},
+};
 
-#[tokio::test]
-async fn a_run_and_its_steps_come_back() {
-    let (folder, state) = store().await;
+on_each_database! {
+    a_run_and_its_steps_come_back,
+    a_run_that_never_ended_is_found_interrupted_by_the_next,
+    a_failed_attempt_keeps_what_the_last_good_one_recorded,
+    what_was_found_is_recorded_as_a_whole,
+    checks_and_metrics_belong_to_their_step,
+    schemas_are_numbered_and_a_repeated_one_is_not_counted,
+    pins_are_kept_until_their_owner_lets_go,
+    old_runs_are_forgotten_but_each_assets_latest_step_stays,
+}
+
+async fn a_run_and_its_steps_come_back(place: Place) {
+    let state = place.open().await;
     let start = run(1);
     state.begin_run(&start).await.unwrap();
     assert_eq!(state.last_run().await.unwrap().unwrap().outcome, None);
@@ -29,7 +42,7 @@ async fn a_run_and_its_steps_come_back() {
         state.record_step(&end(step, None)).await.unwrap();
     }
     state.finish_run(&start.run, TimestampMicros(2_000), RunOutcome::Failed).await.unwrap();
-    let again = State::open(&folder.path().join(STORE)).await.unwrap();
+    let again = place.open().await;
     assert_eq!(again.steps(&start.run).await.unwrap(), steps);
     assert_eq!(again.latest_steps().await.unwrap(), steps);
     let last = again.run(&start.run).await.unwrap().unwrap();
@@ -37,18 +50,16 @@ async fn a_run_and_its_steps_come_back() {
     assert_eq!(again.recorded().await.unwrap(), [].into());
 }
 
-#[tokio::test]
-async fn a_run_that_never_ended_is_found_interrupted_by_the_next() {
-    let (_folder, state) = store().await;
+async fn a_run_that_never_ended_is_found_interrupted_by_the_next(place: Place) {
+    let state = place.open().await;
     state.begin_run(&run(1)).await.unwrap();
     state.begin_run(&run(2)).await.unwrap();
     let outcomes: Vec<_> = state.runs(9).await.unwrap().into_iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [None, Some(RunOutcome::Interrupted)]);
 }
 
-#[tokio::test]
-async fn a_failed_attempt_keeps_what_the_last_good_one_recorded() {
-    let (_folder, state) = store().await;
+async fn a_failed_attempt_keeps_what_the_last_good_one_recorded(place: Place) {
+    let state = place.open().await;
     let start = run(1);
     let attempt = async |recorded: &Recorded| {
         state
@@ -69,26 +80,24 @@ async fn a_failed_attempt_keeps_what_the_last_good_one_recorded() {
     );
 }
 
-#[tokio::test]
-async fn what_was_found_is_recorded_as_a_whole() {
-    let (folder, state) = store().await;
+async fn what_was_found_is_recorded_as_a_whole(place: Place) {
+    let state = place.open().await;
     let (table, other) = (asset("silver.t"), asset("silver.u"));
     let failed = |at| {
         let status = AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() };
         Recorded { status, ..recorded(at) }
     };
     let rows = [Metric { name: "rows".into(), value: 20.0 }];
-    let found = |asset, recorded, metrics| FoundAsset { asset, recorded, metrics };
+    let found = |asset, seen, recorded, metrics| FoundAsset { asset, seen, recorded, metrics };
     let (first, second) = (failed(1), failed(2));
-    state.record_found(&[found(&table, Some(&first), &[]), found(&other, Some(&first), &[])]).await.unwrap();
-    state.record_found(&[found(&table, Some(&second), &rows), found(&other, None, &[])]).await.unwrap();
+    state.record_found(&[found(&table, None, Some(&first), &[]), found(&other, None, Some(&first), &[])]).await.unwrap();
+    state.record_found(&[found(&table, Some(&first), Some(&second), &rows), found(&other, Some(&first), None, &[])]).await.unwrap();
     assert_eq!(state.recorded().await.unwrap(), [(table, second.clone())].into());
-    assert_eq!(metrics(&folder.path().join(STORE), "silver.t", "rows"), [(second.built_at.0, 20.0)]);
+    assert_eq!(place.metrics("silver.t", "rows").await, [(second.built_at.0, 20.0)]);
 }
 
-#[tokio::test]
-async fn checks_and_metrics_belong_to_their_step() {
-    let (folder, state) = store().await;
+async fn checks_and_metrics_belong_to_their_step(place: Place) {
+    let state = place.open().await;
     let result = |check: &str, severity, passed, failed| CheckResult {
         check: CheckId::new(check),
         severity,
@@ -116,14 +125,12 @@ async fn checks_and_metrics_belong_to_their_step() {
     }
     assert_eq!(state.known_checks(&asset("silver.t")).await.unwrap(), checks);
     assert_eq!(state.known_checks(&asset("silver.u")).await.unwrap(), []);
-    let path = folder.path().join(STORE);
-    assert_eq!(metrics(&path, "silver.t", "row_count"), [(3, 30.0), (2, 20.0), (1, 10.0)]);
-    assert_eq!(metrics(&path, "silver.t", "mean(amount)"), []);
+    assert_eq!(place.metrics("silver.t", "row_count").await, [(3, 30.0), (2, 20.0), (1, 10.0)]);
+    assert_eq!(place.metrics("silver.t", "mean(amount)").await, []);
 }
 
-#[tokio::test]
-async fn schemas_are_numbered_and_a_repeated_one_is_not_counted() {
-    let (_folder, state) = store().await;
+async fn schemas_are_numbered_and_a_repeated_one_is_not_counted(place: Place) {
+    let state = place.open().await;
     let (orders, run) = (table("bronze.orders"), run(1).run);
     let schema = |columns, at, change| NewSchema {
         columns,
@@ -153,9 +160,8 @@ async fn schemas_are_numbered_and_a_repeated_one_is_not_counted() {
     assert_eq!(versions[1].part.as_deref(), Some("data/2.csv"));
 }
 
-#[tokio::test]
-async fn pins_are_kept_until_their_owner_lets_go() {
-    let (_folder, state) = store().await;
+async fn pins_are_kept_until_their_owner_lets_go(place: Place) {
+    let state = place.open().await;
     let pin = |version, by: &str, at| Pin {
         table: table("gold.t"),
         version,
@@ -171,9 +177,8 @@ async fn pins_are_kept_until_their_owner_lets_go() {
     assert_eq!(state.pins().await.unwrap(), [pin(3, "me", 1)]);
 }
 
-#[tokio::test]
-async fn old_runs_are_forgotten_but_each_assets_latest_step_stays() {
-    let (_folder, state) = store().await;
+async fn old_runs_are_forgotten_but_each_assets_latest_step_stays(place: Place) {
+    let state = place.open().await;
     for number in 1..=3 {
         let start = run(number);
         state.begin_run(&start).await.unwrap();

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use millstream_state::{KnownPart, LandingUpdate, StepOutcome};
 use millstream_types::SourceName;
 
-use crate::world::{end, recorded, run, step, store};
+use crate::{
+    place::Place,
+    world::{end, recorded, run, step},
+};
 
 async fn fastest(tries: usize, mut work: impl AsyncFnMut(usize)) -> Duration {
     let mut fastest = Duration::MAX;
@@ -20,7 +23,8 @@ async fn fastest(tries: usize, mut work: impl AsyncFnMut(usize)) -> Duration {
 
 #[tokio::test]
 async fn a_step_is_recorded_in_a_fifth_of_a_millisecond() {
-    let (_folder, state) = store().await;
+    let place = Place::file();
+    let state = place.open().await;
     let recorded = recorded(1);
     let took = fastest(20, async |round| {
         for number in 0..50 {
@@ -34,7 +38,8 @@ async fn a_step_is_recorded_in_a_fifth_of_a_millisecond() {
 
 #[tokio::test]
 async fn ten_thousand_parts_are_read_and_one_of_them_recorded_quickly() {
-    let (_folder, state) = store().await;
+    let place = Place::file();
+    let state = place.open().await;
     let source = SourceName::new("orders").unwrap();
     let part = |number: usize| KnownPart {
         id: format!("data/orders/2026/{number:06}.csv"),

@@ -1,0 +1,214 @@
+//! Statements on a connection to PostgreSQL.
+
+use std::error::Error;
+
+use backon::Retryable;
+use bytes::BytesMut;
+use deadpool_postgres::{Object, Pool};
+use futures::{
+    future::{BoxFuture, FutureExt},
+    stream::{self, StreamExt, TryStreamExt},
+};
+use millstream_types::TimestampMicros;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use super::{PostgresFault, waits};
+use crate::database::{Access, Cell, DatabaseError, Parameter, Row, Transaction};
+
+/// Statements of one kind that are on their way at once.
+const PIPELINE: usize = 256;
+
+/// Begins to write: takes this schema's turn, and tells the transaction's number, by which a commit whose answer got lost
+/// can be looked up. The first number of the lock is ours, so that other applications of the database do not meet it.
+const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(1296649299, hashtext(current_schema())), \
+                         pg_current_xact_id()::text";
+
+/// The bounds of a transaction that writes: how long it waits for its turn, works on one statement, and waits for the
+/// next. A process that stops in the middle would otherwise keep all others from writing. They are told in the
+/// transaction, because what stands between, such as a pool of connections, may refuse them in the session.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; \
+                     SET LOCAL idle_in_transaction_session_timeout = '60s'";
+
+/// A transaction on a connection of its own.
+pub(super) struct Begun<'a> {
+    pool: &'a Pool,
+    /// `None` once the transaction has ended.
+    connection: Option<Object>,
+    /// The transaction's number, of one that writes.
+    number: Option<String>,
+}
+
+impl<'a> Begun<'a> {
+    pub(super) async fn new(pool: &'a Pool, connection: Object, access: Access) -> Result<Self, PostgresFault> {
+        let mut begun = Self { pool, connection: Some(connection), number: None };
+        match access {
+            Access::Read => begun.connection()?.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            Access::Write => {
+                begun.connection()?.batch_execute(BEGIN).await?;
+                let connection = begun.connection()?;
+                let turn = connection.prepare_cached(TAKE_TURN).await?;
+                let number = connection.query_one(&turn, &[]).await?.try_get(1)?;
+                begun.number = Some(number);
+            }
+        }
+        Ok(begun)
+    }
+
+    fn connection(&self) -> Result<&Object, PostgresFault> {
+        self.connection.as_ref().ok_or_else(|| PostgresFault::refusal("the transaction has ended"))
+    }
+}
+
+impl Transaction for Begun<'_> {
+    fn execute<'a>(
+        &'a mut self,
+        sql: &'a str,
+        parameters: &'a [Parameter<'a>],
+    ) -> BoxFuture<'a, Result<u64, DatabaseError>> {
+        async move {
+            let connection = self.connection()?;
+            let statement = connection.prepare_cached(sql).await.map_err(PostgresFault::from)?;
+            let changed = connection.execute_raw(&statement, parameters).await;
+            Ok(changed.map_err(PostgresFault::from)?)
+        }
+        .boxed()
+    }
+
+    fn execute_each<'a>(
+        &'a mut self,
+        sql: &'a str,
+        rows: &'a [Vec<Parameter<'a>>],
+    ) -> BoxFuture<'a, Result<(), DatabaseError>> {
+        async move {
+            let connection = self.connection()?;
+            let statement = connection.prepare_cached(sql).await.map_err(PostgresFault::from)?;
+            // They are sent in this order without waiting for the answers of those before.
+            let done = stream::iter(rows).map(|row| connection.execute_raw(&statement, row)).buffered(PIPELINE);
+            done.try_for_each(|_| std::future::ready(Ok(()))).await.map_err(PostgresFault::from)?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn query<'a>(
+        &'a mut self,
+        sql: &'a str,
+        parameters: &'a [Parameter<'a>],
+    ) -> BoxFuture<'a, Result<Vec<Row>, DatabaseError>> {
+        async move { Ok(query(self.connection()?, sql, parameters).await?) }.boxed()
+    }
+
+    fn now(&mut self, _: TimestampMicros) -> BoxFuture<'_, Result<TimestampMicros, DatabaseError>> {
+        async move {
+            let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+            let rows = query(self.connection()?, sql, &[]).await?;
+            match rows.first().map(|row| row.0.as_slice()) {
+                Some([Cell::Integer(now)]) => Ok(TimestampMicros(*now)),
+                _ => Err(PostgresFault::refusal("the server does not tell the time").into()),
+            }
+        }
+        .boxed()
+    }
+
+    fn commit<'a>(mut self: Box<Self>) -> BoxFuture<'a, Result<(), DatabaseError>>
+    where
+        Self: 'a,
+    {
+        async move {
+            let done = self.connection()?.batch_execute("COMMIT").await.map_err(PostgresFault::from);
+            match (done, &self.number) {
+                (Ok(()), _) => {
+                    // It goes back to the pool: nothing is left to undo.
+                    drop(self.connection.take());
+                    Ok(())
+                }
+                (Err(fault), Some(number)) if fault.is_lost() => {
+                    let look = async || was_committed(self.pool, number).await;
+                    match look.retry(waits()).when(PostgresFault::is_transient).await? {
+                        true => Ok(()),
+                        false => Err(fault.into()),
+                    }
+                }
+                (Err(fault), _) => Err(fault.into()),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // Closing the connection is what undoes the transaction without waiting for an answer.
+            drop(Object::take(connection));
+        }
+    }
+}
+
+/// How the transaction of a lost connection ended.
+async fn was_committed(pool: &Pool, number: &str) -> Result<bool, PostgresFault> {
+    let connection = pool.get().await?;
+    let sql = "SELECT pg_xact_status($1::text::xid8)";
+    match connection.query_one(sql, &[&number]).await?.try_get::<_, Option<String>>(0)?.as_deref() {
+        Some("committed") => Ok(true),
+        Some("in progress") => Err(PostgresFault::connection("the server still ends a lost transaction")),
+        _ => Ok(false),
+    }
+}
+
+pub(super) async fn query(
+    connection: &Object,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, PostgresFault> {
+    let statement = connection.prepare_cached(sql).await?;
+    let mut rows = std::pin::pin!(connection.query_raw(&statement, parameters).await?);
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let cells = (0..row.len()).map(|column| row.try_get(column));
+        found.push(Row(cells.collect::<Result<_, _>>()?));
+    }
+    Ok(found)
+}
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match (self, wanted) {
+            (Self::Null, _) => Ok(IsNull::Yes),
+            (Self::Integer(number), &Type::INT8) => number.to_sql(wanted, out),
+            (Self::Real(number), &Type::FLOAT8) => number.to_sql(wanted, out),
+            // PostgreSQL keeps no zero bytes in texts; messages about broken files may quote some.
+            (Self::Text(text), &Type::TEXT) if text.contains('\0') => {
+                text.replace('\0', "\u{2400}").as_str().to_sql(wanted, out)
+            }
+            (Self::Text(text), &Type::TEXT) => text.to_sql(wanted, out),
+            _ => Err(format!("{self:?} where the server expects {wanted}").into()),
+        }
+    }
+
+    fn accepts(wanted: &Type) -> bool {
+        [Type::INT8, Type::FLOAT8, Type::TEXT].contains(wanted)
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Cell {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(match *kind {
+            Type::INT4 => Self::Integer(i32::from_sql(kind, raw)?.into()),
+            Type::INT8 => Self::Integer(i64::from_sql(kind, raw)?),
+            Type::BOOL => Self::Integer(bool::from_sql(kind, raw)?.into()),
+            Type::FLOAT8 => Self::Real(f64::from_sql(kind, raw)?),
+            _ => Self::Text(String::from_sql(kind, raw)?),
+        })
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self::Null)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        [Type::INT4, Type::INT8, Type::BOOL, Type::FLOAT8, Type::TEXT].contains(kind)
+    }
+}
