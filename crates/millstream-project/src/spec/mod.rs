@@ -15,7 +15,7 @@ pub use dataset::{
 };
 pub use environment::{EnvironmentSpec, OnlineLocation, StateLocation};
 pub use feature::{
-    AggregateKind, AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec,
+    AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec,
     FeaturesSpec, OnDemandSpec, RequestSpec, ServiceSpec,
 };
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, ScheduleSpec, SourceSpec};
