@@ -2,7 +2,13 @@
 //! is, and prints `{"seconds": …, "peak_bytes": …}` for all of them. `cargo xtask bench step_overhead` calls it.
 #![allow(clippy::print_stdout, reason = "the figures are the output")]
 
-use std::{error::Error, num::NonZeroUsize, path::Path, sync::Arc, time::Instant};
+use std::{
+    error::Error,
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use millstream_engine::{
@@ -10,7 +16,7 @@ use millstream_engine::{
     execute,
 };
 use millstream_plan::{PlannedStep, Reason, RunPlan};
-use millstream_state::{RunStart, State, StepEnd, StepRecord};
+use millstream_state::{Holder, LeaseRequest, RunStart, State, StepEnd, StepRecord};
 use millstream_types::{AssetId, RunId, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
@@ -62,9 +68,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let state = State::open(&folder.path().join("state.db")).await?;
     let run = RunId::new("overhead");
     let started = TimestampMicros(0);
-    state
-        .begin_run(&RunStart { run: run.clone(), command: String::new(), version: String::new(), started })
-        .await?;
+    let holder = Holder::this_process("overhead", started);
+    let request =
+        LeaseRequest { assets: &[], holder: &holder, now: started, length: Duration::from_secs(3_600) };
+    let lease = Some(state.take_lease(&request).await?);
+    let (command, version) = (String::new(), String::new());
+    state.begin_run(&RunStart { run: run.clone(), command, version, started, lease }).await?;
     let options = ExecuteOptions {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),

@@ -85,7 +85,14 @@ impl World {
         };
         let renewed = Arc::new(Mutex::new(renewed));
         let beat = tokio::spawn(beat(self.state.clone(), clock.clone(), token, renewed.clone()));
-        Ok(Arc::new(Lease { state: self.state.clone(), clock, token, renewed, beat: beat.abort_handle(), mark }))
+        Ok(Arc::new(Lease {
+            state: self.state.clone(),
+            clock,
+            token,
+            renewed,
+            beat: beat.abort_handle(),
+            mark,
+        }))
     }
 }
 

@@ -14,7 +14,8 @@ use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, event::MaintenanceReport, features::rows, lease::Lease, reconcile::reconcile, reprocess, spill,
+    Engine, EngineError, event::MaintenanceReport, features::rows, lease::Lease, reconcile::reconcile,
+    reprocess, spill,
 };
 
 /// What a maintenance run may do.
@@ -41,7 +42,8 @@ impl Engine {
         Box::pin(async move {
             let world = self.world();
             // Also those who only read: what they read would go while they are at it.
-            let assets: Vec<AssetId> = world.project.graph.assets().iter().map(|asset| asset.id.clone()).collect();
+            let assets: Vec<AssetId> =
+                world.project.graph.assets().iter().map(|asset| asset.id.clone()).collect();
             let lease = world.lease(&request.command, &assets, wait, &cancel).await?;
             let done = self.maintain_leased(request, &lease, told, cancel).await;
             lease.end().await;

@@ -102,13 +102,15 @@ impl State {
 
     /// The leases that are not ended, with those whose time is over.
     pub fn leases(&self) -> BoxFuture<'_, Result<Vec<HeldLease>, StateError>> {
-        async move { self.rows("read the leases", LEASES, &[]).await?.into_iter().map(parse).collect() }.boxed()
+        async move { self.rows("read the leases", LEASES, &[]).await?.into_iter().map(parse).collect() }
+            .boxed()
     }
 }
 
 /// Refuses to go on for a run whose lease was taken from it.
 pub(crate) async fn hold(work: &mut Work<'_>, run: &millstream_types::RunId) -> Result<(), StateError> {
-    let sql = "SELECT 1 FROM runs WHERE run = $1 AND lease IS NOT NULL AND lease NOT IN (SELECT token FROM leases)";
+    let sql =
+        "SELECT 1 FROM runs WHERE run = $1 AND lease IS NOT NULL AND lease NOT IN (SELECT token FROM leases)";
     match work.row(sql, &parameters![run.as_str()]).await? {
         Some(_) => Err(StateError::LeaseLost),
         None => Ok(()),
@@ -140,8 +142,11 @@ async fn insert(
     let token = token.ok_or_else(|| value::unknown("a lease's number", "none"))?;
     let assets: Vec<_> =
         request.assets.iter().map(|asset| parameters![asset.as_str(), token].to_vec()).collect();
-    work.execute_each("INSERT INTO leased_assets (asset, token) VALUES ($1, $2) ON CONFLICT DO NOTHING", &assets)
-        .await?;
+    work.execute_each(
+        "INSERT INTO leased_assets (asset, token) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        &assets,
+    )
+    .await?;
     Ok(LeaseToken(token))
 }
 

@@ -63,7 +63,11 @@ fn who_comes_back_too_late_commits_and_records_nothing() {
             assert_eq!(run.unwrap_err().code(), "MS-0617", "{step}");
             let state = world.state().await;
             assert!(!state.recorded().await.unwrap().contains_key(&AssetId::new(step)), "{step}");
-            assert_eq!(world.lake(&Line::quiet()).probe(&step.parse().unwrap(), None).await.unwrap(), None, "{step}");
+            assert_eq!(
+                world.lake(&Line::quiet()).probe(&step.parse().unwrap(), None).await.unwrap(),
+                None,
+                "{step}"
+            );
             // The successor goes, and all is as if nobody had stood still.
             for lease in state.leases().await.unwrap() {
                 state.end_lease(lease.token).await.unwrap();

@@ -4,8 +4,7 @@ use millstream_types::{Aggregation, BOUND_MAX, EDGES_MAX, HALF_LIFE_MIN, K_MAX, 
 
 use super::{Context, feature::identifier};
 use crate::{
-    AggregateSpec, Diagnostic, FeatureSpec, FeatureValue, Located, Location, Node, NodeKind,
-    codes,
+    AggregateSpec, Diagnostic, FeatureSpec, FeatureValue, Located, Location, Node, NodeKind, codes,
     decode::Written,
     file::{
         BoundFile, DecayFile, FEATURE_BESIDE, FEATURE_KINDS, FeatureBesideFile, HistogramFile, KFile,

@@ -98,7 +98,10 @@ impl Address {
 
 fn roots_in(path: &PathBuf) -> Result<RootCertStore, PostgresFault> {
     let fault = |error: String| {
-        PostgresFault::refusal(format!("cannot read the certificates of `sslrootcert`, `{}`: {error}", path.display()))
+        PostgresFault::refusal(format!(
+            "cannot read the certificates of `sslrootcert`, `{}`: {error}",
+            path.display()
+        ))
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))? {

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use deadpool_postgres::{Object, Pool};
 use futures::{
     future::{BoxFuture, FutureExt},
-    stream::{self, StreamExt, TryStreamExt},
+    stream::{FuturesOrdered, TryStreamExt},
 };
 use millstream_types::TimestampMicros;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -39,10 +39,16 @@ pub(super) struct Begun<'a> {
 }
 
 impl<'a> Begun<'a> {
-    pub(super) async fn new(pool: &'a Pool, connection: Object, access: Access) -> Result<Self, PostgresFault> {
+    pub(super) async fn new(
+        pool: &'a Pool,
+        connection: Object,
+        access: Access,
+    ) -> Result<Self, PostgresFault> {
         let mut begun = Self { pool, connection: Some(connection), number: None };
         match access {
-            Access::Read => begun.connection()?.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            Access::Read => {
+                begun.connection()?.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
+            }
             Access::Write => {
                 begun.connection()?.batch_execute(BEGIN).await?;
                 let connection = begun.connection()?;
@@ -83,8 +89,14 @@ impl Transaction for Begun<'_> {
             let connection = self.connection()?;
             let statement = connection.prepare_cached(sql).await.map_err(PostgresFault::from)?;
             // They are sent in this order without waiting for the answers of those before.
-            let done = stream::iter(rows).map(|row| connection.execute_raw(&statement, row)).buffered(PIPELINE);
-            done.try_for_each(|_| std::future::ready(Ok(()))).await.map_err(PostgresFault::from)?;
+            let mut asked = FuturesOrdered::new();
+            for row in rows {
+                asked.push_back(connection.execute_raw(&statement, row));
+                if asked.len() >= PIPELINE {
+                    asked.try_next().await.map_err(PostgresFault::from)?;
+                }
+            }
+            while asked.try_next().await.map_err(PostgresFault::from)?.is_some() {}
             Ok(())
         }
         .boxed()

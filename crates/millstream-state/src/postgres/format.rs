@@ -16,11 +16,16 @@ const TABLES: [&str; 4] = ["runs", "steps", "assets", "landings"];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let fault = |source: PostgresFault| StateError::Unreachable { place: place.into(), source: source.into() };
+    let fault =
+        |source: PostgresFault| StateError::Unreachable { place: place.into(), source: source.into() };
     let asked = |source: tokio_postgres::Error| fault(source.into());
     let transaction = connection.transaction().await.map_err(asked)?;
     let place = schema(&transaction, place).await?;
-    if mark(&transaction).await.map_err(asked)?.is_some_and(|(format, owner)| format == known && owner == project) {
+    if mark(&transaction)
+        .await
+        .map_err(asked)?
+        .is_some_and(|(format, owner)| format == known && owner == project)
+    {
         return Ok(());
     }
     // Others that open the store for the first time wait here, and then find it made.

@@ -47,8 +47,7 @@ impl Postgres {
         let place = address.place();
         let unreachable =
             |source: PostgresFault| StateError::Unreachable { place: place.clone(), source: source.into() };
-        let timeouts =
-            Timeouts { wait: Some(CONNECTION_WAIT), create: Some(CONNECTION_WAIT), recycle: None };
+        let timeouts = Timeouts { wait: Some(CONNECTION_WAIT), create: Some(CONNECTION_WAIT), recycle: None };
         let pool = Pool::builder(address.manager().map_err(unreachable)?)
             .max_size(CONNECTIONS_MAX)
             .timeouts(timeouts)

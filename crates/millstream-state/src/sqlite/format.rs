@@ -7,7 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 3] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Marks the file as ours in SQLite's header: the letters `MILS`.
 const APPLICATION_ID: i64 = 0x4d49_4c53;

@@ -5,7 +5,7 @@ use millstream_types::TimestampMicros;
 
 use crate::{
     place::{Place, on_each_database},
-    world::{table},
+    world::table,
 };
 
 on_each_database! {

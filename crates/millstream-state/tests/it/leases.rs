@@ -66,7 +66,10 @@ async fn disjoint_assets_are_leased_side_by_side_and_others_are_refused(place: P
     assert_eq!((error.code(), error.is_transient()), ("MS-0608", true));
     let message = error.to_string();
     assert!(message.starts_with(&format!("pid {}", std::process::id())), "{message}");
-    assert!(message.contains("started 12 s ago, works on `silver.a` (`millstream run silver.a`)"), "{message}");
+    assert!(
+        message.contains("started 12 s ago, works on `silver.a` (`millstream run silver.a`)"),
+        "{message}"
+    );
     let held: Vec<_> = second.leases().await.unwrap().into_iter().map(|lease| lease.token).collect();
     assert_eq!(held, [lease, other]);
     first.end_lease(lease).await.unwrap();
@@ -136,7 +139,8 @@ async fn a_holder_that_is_known_to_be_gone_keeps_nobody_away(place: Place) {
 
 async fn runs_are_interrupted_once_their_leases_are_no_more(place: Place) {
     let state = place.open().await;
-    let (gone, alive) = (take(&state, &["a.a"], SHORT).await.unwrap(), take(&state, &["a.b"], LONG).await.unwrap());
+    let (gone, alive) =
+        (take(&state, &["a.a"], SHORT).await.unwrap(), take(&state, &["a.b"], LONG).await.unwrap());
     state.begin_run(&under(gone, 1)).await.unwrap();
     state.begin_run(&under(alive, 2)).await.unwrap();
     tokio::time::sleep(SHORT * 2).await;
@@ -195,7 +199,10 @@ fn start_holder(folder: &Path) -> Child {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.contains("holding")), "the child never got the lease");
+    assert!(
+        lines.map_while(Result::ok).any(|line| line.contains("holding")),
+        "the child never got the lease"
+    );
     child
 }
 

@@ -1,9 +1,7 @@
 //! What was recorded comes back, also after the store was opened again.
 
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_state::{
-    CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, StepEnd, StepOutcome,
-};
+use millstream_state::{CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, StepEnd, StepOutcome};
 use millstream_types::{CheckId, Severity, TimestampMicros};
 use serde_json::json;
 
@@ -90,8 +88,17 @@ async fn what_was_found_is_recorded_as_a_whole(place: Place) {
     let rows = [Metric { name: "rows".into(), value: 20.0 }];
     let found = |asset, seen, recorded, metrics| FoundAsset { asset, seen, recorded, metrics };
     let (first, second) = (failed(1), failed(2));
-    state.record_found(&[found(&table, None, Some(&first), &[]), found(&other, None, Some(&first), &[])]).await.unwrap();
-    state.record_found(&[found(&table, Some(&first), Some(&second), &rows), found(&other, Some(&first), None, &[])]).await.unwrap();
+    state
+        .record_found(&[found(&table, None, Some(&first), &[]), found(&other, None, Some(&first), &[])])
+        .await
+        .unwrap();
+    state
+        .record_found(&[
+            found(&table, Some(&first), Some(&second), &rows),
+            found(&other, Some(&first), None, &[]),
+        ])
+        .await
+        .unwrap();
     assert_eq!(state.recorded().await.unwrap(), [(table, second.clone())].into());
     assert_eq!(place.metrics("silver.t", "rows").await, [(second.built_at.0, 20.0)]);
 }

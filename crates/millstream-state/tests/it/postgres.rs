@@ -97,7 +97,9 @@ async fn many_may_open_a_new_store_at_once() {
 
 #[tokio::test]
 async fn writers_of_several_processes_take_turns() {
-    let Some(schema) = Schema::fresh("postgres::writers_of_several_processes_take_turns").await else { return };
+    let Some(schema) = Schema::fresh("postgres::writers_of_several_processes_take_turns").await else {
+        return;
+    };
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..4 {
         let state = State::connect(schema.url(), "shop").await.unwrap();
@@ -112,7 +114,8 @@ async fn writers_of_several_processes_take_turns() {
         done.unwrap();
     }
     let state = State::connect(schema.url(), "shop").await.unwrap();
-    let versions: Vec<_> = state.service_versions().await.unwrap().iter().map(|known| known.version).collect();
+    let versions: Vec<_> =
+        state.service_versions().await.unwrap().iter().map(|known| known.version).collect();
     assert_eq!(versions, (1..=100).collect::<Vec<_>>());
 }
 
@@ -125,7 +128,10 @@ async fn a_server_that_ends_all_sessions_is_reached_again() {
     for round in 0..5 {
         state.begin_run(&run(round)).await.unwrap();
         schema.end_sessions().await;
-        state.record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(&recorded(1)))).await.unwrap();
+        state
+            .record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(&recorded(1))))
+            .await
+            .unwrap();
         schema.end_sessions().await;
         assert_eq!(state.recorded().await.unwrap().len(), 1);
         schema.end_sessions().await;

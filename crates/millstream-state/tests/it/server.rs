@@ -35,10 +35,6 @@ impl Schema {
         &self.server
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// A connection of the test's own, in the schema.
     pub(crate) async fn client(&self) -> Client {
         let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();

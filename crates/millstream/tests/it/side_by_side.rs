@@ -29,7 +29,9 @@ fn chains(state: Option<&str>) -> Folder {
         );
         folder.write(
             &format!("tables/silver/{chain}.sql"),
-            &format!("/*---\nmaterialize: incremental\nkey: id\n---*/\nSELECT id, amount FROM bronze.{chain}\n"),
+            &format!(
+                "/*---\nmaterialize: incremental\nkey: id\n---*/\nSELECT id, amount FROM bronze.{chain}\n"
+            ),
         );
         folder.write(
             &format!("tables/gold/{chain}.sql"),
@@ -135,7 +137,8 @@ mod postgres {
     /// The address of a schema that only this test uses.
     fn schema(test: &str) -> Option<String> {
         static SCHEMAS: AtomicU64 = AtomicU64::new(0);
-        let server = given("MILLSTREAM_TEST_POSTGRES", &format!("side_by_side: {test}"), "no PostgreSQL server")?;
+        let server =
+            given("MILLSTREAM_TEST_POSTGRES", &format!("side_by_side: {test}"), "no PostgreSQL server")?;
         let name = format!("bin_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
         asked(&server, async |client| client.batch_execute(&format!("CREATE SCHEMA {name}")).await.unwrap());
         Some(format!("{server}?options=-csearch_path%3D{name}&application_name={name}"))
@@ -191,13 +194,17 @@ mod postgres {
         let Some(url) = schema("not there") else { return };
         let folder = Folder::empty();
         let nowhere = "postgres://shop:hunter2@127.0.0.1:1/shop?sslmode=disable";
-        folder.write("millstream.yaml", &format!("name: a\nenvironments:\n  default:\n    state: {nowhere}\n"));
+        folder
+            .write("millstream.yaml", &format!("name: a\nenvironments:\n  default:\n    state: {nowhere}\n"));
         let said = folder.run(&["status"]);
         assert!(said.starts_with("exit: 1") && said.contains("MS-0612"), "{said}");
         assert!(said.contains("postgres://127.0.0.1:1/shop") && !said.contains("hunter2"), "{said}");
         chains(Some(&url)).stdout(&["run"]);
         folder.write("millstream.yaml", &format!("name: a\nenvironments:\n  default:\n    state: {url}\n"));
         let said = folder.run(&["status"]);
-        assert!(said.contains("MS-0613") && said.contains("holds `chains/default`, not `a/default`"), "{said}");
+        assert!(
+            said.contains("MS-0613") && said.contains("holds `chains/default`, not `a/default`"),
+            "{said}"
+        );
     }
 }

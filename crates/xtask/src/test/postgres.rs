@@ -45,7 +45,8 @@ impl Server {
         }
         let data = folder.join("data");
         let mut make = as_user(&programs.join("initdb"))?;
-        make.args(["--username", ROLE, "--auth", "trust", "--encoding", "UTF8", "--no-sync", "--pgdata"]).arg(&data);
+        make.args(["--username", ROLE, "--auth", "trust", "--encoding", "UTF8", "--no-sync", "--pgdata"])
+            .arg(&data);
         process::output(make.current_dir(&folder))?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let log_path = workspace.scratch("test")?.join("postgres.log");
