@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use millstream_engine::{
-    Ended, EngineError, Event, ExecuteOptions, Observer, RetryPolicy, StepExecutor, StepOutcome, StepResult,
-    execute,
+    EngineError, Event, ExecuteOptions, Observer, RetryPolicy, StepExecutor, StepOutcome, StepReport,
+    StepResult, execute,
 };
 use millstream_plan::{PlannedStep, Reason, RunPlan};
 use millstream_state::{Holder, LeaseRequest, RunStart, State, StepEnd, StepRecord};
@@ -34,14 +34,13 @@ impl StepExecutor for Empty {
         Ok(StepResult::without_rows(StepOutcome::Unchanged, Some(0)))
     }
 
-    async fn record(&self, ended: &Ended) -> Result<(), EngineError> {
-        let report = &ended.report;
+    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
         let step = StepRecord {
             run: self.run.clone(),
             asset: report.asset.clone(),
             reason: String::new(),
             reason_text: String::new(),
-            outcome: millstream_state::StepOutcome::Unchanged,
+            outcome: StepOutcome::Unchanged,
             rows_written: 0,
             rows_deleted: 0,
             rows_rejected: 0,

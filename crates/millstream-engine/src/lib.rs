@@ -50,9 +50,7 @@ pub use codes::CODES;
 pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
-pub use event::{
-    CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepOutcome, StepReport,
-};
+pub use event::{CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepReport};
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer,
     MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
@@ -61,9 +59,10 @@ pub use features::{
 };
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;
+pub use millstream_state::StepOutcome;
 pub use queries::{Queries, QueryRows};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
-pub use run::{Ended, ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
+pub use run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
 pub use status::{AssetStatus, Status, Unreadable};
 pub use stores::{Online, Stores};

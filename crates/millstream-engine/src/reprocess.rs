@@ -29,7 +29,7 @@ use millstream_types::{TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome,
+    CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome, StepReport,
     audit::{Audit, Audited, metrics, row_check_reports},
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::{StepContext, World},
@@ -37,7 +37,7 @@ use crate::{
     landing::{self, Landing, bronze_schema, with_landing_columns},
     publish::EPOCH,
     reconcile::reconcile,
-    run::{Ended, StepResult},
+    run::StepResult,
     stored::{self, relations},
     stored_keys::StoredKeys,
     table::StepRunner,
@@ -107,8 +107,8 @@ impl StepExecutor for Reprocessor {
         }
     }
 
-    async fn record(&self, ended: &Ended) -> Result<(), EngineError> {
-        self.runner.record(ended).await
+    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+        self.runner.record(report).await
     }
 }
 

@@ -36,9 +36,11 @@ pub struct StepRecord {
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepOutcome {
+    /// A new version is visible.
     Built,
-    /// The inputs gave no change.
+    /// Nothing to do after all: the inputs gave no change.
     Unchanged,
+    /// A check of severity `halt`, the breaker or a refused schema change kept the new version back.
     Halted {
         reason: String,
         hint: Option<String>,
@@ -48,6 +50,7 @@ pub enum StepOutcome {
         error: String,
         hint: Option<String>,
     },
+    /// An upstream asset halted or failed.
     Skipped {
         because: AssetId,
     },
