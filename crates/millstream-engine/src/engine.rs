@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Ar
 
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connector};
-use millstream_lake::{Lake, Snapshot};
-use millstream_plan::{AssetFacts, PlanError, PlannedStep, Reason, RunPlan, Selection};
+use millstream_lake::{Lake, Snapshot, TableChange};
+use millstream_plan::{AssetFacts, AssetKind, PlanError, PlannedStep, Reason, RunPlan, Selection};
 use millstream_project::{Materialize, SourceSpec};
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
 use millstream_state::{RunOutcome, RunStart, State};
@@ -87,6 +87,17 @@ impl StepContext {
     pub(crate) fn facts(&self) -> Result<&AssetFacts, EngineError> {
         let unknown = || EngineError::UnknownAsset { name: self.asset.to_string(), nearest: None };
         self.world.project.graph.get(&self.asset).ok_or_else(unknown)
+    }
+
+    /// Commits to the lake, if the assets are still this process's.
+    pub(crate) async fn commit(
+        &self,
+        table: &TableName,
+        base: Option<&Snapshot>,
+        change: TableChange,
+    ) -> Result<i64, EngineError> {
+        self.lease.hold().await?;
+        Ok(self.world.lake.commit(table, base, change).await?)
     }
 
     pub(crate) fn note(&self, note: impl Into<String>) {
@@ -177,7 +188,11 @@ impl Engine {
             let selection =
                 Selection::parse(&request.selection, &request.exclude).map_err(PlanError::from)?;
             let selected = selection.resolve(&self.world.project.graph).map_err(PlanError::from)?;
-            let assets: Vec<AssetId> = selected.into_iter().collect();
+            // A view has nothing that could be written.
+            let is_written = |id: &AssetId| {
+                self.world.project.graph.get(id).is_some_and(|asset| asset.kind != AssetKind::View)
+            };
+            let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();
             let planned = observe(&self.world, request, true);
             let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
             self.run_with(request, &assets, wait, observer, cancel, planned, executor).await
@@ -197,7 +212,12 @@ impl Engine {
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
         let lease = self.world.lease(&request.command, assets, wait, &cancel).await?;
-        let done = self.run_leased(request, lease.clone(), observer, cancel, planned, executor).await;
+        let done = self.run_leased(request, lease.clone(), observer, planned, executor).await;
+        // What a failed or cancelled step wrote is nobody's.
+        for table in assets.iter().filter_map(|asset| table_of(asset).ok()) {
+            self.world.lake.abandon(&table.rejected()).await;
+            self.world.lake.abandon(&table).await;
+        }
         lease.end().await;
         done
     }
@@ -207,11 +227,11 @@ impl Engine {
         request: &RunRequest,
         lease: Arc<Lease>,
         observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
         let world = &self.world;
+        let cancel = lease.cancel.clone();
         spill::clean(&world.state_dir, world.options.clock.now());
         let plan = planned.await?;
         let run = world.new_run();
@@ -244,14 +264,7 @@ impl Engine {
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run: run.clone(), concurrency, retry, seed };
-        let report = execute(plan, executor(runner), options, observer, cancel).await;
-        // What a failed or cancelled step wrote is nobody's.
-        let tables: Vec<TableName> = world.project.asset_tables().collect();
-        for table in tables {
-            world.lake.abandon(&table.rejected()).await;
-            world.lake.abandon(&table).await;
-        }
-        let report = report?;
+        let report = execute(plan, executor(runner), options, observer, cancel).await?;
         let outcome = match (report.cancelled, report.succeeded()) {
             (true, _) => RunOutcome::Cancelled,
             (false, true) => RunOutcome::Succeeded,

@@ -5,7 +5,10 @@
 //! them from doing the same work twice, and from recording it in the wrong order.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,18 +21,20 @@ use tokio_util::sync::CancellationToken;
 use crate::{Clock, EngineError, engine::World};
 
 /// How long a lease lasts without being moved on. A holder that is cut off from the state store for so long loses it, and
-/// one that ended on another machine keeps others away for so long.
-const LENGTH: Duration = Duration::from_secs(30);
+/// one that ended on another machine keeps others away for so long. It is longer than a server of PostgreSQL is waited for, with
+/// a writer in its way and a beat that was just missed.
+const LENGTH: Duration = Duration::from_secs(90);
 
-/// How often the end is moved on: often enough that one failure is made good by the next try.
-const BEAT: Duration = Duration::from_secs(8);
+/// How often the end is moved on.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// How soon a beat that failed is tried again, and how long one may take.
+const BEAT_AGAIN: Duration = Duration::from_secs(1);
+const BEAT_MAX: Duration = Duration::from_secs(20);
 
 /// How often a command that waits looks again.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(500);
-
-/// The folder of the files by which leases show that their holders live, in that of the state store.
-const FOLDER: &str = "leases";
 
 /// A lease at work. One that is dropped without [`Lease::end`] is free for others at once on this machine, and after its
 /// time on others.
@@ -40,8 +45,15 @@ pub(crate) struct Lease {
     pub token: LeaseToken,
     renewed: Arc<Mutex<Renewed>>,
     beat: AbortHandle,
-    mark: Mark,
+    /// Cancelled with the command, and as soon as it is known that another has taken its place.
+    pub cancel: CancellationToken,
+    is_lost: Arc<AtomicBool>,
+    mark: Option<Unleased>,
 }
+
+/// The file of a lease that is not given, or not any more. Dropping it removes the file.
+#[derive(Debug)]
+struct Unleased(Option<Mark>);
 
 /// When the end of a lease was last moved on, by both clocks: one stands still while the machine sleeps, the other can be set.
 #[derive(Clone, Copy, Debug)]
@@ -60,39 +72,73 @@ impl World {
         cancel: &CancellationToken,
     ) -> Result<Arc<Lease>, EngineError> {
         let clock = self.options.clock.clone();
-        let mark = Mark::make(&self.state_dir.join(FOLDER), &uuid::Uuid::now_v7().to_string())?;
-        let holder = Holder::this_process(command, clock.now()).with_mark(&mark);
-        let asked = Instant::now();
-        let mut looks = looks().build();
-        let (token, renewed) = loop {
-            let begun = Renewed::now(clock.as_ref());
-            let request = LeaseRequest { assets, holder: &holder, now: begun.wall, length: LENGTH };
-            match self.state.take_lease(&request).await {
-                Ok(token) => break (token, begun),
-                Err(refused @ StateError::Locked { .. }) => {
-                    let left = wait.saturating_sub(asked.elapsed());
-                    if left.is_zero() {
-                        return Err(refused.into());
-                    }
-                    let pause = tokio::time::sleep(looks.next().unwrap_or(LOOK_MAX).min(left));
-                    tokio::select! {
-                        () = pause => {}
-                        () = cancel.cancelled() => return Err(EngineError::Cancelled),
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let mut mark = self.mark();
+        let holder = Holder::this_process(command, clock.now());
+        let holder = match mark.as_ref().and_then(|mark| mark.0.as_ref()) {
+            Some(mark) => holder.with_mark(mark),
+            None => holder,
+        };
+        let (token, renewed) = tokio::select! {
+            taken = self.take(assets, &holder, wait) => taken?,
+            () = cancel.cancelled() => return Err(EngineError::Cancelled),
         };
         let renewed = Arc::new(Mutex::new(renewed));
-        let beat = tokio::spawn(beat(self.state.clone(), clock.clone(), token, renewed.clone()));
+        let (cancel, is_lost) = (cancel.child_token(), Arc::new(AtomicBool::new(false)));
+        let beat = Beat {
+            state: self.state.clone(),
+            clock: clock.clone(),
+            token,
+            renewed: renewed.clone(),
+            cancel: cancel.clone(),
+            is_lost: is_lost.clone(),
+        };
+        let beat = tokio::spawn(beat.go_on()).abort_handle();
         Ok(Arc::new(Lease {
             state: self.state.clone(),
             clock,
             token,
             renewed,
-            beat: beat.abort_handle(),
-            mark,
+            beat,
+            cancel,
+            is_lost,
+            mark: mark.take(),
         }))
+    }
+
+    /// The file by which others see that this process lives. Where none can be made, they go by the lease's time.
+    fn mark(&self) -> Option<Unleased> {
+        match Mark::make(&self.state_dir, &uuid::Uuid::now_v7().to_string()) {
+            Ok(mark) => Some(Unleased(Some(mark))),
+            Err(error) => {
+                tracing::warn!(%error, "should this process be killed, others wait until its lease is over");
+                None
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        assets: &[AssetId],
+        holder: &Holder,
+        wait: Duration,
+    ) -> Result<(LeaseToken, Renewed), EngineError> {
+        let asked = Instant::now();
+        let mut looks = looks().build();
+        loop {
+            let begun = Renewed::now(self.options.clock.as_ref());
+            let request = LeaseRequest { assets, holder, now: begun.wall, length: LENGTH };
+            match self.state.take_lease(&request).await {
+                Ok(token) => return Ok((token, begun)),
+                Err(refused @ StateError::Locked { .. }) => {
+                    let left = wait.saturating_sub(asked.elapsed());
+                    if left.is_zero() {
+                        return Err(refused.into());
+                    }
+                    tokio::time::sleep(looks.next().unwrap_or(LOOK_MAX).min(left)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 
@@ -100,9 +146,12 @@ impl Lease {
     /// Makes sure, before something is committed, that the assets are still this process's. Asks nobody unless a beat was
     /// missed: the process, or its machine, may have stood still for longer than the lease lasts.
     pub(crate) async fn hold(&self) -> Result<(), EngineError> {
+        if self.is_lost.load(Ordering::Relaxed) {
+            return Err(StateError::LeaseLost.into());
+        }
         let now = Renewed::now(self.clock.as_ref());
         let last = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(last) < BEAT * 2 {
+        if now.since(last) < BEAT + BEAT_MAX {
             return Ok(());
         }
         self.state.renew_lease(self.token, now.wall, LENGTH).await?;
@@ -114,8 +163,65 @@ impl Lease {
     pub(crate) async fn end(&self) {
         self.beat.abort();
         match self.state.end_lease(self.token).await {
-            Ok(()) => self.mark.remove(),
+            Ok(()) => self.mark.iter().for_each(Unleased::remove),
             Err(error) => tracing::warn!(%error, "a lease was not given back; it ends by itself"),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.beat.abort();
+        // Until somebody ends the lease, the file has to stay, unlocked, for others to see that its holder is gone.
+        if let Some(mark) = &mut self.mark {
+            drop(mark.0.take());
+        }
+    }
+}
+
+impl Unleased {
+    fn remove(&self) {
+        self.0.iter().for_each(Mark::remove);
+    }
+}
+
+impl Drop for Unleased {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// What moves the end of a lease on.
+struct Beat {
+    state: Arc<State>,
+    clock: Arc<dyn Clock>,
+    token: LeaseToken,
+    renewed: Arc<Mutex<Renewed>>,
+    cancel: CancellationToken,
+    is_lost: Arc<AtomicBool>,
+}
+
+impl Beat {
+    /// Goes on until the lease is lost.
+    async fn go_on(self) {
+        let mut pause = BEAT;
+        loop {
+            tokio::time::sleep(pause).await;
+            let now = Renewed::now(self.clock.as_ref());
+            let renewal = self.state.renew_lease(self.token, now.wall, LENGTH);
+            pause = BEAT_AGAIN;
+            match tokio::time::timeout(BEAT_MAX, renewal).await {
+                Ok(Ok(())) => {
+                    *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                    pause = BEAT;
+                }
+                Ok(Err(StateError::LeaseLost)) => {
+                    self.is_lost.store(true, Ordering::Relaxed);
+                    return self.cancel.cancel();
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "the end of a lease was not moved on; trying again"),
+                Err(_) => tracing::warn!("the state store does not answer; trying again"),
+            }
         }
     }
 }

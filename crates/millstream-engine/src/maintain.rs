@@ -45,7 +45,7 @@ impl Engine {
             let assets: Vec<AssetId> =
                 world.project.graph.assets().iter().map(|asset| asset.id.clone()).collect();
             let lease = world.lease(&request.command, &assets, wait, &cancel).await?;
-            let done = self.maintain_leased(request, &lease, told, cancel).await;
+            let done = self.maintain_leased(request, &lease, told).await;
             lease.end().await;
             done
         })
@@ -56,7 +56,6 @@ impl Engine {
         request: &MaintainRequest,
         lease: &Lease,
         told: Arc<dyn Fn(&MaintenanceReport) + Send + Sync>,
-        cancel: CancellationToken,
     ) -> Result<Vec<MaintenanceReport>, EngineError> {
         let world = self.world();
         // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
@@ -67,10 +66,10 @@ impl Engine {
         let mut pinned = self.pinned().await?;
         let (mut reports, mut failed) = (Vec::new(), None);
         for table in self.tables(&selected, selection.is_all()).await? {
-            if cancel.is_cancelled() {
+            lease.hold().await?;
+            if lease.cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            lease.hold().await?;
             let pinned = pinned.remove(&table).unwrap_or_default();
             let report = match self.maintain_unless_interrupted(&table, pinned, request.retention).await {
                 Ok(Some(report)) => report,

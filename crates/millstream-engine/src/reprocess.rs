@@ -115,7 +115,7 @@ impl StepExecutor for Reprocessor {
 async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
     let table = source.table();
-    finish_interrupted(world, &table).await?;
+    finish_interrupted(context, &table).await?;
     let mut standing = landing::standing(world, source).await?;
     // The rows may have been rejected by a type that the contract has widened since.
     if let Some(widened) = landing::widen(context, source, &standing).await? {
@@ -305,7 +305,7 @@ impl<'a> Judge<'a> {
         let audited = judged.audit(bronze, &add).await?;
         let Some(stop) = audited.stop else {
             let version = judged.commit(bronze, rejected, add).await?;
-            replace(&judged.context.world, rejected, still).await?;
+            replace(judged.context, rejected, still).await?;
             return judged.built(bronze, version, audited.checks).await;
         };
         lake.discard(add).await;
@@ -355,8 +355,7 @@ impl Judged<'_> {
             at: Some(self.now),
             ..TableChange::default()
         };
-        self.context.lease.hold().await?;
-        Ok(self.context.world.lake.commit(bronze.table(), Some(bronze), change).await?)
+        self.context.commit(bronze.table(), Some(bronze), change).await
     }
 
     async fn built(
@@ -412,14 +411,18 @@ fn taken(rejected: &Snapshot) -> i64 {
 }
 
 /// Only what is still rejected stays.
-async fn replace(world: &World, rejected: &Snapshot, still: Vec<StagedFile>) -> Result<(), EngineError> {
+async fn replace(
+    context: &StepContext,
+    rejected: &Snapshot,
+    still: Vec<StagedFile>,
+) -> Result<(), EngineError> {
     let change = TableChange {
         add: still,
         remove: rejected.files().to_vec(),
         operation: Operation::Overwrite,
-        at: Some(world.options.clock.now()),
+        at: Some(context.world.options.clock.now()),
         ..TableChange::default()
     };
-    world.lake.commit(rejected.table(), Some(rejected), change).await?;
+    context.commit(rejected.table(), Some(rejected), change).await?;
     Ok(())
 }

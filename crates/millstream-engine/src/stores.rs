@@ -43,7 +43,7 @@ impl Stores {
                 StateLocation::Postgres(url) => {
                     // Two environments of one project on one machine spill to folders of their own.
                     let owner = format!("{}/{}", project.name, environment.name);
-                    let folder = project.root.join(".millstream").join(&environment.name);
+                    let folder = project.root.join(".millstream/environments").join(&environment.name);
                     (State::connect(url, &owner).await?, folder)
                 }
             };

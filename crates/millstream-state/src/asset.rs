@@ -10,7 +10,7 @@ use crate::{
     Metric, State, StateError,
     database::{Row, parameters},
     metric,
-    store::Work,
+    store::{Work, changed},
     value,
 };
 
@@ -58,23 +58,25 @@ impl State {
     /// or nothing. Unlike a step's end, each record is taken over as a whole.
     pub fn record_found<'a>(&'a self, found: &'a [FoundAsset<'a>]) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
-            if found.is_empty() {
-                return Ok(());
-            }
-            let mut work = self.change("record the asset").await?;
-            for FoundAsset { asset, seen, recorded, metrics } in found {
-                let present = present(&mut work, asset).await?;
-                if present.as_ref() != *seen {
-                    continue;
+            changed!(self, async {
+                if found.is_empty() {
+                    return Ok(());
                 }
-                // What is recorded of the asset is forgotten. Its figures stay.
-                work.execute("DELETE FROM assets WHERE asset = $1", &parameters![asset.as_str()]).await?;
-                if let Some(recorded) = recorded {
-                    record(&mut work, asset, recorded).await?;
-                    metric::insert(&mut work, asset, recorded.built_at, metrics).await?;
+                let mut work = self.change("record the asset").await?;
+                for FoundAsset { asset, seen, recorded, metrics } in found {
+                    let present = present(&mut work, asset).await?;
+                    if present.as_ref() != *seen {
+                        continue;
+                    }
+                    // What is recorded of the asset is forgotten. Its figures stay.
+                    work.execute("DELETE FROM assets WHERE asset = $1", &parameters![asset.as_str()]).await?;
+                    if let Some(recorded) = recorded {
+                        record(&mut work, asset, recorded).await?;
+                        metric::insert(&mut work, asset, recorded.built_at, metrics).await?;
+                    }
                 }
-            }
-            work.commit().await
+                work.commit().await
+            })
         }
         .boxed()
     }

@@ -44,6 +44,9 @@ pub(crate) struct Row(pub(crate) Vec<Cell>);
 
 /// A database with the tables of a state store in their present format.
 pub(crate) trait Database: Send + Sync + Debug {
+    /// Whether all who share the database share a disk too, and so each other's files.
+    fn is_local(&self) -> bool;
+
     /// The rows of one statement that changes nothing.
     fn query<'a>(
         &'a self,
@@ -103,6 +106,15 @@ impl DatabaseError {
             Self::Sqlite(error) => is_busy(error),
             #[cfg(feature = "postgres")]
             Self::Postgres(fault) => fault.is_transient(),
+        }
+    }
+
+    /// Whether a connection broke. A file has none.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(fault) => fault.is_lost() || fault.is_transient(),
         }
     }
 }

@@ -175,6 +175,11 @@ impl StateError {
         }
     }
 
+    /// Whether a connection broke in the middle of a change.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Query { source, .. } if source.is_lost())
+    }
+
     pub(crate) fn query(doing: &'static str) -> impl FnOnce(DatabaseError) -> Self {
         move |source| Self::Query { doing, source }
     }

@@ -11,7 +11,7 @@ use millstream_types::{AssetId, TimestampMicros};
 use crate::{
     Holder, State, StateError,
     database::{Row, parameters},
-    store::Work,
+    store::{Work, changed},
     value,
 };
 
@@ -46,26 +46,31 @@ impl State {
         request: &'a LeaseRequest<'a>,
     ) -> BoxFuture<'a, Result<LeaseToken, StateError>> {
         async move {
-            let mut work = self.change("take the lease").await?;
-            let now = work.now(request.now).await?;
-            let (ended, held): (Vec<_>, Vec<_>) = leases(&mut work)
-                .await?
-                .into_iter()
-                .partition(|lease| lease.until <= now || lease.holder.is_gone());
-            for lease in &ended {
-                end(&mut work, lease.token).await?;
-            }
-            let owners = owners(&mut work).await?;
-            if let Some((asset, token)) =
-                request.assets.iter().find_map(|asset| Some((asset, *owners.get(asset)?)))
-            {
-                let holder = held.into_iter().find(|lease| lease.token == token).map(|lease| lease.holder);
-                return Err(locked(asset, holder, request.now));
-            }
-            let token = insert(&mut work, request, now).await?;
-            work.commit().await?;
-            ended.iter().for_each(|lease| lease.holder.forget());
-            Ok(token)
+            changed!(self, async {
+                let mut work = self.change("take the lease").await?;
+                let now = work.now(request.now).await?;
+                let (ended, held): (Vec<_>, Vec<_>) = leases(&mut work)
+                    .await?
+                    .into_iter()
+                    .partition(|lease| lease.until <= now || lease.holder.is_gone(self.is_local()));
+                for lease in &ended {
+                    end(&mut work, lease.token).await?;
+                }
+                let owners = owners(&mut work).await?;
+                if let Some((asset, token)) =
+                    request.assets.iter().find_map(|asset| Some((asset, *owners.get(asset)?)))
+                {
+                    let holder =
+                        held.into_iter().find(|lease| lease.token == token).map(|lease| lease.holder);
+                    // What was ended stays ended.
+                    work.commit().await?;
+                    return Err(locked(asset, holder, request.now));
+                }
+                let token = insert(&mut work, request, now).await?;
+                work.commit().await?;
+                ended.iter().for_each(|lease| lease.holder.forget());
+                Ok(token)
+            })
         }
         .boxed()
     }
@@ -79,13 +84,15 @@ impl State {
         length: Duration,
     ) -> BoxFuture<'_, Result<(), StateError>> {
         async move {
-            let mut work = self.change("renew the lease").await?;
-            let until = after(work.now(now).await?, length);
-            let sql = "UPDATE leases SET until = $2 WHERE token = $1";
-            if work.execute(sql, &parameters![token.0, until.0]).await? == 0 {
-                return Err(StateError::LeaseLost);
-            }
-            work.commit().await
+            changed!(self, async {
+                let mut work = self.change("renew the lease").await?;
+                let until = after(work.now(now).await?, length);
+                let sql = "UPDATE leases SET until = $2 WHERE token = $1";
+                if work.execute(sql, &parameters![token.0, until.0]).await? == 0 {
+                    return Err(StateError::LeaseLost);
+                }
+                work.commit().await
+            })
         }
         .boxed()
     }
@@ -93,9 +100,11 @@ impl State {
     /// Gives the assets back. A lease that is lost already is no error: there is nothing left to give.
     pub fn end_lease(&self, token: LeaseToken) -> BoxFuture<'_, Result<(), StateError>> {
         async move {
-            let mut work = self.change("end the lease").await?;
-            end(&mut work, token).await?;
-            work.commit().await
+            changed!(self, async {
+                let mut work = self.change("end the lease").await?;
+                end(&mut work, token).await?;
+                work.commit().await
+            })
         }
         .boxed()
     }

@@ -6,6 +6,7 @@ use millstream_types::{RunId, TimestampMicros};
 use crate::{
     LeaseToken, State, StateError,
     database::{Row, parameters},
+    store::changed,
     value,
 };
 
@@ -66,25 +67,28 @@ impl State {
     /// so.
     pub fn begin_run<'a>(&'a self, start: &'a RunStart) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
-            let mut work = self.change("record the start of the run").await?;
-            work.execute(
-                "UPDATE runs SET outcome = $1 WHERE outcome IS NULL \
-                 AND (lease IS NULL OR lease NOT IN (SELECT token FROM leases))",
-                &parameters![RunOutcome::Interrupted.as_str()],
-            )
-            .await?;
-            work.execute(
-                "INSERT INTO runs (run, command, version, started, lease) VALUES ($1, $2, $3, $4, $5)",
-                &parameters![
-                    start.run.as_str(),
-                    &start.command,
-                    &start.version,
-                    start.started.0,
-                    start.lease.map(|lease| lease.0),
-                ],
-            )
-            .await?;
-            work.commit().await
+            changed!(self, async {
+                let mut work = self.change("record the start of the run").await?;
+                work.execute(
+                    "UPDATE runs SET outcome = $1 WHERE outcome IS NULL \
+                     AND (lease IS NULL OR lease NOT IN (SELECT token FROM leases))",
+                    &parameters![RunOutcome::Interrupted.as_str()],
+                )
+                .await?;
+                work.execute(
+                    "INSERT INTO runs (run, command, version, started, lease) VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT DO NOTHING",
+                    &parameters![
+                        start.run.as_str(),
+                        &start.command,
+                        &start.version,
+                        start.started.0,
+                        start.lease.map(|lease| lease.0),
+                    ],
+                )
+                .await?;
+                work.commit().await
+            })
         }
         .boxed()
     }
@@ -96,13 +100,15 @@ impl State {
         outcome: RunOutcome,
     ) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
-            let mut work = self.change("record the end of the run").await?;
-            work.execute(
-                "UPDATE runs SET finished = $2, outcome = $3 WHERE run = $1",
-                &parameters![run.as_str(), finished.0, outcome.as_str()],
-            )
-            .await?;
-            work.commit().await
+            changed!(self, async {
+                let mut work = self.change("record the end of the run").await?;
+                work.execute(
+                    "UPDATE runs SET finished = $2, outcome = $3 WHERE run = $1",
+                    &parameters![run.as_str(), finished.0, outcome.as_str()],
+                )
+                .await?;
+                work.commit().await
+            })
         }
         .boxed()
     }

@@ -10,7 +10,7 @@ use crate::{
     CheckResult, Metric, State, StateError, asset, check,
     database::{Row, parameters},
     lease, metric,
-    store::Work,
+    store::{Work, changed},
     value,
 };
 
@@ -139,15 +139,17 @@ impl State {
     /// the lease of the step's run is another's by now.
     pub fn record_step<'a>(&'a self, end: &'a StepEnd<'a>) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
-            let mut work = self.change("record the step").await?;
-            lease::hold(&mut work, &end.step.run).await?;
-            insert(&mut work, end.step).await?;
-            if let Some(recorded) = end.recorded {
-                asset::record(&mut work, &end.step.asset, recorded).await?;
-            }
-            check::insert(&mut work, &end.step.run, &end.step.asset, end.checks).await?;
-            metric::insert(&mut work, &end.step.asset, end.step.finished, end.metrics).await?;
-            work.commit().await
+            changed!(self, async {
+                let mut work = self.change("record the step").await?;
+                lease::hold(&mut work, &end.step.run).await?;
+                insert(&mut work, end.step).await?;
+                if let Some(recorded) = end.recorded {
+                    asset::record(&mut work, &end.step.asset, recorded).await?;
+                }
+                check::insert(&mut work, &end.step.run, &end.step.asset, end.checks).await?;
+                metric::insert(&mut work, &end.step.asset, end.step.finished, end.metrics).await?;
+                work.commit().await
+            })
         }
         .boxed()
     }
@@ -176,7 +178,10 @@ impl State {
 
 const READING: &str = "read the steps";
 
+/// A run has one end of each of its steps, so that one that is recorded again takes the place of the first.
 async fn insert(work: &mut Work<'_>, step: &StepRecord) -> Result<(), StateError> {
+    let known = parameters![step.run.as_str(), step.asset.as_str()];
+    work.execute("DELETE FROM steps WHERE run = $1 AND asset = $2", &known).await?;
     work.execute(
         "INSERT INTO steps (run, asset, reason, reason_text, outcome, message, code, hint, \
          rows_written, rows_deleted, rows_rejected, version, finished, elapsed) \

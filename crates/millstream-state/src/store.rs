@@ -1,7 +1,8 @@
 //! The store: where it is kept, and how its calls reach the database.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::future::{BoxFuture, FutureExt};
 use millstream_types::TimestampMicros;
 
@@ -10,6 +11,10 @@ use crate::{
     database::{Access, Database, Parameter, Row, Transaction},
     sqlite::Sqlite,
 };
+
+/// Repetitions of a change that a broken connection took along. Each begins with a wait for the server, which has a bound of
+/// its own.
+const REPEATS_MAX: usize = 5;
 
 /// The state store of one environment of a project. Any task may call it; the calls of one process and of others do not
 /// disturb each other.
@@ -58,6 +63,19 @@ impl State {
         Self { watch: Some(watch), ..self }
     }
 
+    /// How long to wait before each repetition of a change.
+    pub(crate) fn database_waits(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(50))
+            .with_max_delay(Duration::from_secs(1))
+            .with_max_times(REPEATS_MAX)
+            .build()
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        self.database.is_local()
+    }
+
     /// The rows of one statement that changes nothing.
     pub(crate) async fn rows(
         &self,
@@ -95,6 +113,22 @@ impl State {
         }
     }
 }
+
+/// Does a change, and does it again while its database could not answer: what was begun has left nothing, and each of these
+/// changes may be done twice.
+macro_rules! changed {
+    ($state:expr, $change:expr) => {{
+        let mut waits = $state.database_waits();
+        loop {
+            let done = $change.await;
+            match done.as_ref().err().filter(|error| error.is_lost()).and_then(|_| waits.next()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => break done,
+            }
+        }
+    }};
+}
+pub(crate) use changed;
 
 /// Statements of one call that are done together. Dropped, they leave nothing.
 pub(crate) struct Work<'a> {

@@ -105,7 +105,7 @@ pub(crate) fn land<'a>(
 
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
-    reprocess::finish_interrupted(world, &source.table()).await?;
+    reprocess::finish_interrupted(context, &source.table()).await?;
     let full = context.full_refresh;
     let standing = standing_before(world, source, full).await?;
     let mut found = match world.discoveries.take(&source.name, full, standing.landing.epoch) {

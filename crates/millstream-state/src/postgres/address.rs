@@ -33,7 +33,8 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads a `postgres://` or `postgresql://` URL as libpq does.
+    /// Reads a `postgres://` or `postgresql://` URL. Of libpq's options those are known that `tokio_postgres::Config` has,
+    /// and `sslrootcert` with the path of a file.
     pub(super) fn parse(url: &str) -> Result<Self, PostgresFault> {
         let (base, options) = url.split_once('?').unwrap_or((url, ""));
         let mut roots = None;
@@ -55,7 +56,9 @@ impl Address {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
-        config.keepalives_idle(SILENCE_MAX);
+        if !options.contains("keepalives_idle=") {
+            config.keepalives_idle(SILENCE_MAX);
+        }
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(SILENCE_MAX);
         }

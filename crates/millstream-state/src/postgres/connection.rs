@@ -23,11 +23,12 @@ const PIPELINE: usize = 256;
 const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(1296649299, hashtext(current_schema())), \
                          pg_current_xact_id()::text";
 
-/// The bounds of a transaction that writes: how long it waits for its turn, works on one statement, and waits for the
-/// next. A process that stops in the middle would otherwise keep all others from writing. They are told in the
-/// transaction, because what stands between, such as a pool of connections, may refuse them in the session.
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; \
-                     SET LOCAL idle_in_transaction_session_timeout = '60s'";
+/// Begins a transaction that writes, whatever the server's own defaults are: after the wait for its turn it has to see what
+/// those before it wrote. Its bounds are told here, because what stands between, such as a pool of connections, may refuse
+/// them in the session: how long it waits for its turn, works on one statement, and waits for the next. A process that stops in
+/// the middle keeps all others from writing, and must not do so for as long as their leases last.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
+                     SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 /// A transaction on a connection of its own.
 pub(super) struct Begun<'a> {
@@ -150,9 +151,17 @@ impl Transaction for Begun<'_> {
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // Closing the connection is what undoes the transaction without waiting for an answer.
-            drop(Object::take(connection));
+        let Some(connection) = self.connection.take() else { return };
+        let undo = async move {
+            if connection.batch_execute("ROLLBACK").await.is_err() {
+                // Closing the connection undoes the transaction too.
+                drop(Object::take(connection));
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(undo)),
+            // The connection goes back with its transaction, which ends when the server has waited for long enough.
+            Err(_) => drop(undo),
         }
     }
 }

@@ -30,6 +30,8 @@ impl PostgresFault {
                         SqlState::T_R_SERIALIZATION_FAILURE,
                         SqlState::T_R_DEADLOCK_DETECTED,
                         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                        SqlState::IDLE_SESSION_TIMEOUT,
+                        SqlState::QUERY_CANCELED,
                     ]
                     .contains(state)
             }
@@ -37,12 +39,18 @@ impl PostgresFault {
         }
     }
 
+    /// Whether the server itself said it.
+    pub(super) fn is_said(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// Whether nobody can tell from the answer if the statement was done.
     pub(crate) fn is_lost(&self) -> bool {
         match &self.state {
             Some(state) => {
                 state.code().starts_with("08")
-                    || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(state)
+                    || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::IDLE_SESSION_TIMEOUT]
+                        .contains(state)
             }
             None => self.is_connection,
         }

@@ -1,6 +1,7 @@
 //! The format of the tables: its number, whose they are, and the steps from older ones.
 
 use deadpool_postgres::{Client, Transaction};
+use tokio_postgres::IsolationLevel;
 
 use super::PostgresFault;
 use crate::StateError;
@@ -12,14 +13,32 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables of a state store, without the mark, of which none may stand in a schema that has no mark.
-const TABLES: [&str; 4] = ["runs", "steps", "assets", "landings"];
+const TABLES: [&str; 14] = [
+    "runs",
+    "steps",
+    "assets",
+    "landings",
+    "parts",
+    "schema_versions",
+    "check_results",
+    "metrics",
+    "pins",
+    "service_versions",
+    "dataset_versions",
+    "verify_reports",
+    "leases",
+    "leased_assets",
+];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let fault =
         |source: PostgresFault| StateError::Unreachable { place: place.into(), source: source.into() };
     let asked = |source: tokio_postgres::Error| fault(source.into());
-    let transaction = connection.transaction().await.map_err(asked)?;
+    // What others made while this one waited for its turn has to be seen, whatever the server's own default is.
+    let isolation = IsolationLevel::ReadCommitted;
+    let begin = connection.build_transaction().isolation_level(isolation).read_only(false);
+    let transaction = begin.start().await.map_err(asked)?;
     let place = schema(&transaction, place).await?;
     if mark(&transaction)
         .await

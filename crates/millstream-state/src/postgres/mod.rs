@@ -54,7 +54,10 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| unreachable(PostgresFault::refusal(error.to_string())))?;
-        let mut connection = pool.get().await.map_err(|error| unreachable(error.into()))?;
+        let reach = async || pool.get().await.map_err(PostgresFault::from);
+        // One that starts answers, and says so; where nobody answers, the address is wrong more often than not.
+        let reached = reach.retry(waits()).when(|fault| fault.is_said() && fault.is_transient()).await;
+        let mut connection = reached.map_err(unreachable)?;
         format::migrate(&mut connection, &place, project).await?;
         drop(connection);
         Ok(Self { pool, place })
@@ -72,6 +75,10 @@ impl fmt::Debug for Postgres {
 }
 
 impl Database for Postgres {
+    fn is_local(&self) -> bool {
+        false
+    }
+
     fn query<'a>(
         &'a self,
         sql: &'a str,

@@ -41,6 +41,10 @@ impl Sqlite {
 }
 
 impl Database for Sqlite {
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn query<'a>(
         &'a self,
         sql: &'a str,

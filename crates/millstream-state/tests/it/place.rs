@@ -19,6 +19,11 @@ impl Place {
         Self::File(tempfile::tempdir().unwrap())
     }
 
+    /// Whether all who share the store share a disk too.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// The store, as a process finds it that starts now.
     pub(crate) async fn open(&self) -> State {
         match self {

@@ -126,16 +126,20 @@ async fn a_server_that_ends_all_sessions_is_reached_again() {
     let state = State::connect(schema.url(), "shop").await.unwrap();
     let start = run(1);
     for round in 0..5 {
-        state.begin_run(&run(round)).await.unwrap();
+        let number = i64::try_from(round).unwrap();
+        state.begin_run(&run(number)).await.unwrap();
         schema.end_sessions().await;
         state
-            .record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(&recorded(1))))
+            .record_step(&end(
+                &step(&start.run, &format!("silver.t{round}"), StepOutcome::Built),
+                Some(&recorded(1)),
+            ))
             .await
             .unwrap();
         schema.end_sessions().await;
-        assert_eq!(state.recorded().await.unwrap().len(), 1);
+        assert_eq!(state.recorded().await.unwrap().len(), round + 1);
         schema.end_sessions().await;
-        state.finish_run(&run(round).run, TimestampMicros(9), RunOutcome::Succeeded).await.unwrap();
+        state.finish_run(&run(number).run, TimestampMicros(9), RunOutcome::Succeeded).await.unwrap();
     }
     assert_eq!(state.steps(&start.run).await.unwrap().len(), 5);
 }
@@ -146,12 +150,15 @@ async fn a_commit_whose_answer_got_lost_counts_once() {
     let Some(schema) = Schema::fresh(suite).await else { return };
     let way = Way::to(schema.server()).await;
     let state = State::connect(&schema.url().replace(&way.server, &way.address), "shop").await.unwrap();
-    for round in 1..=3 {
+    for round in 1..=3_u32 {
         way.loses_commits.store(true, Ordering::SeqCst);
-        let step = step(&run(1).run, "silver.t", StepOutcome::Built);
-        state.record_step(&end(&step, None)).await.unwrap();
+        let hash = format!("{round}");
+        let version = state.record_service("churn", &hash, "{}", TimestampMicros(1)).await.unwrap();
         assert!(!way.loses_commits.load(Ordering::SeqCst), "the commit did not go this way");
-        assert_eq!(state.steps(&run(1).run).await.unwrap().len(), round);
+        assert_eq!(
+            (version, state.service_versions().await.unwrap().len()),
+            (round, usize::try_from(round).unwrap())
+        );
     }
 }
 

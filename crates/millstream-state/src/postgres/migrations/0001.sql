@@ -30,7 +30,7 @@ CREATE TABLE steps (
     elapsed       BIGINT NOT NULL
 );
 CREATE INDEX steps_by_asset ON steps (asset, id);
-CREATE INDEX steps_by_run ON steps (run);
+CREATE INDEX steps_by_run ON steps (run, asset);
 
 CREATE TABLE assets (
     asset          TEXT COLLATE "C" PRIMARY KEY,

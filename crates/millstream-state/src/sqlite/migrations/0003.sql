@@ -10,3 +10,6 @@ CREATE TABLE leased_assets (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE runs ADD COLUMN lease INTEGER;
+
+DROP INDEX steps_by_run;
+CREATE INDEX steps_by_run ON steps (run, asset);
