@@ -237,12 +237,6 @@ impl Renewed {
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.beat.abort();
-    }
-}
-
 /// Moves the end of a lease on until it is lost.
 async fn beat(state: Arc<State>, clock: Arc<dyn Clock>, token: LeaseToken, renewed: Arc<Mutex<Renewed>>) {
     loop {

@@ -32,7 +32,7 @@ use crate::{
     CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome, StepReport,
     audit::{Audit, Audited, metrics, row_check_reports},
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
-    engine::{StepContext, World},
+    engine::StepContext,
     event::RunReport,
     landing::{self, Landing, bronze_schema, with_landing_columns},
     publish::EPOCH,
