@@ -15,14 +15,14 @@ pub struct Selection {
     excluded: Vec<Term>,
 }
 
-/// What the user wrote between two spaces: the assets that all of its parts select.
+/// What the user wrote between two spaces: the assets that all of its criteria select.
 #[derive(Clone, Debug)]
 struct Term {
-    parts: Vec<Part>,
+    criteria: Vec<Criterion>,
 }
 
 #[derive(Clone, Debug)]
-struct Part {
+struct Criterion {
     /// As the user wrote it.
     text: String,
     upstream: Reach,
@@ -156,27 +156,27 @@ impl FromStr for Term {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
-        let parts = comma_separated(text.trim());
-        Ok(Self { parts: parts.into_iter().map(str::parse).collect::<Result<_, _>>()? })
+        let criteria = comma_separated(text.trim());
+        Ok(Self { criteria: criteria.into_iter().map(str::parse).collect::<Result<_, _>>()? })
     }
 }
 
 impl Term {
     fn resolve(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
-        let mut parts = self.parts.iter();
-        let mut selected = match parts.next() {
+        let mut criteria = self.criteria.iter();
+        let mut selected = match criteria.next() {
             Some(first) => first.resolve(graph)?,
             None => BTreeSet::new(),
         };
-        for part in parts {
-            let others = part.resolve(graph)?;
+        for criterion in criteria {
+            let others = criterion.resolve(graph)?;
             selected.retain(|asset| others.contains(asset));
         }
         Ok(selected)
     }
 }
 
-/// The parts of a term; a comma inside of the braces of a pattern belongs to it.
+/// The criteria of a term; a comma inside of the braces of a pattern belongs to it.
 fn comma_separated(text: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     let is_comma = |c: char| {
@@ -190,7 +190,7 @@ fn comma_separated(text: &str) -> Vec<&str> {
     text.split(is_comma).collect()
 }
 
-impl FromStr for Part {
+impl FromStr for Criterion {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
@@ -239,7 +239,7 @@ fn reach(steps: &str) -> Reach {
     steps.parse().map_or(Reach::Everywhere, Reach::Steps)
 }
 
-impl Part {
+impl Criterion {
     fn resolve(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
         let mut selected = BTreeSet::new();
         for asset in self.matches(graph)? {

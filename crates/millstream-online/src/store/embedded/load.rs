@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::{Commit, Embedded, Part, mark_writes, spaces::Spaces};
+use super::{Commit, Embedded, SharedKeyspace, mark_writes, spaces::Spaces};
 use crate::{
     error::Result,
     store::{
@@ -44,7 +44,7 @@ pub(super) async fn load(store: &Embedded, load: Load<'_>) -> Result<()> {
 }
 
 async fn commit(store: &Embedded, mut commit: Commit) -> Result<()> {
-    commit.durable = commit.others.iter().any(|(part, ..)| matches!(part, Part::Marks));
+    commit.durable = commit.others.iter().any(|(part, ..)| matches!(part, SharedKeyspace::Marks));
     store.writer.commit(commit).await.map(drop)
 }
 

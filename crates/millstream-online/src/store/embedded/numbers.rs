@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use super::{
     layout::{self, NUMBER_FACT},
     spaces::Spaces,
-    writer::{Commit, Part, Writer},
+    writer::{Commit, SharedKeyspace, Writer},
 };
 use crate::error::{OnlineError, Result};
 
@@ -38,7 +38,7 @@ impl Numbers {
         if after > end {
             end = after.checked_add(BLOCK).ok_or_else(exhausted)?;
             let given = (end - 1).to_be_bytes().to_vec();
-            let others = vec![(Part::Facts, layout::fact_key(NUMBER_FACT, log), Some(given))];
+            let others = vec![(SharedKeyspace::Facts, layout::fact_key(NUMBER_FACT, log), Some(given))];
             writer.commit(Commit { others, ..Commit::default() }).await?;
         }
         blocks.insert(log.into(), (after, end));
