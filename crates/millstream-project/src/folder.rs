@@ -28,7 +28,7 @@ pub fn find_root(start: &Path) -> Option<PathBuf> {
 
 /// A project file that is to be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct ListedFile {
     /// Relative to the root, with `/`.
     pub(crate) path: String,
     /// The folder under `tables/`; empty elsewhere.
@@ -40,11 +40,11 @@ pub(crate) struct Found {
 /// The files of the project.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
-    pub(crate) sources: Vec<Found>,
-    pub(crate) tables: Vec<Found>,
-    pub(crate) tests: Vec<Found>,
-    pub(crate) features: Vec<Found>,
-    pub(crate) datasets: Vec<Found>,
+    pub(crate) sources: Vec<ListedFile>,
+    pub(crate) tables: Vec<ListedFile>,
+    pub(crate) tests: Vec<ListedFile>,
+    pub(crate) features: Vec<ListedFile>,
+    pub(crate) datasets: Vec<ListedFile>,
 }
 
 /// Lists the project's files by name; reports what stands in its folders without being read.
@@ -119,7 +119,7 @@ impl Lister<'_> {
         entries
     }
 
-    fn files(&mut self, folder: &str, schema: &str, extension: &str) -> Vec<Found> {
+    fn files(&mut self, folder: &str, schema: &str, extension: &str) -> Vec<ListedFile> {
         let mut found = Vec::new();
         for Entry { name, is_folder } in self.entries(folder) {
             let path = format!("{folder}/{name}");
@@ -130,7 +130,7 @@ impl Lister<'_> {
             }
             match name.rsplit_once('.') {
                 Some((stem, written)) if written == extension => {
-                    found.push(Found { path, schema: schema.into(), stem: stem.into() });
+                    found.push(ListedFile { path, schema: schema.into(), stem: stem.into() });
                 }
                 // Notes beside the files disturb nobody.
                 Some((_, "md" | "txt")) => {}
