@@ -11,7 +11,7 @@ use millstream_features::view::FeatureSource;
 use super::{
     join::Answers,
     labels::Labels,
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     plan::DatasetPlan,
     split::{SideRows, Sides, Splitter, side_column},
     spool::{Batches, Cutter},
@@ -101,10 +101,12 @@ impl<'a> Assembler<'a> {
         let mut statuses = Vec::with_capacity(self.layout.sources.len());
         for source in &self.layout.sources {
             let (column, status) = match *source {
-                Source::Label(number) => (labels.columns().get(number).cloned(), None),
-                Source::Feature { view, at } => self.feature(&answers, view, at),
-                Source::OnDemand(number) => (computed.get(number).cloned(), None),
-                Source::Split => (sides.as_ref().map(|sides| Arc::new(side_column(sides)) as ArrayRef), None),
+                ColumnSource::Label(number) => (labels.columns().get(number).cloned(), None),
+                ColumnSource::Feature { view, at } => self.feature(&answers, view, at),
+                ColumnSource::OnDemand(number) => (computed.get(number).cloned(), None),
+                ColumnSource::Split => {
+                    (sides.as_ref().map(|sides| Arc::new(side_column(sides)) as ArrayRef), None)
+                }
             };
             columns
                 .push(column.ok_or_else(|| DatasetError::broken("every column of the output has a source"))?);

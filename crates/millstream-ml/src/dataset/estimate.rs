@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     join::{JoinCost, join_room},
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     plan::DatasetPlan,
 };
 use crate::DatasetError;
@@ -78,8 +78,9 @@ pub fn estimate(plan: &DatasetPlan, labels: u64, events: &[u64]) -> Result<Estim
     nanos += labels as f64 * layout.sources.len() as f64 * NANOS_PER_CELL;
     nanos += spilled as f64 * NANOS_PER_SPILLED_BYTE;
     let fields = layout.schema.fields().iter().zip(&layout.sources);
-    let cells =
-        fields.filter(|(_, source)| **source != Source::Split).map(|(field, _)| width(field.data_type()));
+    let cells = fields
+        .filter(|(_, source)| **source != ColumnSource::Split)
+        .map(|(field, _)| width(field.data_type()));
     Ok(Estimate {
         rows: labels,
         bytes: (labels as f64 * cells.sum::<usize>() as f64 * COMPRESSED) as u64,

@@ -7,7 +7,7 @@ use super::{
     context::Context,
     encode::{Encoder, FittedColumn, Raw},
     examine::{Figures, Leaks},
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     plan::DatasetPlan,
     progress::{Counter, Phase, Progress},
     statistics::ColumnStatistics,
@@ -27,7 +27,7 @@ pub(crate) struct OutputColumn {
     pub(crate) name: String,
     pub(crate) data_type: String,
     /// Of the column that it is, or is an encoding of.
-    pub(crate) source: Source,
+    pub(crate) source: ColumnSource,
     pub(crate) statistics: ColumnStatistics,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn write_rows(
 ) -> Result<Output, DatasetError> {
     let Context { plan, layout, space, report } = *context;
     let is_feature: Vec<bool> =
-        layout.sources.iter().map(|source| matches!(source, Source::Feature { .. })).collect();
+        layout.sources.iter().map(|source| matches!(source, ColumnSource::Feature { .. })).collect();
     if plan.encodings.is_empty() {
         let encoder = Encoder::nothing(layout);
         let mut rows = RowWriter::new(plan, encoder, &is_feature, version, assembler.total(), report)?;
