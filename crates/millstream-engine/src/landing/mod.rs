@@ -190,11 +190,13 @@ async fn land_described(
             let result = commit::nothing_new(context, source, snapshot).await?;
             return Ok(told(context, result, &described.left_out));
         }
-        let job = Job { context, source, standing, parts: &described.parts, evolved: &evolved, full };
-        match pipeline::read_all(&job).await? {
+        let attempt =
+            LandingAttempt { context, source, standing, parts: &described.parts, evolved: &evolved, full };
+        match pipeline::read_all(&attempt).await? {
             pipeline::Read::Staged(staged) => {
                 let evolved = staged.evolved.clone();
-                let result = commit::publish(&Job { evolved: &evolved, ..job }, staged).await?;
+                let result =
+                    commit::publish(&LandingAttempt { evolved: &evolved, ..attempt }, staged).await?;
                 return Ok(told(context, result, &described.left_out));
             }
             pipeline::Read::Refused(refusals) => {
@@ -248,7 +250,7 @@ fn told(context: &StepContext, mut result: StepResult, left_out: &[LeftOut]) -> 
 }
 
 /// One attempt at a landing, with everything decided.
-pub(crate) struct Job<'a> {
+pub(crate) struct LandingAttempt<'a> {
     pub context: &'a StepContext,
     pub source: &'a SourceSpec,
     pub standing: &'a Standing,
@@ -258,7 +260,7 @@ pub(crate) struct Job<'a> {
     pub full: bool,
 }
 
-impl Job<'_> {
+impl LandingAttempt<'_> {
     pub(crate) fn world(&self) -> &World {
         &self.context.world
     }

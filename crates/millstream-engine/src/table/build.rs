@@ -61,18 +61,18 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
         let (checks, known) = (&spec.checks, recorded.as_ref());
         return Standing { context, snapshot: base, checks, known, now }.judge().await;
     }
-    let job = Job::open(context, spec, base.as_deref(), &inputs, now).await?;
+    let attempt = BuildAttempt::open(context, spec, base.as_deref(), &inputs, now).await?;
     let same_definition = recorded.as_ref().is_some_and(|recorded| recorded.fingerprint == facts.fingerprint);
     // A widened source changes the columns' types without a new definition.
-    let same_columns = base.as_ref().is_some_and(|base| base.schema() == job.schema);
+    let same_columns = base.as_ref().is_some_and(|base| base.schema() == attempt.schema);
     let since = recorded
         .as_ref()
         .filter(|_| same_definition && same_columns)
         .map(|recorded| &recorded.input_versions);
-    let change = job.change(since).await?;
-    match delta::stage(&job, change).await? {
-        Some(delta) => job.publish(delta, recorded.as_ref()).await,
-        None => job.unchanged(recorded.as_ref()).await,
+    let change = attempt.change(since).await?;
+    match delta::stage(&attempt, change).await? {
+        Some(delta) => attempt.publish(delta, recorded.as_ref()).await,
+        None => attempt.unchanged(recorded.as_ref()).await,
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) enum Plan {
 }
 
 /// One build with everything that does not depend on rows decided.
-pub(super) struct Job<'a> {
+pub(super) struct BuildAttempt<'a> {
     pub context: &'a StepContext,
     pub spec: &'a TableSpec,
     pub base: Option<&'a Snapshot>,
@@ -108,7 +108,7 @@ pub(super) struct Job<'a> {
     pub build: i64,
 }
 
-impl<'a> Job<'a> {
+impl<'a> BuildAttempt<'a> {
     async fn open(
         context: &'a StepContext,
         spec: &'a TableSpec,
