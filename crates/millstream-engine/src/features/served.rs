@@ -70,7 +70,7 @@ pub(super) struct Answered<'a> {
 }
 
 /// Features that are kept together: those of a view, or those that are computed on demand.
-struct Part<'a> {
+struct ServedGroup<'a> {
     /// Number, name and space of the view.
     view: Option<(usize, &'a str, u64)>,
     /// What they are asked with.
@@ -80,7 +80,7 @@ struct Part<'a> {
 }
 
 impl<'a> Answered<'a> {
-    fn parts(&self) -> Vec<Part<'a>> {
+    fn groups(&self) -> Vec<ServedGroup<'a>> {
         let readable = self.readable;
         let features = || readable.definition.features.iter().zip(self.answer);
         let views = readable.definition.views.iter().zip(readable.spaces()).enumerate();
@@ -91,7 +91,7 @@ impl<'a> Answered<'a> {
                 }
                 _ => None,
             });
-            Part {
+            ServedGroup {
                 view: Some((view, definition.name.as_str(), space)),
                 columns: definition.keys.iter().map(|key| key.name.as_str()).collect(),
                 features: own.collect(),
@@ -105,23 +105,23 @@ impl<'a> Answered<'a> {
             FeatureSource::View { .. } => None,
         });
         let columns = readable.keys.iter().chain(readable.request.iter());
-        let on_demand = Part {
+        let on_demand = ServedGroup {
             view: None,
             columns: columns.map(|field| field.name().as_str()).collect(),
             features: computed.collect(),
         };
-        let is_kept = |part: &Part<'_>| {
-            let mut columns = part.columns.iter().filter_map(|name| self.columns.get(*name));
+        let is_kept = |group: &ServedGroup<'_>| {
+            let mut columns = group.columns.iter().filter_map(|name| self.columns.get(*name));
             // What is computed on demand is computed again by the service that defines it.
-            let is_defined = part.view.is_some() || readable.version.is_some();
-            is_defined && !part.features.is_empty() && columns.all(|values| is_read_back(values.data_type()))
+            let is_defined = group.view.is_some() || readable.version.is_some();
+            is_defined && !group.features.is_empty() && columns.all(|values| is_read_back(values.data_type()))
         };
         of_views.chain([on_demand]).filter(is_kept).collect()
     }
 
-    /// The key that decides whether a row of a part is sampled.
-    fn key(&self, part: &Part<'_>, row: usize) -> Option<&'a EntityKey> {
-        match part.view {
+    /// The key that decides whether a row of a group is sampled.
+    fn key(&self, group: &ServedGroup<'_>, row: usize) -> Option<&'a EntityKey> {
+        match group.view {
             Some((view, ..)) => self.keys.get(view)?.get(row)?.as_ref(),
             None => self.keys.iter().find_map(|keys| keys.get(row)?.as_ref()),
         }
@@ -172,29 +172,29 @@ impl ServedLog {
         if self.room.load(Ordering::Relaxed) == 0 || !keys.any(is_sampled) {
             return;
         }
-        let parts = answered.parts();
+        let groups = answered.groups();
         for row in 0..answered.rows {
-            for part in &parts {
+            for group in &groups {
                 // All features of an entity or none, so that each is kept as often as the others.
-                if answered.key(part, row).is_some_and(is_sampled) && self.has_room(part.features.len()) {
-                    self.keep(answered, part, row);
+                if answered.key(group, row).is_some_and(is_sampled) && self.has_room(group.features.len()) {
+                    self.keep(answered, group, row);
                 }
             }
         }
     }
 
-    fn keep(&self, answered: &Answered<'_>, part: &Part<'_>, row: usize) {
+    fn keep(&self, answered: &Answered<'_>, group: &ServedGroup<'_>, row: usize) {
         let Readable { definition, version, .. } = answered.readable;
-        let entity = entity_text(&part.columns, answered.columns, row);
-        for (feature, column, views) in &part.features {
+        let entity = entity_text(&group.columns, answered.columns, row);
+        for (feature, column, views) in &group.features {
             let times =
                 views.iter().filter_map(|view| answered.read.get(*view)).map(|view| &view.event_times);
             let row = ServedRow {
                 served_at: answered.now,
                 at: answered.at,
                 service: version.map(|version| (definition.name.clone(), version)),
-                view: part.view.map(|(_, name, _)| name.to_owned()),
-                space: part.view.map(|(.., space)| space),
+                view: group.view.map(|(_, name, _)| name.to_owned()),
+                space: group.view.map(|(.., space)| space),
                 feature: (*feature).to_owned(),
                 entity: entity.clone(),
                 value: text(&column.values, row),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     compute::Subject,
     sample::{Origin, Sample},
-    trace::{Found, compare},
+    trace::{ComparedValue, compare},
 };
 use super::{server::Readable, services};
 use crate::{Engine, EngineError};
@@ -141,11 +141,11 @@ impl Engine {
                         readable.transpose()?.map(|readable| Subject::OnDemand(Box::new(readable)))
                     }
                 };
-                let found = match subject {
+                let compared = match subject {
                     Some(subject) => compare(world, &subject, &sample).await?,
-                    None => Found::all(Difference::DefinitionChanged, sample.len()),
+                    None => ComparedValue::all(Difference::DefinitionChanged, sample.len()),
                 };
-                report.add(&origin, &sample, &found);
+                report.add(&origin, &sample, &compared);
             }
             let text = serde_json::to_string(&report)
                 .map_err(|source| EngineError::Definition { name: "verification".to_owned(), source })?;
@@ -156,8 +156,8 @@ impl Engine {
 }
 
 impl VerifyReport {
-    fn add(&mut self, origin: &Origin, sample: &Sample, found: &[Found]) {
-        for (row, found) in found.iter().enumerate() {
+    fn add(&mut self, origin: &Origin, sample: &Sample, compared: &[ComparedValue]) {
+        for (row, compared) in compared.iter().enumerate() {
             let Some(feature) = sample.feature.get(row).map(|feature| origin.named(feature)) else {
                 continue;
             };
@@ -177,7 +177,7 @@ impl VerifyReport {
             let Some(known) = self.features.get_mut(at) else { continue };
             known.values += 1;
             self.values += 1;
-            let Some(cause) = found.cause else {
+            let Some(cause) = compared.cause else {
                 known.equal += 1;
                 self.equal += 1;
                 continue;
@@ -189,7 +189,7 @@ impl VerifyReport {
                     entity: sample.entity.get(row).cloned().unwrap_or_default(),
                     at: sample.at.get(row).copied().unwrap_or_default(),
                     served: sample.value.get(row).cloned().flatten(),
-                    computed: found.computed.clone(),
+                    computed: compared.computed.clone(),
                 });
             }
         }
