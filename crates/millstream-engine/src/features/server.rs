@@ -32,7 +32,7 @@ const LISTS_MAX: usize = 1_024;
 
 /// What a read names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted<'a> {
+pub enum ReadableName<'a> {
     /// Without a version, what the project says now.
     Service { name: &'a str, version: Option<i64> },
     /// `view.feature`, `view.*`, or an on-demand feature.
@@ -67,7 +67,7 @@ struct Keys {
 struct ReadableView {
     view: OnlineView,
     /// The features that are read, and where each stands among them.
-    wanted: view::Wanted,
+    plan: view::ReadPlan,
     places: HashMap<usize, usize>,
     /// An earlier view that has the same keys.
     same_keys: Option<usize>,
@@ -204,10 +204,10 @@ impl FeatureServer {
         })
     }
 
-    /// What a read of `wanted` needs, compiled once and handed out without an allocation.
-    pub fn readable(&self, wanted: Wanted<'_>) -> Result<Arc<Readable>, EngineError> {
-        match wanted {
-            Wanted::Service { name, version } => {
+    /// What a read of `named` needs, compiled once and handed out without an allocation.
+    pub fn readable(&self, named: ReadableName<'_>) -> Result<Arc<Readable>, EngineError> {
+        match named {
+            ReadableName::Service { name, version } => {
                 let found = match version {
                     Some(version) => self.0.compiled.get(name).and_then(|versions| versions.get(&version)),
                     None => self.0.current.get(name),
@@ -221,7 +221,7 @@ impl FeatureServer {
                     Err(error) => error,
                 })
             }
-            Wanted::Features(list) => self.list(list),
+            ReadableName::Features(list) => self.list(list),
         }
     }
 
@@ -261,7 +261,7 @@ impl FeatureServer {
             for (own, keys) in readable.views.iter().zip(&keys.all) {
                 let records: Vec<_> =
                     keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
-                let columns = own.view.columns(&records, at, &own.wanted);
+                let columns = own.view.columns(&records, at, &own.plan);
                 let columns = columns.map_err(EngineError::online_view)?;
                 read.push(if is_of_past { without_inexact(columns)? } else { columns });
             }
@@ -339,9 +339,9 @@ impl Readable {
                 |earlier: &ViewDefinition| earlier.entity == view.entity && earlier.keys == view.keys;
             let same_keys = definition.views.iter().take(at).position(has_same_keys);
             let view = online_view(view)?;
-            let wanted = view.wanted(&features).map_err(EngineError::online_view)?;
+            let plan = view.plan_read(&features).map_err(EngineError::online_view)?;
             let places = features.into_iter().enumerate().map(|(place, feature)| (feature, place));
-            views.push(ReadableView { view, wanted, places: places.collect(), same_keys });
+            views.push(ReadableView { view, plan, places: places.collect(), same_keys });
         }
         let on_demand = OnDemandExpressions::compile(&definition.on_demand).map_err(EngineError::Query)?;
         let named = definition.on_demand.iter().flat_map(|one| &one.inputs);

@@ -10,12 +10,12 @@ use super::error::{AsofError, Side};
 
 /// One batch of the column.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct ColumnBatch {
     pub(super) values: ScalarBuffer<i64>,
     pub(super) nulls: Option<NullBuffer>,
 }
 
-impl Part {
+impl ColumnBatch {
     /// The instants of a column, checked to be as long as the batch.
     pub(super) fn instants(
         array: &ArrayRef,

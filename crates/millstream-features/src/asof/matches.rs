@@ -25,13 +25,13 @@ pub enum MatchStatus {
 
 /// The answer for one label: 16 bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct LabelMatch {
     pub(super) event: i64,
     pub(super) row: u32,
     pub(super) status: MatchStatus,
 }
 
-impl Found {
+impl LabelMatch {
     /// Whether there is a row, be it expired.
     pub(super) fn is_match(self) -> bool {
         self.status != MatchStatus::NotFound
@@ -49,8 +49,8 @@ pub struct Matches {
 }
 
 impl Matches {
-    pub(super) fn new(found: Vec<Found>, view_rows: usize) -> Self {
-        let row = |found: &Found| (found.status == MatchStatus::Present).then_some(found.row);
+    pub(super) fn new(found: Vec<LabelMatch>, view_rows: usize) -> Self {
+        let row = |found: &LabelMatch| (found.status == MatchStatus::Present).then_some(found.row);
         let event_times: TimestampMicrosecondArray =
             found.iter().map(|found| found.is_match().then_some(found.event)).collect();
         Self {

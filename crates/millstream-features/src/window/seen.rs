@@ -3,7 +3,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{definition::Window, part::Part};
+use super::{definition::Window, entity_group::EntityGroup};
 
 /// Events from the first number up to the second, which is out.
 pub(super) type Run = (u32, u32);
@@ -62,19 +62,19 @@ impl Seen {
     }
 }
 
-/// The runs of all labels of a part.
-pub(super) fn runs(part: &Part<'_>, window: Window) -> Arc<Seen> {
-    let mut seen = Seen { runs: Vec::with_capacity(part.label_times.len()), ..Seen::default() };
-    for entity in &part.entities {
-        let times = part.times.get(entity.events.clone()).unwrap_or(&[]);
+/// The runs of all labels of a group.
+pub(super) fn runs(group: &EntityGroup<'_>, window: Window) -> Arc<Seen> {
+    let mut seen = Seen { runs: Vec::with_capacity(group.label_times.len()), ..Seen::default() };
+    for entity in &group.entities {
+        let times = group.times.get(entity.events.clone()).unwrap_or(&[]);
         let first = entity.events.start;
         let (mut low, mut high) = (0, 0);
-        let labels = part.label_times.get(entity.labels.clone()).unwrap_or(&[]);
+        let labels = group.label_times.get(entity.labels.clone()).unwrap_or(&[]);
         for (label, time) in entity.labels.clone().zip(labels) {
             low = advance(times, low, window.start(*time));
             high = advance(times, high.max(low), window.end(*time));
             let window = (narrow(first + low), narrow(first + high));
-            match part.hiding_cut(label, first + high) {
+            match group.hiding_cut(label, first + high) {
                 None => seen.push(window),
                 Some((cut, known)) => {
                     seen.allow_several();

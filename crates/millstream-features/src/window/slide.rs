@@ -11,7 +11,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use super::seen::Run;
 use crate::{FeatureError, aggregate::State};
 
-/// Known times of all events of the part, and the cut-offs of the ranges, which never move back.
+/// Known times of all events of the group, and the cut-offs of the ranges, which never move back.
 #[derive(Clone, Copy)]
 pub(super) struct CutOffs<'a> {
     pub(super) known: &'a [i64],

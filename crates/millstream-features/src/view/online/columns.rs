@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{ArrowNativeType, DataType, Float64Type, Int64Type},
 };
 
-use super::{OnlineView, OnlineViewError, Wanted};
+use super::{OnlineView, OnlineViewError, ReadPlan};
 use crate::{
     aggregate::{Kind, Value, ValueRef, build},
     view::Status,
@@ -38,9 +38,9 @@ impl OnlineView {
         &self,
         records: &[Option<R>],
         at: i64,
-        wanted: &Wanted,
+        plan: &ReadPlan,
     ) -> Result<Columns, OnlineViewError> {
-        let types: Vec<&DataType> = wanted
+        let types: Vec<&DataType> = plan
             .features
             .iter()
             .filter_map(|feature| self.definition().features.get(*feature))
@@ -55,7 +55,7 @@ impl OnlineView {
         for record in records {
             let mut outs = builders.iter_mut().zip(&mut statuses);
             let bytes = record.as_ref().map(AsRef::as_ref);
-            let event_time = self.visit(bytes, at, wanted, &mut parts, |value, status| {
+            let event_time = self.visit(bytes, at, plan, &mut parts, |value, status| {
                 if let Some((builder, statuses)) = outs.next() {
                     builder.append(value);
                     statuses.push(status);

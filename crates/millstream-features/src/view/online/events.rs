@@ -25,14 +25,14 @@ pub struct EntityEvents {
     /// Where each entity's events start in `rows`, and the end.
     starts: Vec<usize>,
     rows: Vec<(Order, u32)>,
-    columns: Vec<Source>,
+    columns: Vec<EventValues>,
     skipped: usize,
     newest: Option<i64>,
 }
 
 /// A column as values. What no aggregation knows is turned into values at once.
 #[derive(Debug)]
-enum Source {
+enum EventValues {
     Column(Column),
     Values(Vec<Value>),
 }
@@ -58,7 +58,7 @@ impl EntityEvents {
         expect(view, "_sequence", sequence, &DataType::Int64)?;
         let sequence = sequence.as_primitive::<Int64Type>();
         let key_rows = KeyRows::new(&definition.entity, &definition.keys, key_columns)?;
-        let columns = columns.iter().enumerate().map(|(at, column)| Source::new(view, at, column));
+        let columns = columns.iter().enumerate().map(|(at, column)| EventValues::new(view, at, column));
         let columns = columns.collect::<Result<_, _>>()?;
         let or_zero = |valid: bool, value: i64| if valid { value } else { 0 };
         let order = |row: usize| Order {
@@ -117,7 +117,7 @@ impl EntityEvents {
     }
 }
 
-impl Source {
+impl EventValues {
     fn new(view: &OnlineView, at: usize, column: &ArrayRef) -> Result<Self, OnlineViewError> {
         let definition = view.definition();
         if let Some(known) = definition.columns.get(at) {

@@ -1,14 +1,14 @@
 //! A record read where it lies: what training would give for the time of the read.
 
 use super::{
-    OnlineView, OnlineViewError, Source,
+    OnlineView, OnlineViewError, ValueSource,
     record::{Event, Record},
 };
 use crate::{
     FeatureError,
     aggregate::{Order, Value, ValueRef},
     view::Status,
-    window::{Part, fold},
+    window::{CompactState, fold},
 };
 
 /// The values of all features of one entity at one time.
@@ -23,7 +23,7 @@ pub struct Reading {
 
 /// Some features of a view, and what has to be looked at for them.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct ReadPlan {
     pub(super) features: Vec<usize>,
     /// By cell of the plan.
     cells: Vec<bool>,
@@ -45,26 +45,26 @@ impl OnlineView {
     /// # Errors
     ///
     /// The view has no such feature.
-    pub fn wanted(&self, features: &[usize]) -> Result<Wanted, OnlineViewError> {
+    pub fn plan_read(&self, features: &[usize]) -> Result<ReadPlan, OnlineViewError> {
         let missing = |index: &&usize| **index >= self.0.sources.len();
         if let Some(index) = features.iter().find(missing) {
             let view = self.definition().name.clone();
             return Err(OnlineViewError::NoSuchFeature { view, index: *index });
         }
         let window = |feature: &usize| match self.0.sources.get(*feature) {
-            Some(Source::Window(window)) => Some(*window),
+            Some(ValueSource::Window(window)) => Some(*window),
             _ => None,
         };
         let windows = features.iter().filter_map(window);
         let cells = self.0.plan.wanted(windows.clone());
-        Ok(Wanted { features: features.to_vec(), cells, windows: windows.count() > 0 })
+        Ok(ReadPlan { features: features.to_vec(), cells, windows: windows.count() > 0 })
     }
 
     /// All features.
     #[must_use]
-    pub fn wanted_all(&self) -> Wanted {
+    pub fn plan_read_of_all(&self) -> ReadPlan {
         let windows = self.0.plan.features();
-        Wanted {
+        ReadPlan {
             features: (0..self.0.sources.len()).collect(),
             cells: self.0.plan.wanted(0..windows),
             windows: windows > 0,
@@ -81,7 +81,7 @@ impl OnlineView {
         &self,
         record: Option<&[u8]>,
         at: i64,
-        wanted: &Wanted,
+        plan: &ReadPlan,
         reading: &mut Reading,
     ) -> Result<(), OnlineViewError> {
         let Reading { values, statuses, event_time } = reading;
@@ -89,7 +89,7 @@ impl OnlineView {
         statuses.clear();
         let mut parts = Vec::new();
         *event_time = self
-            .visit(record, at, wanted, &mut parts, |value, status| {
+            .visit(record, at, plan, &mut parts, |value, status| {
                 values.push(value.to_value());
                 statuses.push(status);
             })
@@ -107,8 +107,8 @@ impl OnlineView {
         &self,
         record: Option<&[u8]>,
         at: i64,
-        wanted: &Wanted,
-        parts: &mut Vec<Part>,
+        plan: &ReadPlan,
+        parts: &mut Vec<CompactState>,
         mut sink: impl FnMut(ValueRef<'_>, Status),
     ) -> Result<Option<i64>, FeatureError> {
         let record = match record {
@@ -130,16 +130,16 @@ impl OnlineView {
         let of_windows = if before_mark { Some(Status::Degraded) } else { overall };
         let at = if before_mark { record.mark } else { at };
         parts.clear();
-        if wanted.windows && overall != Some(Status::Expired) {
+        if plan.windows && overall != Some(Status::Expired) {
             parts.extend_from_slice(&self.0.empty);
-            self.windows(&record, at, wanted, parts)?;
+            self.windows(&record, at, plan, parts)?;
         }
         let mut list = Value::Null;
-        for feature in &wanted.features {
+        for feature in &plan.features {
             let owned;
             let (value, status) = match self.0.sources.get(*feature) {
                 _ if overall == Some(Status::Expired) => (ValueRef::Null, overall),
-                Some(Source::Newest { in_newest, in_event }) => {
+                Some(ValueSource::Newest { in_newest, in_event }) => {
                     let value = match newest {
                         None => ValueRef::Null,
                         Some((_, Newest::Newest(row))) => {
@@ -149,7 +149,7 @@ impl OnlineView {
                     };
                     (value, overall)
                 }
-                Some(Source::Window(window)) => {
+                Some(ValueSource::Window(window)) => {
                     let Ok(value) = self.0.plan.value(*window, parts, at) else {
                         sink(ValueRef::Null, Status::Degraded);
                         continue;
@@ -193,10 +193,10 @@ impl OnlineView {
         &self,
         record: &Record<'_>,
         at: i64,
-        wanted: &Wanted,
-        parts: &mut [Part],
+        plan: &ReadPlan,
+        parts: &mut [CompactState],
     ) -> Result<(), FeatureError> {
-        let Wanted { cells, .. } = wanted;
+        let ReadPlan { cells, .. } = plan;
         if !record.hops.is_empty() {
             fold(&self.0.plan, record.hops, (record.mark, at), cells, parts)?;
         }

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::{
+    compact::{CompactState, Shape, Slot, extreme_float},
     packed::{Packed, SIGNED_MAX, write_signed, write_unsigned},
-    part::{Part, Shape, Slot, extreme_float},
     whole::Whole,
 };
 use crate::{
@@ -96,19 +96,24 @@ impl<'a> Column<'a> {
     }
 
     /// Adds the hops of a range up into `part`.
-    pub(super) fn fold(&self, slot: &Slot, range: Range<usize>, part: &mut Part) -> Result<(), FeatureError> {
+    pub(super) fn fold(
+        &self,
+        slot: &Slot,
+        range: Range<usize>,
+        part: &mut CompactState,
+    ) -> Result<(), FeatureError> {
         let Range { start, end } = range;
         match self {
             Self::Count(counts) => {
                 let mut rows = 0_u64;
                 counts.range(start, end).each_unsigned(|count| rows = rows.saturating_add(count));
-                slot.merge(part, &Part::Count(rows))
+                slot.merge(part, &CompactState::Count(rows))
             }
             Self::Sum { exponent, counts, sums } => {
                 let (mut count, mut total) = (0_u64, 0_i128);
                 counts.range(start, end).each_unsigned(|terms| count = count.saturating_add(terms));
                 sums.range(start, end).each_signed(|sum| total = total.wrapping_add(sum));
-                slot.merge(part, &Part::Sum { count, sum: Whole { total, exponent: *exponent } })
+                slot.merge(part, &CompactState::Sum { count, sum: Whole { total, exponent: *exponent } })
             }
             Self::Int { missing, base, values } => {
                 let greatest = !matches!(slot.shape, Shape::Int { greatest: false });
@@ -120,7 +125,7 @@ impl<'a> Column<'a> {
                     }
                     at += 1;
                 });
-                slot.merge(part, &Part::Int(best.map(|best| base.wrapping_add_unsigned(best))))
+                slot.merge(part, &CompactState::Int(best.map(|best| base.wrapping_add_unsigned(best))))
             }
             Self::Float { missing, values } => {
                 let greatest = matches!(slot.shape, Shape::Float { greatest: true });
@@ -130,14 +135,14 @@ impl<'a> Column<'a> {
                 let best = present
                     .map(|(value, _)| value)
                     .reduce(|best, value| extreme_float(greatest, best, value));
-                slot.merge(part, &Part::Float(best))
+                slot.merge(part, &CompactState::Float(best))
             }
             Self::States(bytes) => {
                 let mut input = Reader::new(bytes);
                 for at in 0..end {
                     let state = input.block()?;
                     if at >= start {
-                        slot.merge(part, &Part::State(Box::new(state_of(state)?)))?;
+                        slot.merge(part, &CompactState::State(Box::new(state_of(state)?)))?;
                     }
                 }
                 Ok(())
@@ -146,12 +151,12 @@ impl<'a> Column<'a> {
     }
 
     /// All parts, one for each hop.
-    pub(super) fn parts(&self, slot: &Slot, count: usize) -> Result<Vec<Part>, FeatureError> {
+    pub(super) fn parts(&self, slot: &Slot, count: usize) -> Result<Vec<CompactState>, FeatureError> {
         let mut parts = vec![slot.empty(); count];
         if let Self::States(bytes) = self {
             let mut input = Reader::new(bytes);
             for part in &mut parts {
-                slot.merge(part, &Part::State(Box::new(state_of(input.block()?)?)))?;
+                slot.merge(part, &CompactState::State(Box::new(state_of(input.block()?)?)))?;
             }
             return Ok(parts);
         }
@@ -169,7 +174,11 @@ fn state_of(bytes: &[u8]) -> Result<State, FeatureError> {
 }
 
 /// Writes the parts of one slot.
-pub(super) fn write<'p>(out: &mut Writer, slot: &Slot, parts: impl Iterator<Item = &'p Part> + Clone) {
+pub(super) fn write<'p>(
+    out: &mut Writer,
+    slot: &Slot,
+    parts: impl Iterator<Item = &'p CompactState> + Clone,
+) {
     if write_numbers(out, slot, parts.clone()).is_some() {
         return;
     }
@@ -187,17 +196,17 @@ pub(super) fn write<'p>(out: &mut Writer, slot: &Slot, parts: impl Iterator<Item
 fn write_numbers<'p>(
     out: &mut Writer,
     slot: &Slot,
-    parts: impl Iterator<Item = &'p Part> + Clone,
+    parts: impl Iterator<Item = &'p CompactState> + Clone,
 ) -> Option<()> {
     match slot.shape {
         Shape::Count { .. } => {
-            let counts = parts.map(|part| if let Part::Count(rows) = part { *rows } else { 0 });
+            let counts = parts.map(|part| if let CompactState::Count(rows) = part { *rows } else { 0 });
             out.byte(NUMBERS);
             write_unsigned(out, counts);
         }
         Shape::Sum => write_sums(out, slot, parts)?,
         Shape::Int { .. } | Shape::Time => {
-            let values = parts.map(|part| if let Part::Int(value) = part { *value } else { None });
+            let values = parts.map(|part| if let CompactState::Int(value) = part { *value } else { None });
             let base = values.clone().flatten().min().unwrap_or(0);
             out.byte(NUMBERS);
             Missing::write(out, values.clone().map(|value| value.is_none()));
@@ -205,7 +214,7 @@ fn write_numbers<'p>(
             write_unsigned(out, values.map(|value| value.unwrap_or(base).wrapping_sub(base).cast_unsigned()));
         }
         Shape::Float { .. } => {
-            let values = parts.map(|part| if let Part::Float(value) = part { *value } else { None });
+            let values = parts.map(|part| if let CompactState::Float(value) = part { *value } else { None });
             out.byte(NUMBERS);
             Missing::write(out, values.clone().map(|value| value.is_none()));
             values.for_each(|value| out.float(value.unwrap_or(0.0)));
@@ -218,7 +227,7 @@ fn write_numbers<'p>(
 fn write_sums<'p>(
     out: &mut Writer,
     slot: &Slot,
-    parts: impl Iterator<Item = &'p Part> + Clone,
+    parts: impl Iterator<Item = &'p CompactState> + Clone,
 ) -> Option<()> {
     let sums: Vec<(u64, Whole)> = parts.map(|part| slot.sum(part)).collect::<Option<_>>()?;
     let not_zero = sums.iter().map(|(_, sum)| sum).filter(|sum| sum.total != 0);

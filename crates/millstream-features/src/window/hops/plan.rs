@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 
-use super::part::{Part, Shape, Slot};
+use super::compact::{CompactState, Shape, Slot};
 use crate::{
     aggregate::{Order, Outgrown, Value, ValueRef, micros, ratio},
     window::{
@@ -109,14 +109,14 @@ impl Plan {
     }
 
     /// The parts of all cells over no events.
-    pub(crate) fn empty(&self) -> Vec<Part> {
+    pub(crate) fn empty(&self) -> Vec<CompactState> {
         self.cells.iter().filter_map(|cell| self.slots.get(cell.slot)).map(Slot::empty).collect()
     }
 
     /// Adds one event to the parts of the cells whose windows see it.
     pub(crate) fn add(
         &self,
-        parts: &mut [Part],
+        parts: &mut [CompactState],
         wanted: &[bool],
         at: i64,
         order: Order,
@@ -137,7 +137,7 @@ impl Plan {
     /// # Errors
     ///
     /// It is beyond what it can hold, or is made of what is.
-    pub(crate) fn value(&self, feature: usize, parts: &[Part], at: i64) -> Result<Value, Outgrown> {
+    pub(crate) fn value(&self, feature: usize, parts: &[CompactState], at: i64) -> Result<Value, Outgrown> {
         let Some(Computed { planned, numerator, denominator }) = self.features.get(feature) else {
             return Ok(Value::Null);
         };

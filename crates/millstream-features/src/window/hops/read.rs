@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    part::Part,
+    compact::CompactState,
     plan::{ALL_TIME, Plan, hop_of, uses},
     store::{Head, Tail},
 };
@@ -23,7 +23,7 @@ pub(crate) fn fold(
     bytes: &[u8],
     (mark, at): (i64, i64),
     wanted: &[bool],
-    parts: &mut [Part],
+    parts: &mut [CompactState],
 ) -> Result<(), FeatureError> {
     let mut input = Reader::new(bytes);
     let mut ranges: Vec<Range<usize>> = Vec::with_capacity(plan.windows.len());

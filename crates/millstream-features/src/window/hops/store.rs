@@ -3,8 +3,8 @@
 use super::{
     column,
     column::Column,
+    compact::{CompactState, Slot},
     packed::{Packed, write_unsigned},
-    part::{Part, Slot},
     plan::{LEVELS, Plan, Starts, hop_of},
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct Hops {
 struct Level {
     numbers: Vec<i64>,
     /// The level's slots of each hop, hop by hop.
-    parts: Vec<Part>,
+    parts: Vec<CompactState>,
 }
 
 impl Hops {
@@ -102,7 +102,11 @@ impl Hops {
 
 impl Level {
     /// Where the hop is, which is made of `empty` parts if it is not there yet. Mostly it is the last.
-    fn position<I: Iterator<Item = Part>>(&mut self, number: i64, empty: impl FnOnce() -> I) -> usize {
+    fn position<I: Iterator<Item = CompactState>>(
+        &mut self,
+        number: i64,
+        empty: impl FnOnce() -> I,
+    ) -> usize {
         let at = match self.numbers.last() {
             Some(last) if *last == number => return self.numbers.len() - 1,
             Some(last) if *last > number => match self.numbers.binary_search(&number) {
@@ -115,7 +119,7 @@ impl Level {
         if at == self.numbers.len() - 1 {
             self.parts.extend(empty());
         } else {
-            let parts: Vec<Part> = empty().collect();
+            let parts: Vec<CompactState> = empty().collect();
             let start = at * parts.len();
             self.parts.splice(start..start, parts);
         }

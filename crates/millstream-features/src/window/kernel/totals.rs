@@ -10,8 +10,8 @@ use arrow::{
 
 use super::{
     super::{
+        entity_group::EntityGroup,
         layout::Read,
-        part::Part,
         seen::{Run, Seen},
     },
     Computed, Input, only_true,
@@ -44,13 +44,13 @@ fn counts_of(counts: Option<&Vec<u32>>, seen: &Seen) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(seen.each().map(|runs| i64::from(counted(counts, runs)))))
 }
 
-pub(super) fn count(part: &mut Part<'_>, input: Input, seen: &Seen) -> ArrayRef {
-    counts_of(part.counts(input).as_deref(), seen)
+pub(super) fn count(group: &mut EntityGroup<'_>, input: Input, seen: &Seen) -> ArrayRef {
+    counts_of(group.counts(input).as_deref(), seen)
 }
 
-pub(super) fn count_if(part: &mut Part<'_>, input: Input, seen: &Seen) -> Option<ArrayRef> {
-    let mask = part.mask(input);
-    let Some(Data::Bool(flags)) = part.column(input.0).map(|column| &column.data) else { return None };
+pub(super) fn count_if(group: &mut EntityGroup<'_>, input: Input, seen: &Seen) -> Option<ArrayRef> {
+    let mask = group.mask(input);
+    let Some(Data::Bool(flags)) = group.column(input.0).map(|column| &column.data) else { return None };
     let flags = only_true(flags);
     let flags = mask.map_or_else(|| flags.clone(), |mask| &flags & mask.as_ref());
     Some(counts_of(Some(&running_count(&flags)), seen))
@@ -134,13 +134,13 @@ fn running(values: impl Iterator<Item = i128>) -> Vec<i128> {
 
 #[allow(clippy::cast_precision_loss, reason = "the nearest float, as the general state gives")]
 pub(super) fn sum(
-    part: &mut Part<'_>,
+    group: &mut EntityGroup<'_>,
     read: &Read,
     input: Input,
     seen: &Seen,
 ) -> Result<Option<Computed>, FeatureError> {
-    let Some(prefix) = part.prefix(input) else { return Ok(None) };
-    let counts = part.counts(input);
+    let Some(prefix) = group.prefix(input) else { return Ok(None) };
+    let counts = group.counts(input);
     let sums = seen.each().map(|runs| {
         let count = counted(counts.as_deref(), runs);
         (count > 0).then(|| (prefix.sum(runs), count))

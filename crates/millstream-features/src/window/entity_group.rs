@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::{
     definition::Window,
-    evaluate::PartValues,
+    evaluate::GroupValues,
     events::{Grouped, Reads, Sorted, events_of},
     kernel::{self, Chosen, Computed, Input, Prefix},
     layout::{Layout, Planned, Read},
@@ -35,7 +35,7 @@ pub(super) struct EntityRows {
 }
 
 /// Rows of a range of entities.
-pub(super) struct Part<'a> {
+pub(super) struct EntityGroup<'a> {
     /// Each entity that has labels.
     pub(super) entities: Vec<EntityRows>,
     pub(super) label_rows: Vec<u32>,
@@ -58,7 +58,7 @@ pub(super) struct Part<'a> {
     chosen: HashMap<Input, Arc<Chosen>>,
 }
 
-impl<'a> Part<'a> {
+impl<'a> EntityGroup<'a> {
     pub(super) fn new(
         source: Sorted<'a>,
         reads: Reads<'_>,
@@ -66,7 +66,7 @@ impl<'a> Part<'a> {
         range: Range<usize>,
         layout: &Layout,
     ) -> Result<Self, FeatureError> {
-        let mut part = Self {
+        let mut group = Self {
             entities: Vec::new(),
             label_rows: Vec::new(),
             label_times: Vec::new(),
@@ -88,17 +88,17 @@ impl<'a> Part<'a> {
         for entity in range {
             let rows = labels.of(entity);
             if !rows.is_empty() {
-                part.add_labels(rows, reads);
-                part.add_events(source, entity, rows.len(), &windows, (&mut event_rows, &mut ties));
+                group.add_labels(rows, reads);
+                group.add_events(source, entity, rows.len(), &windows, (&mut event_rows, &mut ties));
             }
         }
-        part.ties = ties.contains(&true).then(|| BooleanBuffer::from(ties));
+        group.ties = ties.contains(&true).then(|| BooleanBuffer::from(ties));
         let indices = UInt32Array::from(event_rows);
         let taken = |column: &Option<Arc<Column>>| {
             column.as_ref().map(|column| take_column(column, &indices)).transpose()
         };
-        part.columns = source.columns.iter().map(taken).collect::<Result<_, _>>()?;
-        Ok(part)
+        group.columns = source.columns.iter().map(taken).collect::<Result<_, _>>()?;
+        Ok(group)
     }
 
     /// Appends an entity's labels in the order of time.
@@ -153,12 +153,12 @@ impl<'a> Part<'a> {
     }
 
     /// The values of all features.
-    pub(super) fn features(mut self, layout: &Layout) -> Result<PartValues, FeatureError> {
+    pub(super) fn features(mut self, layout: &Layout) -> Result<GroupValues, FeatureError> {
         let mut features = Vec::with_capacity(layout.features.len());
         for feature in &layout.features {
             features.push(self.feature(layout, feature)?);
         }
-        Ok(PartValues { label_rows: self.label_rows, features })
+        Ok(GroupValues { label_rows: self.label_rows, features })
     }
 
     fn feature(&mut self, layout: &Layout, feature: &Planned) -> Result<Computed, FeatureError> {
