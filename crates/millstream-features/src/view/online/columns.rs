@@ -51,11 +51,11 @@ impl OnlineView {
         let mut statuses: Vec<Vec<Status>> =
             types.iter().map(|_| Vec::with_capacity(records.len())).collect();
         let mut event_times = Numbers::with_capacity(records.len());
-        let mut parts = Vec::new();
+        let mut states = Vec::new();
         for record in records {
             let mut outs = builders.iter_mut().zip(&mut statuses);
             let bytes = record.as_ref().map(AsRef::as_ref);
-            let event_time = self.visit(bytes, at, plan, &mut parts, |value, status| {
+            let event_time = self.visit(bytes, at, plan, &mut states, |value, status| {
                 if let Some((builder, statuses)) = outs.next() {
                     builder.append(value);
                     statuses.push(status);

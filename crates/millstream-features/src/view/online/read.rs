@@ -87,9 +87,9 @@ impl OnlineView {
         let Reading { values, statuses, event_time } = reading;
         values.clear();
         statuses.clear();
-        let mut parts = Vec::new();
+        let mut states = Vec::new();
         *event_time = self
-            .visit(record, at, plan, &mut parts, |value, status| {
+            .visit(record, at, plan, &mut states, |value, status| {
                 values.push(value.to_value());
                 statuses.push(status);
             })
@@ -102,13 +102,13 @@ impl OnlineView {
     }
 
     /// Calls `sink` with value and status of each wanted feature, in their order; defaults stand where a value would be null,
-    /// but not where there is more than the feature can hold. Gives the event time of the newest visible event. `parts` is only there to be used again.
+    /// but not where there is more than the feature can hold. Gives the event time of the newest visible event. `states` is only there to be used again.
     pub(super) fn visit(
         &self,
         record: Option<&[u8]>,
         at: i64,
         plan: &ReadPlan,
-        parts: &mut Vec<CompactState>,
+        states: &mut Vec<CompactState>,
         mut sink: impl FnMut(ValueRef<'_>, Status),
     ) -> Result<Option<i64>, FeatureError> {
         let record = match record {
@@ -129,10 +129,10 @@ impl OnlineView {
         };
         let of_windows = if before_mark { Some(Status::Degraded) } else { overall };
         let at = if before_mark { record.mark } else { at };
-        parts.clear();
+        states.clear();
         if plan.windows && overall != Some(Status::Expired) {
-            parts.extend_from_slice(&self.0.empty);
-            self.windows(&record, at, plan, parts)?;
+            states.extend_from_slice(&self.0.empty);
+            self.windows(&record, at, plan, states)?;
         }
         let mut list = Value::Null;
         for feature in &plan.features {
@@ -150,7 +150,7 @@ impl OnlineView {
                     (value, overall)
                 }
                 Some(ValueSource::Window(window)) => {
-                    let Ok(value) = self.0.plan.value(*window, parts, at) else {
+                    let Ok(value) = self.0.plan.value(*window, states, at) else {
                         sink(ValueRef::Null, Status::Degraded);
                         continue;
                     };
@@ -194,17 +194,17 @@ impl OnlineView {
         record: &Record<'_>,
         at: i64,
         plan: &ReadPlan,
-        parts: &mut [CompactState],
+        states: &mut [CompactState],
     ) -> Result<(), FeatureError> {
         let ReadPlan { cells, .. } = plan;
         if !record.hops.is_empty() {
-            fold(&self.0.plan, record.hops, (record.mark, at), cells, parts)?;
+            fold(&self.0.plan, record.hops, (record.mark, at), cells, states)?;
         }
         let columns = self.definition().columns.len();
         let mut lists = Vec::new();
         let mut add = |event: Event<'_>| -> Result<(), FeatureError> {
             let values = self.0.event_row.values(event.row, columns, &mut lists)?;
-            self.0.plan.add(parts, cells, at, event.order, &values);
+            self.0.plan.add(states, cells, at, event.order, &values);
             Ok(())
         };
         for event in record.recent.iter(&self.0.event_row).chain(record.pushed.iter(&self.0.event_row)) {

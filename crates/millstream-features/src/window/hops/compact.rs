@@ -76,7 +76,7 @@ impl Slot {
     }
 
     /// Adds one event; `values` are those of all columns.
-    pub(super) fn add(&self, part: &mut CompactState, order: Order, values: &[ValueRef<'_>]) {
+    pub(super) fn add(&self, state: &mut CompactState, order: Order, values: &[ValueRef<'_>]) {
         let value = |column: usize| values.get(column).copied().unwrap_or(ValueRef::Null);
         if self.filter.is_some_and(|filter| !matches!(value(filter), ValueRef::Bool(true))) {
             return;
@@ -85,11 +85,11 @@ impl Slot {
         if value.is_null() {
             return;
         }
-        match (self.shape, &mut *part, value) {
+        match (self.shape, &mut *state, value) {
             (Shape::Count { only_true }, CompactState::Count(rows), _) => {
                 *rows += u64::from(!only_true || matches!(value, ValueRef::Bool(true)));
             }
-            (Shape::Sum, CompactState::Sum { .. }, _) => self.add_term(part, order, value),
+            (Shape::Sum, CompactState::Sum { .. }, _) => self.add_term(state, order, value),
             (Shape::Int { greatest }, CompactState::Int(best), ValueRef::Int(value)) => {
                 *best = Some(best.map_or(value, |best| extreme(greatest, best, value)));
             }
@@ -105,8 +105,8 @@ impl Slot {
         }
     }
 
-    fn add_term(&self, part: &mut CompactState, order: Order, value: ValueRef<'_>) {
-        let CompactState::Sum { count, sum } = &mut *part else { return };
+    fn add_term(&self, state: &mut CompactState, order: Order, value: ValueRef<'_>) {
+        let CompactState::Sum { count, sum } = &mut *state else { return };
         let term = match value {
             ValueRef::Int(value) => Whole::of_int(i128::from(value)),
             ValueRef::Decimal(value) => Whole::of_int(value),
@@ -120,16 +120,16 @@ impl Slot {
                 *count += 1;
             }
             None => {
-                let mut state = self.state(part);
-                state.add(order, value);
-                *part = CompactState::State(Box::new(state));
+                let mut full = self.state(state);
+                full.add(order, value);
+                *state = CompactState::State(Box::new(full));
             }
         }
     }
 
     /// Takes in the events of `other`.
-    pub(super) fn merge(&self, part: &mut CompactState, other: &CompactState) -> Result<(), FeatureError> {
-        match (self.shape, &mut *part, other) {
+    pub(super) fn merge(&self, state: &mut CompactState, other: &CompactState) -> Result<(), FeatureError> {
+        match (self.shape, &mut *state, other) {
             (_, CompactState::Count(rows), CompactState::Count(others)) => {
                 *rows = rows.saturating_add(*others);
             }
@@ -139,7 +139,7 @@ impl Slot {
                     *count = count.saturating_add(*others);
                     return Ok(());
                 }
-                return self.merge_states(part, other);
+                return self.merge_states(state, other);
             }
             (Shape::Int { greatest }, CompactState::Int(best), CompactState::Int(Some(value))) => {
                 *best = Some(best.map_or(*value, |best| extreme(greatest, best, *value)));
@@ -152,25 +152,25 @@ impl Slot {
             }
             (_, CompactState::Int(_), CompactState::Int(None))
             | (_, CompactState::Float(_), CompactState::Float(None)) => {}
-            _ => return self.merge_states(part, other),
+            _ => return self.merge_states(state, other),
         }
         Ok(())
     }
 
-    fn merge_states(&self, part: &mut CompactState, other: &CompactState) -> Result<(), FeatureError> {
-        if let (CompactState::State(state), CompactState::State(other)) = (&mut *part, other) {
+    fn merge_states(&self, state: &mut CompactState, other: &CompactState) -> Result<(), FeatureError> {
+        if let (CompactState::State(state), CompactState::State(other)) = (&mut *state, other) {
             return state.merge(other);
         }
-        let mut state = self.state(part);
-        state.merge(&self.state(other))?;
-        *part = CompactState::State(Box::new(state));
+        let mut full = self.state(state);
+        full.merge(&self.state(other))?;
+        *state = CompactState::State(Box::new(full));
         Ok(())
     }
 
     /// The aggregation's own state.
-    pub(super) fn state(&self, part: &CompactState) -> State {
+    pub(super) fn state(&self, state: &CompactState) -> State {
         let greatest = matches!(self.shape, Shape::Int { greatest: true } | Shape::Float { greatest: true });
-        match part {
+        match state {
             CompactState::State(state) => State::clone(state),
             CompactState::Count(rows) => {
                 State::of_count(matches!(self.shape, Shape::Count { only_true: true }), *rows)
@@ -183,8 +183,8 @@ impl Slot {
     }
 
     /// The sum in its shortest form, if it has one.
-    pub(super) fn sum(&self, part: &CompactState) -> Option<(u64, Whole)> {
-        match part {
+    pub(super) fn sum(&self, state: &CompactState) -> Option<(u64, Whole)> {
+        match state {
             CompactState::Sum { count, sum } => Some((*count, sum.shortest())),
             CompactState::State(state) => {
                 let (count, total, exponent) = state.as_sum()?;
@@ -196,8 +196,8 @@ impl Slot {
     }
 
     /// The value at time `at` in microseconds.
-    pub(super) fn value(&self, part: &CompactState, finish: &Finish, at: i64) -> Result<Value, Outgrown> {
-        match part {
+    pub(super) fn value(&self, state: &CompactState, finish: &Finish, at: i64) -> Result<Value, Outgrown> {
+        match state {
             CompactState::State(state) => finish.value(state, at),
             CompactState::Count(rows)
                 if matches!(finish.aggregation, Aggregation::Count | Aggregation::CountIf) =>
@@ -205,9 +205,9 @@ impl Slot {
                 Ok(Value::Int(i64::try_from(*rows).unwrap_or(i64::MAX)))
             }
             CompactState::Sum { count, sum } => {
-                sum_value(*count, *sum, finish).unwrap_or_else(|| finish.value(&self.state(part), at))
+                sum_value(*count, *sum, finish).unwrap_or_else(|| finish.value(&self.state(state), at))
             }
-            _ => finish.value(&self.state(part), at),
+            _ => finish.value(&self.state(state), at),
         }
     }
 }

@@ -108,41 +108,41 @@ impl Plan {
         wanted
     }
 
-    /// The parts of all cells over no events.
+    /// The states of all cells over no events.
     pub(crate) fn empty(&self) -> Vec<CompactState> {
         self.cells.iter().filter_map(|cell| self.slots.get(cell.slot)).map(Slot::empty).collect()
     }
 
-    /// Adds one event to the parts of the cells whose windows see it.
+    /// Adds one event to the states of the cells whose windows see it.
     pub(crate) fn add(
         &self,
-        parts: &mut [CompactState],
+        states: &mut [CompactState],
         wanted: &[bool],
         at: i64,
         order: Order,
         values: &[ValueRef<'_>],
     ) {
-        for ((cell, part), _) in self.cells.iter().zip(parts).zip(wanted).filter(|(_, wanted)| **wanted) {
+        for ((cell, state), _) in self.cells.iter().zip(states).zip(wanted).filter(|(_, wanted)| **wanted) {
             if let (Some(slot), Some(window)) = (self.slots.get(cell.slot), self.windows.get(cell.window))
                 && window.start(at) <= order.event
                 && order.event < window.end(at)
             {
-                slot.add(part, order, values);
+                slot.add(state, order, values);
             }
         }
     }
 
-    /// A feature's value from the parts of all cells.
+    /// A feature's value from the states of all cells.
     ///
     /// # Errors
     ///
     /// It is beyond what it can hold, or is made of what is.
-    pub(crate) fn value(&self, feature: usize, parts: &[CompactState], at: i64) -> Result<Value, Outgrown> {
+    pub(crate) fn value(&self, feature: usize, states: &[CompactState], at: i64) -> Result<Value, Outgrown> {
         let Some(Computed { planned, numerator, denominator }) = self.features.get(feature) else {
             return Ok(Value::Null);
         };
-        let one = |cell: usize, read: &Read| match (self.slots.get(read.slot), parts.get(cell)) {
-            (Some(slot), Some(part)) => slot.value(part, &read.finish, at),
+        let one = |cell: usize, read: &Read| match (self.slots.get(read.slot), states.get(cell)) {
+            (Some(slot), Some(state)) => slot.value(state, &read.finish, at),
             _ => Ok(Value::Null),
         };
         let above = one(*numerator, &planned.numerator)?;

@@ -26,7 +26,7 @@ pub(crate) struct Hops {
 struct Level {
     numbers: Vec<i64>,
     /// The level's slots of each hop, hop by hop.
-    parts: Vec<CompactState>,
+    states: Vec<CompactState>,
 }
 
 impl Hops {
@@ -40,9 +40,9 @@ impl Hops {
             let slots = slots.iter().filter_map(|slot| plan.slots.get(*slot));
             let width = slots.clone().count();
             let at = level.position(number, || slots.clone().map(Slot::empty));
-            let parts = level.parts.get_mut(at * width..(at + 1) * width).unwrap_or(&mut []);
-            for (slot, part) in slots.zip(parts) {
-                slot.add(part, order, values);
+            let states = level.states.get_mut(at * width..(at + 1) * width).unwrap_or(&mut []);
+            for (slot, state) in slots.zip(states) {
+                slot.add(state, order, values);
             }
         }
     }
@@ -51,9 +51,9 @@ impl Hops {
     pub(crate) fn trim(&mut self, keep: &Starts) {
         for (level, keep) in self.levels.iter_mut().zip(keep) {
             let old = level.numbers.partition_point(|number| number < keep);
-            let width = level.parts.len() / level.numbers.len().max(1);
+            let width = level.states.len() / level.numbers.len().max(1);
             level.numbers.drain(..old);
-            level.parts.drain(..old * width);
+            level.states.drain(..old * width);
         }
     }
 
@@ -71,7 +71,7 @@ impl Hops {
                 let keep = slot.kept_from(mark).get(index).copied().unwrap_or(0);
                 let old = level.numbers.partition_point(|number| *number < keep);
                 out.unsigned(old as u64);
-                column::write(out, slot, level.parts.iter().skip(old * width + at).step_by(width));
+                column::write(out, slot, level.states.iter().skip(old * width + at).step_by(width));
             }
         }
     }
@@ -89,11 +89,11 @@ impl Hops {
             let mut columns = Vec::with_capacity(slots.len());
             for slot in slots.iter().filter_map(|slot| plan.slots.get(*slot)) {
                 let column = Tail::read(&mut input, slot, head.count)?;
-                let parts = column.column.parts(slot, head.count - column.left_out)?;
-                columns.push(std::iter::repeat_n(slot.empty(), column.left_out).chain(parts));
+                let states = column.column.states(slot, head.count - column.left_out)?;
+                columns.push(std::iter::repeat_n(slot.empty(), column.left_out).chain(states));
             }
             for _ in 0..head.count {
-                level.parts.extend(columns.iter_mut().filter_map(Iterator::next));
+                level.states.extend(columns.iter_mut().filter_map(Iterator::next));
             }
         }
         if input.is_empty() { Ok(hops) } else { Err(FeatureError::bytes("something follows the hops")) }
@@ -101,7 +101,7 @@ impl Hops {
 }
 
 impl Level {
-    /// Where the hop is, which is made of `empty` parts if it is not there yet. Mostly it is the last.
+    /// Where the hop is, which is made of `empty` states if it is not there yet. Mostly it is the last.
     fn position<I: Iterator<Item = CompactState>>(
         &mut self,
         number: i64,
@@ -117,11 +117,11 @@ impl Level {
         };
         self.numbers.insert(at, number);
         if at == self.numbers.len() - 1 {
-            self.parts.extend(empty());
+            self.states.extend(empty());
         } else {
-            let parts: Vec<CompactState> = empty().collect();
-            let start = at * parts.len();
-            self.parts.splice(start..start, parts);
+            let states: Vec<CompactState> = empty().collect();
+            let start = at * states.len();
+            self.states.splice(start..start, states);
         }
         at
     }
