@@ -25,7 +25,7 @@ use super::{
 /// Rows in one record batch.
 const BATCH_ROWS: u64 = 16_384;
 
-/// What is wrong with a row.
+/// A fault of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     BadEmail,
@@ -36,7 +36,8 @@ enum Fault {
     Duplicate,
 }
 
-/// In how many of 10,000 rows of a full export; changes are typed in by people and have five times as many.
+/// Each fault with the number of rows, of 10,000 of a full export, that have it; changes are typed in by people and
+/// have five times as many.
 const FAULTS: [(Fault, u32); 6] = [
     (Fault::BadEmail, 20),
     (Fault::NoEmail, 6),

@@ -34,7 +34,7 @@ pub const ROWS_MIN: u64 = 500;
 /// The most rows that the generator's ids are meant for.
 pub const ROWS_MAX: u64 = 1_000_000_000;
 
-/// How much data, and which.
+/// The amount of data, and the seed that decides which data it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoOptions {
     /// Rows over all files, dirty ones included; kept between [`ROWS_MIN`] and [`ROWS_MAX`].
@@ -42,7 +42,7 @@ pub struct DemoOptions {
     pub seed: u64,
 }
 
-/// What was written.
+/// The rows, files and bytes that were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generated {
     pub customers: u64,
@@ -52,16 +52,16 @@ pub struct Generated {
     pub bytes: u64,
 }
 
-/// One file to write, independent of the others.
+/// A file to write, independent of the others.
 struct FileTask<'a> {
     path: PathBuf,
     kind: Kind,
-    /// Number of the random stream; also the order of the files.
+    /// The number of the file's random stream is its place among the files as well.
     stream: u64,
     month: usize,
-    /// Rows to write.
+    /// The rows that the file gets.
     rows: u64,
-    /// Ids of this file start here.
+    /// The ids of the file's rows start here.
     first_id: u64,
     shop: &'a Shop,
 }
@@ -76,7 +76,7 @@ enum Kind {
 
 /// Figures that all files agree on.
 struct Shop {
-    /// Customers have the ids from 1 to this.
+    /// The ids of customers go from 1 to this number.
     customers: u64,
 }
 
@@ -174,7 +174,7 @@ fn write(task: &FileTask<'_>, seed: u64) -> Result<u64, DemoError> {
     }
 }
 
-/// What is wrong with the next row: each fault comes in so many of 10,000 rows, times `factor`.
+/// Draws the fault of the next row, if any: each fault comes in so many of 10,000 rows, times `factor`.
 fn draw_fault<F: Copy>(faults: &[(F, u32)], factor: u32, random: &mut ChaCha8Rng) -> Option<F> {
     let mut drawn = random.random_range(0..10_000_u32);
     for (fault, weight) in faults {

@@ -15,15 +15,16 @@ pub struct Selection {
     excluded: Vec<Term>,
 }
 
-/// What the user wrote between two spaces: the assets that all of its criteria select.
+/// A term is what the user wrote between two spaces: the assets that all of its criteria select.
 #[derive(Clone, Debug)]
 struct Term {
     criteria: Vec<Criterion>,
 }
 
+/// A criterion selects the assets that fit a pattern, and those up and down the graph from them.
 #[derive(Clone, Debug)]
 struct Criterion {
-    /// As the user wrote it.
+    /// The criterion as the user wrote it.
     text: String,
     upstream: Reach,
     downstream: Reach,
@@ -31,17 +32,17 @@ struct Criterion {
     pattern: Pattern,
 }
 
-/// How far from an asset the selection goes.
+/// The distance from an asset that the selection reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
     /// The asset alone.
     Here,
-    /// This many steps.
+    /// The selection goes this many steps.
     Steps(usize),
     Everywhere,
 }
 
-/// What of an asset the pattern is compared with.
+/// The property of an asset that the pattern is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
     Name,
@@ -56,7 +57,7 @@ enum Pattern {
     Glob(GlobMatcher),
 }
 
-/// Names that a hint lists.
+/// The most names that a hint lists.
 const LISTED_MAX: usize = 12;
 
 /// A selection that means nothing in this project.
@@ -69,7 +70,7 @@ pub enum SelectionError {
         term: String,
         what: &'static str,
         nearest: Option<String>,
-        /// What could have been written, where nothing is near.
+        /// The words that could have been written, where nothing is near.
         known: Vec<String>,
     },
     #[error("`{term}` can mean {}", list(candidates, " or "))]
@@ -106,7 +107,7 @@ impl SelectionError {
 }
 
 impl Selection {
-    /// Everything.
+    /// Selects everything.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
@@ -117,7 +118,7 @@ impl Selection {
         self.terms.is_empty() && self.excluded.is_empty()
     }
 
-    /// Whether the user said which assets are meant, and not only which are not.
+    /// Tells whether the user said which assets are meant, and not only which are not.
     #[must_use]
     pub fn names_assets(&self) -> bool {
         !self.terms.is_empty()
@@ -229,12 +230,12 @@ impl FromStr for Criterion {
     }
 }
 
-/// Whether a text beside a `+` says how many steps: nothing stands for all of them.
+/// Tells whether a text beside a `+` says how many steps: nothing stands for all of them.
 fn is_steps(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// More steps than a number holds are all of them.
+/// The reach that a text beside a `+` names; more steps than a number holds are all of them.
 fn reach(steps: &str) -> Reach {
     steps.parse().map_or(Reach::Everywhere, Reach::Steps)
 }

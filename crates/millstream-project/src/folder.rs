@@ -26,12 +26,12 @@ pub fn find_root(start: &Path) -> Option<PathBuf> {
     start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
 }
 
-/// A project file that is to be read.
+/// A file of the project's folders that is to be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ListedFile {
-    /// Relative to the root, with `/`.
+    /// The path of the file relative to the root, with `/`.
     pub(crate) path: String,
-    /// The folder under `tables/`; empty elsewhere.
+    /// The name of the folder under `tables/`; empty elsewhere.
     pub(crate) schema: String,
     /// The file's name without its extension.
     pub(crate) stem: String,
@@ -189,10 +189,10 @@ fn is_near(written: &str, extension: &str) -> bool {
     written == extension || (extension == "yaml" && matches!(written.as_str(), "yml" | "json"))
 }
 
-/// What reading a file gives.
+/// The outcome of reading a file.
 pub(crate) enum Content {
     Text(String),
-    /// Not UTF-8 from this byte on; the text has replacement characters from there.
+    /// The file is not UTF-8 from this byte on; the text has replacement characters from there.
     NotUtf8 {
         lossy: String,
         offset: usize,

@@ -17,10 +17,10 @@ use crate::{
     yaml,
 };
 
-/// What a command says about loading.
+/// The options of a command for loading a project.
 #[derive(Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// The environment to use; `default` when absent.
+    /// The environment to use, which is `default` when absent.
     pub environment: Option<&'a str>,
     /// Looks up `${VAR}`.
     pub variables: &'a dyn Fn(&str) -> Option<String>,
@@ -35,13 +35,13 @@ impl std::fmt::Debug for LoadOptions<'_> {
 /// A project as far as it could be read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Everything that could be understood. `None` without a usable `millstream.yaml` and environment. A spec beside
-    /// errors is for further checks only, not for running.
+    /// The spec of everything that could be understood. `None` without a usable `millstream.yaml` and environment. A
+    /// spec beside errors is for further checks only, not for running.
     pub spec: Option<ProjectSpec>,
-    /// By file and place; those without a place last.
+    /// The diagnostics by file and place; those without a place come last.
     pub diagnostics: Vec<Diagnostic>,
     pub files: SourceMap,
-    /// Assets with errors: they may be missing from the spec or be incomplete, so that "unknown table" and "unknown
+    /// The assets with errors may be missing from the spec or be incomplete, so that "unknown table" and "unknown
     /// column" mean nothing about them.
     pub broken: BTreeSet<TableName>,
     /// The values of the variables that the files name.

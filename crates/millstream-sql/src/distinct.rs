@@ -29,8 +29,8 @@ use datafusion::{
 
 /// Grouping expressions that the engine can tell apart.
 const GROUPED_MAX: usize = 64;
-/// What is computed beside distinct values. Each takes a fixed amount of memory for a group; an aggregate that gathers its
-/// rows would gather them once for each distinct argument.
+/// The aggregates that are computed beside distinct values. Each takes a fixed amount of memory for a group; one that
+/// gathers its rows would gather them once for each distinct argument.
 const BESIDE: [&str; 7] = ["count", "sum", "avg", "min", "max", "bool_and", "bool_or"];
 
 /// Turns distinct aggregates into groupings.
@@ -59,17 +59,17 @@ impl OptimizerRule for DistinctToGrouping {
     }
 }
 
-/// One aggregate of the query.
+/// A call of an aggregate in the query.
 enum AggregateCall {
-    /// Of the distinct argument with this number.
+    /// The aggregate is over the distinct argument with this number.
     Distinct(AggregateFunction, usize),
-    /// Computed beside, and given out under this name.
+    /// The aggregate is computed beside the distinct values, and given out under this name.
     Beside(AggregateFunction, String),
 }
 
 /// The aggregates of a query, taken apart.
 struct Grouping {
-    /// Distinct arguments.
+    /// The distinct arguments, each once.
     arguments: Vec<Expr>,
     parts: Vec<AggregateCall>,
 }
@@ -193,7 +193,7 @@ impl Grouping {
         self.parts.iter().any(|part| matches!(part, AggregateCall::Beside(..)))
     }
 
-    /// Whether there are several groupings, which the grouping's id tells apart.
+    /// Tells whether there are several groupings, which the grouping's id tells apart.
     fn is_set(&self) -> bool {
         self.arguments.len() > 1 || self.has_beside()
     }

@@ -27,7 +27,7 @@ use crate::{CliError, project::cores};
 pub(crate) struct Backend {
     engine: Engine,
     features: FeatureServer,
-    /// Its threads end with the process: one that ends while it is let go may be touched once more.
+    /// The threads of the queries end with the process: one that ends while it is let go may be touched once more.
     queries: ManuallyDrop<Queries>,
 }
 
@@ -203,7 +203,7 @@ fn fitting(batch: &RecordBatch, rows: usize, bytes: usize) -> RecordBatch {
     taken
 }
 
-/// What the rows take in memory, without what the batch's buffers hold of others.
+/// The memory that a batch's rows take, without what its buffers hold of other rows.
 fn bytes_of(batch: &RecordBatch) -> usize {
     let column = |column: &ArrayRef| {
         column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())

@@ -24,10 +24,10 @@ use crate::EngineError;
 const CHUNK_BYTES: u64 = 192 << 20;
 /// Events take about this many times the bytes of the Parquet files they come from.
 const EXPANSION: u64 = 6;
-/// Most chunks: each is an open file.
+/// The most chunks into which events are cut: each is an open file.
 const CHUNKS_MAX: u64 = 512;
 
-/// Events by chunk.
+/// The events of a view, by chunk.
 #[derive(Debug)]
 pub(super) struct Chunks {
     schema: SchemaRef,
@@ -35,19 +35,20 @@ pub(super) struct Chunks {
     /// Holds the files until the chunks are dropped.
     _folder: Option<TempDir>,
     pub rows: u64,
-    /// Events that are in no chunk, because the store cannot hold a key as long as theirs.
+    /// The number of events that are in no chunk, because the store cannot hold a key as long as theirs.
     pub left_out: u64,
-    /// Newest event time up to the present, in microseconds.
+    /// The newest event time up to the present, in microseconds.
     pub newest: Option<i64>,
 }
 
+/// The events of one chunk, where they are held until they are read.
 #[derive(Debug)]
 enum ChunkStorage {
     Memory(Vec<RecordBatch>),
     File(PathBuf),
 }
 
-/// How many chunks events from files of so many bytes are cut into.
+/// The number of chunks into which events from files of so many bytes are cut.
 pub(super) fn count(file_bytes: u64) -> u64 {
     (file_bytes.saturating_mul(EXPANSION).div_ceil(CHUNK_BYTES)).clamp(1, CHUNKS_MAX)
 }
@@ -102,7 +103,7 @@ impl Chunks {
         self.chunks.len() as u64
     }
 
-    /// All events of one chunk.
+    /// Reads all events of a chunk.
     pub(super) fn read(&self, number: u64) -> Result<RecordBatch, EngineError> {
         let failed = |source| EngineError::Arrow { action: "put events together", source };
         let chunk = usize::try_from(number).ok().and_then(|number| self.chunks.get(number));
@@ -149,7 +150,7 @@ fn split(view: &OnlineView, batch: &RecordBatch, count: u64) -> Result<Vec<Recor
         .map_err(|source| EngineError::Arrow { action: "spread events over chunks", source })
 }
 
-/// One chunk's file while it is written.
+/// The file of a chunk while it is written.
 struct Spilled {
     path: PathBuf,
     writer: StreamWriter<BufWriter<File>>,

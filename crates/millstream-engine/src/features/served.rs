@@ -24,7 +24,7 @@ use tokio::time::{Duration, interval};
 use super::server::{ReadColumn, Readable};
 use crate::{EngineError, engine::World, writers::Writers};
 
-/// How often waiting rows are written.
+/// The time between two writes of waiting rows.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 /// Rows that are kept between two writes; more are left out.
 const ROWS_MAX: usize = 16_384;
@@ -32,35 +32,35 @@ const ROWS_MAX: usize = 16_384;
 /// The table of served values.
 pub(crate) const SERVED: &str = "features.served";
 
-/// One served value.
+/// A served value.
 #[derive(Clone, Debug)]
 pub(super) struct ServedRow {
     pub served_at: i64,
     /// The time that was asked for.
     pub at: i64,
-    /// Service and version; none for a list of features.
+    /// The service and its version; a read of a list of features has none.
     pub service: Option<(String, i64)>,
-    /// None of a feature that is computed on demand.
+    /// The view of the feature; a feature that is computed on demand has none.
     pub view: Option<String>,
     pub space: Option<u64>,
     pub feature: String,
-    /// The key's values, of an on-demand feature all columns of the request, as a JSON object of texts.
+    /// The values of the key, or for an on-demand feature all columns of the request, as a JSON object of texts.
     pub entity: Arc<str>,
-    /// None is null.
+    /// The value as text; none is null.
     pub value: Option<String>,
     pub status: Status,
-    /// Of the newest event that the store had for the entity, in microseconds.
+    /// The time of the newest event that the store had for the entity, in microseconds.
     pub event_time: Option<i64>,
 }
 
 /// A read with its answer.
 pub(super) struct Answered<'a> {
     pub readable: &'a Readable,
-    /// Of the request.
+    /// The columns of the request.
     pub columns: &'a IndexMap<String, ArrayRef>,
-    /// By view, then by row.
+    /// The keys of the request's entities, by view, then by row.
     pub keys: &'a [Arc<[Option<EntityKey>]>],
-    /// By view.
+    /// The columns that were read, by view.
     pub read: &'a [Columns],
     pub answer: &'a [ReadColumn],
     pub rows: usize,
@@ -71,11 +71,11 @@ pub(super) struct Answered<'a> {
 
 /// Features that are kept together: those of a view, or those that are computed on demand.
 struct ServedGroup<'a> {
-    /// Number, name and space of the view.
+    /// The number, name and space of the view; on-demand features have none.
     view: Option<(usize, &'a str, u64)>,
-    /// What they are asked with.
+    /// The columns of the request with which the features are read.
     columns: Vec<&'a str>,
-    /// Each with the views that it is computed of.
+    /// Each feature has a name, its column of the answer, and the views that it is computed of.
     features: Vec<(&'a str, &'a ReadColumn, Vec<usize>)>,
 }
 
@@ -137,13 +137,13 @@ fn is_read_back(data_type: &DataType) -> bool {
     !is_bytes && !data_type.is_nested() && can_cast_types(&DataType::Utf8, data_type)
 }
 
-/// Where served values are handed over.
+/// The log to which reads hand over served values.
 #[derive(Debug)]
 pub(super) struct ServedLog {
     queue: mpsc::Sender<Message>,
-    /// Entities with a hash below this are kept; 0 keeps none.
+    /// The values of entities with a hash below this are kept; 0 keeps none.
     below: u64,
-    /// Rows that may still come before the next write.
+    /// The number of rows that may still come before the next write.
     room: Arc<AtomicUsize>,
 }
 

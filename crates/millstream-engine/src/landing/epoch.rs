@@ -22,7 +22,7 @@ use crate::{
     stored,
 };
 
-/// How far a source has been landed.
+/// The point up to which a source has been landed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Landing {
     /// The epoch that was committed last; 0 before the first.
@@ -71,14 +71,14 @@ pub(crate) async fn standing_before_anew(
     })
 }
 
-/// What lake and state store say together.
+/// The landing of a source as lake and state store together tell it.
 struct ReconciledLanding {
     snapshot: Option<Arc<Snapshot>>,
-    /// As far as anyone remembers.
+    /// The landing as far as the records of state store and lake follow each other.
     landing: Landing,
-    /// As far as the lake says that it goes.
+    /// The epoch that the lake's transaction names.
     epoch: i64,
-    /// Whether the state store has to be told of it.
+    /// The state store has to be told of a landing that it does not remember.
     is_news: bool,
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn remember(
     Ok(world.state.record_landing(&source.name, &update(landing, &parts)).await?)
 }
 
-/// The same in the place of everything that the state store remembers of the source.
+/// Writes a landing's epoch and its parts in the place of everything that the state store remembers of the source.
 pub(crate) async fn remember_alone(
     world: &World,
     source: &SourceSpec,

@@ -29,13 +29,13 @@ use super::{
 };
 use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
 
-/// How often progress is told.
+/// The least time between two reports of progress.
 const PROGRESS_EVERY_MS: u128 = 100;
 
-/// How often columns may turn up that no sample had: each time new files are begun.
+/// The number of times that columns may turn up that no sample had: each time new files are begun.
 const WIDENED_MAX: usize = 16;
 
-/// What reading came to.
+/// The outcome of reading the parts.
 pub(super) enum Read {
     Staged(Box<Staged>),
     /// A column turned up that no sample had, and the contract refuses it; nothing is staged any more.
@@ -97,7 +97,7 @@ struct Pipeline<'a> {
     /// Keys that relationship checks look up.
     relations: Relations,
     unique: UniqueIndex,
-    /// How often a column turned up that no sample had.
+    /// The number of times that a column turned up that no sample had.
     widened: usize,
     stored: StoredKeys,
     rows: Writers,

@@ -21,25 +21,25 @@ use crate::{
     EngineError, event::Event, stored, stored_keys::StoredKeys, superseded::Superseded, writers::Writers,
 };
 
-/// How often progress is told.
+/// The least time between two reports of progress.
 const PROGRESS_EVERY_MS: u128 = 100;
 
 /// Staged files and figures of one build.
 pub(super) struct Delta {
     pub add: Vec<StagedFile>,
     pub remove: Vec<DataFile>,
-    /// Those of `add` whose rows were there before.
+    /// The files of `add` whose rows were there before.
     pub kept: Vec<DataFile>,
     pub rejected: Vec<StagedFile>,
     pub tally: Tally,
     pub rows_written: u64,
     pub rows_deleted: u64,
     pub rows_rejected: u64,
-    /// Whether every row of the table is new.
+    /// Every row of the table is new if this is set.
     pub whole: bool,
-    /// Which earlier rejected rows go.
+    /// The earlier rejected rows that go.
     pub superseded: Option<Superseded>,
-    /// All of them do: those that are still to be rejected are among the new ones.
+    /// All earlier rejected rows go if this is set: those that are still to be rejected are among the new ones.
     pub all_rejected_again: bool,
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
     Ok(Some(delta))
 }
 
-/// The same rows in the columns that the definition has now.
+/// Writes the same rows in the columns that the definition has now.
 async fn reshaped(attempt: &BuildAttempt<'_>) -> Result<Delta, EngineError> {
     let none = || {
         Box::pin(RecordBatchStreamAdapter::new(
@@ -236,7 +236,7 @@ async fn with_rows(
     })
 }
 
-/// Which rejected rows go with `keys` and `gone`; `None` while the table has no rejected rows.
+/// The rejected rows that go with `keys` and `gone`; `None` while the table has no rejected rows.
 fn superseded(
     attempt: &BuildAttempt<'_>,
     keys: &KeySet,

@@ -17,7 +17,7 @@ pub struct AsofBuilder {
     keys: KeyIndex,
     /// The key of each row.
     ordinals: Vec<u32>,
-    /// How many rows each key has.
+    /// The number of rows of each key.
     counts: Vec<u32>,
     places: Places,
     parts: Vec<Times>,

@@ -20,9 +20,9 @@ pub struct AsofIndex {
     pub(super) options: AsofOptions,
     pub(super) keys: KeyIndex,
     pub(super) lines: Timelines,
-    /// In the order of the lines' entries; present when labels may have a cut-off.
+    /// The known times in the order of the lines' entries; present when labels may have a cut-off.
     pub(super) known: Option<KnownTimes>,
-    /// Rows of the input, those without key or time included.
+    /// The number of rows of the input, those without key or time included.
     pub(super) rows: usize,
 }
 
@@ -34,13 +34,13 @@ struct Labels<'a> {
 }
 
 impl AsofIndex {
-    /// Rows of the view, those without key or time included.
+    /// The number of rows of the view, those without key or time included.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Distinct keys of the view.
+    /// The number of distinct keys of the view.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.keys.len()
@@ -146,13 +146,13 @@ impl AsofIndex {
         event < label || (self.options.include_same_instant && event == label)
     }
 
-    /// In microseconds.
+    /// The time to live in microseconds.
     fn ttl(&self) -> Option<i64> {
         let micros = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
         self.options.ttl.map(|ttl| micros(ttl.ms()))
     }
 
-    /// What the join promises, looked at once more from the outside.
+    /// Looks once more, from the outside, at what the join promises.
     fn verify(&self, labels: &Labels<'_>, found: &[LabelMatch]) -> Result<(), AsofError> {
         let rows = labels.time.values.len();
         let broken = |label, promise| Err(AsofError::Broken { label, promise });

@@ -11,10 +11,10 @@ use arrow::{
 use super::{column::Places, error::AsofError};
 use crate::timeline::ROWS_PER_THREAD_MIN;
 
-/// What a label found.
+/// The outcome of the search for a label's row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MatchStatus {
-    /// A row, whose features may be null.
+    /// A row was found, whose features may be null.
     Present,
     /// No row with the label's key was visible.
     #[default]
@@ -23,7 +23,7 @@ pub enum MatchStatus {
     Expired,
 }
 
-/// The answer for one label: 16 bytes.
+/// The match of a label, in 16 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LabelMatch {
     pub(super) event: i64,
@@ -32,19 +32,19 @@ pub(super) struct LabelMatch {
 }
 
 impl LabelMatch {
-    /// Whether there is a row, be it expired.
+    /// Tells whether there is a row, be it expired.
     pub(super) fn is_match(self) -> bool {
         self.status != MatchStatus::NotFound
     }
 }
 
-/// One answer for each label, in the labels' order.
+/// The matches of labels, one for each, in the labels' order.
 #[derive(Clone, Debug)]
 pub struct Matches {
     rows: UInt32Array,
     event_times: TimestampMicrosecondArray,
     statuses: Vec<MatchStatus>,
-    /// How many rows the view had.
+    /// The number of rows that the view had.
     view_rows: usize,
 }
 
@@ -61,7 +61,7 @@ impl Matches {
         }
     }
 
-    /// How many labels there are.
+    /// The number of labels.
     #[must_use]
     pub fn len(&self) -> usize {
         self.statuses.len()
@@ -118,7 +118,7 @@ impl Matches {
         })
     }
 
-    /// Batch and offset of each match; where there is none, the row of nulls behind the batches.
+    /// The batch and the offset of each match; where there is none, the row of nulls behind the batches.
     fn picks(&self, places: &Places, batches: usize) -> Vec<(usize, usize)> {
         let pick = |row: Option<u32>| row.map_or((batches, 0), |row| places.locate(row as usize));
         self.rows.iter().map(pick).collect()

@@ -26,7 +26,7 @@ use crate::{
     asof::KnownTimes,
 };
 
-/// Where an entity's rows are.
+/// The places of an entity's labels and events in its group.
 pub(super) struct EntityRows {
     pub(super) labels: Range<usize>,
     pub(super) events: Range<usize>,
@@ -34,16 +34,16 @@ pub(super) struct EntityRows {
     pub(super) first_entry: usize,
 }
 
-/// Rows of a range of entities.
+/// A group of neighbouring entities, with their labels and events.
 pub(super) struct EntityGroup<'a> {
-    /// Each entity that has labels.
+    /// The entities of the group that have labels.
     pub(super) entities: Vec<EntityRows>,
     pub(super) label_rows: Vec<u32>,
     pub(super) label_times: Vec<i64>,
     pub(super) times: Vec<i64>,
-    /// Cut-offs of the labels; empty when they have none.
+    /// The cut-offs of the labels; empty when they have none.
     label_cuts: Vec<i64>,
-    /// For each event the latest known time among its entity's events up to it; empty without cut-offs.
+    /// The latest known time among an entity's events up to each event; empty without cut-offs.
     latest_known: Vec<i64>,
     known: Option<&'a KnownTimes>,
     /// The known time of each event; empty without cut-offs.
@@ -213,7 +213,7 @@ impl<'a> EntityGroup<'a> {
         }
     }
 
-    /// Which events have a value and pass the filter; none when all do.
+    /// The events that have a value and pass the filter are set; none when all do.
     pub(super) fn mask(&mut self, input: Input) -> Option<Arc<BooleanBuffer>> {
         if let Some(mask) = self.masks.get(&input) {
             return mask.clone();
@@ -237,14 +237,14 @@ impl<'a> EntityGroup<'a> {
         mask
     }
 
-    /// How many events up to each one have a value and pass the filter; none when all do.
+    /// The number of events up to each one that have a value and pass the filter; none when all do.
     pub(super) fn counts(&mut self, input: Input) -> Option<Arc<Vec<u32>>> {
         let mask = self.mask(input)?;
         let make = || Arc::new(kernel::running_count(&mask));
         Some(Arc::clone(self.counts.entry(input).or_insert_with(make)))
     }
 
-    /// Running sums of a column of numbers; none when they do not fit.
+    /// The running sums of a column of numbers; none when they do not fit.
     pub(super) fn prefix(&mut self, input: Input) -> Option<Arc<Prefix>> {
         if let Some(prefix) = self.prefixes.get(&input) {
             return prefix.clone();

@@ -29,33 +29,33 @@ use crate::{
     timeline::{NO_ENTITY, Timelines},
 };
 
-/// For which entity, and at what time, features are wanted. A row with a null in either gets nulls in all features.
+/// The entities and times for which features are computed. A row with a null in either gets nulls in all features.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// How many entities there are; ordinals are below.
+    /// The number of entities; ordinals are below it.
     pub entities: u32,
     pub entity: &'a UInt32Array,
     pub time: &'a TimestampMicrosecondArray,
 }
 
-/// What happened to which entity. Rows without entity or event time, and rows of entities beyond the labels', are seen
-/// by no label. Rows may come in any order.
+/// The events that happened to entities. Rows without entity or event time, and rows of entities beyond the labels', are
+/// seen by no label. Rows may come in any order.
 #[derive(Debug, Clone, Copy)]
 pub struct Events<'a> {
     pub entity: &'a UInt32Array,
     pub event_time: &'a TimestampMicrosecondArray,
-    /// Breaks ties of event time; a null counts as 0.
+    /// The known time breaks ties of event time; a null counts as 0.
     pub known_time: &'a TimestampMicrosecondArray,
-    /// Breaks ties of known time; a null counts as 0.
+    /// The sequence breaks ties of known time; a null counts as 0.
     pub sequence: &'a Int64Array,
     /// The columns that features name by number.
     pub columns: &'a [ArrayRef],
 }
 
-/// One feature of all labels.
+/// The values of a feature for all labels.
 #[derive(Debug, Clone)]
 pub struct WindowValues {
-    /// One value for each label, in the labels' order.
+    /// The value of each label, in the labels' order.
     pub values: ArrayRef,
     /// The labels, ascending, of which there is more than the feature can hold; null in `values`.
     pub outgrown: Vec<u32>,
@@ -94,7 +94,7 @@ pub fn evaluate(
     read(sorted, reads, &layout, without_events, threads)
 }
 
-/// What a label gets that has no place among the entities.
+/// The values that a label gets that has no place among the entities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blank {
     Null,
@@ -132,7 +132,7 @@ pub(crate) fn read(
     gather(reads.entities.len(), layout, &groups, blank)
 }
 
-/// Values of one group, in the group's order of labels, and which rows these labels are.
+/// The values of one group, in the group's order of labels, and the rows of these labels.
 pub(super) struct GroupValues {
     pub(super) label_rows: Vec<u32>,
     pub(super) features: Vec<Computed>,
@@ -245,7 +245,7 @@ fn seen_ordinals(
     (ordinals, counts)
 }
 
-/// Times of the first event that any label can see, and of the first that none can.
+/// The times of the first event that any label can see, and of the first that none can.
 fn seen_times(labels: Labels<'_>, features: &[Feature]) -> (i64, i64) {
     let times = labels.time.values();
     let min = times.iter().copied().min().unwrap_or(0);

@@ -8,11 +8,11 @@ use super::{definition::Window, entity_group::EntityGroup};
 /// Events from the first number up to the second, which is out.
 pub(super) type Run = (u32, u32);
 
-/// For each label the runs of events in its window, oldest first.
+/// The runs of events in the window of each label, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     runs: Vec<Run>,
-    /// Where each label's runs end; none while every label has one run.
+    /// The ends of each label's runs; none while every label has one run.
     ends: Option<Vec<u32>>,
     /// The window of each label, with what a cut-off hides; empty while every label has one run.
     windows: Vec<Run>,
@@ -31,7 +31,7 @@ impl Seen {
         }
     }
 
-    /// From here on labels may have any number of runs.
+    /// Lets the labels from here on have any number of runs.
     fn allow_several(&mut self) {
         if self.ends.is_none() {
             self.ends = Some((1..=narrow(self.runs.len())).collect());
@@ -89,7 +89,7 @@ pub(super) fn runs(group: &EntityGroup<'_>, window: Window) -> Arc<Seen> {
     Arc::new(seen)
 }
 
-/// First position from `from` on whose time is not before `time`; looks near `from` first.
+/// The first position from `from` on whose time is not before `time`; looks near `from` first.
 fn advance(times: &[i64], from: usize, time: i64) -> usize {
     let (mut low, mut step) = (from, 1);
     while times.get(low + step - 1).is_some_and(|at| *at < time) {

@@ -35,9 +35,9 @@ pub struct Built {
     pub path: PathBuf,
     pub manifest: Manifest,
     pub manifest_path: PathBuf,
-    /// Those of the manifest, and those that hold today only.
+    /// The warnings of the manifest, and those that hold today only.
     pub warnings: Vec<Warning>,
-    /// Bytes that did not fit into memory.
+    /// The bytes that did not fit into memory.
     pub spilled_bytes: u64,
 }
 

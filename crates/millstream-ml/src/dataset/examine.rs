@@ -61,11 +61,11 @@ impl Figures {
     }
 }
 
-/// What looks like a leak.
+/// The search for what looks like a leak.
 pub(crate) struct Leaks {
     /// The numbers of the targets among the output's columns.
     targets: Vec<usize>,
-    /// For each column that no target may be read from, its number, and it beside each target.
+    /// The number of each column that no target may be read from, and its pairs with the targets.
     pairs: Vec<(usize, Vec<Pair>)>,
     entities: Vec<Entities>,
     threads: NonZeroUsize,
@@ -122,7 +122,7 @@ impl Leaks {
         })
     }
 
-    /// In the order of the columns, then of the entities.
+    /// The findings, in the order of the columns, then of the entities.
     pub(crate) fn finish(self) -> Vec<Finding> {
         let pairs = self.pairs.into_iter().flat_map(|(_, pairs)| pairs).filter_map(Pair::finish);
         pairs.chain(self.entities.into_iter().filter_map(Entities::finish)).collect()

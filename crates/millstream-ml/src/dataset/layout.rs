@@ -21,17 +21,17 @@ use crate::DatasetError;
 /// The name of the column that says on which side a row is.
 pub const SPLIT: &str = "split";
 
-/// Where the values of an output column come from.
+/// The source of an output column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnSource {
-    /// Number of the label column.
+    /// The column is the label column with this number.
     Label(usize),
-    /// Number of the view, and number into [`Layout::features`] of that view.
+    /// The column is a feature of the view with this number, at a place in [`Layout::features`] of that view.
     Feature {
         view: usize,
         at: usize,
     },
-    /// Number of the service's on-demand feature.
+    /// The column is the service's on-demand feature with this number.
     OnDemand(usize),
     Split,
 }
@@ -39,10 +39,10 @@ pub(crate) enum ColumnSource {
 /// The columns of the output before encodings.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// For each view, the numbers of the features that the output or an on-demand feature needs, ascending.
+    /// The numbers of the features of each view that the output or an on-demand feature needs, ascending.
     pub(crate) features: Vec<Vec<usize>>,
     pub(crate) schema: SchemaRef,
-    /// One for each field of the schema.
+    /// The source of each field of the schema.
     pub(crate) sources: Vec<ColumnSource>,
 }
 
@@ -60,7 +60,7 @@ impl Layout {
         Ok(Self { features, schema: Arc::new(Schema::new(fields)), sources })
     }
 
-    /// Numbers of the output's columns with labels that a model will learn.
+    /// The numbers of the output's columns with labels that a model will learn.
     pub(crate) fn targets(&self, plan: &DatasetPlan) -> Vec<usize> {
         let is_target = |source: &ColumnSource| match source {
             ColumnSource::Label(label) => plan.labels.targets.contains(label),
@@ -92,7 +92,7 @@ pub(crate) fn key_columns(view: &ViewDefinition) -> Vec<KeyColumn> {
     view.keys.iter().map(column).collect()
 }
 
-/// Whether a column can be read as an instant without losing anything.
+/// Tells whether a column can be read as an instant without losing anything.
 pub(crate) fn is_time(data_type: &DataType) -> bool {
     matches!(
         data_type,

@@ -15,18 +15,18 @@ use super::{
 };
 use crate::DatasetError;
 
-/// What came of the rows.
+/// The outcome of writing the rows.
 pub(crate) struct Output {
     pub(crate) written: Written,
     pub(crate) columns: Vec<OutputColumn>,
     pub(crate) fitted: Vec<FittedColumn>,
 }
 
-/// One column of the file.
+/// A column of the file.
 pub(crate) struct OutputColumn {
     pub(crate) name: String,
     pub(crate) data_type: String,
-    /// Of the column that it is, or is an encoding of.
+    /// The source of the column, or of the column that it is an encoding of.
     pub(crate) source: ColumnSource,
     pub(crate) statistics: ColumnStatistics,
 }

@@ -22,7 +22,7 @@ pub fn check_columns(checks: &[CheckSpec], columns: &IndexMap<String, ColumnType
     diagnostics
 }
 
-/// What is known about a column's name.
+/// The knowledge about a column's name.
 pub(super) enum Known<'a> {
     Type(&'a ColumnType),
     /// The column exists, but its type is faulty: nothing more can be said.
@@ -30,7 +30,7 @@ pub(super) enum Known<'a> {
     Absent,
 }
 
-/// Collects what is wrong.
+/// Judges whether checks fit the columns of their contract or table, and collects what is wrong.
 pub(super) struct ColumnChecker<'a> {
     pub(super) names: &'a [&'a str],
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,

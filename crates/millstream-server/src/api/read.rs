@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// From here on writing an answer keeps a thread busy so long that other requests would notice.
+/// The number of values from which on writing an answer keeps a thread busy so long that other requests would notice.
 const LARGE_ANSWER: usize = 20_000;
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ struct ReadBody<'a> {
     encoding: Option<String>,
 }
 
-/// Whether statuses and event times are wanted.
+/// The word of a request on whether it wants statuses and event times.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged, expecting = "`metadata` has to be \"full\", \"none\", true or false")]
 enum Metadata {

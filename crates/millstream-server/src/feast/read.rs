@@ -27,10 +27,10 @@ use crate::{
 /// The time of a value that has none.
 const NO_TIME: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 
-/// From here on writing an answer keeps a thread busy so long that other requests would notice.
+/// The number of values from which on writing an answer keeps a thread busy so long that other requests would notice.
 const LARGE_ANSWER: usize = 20_000;
 
-/// As Feast's own server, fields that are not known are skipped: newer clients send more.
+/// The body of a read. Fields that are not known are skipped, as Feast's own server does: newer clients send more.
 #[derive(Deserialize)]
 struct ReadBody<'a> {
     #[serde(borrow)]

@@ -19,7 +19,7 @@ use crate::{codes, session::SqlError};
 /// The on-demand features of a service, ready to be computed from any thread.
 #[derive(Debug)]
 pub struct OnDemandExpressions {
-    /// Features of views as `view.feature`, and request values: what [`Self::evaluate`] needs.
+    /// The columns that [`Self::evaluate`] needs: features of views as `view.feature`, and request values.
     inputs: SchemaRef,
     expressions: Vec<Compiled>,
 }
@@ -28,16 +28,18 @@ pub struct OnDemandExpressions {
 struct Compiled {
     name: String,
     schema: SchemaRef,
-    /// Where the columns of `schema` come from.
+    /// The sources of the columns of `schema`.
     columns: Vec<OperandSource>,
     expr: Arc<dyn PhysicalExpr>,
     data_type: DataType,
 }
 
+/// The source of a column that an on-demand feature is computed of.
 #[derive(Clone, Copy, Debug)]
 enum OperandSource {
+    /// The column is the input with this number.
     Input(usize),
-    /// An earlier expression.
+    /// The column is the result of the earlier expression with this number.
     Computed(usize),
 }
 

@@ -12,7 +12,7 @@ use super::{
     view::AnalyzedView,
 };
 
-/// One service whose features all have a meaning.
+/// A service whose features all have a meaning.
 #[derive(Clone, Debug)]
 pub struct AnalyzedService {
     pub definition: ServiceDefinition,
@@ -24,7 +24,7 @@ pub struct AnalyzedService {
     pub at: Location,
 }
 
-/// What services can be made of.
+/// The views and on-demand features that services can be made of.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
     pub(super) views: &'a IndexMap<String, AnalyzedView>,
@@ -64,6 +64,7 @@ impl Parts<'_> {
     }
 }
 
+/// Finds the sources of features, and collects the views and on-demand features that they need.
 struct FeatureResolver<'a> {
     parts: Parts<'a>,
     views: IndexSet<String>,
@@ -71,7 +72,7 @@ struct FeatureResolver<'a> {
 }
 
 impl FeatureResolver<'_> {
-    /// Where a feature is found; what it needs is added before it. On-demand features wait for each other in no
+    /// The source of a feature; what the feature needs is added before it. On-demand features wait for each other in no
     /// circle, and a chain of them is as long as a person writes.
     #[recursive::recursive]
     fn source(&mut self, feature: &FeatureRef) -> Option<FeatureSource> {

@@ -15,7 +15,7 @@ use datafusion::{
 use super::columns;
 use crate::walk;
 
-/// One input table between the last build and now.
+/// The change of an input table between the last build and now.
 ///
 /// `added` and `removed` are the rows of the files that came and went: `old − removed + added = new` as
 /// multisets. A row of a rewritten file that did not change may stand in both.
@@ -50,7 +50,7 @@ pub struct Inputs {
     tables: BTreeMap<String, InputTable>,
 }
 
-/// [`InputChange`] as plans need it.
+/// An [`InputChange`] as plans need it.
 #[derive(Clone)]
 pub(super) struct InputTable {
     old: Arc<dyn TableSource>,

@@ -20,7 +20,7 @@ use super::{
     evaluation::{Evaluation, Keys, aliased},
 };
 
-/// One part of the key: its column in the set, and what computes it from the node's columns.
+/// An expression of the key: its column in the set, and what computes it from the node's columns.
 #[derive(Clone, Debug)]
 struct KeyExpr {
     key: usize,

@@ -27,12 +27,12 @@ use crate::{
     walk::{self, QueryEditor},
 };
 
-/// One table as a query names it.
+/// A table as a query names it, pinned to a state.
 #[derive(Clone, Debug)]
 pub(super) struct PinnedTable {
     pub(super) table: TableName,
     pub(super) at: At,
-    /// How the planner will ask for it.
+    /// The reference by which the planner will ask for the table.
     pub(super) reference: TableReference,
     pub(super) range: std::ops::Range<usize>,
 }
@@ -58,7 +58,7 @@ struct Pins<'a> {
     state: &'a SessionState,
     text: &'a SqlText<'a>,
     tables: Vec<PinnedTable>,
-    /// What ended the walk.
+    /// The problem that ended the walk.
     problem: Option<Problem>,
 }
 

@@ -42,6 +42,7 @@ pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(Exit::Success)
 }
 
+/// The entry of the list that a name means.
 enum FeatureListEntry<'a> {
     View(&'a ViewEntry),
     Feature(&'a ViewEntry, &'a FeatureEntry),

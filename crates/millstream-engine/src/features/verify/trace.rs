@@ -14,21 +14,21 @@ use crate::{EngineError, engine::World, pinning::Pinning};
 /// States of the lake that differences are traced to; those beyond stay unexplained.
 const GROUPS_MAX: usize = 16;
 
-/// What was found for one served value.
+/// A served value, compared with what the lake gives.
 pub(super) struct ComparedValue {
-    /// None is equal.
+    /// The cause of the difference; equal values have none.
     pub cause: Option<Difference>,
     pub computed: Option<String>,
 }
 
 impl ComparedValue {
-    /// One cause for so many values.
+    /// Gives so many values the same cause.
     pub(super) fn all(cause: Difference, values: usize) -> Vec<Self> {
         (0..values).map(|_| Self { cause: Some(cause), computed: None }).collect()
     }
 }
 
-/// Each value of a sample against the lake.
+/// Compares each value of a sample with the lake.
 pub(super) async fn compare(
     world: &Arc<World>,
     subject: &Subject<'_>,

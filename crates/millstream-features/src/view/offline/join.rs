@@ -39,11 +39,11 @@ pub struct JoinedView {
 /// The features of each label, in the labels' order.
 #[derive(Debug)]
 pub struct ViewValues {
-    /// In the order in which features were asked for, each of the type in its definition.
+    /// The values of the features, in the order in which they were asked for, each of the type in its definition.
     pub features: Vec<ArrayRef>,
-    /// In the order of the features.
+    /// The statuses of the values, in the order of the features.
     pub statuses: Vec<Statuses>,
-    /// When the newest visible event happened, be it expired; null where none was visible.
+    /// The times of the newest visible events, be they expired; null where none was visible.
     pub event_times: TimestampMicrosecondArray,
 }
 
@@ -59,13 +59,13 @@ impl JoinedView {
         Ok(Self { plan, threads: options.threads, index, newest: kept.newest, columns: kept.windowed })
     }
 
-    /// Rows of events, those without key or time included.
+    /// The number of rows of events, those without key or time included.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.index.rows()
     }
 
-    /// How many entities have events.
+    /// The number of entities that have events.
     #[must_use]
     pub fn entities(&self) -> usize {
         self.index.keys()
@@ -155,7 +155,7 @@ fn of_match(status: MatchStatus) -> Status {
     }
 }
 
-/// What the join promises of each feature.
+/// Looks once more at what the join promises of each feature.
 fn verify(value: &ArrayRef, feature: &OutputFeature, labels: usize) -> Result<(), FeatureError> {
     if value.len() != labels {
         let label = value.len().min(labels);

@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Plan {
     schema: SchemaRef,
     pub(super) keys: Vec<KeyColumn>,
-    /// In the order of the output.
+    /// The wanted features, in the order of the output.
     pub(super) features: Vec<OutputFeature>,
     /// The columns that any newest-row feature of the view names, ascending; none when none is wanted.
     pub(super) newest: Vec<usize>,
@@ -26,12 +26,12 @@ pub(super) struct Plan {
     pub(super) layout: Layout,
 }
 
-/// One feature of the output.
+/// A feature of the output.
 #[derive(Debug)]
 pub(super) struct OutputFeature {
     pub(super) data_type: DataType,
     pub(super) value: OutputFeatureValue,
-    /// One row.
+    /// The default, as an array of one row.
     pub(super) default: Option<Scalar<ArrayRef>>,
 }
 

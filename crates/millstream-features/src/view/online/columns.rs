@@ -20,20 +20,20 @@ use crate::{
 /// Features of some entities, in the entities' order.
 #[derive(Debug, Clone)]
 pub struct Columns {
-    /// One for each wanted feature, of the feature's type; defaults stand where a value would be null.
+    /// The values of each feature of the plan, of the feature's type; defaults stand where a value would be null.
     pub values: Vec<ArrayRef>,
-    /// By feature, then by entity.
+    /// The statuses of the values, by feature, then by entity.
     pub statuses: Vec<Vec<Status>>,
-    /// Event time of each entity's newest visible event, UTC.
+    /// The event time of each entity's newest visible event, in UTC.
     pub event_times: TimestampMicrosecondArray,
 }
 
 impl OnlineView {
-    /// The wanted features of many entities at time `at` (microseconds); a record is none for an entity that has none.
+    /// The plan's features of many entities at time `at` (microseconds); a record is none for an entity that has none.
     ///
     /// # Errors
     ///
-    /// Bytes are no record of this view.
+    /// The bytes are no record of this view.
     pub fn columns<R: AsRef<[u8]>>(
         &self,
         records: &[Option<R>],

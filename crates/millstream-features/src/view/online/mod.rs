@@ -46,24 +46,24 @@ struct Inner {
     definition: ViewDefinition,
     space: u64,
     plan: Plan,
-    /// The parts of an entity without events, and the values of the windowed features over them.
+    /// The states of an entity without events, one for each cell of the plan.
     empty: Vec<CompactState>,
-    /// For each feature where its value comes from.
+    /// The source of each feature's value.
     sources: Vec<ValueSource>,
-    /// All columns: events that are kept one by one.
+    /// The codec of all columns, for events that are kept one by one.
     event_row: RowCodec,
-    /// The columns that features want of the newest event.
+    /// The codec of the columns that features name of the newest event.
     newest_row: RowCodec,
-    /// In microseconds.
+    /// The time to live in microseconds.
     ttl: Option<i64>,
 }
 
-/// Where a feature's value comes from.
+/// The source of a feature's value.
 #[derive(Debug, Clone, Copy)]
 enum ValueSource {
-    /// A column of the newest event: its place in the two kinds of rows.
+    /// The value is a column of the newest event, which has a place in each of the two kinds of rows.
     Newest { in_newest: usize, in_event: usize },
-    /// The windowed feature with this number.
+    /// The value is that of the windowed feature with this number.
     Window(usize),
 }
 

@@ -14,18 +14,19 @@ use crate::{
 /// The values of all features of one entity at one time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
-    /// Defaults stand where a value would be null, except where there is more than the feature can hold.
+    /// The values of the features. Defaults stand where a value would be null, except where there is more than the
+    /// feature can hold.
     pub values: Vec<Value>,
     pub statuses: Vec<Status>,
-    /// Event time of the newest visible event in microseconds.
+    /// The event time of the newest visible event in microseconds.
     pub event_time: Option<i64>,
 }
 
-/// Some features of a view, and what has to be looked at for them.
+/// A plan to read some features of a view: what has to be looked at for them.
 #[derive(Debug, Clone)]
 pub struct ReadPlan {
     pub(super) features: Vec<usize>,
-    /// By cell of the plan.
+    /// The cells of the view's hops that the features need are set.
     cells: Vec<bool>,
     windows: bool,
 }
@@ -33,14 +34,14 @@ pub struct ReadPlan {
 /// The row of the newest visible event.
 #[derive(Clone, Copy)]
 pub(super) enum Newest<'a> {
-    /// Only the columns that features want of it.
+    /// The row has only the columns that features name of the newest event.
     Newest(&'a [u8]),
-    /// All columns.
+    /// The row has all columns.
     Event(&'a [u8]),
 }
 
 impl OnlineView {
-    /// Prepares reads of these features, in this order.
+    /// Prepares reads of the given features, in their order.
     ///
     /// # Errors
     ///
@@ -60,7 +61,7 @@ impl OnlineView {
         Ok(ReadPlan { features: features.to_vec(), cells, windows: windows.count() > 0 })
     }
 
-    /// All features.
+    /// Prepares reads of all features.
     #[must_use]
     pub fn plan_read_of_all(&self) -> ReadPlan {
         let windows = self.0.plan.features();
@@ -71,7 +72,7 @@ impl OnlineView {
         }
     }
 
-    /// The wanted features of one entity at time `at` (microseconds), into `reading`; `record` is none for an entity
+    /// Reads the plan's features of one entity at time `at` (microseconds) into `reading`; `record` is none for an entity
     /// that has none.
     ///
     /// # Errors
@@ -101,8 +102,9 @@ impl OnlineView {
         self.definition().features.get(feature).and_then(|feature| feature.default.as_ref())
     }
 
-    /// Calls `sink` with value and status of each wanted feature, in their order; defaults stand where a value would be null,
-    /// but not where there is more than the feature can hold. Gives the event time of the newest visible event. `states` is only there to be used again.
+    /// Calls `sink` with value and status of each of the plan's features, in their order; defaults stand where a value
+    /// would be null, but not where there is more than the feature can hold. Gives the event time of the newest visible
+    /// event. `states` is only there to be used again.
     pub(super) fn visit(
         &self,
         record: Option<&[u8]>,
@@ -188,7 +190,7 @@ impl OnlineView {
         Ok(newest)
     }
 
-    /// Adds up the windows of the wanted cells.
+    /// Adds up the windows of the plan's cells.
     fn windows(
         &self,
         record: &Record<'_>,

@@ -150,7 +150,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// All states, one for each hop.
+    /// The states of all hops, one for each.
     pub(super) fn states(&self, slot: &Slot, count: usize) -> Result<Vec<CompactState>, FeatureError> {
         let mut states = vec![slot.empty(); count];
         if let Self::States(bytes) = self {
@@ -192,7 +192,7 @@ pub(super) fn write<'p>(
     out.block(&blocks.bytes);
 }
 
-/// Writes nothing when one of the states is not of numbers.
+/// Writes the states of one slot as numbers, or nothing when one of them is not of numbers.
 fn write_numbers<'p>(
     out: &mut Writer,
     slot: &Slot,

@@ -11,7 +11,7 @@ use crate::{
     window::definition::HOPS,
 };
 
-/// What a slot's states look like in their shortest form.
+/// The shortest form of a slot's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Count {
@@ -36,11 +36,11 @@ pub(super) struct Slot {
     pub(super) identity: State,
     pub(super) column: Option<usize>,
     pub(super) filter: Option<usize>,
-    /// Of the windows that are read from hops of each size, the longest, in microseconds.
+    /// The longest of the windows that are read from hops of each size, in microseconds.
     pub(super) longest: [Option<i64>; HOPS.len()],
 }
 
-/// The events of one slot in one hop or window.
+/// A state in its shortest form: the events of one slot in one hop or window, folded.
 #[derive(Debug, Clone)]
 pub(crate) enum CompactState {
     Count(u64),
@@ -167,7 +167,7 @@ impl Slot {
         Ok(())
     }
 
-    /// The aggregation's own state.
+    /// The aggregation's own form of a state.
     pub(super) fn state(&self, state: &CompactState) -> State {
         let greatest = matches!(self.shape, Shape::Int { greatest: true } | Shape::Float { greatest: true });
         match state {
@@ -182,7 +182,7 @@ impl Slot {
         }
     }
 
-    /// The sum in its shortest form, if it has one.
+    /// The sum of a state in its shortest form, if it has one.
     pub(super) fn sum(&self, state: &CompactState) -> Option<(u64, Whole)> {
         match state {
             CompactState::Sum { count, sum } => Some((*count, sum.shortest())),
@@ -195,7 +195,7 @@ impl Slot {
         }
     }
 
-    /// The value at time `at` in microseconds.
+    /// The value of a state at time `at` in microseconds.
     pub(super) fn value(&self, state: &CompactState, finish: &Finish, at: i64) -> Result<Value, Outgrown> {
         match state {
             CompactState::State(state) => finish.value(state, at),

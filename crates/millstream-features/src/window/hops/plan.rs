@@ -12,22 +12,22 @@ use crate::{
     },
 };
 
-/// Sizes of hops, then all time.
+/// The levels are the sizes of hops, then all time.
 pub(super) const LEVELS: usize = HOPS.len() + 1;
 pub(super) const ALL_TIME: usize = HOPS.len();
 
-/// For each level the number of the first hop that is kept.
+/// The number of the first hop that is kept on each level.
 pub(crate) type Starts = [i64; LEVELS];
 
-/// What is kept and how it is read, for one layout.
+/// A plan of what is kept for one layout, and how it is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(super) slots: Vec<Slot>,
-    /// For each level the slots that some feature needs there.
+    /// The slots of each level that some feature needs there.
     pub(super) levels: [Vec<usize>; LEVELS],
     /// The different windows.
     pub(super) windows: Vec<Window>,
-    /// A slot over a window, each once.
+    /// The cells, each of which is a slot over a window, and there once.
     pub(super) cells: Vec<Cell>,
     features: Vec<Computed>,
 }
@@ -85,17 +85,17 @@ impl Plan {
         Self { slots, levels, windows, cells, features }
     }
 
-    /// Whether there is nothing to keep.
+    /// Tells whether there is nothing to keep.
     pub(crate) fn is_empty(&self) -> bool {
         self.features.is_empty()
     }
 
-    /// Number of features.
+    /// The number of features.
     pub(crate) fn features(&self) -> usize {
         self.features.len()
     }
 
-    /// Which cells these features need.
+    /// The cells that the given features need are set.
     pub(crate) fn wanted(&self, features: impl Iterator<Item = usize>) -> Vec<bool> {
         let mut wanted = vec![false; self.cells.len()];
         for feature in features.filter_map(|feature| self.features.get(feature)) {
@@ -181,7 +181,7 @@ impl Slot {
     }
 }
 
-/// Whether a window is read from hops of a level.
+/// Tells whether a window is read from hops of a level.
 pub(super) fn uses(window: &Window, level: usize) -> bool {
     match (window.hop(), HOPS.get(level)) {
         (Some(hop), Some(size)) => *size <= hop,

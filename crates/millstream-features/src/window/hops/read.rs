@@ -46,7 +46,7 @@ pub(crate) fn fold(
     Ok(())
 }
 
-/// Which of a level's hops a window is made of: from its start, or from where the larger hops end, to the mark. The
+/// The hops of a level that a window is made of: from its start, or from where the larger hops end, to the mark. The
 /// smallest hops reach into the mark itself, since events from it on are not in hops.
 fn range(head: &Head<'_>, window: &Window, level: usize, (mark, at): (i64, i64)) -> Range<usize> {
     if !uses(window, level) {

@@ -12,20 +12,20 @@ use crate::{
     aggregate::{Order, Reader, ValueRef, Writer},
 };
 
-/// Most hops of one size that bytes may claim to hold: five-minute hops of a day are 288, days of a century 36,525.
+/// The most hops of one size that bytes may claim to hold: five-minute hops of a day are 288, days of a century 36,525.
 pub(super) const HOPS_MAX: usize = 1 << 20;
 
-/// Hops of one entity.
+/// The hops of an entity.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hops {
     levels: [Level; LEVELS],
 }
 
-/// Hops of one size, oldest first.
+/// The hops of one size, oldest first.
 #[derive(Debug, Clone, Default)]
 struct Level {
     numbers: Vec<i64>,
-    /// The level's slots of each hop, hop by hop.
+    /// The states of the level's slots, hop by hop.
     states: Vec<CompactState>,
 }
 
@@ -101,7 +101,7 @@ impl Hops {
 }
 
 impl Level {
-    /// Where the hop is, which is made of `empty` states if it is not there yet. Mostly it is the last.
+    /// The place of a hop, which is made of `empty` states if it is not there yet. Mostly it is the last.
     fn position<I: Iterator<Item = CompactState>>(
         &mut self,
         number: i64,
@@ -130,7 +130,7 @@ impl Level {
 /// The column of one slot, which may leave the first hops of its level out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tail<'a> {
-    /// Number of hops that are left out.
+    /// The number of hops that are left out.
     pub(super) left_out: usize,
     pub(super) column: Column<'a>,
 }
@@ -144,18 +144,18 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// What stands before the columns of a level.
+/// The head that stands before the columns of a level.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) count: usize,
-    /// Number of the first hop.
+    /// The number of the first hop.
     pub(super) first: i64,
-    /// How far each hop is from the first, in hops.
+    /// The distance of each hop from the first, in hops.
     pub(super) numbers: Packed<'a>,
 }
 
 impl<'a> Head<'a> {
-    /// None for a level without hops.
+    /// Reads the head of a level; a level without hops has none.
     pub(super) fn read(input: &mut Reader<'a>) -> Result<Option<Self>, FeatureError> {
         let count = usize::try_from(input.unsigned()?).unwrap_or(usize::MAX);
         if count > HOPS_MAX {

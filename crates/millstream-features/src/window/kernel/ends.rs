@@ -24,7 +24,7 @@ use crate::{
 
 /// The events with a value, in the total order; those that are equal in it are ordered by their values.
 pub(in super::super) struct Chosen {
-    /// None when every event has a value and no two are equal.
+    /// The numbers of the events; none when every event has a value and no two are equal.
     events: Option<Vec<u32>>,
 }
 
@@ -65,14 +65,14 @@ impl Chosen {
     }
 }
 
-/// Where the events of a run stand in the list of those with a value.
+/// The places that the events of a run have in the list of those with a value.
 fn stretch(counts: Option<&Vec<u32>>, (low, high): Run) -> Run {
     let at =
         |position: u32| counts.map_or(position, |counts| counts.get(position as usize).map_or(0, |at| *at));
     (at(low), at(high))
 }
 
-/// For each label its first or last event with a value.
+/// The first or last event with a value of each label.
 fn end_events(group: &mut EntityGroup<'_>, input: Input, seen: &Seen, newest: bool) -> UInt32Array {
     let (chosen, counts) = (group.chosen(input), group.counts(input));
     let of_run = |run: &Run| {

@@ -25,7 +25,7 @@ pub(super) use totals::{Prefix, running_count};
 /// A column and a filter, each by number.
 pub(super) type Input = (Option<usize>, Option<usize>);
 
-/// One value for each label.
+/// The value of each label.
 pub(super) struct Computed {
     pub(super) values: ArrayRef,
     /// The labels, ascending, of which there is more than the value can hold: not the null of no events. Null in `values`.

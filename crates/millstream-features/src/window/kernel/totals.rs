@@ -21,7 +21,7 @@ use crate::{
     aggregate::{Aggregation, Column, Data, Parts, fits_decimal},
 };
 
-/// How many bits are set before each position; one longer than the mask.
+/// The number of bits that are set before each position; one longer than the mask.
 pub(in super::super) fn running_count(mask: &BooleanBuffer) -> Vec<u32> {
     let mut total = 0;
     let mut counts = Vec::with_capacity(mask.len() + 1);
@@ -64,7 +64,7 @@ pub(in super::super) struct Prefix {
 }
 
 impl Prefix {
-    /// None when the column is not of numbers, has values that are not finite, or spans too many powers of two.
+    /// Sums a column up; none when it is not of numbers, has values that are not finite, or spans too many powers of two.
     pub(in super::super) fn new(column: &Column, mask: Option<&BooleanBuffer>) -> Option<Self> {
         let included = |row: usize| mask.is_none_or(|mask| mask.value(row));
         match &column.data {

@@ -14,7 +14,8 @@ use crate::error::{OnlineError, Result};
 /// Numbers that a crash may leave out.
 const BLOCK: u64 = 4096;
 
-/// By log: the first number not given yet, and the first that must not be given before more are stored as given.
+/// The first number of each log that is not given yet, and the first that must not be given before more are stored as
+/// given.
 #[derive(Debug, Default)]
 pub(super) struct Numbers(Mutex<HashMap<String, (u64, u64)>>);
 

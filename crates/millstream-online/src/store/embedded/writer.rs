@@ -27,15 +27,15 @@ use crate::{
     store::{EntityKey, stripes::Held},
 };
 
-/// Changes that may wait for the writer; further callers wait before that.
+/// The number of requests that may wait for the writer; further callers wait before that.
 const WAITING_MAX: usize = 1024;
 
-/// Commits that share a sync at most.
+/// The most commits that share a sync.
 const GROUP_MAX: usize = 4096;
 
 const SYNC: &str = "sync its journal";
 
-/// A key of one of the keyspaces that are not a space's.
+/// A keyspace that all spaces share.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SharedKeyspace {
     Marks,
@@ -43,32 +43,38 @@ pub(super) enum SharedKeyspace {
     Facts,
 }
 
-/// What is stored in one step.
+/// The changes that are stored in one step.
 #[derive(Debug, Default)]
 pub(super) struct Commit {
     pub(super) space: u64,
-    /// Of that space; none removes.
+    /// The new bytes of records of the space; none removes a record.
     pub(super) records: Vec<(EntityKey, Option<Vec<u8>>)>,
-    /// Outside of the space's records; none removes.
+    /// The new values of keys outside of the space's records; none removes a key.
     pub(super) others: Vec<(SharedKeyspace, Vec<u8>, Option<Vec<u8>>)>,
-    /// Entries for the log of that name.
+    /// The entries that are appended to the log of that name.
     pub(super) append: Option<(String, Vec<Bytes>)>,
     /// A log whose entries up to this position are in another place by now, which lets their copies go.
     pub(super) trimmed: Option<(String, u64)>,
     pub(super) durable: bool,
-    /// Freed when the commit is visible.
+    /// The locks of the records, which are freed when the commit is visible.
     pub(super) held: Held,
 }
 
+/// A request of a caller to the writer.
 #[derive(Debug)]
 enum WriteRequest {
     Commit(Commit, Reply),
-    Drop { space: u64, held: Held, reply: Reply },
+    /// The space's records are removed.
+    Drop {
+        space: u64,
+        held: Held,
+        reply: Reply,
+    },
 }
 
 type Reply = oneshot::Sender<Result<Range<u64>>>;
 
-/// Last positions of the logs.
+/// The last positions of a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Head {
     pub(super) stored: u64,
@@ -80,7 +86,7 @@ pub(super) type Heads = Arc<Mutex<HashMap<String, Head>>>;
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// None once the store is being closed.
+    /// The queue of requests; none once the store is being closed.
     requests: Option<mpsc::Sender<WriteRequest>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -136,11 +142,11 @@ struct Loop {
     spaces: Arc<Spaces>,
     heads: Heads,
     copies: Copies,
-    /// Whether something was committed after the last sync.
+    /// Something was committed after the last sync if this is set.
     unsynced: bool,
 }
 
-/// Commits that wait for the same sync.
+/// The commits that wait for the same sync.
 #[derive(Default)]
 struct Group {
     durable: bool,
@@ -289,7 +295,7 @@ impl Loop {
     }
 }
 
-/// Where the logs ended when the store was opened; opening syncs, so all of it is durable.
+/// The ends of the logs when the store was opened; opening syncs, so all of it is durable.
 pub(super) fn stored_heads(spaces: &Spaces) -> Result<Heads> {
     let fault = |error| spaces.faults.of("read its logs", error);
     let mut heads = HashMap::new();
