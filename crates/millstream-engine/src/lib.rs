@@ -54,8 +54,8 @@ pub use event::{CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, R
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer,
     MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-    Materialized, OnDemandEntry, Progress, PushTo, ReadColumn, Readable, ServedVersion, ServiceEntry,
-    VerifyReport, VerifyRequest, ViewEntry, ViewStatistics, Wanted,
+    Materialized, OnDemandEntry, Progress, PushTo, ReadColumn, Readable, ReadableName, ServedVersion,
+    ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, ViewStatistics,
 };
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;

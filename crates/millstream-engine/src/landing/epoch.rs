@@ -22,7 +22,7 @@ use crate::{
     stored,
 };
 
-/// How far a source has been landed.
+/// The point up to which a source has been landed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Landing {
     /// The epoch that was committed last; 0 before the first.
@@ -41,8 +41,12 @@ pub(crate) struct Standing {
 
 /// Reads the standing, bringing the state store up to date when it missed commits.
 pub(crate) async fn standing(world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
-    let found = Found::of(world, source).await?;
-    if found.is_complete() { found.remembered(world, source).await } else { Err(found.gap(source)) }
+    let reconciled = ReconciledLanding::of(world, source).await?;
+    if reconciled.is_complete() {
+        reconciled.remembered(world, source).await
+    } else {
+        Err(reconciled.gap(source))
+    }
 }
 
 /// The standing for a landing that replaces everything. Where nobody remembers how far the source was landed, the rows
@@ -51,31 +55,34 @@ pub(crate) async fn standing_before_anew(
     world: &World,
     source: &SourceSpec,
 ) -> Result<Standing, EngineError> {
-    let mut found = Found::of(world, source).await?;
-    if found.is_complete() {
-        return found.remembered(world, source).await;
+    let mut reconciled = ReconciledLanding::of(world, source).await?;
+    if reconciled.is_complete() {
+        return reconciled.remembered(world, source).await;
     }
-    if let Some(snapshot) = &found.snapshot {
+    if let Some(snapshot) = &reconciled.snapshot {
         let parts = parts_of_rows(world, snapshot).await?;
-        found.landing.parts = merge(parts, std::mem::take(&mut found.landing.parts));
+        reconciled.landing.parts = merge(parts, std::mem::take(&mut reconciled.landing.parts));
     }
     // Not remembered: a landing that takes up where this one stands needs more than these parts.
-    let landing = Landing { epoch: found.epoch, ..found.landing };
-    Ok(Standing { landing: beyond_stored(landing, found.snapshot.as_deref()), snapshot: found.snapshot })
+    let landing = Landing { epoch: reconciled.epoch, ..reconciled.landing };
+    Ok(Standing {
+        landing: beyond_stored(landing, reconciled.snapshot.as_deref()),
+        snapshot: reconciled.snapshot,
+    })
 }
 
-/// What lake and state store say together.
-struct Found {
+/// The landing of a source as lake and state store together tell it.
+struct ReconciledLanding {
     snapshot: Option<Arc<Snapshot>>,
-    /// As far as anyone remembers.
+    /// The landing as far as the records of state store and lake follow each other.
     landing: Landing,
-    /// As far as the lake says that it goes.
+    /// The epoch that the lake's transaction names.
     epoch: i64,
-    /// Whether the state store has to be told of it.
+    /// The state store has to be told of a landing that it does not remember.
     is_news: bool,
 }
 
-impl Found {
+impl ReconciledLanding {
     async fn of(world: &World, source: &SourceSpec) -> Result<Self, EngineError> {
         let snapshot = world.lake.snapshot(&source.table(), At::Latest).await?;
         let landing = remembered(world, source).await?;
@@ -143,7 +150,7 @@ pub(crate) async fn remember(
     Ok(world.state.record_landing(&source.name, &update(landing, &parts)).await?)
 }
 
-/// The same in the place of everything that the state store remembers of the source.
+/// Writes a landing's epoch and its parts in the place of everything that the state store remembers of the source.
 pub(crate) async fn remember_alone(
     world: &World,
     source: &SourceSpec,

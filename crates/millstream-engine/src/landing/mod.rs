@@ -40,7 +40,7 @@ use left_out::LeftOut;
 /// Parts whose columns are looked at together.
 const DESCRIBED_AT_ONCE: usize = 8;
 
-/// What waits where the two commits of a reprocessing were not both made, for people.
+/// The words for people about a reprocessing of whose two commits only one was made.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
 
 /// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: its asset is
@@ -77,7 +77,7 @@ async fn standing_before(world: &World, source: &SourceSpec, full: bool) -> Resu
     if full { epoch::standing_before_anew(world, source).await } else { standing(world, source).await }
 }
 
-/// What a landing leaves alone: nothing when it replaces everything.
+/// The parts that a landing leaves alone: none when it replaces everything.
 fn known_before(standing: &Standing, full: bool) -> &[KnownPart] {
     if full { &[] } else { &standing.landing.parts }
 }
@@ -150,7 +150,7 @@ struct Described {
 }
 
 impl Described {
-    /// Takes out parts of which no row is to be landed.
+    /// Takes out the parts of which no row is to be landed.
     fn leave_out(&mut self, broken: Vec<LeftOut>) {
         let is_broken = |id: &str| broken.iter().any(|left| left.part == id);
         self.parts.retain(|part| !is_broken(&part.id));
@@ -190,11 +190,13 @@ async fn land_described(
             let result = commit::nothing_new(context, source, snapshot).await?;
             return Ok(told(context, result, &described.left_out));
         }
-        let job = Job { context, source, standing, parts: &described.parts, evolved: &evolved, full };
-        match pipeline::read_all(&job).await? {
+        let attempt =
+            LandingAttempt { context, source, standing, parts: &described.parts, evolved: &evolved, full };
+        match pipeline::read_all(&attempt).await? {
             pipeline::Read::Staged(staged) => {
                 let evolved = staged.evolved.clone();
-                let result = commit::publish(&Job { evolved: &evolved, ..job }, staged).await?;
+                let result =
+                    commit::publish(&LandingAttempt { evolved: &evolved, ..attempt }, staged).await?;
                 return Ok(told(context, result, &described.left_out));
             }
             pipeline::Read::Refused(refusals) => {
@@ -247,18 +249,18 @@ fn told(context: &StepContext, mut result: StepResult, left_out: &[LeftOut]) -> 
     result
 }
 
-/// One attempt at a landing, with everything decided.
-pub(crate) struct Job<'a> {
+/// An attempt at a landing, with everything decided. Each attempt leaves out the parts that broke the one before.
+pub(crate) struct LandingAttempt<'a> {
     pub context: &'a StepContext,
     pub source: &'a SourceSpec,
     pub standing: &'a Standing,
     pub parts: &'a [Part],
     pub evolved: &'a Evolved,
-    /// Whether everything landed before is replaced.
+    /// Everything that was landed before is replaced if this is set.
     pub full: bool,
 }
 
-impl Job<'_> {
+impl LandingAttempt<'_> {
     pub(crate) fn world(&self) -> &World {
         &self.context.world
     }

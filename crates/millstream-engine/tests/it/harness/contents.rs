@@ -10,7 +10,7 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use indexmap::IndexMap;
-use millstream_engine::{FeatureServer, Wanted};
+use millstream_engine::{FeatureServer, ReadableName};
 use millstream_lake::{At, Lake};
 use millstream_types::{SourceName, TableName};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -134,8 +134,8 @@ pub(super) async fn features(world: &World, customers: Range<i64>) -> Vec<String
     let columns = IndexMap::from([("customer_id".to_owned(), keys)]);
     let mut lines = Vec::new();
     for service in server.services() {
-        let wanted = Wanted::Service { name: &service.name, version: Some(service.version) };
-        let readable = server.readable(wanted).unwrap();
+        let named = ReadableName::Service { name: &service.name, version: Some(service.version) };
+        let readable = server.readable(named).unwrap();
         for column in server.read(&readable, &columns, ids.len(), None, None).await.unwrap() {
             let options = FormatOptions::default().with_null("-");
             let values = ArrayFormatter::try_new(column.values.as_ref(), &options).unwrap();
