@@ -237,20 +237,6 @@ impl Renewed {
     }
 }
 
-/// Moves the end of a lease on until it is lost.
-async fn beat(state: Arc<State>, clock: Arc<dyn Clock>, token: LeaseToken, renewed: Arc<Mutex<Renewed>>) {
-    loop {
-        tokio::time::sleep(BEAT).await;
-        let now = Renewed::now(clock.as_ref());
-        match state.renew_lease(token, now.wall, LENGTH).await {
-            Ok(()) => *renewed.lock().unwrap_or_else(PoisonError::into_inner) = now,
-            // The next commit or record says so.
-            Err(StateError::LeaseLost) => return,
-            Err(error) => tracing::warn!(%error, "the end of a lease was not moved on; trying again"),
-        }
-    }
-}
-
 fn looks() -> ExponentialBuilder {
     ExponentialBuilder::default().with_min_delay(LOOK_MIN).with_max_delay(LOOK_MAX).without_max_times()
 }

@@ -150,7 +150,7 @@ async fn a_commit_whose_answer_got_lost_counts_once() {
     let Some(schema) = Schema::fresh(suite).await else { return };
     let way = Way::to(schema.server()).await;
     let state = State::connect(&schema.url().replace(&way.server, &way.address), "shop").await.unwrap();
-    for round in 1..=3_u32 {
+    for round in 1..=3_i64 {
         way.loses_commits.store(true, Ordering::SeqCst);
         let hash = format!("{round}");
         let version = state.record_service("churn", &hash, "{}", TimestampMicros(1)).await.unwrap();
