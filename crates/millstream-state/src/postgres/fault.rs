@@ -12,6 +12,8 @@ pub struct PostgresFault {
     message: String,
     state: Option<SqlState>,
     is_connection: bool,
+    /// Whether the server was reached before.
+    was_reached: bool,
 }
 
 impl PostgresFault {
@@ -39,9 +41,9 @@ impl PostgresFault {
         }
     }
 
-    /// Whether the server itself said it.
-    pub(super) fn is_said(&self) -> bool {
-        self.state.is_some()
+    /// Whether the server was reached: it said so itself, or went away afterwards.
+    pub(super) fn was_reached(&self) -> bool {
+        self.was_reached
     }
 
     /// Whether nobody can tell from the answer if the statement was done.
@@ -65,11 +67,11 @@ impl PostgresFault {
     }
 
     pub(super) fn connection(message: impl Into<String>) -> Self {
-        Self { message: message.into(), state: None, is_connection: true }
+        Self { message: message.into(), state: None, is_connection: true, was_reached: false }
     }
 
     pub(super) fn refusal(message: impl Into<String>) -> Self {
-        Self { message: message.into(), state: None, is_connection: false }
+        Self { message: message.into(), state: None, is_connection: false, was_reached: false }
     }
 }
 
@@ -84,7 +86,12 @@ impl Error for PostgresFault {}
 impl From<tokio_postgres::Error> for PostgresFault {
     fn from(error: tokio_postgres::Error) -> Self {
         if let Some(said) = error.as_db_error() {
-            return Self { message: words(said), state: Some(said.code().clone()), is_connection: false };
+            return Self {
+                message: words(said),
+                state: Some(said.code().clone()),
+                is_connection: false,
+                was_reached: true,
+            };
         }
         let mut message = error.to_string();
         let mut causes = error.source();
@@ -94,7 +101,7 @@ impl From<tokio_postgres::Error> for PostgresFault {
             is_connection |= cause.is::<io::Error>();
             causes = cause.source();
         }
-        Self { message, state: None, is_connection }
+        Self { message, state: None, is_connection, was_reached: error.is_closed() }
     }
 }
 

@@ -39,27 +39,21 @@ impl Postgres {
     /// `project` alone.
     pub(crate) async fn open(url: &str, project: &str) -> Result<Self, StateError> {
         // The address may hold a password, so it is not said back.
-        let unreadable = |source: PostgresFault| StateError::Unreachable {
-            place: "postgres://…".into(),
-            source: source.into(),
-        };
-        let address = Address::parse(url).map_err(unreadable)?;
+        let address = Address::parse(url).map_err(|source| unreachable("postgres://…", source))?;
         let place = address.place();
-        let unreachable =
-            |source: PostgresFault| StateError::Unreachable { place: place.clone(), source: source.into() };
         let timeouts = Timeouts { wait: Some(CONNECTION_WAIT), create: Some(CONNECTION_WAIT), recycle: None };
-        let pool = Pool::builder(address.manager().map_err(unreachable)?)
+        let pool = Pool::builder(address.manager().map_err(|source| unreachable(&place, source))?)
             .max_size(CONNECTIONS_MAX)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| unreachable(PostgresFault::refusal(error.to_string())))?;
-        let reach = async || pool.get().await.map_err(PostgresFault::from);
-        // One that starts answers, and says so; where nobody answers, the address is wrong more often than not.
-        let reached = reach.retry(waits()).when(|fault| fault.is_said() && fault.is_transient()).await;
-        let mut connection = reached.map_err(unreachable)?;
-        format::migrate(&mut connection, &place, project).await?;
-        drop(connection);
+            .map_err(|error| unreachable(&place, PostgresFault::refusal(error.to_string())))?;
+        let migrate = async || {
+            let connection = pool.get().await;
+            let mut connection = connection.map_err(|error| unreachable(&place, error.into()))?;
+            format::migrate(&mut connection, &place, project).await
+        };
+        migrate.retry(waits()).when(is_restart).await?;
         Ok(Self { pool, place })
     }
 
@@ -102,6 +96,17 @@ impl Database for Postgres {
             Ok(Box::new(begun?) as Box<dyn Transaction + '_>)
         })
     }
+}
+
+fn unreachable(place: &str, source: PostgresFault) -> StateError {
+    StateError::Unreachable { place: place.into(), source: source.into() }
+}
+
+/// Whether the server says that it goes, or is about to come. Where nobody answers, the address is wrong more often than
+/// not.
+fn is_restart(error: &StateError) -> bool {
+    let StateError::Unreachable { source: DatabaseError::Postgres(fault), .. } = error else { return false };
+    fault.was_reached() && fault.is_transient()
 }
 
 fn waits() -> impl BackoffBuilder {

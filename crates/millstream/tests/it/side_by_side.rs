@@ -45,10 +45,10 @@ fn arrive(folders: &[&Folder], round: u32, rows: u32) {
     for chain in CHAINS {
         let mut text = "id,amount\n".to_owned();
         for row in 0..rows {
-            // Each file brings new keys, changes some, and has a row that is none.
-            let id = if row % 7 == 0 { row } else { round * rows + row };
+            let id = round * rows + row;
             text.push_str(&format!("{id},{round}\n"));
         }
+        // A row that is none.
         text.push_str("none,1\n");
         folders.iter().for_each(|folder| folder.write(&format!("data/{chain}/{round:04}.csv"), &text));
     }
@@ -74,7 +74,7 @@ fn other_assets_are_run_at_once_and_the_same_ones_wait(state: Option<&str>) {
     assert!(other.starts_with("exit: 0"), "{other}");
     assert!(first.try_wait().unwrap().is_none(), "the first run is too quick for this test");
     assert!(refused.starts_with("exit: 1") && refused.contains("MS-0608"), "{refused}");
-    assert!(refused.contains("works on `gold.a` (`millstream run bronze.a+`)"), "{refused}");
+    assert!(refused.contains("works on `gold.a` (`run bronze.a+`)"), "{refused}");
     assert!(refused.contains("`--wait`"), "{refused}");
     assert!(everything.contains("MS-0608"), "{everything}");
     let waited = folder.run(&["run", "gold.a", "--wait"]);
@@ -126,6 +126,7 @@ mod sqlite {
 #[cfg(feature = "postgres")]
 mod postgres {
     use std::{
+        process::Stdio,
         sync::atomic::{AtomicU64, Ordering},
         thread::sleep,
         time::Duration,
@@ -133,7 +134,7 @@ mod postgres {
 
     use tokio_postgres::{Client, NoTls};
 
-    use super::{arrive, chains, start};
+    use super::{arrive, chains};
     use crate::harness::{Folder, given};
 
     /// The address of a schema that only this test uses.
@@ -178,13 +179,17 @@ mod postgres {
                    WHERE application_name = $1 AND pid <> pg_backend_pid()";
         for round in 1..=8 {
             arrive(&[&folder], round, 20_000);
-            let mut run = start(&folder, &["run"]);
+            let mut run =
+                folder.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let mut ended = 0;
             while run.try_wait().unwrap().is_none() {
                 sleep(Duration::from_millis(15));
                 ended += asked(&url, async |client| client.query(end, &[&name]).await.unwrap().len());
             }
-            assert!(run.wait().unwrap().success(), "round {round}, {ended} sessions ended");
+            let output = run.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "round {round}, {ended} sessions ended: {said}");
         }
         assert!(folder.stdout(&["run"]).contains("up to date"));
         let rows = folder.json(&["query", "SELECT count(*) AS n FROM bronze.a", "--json"]);
@@ -201,7 +206,9 @@ mod postgres {
         let said = folder.run(&["status"]);
         assert!(said.starts_with("exit: 1") && said.contains("MS-0612"), "{said}");
         assert!(said.contains("postgres://127.0.0.1:1/shop") && !said.contains("hunter2"), "{said}");
-        chains(Some(&url)).stdout(&["run"]);
+        let other = chains(Some(&url));
+        arrive(&[&other], 1, 1);
+        other.stdout(&["run"]);
         folder.write("millstream.yaml", &format!("name: a\nenvironments:\n  default:\n    state: {url}\n"));
         let said = folder.run(&["status"]);
         assert!(

@@ -153,7 +153,7 @@ impl World {
             let engine = self.engine(line).await;
             act.perform(self.concurrency, &self.notes, &engine, cancel.clone()).await
         };
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
             () = line.died() => {
                 cancel.cancel();
@@ -165,6 +165,23 @@ impl World {
                 Ok(ended) => ended,
                 Err(error) => Ended::Badly(chain(&error)),
             },
+        };
+        if ended == Ended::Died {
+            self.let_go().await;
+        }
+        ended
+    }
+
+    /// Waits until the tasks of a dead process are gone, and its locks with them, as the operating system sees to it.
+    async fn let_go(&self) {
+        let is_locked = || {
+            let files = fs::read_dir(self.folder.path().join("leases")).into_iter().flatten();
+            files
+                .filter_map(|file| fs::File::open(file.ok()?.path()).ok())
+                .any(|file| file.try_lock().is_err())
+        };
+        while is_locked() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
