@@ -83,7 +83,7 @@ pub(crate) fn memory_bytes(project: &Project, session: &Session) -> usize {
 }
 
 /// The engine over the project, with the machine's clock and all its cores.
-pub(crate) fn engine(project: Arc<Project>, session: &Session) -> Result<Engine, CliError> {
+pub(crate) async fn engine(project: Arc<Project>, session: &Session) -> Result<Engine, CliError> {
     let options = EngineOptions {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
@@ -91,7 +91,7 @@ pub(crate) fn engine(project: Arc<Project>, session: &Session) -> Result<Engine,
         parallelism: cores(),
         retry: RetryPolicy::default(),
     };
-    Ok(Engine::open(project, options)?)
+    Ok(Engine::open(project, options).await?)
 }
 
 /// The cores that this process may use.
@@ -100,8 +100,8 @@ pub(crate) fn cores() -> NonZeroUsize {
 }
 
 /// The checked project in a known folder and its engine.
-pub(crate) fn engine_at(root: &Path, session: &Session) -> Result<Engine, CliError> {
-    engine(ready(check_at(root, session))?, session)
+pub(crate) async fn engine_at(root: &Path, session: &Session) -> Result<Engine, CliError> {
+    engine(ready(check_at(root, session))?, session).await
 }
 
 /// Tells all problems: one JSON document on standard output, or text on standard error.

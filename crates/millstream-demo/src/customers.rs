@@ -16,7 +16,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    DemoError, Job, Kind,
+    DemoError, FileTask, Kind,
     calendar::{self, MONTHS},
     draw_fault,
     names::{COUNTRIES, FIRST_NAMES, LAST_NAMES, MAIL_HOSTS, SEGMENTS, weighted},
@@ -25,7 +25,7 @@ use super::{
 /// Rows in one record batch.
 const BATCH_ROWS: u64 = 16_384;
 
-/// What is wrong with a row.
+/// A fault of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     BadEmail,
@@ -36,7 +36,8 @@ enum Fault {
     Duplicate,
 }
 
-/// In how many of 10,000 rows of a full export; changes are typed in by people and have five times as many.
+/// Each fault with the number of rows, of 10,000 of a full export, that have it; changes are typed in by people and
+/// have five times as many.
 const FAULTS: [(Fault, u32); 6] = [
     (Fault::BadEmail, 20),
     (Fault::NoEmail, 6),
@@ -57,21 +58,21 @@ struct Columns {
     updated_at: TimestampMicrosecondBuilder,
 }
 
-pub(super) fn write(job: &Job<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
-    let file = File::create(&job.path).map_err(DemoError::file("create", &job.path))?;
-    write_rows(job, random, file).map_err(|source| DemoError::Parquet { path: job.path.clone(), source })
+pub(super) fn write(task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
+    let file = File::create(&task.path).map_err(DemoError::file("create", &task.path))?;
+    write_rows(task, random, file).map_err(|source| DemoError::Parquet { path: task.path.clone(), source })
 }
 
-fn write_rows(job: &Job<'_>, random: &mut ChaCha8Rng, file: File) -> Result<u64, ParquetError> {
+fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, file: File) -> Result<u64, ParquetError> {
     let schema = schema();
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
     let mut done = 0;
-    while done < job.rows {
-        let rows = BATCH_ROWS.min(job.rows - done);
+    while done < task.rows {
+        let rows = BATCH_ROWS.min(task.rows - done);
         let mut columns = Columns::new();
         for row in done..done + rows {
-            push_row(&mut columns, job, row, random);
+            push_row(&mut columns, task, row, random);
         }
         writer.write(&columns.finish(&schema)?)?;
         done += rows;
@@ -80,12 +81,12 @@ fn write_rows(job: &Job<'_>, random: &mut ChaCha8Rng, file: File) -> Result<u64,
     Ok(writer.bytes_written() as u64)
 }
 
-fn push_row(columns: &mut Columns, job: &Job<'_>, row: u64, random: &mut ChaCha8Rng) {
-    let changes = matches!(job.kind, Kind::CustomerChanges);
+fn push_row(columns: &mut Columns, task: &FileTask<'_>, row: u64, random: &mut ChaCha8Rng) {
+    let changes = matches!(task.kind, Kind::CustomerChanges);
     let fault = draw_fault(&FAULTS, if changes { 5 } else { 1 }, random);
     let row = if fault == Some(Fault::Duplicate) { row.saturating_sub(1) } else { row };
     // Changes concern every fourth customer, everyone at most once.
-    let id = if changes { row * 4 % job.shop.customers + 1 } else { row + 1 };
+    let id = if changes { row * 4 % task.shop.customers + 1 } else { row + 1 };
     columns.customer_id.append_option(match fault {
         Some(Fault::NoCustomerId) => None,
         _ => i64::try_from(id).ok(),
@@ -106,7 +107,7 @@ fn push_row(columns: &mut Columns, job: &Job<'_>, row: u64, random: &mut ChaCha8
     let birth_year = if fault == Some(Fault::BadBirthYear) { 19 } else { random.random_range(1_940..2_009) };
     columns.birth_year.append_value(birth_year);
     columns.newsletter.append_value(random.random_range(0..100) < 37);
-    let month = MONTHS[job.month];
+    let month = MONTHS[task.month];
     // A duplicate repeats the instant too; everything else of the row may differ, as in a double click.
     let second = u32::try_from(id * 7_919 % 86_400).unwrap_or(0);
     let day = if changes { u32::try_from(id % u64::from(month.days)).unwrap_or(0) } else { 0 };

@@ -9,7 +9,7 @@ use rand::{Rng, RngCore};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    DemoError, Job,
+    DemoError, FileTask,
     calendar::{self, MONTHS},
     draw_fault,
     names::{CATEGORIES, DEVICES, weighted},
@@ -54,30 +54,30 @@ struct Visit {
     step: usize,
 }
 
-pub(super) fn write(job: &Job<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
-    let file = File::create(&job.path).map_err(DemoError::file("create", &job.path))?;
+pub(super) fn write(task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
+    let file = File::create(&task.path).map_err(DemoError::file("create", &task.path))?;
     let mut out = io::BufWriter::with_capacity(1 << 20, file);
-    let bytes = write_rows(job, random, &mut out).map_err(DemoError::file("write", &job.path))?;
-    out.flush().map_err(DemoError::file("write", &job.path))?;
+    let bytes = write_rows(task, random, &mut out).map_err(DemoError::file("write", &task.path))?;
+    out.flush().map_err(DemoError::file("write", &task.path))?;
     Ok(bytes)
 }
 
-fn write_rows(job: &Job<'_>, random: &mut ChaCha8Rng, out: &mut impl Write) -> io::Result<u64> {
-    let month = MONTHS[job.month];
+fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, out: &mut impl Write) -> io::Result<u64> {
+    let month = MONTHS[task.month];
     let mut bytes = 0;
     let mut line = Vec::with_capacity(256);
-    let mut session = job.first_id;
+    let mut session = task.first_id;
     // Visits overlap: each event continues one of these or replaces it by a new visit.
     let mut visits: Vec<Visit> = Vec::with_capacity(VISITS_OPEN);
     let mut event_id = (0, 0);
-    for (day, rows) in (0..).zip(calendar::split_by_day(month, job.rows)) {
+    for (day, rows) in (0..).zip(calendar::split_by_day(month, task.rows)) {
         for second in calendar::times_of_day(rows, random) {
             line.clear();
             let fault = draw_fault(&FAULTS, 1, random);
             if fault != Some(Fault::Duplicate) {
                 event_id = (random.next_u64(), random.next_u64());
             }
-            let visit = draw_visit(&mut visits, &mut session, job, random);
+            let visit = draw_visit(&mut visits, &mut session, task, random);
             write_line(&mut line, event_id, visit, fault, (month.number, day + 1, second), random)?;
             out.write_all(&line)?;
             bytes += line.len() as u64;
@@ -92,7 +92,7 @@ const VISITS_OPEN: usize = 64;
 fn draw_visit<'a>(
     visits: &'a mut Vec<Visit>,
     session: &mut u64,
-    job: &Job<'_>,
+    task: &FileTask<'_>,
     random: &mut ChaCha8Rng,
 ) -> &'a Visit {
     let slot = random.random_range(0..VISITS_OPEN);
@@ -103,7 +103,7 @@ fn draw_visit<'a>(
     }
     let visit = Visit {
         session: *session,
-        customer: (random.random_range(0..100) < 68).then(|| pick_customer(job.shop, random)),
+        customer: (random.random_range(0..100) < 68).then(|| pick_customer(task.shop, random)),
         device: weighted(&DEVICES, |device| device.1, random.random_range(0..100)).0,
         step: 0,
     };

@@ -34,7 +34,7 @@ pub const ROWS_MIN: u64 = 500;
 /// The most rows that the generator's ids are meant for.
 pub const ROWS_MAX: u64 = 1_000_000_000;
 
-/// How much data, and which.
+/// The amount of data, and the seed that decides which data it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoOptions {
     /// Rows over all files, dirty ones included; kept between [`ROWS_MIN`] and [`ROWS_MAX`].
@@ -42,7 +42,7 @@ pub struct DemoOptions {
     pub seed: u64,
 }
 
-/// What was written.
+/// The rows, files and bytes that were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generated {
     pub customers: u64,
@@ -52,16 +52,16 @@ pub struct Generated {
     pub bytes: u64,
 }
 
-/// One file to write, independent of the others.
-struct Job<'a> {
+/// A file to write, independent of the others.
+struct FileTask<'a> {
     path: PathBuf,
     kind: Kind,
-    /// Number of the random stream; also the order of the files.
+    /// The number of the file's random stream is its place among the files as well.
     stream: u64,
     month: usize,
-    /// Rows to write.
+    /// The rows that the file gets.
     rows: u64,
-    /// Ids of this file start here.
+    /// The ids of the file's rows start here.
     first_id: u64,
     shop: &'a Shop,
 }
@@ -76,7 +76,7 @@ enum Kind {
 
 /// Figures that all files agree on.
 struct Shop {
-    /// Customers have the ids from 1 to this.
+    /// The ids of customers go from 1 to this number.
     customers: u64,
 }
 
@@ -94,17 +94,17 @@ pub fn generate(root: &Path, options: DemoOptions) -> Result<Generated, DemoErro
         fs::create_dir_all(&folder).map_err(DemoError::file("create", folder))?;
     }
 
-    let mut jobs = vec![
-        job(data.join("customers/2026-01.parquet"), Kind::Customers, 0, shop.customers, &shop),
-        job(data.join("customers/2026-04.parquet"), Kind::CustomerChanges, 3, changes, &shop),
+    let mut tasks = vec![
+        task(data.join("customers/2026-01.parquet"), Kind::Customers, 0, shop.customers, &shop),
+        task(data.join("customers/2026-04.parquet"), Kind::CustomerChanges, 3, changes, &shop),
     ];
-    jobs.extend(monthly(&data, "events", "jsonl", Kind::Events, event_rows, &shop));
-    jobs.extend(monthly(&data, "orders", "csv", Kind::Orders, order_rows, &shop));
-    for (stream, job) in (0..).zip(&mut jobs) {
-        job.stream = stream;
+    tasks.extend(monthly(&data, "events", "jsonl", Kind::Events, event_rows, &shop));
+    tasks.extend(monthly(&data, "orders", "csv", Kind::Orders, order_rows, &shop));
+    for (stream, task) in (0..).zip(&mut tasks) {
+        task.stream = stream;
     }
-    let files = jobs.len();
-    let bytes = run(jobs, options.seed)?;
+    let files = tasks.len();
+    let bytes = run(tasks, options.seed)?;
     Ok(Generated {
         customers: customer_rows,
         orders: order_rows,
@@ -114,8 +114,8 @@ pub fn generate(root: &Path, options: DemoOptions) -> Result<Generated, DemoErro
     })
 }
 
-fn job(path: PathBuf, kind: Kind, month: usize, rows: u64, shop: &Shop) -> Job<'_> {
-    Job { path, kind, stream: 0, month, rows, first_id: 1, shop }
+fn task(path: PathBuf, kind: Kind, month: usize, rows: u64, shop: &Shop) -> FileTask<'_> {
+    FileTask { path, kind, stream: 0, month, rows, first_id: 1, shop }
 }
 
 /// One file a month, growing a little from month to month.
@@ -126,7 +126,7 @@ fn monthly<'a>(
     kind: Kind,
     rows: u64,
     shop: &'a Shop,
-) -> Vec<Job<'a>> {
+) -> Vec<FileTask<'a>> {
     let mut first_id = 1;
     calendar::split_by_month(rows)
         .into_iter()
@@ -134,18 +134,18 @@ fn monthly<'a>(
         .enumerate()
         .map(|(month, (rows, of))| {
             let path = data.join(name).join(format!("2026-{:02}.{extension}", of.number));
-            let job = Job { first_id, ..job(path, kind, month, rows, shop) };
+            let task = FileTask { first_id, ..task(path, kind, month, rows, shop) };
             first_id += rows;
-            job
+            task
         })
         .collect()
 }
 
 /// Writes the files on all cores; returns the bytes written, or the first fault.
-fn run(jobs: Vec<Job<'_>>, seed: u64) -> Result<u64, DemoError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+fn run(tasks: Vec<FileTask<'_>>, seed: u64) -> Result<u64, DemoError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(tasks.len());
     // Taken from the end, so that the largest files (orders, then events) start first.
-    let queue = Mutex::new(jobs);
+    let queue = Mutex::new(tasks);
     let outcomes: Vec<Result<u64, DemoError>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
@@ -153,8 +153,8 @@ fn run(jobs: Vec<Job<'_>>, seed: u64) -> Result<u64, DemoError> {
                     let mut bytes = 0;
                     loop {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                        let Some(job) = next else { return Ok(bytes) };
-                        bytes += write(&job, seed)?;
+                        let Some(task) = next else { return Ok(bytes) };
+                        bytes += write(&task, seed)?;
                     }
                 })
             })
@@ -164,17 +164,17 @@ fn run(jobs: Vec<Job<'_>>, seed: u64) -> Result<u64, DemoError> {
     outcomes.into_iter().sum()
 }
 
-fn write(job: &Job<'_>, seed: u64) -> Result<u64, DemoError> {
+fn write(task: &FileTask<'_>, seed: u64) -> Result<u64, DemoError> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(job.stream);
-    match job.kind {
-        Kind::Customers | Kind::CustomerChanges => customers::write(job, &mut random),
-        Kind::Orders => orders::write(job, &mut random),
-        Kind::Events => events::write(job, &mut random),
+    random.set_stream(task.stream);
+    match task.kind {
+        Kind::Customers | Kind::CustomerChanges => customers::write(task, &mut random),
+        Kind::Orders => orders::write(task, &mut random),
+        Kind::Events => events::write(task, &mut random),
     }
 }
 
-/// What is wrong with the next row: each fault comes in so many of 10,000 rows, times `factor`.
+/// Draws the fault of the next row, if any: each fault comes in so many of 10,000 rows, times `factor`.
 fn draw_fault<F: Copy>(faults: &[(F, u32)], factor: u32, random: &mut ChaCha8Rng) -> Option<F> {
     let mut drawn = random.random_range(0..10_000_u32);
     for (fault, weight) in faults {

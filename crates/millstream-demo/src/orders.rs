@@ -9,7 +9,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    DemoError, Job,
+    DemoError, FileTask,
     calendar::{self, MONTHS},
     draw_fault,
     names::{CATEGORIES, STATUSES, weighted},
@@ -51,29 +51,29 @@ struct Order {
     status: &'static str,
 }
 
-pub(super) fn write(job: &Job<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
-    let file = File::create(&job.path).map_err(DemoError::file("create", &job.path))?;
+pub(super) fn write(task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Result<u64, DemoError> {
+    let file = File::create(&task.path).map_err(DemoError::file("create", &task.path))?;
     let mut out = io::BufWriter::with_capacity(1 << 20, file);
-    let bytes = write_rows(job, random, &mut out).map_err(DemoError::file("write", &job.path))?;
-    out.flush().map_err(DemoError::file("write", &job.path))?;
+    let bytes = write_rows(task, random, &mut out).map_err(DemoError::file("write", &task.path))?;
+    out.flush().map_err(DemoError::file("write", &task.path))?;
     Ok(bytes)
 }
 
-fn write_rows(job: &Job<'_>, random: &mut ChaCha8Rng, out: &mut impl Write) -> io::Result<u64> {
-    let month = MONTHS[job.month];
+fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, out: &mut impl Write) -> io::Result<u64> {
+    let month = MONTHS[task.month];
     let header = b"order_id,customer_id,category,quantity,amount,status,ordered_at\n";
     out.write_all(header)?;
     let mut bytes = header.len() as u64;
     let mut line = Vec::with_capacity(128);
-    let mut id = job.first_id;
+    let mut id = task.first_id;
     let mut last: Option<Order> = None;
-    for (day, rows) in (0..).zip(calendar::split_by_day(month, job.rows)) {
+    for (day, rows) in (0..).zip(calendar::split_by_day(month, task.rows)) {
         for second in calendar::times_of_day(rows, random) {
             line.clear();
             let fault = draw_fault(&FAULTS, 1, random);
             let order = match last.take() {
                 Some(order) if fault == Some(Fault::Duplicate) => order,
-                _ => draw_order(id, job, random),
+                _ => draw_order(id, task, random),
             };
             id += 1;
             write_line(&mut line, &order, fault, (month.number, day + 1, second), random)?;
@@ -85,7 +85,7 @@ fn write_rows(job: &Job<'_>, random: &mut ChaCha8Rng, out: &mut impl Write) -> i
     Ok(bytes)
 }
 
-fn draw_order(id: u64, job: &Job<'_>, random: &mut ChaCha8Rng) -> Order {
+fn draw_order(id: u64, task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Order {
     let category = weighted(&CATEGORIES, |category| category.weight, random.random_range(0..100));
     let quantity = [1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8][random.random_range(0..14)];
     let price = category.prices[random.random_range(0..6)];
@@ -93,7 +93,7 @@ fn draw_order(id: u64, job: &Job<'_>, random: &mut ChaCha8Rng) -> Order {
     let percent = if random.random_range(0..10) == 0 { 85 } else { 100 };
     Order {
         id,
-        customer: pick_customer(job.shop, random),
+        customer: pick_customer(task.shop, random),
         category: category.name,
         quantity,
         cents: u64::from(price) * u64::from(quantity) * percent / 100,

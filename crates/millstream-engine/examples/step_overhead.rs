@@ -2,15 +2,21 @@
 //! is, and prints `{"seconds": …, "peak_bytes": …}` for all of them. `cargo xtask bench step_overhead` calls it.
 #![allow(clippy::print_stdout, reason = "the figures are the output")]
 
-use std::{error::Error, num::NonZeroUsize, path::Path, sync::Arc, time::Instant};
+use std::{
+    error::Error,
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use millstream_engine::{
-    Ended, EngineError, Event, ExecuteOptions, Observer, RetryPolicy, StepExecutor, StepOutcome, StepResult,
-    execute,
+    EngineError, Event, ExecuteOptions, Observer, RetryPolicy, StepExecutor, StepOutcome, StepReport,
+    StepResult, execute,
 };
 use millstream_plan::{PlannedStep, Reason, RunPlan};
-use millstream_state::{RunStart, State, StepEnd, StepRecord};
+use millstream_state::{Holder, LeaseRequest, RunStart, State, StepEnd, StepRecord};
 use millstream_types::{AssetId, RunId, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +34,13 @@ impl StepExecutor for Empty {
         Ok(StepResult::without_rows(StepOutcome::Unchanged, Some(0)))
     }
 
-    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
-        let report = &ended.report;
+    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
         let step = StepRecord {
             run: self.run.clone(),
             asset: report.asset.clone(),
             reason: String::new(),
             reason_text: String::new(),
-            outcome: millstream_state::StepOutcome::Unchanged,
+            outcome: StepOutcome::Unchanged,
             rows_written: 0,
             rows_deleted: 0,
             rows_rejected: 0,
@@ -45,7 +50,7 @@ impl StepExecutor for Empty {
         };
         let step = step.with_reason(&report.reason);
         let end = StepEnd { step: &step, recorded: None, checks: &[], metrics: &[] };
-        Ok(self.state.record_step(&end)?)
+        Ok(self.state.record_step(&end).await?)
     }
 }
 
@@ -59,15 +64,15 @@ impl Observer for Silent {
 async fn main() -> Result<(), Box<dyn Error>> {
     let steps: usize = std::env::args().nth(1).map_or(Ok(1_000), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
-    let state = State::open(&folder.path().join("state.db"))?;
+    let state = State::open(&folder.path().join("state.db")).await?;
     let run = RunId::new("overhead");
     let started = TimestampMicros(0);
-    state.begin_run(&RunStart {
-        run: run.clone(),
-        command: String::new(),
-        version: String::new(),
-        started,
-    })?;
+    let holder = Holder::this_process("overhead", started);
+    let request =
+        LeaseRequest { assets: &[], holder: &holder, now: started, length: Duration::from_secs(3_600) };
+    let lease = Some(state.take_lease(&request).await?);
+    let (command, version) = (String::new(), String::new());
+    state.begin_run(&RunStart { run: run.clone(), command, version, started, lease }).await?;
     let options = ExecuteOptions {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),

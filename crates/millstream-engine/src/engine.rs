@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Ar
 
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connector};
-use millstream_lake::{Lake, Snapshot};
-use millstream_plan::{AssetFacts, PlannedStep, Reason, RunPlan};
+use millstream_lake::{Lake, Snapshot, TableChange};
+use millstream_plan::{AssetFacts, AssetKind, PlanError, PlannedStep, Reason, RunPlan, Selection};
 use millstream_project::{Materialize, SourceSpec};
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
-use millstream_state::{Holder, RunLock, RunOutcome, RunStart, State};
+use millstream_state::{RunOutcome, RunStart, State};
 use millstream_types::{AssetId, RunId, TableName};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use crate::{
     Clock, EngineError, Online, Project, Random, Stores,
     event::{Event, Observer, RunReport},
     landing::Discoveries,
+    lease::Lease,
     observe::observe,
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
@@ -69,6 +70,8 @@ impl fmt::Debug for World {
 pub(crate) struct StepContext {
     pub world: Arc<World>,
     pub run: RunId,
+    /// The right to write the asset.
+    pub lease: Arc<Lease>,
     pub asset: AssetId,
     pub reason: Reason,
     pub full_refresh: bool,
@@ -86,6 +89,17 @@ impl StepContext {
         self.world.project.graph.get(&self.asset).ok_or_else(unknown)
     }
 
+    /// Commits to the lake, if the assets are still this process's.
+    pub(crate) async fn commit(
+        &self,
+        table: &TableName,
+        base: Option<&Snapshot>,
+        change: TableChange,
+    ) -> Result<i64, EngineError> {
+        self.lease.hold().await?;
+        Ok(self.world.lake.commit(table, base, change).await?)
+    }
+
     pub(crate) fn note(&self, note: impl Into<String>) {
         self.observer.event(&Event::StepNote { asset: self.asset.clone(), note: note.into() });
     }
@@ -97,9 +111,14 @@ impl StepContext {
 
 impl Engine {
     /// Opens the stores of the project's environment and builds the connectors; reads no data.
-    pub fn open(project: Arc<Project>, options: EngineOptions) -> Result<Self, EngineError> {
-        let stores = Stores::of(&project.spec)?;
-        Self::with_stores(project, stores, options)
+    pub fn open(
+        project: Arc<Project>,
+        options: EngineOptions,
+    ) -> BoxFuture<'static, Result<Self, EngineError>> {
+        Box::pin(async move {
+            let stores = Stores::of(&project.spec).await?;
+            Self::with_stores(project, stores, options)
+        })
     }
 
     /// An engine on stores that are open already; builds the connectors and reads no data.
@@ -157,7 +176,7 @@ impl Engine {
         })
     }
 
-    /// Carries the plan out. `wait`: how long to wait for another run on this project to end before refusing.
+    /// Carries the plan out. `wait`: how long to wait for others to be done with the selected assets before refusing.
     pub fn run<'a>(
         &'a self,
         request: &'a RunRequest,
@@ -166,24 +185,53 @@ impl Engine {
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
         Box::pin(async move {
+            let selection =
+                Selection::parse(&request.selection, &request.exclude).map_err(PlanError::from)?;
+            let selected = selection.resolve(&self.world.project.graph).map_err(PlanError::from)?;
+            // A view has nothing that could be written.
+            let is_written = |id: &AssetId| {
+                self.world.project.graph.get(id).is_some_and(|asset| asset.kind != AssetKind::View)
+            };
+            let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();
             let planned = observe(&self.world, request, true);
             let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
-            self.run_with(request, wait, observer, cancel, planned, executor).await
+            self.run_with(request, &assets, wait, observer, cancel, planned, executor).await
         })
     }
 
-    /// Runs under the lock and on record. `planned` is awaited once the lock is held.
+    /// Runs on record, as the only one that writes `assets`. `planned` is awaited once they are leased.
+    #[allow(clippy::too_many_arguments, reason = "what a run needs, each thing once")]
     pub(crate) async fn run_with(
         &self,
         request: &RunRequest,
+        assets: &[AssetId],
         wait: Duration,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
+        let lease = self.world.lease(&request.command, assets, wait, &cancel).await?;
+        let done = self.run_leased(request, lease.clone(), observer, planned, executor).await;
+        // What a failed or cancelled step wrote is nobody's.
+        for table in assets.iter().filter_map(|asset| table_of(asset).ok()) {
+            self.world.lake.abandon(&table.rejected()).await;
+            self.world.lake.abandon(&table).await;
+        }
+        lease.end().await;
+        done
+    }
+
+    async fn run_leased(
+        &self,
+        request: &RunRequest,
+        lease: Arc<Lease>,
+        observer: Arc<dyn Observer>,
+        planned: impl Future<Output = Result<RunPlan, EngineError>>,
+        executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
+    ) -> Result<RunReport, EngineError> {
         let world = &self.world;
-        let _lock = world.lock(&request.command, wait)?;
+        let cancel = lease.cancel.clone();
         spill::clean(&world.state_dir, world.options.clock.now());
         let plan = planned.await?;
         let run = world.new_run();
@@ -191,15 +239,20 @@ impl Engine {
             .concurrency
             .or_else(|| NonZeroUsize::new(world.project.spec.environment.concurrency?))
             .unwrap_or(world.options.parallelism);
-        world.state.begin_run(&RunStart {
-            run: run.clone(),
-            command: request.command.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: world.options.clock.now(),
-        })?;
+        world
+            .state
+            .begin_run(&RunStart {
+                run: run.clone(),
+                command: request.command.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started: world.options.clock.now(),
+                lease: Some(lease.token),
+            })
+            .await?;
         let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),
+            lease,
             full_refresh: request.full_refresh,
             forget_gone: request.forget_gone,
             relands: request.full_refresh && !request.selection.is_empty(),
@@ -211,20 +264,13 @@ impl Engine {
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run: run.clone(), concurrency, retry, seed };
-        let report = execute(plan, executor(runner), options, observer, cancel).await;
-        // What a failed or cancelled step wrote is nobody's.
-        let tables: Vec<TableName> = world.project.asset_tables().collect();
-        for table in tables {
-            world.lake.abandon(&table.rejected()).await;
-            world.lake.abandon(&table).await;
-        }
-        let report = report?;
+        let report = execute(plan, executor(runner), options, observer, cancel).await?;
         let outcome = match (report.cancelled, report.succeeded()) {
             (true, _) => RunOutcome::Cancelled,
             (false, true) => RunOutcome::Succeeded,
             (false, false) => RunOutcome::Failed,
         };
-        world.state.finish_run(&run, world.options.clock.now(), outcome)?;
+        world.state.finish_run(&run, world.options.clock.now(), outcome).await?;
         Ok(report)
     }
 
@@ -245,12 +291,6 @@ impl World {
             *place = *byte;
         }
         RunId::new(&uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string())
-    }
-
-    /// Makes this process the only one that changes the project, until the lock is dropped.
-    pub(crate) fn lock(&self, command: &str, wait: Duration) -> Result<RunLock, EngineError> {
-        let holder = Holder::this_process(command, self.options.clock.now());
-        Ok(RunLock::acquire(&self.state_dir, &holder, wait)?)
     }
 
     /// Where rows go that do not fit into memory.
@@ -278,6 +318,7 @@ impl StepRunner {
         StepContext {
             world: self.world.clone(),
             run: self.run.clone(),
+            lease: self.lease.clone(),
             asset: step.asset.clone(),
             reason: step.reason.clone(),
             full_refresh: self.full_refresh,

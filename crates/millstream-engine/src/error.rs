@@ -125,10 +125,11 @@ pub enum EngineError {
     Cancelled,
 }
 
-/// A lock that another run holds is no fault of the store.
+/// That others are at work is no fault of the store.
 fn state_failure(error: &StateError) -> &'static str {
     match error {
         StateError::Locked { .. } => "another run is under way",
+        StateError::LeaseLost => "the run has lost its place",
         _ => "the state store failed",
     }
 }
@@ -350,7 +351,11 @@ mod tests {
 
     #[test]
     fn faults_of_a_store_that_pass_are_tried_again_and_no_others() {
-        let busy = EngineError::State(StateError::Locked { holder: None, age_ms: None });
+        let busy = EngineError::State(StateError::Locked {
+            asset: millstream_types::AssetId::new("silver.a"),
+            holder: None,
+            age_ms: None,
+        });
         let slow = EngineError::Online(OnlineError::Timeout { action: "read" });
         let foreign = EngineError::State(StateError::Foreign { path: "state.db".into() });
         let stopped = EngineError::Online(OnlineError::Stopped);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_plan::Reason;
+use millstream_plan::{Reason, Recorded};
+use millstream_state::StepOutcome;
 use millstream_types::{AssetId, CheckId, RunId, Severity, TableName};
 
 /// Receives events in order, from any thread; must not block.
@@ -64,31 +65,11 @@ pub struct StepReport {
     /// The table's version after the step; `None` for views and where nothing was ever committed.
     pub version: Option<i64>,
     pub checks: Vec<CheckReport>,
+    /// What the next plan is to see of the asset, of a step that was built or found nothing to do.
+    pub recorded: Option<Recorded>,
+    /// Figures to remember, by name.
+    pub metrics: Vec<(String, f64)>,
     pub elapsed: Duration,
-}
-
-/// How a step ended.
-#[derive(Clone, Debug)]
-pub enum StepOutcome {
-    /// A new version is visible.
-    Built,
-    /// Nothing to do after all: the inputs gave no change.
-    Unchanged,
-    /// A check of severity `halt`, the breaker or a refused schema change kept the new version back.
-    Halted {
-        reason: String,
-        hint: Option<String>,
-    },
-    Failed {
-        code: &'static str,
-        error: String,
-        hint: Option<String>,
-    },
-    /// An upstream asset halted or failed.
-    Skipped {
-        because: AssetId,
-    },
-    Cancelled,
 }
 
 /// The check under which a landing tells how many parts it could not read. The others land and steps behind them run, but

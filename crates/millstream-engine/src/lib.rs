@@ -20,6 +20,7 @@ mod event;
 mod features;
 mod freshness;
 mod landing;
+mod lease;
 mod machine;
 mod maintain;
 mod observe;
@@ -49,20 +50,19 @@ pub use codes::CODES;
 pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
-pub use event::{
-    CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepOutcome, StepReport,
-};
+pub use event::{CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepReport};
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer,
     MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-    Materialized, OnDemandEntry, Progress, PushTo, ReadColumn, Readable, ServedVersion, ServiceEntry,
-    VerifyReport, VerifyRequest, ViewEntry, ViewStatistics, Wanted,
+    Materialized, OnDemandEntry, Progress, PushTo, ReadColumn, Readable, ReadableName, ServedVersion,
+    ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, ViewStatistics,
 };
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;
+pub use millstream_state::StepOutcome;
 pub use queries::{Queries, QueryRows};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
-pub use run::{Ended, ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
+pub use run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
 pub use status::{AssetStatus, Status, Unreadable};
 pub use stores::{Online, Stores};

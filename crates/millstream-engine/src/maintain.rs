@@ -14,7 +14,8 @@ use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, event::MaintenanceReport, features::rows, reconcile::reconcile, reprocess, spill,
+    Engine, EngineError, event::MaintenanceReport, features::rows, lease::Lease, reconcile::reconcile,
+    reprocess, spill,
 };
 
 /// What a maintenance run may do.
@@ -40,35 +41,51 @@ impl Engine {
     ) -> BoxFuture<'a, Result<Vec<MaintenanceReport>, EngineError>> {
         Box::pin(async move {
             let world = self.world();
-            let _lock = world.lock(&request.command, wait)?;
-            // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
-            reconcile(world).await?;
-            let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
-            let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
-            spill::clean(&world.state_dir, world.options.clock.now());
-            let mut pinned = self.pinned()?;
-            let (mut reports, mut failed) = (Vec::new(), None);
-            for table in self.tables(&selected, selection.is_all()).await? {
-                if cancel.is_cancelled() {
-                    return Err(EngineError::Cancelled);
-                }
-                let pinned = pinned.remove(&table).unwrap_or_default();
-                let report = match self.maintain_unless_interrupted(&table, pinned, request.retention).await {
-                    Ok(Some(report)) => report,
-                    Ok(None) => continue,
-                    // The other tables need not wait until this one is mended.
-                    Err(error) => {
-                        world.lake.abandon(&table).await;
-                        let report = MaintenanceReport::left_alone(&table, left_because(&error));
-                        failed.get_or_insert(error);
-                        report
-                    }
-                };
-                told(&report);
-                reports.push(report);
-            }
-            failed.map_or(Ok(reports), Err)
+            // Also those who only read: what they read would go while they are at it.
+            let assets: Vec<AssetId> =
+                world.project.graph.assets().iter().map(|asset| asset.id.clone()).collect();
+            let lease = world.lease(&request.command, &assets, wait, &cancel).await?;
+            let done = self.maintain_leased(request, &lease, told).await;
+            lease.end().await;
+            done
         })
+    }
+
+    async fn maintain_leased(
+        &self,
+        request: &MaintainRequest,
+        lease: &Lease,
+        told: Arc<dyn Fn(&MaintenanceReport) + Send + Sync>,
+    ) -> Result<Vec<MaintenanceReport>, EngineError> {
+        let world = self.world();
+        // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
+        reconcile(world).await?;
+        let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
+        let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
+        spill::clean(&world.state_dir, world.options.clock.now());
+        let mut pinned = self.pinned().await?;
+        let (mut reports, mut failed) = (Vec::new(), None);
+        for table in self.tables(&selected, selection.is_all()).await? {
+            lease.hold().await?;
+            if lease.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let pinned = pinned.remove(&table).unwrap_or_default();
+            let report = match self.maintain_unless_interrupted(&table, pinned, request.retention).await {
+                Ok(Some(report)) => report,
+                Ok(None) => continue,
+                // The other tables need not wait until this one is mended.
+                Err(error) => {
+                    world.lake.abandon(&table).await;
+                    let report = MaintenanceReport::left_alone(&table, left_because(&error));
+                    failed.get_or_insert(error);
+                    report
+                }
+            };
+            told(&report);
+            reports.push(report);
+        }
+        failed.map_or(Ok(reports), Err)
     }
 
     /// The selected tables, each with its table of rejected rows; of everything, what the features keep in the lake too.
@@ -125,7 +142,7 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         if let Some(version) = done.compacted {
-            self.rows_stayed(table, version)?;
+            self.rows_stayed(table, version).await?;
         }
         Ok(Some(MaintenanceReport {
             table: table.clone(),
@@ -140,10 +157,11 @@ impl Engine {
 
     /// Compaction makes a version with the same rows: who has seen the version before has seen this one too,
     /// and need not run for it.
-    fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
+    async fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
         let world = self.world();
         let id = table.asset_id();
-        let mut recorded = world.state.recorded()?;
+        let known = world.state.recorded().await?;
+        let mut recorded = known.clone();
         recorded.retain(|asset, recorded| {
             let own = *asset == id && recorded.version == Some(version - 1);
             if own {
@@ -154,21 +172,22 @@ impl Engine {
         });
         let found = recorded.iter().map(|(asset, recorded)| FoundAsset {
             asset,
+            seen: known.get(asset),
             recorded: Some(recorded),
             metrics: &[],
         });
-        Ok(world.state.record_found(&found.collect::<Vec<_>>())?)
+        Ok(world.state.record_found(&found.collect::<Vec<_>>()).await?)
     }
 
     /// Versions that must stay readable: those that somebody pinned, and those from which an incremental
     /// table will ask for the changes since its last build.
-    fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
+    async fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
         let world = self.world();
         let mut pinned: BTreeMap<TableName, BTreeSet<i64>> = BTreeMap::new();
-        for pin in world.state.pins()? {
+        for pin in world.state.pins().await? {
             pinned.entry(pin.table).or_default().insert(pin.version);
         }
-        let recorded = world.state.recorded()?;
+        let recorded = world.state.recorded().await?;
         // What the project no longer has asks for nothing.
         let recorded = recorded.into_iter().filter(|(id, _)| world.project.graph.get(id).is_some());
         for (_, recorded) in recorded {

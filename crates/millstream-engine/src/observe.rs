@@ -18,8 +18,8 @@ use crate::{
 /// Sources that are looked at at once.
 const LOOKS_AT_ONCE: usize = 32;
 
-/// Looks at the lake and at the selected sources, and plans. `is_alone`: the run lock is held, and what the state store did
-/// not know is recorded.
+/// Looks at the lake and at the selected sources, and plans. `is_alone`: the selected assets are leased, and what the state
+/// store did not know is recorded.
 pub(crate) async fn observe(
     world: &Arc<World>,
     request: &RunRequest,

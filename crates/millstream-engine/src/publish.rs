@@ -133,7 +133,7 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
 /// Rejected rows first: should the process end in between, the rows themselves are landed again, and the
 /// rejected ones are recognised by their epoch and replaced.
 async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
-    let lake = candidate.context.world.lake.clone();
+    let context = candidate.context;
     let is_kept = commit_rejected(&candidate).await?;
     let schema = match candidate.base {
         Some(base) if base.schema() == candidate.schema => None,
@@ -154,7 +154,7 @@ async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
         data_change: true,
         at: Some(candidate.now),
     };
-    Ok(lake.commit(candidate.table, candidate.base, change).await?)
+    context.commit(candidate.table, candidate.base, change).await
 }
 
 /// Whether the table of rejected rows tells of the candidate's epoch from now on.
@@ -198,7 +198,7 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
         at: Some(candidate.now),
         ..TableChange::default()
     };
-    world.lake.commit(&table, base.as_deref(), change).await?;
+    candidate.context.commit(&table, base.as_deref(), change).await?;
     Ok(is_told)
 }
 

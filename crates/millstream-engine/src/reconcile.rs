@@ -47,11 +47,11 @@ struct Probed {
     version: Option<i64>,
 }
 
-/// Looks at every stored table, and takes over what the state store does not know of it. For those who hold the run lock:
-/// what others record meanwhile would be lost.
+/// Looks at every stored table, and takes over what the state store does not know of it. What others record meanwhile is
+/// newer, and stays.
 pub(crate) async fn reconcile(world: &World) -> Result<Reconciled, EngineError> {
     let (reconciled, news) = look(world).await?;
-    news.record(world, &reconciled.recorded)?;
+    news.record(world, &reconciled.recorded).await?;
     Ok(reconciled)
 }
 
@@ -61,7 +61,8 @@ pub(crate) async fn reconciled(world: &World) -> Result<Reconciled, EngineError>
 }
 
 async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
-    let mut recorded = world.state.recorded()?;
+    let known = world.state.recorded().await?;
+    let mut recorded = known.clone();
     let probes: Vec<_> = stored_tables(world)
         .map(|table| {
             let known = recorded.get(&table.asset_id()).and_then(|recorded| recorded.version);
@@ -70,7 +71,7 @@ async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
         .collect();
     let probed: BTreeMap<AssetId, Probed> =
         stream::iter(probes).buffered(PROBES_AT_ONCE).try_collect().await?;
-    let mut news = News::default();
+    let mut news = News { known, ..News::default() };
     let (mut vanished, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
     // Tables of rejected rows have no record of their own.
     let is_ahead = |probed: &Probed| probed.version != probed.known && !probed.table.is_rejected();
@@ -137,19 +138,22 @@ async fn probe(
 /// Assets of which something else is recorded from now on, and figures of those that were built.
 #[derive(Default)]
 struct News {
+    /// What was recorded when the lake was looked at.
+    known: BTreeMap<AssetId, Recorded>,
     assets: BTreeSet<AssetId>,
     metrics: BTreeMap<AssetId, Vec<Metric>>,
 }
 
 impl News {
     /// All at once: who reads a table is brought along while the table is behind the lake, and never after that.
-    fn record(&self, world: &World, recorded: &BTreeMap<AssetId, Recorded>) -> Result<(), EngineError> {
+    async fn record(&self, world: &World, recorded: &BTreeMap<AssetId, Recorded>) -> Result<(), EngineError> {
         let found = self.assets.iter().map(|asset| FoundAsset {
             asset,
+            seen: self.known.get(asset),
             recorded: recorded.get(asset),
             metrics: self.metrics.get(asset).map(Vec::as_slice).unwrap_or_default(),
         });
-        Ok(world.state.record_found(&found.collect::<Vec<_>>())?)
+        Ok(world.state.record_found(&found.collect::<Vec<_>>()).await?)
     }
 }
 

@@ -29,15 +29,15 @@ use millstream_types::{TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome,
+    CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome, StepReport,
     audit::{Audit, Audited, metrics, row_check_reports},
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
-    engine::{StepContext, World},
+    engine::StepContext,
     event::RunReport,
     landing::{self, Landing, bronze_schema, with_landing_columns},
     publish::EPOCH,
     reconcile::reconcile,
-    run::{Ended, StepResult},
+    run::StepResult,
     stored::{self, relations},
     stored_keys::StoredKeys,
     table::StepRunner,
@@ -84,7 +84,8 @@ impl Engine {
             };
             let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };
             let executor = |runner| Arc::new(Reprocessor { runner }) as Arc<dyn StepExecutor>;
-            self.run_with(&request, wait, observer, cancel, plan, executor).await
+            let assets = [table.asset_id()];
+            self.run_with(&request, &assets, wait, observer, cancel, plan, executor).await
         })
     }
 }
@@ -106,15 +107,15 @@ impl StepExecutor for Reprocessor {
         }
     }
 
-    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
-        self.runner.record(ended)
+    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+        self.runner.record(report).await
     }
 }
 
 async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
     let table = source.table();
-    finish_interrupted(world, &table).await?;
+    finish_interrupted(context, &table).await?;
     let mut standing = landing::standing(world, source).await?;
     // The rows may have been rejected by a type that the contract has widened since.
     if let Some(widened) = landing::widen(context, source, &standing).await? {
@@ -299,13 +300,13 @@ impl<'a> Judge<'a> {
         let (add, still) = (rows.finish().await?, still.finish().await?);
         if judged.accepted == 0 {
             lake.discard(still).await;
-            return judged.unchanged(bronze);
+            return judged.unchanged(bronze).await;
         }
         let audited = judged.audit(bronze, &add).await?;
         let Some(stop) = audited.stop else {
             let version = judged.commit(bronze, rejected, add).await?;
-            replace(&judged.context.world, rejected, still).await?;
-            return judged.built(bronze, version, audited.checks);
+            replace(judged.context, rejected, still).await?;
+            return judged.built(bronze, version, audited.checks).await;
         };
         lake.discard(add).await;
         lake.discard(still).await;
@@ -354,10 +355,10 @@ impl Judged<'_> {
             at: Some(self.now),
             ..TableChange::default()
         };
-        Ok(self.context.world.lake.commit(bronze.table(), Some(bronze), change).await?)
+        self.context.commit(bronze.table(), Some(bronze), change).await
     }
 
-    fn built(
+    async fn built(
         &self,
         bronze: &Snapshot,
         version: i64,
@@ -368,7 +369,7 @@ impl Judged<'_> {
             rows_written: self.accepted,
             rows_rejected: self.still_rejected,
             checks,
-            recorded: self.known()?.map(|known| self.recorded(known, version, rows)),
+            recorded: self.known().await?.map(|known| self.recorded(known, version, rows)),
             metrics: metrics(rows),
             ..StepResult::without_rows(StepOutcome::Built, Some(version))
         })
@@ -376,9 +377,9 @@ impl Judged<'_> {
 
     /// Nothing more enters. An attempt before this one may have taken rows in and failed at the rejected table; then their
     /// record is still to be made.
-    fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
+    async fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
         let (version, rows) = (bronze.version(), bronze.rows());
-        let known = self.known()?;
+        let known = self.known().await?;
         let is_news = known.as_ref().is_some_and(|known| known.version != Some(version));
         Ok(StepResult {
             rows_rejected: self.still_rejected,
@@ -392,8 +393,8 @@ impl Judged<'_> {
         })
     }
 
-    fn known(&self) -> Result<Option<Recorded>, EngineError> {
-        Ok(self.context.world.state.recorded_of(&self.context.asset)?)
+    async fn known(&self) -> Result<Option<Recorded>, EngineError> {
+        Ok(self.context.world.state.recorded_of(&self.context.asset).await?)
     }
 
     /// The record of the source as it is known, but for what a reprocessing changes. The definition is not among that:
@@ -410,14 +411,18 @@ fn taken(rejected: &Snapshot) -> i64 {
 }
 
 /// Only what is still rejected stays.
-async fn replace(world: &World, rejected: &Snapshot, still: Vec<StagedFile>) -> Result<(), EngineError> {
+async fn replace(
+    context: &StepContext,
+    rejected: &Snapshot,
+    still: Vec<StagedFile>,
+) -> Result<(), EngineError> {
     let change = TableChange {
         add: still,
         remove: rejected.files().to_vec(),
         operation: Operation::Overwrite,
-        at: Some(world.options.clock.now()),
+        at: Some(context.world.options.clock.now()),
         ..TableChange::default()
     };
-    world.lake.commit(rejected.table(), Some(rejected), change).await?;
+    context.commit(rejected.table(), Some(rejected), change).await?;
     Ok(())
 }

@@ -69,14 +69,14 @@ impl Engine {
     pub fn status<'a>(&'a self) -> BoxFuture<'a, Result<Status, EngineError>> {
         Box::pin(async move {
             let world = self.world();
-            let mut recorded = world.state.recorded()?;
-            let mut steps = world.state.latest_steps()?;
+            let mut recorded = world.state.recorded().await?;
+            let mut steps = world.state.latest_steps().await?;
             let mut assets = Vec::new();
             let order: Vec<_> = world.project.graph.topological().collect();
             let is_built = |id: &&AssetId| recorded.get(*id).is_some_and(Recorded::was_built);
             let built = order.iter().map(|facts| &facts.id).filter(is_built);
             let mut unreadable = self.unreadable(built).await?;
-            let last_run = world.state.last_run()?;
+            let last_run = world.state.last_run().await?;
             // A run that succeeded has read everything.
             let all_read = last_run.as_ref().is_none_or(|run| run.outcome == Some(RunOutcome::Succeeded));
             for facts in order {
@@ -143,7 +143,7 @@ impl Engine {
             let is_made = id == MALFORMED || id == READABLE || id.starts_with(TYPE_CHECK);
             is_made || defined.iter().any(|check| check.id == result.check)
         };
-        let mut results = world.state.known_checks(asset)?;
+        let mut results = world.state.known_checks(asset).await?;
         results.retain(is_defined);
         // A table that cannot be read keeps what was found last; its next step says why.
         for outcome in freshness::outcomes(world, &table).await.unwrap_or_default() {
@@ -166,12 +166,15 @@ impl Engine {
     }
 
     /// A run of which a step remembers only the id.
-    pub fn run_record(&self, run: &RunId) -> Result<Option<RunRecord>, EngineError> {
-        Ok(self.world().state.run(run)?)
+    pub fn run_record<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Option<RunRecord>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.run(run).await?) })
     }
 
     /// The schema versions of a source's table that the catalog knows, oldest first.
-    pub fn schema_versions(&self, table: &TableName) -> Result<Vec<SchemaVersion>, EngineError> {
-        Ok(self.world().state.schema_versions(table)?)
+    pub fn schema_versions<'a>(
+        &'a self,
+        table: &'a TableName,
+    ) -> BoxFuture<'a, Result<Vec<SchemaVersion>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.schema_versions(table).await?) })
     }
 }

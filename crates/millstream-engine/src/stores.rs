@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::BoxFuture;
 use millstream_lake::Lake;
 use millstream_online::{OnlineStore, StoreOptions};
 use millstream_project::{OnlineLocation, ProjectSpec, StateLocation};
@@ -31,13 +32,23 @@ pub enum Online {
 
 impl Stores {
     /// The stores that the project's environment names. Opens the state store; reads no data.
-    pub fn of(project: &ProjectSpec) -> Result<Self, EngineError> {
-        let environment = &project.environment;
-        let lake = Lake::open(&environment.lake, &environment.storage)?;
-        let StateLocation::Sqlite(path) = &environment.state;
-        let state = Arc::new(State::open(path)?);
-        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        Ok(Self { lake, state, online: Online::of(project), folder })
+    pub fn of(project: &ProjectSpec) -> BoxFuture<'_, Result<Self, EngineError>> {
+        Box::pin(async move {
+            let environment = &project.environment;
+            let lake = Lake::open(&environment.lake, &environment.storage)?;
+            let (state, folder) = match &environment.state {
+                StateLocation::Sqlite(path) => {
+                    (State::open(path).await?, path.parent().unwrap_or(Path::new(".")).to_owned())
+                }
+                StateLocation::Postgres(url) => {
+                    // Two environments of one project on one machine spill to folders of their own.
+                    let owner = format!("{}/{}", project.name, environment.name);
+                    let folder = project.root.join(".millstream/environments").join(&environment.name);
+                    (State::connect(url, &owner).await?, folder)
+                }
+            };
+            Ok(Self { lake, state: Arc::new(state), online: Online::of(project), folder })
+        })
     }
 }
 

@@ -135,12 +135,12 @@ fn run(name: &str, view: &OnlineView, rows: usize, entities: i64, chunks: usize,
     );
     let all: Vec<&Vec<u8>> = records.iter().take(1000).collect();
     let rounds = 100_000 / all.len() + 1;
-    let wanted = view.wanted_all();
+    let plan = view.plan_read_of_all();
     let mut reading = Reading::default();
     let started = seconds(clock);
     for _ in 0..rounds {
         for record in &all {
-            view.read(Some(record), NOW, &wanted, &mut reading).unwrap();
+            view.read(Some(record), NOW, &plan, &mut reading).unwrap();
             black_box(&reading);
         }
     }
@@ -149,7 +149,7 @@ fn run(name: &str, view: &OnlineView, rows: usize, entities: i64, chunks: usize,
     let hundred: Vec<Option<&Vec<u8>>> = all.iter().cycle().take(100).map(|record| Some(*record)).collect();
     let started = seconds(clock);
     for _ in 0..hundred_rounds {
-        black_box(view.columns(&hundred, NOW, &wanted).unwrap());
+        black_box(view.columns(&hundred, NOW, &plan).unwrap());
     }
     let columns = (seconds(clock) - started) / (hundred_rounds * 100) as f64;
     println!("    read {:.3} us, as one of 100 in columns {:.3} us", one * 1e6, columns * 1e6);

@@ -15,15 +15,16 @@ pub struct Selection {
     excluded: Vec<Term>,
 }
 
-/// What the user wrote between two spaces: the assets that all of its parts select.
+/// A term is what the user wrote between two spaces: the assets that all of its criteria select.
 #[derive(Clone, Debug)]
 struct Term {
-    parts: Vec<Part>,
+    criteria: Vec<Criterion>,
 }
 
+/// A criterion selects the assets that fit a pattern, and those up and down the graph from them.
 #[derive(Clone, Debug)]
-struct Part {
-    /// As the user wrote it.
+struct Criterion {
+    /// The criterion as the user wrote it.
     text: String,
     upstream: Reach,
     downstream: Reach,
@@ -31,17 +32,17 @@ struct Part {
     pattern: Pattern,
 }
 
-/// How far from an asset the selection goes.
+/// The distance from an asset that the selection reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
     /// The asset alone.
     Here,
-    /// This many steps.
+    /// The selection goes this many steps.
     Steps(usize),
     Everywhere,
 }
 
-/// What of an asset the pattern is compared with.
+/// The property of an asset that the pattern is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
     Name,
@@ -56,7 +57,7 @@ enum Pattern {
     Glob(GlobMatcher),
 }
 
-/// Names that a hint lists.
+/// The most names that a hint lists.
 const LISTED_MAX: usize = 12;
 
 /// A selection that means nothing in this project.
@@ -69,7 +70,7 @@ pub enum SelectionError {
         term: String,
         what: &'static str,
         nearest: Option<String>,
-        /// What could have been written, where nothing is near.
+        /// The words that could have been written, where nothing is near.
         known: Vec<String>,
     },
     #[error("`{term}` can mean {}", list(candidates, " or "))]
@@ -106,7 +107,7 @@ impl SelectionError {
 }
 
 impl Selection {
-    /// Everything.
+    /// Selects everything.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
@@ -117,7 +118,7 @@ impl Selection {
         self.terms.is_empty() && self.excluded.is_empty()
     }
 
-    /// Whether the user said which assets are meant, and not only which are not.
+    /// Tells whether the user said which assets are meant, and not only which are not.
     #[must_use]
     pub fn names_assets(&self) -> bool {
         !self.terms.is_empty()
@@ -156,27 +157,27 @@ impl FromStr for Term {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
-        let parts = comma_separated(text.trim());
-        Ok(Self { parts: parts.into_iter().map(str::parse).collect::<Result<_, _>>()? })
+        let criteria = comma_separated(text.trim());
+        Ok(Self { criteria: criteria.into_iter().map(str::parse).collect::<Result<_, _>>()? })
     }
 }
 
 impl Term {
     fn resolve(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
-        let mut parts = self.parts.iter();
-        let mut selected = match parts.next() {
+        let mut criteria = self.criteria.iter();
+        let mut selected = match criteria.next() {
             Some(first) => first.resolve(graph)?,
             None => BTreeSet::new(),
         };
-        for part in parts {
-            let others = part.resolve(graph)?;
+        for criterion in criteria {
+            let others = criterion.resolve(graph)?;
             selected.retain(|asset| others.contains(asset));
         }
         Ok(selected)
     }
 }
 
-/// The parts of a term; a comma inside of the braces of a pattern belongs to it.
+/// The criteria of a term; a comma inside of the braces of a pattern belongs to it.
 fn comma_separated(text: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     let is_comma = |c: char| {
@@ -190,7 +191,7 @@ fn comma_separated(text: &str) -> Vec<&str> {
     text.split(is_comma).collect()
 }
 
-impl FromStr for Part {
+impl FromStr for Criterion {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
@@ -229,17 +230,17 @@ impl FromStr for Part {
     }
 }
 
-/// Whether a text beside a `+` says how many steps: nothing stands for all of them.
+/// Tells whether a text beside a `+` says how many steps: nothing stands for all of them.
 fn is_steps(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// More steps than a number holds are all of them.
+/// The reach that a text beside a `+` names; more steps than a number holds are all of them.
 fn reach(steps: &str) -> Reach {
     steps.parse().map_or(Reach::Everywhere, Reach::Steps)
 }
 
-impl Part {
+impl Criterion {
     fn resolve(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
         let mut selected = BTreeSet::new();
         for asset in self.matches(graph)? {

@@ -26,12 +26,12 @@ pub fn find_root(start: &Path) -> Option<PathBuf> {
     start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_path_buf)
 }
 
-/// A project file that is to be read.
+/// A file of the project's folders that is to be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// Relative to the root, with `/`.
+pub(crate) struct ListedFile {
+    /// The path of the file relative to the root, with `/`.
     pub(crate) path: String,
-    /// The folder under `tables/`; empty elsewhere.
+    /// The name of the folder under `tables/`; empty elsewhere.
     pub(crate) schema: String,
     /// The file's name without its extension.
     pub(crate) stem: String,
@@ -40,11 +40,11 @@ pub(crate) struct Found {
 /// The files of the project.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
-    pub(crate) sources: Vec<Found>,
-    pub(crate) tables: Vec<Found>,
-    pub(crate) tests: Vec<Found>,
-    pub(crate) features: Vec<Found>,
-    pub(crate) datasets: Vec<Found>,
+    pub(crate) sources: Vec<ListedFile>,
+    pub(crate) tables: Vec<ListedFile>,
+    pub(crate) tests: Vec<ListedFile>,
+    pub(crate) features: Vec<ListedFile>,
+    pub(crate) datasets: Vec<ListedFile>,
 }
 
 /// Lists the project's files by name; reports what stands in its folders without being read.
@@ -119,7 +119,7 @@ impl Lister<'_> {
         entries
     }
 
-    fn files(&mut self, folder: &str, schema: &str, extension: &str) -> Vec<Found> {
+    fn files(&mut self, folder: &str, schema: &str, extension: &str) -> Vec<ListedFile> {
         let mut found = Vec::new();
         for Entry { name, is_folder } in self.entries(folder) {
             let path = format!("{folder}/{name}");
@@ -130,7 +130,7 @@ impl Lister<'_> {
             }
             match name.rsplit_once('.') {
                 Some((stem, written)) if written == extension => {
-                    found.push(Found { path, schema: schema.into(), stem: stem.into() });
+                    found.push(ListedFile { path, schema: schema.into(), stem: stem.into() });
                 }
                 // Notes beside the files disturb nobody.
                 Some((_, "md" | "txt")) => {}
@@ -189,10 +189,10 @@ fn is_near(written: &str, extension: &str) -> bool {
     written == extension || (extension == "yaml" && matches!(written.as_str(), "yml" | "json"))
 }
 
-/// What reading a file gives.
+/// The outcome of reading a file.
 pub(crate) enum Content {
     Text(String),
-    /// Not UTF-8 from this byte on; the text has replacement characters from there.
+    /// The file is not UTF-8 from this byte on; the text has replacement characters from there.
     NotUtf8 {
         lossy: String,
         offset: usize,

@@ -11,16 +11,16 @@ use crate::{
     build::{self, Context, Defaults, Features, Patterns, Project},
     codes,
     decode::Faults,
-    folder::{self, Content, Found, PROJECT_FILE},
+    folder::{self, Content, ListedFile, PROJECT_FILE},
     header,
     references::References,
     yaml,
 };
 
-/// What a command says about loading.
+/// The options of a command for loading a project.
 #[derive(Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// The environment to use; `default` when absent.
+    /// The environment to use, which is `default` when absent.
     pub environment: Option<&'a str>,
     /// Looks up `${VAR}`.
     pub variables: &'a dyn Fn(&str) -> Option<String>,
@@ -35,13 +35,13 @@ impl std::fmt::Debug for LoadOptions<'_> {
 /// A project as far as it could be read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Everything that could be understood. `None` without a usable `millstream.yaml` and environment. A spec beside
-    /// errors is for further checks only, not for running.
+    /// The spec of everything that could be understood. `None` without a usable `millstream.yaml` and environment. A
+    /// spec beside errors is for further checks only, not for running.
     pub spec: Option<ProjectSpec>,
-    /// By file and place; those without a place last.
+    /// The diagnostics by file and place; those without a place come last.
     pub diagnostics: Vec<Diagnostic>,
     pub files: SourceMap,
-    /// Assets with errors: they may be missing from the spec or be incomplete, so that "unknown table" and "unknown
+    /// The assets with errors may be missing from the spec or be incomplete, so that "unknown table" and "unknown
     /// column" mean nothing about them.
     pub broken: BTreeSet<TableName>,
     /// The values of the variables that the files name.
@@ -70,15 +70,16 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
     };
     let project = loader.project();
     let defaults = project.as_ref().map_or_else(Defaults::default, |project| project.defaults.clone());
-    let listed = folder::list(&root, &mut loader.files, &mut loader.diagnostics);
-    let sources: Vec<_> = listed.sources.iter().filter_map(|found| loader.source(found, &defaults)).collect();
+    let folder = folder::list(&root, &mut loader.files, &mut loader.diagnostics);
+    let sources: Vec<_> =
+        folder.sources.iter().filter_map(|listed| loader.source(listed, &defaults)).collect();
     let mut tables: Vec<_> =
-        listed.tables.iter().filter_map(|found| loader.table(found, &defaults)).collect();
-    let tests: Vec<_> = listed.tests.iter().flat_map(|found| loader.tests(found, &defaults)).collect();
+        folder.tables.iter().filter_map(|listed| loader.table(listed, &defaults)).collect();
+    let tests: Vec<_> = folder.tests.iter().flat_map(|listed| loader.tests(listed, &defaults)).collect();
     let mut features = Features::default();
-    listed.features.iter().for_each(|found| loader.features(found, &defaults, &mut features));
+    folder.features.iter().for_each(|listed| loader.features(listed, &defaults, &mut features));
     let datasets: Vec<_> =
-        listed.datasets.iter().filter_map(|found| loader.dataset(found, &defaults)).collect();
+        folder.datasets.iter().filter_map(|listed| loader.dataset(listed, &defaults)).collect();
     let Loader { files, mut diagnostics, mut broken, hidden, .. } = loader;
     let mut across = Across { files: &files, diagnostics: &mut diagnostics, broken: &mut broken };
     across.names(&sources, &mut tables);
@@ -141,12 +142,12 @@ impl Loader<'_> {
         project
     }
 
-    fn source(&mut self, found: &Found, defaults: &Defaults) -> Option<SourceSpec> {
-        let Some((file, text)) = self.read(&found.path) else {
-            self.broken.extend(SourceName::new(&found.stem).ok().map(|name| TableName::bronze(&name)));
+    fn source(&mut self, listed: &ListedFile, defaults: &Defaults) -> Option<SourceSpec> {
+        let Some((file, text)) = self.read(&listed.path) else {
+            self.broken.extend(SourceName::new(&listed.stem).ok().map(|name| TableName::bronze(&name)));
             return None;
         };
-        let name = match SourceName::new(&found.stem) {
+        let name = match SourceName::new(&listed.stem) {
             Ok(name) => name,
             Err(error) => {
                 self.wrong_name(file, &error.to_string());
@@ -168,12 +169,12 @@ impl Loader<'_> {
         spec
     }
 
-    fn table(&mut self, found: &Found, defaults: &Defaults) -> Option<TableSpec> {
-        let Some((file, text)) = self.read(&found.path) else {
-            self.broken.extend(TableName::new(&found.schema, &found.stem).ok());
+    fn table(&mut self, listed: &ListedFile, defaults: &Defaults) -> Option<TableSpec> {
+        let Some((file, text)) = self.read(&listed.path) else {
+            self.broken.extend(TableName::new(&listed.schema, &listed.stem).ok());
             return None;
         };
-        let name = match TableName::new(&found.schema, &found.stem) {
+        let name = match TableName::new(&listed.schema, &listed.stem) {
             Ok(name) if name.is_rejected() => {
                 Err("names that end in `__rejected` belong to rejected rows".into())
             }
@@ -245,18 +246,18 @@ impl Loader<'_> {
         spec.filter(|_| !is_blank)
     }
 
-    fn tests(&mut self, found: &Found, defaults: &Defaults) -> Vec<TestSpec> {
-        let Some((file, text)) = self.read(&found.path) else { return Vec::new() };
+    fn tests(&mut self, listed: &ListedFile, defaults: &Defaults) -> Vec<TestSpec> {
+        let Some((file, text)) = self.read(&listed.path) else { return Vec::new() };
         let faults = Faults::default();
         let tests = self
             .yaml(&faults, &text, file)
-            .map(|node| build::tests(&self.context(&faults, defaults, file, &text), &found.stem, node));
+            .map(|node| build::tests(&self.context(&faults, defaults, file, &text), &listed.stem, node));
         self.take(faults);
         tests.unwrap_or_default()
     }
 
-    fn features(&mut self, found: &Found, defaults: &Defaults, features: &mut Features) {
-        let Some((file, text)) = self.read(&found.path) else {
+    fn features(&mut self, listed: &ListedFile, defaults: &Defaults, features: &mut Features) {
+        let Some((file, text)) = self.read(&listed.path) else {
             features.has_gap = true;
             return;
         };
@@ -268,16 +269,16 @@ impl Loader<'_> {
         self.take(faults);
     }
 
-    fn dataset(&mut self, found: &Found, defaults: &Defaults) -> Option<DatasetSpec> {
-        let (file, text) = self.read(&found.path)?;
+    fn dataset(&mut self, listed: &ListedFile, defaults: &Defaults) -> Option<DatasetSpec> {
+        let (file, text) = self.read(&listed.path)?;
         // A dataset is named after its file, by the rules of a source's name.
-        if let Err(error) = SourceName::new(&found.stem) {
+        if let Err(error) = SourceName::new(&listed.stem) {
             self.wrong_name(file, &error.to_string());
             return None;
         }
         let faults = Faults::default();
         let spec = self.yaml(&faults, &text, file).and_then(|node| {
-            build::dataset(&self.context(&faults, defaults, file, &text), &found.stem, node)
+            build::dataset(&self.context(&faults, defaults, file, &text), &listed.stem, node)
         });
         self.take(faults);
         spec

@@ -29,8 +29,8 @@ use datafusion::{
 
 /// Grouping expressions that the engine can tell apart.
 const GROUPED_MAX: usize = 64;
-/// What is computed beside distinct values. Each takes a fixed amount of memory for a group; an aggregate that gathers its
-/// rows would gather them once for each distinct argument.
+/// The aggregates that are computed beside distinct values. Each takes a fixed amount of memory for a group; one that
+/// gathers its rows would gather them once for each distinct argument.
 const BESIDE: [&str; 7] = ["count", "sum", "avg", "min", "max", "bool_and", "bool_or"];
 
 /// Turns distinct aggregates into groupings.
@@ -59,19 +59,19 @@ impl OptimizerRule for DistinctToGrouping {
     }
 }
 
-/// One aggregate of the query.
-enum Part {
-    /// Of the distinct argument with this number.
+/// A call of an aggregate in the query.
+enum AggregateCall {
+    /// The aggregate is over the distinct argument with this number.
     Distinct(AggregateFunction, usize),
-    /// Computed beside, and given out under this name.
+    /// The aggregate is computed beside the distinct values, and given out under this name.
     Beside(AggregateFunction, String),
 }
 
 /// The aggregates of a query, taken apart.
 struct Grouping {
-    /// Distinct arguments.
+    /// The distinct arguments, each once.
     arguments: Vec<Expr>,
-    parts: Vec<Part>,
+    parts: Vec<AggregateCall>,
 }
 
 impl Grouping {
@@ -101,10 +101,10 @@ impl Grouping {
                     if known.is_none() {
                         grouping.arguments.push(argument);
                     }
-                    Part::Distinct(call.clone(), number)
+                    AggregateCall::Distinct(call.clone(), number)
                 }
                 (_, false) if BESIDE.contains(&call.func.name()) => {
-                    Part::Beside(call.clone(), format!("__beside_{}", grouping.parts.len()))
+                    AggregateCall::Beside(call.clone(), format!("__beside_{}", grouping.parts.len()))
                 }
                 _ => return Ok(None),
             };
@@ -122,11 +122,11 @@ impl Grouping {
         let mut calls = Vec::new();
         for part in &self.parts {
             calls.push(match part {
-                Part::Distinct(call, number) => {
+                AggregateCall::Distinct(call, number) => {
                     let filter = is_set.then(|| self.is_of(Some(*number), groups.len()));
                     self.call(call, arguments.get(*number).cloned(), filter)
                 }
-                Part::Beside(_, name) => {
+                AggregateCall::Beside(_, name) => {
                     let value = column(name);
                     let is_ordered = !value.get_type(inner.schema())?.is_nested();
                     let only = if is_ordered { max_udaf() } else { first_value_udaf() };
@@ -149,7 +149,9 @@ impl Grouping {
             let value = column(&call.schema_name().to_string());
             outputs.push(match part {
                 // Without rows there is no group whose count could be taken.
-                Part::Beside(call, _) if call.func.name() == "count" => coalesce(vec![value, lit(0_i64)]),
+                AggregateCall::Beside(call, _) if call.func.name() == "count" => {
+                    coalesce(vec![value, lit(0_i64)])
+                }
                 _ => value,
             });
         }
@@ -171,8 +173,8 @@ impl Grouping {
             .map(|(expr, name)| unaliased(expr).clone().alias(name.schema_name().to_string()));
         let rows = Projection::try_new(kept.chain(added).collect(), Arc::clone(input))?;
         let beside = self.parts.iter().filter_map(|part| match part {
-            Part::Beside(call, name) => Some(Expr::AggregateFunction(call.clone()).alias(name)),
-            Part::Distinct(..) => None,
+            AggregateCall::Beside(call, name) => Some(Expr::AggregateFunction(call.clone()).alias(name)),
+            AggregateCall::Distinct(..) => None,
         });
         let with = |argument: &Expr| groups.iter().cloned().chain([argument.clone()]).collect::<Vec<_>>();
         let mut sets: Vec<Vec<Expr>> = arguments.iter().map(with).collect();
@@ -188,10 +190,10 @@ impl Grouping {
     }
 
     fn has_beside(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Beside(..)))
+        self.parts.iter().any(|part| matches!(part, AggregateCall::Beside(..)))
     }
 
-    /// Whether there are several groupings, which the grouping's id tells apart.
+    /// Tells whether there are several groupings, which the grouping's id tells apart.
     fn is_set(&self) -> bool {
         self.arguments.len() > 1 || self.has_beside()
     }

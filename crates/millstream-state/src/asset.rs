@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_types::{AssetId, TimestampMicros};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use crate::{Metric, State, StateError, metric, value};
+use crate::{
+    Metric, State, StateError,
+    database::{Row, parameters},
+    metric,
+    store::{Work, changed},
+    value,
+};
 
 const COLUMNS: &str = "asset, fingerprint, input_versions, version, rows, built_at, status, message, code";
 
@@ -14,6 +20,9 @@ const COLUMNS: &str = "asset, fingerprint, input_versions, version, rows, built_
 #[derive(Clone, Copy, Debug)]
 pub struct FoundAsset<'a> {
     pub asset: &'a AssetId,
+    /// What was recorded when the lake was looked at. Where something else is recorded by now, it is newer than the look,
+    /// and stays.
+    pub seen: Option<&'a Recorded>,
     /// What is recorded from now on; `None` when the lake has nothing of the asset, so that the next plan finds it never
     /// built.
     pub recorded: Option<&'a Recorded>,
@@ -23,61 +32,70 @@ pub struct FoundAsset<'a> {
 
 impl State {
     /// Everything that is recorded of assets, in one query.
-    pub fn recorded(&self) -> Result<BTreeMap<AssetId, Recorded>, StateError> {
-        let doing = "read what is recorded of the assets";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM assets"))
-            .map_err(StateError::query(doing))?;
-        let rows = statement.query_map([], read).map_err(StateError::query(doing))?;
-        rows.map(|row| row.map_err(StateError::query(doing))?.parse()).collect()
+    pub fn recorded(&self) -> BoxFuture<'_, Result<BTreeMap<AssetId, Recorded>, StateError>> {
+        async move {
+            let sql = format!("SELECT {COLUMNS} FROM assets");
+            let rows = self.rows("read what is recorded of the assets", &sql, &[]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
     }
 
     /// What is recorded of one asset.
-    pub fn recorded_of(&self, asset: &AssetId) -> Result<Option<Recorded>, StateError> {
-        let doing = "read what is recorded of the asset";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM assets WHERE asset = ?1"))
-            .map_err(StateError::query(doing))?;
-        let row = statement.query_row([asset.as_str()], read).optional().map_err(StateError::query(doing))?;
-        row.map(|row| Ok(row.parse()?.1)).transpose()
+    pub fn recorded_of<'a>(
+        &'a self,
+        asset: &'a AssetId,
+    ) -> BoxFuture<'a, Result<Option<Recorded>, StateError>> {
+        async move {
+            let doing = "read what is recorded of the asset";
+            let rows = self.rows(doing, &of_one(), &parameters![asset.as_str()]).await?;
+            rows.into_iter().next().map(|row| Ok(parse(row)?.1)).transpose()
+        }
+        .boxed()
     }
 
     /// Records what was found outside of a step, when the lake turned out to be another than was recorded: all of it,
     /// or nothing. Unlike a step's end, each record is taken over as a whole.
-    pub fn record_found(&self, found: &[FoundAsset<'_>]) -> Result<(), StateError> {
-        if found.is_empty() {
-            return Ok(());
-        }
-        self.write("record the asset", |transaction| {
-            for FoundAsset { asset, recorded, metrics } in found {
-                forget(transaction, asset)?;
-                if let Some(recorded) = recorded {
-                    record(transaction, asset, recorded)?;
-                    metric::insert(transaction, asset, recorded.built_at, metrics)?;
+    pub fn record_found<'a>(&'a self, found: &'a [FoundAsset<'a>]) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                if found.is_empty() {
+                    return Ok(());
                 }
-            }
-            Ok(())
-        })
+                let mut work = self.change("record the asset").await?;
+                for FoundAsset { asset, seen, recorded, metrics } in found {
+                    let present = present(&mut work, asset).await?;
+                    if present.as_ref() != *seen {
+                        continue;
+                    }
+                    // What is recorded of the asset is forgotten. Its figures stay.
+                    work.execute("DELETE FROM assets WHERE asset = $1", &parameters![asset.as_str()]).await?;
+                    if let Some(recorded) = recorded {
+                        record(&mut work, asset, recorded).await?;
+                        metric::insert(&mut work, asset, recorded.built_at, metrics).await?;
+                    }
+                }
+                work.commit().await
+            })
+        }
+        .boxed()
     }
 }
 
-/// Forgets what is recorded of an asset. Its figures stay.
-fn forget(transaction: &Transaction<'_>, asset: &AssetId) -> Result<(), StateError> {
-    transaction
-        .prepare_cached("DELETE FROM assets WHERE asset = ?1")
-        .and_then(|mut statement| statement.execute([asset.as_str()]))
-        .map(|_| ())
-        .map_err(StateError::query("forget the asset"))
+fn of_one() -> String {
+    format!("SELECT {COLUMNS} FROM assets WHERE asset = $1")
 }
 
-pub(crate) fn record(
-    transaction: &Transaction<'_>,
+async fn present(work: &mut Work<'_>, asset: &AssetId) -> Result<Option<Recorded>, StateError> {
+    let row = work.row(&of_one(), &parameters![asset.as_str()]).await?;
+    row.map(|row| Ok(parse(row)?.1)).transpose()
+}
+
+pub(crate) async fn record(
+    work: &mut Work<'_>,
     asset: &AssetId,
     recorded: &Recorded,
 ) -> Result<(), StateError> {
-    let doing = "record the asset";
     let (status, message, code) = match &recorded.status {
         AssetStatus::Built => ("built", None, None),
         AssetStatus::Halted { reason } => ("halted", Some(reason), None),
@@ -95,77 +113,49 @@ pub(crate) fn record(
         }
         AssetStatus::Halted { .. } | AssetStatus::Failed { .. } => "",
     };
-    transaction
-        .prepare_cached(&format!(
+    let fingerprint = recorded.fingerprint.to_string();
+    work.execute(
+        &format!(
             "INSERT INTO assets (asset, fingerprint, input_versions, version, rows, built_at, status, message, code) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (asset) DO UPDATE SET {kept}\
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (asset) DO UPDATE SET {kept}\
              status = excluded.status, message = excluded.message, code = excluded.code"
-        ))
-        .and_then(|mut statement| {
-            statement.execute(params![
-                asset.as_str(),
-                recorded.fingerprint.to_string(),
-                inputs,
-                recorded.version,
-                recorded.rows.map(value::count_in),
-                recorded.built_at.0,
-                status,
-                message,
-                code,
-            ])
-        })
-        .map(|_| ())
-        .map_err(StateError::query(doing))
-}
-
-/// A row of `assets` before its texts are understood.
-struct Stored {
-    asset: String,
-    fingerprint: String,
-    input_versions: String,
-    version: Option<i64>,
-    rows: Option<i64>,
-    built_at: i64,
-    status: String,
-    message: Option<String>,
-    code: Option<String>,
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    Ok(Stored {
-        asset: row.get(0)?,
-        fingerprint: row.get(1)?,
-        input_versions: row.get(2)?,
-        version: row.get(3)?,
-        rows: row.get(4)?,
-        built_at: row.get(5)?,
-        status: row.get(6)?,
-        message: row.get(7)?,
-        code: row.get(8)?,
-    })
-}
-
-impl Stored {
-    fn parse(self) -> Result<(AssetId, Recorded), StateError> {
-        let message = self.message.unwrap_or_default();
-        let status = match self.status.as_str() {
-            "built" => AssetStatus::Built,
-            "halted" => AssetStatus::Halted { reason: message },
-            "failed" => AssetStatus::Failed { code: self.code.unwrap_or_default(), error: message },
-            other => return Err(value::unknown("an asset's status", other)),
-        };
-        let recorded = Recorded {
-            fingerprint: self
-                .fingerprint
-                .parse()
-                .map_err(|_| value::unknown("a fingerprint", self.fingerprint.as_str()))?,
-            input_versions: serde_json::from_str(&self.input_versions)
-                .map_err(|_| value::unknown("input versions", self.input_versions.as_str()))?,
-            version: self.version,
-            rows: self.rows.map(value::count_out),
-            built_at: TimestampMicros(self.built_at),
+        ),
+        &parameters![
+            asset.as_str(),
+            &fingerprint,
+            &inputs,
+            recorded.version,
+            recorded.rows.map(value::count_in),
+            recorded.built_at.0,
             status,
-        };
-        Ok((AssetId::from(self.asset), recorded))
-    }
+            message,
+            code,
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+fn parse(mut row: Row) -> Result<(AssetId, Recorded), StateError> {
+    let (fingerprint, input_versions) = (row.text(1)?, row.text(2)?);
+    let status = row.text(6)?;
+    let message = row.text_or_null(7)?.unwrap_or_default();
+    let status = match status.as_str() {
+        "built" => AssetStatus::Built,
+        "halted" => AssetStatus::Halted { reason: message },
+        "failed" => AssetStatus::Failed { code: row.text_or_null(8)?.unwrap_or_default(), error: message },
+        other => return Err(value::unknown("an asset's status", other)),
+    };
+    let recorded = Recorded {
+        fingerprint: fingerprint
+            .parse()
+            .map_err(|_| value::unknown("a fingerprint", fingerprint.as_str()))?,
+        input_versions: serde_json::from_str(&input_versions)
+            .map_err(|_| value::unknown("input versions", input_versions.as_str()))?,
+        version: row.integer_or_null(3)?,
+        rows: row.integer_or_null(4)?.map(value::count_out),
+        built_at: TimestampMicros(row.integer(5)?),
+        status,
+    };
+    Ok((AssetId::from(row.text(0)?), recorded))
 }

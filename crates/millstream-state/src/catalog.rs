@@ -1,10 +1,15 @@
 //! Versions of each table's schema: what changed, when, and because of which part.
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{RunId, TableName, TimestampMicros};
-use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 
-use crate::{State, StateError, value};
+use crate::{
+    State, StateError,
+    database::{Row, parameters},
+    store::Work,
+    value,
+};
 
 /// One accepted schema of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,95 +37,91 @@ pub struct NewSchema<'a> {
     pub change: &'a str,
 }
 
-const DOING: &str = "record the schema";
-
 impl State {
     /// Records the schemas that a table went through in one step, the oldest first. A step that is repeated adds nothing:
     /// not when the last of them is the table's newest schema already, and no schema of the same run and time again.
-    pub fn record_schemas(&self, table: &TableName, schemas: &[NewSchema<'_>]) -> Result<(), StateError> {
-        let Some(last) = schemas.last() else { return Ok(()) };
-        let (table, present) = (table.to_string(), last.columns.to_string());
-        self.write(DOING, |transaction| {
-            let newest = newest(transaction, &table)?;
+    pub fn record_schemas<'a>(
+        &'a self,
+        table: &'a TableName,
+        schemas: &'a [NewSchema<'a>],
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            let Some(last) = schemas.last() else { return Ok(()) };
+            let (table, present) = (table.to_string(), last.columns.to_string());
+            let mut work = self.change("record the schema").await?;
+            let newest = newest(&mut work, &table).await?;
             if newest.as_ref().is_some_and(|(_, columns)| *columns == present) {
                 return Ok(());
             }
             let mut version = newest.map_or(0, |(version, _)| version);
             for schema in schemas {
-                version += i64::from(insert(transaction, &table, version + 1, schema)?);
+                version += i64::from(insert(&mut work, &table, version + 1, schema).await?);
             }
-            Ok(())
-        })
+            work.commit().await
+        }
+        .boxed()
     }
 
     /// All schemas of a table, oldest first.
-    pub fn schema_versions(&self, table: &TableName) -> Result<Vec<SchemaVersion>, StateError> {
-        let doing = "read the schemas";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT version, columns, at, run, part, change FROM schema_versions \
-                 WHERE table_name = ?1 ORDER BY version",
-            )
-            .map_err(StateError::query(doing))?;
-        let rows = statement
-            .query_map([table.to_string()], |row| {
-                let schema = SchemaVersion {
-                    table: table.clone(),
-                    version: row.get(0)?,
-                    columns: Value::Null,
-                    at: TimestampMicros(row.get(2)?),
-                    run: row.get::<_, Option<String>>(3)?.map(RunId::from),
-                    part: row.get(4)?,
-                    change: row.get(5)?,
-                };
-                Ok((schema, row.get::<_, String>(1)?))
-            })
-            .map_err(StateError::query(doing))?
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(StateError::query(doing))?;
-        rows.into_iter()
-            .map(|(schema, columns)| match serde_json::from_str(&columns) {
-                Ok(columns) => Ok(SchemaVersion { columns, ..schema }),
-                Err(_) => Err(value::unknown("a table's columns", columns)),
-            })
-            .collect()
+    pub fn schema_versions<'a>(
+        &'a self,
+        table: &'a TableName,
+    ) -> BoxFuture<'a, Result<Vec<SchemaVersion>, StateError>> {
+        async move {
+            let sql = "SELECT version, columns, at, run, part, change FROM schema_versions \
+                       WHERE table_name = $1 ORDER BY version";
+            let name = table.to_string();
+            let rows = self.rows("read the schemas", sql, &parameters![&name]).await?;
+            rows.into_iter().map(|row| parse(table, row)).collect()
+        }
+        .boxed()
     }
 }
 
-fn newest(transaction: &Transaction<'_>, table: &str) -> Result<Option<(i64, String)>, StateError> {
-    transaction
-        .query_row(
-            "SELECT version, columns FROM schema_versions WHERE table_name = ?1 ORDER BY version DESC LIMIT 1",
-            [table],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()
-        .map_err(StateError::query(DOING))
+fn parse(table: &TableName, mut row: Row) -> Result<SchemaVersion, StateError> {
+    let columns = row.text(1)?;
+    Ok(SchemaVersion {
+        table: table.clone(),
+        version: row.integer(0)?,
+        columns: serde_json::from_str(&columns).map_err(|_| value::unknown("a table's columns", columns))?,
+        at: TimestampMicros(row.integer(2)?),
+        run: row.text_or_null(3)?.map(RunId::from),
+        part: row.text_or_null(4)?,
+        change: row.text(5)?,
+    })
+}
+
+async fn newest(work: &mut Work<'_>, table: &str) -> Result<Option<(i64, String)>, StateError> {
+    let sql =
+        "SELECT version, columns FROM schema_versions WHERE table_name = $1 ORDER BY version DESC LIMIT 1";
+    let row = work.row(sql, &parameters![table]).await?;
+    row.map(|mut row| Ok((row.integer(0)?, row.text(1)?))).transpose()
 }
 
 /// Whether the schema was not there yet.
-fn insert(
-    transaction: &Transaction<'_>,
+async fn insert(
+    work: &mut Work<'_>,
     table: &str,
     version: i64,
     schema: &NewSchema<'_>,
 ) -> Result<bool, StateError> {
-    transaction
-        .execute(
-            "INSERT INTO schema_versions (table_name, version, columns, at, run, part, change) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM schema_versions \
-             WHERE table_name = ?1 AND at = ?4 AND run IS ?5 AND change = ?7)",
-            params![
-                table,
-                version,
-                schema.columns.to_string(),
-                schema.at.0,
-                schema.run.map(RunId::as_str),
-                schema.part,
-                schema.change
-            ],
+    let run = schema.run.map(RunId::as_str);
+    let known = work
+        .row(
+            "SELECT 1 FROM schema_versions WHERE table_name = $1 AND at = $2 \
+             AND run IS NOT DISTINCT FROM $3 AND change = $4",
+            &parameters![table, schema.at.0, run, schema.change],
         )
-        .map(|rows| rows > 0)
-        .map_err(StateError::query(DOING))
+        .await?;
+    if known.is_some() {
+        return Ok(false);
+    }
+    let columns = schema.columns.to_string();
+    work.execute(
+        "INSERT INTO schema_versions (table_name, version, columns, at, run, part, change) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &parameters![table, version, &columns, schema.at.0, run, schema.part, schema.change],
+    )
+    .await?;
+    Ok(true)
 }

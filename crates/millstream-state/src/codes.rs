@@ -32,12 +32,12 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-0608",
         "Another run is under way",
-        "A run, reprocessing or maintenance of this project holds the lock. Wait for it, or pass `--wait`.",
+        "Another run, reprocessing or maintenance works on an asset that this one wants too. Wait for it, or pass `--wait`; runs over other assets may go on beside it.",
     ),
     (
         "MS-0609",
-        "The lock file cannot be used",
-        "The lock file in the state folder cannot be opened or locked.",
+        "The lock file cannot be made",
+        "The file by which other processes see that this one is alive, in the folder `leases` beside the state store, cannot be made or locked.",
     ),
     (
         "MS-0610",
@@ -48,5 +48,35 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "MS-0611",
         "An older state store that cannot be written",
         "An older version of Millstream made this state store, and this user may not write it, so it cannot be brought to the present format. Let a user who may write it run any command once.",
+    ),
+    (
+        "MS-0612",
+        "The database of the state store cannot be used",
+        "The PostgreSQL server of `state` cannot be reached, does not let this user in, or does not let it make tables; the cause says which.",
+    ),
+    (
+        "MS-0613",
+        "The state store of another project",
+        "The schema of the PostgreSQL database holds the state of another project or environment. Give each a schema of its own, by `options=-csearch_path%3Dname` in the address.",
+    ),
+    (
+        "MS-0614",
+        "Tables of another application",
+        "The schema of the PostgreSQL database holds tables that have the names of the state store's and are not its own. Give the project a schema of its own, by `options=-csearch_path%3Dname` in the address.",
+    ),
+    (
+        "MS-0615",
+        "No schema for the state store",
+        "The search path of the PostgreSQL connection names no schema that is there. Make it by `create schema`.",
+    ),
+    (
+        "MS-0616",
+        "No PostgreSQL in this build",
+        "The environment keeps its state in PostgreSQL, and this build has no client for it. Build with the feature `postgres` or `full`.",
+    ),
+    (
+        "MS-0617",
+        "The lease was lost",
+        "This process was stopped, or cut off from the state store, for longer than its lease, and another process has taken its place. Nothing more is written or recorded for it. What it had committed before stays, and the next run takes it from the lake.",
     ),
 ];

@@ -1,13 +1,15 @@
-//! Why the state store or the run lock could not do as asked.
+//! Why the state store could not do as asked.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-use crate::Holder;
+use millstream_types::AssetId;
 
-/// A fault of the state store or of the run lock. The cause is in `source()`.
+use crate::{DatabaseError, Holder, database};
+
+/// A fault of the state store. The cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     #[error("cannot open the state store `{}`", path.display())]
@@ -22,8 +24,10 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
-    #[error("the state store `{}` was made by a newer version of Millstream (format {found}, this version knows {known})", path.display())]
-    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "the state store `{place}` was made by a newer version of Millstream (format {found}, this version knows {known})"
+    )]
+    Newer { place: String, found: i64, known: i64 },
     #[error("`{}` is a database, but not a state store of Millstream", path.display())]
     Foreign { path: PathBuf },
     #[error("the state store `{}` is damaged, or is no database", path.display())]
@@ -37,11 +41,26 @@ pub enum StateError {
         path.display()
     )]
     Older { path: PathBuf, found: i64, known: i64 },
+    #[error("cannot use the state store `{place}`")]
+    Unreachable {
+        /// Server and database, without user and password.
+        place: String,
+        #[source]
+        source: DatabaseError,
+    },
+    #[error("the state store `{place}` holds `{owner}`, not `{project}`")]
+    OtherProject { place: String, owner: String, project: String },
+    #[error("`{place}` holds a table `{table}` of another application")]
+    Occupied { place: String, table: String },
+    #[error("the database `{place}` has no schema in which the state store's tables can be made")]
+    NoSchema { place: String },
+    #[error("this build has no PostgreSQL")]
+    Feature,
     #[error("the state store cannot {doing}")]
     Query {
         doing: &'static str,
         #[source]
-        source: rusqlite::Error,
+        source: DatabaseError,
     },
     #[error("the state store holds `{value}` as {what}, which this version does not know")]
     Value { what: &'static str, value: String },
@@ -49,14 +68,17 @@ pub enum StateError {
         "epoch {epoch} of source `{source_name}` is older than epoch {recorded}, which is recorded already"
     )]
     OldEpoch { source_name: String, epoch: i64, recorded: i64 },
-    #[error("{}", locked(holder.as_deref(), *age_ms))]
+    #[error("{}", locked(asset, holder.as_deref(), *age_ms))]
     Locked {
-        /// `None` when the holder had not written its name yet.
+        /// The first of the wanted assets that is another's.
+        asset: AssetId,
         holder: Option<Box<Holder>>,
-        /// How long the holder had been at work when the lock was asked for.
+        /// How long the holder had been at work when the lease was asked for.
         age_ms: Option<i64>,
     },
-    #[error("cannot use the lock file `{}`", path.display())]
+    #[error("this process was away for so long that another took its place")]
+    LeaseLost,
+    #[error("cannot make the lock file `{}`", path.display())]
     LockFile {
         path: PathBuf,
         #[source]
@@ -79,6 +101,12 @@ impl StateError {
             Self::LockFile { .. } => "MS-0609",
             Self::Damaged { .. } => "MS-0610",
             Self::Older { .. } => "MS-0611",
+            Self::Unreachable { .. } => "MS-0612",
+            Self::OtherProject { .. } => "MS-0613",
+            Self::Occupied { .. } => "MS-0614",
+            Self::NoSchema { .. } => "MS-0615",
+            Self::Feature => "MS-0616",
+            Self::LeaseLost => "MS-0617",
         }
     }
 
@@ -91,10 +119,24 @@ impl StateError {
             Self::Newer { .. } => Some("update Millstream, or use another state file".into()),
             Self::Foreign { .. } => Some("name another file under `state:` in millstream.yaml".into()),
             Self::Locked { .. } => Some("wait for it to end (`--wait` does), or stop it".into()),
+            Self::LeaseLost => Some("run it again: what was committed stays, and nothing is done twice".into()),
             Self::Damaged { .. } => Some(WITHOUT_STATE.into()),
             Self::Older { .. } => Some("let a user who may write it run any command once".into()),
-            Self::Query { source, .. } if is_damage(source) => Some(WITHOUT_STATE.into()),
-            Self::Query { source, .. } if is_forbidden(source) => {
+            Self::Unreachable { .. } => Some(
+                "check the address under `state:` in millstream.yaml, that the server runs, and that this user may use \
+                 the database"
+                    .into(),
+            ),
+            Self::OtherProject { .. } | Self::Occupied { .. } | Self::NoSchema { .. } => Some(OWN_SCHEMA.into()),
+            Self::Feature => Some("build it with the feature `postgres`, or name a SQLite file under `state:`".into()),
+            #[cfg(feature = "postgres")]
+            Self::Query { source: DatabaseError::Postgres(source), .. } if source.is_forbidden() => {
+                Some("this user may read the state store, but not write it".into())
+            }
+            Self::Query { source: DatabaseError::Sqlite(source), .. } if is_damage(source) => {
+                Some(WITHOUT_STATE.into())
+            }
+            Self::Query { source: DatabaseError::Sqlite(source), .. } if is_forbidden(source) => {
                 Some("this user may read the state store, but not write it".into())
             }
             Self::Query { .. } | Self::Value { .. } | Self::OldEpoch { .. } => None,
@@ -112,7 +154,9 @@ impl StateError {
     /// Whether the store could not be opened because this user, or this disk, takes no writes.
     pub(crate) fn forbids_writing(&self) -> bool {
         match self {
-            Self::Open { source, .. } | Self::Query { source, .. } => is_forbidden(source),
+            Self::Open { source, .. } | Self::Query { source: DatabaseError::Sqlite(source), .. } => {
+                is_forbidden(source)
+            }
             Self::Folder { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
             }
@@ -124,19 +168,26 @@ impl StateError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Open { source, .. } | Self::Query { source, .. } => matches!(
-                source.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-            ),
+            Self::Open { source, .. } => database::is_busy(source),
+            Self::Query { source, .. } | Self::Unreachable { source, .. } => source.is_transient(),
             Self::Locked { .. } => true,
             _ => false,
         }
     }
 
-    pub(crate) fn query(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+    /// Whether a connection broke in the middle of a change.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Query { source, .. } if source.is_lost())
+    }
+
+    pub(crate) fn query(doing: &'static str) -> impl FnOnce(DatabaseError) -> Self {
         move |source| Self::Query { doing, source }
     }
 }
+
+/// How projects share a database.
+const OWN_SCHEMA: &str = "give the project a schema of its own: `create schema shop` in the database, and \
+    `postgres://…?options=-csearch_path%3Dshop` under `state:` in millstream.yaml";
 
 /// What a lost state store costs, and that it is no more.
 const WITHOUT_STATE: &str = "put a backup back, or move the file away, with the `-wal` and `-shm` beside it: the next \
@@ -155,9 +206,9 @@ fn is_forbidden(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ReadOnly | CannotOpen | PermissionDenied))
 }
 
-fn locked(holder: Option<&Holder>, age_ms: Option<i64>) -> String {
-    let Some(holder) = holder else { return "another run holds this project".into() };
+fn locked(asset: &AssetId, holder: Option<&Holder>, age_ms: Option<i64>) -> String {
+    let Some(holder) = holder else { return format!("another process works on `{asset}`") };
     let host = holder.host.as_ref().map(|host| format!(" on `{host}`")).unwrap_or_default();
     let age = age_ms.map(|ms| format!(", started {} s ago,", ms.max(0) / 1_000)).unwrap_or_default();
-    format!("a run by pid {}{host}{age} holds this project", holder.pid)
+    format!("pid {}{host}{age} works on `{asset}` (`{}`)", holder.pid, holder.command)
 }

@@ -1,9 +1,13 @@
 //! How far each source has been landed.
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_types::SourceName;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::{State, StateError};
+use crate::{
+    State, StateError,
+    database::{Row, parameters},
+    store::Work,
+};
 
 /// What is known of a source's landing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,85 +40,95 @@ pub struct LandingUpdate<'a> {
     pub parts: &'a [KnownPart],
 }
 
-const DOING: &str = "record the landing";
+const RECORDING: &str = "record the landing";
 
 impl State {
     /// A source that was never landed has epoch 0 and no parts.
-    pub fn landing(&self, source: &SourceName) -> Result<Landing, StateError> {
-        let doing = "read how far the source was landed";
-        let connection = self.read(doing)?;
-        // One transaction, so that epoch and parts belong together while another process records.
-        let transaction = connection.unchecked_transaction().map_err(StateError::query(doing))?;
-        let (epoch, next_sequence) = head(&transaction, source)?.unwrap_or_default();
-        let mut statement = transaction
-            .prepare_cached("SELECT part, version, position FROM parts WHERE source = ?1 ORDER BY part")
-            .map_err(StateError::query(doing))?;
-        let parts = statement
-            .query_map([source.as_str()], |row| {
-                Ok(KnownPart { id: row.get(0)?, version: row.get(1)?, position: row.get(2)? })
-            })
-            .map_err(StateError::query(doing))?
-            .collect::<Result<_, _>>()
-            .map_err(StateError::query(doing))?;
-        Ok(Landing { epoch, next_sequence, parts })
+    pub fn landing<'a>(&'a self, source: &'a SourceName) -> BoxFuture<'a, Result<Landing, StateError>> {
+        async move {
+            // Epoch and parts belong together while another process records.
+            let mut work = self.reading("read how far the source was landed").await?;
+            let (epoch, next_sequence) = head(&mut work, source).await?.unwrap_or_default();
+            let sql = "SELECT part, version, position FROM parts WHERE source = $1 ORDER BY part";
+            let rows = work.rows(sql, &parameters![source.as_str()]).await?;
+            work.end().await?;
+            let part = |mut row: Row| {
+                Ok(KnownPart { id: row.text(0)?, version: row.text(1)?, position: row.integer(2)? })
+            };
+            let parts = rows.into_iter().map(part).collect::<Result<_, StateError>>()?;
+            Ok(Landing { epoch, next_sequence, parts })
+        }
+        .boxed()
     }
 
     /// Records a landing as a whole. Recording the same one twice changes nothing; an older epoch than the
     /// recorded one is an error.
-    pub fn record_landing(&self, source: &SourceName, update: &LandingUpdate<'_>) -> Result<(), StateError> {
-        self.write(DOING, |transaction| match head(transaction, source)? {
-            Some((recorded, _)) if update.epoch < recorded => {
-                Err(StateError::OldEpoch { source_name: source.to_string(), epoch: update.epoch, recorded })
+    pub fn record_landing<'a>(
+        &'a self,
+        source: &'a SourceName,
+        update: &'a LandingUpdate<'a>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            let mut work = self.change(RECORDING).await?;
+            if let Some((recorded, _)) = head(&mut work, source).await?
+                && update.epoch < recorded
+            {
+                let source_name = source.to_string();
+                return Err(StateError::OldEpoch { source_name, epoch: update.epoch, recorded });
             }
-            _ => write(transaction, source, update),
-        })
+            write(&mut work, source, update).await?;
+            work.commit().await
+        }
+        .boxed()
     }
 
     /// Records a landing in the place of everything that is known of the source: parts that it does not name are
     /// forgotten, and the epoch may be an older one.
-    pub fn replace_landing(&self, source: &SourceName, update: &LandingUpdate<'_>) -> Result<(), StateError> {
-        self.write(DOING, |transaction| {
+    pub fn replace_landing<'a>(
+        &'a self,
+        source: &'a SourceName,
+        update: &'a LandingUpdate<'a>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            let mut work = self.change(RECORDING).await?;
             for table in ["landings", "parts"] {
-                transaction
-                    .execute(&format!("DELETE FROM {table} WHERE source = ?1"), [source.as_str()])
-                    .map_err(StateError::query(DOING))?;
+                let sql = format!("DELETE FROM {table} WHERE source = $1");
+                work.execute(&sql, &parameters![source.as_str()]).await?;
             }
-            write(transaction, source, update)
-        })
+            write(&mut work, source, update).await?;
+            work.commit().await
+        }
+        .boxed()
     }
 }
 
-fn write(
-    transaction: &Transaction<'_>,
+async fn write(
+    work: &mut Work<'_>,
     source: &SourceName,
     update: &LandingUpdate<'_>,
 ) -> Result<(), StateError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO landings (source, epoch, next_sequence) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (source) DO UPDATE SET epoch = excluded.epoch, next_sequence = excluded.next_sequence",
-        )
-        .and_then(|mut s| s.execute(params![source.as_str(), update.epoch, update.next_sequence]))
-        .map_err(StateError::query(DOING))?;
-    let mut upsert = transaction
-        .prepare_cached(
-            "INSERT INTO parts (source, part, version, position) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (source, part) DO UPDATE SET version = excluded.version, position = excluded.position",
-        )
-        .map_err(StateError::query(DOING))?;
-    for part in update.parts {
-        upsert
-            .execute(params![source.as_str(), part.id, part.version, part.position])
-            .map_err(StateError::query(DOING))?;
-    }
-    Ok(())
+    work.execute(
+        "INSERT INTO landings (source, epoch, next_sequence) VALUES ($1, $2, $3) \
+         ON CONFLICT (source) DO UPDATE SET epoch = excluded.epoch, next_sequence = excluded.next_sequence",
+        &parameters![source.as_str(), update.epoch, update.next_sequence],
+    )
+    .await?;
+    let parts: Vec<_> = update
+        .parts
+        .iter()
+        .map(|part| parameters![source.as_str(), &part.id, &part.version, part.position].to_vec())
+        .collect();
+    work.execute_each(
+        "INSERT INTO parts (source, part, version, position) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (source, part) DO UPDATE SET version = excluded.version, position = excluded.position",
+        &parts,
+    )
+    .await
 }
 
-fn head(connection: &Connection, source: &SourceName) -> Result<Option<(i64, i64)>, StateError> {
-    connection
-        .prepare_cached("SELECT epoch, next_sequence FROM landings WHERE source = ?1")
-        .and_then(|mut statement| {
-            statement.query_row([source.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        })
-        .map_err(StateError::query("read the source's epoch"))
+/// Epoch and next sequence.
+async fn head(work: &mut Work<'_>, source: &SourceName) -> Result<Option<(i64, i64)>, StateError> {
+    let sql = "SELECT epoch, next_sequence FROM landings WHERE source = $1";
+    let row = work.row(sql, &parameters![source.as_str()]).await?;
+    row.map(|mut row| Ok((row.integer(0)?, row.integer(1)?))).transpose()
 }

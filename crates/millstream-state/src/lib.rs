@@ -1,12 +1,12 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, how far each source was
 //! landed, schema versions, check results, metrics, pins,
-//! versions of services and datasets. Kept in one SQLite file; and the lock that lets one run
-//! at a time work on a project.
+//! versions of services and datasets; and the leases by which processes keep out of each other's way. Kept in a SQLite file
+//! or in a schema of a PostgreSQL server.
 //!
-//! May touch: the state file and the lock file. Must not: decide what runs, know the lake or a connector, or
-//! read a clock.
+//! May touch: the state file or the server, and the files by which leases show that their holders live. Must not: decide
+//! what runs, know the lake or a connector, or read a clock.
 //!
-//! The lake is the truth about data. Commits here are not synced one by one (write-ahead log, `synchronous =
+//! The lake is the truth about data. SQLite's commits are not synced one by one (write-ahead log, `synchronous =
 //! NORMAL`): after a power cut the last steps may be missing, but never half there, and the engine takes them from the
 //! lake's own commits again.
 
@@ -14,14 +14,19 @@ mod asset;
 mod catalog;
 mod check;
 mod codes;
+mod database;
 mod dataset;
 mod error;
+mod holder;
 mod landing;
-mod lock;
+mod lease;
 mod metric;
 mod pin;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod run;
 mod service;
+mod sqlite;
 mod step;
 mod store;
 mod value;
@@ -32,12 +37,16 @@ pub use asset::FoundAsset;
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
 pub use codes::CODES;
+pub use database::DatabaseError;
 pub use dataset::DatasetVersion;
 pub use error::StateError;
+pub use holder::{Holder, Mark};
 pub use landing::{KnownPart, Landing, LandingUpdate};
-pub use lock::{Holder, RunLock};
+pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
 pub use pin::Pin;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresFault;
 pub use run::{RunOutcome, RunRecord, RunStart};
 pub use service::ServiceVersion;
 pub use step::{StepEnd, StepOutcome, StepRecord};

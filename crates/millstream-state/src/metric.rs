@@ -1,9 +1,8 @@
 //! Figures of assets over time.
 
 use millstream_types::{AssetId, TimestampMicros};
-use rusqlite::{Transaction, params};
 
-use crate::StateError;
+use crate::{StateError, database::parameters, store::Work};
 
 /// A figure that a step measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,20 +13,21 @@ pub struct Metric {
     pub value: f64,
 }
 
-pub(crate) fn insert(
-    transaction: &Transaction<'_>,
+pub(crate) async fn insert(
+    work: &mut Work<'_>,
     asset: &AssetId,
     at: TimestampMicros,
     metrics: &[Metric],
 ) -> Result<(), StateError> {
-    let doing = "record the metrics";
-    let mut statement = transaction
-        .prepare_cached("INSERT OR REPLACE INTO metrics (asset, name, at, value) VALUES (?1, ?2, ?3, ?4)")
-        .map_err(StateError::query(doing))?;
-    for metric in metrics.iter().filter(|metric| !metric.value.is_nan()) {
-        statement
-            .execute(params![asset.as_str(), metric.name, at.0, metric.value])
-            .map_err(StateError::query(doing))?;
-    }
-    Ok(())
+    let rows: Vec<_> = metrics
+        .iter()
+        .filter(|metric| !metric.value.is_nan())
+        .map(|metric| parameters![asset.as_str(), &metric.name, at.0, metric.value].to_vec())
+        .collect();
+    work.execute_each(
+        "INSERT INTO metrics (asset, name, at, value) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (asset, name, at) DO UPDATE SET value = excluded.value",
+        &rows,
+    )
+    .await
 }

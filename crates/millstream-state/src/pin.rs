@@ -1,9 +1,14 @@
 //! Versions of tables that something needs, so that maintenance leaves them.
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{TableName, TimestampMicros};
-use rusqlite::params;
 
-use crate::{State, StateError, value};
+use crate::{
+    State, StateError,
+    database::{Row, parameters},
+    store::Work,
+    value,
+};
 
 /// A version that must stay readable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,68 +22,82 @@ pub struct Pin {
 
 impl State {
     /// Pinning twice keeps the first time.
-    pub fn pin(&self, pin: &Pin) -> Result<(), StateError> {
-        let doing = "pin the version";
-        self.write(doing, |transaction| {
-            transaction
-                .execute(
-                    "INSERT OR IGNORE INTO pins (table_name, version, pinned_by, at) VALUES (?1, ?2, ?3, ?4)",
-                    params![pin.table.to_string(), pin.version, pin.pinned_by, pin.at.0],
-                )
-                .map(|_| ())
-                .map_err(StateError::query(doing))
-        })
+    pub fn pin<'a>(&'a self, pin: &'a Pin) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            let mut work = self.change("pin the version").await?;
+            insert(&mut work, pin, &pin.pinned_by).await?;
+            work.commit().await
+        }
+        .boxed()
     }
 
     /// Puts these pins in the place of all that `pinned_by` had, or leaves everything as it was.
-    pub fn replace_pins(&self, pinned_by: &str, pins: &[Pin]) -> Result<(), StateError> {
-        let doing = "pin the versions";
-        self.write(doing, |transaction| {
-            transaction
-                .execute("DELETE FROM pins WHERE pinned_by = ?1", [pinned_by])
-                .map_err(StateError::query(doing))?;
+    pub fn replace_pins<'a>(
+        &'a self,
+        pinned_by: &'a str,
+        pins: &'a [Pin],
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            let mut work = self.change("pin the versions").await?;
+            work.execute("DELETE FROM pins WHERE pinned_by = $1", &parameters![pinned_by]).await?;
             for pin in pins {
-                transaction
-                    .execute(
-                        "INSERT OR IGNORE INTO pins (table_name, version, pinned_by, at) VALUES (?1, ?2, ?3, ?4)",
-                        params![pin.table.to_string(), pin.version, pinned_by, pin.at.0],
-                    )
-                    .map_err(StateError::query(doing))?;
+                insert(&mut work, pin, pinned_by).await?;
             }
-            Ok(())
-        })
+            work.commit().await
+        }
+        .boxed()
     }
 
     /// Whether there was such a pin.
-    pub fn unpin(&self, table: &TableName, version: i64, pinned_by: &str) -> Result<bool, StateError> {
-        let doing = "unpin the version";
-        self.write(doing, |transaction| {
-            transaction
+    pub fn unpin<'a>(
+        &'a self,
+        table: &'a TableName,
+        version: i64,
+        pinned_by: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StateError>> {
+        async move {
+            let table = table.to_string();
+            let mut work = self.change("unpin the version").await?;
+            let removed = work
                 .execute(
-                    "DELETE FROM pins WHERE table_name = ?1 AND version = ?2 AND pinned_by = ?3",
-                    params![table.to_string(), version, pinned_by],
+                    "DELETE FROM pins WHERE table_name = $1 AND version = $2 AND pinned_by = $3",
+                    &parameters![&table, version, pinned_by],
                 )
-                .map(|removed| removed > 0)
-                .map_err(StateError::query(doing))
-        })
+                .await?;
+            work.commit().await?;
+            Ok(removed > 0)
+        }
+        .boxed()
     }
 
     /// All pins, by table and version.
-    pub fn pins(&self) -> Result<Vec<Pin>, StateError> {
-        let doing = "read the pins";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached("SELECT table_name, version, pinned_by, at FROM pins ORDER BY 1, 2, 3")
-            .map_err(StateError::query(doing))?;
-        let rows: Vec<(String, i64, String, i64)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-            .and_then(Iterator::collect)
-            .map_err(StateError::query(doing))?;
-        rows.into_iter()
-            .map(|(table, version, pinned_by, at)| match table.parse() {
-                Ok(table) => Ok(Pin { table, version, pinned_by, at: TimestampMicros(at) }),
-                Err(_) => Err(value::unknown("a table's name", table)),
-            })
-            .collect()
+    pub fn pins(&self) -> BoxFuture<'_, Result<Vec<Pin>, StateError>> {
+        async move {
+            let sql = "SELECT table_name, version, pinned_by, at FROM pins ORDER BY 1, 2, 3";
+            let rows = self.rows("read the pins", sql, &[]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
     }
+}
+
+/// Keeps the first time of a pin that is there already.
+pub(crate) async fn insert(work: &mut Work<'_>, pin: &Pin, pinned_by: &str) -> Result<(), StateError> {
+    let table = pin.table.to_string();
+    work.execute(
+        "INSERT INTO pins (table_name, version, pinned_by, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        &parameters![&table, pin.version, pinned_by, pin.at.0],
+    )
+    .await
+    .map(|_| ())
+}
+
+fn parse(mut row: Row) -> Result<Pin, StateError> {
+    let table = row.text(0)?;
+    Ok(Pin {
+        table: table.parse().map_err(|_| value::unknown("a table's name", table))?,
+        version: row.integer(1)?,
+        pinned_by: row.text(2)?,
+        at: TimestampMicros(row.integer(3)?),
+    })
 }

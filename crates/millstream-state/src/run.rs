@@ -1,9 +1,14 @@
 //! Runs: when, by which command, and how they ended.
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{RunId, TimestampMicros};
-use rusqlite::{OptionalExtension, Row, params};
 
-use crate::{State, StateError, value};
+use crate::{
+    LeaseToken, State, StateError,
+    database::{Row, parameters},
+    store::changed,
+    value,
+};
 
 /// A run that begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +19,9 @@ pub struct RunStart {
     /// Version of Millstream.
     pub version: String,
     pub started: TimestampMicros,
+    /// The lease under which the run writes. Nothing is recorded for the run once another took the lease's place; without
+    /// a lease nobody sees to that.
+    pub lease: Option<LeaseToken>,
 }
 
 /// A run as it is remembered.
@@ -55,110 +63,120 @@ impl RunOutcome {
 const COLUMNS: &str = "run, command, version, started, finished, outcome";
 
 impl State {
-    /// Records that a run begins. The caller holds the run lock, so an earlier run without an end was
-    /// interrupted, and is marked so.
-    pub fn begin_run(&self, start: &RunStart) -> Result<(), StateError> {
-        let doing = "record the start of the run";
-        self.write(doing, |transaction| {
-            transaction
-                .execute(
-                    "UPDATE runs SET outcome = ?1 WHERE outcome IS NULL",
-                    [RunOutcome::Interrupted.as_str()],
+    /// Records that a run begins. Earlier runs without an end whose leases are no more were interrupted, and are marked
+    /// so.
+    pub fn begin_run<'a>(&'a self, start: &'a RunStart) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("record the start of the run").await?;
+                work.execute(
+                    "UPDATE runs SET outcome = $1 WHERE outcome IS NULL \
+                     AND (lease IS NULL OR lease NOT IN (SELECT token FROM leases))",
+                    &parameters![RunOutcome::Interrupted.as_str()],
                 )
-                .map_err(StateError::query(doing))?;
-            transaction
-                .execute(
-                    "INSERT INTO runs (run, command, version, started) VALUES (?1, ?2, ?3, ?4)",
-                    params![start.run.as_str(), start.command, start.version, start.started.0],
+                .await?;
+                work.execute(
+                    "INSERT INTO runs (run, command, version, started, lease) VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT DO NOTHING",
+                    &parameters![
+                        start.run.as_str(),
+                        &start.command,
+                        &start.version,
+                        start.started.0,
+                        start.lease.map(|lease| lease.0),
+                    ],
                 )
-                .map_err(StateError::query(doing))?;
-            Ok(())
-        })
+                .await?;
+                work.commit().await
+            })
+        }
+        .boxed()
     }
 
-    pub fn finish_run(
-        &self,
-        run: &RunId,
+    pub fn finish_run<'a>(
+        &'a self,
+        run: &'a RunId,
         finished: TimestampMicros,
         outcome: RunOutcome,
-    ) -> Result<(), StateError> {
-        let doing = "record the end of the run";
-        self.write(doing, |transaction| {
-            transaction
-                .execute(
-                    "UPDATE runs SET finished = ?2, outcome = ?3 WHERE run = ?1",
-                    params![run.as_str(), finished.0, outcome.as_str()],
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("record the end of the run").await?;
+                work.execute(
+                    "UPDATE runs SET finished = $2, outcome = $3 WHERE run = $1",
+                    &parameters![run.as_str(), finished.0, outcome.as_str()],
                 )
-                .map(|_| ())
-                .map_err(StateError::query(doing))
-        })
+                .await?;
+                work.commit().await
+            })
+        }
+        .boxed()
     }
 
     /// The newest runs first.
-    pub fn runs(&self, limit: usize) -> Result<Vec<RunRecord>, StateError> {
-        let doing = "read the runs";
-        let connection = self.read(doing)?;
-        let mut statement = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM runs ORDER BY started DESC, run DESC LIMIT ?1"))
-            .map_err(StateError::query(doing))?;
-        let rows = statement
-            .query_map([value::count_in(limit as u64)], read)
-            .map_err(StateError::query(doing))?
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(StateError::query(doing))?;
-        rows.into_iter().map(parse).collect()
+    pub fn runs(&self, limit: usize) -> BoxFuture<'_, Result<Vec<RunRecord>, StateError>> {
+        async move {
+            let sql = format!("SELECT {COLUMNS} FROM runs ORDER BY started DESC, run DESC LIMIT $1");
+            let rows = self.rows("read the runs", &sql, &parameters![value::count_in(limit as u64)]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
     }
 
-    pub fn last_run(&self) -> Result<Option<RunRecord>, StateError> {
-        Ok(self.runs(1)?.pop())
+    pub fn last_run(&self) -> BoxFuture<'_, Result<Option<RunRecord>, StateError>> {
+        async move { Ok(self.runs(1).await?.pop()) }.boxed()
     }
 
-    pub fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StateError> {
-        let doing = "read the run";
-        self.read(doing)?
-            .query_row(&format!("SELECT {COLUMNS} FROM runs WHERE run = ?1"), [run.as_str()], read)
-            .optional()
-            .map_err(StateError::query(doing))?
-            .map(parse)
-            .transpose()
+    pub fn run<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Option<RunRecord>, StateError>> {
+        async move {
+            let sql = format!("SELECT {COLUMNS} FROM runs WHERE run = $1");
+            let rows = self.rows("read the run", &sql, &parameters![run.as_str()]).await?;
+            rows.into_iter().next().map(parse).transpose()
+        }
+        .boxed()
     }
 
     /// Forgets runs that started before `before`, with their steps and check results, and older metrics.
     /// Each asset's latest step stays. Returns the number of runs that were forgotten.
-    pub fn forget_runs(&self, before: TimestampMicros) -> Result<usize, StateError> {
-        let doing = "forget old runs";
-        self.write(doing, |transaction| {
-            let old = "run IN (SELECT run FROM runs WHERE started < ?1 AND outcome IS NOT NULL)";
+    pub fn forget_runs(&self, before: TimestampMicros) -> BoxFuture<'_, Result<u64, StateError>> {
+        async move {
+            let mut work = self.change("forget old runs").await?;
+            let old = "run IN (SELECT run FROM runs WHERE started < $1 AND outcome IS NOT NULL)";
             let latest = "SELECT max(id) FROM steps GROUP BY asset";
-            let execute = |sql: String| transaction.execute(&sql, [before.0]).map_err(StateError::query(doing));
-            execute(format!(
-                "DELETE FROM check_results WHERE {old} AND (run, asset) NOT IN (SELECT run, asset FROM steps WHERE id IN ({latest}))"
-            ))?;
-            execute(format!("DELETE FROM steps WHERE {old} AND id NOT IN ({latest})"))?;
-            execute("DELETE FROM metrics WHERE at < ?1".into())?;
-            execute(
-                "DELETE FROM runs WHERE started < ?1 AND outcome IS NOT NULL AND run NOT IN (SELECT run FROM steps)"
-                    .into(),
+            let before = parameters![before.0];
+            let of_latest = format!("SELECT run, asset FROM steps WHERE id IN ({latest})");
+            work.execute(
+                &format!("DELETE FROM check_results WHERE {old} AND (run, asset) NOT IN ({of_latest})"),
+                &before,
             )
-        })
+            .await?;
+            work.execute(&format!("DELETE FROM steps WHERE {old} AND id NOT IN ({latest})"), &before).await?;
+            work.execute("DELETE FROM metrics WHERE at < $1", &before).await?;
+            let forgotten = work
+                .execute(
+                    "DELETE FROM runs WHERE started < $1 AND outcome IS NOT NULL \
+                     AND run NOT IN (SELECT run FROM steps)",
+                    &before,
+                )
+                .await?;
+            work.commit().await?;
+            Ok(forgotten)
+        }
+        .boxed()
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<(RunRecord, Option<String>)> {
-    let record = RunRecord {
-        run: RunId::from(row.get::<_, String>(0)?),
-        command: row.get(1)?,
-        version: row.get(2)?,
-        started: TimestampMicros(row.get(3)?),
-        finished: row.get::<_, Option<i64>>(4)?.map(TimestampMicros),
-        outcome: None,
-    };
-    Ok((record, row.get(5)?))
-}
-
-fn parse((record, outcome): (RunRecord, Option<String>)) -> Result<RunRecord, StateError> {
-    let outcome = outcome
+fn parse(mut row: Row) -> Result<RunRecord, StateError> {
+    let outcome = row
+        .text_or_null(5)?
         .map(|word| value::word_out("a run's outcome", &word, &RunOutcome::ALL, RunOutcome::as_str))
         .transpose()?;
-    Ok(RunRecord { outcome, ..record })
+    Ok(RunRecord {
+        run: RunId::from(row.text(0)?),
+        command: row.text(1)?,
+        version: row.text(2)?,
+        started: TimestampMicros(row.integer(3)?),
+        finished: row.integer_or_null(4)?.map(TimestampMicros),
+        outcome,
+    })
 }

@@ -1,9 +1,12 @@
 //! Versions of feature services: each is what the service was resolved to when it changed, and never changes again.
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_types::TimestampMicros;
-use rusqlite::{OptionalExtension, Row, params};
 
-use crate::{State, StateError};
+use crate::{
+    State, StateError,
+    database::{Row, parameters},
+};
 
 /// One version of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,82 +28,86 @@ const COLUMNS: &str = "service, version, hash, definition, at, removed_at";
 impl State {
     /// Records a definition and returns its version. A hash that a version of the service has keeps that version, its
     /// definition taken over (a description may be another one) and served again if it was removed.
-    pub fn record_service(
-        &self,
-        service: &str,
-        hash: &str,
-        definition: &str,
+    pub fn record_service<'a>(
+        &'a self,
+        service: &'a str,
+        hash: &'a str,
+        definition: &'a str,
         at: TimestampMicros,
-    ) -> Result<i64, StateError> {
-        let doing = "record the service";
-        self.write(doing, |transaction| {
-            let known: Option<i64> = transaction
-                .query_row(
-                    "SELECT version FROM service_versions WHERE service = ?1 AND hash = ?2",
-                    [service, hash],
-                    |row| row.get(0),
-                )
-                .optional()
-                .map_err(StateError::query(doing))?;
-            if let Some(version) = known {
-                transaction
-                    .execute(
-                        "UPDATE service_versions SET definition = ?3, removed_at = NULL \
-                         WHERE service = ?1 AND version = ?2",
-                        params![service, version, definition],
+    ) -> BoxFuture<'a, Result<i64, StateError>> {
+        async move {
+            let mut work = self.change("record the service").await?;
+            let sql = "SELECT version FROM service_versions WHERE service = $1 AND hash = $2";
+            let version = match work.row(sql, &parameters![service, hash]).await? {
+                Some(mut known) => {
+                    let version = known.integer(0)?;
+                    work.execute(
+                        "UPDATE service_versions SET definition = $3, removed_at = NULL \
+                         WHERE service = $1 AND version = $2",
+                        &parameters![service, version, definition],
                     )
-                    .map_err(StateError::query(doing))?;
-                return Ok(version);
-            }
-            transaction
-                .query_row(
-                    "INSERT INTO service_versions (service, version, hash, definition, at) \
-                     SELECT ?1, coalesce(max(version), 0) + 1, ?2, ?3, ?4 FROM service_versions WHERE service = ?1 \
-                     RETURNING version",
-                    params![service, hash, definition, at.0],
-                    |row| row.get(0),
-                )
-                .map_err(StateError::query(doing))
-        })
+                    .await?;
+                    version
+                }
+                None => {
+                    let sql = "SELECT coalesce(max(version), 0) FROM service_versions WHERE service = $1";
+                    let newest = work.row(sql, &parameters![service]).await?;
+                    let version = newest.map_or(Ok(0), |mut row| row.integer(0))? + 1;
+                    work.execute(
+                        "INSERT INTO service_versions (service, version, hash, definition, at) \
+                         VALUES ($1, $2, $3, $4, $5)",
+                        &parameters![service, version, hash, definition, at.0],
+                    )
+                    .await?;
+                    version
+                }
+            };
+            work.commit().await?;
+            Ok(version)
+        }
+        .boxed()
     }
 
     /// All versions of all services, by service and version; the removed ones too.
-    pub fn service_versions(&self) -> Result<Vec<ServiceVersion>, StateError> {
-        let doing = "read the services";
-        let sql = format!("SELECT {COLUMNS} FROM service_versions ORDER BY service, version");
-        let connection = self.read(doing)?;
-        let mut statement = connection.prepare_cached(&sql).map_err(StateError::query(doing))?;
-        statement.query_map([], read).and_then(Iterator::collect).map_err(StateError::query(doing))
+    pub fn service_versions(&self) -> BoxFuture<'_, Result<Vec<ServiceVersion>, StateError>> {
+        async move {
+            let sql = format!("SELECT {COLUMNS} FROM service_versions ORDER BY service, version");
+            let rows = self.rows("read the services", &sql, &[]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
     }
 
     /// Ends the serving of a version. Whether it was served before.
-    pub fn remove_service(
-        &self,
-        service: &str,
+    pub fn remove_service<'a>(
+        &'a self,
+        service: &'a str,
         version: i64,
         at: TimestampMicros,
-    ) -> Result<bool, StateError> {
-        let doing = "remove the service's version";
-        self.write(doing, |transaction| {
-            transaction
+    ) -> BoxFuture<'a, Result<bool, StateError>> {
+        async move {
+            let mut work = self.change("remove the service's version").await?;
+            let changed = work
                 .execute(
-                    "UPDATE service_versions SET removed_at = ?3 \
-                     WHERE service = ?1 AND version = ?2 AND removed_at IS NULL",
-                    params![service, version, at.0],
+                    "UPDATE service_versions SET removed_at = $3 \
+                     WHERE service = $1 AND version = $2 AND removed_at IS NULL",
+                    &parameters![service, version, at.0],
                 )
-                .map(|changed| changed > 0)
-                .map_err(StateError::query(doing))
-        })
+                .await?;
+            work.commit().await?;
+            Ok(changed > 0)
+        }
+        .boxed()
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<ServiceVersion> {
+fn parse(mut row: Row) -> Result<ServiceVersion, StateError> {
     Ok(ServiceVersion {
-        service: row.get(0)?,
-        version: row.get(1)?,
-        hash: row.get(2)?,
-        definition: row.get(3)?,
-        at: TimestampMicros(row.get(4)?),
-        removed_at: row.get::<_, Option<i64>>(5)?.map(TimestampMicros),
+        service: row.text(0)?,
+        version: row.integer(1)?,
+        hash: row.text(2)?,
+        definition: row.text(3)?,
+        at: TimestampMicros(row.integer(4)?),
+        removed_at: row.integer_or_null(5)?.map(TimestampMicros),
     })
 }

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt};
 use millstream_plan::{Reason, Recorded};
 use millstream_types::{AssetId, RunId, TimestampMicros};
-use rusqlite::{Row, Transaction, params};
 
-use crate::{CheckResult, Metric, State, StateError, asset, check, metric, value};
+use crate::{
+    CheckResult, Metric, State, StateError, asset, check,
+    database::{Row, parameters},
+    lease, metric,
+    store::{Work, changed},
+    value,
+};
 
 /// One step as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +36,11 @@ pub struct StepRecord {
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepOutcome {
+    /// A new version is visible.
     Built,
-    /// The inputs gave no change.
+    /// Nothing to do after all: the inputs gave no change.
     Unchanged,
+    /// A check of severity `halt`, the breaker or a refused schema change kept the new version back.
     Halted {
         reason: String,
         hint: Option<String>,
@@ -42,6 +50,7 @@ pub enum StepOutcome {
         error: String,
         hint: Option<String>,
     },
+    /// An upstream asset halted or failed.
     Skipped {
         because: AssetId,
     },
@@ -122,106 +131,96 @@ impl StepOutcome {
     }
 }
 
-const DOING: &str = "record the step";
-
 const COLUMNS: &str = "run, asset, reason, reason_text, outcome, message, code, hint, \
                        rows_written, rows_deleted, rows_rejected, version, finished, elapsed";
 
 impl State {
-    /// Records the end of a step and all that follows from it, or nothing.
-    pub fn record_step(&self, end: &StepEnd<'_>) -> Result<(), StateError> {
-        self.write(DOING, |transaction| {
-            insert(transaction, end.step)?;
-            if let Some(recorded) = end.recorded {
-                asset::record(transaction, &end.step.asset, recorded)?;
-            }
-            check::insert(transaction, &end.step.run, &end.step.asset, end.checks)?;
-            metric::insert(transaction, &end.step.asset, end.step.finished, end.metrics)
-        })
+    /// Records the end of a step and all that follows from it, or nothing. Errors with [`StateError::LeaseLost`] when
+    /// the lease of the step's run is another's by now.
+    pub fn record_step<'a>(&'a self, end: &'a StepEnd<'a>) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("record the step").await?;
+                lease::hold(&mut work, &end.step.run).await?;
+                insert(&mut work, end.step).await?;
+                if let Some(recorded) = end.recorded {
+                    asset::record(&mut work, &end.step.asset, recorded).await?;
+                }
+                check::insert(&mut work, &end.step.run, &end.step.asset, end.checks).await?;
+                metric::insert(&mut work, &end.step.asset, end.step.finished, end.metrics).await?;
+                work.commit().await
+            })
+        }
+        .boxed()
     }
 
     /// The steps of a run, in the order in which they ended.
-    pub fn steps(&self, run: &RunId) -> Result<Vec<StepRecord>, StateError> {
-        self.select(&format!("SELECT {COLUMNS} FROM steps WHERE run = ?1 ORDER BY id"), &[&run.as_str()])
+    pub fn steps<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Vec<StepRecord>, StateError>> {
+        async move {
+            let sql = format!("SELECT {COLUMNS} FROM steps WHERE run = $1 ORDER BY id");
+            let rows = self.rows(READING, &sql, &parameters![run.as_str()]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
     }
 
     /// The latest step of each asset, by asset.
-    pub fn latest_steps(&self) -> Result<Vec<StepRecord>, StateError> {
-        let latest = "SELECT max(id) FROM steps GROUP BY asset";
-        self.select(&format!("SELECT {COLUMNS} FROM steps WHERE id IN ({latest}) ORDER BY asset"), &[])
-    }
-
-    fn select(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<StepRecord>, StateError> {
-        let doing = "read the steps";
-        let connection = self.read(doing)?;
-        let mut statement = connection.prepare_cached(sql).map_err(StateError::query(doing))?;
-        let rows = statement
-            .query_map(parameters, read)
-            .map_err(StateError::query(doing))?
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(StateError::query(doing))?;
-        rows.into_iter().map(|(outcome, step)| Ok(StepRecord { outcome: outcome.parse()?, ..step })).collect()
+    pub fn latest_steps(&self) -> BoxFuture<'_, Result<Vec<StepRecord>, StateError>> {
+        async move {
+            let latest = "SELECT max(id) FROM steps GROUP BY asset";
+            let sql = format!("SELECT {COLUMNS} FROM steps WHERE id IN ({latest}) ORDER BY asset");
+            let rows = self.rows(READING, &sql, &[]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
     }
 }
 
-fn insert(transaction: &Transaction<'_>, step: &StepRecord) -> Result<(), StateError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO steps (run, asset, reason, reason_text, outcome, message, code, hint, \
-             rows_written, rows_deleted, rows_rejected, version, finished, elapsed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
-                step.run.as_str(),
-                step.asset.as_str(),
-                step.reason,
-                step.reason_text,
-                step.outcome.as_str(),
-                step.outcome.message(),
-                step.outcome.code(),
-                step.outcome.hint(),
-                value::count_in(step.rows_written),
-                value::count_in(step.rows_deleted),
-                value::count_in(step.rows_rejected),
-                step.version,
-                step.finished.0,
-                value::duration_in(step.elapsed),
-            ])
-        })
-        .map(|_| ())
-        .map_err(StateError::query(DOING))
+const READING: &str = "read the steps";
+
+/// A run has one end of each of its steps, so that one that is recorded again takes the place of the first.
+async fn insert(work: &mut Work<'_>, step: &StepRecord) -> Result<(), StateError> {
+    let known = parameters![step.run.as_str(), step.asset.as_str()];
+    work.execute("DELETE FROM steps WHERE run = $1 AND asset = $2", &known).await?;
+    work.execute(
+        "INSERT INTO steps (run, asset, reason, reason_text, outcome, message, code, hint, \
+         rows_written, rows_deleted, rows_rejected, version, finished, elapsed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        &parameters![
+            step.run.as_str(),
+            step.asset.as_str(),
+            &step.reason,
+            &step.reason_text,
+            step.outcome.as_str(),
+            step.outcome.message(),
+            step.outcome.code(),
+            step.outcome.hint(),
+            value::count_in(step.rows_written),
+            value::count_in(step.rows_deleted),
+            value::count_in(step.rows_rejected),
+            step.version,
+            step.finished.0,
+            value::duration_in(step.elapsed),
+        ],
+    )
+    .await
+    .map(|_| ())
 }
 
-/// The columns of an outcome as they stand in the store.
-struct StoredOutcome {
-    word: String,
-    message: Option<String>,
-    code: Option<String>,
-    hint: Option<String>,
-}
-
-impl StoredOutcome {
-    fn parse(self) -> Result<StepOutcome, StateError> {
-        StepOutcome::parse(&self.word, self.message, self.code, self.hint)
-    }
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<(StoredOutcome, StepRecord)> {
-    let outcome =
-        StoredOutcome { word: row.get(4)?, message: row.get(5)?, code: row.get(6)?, hint: row.get(7)? };
-    let step = StepRecord {
-        run: RunId::from(row.get::<_, String>(0)?),
-        asset: AssetId::from(row.get::<_, String>(1)?),
-        reason: row.get(2)?,
-        reason_text: row.get(3)?,
-        outcome: StepOutcome::Cancelled,
-        rows_written: value::count_out(row.get(8)?),
-        rows_deleted: value::count_out(row.get(9)?),
-        rows_rejected: value::count_out(row.get(10)?),
-        version: row.get(11)?,
-        finished: TimestampMicros(row.get(12)?),
-        elapsed: value::duration_out(row.get(13)?),
-    };
-    Ok((outcome, step))
+fn parse(mut row: Row) -> Result<StepRecord, StateError> {
+    let word = row.text(4)?;
+    let (message, code, hint) = (row.text_or_null(5)?, row.text_or_null(6)?, row.text_or_null(7)?);
+    Ok(StepRecord {
+        run: RunId::from(row.text(0)?),
+        asset: AssetId::from(row.text(1)?),
+        reason: row.text(2)?,
+        reason_text: row.text(3)?,
+        outcome: StepOutcome::parse(&word, message, code, hint)?,
+        rows_written: value::count_out(row.integer(8)?),
+        rows_deleted: value::count_out(row.integer(9)?),
+        rows_rejected: value::count_out(row.integer(10)?),
+        version: row.integer_or_null(11)?,
+        finished: TimestampMicros(row.integer(12)?),
+        elapsed: value::duration_out(row.integer(13)?),
+    })
 }

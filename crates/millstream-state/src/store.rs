@@ -1,50 +1,60 @@
-//! The file: opening, migrating, and the one connection.
+//! The store: where it is kept, and how its calls reach the database.
 
-use std::{
-    cmp::Ordering,
-    fs,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+use std::{path::Path, sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::future::{BoxFuture, FutureExt};
+use millstream_types::TimestampMicros;
+
+use crate::{
+    Moment, StateError, Watch,
+    database::{Access, Database, Parameter, Row, Transaction},
+    sqlite::Sqlite,
 };
 
-use backon::{BlockingRetryable, ExponentialBuilder};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+/// Repetitions of a change that a broken connection took along. Each begins with a wait for the server, which has a bound of
+/// its own.
+const REPEATS_MAX: usize = 5;
 
-use crate::{Moment, StateError, Watch};
-
-/// The state store of one environment of a project. Calls are short and block; any thread may make them.
+/// The state store of one environment of a project. Any task may call it; the calls of one process and of others do not
+/// disturb each other.
 #[derive(Debug)]
 pub struct State {
-    connection: Mutex<Connection>,
-    path: PathBuf,
+    database: Box<dyn Database>,
     /// Asked at each call; `None` outside of tests.
     watch: Option<Arc<dyn Watch>>,
 }
 
-/// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
-
-/// Marks the file as ours in SQLite's header: the letters `MILS`.
-const APPLICATION_ID: i64 = 0x4d49_4c53;
-
-/// How long a statement waits while another process writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Prepared statements that are kept; more than the room has.
-const STATEMENTS_MAX: usize = 64;
-
 impl State {
-    /// Opens the store, making the file and its folder where they are missing, and brings it to the present
-    /// format. Where nothing can be written, the store is opened for reading, and a missing one is empty. Errors when
-    /// the file is of a newer format or not a state store.
-    pub fn open(path: &Path) -> Result<Self, StateError> {
-        let connection = match open_to_write(path) {
-            Err(error) if error.forbids_writing() && !path.is_dir() => open_to_read(path, error)?,
-            opened => opened?,
-        };
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        Ok(Self { connection: Mutex::new(connection), path: path.to_owned(), watch: None })
+    /// Opens the store in a file of SQLite, making the file and its folder where they are missing, and brings it to the
+    /// present format. Where nothing can be written, the store is opened for reading, and a missing one is empty. Errors
+    /// when the file is of a newer format or not a state store.
+    pub fn open(path: &Path) -> BoxFuture<'static, Result<Self, StateError>> {
+        let path = path.to_owned();
+        async move {
+            let opened = tokio::task::spawn_blocking(move || Sqlite::open(&path)).await;
+            let database = opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
+            Ok(Self { database: Box::new(database), watch: None })
+        }
+        .boxed()
+    }
+
+    /// Opens the store in a database of PostgreSQL, `postgres://…`, for one project: in the schema that the
+    /// connection's search path names first, whose tables are made where they are missing and brought to the present
+    /// format. Errors when the server cannot be reached, or the schema holds another project or other tables.
+    #[cfg(feature = "postgres")]
+    pub fn connect<'a>(url: &'a str, project: &'a str) -> BoxFuture<'a, Result<Self, StateError>> {
+        async move {
+            let database = crate::postgres::Postgres::open(url, project).await?;
+            Ok(Self { database: Box::new(database), watch: None })
+        }
+        .boxed()
+    }
+
+    /// Says that this build reaches no server.
+    #[cfg(not(feature = "postgres"))]
+    pub fn connect<'a>(_: &'a str, _: &'a str) -> BoxFuture<'a, Result<Self, StateError>> {
+        async { Err(StateError::Feature) }.boxed()
     }
 
     /// The store, asking `watch` at each call from now on.
@@ -53,155 +63,128 @@ impl State {
         Self { watch: Some(watch), ..self }
     }
 
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// How long to wait before each repetition of a change.
+    pub(crate) fn database_waits(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(50))
+            .with_max_delay(Duration::from_secs(1))
+            .with_max_times(REPEATS_MAX)
+            .build()
     }
 
-    /// The connection, for reading. A panic while the lock was held has rolled its transaction back, so the connection
-    /// is sound.
-    pub(crate) fn read(&self, doing: &'static str) -> Result<MutexGuard<'_, Connection>, StateError> {
-        self.ask(doing, Moment::Before)?;
-        Ok(self.connection.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn is_local(&self) -> bool {
+        self.database.is_local()
     }
 
-    /// Runs `work` in one transaction that is rolled back when `work` fails.
-    pub(crate) fn write<T>(
+    /// The rows of one statement that changes nothing.
+    pub(crate) async fn rows(
         &self,
         doing: &'static str,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
-    ) -> Result<T, StateError> {
-        let mut connection = self.read(doing)?;
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(StateError::query(doing))?;
-        let result = work(&transaction)?;
-        transaction.commit().map_err(StateError::query(doing))?;
-        self.ask(doing, Moment::After)?;
-        Ok(result)
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StateError> {
+        self.ask(doing, Moment::Before)?;
+        self.database.query(sql, parameters).await.map_err(StateError::query(doing))
+    }
+
+    /// Begins to read what belongs together.
+    pub(crate) async fn reading(&self, doing: &'static str) -> Result<Work<'_>, StateError> {
+        self.work(doing, Access::Read).await
+    }
+
+    /// Begins a change.
+    pub(crate) async fn change(&self, doing: &'static str) -> Result<Work<'_>, StateError> {
+        self.work(doing, Access::Write).await
+    }
+
+    async fn work(&self, doing: &'static str, access: Access) -> Result<Work<'_>, StateError> {
+        self.ask(doing, Moment::Before)?;
+        let transaction = self.database.begin(access).await.map_err(StateError::query(doing))?;
+        Ok(Work { state: self, doing, transaction })
     }
 
     fn ask(&self, doing: &'static str, moment: Moment) -> Result<(), StateError> {
         match &self.watch {
             Some(watch) if !watch.allows(doing, moment) => {
                 let refused = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
-                Err(StateError::query(doing)(rusqlite::Error::SqliteFailure(refused, None)))
+                Err(StateError::query(doing)(rusqlite::Error::SqliteFailure(refused, None).into()))
             }
             _ => Ok(()),
         }
     }
 }
 
-fn open_to_write(path: &Path) -> Result<Connection, StateError> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)
-            .map_err(|source| StateError::Folder { path: folder.to_owned(), source })?;
-    }
-    let open = StateError::open(path);
-    let mut connection = Connection::open(path).map_err(open)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
-    keep_write_ahead_log(&connection).map_err(open)?;
-    connection.pragma_update(None, "synchronous", "NORMAL").map_err(open)?;
-    migrate(&mut connection, path)?;
-    Ok(connection)
-}
-
-/// Opens a store that this process may not write. `refusal` is why it may not; it stays the answer where there is
-/// no way to read either.
-fn open_to_read(path: &Path, refusal: StateError) -> Result<Connection, StateError> {
-    let open = StateError::open(path);
-    let connection = match path.try_exists() {
-        Ok(true) => read_only(path).map_err(|_| refusal)?,
-        // Nothing is recorded yet, and nothing can be: an empty store that refuses to be filled tells both.
-        Ok(false) => {
-            let mut connection = Connection::open_in_memory().map_err(open)?;
-            migrate(&mut connection, path)?;
-            connection.pragma_update(None, "query_only", true).map_err(open)?;
-            return Ok(connection);
+/// Does a change, and does it again while its database could not answer: what was begun has left nothing, and each of these
+/// changes may be done twice.
+macro_rules! changed {
+    ($state:expr, $change:expr) => {{
+        let mut waits = $state.database_waits();
+        loop {
+            let done = $change.await;
+            match done.as_ref().err().filter(|error| error.is_lost()).and_then(|_| waits.next()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => break done,
+            }
         }
-        Err(_) => return Err(refusal),
-    };
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
-    let found = pragma(&connection, path, "user_version")?;
-    if pragma(&connection, path, "application_id")? != APPLICATION_ID {
-        return Err(StateError::Foreign { path: path.to_owned() });
-    }
-    match found.cmp(&known_format()) {
-        Ordering::Less => Err(StateError::Older { path: path.to_owned(), found, known: known_format() }),
-        Ordering::Greater => Err(StateError::Newer { path: path.to_owned(), found, known: known_format() }),
-        Ordering::Equal => Ok(connection),
-    }
+    }};
+}
+pub(crate) use changed;
+
+/// Statements of one call that are done together. Dropped, they leave nothing.
+pub(crate) struct Work<'a> {
+    state: &'a State,
+    doing: &'static str,
+    transaction: Box<dyn Transaction + 'a>,
 }
 
-/// A connection that only reads. A store that nobody has open has no log beside it, and SQLite may not make one here;
-/// its file is then complete and nobody changes it, which is what `immutable` promises.
-fn read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let readable = |connection: &Connection| {
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-    };
-    let connection = Connection::open_with_flags(path, flags)?;
-    let Err(error) = readable(&connection) else { return Ok(connection) };
-    let log = path.with_extension(match path.extension() {
-        Some(extension) => format!("{}-wal", extension.to_string_lossy()),
-        None => "-wal".to_owned(),
-    });
-    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        return Err(error);
+impl Work<'_> {
+    /// Returns the number of rows that were changed.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<u64, StateError> {
+        self.transaction.execute(sql, parameters).await.map_err(StateError::query(self.doing))
     }
-    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
-    readable(&connection)?;
-    Ok(connection)
-}
 
-/// The format that the last migration leaves.
-fn known_format() -> i64 {
-    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
-}
+    /// Does one statement for each of `rows`, in their order.
+    pub(crate) async fn execute_each(
+        &mut self,
+        sql: &str,
+        rows: &[Vec<Parameter<'_>>],
+    ) -> Result<(), StateError> {
+        self.transaction.execute_each(sql, rows).await.map_err(StateError::query(self.doing))
+    }
 
-fn pragma(connection: &Connection, path: &Path, name: &str) -> Result<i64, StateError> {
-    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(StateError::open(path))
-}
+    pub(crate) async fn rows(
+        &mut self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StateError> {
+        self.transaction.query(sql, parameters).await.map_err(StateError::query(self.doing))
+    }
 
-/// SQLite does not wait by itself where two connections change a new file's journal at once.
-fn keep_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
-    let waits = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(1))
-        .with_max_delay(Duration::from_millis(50))
-        .with_total_delay(Some(BUSY_TIMEOUT))
-        .without_max_times();
-    let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
-    let change = || connection.pragma_update(None, "journal_mode", "WAL");
-    change.retry(waits).sleep(std::thread::sleep).when(is_busy).call()
-}
+    /// The first row.
+    pub(crate) async fn row(
+        &mut self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<Row>, StateError> {
+        Ok(self.rows(sql, parameters).await?.into_iter().next())
+    }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StateError> {
-    let open = StateError::open(path);
-    let known = known_format();
-    let is_current = pragma(connection, path, "user_version")? == known;
-    if is_current && pragma(connection, path, "application_id")? == APPLICATION_ID {
-        return Ok(());
+    /// The time that all who share the database compare; `local` is the caller's.
+    pub(crate) async fn now(&mut self, local: TimestampMicros) -> Result<TimestampMicros, StateError> {
+        self.transaction.now(local).await.map_err(StateError::query(self.doing))
     }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(open)?;
-    // Read again: another process may have migrated while this one waited for the transaction.
-    let found = pragma(&transaction, path, "user_version")?;
-    let application = pragma(&transaction, path, "application_id")?;
-    let is_empty = transaction
-        .query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0))
-        .map_err(open)?;
-    if application != APPLICATION_ID && !is_empty {
-        return Err(StateError::Foreign { path: path.to_owned() });
+
+    /// Ends what only read.
+    pub(crate) async fn end(self) -> Result<(), StateError> {
+        self.transaction.commit().await.map_err(StateError::query(self.doing))
     }
-    if found > known {
-        return Err(StateError::Newer { path: path.to_owned(), found, known });
+
+    pub(crate) async fn commit(self) -> Result<(), StateError> {
+        self.transaction.commit().await.map_err(StateError::query(self.doing))?;
+        self.state.ask(self.doing, Moment::After)
     }
-    let done = usize::try_from(found).unwrap_or(0);
-    for step in &MIGRATIONS[done..] {
-        transaction.execute_batch(step).map_err(open)?;
-    }
-    transaction.pragma_update(None, "user_version", known).map_err(open)?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(open)?;
-    transaction.commit().map_err(open)
 }

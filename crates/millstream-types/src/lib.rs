@@ -1,8 +1,9 @@
-//! Words that every room shares: names, ids, column types, durations, severities, positions.
+//! Words that every room shares: names, ids, column types, durations, severities, positions, aggregations.
 //!
 //! May touch: the standard library, serde for writing these words down.
 //! Must not: do IO, know Arrow or SQL, or hold behaviour that belongs to one room.
 
+mod aggregation;
 mod byte_size;
 mod column_name;
 mod column_type;
@@ -13,6 +14,7 @@ mod percent;
 mod severity;
 mod time;
 
+pub use aggregation::{Aggregation, BOUND_MAX, EDGES_MAX, HALF_LIFE_MIN, K_MAX};
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use column_name::{COLUMN_NAME_RULE, is_column_name, unfit_member};
 pub use column_type::{ColumnType, ColumnTypeError, Field};

@@ -13,17 +13,23 @@ pub(crate) fn provide(program: &str, package: &str) -> Result<()> {
     if is_there(program) {
         return Ok(());
     }
-    // A fresh machine has no list of packages, or an old one; it is fetched only when it is needed.
-    let installed = install(package)
-        .or_else(|_| process::output(&mut apt(&["update", "--quiet"])).and_then(|_| install(package)));
+    let installed = install(package);
     match installed {
-        Ok(_) if is_there(program) => Ok(()),
-        Ok(_) => Err(format!("Debian's package `{package}` brought no `{program}`").into()),
+        Ok(()) if is_there(program) => Ok(()),
+        Ok(()) => Err(format!("Debian's package `{package}` brought no `{program}`").into()),
         Err(error) => Err(format!(
             "`{program}` is not installed (Debian's package `{package}`), and installing it failed: {error}"
         )
         .into()),
     }
+}
+
+/// Installs a package without starting a service.
+pub(crate) fn install(package: &str) -> Result<()> {
+    // A fresh machine has no list of packages, or an old one; it is fetched only when it is needed.
+    fetch(package)
+        .or_else(|_| process::output(&mut apt(&["update", "--quiet"])).and_then(|_| fetch(package)))
+        .map(|_| ())
 }
 
 /// Whether the program can be started. How it ends does not matter: not every program knows `--version`.
@@ -33,7 +39,7 @@ fn is_there(program: &str) -> bool {
     command.status().is_ok()
 }
 
-fn install(package: &str) -> Result<String> {
+fn fetch(package: &str) -> Result<String> {
     process::output(&mut apt(&["install", "--yes", "--quiet", "--no-install-recommends", package]))
 }
 

@@ -49,8 +49,8 @@ struct BuildArguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     match &arguments.action {
         Action::Build(arguments) => run_build(arguments, session).await,
-        Action::List => list(session),
-        Action::Diff(arguments) => compare::run(arguments, session),
+        Action::List => list(session).await,
+        Action::Diff(arguments) => compare::run(arguments, session).await,
     }
 }
 
@@ -61,7 +61,7 @@ async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit
         output::tell(&format!("`{}` is not among what goes on", arguments.name));
         return Ok(Exit::Usage);
     }
-    let engine = project::engine(project, session)?;
+    let engine = project::engine(project, session).await?;
     let request = DatasetRequest {
         name: arguments.name.clone(),
         output: arguments.output.clone(),
@@ -176,9 +176,9 @@ fn leak(finding: &Finding) -> String {
     }
 }
 
-fn list(session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session)?;
-    let built = engine.datasets()?;
+async fn list(session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open_sound(session)?, session).await?;
+    let built = engine.datasets().await?;
     if session.settings.json {
         let datasets = built.iter().map(DatasetEntry::from).collect();
         output::print_json(&DatasetListDocument { datasets })?;

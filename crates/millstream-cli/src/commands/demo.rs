@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
             human::duration(started.elapsed()),
         ));
     }
-    let engine = project::engine_at(&root, session)?;
+    let engine = project::engine_at(&root, session).await?;
     let request = RunRequest { command: session.settings.line.clone(), ..RunRequest::default() };
     let observer = progress::observer(session);
     let report = engine.run(&request, std::time::Duration::ZERO, observer, session.cancel.clone()).await?;

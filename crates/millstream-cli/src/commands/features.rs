@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 }
 
 async fn list(session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let list = engine.features().await?;
     if session.settings.json {
         output::print_json(&FeatureListDocument::from(&list))?;
@@ -142,7 +142,7 @@ fn versions(versions: &std::collections::BTreeMap<TableName, i64>) -> String {
 }
 
 async fn run_materialize(arguments: &MaterializeArguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let request =
         MaterializeRequest { views: arguments.views.clone(), full: arguments.full, alone: true, until: None };
     let Materialized { reports, failures } = materialize(&engine, &request, session).await?;
@@ -221,7 +221,7 @@ pub(crate) fn told(report: &MaterializeReport) -> String {
 }
 
 async fn remove(arguments: &RemoveArguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open(session)?, session)?;
+    let engine = project::engine(project::open(session)?, session).await?;
     let server = FeatureServer::open(&engine, 0.0).await?;
     let dropped = server.remove(&arguments.service).await?;
     server.close().await?;

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let request = MaintainRequest {
         selection: arguments.selection.clone(),
         retention: arguments.retention.as_std(),

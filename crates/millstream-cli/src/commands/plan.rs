@@ -82,7 +82,7 @@ pub(crate) fn is_by_name(selection: &[String]) -> bool {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(arguments.selection.open(session)?, session)?;
+    let engine = project::engine(arguments.selection.open(session)?, session).await?;
     show(&engine, &arguments.selection.request(session), session).await?;
     Ok(Exit::Success)
 }

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let json = session.settings.json;
     let format = Format::of_call(arguments.format, arguments.output.as_deref(), json)?;
-    let engine = project::engine(project::open_sound(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     // Apart from the thread that hears a signal.
     // Its threads end with the process: one that ends while it is let go may be touched once more.
     let queries = ManuallyDrop::new(Queries::open(&engine, project::cores())?);

@@ -32,7 +32,7 @@ fn examples(text: &str) -> Result<usize, String> {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let project = project::open_sound(session)?;
     let table = project::table_named(&project, &arguments.table)?;
-    let engine = project::engine(project, session)?;
+    let engine = project::engine(project, session).await?;
     let groups = engine.rejected(&table, arguments.examples).await?;
     if session.settings.json {
         output::print_json(&RejectedDocument::new(&table, &groups))?;

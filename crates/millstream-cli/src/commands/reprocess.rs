@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let project = project::open_sound(session)?;
     let table = project::table_named(&project, &arguments.table)?;
-    let engine = project::engine(project, session)?;
+    let engine = project::engine(project, session).await?;
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
     let observer = progress::observer(session);
     let report =

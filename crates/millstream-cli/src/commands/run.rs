@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let project = arguments.selection.open(session)?;
     let done = project::done(&project, arguments.selection.names_what_it_means());
-    let engine = project::engine(project, session)?;
+    let engine = project::engine(project, session).await?;
     let mut request = arguments.selection.request(session);
     request.concurrency = arguments.concurrency;
     if arguments.dry_run {

@@ -57,7 +57,7 @@ pub(crate) enum Compat {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let started = std::time::Instant::now();
     let limits = limits::changed(&arguments.limits)?;
-    let engine = project::engine(project::open_sound(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let backend = Arc::new(Backend::open(&engine, arguments.sample).await?);
     let options = ServerOptions {
         address: arguments.address.resolve()?,

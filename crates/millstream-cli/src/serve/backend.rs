@@ -5,7 +5,7 @@ use std::{mem::ManuallyDrop, num::NonZeroUsize, pin::Pin, sync::Arc};
 use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
 use chrono::DateTime;
-use millstream_engine::{Engine, FeatureServer, MaterializeRequest as Views, PushTo, Queries, Wanted};
+use millstream_engine::{Engine, FeatureServer, MaterializeRequest as Views, PushTo, Queries, ReadableName};
 use millstream_server::{
     ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend, MaterializeAnswer,
     MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, QueryAnswer, QueryRequest,
@@ -27,7 +27,7 @@ use crate::{CliError, project::cores};
 pub(crate) struct Backend {
     engine: Engine,
     features: FeatureServer,
-    /// Its threads end with the process: one that ends while it is let go may be touched once more.
+    /// The threads of the queries end with the process: one that ends while it is let go may be touched once more.
     queries: ManuallyDrop<Queries>,
 }
 
@@ -57,10 +57,12 @@ impl Backend {
     }
 }
 
-fn wanted(target: &ReadTarget) -> Wanted<'_> {
+fn readable_name(target: &ReadTarget) -> ReadableName<'_> {
     match target {
-        ReadTarget::Service { name, version } => Wanted::Service { name, version: version.map(i64::from) },
-        ReadTarget::Features(features) => Wanted::Features(features),
+        ReadTarget::Service { name, version } => {
+            ReadableName::Service { name, version: version.map(i64::from) }
+        }
+        ReadTarget::Features(features) => ReadableName::Features(features),
     }
 }
 
@@ -76,13 +78,13 @@ impl FeatureBackend for Backend {
     }
 
     fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError> {
-        let readable = self.features.readable(wanted(target)).map_err(api_error)?;
+        let readable = self.features.readable(readable_name(target)).map_err(api_error)?;
         let (keys, request) = (readable.keys.clone(), readable.request.clone());
         Ok(EntitySchema { keys, request, features: readable.definition.features.len() })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
-        let readable = self.features.readable(wanted(&request.target)).map_err(api_error)?;
+        let readable = self.features.readable(readable_name(&request.target)).map_err(api_error)?;
         let columns = self
             .features
             .read(&readable, &request.entities, request.rows, request.at, request.encoding.as_deref())
@@ -159,7 +161,7 @@ impl FeatureBackend for Backend {
     }
 
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
-        let built = self.engine.datasets().map_err(api_error)?;
+        let built = self.engine.datasets().await.map_err(api_error)?;
         let described = built.into_iter().map(|built| DatasetInfo {
             name: built.dataset,
             version: built.version.to_string(),
@@ -201,7 +203,7 @@ fn fitting(batch: &RecordBatch, rows: usize, bytes: usize) -> RecordBatch {
     taken
 }
 
-/// What the rows take in memory, without what the batch's buffers hold of others.
+/// The memory that a batch's rows take, without what its buffers hold of other rows.
 fn bytes_of(batch: &RecordBatch) -> usize {
     let column = |column: &ArrayRef| {
         column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())

@@ -49,7 +49,7 @@ pub struct StepResult {
     /// `built`, `unchanged`, `halted`, `failed`, `skipped`, `cancelled`.
     pub outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<&'static str>,
+    pub code: Option<String>,
     /// Why it halted or failed, or which asset it was skipped for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -134,7 +134,7 @@ impl From<&StepReport> for StepResult {
             StepOutcome::Unchanged => ("unchanged", None, None, None),
             StepOutcome::Halted { reason, hint } => ("halted", None, Some(reason.clone()), hint.clone()),
             StepOutcome::Failed { code, error, hint } => {
-                ("failed", Some(*code), Some(error.clone()), hint.clone())
+                ("failed", Some(code.clone()), Some(error.clone()), hint.clone())
             }
             StepOutcome::Skipped { because } => ("skipped", None, Some(because.to_string()), None),
             StepOutcome::Cancelled => ("cancelled", None, None, None),

@@ -113,7 +113,8 @@ impl Engine {
                 project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
             })?;
             // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
-            let Kept { version, is_unchanged, path } = keep(world, &spec, &pinning, &built, output.is_own())?;
+            let Kept { version, is_unchanged, path } =
+                keep(world, &spec, &pinning, &built, output.is_own()).await?;
             let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
             Ok(DatasetReport {
                 name: spec.name,
@@ -265,7 +266,7 @@ struct Kept {
 
 /// Records the version and pins its inputs. A build that gave what the one before gave is that one: where its file still
 /// stands, the project's own folder needs no second one, and where it does not, the new file takes its place.
-fn keep(
+async fn keep(
     world: &World,
     spec: &DatasetSpec,
     pinning: &Pinning,
@@ -273,7 +274,7 @@ fn keep(
     is_own: bool,
 ) -> Result<Kept, EngineError> {
     let Built { path, manifest, .. } = built;
-    let newest = world.state.dataset_version(&spec.name, None)?;
+    let newest = world.state.dataset_version(&spec.name, None).await?;
     let same = newest.filter(|known| {
         let has_data = |earlier: Manifest| earlier.data == manifest.data;
         known.id == manifest.version && super::manifest(known).is_ok_and(has_data)
@@ -307,7 +308,7 @@ fn keep(
         path: world.recorded_path(path),
         manifest: serde_json::to_string(manifest)
             .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?,
-        service: service(world, spec)?,
+        service: service(world, spec).await?,
         at: now,
     };
     let pinned_by = format!("dataset {} {}", spec.name, manifest.version.get(..12).unwrap_or_default());
@@ -316,7 +317,7 @@ fn keep(
         .into_iter()
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
-    let version = world.state.record_dataset(&version, &pins)?;
+    let version = world.state.record_dataset(&version, &pins).await?;
     Ok(Kept { version, is_unchanged: false, path: path.clone() })
 }
 
@@ -337,9 +338,9 @@ fn move_pair(built: &Built, place: &Path) -> Result<(), EngineError> {
 }
 
 /// The service's name with its present version.
-fn service(world: &World, spec: &DatasetSpec) -> Result<Option<String>, EngineError> {
+async fn service(world: &World, spec: &DatasetSpec) -> Result<Option<String>, EngineError> {
     let DatasetFeatures::Service(name) = &spec.features else { return Ok(None) };
-    let served = services::served(world)?;
+    let served = services::served(world).await?;
     let current = served.iter().find(|served| served.name == name.value && served.is_current);
     Ok(current.map(|served| format!("{}@{}", served.name, served.version)))
 }

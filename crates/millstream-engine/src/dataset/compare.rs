@@ -2,26 +2,33 @@
 
 use std::path::Path;
 
+use futures::future::BoxFuture;
 use millstream_ml::dataset::{DatasetDiff, DatasetFile, diff};
 
 use crate::{Engine, EngineError};
 
 impl Engine {
     /// Compares two versions: `churn@1` and `churn@2`, or paths of Parquet files with their manifests.
-    pub fn compare_datasets(&self, before: &str, after: &str) -> Result<DatasetDiff, EngineError> {
-        let (before, after) = (self.dataset_file(before)?, self.dataset_file(after)?);
-        let name = after.manifest.definition.name.clone();
-        diff(&before, &after).map_err(|source| EngineError::Dataset { name, source })
+    pub fn compare_datasets<'a>(
+        &'a self,
+        before: &'a str,
+        after: &'a str,
+    ) -> BoxFuture<'a, Result<DatasetDiff, EngineError>> {
+        Box::pin(async move {
+            let (before, after) = (self.dataset_file(before).await?, self.dataset_file(after).await?);
+            let name = after.manifest.definition.name.clone();
+            diff(&before, &after).map_err(|source| EngineError::Dataset { name, source })
+        })
     }
 
-    fn dataset_file(&self, name: &str) -> Result<DatasetFile, EngineError> {
+    async fn dataset_file(&self, name: &str) -> Result<DatasetFile, EngineError> {
         let failed = |source| EngineError::Dataset { name: name.to_owned(), source };
         let path = Path::new(name);
         if path.is_file() {
             return DatasetFile::open(path).map_err(failed);
         }
         // A later build may have replaced a file that a definition names.
-        let built = self.dataset_version(name, None)?;
+        let built = self.dataset_version(name, None).await?;
         built.open()?;
         DatasetFile::with_manifest(&built.path, built.manifest).map_err(failed)
     }

@@ -43,7 +43,7 @@ impl Output {
         if let Some(path) = &request.output {
             return file(spec, absolute(path)?);
         }
-        let Some(output) = &spec.output else { return own(world, spec) };
+        let Some(output) = &spec.output else { return own(world, spec).await };
         let path = &output.path.value;
         if path.contains("://") {
             return Err(EngineError::Request {
@@ -133,8 +133,8 @@ fn file(spec: &DatasetSpec, path: PathBuf) -> Result<Output, EngineError> {
     })
 }
 
-fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
-    let mut next = world.state.newest_dataset(&spec.name)?.unwrap_or(0) + 1;
+async fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
+    let mut next = world.state.newest_dataset(&spec.name).await?.unwrap_or(0) + 1;
     loop {
         let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
         // A file of a version that was not recorded, or whose record is lost, stays.

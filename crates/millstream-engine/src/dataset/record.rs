@@ -105,18 +105,28 @@ pub(crate) fn manifest(known: &DatasetVersion) -> Result<Manifest, EngineError> 
 
 impl Engine {
     /// Every version of every dataset, by name and version.
-    pub fn datasets(&self) -> Result<Vec<BuiltDataset>, EngineError> {
-        let known = self.world().state.dataset_versions()?.into_iter();
-        known.map(|known| BuiltDataset::new(self.world(), known)).collect()
+    pub fn datasets(&self) -> BoxFuture<'_, Result<Vec<BuiltDataset>, EngineError>> {
+        Box::pin(async move {
+            let known = self.world().state.dataset_versions().await?.into_iter();
+            known.map(|known| BuiltDataset::new(self.world(), known)).collect()
+        })
     }
 
     /// `churn` is the newest version, `churn@2` that one; `version` says it too.
-    pub fn dataset_version(&self, name: &str, version: Option<&str>) -> Result<BuiltDataset, EngineError> {
-        match version {
-            Some(version) if !name.contains('@') => self.world().dataset(&format!("{name}@{version}")),
-            _ => self.world().dataset(name),
-        }
-        .and_then(|known| BuiltDataset::new(self.world(), known))
+    pub fn dataset_version<'a>(
+        &'a self,
+        name: &'a str,
+        version: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<BuiltDataset, EngineError>> {
+        Box::pin(async move {
+            let known = match version {
+                Some(version) if !name.contains('@') => {
+                    self.world().dataset(&format!("{name}@{version}")).await?
+                }
+                _ => self.world().dataset(name).await?,
+            };
+            BuiltDataset::new(self.world(), known)
+        })
     }
 
     /// As [`Engine::dataset_version`], with its file as [`BuiltDataset::open`] gives it.
@@ -126,7 +136,7 @@ impl Engine {
         version: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(BuiltDataset, File), EngineError>> {
         Box::pin(async move {
-            let built = self.dataset_version(name, version)?;
+            let built = self.dataset_version(name, version).await?;
             let opened = tokio::task::spawn_blocking(move || built.open().map(|file| (built, file))).await;
             opened.map_err(|_| EngineError::Worker { doing: "reading a dataset" })?
         })
@@ -135,14 +145,14 @@ impl Engine {
 
 impl World {
     /// What is recorded of a version: `churn` is the newest, `churn@2` that one.
-    pub(crate) fn dataset(&self, name: &str) -> Result<DatasetVersion, EngineError> {
+    pub(crate) async fn dataset(&self, name: &str) -> Result<DatasetVersion, EngineError> {
         let (dataset, version) = with_version(name);
-        let number = version.map(str::parse::<i64>).transpose();
-        let found = number.ok().map(|number| self.state.dataset_version(dataset, number)).transpose()?;
-        if let Some(found) = found.flatten() {
+        if let Ok(number) = version.map(str::parse::<i64>).transpose()
+            && let Some(found) = self.state.dataset_version(dataset, number).await?
+        {
             return Ok(found);
         }
-        let versions = self.state.dataset_numbers(dataset)?;
+        let versions = self.state.dataset_numbers(dataset).await?;
         let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
         let is_defined = self.project.spec.datasets.iter().any(|spec| spec.name == dataset);
         let hint = match (versions.is_empty(), is_defined) {

@@ -24,30 +24,31 @@ use crate::EngineError;
 const CHUNK_BYTES: u64 = 192 << 20;
 /// Events take about this many times the bytes of the Parquet files they come from.
 const EXPANSION: u64 = 6;
-/// Most chunks: each is an open file.
+/// The most chunks into which events are cut: each is an open file.
 const CHUNKS_MAX: u64 = 512;
 
-/// Events by chunk.
+/// The events of a view, by chunk.
 #[derive(Debug)]
 pub(super) struct Chunks {
     schema: SchemaRef,
-    parts: Vec<Part>,
+    chunks: Vec<ChunkStorage>,
     /// Holds the files until the chunks are dropped.
     _folder: Option<TempDir>,
     pub rows: u64,
-    /// Events that are in no chunk, because the store cannot hold a key as long as theirs.
+    /// The number of events that are in no chunk, because the store cannot hold a key as long as theirs.
     pub left_out: u64,
-    /// Newest event time up to the present, in microseconds.
+    /// The newest event time up to the present, in microseconds.
     pub newest: Option<i64>,
 }
 
+/// The events of one chunk, where they are held until they are read.
 #[derive(Debug)]
-enum Part {
+enum ChunkStorage {
     Memory(Vec<RecordBatch>),
     File(PathBuf),
 }
 
-/// How many chunks events from files of so many bytes are cut into.
+/// The number of chunks into which events from files of so many bytes are cut.
 pub(super) fn count(file_bytes: u64) -> u64 {
     (file_bytes.saturating_mul(EXPANSION).div_ceil(CHUNK_BYTES)).clamp(1, CHUNKS_MAX)
 }
@@ -73,8 +74,8 @@ impl Chunks {
                 told(rows);
                 batches.push(batch);
             }
-            let parts = vec![Part::Memory(batches)];
-            return Ok(Self { schema, parts, _folder: None, rows, left_out, newest });
+            let chunks = vec![ChunkStorage::Memory(batches)];
+            return Ok(Self { schema, chunks, _folder: None, rows, left_out, newest });
         }
         let folder = tempfile::tempdir_in(spill).map_err(|source| EngineError::File {
             verb: "create a folder in",
@@ -90,26 +91,28 @@ impl Chunks {
             rows += batch.num_rows() as u64;
             newest = newest.max(newest_of(&batch, now));
             told(rows);
-            for (writer, part) in writers.iter_mut().zip(split(view, &batch, count)?) {
-                writer.write(&part)?;
+            for (writer, chunk) in writers.iter_mut().zip(split(view, &batch, count)?) {
+                writer.write(&chunk)?;
             }
         }
-        let parts = writers.into_iter().map(Spilled::finish).collect::<Result<_, _>>()?;
-        Ok(Self { schema, parts, _folder: Some(folder), rows, left_out, newest })
+        let chunks = writers.into_iter().map(Spilled::finish).collect::<Result<_, _>>()?;
+        Ok(Self { schema, chunks, _folder: Some(folder), rows, left_out, newest })
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.parts.len() as u64
+        self.chunks.len() as u64
     }
 
-    /// All events of one chunk.
+    /// Reads all events of a chunk.
     pub(super) fn read(&self, number: u64) -> Result<RecordBatch, EngineError> {
         let failed = |source| EngineError::Arrow { action: "put events together", source };
-        let part = usize::try_from(number).ok().and_then(|number| self.parts.get(number));
-        let batches = match part {
+        let chunk = usize::try_from(number).ok().and_then(|number| self.chunks.get(number));
+        let batches = match chunk {
             None => Vec::new(),
-            Some(Part::Memory(batches)) => return concat_batches(&self.schema, batches).map_err(failed),
-            Some(Part::File(path)) => {
+            Some(ChunkStorage::Memory(batches)) => {
+                return concat_batches(&self.schema, batches).map_err(failed);
+            }
+            Some(ChunkStorage::File(path)) => {
                 let file = File::open(path).map_err(|source| EngineError::File {
                     verb: "read",
                     path: path.clone(),
@@ -136,8 +139,8 @@ fn split(view: &OnlineView, batch: &RecordBatch, count: u64) -> Result<Vec<Recor
     let mut rows: Vec<Vec<u32>> = vec![Vec::new(); usize::try_from(count).unwrap_or(1)];
     for (row, key) in (0_u32..).zip(&keys) {
         let Some(key) = key else { continue };
-        let part = usize::try_from(xxh3_64(key.as_bytes()) % count).unwrap_or(0);
-        if let Some(rows) = rows.get_mut(part) {
+        let chunk = usize::try_from(xxh3_64(key.as_bytes()) % count).unwrap_or(0);
+        if let Some(rows) = rows.get_mut(chunk) {
             rows.push(row);
         }
     }
@@ -147,7 +150,7 @@ fn split(view: &OnlineView, batch: &RecordBatch, count: u64) -> Result<Vec<Recor
         .map_err(|source| EngineError::Arrow { action: "spread events over chunks", source })
 }
 
-/// One chunk's file while it is written.
+/// The file of a chunk while it is written.
 struct Spilled {
     path: PathBuf,
     writer: StreamWriter<BufWriter<File>>,
@@ -173,9 +176,9 @@ impl Spilled {
         self.writer.write(batch).map_err(failed)
     }
 
-    fn finish(mut self) -> Result<Part, EngineError> {
+    fn finish(mut self) -> Result<ChunkStorage, EngineError> {
         let failed = |source| EngineError::Arrow { action: "write events to disk", source };
         self.writer.finish().map_err(failed)?;
-        Ok(Part::File(self.path))
+        Ok(ChunkStorage::File(self.path))
     }
 }

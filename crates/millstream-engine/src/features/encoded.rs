@@ -19,28 +19,17 @@ pub(super) type Fitted = BTreeMap<String, FittedColumn>;
 
 impl FeatureServer {
     /// The encodings of `dataset`: `churn` is the newest version, `churn@2` that one. The parameters of a version are taken
-    /// out of its manifest once; who names no version has the state store say which one is the newest.
+    /// out of its manifest once, and kept under the name with its version, which always means the same; who names no
+    /// version has the state store say which one is the newest.
     async fn fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
-        let cached =
-            |key: &str| self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        if let Some(fitted) = cached(dataset) {
-            return Ok(fitted);
-        }
-        let server = self.clone();
-        let name = dataset.to_owned();
-        let found = tokio::task::spawn_blocking(move || server.load_fitted(&name)).await;
-        found.map_err(|_| EngineError::Worker { doing: "reading encodings" })?
-    }
-
-    /// Kept under the name with its version, which always means the same.
-    fn load_fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
         let cache = || self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let world = &self.0.world;
         let name = match with_version(dataset) {
             (name, Some(version)) => match version.parse::<i64>() {
                 Ok(version) => format!("{name}@{version}"),
                 Err(_) => dataset.to_owned(),
             },
-            (name, None) => match self.0.world.state.newest_dataset(name)? {
+            (name, None) => match world.state.newest_dataset(name).await? {
                 Some(version) => format!("{name}@{version}"),
                 // The look below says what there is instead.
                 None => name.to_owned(),
@@ -49,7 +38,10 @@ impl FeatureServer {
         if let Some(fitted) = cache().get(&name) {
             return Ok(fitted.clone());
         }
-        let columns = manifest(&self.0.world.dataset(&name)?)?.fitted.into_iter();
+        let known = world.dataset(&name).await?;
+        let read = tokio::task::spawn_blocking(move || manifest(&known)).await;
+        let columns =
+            read.map_err(|_| EngineError::Worker { doing: "reading encodings" })??.fitted.into_iter();
         let fitted: Arc<Fitted> = Arc::new(columns.map(|fitted| (fitted.column.clone(), fitted)).collect());
         cache().insert(name, fitted.clone());
         Ok(fitted)

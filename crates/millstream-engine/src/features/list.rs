@@ -144,18 +144,19 @@ impl Engine {
             Ok(FeatureList {
                 views,
                 on_demand: on_demand(project),
-                services: self.service_entries(&users)?,
+                services: self.service_entries(&users).await?,
                 is_store_open: store.is_some(),
             })
         })
     }
 
-    fn service_entries(&self, users: &Users) -> Result<Vec<ServiceEntry>, EngineError> {
+    async fn service_entries(&self, users: &Users) -> Result<Vec<ServiceEntry>, EngineError> {
         let world = self.world();
-        let served = services::served(world)?;
+        let served = services::served(world).await?;
         let times: BTreeMap<(String, i64), TimestampMicros> = world
             .state
-            .service_versions()?
+            .service_versions()
+            .await?
             .into_iter()
             .map(|version| ((version.service, version.version), version.at))
             .collect();

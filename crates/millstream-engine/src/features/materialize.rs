@@ -126,7 +126,7 @@ impl FeatureServer {
         Box::pin(async move {
             self.check_end(request.until)?;
             let mut done = Materialized::default();
-            for (name, definitions) in self.wanted_views(request)? {
+            for (name, definitions) in self.wanted_views(request).await? {
                 let lock = self.lock_of(&name);
                 let _only = tokio::select! {
                     only = lock.lock() => only,
@@ -195,7 +195,7 @@ impl FeatureServer {
     }
 
     /// By name, the views that are asked for, in all definitions that something reads: what the project says now is first.
-    fn wanted_views(
+    async fn wanted_views(
         &self,
         request: &MaterializeRequest,
     ) -> Result<BTreeMap<String, Vec<StoredView>>, EngineError> {
@@ -205,7 +205,7 @@ impl FeatureServer {
         let is_wanted =
             |name: &String| request.views.is_empty() || request.views.iter().any(|view| view == name);
         let mut wanted: BTreeMap<String, Vec<StoredView>> = BTreeMap::new();
-        for view in services::stored_views(&self.0.world)?.into_values() {
+        for view in services::stored_views(&self.0.world).await?.into_values() {
             if is_wanted(&view.definition.name) {
                 wanted.entry(view.definition.name.clone()).or_default().push(view);
             }
@@ -277,7 +277,7 @@ impl Work<'_> {
             request.alone && self.world.online.is_embedded() && is_first && !self.has_records().await?;
         let Some(mut epoch) = self.epoch(known.as_ref(), request.full).await? else {
             let known = known.unwrap_or_default();
-            self.pin_versions(&known)?;
+            self.pin_versions(&known).await?;
             return Ok(self.report(MaterializeMode::UpToDate, &known, started));
         };
         let (chunks, of_table) = self.collect(&mut epoch).await?;
@@ -311,14 +311,14 @@ impl Work<'_> {
         };
         progress::write(self.store.as_ref(), self.view.space(), &finished).await?;
         self.store.sync().await?;
-        self.pin_versions(&finished)?;
+        self.pin_versions(&finished).await?;
         let mode = if full { MaterializeMode::Full } else { MaterializeMode::Incremental };
         let (rows, left_out) = (chunks.rows, chunks.left_out);
         Ok(MaterializeReport { rows, left_out, entities, ..self.report(mode, &finished, started) })
     }
 
     /// Maintenance leaves the versions that the records have, so that the next materialisation finds what came since.
-    fn pin_versions(&self, done: &Progress) -> Result<(), EngineError> {
+    async fn pin_versions(&self, done: &Progress) -> Result<(), EngineError> {
         let now = self.world.options.clock.now();
         let pinned_by = services::pin_name(self.view.space());
         let pin = |(table, version): (&TableName, &i64)| Pin {
@@ -328,7 +328,7 @@ impl Work<'_> {
             at: now,
         };
         let pins: Vec<Pin> = done.versions.iter().map(pin).collect();
-        Ok(self.world.state.replace_pins(&pinned_by, &pins)?)
+        Ok(self.world.state.replace_pins(&pinned_by, &pins).await?)
     }
 
     /// Whether there are records already, as from pushes before the first materialisation. One that was killed left

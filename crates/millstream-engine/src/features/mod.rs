@@ -22,7 +22,7 @@ pub use materialize::{
 };
 pub use progress::Progress;
 pub use pushed::PushTo;
-pub use server::{FeatureServer, ReadColumn, Readable, Wanted};
+pub use server::{FeatureServer, ReadColumn, Readable, ReadableName};
 pub use services::ServedVersion;
 pub use statistics::ViewStatistics;
 pub use verify::{Difference, DifferenceExample, FeatureMatch, VerifyReport, VerifyRequest};

@@ -13,7 +13,7 @@ impl FeatureServer {
     pub fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<usize, EngineError>> {
         Box::pin(async move {
             let world = &self.0.world;
-            let served = services::served(world)?;
+            let served = services::served(world).await?;
             let version = services::find(&served, name)?;
             if version.is_current {
                 return Err(EngineError::Request {
@@ -24,14 +24,14 @@ impl FeatureServer {
                     hint: Some("take the service out of its file first, or name an older version".to_owned()),
                 });
             }
-            world.state.remove_service(&version.name, version.version, world.options.clock.now())?;
+            world.state.remove_service(&version.name, version.version, world.options.clock.now()).await?;
             self.free().await
         })
     }
 
     /// Drops the records of definitions that nothing reads any more.
     async fn free(&self) -> Result<usize, EngineError> {
-        let read: BTreeSet<u64> = services::stored_views(&self.0.world)?.into_keys().collect();
+        let read: BTreeSet<u64> = services::stored_views(&self.0.world).await?.into_keys().collect();
         let mut dropped = 0;
         for info in self.0.store.spaces().await? {
             // Space 0 holds no view.
@@ -40,7 +40,7 @@ impl FeatureServer {
                 dropped += 1;
             }
         }
-        services::unpin_unread(&self.0.world)?;
+        services::unpin_unread(&self.0.world).await?;
         Ok(dropped)
     }
 }

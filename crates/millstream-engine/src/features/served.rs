@@ -24,7 +24,7 @@ use tokio::time::{Duration, interval};
 use super::server::{ReadColumn, Readable};
 use crate::{EngineError, engine::World, writers::Writers};
 
-/// How often waiting rows are written.
+/// The time between two writes of waiting rows.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 /// Rows that are kept between two writes; more are left out.
 const ROWS_MAX: usize = 16_384;
@@ -32,35 +32,35 @@ const ROWS_MAX: usize = 16_384;
 /// The table of served values.
 pub(crate) const SERVED: &str = "features.served";
 
-/// One served value.
+/// A served value.
 #[derive(Clone, Debug)]
 pub(super) struct ServedRow {
     pub served_at: i64,
     /// The time that was asked for.
     pub at: i64,
-    /// Service and version; none for a list of features.
+    /// The service and its version; a read of a list of features has none.
     pub service: Option<(String, i64)>,
-    /// None of a feature that is computed on demand.
+    /// The view of the feature; a feature that is computed on demand has none.
     pub view: Option<String>,
     pub space: Option<u64>,
     pub feature: String,
-    /// The key's values, of an on-demand feature all columns of the request, as a JSON object of texts.
+    /// The values of the key, or for an on-demand feature all columns of the request, as a JSON object of texts.
     pub entity: Arc<str>,
-    /// None is null.
+    /// The value as text; none is null.
     pub value: Option<String>,
     pub status: Status,
-    /// Of the newest event that the store had for the entity, in microseconds.
+    /// The time of the newest event that the store had for the entity, in microseconds.
     pub event_time: Option<i64>,
 }
 
 /// A read with its answer.
 pub(super) struct Answered<'a> {
     pub readable: &'a Readable,
-    /// Of the request.
+    /// The columns of the request.
     pub columns: &'a IndexMap<String, ArrayRef>,
-    /// By view, then by row.
+    /// The keys of the request's entities, by view, then by row.
     pub keys: &'a [Arc<[Option<EntityKey>]>],
-    /// By view.
+    /// The columns that were read, by view.
     pub read: &'a [Columns],
     pub answer: &'a [ReadColumn],
     pub rows: usize,
@@ -70,17 +70,17 @@ pub(super) struct Answered<'a> {
 }
 
 /// Features that are kept together: those of a view, or those that are computed on demand.
-struct Part<'a> {
-    /// Number, name and space of the view.
+struct ServedGroup<'a> {
+    /// The number, name and space of the view; on-demand features have none.
     view: Option<(usize, &'a str, u64)>,
-    /// What they are asked with.
+    /// The columns of the request with which the features are read.
     columns: Vec<&'a str>,
-    /// Each with the views that it is computed of.
+    /// Each feature has a name, its column of the answer, and the views that it is computed of.
     features: Vec<(&'a str, &'a ReadColumn, Vec<usize>)>,
 }
 
 impl<'a> Answered<'a> {
-    fn parts(&self) -> Vec<Part<'a>> {
+    fn groups(&self) -> Vec<ServedGroup<'a>> {
         let readable = self.readable;
         let features = || readable.definition.features.iter().zip(self.answer);
         let views = readable.definition.views.iter().zip(readable.spaces()).enumerate();
@@ -91,7 +91,7 @@ impl<'a> Answered<'a> {
                 }
                 _ => None,
             });
-            Part {
+            ServedGroup {
                 view: Some((view, definition.name.as_str(), space)),
                 columns: definition.keys.iter().map(|key| key.name.as_str()).collect(),
                 features: own.collect(),
@@ -105,23 +105,23 @@ impl<'a> Answered<'a> {
             FeatureSource::View { .. } => None,
         });
         let columns = readable.keys.iter().chain(readable.request.iter());
-        let on_demand = Part {
+        let on_demand = ServedGroup {
             view: None,
             columns: columns.map(|field| field.name().as_str()).collect(),
             features: computed.collect(),
         };
-        let is_kept = |part: &Part<'_>| {
-            let mut columns = part.columns.iter().filter_map(|name| self.columns.get(*name));
+        let is_kept = |group: &ServedGroup<'_>| {
+            let mut columns = group.columns.iter().filter_map(|name| self.columns.get(*name));
             // What is computed on demand is computed again by the service that defines it.
-            let is_defined = part.view.is_some() || readable.version.is_some();
-            is_defined && !part.features.is_empty() && columns.all(|values| is_read_back(values.data_type()))
+            let is_defined = group.view.is_some() || readable.version.is_some();
+            is_defined && !group.features.is_empty() && columns.all(|values| is_read_back(values.data_type()))
         };
         of_views.chain([on_demand]).filter(is_kept).collect()
     }
 
-    /// The key that decides whether a row of a part is sampled.
-    fn key(&self, part: &Part<'_>, row: usize) -> Option<&'a EntityKey> {
-        match part.view {
+    /// The key that decides whether a row of a group is sampled.
+    fn key(&self, group: &ServedGroup<'_>, row: usize) -> Option<&'a EntityKey> {
+        match group.view {
             Some((view, ..)) => self.keys.get(view)?.get(row)?.as_ref(),
             None => self.keys.iter().find_map(|keys| keys.get(row)?.as_ref()),
         }
@@ -137,13 +137,13 @@ fn is_read_back(data_type: &DataType) -> bool {
     !is_bytes && !data_type.is_nested() && can_cast_types(&DataType::Utf8, data_type)
 }
 
-/// Where served values are handed over.
+/// The log to which reads hand over served values.
 #[derive(Debug)]
 pub(super) struct ServedLog {
     queue: mpsc::Sender<Message>,
-    /// Entities with a hash below this are kept; 0 keeps none.
+    /// The values of entities with a hash below this are kept; 0 keeps none.
     below: u64,
-    /// Rows that may still come before the next write.
+    /// The number of rows that may still come before the next write.
     room: Arc<AtomicUsize>,
 }
 
@@ -172,29 +172,29 @@ impl ServedLog {
         if self.room.load(Ordering::Relaxed) == 0 || !keys.any(is_sampled) {
             return;
         }
-        let parts = answered.parts();
+        let groups = answered.groups();
         for row in 0..answered.rows {
-            for part in &parts {
+            for group in &groups {
                 // All features of an entity or none, so that each is kept as often as the others.
-                if answered.key(part, row).is_some_and(is_sampled) && self.has_room(part.features.len()) {
-                    self.keep(answered, part, row);
+                if answered.key(group, row).is_some_and(is_sampled) && self.has_room(group.features.len()) {
+                    self.keep(answered, group, row);
                 }
             }
         }
     }
 
-    fn keep(&self, answered: &Answered<'_>, part: &Part<'_>, row: usize) {
+    fn keep(&self, answered: &Answered<'_>, group: &ServedGroup<'_>, row: usize) {
         let Readable { definition, version, .. } = answered.readable;
-        let entity = entity_text(&part.columns, answered.columns, row);
-        for (feature, column, views) in &part.features {
+        let entity = entity_text(&group.columns, answered.columns, row);
+        for (feature, column, views) in &group.features {
             let times =
                 views.iter().filter_map(|view| answered.read.get(*view)).map(|view| &view.event_times);
             let row = ServedRow {
                 served_at: answered.now,
                 at: answered.at,
                 service: version.map(|version| (definition.name.clone(), version)),
-                view: part.view.map(|(_, name, _)| name.to_owned()),
-                space: part.view.map(|(.., space)| space),
+                view: group.view.map(|(_, name, _)| name.to_owned()),
+                space: group.view.map(|(.., space)| space),
                 feature: (*feature).to_owned(),
                 entity: entity.clone(),
                 value: text(&column.values, row),

@@ -30,12 +30,12 @@ use crate::{Engine, EngineError, engine::World};
 /// Lists of features without a service that are kept compiled; when there are more, all are dropped.
 const LISTS_MAX: usize = 1_024;
 
-/// What a read names.
+/// The name of what is read: a service, or a list of features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted<'a> {
-    /// Without a version, what the project says now.
+pub enum ReadableName<'a> {
+    /// A service without a version is the one that the project defines now.
     Service { name: &'a str, version: Option<i64> },
-    /// `view.feature`, `view.*`, or an on-demand feature.
+    /// Each entry of a list is `view.feature`, `view.*`, or an on-demand feature.
     Features(&'a [String]),
 }
 
@@ -43,7 +43,7 @@ pub enum Wanted<'a> {
 #[derive(Debug)]
 pub struct Readable {
     pub definition: Arc<ServiceDefinition>,
-    /// Of a service.
+    /// The version of a service; a list of features has none.
     pub version: Option<i64>,
     /// The key columns of all entities.
     pub keys: Fields,
@@ -51,35 +51,36 @@ pub struct Readable {
     pub request: Fields,
     views: Vec<ReadableView>,
     on_demand: OnDemandExpressions,
-    /// For each input of the on-demand features the view's feature; none for a value of the request.
+    /// The feature of a view that each input of the on-demand features is; an input from the request has none.
     inputs: Vec<Option<FeatureSource>>,
 }
 
 /// The keys of a read.
 struct Keys {
-    /// By view, then by row.
+    /// The keys of all rows, by view, then by row.
     all: Vec<Arc<[Option<EntityKey>]>>,
-    /// Those that are there, view by view.
+    /// The keys that are not null, view by view, as the store is asked for them.
     wanted: Vec<RecordKey>,
 }
 
 #[derive(Debug)]
 struct ReadableView {
     view: OnlineView,
-    /// The features that are read, and where each stands among them.
-    wanted: view::Wanted,
+    /// The plan that reads the features.
+    plan: view::ReadPlan,
+    /// The place of each feature among those that are read.
     places: HashMap<usize, usize>,
-    /// An earlier view that has the same keys.
+    /// The number of an earlier view that has the same keys.
     same_keys: Option<usize>,
 }
 
-/// One column of an answer.
+/// A column of an answer.
 #[derive(Clone, Debug)]
 pub struct ReadColumn {
     pub name: String,
     pub values: ArrayRef,
     pub statuses: Vec<Status>,
-    /// Of a view's feature, the time of the newest event behind each value.
+    /// The time of the newest event behind each value; an on-demand feature has none.
     pub event_times: Option<TimestampMicrosecondArray>,
 }
 
@@ -94,19 +95,19 @@ pub(super) struct Inner {
     services: Vec<ServedVersion>,
     /// The project's views.
     pub(super) views: IndexMap<String, OnlineView>,
-    /// By service and version.
+    /// The readable versions of each service.
     compiled: HashMap<String, HashMap<i64, Arc<Readable>>>,
     current: HashMap<String, Arc<Readable>>,
     lists: Mutex<HashMap<Vec<String>, Arc<Readable>>>,
-    /// By a dataset's name with its version.
+    /// The fitted encodings, by the name of a dataset with its version.
     pub(super) fitted: Mutex<HashMap<String, Arc<Fitted>>>,
     pub(super) served: ServedLog,
     pub(super) pushes: Pushes,
     /// Every definition of a view that something reads.
     pub(super) pushable: Vec<Pushable>,
-    /// By view, what is held by the one who materialises it.
+    /// The lock of each view that whoever materialises it holds.
     pub(super) materializing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Views of the project that are known to have been materialised.
+    /// The views of the project that are known to have been materialised.
     materialized: Mutex<BTreeSet<String>>,
 }
 
@@ -117,7 +118,7 @@ impl FeatureServer {
         Box::pin(async move {
             let world = engine.world().clone();
             let store = world.online.open().await?;
-            let services = services::served(&world)?;
+            let services = services::served(&world).await?;
             let mut compiled: HashMap<String, HashMap<i64, Arc<Readable>>> = HashMap::new();
             for served in &services {
                 let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
@@ -139,7 +140,7 @@ impl FeatureServer {
             for name in views.keys() {
                 pushed::go_on(&world, store.as_ref(), name).await?;
             }
-            let stored = services::stored_views(&world)?.into_values();
+            let stored = services::stored_views(&world).await?.into_values();
             let pushable =
                 stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
             Ok(Self(Arc::new(Inner {
@@ -204,10 +205,10 @@ impl FeatureServer {
         })
     }
 
-    /// What a read of `wanted` needs, compiled once and handed out without an allocation.
-    pub fn readable(&self, wanted: Wanted<'_>) -> Result<Arc<Readable>, EngineError> {
-        match wanted {
-            Wanted::Service { name, version } => {
+    /// Gives what a read of `named` needs, compiled once and handed out without an allocation.
+    pub fn readable(&self, named: ReadableName<'_>) -> Result<Arc<Readable>, EngineError> {
+        match named {
+            ReadableName::Service { name, version } => {
                 let found = match version {
                     Some(version) => self.0.compiled.get(name).and_then(|versions| versions.get(&version)),
                     None => self.0.current.get(name),
@@ -221,7 +222,7 @@ impl FeatureServer {
                     Err(error) => error,
                 })
             }
-            Wanted::Features(list) => self.list(list),
+            ReadableName::Features(list) => self.list(list),
         }
     }
 
@@ -261,7 +262,7 @@ impl FeatureServer {
             for (own, keys) in readable.views.iter().zip(&keys.all) {
                 let records: Vec<_> =
                     keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
-                let columns = own.view.columns(&records, at, &own.wanted);
+                let columns = own.view.columns(&records, at, &own.plan);
                 let columns = columns.map_err(EngineError::online_view)?;
                 read.push(if is_of_past { without_inexact(columns)? } else { columns });
             }
@@ -339,9 +340,9 @@ impl Readable {
                 |earlier: &ViewDefinition| earlier.entity == view.entity && earlier.keys == view.keys;
             let same_keys = definition.views.iter().take(at).position(has_same_keys);
             let view = online_view(view)?;
-            let wanted = view.wanted(&features).map_err(EngineError::online_view)?;
+            let plan = view.plan_read(&features).map_err(EngineError::online_view)?;
             let places = features.into_iter().enumerate().map(|(place, feature)| (feature, place));
-            views.push(ReadableView { view, wanted, places: places.collect(), same_keys });
+            views.push(ReadableView { view, plan, places: places.collect(), same_keys });
         }
         let on_demand = OnDemandExpressions::compile(&definition.on_demand).map_err(EngineError::Query)?;
         let named = definition.on_demand.iter().flat_map(|one| &one.inputs);
@@ -382,12 +383,12 @@ impl Readable {
         Ok(Keys { all, wanted })
     }
 
-    /// By view, the number under which its records are stored.
+    /// The numbers under which the records of the views are stored.
     pub(super) fn spaces(&self) -> impl Iterator<Item = u64> {
         self.views.iter().map(|own| own.view.space())
     }
 
-    /// By view, the features that are read.
+    /// The numbers of the features that are read of each view.
     pub(super) fn needed(&self) -> impl Iterator<Item = Vec<usize>> {
         self.views.iter().map(|own| {
             let mut features: Vec<(usize, usize)> =

@@ -24,9 +24,9 @@ pub struct ServedVersion {
 }
 
 /// Records what the project's services are now, and returns every version that is served, by name and version.
-pub(crate) fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
+pub(crate) async fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
     let now = world.options.clock.now();
-    let known = world.state.service_versions()?;
+    let known = world.state.service_versions().await?;
     let mut current = BTreeMap::new();
     for (name, service) in &world.project.features.services {
         let definition = &service.definition;
@@ -39,13 +39,13 @@ pub(crate) fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
             None => {
                 let text = serde_json::to_string(definition)
                     .map_err(|source| EngineError::Definition { name: name.clone(), source })?;
-                world.state.record_service(name, &hash, &text, now)?
+                world.state.record_service(name, &hash, &text, now).await?
             }
         };
         current.insert((name.clone(), version), Arc::new(definition.clone()));
     }
     let mut served = Vec::new();
-    for known in world.state.service_versions()? {
+    for known in world.state.service_versions().await? {
         if known.removed_at.is_some() {
             continue;
         }
@@ -91,9 +91,9 @@ impl StoredView {
 }
 
 /// Every definition of a view that something reads, by what it stores: the project's own and those of served versions.
-pub(crate) fn stored_views(world: &World) -> Result<BTreeMap<u64, StoredView>, EngineError> {
+pub(crate) async fn stored_views(world: &World) -> Result<BTreeMap<u64, StoredView>, EngineError> {
     let mut stored: BTreeMap<u64, StoredView> = BTreeMap::new();
-    for version in served(world)? {
+    for version in served(world).await? {
         for definition in &version.definition.views {
             let view = stored
                 .entry(definition.space())
@@ -113,13 +113,13 @@ pub(crate) fn pin_name(space: u64) -> String {
 }
 
 /// Lets go of the versions that only records had which nothing reads any more.
-pub(crate) fn unpin_unread(world: &World) -> Result<(), EngineError> {
-    let read: BTreeSet<String> = stored_views(world)?.into_keys().map(pin_name).collect();
+pub(crate) async fn unpin_unread(world: &World) -> Result<(), EngineError> {
+    let read: BTreeSet<String> = stored_views(world).await?.into_keys().map(pin_name).collect();
     let of_views = |pin: &Pin| pin.pinned_by.starts_with(PINNED_BY_VIEW) && !read.contains(&pin.pinned_by);
     let unread: BTreeSet<String> =
-        world.state.pins()?.into_iter().filter(of_views).map(|pin| pin.pinned_by).collect();
+        world.state.pins().await?.into_iter().filter(of_views).map(|pin| pin.pinned_by).collect();
     for pinned_by in unread {
-        world.state.replace_pins(&pinned_by, &[])?;
+        world.state.replace_pins(&pinned_by, &[]).await?;
     }
     Ok(())
 }

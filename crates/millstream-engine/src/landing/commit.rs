@@ -7,7 +7,7 @@ use millstream_plan::{AssetStatus, Recorded};
 use millstream_project::{CheckKind, SourceSpec};
 use millstream_types::SOURCE;
 
-use super::{Job, bronze_schema, epoch, epoch::Landing, pipeline, schemas};
+use super::{LandingAttempt, bronze_schema, epoch, epoch::Landing, pipeline, schemas};
 use crate::{
     EngineError, StepOutcome,
     audit::metrics,
@@ -26,40 +26,42 @@ const CHECK: &str = "_check";
 
 /// Judges and commits what was staged, and records it.
 pub(super) fn publish<'a>(
-    job: &'a Job<'a>,
+    attempt: &'a LandingAttempt<'a>,
     staged: Box<pipeline::Staged>,
 ) -> BoxFuture<'a, Result<StepResult, EngineError>> {
-    Box::pin(publish_staged(job, staged))
+    Box::pin(publish_staged(attempt, staged))
 }
 
-async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<StepResult, EngineError> {
-    let (context, world) = (job.context, job.world());
-    let table = job.source.table();
-    let base = job.standing.snapshot.as_deref();
-    let leaving = leaving(job).await?;
-    let epoch = job.standing.landing.epoch + 1;
+async fn publish_staged(
+    attempt: &LandingAttempt<'_>,
+    staged: Box<pipeline::Staged>,
+) -> Result<StepResult, EngineError> {
+    let (context, world) = (attempt.context, attempt.world());
+    let (table, base) = (attempt.source.table(), attempt.standing.snapshot.as_deref());
+    let leaving = leaving(attempt).await?;
+    let epoch = attempt.standing.landing.epoch + 1;
     let landing = Landing { epoch, next_sequence: staged.next_sequence, parts: staged.parts };
-    let accepted = schemas::accepted(job.evolved, base.is_none(), job.full);
+    let accepted = schemas::accepted(attempt.evolved, base.is_none(), attempt.full);
     let what = Committed::Landing {
         epoch,
         parts: landing.parts.clone(),
         next_sequence: landing.next_sequence,
-        full: job.full,
+        full: attempt.full,
         schemas: accepted.clone(),
     };
     let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
     info.rows_written = staged.accepted;
     info.rows_rejected = staged.rejected;
-    let staying = staying(job, &leaving)?;
+    let staying = staying(attempt, &leaving).await?;
     let mut add = staged.files;
     add.extend(leaving.kept);
     let operation = if leaving.files.is_empty() { Operation::Append } else { Operation::Overwrite };
-    let contract = &job.source.contract;
+    let contract = &attempt.source.contract;
     let candidate = Candidate {
         context,
         table: &table,
         base,
-        schema: bronze_schema(&job.evolved.columns),
+        schema: bronze_schema(&attempt.evolved.columns),
         add,
         remove: leaving.files,
         staying,
@@ -73,9 +75,9 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
         rejected: Rejected {
             files: staged.rejected_files,
             rows: staged.rejected,
-            epoch_before: job.standing.landing.epoch,
-            replaced_parts: pipeline::replaced_parts(job).collect(),
-            replace: job.full,
+            epoch_before: attempt.standing.landing.epoch,
+            replaced_parts: pipeline::replaced_parts(attempt).collect(),
+            replace: attempt.full,
             superseded: None,
         },
         now: staged.now,
@@ -84,18 +86,18 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
     };
     let mut result = publish_candidate(candidate).await?;
     if matches!(result.outcome, StepOutcome::Built) {
-        tell_of_changes(job);
+        tell_of_changes(attempt);
         // The landing is remembered last: until then whoever comes next takes the schemas from the commit again.
-        schemas::record(world, &table, &context.run, staged.now, &accepted)?;
-        if job.full {
-            epoch::remember_alone(world, job.source, &landing)?;
+        schemas::record(world, &table, &context.run, staged.now, &accepted).await?;
+        if attempt.full {
+            epoch::remember_alone(world, attempt.source, &landing).await?;
         } else {
-            epoch::remember(world, job.source, &landing)?;
+            epoch::remember(world, attempt.source, &landing).await?;
         }
-        if result.rows_deleted > 0 && !job.full {
-            tell_of_rivals(job).await?;
+        if result.rows_deleted > 0 && !attempt.full {
+            tell_of_rivals(attempt).await?;
         }
-        let rows = rows_now(job, result.version).await?;
+        let rows = rows_now(attempt, result.version).await?;
         result.metrics = metrics(rows);
         result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
     }
@@ -104,30 +106,30 @@ async fn publish_staged(job: &Job<'_>, staged: Box<pipeline::Staged>) -> Result<
 
 /// The files of rows that landed before and stay, where these are to be judged: new rows are on their way, but the others were
 /// by the definition of their time.
-fn staying(job: &Job<'_>, leaving: &Leaving) -> Result<Vec<DataFile>, EngineError> {
-    let known = job.world().state.recorded_of(&job.context.asset)?;
-    if !rejudge::is_due(job.context, known.as_ref())? {
+async fn staying(attempt: &LandingAttempt<'_>, leaving: &Leaving) -> Result<Vec<DataFile>, EngineError> {
+    let known = attempt.world().state.recorded_of(&attempt.context.asset).await?;
+    if !rejudge::is_due(attempt.context, known.as_ref())? {
         return Ok(Vec::new());
     }
     let kept = leaving.kept.iter().map(DataFile::from).collect();
-    Ok(publish::staying(job.standing.snapshot.as_deref(), &leaving.files, kept))
+    Ok(publish::staying(attempt.standing.snapshot.as_deref(), &leaving.files, kept))
 }
 
-fn tell_of_changes(job: &Job<'_>) {
-    for change in &job.evolved.changes {
+fn tell_of_changes(attempt: &LandingAttempt<'_>) {
+    for change in &attempt.evolved.changes {
         let text = change.text();
         // SQL is planned against the contract, so that a table changes with its project only.
         let unseen = matches!(change.kind, super::evolve::ChangeKind::Added { .. })
-            && !job.source.contract.columns.contains_key(&change.column);
+            && !attempt.source.contract.columns.contains_key(&change.column);
         let more = if unseen { "; `SELECT *` and other SQL see it once the contract names it" } else { "" };
-        job.context.note(format!("schema: {text}{more}"));
+        attempt.context.note(format!("schema: {text}{more}"));
     }
 }
 
 /// Rows have left: others that were rejected because they repeated a key may be the only ones with theirs now.
-async fn tell_of_rivals(job: &Job<'_>) -> Result<(), EngineError> {
-    let (world, table) = (job.world(), job.source.table());
-    let checks = job.source.contract.checks.iter();
+async fn tell_of_rivals(attempt: &LandingAttempt<'_>) -> Result<(), EngineError> {
+    let (world, table) = (attempt.world(), attempt.source.table());
+    let checks = attempt.source.contract.checks.iter();
     let unique: Vec<_> = checks
         .filter(|check| matches!(check.kind, CheckKind::Unique { .. }))
         .map(|check| lit(check.id.as_str()))
@@ -136,7 +138,7 @@ async fn tell_of_rivals(job: &Job<'_>) -> Result<(), EngineError> {
     let Some(rejected) = rejected.filter(|_| !unique.is_empty()) else { return Ok(()) };
     let columns = [CHECK.to_owned()];
     // What this landing rejected was judged beside the rows that stay.
-    let before = ident(publish::EPOCH).lt_eq(lit(job.standing.landing.epoch));
+    let before = ident(publish::EPOCH).lt_eq(lit(attempt.standing.landing.epoch));
     let of_unique = ident(CHECK).in_list(unique, false).and(before);
     let rows = provider(&world.lake, &rejected)?;
     let mut rows = stored::scan(world, rejected.table(), rows, &columns, Some(of_unique)).await?;
@@ -146,7 +148,7 @@ async fn tell_of_rivals(job: &Job<'_>) -> Result<(), EngineError> {
     }
     if count > 0 {
         let (rows, them) = if count == 1 { ("row that was", "it") } else { ("rows that were", "them") };
-        job.context.note(format!(
+        attempt.context.note(format!(
             "rows left: {count} rejected {rows} not unique may fit now; `millstream reprocess {table}` judges {them} again"
         ));
     }
@@ -162,7 +164,7 @@ pub(super) async fn nothing_new(
 ) -> Result<StepResult, EngineError> {
     let (version, rows) = (snapshot.version(), snapshot.rows());
     let now = context.world.options.clock.now();
-    let known = context.world.state.recorded_of(&context.asset)?;
+    let known = context.world.state.recorded_of(&context.asset).await?;
     let checks = &source.contract.checks;
     let standing = rejudge::Standing { context, snapshot, checks, known: known.as_ref(), now };
     let mut result = standing.judge().await?;
@@ -185,21 +187,21 @@ struct Leaving {
 }
 
 /// Rows of replaced parts leave; a widened column rewrites every file; a full refresh keeps nothing.
-async fn leaving(job: &Job<'_>) -> Result<Leaving, EngineError> {
-    let Some(base) = job.standing.snapshot.as_deref() else { return Ok(Leaving::default()) };
-    if job.full {
+async fn leaving(attempt: &LandingAttempt<'_>) -> Result<Leaving, EngineError> {
+    let Some(base) = attempt.standing.snapshot.as_deref() else { return Ok(Leaving::default()) };
+    if attempt.full {
         let rows = base.rows().unwrap_or(0);
         return Ok(Leaving { files: base.files().to_vec(), kept: Vec::new(), rows });
     }
-    let replaced: Vec<_> = pipeline::replaced_parts(job).collect();
-    let rewrite_all = job.evolved.needs_rewrite();
+    let replaced: Vec<_> = pipeline::replaced_parts(attempt).collect();
+    let rewrite_all = attempt.evolved.needs_rewrite();
     let touched = |file: &&DataFile| rewrite_all || replaced.iter().any(|part| may_hold(file, part));
     let files: Vec<_> = base.files().iter().filter(touched).cloned().collect();
     if files.is_empty() {
         return Ok(Leaving::default());
     }
-    let world = job.world();
-    let schema = bronze_schema(&job.evolved.columns);
+    let world = attempt.world();
+    let schema = bronze_schema(&attempt.evolved.columns);
     let columns: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let stays = (!replaced.is_empty())
         .then(|| ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true));
@@ -213,9 +215,9 @@ async fn leaving(job: &Job<'_>) -> Result<Leaving, EngineError> {
     Ok(Leaving { files, kept, rows: before.saturating_sub(after) })
 }
 
-async fn rows_now(job: &Job<'_>, version: Option<i64>) -> Result<Option<u64>, EngineError> {
+async fn rows_now(attempt: &LandingAttempt<'_>, version: Option<i64>) -> Result<Option<u64>, EngineError> {
     let Some(version) = version else { return Ok(None) };
-    let snapshot = job.world().lake.snapshot(&job.source.table(), At::Version(version)).await?;
+    let snapshot = attempt.world().lake.snapshot(&attempt.source.table(), At::Version(version)).await?;
     Ok(snapshot.and_then(|snapshot| snapshot.rows()))
 }
 

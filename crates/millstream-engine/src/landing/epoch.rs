@@ -22,7 +22,7 @@ use crate::{
     stored,
 };
 
-/// How far a source has been landed.
+/// The point up to which a source has been landed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Landing {
     /// The epoch that was committed last; 0 before the first.
@@ -41,8 +41,12 @@ pub(crate) struct Standing {
 
 /// Reads the standing, bringing the state store up to date when it missed commits.
 pub(crate) async fn standing(world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
-    let found = Found::of(world, source).await?;
-    if found.is_complete() { found.remembered(world, source) } else { Err(found.gap(source)) }
+    let reconciled = ReconciledLanding::of(world, source).await?;
+    if reconciled.is_complete() {
+        reconciled.remembered(world, source).await
+    } else {
+        Err(reconciled.gap(source))
+    }
 }
 
 /// The standing for a landing that replaces everything. Where nobody remembers how far the source was landed, the rows
@@ -51,34 +55,37 @@ pub(crate) async fn standing_before_anew(
     world: &World,
     source: &SourceSpec,
 ) -> Result<Standing, EngineError> {
-    let mut found = Found::of(world, source).await?;
-    if found.is_complete() {
-        return found.remembered(world, source);
+    let mut reconciled = ReconciledLanding::of(world, source).await?;
+    if reconciled.is_complete() {
+        return reconciled.remembered(world, source).await;
     }
-    if let Some(snapshot) = &found.snapshot {
+    if let Some(snapshot) = &reconciled.snapshot {
         let parts = parts_of_rows(world, snapshot).await?;
-        found.landing.parts = merge(parts, std::mem::take(&mut found.landing.parts));
+        reconciled.landing.parts = merge(parts, std::mem::take(&mut reconciled.landing.parts));
     }
     // Not remembered: a landing that takes up where this one stands needs more than these parts.
-    let landing = Landing { epoch: found.epoch, ..found.landing };
-    Ok(Standing { landing: beyond_stored(landing, found.snapshot.as_deref()), snapshot: found.snapshot })
+    let landing = Landing { epoch: reconciled.epoch, ..reconciled.landing };
+    Ok(Standing {
+        landing: beyond_stored(landing, reconciled.snapshot.as_deref()),
+        snapshot: reconciled.snapshot,
+    })
 }
 
-/// What lake and state store say together.
-struct Found {
+/// The landing of a source as lake and state store together tell it.
+struct ReconciledLanding {
     snapshot: Option<Arc<Snapshot>>,
-    /// As far as anyone remembers.
+    /// The landing as far as the records of state store and lake follow each other.
     landing: Landing,
-    /// As far as the lake says that it goes.
+    /// The epoch that the lake's transaction names.
     epoch: i64,
-    /// Whether the state store has to be told of it.
+    /// The state store has to be told of a landing that it does not remember.
     is_news: bool,
 }
 
-impl Found {
+impl ReconciledLanding {
     async fn of(world: &World, source: &SourceSpec) -> Result<Self, EngineError> {
         let snapshot = world.lake.snapshot(&source.table(), At::Latest).await?;
-        let landing = remembered(world, source)?;
+        let landing = remembered(world, source).await?;
         let epoch = snapshot.as_ref().and_then(|snapshot| snapshot.txn(LANDING_TXN)).unwrap_or(0);
         let is_news = epoch != landing.epoch;
         let landing = match epoch.cmp(&landing.epoch) {
@@ -94,9 +101,9 @@ impl Found {
         self.landing.epoch == self.epoch
     }
 
-    fn remembered(self, world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
+    async fn remembered(self, world: &World, source: &SourceSpec) -> Result<Standing, EngineError> {
         if self.is_news {
-            remember_alone(world, source, &self.landing)?;
+            remember_alone(world, source, &self.landing).await?;
         }
         let landing = beyond_stored(self.landing, self.snapshot.as_deref());
         Ok(Standing { landing, snapshot: self.snapshot })
@@ -134,27 +141,31 @@ fn beyond_stored(mut landing: Landing, snapshot: Option<&Snapshot>) -> Landing {
 }
 
 /// Writes a landing's epoch and its parts to the state store; parts that it does not name stay.
-pub(crate) fn remember(world: &World, source: &SourceSpec, landing: &Landing) -> Result<(), EngineError> {
-    let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
-    Ok(world.state.record_landing(&source.name, &update(landing, &parts))?)
-}
-
-/// The same in the place of everything that the state store remembers of the source.
-pub(crate) fn remember_alone(
+pub(crate) async fn remember(
     world: &World,
     source: &SourceSpec,
     landing: &Landing,
 ) -> Result<(), EngineError> {
     let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
-    Ok(world.state.replace_landing(&source.name, &update(landing, &parts))?)
+    Ok(world.state.record_landing(&source.name, &update(landing, &parts)).await?)
+}
+
+/// Writes a landing's epoch and its parts in the place of everything that the state store remembers of the source.
+pub(crate) async fn remember_alone(
+    world: &World,
+    source: &SourceSpec,
+    landing: &Landing,
+) -> Result<(), EngineError> {
+    let parts: Vec<_> = landing.parts.iter().map(as_stored).collect();
+    Ok(world.state.replace_landing(&source.name, &update(landing, &parts)).await?)
 }
 
 fn update<'a>(landing: &Landing, parts: &'a [millstream_state::KnownPart]) -> LandingUpdate<'a> {
     LandingUpdate { epoch: landing.epoch, next_sequence: landing.next_sequence, parts }
 }
 
-fn remembered(world: &World, source: &SourceSpec) -> Result<Landing, EngineError> {
-    let landing = world.state.landing(&source.name)?;
+async fn remembered(world: &World, source: &SourceSpec) -> Result<Landing, EngineError> {
+    let landing = world.state.landing(&source.name).await?;
     let parts = landing.parts.into_iter().map(|part| KnownPart {
         id: part.id,
         version: PartVersion(part.version),
@@ -192,7 +203,7 @@ async fn replay(
             {
                 let before = if full { Vec::new() } else { std::mem::take(&mut landing.parts) };
                 landing = Landing { epoch: reached, parts: merge(before, parts), next_sequence };
-                schemas::record(world, &table, &info.run, info.at, &schemas)?;
+                schemas::record(world, &table, &info.run, info.at, &schemas).await?;
             }
             Committed::Reprocess { next_sequence, .. } => {
                 landing.next_sequence = landing.next_sequence.max(next_sequence);

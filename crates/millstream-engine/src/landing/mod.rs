@@ -40,10 +40,10 @@ use left_out::LeftOut;
 /// Parts whose columns are looked at together.
 const DESCRIBED_AT_ONCE: usize = 8;
 
-/// What waits where the two commits of a reprocessing were not both made, for people.
+/// The words for people about a reprocessing of whose two commits only one was made.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
 
-/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: the run lock is
+/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: its asset is
 /// held, so that the landing that follows can go by this look.
 pub(crate) async fn waiting_parts(
     world: &World,
@@ -61,7 +61,7 @@ pub(crate) async fn waiting_parts(
     {
         waiting.push(INTERRUPTED.to_owned());
     }
-    remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed))?;
+    remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed)).await?;
     if is_alone {
         world.discoveries.keep(&source.name, full, landing.epoch, found);
     }
@@ -77,13 +77,13 @@ async fn standing_before(world: &World, source: &SourceSpec, full: bool) -> Resu
     if full { epoch::standing_before_anew(world, source).await } else { standing(world, source).await }
 }
 
-/// What a landing leaves alone: nothing when it replaces everything.
+/// The parts that a landing leaves alone: none when it replaces everything.
 fn known_before(standing: &Standing, full: bool) -> &[KnownPart] {
     if full { &[] } else { &standing.landing.parts }
 }
 
 /// Parts that look different and hold the same: as they look now, so that nobody has to read them again to see that.
-fn remember_refreshed(
+async fn remember_refreshed(
     world: &World,
     source: &SourceSpec,
     landing: &Landing,
@@ -92,7 +92,7 @@ fn remember_refreshed(
     if refreshed.is_empty() {
         return Ok(());
     }
-    epoch::remember(world, source, &Landing { parts: refreshed, ..*landing })
+    epoch::remember(world, source, &Landing { parts: refreshed, ..*landing }).await
 }
 
 /// Lands what waits at `source`. Boxed, because the compiler cannot see that so deep a future is `Send`.
@@ -105,7 +105,7 @@ pub(crate) fn land<'a>(
 
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
-    reprocess::finish_interrupted(world, &source.table()).await?;
+    reprocess::finish_interrupted(context, &source.table()).await?;
     let full = context.full_refresh;
     let standing = standing_before(world, source, full).await?;
     let mut found = match world.discoveries.take(&source.name, full, standing.landing.epoch) {
@@ -115,7 +115,7 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
     for waiting in &found.waiting {
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
-    remember_refreshed(world, source, &standing.landing, std::mem::take(&mut found.refreshed))?;
+    remember_refreshed(world, source, &standing.landing, std::mem::take(&mut found.refreshed)).await?;
     if let Some(snapshot) = &standing.snapshot
         && !full
         && is_lost(world, snapshot).await?
@@ -132,7 +132,7 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
         found.parts.iter_mut().for_each(|part| part.change = PartChange::New);
     }
     let connector = world.connector(source)?;
-    let known = world.state.recorded_of(&context.asset)?;
+    let known = world.state.recorded_of(&context.asset).await?;
     // The landing records the definition, so that this is told once.
     if !full && rejudge::is_due(context, known.as_ref())? {
         forget::tell_of_strays(context, source, &standing, connector.as_ref());
@@ -150,7 +150,7 @@ struct Described {
 }
 
 impl Described {
-    /// Takes out parts of which no row is to be landed.
+    /// Takes out the parts of which no row is to be landed.
     fn leave_out(&mut self, broken: Vec<LeftOut>) {
         let is_broken = |id: &str| broken.iter().any(|left| left.part == id);
         self.parts.retain(|part| !is_broken(&part.id));
@@ -170,7 +170,7 @@ async fn land_described(
     loop {
         refuse_to_leave_out(standing, full, &mut described)?;
         let present = match standing.snapshot.as_ref().filter(|_| !full) {
-            Some(base) => Some(schemas::with_zones(&context.world, base.table(), own_columns(base))?),
+            Some(base) => Some(schemas::with_zones(&context.world, base.table(), own_columns(base)).await?),
             None => None,
         };
         let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
@@ -190,11 +190,13 @@ async fn land_described(
             let result = commit::nothing_new(context, source, snapshot).await?;
             return Ok(told(context, result, &described.left_out));
         }
-        let job = Job { context, source, standing, parts: &described.parts, evolved: &evolved, full };
-        match pipeline::read_all(&job).await? {
+        let attempt =
+            LandingAttempt { context, source, standing, parts: &described.parts, evolved: &evolved, full };
+        match pipeline::read_all(&attempt).await? {
             pipeline::Read::Staged(staged) => {
                 let evolved = staged.evolved.clone();
-                let result = commit::publish(&Job { evolved: &evolved, ..job }, staged).await?;
+                let result =
+                    commit::publish(&LandingAttempt { evolved: &evolved, ..attempt }, staged).await?;
                 return Ok(told(context, result, &described.left_out));
             }
             pipeline::Read::Refused(refusals) => {
@@ -247,18 +249,18 @@ fn told(context: &StepContext, mut result: StepResult, left_out: &[LeftOut]) -> 
     result
 }
 
-/// One attempt at a landing, with everything decided.
-pub(crate) struct Job<'a> {
+/// An attempt at a landing, with everything decided. Each attempt leaves out the parts that broke the one before.
+pub(crate) struct LandingAttempt<'a> {
     pub context: &'a StepContext,
     pub source: &'a SourceSpec,
     pub standing: &'a Standing,
     pub parts: &'a [Part],
     pub evolved: &'a Evolved,
-    /// Whether everything landed before is replaced.
+    /// Everything that was landed before is replaced if this is set.
     pub full: bool,
 }
 
-impl Job<'_> {
+impl LandingAttempt<'_> {
     pub(crate) fn world(&self) -> &World {
         &self.context.world
     }

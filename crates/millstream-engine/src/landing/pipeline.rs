@@ -22,20 +22,20 @@ use millstream_quality::{
 use millstream_types::{ColumnType, SourceName, TableName, TimestampMicros};
 
 use super::{
-    Job, bronze_schema,
+    LandingAttempt, bronze_schema,
     evolve::{Evolved, Refusal, evolve_further},
     left_out::LeftOut,
     source_error, with_landing_columns,
 };
 use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
 
-/// How often progress is told.
+/// The least time between two reports of progress.
 const PROGRESS_EVERY_MS: u128 = 100;
 
-/// How often columns may turn up that no sample had: each time new files are begun.
+/// The number of times that columns may turn up that no sample had: each time new files are begun.
 const WIDENED_MAX: usize = 16;
 
-/// What reading came to.
+/// The outcome of reading the parts.
 pub(super) enum Read {
     Staged(Box<Staged>),
     /// A column turned up that no sample had, and the contract refuses it; nothing is staged any more.
@@ -60,15 +60,15 @@ pub(super) struct Staged {
     pub now: TimestampMicros,
 }
 
-/// Reads all parts of the job.
-pub(super) fn read_all<'a>(job: &'a Job<'a>) -> BoxFuture<'a, Result<Read, EngineError>> {
-    Box::pin(read_parts(job))
+/// Reads all parts of the attempt.
+pub(super) fn read_all<'a>(attempt: &'a LandingAttempt<'a>) -> BoxFuture<'a, Result<Read, EngineError>> {
+    Box::pin(read_parts(attempt))
 }
 
-async fn read_parts(job: &Job<'_>) -> Result<Read, EngineError> {
-    let mut pipeline = Pipeline::open(job).await?;
+async fn read_parts(attempt: &LandingAttempt<'_>) -> Result<Read, EngineError> {
+    let mut pipeline = Pipeline::open(attempt).await?;
     let mut broken = Vec::new();
-    for part in job.parts {
+    for part in attempt.parts {
         match pipeline.read(part).await {
             Ok(Ok(())) => {}
             Ok(Err(refusals)) => {
@@ -93,11 +93,11 @@ async fn read_parts(job: &Job<'_>) -> Result<Read, EngineError> {
 }
 
 struct Pipeline<'a> {
-    job: &'a Job<'a>,
+    attempt: &'a LandingAttempt<'a>,
     /// Keys that relationship checks look up.
     relations: Relations,
     unique: UniqueIndex,
-    /// How often a column turned up that no sample had.
+    /// The number of times that a column turned up that no sample had.
     widened: usize,
     stored: StoredKeys,
     rows: Writers,
@@ -117,39 +117,39 @@ struct Judged {
 }
 
 impl<'a> Pipeline<'a> {
-    async fn open(job: &'a Job<'a>) -> Result<Self, EngineError> {
-        let world = job.world();
-        let table = job.source.table();
+    async fn open(attempt: &'a LandingAttempt<'a>) -> Result<Self, EngineError> {
+        let world = attempt.world();
+        let table = attempt.source.table();
         let now = world.options.clock.now();
-        let relations = relations(job.context, &job.source.contract.checks).await?;
-        let compiled = compile(job, &relations, job.evolved, now)?;
-        let stored = match job.standing.snapshot.as_ref().filter(|_| !job.full) {
-            Some(snapshot) => StoredKeys::of(snapshot, &replaced_parts(job).collect()),
-            None => StoredKeys::none(table.clone(), bronze_schema(&job.evolved.columns)),
+        let relations = relations(attempt.context, &attempt.source.contract.checks).await?;
+        let compiled = compile(attempt, &relations, attempt.evolved, now)?;
+        let stored = match attempt.standing.snapshot.as_ref().filter(|_| !attempt.full) {
+            Some(snapshot) => StoredKeys::of(snapshot, &replaced_parts(attempt).collect()),
+            None => StoredKeys::none(table.clone(), bronze_schema(&attempt.evolved.columns)),
         };
         let threads = world.options.parallelism.get();
-        let bytes_total = job.parts.iter().map(|part| part.bytes).sum::<Option<u64>>();
+        let bytes_total = attempt.parts.iter().map(|part| part.bytes).sum::<Option<u64>>();
         Ok(Self {
-            job,
+            attempt,
             relations,
             widened: 0,
             unique: UniqueIndex::new(&compiled, 0),
             stored,
-            rows: Writers::new(&world.lake, &table, bronze_schema(&job.evolved.columns), threads),
+            rows: Writers::new(&world.lake, &table, bronze_schema(&attempt.evolved.columns), threads),
             rejected: Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1),
             staged: Staged {
                 files: Vec::new(),
                 rejected_files: Vec::new(),
                 contract: compiled,
-                evolved: job.evolved.clone(),
+                evolved: attempt.evolved.clone(),
                 tally: Tally::default(),
                 accepted: 0,
                 rejected: 0,
-                next_sequence: job.standing.landing.next_sequence,
+                next_sequence: attempt.standing.landing.next_sequence,
                 parts: Vec::new(),
                 now,
             },
-            request: ReadRequest { columns: job.evolved.columns.clone(), after: None },
+            request: ReadRequest { columns: attempt.evolved.columns.clone(), after: None },
             bytes: 0,
             bytes_total,
             told: Instant::now(),
@@ -158,20 +158,20 @@ impl<'a> Pipeline<'a> {
 
     /// Reads one part; refusals when it has columns that the contract does not take in.
     async fn read(&mut self, part: &Part) -> Result<Result<(), Vec<Refusal>>, EngineError> {
-        let source = self.job.source;
-        let connector = self.job.world().connector(source)?;
-        let known = self.job.known(&part.id);
+        let source = self.attempt.source;
+        let connector = self.attempt.world().connector(source)?;
+        let known = self.attempt.known(&part.id);
         self.request.after = match part.change {
             PartChange::Grown => known.map(|known| known.position),
             PartChange::New | PartChange::Replaced => None,
         };
         let blocks =
             connector.read(part, &self.request).await.map_err(|error| source_error(source, error))?;
-        let threads = self.job.world().options.parallelism.get();
+        let threads = self.attempt.world().options.parallelism.get();
         let mut judged = judged(blocks, self.staged.contract.clone(), source, threads);
         let mut last = self.request.after.unwrap_or(0);
         while let Some(mut judged) = judged.try_next().await? {
-            self.job.context.check_cancelled()?;
+            self.attempt.context.check_cancelled()?;
             let further = self.further_columns(&judged.source);
             if !further.is_empty()
                 && let Err(refusals) = self.widen(part, &further).await?
@@ -196,7 +196,7 @@ impl<'a> Pipeline<'a> {
         part: &Part,
         further: &[FoundColumn],
     ) -> Result<Result<(), Vec<Refusal>>, EngineError> {
-        let (job, table) = (self.job, self.job.source.table());
+        let (attempt, table) = (self.attempt, self.attempt.source.table());
         self.widened += 1;
         if self.widened > WIDENED_MAX {
             return Err(EngineError::Refused {
@@ -205,15 +205,16 @@ impl<'a> Pipeline<'a> {
                 hint: "declare the columns in the contract".into(),
             });
         }
-        let evolved = match evolve_further(&job.source.contract, &self.staged.evolved, &part.id, further) {
+        let evolved = match evolve_further(&attempt.source.contract, &self.staged.evolved, &part.id, further)
+        {
             Ok(evolved) => evolved,
             Err(refusals) => return Ok(Err(refusals)),
         };
-        let (world, threads) = (job.world(), job.world().options.parallelism.get());
+        let (world, threads) = (attempt.world(), attempt.world().options.parallelism.get());
         let wider = Writers::new(&world.lake, &table, bronze_schema(&evolved.columns), threads);
         let narrower = std::mem::replace(&mut self.rows, wider);
         self.staged.files.extend(narrower.finish().await?);
-        self.staged.contract = compile(job, &self.relations, &evolved, self.staged.now)?;
+        self.staged.contract = compile(attempt, &self.relations, &evolved, self.staged.now)?;
         self.request.columns.clone_from(&evolved.columns);
         self.staged.evolved = evolved;
         Ok(Ok(()))
@@ -221,7 +222,7 @@ impl<'a> Pipeline<'a> {
 
     /// Evaluates the present contract over a block that was judged before a column turned up.
     async fn judged_again(&self, judged: Judged) -> Result<Judged, EngineError> {
-        let (contract, table) = (self.staged.contract.clone(), self.job.source.table());
+        let (contract, table) = (self.staged.contract.clone(), self.attempt.source.table());
         let work = tokio::task::spawn_blocking(move || {
             let evaluated = contract.evaluate(&judged.source.rows);
             let evaluated = evaluated.map_err(|source| EngineError::Quality { table, source })?;
@@ -233,17 +234,17 @@ impl<'a> Pipeline<'a> {
     /// Judges uniqueness, numbers the accepted rows and hands all rows to their writers.
     async fn take(&mut self, part: &Part, judged: Judged) -> Result<(), EngineError> {
         let Judged { source, mut evaluated, bytes } = judged;
-        let table = self.job.source.table();
+        let table = self.attempt.source.table();
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let compute = |source| EngineError::Compute { table: table.clone(), source };
-        self.stored.load_near(self.job.world(), &evaluated.rows, &mut self.unique).await?;
+        self.stored.load_near(self.attempt.world(), &evaluated.rows, &mut self.unique).await?;
         self.unique.check(&mut evaluated);
         self.staged.tally.merge(&Tally::of(&evaluated));
         self.staged.tally.add_malformed(source.malformed.len() as u64);
 
         let refused = RejectedRows {
-            run: self.job.context.run.clone(),
-            epoch: self.job.standing.landing.epoch + 1,
+            run: self.attempt.context.run.clone(),
+            epoch: self.attempt.standing.landing.epoch + 1,
             now: self.staged.now,
         };
         if evaluated.rejected_count() > 0 {
@@ -297,7 +298,7 @@ impl<'a> Pipeline<'a> {
             return;
         }
         self.told = Instant::now();
-        let context = self.job.context;
+        let context = self.attempt.context;
         context.observer.event(&Event::StepProgress {
             asset: context.asset.clone(),
             rows: self.staged.accepted + self.staged.rejected,
@@ -311,7 +312,7 @@ impl<'a> Pipeline<'a> {
         match self.rejected.finish().await {
             Ok(files) => self.staged.rejected_files = files,
             Err(error) => {
-                self.job.world().lake.discard(self.staged.files).await;
+                self.attempt.world().lake.discard(self.staged.files).await;
                 return Err(error);
             }
         }
@@ -319,7 +320,7 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn discard(self) -> Result<(), EngineError> {
-        let lake = self.job.world().lake.clone();
+        let lake = self.attempt.world().lake.clone();
         lake.discard(self.staged.files).await;
         lake.discard(self.rows.finish().await?).await;
         lake.discard(self.rejected.finish().await?).await;
@@ -329,12 +330,12 @@ impl<'a> Pipeline<'a> {
 
 /// The contract over the columns that were decided on.
 fn compile(
-    job: &Job<'_>,
+    attempt: &LandingAttempt<'_>,
     relations: &Relations,
     evolved: &Evolved,
     now: TimestampMicros,
 ) -> Result<Arc<Contract>, EngineError> {
-    let contract = &job.source.contract;
+    let contract = &attempt.source.contract;
     let columns = evolved.columns.iter().map(|field| {
         let promised = contract.columns.get(&field.name);
         ContractColumn {
@@ -352,15 +353,15 @@ fn compile(
         now,
     };
     // Checks are counted by their numbers: those of columns that turn up come last, so that all others keep theirs.
-    let decided = job.evolved.columns.len();
+    let decided = attempt.evolved.columns.len();
     let compiled = Contract::compile_widened(&columns.collect::<Vec<_>>(), decided, &options);
-    let failed = |source| EngineError::Quality { table: job.source.table(), source };
+    let failed = |source| EngineError::Quality { table: attempt.source.table(), source };
     compiled.map(Arc::new).map_err(failed)
 }
 
 /// Parts whose landed rows leave.
-pub(super) fn replaced_parts<'a>(job: &'a Job<'_>) -> impl Iterator<Item = String> + 'a {
-    let replaced = job.parts.iter().filter(|part| part.change == PartChange::Replaced);
+pub(super) fn replaced_parts<'a>(attempt: &'a LandingAttempt<'_>) -> impl Iterator<Item = String> + 'a {
+    let replaced = attempt.parts.iter().filter(|part| part.change == PartChange::Replaced);
     replaced.map(|part| part.id.clone())
 }
 

@@ -52,12 +52,12 @@ fn described(columns: &[Field]) -> Value {
 
 /// `columns`, as they are stored, each timestamp with the zone in which text was read by the schema that was accepted last:
 /// what is stored does not tell.
-pub(super) fn with_zones(
+pub(super) async fn with_zones(
     world: &World,
     table: &TableName,
     mut columns: Vec<Field>,
 ) -> Result<Vec<Field>, EngineError> {
-    let Some(last) = world.state.schema_versions(table)?.pop() else { return Ok(columns) };
+    let Some(last) = world.state.schema_versions(table).await?.pop() else { return Ok(columns) };
     for described in last.columns.as_array().into_iter().flatten() {
         let text = |name: &str| described.get(name).and_then(Value::as_str);
         let (Some(name), Some(Ok(known))) = (text("name"), text("type").map(str::parse)) else { continue };
@@ -72,7 +72,7 @@ pub(super) fn with_zones(
 }
 
 /// Writes to the catalog what a landing of `run` accepted: who, when, and from which part.
-pub(super) fn record(
+pub(super) async fn record(
     world: &World,
     table: &TableName,
     run: &RunId,
@@ -86,5 +86,5 @@ pub(super) fn record(
         part: schema.part.as_deref(),
         change: &schema.change,
     });
-    Ok(world.state.record_schemas(table, &schemas.collect::<Vec<_>>())?)
+    Ok(world.state.record_schemas(table, &schemas.collect::<Vec<_>>()).await?)
 }

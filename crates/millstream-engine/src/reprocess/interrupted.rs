@@ -16,7 +16,7 @@ use super::{replace, taken};
 use crate::{
     EngineError,
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
-    engine::World,
+    engine::{StepContext, World},
     resolver::provider,
     stored,
     writers::Writers,
@@ -41,7 +41,8 @@ pub(crate) async fn interrupted(
 }
 
 /// Completes an interrupted reprocessing: every row that entered leaves the rejected table.
-pub(crate) async fn finish_interrupted(world: &World, table: &TableName) -> Result<(), EngineError> {
+pub(crate) async fn finish_interrupted(context: &StepContext, table: &TableName) -> Result<(), EngineError> {
+    let world = &context.world;
     let Some(bronze) = world.lake.snapshot(table, At::Latest).await? else { return Ok(()) };
     let Some(rejected) = interrupted(world, &bronze).await? else { return Ok(()) };
     let entered = entered_rows(world, &bronze, taken(&rejected)).await?;
@@ -55,7 +56,7 @@ pub(crate) async fn finish_interrupted(world: &World, table: &TableName) -> Resu
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
         still.write(batch).await?;
     }
-    replace(world, &rejected, still.finish().await?).await
+    replace(context, &rejected, still.finish().await?).await
 }
 
 /// Source and position of every row that the reprocessing with that transaction took in, read from the table as it is

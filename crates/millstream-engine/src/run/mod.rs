@@ -8,13 +8,14 @@ use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Instant};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use millstream_plan::{PlannedStep, Recorded, RunPlan};
+use millstream_state::StepOutcome;
 use millstream_types::{AssetId, RunId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     EngineError,
-    event::{CheckReport, Event, Observer, PlannedAsset, RunReport, StepOutcome, StepReport},
+    event::{CheckReport, Event, Observer, PlannedAsset, RunReport, StepReport},
 };
 use schedule::Schedule;
 
@@ -78,15 +79,7 @@ pub trait StepExecutor: Send + Sync {
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError>;
 
     /// Records the end of a step, whatever it was.
-    fn record(&self, ended: &Ended) -> Result<(), EngineError>;
-}
-
-/// A step that ended: what people see of it, and what is remembered besides.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    pub report: StepReport,
-    pub recorded: Option<Recorded>,
-    pub metrics: Vec<(String, f64)>,
+    async fn record(&self, report: &StepReport) -> Result<(), EngineError>;
 }
 
 /// How a plan is carried out.
@@ -122,7 +115,7 @@ pub fn execute(
         let mut schedule = Schedule::new(plan.steps);
         let mut running = JoinSet::new();
         let mut reports = Vec::new();
-        let mut finished: VecDeque<Ended> = VecDeque::new();
+        let mut finished: VecDeque<StepReport> = VecDeque::new();
         loop {
             while running.len() < options.concurrency.get() && !cancel.is_cancelled() {
                 let Some(step) = schedule.next_ready() else { break };
@@ -146,9 +139,8 @@ pub fn execute(
                 None if finished.is_empty() && schedule.is_done() => break,
                 None => {}
             }
-            while let Some(ended) = finished.pop_front() {
-                executor.record(&ended)?;
-                let report = ended.report;
+            while let Some(report) = finished.pop_front() {
+                executor.record(&report).await?;
                 observer.event(&Event::StepFinished(report.clone()));
                 let because = blocker(&report);
                 for step in schedule.finish(&report.asset, because.is_none()) {
@@ -181,12 +173,12 @@ fn blocker(report: &StepReport) -> Option<AssetId> {
     }
 }
 
-fn unstarted(step: PlannedStep, outcome: StepOutcome) -> Ended {
+fn unstarted(step: PlannedStep, outcome: StepOutcome) -> StepReport {
     ended(step, StepResult::without_rows(outcome, None), std::time::Duration::ZERO)
 }
 
-fn ended(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) -> Ended {
-    let report = StepReport {
+fn ended(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) -> StepReport {
+    StepReport {
         asset: step.asset,
         reason: step.reason,
         outcome: result.outcome,
@@ -195,7 +187,8 @@ fn ended(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) ->
         rows_rejected: result.rows_rejected,
         version: result.version,
         checks: result.checks,
+        recorded: result.recorded,
+        metrics: result.metrics,
         elapsed,
-    };
-    Ended { report, recorded: result.recorded, metrics: result.metrics }
+    }
 }

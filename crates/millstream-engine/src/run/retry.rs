@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration, time::Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use millstream_plan::PlannedStep;
 use millstream_project::cover;
+use millstream_state::StepOutcome;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, StepExecutor, StepResult, ended};
+use super::{StepExecutor, StepResult, ended};
 use crate::{
     EngineError,
-    event::{Event, Observer, StepOutcome},
+    event::{Event, Observer, StepReport},
 };
 
 /// How often and how soon a failed attempt is repeated.
@@ -35,7 +36,7 @@ pub(super) async fn run_step(
     seed: u64,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> Ended {
+) -> StepReport {
     let started = Instant::now();
     observer.event(&Event::StepStarted { asset: step.asset.clone(), reason: step.reason.clone() });
     let mut waits = ExponentialBuilder::default()
@@ -75,7 +76,9 @@ pub(super) async fn run_step(
 fn outcome(error: &EngineError) -> StepOutcome {
     match error {
         EngineError::Cancelled => StepOutcome::Cancelled,
-        error => StepOutcome::Failed { code: error.code(), error: chain(error), hint: error.hint() },
+        error => {
+            StepOutcome::Failed { code: error.code().to_owned(), error: chain(error), hint: error.hint() }
+        }
     }
 }
 

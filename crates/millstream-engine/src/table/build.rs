@@ -50,7 +50,7 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     let inputs = Inputs::pin(world, &context.asset).await?;
     let base = world.lake.snapshot(&spec.name, At::Latest).await?;
     let version = base.as_ref().map(|base| base.version());
-    let recorded = world.state.recorded_of(&context.asset)?.filter(Recorded::was_built);
+    let recorded = world.state.recorded_of(&context.asset).await?.filter(Recorded::was_built);
     let recorded = built_from(world, &spec.name, version, recorded).await?;
     let facts = context.facts()?;
     let same_inputs = recorded.as_ref().is_some_and(|recorded| recorded.input_versions == inputs.versions());
@@ -61,18 +61,18 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
         let (checks, known) = (&spec.checks, recorded.as_ref());
         return Standing { context, snapshot: base, checks, known, now }.judge().await;
     }
-    let job = Job::open(context, spec, base.as_deref(), &inputs, now).await?;
+    let attempt = BuildAttempt::open(context, spec, base.as_deref(), &inputs, now).await?;
     let same_definition = recorded.as_ref().is_some_and(|recorded| recorded.fingerprint == facts.fingerprint);
     // A widened source changes the columns' types without a new definition.
-    let same_columns = base.as_ref().is_some_and(|base| base.schema() == job.schema);
+    let same_columns = base.as_ref().is_some_and(|base| base.schema() == attempt.schema);
     let since = recorded
         .as_ref()
         .filter(|_| same_definition && same_columns)
         .map(|recorded| &recorded.input_versions);
-    let change = job.change(since).await?;
-    match delta::stage(&job, change).await? {
-        Some(delta) => job.publish(delta, recorded.as_ref()).await,
-        None => job.unchanged(recorded.as_ref()).await,
+    let change = attempt.change(since).await?;
+    match delta::stage(&attempt, change).await? {
+        Some(delta) => attempt.publish(delta, recorded.as_ref()).await,
+        None => attempt.unchanged(recorded.as_ref()).await,
     }
 }
 
@@ -81,34 +81,34 @@ fn is_stored_history(base: &Snapshot) -> bool {
     [VALID_FROM, VALID_TO].iter().all(|name| base.schema().field_with_name(name).is_ok())
 }
 
-/// What a build does to the table.
+/// The change that a build makes to the table.
 pub(super) enum Plan {
-    /// These rows replace whatever is there.
+    /// All rows are replaced by these.
     Whole(SendableRecordBatchStream),
     Change(Change),
 }
 
-/// One build with everything that does not depend on rows decided.
-pub(super) struct Job<'a> {
+/// An attempt at a build, with everything decided that does not depend on rows.
+pub(super) struct BuildAttempt<'a> {
     pub context: &'a StepContext,
     pub spec: &'a TableSpec,
     pub base: Option<&'a Snapshot>,
     pub inputs: &'a Inputs,
     pub session: SessionContext,
     pub maintenance: Maintenance,
-    /// As the table is stored.
+    /// The columns as the table stores them.
     pub schema: SchemaRef,
     pub contract: Arc<Contract>,
-    /// Whether rejected rows of the table are lost, so that nobody knows what was kept out of it.
+    /// Rejected rows of the table are lost if this is set, so that nobody knows what was kept out of it.
     lost: bool,
     /// The table's rejected rows, if there are any.
     pub rejected: Option<Arc<Snapshot>>,
     pub now: TimestampMicros,
-    /// Number of this build; the version of the commit's transaction.
+    /// The number of this build, which is the version of the commit's transaction.
     pub build: i64,
 }
 
-impl<'a> Job<'a> {
+impl<'a> BuildAttempt<'a> {
     async fn open(
         context: &'a StepContext,
         spec: &'a TableSpec,
@@ -162,7 +162,7 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// How the table changes. `since`: the input versions of the last build with the same definition.
+    /// Decides how the table changes. `since` are the input versions of the last build with the same definition.
     async fn change(
         &self,
         since: Option<&std::collections::BTreeMap<millstream_types::AssetId, i64>>,
@@ -213,7 +213,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// All rows, from the new versions.
+    /// Computes all rows, from the new versions of the inputs.
     pub(super) async fn whole(&self) -> Result<Plan, EngineError> {
         let inputs = self.inputs.whole(&self.context.world)?;
         let rows = self.maintenance.build(&self.session, &inputs, self.now).await;
@@ -335,7 +335,7 @@ fn never_null(spec: &TableSpec) -> BTreeSet<String> {
     columns.collect()
 }
 
-/// How the table is kept up to date, and why so. Decided over the stored inputs, or offline while one is missing.
+/// The strategy that keeps the table up to date. It is decided over the stored inputs, or offline while one is missing.
 pub(crate) async fn upkeep(world: &World, spec: &TableSpec) -> Option<Strategy> {
     let analysed = world.project.analysis.tables.get(&spec.name)?;
     let bound = world.sql.bind(&analysed.plan).await;

@@ -16,95 +16,96 @@ use millstream_sql::{
 };
 use std::{sync::Arc, time::Instant};
 
-use super::build::{Job, Plan};
+use super::build::{BuildAttempt, Plan};
 use crate::{
     EngineError, event::Event, stored, stored_keys::StoredKeys, superseded::Superseded, writers::Writers,
 };
 
-/// How often progress is told.
+/// The least time between two reports of progress.
 const PROGRESS_EVERY_MS: u128 = 100;
 
 /// Staged files and figures of one build.
 pub(super) struct Delta {
     pub add: Vec<StagedFile>,
     pub remove: Vec<DataFile>,
-    /// Those of `add` whose rows were there before.
+    /// The files of `add` whose rows were there before.
     pub kept: Vec<DataFile>,
     pub rejected: Vec<StagedFile>,
     pub tally: Tally,
     pub rows_written: u64,
     pub rows_deleted: u64,
     pub rows_rejected: u64,
-    /// Whether every row of the table is new.
+    /// Every row of the table is new if this is set.
     pub whole: bool,
-    /// Which earlier rejected rows go.
+    /// The earlier rejected rows that go.
     pub superseded: Option<Superseded>,
-    /// All of them do: those that are still to be rejected are among the new ones.
+    /// All earlier rejected rows go if this is set: those that are still to be rejected are among the new ones.
     pub all_rejected_again: bool,
 }
 
 /// Stages what `plan` asks for; `None` when nothing changes.
-pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, EngineError> {
-    let present = || job.base.map(|base| base.files().to_vec()).unwrap_or_default();
+pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Option<Delta>, EngineError> {
+    let present = || attempt.base.map(|base| base.files().to_vec()).unwrap_or_default();
     let delta = match plan {
-        Plan::Whole(rows) => whole(job, rows).await?,
-        Plan::Change(Change::Nothing) if job.reshapes() => reshaped(job).await?,
+        Plan::Whole(rows) => whole(attempt, rows).await?,
+        Plan::Change(Change::Nothing) if attempt.reshapes() => reshaped(attempt).await?,
         Plan::Change(Change::Nothing) => return Ok(None),
         Plan::Change(Change::Everything { rows }) => {
-            let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
-            with_rows(job, rows, present(), Vec::new(), true).await?
+            let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
+            with_rows(attempt, rows, present(), Vec::new(), true).await?
         }
         Plan::Change(Change::Add { rows }) => {
-            let delta = with_rows(job, rows, Vec::new(), Vec::new(), false).await?;
+            let delta = with_rows(attempt, rows, Vec::new(), Vec::new(), false).await?;
             if delta.add.is_empty() && delta.rows_rejected == 0 {
                 return Ok(None);
             }
             delta
         }
         Plan::Change(Change::Replace { keys, rows, gone }) => {
-            let superseded = superseded(job, &keys, &gone)?;
+            let superseded = superseded(attempt, &keys, &gone)?;
             let all_rejected_again = matches!(gone, Gone::AllOthers);
             if keys.is_empty() {
                 let some = match &superseded {
-                    Some(superseded) => all_rejected_again || any_goes(job, superseded).await?,
+                    Some(superseded) => all_rejected_again || any_goes(attempt, superseded).await?,
                     None => false,
                 };
                 if !some {
                     return Ok(None);
                 }
-                let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
-                let delta = with_rows(job, rows, Vec::new(), Vec::new(), false).await?;
+                let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
+                let delta = with_rows(attempt, rows, Vec::new(), Vec::new(), false).await?;
                 return Ok(Some(Delta { superseded, all_rejected_again, ..delta }));
             }
-            let touched = if job.rewrites() { present() } else { touched(job, keys.predicate())? };
-            let provider = files_of(job, touched.clone())?;
-            let stay = survivors(&job.session, &job.maintenance, provider, &keys).await;
-            let kept = rewrite(job, stay.map_err(|source| job.failed(source))?).await?;
-            let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
-            let mut delta = with_rows(job, rows, touched, kept, false).await?;
+            let touched = if attempt.rewrites() { present() } else { touched(attempt, keys.predicate())? };
+            let provider = files_of(attempt, touched.clone())?;
+            let stay = survivors(&attempt.session, &attempt.maintenance, provider, &keys).await;
+            let kept = rewrite(attempt, stay.map_err(|source| attempt.failed(source))?).await?;
+            let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
+            let mut delta = with_rows(attempt, rows, touched, kept, false).await?;
             if all_rejected_again {
                 // Every row was looked at, so the share of the rejected ones counts those that are as they were.
-                let present = job.base.and_then(Snapshot::rows).unwrap_or(0);
+                let present = attempt.base.and_then(Snapshot::rows).unwrap_or(0);
                 delta.tally.rows += present.saturating_sub(delta.rows_deleted);
             }
             Delta { superseded, all_rejected_again, ..delta }
         }
         Plan::Change(Change::AddAndRemove { rows, removal }) => {
-            let touched = touched(job, removal.predicate())?;
-            let provider = LakeTable::new(&job.context.world.lake, job.schema.clone(), touched.clone())?;
-            let stay = removal.survivors(&job.session, provider).await;
-            match rewrite(job, stay.map_err(|source| job.failed(source))?).await {
+            let touched = touched(attempt, removal.predicate())?;
+            let provider =
+                LakeTable::new(&attempt.context.world.lake, attempt.schema.clone(), touched.clone())?;
+            let stay = removal.survivors(&attempt.session, provider).await;
+            match rewrite(attempt, stay.map_err(|source| attempt.failed(source))?).await {
                 Ok(kept) => {
-                    let rows = rows.stream().map_err(|source| stored::failed(&job.spec.name, source))?;
-                    with_rows(job, rows, touched, kept, false).await?
+                    let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
+                    with_rows(attempt, rows, touched, kept, false).await?
                 }
                 // Among the rows that leave are some that were rejected, or that an older definition made.
                 Err(EngineError::Incremental {
                     source: IncrementalError::NeedsFullRebuild { why }, ..
                 }) => {
-                    job.context.note(format!("rebuilt as a whole: {why}"));
-                    match job.whole().await? {
-                        Plan::Whole(rows) => whole(job, rows).await?,
+                    attempt.context.note(format!("rebuilt as a whole: {why}"));
+                    match attempt.whole().await? {
+                        Plan::Whole(rows) => whole(attempt, rows).await?,
                         Plan::Change(_) => return Ok(None),
                     }
                 }
@@ -115,86 +116,94 @@ pub(super) async fn stage(job: &Job<'_>, plan: Plan) -> Result<Option<Delta>, En
     Ok(Some(delta))
 }
 
-/// The same rows in the columns that the definition has now.
-async fn reshaped(job: &Job<'_>) -> Result<Delta, EngineError> {
+/// Writes the same rows in the columns that the definition has now.
+async fn reshaped(attempt: &BuildAttempt<'_>) -> Result<Delta, EngineError> {
     let none = || {
         Box::pin(RecordBatchStreamAdapter::new(
-            job.schema.clone(),
+            attempt.schema.clone(),
             stream::empty::<Result<RecordBatch, DataFusionError>>(),
         ))
     };
-    if !job.rewrites() {
-        return with_rows(job, none(), Vec::new(), Vec::new(), false).await;
+    if !attempt.rewrites() {
+        return with_rows(attempt, none(), Vec::new(), Vec::new(), false).await;
     }
-    let present = job.base.map(|base| base.files().to_vec()).unwrap_or_default();
-    let rows = all_rows(&job.session, &job.maintenance, files_of(job, present.clone())?).await;
-    let kept = rewrite(job, rows.map_err(|source| job.failed(source))?).await?;
-    with_rows(job, none(), present, kept, false).await
+    let present = attempt.base.map(|base| base.files().to_vec()).unwrap_or_default();
+    let rows = all_rows(&attempt.session, &attempt.maintenance, files_of(attempt, present.clone())?).await;
+    let kept = rewrite(attempt, rows.map_err(|source| attempt.failed(source))?).await?;
+    with_rows(attempt, none(), present, kept, false).await
 }
 
 /// The rows of some of the present version's files, in the columns that these have.
-fn files_of(job: &Job<'_>, files: Vec<DataFile>) -> Result<Arc<dyn TableProvider>, EngineError> {
-    let schema = job.base.map_or_else(|| job.schema.clone(), Snapshot::schema);
-    Ok(LakeTable::new(&job.context.world.lake, schema, files)?)
+fn files_of(attempt: &BuildAttempt<'_>, files: Vec<DataFile>) -> Result<Arc<dyn TableProvider>, EngineError> {
+    let schema = attempt.base.map_or_else(|| attempt.schema.clone(), Snapshot::schema);
+    Ok(LakeTable::new(&attempt.context.world.lake, schema, files)?)
 }
 
 /// `rows` replace whatever is there.
-async fn whole(job: &Job<'_>, rows: SendableRecordBatchStream) -> Result<Delta, EngineError> {
-    let present = job.base.map(|base| base.files().to_vec()).unwrap_or_default();
-    let delta = with_rows(job, rows, present, Vec::new(), true).await?;
-    check_written(job, &delta).await?;
+async fn whole(attempt: &BuildAttempt<'_>, rows: SendableRecordBatchStream) -> Result<Delta, EngineError> {
+    let present = attempt.base.map(|base| base.files().to_vec()).unwrap_or_default();
+    let delta = with_rows(attempt, rows, present, Vec::new(), true).await?;
+    check_written(attempt, &delta).await?;
     Ok(delta)
 }
 
 /// Files of the present version whose statistics allow rows that the condition is true for.
-fn touched(job: &Job<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
-    let Some(base) = job.base else { return Ok(Vec::new()) };
+fn touched(attempt: &BuildAttempt<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
+    let Some(base) = attempt.base else { return Ok(Vec::new()) };
     match condition {
-        Some(condition) => Ok(LakeTable::files_matching(&job.session, base, &condition)?),
+        Some(condition) => Ok(LakeTable::files_matching(&attempt.session, base, &condition)?),
         None => Ok(base.files().to_vec()),
     }
 }
 
-async fn rewrite(job: &Job<'_>, stay: SendableRecordBatchStream) -> Result<Vec<StagedFile>, EngineError> {
-    let world = &job.context.world;
-    let mut stay = conform_stream(stay, &job.schema);
-    let mut writers =
-        Writers::new(&world.lake, &job.spec.name, job.schema.clone(), world.options.parallelism.get());
+async fn rewrite(
+    attempt: &BuildAttempt<'_>,
+    stay: SendableRecordBatchStream,
+) -> Result<Vec<StagedFile>, EngineError> {
+    let world = &attempt.context.world;
+    let mut stay = conform_stream(stay, &attempt.schema);
+    let mut writers = Writers::new(
+        &world.lake,
+        &attempt.spec.name,
+        attempt.schema.clone(),
+        world.options.parallelism.get(),
+    );
     writers.write_all(&mut stay).await?;
     writers.finish().await
 }
 
 /// Checks and writes `rows`; `remove` are files that go, `kept` the files with their rows that stay.
 async fn with_rows(
-    job: &Job<'_>,
+    attempt: &BuildAttempt<'_>,
     mut rows: SendableRecordBatchStream,
     remove: Vec<DataFile>,
     kept: Vec<StagedFile>,
     whole: bool,
 ) -> Result<Delta, EngineError> {
-    let world = &job.context.world;
-    let table = &job.spec.name;
+    let world = &attempt.context.world;
+    let table = &attempt.spec.name;
     let quality = |source| EngineError::Quality { table: table.clone(), source };
-    let mut unique = UniqueIndex::new(&job.contract, 0);
-    let mut stored = staying(job, &remove, &kept, whole);
+    let mut unique = UniqueIndex::new(&attempt.contract, 0);
+    let mut stored = staying(attempt, &remove, &kept, whole);
     let threads = world.options.parallelism.get();
-    let mut writers = Writers::new(&world.lake, table, job.schema.clone(), threads);
+    let mut writers = Writers::new(&world.lake, table, attempt.schema.clone(), threads);
     let mut rejected = Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1);
     let (mut tally, mut written, mut told) = (Tally::default(), 0_u64, Instant::now());
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
-        job.context.check_cancelled()?;
-        let batch = conform(&batch, &job.schema)
+        attempt.context.check_cancelled()?;
+        let batch = conform(&batch, &attempt.schema)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
-        let mut evaluated = job.contract.evaluate(&batch).map_err(quality)?;
+        let mut evaluated = attempt.contract.evaluate(&batch).map_err(quality)?;
         stored.load_near(world, &evaluated.rows, &mut unique).await?;
         unique.check(&mut evaluated);
         tally.merge(&Tally::of(&evaluated));
         if evaluated.rejected_count() > 0 {
-            let refused = RejectedRows { run: job.context.run.clone(), epoch: job.build, now: job.now };
+            let refused =
+                RejectedRows { run: attempt.context.run.clone(), epoch: attempt.build, now: attempt.now };
             let name = table.to_string();
             let positions = Positions::From(i64::try_from(tally.rows).unwrap_or(i64::MAX));
             let batch = refused
-                .build(&job.contract, &batch, &evaluated, &positions, &Sources::One(&name))
+                .build(&attempt.contract, &batch, &evaluated, &positions, &Sources::One(&name))
                 .map_err(quality)?;
             rejected.write(batch).await?;
         }
@@ -203,8 +212,8 @@ async fn with_rows(
         writers.write(accepted).await?;
         if told.elapsed().as_millis() >= PROGRESS_EVERY_MS {
             told = Instant::now();
-            let (asset, rows) = (job.context.asset.clone(), tally.rows);
-            job.context.observer.event(&Event::StepProgress { asset, rows, bytes: 0, bytes_total: None });
+            let (asset, rows) = (attempt.context.asset.clone(), tally.rows);
+            attempt.context.observer.event(&Event::StepProgress { asset, rows, bytes: 0, bytes_total: None });
         }
     }
     let before: u64 = remove.iter().filter_map(DataFile::rows).sum();
@@ -227,20 +236,24 @@ async fn with_rows(
     })
 }
 
-/// Which rejected rows go with `keys` and `gone`; `None` while the table has no rejected rows.
-fn superseded(job: &Job<'_>, keys: &KeySet, gone: &Gone) -> Result<Option<Superseded>, EngineError> {
-    if job.rejected.is_none() {
+/// The rejected rows that go with `keys` and `gone`; `None` while the table has no rejected rows.
+fn superseded(
+    attempt: &BuildAttempt<'_>,
+    keys: &KeySet,
+    gone: &Gone,
+) -> Result<Option<Superseded>, EngineError> {
+    if attempt.rejected.is_none() {
         return Ok(None);
     }
     let gone = if let Gone::Keys(gone) = gone { Some(gone.as_ref()) } else { None };
     let keys = [keys].into_iter().chain(gone);
-    Superseded::new(&job.session, &job.spec.name, &job.schema, keys).map(Some)
+    Superseded::new(&attempt.session, &attempt.spec.name, &attempt.schema, keys).map(Some)
 }
 
 /// Whether there is a rejected row that goes.
-async fn any_goes(job: &Job<'_>, superseded: &Superseded) -> Result<bool, EngineError> {
-    let Some(rejected) = &job.rejected else { return Ok(false) };
-    let world = &job.context.world;
+async fn any_goes(attempt: &BuildAttempt<'_>, superseded: &Superseded) -> Result<bool, EngineError> {
+    let Some(rejected) = &attempt.rejected else { return Ok(false) };
+    let world = &attempt.context.world;
     let columns: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
     let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
     let mut rows = stored::scan(world, rejected.table(), provider, &columns, None).await?;
@@ -255,23 +268,23 @@ async fn any_goes(job: &Job<'_>, superseded: &Superseded) -> Result<bool, Engine
 }
 
 /// The keys of all rows that stay: of files that are not touched, and of what is kept of the others.
-fn staying(job: &Job<'_>, remove: &[DataFile], kept: &[StagedFile], whole: bool) -> StoredKeys {
-    let Some(base) = job.base.filter(|_| !whole) else {
-        return StoredKeys::none(job.spec.name.clone(), job.schema.clone());
+fn staying(attempt: &BuildAttempt<'_>, remove: &[DataFile], kept: &[StagedFile], whole: bool) -> StoredKeys {
+    let Some(base) = attempt.base.filter(|_| !whole) else {
+        return StoredKeys::none(attempt.spec.name.clone(), attempt.schema.clone());
     };
     let untouched = base.files().iter().filter(|file| !remove.contains(file)).cloned();
     StoredKeys::of_files(base, untouched.chain(kept.iter().map(DataFile::from)).collect())
 }
 
 /// A whole build streams to disk; whether its key is unique is asked of the written files.
-async fn check_written(job: &Job<'_>, delta: &Delta) -> Result<(), EngineError> {
-    let world = &job.context.world;
+async fn check_written(attempt: &BuildAttempt<'_>, delta: &Delta) -> Result<(), EngineError> {
+    let world = &attempt.context.world;
     let files = delta.add.iter().map(DataFile::from).collect();
-    let written = LakeTable::new(&world.lake, job.schema.clone(), files)?;
-    if let Err(source) = check_keys(&job.session, &job.maintenance, Arc::clone(&written)).await {
+    let written = LakeTable::new(&world.lake, attempt.schema.clone(), files)?;
+    if let Err(source) = check_keys(&attempt.session, &attempt.maintenance, Arc::clone(&written)).await {
         world.lake.discard(delta.add.clone()).await;
         world.lake.discard(delta.rejected.clone()).await;
-        return Err(job.failed(source));
+        return Err(attempt.failed(source));
     }
     Ok(())
 }

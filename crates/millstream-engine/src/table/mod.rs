@@ -18,7 +18,8 @@ use crate::{
     CheckReport, EngineError, Observer, StepExecutor, StepOutcome, StepReport,
     engine::{StepContext, World},
     landing,
-    run::{Ended, StepResult},
+    lease::Lease,
+    run::StepResult,
 };
 
 pub(crate) use build::upkeep;
@@ -28,6 +29,8 @@ pub(crate) use inputs::is_gone;
 pub(crate) struct StepRunner {
     pub world: Arc<World>,
     pub run: RunId,
+    /// The right to write the run's assets.
+    pub lease: Arc<Lease>,
     pub full_refresh: bool,
     pub forget_gone: bool,
     /// Whether sources are landed anew too: only when they were selected, so that rebuilding all tables reads no
@@ -60,19 +63,18 @@ impl StepExecutor for StepRunner {
         }
     }
 
-    fn record(&self, ended: &Ended) -> Result<(), EngineError> {
+    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
         let now = self.world.options.clock.now();
-        let report = &ended.report;
         let recorded = match failure(&report.outcome) {
             Some(status) => Some(self.failed(report, status, now)?),
-            None => ended.recorded.clone(),
+            None => report.recorded.clone(),
         };
         let step = StepRecord {
             run: self.run.clone(),
             asset: report.asset.clone(),
             reason: String::new(),
             reason_text: String::new(),
-            outcome: stored(&report.outcome),
+            outcome: report.outcome.clone(),
             rows_written: report.rows_written,
             rows_deleted: report.rows_deleted,
             rows_rejected: report.rows_rejected,
@@ -83,9 +85,9 @@ impl StepExecutor for StepRunner {
         let step = step.with_reason(&report.reason);
         let checks: Vec<_> = report.checks.iter().map(check_result).collect();
         let metrics: Vec<_> =
-            ended.metrics.iter().map(|(name, value)| Metric { name: name.clone(), value: *value }).collect();
+            report.metrics.iter().map(|(name, value)| Metric { name: name.clone(), value: *value }).collect();
         let end = StepEnd { step: &step, recorded: recorded.as_ref(), checks: &checks, metrics: &metrics };
-        Ok(self.world.state.record_step(&end)?)
+        Ok(self.world.state.record_step(&end).await?)
     }
 }
 
@@ -132,23 +134,11 @@ pub(crate) fn check_result(check: &CheckReport) -> CheckResult {
     }
 }
 
-fn stored(outcome: &StepOutcome) -> millstream_state::StepOutcome {
-    use millstream_state::StepOutcome as Stored;
-    match outcome.clone() {
-        StepOutcome::Built => Stored::Built,
-        StepOutcome::Unchanged => Stored::Unchanged,
-        StepOutcome::Halted { reason, hint } => Stored::Halted { reason, hint },
-        StepOutcome::Failed { code, error, hint } => Stored::Failed { code: code.to_owned(), error, hint },
-        StepOutcome::Skipped { because } => Stored::Skipped { because },
-        StepOutcome::Cancelled => Stored::Cancelled,
-    }
-}
-
 fn failure(outcome: &StepOutcome) -> Option<AssetStatus> {
     match outcome {
         StepOutcome::Halted { reason, .. } => Some(AssetStatus::Halted { reason: reason.clone() }),
         StepOutcome::Failed { code, error, .. } => {
-            Some(AssetStatus::Failed { code: (*code).to_owned(), error: error.clone() })
+            Some(AssetStatus::Failed { code: code.clone(), error: error.clone() })
         }
         StepOutcome::Built
         | StepOutcome::Unchanged

@@ -157,7 +157,7 @@ fn a_touched_part_is_remembered_as_it_is_now() {
         world.run().await;
         world.definition.script.touch("orders", "a");
         world.run().await;
-        let landing = world.state().landing(&SourceName::new("orders").unwrap()).unwrap();
+        let landing = world.state().await.landing(&SourceName::new("orders").unwrap()).await.unwrap();
         assert!(landing.parts[0].version.contains("\"touched\":1"), "{landing:?}");
     });
 }

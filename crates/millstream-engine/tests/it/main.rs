@@ -12,6 +12,7 @@ mod kills;
 mod landing;
 mod landing_found;
 mod landing_gone;
+mod leases;
 mod maintain;
 mod materialize;
 mod personal;

@@ -300,7 +300,8 @@ fn a_reprocessing_that_succeeds_after_one_that_failed_is_recorded_as_built() {
         let line = Line::harmed(Injection { at, moment: Before, harm: Harm::Lasting });
         assert!(matches!(world.act_on(&act, &line).await, Ended::Badly(_)));
         assert_eq!(world.act(&act).await, Ended::Well("bronze.orders unchanged".to_owned()));
-        let recorded = world.state().recorded().unwrap().remove(&AssetId::new("bronze.orders")).unwrap();
+        let recorded =
+            world.state().await.recorded().await.unwrap().remove(&AssetId::new("bronze.orders")).unwrap();
         assert_eq!((recorded.status, recorded.version), (AssetStatus::Built, Some(1)));
         assert_eq!(recorded.rows, Some(2));
     });

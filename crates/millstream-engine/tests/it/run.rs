@@ -350,7 +350,7 @@ fn a_run_that_is_cancelled_keeps_what_has_ended_and_the_next_one_goes_on() {
             report.steps.iter().map(|step| format!("{} {:?}", step.asset, step.outcome)).collect();
         assert_eq!(ends.iter().filter(|end| end.ends_with("Cancelled")).count(), 4, "{ends:?}");
         drop(engine);
-        let last = world.state().last_run().unwrap().unwrap();
+        let last = world.state().await.last_run().await.unwrap().unwrap();
         assert_eq!(last.outcome, Some(RunOutcome::Cancelled));
         assert_eq!(world.run().await.lines().count(), 4);
         assert_eq!(world.rows("gold.both").await, ["id: 2"]);

@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 
 use super::{
-    Aggregation, State,
+    Aggregate, Aggregation, State,
     column::Kind,
     micros,
     state::Kinds,

@@ -30,10 +30,10 @@ mod vector;
 
 use arrow::datatypes::{DataType, Field};
 use millstream_types::Span;
-use serde::{Deserialize, Serialize};
 
 use crate::FeatureError;
 
+pub use millstream_types::Aggregation;
 pub use state::{STATE_VERSION, State};
 pub use value::{Order, Value, ValueRef};
 
@@ -48,107 +48,21 @@ pub(crate) use short::StateShape;
 use column::list_of;
 use state::Kinds;
 
-/// Most values that `first_k`, `last_k` and `top_k` keep.
-pub const K_MAX: usize = 10_000;
-/// Most different values that `distinct` and `most_frequent` can be told to keep.
-pub const BOUND_MAX: usize = 1_000_000;
-/// Most edges of a histogram.
-pub const EDGES_MAX: usize = 1_000;
-/// Shortest half-life: with it the exponents of all times of an `i64` stay within an `i32`.
-pub const HALF_LIFE_MIN: Span = Span::from_ms(60_000);
+/// How an aggregation is computed.
+pub trait Aggregate {
+    /// The state of no events.
+    fn identity(&self) -> State;
 
-/// What to compute of the events in a window. Units and rules are written in the family's file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Aggregation {
-    /// Rows, or values that are not null when a column is named.
-    Count,
-    /// Rows whose boolean column is true.
-    CountIf,
-    Sum,
-    Mean,
-    Min,
-    Max,
-    First,
-    Last,
-    /// The oldest k values, oldest first.
-    FirstK(usize),
-    /// The newest k values, newest first.
-    LastK(usize),
-    Variance,
-    StandardDeviation,
-    Skewness,
-    Kurtosis,
-    ApproxDistinct,
-    Distinct {
-        bound: usize,
-    },
-    /// Between 0 and 1.
-    Quantile(f64),
-    TopK(usize),
-    MostFrequent {
-        bound: usize,
-    },
-    /// Ascending edges.
-    Histogram(Vec<f64>),
-    /// The sum of the column, or the number of rows, per length of time.
-    Rate {
-        per: Span,
-    },
-    /// The slope of the least-squares line, per length of time.
-    Trend {
-        per: Span,
-    },
-    /// Seconds.
-    TimeSinceLast,
-    DecayedSum {
-        half_life: Span,
-    },
-    DecayedMean {
-        half_life: Span,
-    },
-    VectorSum,
-    VectorMean,
+    /// The type of its values over a column of type `input` (none for rows).
+    ///
+    /// # Errors
+    ///
+    /// The aggregation cannot be computed of that type, needs a column, or has a parameter out of range.
+    fn output_type(&self, input: Option<&DataType>) -> Result<DataType, FeatureError>;
 }
 
-impl Aggregation {
-    /// The word for it in a project file and in messages.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::CountIf => "count_if",
-            Self::Sum => "sum",
-            Self::Mean => "mean",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::First => "first",
-            Self::Last => "last",
-            Self::FirstK(_) => "first_k",
-            Self::LastK(_) => "last_k",
-            Self::Variance => "variance",
-            Self::StandardDeviation => "stddev",
-            Self::Skewness => "skewness",
-            Self::Kurtosis => "kurtosis",
-            Self::ApproxDistinct => "approx_distinct",
-            Self::Distinct { .. } => "distinct",
-            Self::Quantile(_) => "quantile",
-            Self::TopK(_) => "top_k",
-            Self::MostFrequent { .. } => "most_frequent",
-            Self::Histogram(_) => "histogram",
-            Self::Rate { .. } => "rate",
-            Self::Trend { .. } => "trend",
-            Self::TimeSinceLast => "time_since_last",
-            Self::DecayedSum { .. } => "decayed_sum",
-            Self::DecayedMean { .. } => "decayed_mean",
-            Self::VectorSum => "vector_sum",
-            Self::VectorMean => "vector_mean",
-        }
-    }
-
-    /// The state of no events.
-    #[must_use]
-    pub fn identity(&self) -> State {
+impl Aggregate for Aggregation {
+    fn identity(&self) -> State {
         let ends = |newest, k| Kinds::Ends(ends::Ends { newest, k, kept: Vec::new() });
         let extreme = |greatest| Kinds::Extreme(extreme::Extreme { greatest, best: None });
         State(match self {
@@ -179,14 +93,11 @@ impl Aggregation {
         })
     }
 
-    /// The type of its values over a column of type `input` (none for rows).
-    ///
-    /// # Errors
-    ///
-    /// The aggregation cannot be computed of that type, needs a column, or has a parameter out of range.
-    pub fn output_type(&self, input: Option<&DataType>) -> Result<DataType, FeatureError> {
-        self.check_parameters()?;
+    fn output_type(&self, input: Option<&DataType>) -> Result<DataType, FeatureError> {
         let aggregation = self.name();
+        if let Some(reason) = self.fault() {
+            return Err(FeatureError::Parameter { aggregation, reason });
+        }
         let Some(input) = input else {
             return match self {
                 Self::Count => Ok(DataType::Int64),
@@ -231,34 +142,6 @@ impl Aggregation {
         // A negative scale would need powers of ten on the other side of every quotient.
         let scale_fits = !matches!(kind, Kind::Decimal { scale } if scale < 0);
         output.filter(|_| scale_fits).ok_or_else(unsupported)
-    }
-
-    fn check_parameters(&self) -> Result<(), FeatureError> {
-        let reason = match self {
-            Self::FirstK(k) | Self::LastK(k) | Self::TopK(k) if *k == 0 || *k > K_MAX => {
-                "k must be between 1 and 10000"
-            }
-            Self::Distinct { bound } | Self::MostFrequent { bound } if *bound == 0 || *bound > BOUND_MAX => {
-                "the bound must be between 1 and 1000000"
-            }
-            Self::Quantile(q) if !(0.0..=1.0).contains(q) => "the quantile must be between 0 and 1",
-            Self::Histogram(edges) if edges.is_empty() || edges.len() > EDGES_MAX => {
-                "a histogram needs between 1 and 1000 edges"
-            }
-            Self::Histogram(edges)
-                if !edges.iter().all(|edge| edge.is_finite())
-                    || !edges.iter().zip(edges.iter().skip(1)).all(|(left, right)| left < right) =>
-            {
-                "the edges must be finite and ascend"
-            }
-            Self::DecayedSum { half_life } | Self::DecayedMean { half_life }
-                if *half_life < HALF_LIFE_MIN =>
-            {
-                "the half-life must be a minute or longer"
-            }
-            _ => return Ok(()),
-        };
-        Err(FeatureError::Parameter { aggregation: self.name(), reason })
     }
 }
 

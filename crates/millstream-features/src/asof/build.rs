@@ -2,7 +2,7 @@
 
 use super::{
     AsofOptions, FeatureRows,
-    column::{Part, Places},
+    column::{ColumnBatch, Places},
     error::{AsofError, Side},
     join::AsofIndex,
     key::{KeyColumn, KeyIndex, NO_KEY},
@@ -17,7 +17,7 @@ pub struct AsofBuilder {
     keys: KeyIndex,
     /// The key of each row.
     ordinals: Vec<u32>,
-    /// How many rows each key has.
+    /// The number of rows of each key.
     counts: Vec<u32>,
     places: Places,
     parts: Vec<Times>,
@@ -26,9 +26,9 @@ pub struct AsofBuilder {
 /// The times of one batch.
 #[derive(Debug)]
 struct Times {
-    event: Part,
-    known: Option<Part>,
-    sequence: Option<Part>,
+    event: ColumnBatch,
+    known: Option<ColumnBatch>,
+    sequence: Option<ColumnBatch>,
 }
 
 impl AsofBuilder {
@@ -54,10 +54,11 @@ impl AsofBuilder {
         if self.options.as_known && batch.known.is_none() {
             return Err(AsofError::NoKnownTime);
         }
-        let event = Part::instants(batch.time, rows, "event time", Side::View)?;
-        let instants = |known| Part::instants(known, rows, "known time", Side::View);
+        let event = ColumnBatch::instants(batch.time, rows, "event time", Side::View)?;
+        let instants = |known| ColumnBatch::instants(known, rows, "known time", Side::View);
         let known = batch.known.map(instants).transpose()?;
-        let sequence = batch.sequence.map(|array| Part::numbers(array, rows, "sequence")).transpose()?;
+        let sequence =
+            batch.sequence.map(|array| ColumnBatch::numbers(array, rows, "sequence")).transpose()?;
         let first = self.ordinals.len();
         if let Err(error) = self.keys.intern(batch.keys, rows, &mut self.ordinals) {
             self.ordinals.truncate(first);
@@ -83,7 +84,7 @@ impl AsofBuilder {
     #[must_use]
     pub fn build(self) -> AsofIndex {
         let Self { options, keys, ordinals, counts, places, parts } = self;
-        let at = |row: u32, column: fn(&Times) -> Option<&Part>| {
+        let at = |row: u32, column: fn(&Times) -> Option<&ColumnBatch>| {
             let (part, at) = places.locate(row as usize);
             parts.get(part).and_then(column)?.get(at)
         };

@@ -8,14 +8,14 @@ use arrow::{
 
 use super::error::{AsofError, Side};
 
-/// One batch of the column.
+/// A batch of a column of 64-bit numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct ColumnBatch {
     pub(super) values: ScalarBuffer<i64>,
     pub(super) nulls: Option<NullBuffer>,
 }
 
-impl Part {
+impl ColumnBatch {
     /// The instants of a column, checked to be as long as the batch.
     pub(super) fn instants(
         array: &ArrayRef,
@@ -61,7 +61,7 @@ pub(super) fn check_length(
     }
 }
 
-/// Where the rows of several batches are.
+/// The places of rows in several batches.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     /// The first row of each batch.
@@ -79,13 +79,13 @@ impl Places {
         self.rows
     }
 
-    /// How many rows each batch has.
+    /// The number of rows of each batch.
     pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
         let ends = self.starts.iter().skip(1).chain([&self.rows]);
         self.starts.iter().zip(ends).map(|(start, end)| end - start)
     }
 
-    /// Batch and offset of a row.
+    /// The batch and the offset of a row.
     pub(super) fn locate(&self, row: usize) -> (usize, usize) {
         if self.starts.len() <= 1 {
             return (0, row);

@@ -6,11 +6,11 @@ use arrow::array::{Array, ArrayRef};
 
 use super::{
     AsofOptions, LabelRows,
-    column::{Part, check_length},
+    column::{ColumnBatch, check_length},
     error::{AsofError, Side},
     key::KeyIndex,
     known::KnownTimes,
-    matches::{Found, MatchStatus, Matches},
+    matches::{LabelMatch, MatchStatus, Matches},
 };
 use crate::timeline::{Entry, ROWS_PER_THREAD_MIN, Timelines};
 
@@ -20,27 +20,27 @@ pub struct AsofIndex {
     pub(super) options: AsofOptions,
     pub(super) keys: KeyIndex,
     pub(super) lines: Timelines,
-    /// In the order of the lines' entries; present when labels may have a cut-off.
+    /// The known times in the order of the lines' entries; present when labels may have a cut-off.
     pub(super) known: Option<KnownTimes>,
-    /// Rows of the input, those without key or time included.
+    /// The number of rows of the input, those without key or time included.
     pub(super) rows: usize,
 }
 
 /// The columns of a batch of labels, checked.
 struct Labels<'a> {
     keys: &'a [ArrayRef],
-    time: Part,
-    cut: Option<Part>,
+    time: ColumnBatch,
+    cut: Option<ColumnBatch>,
 }
 
 impl AsofIndex {
-    /// Rows of the view, those without key or time included.
+    /// The number of rows of the view, those without key or time included.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Distinct keys of the view.
+    /// The number of distinct keys of the view.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.keys.len()
@@ -75,7 +75,7 @@ impl AsofIndex {
     /// The match of each label, and the ordinal of its key.
     pub(crate) fn join_ordinals(&self, labels: &LabelRows<'_>) -> Result<(Matches, Vec<u32>), AsofError> {
         let rows = labels.time.len();
-        let instants = |array, what| Part::instants(array, rows, what, Side::Labels);
+        let instants = |array, what| ColumnBatch::instants(array, rows, what, Side::Labels);
         let time = instants(labels.time, "label time")?;
         let cut = labels.as_known.map(|array| instants(array, "known-time cut-off")).transpose()?;
         if cut.is_some() && self.known.is_none() {
@@ -83,7 +83,7 @@ impl AsofIndex {
         }
         labels.keys.iter().try_for_each(|key| check_length(key, rows, "key", Side::Labels))?;
         let labels = Labels { keys: labels.keys, time, cut };
-        let mut found = vec![Found::default(); rows];
+        let mut found = vec![LabelMatch::default(); rows];
         let mut ordinals = Vec::with_capacity(rows);
         let threads = self.options.threads.get().min(rows / ROWS_PER_THREAD_MIN).max(1);
         let share = rows.div_ceil(threads).max(1);
@@ -112,7 +112,7 @@ impl AsofIndex {
         &self,
         labels: &Labels<'_>,
         first: usize,
-        slots: &mut [Found],
+        slots: &mut [LabelMatch],
     ) -> Result<Vec<u32>, AsofError> {
         let mut ordinals = Vec::with_capacity(slots.len());
         let keys: Vec<_> = labels.keys.iter().map(|key| key.slice(first, slots.len())).collect();
@@ -124,7 +124,7 @@ impl AsofIndex {
     }
 
     /// The newest row that the label may see; `None` when there is none.
-    fn newest(&self, labels: &Labels<'_>, label: usize, key: u32) -> Option<Found> {
+    fn newest(&self, labels: &Labels<'_>, label: usize, key: u32) -> Option<LabelMatch> {
         let range = self.lines.of(key)?;
         let time = labels.time.get(label)?;
         let start = range.start;
@@ -139,21 +139,21 @@ impl AsofIndex {
             Some(ttl) if time.saturating_sub(event) > ttl => MatchStatus::Expired,
             _ => MatchStatus::Present,
         };
-        Some(Found { row, event, status })
+        Some(LabelMatch { row, event, status })
     }
 
     fn is_visible(&self, event: i64, label: i64) -> bool {
         event < label || (self.options.include_same_instant && event == label)
     }
 
-    /// In microseconds.
+    /// The time to live in microseconds.
     fn ttl(&self) -> Option<i64> {
         let micros = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
         self.options.ttl.map(|ttl| micros(ttl.ms()))
     }
 
-    /// What the join promises, looked at once more from the outside.
-    fn verify(&self, labels: &Labels<'_>, found: &[Found]) -> Result<(), AsofError> {
+    /// Looks once more, from the outside, at what the join promises.
+    fn verify(&self, labels: &Labels<'_>, found: &[LabelMatch]) -> Result<(), AsofError> {
         let rows = labels.time.values.len();
         let broken = |label, promise| Err(AsofError::Broken { label, promise });
         if found.len() != rows {

@@ -11,10 +11,10 @@ use arrow::{
 use super::{column::Places, error::AsofError};
 use crate::timeline::ROWS_PER_THREAD_MIN;
 
-/// What a label found.
+/// The outcome of the search for a label's row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MatchStatus {
-    /// A row, whose features may be null.
+    /// A row was found, whose features may be null.
     Present,
     /// No row with the label's key was visible.
     #[default]
@@ -23,34 +23,34 @@ pub enum MatchStatus {
     Expired,
 }
 
-/// The answer for one label: 16 bytes.
+/// The match of a label, in 16 bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct LabelMatch {
     pub(super) event: i64,
     pub(super) row: u32,
     pub(super) status: MatchStatus,
 }
 
-impl Found {
-    /// Whether there is a row, be it expired.
+impl LabelMatch {
+    /// Tells whether there is a row, be it expired.
     pub(super) fn is_match(self) -> bool {
         self.status != MatchStatus::NotFound
     }
 }
 
-/// One answer for each label, in the labels' order.
+/// The matches of labels, one for each, in the labels' order.
 #[derive(Clone, Debug)]
 pub struct Matches {
     rows: UInt32Array,
     event_times: TimestampMicrosecondArray,
     statuses: Vec<MatchStatus>,
-    /// How many rows the view had.
+    /// The number of rows that the view had.
     view_rows: usize,
 }
 
 impl Matches {
-    pub(super) fn new(found: Vec<Found>, view_rows: usize) -> Self {
-        let row = |found: &Found| (found.status == MatchStatus::Present).then_some(found.row);
+    pub(super) fn new(found: Vec<LabelMatch>, view_rows: usize) -> Self {
+        let row = |found: &LabelMatch| (found.status == MatchStatus::Present).then_some(found.row);
         let event_times: TimestampMicrosecondArray =
             found.iter().map(|found| found.is_match().then_some(found.event)).collect();
         Self {
@@ -61,7 +61,7 @@ impl Matches {
         }
     }
 
-    /// How many labels there are.
+    /// The number of labels.
     #[must_use]
     pub fn len(&self) -> usize {
         self.statuses.len()
@@ -118,7 +118,7 @@ impl Matches {
         })
     }
 
-    /// Batch and offset of each match; where there is none, the row of nulls behind the batches.
+    /// The batch and the offset of each match; where there is none, the row of nulls behind the batches.
     fn picks(&self, places: &Places, batches: usize) -> Vec<(usize, usize)> {
         let pick = |row: Option<u32>| row.map_or((batches, 0), |row| places.locate(row as usize));
         self.rows.iter().map(pick).collect()

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::number::Exact;
 use crate::{
     FeatureError,
-    aggregate::{Aggregation, Finish, Order, State, Value, ValueRef},
+    aggregate::{Aggregate, Aggregation, Finish, Order, State, Value, ValueRef},
 };
 
 /// The type without its encoding: a column of texts may come as any of the types of texts.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use super::{Cuts, Limits};
 use crate::{
     FeatureError,
-    aggregate::{Aggregation, Finish, Order, Value, ValueRef, between},
+    aggregate::{Aggregate, Aggregation, Finish, Order, Value, ValueRef, between},
 };
 
 /// A float that is written as its shortest text, which every reader reads back to the same bits.

@@ -14,7 +14,7 @@ pub use key::{EntityKey, KEY_VERSION, entity_keys};
 pub use offline::{JoinOptions, JoinedView, Statuses, ViewJoin, ViewValues};
 pub use online::{
     Chunk, Columns, Edit, EntityEvents, MARK_LAG, OnlineView, OnlineViewError, PUSHED_MAX, Position,
-    RECENT_MAX, RECORD_VERSION, Reading, Wanted,
+    RECENT_MAX, RECORD_VERSION, ReadPlan, Reading,
 };
 pub use service::{
     EntityDefinition, FeatureSource, OnDemandDefinition, OnDemandInput, RequestValue, SERVICE_VERSION,

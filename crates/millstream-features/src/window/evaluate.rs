@@ -18,10 +18,10 @@ use arrow::{
 
 use super::{
     definition::{Feature, Window},
+    entity_group::EntityGroup,
     events::{Grouped, Reads, Sorted, split},
     kernel::Computed,
     layout::Layout,
-    part::Part,
 };
 use crate::{
     FeatureError,
@@ -29,33 +29,33 @@ use crate::{
     timeline::{NO_ENTITY, Timelines},
 };
 
-/// For which entity, and at what time, features are wanted. A row with a null in either gets nulls in all features.
+/// The entities and times for which features are computed. A row with a null in either gets nulls in all features.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// How many entities there are; ordinals are below.
+    /// The number of entities; ordinals are below it.
     pub entities: u32,
     pub entity: &'a UInt32Array,
     pub time: &'a TimestampMicrosecondArray,
 }
 
-/// What happened to which entity. Rows without entity or event time, and rows of entities beyond the labels', are seen
-/// by no label. Rows may come in any order.
+/// The events that happened to entities. Rows without entity or event time, and rows of entities beyond the labels', are
+/// seen by no label. Rows may come in any order.
 #[derive(Debug, Clone, Copy)]
 pub struct Events<'a> {
     pub entity: &'a UInt32Array,
     pub event_time: &'a TimestampMicrosecondArray,
-    /// Breaks ties of event time; a null counts as 0.
+    /// The known time breaks ties of event time; a null counts as 0.
     pub known_time: &'a TimestampMicrosecondArray,
-    /// Breaks ties of known time; a null counts as 0.
+    /// The sequence breaks ties of known time; a null counts as 0.
     pub sequence: &'a Int64Array,
     /// The columns that features name by number.
     pub columns: &'a [ArrayRef],
 }
 
-/// One feature of all labels.
+/// The values of a feature for all labels.
 #[derive(Debug, Clone)]
 pub struct WindowValues {
-    /// One value for each label, in the labels' order.
+    /// The value of each label, in the labels' order.
     pub values: ArrayRef,
     /// The labels, ascending, of which there is more than the feature can hold; null in `values`.
     pub outgrown: Vec<u32>,
@@ -94,7 +94,7 @@ pub fn evaluate(
     read(sorted, reads, &layout, without_events, threads)
 }
 
-/// What a label gets that has no place among the entities.
+/// The values that a label gets that has no place among the entities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blank {
     Null,
@@ -113,13 +113,13 @@ pub(crate) fn read(
     let ranges = split(events.lines, &labels, threads);
     let next = AtomicUsize::new(0);
     let compute = || {
-        let mut parts = Vec::new();
+        let mut groups = Vec::new();
         while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
-            parts.push(Part::new(events, reads, &labels, range.clone(), layout)?.features(layout)?);
+            groups.push(EntityGroup::new(events, reads, &labels, range.clone(), layout)?.features(layout)?);
         }
-        Ok(parts)
+        Ok(groups)
     };
-    let parts: Vec<Result<Vec<PartValues>, FeatureError>> = std::thread::scope(|scope| {
+    let groups: Vec<Result<Vec<GroupValues>, FeatureError>> = std::thread::scope(|scope| {
         let spawned: Vec<_> = (1..threads.get().min(ranges.len())).map(|_| scope.spawn(compute)).collect();
         let own = compute();
         let join = |thread: ScopedJoinHandle<'_, _>| {
@@ -127,13 +127,13 @@ pub(crate) fn read(
         };
         [own].into_iter().chain(spawned.into_iter().map(join)).collect()
     });
-    let parts: Vec<PartValues> =
-        parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-    gather(reads.entities.len(), layout, &parts, blank)
+    let groups: Vec<GroupValues> =
+        groups.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    gather(reads.entities.len(), layout, &groups, blank)
 }
 
-/// Values of one part, in the part's order of labels, and which rows these labels are.
-pub(super) struct PartValues {
+/// The values of one group, in the group's order of labels, and the rows of these labels.
+pub(super) struct GroupValues {
     pub(super) label_rows: Vec<u32>,
     pub(super) features: Vec<Computed>,
 }
@@ -141,12 +141,12 @@ pub(super) struct PartValues {
 fn gather(
     rows: usize,
     layout: &Layout,
-    parts: &[PartValues],
+    groups: &[GroupValues],
     blank: impl Fn(usize) -> Blank,
 ) -> Result<Vec<WindowValues>, FeatureError> {
     let mut positions: Vec<Option<u32>> = vec![None; rows];
     let mut computed = 0;
-    for row in parts.iter().flat_map(|part| &part.label_rows) {
+    for row in groups.iter().flat_map(|group| &group.label_rows) {
         if let Some(position) = positions.get_mut(*row as usize) {
             *position = Some(computed);
         }
@@ -160,9 +160,9 @@ fn gather(
     let mut gathered = Vec::with_capacity(layout.features.len());
     for (at, feature) in layout.features.iter().enumerate() {
         let empty = build(&[feature.value_of_none(&states)], &feature.output_type())?;
-        let arrays: Vec<&dyn Array> = parts
+        let arrays: Vec<&dyn Array> = groups
             .iter()
-            .filter_map(|part| part.features.get(at))
+            .filter_map(|group| group.features.get(at))
             .map(|computed| &computed.values)
             .chain([&empty])
             .map(AsRef::as_ref)
@@ -170,18 +170,18 @@ fn gather(
         let values = concat(&arrays).map_err(FeatureError::arrow("put the parts together"))?;
         let taken = take(&values, &indices, None);
         let values = taken.map_err(FeatureError::arrow("bring values to the labels' order"))?;
-        gathered.push(WindowValues { values, outgrown: outgrown_rows(parts, at) });
+        gathered.push(WindowValues { values, outgrown: outgrown_rows(groups, at) });
     }
     Ok(gathered)
 }
 
 /// The rows of the labels, ascending, of which there is more than a feature can hold.
-fn outgrown_rows(parts: &[PartValues], feature: usize) -> Vec<u32> {
-    let rows = |part: &PartValues| {
-        let labels = part.features.get(feature).map_or(&[][..], |computed| &computed.outgrown);
-        labels.iter().filter_map(|label| part.label_rows.get(*label as usize).copied()).collect::<Vec<_>>()
+fn outgrown_rows(groups: &[GroupValues], feature: usize) -> Vec<u32> {
+    let rows = |group: &GroupValues| {
+        let labels = group.features.get(feature).map_or(&[][..], |computed| &computed.outgrown);
+        labels.iter().filter_map(|label| group.label_rows.get(*label as usize).copied()).collect::<Vec<_>>()
     };
-    let mut outgrown: Vec<u32> = parts.iter().flat_map(rows).collect();
+    let mut outgrown: Vec<u32> = groups.iter().flat_map(rows).collect();
     outgrown.sort_unstable();
     outgrown
 }
@@ -245,7 +245,7 @@ fn seen_ordinals(
     (ordinals, counts)
 }
 
-/// Times of the first event that any label can see, and of the first that none can.
+/// The times of the first event that any label can see, and of the first that none can.
 fn seen_times(labels: Labels<'_>, features: &[Feature]) -> (i64, i64) {
     let times = labels.time.values();
     let min = times.iter().copied().min().unwrap_or(0);

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::definition::{Feature, Measure, Operand, Window};
 use crate::{
     FeatureError,
-    aggregate::{Finish, State, Value, micros, ratio},
+    aggregate::{Aggregate, Finish, State, Value, micros, ratio},
 };
 
 /// Features ready to be computed.

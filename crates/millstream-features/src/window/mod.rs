@@ -6,12 +6,12 @@
 //! Both read the same states, and those do not depend on how events were grouped.
 
 mod definition;
+mod entity_group;
 mod evaluate;
 mod events;
 mod hops;
 mod kernel;
 mod layout;
-mod part;
 mod seen;
 mod slide;
 mod tree;
@@ -22,4 +22,4 @@ pub use layout::Layout;
 
 pub(crate) use evaluate::{Blank, read, used_columns};
 pub(crate) use events::{Reads, Sorted};
-pub(crate) use hops::{Hops, Part, Plan, fold};
+pub(crate) use hops::{CompactState, Hops, Plan, fold};

@@ -3,16 +3,16 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{definition::Window, part::Part};
+use super::{definition::Window, entity_group::EntityGroup};
 
 /// Events from the first number up to the second, which is out.
 pub(super) type Run = (u32, u32);
 
-/// For each label the runs of events in its window, oldest first.
+/// The runs of events in the window of each label, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     runs: Vec<Run>,
-    /// Where each label's runs end; none while every label has one run.
+    /// The ends of each label's runs; none while every label has one run.
     ends: Option<Vec<u32>>,
     /// The window of each label, with what a cut-off hides; empty while every label has one run.
     windows: Vec<Run>,
@@ -31,7 +31,7 @@ impl Seen {
         }
     }
 
-    /// From here on labels may have any number of runs.
+    /// Lets the labels from here on have any number of runs.
     fn allow_several(&mut self) {
         if self.ends.is_none() {
             self.ends = Some((1..=narrow(self.runs.len())).collect());
@@ -62,19 +62,19 @@ impl Seen {
     }
 }
 
-/// The runs of all labels of a part.
-pub(super) fn runs(part: &Part<'_>, window: Window) -> Arc<Seen> {
-    let mut seen = Seen { runs: Vec::with_capacity(part.label_times.len()), ..Seen::default() };
-    for entity in &part.entities {
-        let times = part.times.get(entity.events.clone()).unwrap_or(&[]);
+/// The runs of all labels of a group.
+pub(super) fn runs(group: &EntityGroup<'_>, window: Window) -> Arc<Seen> {
+    let mut seen = Seen { runs: Vec::with_capacity(group.label_times.len()), ..Seen::default() };
+    for entity in &group.entities {
+        let times = group.times.get(entity.events.clone()).unwrap_or(&[]);
         let first = entity.events.start;
         let (mut low, mut high) = (0, 0);
-        let labels = part.label_times.get(entity.labels.clone()).unwrap_or(&[]);
+        let labels = group.label_times.get(entity.labels.clone()).unwrap_or(&[]);
         for (label, time) in entity.labels.clone().zip(labels) {
             low = advance(times, low, window.start(*time));
             high = advance(times, high.max(low), window.end(*time));
             let window = (narrow(first + low), narrow(first + high));
-            match part.hiding_cut(label, first + high) {
+            match group.hiding_cut(label, first + high) {
                 None => seen.push(window),
                 Some((cut, known)) => {
                     seen.allow_several();
@@ -89,7 +89,7 @@ pub(super) fn runs(part: &Part<'_>, window: Window) -> Arc<Seen> {
     Arc::new(seen)
 }
 
-/// First position from `from` on whose time is not before `time`; looks near `from` first.
+/// The first position from `from` on whose time is not before `time`; looks near `from` first.
 fn advance(times: &[i64], from: usize, time: i64) -> usize {
     let (mut low, mut step) = (from, 1);
     while times.get(low + step - 1).is_some_and(|at| *at < time) {

@@ -11,7 +11,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use super::seen::Run;
 use crate::{FeatureError, aggregate::State};
 
-/// Known times of all events of the part, and the cut-offs of the ranges, which never move back.
+/// The known times of all events of the group, and the cut-offs of the ranges, which never move back.
 #[derive(Clone, Copy)]
 pub(super) struct CutOffs<'a> {
     pub(super) known: &'a [i64],
@@ -19,7 +19,7 @@ pub(super) struct CutOffs<'a> {
 }
 
 impl CutOffs<'_> {
-    /// When the event was known, if that is after the range's cut-off.
+    /// The time at which the event was known, if that is after the range's cut-off.
     fn hides(&self, event: usize, range: usize) -> Option<i64> {
         let known = *self.known.get(event)?;
         // An event that is never known has the greatest number.
@@ -27,26 +27,26 @@ impl CutOffs<'_> {
     }
 }
 
-/// From this many events on they are added once to a state of their own, which is then merged.
+/// The number of events from which on they are added once to a state of their own, which is then merged.
 const BATCH_MIN: usize = 8;
 
 pub(super) struct Slide<'a, A: Fn(&mut State, usize)> {
     identity: &'a State,
     add: A,
-    /// States of the events from a place up to the middle; the first place is last.
+    /// The states of the events from a place up to the middle; the first place is last.
     front: Vec<(usize, State)>,
-    /// Where the front ends.
+    /// The place where the front ends.
     middle: usize,
     /// The events from the middle on; not kept up once the front is empty.
     back: State,
-    /// Where the range last read begins, and its state.
+    /// The place where the range last read begins, and its state.
     current: (usize, State),
-    /// Where the range last read ends.
+    /// The place where the range last read ends.
     reached: usize,
     cut_offs: Option<CutOffs<'a>>,
     /// The number of the range that is read.
     range: usize,
-    /// Events before `reached` that were not known yet, by their known times.
+    /// The events before `reached` that were not known yet, by their known times.
     waiting: BinaryHeap<Reverse<(i64, usize)>>,
 }
 
@@ -115,7 +115,7 @@ impl<'a, A: Fn(&mut State, usize)> Slide<'a, A> {
         }
     }
 
-    /// Whether the event is known to the range that is read; it waits otherwise, if it comes for the first time.
+    /// Tells whether the event is known to the range that is read; it waits otherwise, if it comes for the first time.
     fn is_known(&mut self, event: usize) -> bool {
         match self.cut_offs.and_then(|cut_offs| cut_offs.hides(event, self.range)) {
             None => true,

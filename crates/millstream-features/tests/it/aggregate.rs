@@ -1,6 +1,6 @@
 //! States on their own: algebra, exactness, bytes.
 
-use millstream_features::aggregate::{Aggregation, Order, STATE_VERSION, State, Value, ValueRef};
+use millstream_features::aggregate::{Aggregate, Aggregation, Order, STATE_VERSION, State, Value, ValueRef};
 
 use crate::world::{World, operands};
 

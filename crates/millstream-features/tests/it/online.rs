@@ -94,11 +94,11 @@ impl Store {
         let keys = view.entity_keys(&key_columns(&(0..ENTITIES).collect::<Vec<_>>())).unwrap();
         let records: Vec<Option<&Vec<u8>>> =
             keys.iter().map(|key| self.records.get(key.as_ref().unwrap().as_bytes())).collect();
-        let columns = view.columns(&records, at, &view.wanted_all()).unwrap();
+        let columns = view.columns(&records, at, &view.plan_read_of_all()).unwrap();
         let mut reading = Reading::default();
         for (entity, record) in records.iter().enumerate() {
             let bytes = record.map(Vec::as_slice);
-            view.read(bytes, at, &view.wanted_all(), &mut reading).unwrap();
+            view.read(bytes, at, &view.plan_read_of_all(), &mut reading).unwrap();
             let values: Vec<_> = columns.values.iter().map(|values| shown(&cell(values, entity))).collect();
             assert_eq!(reading.values.iter().map(shown).collect::<Vec<_>>(), values);
         }
@@ -418,7 +418,7 @@ fn damaged_bytes_are_an_error_and_no_panic() {
     let mut reading = Reading::default();
     let random = &mut SmallRng::seed_from_u64(1);
     let mut check = |bytes: &[u8]| {
-        assert!(view.read(Some(bytes), NOW, &view.wanted_all(), &mut reading).is_err());
+        assert!(view.read(Some(bytes), NOW, &view.plan_read_of_all(), &mut reading).is_err());
         assert!(view.apply(Some(bytes), &events, 0, &chunk(2), NOW).is_err());
     };
     for cut in (0..record.len()).step_by(record.len() / 300 + 1) {
@@ -432,7 +432,7 @@ fn damaged_bytes_are_an_error_and_no_panic() {
     }
     // Whole, but of another view: an error or some answer.
     let other = online_view(&features(minutes(30 * 1440)));
-    let _ = other.read(Some(&record), NOW, &other.wanted_all(), &mut reading);
+    let _ = other.read(Some(&record), NOW, &other.plan_read_of_all(), &mut reading);
 }
 
 #[test]
@@ -553,7 +553,7 @@ fn newest_values_keep_their_types_and_nulls_of_every_kind() {
         let keys = view.entity_keys(&key_columns(&[0, 1, 2])).unwrap();
         let records: Vec<Option<&Vec<u8>>> =
             keys.iter().map(|key| store.records.get(key.as_ref().unwrap().as_bytes())).collect();
-        let online = view.columns(&records, NOW + HOUR, &view.wanted_all()).unwrap();
+        let online = view.columns(&records, NOW + HOUR, &view.plan_read_of_all()).unwrap();
         let wanted: Vec<usize> = (0..definition.features.len()).collect();
         let options = JoinOptions { as_known: false, threads: 1.try_into().unwrap() };
         let mut join = ViewJoin::new(&definition, &wanted, options).unwrap();

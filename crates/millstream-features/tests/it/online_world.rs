@@ -123,6 +123,6 @@ pub(crate) fn applied(
 
 pub(crate) fn read(view: &OnlineView, record: Option<&[u8]>, at: i64) -> Reading {
     let mut reading = Reading::default();
-    view.read(record, at, &view.wanted_all(), &mut reading).unwrap();
+    view.read(record, at, &view.plan_read_of_all(), &mut reading).unwrap();
     reading
 }

@@ -11,7 +11,7 @@ use millstream_features::view::FeatureSource;
 use super::{
     join::Answers,
     labels::Labels,
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     plan::DatasetPlan,
     split::{SideRows, Sides, Splitter, side_column},
     spool::{Batches, Cutter},
@@ -24,7 +24,7 @@ pub(crate) const CHUNK_ROWS: usize = 32_768;
 /// Computes on-demand features: one array for each of the service, from a batch of their request values and features.
 pub type OnDemand<'a> = dyn FnMut(&RecordBatch) -> Result<Vec<ArrayRef>, Cause> + 'a;
 
-/// Some rows of the dataset.
+/// A chunk of the dataset's rows.
 pub(crate) struct Chunk {
     /// The number of the first row.
     pub(crate) first: u64,
@@ -32,9 +32,9 @@ pub(crate) struct Chunk {
     pub(crate) labels: RecordBatch,
     /// The rows of the output.
     pub(crate) rows: RecordBatch,
-    /// For each column of the output, the statuses if it is a feature.
+    /// The statuses of each column of the output that is a feature; other columns have none.
     pub(crate) statuses: Vec<Option<UInt8Array>>,
-    /// None without a split.
+    /// The sides of the split on which the rows are; none without a split.
     pub(crate) sides: Option<Sides>,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Assembler<'a> {
         })
     }
 
-    /// How many rows there will be.
+    /// The number of rows that there will be.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
@@ -101,10 +101,12 @@ impl<'a> Assembler<'a> {
         let mut statuses = Vec::with_capacity(self.layout.sources.len());
         for source in &self.layout.sources {
             let (column, status) = match *source {
-                Source::Label(number) => (labels.columns().get(number).cloned(), None),
-                Source::Feature { view, at } => self.feature(&answers, view, at),
-                Source::OnDemand(number) => (computed.get(number).cloned(), None),
-                Source::Split => (sides.as_ref().map(|sides| Arc::new(side_column(sides)) as ArrayRef), None),
+                ColumnSource::Label(number) => (labels.columns().get(number).cloned(), None),
+                ColumnSource::Feature { view, at } => self.feature(&answers, view, at),
+                ColumnSource::OnDemand(number) => (computed.get(number).cloned(), None),
+                ColumnSource::Split => {
+                    (sides.as_ref().map(|sides| Arc::new(side_column(sides)) as ArrayRef), None)
+                }
             };
             columns
                 .push(column.ok_or_else(|| DatasetError::broken("every column of the output has a source"))?);
@@ -197,7 +199,7 @@ impl<'a> Assembler<'a> {
     }
 }
 
-/// That the answers are those of the rows from `first` on: none lost, none twice, none moved.
+/// Checks that the answers are those of the rows from `first` on: none lost, none twice, none moved.
 fn check_numbers(answers: &RecordBatch, first: u64, rows: usize) -> Result<(), DatasetError> {
     let numbers = answers.columns().first().and_then(|column| column.as_primitive_opt::<Int64Type>());
     let is_equal = numbers.is_some_and(|numbers| {

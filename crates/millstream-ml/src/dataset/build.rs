@@ -10,7 +10,7 @@ use super::{
     examine::Leaks,
     join::{Answers, join_view},
     labels::{Labels, take_in},
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     leakage::{Example, Finding, Leak},
     manifest::{DatasetColumn, Definition, MANIFEST_VERSION, Manifest, Role},
     output::{OutputColumn, write_rows},
@@ -35,9 +35,9 @@ pub struct Built {
     pub path: PathBuf,
     pub manifest: Manifest,
     pub manifest_path: PathBuf,
-    /// Those of the manifest, and those that hold today only.
+    /// The warnings of the manifest, and those that hold today only.
     pub warnings: Vec<Warning>,
-    /// Bytes that did not fit into memory.
+    /// The bytes that did not fit into memory.
     pub spilled_bytes: u64,
 }
 
@@ -120,14 +120,14 @@ fn join_views(
 }
 
 fn describe(plan: &DatasetPlan, columns: Vec<OutputColumn>) -> Vec<DatasetColumn> {
-    let role = |source: Source| match source {
-        Source::Label(number) if plan.labels.targets.contains(&number) => Role::Target,
-        Source::Label(_) => Role::Label,
-        Source::Feature { view, .. } => Role::Feature {
+    let role = |source: ColumnSource| match source {
+        ColumnSource::Label(number) if plan.labels.targets.contains(&number) => Role::Target,
+        ColumnSource::Label(_) => Role::Label,
+        ColumnSource::Feature { view, .. } => Role::Feature {
             view: plan.service.views.get(view).map_or_else(String::new, |view| view.name.clone()),
         },
-        Source::OnDemand(_) => Role::OnDemand,
-        Source::Split => Role::Split,
+        ColumnSource::OnDemand(_) => Role::OnDemand,
+        ColumnSource::Split => Role::Split,
     };
     let column = |column: OutputColumn| {
         let OutputColumn { name, data_type, source, statistics } = column;
@@ -139,7 +139,7 @@ fn describe(plan: &DatasetPlan, columns: Vec<OutputColumn>) -> Vec<DatasetColumn
 /// The features of views whose labels saw events of their own instant.
 fn same_instant(columns: &[OutputColumn], answers: &[Option<Answers>]) -> Vec<Finding> {
     let finding = |column: &OutputColumn| {
-        let Source::Feature { view, .. } = column.source else { return None };
+        let ColumnSource::Feature { view, .. } = column.source else { return None };
         let answers = answers.get(view)?.as_ref().filter(|answers| answers.same_instant > 0)?;
         let example = answers.same_instant_example.map(|row| Example { row, value: None, target: None });
         let (name, count) = (column.name.clone(), answers.same_instant);
@@ -172,7 +172,8 @@ fn warnings(
             warnings.push(Warning::EmptyView { view: view.name.clone() });
         }
     }
-    let is_null = |column: &&OutputColumn| column.statistics.nulls == rows && column.source != Source::Split;
+    let is_null =
+        |column: &&OutputColumn| column.statistics.nulls == rows && column.source != ColumnSource::Split;
     let null = columns.iter().filter(is_null);
     warnings.extend(null.map(|column| Warning::AllNull { column: column.name.clone() }));
     if let (Some(sides), Some(split)) = (sides, &plan.split) {

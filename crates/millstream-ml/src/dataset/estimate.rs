@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     join::{JoinCost, join_room},
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     plan::DatasetPlan,
 };
 use crate::DatasetError;
@@ -24,22 +24,22 @@ const NANOS_PER_SPILLED_BYTE: f64 = 2.0;
 const TEXT_BYTES: usize = 20;
 /// A list of unknown length.
 const LIST_BYTES: usize = 128;
-/// What zstd leaves of a cell.
+/// The share of a cell's bytes that zstd leaves.
 const COMPRESSED: f64 = 0.5;
 
-/// How large a build will be, and how long it will take.
+/// An estimate of how large a build will be, and how long it will take.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Rows of the output, exactly.
+    /// The exact number of rows of the output.
     pub rows: u64,
-    /// Of the data file, roughly.
+    /// The rough size of the data file.
     pub bytes: u64,
     /// Core time without reading the tables and without on-demand features; good for the order of magnitude. More
     /// cores make it shorter.
     pub seconds: f64,
-    /// Whether events or labels will not fit into memory.
+    /// Events or labels will not fit into memory if this is set.
     pub will_spill: bool,
-    /// Of the spill folder at its fullest, as the rows lie in memory.
+    /// The size of the spill folder at its fullest, as the rows lie in memory.
     pub spilled_bytes: u64,
 }
 
@@ -78,8 +78,9 @@ pub fn estimate(plan: &DatasetPlan, labels: u64, events: &[u64]) -> Result<Estim
     nanos += labels as f64 * layout.sources.len() as f64 * NANOS_PER_CELL;
     nanos += spilled as f64 * NANOS_PER_SPILLED_BYTE;
     let fields = layout.schema.fields().iter().zip(&layout.sources);
-    let cells =
-        fields.filter(|(_, source)| **source != Source::Split).map(|(field, _)| width(field.data_type()));
+    let cells = fields
+        .filter(|(_, source)| **source != ColumnSource::Split)
+        .map(|(field, _)| width(field.data_type()));
     Ok(Estimate {
         rows: labels,
         bytes: (labels as f64 * cells.sum::<usize>() as f64 * COMPRESSED) as u64,

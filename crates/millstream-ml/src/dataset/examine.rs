@@ -12,7 +12,7 @@ use arrow::{
 use super::{
     assemble::Chunk,
     hash::chance,
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     leakage::{Entities, Finding, Pair, TargetChunk},
     plan::DatasetPlan,
     split::{Side, Sides},
@@ -61,11 +61,11 @@ impl Figures {
     }
 }
 
-/// What looks like a leak.
+/// The search for what looks like a leak.
 pub(crate) struct Leaks {
     /// The numbers of the targets among the output's columns.
     targets: Vec<usize>,
-    /// For each column that no target may be read from, its number, and it beside each target.
+    /// The number of each column that no target may be read from, and its pairs with the targets.
     pairs: Vec<(usize, Vec<Pair>)>,
     entities: Vec<Entities>,
     threads: NonZeroUsize,
@@ -75,17 +75,17 @@ impl Leaks {
     pub(crate) fn new(plan: &DatasetPlan, layout: &Layout) -> Self {
         let targets = layout.targets(plan);
         let labels = &plan.labels;
-        let is_looked_at = |(number, source): &(usize, &Source)| match source {
-            Source::Split => false,
+        let is_looked_at = |(number, source): &(usize, &ColumnSource)| match source {
+            ColumnSource::Split => false,
             // Keys and times tell rows apart; that they go with the target is no leak of a feature.
-            Source::Label(label) => {
+            ColumnSource::Label(label) => {
                 !targets.contains(number)
                     && *label != labels.time
                     && !labels.keys.iter().flatten().any(|key| key == label)
             }
-            Source::Feature { .. } | Source::OnDemand(_) => true,
+            ColumnSource::Feature { .. } | ColumnSource::OnDemand(_) => true,
         };
-        let pairs = |(number, _): (usize, &Source)| {
+        let pairs = |(number, _): (usize, &ColumnSource)| {
             let field = layout.schema.field(number);
             let pair = |target: &usize| {
                 let target = layout.schema.field(*target);
@@ -122,7 +122,7 @@ impl Leaks {
         })
     }
 
-    /// In the order of the columns, then of the entities.
+    /// The findings, in the order of the columns, then of the entities.
     pub(crate) fn finish(self) -> Vec<Finding> {
         let pairs = self.pairs.into_iter().flat_map(|(_, pairs)| pairs).filter_map(Pair::finish);
         pairs.chain(self.entities.into_iter().filter_map(Entities::finish)).collect()

@@ -21,17 +21,17 @@ use crate::DatasetError;
 /// The name of the column that says on which side a row is.
 pub const SPLIT: &str = "split";
 
-/// Where the values of an output column come from.
+/// The source of an output column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// Number of the label column.
+pub(crate) enum ColumnSource {
+    /// The column is the label column with this number.
     Label(usize),
-    /// Number of the view, and number into [`Layout::features`] of that view.
+    /// The column is a feature of the view with this number, at a place in [`Layout::features`] of that view.
     Feature {
         view: usize,
         at: usize,
     },
-    /// Number of the service's on-demand feature.
+    /// The column is the service's on-demand feature with this number.
     OnDemand(usize),
     Split,
 }
@@ -39,11 +39,11 @@ pub(crate) enum Source {
 /// The columns of the output before encodings.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// For each view, the numbers of the features that the output or an on-demand feature needs, ascending.
+    /// The numbers of the features of each view that the output or an on-demand feature needs, ascending.
     pub(crate) features: Vec<Vec<usize>>,
     pub(crate) schema: SchemaRef,
-    /// One for each field of the schema.
-    pub(crate) sources: Vec<Source>,
+    /// The source of each field of the schema.
+    pub(crate) sources: Vec<ColumnSource>,
 }
 
 impl Layout {
@@ -60,10 +60,12 @@ impl Layout {
         Ok(Self { features, schema: Arc::new(Schema::new(fields)), sources })
     }
 
-    /// Numbers of the output's columns with labels that a model will learn.
+    /// The numbers of the output's columns with labels that a model will learn.
     pub(crate) fn targets(&self, plan: &DatasetPlan) -> Vec<usize> {
-        let is_target =
-            |source: &Source| matches!(source, Source::Label(label) if plan.labels.targets.contains(label));
+        let is_target = |source: &ColumnSource| match source {
+            ColumnSource::Label(label) => plan.labels.targets.contains(label),
+            _ => false,
+        };
         (0..).zip(&self.sources).filter(|(_, source)| is_target(source)).map(|(number, _)| number).collect()
     }
 
@@ -74,7 +76,7 @@ impl Layout {
         wanted.sort_unstable();
         wanted.dedup();
         let name = |column: usize| {
-            let place = self.sources.iter().position(|source| *source == Source::Label(column))?;
+            let place = self.sources.iter().position(|source| *source == ColumnSource::Label(column))?;
             Some(self.schema.field(place).name().clone())
         };
         wanted.into_iter().map(name).collect()
@@ -90,7 +92,7 @@ pub(crate) fn key_columns(view: &ViewDefinition) -> Vec<KeyColumn> {
     view.keys.iter().map(column).collect()
 }
 
-/// Whether a column can be read as an instant without losing anything.
+/// Tells whether a column can be read as an instant without losing anything.
 pub(crate) fn is_time(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -200,20 +202,22 @@ fn needed_features(plan: &DatasetPlan) -> Result<Vec<Vec<usize>>, DatasetError> 
     Ok(needed)
 }
 
-fn columns(plan: &DatasetPlan, features: &[Vec<usize>]) -> Result<Vec<(Field, Source)>, DatasetError> {
+fn columns(plan: &DatasetPlan, features: &[Vec<usize>]) -> Result<Vec<(Field, ColumnSource)>, DatasetError> {
     let labels = plan.labels.schema.fields().iter().enumerate();
     let kept = labels.filter(|(number, _)| plan.labels.kept.contains(number));
     // Metadata of fields comes in no fixed order, and the same inputs must give the same bytes.
     let mut columns: Vec<_> = kept
-        .map(|(number, field)| (nullable(field.name(), field.data_type().clone()), Source::Label(number)))
+        .map(|(number, field)| {
+            (nullable(field.name(), field.data_type().clone()), ColumnSource::Label(number))
+        })
         .collect();
     for feature in &plan.service.features {
         let source = match feature.source {
-            FeatureSource::OnDemand(number) => Some(Source::OnDemand(number)),
+            FeatureSource::OnDemand(number) => Some(ColumnSource::OnDemand(number)),
             FeatureSource::View { view, feature } => features
                 .get(view)
                 .and_then(|features| features.iter().position(|number| *number == feature))
-                .map(|at| Source::Feature { view, at }),
+                .map(|at| ColumnSource::Feature { view, at }),
         };
         let data_type = plan.service.data_type(feature.source).cloned();
         let (Some(source), Some(data_type)) = (source, data_type) else {
@@ -222,7 +226,7 @@ fn columns(plan: &DatasetPlan, features: &[Vec<usize>]) -> Result<Vec<(Field, So
         columns.push((nullable(&feature.name, data_type), source));
     }
     if plan.split.is_some() {
-        columns.push((nullable(SPLIT, DataType::Utf8), Source::Split));
+        columns.push((nullable(SPLIT, DataType::Utf8), ColumnSource::Split));
     }
     Ok(columns)
 }
@@ -231,16 +235,16 @@ fn nullable(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
 }
 
-fn check_names(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> Result<(), DatasetError> {
-    let describe = |source: &Source| match source {
-        Source::Label(_) => format!("a column of {}", plan.labels.origin),
-        Source::Feature { view, .. } => {
+fn check_names(plan: &DatasetPlan, fields: &[Field], sources: &[ColumnSource]) -> Result<(), DatasetError> {
+    let describe = |source: &ColumnSource| match source {
+        ColumnSource::Label(_) => format!("a column of {}", plan.labels.origin),
+        ColumnSource::Feature { view, .. } => {
             format!("a feature of the view `{}`", plan.service.views.get(*view).map_or("", |view| &view.name))
         }
-        Source::OnDemand(_) => "an on-demand feature".into(),
-        Source::Split => "the side of the split".into(),
+        ColumnSource::OnDemand(_) => "an on-demand feature".into(),
+        ColumnSource::Split => "the side of the split".into(),
     };
-    let mut seen: HashMap<&str, &Source> = HashMap::new();
+    let mut seen: HashMap<&str, &ColumnSource> = HashMap::new();
     for (field, source) in fields.iter().zip(sources) {
         if let Some(first) = seen.insert(field.name(), source) {
             let (first, second) = (describe(first), describe(source));
@@ -250,9 +254,13 @@ fn check_names(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> Resu
     Ok(())
 }
 
-fn check_encodings(plan: &DatasetPlan, fields: &[Field], sources: &[Source]) -> Result<(), DatasetError> {
+fn check_encodings(
+    plan: &DatasetPlan,
+    fields: &[Field],
+    sources: &[ColumnSource],
+) -> Result<(), DatasetError> {
     let data_type = |name: &String| {
-        let mut columns = fields.iter().zip(sources).filter(|(_, source)| **source != Source::Split);
+        let mut columns = fields.iter().zip(sources).filter(|(_, source)| **source != ColumnSource::Split);
         let found = columns.find(|(field, _)| field.name() == name);
         found.map(|(field, _)| field.data_type()).ok_or_else(|| {
             plan_error(plan, format!("an encoding names `{name}`, which is no column of the output"))

@@ -7,7 +7,7 @@ use super::{
     context::Context,
     encode::{Encoder, FittedColumn, Raw},
     examine::{Figures, Leaks},
-    layout::{Layout, Source},
+    layout::{ColumnSource, Layout},
     plan::DatasetPlan,
     progress::{Counter, Phase, Progress},
     statistics::ColumnStatistics,
@@ -15,19 +15,19 @@ use super::{
 };
 use crate::DatasetError;
 
-/// What came of the rows.
+/// The outcome of writing the rows.
 pub(crate) struct Output {
     pub(crate) written: Written,
     pub(crate) columns: Vec<OutputColumn>,
     pub(crate) fitted: Vec<FittedColumn>,
 }
 
-/// One column of the file.
+/// A column of the file.
 pub(crate) struct OutputColumn {
     pub(crate) name: String,
     pub(crate) data_type: String,
-    /// Of the column that it is, or is an encoding of.
-    pub(crate) source: Source,
+    /// The source of the column, or of the column that it is an encoding of.
+    pub(crate) source: ColumnSource,
     pub(crate) statistics: ColumnStatistics,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn write_rows(
 ) -> Result<Output, DatasetError> {
     let Context { plan, layout, space, report } = *context;
     let is_feature: Vec<bool> =
-        layout.sources.iter().map(|source| matches!(source, Source::Feature { .. })).collect();
+        layout.sources.iter().map(|source| matches!(source, ColumnSource::Feature { .. })).collect();
     if plan.encodings.is_empty() {
         let encoder = Encoder::nothing(layout);
         let mut rows = RowWriter::new(plan, encoder, &is_feature, version, assembler.total(), report)?;

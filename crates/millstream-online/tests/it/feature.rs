@@ -97,7 +97,7 @@ async fn answers(store: &Store, view: &OnlineView) -> Vec<(Option<f64>, i64, Opt
     let keys: Vec<RecordKey> =
         keys.map(|key| RecordKey { space: view.space(), entity: EntityKey::from(key) }).collect();
     let records = store.read(&keys).await.unwrap();
-    let columns = view.columns(&records, NOW, &view.wanted_all()).unwrap();
+    let columns = view.columns(&records, NOW, &view.plan_read_of_all()).unwrap();
     let counts = columns.values[1].as_primitive::<Int64Type>();
     let float = |at: usize, row: usize| {
         let column = columns.values[at].as_primitive::<Float64Type>();

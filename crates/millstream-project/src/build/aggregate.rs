@@ -1,11 +1,10 @@
 //! One feature of a view: its kind, and what stands beside it.
 
-use millstream_types::Span;
+use millstream_types::{Aggregation, BOUND_MAX, EDGES_MAX, HALF_LIFE_MIN, K_MAX, Span};
 
 use super::{Context, feature::identifier};
 use crate::{
-    AggregateKind, AggregateSpec, Diagnostic, FeatureSpec, FeatureValue, Located, Location, Node, NodeKind,
-    codes,
+    AggregateSpec, Diagnostic, FeatureSpec, FeatureValue, Located, Location, Node, NodeKind, codes,
     decode::Written,
     file::{
         BoundFile, DecayFile, FEATURE_BESIDE, FEATURE_KINDS, FeatureBesideFile, HistogramFile, KFile,
@@ -16,15 +15,8 @@ use crate::{
 
 /// Shortest window: the length of the shortest hop.
 const WINDOW_MIN: Span = Span::from_ms(300_000);
-/// Most values that are kept in order.
-const K_MAX: u64 = 10_000;
-/// Different values that are kept when nothing is said, and at most.
+/// Different values that are kept when nothing is said.
 const BOUND_DEFAULT: usize = 10_000;
-const BOUND_MAX: u64 = 1_000_000;
-/// Most edges of a histogram.
-const EDGES_MAX: usize = 1_000;
-/// Shortest time after which a value counts half.
-const HALF_LIFE_MIN: Span = Span::from_ms(60_000);
 
 /// A key that says what is computed, and its body.
 type Kind<'a> = (&'a Located<String>, &'a Node);
@@ -136,33 +128,13 @@ fn ratio(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<Fe
 }
 
 fn aggregate(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<AggregateSpec> {
-    let simple = match key.value.as_str() {
-        "count" => Some(AggregateKind::Count),
-        "count_if" => Some(AggregateKind::CountIf),
-        "sum" => Some(AggregateKind::Sum),
-        "mean" => Some(AggregateKind::Mean),
-        "min" => Some(AggregateKind::Min),
-        "max" => Some(AggregateKind::Max),
-        "first" => Some(AggregateKind::First),
-        "last" => Some(AggregateKind::Last),
-        "variance" => Some(AggregateKind::Variance),
-        "stddev" => Some(AggregateKind::StandardDeviation),
-        "skewness" => Some(AggregateKind::Skewness),
-        "kurtosis" => Some(AggregateKind::Kurtosis),
-        "approx_distinct" => Some(AggregateKind::ApproxDistinct),
-        "time_since_last" => Some(AggregateKind::TimeSinceLast),
-        "vector_sum" => Some(AggregateKind::VectorSum),
-        "vector_mean" => Some(AggregateKind::VectorMean),
-        _ => None,
-    };
+    let simple = Aggregation::simple(&key.value);
     let (kind, input) = match simple {
         Some(kind) => (kind, Some(of_column(context, key, body)?)),
         None => with_parameters(context, key, body)?,
     };
-    let takes_rows =
-        matches!(kind, AggregateKind::Count | AggregateKind::TimeSinceLast | AggregateKind::Rate { .. });
     let input = match input {
-        Some(input) if input.trim() == "*" && takes_rows => None,
+        Some(input) if input.trim() == "*" && kind.takes_rows() => None,
         Some(input) if input.trim() == "*" || input.trim().is_empty() => {
             let message = format!("`{key}` needs a column");
             context.error(codes::WRONG_FEATURE, message, input.at, format!("write `{key}: <column>`"));
@@ -186,7 +158,7 @@ fn with_parameters(
     context: &Context<'_>,
     key: &Located<String>,
     body: &Node,
-) -> Option<(AggregateKind, Option<Located<String>>)> {
+) -> Option<(Aggregation, Option<Located<String>>)> {
     let faults = context.faults;
     let is_text = matches!(body.kind, NodeKind::Text(_));
     Some(match key.value.as_str() {
@@ -194,9 +166,9 @@ fn with_parameters(
             let KFile { column, k } = faults.decode_at(body, key.at)?;
             let k = within(context, "k", &k, K_MAX)?;
             let kind = match key.value.as_str() {
-                "first_k" => AggregateKind::FirstK(k),
-                "last_k" => AggregateKind::LastK(k),
-                _ => AggregateKind::TopK(k),
+                "first_k" => Aggregation::FirstK(k),
+                "last_k" => Aggregation::LastK(k),
+                _ => Aggregation::TopK(k),
             };
             (kind, Some(column))
         }
@@ -212,9 +184,9 @@ fn with_parameters(
             };
             let is_distinct = key.value == "distinct";
             let kind = if is_distinct {
-                AggregateKind::Distinct { bound }
+                Aggregation::Distinct { bound }
             } else {
-                AggregateKind::MostFrequent { bound }
+                Aggregation::MostFrequent { bound }
             };
             (kind, Some(column))
         }
@@ -225,27 +197,27 @@ fn with_parameters(
                 context.error(codes::WRONG_BOUNDS, message, quantile.at, "write a number between 0 and 1");
                 return None;
             }
-            (AggregateKind::Quantile(quantile.value), Some(column))
+            (Aggregation::Quantile(quantile.value), Some(column))
         }
         "histogram" => {
             let HistogramFile { column, edges } = faults.decode_at(body, key.at)?;
-            (AggregateKind::Histogram(ascending(context, edges)?), Some(column))
+            (Aggregation::Histogram(ascending(context, edges)?), Some(column))
         }
         "rate" => {
             let RateFile { column, per } = faults.decode_at(body, key.at)?;
-            (AggregateKind::Rate { per: per.value.0 }, column)
+            (Aggregation::Rate { per: per.value.0 }, column)
         }
         "trend" => {
             let TrendFile { column, per } = faults.decode_at(body, key.at)?;
-            (AggregateKind::Trend { per: per.value.0 }, Some(column))
+            (Aggregation::Trend { per: per.value.0 }, Some(column))
         }
         "decayed_sum" | "decayed_mean" => {
             let DecayFile { column, half_life } = faults.decode_at(body, key.at)?;
             let half_life = long_enough(context, &half_life)?;
             let kind = if key.value == "decayed_sum" {
-                AggregateKind::DecayedSum { half_life }
+                Aggregation::DecayedSum { half_life }
             } else {
-                AggregateKind::DecayedMean { half_life }
+                Aggregation::DecayedMean { half_life }
             };
             (kind, Some(column))
         }
@@ -253,9 +225,9 @@ fn with_parameters(
     })
 }
 
-fn within(context: &Context<'_>, what: &str, written: &Located<u64>, max: u64) -> Option<usize> {
-    if (1..=max).contains(&written.value) {
-        return usize::try_from(written.value).ok();
+fn within(context: &Context<'_>, what: &str, written: &Located<u64>, max: usize) -> Option<usize> {
+    if let Some(value) = usize::try_from(written.value).ok().filter(|value| (1..=max).contains(value)) {
+        return Some(value);
     }
     let message = format!("`{what}` is {written}");
     context.error(codes::WRONG_FEATURE, message, written.at, format!("write a number from 1 to {max}"));

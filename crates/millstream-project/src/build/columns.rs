@@ -12,9 +12,9 @@ use crate::{Bounds, CheckKind, CheckSpec, Diagnostic, Located, Location, Scalar,
 pub fn check_columns(checks: &[CheckSpec], columns: &IndexMap<String, ColumnType>) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let names: Vec<&str> = columns.keys().map(String::as_str).collect();
-    let mut found = Found { names: &names, diagnostics: &mut diagnostics };
+    let mut checker = ColumnChecker { names: &names, diagnostics: &mut diagnostics };
     for check in checks {
-        found.check(check, &|name| match columns.get(name) {
+        checker.check(check, &|name| match columns.get(name) {
             Some(column_type) => Known::Type(column_type),
             None => Known::Absent,
         });
@@ -22,7 +22,7 @@ pub fn check_columns(checks: &[CheckSpec], columns: &IndexMap<String, ColumnType
     diagnostics
 }
 
-/// What is known about a column's name.
+/// The knowledge about a column's name.
 pub(super) enum Known<'a> {
     Type(&'a ColumnType),
     /// The column exists, but its type is faulty: nothing more can be said.
@@ -30,13 +30,13 @@ pub(super) enum Known<'a> {
     Absent,
 }
 
-/// Collects what is wrong.
-pub(super) struct Found<'a> {
+/// Judges whether checks fit the columns of their contract or table, and collects what is wrong.
+pub(super) struct ColumnChecker<'a> {
     pub(super) names: &'a [&'a str],
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-impl Found<'_> {
+impl ColumnChecker<'_> {
     pub(super) fn check<'t>(&mut self, check: &CheckSpec, lookup: &dyn Fn(&str) -> Known<'t>) {
         let at = check.at;
         match &check.kind {
@@ -81,7 +81,14 @@ impl Found<'_> {
                 }
             }
             CheckKind::Pattern { column, .. } => {
-                self.fits(column, at, lookup, "pattern", |found| matches!(found, ColumnType::String), "text");
+                self.fits(
+                    column,
+                    at,
+                    lookup,
+                    "pattern",
+                    |column_type| matches!(column_type, ColumnType::String),
+                    "text",
+                );
             }
             CheckKind::Mean { column, .. } => {
                 self.fits(column, at, lookup, "mean", ColumnType::is_numeric, "a number");

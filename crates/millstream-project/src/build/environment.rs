@@ -100,7 +100,7 @@ pub(super) fn environment(
 ) -> Option<EnvironmentSpec> {
     let lake = file.lake.as_ref().map(|written| lake(context, written, root));
     let mut is_usable = !matches!(lake, Some(None));
-    let mut state = root.join(STATE);
+    let mut state = StateLocation::Sqlite(root.join(STATE));
     let mut online = OnlineLocation::Embedded(root.join(ONLINE));
     for store in &STORES {
         let written = match store.key {
@@ -113,9 +113,14 @@ pub(super) fn environment(
         let Some(written) = written else { continue };
         match address(context, store, written) {
             None => is_usable = false,
-            Some(Address::Embedded(path)) if store.key == "state" => state = root.join(path),
+            Some(Address::Embedded(path)) if store.key == "state" => {
+                state = StateLocation::Sqlite(root.join(path));
+            }
             Some(Address::Embedded(path)) if store.key == "online" => {
                 online = OnlineLocation::Embedded(root.join(path));
+            }
+            Some(Address::External) if store.key == "state" => {
+                state = StateLocation::Postgres(written.value.trim().to_owned());
             }
             Some(Address::External) if store.key == "online" => {
                 online = OnlineLocation::Redis(written.value.trim().to_owned());
@@ -147,7 +152,6 @@ pub(super) fn environment(
     });
     let storage = file.storage.0.iter().map(|(key, value)| (key.value.clone(), value.0.clone())).collect();
     let lake = lake.flatten().unwrap_or_else(|| root.join(LAKE).to_string_lossy().into_owned());
-    let state = StateLocation::Sqlite(state);
     is_usable.then(|| EnvironmentSpec {
         name: name.value.clone(),
         lake,
@@ -220,11 +224,10 @@ fn unavailable(context: &Context<'_>, store: &Store, written: &Located<String>) 
         Some((scheme, _)) => format!("{scheme}://…"),
         None => text.to_owned(),
     };
-    let is_needed = matches!(store.key, "state" | "engine");
+    let is_needed = store.key == "engine";
     if is_needed {
         let message = format!("`{}: {address}` cannot be used by this version", store.key);
-        let hint =
-            format!("write `{}: {}`, or choose another environment", store.key, embedded_example(store));
+        let hint = format!("write `{}: {}`, or choose another environment", store.key, store.embedded);
         context.error(codes::UNAVAILABLE_STORE, message, written.at, hint);
     } else {
         let message = format!("`{}: {address}` is not used by this version", store.key);
@@ -234,8 +237,4 @@ fn unavailable(context: &Context<'_>, store: &Store, written: &Located<String>) 
         );
     }
     !is_needed
-}
-
-fn embedded_example(store: &Store) -> &'static str {
-    if store.takes_path { "sqlite:.millstream/state.db" } else { "local" }
 }

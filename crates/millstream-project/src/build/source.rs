@@ -12,7 +12,7 @@ use super::{
     Context,
     check::{Beside, CheckReader},
     check_body,
-    columns::{Found, Known},
+    columns::{ColumnChecker, Known},
 };
 use crate::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Located, Location,
@@ -156,15 +156,15 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
         None => Known::Absent,
     };
     let mut diagnostics = Vec::new();
-    let mut found = Found { names: &name_texts, diagnostics: &mut diagnostics };
+    let mut checker = ColumnChecker { names: &name_texts, diagnostics: &mut diagnostics };
     if let Some(time) = &file.time {
-        found.time(time, &lookup);
+        checker.time(time, &lookup);
     }
     for check in &checks {
         // The contract's own freshness looks at `time`, which is judged above.
         if !matches!(&check.kind, CheckKind::Freshness { column: Some(column), .. } if Some(column.at) == file.time.as_ref().map(|time| time.at))
         {
-            found.check(check, &lookup);
+            checker.check(check, &lookup);
         }
     }
     diagnostics.into_iter().for_each(|diagnostic| context.faults.push(diagnostic));

@@ -39,7 +39,7 @@ pub(crate) struct EnvironmentFile {
     /// The folder or bucket of the tables: `.millstream/lake`, `s3://bucket/prefix`.
     #[serde(default)]
     pub(crate) lake: Option<Located<String>>,
-    /// Runs and positions: `sqlite:<path>`; `postgres://…` cannot be used by this version.
+    /// Runs and positions: `sqlite:<path>`, or `postgres://…`, which several machines may share.
     #[serde(default)]
     pub(crate) state: Option<Located<String>>,
     /// The event log: `embedded:<path>` or `kafka://…`. Not used by this version.

@@ -26,6 +26,8 @@ pub struct EnvironmentSpec {
 pub enum StateLocation {
     /// A SQLite file, absolute.
     Sqlite(PathBuf),
+    /// A `postgres://` URL; it may hold a password.
+    Postgres(String),
 }
 
 /// Where feature values are kept for serving.

@@ -1,7 +1,7 @@
 //! Entities, feature views, on-demand features and services.
 
 use indexmap::IndexSet;
-use millstream_types::{ColumnType, Span, TableName};
+use millstream_types::{Aggregation, ColumnType, Span, TableName};
 
 use super::Scalar;
 use crate::{Located, Location};
@@ -116,63 +116,14 @@ pub enum FeatureValue {
 /// One aggregation.
 #[derive(Clone, Debug)]
 pub struct AggregateSpec {
-    pub kind: AggregateKind,
+    /// Its parameters are within their bounds.
+    pub kind: Aggregation,
     /// The place of the kind's key.
     pub at: Location,
     /// The column; of `count_if` the SQL condition; `None` for rows (`"*"`).
     pub input: Option<Located<String>>,
     /// Of a ratio's side: a condition of its own, beside the feature's.
     pub filter: Option<Located<String>>,
-}
-
-/// What is computed; parameters are within their bounds.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AggregateKind {
-    Count,
-    CountIf,
-    Sum,
-    Mean,
-    Min,
-    Max,
-    First,
-    Last,
-    /// The oldest `k` values.
-    FirstK(usize),
-    /// The newest `k` values.
-    LastK(usize),
-    Variance,
-    StandardDeviation,
-    Skewness,
-    Kurtosis,
-    ApproxDistinct,
-    /// Exact as long as there are at most `bound` different values.
-    Distinct {
-        bound: usize,
-    },
-    /// Between 0 and 1.
-    Quantile(f64),
-    /// The greatest `k` values.
-    TopK(usize),
-    MostFrequent {
-        bound: usize,
-    },
-    /// Ascending edges.
-    Histogram(Vec<f64>),
-    Rate {
-        per: Span,
-    },
-    Trend {
-        per: Span,
-    },
-    TimeSinceLast,
-    DecayedSum {
-        half_life: Span,
-    },
-    DecayedMean {
-        half_life: Span,
-    },
-    VectorSum,
-    VectorMean,
 }
 
 /// A SQL expression over features and request values.

@@ -15,8 +15,8 @@ pub use dataset::{
 };
 pub use environment::{EnvironmentSpec, OnlineLocation, StateLocation};
 pub use feature::{
-    AggregateKind, AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec,
-    FeaturesSpec, OnDemandSpec, RequestSpec, ServiceSpec,
+    AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec, FeaturesSpec,
+    OnDemandSpec, RequestSpec, ServiceSpec,
 };
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, ScheduleSpec, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};

@@ -2,10 +2,9 @@
 
 use insta::{assert_debug_snapshot, assert_snapshot};
 use millstream_project::{
-    AggregateKind, AsKnown, DatasetFeatures, FeatureRef, FeatureValue, LabelOrigin, Loaded, OutputFormat,
-    SplitBy,
+    AsKnown, DatasetFeatures, FeatureRef, FeatureValue, LabelOrigin, Loaded, OutputFormat, SplitBy,
 };
-use millstream_types::TimestampMicros;
+use millstream_types::{Aggregation, TimestampMicros};
 
 use crate::scratch::{PROJECT, load, render};
 
@@ -65,7 +64,7 @@ fn the_design_document_s_features_and_dataset_load() {
     assert_eq!(view.ttl, Some("90d".parse().unwrap()));
     assert!(!view.include_same_instant);
     let FeatureValue::Aggregate(count) = &view.features[0].value else { panic!() };
-    assert_eq!((&count.kind, count.input.is_none()), (&AggregateKind::Count, true));
+    assert_eq!((&count.kind, count.input.is_none()), (&Aggregation::Count, true));
     assert_eq!(view.features[2].filter.as_ref().unwrap().value, "status = 'paid'");
     assert_eq!(view.features[3].window, None);
     let service = spec.features.service("churn_v1").unwrap();

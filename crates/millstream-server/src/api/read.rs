@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// From here on writing an answer keeps a thread busy so long that other requests would notice.
+/// The number of values from which on writing an answer keeps a thread busy so long that other requests would notice.
 const LARGE_ANSWER: usize = 20_000;
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ struct ReadBody<'a> {
     encoding: Option<String>,
 }
 
-/// Whether statuses and event times are wanted.
+/// The word of a request on whether it wants statuses and event times.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged, expecting = "`metadata` has to be \"full\", \"none\", true or false")]
 enum Metadata {
@@ -61,7 +61,7 @@ enum MetadataWord {
 }
 
 /// A checked read and what its answer should look like.
-struct Wanted {
+struct CheckedRead {
     request: ReadRequest,
     metadata: bool,
 }
@@ -89,10 +89,9 @@ pub(crate) async fn read(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let parsing = shared.clone();
-    let wanted =
-        compute(is_large(&body), move || wanted(&body, parsing.backend.as_ref(), &parsing.limits)).await?;
-    let Wanted { request, metadata } = wanted;
+    let (large, parsing) = (is_large(&body), shared.clone());
+    let check = move || checked_read(&body, parsing.backend.as_ref(), &parsing.limits);
+    let CheckedRead { request, metadata } = compute(large, check).await?;
     let (rows, target) = (request.rows, request.target.clone());
     let answer = shared.backend.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
@@ -111,7 +110,7 @@ pub(crate) async fn read(
     Ok(body::json(StatusCode::OK, bytes))
 }
 
-fn wanted(body: &[u8], backend: &dyn FeatureBackend, limits: &Limits) -> Result<Wanted, ApiError> {
+fn checked_read(body: &[u8], backend: &dyn FeatureBackend, limits: &Limits) -> Result<CheckedRead, ApiError> {
     let body: ReadBody<'_> = parse(body)?;
     let target = target(body.service, body.features)?;
     let schema = backend.entity_schema(&target)?;
@@ -134,7 +133,7 @@ fn wanted(body: &[u8], backend: &dyn FeatureBackend, limits: &Limits) -> Result<
     };
     let rows = intake.rows();
     let request = ReadRequest { target, entities: intake.arrays, rows, at, encoding: body.encoding };
-    Ok(Wanted { request, metadata })
+    Ok(CheckedRead { request, metadata })
 }
 
 fn target(service: Option<String>, features: Option<Vec<String>>) -> Result<ReadTarget, ApiError> {

@@ -27,10 +27,10 @@ use crate::{
 /// The time of a value that has none.
 const NO_TIME: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 
-/// From here on writing an answer keeps a thread busy so long that other requests would notice.
+/// The number of values from which on writing an answer keeps a thread busy so long that other requests would notice.
 const LARGE_ANSWER: usize = 20_000;
 
-/// As Feast's own server, fields that are not known are skipped: newer clients send more.
+/// The body of a read. Fields that are not known are skipped, as Feast's own server does: newer clients send more.
 #[derive(Deserialize)]
 struct ReadBody<'a> {
     #[serde(borrow)]
@@ -44,7 +44,7 @@ struct ReadBody<'a> {
 }
 
 /// A checked read and what its answer should look like.
-struct Wanted {
+struct CheckedFeastRead {
     request: ReadRequest,
     /// Key columns in the order of the request; values for on-demand features are not repeated in the answer.
     keys: IndexMap<String, ArrayRef>,
@@ -76,8 +76,8 @@ pub(super) async fn get_online_features(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
-    let wanted = move || wanted(&body, parsing.backend.as_ref(), &parsing.limits, compat);
-    let Wanted { request, keys, style } = compute(large, wanted).await?;
+    let check = move || checked_read(&body, parsing.backend.as_ref(), &parsing.limits, compat);
+    let CheckedFeastRead { request, keys, style } = compute(large, check).await?;
     let rows = request.rows;
     let answer = shared.backend.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
@@ -86,12 +86,12 @@ pub(super) async fn get_online_features(
     Ok(body::json(StatusCode::OK, bytes))
 }
 
-fn wanted(
+fn checked_read(
     body: &[u8],
     backend: &dyn FeatureBackend,
     limits: &Limits,
     compat: FeastCompat,
-) -> Result<Wanted, ApiError> {
+) -> Result<CheckedFeastRead, ApiError> {
     let body: ReadBody<'_> = parse(body)?;
     let target = target(body.feature_service, body.features)?;
     let schema = backend.entity_schema(&target)?;
@@ -119,7 +119,7 @@ fn wanted(
     };
     let rows = intake.rows();
     let request = ReadRequest { target, entities: intake.arrays, rows, at: None, encoding: None };
-    Ok(Wanted { request, keys, style })
+    Ok(CheckedFeastRead { request, keys, style })
 }
 
 fn target(service: Option<String>, features: Option<Vec<String>>) -> Result<ReadTarget, ApiError> {

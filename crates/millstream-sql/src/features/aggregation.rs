@@ -1,43 +1,10 @@
-//! Aggregations as written to aggregations as computed, with what a column's type allows.
+//! What a column's type allows to aggregate.
 
 use arrow::datatypes::DataType;
-use millstream_features::aggregate::Aggregation;
-use millstream_project::AggregateKind;
-use millstream_types::Span;
+use millstream_features::aggregate::Aggregate;
+use millstream_types::{Aggregation, Span};
 
 use crate::type_name::type_name;
-
-pub(super) fn aggregation(kind: &AggregateKind) -> Aggregation {
-    match kind {
-        AggregateKind::Count => Aggregation::Count,
-        AggregateKind::CountIf => Aggregation::CountIf,
-        AggregateKind::Sum => Aggregation::Sum,
-        AggregateKind::Mean => Aggregation::Mean,
-        AggregateKind::Min => Aggregation::Min,
-        AggregateKind::Max => Aggregation::Max,
-        AggregateKind::First => Aggregation::First,
-        AggregateKind::Last => Aggregation::Last,
-        AggregateKind::FirstK(k) => Aggregation::FirstK(*k),
-        AggregateKind::LastK(k) => Aggregation::LastK(*k),
-        AggregateKind::Variance => Aggregation::Variance,
-        AggregateKind::StandardDeviation => Aggregation::StandardDeviation,
-        AggregateKind::Skewness => Aggregation::Skewness,
-        AggregateKind::Kurtosis => Aggregation::Kurtosis,
-        AggregateKind::ApproxDistinct => Aggregation::ApproxDistinct,
-        AggregateKind::Distinct { bound } => Aggregation::Distinct { bound: *bound },
-        AggregateKind::Quantile(quantile) => Aggregation::Quantile(*quantile),
-        AggregateKind::TopK(k) => Aggregation::TopK(*k),
-        AggregateKind::MostFrequent { bound } => Aggregation::MostFrequent { bound: *bound },
-        AggregateKind::Histogram(edges) => Aggregation::Histogram(edges.clone()),
-        AggregateKind::Rate { per } => Aggregation::Rate { per: *per },
-        AggregateKind::Trend { per } => Aggregation::Trend { per: *per },
-        AggregateKind::TimeSinceLast => Aggregation::TimeSinceLast,
-        AggregateKind::DecayedSum { half_life } => Aggregation::DecayedSum { half_life: *half_life },
-        AggregateKind::DecayedMean { half_life } => Aggregation::DecayedMean { half_life: *half_life },
-        AggregateKind::VectorSum => Aggregation::VectorSum,
-        AggregateKind::VectorMean => Aggregation::VectorMean,
-    }
-}
 
 /// What can be done with a column of a type that an aggregation does not take.
 pub(super) fn way_out(data_type: &DataType) -> String {

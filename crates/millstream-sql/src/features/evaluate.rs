@@ -19,7 +19,7 @@ use crate::{codes, session::SqlError};
 /// The on-demand features of a service, ready to be computed from any thread.
 #[derive(Debug)]
 pub struct OnDemandExpressions {
-    /// Features of views as `view.feature`, and request values: what [`Self::evaluate`] needs.
+    /// The columns that [`Self::evaluate`] needs: features of views as `view.feature`, and request values.
     inputs: SchemaRef,
     expressions: Vec<Compiled>,
 }
@@ -28,16 +28,18 @@ pub struct OnDemandExpressions {
 struct Compiled {
     name: String,
     schema: SchemaRef,
-    /// Where the columns of `schema` come from.
-    columns: Vec<Source>,
+    /// The sources of the columns of `schema`.
+    columns: Vec<OperandSource>,
     expr: Arc<dyn PhysicalExpr>,
     data_type: DataType,
 }
 
+/// The source of a column that an on-demand feature is computed of.
 #[derive(Clone, Copy, Debug)]
-enum Source {
+enum OperandSource {
+    /// The column is the input with this number.
     Input(usize),
-    /// An earlier expression.
+    /// The column is the result of the earlier expression with this number.
     Computed(usize),
 }
 
@@ -54,7 +56,7 @@ impl OnDemandExpressions {
             let mut columns = Vec::new();
             let mut input = |name: &str, data_type: &DataType| {
                 let known = inputs.iter().position(|field| field.name() == name);
-                Source::Input(known.unwrap_or_else(|| {
+                OperandSource::Input(known.unwrap_or_else(|| {
                     inputs.push(Field::new(name, data_type.clone(), true));
                     inputs.len() - 1
                 }))
@@ -62,7 +64,9 @@ impl OnDemandExpressions {
             for feature in &definition.inputs {
                 columns.push(match feature.source {
                     FeatureSource::View { .. } => input(&feature.name, &feature.data_type),
-                    FeatureSource::OnDemand(index) if index < expressions.len() => Source::Computed(index),
+                    FeatureSource::OnDemand(index) if index < expressions.len() => {
+                        OperandSource::Computed(index)
+                    }
                     FeatureSource::OnDemand(_) => {
                         return Err(broken(definition, "it comes before its inputs"));
                     }
@@ -109,8 +113,8 @@ impl OnDemandExpressions {
         let mut computed: Vec<ArrayRef> = Vec::with_capacity(self.expressions.len());
         for one in &self.expressions {
             let columns = one.columns.iter().map(|source| match *source {
-                Source::Input(index) => inputs[index].clone(),
-                Source::Computed(index) => computed[index].clone(),
+                OperandSource::Input(index) => inputs[index].clone(),
+                OperandSource::Computed(index) => computed[index].clone(),
             });
             let array = one.evaluate(columns.collect(), rows.num_rows(), first);
             computed.push(array?);
@@ -156,7 +160,7 @@ impl Compiled {
     }
 }
 
-fn compile(definition: &OnDemandDefinition, columns: Vec<Source>) -> Result<Compiled, SqlError> {
+fn compile(definition: &OnDemandDefinition, columns: Vec<OperandSource>) -> Result<Compiled, SqlError> {
     let inputs = definition.inputs.iter().map(|input| (input.name.as_str(), &input.data_type));
     let request = definition.request.iter().map(|value| (value.name.as_str(), &value.data_type));
     let schema = scope(inputs.chain(request)).ok_or_else(|| broken(definition, "two inputs share a name"))?;

@@ -12,7 +12,7 @@ use super::{
     view::AnalyzedView,
 };
 
-/// One service whose features all have a meaning.
+/// A service whose features all have a meaning.
 #[derive(Clone, Debug)]
 pub struct AnalyzedService {
     pub definition: ServiceDefinition,
@@ -24,7 +24,7 @@ pub struct AnalyzedService {
     pub at: Location,
 }
 
-/// What services can be made of.
+/// The views and on-demand features that services can be made of.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
     pub(super) views: &'a IndexMap<String, AnalyzedView>,
@@ -34,13 +34,14 @@ pub(super) struct Parts<'a> {
 impl Parts<'_> {
     /// The definition of a list without wildcards; `None` when a part of it is faulty, which has its own message.
     pub(super) fn service(&self, name: &str, list: &[FeatureRef], at: Location) -> Option<AnalyzedService> {
-        let mut found = Found { parts: *self, views: IndexSet::new(), on_demand: IndexMap::new() };
+        let mut resolver =
+            FeatureResolver { parts: *self, views: IndexSet::new(), on_demand: IndexMap::new() };
         let mut features = Vec::with_capacity(list.len());
         for feature in list {
-            features.push(ServiceFeature { name: feature_name(feature), source: found.source(feature)? });
+            features.push(ServiceFeature { name: feature_name(feature), source: resolver.source(feature)? });
         }
         let views: Vec<&AnalyzedView> =
-            found.views.iter().map(|name| self.views.get(name)).collect::<Option<_>>()?;
+            resolver.views.iter().map(|name| self.views.get(name)).collect::<Option<_>>()?;
         let mut entities: IndexMap<&str, EntityDefinition> = IndexMap::new();
         let mut dependencies = IndexSet::new();
         for view in &views {
@@ -56,21 +57,22 @@ impl Parts<'_> {
             entities: entities.into_values().collect(),
             views: views.iter().map(|view| view.definition.clone()).collect(),
             features,
-            on_demand: found.on_demand.into_values().collect(),
+            on_demand: resolver.on_demand.into_values().collect(),
         };
         let version = definition.version();
         Some(AnalyzedService { version, dependencies: dependencies.into_iter().collect(), at, definition })
     }
 }
 
-struct Found<'a> {
+/// Finds the sources of features, and collects the views and on-demand features that they need.
+struct FeatureResolver<'a> {
     parts: Parts<'a>,
     views: IndexSet<String>,
     on_demand: IndexMap<String, OnDemandDefinition>,
 }
 
-impl Found<'_> {
-    /// Where a feature is found; what it needs is added before it. On-demand features wait for each other in no
+impl FeatureResolver<'_> {
+    /// The source of a feature; what the feature needs is added before it. On-demand features wait for each other in no
     /// circle, and a chain of them is as long as a person writes.
     #[recursive::recursive]
     fn source(&mut self, feature: &FeatureRef) -> Option<FeatureSource> {

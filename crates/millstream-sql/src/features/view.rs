@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use millstream_features::{
     FeatureError,
-    aggregate::Aggregation,
+    aggregate::Aggregate,
     view::{
         ColumnDefinition, FeatureDefinition, FeatureValue as Value, KNOWN, KeyDefinition, RowDefinition,
         SEQUENCE, TIME, ViewDefinition,
@@ -14,12 +14,12 @@ use millstream_features::{
     window::{Measure, Operand},
 };
 use millstream_project::{
-    AggregateKind, AggregateSpec, Diagnostic, FeatureSpec, FeatureValue, FeatureViewSpec, Located, Location,
+    AggregateSpec, Diagnostic, FeatureSpec, FeatureValue, FeatureViewSpec, Located, Location,
 };
-use millstream_types::{INGESTED_AT, TableName};
+use millstream_types::{Aggregation, INGESTED_AT, TableName};
 
 use super::{
-    aggregation::{aggregation, way_out},
+    aggregation::way_out,
     canonical,
     columns::Columns,
     default,
@@ -296,7 +296,7 @@ fn operand(
 ) -> Result<(Operand, DataType), Vec<Diagnostic>> {
     let column = match (&aggregate.input, &aggregate.kind) {
         (None, _) => Ok(None),
-        (Some(condition), AggregateKind::CountIf) => columns.condition(condition).map(Some),
+        (Some(condition), Aggregation::CountIf) => columns.condition(condition).map(Some),
         (Some(input), _) => columns.operand(input).map(Some),
     };
     let conditions: Vec<_> = spec.filter.iter().chain(&aggregate.filter).collect();
@@ -306,7 +306,7 @@ fn operand(
             return Err(column.err().into_iter().chain(filter.err()).flatten().collect());
         }
     };
-    let aggregation = aggregation(&aggregate.kind);
+    let aggregation = aggregate.kind.clone();
     let input = column.map(|index| columns.found[index].data_type.clone());
     let data_type = aggregation.output_type(input.as_ref()).map_err(|error| {
         vec![match (&aggregate.input, &input, error) {

@@ -15,7 +15,7 @@ use datafusion::{
 use super::columns;
 use crate::walk;
 
-/// One input table between the last build and now.
+/// The change of an input table between the last build and now.
 ///
 /// `added` and `removed` are the rows of the files that came and went: `old − removed + added = new` as
 /// multisets. A row of a rewritten file that did not change may stand in both.
@@ -47,25 +47,25 @@ impl fmt::Debug for InputChange {
 /// All inputs of one build, by `schema.table` as the plan's scans call them.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    tables: BTreeMap<String, Source>,
+    tables: BTreeMap<String, InputTable>,
 }
 
-/// [`InputChange`] as plans need it.
+/// An [`InputChange`] as plans need it.
 #[derive(Clone)]
-pub(super) struct Source {
+pub(super) struct InputTable {
     old: Arc<dyn TableSource>,
     new: Arc<dyn TableSource>,
     pub(super) added: Option<Arc<dyn TableSource>>,
     pub(super) removed: Option<Arc<dyn TableSource>>,
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for InputTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("changed", &self.changed()).finish_non_exhaustive()
+        f.debug_struct("InputTable").field("changed", &self.changed()).finish_non_exhaustive()
     }
 }
 
-impl Source {
+impl InputTable {
     fn changed(&self) -> bool {
         self.added.is_some() || self.removed.is_some()
     }
@@ -88,13 +88,13 @@ impl Inputs {
     /// and counts as unchanged.
     #[must_use]
     pub fn with(mut self, table: &str, change: InputChange) -> Self {
-        let source = Source {
+        let input = InputTable {
             old: provider_as_source(change.old),
             new: provider_as_source(change.new),
             added: change.added.map(provider_as_source),
             removed: change.removed.map(provider_as_source),
         };
-        self.tables.insert(table.to_owned(), source);
+        self.tables.insert(table.to_owned(), input);
         self
     }
 
@@ -105,30 +105,30 @@ impl Inputs {
             if let LogicalPlan::TableScan(scan) = node
                 && scan_name(&scan.table_name) == table
             {
-                let source = Source {
+                let input = InputTable {
                     old: Arc::clone(&scan.source),
                     new: Arc::clone(&scan.source),
                     added: Some(Arc::clone(&scan.source)),
                     removed: Some(Arc::clone(&scan.source)),
                 };
-                tables.insert(table.to_owned(), source);
+                tables.insert(table.to_owned(), input);
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
         Ok(Self { tables })
     }
 
-    pub(super) fn of(&self, scan: &TableScan) -> Option<&Source> {
+    pub(super) fn of(&self, scan: &TableScan) -> Option<&InputTable> {
         self.tables.get(&scan_name(&scan.table_name))
     }
 
     /// Tables with changes, in order.
     pub(super) fn changed(&self) -> impl Iterator<Item = &str> {
-        self.tables.iter().filter(|(_, source)| source.changed()).map(|(name, _)| name.as_str())
+        self.tables.iter().filter(|(_, input)| input.changed()).map(|(name, _)| name.as_str())
     }
 
     pub(super) fn any_removed(&self) -> bool {
-        self.tables.values().any(|source| source.removed.is_some())
+        self.tables.values().any(|input| input.removed.is_some())
     }
 
     /// `plan` reading its inputs at `version`.
@@ -136,8 +136,8 @@ impl Inputs {
         let mut differs = false;
         walk::change_all_nodes(plan.clone(), &mut |node| match &node {
             LogicalPlan::TableScan(scan) => match self.of(scan) {
-                Some(source) => {
-                    let source = if version == Version::Old { &source.old } else { &source.new };
+                Some(input) => {
+                    let source = if version == Version::Old { &input.old } else { &input.new };
                     let read = scan_over(scan, Arc::clone(source))?;
                     differs |= read.schema().fields() != scan.projected_schema.fields();
                     Ok(Transformed::yes(read))

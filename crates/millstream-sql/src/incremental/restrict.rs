@@ -20,9 +20,9 @@ use super::{
     evaluation::{Evaluation, Keys, aliased},
 };
 
-/// One part of the key: its column in the set, and what computes it from the node's columns.
+/// An expression of the key: its column in the set, and what computes it from the node's columns.
 #[derive(Clone, Debug)]
-struct Part {
+struct KeyExpr {
     key: usize,
     expr: Expr,
 }
@@ -35,14 +35,14 @@ impl Evaluation<'_> {
         exprs: &[Expr],
         keys: &Keys,
     ) -> Result<LogicalPlan, Stop> {
-        let parts = exprs.iter().cloned().enumerate().map(|(key, expr)| Part { key, expr }).collect();
+        let parts = exprs.iter().cloned().enumerate().map(|(key, expr)| KeyExpr { key, expr }).collect();
         self.restrict(plan, parts, keys).await
     }
 
     fn restrict<'b>(
         &'b self,
         node: &'b LogicalPlan,
-        parts: Vec<Part>,
+        parts: Vec<KeyExpr>,
         keys: &'b Keys,
     ) -> BoxFuture<'b, Result<LogicalPlan, Stop>> {
         async move {
@@ -94,7 +94,7 @@ impl Evaluation<'_> {
         &self,
         node: &LogicalPlan,
         union: &Union,
-        parts: &[Part],
+        parts: &[KeyExpr],
         keys: &Keys,
     ) -> Result<LogicalPlan, Stop> {
         let mut inputs = Vec::new();
@@ -111,7 +111,7 @@ impl Evaluation<'_> {
         &self,
         node: &LogicalPlan,
         aggregate: &Aggregate,
-        parts: Vec<Part>,
+        parts: Vec<KeyExpr>,
         keys: &Keys,
     ) -> Result<LogicalPlan, Stop> {
         let groups = &aggregate.group_expr;
@@ -143,11 +143,11 @@ impl Evaluation<'_> {
     async fn restrict_window(
         &self,
         window: &Window,
-        parts: Vec<Part>,
+        parts: Vec<KeyExpr>,
         keys: &Keys,
     ) -> Result<LogicalPlan, Stop> {
         let partition = common_partition(window);
-        let below: Vec<Part> = parts
+        let below: Vec<KeyExpr> = parts
             .iter()
             .filter(|part| !part.expr.column_refs().is_empty() && is_function_of(&part.expr, &partition))
             .cloned()
@@ -162,13 +162,13 @@ impl Evaluation<'_> {
         &self,
         node: &LogicalPlan,
         unnest: &Unnest,
-        parts: Vec<Part>,
+        parts: Vec<KeyExpr>,
         keys: &Keys,
     ) -> Result<LogicalPlan, Stop> {
         let kept = |column: &&Column| {
             unnest.input.schema().has_column(column) && !unnest.exec_columns.contains(column)
         };
-        let below: Vec<Part> = parts
+        let below: Vec<KeyExpr> = parts
             .iter()
             .filter(|part| {
                 let columns = part.expr.column_refs();
@@ -182,12 +182,18 @@ impl Evaluation<'_> {
         if rest { self.semi_join(reduced, &parts, keys) } else { Ok(reduced) }
     }
 
-    async fn restrict_join(&self, join: &Join, parts: Vec<Part>, keys: &Keys) -> Result<LogicalPlan, Stop> {
+    async fn restrict_join(
+        &self,
+        join: &Join,
+        parts: Vec<KeyExpr>,
+        keys: &Keys,
+    ) -> Result<LogicalPlan, Stop> {
         let to_right: Vec<(Expr, Expr)> = join.on.clone();
         let to_left: Vec<(Expr, Expr)> =
             join.on.iter().map(|(left, right)| (right.clone(), left.clone())).collect();
-        let mut of_left: Vec<Part> = parts.iter().filter(|part| on_side(part, &join.left)).cloned().collect();
-        let mut of_right: Vec<Part> = Vec::new();
+        let mut of_left: Vec<KeyExpr> =
+            parts.iter().filter(|part| on_side(part, &join.left)).cloned().collect();
+        let mut of_right: Vec<KeyExpr> = Vec::new();
         match join.join_type {
             // A joined row has the keys of both its rows, and equal values on both sides of an equality.
             JoinType::Inner => {
@@ -210,7 +216,7 @@ impl Evaluation<'_> {
             _ => of_left.clear(),
         }
         let whole =
-            |side: &[Part]| side.iter().map(|part| part.key).collect::<BTreeSet<_>>().len() == parts.len();
+            |side: &[KeyExpr]| side.iter().map(|part| part.key).collect::<BTreeSet<_>>().len() == parts.len();
         let exact = match join.join_type {
             JoinType::Inner => whole(&of_left) || whole(&of_right),
             _ => whole(&of_left),
@@ -229,8 +235,8 @@ impl Evaluation<'_> {
         join: &Join,
         left: LogicalPlan,
         right: LogicalPlan,
-        of_left: &[Part],
-        of_right: &[Part],
+        of_left: &[KeyExpr],
+        of_right: &[KeyExpr],
     ) -> Result<(LogicalPlan, LogicalPlan), Stop> {
         if join.on.is_empty() || join.null_aware || join.join_type == JoinType::Full {
             return Ok((left, right));
@@ -262,10 +268,10 @@ impl Evaluation<'_> {
     }
 
     /// The semi-join itself, with a filter below it from what is known of the keys, which prunes files.
-    fn semi_join(&self, node: LogicalPlan, parts: &[Part], keys: &Keys) -> Result<LogicalPlan, Stop> {
+    fn semi_join(&self, node: LogicalPlan, parts: &[KeyExpr], keys: &Keys) -> Result<LogicalPlan, Stop> {
         let alias = self.unique("keys");
-        let of_keys = |part: &Part| column(keys.plan.schema(), part.key);
-        let (fixed, compared): (Vec<&Part>, Vec<&Part>) =
+        let of_keys = |part: &KeyExpr| column(keys.plan.schema(), part.key);
+        let (fixed, compared): (Vec<&KeyExpr>, Vec<&KeyExpr>) =
             parts.iter().partition(|part| part.expr.column_refs().is_empty());
         let same = fixed
             .iter()
@@ -320,26 +326,29 @@ impl Evaluation<'_> {
     }
 }
 
-fn through(parts: &[Part], mut inner: impl FnMut(&Column) -> Result<Option<Expr>>) -> Result<Vec<Part>> {
+fn through(
+    parts: &[KeyExpr],
+    mut inner: impl FnMut(&Column) -> Result<Option<Expr>>,
+) -> Result<Vec<KeyExpr>> {
     parts
         .iter()
-        .map(|part| Ok(Part { key: part.key, expr: substitute(part.expr.clone(), &mut inner)? }))
+        .map(|part| Ok(KeyExpr { key: part.key, expr: substitute(part.expr.clone(), &mut inner)? }))
         .collect()
 }
 
-fn on_side(part: &Part, side: &LogicalPlan) -> bool {
+fn on_side(part: &KeyExpr, side: &LogicalPlan) -> bool {
     !part.expr.column_refs().is_empty() && belongs_to(&part.expr, side.schema())
 }
 
-fn mirror(parts: &[Part], pairs: &[(Expr, Expr)]) -> Vec<Part> {
+fn mirror(parts: &[KeyExpr], pairs: &[(Expr, Expr)]) -> Vec<KeyExpr> {
     parts
         .iter()
-        .filter_map(|part| Some(Part { key: part.key, expr: translate(&part.expr, pairs)? }))
+        .filter_map(|part| Some(KeyExpr { key: part.key, expr: translate(&part.expr, pairs)? }))
         .collect()
 }
 
 /// Parts of the form `coalesce(l, r)` for an equality `l = r`, one list per side; none if there is another part.
-fn coalesced(parts: &[Part], on: &[(Expr, Expr)]) -> Option<(Vec<Part>, Vec<Part>)> {
+fn coalesced(parts: &[KeyExpr], on: &[(Expr, Expr)]) -> Option<(Vec<KeyExpr>, Vec<KeyExpr>)> {
     parts
         .iter()
         .map(|part| {
@@ -349,7 +358,7 @@ fn coalesced(parts: &[Part], on: &[(Expr, Expr)]) -> Option<(Vec<Part>, Vec<Part
                 .iter()
                 .find(|(left, right)| (left == one && right == other) || (left == other && right == one));
             let (left, right) = equated.filter(|_| call.func.name() == "coalesce")?;
-            let side = |expr: &Expr| Part { key: part.key, expr: expr.clone() };
+            let side = |expr: &Expr| KeyExpr { key: part.key, expr: expr.clone() };
             Some((side(left), side(right)))
         })
         .collect::<Option<Vec<_>>>()

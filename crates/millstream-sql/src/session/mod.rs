@@ -3,6 +3,7 @@
 mod bind;
 mod data_file;
 mod error;
+mod first_rows;
 mod frugal;
 mod in_order;
 mod left_side;
@@ -128,6 +129,7 @@ impl SqlSession {
         execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(reservation);
         let state = state_builder(config)
             .with_runtime_env(runtime)
+            .with_physical_optimizer_rule(Arc::new(first_rows::FirstRows))
             .with_physical_optimizer_rule(Arc::new(windows::WindowsInPieces))
             .with_physical_optimizer_rule(Arc::new(left_side::LeftSides))
             .with_physical_optimizer_rule(Arc::new(pace::Pacing))

@@ -41,9 +41,9 @@ pub(super) enum Ready {
 
 /// The tables of one statement, by the names that the planner uses.
 #[derive(Default)]
-struct Found(HashMap<TableReference, Arc<dyn TableSource>>);
+struct TableSources(HashMap<TableReference, Arc<dyn TableSource>>);
 
-impl Tables for Found {
+impl Tables for TableSources {
     fn source(&self, name: &TableReference) -> Option<Arc<dyn TableSource>> {
         self.0.get(name).cloned()
     }
@@ -95,7 +95,7 @@ impl SqlSession {
         let wrong = |problem| SqlError::problem(problem, text);
         let mut statement = checked(statement, text).map_err(wrong)?;
         let state = self.context().state();
-        let wanted = {
+        let pinned_tables = {
             let query = query_mut(&mut statement).ok_or_else(|| wrong(not_a_query("this", text)))?;
             let known = references(query, text);
             if let Some(unknown) = known.iter().find(|reference| reference.parts.len() != 2) {
@@ -103,13 +103,13 @@ impl SqlSession {
             }
             travel::pin(query, at, &state, text).map_err(wrong)?
         };
-        let mut found = Found::default();
-        for wanted in wanted {
-            if let Entry::Vacant(free) = found.0.entry(wanted.reference.clone()) {
-                free.insert(self.source(&wanted, text, depth).await?);
+        let mut sources = TableSources::default();
+        for pinned in pinned_tables {
+            if let Entry::Vacant(free) = sources.0.entry(pinned.reference.clone()) {
+                free.insert(self.source(&pinned, text, depth).await?);
             }
         }
-        let planner = Planner::new(&state, &found);
+        let planner = Planner::new(&state, &sources);
         let plan =
             unpanicked(|| planner.sql_to_rel().statement_to_plan(statement).and_then(microseconds::written))
                 .and_then(|plan| {
@@ -129,29 +129,29 @@ impl SqlSession {
 
     async fn source(
         &self,
-        wanted: &travel::Wanted,
+        pinned: &travel::PinnedTable,
         text: &SqlText<'_>,
         depth: usize,
     ) -> Result<Arc<dyn TableSource>, SqlError> {
-        let table = &wanted.table;
+        let table = &pinned.table;
         let wrong = |problem| SqlError::problem(problem, text);
-        match self.resolver().resolve(table, wanted.at).await? {
+        match self.resolver().resolve(table, pinned.at).await? {
             Some(Resolved::Table(provider)) => Ok(provider_as_source(provider)),
             Some(Resolved::View { sql }) => {
-                if matches!(wanted.at, At::Version(_)) {
+                if matches!(pinned.at, At::Version(_)) {
                     let message = format!("`{table}` is a view and has no versions of its own");
                     let hint = "ask for a time: `TIMESTAMP AS OF '2026-01-01T00:00:00Z'`";
                     return Err(wrong(
-                        Problem::new(codes::TIME_TRAVEL, message, wanted.range.clone()).with_hint(hint),
+                        Problem::new(codes::TIME_TRAVEL, message, pinned.range.clone()).with_hint(hint),
                     ));
                 }
-                let plan = self.view(table, &sql, wanted.at, depth).await?;
+                let plan = self.view(table, &sql, pinned.at, depth).await?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
             }
             None if self.resolver().known_tables().contains(table) => {
                 Err(SqlError::NotBuilt { table: table.clone() })
             }
-            None => Err(wrong(self.unknown(&table.to_string(), wanted.range.clone(), text))),
+            None => Err(wrong(self.unknown(&table.to_string(), pinned.range.clone(), text))),
         }
     }
 

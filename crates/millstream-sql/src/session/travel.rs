@@ -27,12 +27,12 @@ use crate::{
     walk::{self, QueryEditor},
 };
 
-/// One table as a query names it.
+/// A table as a query names it, pinned to a state.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct PinnedTable {
     pub(super) table: TableName,
     pub(super) at: At,
-    /// How the planner will ask for it.
+    /// The reference by which the planner will ask for the table.
     pub(super) reference: TableReference,
     pub(super) range: std::ops::Range<usize>,
 }
@@ -44,11 +44,11 @@ pub(super) fn pin<S: VisitMut>(
     default: At,
     state: &SessionState,
     text: &SqlText<'_>,
-) -> Result<Vec<Wanted>, Problem> {
-    let mut pins = Pins { default, state, text, found: Vec::new(), problem: None };
+) -> Result<Vec<PinnedTable>, Problem> {
+    let mut pins = Pins { default, state, text, tables: Vec::new(), problem: None };
     let _ = walk::edit(statement, &mut pins);
     match pins.problem {
-        None => Ok(pins.found),
+        None => Ok(pins.tables),
         Some(problem) => Err(problem),
     }
 }
@@ -57,8 +57,8 @@ struct Pins<'a> {
     default: At,
     state: &'a SessionState,
     text: &'a SqlText<'a>,
-    found: Vec<Wanted>,
-    /// What ended the walk.
+    tables: Vec<PinnedTable>,
+    /// The problem that ended the walk.
     problem: Option<Problem>,
 }
 
@@ -92,8 +92,8 @@ impl Pins<'_> {
             }
             return Ok(());
         };
-        let wanted = match version.take() {
-            None => Wanted { at: self.default, reference: partial(&table), table, range },
+        let pinned = match version.take() {
+            None => PinnedTable { at: self.default, reference: partial(&table), table, range },
             Some(version) => {
                 let at = self.at(version)?;
                 let tag = match at {
@@ -103,10 +103,10 @@ impl Pins<'_> {
                 };
                 *name = pinned_name(name, &tag);
                 let reference = TableReference::full(tag, table.schema(), table.name());
-                Wanted { table, at, reference, range }
+                PinnedTable { table, at, reference, range }
             }
         };
-        self.found.push(wanted);
+        self.tables.push(pinned);
         Ok(())
     }
 

@@ -7,105 +7,108 @@ use millstream_state::{RunOutcome, State, StepOutcome};
 use millstream_types::{SourceName, TimestampMicros};
 use rusqlite::Connection;
 
-use crate::world::{asset, metrics, run, table};
+use crate::world::{asset, run, table};
 
-#[test]
-fn a_store_of_version_1_is_read() {
+#[tokio::test]
+async fn a_store_of_version_1_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     Connection::open(&path).unwrap().execute_batch(include_str!("../data/state_v1.sql")).unwrap();
-    let state = State::open(&path).unwrap();
-    let run = state.last_run().unwrap().unwrap();
+    let state = State::open(&path).await.unwrap();
+    let run = state.last_run().await.unwrap().unwrap();
     assert_eq!((run.run.as_str(), run.outcome), ("0199-b", Some(RunOutcome::Failed)));
-    let steps = state.steps(&run.run).unwrap();
+    let steps = state.steps(&run.run).await.unwrap();
     let failed = StepOutcome::Failed {
         code: "MS-0401".into(),
         error: "disk full".into(),
         hint: Some("free space".into()),
     };
     assert_eq!(steps.last().unwrap().outcome, failed);
-    let recorded = state.recorded().unwrap();
+    let recorded = state.recorded().await.unwrap();
     let orders = &recorded[&asset("silver.orders")];
     assert_eq!(orders.input_versions, [(asset("bronze.orders"), 3)].into());
     assert_eq!(orders.status, AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() });
     assert_eq!(recorded[&asset("bronze.orders")].built_at, TimestampMicros(1_790_000_000_000_000));
-    let landing = state.landing(&SourceName::new("orders").unwrap()).unwrap();
+    let landing = state.landing(&SourceName::new("orders").unwrap()).await.unwrap();
     assert_eq!((landing.epoch, landing.next_sequence, landing.parts.len()), (3, 4_200, 2));
-    assert_eq!(state.schema_versions(&table("bronze.orders")).unwrap().len(), 2);
-    assert_eq!(state.known_checks(&asset("bronze.orders")).unwrap().len(), 1);
-    assert_eq!(metrics(&path, "bronze.orders", "row_count").len(), 2);
-    assert_eq!(state.pins().unwrap()[0].pinned_by, "dataset churn");
-    assert!(state.service_versions().unwrap().is_empty() && state.dataset_versions().unwrap().is_empty());
+    assert_eq!(state.schema_versions(&table("bronze.orders")).await.unwrap().len(), 2);
+    assert_eq!(state.known_checks(&asset("bronze.orders")).await.unwrap().len(), 1);
+    let file = Connection::open(&path).unwrap();
+    let figures = "SELECT count(*) FROM metrics WHERE asset = 'bronze.orders' AND name = 'row_count'";
+    assert_eq!(file.query_row(figures, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+    assert_eq!(state.pins().await.unwrap()[0].pinned_by, "dataset churn");
+    assert!(
+        state.service_versions().await.unwrap().is_empty()
+            && state.dataset_versions().await.unwrap().is_empty()
+    );
 }
 
-#[test]
-fn a_store_of_version_2_is_read() {
+#[tokio::test]
+async fn a_store_of_version_2_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let file = Connection::open(&path).unwrap();
     file.execute_batch(include_str!("../data/state_v1.sql")).unwrap();
     file.execute_batch(include_str!("../data/state_v2.sql")).unwrap();
     drop(file);
-    let state = State::open(&path).unwrap();
-    let services = state.service_versions().unwrap();
+    let state = State::open(&path).await.unwrap();
+    let services = state.service_versions().await.unwrap();
     assert_eq!(services[1].removed_at, Some(TimestampMicros(9)));
     assert_eq!((services[0].service.as_str(), services[0].version), ("churn_v1", 1));
-    assert_eq!(state.dataset_versions().unwrap()[0].path, "churn.parquet");
-    assert_eq!(state.verifications(1).unwrap(), [(TimestampMicros(7), "{}".into())]);
+    assert_eq!(state.dataset_versions().await.unwrap()[0].path, "churn.parquet");
+    assert_eq!(state.verifications(1).await.unwrap(), [(TimestampMicros(7), "{}".into())]);
 }
 
-#[test]
-fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    drop(State::open(&path).unwrap());
+    drop(State::open(&path).await.unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let error = State::open(&path).unwrap_err();
+    let error = State::open(&path).await.unwrap_err();
     assert_eq!(error.code(), "MS-0603");
     assert!(
-        error.to_string().contains("newer version of Millstream (format 99, this version knows 2)"),
+        error.to_string().contains("newer version of Millstream (format 99, this version knows 3)"),
         "{error}"
     );
 }
 
-#[test]
-fn a_database_of_someone_else_and_a_file_that_is_none_are_refused() {
+#[tokio::test]
+async fn a_database_of_someone_else_and_a_file_that_is_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
-    assert_eq!(State::open(&other).unwrap_err().code(), "MS-0604");
+    assert_eq!(State::open(&other).await.unwrap_err().code(), "MS-0604");
     let text = folder.path().join("text.db");
     fs::write(&text, "this is not a database, but a long enough text to be taken for one".repeat(40))
         .unwrap();
-    let damaged = State::open(&text).unwrap_err();
+    let damaged = State::open(&text).await.unwrap_err();
     assert_eq!(damaged.code(), "MS-0610");
     assert!(damaged.hint().unwrap().contains("takes versions and positions from the lake"));
     fs::create_dir(folder.path().join("folder.db")).unwrap();
-    assert_eq!(State::open(&folder.path().join("folder.db")).unwrap_err().code(), "MS-0601");
-    assert_eq!(State::open(&text.join("below/state.db")).unwrap_err().code(), "MS-0602");
+    assert_eq!(State::open(&folder.path().join("folder.db")).await.unwrap_err().code(), "MS-0601");
+    assert_eq!(State::open(&text.join("below/state.db")).await.unwrap_err().code(), "MS-0602");
 }
 
-#[test]
-fn many_processes_may_open_a_new_store_at_once() {
+#[tokio::test]
+async fn many_processes_may_open_a_new_store_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    std::thread::scope(|scope| {
-        let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| State::open(&path))).collect();
-        for thread in opened {
-            assert!(thread.join().unwrap().unwrap().recorded().unwrap().is_empty());
-        }
-    });
+    let opened: Vec<_> = (0..8).map(|_| tokio::spawn(State::open(&path))).collect();
+    for opened in opened {
+        assert!(opened.await.unwrap().unwrap().recorded().await.unwrap().is_empty());
+    }
 }
 
 /// A store that was closed, one that another process has open, and one that is not there yet.
 #[cfg(unix)]
-#[test]
-fn who_may_not_write_may_read() {
+#[tokio::test]
+async fn who_may_not_write_may_read() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a #b?%20.db");
-    drop(State::open(&path).unwrap());
+    drop(State::open(&path).await.unwrap());
     let mode = |path: &std::path::Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
@@ -115,11 +118,11 @@ fn who_may_not_write_may_read() {
         // The tests run as a user whom permissions do not bind.
         return;
     }
-    let state = State::open(&path).unwrap();
-    assert!(state.recorded().unwrap().is_empty());
-    let error = state.begin_run(&run(1)).unwrap_err();
+    let state = State::open(&path).await.unwrap();
+    assert!(state.recorded().await.unwrap().is_empty());
+    let error = state.begin_run(&run(1)).await.unwrap_err();
     assert_eq!(error.hint().as_deref(), Some("this user may read the state store, but not write it"));
-    let state = State::open(&folder.path().join("deep/other.db")).unwrap();
-    assert!(state.recorded().unwrap().is_empty());
+    let state = State::open(&folder.path().join("deep/other.db")).await.unwrap();
+    assert!(state.recorded().await.unwrap().is_empty());
     mode(folder.path(), 0o755);
 }

@@ -1,4 +1,4 @@
-//! The state store and the run lock at their boundary.
+//! The state store at its boundary.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,8 +10,13 @@
 mod features;
 mod format;
 mod landing;
-mod lock;
+mod leases;
 mod memory;
+mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+mod server;
 mod speed;
 mod watch;
 mod world;

@@ -1,20 +1,31 @@
 //! What was recorded comes back, also after the store was opened again.
 
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_state::{
-    CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, State, StepEnd, StepOutcome,
-};
+use millstream_state::{CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, StepEnd, StepOutcome};
 use millstream_types::{CheckId, Severity, TimestampMicros};
 use serde_json::json;
 
-use crate::world::{STORE, asset, end, metrics, recorded, run, step, store, table};
+use crate::{
+    place::{Place, on_each_database},
+    world::{asset, end, recorded, run, step, table},
+};
 
-#[test]
-fn a_run_and_its_steps_come_back() {
-    let (_folder, state) = store();
+on_each_database! {
+    a_run_and_its_steps_come_back,
+    a_run_that_never_ended_is_found_interrupted_by_the_next,
+    a_failed_attempt_keeps_what_the_last_good_one_recorded,
+    what_was_found_is_recorded_as_a_whole,
+    checks_and_metrics_belong_to_their_step,
+    schemas_are_numbered_and_a_repeated_one_is_not_counted,
+    pins_are_kept_until_their_owner_lets_go,
+    old_runs_are_forgotten_but_each_assets_latest_step_stays,
+}
+
+async fn a_run_and_its_steps_come_back(place: Place) {
+    let state = place.open().await;
     let start = run(1);
-    state.begin_run(&start).unwrap();
-    assert_eq!(state.last_run().unwrap().unwrap().outcome, None);
+    state.begin_run(&start).await.unwrap();
+    assert_eq!(state.last_run().await.unwrap().unwrap().outcome, None);
     let outcomes = [
         StepOutcome::Built,
         StepOutcome::Unchanged,
@@ -26,66 +37,74 @@ fn a_run_and_its_steps_come_back() {
     let steps: Vec<_> =
         (0..).zip(outcomes).map(|(n, outcome)| step(&start.run, &format!("silver.t{n}"), outcome)).collect();
     for step in &steps {
-        state.record_step(&end(step, None)).unwrap();
+        state.record_step(&end(step, None)).await.unwrap();
     }
-    state.finish_run(&start.run, TimestampMicros(2_000), RunOutcome::Failed).unwrap();
-    let again = State::open(state.path()).unwrap();
-    assert_eq!(again.steps(&start.run).unwrap(), steps);
-    assert_eq!(again.latest_steps().unwrap(), steps);
-    let last = again.run(&start.run).unwrap().unwrap();
+    state.finish_run(&start.run, TimestampMicros(2_000), RunOutcome::Failed).await.unwrap();
+    let again = place.open().await;
+    assert_eq!(again.steps(&start.run).await.unwrap(), steps);
+    assert_eq!(again.latest_steps().await.unwrap(), steps);
+    let last = again.run(&start.run).await.unwrap().unwrap();
     assert_eq!((last.outcome, last.finished), (Some(RunOutcome::Failed), Some(TimestampMicros(2_000))));
-    assert_eq!(again.recorded().unwrap(), [].into());
+    assert_eq!(again.recorded().await.unwrap(), [].into());
 }
 
-#[test]
-fn a_run_that_never_ended_is_found_interrupted_by_the_next() {
-    let (_folder, state) = store();
-    state.begin_run(&run(1)).unwrap();
-    state.begin_run(&run(2)).unwrap();
-    let outcomes: Vec<_> = state.runs(9).unwrap().into_iter().map(|run| run.outcome).collect();
+async fn a_run_that_never_ended_is_found_interrupted_by_the_next(place: Place) {
+    let state = place.open().await;
+    state.begin_run(&run(1)).await.unwrap();
+    state.begin_run(&run(2)).await.unwrap();
+    let outcomes: Vec<_> = state.runs(9).await.unwrap().into_iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [None, Some(RunOutcome::Interrupted)]);
 }
 
-#[test]
-fn a_failed_attempt_keeps_what_the_last_good_one_recorded() {
-    let (_folder, state) = store();
+async fn a_failed_attempt_keeps_what_the_last_good_one_recorded(place: Place) {
+    let state = place.open().await;
     let start = run(1);
-    let attempt = |recorded: &Recorded| {
-        state.record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(recorded))).unwrap();
-        state.recorded().unwrap().remove(&asset("silver.t")).unwrap()
+    let attempt = async |recorded: &Recorded| {
+        state
+            .record_step(&end(&step(&start.run, "silver.t", StepOutcome::Built), Some(recorded)))
+            .await
+            .unwrap();
+        state.recorded().await.unwrap().remove(&asset("silver.t")).unwrap()
     };
-    assert_eq!(attempt(&recorded(1)), recorded(1));
+    assert_eq!(attempt(&recorded(1)).await, recorded(1));
     let status = AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() };
     let failed = Recorded { status: status.clone(), version: None, rows: None, ..recorded(2) };
-    assert_eq!(attempt(&failed), Recorded { status, ..recorded(1) });
-    assert_eq!(attempt(&recorded(3)), recorded(3));
+    assert_eq!(attempt(&failed).await, Recorded { status, ..recorded(1) });
+    assert_eq!(attempt(&recorded(3)).await, recorded(3));
     let status = AssetStatus::Halted { reason: "12 % rejected".into() };
     assert_eq!(
-        attempt(&Recorded { status: status.clone(), ..recorded(4) }),
+        attempt(&Recorded { status: status.clone(), ..recorded(4) }).await,
         Recorded { status, ..recorded(3) }
     );
 }
 
-#[test]
-fn what_was_found_is_recorded_as_a_whole() {
-    let (folder, state) = store();
+async fn what_was_found_is_recorded_as_a_whole(place: Place) {
+    let state = place.open().await;
     let (table, other) = (asset("silver.t"), asset("silver.u"));
     let failed = |at| {
         let status = AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() };
         Recorded { status, ..recorded(at) }
     };
     let rows = [Metric { name: "rows".into(), value: 20.0 }];
-    let found = |asset, recorded, metrics| FoundAsset { asset, recorded, metrics };
+    let found = |asset, seen, recorded, metrics| FoundAsset { asset, seen, recorded, metrics };
     let (first, second) = (failed(1), failed(2));
-    state.record_found(&[found(&table, Some(&first), &[]), found(&other, Some(&first), &[])]).unwrap();
-    state.record_found(&[found(&table, Some(&second), &rows), found(&other, None, &[])]).unwrap();
-    assert_eq!(state.recorded().unwrap(), [(table, second.clone())].into());
-    assert_eq!(metrics(&folder.path().join(STORE), "silver.t", "rows"), [(second.built_at.0, 20.0)]);
+    state
+        .record_found(&[found(&table, None, Some(&first), &[]), found(&other, None, Some(&first), &[])])
+        .await
+        .unwrap();
+    state
+        .record_found(&[
+            found(&table, Some(&first), Some(&second), &rows),
+            found(&other, Some(&first), None, &[]),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(state.recorded().await.unwrap(), [(table, second.clone())].into());
+    assert_eq!(place.metrics("silver.t", "rows").await, [(second.built_at.0, 20.0)]);
 }
 
-#[test]
-fn checks_and_metrics_belong_to_their_step() {
-    let (folder, state) = store();
+async fn checks_and_metrics_belong_to_their_step(place: Place) {
+    let state = place.open().await;
     let result = |check: &str, severity, passed, failed| CheckResult {
         check: CheckId::new(check),
         severity,
@@ -108,18 +127,17 @@ fn checks_and_metrics_belong_to_their_step() {
         ];
         state
             .record_step(&StepEnd { step: &step, recorded: None, checks: &checks, metrics: &metrics })
+            .await
             .unwrap();
     }
-    assert_eq!(state.known_checks(&asset("silver.t")).unwrap(), checks);
-    assert_eq!(state.known_checks(&asset("silver.u")).unwrap(), []);
-    let path = folder.path().join(STORE);
-    assert_eq!(metrics(&path, "silver.t", "row_count"), [(3, 30.0), (2, 20.0), (1, 10.0)]);
-    assert_eq!(metrics(&path, "silver.t", "mean(amount)"), []);
+    assert_eq!(state.known_checks(&asset("silver.t")).await.unwrap(), checks);
+    assert_eq!(state.known_checks(&asset("silver.u")).await.unwrap(), []);
+    assert_eq!(place.metrics("silver.t", "row_count").await, [(3, 30.0), (2, 20.0), (1, 10.0)]);
+    assert_eq!(place.metrics("silver.t", "mean(amount)").await, []);
 }
 
-#[test]
-fn schemas_are_numbered_and_a_repeated_one_is_not_counted() {
-    let (_folder, state) = store();
+async fn schemas_are_numbered_and_a_repeated_one_is_not_counted(place: Place) {
+    let state = place.open().await;
     let (orders, run) = (table("bronze.orders"), run(1).run);
     let schema = |columns, at, change| NewSchema {
         columns,
@@ -128,56 +146,57 @@ fn schemas_are_numbered_and_a_repeated_one_is_not_counted() {
         part: Some("data/2.csv"),
         change,
     };
-    let changes = || -> Vec<_> {
-        let versions = state.schema_versions(&orders).unwrap();
+    let changes = async || -> Vec<_> {
+        let versions = state.schema_versions(&orders).await.unwrap();
         versions.into_iter().map(|schema| (schema.version, schema.change)).collect()
     };
     let [first, noted, priced] = [json!(["id"]), json!(["id", "note"]), json!(["id", "note", "price"])];
     let landed = [schema(&first, 1, "first")];
     let widened = [schema(&noted, 2, "added `note`"), schema(&priced, 2, "added `price`")];
     for _ in 0..2 {
-        state.record_schemas(&orders, &landed).unwrap();
-        state.record_schemas(&orders, &widened).unwrap();
+        state.record_schemas(&orders, &landed).await.unwrap();
+        state.record_schemas(&orders, &widened).await.unwrap();
         let expected = [(1, "first"), (2, "added `note`"), (3, "added `price`")];
-        assert_eq!(changes(), expected.map(|(version, change)| (version, change.to_owned())));
+        assert_eq!(changes().await, expected.map(|(version, change)| (version, change.to_owned())));
     }
-    state.record_schemas(&orders, &[schema(&priced, 3, "again")]).unwrap();
-    state.record_schemas(&orders, &[schema(&first, 4, "anew")]).unwrap();
-    assert_eq!(changes().last(), Some(&(4, "anew".to_owned())));
-    let versions = state.schema_versions(&orders).unwrap();
+    state.record_schemas(&orders, &[schema(&priced, 3, "again")]).await.unwrap();
+    state.record_schemas(&orders, &[schema(&first, 4, "anew")]).await.unwrap();
+    assert_eq!(changes().await.last(), Some(&(4, "anew".to_owned())));
+    let versions = state.schema_versions(&orders).await.unwrap();
     assert_eq!(versions[1].columns, noted);
     assert_eq!(versions[1].part.as_deref(), Some("data/2.csv"));
 }
 
-#[test]
-fn pins_are_kept_until_their_owner_lets_go() {
-    let (_folder, state) = store();
+async fn pins_are_kept_until_their_owner_lets_go(place: Place) {
+    let state = place.open().await;
     let pin = |version, by: &str, at| Pin {
         table: table("gold.t"),
         version,
         pinned_by: by.into(),
         at: TimestampMicros(at),
     };
-    state.pin(&pin(3, "dataset churn", 1)).unwrap();
-    state.pin(&pin(3, "dataset churn", 2)).unwrap();
-    state.pin(&pin(3, "me", 1)).unwrap();
-    assert_eq!(state.pins().unwrap(), [pin(3, "dataset churn", 1), pin(3, "me", 1)]);
-    assert!(state.unpin(&table("gold.t"), 3, "dataset churn").unwrap());
-    assert!(!state.unpin(&table("gold.t"), 3, "dataset churn").unwrap());
-    assert_eq!(state.pins().unwrap(), [pin(3, "me", 1)]);
+    state.pin(&pin(3, "dataset churn", 1)).await.unwrap();
+    state.pin(&pin(3, "dataset churn", 2)).await.unwrap();
+    state.pin(&pin(3, "me", 1)).await.unwrap();
+    assert_eq!(state.pins().await.unwrap(), [pin(3, "dataset churn", 1), pin(3, "me", 1)]);
+    assert!(state.unpin(&table("gold.t"), 3, "dataset churn").await.unwrap());
+    assert!(!state.unpin(&table("gold.t"), 3, "dataset churn").await.unwrap());
+    assert_eq!(state.pins().await.unwrap(), [pin(3, "me", 1)]);
 }
 
-#[test]
-fn old_runs_are_forgotten_but_each_assets_latest_step_stays() {
-    let (_folder, state) = store();
+async fn old_runs_are_forgotten_but_each_assets_latest_step_stays(place: Place) {
+    let state = place.open().await;
     for number in 1..=3 {
         let start = run(number);
-        state.begin_run(&start).unwrap();
+        state.begin_run(&start).await.unwrap();
         let name = if number == 1 { "silver.old" } else { "silver.t" };
-        state.record_step(&end(&step(&start.run, name, StepOutcome::Built), None)).unwrap();
-        state.finish_run(&start.run, TimestampMicros(number * 1_000 + 1), RunOutcome::Succeeded).unwrap();
+        state.record_step(&end(&step(&start.run, name, StepOutcome::Built), None)).await.unwrap();
+        state
+            .finish_run(&start.run, TimestampMicros(number * 1_000 + 1), RunOutcome::Succeeded)
+            .await
+            .unwrap();
     }
-    assert_eq!(state.forget_runs(TimestampMicros(3_000)).unwrap(), 1);
-    let left: Vec<_> = state.latest_steps().unwrap().into_iter().map(|step| step.run).collect();
+    assert_eq!(state.forget_runs(TimestampMicros(3_000)).await.unwrap(), 1);
+    let left: Vec<_> = state.latest_steps().await.unwrap().into_iter().map(|step| step.run).collect();
     assert_eq!(left, [run(1).run, run(3).run]);
 }

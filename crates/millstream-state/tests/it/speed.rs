@@ -6,33 +6,40 @@ use std::time::{Duration, Instant};
 use millstream_state::{KnownPart, LandingUpdate, StepOutcome};
 use millstream_types::SourceName;
 
-use crate::world::{end, recorded, run, step, store};
+use crate::{
+    place::Place,
+    world::{end, recorded, run, step},
+};
 
-fn fastest(tries: usize, mut work: impl FnMut(usize)) -> Duration {
-    let timed = |number| {
+async fn fastest(tries: usize, mut work: impl AsyncFnMut(usize)) -> Duration {
+    let mut fastest = Duration::MAX;
+    for number in 0..tries {
         let started = Instant::now();
-        work(number);
-        started.elapsed()
-    };
-    (0..tries).map(timed).min().unwrap()
+        work(number).await;
+        fastest = fastest.min(started.elapsed());
+    }
+    fastest
 }
 
-#[test]
-fn a_step_is_recorded_in_a_fifth_of_a_millisecond() {
-    let (_folder, state) = store();
+#[tokio::test]
+async fn a_step_is_recorded_in_a_fifth_of_a_millisecond() {
+    let place = Place::file();
+    let state = place.open().await;
     let recorded = recorded(1);
-    let took = fastest(20, |round| {
+    let took = fastest(20, async |round| {
         for number in 0..50 {
             let step = step(&run(1).run, &format!("silver.t{number}_{round}"), StepOutcome::Built);
-            state.record_step(&end(&step, Some(&recorded))).unwrap();
+            state.record_step(&end(&step, Some(&recorded))).await.unwrap();
         }
-    });
+    })
+    .await;
     assert!(took / 50 <= Duration::from_micros(200), "{:?} for each step", took / 50);
 }
 
-#[test]
-fn ten_thousand_parts_are_read_and_one_of_them_recorded_quickly() {
-    let (_folder, state) = store();
+#[tokio::test]
+async fn ten_thousand_parts_are_read_and_one_of_them_recorded_quickly() {
+    let place = Place::file();
+    let state = place.open().await;
     let source = SourceName::new("orders").unwrap();
     let part = |number: usize| KnownPart {
         id: format!("data/orders/2026/{number:06}.csv"),
@@ -40,12 +47,17 @@ fn ten_thousand_parts_are_read_and_one_of_them_recorded_quickly() {
         position: 1_000,
     };
     let all: Vec<_> = (0..10_000).map(part).collect();
-    state.record_landing(&source, &LandingUpdate { epoch: 1, next_sequence: 0, parts: &all }).unwrap();
-    let one = fastest(10, |round| {
+    state.record_landing(&source, &LandingUpdate { epoch: 1, next_sequence: 0, parts: &all }).await.unwrap();
+    let one = fastest(10, async |round| {
         let parts = [part(round)];
-        state.record_landing(&source, &LandingUpdate { epoch: 2, next_sequence: 0, parts: &parts }).unwrap();
-    });
+        state
+            .record_landing(&source, &LandingUpdate { epoch: 2, next_sequence: 0, parts: &parts })
+            .await
+            .unwrap();
+    })
+    .await;
     assert!(one <= Duration::from_millis(1), "{one:?} to record one");
-    let read = fastest(5, |_| assert_eq!(state.landing(&source).unwrap().parts.len(), 10_000));
+    let read =
+        fastest(5, async |_| assert_eq!(state.landing(&source).await.unwrap().parts.len(), 10_000)).await;
     assert!(read <= Duration::from_millis(30), "{read:?} to read all");
 }

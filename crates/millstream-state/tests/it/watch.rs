@@ -2,9 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use millstream_state::{FoundAsset, Moment, State, Watch};
+use millstream_state::{FoundAsset, Moment, Watch};
 
-use crate::world::{asset, recorded};
+use crate::{
+    place::{Place, on_each_database},
+    world::{asset, recorded},
+};
+
+on_each_database! {
+    what_is_refused_before_does_not_happen_and_what_is_refused_after_did,
+}
 
 /// Refuses calls at one moment, and remembers all.
 #[derive(Debug)]
@@ -20,18 +27,15 @@ impl Watch for Gate {
     }
 }
 
-#[test]
-fn what_is_refused_before_does_not_happen_and_what_is_refused_after_did() {
+async fn what_is_refused_before_does_not_happen_and_what_is_refused_after_did(place: Place) {
     for (refuses, kept) in [(Moment::Before, 0), (Moment::After, 1)] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.db");
         let gate = Arc::new(Gate { refuses, seen: Mutex::default() });
-        let watched = State::open(&path).unwrap().watched(gate.clone());
+        let watched = place.open().await.watched(gate.clone());
         let (asset, recorded) = (asset("silver.a"), recorded(1));
-        let found = FoundAsset { asset: &asset, recorded: Some(&recorded), metrics: &[] };
-        let refused = watched.record_found(&[found]).unwrap_err();
+        let found = FoundAsset { asset: &asset, seen: None, recorded: Some(&recorded), metrics: &[] };
+        let refused = watched.record_found(&[found]).await.unwrap_err();
         assert_eq!((refused.code(), refused.is_transient()), ("MS-0605", false));
         assert_eq!(gate.seen.lock().unwrap().last(), Some(&("record the asset", refuses)));
-        assert_eq!(State::open(&path).unwrap().recorded().unwrap().len(), kept, "{refuses:?}");
+        assert_eq!(place.open().await.recorded().await.unwrap().len(), kept, "{refuses:?}");
     }
 }

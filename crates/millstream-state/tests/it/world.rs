@@ -1,21 +1,10 @@
-//! A fresh store in a folder that vanishes with the test.
+//! Samples of what is recorded.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use millstream_plan::{AssetStatus, Reason, Recorded};
-use millstream_state::{RunStart, State, StepEnd, StepOutcome, StepRecord};
+use millstream_state::{RunStart, StepEnd, StepOutcome, StepRecord};
 use millstream_types::{AssetId, Fingerprint, RunId, TableName, TimestampMicros};
-use rusqlite::Connection;
-use tempfile::TempDir;
-
-/// Where the store lies in its folder.
-pub(crate) const STORE: &str = "deep/state.db";
-
-pub(crate) fn store() -> (TempDir, State) {
-    let folder = tempfile::tempdir().unwrap();
-    let state = State::open(&folder.path().join(STORE)).unwrap();
-    (folder, state)
-}
 
 pub(crate) fn asset(name: &str) -> AssetId {
     AssetId::new(name)
@@ -31,6 +20,7 @@ pub(crate) fn run(number: i64) -> RunStart {
         command: "millstream run".into(),
         version: "0.1.0".into(),
         started: TimestampMicros(number * 1_000),
+        lease: None,
     }
 }
 
@@ -64,13 +54,4 @@ pub(crate) fn step(run: &RunId, name: &str, outcome: StepOutcome) -> StepRecord 
 
 pub(crate) fn end<'a>(step: &'a StepRecord, recorded: Option<&'a Recorded>) -> StepEnd<'a> {
     StepEnd { step, recorded, checks: &[], metrics: &[] }
-}
-
-/// The values of a figure that are recorded, newest first.
-pub(crate) fn metrics(path: &Path, asset: &str, name: &str) -> Vec<(i64, f64)> {
-    let file = Connection::open(path).unwrap();
-    let sql = "SELECT at, value FROM metrics WHERE asset = ?1 AND name = ?2 ORDER BY at DESC";
-    let mut statement = file.prepare(sql).unwrap();
-    let rows = statement.query_map([asset, name], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    rows.collect::<Result<_, _>>().unwrap()
 }

@@ -133,7 +133,7 @@ fn secrets_are_shown_to_nobody() {
         "name: small\n\
          environments:\n\
         \x20 default:\n\
-        \x20   state: postgres://u:hunter2secret@h/db\n\
+        \x20   engine: ballista://u:hunter2secret@h:1\n\
         \x20   online: {a: redis://u:hunter2secret@h}\n\
         \x20   storage: {aws_secret_access_key: hunter2secret, aws_regoin: [eu]}\n",
     );
@@ -148,7 +148,7 @@ fn secrets_are_shown_to_nobody() {
         said.push_str(&String::from_utf8_lossy(&output.stderr));
     }
     assert!(!said.contains("hunter2"), "{said}");
-    assert!(said.contains("state: postgres://***@h/db"), "{said}");
+    assert!(said.contains("engine: ballista://***@h:1"), "{said}");
     assert_said!(said);
 }
 

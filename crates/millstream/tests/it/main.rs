@@ -47,4 +47,5 @@ mod serve_push;
 mod serve_redis;
 mod serve_versions;
 mod shop;
+mod side_by_side;
 mod usage;

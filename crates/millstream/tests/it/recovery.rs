@@ -108,7 +108,8 @@ fn a_second_run_is_refused_or_waits() {
     let refused = folder.run(&["run"]);
     let waited = folder.run(&["run", "--wait"]);
     assert!(first.wait().unwrap().success());
-    assert!(refused.contains("MS-0608") && refused.contains("holds this project"), "{refused}");
+    assert!(refused.contains("MS-0608") && refused.contains("(`run`)"), "{refused}");
+    assert!(refused.starts_with("exit: 1") && refused.contains("`--wait`"), "{refused}");
     assert!(waited.starts_with("exit: 0"), "{waited}");
     assert_eq!(numbers(&folder, COUNTS), [[Some(999_992); 3]]);
 }

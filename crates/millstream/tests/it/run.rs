@@ -235,16 +235,3 @@ fn maintenance_says_what_it_did() {
     folder.stdout(&["run"]);
     assert_said!(folder.run(&["maintain", "gold.totals"]));
 }
-
-#[test]
-fn a_second_run_at_the_same_time_is_refused() {
-    let folder = Folder::with(SMALL);
-    folder.stdout(&["run"]);
-    let lock = std::fs::File::options().write(true).open(folder.path().join(".millstream/run.lock")).unwrap();
-    lock.lock().unwrap();
-    let said = folder.run(&["run", "--force"]);
-    assert!(said.starts_with("exit: 1"), "{said}");
-    assert!(said.contains("MS-0608") && said.contains("`--wait`"), "{said}");
-    drop(lock);
-    assert!(folder.run(&["run", "--force"]).starts_with("exit: 0"));
-}

@@ -14,7 +14,7 @@ use crate::{Result, Workspace, process};
 
 /// Packages of the default binary, our own crates among them. Weighed against [`SECONDS_MAX`]; a package more has to say what
 /// it is worth (docs/decisions/0011).
-const PACKAGES_MAX: f64 = 385.0;
+const PACKAGES_MAX: f64 = 387.0;
 /// On two cores that do nothing else.
 const SECONDS_MAX: f64 = 18.0 * 60.0;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test on the release profile, with the services that some suites need.
 
+mod postgres;
 mod redis;
 mod s3;
 mod summary;
@@ -21,6 +22,8 @@ use summary::Summary;
 const S3_ENDPOINT: &str = "MILLSTREAM_TEST_S3_ENDPOINT";
 /// Tests that talk to a Redis server find its address here.
 const REDIS: &str = "MILLSTREAM_TEST_REDIS";
+/// Tests that talk to a PostgreSQL server find its address here.
+const POSTGRES: &str = "MILLSTREAM_TEST_POSTGRES";
 /// A Python that has the packages below, for the suites in which other programs read our tables and ask our server.
 const PYTHON: &str = "MILLSTREAM_TEST_PYTHON";
 /// A file to which a test that cannot run appends one line: its name and why.
@@ -72,6 +75,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Some(server) => command.env(REDIS, server.url()),
         None => command.env_remove(REDIS),
     };
+    let postgres = match postgres::Server::start(workspace) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            missing.push(format!("suites on a PostgreSQL server are skipped: {error}"));
+            None
+        }
+    };
+    match &postgres {
+        Some(server) => command.env(POSTGRES, server.url()),
+        None => command.env_remove(POSTGRES),
+    };
     match Python::with(workspace, "readers", &READERS) {
         Ok(python) => command.env(PYTHON, python.interpreter()),
         Err(error) => {
@@ -88,7 +102,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     };
     missing.iter().for_each(|line| eprintln!("warning: {line}"));
     let (status, mut summary) = run_tests(&mut command)?;
-    drop((server, redis));
+    drop((server, redis, postgres));
     report(&skips, &missing, &mut summary)?;
     println!("{summary}");
     if status.success() && summary.failed == 0 {

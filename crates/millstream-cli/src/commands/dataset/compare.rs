@@ -11,9 +11,9 @@ pub(crate) struct Arguments {
     after: String,
 }
 
-pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session)?;
-    let diff = engine.compare_datasets(&arguments.before, &arguments.after)?;
+pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open_sound(session)?, session).await?;
+    let diff = engine.compare_datasets(&arguments.before, &arguments.after).await?;
     if session.settings.json {
         output::print_json(&diff)?;
     } else {

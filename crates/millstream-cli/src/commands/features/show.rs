@@ -23,47 +23,48 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     if arguments.statistics {
         return super::figures::run(&engine, &arguments.name, session).await;
     }
     let list = engine.features().await?;
     let json = session.settings.json;
     match find(&list, &arguments.name)? {
-        Found::View(view) if json => output::print_json(&ViewDocument::from(view))?,
-        Found::View(view) => output::print(&view_text(view, list.is_store_open))?,
-        Found::Feature(_, feature) if json => output::print_json(&FeatureDocument::from(feature))?,
-        Found::Feature(view, feature) => output::print(&feature_text(view, feature))?,
-        Found::OnDemand(one) if json => output::print_json(&OnDemandDocument::from(one))?,
-        Found::OnDemand(one) => output::print(&on_demand_text(one))?,
-        Found::Service(service) if json => output::print_json(&ServiceDocument::from(service))?,
-        Found::Service(service) => output::print(&service_text(service))?,
+        FeatureListEntry::View(view) if json => output::print_json(&ViewDocument::from(view))?,
+        FeatureListEntry::View(view) => output::print(&view_text(view, list.is_store_open))?,
+        FeatureListEntry::Feature(_, feature) if json => output::print_json(&FeatureDocument::from(feature))?,
+        FeatureListEntry::Feature(view, feature) => output::print(&feature_text(view, feature))?,
+        FeatureListEntry::OnDemand(one) if json => output::print_json(&OnDemandDocument::from(one))?,
+        FeatureListEntry::OnDemand(one) => output::print(&on_demand_text(one))?,
+        FeatureListEntry::Service(service) if json => output::print_json(&ServiceDocument::from(service))?,
+        FeatureListEntry::Service(service) => output::print(&service_text(service))?,
     }
     Ok(Exit::Success)
 }
 
-enum Found<'a> {
+/// The entry of the list that a name means.
+enum FeatureListEntry<'a> {
     View(&'a ViewEntry),
     Feature(&'a ViewEntry, &'a FeatureEntry),
     OnDemand(&'a OnDemandEntry),
     Service(&'a ServiceEntry),
 }
 
-fn find<'a>(list: &'a FeatureList, name: &str) -> Result<Found<'a>, CliError> {
+fn find<'a>(list: &'a FeatureList, name: &str) -> Result<FeatureListEntry<'a>, CliError> {
     if let Some((view, feature)) = name.split_once('.')
         && let Some(view) = list.views.iter().find(|known| known.name == view)
         && let Some(feature) = view.features.iter().find(|known| known.name == feature)
     {
-        return Ok(Found::Feature(view, feature));
+        return Ok(FeatureListEntry::Feature(view, feature));
     }
     if let Some(view) = list.views.iter().find(|known| known.name == name) {
-        return Ok(Found::View(view));
+        return Ok(FeatureListEntry::View(view));
     }
     if let Some(service) = list.services.iter().find(|known| known.name == name) {
-        return Ok(Found::Service(service));
+        return Ok(FeatureListEntry::Service(service));
     }
     if let Some(one) = list.on_demand.iter().find(|known| known.name == name) {
-        return Ok(Found::OnDemand(one));
+        return Ok(FeatureListEntry::OnDemand(one));
     }
     let features = list
         .views

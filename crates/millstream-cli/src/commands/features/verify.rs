@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let engine = project::engine(project::open_sound(session)?, session)?;
+    let engine = project::engine(project::open_sound(session)?, session).await?;
     let request = VerifyRequest { since: arguments.since, limit: arguments.limit };
     let report = engine.verify_features(&request).await?;
     if session.settings.json {

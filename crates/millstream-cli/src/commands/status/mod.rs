@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let project = project::open_sound(session)?;
     let named = arguments.table.as_deref().map(|name| project::table_named(&project, name)).transpose()?;
-    let engine = project::engine(project, session)?;
+    let engine = project::engine(project, session).await?;
     let status = engine.status().await?;
     match named {
         Some(name) => table::show(&engine, &status, &name, session).await?,

@@ -31,11 +31,11 @@ pub(super) async fn show(
     let asset = status.assets.iter().find(|asset| asset.asset == name.asset_id());
     let asset = asset.ok_or_else(|| CliError::unknown("table", &name.to_string(), &[]))?;
     let run = match &asset.last_step {
-        Some(step) => engine.run_record(&step.run)?,
+        Some(step) => engine.run_record(&step.run).await?,
         None => None,
     };
     let schemas = match asset.kind {
-        AssetKind::Source => engine.schema_versions(name)?,
+        AssetKind::Source => engine.schema_versions(name).await?,
         _ => Vec::new(),
     };
     let versions = match asset.kind {

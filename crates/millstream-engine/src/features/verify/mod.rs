@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     compute::Subject,
     sample::{Origin, Sample},
-    trace::{Found, compare},
+    trace::{ComparedValue, compare},
 };
 use super::{server::Readable, services};
 use crate::{Engine, EngineError};
@@ -24,16 +24,16 @@ use crate::{Engine, EngineError};
 /// Examples of differences that are kept for each feature and cause.
 const EXAMPLES_MAX: usize = 3;
 
-/// What to compare.
+/// A request to compare served values with the lake.
 #[derive(Clone, Debug)]
 pub struct VerifyRequest {
-    /// How far back served values are taken.
+    /// The span before the present whose served values are taken.
     pub since: Span,
-    /// At most so many served values, the newest.
+    /// The most served values that are compared; the newest are taken.
     pub limit: u64,
 }
 
-/// What came of it.
+/// The outcome of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
     pub features: Vec<FeatureMatch>,
@@ -41,14 +41,14 @@ pub struct VerifyReport {
     pub equal: u64,
 }
 
-/// One feature's values.
+/// The compared values of a feature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureMatch {
     /// `view.feature`, or the name of an on-demand feature.
     pub feature: String,
     pub values: u64,
     pub equal: u64,
-    /// How many differ, by cause.
+    /// The number of values that differ, by cause.
     pub causes: BTreeMap<Difference, u64>,
     pub examples: Vec<DifferenceExample>,
 }
@@ -64,7 +64,7 @@ pub enum Difference {
     /// The store had a newer event than the lake has: it was pushed to the store only, or the lake lost it since. Of what is
     /// computed of several views, the newest event of all is compared.
     OnlineOnly,
-    /// One side is expired and the other is not.
+    /// The value of one side is expired, and that of the other is not.
     Ttl,
     /// The values are equal but for their type.
     Type,
@@ -72,7 +72,7 @@ pub enum Difference {
     DefinitionChanged,
     /// The store could not give the value exactly, and said so.
     Degraded,
-    /// None of these.
+    /// The difference has none of these causes.
     Unexplained,
 }
 
@@ -104,13 +104,13 @@ impl Difference {
     }
 }
 
-/// One difference.
+/// An example of a difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DifferenceExample {
     pub cause: Difference,
-    /// The key as JSON, of an on-demand feature with the values of the request.
+    /// The key as JSON; that of an on-demand feature has the values of the request too.
     pub entity: String,
-    /// Microseconds.
+    /// The time that was asked for, in microseconds.
     pub at: i64,
     pub served: Option<String>,
     pub computed: Option<String>,
@@ -125,8 +125,8 @@ impl Engine {
         Box::pin(async move {
             let world = self.world();
             let samples = sample::samples(world, request).await?;
-            let views = services::stored_views(world)?;
-            let served = services::served(world)?;
+            let views = services::stored_views(world).await?;
+            let served = services::served(world).await?;
             let mut report = VerifyReport::default();
             for (origin, sample) in samples {
                 let subject = match &origin {
@@ -141,23 +141,23 @@ impl Engine {
                         readable.transpose()?.map(|readable| Subject::OnDemand(Box::new(readable)))
                     }
                 };
-                let found = match subject {
+                let compared = match subject {
                     Some(subject) => compare(world, &subject, &sample).await?,
-                    None => Found::all(Difference::DefinitionChanged, sample.len()),
+                    None => ComparedValue::all(Difference::DefinitionChanged, sample.len()),
                 };
-                report.add(&origin, &sample, &found);
+                report.add(&origin, &sample, &compared);
             }
             let text = serde_json::to_string(&report)
                 .map_err(|source| EngineError::Definition { name: "verification".to_owned(), source })?;
-            world.state.record_verification(world.options.clock.now(), &text)?;
+            world.state.record_verification(world.options.clock.now(), &text).await?;
             Ok(report)
         })
     }
 }
 
 impl VerifyReport {
-    fn add(&mut self, origin: &Origin, sample: &Sample, found: &[Found]) {
-        for (row, found) in found.iter().enumerate() {
+    fn add(&mut self, origin: &Origin, sample: &Sample, compared: &[ComparedValue]) {
+        for (row, compared) in compared.iter().enumerate() {
             let Some(feature) = sample.feature.get(row).map(|feature| origin.named(feature)) else {
                 continue;
             };
@@ -177,7 +177,7 @@ impl VerifyReport {
             let Some(known) = self.features.get_mut(at) else { continue };
             known.values += 1;
             self.values += 1;
-            let Some(cause) = found.cause else {
+            let Some(cause) = compared.cause else {
                 known.equal += 1;
                 self.equal += 1;
                 continue;
@@ -189,7 +189,7 @@ impl VerifyReport {
                     entity: sample.entity.get(row).cloned().unwrap_or_default(),
                     at: sample.at.get(row).copied().unwrap_or_default(),
                     served: sample.value.get(row).cloned().flatten(),
-                    computed: found.computed.clone(),
+                    computed: compared.computed.clone(),
                 });
             }
         }

@@ -14,47 +14,50 @@ use crate::{EngineError, engine::World, pinning::Pinning};
 /// States of the lake that differences are traced to; those beyond stay unexplained.
 const GROUPS_MAX: usize = 16;
 
-/// What was found for one served value.
-pub(super) struct Found {
-    /// None is equal.
+/// A served value, compared with what the lake gives.
+pub(super) struct ComparedValue {
+    /// The cause of the difference; equal values have none.
     pub cause: Option<Difference>,
     pub computed: Option<String>,
 }
 
-impl Found {
-    /// One cause for so many values.
+impl ComparedValue {
+    /// Gives so many values the same cause.
     pub(super) fn all(cause: Difference, values: usize) -> Vec<Self> {
         (0..values).map(|_| Self { cause: Some(cause), computed: None }).collect()
     }
 }
 
-/// Each value of a sample against the lake.
+/// Compares each value of a sample with the lake.
 pub(super) async fn compare(
     world: &Arc<World>,
     subject: &Subject<'_>,
     sample: &Sample,
-) -> Result<Vec<Found>, EngineError> {
+) -> Result<Vec<ComparedValue>, EngineError> {
     let newest = Arc::new(Pinning::new(world));
     let all: Vec<usize> = (0..sample.len()).collect();
     let now = subject.compute(world, &newest, sample, &all).await?;
-    let mut found = Vec::with_capacity(sample.len());
+    let mut compared = Vec::with_capacity(sample.len());
     let mut different: Vec<usize> = Vec::new();
     for row in all {
-        found.push(match now.value(sample, row, row) {
-            None => Found { cause: Some(Difference::DefinitionChanged), computed: None },
+        compared.push(match now.value(sample, row, row) {
+            None => ComparedValue { cause: Some(Difference::DefinitionChanged), computed: None },
             Some((value, status)) if sample.is(row, value.as_deref(), status) => {
-                Found { cause: None, computed: value }
+                ComparedValue { cause: None, computed: value }
             }
             // The store could not say that it is exact, and it is.
             Some((value, _)) if sample.is(row, value.as_deref(), Status::Degraded) => {
-                Found { cause: None, computed: value }
+                ComparedValue { cause: None, computed: value }
             }
             Some((value, _)) if !sample.has(row, Status::Degraded) && now.is_older(sample, row, row) => {
-                Found { cause: Some(Difference::OnlineOnly), computed: value }
+                ComparedValue { cause: Some(Difference::OnlineOnly), computed: value }
             }
             Some((value, status)) => {
                 different.push(row);
-                Found { cause: Some(plain_cause(sample, row, value.as_deref(), status)), computed: value }
+                ComparedValue {
+                    cause: Some(plain_cause(sample, row, value.as_deref(), status)),
+                    computed: value,
+                }
             }
         });
     }
@@ -70,16 +73,17 @@ pub(super) async fn compare(
             Err(error) => return Err(error),
         };
         for (at, row) in rows.iter().enumerate() {
-            let Some(found) = found.get_mut(*row) else { continue };
-            if found.cause != Some(Difference::Unexplained) {
+            let Some(compared) = compared.get_mut(*row) else { continue };
+            if compared.cause != Some(Difference::Unexplained) {
                 continue;
             }
             let known = then.value(sample, *row, at);
             let is_known = known.is_some_and(|(value, status)| sample.is(*row, value.as_deref(), status));
-            found.cause = Some(if is_known { Difference::LateEvent } else { Difference::MaterializationLag });
+            compared.cause =
+                Some(if is_known { Difference::LateEvent } else { Difference::MaterializationLag });
         }
     }
-    Ok(found)
+    Ok(compared)
 }
 
 /// Rows by the versions that the tables had when they were served.

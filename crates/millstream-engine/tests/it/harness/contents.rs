@@ -10,7 +10,7 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use indexmap::IndexMap;
-use millstream_engine::{FeatureServer, Wanted};
+use millstream_engine::{FeatureServer, ReadableName};
 use millstream_lake::{At, Lake};
 use millstream_types::{SourceName, TableName};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -29,20 +29,20 @@ impl Contents {
         for table in lake.tables().await.unwrap() {
             contents.insert(table.to_string(), rows(world, &lake, &table, without).await);
         }
-        let state = world.state();
+        let state = world.state().await;
         for source in &world.definition.project.spec.sources {
-            let landing = state.landing(&source.name).unwrap();
+            let landing = state.landing(&source.name).await.unwrap();
             contents.insert(format!("landing of {}", source.name.as_str()), vec![format!("{landing:?}")]);
         }
-        for (asset, recorded) in state.recorded().unwrap() {
+        for (asset, recorded) in state.recorded().await.unwrap() {
             let record = format!("{:?} rows, {:?}", recorded.rows, recorded.status);
             contents.insert(format!("record of {asset}"), vec![record]);
         }
-        for pin in state.pins().unwrap() {
+        for pin in state.pins().await.unwrap() {
             let pinned = rows_at(world, &lake, &pin.table, At::Version(pin.version), without).await;
             contents.insert(format!("{} at {} for {}", pin.table, pin.version, pin.pinned_by), pinned);
         }
-        for built in state.dataset_versions().unwrap() {
+        for built in state.dataset_versions().await.unwrap() {
             let hash = blake3::hash(&fs::read(dataset_file(world, &built.path)).unwrap_or_default());
             let name = format!("dataset {} v{}", built.dataset, built.version);
             contents.insert(name, vec![format!("{} {}", built.id, hash.to_hex())]);
@@ -134,8 +134,8 @@ pub(super) async fn features(world: &World, customers: Range<i64>) -> Vec<String
     let columns = IndexMap::from([("customer_id".to_owned(), keys)]);
     let mut lines = Vec::new();
     for service in server.services() {
-        let wanted = Wanted::Service { name: &service.name, version: Some(service.version) };
-        let readable = server.readable(wanted).unwrap();
+        let named = ReadableName::Service { name: &service.name, version: Some(service.version) };
+        let readable = server.readable(named).unwrap();
         for column in server.read(&readable, &columns, ids.len(), None, None).await.unwrap() {
             let options = FormatOptions::default().with_null("-");
             let values = ArrayFormatter::try_new(column.values.as_ref(), &options).unwrap();
@@ -171,8 +171,8 @@ fn dataset_file(world: &World, recorded: &str) -> PathBuf {
 }
 
 /// The rows of the newest version of a dataset, in their order. Nulls are left out.
-pub(super) fn dataset(world: &World, name: &str) -> Vec<String> {
-    let built = world.state().dataset_versions().unwrap();
+pub(super) async fn dataset(world: &World, name: &str) -> Vec<String> {
+    let built = world.state().await.dataset_versions().await.unwrap();
     let Some(newest) = built.iter().rfind(|built| built.dataset == name) else { return Vec::new() };
     let file = fs::File::open(dataset_file(world, &newest.path)).unwrap();
     let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
@@ -180,15 +180,15 @@ pub(super) fn dataset(world: &World, name: &str) -> Vec<String> {
 }
 
 /// The recorded schemas of a source's table.
-pub(super) fn schemas(world: &World, source: &str) -> Vec<String> {
+pub(super) async fn schemas(world: &World, source: &str) -> Vec<String> {
     let table = TableName::new("bronze", source).unwrap();
-    let versions = world.state().schema_versions(&table).unwrap();
+    let versions = world.state().await.schema_versions(&table).await.unwrap();
     versions.iter().map(|version| format!("schema {}: {}", version.version, version.change)).collect()
 }
 
 /// How far a source was landed, for messages and cases.
-pub(super) fn positions(world: &World, source: &str) -> Vec<String> {
+pub(super) async fn positions(world: &World, source: &str) -> Vec<String> {
     let source = SourceName::new(source).unwrap();
-    let landing = world.state().landing(&source).unwrap();
+    let landing = world.state().await.landing(&source).await.unwrap();
     landing.parts.iter().map(|part| format!("{} up to {}", part.id, part.position)).collect()
 }

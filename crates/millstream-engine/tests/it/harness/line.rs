@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::{self, ThreadId},
 };
 
 use millstream_state::{Moment, Watch};
@@ -56,8 +55,8 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 struct Seen {
     points: Vec<Point>,
-    /// By thread, the call to the state store that it makes.
-    calls: HashMap<ThreadId, usize>,
+    /// The calls to the state store that are under way, by what they do; the latest is the one that ends.
+    calls: HashMap<&'static str, Vec<usize>>,
     struck: bool,
 }
 
@@ -151,21 +150,19 @@ impl Line {
     }
 }
 
-/// Calls to the state store; they do not wait, so one thread makes one at a time.
 impl Watch for Line {
     fn allows(&self, doing: &'static str, moment: Moment) -> bool {
-        let thread = thread::current().id();
         match moment {
             Moment::Before => {
                 let entered = self.enter(|| format!("state: {doing}"), false);
                 if let Ok(number) = entered {
-                    self.seen().calls.insert(thread, number);
+                    self.seen().calls.entry(doing).or_default().push(number);
                 }
                 entered.is_ok()
             }
             Moment::After => {
                 let mut seen = self.seen();
-                let Some(number) = seen.calls.remove(&thread) else { return true };
+                let Some(number) = seen.calls.get_mut(doing).and_then(Vec::pop) else { return true };
                 seen.points[number].changes = true;
                 drop(seen);
                 self.leave(number).is_ok()

@@ -18,6 +18,7 @@ pub(crate) use act::{Act, Ended};
 pub(crate) use connector::ScriptedFactory;
 pub(crate) use contents::Contents;
 pub(crate) use definition::{Definition, diagnostics};
+pub(crate) use hands::Hands;
 pub(crate) use line::{Harm, Injection, Line, Point};
 pub(crate) use script::{Call, Script};
 pub(crate) use story::{Step, check};

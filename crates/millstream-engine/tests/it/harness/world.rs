@@ -91,8 +91,8 @@ impl World {
     }
 
     /// The state store as a bystander reads it.
-    pub(crate) fn state(&self) -> State {
-        State::open(&self.state_path()).unwrap()
+    pub(crate) async fn state(&self) -> State {
+        State::open(&self.state_path()).await.unwrap()
     }
 
     /// The state store is gone, as after the loss of a disk.
@@ -120,7 +120,7 @@ impl World {
             true => self.online(line).await,
             false => Online::At { location: "embedded:nowhere".to_owned(), options: StoreOptions::default() },
         };
-        let state = State::open(&self.state_path()).unwrap().watched(line.clone());
+        let state = State::open(&self.state_path()).await.unwrap().watched(line.clone());
         let stores = Stores {
             lake: self.lake(line),
             state: Arc::new(state),
@@ -153,7 +153,7 @@ impl World {
             let engine = self.engine(line).await;
             act.perform(self.concurrency, &self.notes, &engine, cancel.clone()).await
         };
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
             () = line.died() => {
                 cancel.cancel();
@@ -165,6 +165,23 @@ impl World {
                 Ok(ended) => ended,
                 Err(error) => Ended::Badly(chain(&error)),
             },
+        };
+        if ended == Ended::Died {
+            self.let_go().await;
+        }
+        ended
+    }
+
+    /// Waits until the tasks of a dead process are gone, and its locks with them, as the operating system sees to it.
+    async fn let_go(&self) {
+        let is_locked = || {
+            let files = fs::read_dir(self.folder.path().join("leases")).into_iter().flatten();
+            files
+                .filter_map(|file| fs::File::open(file.ok()?.path()).ok())
+                .any(|file| file.try_lock().is_err())
+        };
+        while is_locked() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -210,30 +227,30 @@ impl World {
         contents::features(self, 1..4).await
     }
 
-    pub(crate) fn dataset(&self, name: &str) -> Vec<String> {
-        contents::dataset(self, name)
+    pub(crate) async fn dataset(&self, name: &str) -> Vec<String> {
+        contents::dataset(self, name).await
     }
 
-    pub(crate) fn schemas(&self, source: &str) -> Vec<String> {
-        contents::schemas(self, source)
+    pub(crate) async fn schemas(&self, source: &str) -> Vec<String> {
+        contents::schemas(self, source).await
     }
 
     /// How the runs ended, the newest first.
-    pub(crate) fn runs(&self) -> Vec<String> {
-        let runs = self.state().runs(99).unwrap();
+    pub(crate) async fn runs(&self) -> Vec<String> {
+        let runs = self.state().await.runs(99).await.unwrap();
         runs.iter().map(|run| run.outcome.map_or("no end", RunOutcome::as_str).to_owned()).collect()
     }
 
-    pub(crate) fn positions(&self, source: &str) -> Vec<String> {
-        contents::positions(self, source)
+    pub(crate) async fn positions(&self, source: &str) -> Vec<String> {
+        contents::positions(self, source).await
     }
 
     /// The recorded datasets, and the versions of tables that are pinned for them.
-    pub(crate) fn datasets(&self) -> Vec<String> {
-        let state = self.state();
-        let built = state.dataset_versions().unwrap();
+    pub(crate) async fn datasets(&self) -> Vec<String> {
+        let state = self.state().await;
+        let built = state.dataset_versions().await.unwrap();
         let built = built.iter().map(|built| format!("{} v{}", built.dataset, built.version));
-        let pins = state.pins().unwrap();
+        let pins = state.pins().await.unwrap();
         let pins = pins.iter().map(|pin| format!("pinned: {} at {}", pin.table, pin.version));
         built.chain(pins).collect()
     }

@@ -9,7 +9,7 @@ use arrow::{
     row::{RowConverter, SortField},
 };
 
-use super::plan::{Plan, WantedValue};
+use super::plan::{OutputFeatureValue, Plan};
 use crate::{FeatureError, aggregate::Column, asof::AsofIndex, window::used_columns};
 
 /// Columns of the batches so far.
@@ -116,9 +116,9 @@ pub(super) struct Finished {
 
 /// The batches with the columns of wanted features only, in the order of the output.
 fn wanted(plan: &Plan, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, FeatureError> {
-    let place = |value: WantedValue| match value {
-        WantedValue::Newest(place) => Some(place),
-        WantedValue::Window(_) => None,
+    let place = |value: OutputFeatureValue| match value {
+        OutputFeatureValue::Newest(place) => Some(place),
+        OutputFeatureValue::Window(_) => None,
     };
     let places: Vec<usize> = plan.features.iter().filter_map(|feature| place(feature.value)).collect();
     let one = |rows: &RecordBatch| {

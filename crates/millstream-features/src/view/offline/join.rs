@@ -12,7 +12,7 @@ use super::{
     super::Status,
     JoinOptions,
     events::Kept,
-    plan::{Plan, Wanted, WantedValue},
+    plan::{OutputFeature, OutputFeatureValue, Plan},
     statuses::Statuses,
 };
 use crate::{
@@ -39,11 +39,11 @@ pub struct JoinedView {
 /// The features of each label, in the labels' order.
 #[derive(Debug)]
 pub struct ViewValues {
-    /// In the order in which features were asked for, each of the type in its definition.
+    /// The values of the features, in the order in which they were asked for, each of the type in its definition.
     pub features: Vec<ArrayRef>,
-    /// In the order of the features.
+    /// The statuses of the values, in the order of the features.
     pub statuses: Vec<Statuses>,
-    /// When the newest visible event happened, be it expired; null where none was visible.
+    /// The times of the newest visible events, be they expired; null where none was visible.
     pub event_times: TimestampMicrosecondArray,
 }
 
@@ -59,13 +59,13 @@ impl JoinedView {
         Ok(Self { plan, threads: options.threads, index, newest: kept.newest, columns: kept.windowed })
     }
 
-    /// Rows of events, those without key or time included.
+    /// The number of rows of events, those without key or time included.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.index.rows()
     }
 
-    /// How many entities have events.
+    /// The number of entities that have events.
     #[must_use]
     pub fn entities(&self) -> usize {
         self.index.keys()
@@ -93,8 +93,8 @@ impl JoinedView {
         let mut newest = newest.into_iter();
         for feature in &self.plan.features {
             let found_values = match feature.value {
-                WantedValue::Newest(_) => newest.next().map(|values| (values, Vec::new())),
-                WantedValue::Window(number) => {
+                OutputFeatureValue::Newest(_) => newest.next().map(|values| (values, Vec::new())),
+                OutputFeatureValue::Window(number) => {
                     windowed.get(number).cloned().map(|found| (found.values, found.outgrown))
                 }
             };
@@ -102,7 +102,7 @@ impl JoinedView {
             // What is expired is null, however much there was.
             outgrown.retain(|label| found.get(*label as usize) == Some(&Status::Present));
             let value = match (&expired, feature.value) {
-                (Some(expired), WantedValue::Window(_)) => {
+                (Some(expired), OutputFeatureValue::Window(_)) => {
                     nullif(&value, expired).map_err(FeatureError::arrow("leave out what is expired"))?
                 }
                 _ => value,
@@ -116,8 +116,8 @@ impl JoinedView {
 
     fn newest(&self, matches: &Matches) -> Result<Vec<ArrayRef>, FeatureError> {
         if self.newest.is_empty() {
-            let newest = |feature: &&Wanted| matches!(feature.value, WantedValue::Newest(_));
-            let nothing = |feature: &Wanted| new_null_array(&feature.data_type, matches.len());
+            let newest = |feature: &&OutputFeature| matches!(feature.value, OutputFeatureValue::Newest(_));
+            let nothing = |feature: &OutputFeature| new_null_array(&feature.data_type, matches.len());
             return Ok(self.plan.features.iter().filter(newest).map(nothing).collect());
         }
         Ok(matches.take(&self.newest, self.threads)?)
@@ -155,8 +155,8 @@ fn of_match(status: MatchStatus) -> Status {
     }
 }
 
-/// What the join promises of each feature.
-fn verify(value: &ArrayRef, feature: &Wanted, labels: usize) -> Result<(), FeatureError> {
+/// Looks once more at what the join promises of each feature.
+fn verify(value: &ArrayRef, feature: &OutputFeature, labels: usize) -> Result<(), FeatureError> {
     if value.len() != labels {
         let label = value.len().min(labels);
         return Err(AsofError::Broken { label, promise: "one answer for each label" }.into());
@@ -168,7 +168,11 @@ fn verify(value: &ArrayRef, feature: &Wanted, labels: usize) -> Result<(), Featu
 }
 
 /// The values with the default in place of nulls, except where there is more than the feature can hold.
-fn with_default(value: &ArrayRef, feature: &Wanted, outgrown: &[u32]) -> Result<ArrayRef, FeatureError> {
+fn with_default(
+    value: &ArrayRef,
+    feature: &OutputFeature,
+    outgrown: &[u32],
+) -> Result<ArrayRef, FeatureError> {
     let Some(default) = feature.default.as_ref().filter(|_| value.logical_null_count() > 0) else {
         return Ok(Arc::clone(value));
     };

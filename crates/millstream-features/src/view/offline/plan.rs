@@ -18,25 +18,25 @@ use crate::{
 pub(super) struct Plan {
     schema: SchemaRef,
     pub(super) keys: Vec<KeyColumn>,
-    /// In the order of the output.
-    pub(super) features: Vec<Wanted>,
+    /// The wanted features, in the order of the output.
+    pub(super) features: Vec<OutputFeature>,
     /// The columns that any newest-row feature of the view names, ascending; none when none is wanted.
     pub(super) newest: Vec<usize>,
     /// The wanted features over windows, in the order of the output.
     pub(super) layout: Layout,
 }
 
-/// One feature of the output.
+/// A feature of the output.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct OutputFeature {
     pub(super) data_type: DataType,
-    pub(super) value: WantedValue,
-    /// One row.
+    pub(super) value: OutputFeatureValue,
+    /// The default, as an array of one row.
     pub(super) default: Option<Scalar<ArrayRef>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum WantedValue {
+pub(super) enum OutputFeatureValue {
     /// The column with this place in [`Plan::newest`].
     Newest(usize),
     /// The feature with this number in the layout.
@@ -66,7 +66,7 @@ impl Plan {
             newest.sort_unstable();
             newest.dedup();
         }
-        let (mut wanted, mut windowed) = (Vec::with_capacity(features.len()), Vec::new());
+        let (mut outputs, mut windowed) = (Vec::with_capacity(features.len()), Vec::new());
         for number in features {
             let no_feature = || FeatureError::NoSuchFeature {
                 view: definition.name.clone(),
@@ -79,7 +79,7 @@ impl Plan {
                     let found = columns.get(*column);
                     let missing = FeatureError::NoSuchColumn { index: *column, columns: columns.len() };
                     let place = newest.partition_point(|newest| newest < column);
-                    (WantedValue::Newest(place), found.cloned().ok_or(missing)?)
+                    (OutputFeatureValue::Newest(place), found.cloned().ok_or(missing)?)
                 }
                 FeatureValue::Window { measure, window } => {
                     let window =
@@ -88,7 +88,7 @@ impl Plan {
                     let types = Layout::new(std::slice::from_ref(&one), &columns)?.output_types();
                     windowed.push(one);
                     let found = types.into_iter().next().ok_or(FeatureError::Mismatch)?;
-                    (WantedValue::Window(windowed.len() - 1), found)
+                    (OutputFeatureValue::Window(windowed.len() - 1), found)
                 }
             };
             if found != feature.data_type {
@@ -104,7 +104,7 @@ impl Plan {
                 let feature = format!("{}.{}", definition.name, feature.name);
                 return Err(FeatureError::Default { feature, data_type: found });
             }
-            wanted.push(Wanted { data_type: found, value, default: default.map(Scalar::new) });
+            outputs.push(OutputFeature { data_type: found, value, default: default.map(Scalar::new) });
         }
         let key = |key: &super::super::KeyDefinition| KeyColumn {
             name: key.name.clone(),
@@ -113,7 +113,7 @@ impl Plan {
         Ok(Self {
             schema: definition.event_schema(),
             keys: definition.keys.iter().map(key).collect(),
-            features: wanted,
+            features: outputs,
             newest,
             layout: Layout::new(&windowed, &columns)?,
         })

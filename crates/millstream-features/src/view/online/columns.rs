@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{ArrowNativeType, DataType, Float64Type, Int64Type},
 };
 
-use super::{OnlineView, OnlineViewError, Wanted};
+use super::{OnlineView, OnlineViewError, ReadPlan};
 use crate::{
     aggregate::{Kind, Value, ValueRef, build},
     view::Status,
@@ -20,27 +20,27 @@ use crate::{
 /// Features of some entities, in the entities' order.
 #[derive(Debug, Clone)]
 pub struct Columns {
-    /// One for each wanted feature, of the feature's type; defaults stand where a value would be null.
+    /// The values of each feature of the plan, of the feature's type; defaults stand where a value would be null.
     pub values: Vec<ArrayRef>,
-    /// By feature, then by entity.
+    /// The statuses of the values, by feature, then by entity.
     pub statuses: Vec<Vec<Status>>,
-    /// Event time of each entity's newest visible event, UTC.
+    /// The event time of each entity's newest visible event, in UTC.
     pub event_times: TimestampMicrosecondArray,
 }
 
 impl OnlineView {
-    /// The wanted features of many entities at time `at` (microseconds); a record is none for an entity that has none.
+    /// The plan's features of many entities at time `at` (microseconds); a record is none for an entity that has none.
     ///
     /// # Errors
     ///
-    /// Bytes are no record of this view.
+    /// The bytes are no record of this view.
     pub fn columns<R: AsRef<[u8]>>(
         &self,
         records: &[Option<R>],
         at: i64,
-        wanted: &Wanted,
+        plan: &ReadPlan,
     ) -> Result<Columns, OnlineViewError> {
-        let types: Vec<&DataType> = wanted
+        let types: Vec<&DataType> = plan
             .features
             .iter()
             .filter_map(|feature| self.definition().features.get(*feature))
@@ -51,11 +51,11 @@ impl OnlineView {
         let mut statuses: Vec<Vec<Status>> =
             types.iter().map(|_| Vec::with_capacity(records.len())).collect();
         let mut event_times = Numbers::with_capacity(records.len());
-        let mut parts = Vec::new();
+        let mut states = Vec::new();
         for record in records {
             let mut outs = builders.iter_mut().zip(&mut statuses);
             let bytes = record.as_ref().map(AsRef::as_ref);
-            let event_time = self.visit(bytes, at, wanted, &mut parts, |value, status| {
+            let event_time = self.visit(bytes, at, plan, &mut states, |value, status| {
                 if let Some((builder, statuses)) = outs.next() {
                     builder.append(value);
                     statuses.push(status);

@@ -22,17 +22,17 @@ use crate::{
 #[derive(Debug)]
 pub struct EntityEvents {
     entities: Vec<EntityKey>,
-    /// Where each entity's events start in `rows`, and the end.
+    /// The places in `rows` where the events of each entity start, and the end.
     starts: Vec<usize>,
     rows: Vec<(Order, u32)>,
-    columns: Vec<Source>,
+    columns: Vec<EventValues>,
     skipped: usize,
     newest: Option<i64>,
 }
 
-/// A column as values. What no aggregation knows is turned into values at once.
+/// The values of a column of events. A column that no aggregation knows is turned into values at once.
 #[derive(Debug)]
-enum Source {
+enum EventValues {
     Column(Column),
     Values(Vec<Value>),
 }
@@ -58,7 +58,7 @@ impl EntityEvents {
         expect(view, "_sequence", sequence, &DataType::Int64)?;
         let sequence = sequence.as_primitive::<Int64Type>();
         let key_rows = KeyRows::new(&definition.entity, &definition.keys, key_columns)?;
-        let columns = columns.iter().enumerate().map(|(at, column)| Source::new(view, at, column));
+        let columns = columns.iter().enumerate().map(|(at, column)| EventValues::new(view, at, column));
         let columns = columns.collect::<Result<_, _>>()?;
         let or_zero = |valid: bool, value: i64| if valid { value } else { 0 };
         let order = |row: usize| Order {
@@ -80,19 +80,19 @@ impl EntityEvents {
         &self.entities
     }
 
-    /// Number of events that have a key and an event time.
+    /// The number of events that have a key and an event time.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// Number of rows that were left out.
+    /// The number of rows that were left out.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped
     }
 
-    /// Newest event time in microseconds.
+    /// The newest event time in microseconds.
     #[must_use]
     pub fn newest(&self) -> Option<i64> {
         self.newest
@@ -103,7 +103,7 @@ impl EntityEvents {
         self.events_of(entity).map(|(_, row)| row)
     }
 
-    /// Order and row number of an entity's events, oldest first.
+    /// The order and the row number of an entity's events, oldest first.
     pub(super) fn events_of(&self, entity: usize) -> impl ExactSizeIterator<Item = (Order, usize)> {
         let bound = |at: usize| self.starts.get(at).copied().unwrap_or(0);
         let range: Range<usize> = bound(entity)..bound(entity + 1);
@@ -117,7 +117,7 @@ impl EntityEvents {
     }
 }
 
-impl Source {
+impl EventValues {
     fn new(view: &OnlineView, at: usize, column: &ArrayRef) -> Result<Self, OnlineViewError> {
         let definition = view.definition();
         if let Some(known) = definition.columns.get(at) {
@@ -140,7 +140,7 @@ impl Source {
     }
 }
 
-/// Rows of lists as values.
+/// Reads rows of lists as values.
 fn lists(view: &OnlineView, column: &ArrayRef) -> Result<Vec<Value>, OnlineViewError> {
     let items = |list: ArrayRef| -> Result<Value, OnlineViewError> {
         if matches!(list.data_type(), DataType::List(_) | DataType::FixedSizeList(..)) {
@@ -222,7 +222,7 @@ fn ordinals(keys: &KeyRows, has_time: impl Fn(usize) -> bool) -> (Vec<&[u8]>, Ve
     (entities, ordinals)
 }
 
-/// Rows by entity, each entity's in their order.
+/// Groups rows by entity, each entity's in their order.
 fn grouped(
     ordinals: &[u32],
     entities: usize,

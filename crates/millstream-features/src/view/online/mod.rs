@@ -25,14 +25,14 @@ use super::{
 };
 use crate::{
     FeatureError,
-    window::{Part, Plan},
+    window::{CompactState, Plan},
 };
 
 pub use change::{Chunk, Edit, MARK_LAG, PUSHED_MAX, RECENT_MAX};
 pub use columns::Columns;
 pub use error::OnlineViewError;
 pub use events::EntityEvents;
-pub use read::{Reading, Wanted};
+pub use read::{ReadPlan, Reading};
 pub use record::{Position, RECORD_VERSION};
 
 use row::RowCodec;
@@ -46,24 +46,24 @@ struct Inner {
     definition: ViewDefinition,
     space: u64,
     plan: Plan,
-    /// The parts of an entity without events, and the values of the windowed features over them.
-    empty: Vec<Part>,
-    /// For each feature where its value comes from.
-    sources: Vec<Source>,
-    /// All columns: events that are kept one by one.
+    /// The states of an entity without events, one for each cell of the plan.
+    empty: Vec<CompactState>,
+    /// The source of each feature's value.
+    sources: Vec<ValueSource>,
+    /// The codec of all columns, for events that are kept one by one.
     event_row: RowCodec,
-    /// The columns that features want of the newest event.
+    /// The codec of the columns that features name of the newest event.
     newest_row: RowCodec,
-    /// In microseconds.
+    /// The time to live in microseconds.
     ttl: Option<i64>,
 }
 
-/// Where a feature's value comes from.
+/// The source of a feature's value.
 #[derive(Debug, Clone, Copy)]
-enum Source {
-    /// A column of the newest event: its place in the two kinds of rows.
+enum ValueSource {
+    /// The value is a column of the newest event, which has a place in each of the two kinds of rows.
     Newest { in_newest: usize, in_event: usize },
-    /// The windowed feature with this number.
+    /// The value is that of the windowed feature with this number.
     Window(usize),
 }
 
@@ -89,11 +89,11 @@ impl OnlineView {
         let newest_row = RowCodec::new(&types, &wanted).map_err(not_storable)?;
         let mut windows = 0..;
         let source = |value: &FeatureValue| match newest(value) {
-            Some(column) => Source::Newest {
+            Some(column) => ValueSource::Newest {
                 in_newest: newest_row.field(column).unwrap_or(usize::MAX),
                 in_event: event_row.field(column).unwrap_or(usize::MAX),
             },
-            None => Source::Window(windows.next().unwrap_or(usize::MAX)),
+            None => ValueSource::Window(windows.next().unwrap_or(usize::MAX)),
         };
         let sources = definition.features.iter().map(|feature| &feature.value).map(source).collect();
         let (empty, ttl, space) =
@@ -122,7 +122,7 @@ impl OnlineView {
     }
 
     fn has_newest(&self) -> bool {
-        self.0.sources.iter().any(|source| matches!(source, Source::Newest { .. }))
+        self.0.sources.iter().any(|source| matches!(source, ValueSource::Newest { .. }))
     }
 
     fn is_visible(&self, event: i64, at: i64) -> bool {

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::{OnlineView, Source, read::Newest};
+use super::{OnlineView, ValueSource, read::Newest};
 use crate::{
     FeatureError,
     aggregate::{Order, Value, ValueRef},
@@ -31,7 +31,7 @@ impl OnlineView {
     fn shown(&self, row: Newest<'_>) -> Result<Vec<Value>, FeatureError> {
         let mut fields: Vec<(usize, usize)> = Vec::new();
         for source in &self.0.sources {
-            if let Source::Newest { in_newest, in_event } = source {
+            if let ValueSource::Newest { in_newest, in_event } = source {
                 fields.push((*in_newest, *in_event));
             }
         }

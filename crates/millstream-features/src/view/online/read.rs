@@ -1,31 +1,32 @@
 //! A record read where it lies: what training would give for the time of the read.
 
 use super::{
-    OnlineView, OnlineViewError, Source,
+    OnlineView, OnlineViewError, ValueSource,
     record::{Event, Record},
 };
 use crate::{
     FeatureError,
     aggregate::{Order, Value, ValueRef},
     view::Status,
-    window::{Part, fold},
+    window::{CompactState, fold},
 };
 
 /// The values of all features of one entity at one time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
-    /// Defaults stand where a value would be null, except where there is more than the feature can hold.
+    /// The values of the features. Defaults stand where a value would be null, except where there is more than the
+    /// feature can hold.
     pub values: Vec<Value>,
     pub statuses: Vec<Status>,
-    /// Event time of the newest visible event in microseconds.
+    /// The event time of the newest visible event in microseconds.
     pub event_time: Option<i64>,
 }
 
-/// Some features of a view, and what has to be looked at for them.
+/// A plan to read some features of a view: what has to be looked at for them.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct ReadPlan {
     pub(super) features: Vec<usize>,
-    /// By cell of the plan.
+    /// The cells of the view's hops that the features need are set.
     cells: Vec<bool>,
     windows: bool,
 }
@@ -33,45 +34,45 @@ pub struct Wanted {
 /// The row of the newest visible event.
 #[derive(Clone, Copy)]
 pub(super) enum Newest<'a> {
-    /// Only the columns that features want of it.
+    /// The row has only the columns that features name of the newest event.
     Newest(&'a [u8]),
-    /// All columns.
+    /// The row has all columns.
     Event(&'a [u8]),
 }
 
 impl OnlineView {
-    /// Prepares reads of these features, in this order.
+    /// Prepares reads of the given features, in their order.
     ///
     /// # Errors
     ///
     /// The view has no such feature.
-    pub fn wanted(&self, features: &[usize]) -> Result<Wanted, OnlineViewError> {
+    pub fn plan_read(&self, features: &[usize]) -> Result<ReadPlan, OnlineViewError> {
         let missing = |index: &&usize| **index >= self.0.sources.len();
         if let Some(index) = features.iter().find(missing) {
             let view = self.definition().name.clone();
             return Err(OnlineViewError::NoSuchFeature { view, index: *index });
         }
         let window = |feature: &usize| match self.0.sources.get(*feature) {
-            Some(Source::Window(window)) => Some(*window),
+            Some(ValueSource::Window(window)) => Some(*window),
             _ => None,
         };
         let windows = features.iter().filter_map(window);
         let cells = self.0.plan.wanted(windows.clone());
-        Ok(Wanted { features: features.to_vec(), cells, windows: windows.count() > 0 })
+        Ok(ReadPlan { features: features.to_vec(), cells, windows: windows.count() > 0 })
     }
 
-    /// All features.
+    /// Prepares reads of all features.
     #[must_use]
-    pub fn wanted_all(&self) -> Wanted {
+    pub fn plan_read_of_all(&self) -> ReadPlan {
         let windows = self.0.plan.features();
-        Wanted {
+        ReadPlan {
             features: (0..self.0.sources.len()).collect(),
             cells: self.0.plan.wanted(0..windows),
             windows: windows > 0,
         }
     }
 
-    /// The wanted features of one entity at time `at` (microseconds), into `reading`; `record` is none for an entity
+    /// Reads the plan's features of one entity at time `at` (microseconds) into `reading`; `record` is none for an entity
     /// that has none.
     ///
     /// # Errors
@@ -81,15 +82,15 @@ impl OnlineView {
         &self,
         record: Option<&[u8]>,
         at: i64,
-        wanted: &Wanted,
+        plan: &ReadPlan,
         reading: &mut Reading,
     ) -> Result<(), OnlineViewError> {
         let Reading { values, statuses, event_time } = reading;
         values.clear();
         statuses.clear();
-        let mut parts = Vec::new();
+        let mut states = Vec::new();
         *event_time = self
-            .visit(record, at, wanted, &mut parts, |value, status| {
+            .visit(record, at, plan, &mut states, |value, status| {
                 values.push(value.to_value());
                 statuses.push(status);
             })
@@ -101,14 +102,15 @@ impl OnlineView {
         self.definition().features.get(feature).and_then(|feature| feature.default.as_ref())
     }
 
-    /// Calls `sink` with value and status of each wanted feature, in their order; defaults stand where a value would be null,
-    /// but not where there is more than the feature can hold. Gives the event time of the newest visible event. `parts` is only there to be used again.
+    /// Calls `sink` with value and status of each of the plan's features, in their order; defaults stand where a value
+    /// would be null, but not where there is more than the feature can hold. Gives the event time of the newest visible
+    /// event. `states` is only there to be used again.
     pub(super) fn visit(
         &self,
         record: Option<&[u8]>,
         at: i64,
-        wanted: &Wanted,
-        parts: &mut Vec<Part>,
+        plan: &ReadPlan,
+        states: &mut Vec<CompactState>,
         mut sink: impl FnMut(ValueRef<'_>, Status),
     ) -> Result<Option<i64>, FeatureError> {
         let record = match record {
@@ -129,17 +131,17 @@ impl OnlineView {
         };
         let of_windows = if before_mark { Some(Status::Degraded) } else { overall };
         let at = if before_mark { record.mark } else { at };
-        parts.clear();
-        if wanted.windows && overall != Some(Status::Expired) {
-            parts.extend_from_slice(&self.0.empty);
-            self.windows(&record, at, wanted, parts)?;
+        states.clear();
+        if plan.windows && overall != Some(Status::Expired) {
+            states.extend_from_slice(&self.0.empty);
+            self.windows(&record, at, plan, states)?;
         }
         let mut list = Value::Null;
-        for feature in &wanted.features {
+        for feature in &plan.features {
             let owned;
             let (value, status) = match self.0.sources.get(*feature) {
                 _ if overall == Some(Status::Expired) => (ValueRef::Null, overall),
-                Some(Source::Newest { in_newest, in_event }) => {
+                Some(ValueSource::Newest { in_newest, in_event }) => {
                     let value = match newest {
                         None => ValueRef::Null,
                         Some((_, Newest::Newest(row))) => {
@@ -149,8 +151,8 @@ impl OnlineView {
                     };
                     (value, overall)
                 }
-                Some(Source::Window(window)) => {
-                    let Ok(value) = self.0.plan.value(*window, parts, at) else {
+                Some(ValueSource::Window(window)) => {
+                    let Ok(value) = self.0.plan.value(*window, states, at) else {
                         sink(ValueRef::Null, Status::Degraded);
                         continue;
                     };
@@ -188,23 +190,23 @@ impl OnlineView {
         Ok(newest)
     }
 
-    /// Adds up the windows of the wanted cells.
+    /// Adds up the windows of the plan's cells.
     fn windows(
         &self,
         record: &Record<'_>,
         at: i64,
-        wanted: &Wanted,
-        parts: &mut [Part],
+        plan: &ReadPlan,
+        states: &mut [CompactState],
     ) -> Result<(), FeatureError> {
-        let Wanted { cells, .. } = wanted;
+        let ReadPlan { cells, .. } = plan;
         if !record.hops.is_empty() {
-            fold(&self.0.plan, record.hops, (record.mark, at), cells, parts)?;
+            fold(&self.0.plan, record.hops, (record.mark, at), cells, states)?;
         }
         let columns = self.definition().columns.len();
         let mut lists = Vec::new();
         let mut add = |event: Event<'_>| -> Result<(), FeatureError> {
             let values = self.0.event_row.values(event.row, columns, &mut lists)?;
-            self.0.plan.add(parts, cells, at, event.order, &values);
+            self.0.plan.add(states, cells, at, event.order, &values);
             Ok(())
         };
         for event in record.recent.iter(&self.0.event_row).chain(record.pushed.iter(&self.0.event_row)) {

@@ -1,11 +1,11 @@
-//! One slot's parts of all hops of one size, as bytes: columns of numbers where every part is one, else the states one
+//! One slot's states of all hops of one size, as bytes: columns of numbers where every state is one, else the states one
 //! after the other. A range of hops is added up without reading the others.
 
 use std::ops::Range;
 
 use super::{
+    compact::{CompactState, Shape, Slot, extreme_float},
     packed::{Packed, SIGNED_MAX, write_signed, write_unsigned},
-    part::{Part, Shape, Slot, extreme_float},
     whole::Whole,
 };
 use crate::{
@@ -95,20 +95,25 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Adds the hops of a range up into `part`.
-    pub(super) fn fold(&self, slot: &Slot, range: Range<usize>, part: &mut Part) -> Result<(), FeatureError> {
+    /// Adds the hops of a range up into `state`.
+    pub(super) fn fold(
+        &self,
+        slot: &Slot,
+        range: Range<usize>,
+        state: &mut CompactState,
+    ) -> Result<(), FeatureError> {
         let Range { start, end } = range;
         match self {
             Self::Count(counts) => {
                 let mut rows = 0_u64;
                 counts.range(start, end).each_unsigned(|count| rows = rows.saturating_add(count));
-                slot.merge(part, &Part::Count(rows))
+                slot.merge(state, &CompactState::Count(rows))
             }
             Self::Sum { exponent, counts, sums } => {
                 let (mut count, mut total) = (0_u64, 0_i128);
                 counts.range(start, end).each_unsigned(|terms| count = count.saturating_add(terms));
                 sums.range(start, end).each_signed(|sum| total = total.wrapping_add(sum));
-                slot.merge(part, &Part::Sum { count, sum: Whole { total, exponent: *exponent } })
+                slot.merge(state, &CompactState::Sum { count, sum: Whole { total, exponent: *exponent } })
             }
             Self::Int { missing, base, values } => {
                 let greatest = !matches!(slot.shape, Shape::Int { greatest: false });
@@ -120,7 +125,7 @@ impl<'a> Column<'a> {
                     }
                     at += 1;
                 });
-                slot.merge(part, &Part::Int(best.map(|best| base.wrapping_add_unsigned(best))))
+                slot.merge(state, &CompactState::Int(best.map(|best| base.wrapping_add_unsigned(best))))
             }
             Self::Float { missing, values } => {
                 let greatest = matches!(slot.shape, Shape::Float { greatest: true });
@@ -130,14 +135,14 @@ impl<'a> Column<'a> {
                 let best = present
                     .map(|(value, _)| value)
                     .reduce(|best, value| extreme_float(greatest, best, value));
-                slot.merge(part, &Part::Float(best))
+                slot.merge(state, &CompactState::Float(best))
             }
             Self::States(bytes) => {
                 let mut input = Reader::new(bytes);
                 for at in 0..end {
-                    let state = input.block()?;
+                    let block = input.block()?;
                     if at >= start {
-                        slot.merge(part, &Part::State(Box::new(state_of(state)?)))?;
+                        slot.merge(state, &CompactState::State(Box::new(state_of(block)?)))?;
                     }
                 }
                 Ok(())
@@ -145,20 +150,20 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// All parts, one for each hop.
-    pub(super) fn parts(&self, slot: &Slot, count: usize) -> Result<Vec<Part>, FeatureError> {
-        let mut parts = vec![slot.empty(); count];
+    /// The states of all hops, one for each.
+    pub(super) fn states(&self, slot: &Slot, count: usize) -> Result<Vec<CompactState>, FeatureError> {
+        let mut states = vec![slot.empty(); count];
         if let Self::States(bytes) = self {
             let mut input = Reader::new(bytes);
-            for part in &mut parts {
-                slot.merge(part, &Part::State(Box::new(state_of(input.block()?)?)))?;
+            for state in &mut states {
+                slot.merge(state, &CompactState::State(Box::new(state_of(input.block()?)?)))?;
             }
-            return Ok(parts);
+            return Ok(states);
         }
-        for (at, part) in parts.iter_mut().enumerate() {
-            self.fold(slot, at..at + 1, part)?;
+        for (at, state) in states.iter_mut().enumerate() {
+            self.fold(slot, at..at + 1, state)?;
         }
-        Ok(parts)
+        Ok(states)
     }
 }
 
@@ -168,36 +173,40 @@ fn state_of(bytes: &[u8]) -> Result<State, FeatureError> {
     if input.is_empty() { Ok(state) } else { Err(FeatureError::bytes("something follows a state")) }
 }
 
-/// Writes the parts of one slot.
-pub(super) fn write<'p>(out: &mut Writer, slot: &Slot, parts: impl Iterator<Item = &'p Part> + Clone) {
-    if write_numbers(out, slot, parts.clone()).is_some() {
+/// Writes the states of one slot.
+pub(super) fn write<'p>(
+    out: &mut Writer,
+    slot: &Slot,
+    states: impl Iterator<Item = &'p CompactState> + Clone,
+) {
+    if write_numbers(out, slot, states.clone()).is_some() {
         return;
     }
     out.byte(STATES);
-    let mut states = Writer::default();
-    for part in parts {
-        let mut state = Writer::default();
-        slot.state(part).write(&mut state);
-        states.block(&state.bytes);
+    let mut blocks = Writer::default();
+    for state in states {
+        let mut block = Writer::default();
+        slot.state(state).write(&mut block);
+        blocks.block(&block.bytes);
     }
-    out.block(&states.bytes);
+    out.block(&blocks.bytes);
 }
 
-/// Writes nothing when one of the parts is not of numbers.
+/// Writes the states of one slot as numbers, or nothing when one of them is not of numbers.
 fn write_numbers<'p>(
     out: &mut Writer,
     slot: &Slot,
-    parts: impl Iterator<Item = &'p Part> + Clone,
+    states: impl Iterator<Item = &'p CompactState> + Clone,
 ) -> Option<()> {
     match slot.shape {
         Shape::Count { .. } => {
-            let counts = parts.map(|part| if let Part::Count(rows) = part { *rows } else { 0 });
+            let counts = states.map(|state| if let CompactState::Count(rows) = state { *rows } else { 0 });
             out.byte(NUMBERS);
             write_unsigned(out, counts);
         }
-        Shape::Sum => write_sums(out, slot, parts)?,
+        Shape::Sum => write_sums(out, slot, states)?,
         Shape::Int { .. } | Shape::Time => {
-            let values = parts.map(|part| if let Part::Int(value) = part { *value } else { None });
+            let values = states.map(|state| if let CompactState::Int(value) = state { *value } else { None });
             let base = values.clone().flatten().min().unwrap_or(0);
             out.byte(NUMBERS);
             Missing::write(out, values.clone().map(|value| value.is_none()));
@@ -205,7 +214,8 @@ fn write_numbers<'p>(
             write_unsigned(out, values.map(|value| value.unwrap_or(base).wrapping_sub(base).cast_unsigned()));
         }
         Shape::Float { .. } => {
-            let values = parts.map(|part| if let Part::Float(value) = part { *value } else { None });
+            let values =
+                states.map(|state| if let CompactState::Float(value) = state { *value } else { None });
             out.byte(NUMBERS);
             Missing::write(out, values.clone().map(|value| value.is_none()));
             values.for_each(|value| out.float(value.unwrap_or(0.0)));
@@ -218,9 +228,9 @@ fn write_numbers<'p>(
 fn write_sums<'p>(
     out: &mut Writer,
     slot: &Slot,
-    parts: impl Iterator<Item = &'p Part> + Clone,
+    states: impl Iterator<Item = &'p CompactState> + Clone,
 ) -> Option<()> {
-    let sums: Vec<(u64, Whole)> = parts.map(|part| slot.sum(part)).collect::<Option<_>>()?;
+    let sums: Vec<(u64, Whole)> = states.map(|state| slot.sum(state)).collect::<Option<_>>()?;
     let not_zero = sums.iter().map(|(_, sum)| sum).filter(|sum| sum.total != 0);
     let exponent = not_zero.map(|sum| sum.exponent).min().unwrap_or(0);
     let at = |sum: &Whole| if sum.total == 0 { Some(0) } else { sum.at(exponent) };

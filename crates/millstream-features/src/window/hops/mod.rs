@@ -7,14 +7,14 @@
 //! those of the states.
 
 mod column;
+mod compact;
 mod packed;
-mod part;
 mod plan;
 mod read;
 mod store;
 mod whole;
 
-pub(crate) use part::Part;
+pub(crate) use compact::CompactState;
 pub(crate) use plan::Plan;
 pub(crate) use read::fold;
 pub(crate) use store::Hops;

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 
-use super::part::{Part, Shape, Slot};
+use super::compact::{CompactState, Shape, Slot};
 use crate::{
     aggregate::{Order, Outgrown, Value, ValueRef, micros, ratio},
     window::{
@@ -12,22 +12,22 @@ use crate::{
     },
 };
 
-/// Sizes of hops, then all time.
+/// The levels are the sizes of hops, then all time.
 pub(super) const LEVELS: usize = HOPS.len() + 1;
 pub(super) const ALL_TIME: usize = HOPS.len();
 
-/// For each level the number of the first hop that is kept.
+/// The number of the first hop that is kept on each level.
 pub(crate) type Starts = [i64; LEVELS];
 
-/// What is kept and how it is read, for one layout.
+/// A plan of what is kept for one layout, and how it is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(super) slots: Vec<Slot>,
-    /// For each level the slots that some feature needs there.
+    /// The slots of each level that some feature needs there.
     pub(super) levels: [Vec<usize>; LEVELS],
     /// The different windows.
     pub(super) windows: Vec<Window>,
-    /// A slot over a window, each once.
+    /// The cells, each of which is a slot over a window, and there once.
     pub(super) cells: Vec<Cell>,
     features: Vec<Computed>,
 }
@@ -85,17 +85,17 @@ impl Plan {
         Self { slots, levels, windows, cells, features }
     }
 
-    /// Whether there is nothing to keep.
+    /// Tells whether there is nothing to keep.
     pub(crate) fn is_empty(&self) -> bool {
         self.features.is_empty()
     }
 
-    /// Number of features.
+    /// The number of features.
     pub(crate) fn features(&self) -> usize {
         self.features.len()
     }
 
-    /// Which cells these features need.
+    /// The cells that the given features need are set.
     pub(crate) fn wanted(&self, features: impl Iterator<Item = usize>) -> Vec<bool> {
         let mut wanted = vec![false; self.cells.len()];
         for feature in features.filter_map(|feature| self.features.get(feature)) {
@@ -108,41 +108,41 @@ impl Plan {
         wanted
     }
 
-    /// The parts of all cells over no events.
-    pub(crate) fn empty(&self) -> Vec<Part> {
+    /// The states of all cells over no events.
+    pub(crate) fn empty(&self) -> Vec<CompactState> {
         self.cells.iter().filter_map(|cell| self.slots.get(cell.slot)).map(Slot::empty).collect()
     }
 
-    /// Adds one event to the parts of the cells whose windows see it.
+    /// Adds one event to the states of the cells whose windows see it.
     pub(crate) fn add(
         &self,
-        parts: &mut [Part],
+        states: &mut [CompactState],
         wanted: &[bool],
         at: i64,
         order: Order,
         values: &[ValueRef<'_>],
     ) {
-        for ((cell, part), _) in self.cells.iter().zip(parts).zip(wanted).filter(|(_, wanted)| **wanted) {
+        for ((cell, state), _) in self.cells.iter().zip(states).zip(wanted).filter(|(_, wanted)| **wanted) {
             if let (Some(slot), Some(window)) = (self.slots.get(cell.slot), self.windows.get(cell.window))
                 && window.start(at) <= order.event
                 && order.event < window.end(at)
             {
-                slot.add(part, order, values);
+                slot.add(state, order, values);
             }
         }
     }
 
-    /// A feature's value from the parts of all cells.
+    /// A feature's value from the states of all cells.
     ///
     /// # Errors
     ///
     /// It is beyond what it can hold, or is made of what is.
-    pub(crate) fn value(&self, feature: usize, parts: &[Part], at: i64) -> Result<Value, Outgrown> {
+    pub(crate) fn value(&self, feature: usize, states: &[CompactState], at: i64) -> Result<Value, Outgrown> {
         let Some(Computed { planned, numerator, denominator }) = self.features.get(feature) else {
             return Ok(Value::Null);
         };
-        let one = |cell: usize, read: &Read| match (self.slots.get(read.slot), parts.get(cell)) {
-            (Some(slot), Some(part)) => slot.value(part, &read.finish, at),
+        let one = |cell: usize, read: &Read| match (self.slots.get(read.slot), states.get(cell)) {
+            (Some(slot), Some(state)) => slot.value(state, &read.finish, at),
             _ => Ok(Value::Null),
         };
         let above = one(*numerator, &planned.numerator)?;
@@ -181,7 +181,7 @@ impl Slot {
     }
 }
 
-/// Whether a window is read from hops of a level.
+/// Tells whether a window is read from hops of a level.
 pub(super) fn uses(window: &Window, level: usize) -> bool {
     match (window.hop(), HOPS.get(level)) {
         (Some(hop), Some(size)) => *size <= hop,

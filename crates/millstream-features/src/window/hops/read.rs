@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    part::Part,
+    compact::CompactState,
     plan::{ALL_TIME, Plan, hop_of, uses},
     store::{Head, Tail},
 };
@@ -13,7 +13,7 @@ use crate::{
     window::definition::{HOPS, Window, floor},
 };
 
-/// Adds the hops of each wanted cell's window, as a read at `at` sees it, into the cell's part. `at` is not before `mark`.
+/// Adds the hops of each wanted cell's window, as a read at `at` sees it, into the cell's state. `at` is not before `mark`.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub(crate) fn fold(
     bytes: &[u8],
     (mark, at): (i64, i64),
     wanted: &[bool],
-    parts: &mut [Part],
+    states: &mut [CompactState],
 ) -> Result<(), FeatureError> {
     let mut input = Reader::new(bytes);
     let mut ranges: Vec<Range<usize>> = Vec::with_capacity(plan.windows.len());
@@ -34,11 +34,11 @@ pub(crate) fn fold(
         for index in slots {
             let Some(slot) = plan.slots.get(*index) else { continue };
             let Tail { left_out, column } = Tail::read(&mut input, slot, head.count)?;
-            let cells = plan.cells.iter().zip(wanted).zip(parts.iter_mut());
-            for ((cell, _), part) in cells.filter(|((cell, wanted), _)| cell.slot == *index && **wanted) {
+            let cells = plan.cells.iter().zip(wanted).zip(states.iter_mut());
+            for ((cell, _), state) in cells.filter(|((cell, wanted), _)| cell.slot == *index && **wanted) {
                 if let Some(range) = ranges.get(cell.window).filter(|range| !range.is_empty()) {
                     let range = range.start.saturating_sub(left_out)..range.end.saturating_sub(left_out);
-                    column.fold(slot, range, part)?;
+                    column.fold(slot, range, state)?;
                 }
             }
         }
@@ -46,7 +46,7 @@ pub(crate) fn fold(
     Ok(())
 }
 
-/// Which of a level's hops a window is made of: from its start, or from where the larger hops end, to the mark. The
+/// The hops of a level that a window is made of: from its start, or from where the larger hops end, to the mark. The
 /// smallest hops reach into the mark itself, since events from it on are not in hops.
 fn range(head: &Head<'_>, window: &Window, level: usize, (mark, at): (i64, i64)) -> Range<usize> {
     if !uses(window, level) {

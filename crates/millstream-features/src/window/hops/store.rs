@@ -3,8 +3,8 @@
 use super::{
     column,
     column::Column,
+    compact::{CompactState, Slot},
     packed::{Packed, write_unsigned},
-    part::{Part, Slot},
     plan::{LEVELS, Plan, Starts, hop_of},
 };
 use crate::{
@@ -12,21 +12,21 @@ use crate::{
     aggregate::{Order, Reader, ValueRef, Writer},
 };
 
-/// Most hops of one size that bytes may claim to hold: five-minute hops of a day are 288, days of a century 36,525.
+/// The most hops of one size that bytes may claim to hold: five-minute hops of a day are 288, days of a century 36,525.
 pub(super) const HOPS_MAX: usize = 1 << 20;
 
-/// Hops of one entity.
+/// The hops of an entity.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hops {
     levels: [Level; LEVELS],
 }
 
-/// Hops of one size, oldest first.
+/// The hops of one size, oldest first.
 #[derive(Debug, Clone, Default)]
 struct Level {
     numbers: Vec<i64>,
-    /// The level's slots of each hop, hop by hop.
-    parts: Vec<Part>,
+    /// The states of the level's slots, hop by hop.
+    states: Vec<CompactState>,
 }
 
 impl Hops {
@@ -40,9 +40,9 @@ impl Hops {
             let slots = slots.iter().filter_map(|slot| plan.slots.get(*slot));
             let width = slots.clone().count();
             let at = level.position(number, || slots.clone().map(Slot::empty));
-            let parts = level.parts.get_mut(at * width..(at + 1) * width).unwrap_or(&mut []);
-            for (slot, part) in slots.zip(parts) {
-                slot.add(part, order, values);
+            let states = level.states.get_mut(at * width..(at + 1) * width).unwrap_or(&mut []);
+            for (slot, state) in slots.zip(states) {
+                slot.add(state, order, values);
             }
         }
     }
@@ -51,9 +51,9 @@ impl Hops {
     pub(crate) fn trim(&mut self, keep: &Starts) {
         for (level, keep) in self.levels.iter_mut().zip(keep) {
             let old = level.numbers.partition_point(|number| number < keep);
-            let width = level.parts.len() / level.numbers.len().max(1);
+            let width = level.states.len() / level.numbers.len().max(1);
             level.numbers.drain(..old);
-            level.parts.drain(..old * width);
+            level.states.drain(..old * width);
         }
     }
 
@@ -71,7 +71,7 @@ impl Hops {
                 let keep = slot.kept_from(mark).get(index).copied().unwrap_or(0);
                 let old = level.numbers.partition_point(|number| *number < keep);
                 out.unsigned(old as u64);
-                column::write(out, slot, level.parts.iter().skip(old * width + at).step_by(width));
+                column::write(out, slot, level.states.iter().skip(old * width + at).step_by(width));
             }
         }
     }
@@ -89,11 +89,11 @@ impl Hops {
             let mut columns = Vec::with_capacity(slots.len());
             for slot in slots.iter().filter_map(|slot| plan.slots.get(*slot)) {
                 let column = Tail::read(&mut input, slot, head.count)?;
-                let parts = column.column.parts(slot, head.count - column.left_out)?;
-                columns.push(std::iter::repeat_n(slot.empty(), column.left_out).chain(parts));
+                let states = column.column.states(slot, head.count - column.left_out)?;
+                columns.push(std::iter::repeat_n(slot.empty(), column.left_out).chain(states));
             }
             for _ in 0..head.count {
-                level.parts.extend(columns.iter_mut().filter_map(Iterator::next));
+                level.states.extend(columns.iter_mut().filter_map(Iterator::next));
             }
         }
         if input.is_empty() { Ok(hops) } else { Err(FeatureError::bytes("something follows the hops")) }
@@ -101,8 +101,12 @@ impl Hops {
 }
 
 impl Level {
-    /// Where the hop is, which is made of `empty` parts if it is not there yet. Mostly it is the last.
-    fn position<I: Iterator<Item = Part>>(&mut self, number: i64, empty: impl FnOnce() -> I) -> usize {
+    /// The place of a hop, which is made of `empty` states if it is not there yet. Mostly it is the last.
+    fn position<I: Iterator<Item = CompactState>>(
+        &mut self,
+        number: i64,
+        empty: impl FnOnce() -> I,
+    ) -> usize {
         let at = match self.numbers.last() {
             Some(last) if *last == number => return self.numbers.len() - 1,
             Some(last) if *last > number => match self.numbers.binary_search(&number) {
@@ -113,11 +117,11 @@ impl Level {
         };
         self.numbers.insert(at, number);
         if at == self.numbers.len() - 1 {
-            self.parts.extend(empty());
+            self.states.extend(empty());
         } else {
-            let parts: Vec<Part> = empty().collect();
-            let start = at * parts.len();
-            self.parts.splice(start..start, parts);
+            let states: Vec<CompactState> = empty().collect();
+            let start = at * states.len();
+            self.states.splice(start..start, states);
         }
         at
     }
@@ -126,7 +130,7 @@ impl Level {
 /// The column of one slot, which may leave the first hops of its level out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tail<'a> {
-    /// Number of hops that are left out.
+    /// The number of hops that are left out.
     pub(super) left_out: usize,
     pub(super) column: Column<'a>,
 }
@@ -140,18 +144,18 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// What stands before the columns of a level.
+/// The head that stands before the columns of a level.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) count: usize,
-    /// Number of the first hop.
+    /// The number of the first hop.
     pub(super) first: i64,
-    /// How far each hop is from the first, in hops.
+    /// The distance of each hop from the first, in hops.
     pub(super) numbers: Packed<'a>,
 }
 
 impl<'a> Head<'a> {
-    /// None for a level without hops.
+    /// Reads the head of a level; a level without hops has none.
     pub(super) fn read(input: &mut Reader<'a>) -> Result<Option<Self>, FeatureError> {
         let count = usize::try_from(input.unsigned()?).unwrap_or(usize::MAX);
         if count > HOPS_MAX {

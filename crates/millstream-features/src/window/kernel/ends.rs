@@ -11,8 +11,8 @@ use arrow::{
 
 use super::{
     super::{
+        entity_group::EntityGroup,
         layout::Read,
-        part::Part,
         seen::{Run, Seen, narrow},
     },
     Input,
@@ -24,24 +24,24 @@ use crate::{
 
 /// The events with a value, in the total order; those that are equal in it are ordered by their values.
 pub(in super::super) struct Chosen {
-    /// None when every event has a value and no two are equal.
+    /// The numbers of the events; none when every event has a value and no two are equal.
     events: Option<Vec<u32>>,
 }
 
 impl Chosen {
     pub(in super::super) fn new(
-        part: &Part<'_>,
+        group: &EntityGroup<'_>,
         column: Option<usize>,
         mask: Option<&BooleanBuffer>,
     ) -> Self {
-        if mask.is_none() && part.ties.is_none() {
+        if mask.is_none() && group.ties.is_none() {
             return Self { events: None };
         }
         let mut events: Vec<u32> = match mask {
             Some(mask) => mask.set_indices_u32().collect(),
-            None => (0..narrow(part.times.len())).collect(),
+            None => (0..narrow(group.times.len())).collect(),
         };
-        if let Some(ties) = &part.ties {
+        if let Some(ties) = &group.ties {
             // The run of equal events to which an event belongs, by the event it begins with.
             let mut first = 0;
             let runs: Vec<u32> = (0..)
@@ -53,7 +53,7 @@ impl Chosen {
                 .collect();
             let run = |event: &u32| runs.get(*event as usize).copied().unwrap_or(0);
             for equal in events.chunk_by_mut(|one, other| run(one) == run(other)) {
-                let value = |event: u32| part.value(column, event as usize);
+                let value = |event: u32| group.value(column, event as usize);
                 equal.sort_by(|one, other| value(*one).compare(&value(*other)));
             }
         }
@@ -65,16 +65,16 @@ impl Chosen {
     }
 }
 
-/// Where the events of a run stand in the list of those with a value.
+/// The places that the events of a run have in the list of those with a value.
 fn stretch(counts: Option<&Vec<u32>>, (low, high): Run) -> Run {
     let at =
         |position: u32| counts.map_or(position, |counts| counts.get(position as usize).map_or(0, |at| *at));
     (at(low), at(high))
 }
 
-/// For each label its first or last event with a value.
-fn end_events(part: &mut Part<'_>, input: Input, seen: &Seen, newest: bool) -> UInt32Array {
-    let (chosen, counts) = (part.chosen(input), part.counts(input));
+/// The first or last event with a value of each label.
+fn end_events(group: &mut EntityGroup<'_>, input: Input, seen: &Seen, newest: bool) -> UInt32Array {
+    let (chosen, counts) = (group.chosen(input), group.counts(input));
     let of_run = |run: &Run| {
         let (low, high) = stretch(counts.as_deref(), *run);
         (low < high).then(|| chosen.event(if newest { high - 1 } else { low }))
@@ -87,25 +87,25 @@ fn end_events(part: &mut Part<'_>, input: Input, seen: &Seen, newest: bool) -> U
 
 /// `first` or `last`.
 pub(super) fn one(
-    part: &mut Part<'_>,
+    group: &mut EntityGroup<'_>,
     input: Input,
     seen: &Seen,
     newest: bool,
     read: &Read,
 ) -> Result<ArrayRef, FeatureError> {
-    let events = end_events(part, input, seen, newest);
-    picked(part, input.0, &events, &read.finish.output)
+    let events = end_events(group, input, seen, newest);
+    picked(group, input.0, &events, &read.finish.output)
 }
 
 /// `first_k` or `last_k`, from the wanted end on.
 pub(super) fn several(
-    part: &mut Part<'_>,
+    group: &mut EntityGroup<'_>,
     input: Input,
     seen: &Seen,
     (newest, k): (bool, usize),
     read: &Read,
 ) -> Result<ArrayRef, FeatureError> {
-    let (chosen, counts) = (part.chosen(input), part.counts(input));
+    let (chosen, counts) = (group.chosen(input), group.counts(input));
     let (mut events, mut lengths) = (Vec::new(), Vec::new());
     for runs in seen.each() {
         let before = events.len();
@@ -123,36 +123,36 @@ pub(super) fn several(
         return Err(FeatureError::TooManyRows { rows: events.len() });
     }
     let valid: NullBuffer = lengths.iter().map(|length| *length > 0).collect();
-    let values = picked(part, input.0, &UInt32Array::from(events), field.data_type())?;
+    let values = picked(group, input.0, &UInt32Array::from(events), field.data_type())?;
     let offsets = OffsetBuffer::from_lengths(lengths);
     let list = ListArray::try_new(Arc::clone(field), offsets, values, Some(valid));
     Ok(Arc::new(list.map_err(FeatureError::arrow("build a list"))?))
 }
 
 /// `time_since_last`.
-pub(super) fn since_last(part: &mut Part<'_>, input: Input, seen: &Seen) -> ArrayRef {
-    let events = end_events(part, input, seen, true);
+pub(super) fn since_last(group: &mut EntityGroup<'_>, input: Input, seen: &Seen) -> ArrayRef {
+    let events = end_events(group, input, seen, true);
     let since = |(event, at): (Option<u32>, &i64)| {
-        event.and_then(|event| part.times.get(event as usize)).map(|time| seconds(*at, *time))
+        event.and_then(|event| group.times.get(event as usize)).map(|time| seconds(*at, *time))
     };
-    Arc::new(events.iter().zip(&part.label_times).map(since).collect::<Float64Array>())
+    Arc::new(events.iter().zip(&group.label_times).map(since).collect::<Float64Array>())
 }
 
 /// The column's values at these events.
 fn picked(
-    part: &Part<'_>,
+    group: &EntityGroup<'_>,
     column: Option<usize>,
     events: &UInt32Array,
     output: &DataType,
 ) -> Result<ArrayRef, FeatureError> {
     let action = "read the values of a feature";
-    let taken = match part.column(column).map(|column| &column.data) {
+    let taken = match group.column(column).map(|column| &column.data) {
         Some(Data::Int(array)) if *output != DataType::Date32 => take(array, events, None),
         Some(Data::Float(array)) => take(array, events, None),
         Some(Data::Text(array)) => take(array, events, None),
         _ => {
             let value = |event: Option<u32>| {
-                event.map_or(Value::Null, |event| part.value(column, event as usize).to_value())
+                event.map_or(Value::Null, |event| group.value(column, event as usize).to_value())
             };
             return build(&events.iter().map(value).collect::<Vec<_>>(), output);
         }

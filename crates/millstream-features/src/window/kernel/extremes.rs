@@ -9,8 +9,8 @@ use arrow::{
 
 use super::{
     super::{
+        entity_group::EntityGroup,
         layout::Read,
-        part::Part,
         seen::{Run, Seen},
     },
     Input,
@@ -66,14 +66,14 @@ fn ordered(bits: i64) -> i64 {
 }
 
 pub(super) fn extreme(
-    part: &mut Part<'_>,
+    group: &mut EntityGroup<'_>,
     input: Input,
     seen: &Seen,
     greatest: bool,
     read: &Read,
 ) -> Result<Option<ArrayRef>, FeatureError> {
-    let mask = part.mask(input);
-    let Some(values) = part.column(input.0) else { return Ok(None) };
+    let mask = group.mask(input);
+    let Some(values) = group.column(input.0) else { return Ok(None) };
     let included = |row: usize| mask.as_ref().is_none_or(|mask| mask.value(row));
     // Turned round for the greatest, so that the smallest is looked for.
     let turned = |key: i64| if greatest { !key } else { key };
@@ -81,7 +81,7 @@ pub(super) fn extreme(
         Data::Int(array) => {
             let key = |(row, value): (usize, &i64)| if included(row) { turned(*value) } else { i64::MAX };
             let keys = array.values().iter().enumerate().map(key).collect::<Vec<_>>();
-            (keys, part.counts(input))
+            (keys, group.counts(input))
         }
         Data::Float(array) => {
             let counts = |(row, value): (usize, &f64)| included(row) && !value.is_nan();
@@ -95,7 +95,7 @@ pub(super) fn extreme(
         }
         _ => return Ok(None),
     };
-    let is_float = matches!(part.column(input.0).map(|column| &column.data), Some(Data::Float(_)));
+    let is_float = matches!(group.column(input.0).map(|column| &column.data), Some(Data::Float(_)));
     let smallest = Smallest::new(keys);
     let found = seen.each().map(|runs| {
         let of = |(low, high): &Run| smallest.of(*low as usize, *high as usize);

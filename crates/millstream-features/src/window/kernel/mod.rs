@@ -13,8 +13,8 @@ use arrow::{
 };
 
 use super::{
+    entity_group::EntityGroup,
     layout::{Layout, Read},
-    part::Part,
     seen::Seen,
 };
 use crate::{FeatureError, aggregate::Aggregation};
@@ -25,7 +25,7 @@ pub(super) use totals::{Prefix, running_count};
 /// A column and a filter, each by number.
 pub(super) type Input = (Option<usize>, Option<usize>);
 
-/// One value for each label.
+/// The value of each label.
 pub(super) struct Computed {
     pub(super) values: ArrayRef,
     /// The labels, ascending, of which there is more than the value can hold: not the null of no events. Null in `values`.
@@ -38,9 +38,9 @@ impl From<ArrayRef> for Computed {
     }
 }
 
-/// Values of one operand for all labels of the part.
+/// Values of one operand for all labels of the group.
 pub(super) fn operand(
-    part: &mut Part<'_>,
+    group: &mut EntityGroup<'_>,
     layout: &Layout,
     read: &Read,
     seen: &Seen,
@@ -48,24 +48,24 @@ pub(super) fn operand(
     let Some(slot) = layout.slots.get(read.slot) else { return Err(FeatureError::Mismatch) };
     let input = (slot.column, slot.filter);
     let fast = match &read.finish.aggregation {
-        Aggregation::Sum | Aggregation::Mean => match totals::sum(part, read, input, seen)? {
+        Aggregation::Sum | Aggregation::Mean => match totals::sum(group, read, input, seen)? {
             Some(sums) => return Ok(sums),
             None => None,
         },
-        Aggregation::Count => Some(totals::count(part, input, seen)),
-        Aggregation::CountIf => totals::count_if(part, input, seen),
-        Aggregation::First => Some(ends::one(part, input, seen, false, read)?),
-        Aggregation::Last => Some(ends::one(part, input, seen, true, read)?),
-        Aggregation::FirstK(k) => Some(ends::several(part, input, seen, (false, *k), read)?),
-        Aggregation::LastK(k) => Some(ends::several(part, input, seen, (true, *k), read)?),
-        Aggregation::TimeSinceLast => Some(ends::since_last(part, input, seen)),
-        Aggregation::Min => extremes::extreme(part, input, seen, false, read)?,
-        Aggregation::Max => extremes::extreme(part, input, seen, true, read)?,
+        Aggregation::Count => Some(totals::count(group, input, seen)),
+        Aggregation::CountIf => totals::count_if(group, input, seen),
+        Aggregation::First => Some(ends::one(group, input, seen, false, read)?),
+        Aggregation::Last => Some(ends::one(group, input, seen, true, read)?),
+        Aggregation::FirstK(k) => Some(ends::several(group, input, seen, (false, *k), read)?),
+        Aggregation::LastK(k) => Some(ends::several(group, input, seen, (true, *k), read)?),
+        Aggregation::TimeSinceLast => Some(ends::since_last(group, input, seen)),
+        Aggregation::Min => extremes::extreme(group, input, seen, false, read)?,
+        Aggregation::Max => extremes::extreme(group, input, seen, true, read)?,
         _ => None,
     };
     match fast {
         Some(values) => Ok(values.into()),
-        None => states::states(part, read, &slot.identity, input, seen),
+        None => states::states(group, read, &slot.identity, input, seen),
     }
 }
 

@@ -2,7 +2,7 @@
 //! one state slides along. Other cut-offs take what they see from a tree of blocks.
 
 use super::{
-    super::{layout::Read, part::Part, seen::Seen, slide::Slide, tree::Tree},
+    super::{entity_group::EntityGroup, layout::Read, seen::Seen, slide::Slide, tree::Tree},
     Computed, Input,
 };
 use crate::{
@@ -11,25 +11,25 @@ use crate::{
 };
 
 pub(super) fn states(
-    part: &mut Part<'_>,
+    group: &mut EntityGroup<'_>,
     read: &Read,
     identity: &State,
     input: Input,
     seen: &Seen,
 ) -> Result<Computed, FeatureError> {
-    let mask = part.mask(input);
-    let part = &*part;
+    let mask = group.mask(input);
+    let group = &*group;
     let add = |state: &mut State, row: usize| {
         if mask.as_ref().is_none_or(|mask| mask.value(row)) {
             // Known time and sequence decide among first and last events, which are not found by states.
-            let event = part.times.get(row).copied().unwrap_or(0);
-            state.add(Order { event, known: 0, sequence: 0 }, part.value(input.0, row));
+            let event = group.times.get(row).copied().unwrap_or(0);
+            state.add(Order { event, known: 0, sequence: 0 }, group.value(input.0, row));
         }
     };
-    let mut values = Vec::with_capacity(part.label_times.len());
+    let mut values = Vec::with_capacity(group.label_times.len());
     let mut outgrown = Vec::new();
-    for entity in &part.entities {
-        let times = part.label_times.get(entity.labels.clone()).unwrap_or(&[]);
+    for entity in &group.entities {
+        let times = group.label_times.get(entity.labels.clone()).unwrap_or(&[]);
         let mut finish = |at: usize, state: &State| {
             let value = times.get(at).map_or(Ok(Value::Null), |time| read.finish.value(state, *time));
             values.push(value.unwrap_or_else(|Outgrown| {
@@ -37,7 +37,7 @@ pub(super) fn states(
                 Value::Null
             }));
         };
-        let cut_offs = part.cut_offs(entity.labels.clone());
+        let cut_offs = group.cut_offs(entity.labels.clone());
         if cut_offs.is_none_or(|cut_offs| cut_offs.cuts.is_sorted()) {
             let windows = seen.windows(entity.labels.clone());
             Slide::new(identity, cut_offs, &add).each(windows, &mut finish)?;

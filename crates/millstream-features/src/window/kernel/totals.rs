@@ -10,8 +10,8 @@ use arrow::{
 
 use super::{
     super::{
+        entity_group::EntityGroup,
         layout::Read,
-        part::Part,
         seen::{Run, Seen},
     },
     Computed, Input, only_true,
@@ -21,7 +21,7 @@ use crate::{
     aggregate::{Aggregation, Column, Data, Parts, fits_decimal},
 };
 
-/// How many bits are set before each position; one longer than the mask.
+/// The number of bits that are set before each position; one longer than the mask.
 pub(in super::super) fn running_count(mask: &BooleanBuffer) -> Vec<u32> {
     let mut total = 0;
     let mut counts = Vec::with_capacity(mask.len() + 1);
@@ -44,13 +44,13 @@ fn counts_of(counts: Option<&Vec<u32>>, seen: &Seen) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(seen.each().map(|runs| i64::from(counted(counts, runs)))))
 }
 
-pub(super) fn count(part: &mut Part<'_>, input: Input, seen: &Seen) -> ArrayRef {
-    counts_of(part.counts(input).as_deref(), seen)
+pub(super) fn count(group: &mut EntityGroup<'_>, input: Input, seen: &Seen) -> ArrayRef {
+    counts_of(group.counts(input).as_deref(), seen)
 }
 
-pub(super) fn count_if(part: &mut Part<'_>, input: Input, seen: &Seen) -> Option<ArrayRef> {
-    let mask = part.mask(input);
-    let Some(Data::Bool(flags)) = part.column(input.0).map(|column| &column.data) else { return None };
+pub(super) fn count_if(group: &mut EntityGroup<'_>, input: Input, seen: &Seen) -> Option<ArrayRef> {
+    let mask = group.mask(input);
+    let Some(Data::Bool(flags)) = group.column(input.0).map(|column| &column.data) else { return None };
     let flags = only_true(flags);
     let flags = mask.map_or_else(|| flags.clone(), |mask| &flags & mask.as_ref());
     Some(counts_of(Some(&running_count(&flags)), seen))
@@ -64,7 +64,7 @@ pub(in super::super) struct Prefix {
 }
 
 impl Prefix {
-    /// None when the column is not of numbers, has values that are not finite, or spans too many powers of two.
+    /// Sums a column up; none when it is not of numbers, has values that are not finite, or spans too many powers of two.
     pub(in super::super) fn new(column: &Column, mask: Option<&BooleanBuffer>) -> Option<Self> {
         let included = |row: usize| mask.is_none_or(|mask| mask.value(row));
         match &column.data {
@@ -134,13 +134,13 @@ fn running(values: impl Iterator<Item = i128>) -> Vec<i128> {
 
 #[allow(clippy::cast_precision_loss, reason = "the nearest float, as the general state gives")]
 pub(super) fn sum(
-    part: &mut Part<'_>,
+    group: &mut EntityGroup<'_>,
     read: &Read,
     input: Input,
     seen: &Seen,
 ) -> Result<Option<Computed>, FeatureError> {
-    let Some(prefix) = part.prefix(input) else { return Ok(None) };
-    let counts = part.counts(input);
+    let Some(prefix) = group.prefix(input) else { return Ok(None) };
+    let counts = group.counts(input);
     let sums = seen.each().map(|runs| {
         let count = counted(counts.as_deref(), runs);
         (count > 0).then(|| (prefix.sum(runs), count))

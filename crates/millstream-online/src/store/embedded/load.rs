@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::{Commit, Embedded, Part, mark_writes, spaces::Spaces};
+use super::{Commit, Embedded, SharedKeyspace, mark_writes, spaces::Spaces};
 use crate::{
     error::Result,
     store::{
@@ -12,13 +12,14 @@ use crate::{
     },
 };
 
-/// From this many bytes on a load is worth files of its own.
+/// The size in bytes from which on a load is worth files of its own.
 const TABLES_BYTES_MIN: usize = 4 * 1024 * 1024;
 
 /// Tables that wait for compaction before a load waits for it too, so that reads do not have to look into many.
 const WAITING_TABLES_MAX: usize = 16;
 
-/// How often, and how long each time, a load looks whether compaction caught up: at most half a minute.
+/// The number of times that a load looks whether compaction caught up, and how long it waits each time: at most half a
+/// minute.
 const COMPACTION_WAITS_MAX: usize = 300;
 const COMPACTION_WAIT: Duration = Duration::from_millis(100);
 
@@ -44,7 +45,7 @@ pub(super) async fn load(store: &Embedded, load: Load<'_>) -> Result<()> {
 }
 
 async fn commit(store: &Embedded, mut commit: Commit) -> Result<()> {
-    commit.durable = commit.others.iter().any(|(part, ..)| matches!(part, Part::Marks));
+    commit.durable = commit.others.iter().any(|(part, ..)| matches!(part, SharedKeyspace::Marks));
     store.writer.commit(commit).await.map(drop)
 }
 

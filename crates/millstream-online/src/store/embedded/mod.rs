@@ -29,7 +29,7 @@ use self::{
     numbers::Numbers,
     record_cache::Place,
     spaces::Spaces,
-    writer::{Commit, Head, Heads, Part, Writer},
+    writer::{Commit, Head, Heads, SharedKeyspace, Writer},
 };
 use super::{
     Change, EmbeddedOptions, EntityKey, Load, LogEntry, OnlineStore, RecordKey, ScanCursor, ScanPage,
@@ -162,7 +162,7 @@ impl OnlineStore for Embedded {
     async fn set_mark(&self, space: u64, name: &str, value: Option<&[u8]>) -> Result<()> {
         check_name("a mark", name)?;
         value.map_or(Ok(()), |value| check_value("a mark", value))?;
-        let others = vec![(Part::Marks, layout::mark_key(space, name), value.map(<[u8]>::to_vec))];
+        let others = vec![(SharedKeyspace::Marks, layout::mark_key(space, name), value.map(<[u8]>::to_vec))];
         self.writer.commit(Commit { others, durable: true, ..Commit::default() }).await.map(drop)
     }
 
@@ -189,7 +189,7 @@ impl OnlineStore for Embedded {
             let name = Arc::clone(&log);
             let keys = self.blocking(move |spaces| log_keys(spaces, &name, up_to, TRIM_MAX)).await?;
             let last = keys.len() < TRIM_MAX;
-            let others = keys.into_iter().map(|key| (Part::Logs, key, None)).collect();
+            let others = keys.into_iter().map(|key| (SharedKeyspace::Logs, key, None)).collect();
             self.writer.commit(Commit { others, ..Commit::default() }).await?;
             if last {
                 break;
@@ -210,7 +210,7 @@ impl OnlineStore for Embedded {
         };
         if is_behind {
             let key = layout::fact_key(POSITION_FACT, log);
-            let others = vec![(Part::Facts, key, Some(position.to_be_bytes().to_vec()))];
+            let others = vec![(SharedKeyspace::Facts, key, Some(position.to_be_bytes().to_vec()))];
             self.writer.commit(Commit { others, durable: true, ..Commit::default() }).await?;
         }
         self.numbers.raise(log, number, &self.spaces, &self.writer).await
@@ -243,9 +243,10 @@ impl OnlineStore for Embedded {
 
 const READ: &str = "read records";
 
-fn mark_writes(space: u64, marks: &[(&str, &[u8])]) -> Vec<(Part, Vec<u8>, Option<Vec<u8>>)> {
-    let write =
-        |(name, value): &(&str, &[u8])| (Part::Marks, layout::mark_key(space, name), Some(value.to_vec()));
+fn mark_writes(space: u64, marks: &[(&str, &[u8])]) -> Vec<(SharedKeyspace, Vec<u8>, Option<Vec<u8>>)> {
+    let write = |(name, value): &(&str, &[u8])| {
+        (SharedKeyspace::Marks, layout::mark_key(space, name), Some(value.to_vec()))
+    };
     marks.iter().map(write).collect()
 }
 

@@ -7,14 +7,15 @@ use tokio::sync::Mutex;
 use super::{
     layout::{self, NUMBER_FACT},
     spaces::Spaces,
-    writer::{Commit, Part, Writer},
+    writer::{Commit, SharedKeyspace, Writer},
 };
 use crate::error::{OnlineError, Result};
 
 /// Numbers that a crash may leave out.
 const BLOCK: u64 = 4096;
 
-/// By log: the first number not given yet, and the first that must not be given before more are stored as given.
+/// The first number of each log that is not given yet, and the first that must not be given before more are stored as
+/// given.
 #[derive(Debug, Default)]
 pub(super) struct Numbers(Mutex<HashMap<String, (u64, u64)>>);
 
@@ -38,7 +39,7 @@ impl Numbers {
         if after > end {
             end = after.checked_add(BLOCK).ok_or_else(exhausted)?;
             let given = (end - 1).to_be_bytes().to_vec();
-            let others = vec![(Part::Facts, layout::fact_key(NUMBER_FACT, log), Some(given))];
+            let others = vec![(SharedKeyspace::Facts, layout::fact_key(NUMBER_FACT, log), Some(given))];
             writer.commit(Commit { others, ..Commit::default() }).await?;
         }
         blocks.insert(log.into(), (after, end));

@@ -27,48 +27,54 @@ use crate::{
     store::{EntityKey, stripes::Held},
 };
 
-/// Changes that may wait for the writer; further callers wait before that.
+/// The number of requests that may wait for the writer; further callers wait before that.
 const WAITING_MAX: usize = 1024;
 
-/// Commits that share a sync at most.
+/// The most commits that share a sync.
 const GROUP_MAX: usize = 4096;
 
 const SYNC: &str = "sync its journal";
 
-/// A key of one of the keyspaces that are not a space's.
+/// A keyspace that all spaces share.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Part {
+pub(super) enum SharedKeyspace {
     Marks,
     Logs,
     Facts,
 }
 
-/// What is stored in one step.
+/// The changes that are stored in one step.
 #[derive(Debug, Default)]
 pub(super) struct Commit {
     pub(super) space: u64,
-    /// Of that space; none removes.
+    /// The new bytes of records of the space; none removes a record.
     pub(super) records: Vec<(EntityKey, Option<Vec<u8>>)>,
-    /// Outside of the space's records; none removes.
-    pub(super) others: Vec<(Part, Vec<u8>, Option<Vec<u8>>)>,
-    /// Entries for the log of that name.
+    /// The new values of keys outside of the space's records; none removes a key.
+    pub(super) others: Vec<(SharedKeyspace, Vec<u8>, Option<Vec<u8>>)>,
+    /// The entries that are appended to the log of that name.
     pub(super) append: Option<(String, Vec<Bytes>)>,
     /// A log whose entries up to this position are in another place by now, which lets their copies go.
     pub(super) trimmed: Option<(String, u64)>,
     pub(super) durable: bool,
-    /// Freed when the commit is visible.
+    /// The locks of the records, which are freed when the commit is visible.
     pub(super) held: Held,
 }
 
+/// A request of a caller to the writer.
 #[derive(Debug)]
-enum Job {
+enum WriteRequest {
     Commit(Commit, Reply),
-    Drop { space: u64, held: Held, reply: Reply },
+    /// The space's records are removed.
+    Drop {
+        space: u64,
+        held: Held,
+        reply: Reply,
+    },
 }
 
 type Reply = oneshot::Sender<Result<Range<u64>>>;
 
-/// Last positions of the logs.
+/// The last positions of a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Head {
     pub(super) stored: u64,
@@ -80,14 +86,14 @@ pub(super) type Heads = Arc<Mutex<HashMap<String, Head>>>;
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// None once the store is being closed.
-    jobs: Option<mpsc::Sender<Job>>,
+    /// The queue of requests; none once the store is being closed.
+    requests: Option<mpsc::Sender<WriteRequest>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(spaces: Arc<Spaces>, heads: Heads, copies: Copies) -> Result<Self> {
-        let (jobs, queue) = mpsc::channel(WAITING_MAX);
+        let (requests, queue) = mpsc::channel(WAITING_MAX);
         let thread = thread::Builder::new()
             .name("online-writer".into())
             .spawn(move || Loop { spaces, heads, copies, unsynced: false }.run(queue))
@@ -96,23 +102,27 @@ impl Writer {
                 fault: Fault::Other,
                 source: Box::new(source),
             })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
     /// Answers with the positions of the appended entries when the commit is visible, and durable if asked for.
     pub(super) async fn commit(&self, commit: Commit) -> Result<Range<u64>> {
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Commit(commit, reply), answer).await
+        self.send(WriteRequest::Commit(commit, reply), answer).await
     }
 
     pub(super) async fn drop_space(&self, space: u64, held: Held) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Drop { space, held, reply }, answer).await.map(drop)
+        self.send(WriteRequest::Drop { space, held, reply }, answer).await.map(drop)
     }
 
-    async fn send(&self, job: Job, answer: oneshot::Receiver<Result<Range<u64>>>) -> Result<Range<u64>> {
-        let jobs = self.jobs.as_ref().ok_or(OnlineError::Stopped)?;
-        jobs.send(job).await.map_err(|_| OnlineError::Stopped)?;
+    async fn send(
+        &self,
+        request: WriteRequest,
+        answer: oneshot::Receiver<Result<Range<u64>>>,
+    ) -> Result<Range<u64>> {
+        let requests = self.requests.as_ref().ok_or(OnlineError::Stopped)?;
+        requests.send(request).await.map_err(|_| OnlineError::Stopped)?;
         answer.await.map_err(|_| OnlineError::Stopped)?
     }
 }
@@ -120,7 +130,7 @@ impl Writer {
 impl Drop for Writer {
     /// Waits until what was handed over is stored, so that the folder can be opened again.
     fn drop(&mut self) {
-        drop(self.jobs.take());
+        drop(self.requests.take());
         if let Some(Err(_)) = self.thread.take().map(thread::JoinHandle::join) {
             tracing::error!("the online store's writer ended with a panic");
         }
@@ -132,11 +142,11 @@ struct Loop {
     spaces: Arc<Spaces>,
     heads: Heads,
     copies: Copies,
-    /// Whether something was committed after the last sync.
+    /// Something was committed after the last sync if this is set.
     unsynced: bool,
 }
 
-/// Commits that wait for the same sync.
+/// The commits that wait for the same sync.
 #[derive(Default)]
 struct Group {
     durable: bool,
@@ -144,14 +154,14 @@ struct Group {
 }
 
 impl Loop {
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    fn run(mut self, mut queue: mpsc::Receiver<WriteRequest>) {
         let mut group = Group::default();
-        while let Some(job) = queue.blocking_recv() {
-            self.take(job, &mut group);
+        while let Some(request) = queue.blocking_recv() {
+            self.take(request, &mut group);
             while group.replies.len() < GROUP_MAX
-                && let Ok(job) = queue.try_recv()
+                && let Ok(request) = queue.try_recv()
             {
-                self.take(job, &mut group);
+                self.take(request, &mut group);
             }
             self.persist(mem::take(&mut group));
         }
@@ -163,15 +173,15 @@ impl Loop {
         }
     }
 
-    /// Makes a job's changes visible. Those who hand in nothing that fails are answered after the sync.
-    fn take(&mut self, job: Job, group: &mut Group) {
-        let (outcome, durable, reply) = match job {
-            Job::Commit(mut commit, reply) => {
+    /// Makes a request's changes visible. Those who hand in nothing that fails are answered after the sync.
+    fn take(&mut self, request: WriteRequest, group: &mut Group) {
+        let (outcome, durable, reply) = match request {
+            WriteRequest::Commit(mut commit, reply) => {
                 let _held = mem::take(&mut commit.held);
                 let durable = commit.durable;
                 (self.commit(commit), durable, reply)
             }
-            Job::Drop { space, held: _held, reply } => {
+            WriteRequest::Drop { space, held: _held, reply } => {
                 (self.spaces.drop_space(space).map(|()| 0..0), false, reply)
             }
         };
@@ -206,9 +216,9 @@ impl Loop {
         }
         for (part, key, value) in commit.others {
             let keyspace = match part {
-                Part::Marks => &spaces.marks,
-                Part::Logs => &spaces.logs,
-                Part::Facts => &spaces.facts,
+                SharedKeyspace::Marks => &spaces.marks,
+                SharedKeyspace::Logs => &spaces.logs,
+                SharedKeyspace::Facts => &spaces.facts,
             };
             match value {
                 Some(value) => batch.insert(keyspace, key, value),
@@ -285,7 +295,7 @@ impl Loop {
     }
 }
 
-/// Where the logs ended when the store was opened; opening syncs, so all of it is durable.
+/// The ends of the logs when the store was opened; opening syncs, so all of it is durable.
 pub(super) fn stored_heads(spaces: &Spaces) -> Result<Heads> {
     let fault = |error| spaces.faults.of("read its logs", error);
     let mut heads = HashMap::new();

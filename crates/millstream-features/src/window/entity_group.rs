@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::{
     definition::Window,
-    evaluate::PartValues,
+    evaluate::GroupValues,
     events::{Grouped, Reads, Sorted, events_of},
     kernel::{self, Chosen, Computed, Input, Prefix},
     layout::{Layout, Planned, Read},
@@ -26,7 +26,7 @@ use crate::{
     asof::KnownTimes,
 };
 
-/// Where an entity's rows are.
+/// The places of an entity's labels and events in its group.
 pub(super) struct EntityRows {
     pub(super) labels: Range<usize>,
     pub(super) events: Range<usize>,
@@ -34,16 +34,16 @@ pub(super) struct EntityRows {
     pub(super) first_entry: usize,
 }
 
-/// Rows of a range of entities.
-pub(super) struct Part<'a> {
-    /// Each entity that has labels.
+/// A group of neighbouring entities, with their labels and events.
+pub(super) struct EntityGroup<'a> {
+    /// The entities of the group that have labels.
     pub(super) entities: Vec<EntityRows>,
     pub(super) label_rows: Vec<u32>,
     pub(super) label_times: Vec<i64>,
     pub(super) times: Vec<i64>,
-    /// Cut-offs of the labels; empty when they have none.
+    /// The cut-offs of the labels; empty when they have none.
     label_cuts: Vec<i64>,
-    /// For each event the latest known time among its entity's events up to it; empty without cut-offs.
+    /// The latest known time among an entity's events up to each event; empty without cut-offs.
     latest_known: Vec<i64>,
     known: Option<&'a KnownTimes>,
     /// The known time of each event; empty without cut-offs.
@@ -58,7 +58,7 @@ pub(super) struct Part<'a> {
     chosen: HashMap<Input, Arc<Chosen>>,
 }
 
-impl<'a> Part<'a> {
+impl<'a> EntityGroup<'a> {
     pub(super) fn new(
         source: Sorted<'a>,
         reads: Reads<'_>,
@@ -66,7 +66,7 @@ impl<'a> Part<'a> {
         range: Range<usize>,
         layout: &Layout,
     ) -> Result<Self, FeatureError> {
-        let mut part = Self {
+        let mut group = Self {
             entities: Vec::new(),
             label_rows: Vec::new(),
             label_times: Vec::new(),
@@ -88,17 +88,17 @@ impl<'a> Part<'a> {
         for entity in range {
             let rows = labels.of(entity);
             if !rows.is_empty() {
-                part.add_labels(rows, reads);
-                part.add_events(source, entity, rows.len(), &windows, (&mut event_rows, &mut ties));
+                group.add_labels(rows, reads);
+                group.add_events(source, entity, rows.len(), &windows, (&mut event_rows, &mut ties));
             }
         }
-        part.ties = ties.contains(&true).then(|| BooleanBuffer::from(ties));
+        group.ties = ties.contains(&true).then(|| BooleanBuffer::from(ties));
         let indices = UInt32Array::from(event_rows);
         let taken = |column: &Option<Arc<Column>>| {
             column.as_ref().map(|column| take_column(column, &indices)).transpose()
         };
-        part.columns = source.columns.iter().map(taken).collect::<Result<_, _>>()?;
-        Ok(part)
+        group.columns = source.columns.iter().map(taken).collect::<Result<_, _>>()?;
+        Ok(group)
     }
 
     /// Appends an entity's labels in the order of time.
@@ -153,12 +153,12 @@ impl<'a> Part<'a> {
     }
 
     /// The values of all features.
-    pub(super) fn features(mut self, layout: &Layout) -> Result<PartValues, FeatureError> {
+    pub(super) fn features(mut self, layout: &Layout) -> Result<GroupValues, FeatureError> {
         let mut features = Vec::with_capacity(layout.features.len());
         for feature in &layout.features {
             features.push(self.feature(layout, feature)?);
         }
-        Ok(PartValues { label_rows: self.label_rows, features })
+        Ok(GroupValues { label_rows: self.label_rows, features })
     }
 
     fn feature(&mut self, layout: &Layout, feature: &Planned) -> Result<Computed, FeatureError> {
@@ -213,7 +213,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Which events have a value and pass the filter; none when all do.
+    /// The events that have a value and pass the filter are set; none when all do.
     pub(super) fn mask(&mut self, input: Input) -> Option<Arc<BooleanBuffer>> {
         if let Some(mask) = self.masks.get(&input) {
             return mask.clone();
@@ -237,14 +237,14 @@ impl<'a> Part<'a> {
         mask
     }
 
-    /// How many events up to each one have a value and pass the filter; none when all do.
+    /// The number of events up to each one that have a value and pass the filter; none when all do.
     pub(super) fn counts(&mut self, input: Input) -> Option<Arc<Vec<u32>>> {
         let mask = self.mask(input)?;
         let make = || Arc::new(kernel::running_count(&mask));
         Some(Arc::clone(self.counts.entry(input).or_insert_with(make)))
     }
 
-    /// Running sums of a column of numbers; none when they do not fit.
+    /// The running sums of a column of numbers; none when they do not fit.
     pub(super) fn prefix(&mut self, input: Input) -> Option<Arc<Prefix>> {
         if let Some(prefix) = self.prefixes.get(&input) {
             return prefix.clone();

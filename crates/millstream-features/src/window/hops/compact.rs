@@ -11,7 +11,7 @@ use crate::{
     window::definition::HOPS,
 };
 
-/// What a slot's states look like in their shortest form.
+/// The shortest form of a slot's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Count {
@@ -36,13 +36,13 @@ pub(super) struct Slot {
     pub(super) identity: State,
     pub(super) column: Option<usize>,
     pub(super) filter: Option<usize>,
-    /// Of the windows that are read from hops of each size, the longest, in microseconds.
+    /// The longest of the windows that are read from hops of each size, in microseconds.
     pub(super) longest: [Option<i64>; HOPS.len()],
 }
 
-/// The events of one slot in one hop or window.
+/// A state in its shortest form: the events of one slot in one hop or window, folded.
 #[derive(Debug, Clone)]
-pub(crate) enum Part {
+pub(crate) enum CompactState {
     Count(u64),
     Sum { count: u64, sum: Whole },
     Int(Option<i64>),
@@ -65,18 +65,18 @@ impl Shape {
 }
 
 impl Slot {
-    pub(super) fn empty(&self) -> Part {
+    pub(super) fn empty(&self) -> CompactState {
         match self.shape {
-            Shape::Count { .. } => Part::Count(0),
-            Shape::Sum => Part::Sum { count: 0, sum: Whole::default() },
-            Shape::Int { .. } | Shape::Time => Part::Int(None),
-            Shape::Float { .. } => Part::Float(None),
-            Shape::State => Part::State(Box::new(self.identity.clone())),
+            Shape::Count { .. } => CompactState::Count(0),
+            Shape::Sum => CompactState::Sum { count: 0, sum: Whole::default() },
+            Shape::Int { .. } | Shape::Time => CompactState::Int(None),
+            Shape::Float { .. } => CompactState::Float(None),
+            Shape::State => CompactState::State(Box::new(self.identity.clone())),
         }
     }
 
     /// Adds one event; `values` are those of all columns.
-    pub(super) fn add(&self, part: &mut Part, order: Order, values: &[ValueRef<'_>]) {
+    pub(super) fn add(&self, state: &mut CompactState, order: Order, values: &[ValueRef<'_>]) {
         let value = |column: usize| values.get(column).copied().unwrap_or(ValueRef::Null);
         if self.filter.is_some_and(|filter| !matches!(value(filter), ValueRef::Bool(true))) {
             return;
@@ -85,26 +85,28 @@ impl Slot {
         if value.is_null() {
             return;
         }
-        match (self.shape, &mut *part, value) {
-            (Shape::Count { only_true }, Part::Count(rows), _) => {
+        match (self.shape, &mut *state, value) {
+            (Shape::Count { only_true }, CompactState::Count(rows), _) => {
                 *rows += u64::from(!only_true || matches!(value, ValueRef::Bool(true)));
             }
-            (Shape::Sum, Part::Sum { .. }, _) => self.add_term(part, order, value),
-            (Shape::Int { greatest }, Part::Int(best), ValueRef::Int(value)) => {
+            (Shape::Sum, CompactState::Sum { .. }, _) => self.add_term(state, order, value),
+            (Shape::Int { greatest }, CompactState::Int(best), ValueRef::Int(value)) => {
                 *best = Some(best.map_or(value, |best| extreme(greatest, best, value)));
             }
-            (Shape::Float { greatest }, Part::Float(best), ValueRef::Float(value)) if !value.is_nan() => {
+            (Shape::Float { greatest }, CompactState::Float(best), ValueRef::Float(value))
+                if !value.is_nan() =>
+            {
                 *best = Some(best.map_or(value, |best| extreme_float(greatest, best, value)));
             }
-            (Shape::Time, Part::Int(newest), _) => *newest = (*newest).max(Some(order.event)),
-            (_, Part::State(state), _) => state.add(order, value),
+            (Shape::Time, CompactState::Int(newest), _) => *newest = (*newest).max(Some(order.event)),
+            (_, CompactState::State(state), _) => state.add(order, value),
             // NaN, or a value of another type than the column's, adds nothing.
             _ => {}
         }
     }
 
-    fn add_term(&self, part: &mut Part, order: Order, value: ValueRef<'_>) {
-        let Part::Sum { count, sum } = &mut *part else { return };
+    fn add_term(&self, state: &mut CompactState, order: Order, value: ValueRef<'_>) {
+        let CompactState::Sum { count, sum } = &mut *state else { return };
         let term = match value {
             ValueRef::Int(value) => Whole::of_int(i128::from(value)),
             ValueRef::Decimal(value) => Whole::of_int(value),
@@ -118,68 +120,73 @@ impl Slot {
                 *count += 1;
             }
             None => {
-                let mut state = self.state(part);
-                state.add(order, value);
-                *part = Part::State(Box::new(state));
+                let mut full = self.state(state);
+                full.add(order, value);
+                *state = CompactState::State(Box::new(full));
             }
         }
     }
 
     /// Takes in the events of `other`.
-    pub(super) fn merge(&self, part: &mut Part, other: &Part) -> Result<(), FeatureError> {
-        match (self.shape, &mut *part, other) {
-            (_, Part::Count(rows), Part::Count(others)) => *rows = rows.saturating_add(*others),
-            (_, Part::Sum { count, sum }, Part::Sum { count: others, sum: other_sum }) => {
+    pub(super) fn merge(&self, state: &mut CompactState, other: &CompactState) -> Result<(), FeatureError> {
+        match (self.shape, &mut *state, other) {
+            (_, CompactState::Count(rows), CompactState::Count(others)) => {
+                *rows = rows.saturating_add(*others);
+            }
+            (_, CompactState::Sum { count, sum }, CompactState::Sum { count: others, sum: other_sum }) => {
                 if let Some(total) = sum.plus(*other_sum) {
                     *sum = total;
                     *count = count.saturating_add(*others);
                     return Ok(());
                 }
-                return self.merge_states(part, other);
+                return self.merge_states(state, other);
             }
-            (Shape::Int { greatest }, Part::Int(best), Part::Int(Some(value))) => {
+            (Shape::Int { greatest }, CompactState::Int(best), CompactState::Int(Some(value))) => {
                 *best = Some(best.map_or(*value, |best| extreme(greatest, best, *value)));
             }
-            (Shape::Time, Part::Int(newest), Part::Int(other)) => *newest = (*newest).max(*other),
-            (Shape::Float { greatest }, Part::Float(best), Part::Float(Some(value))) => {
+            (Shape::Time, CompactState::Int(newest), CompactState::Int(other)) => {
+                *newest = (*newest).max(*other);
+            }
+            (Shape::Float { greatest }, CompactState::Float(best), CompactState::Float(Some(value))) => {
                 *best = Some(best.map_or(*value, |best| extreme_float(greatest, best, *value)));
             }
-            (_, Part::Int(_), Part::Int(None)) | (_, Part::Float(_), Part::Float(None)) => {}
-            _ => return self.merge_states(part, other),
+            (_, CompactState::Int(_), CompactState::Int(None))
+            | (_, CompactState::Float(_), CompactState::Float(None)) => {}
+            _ => return self.merge_states(state, other),
         }
         Ok(())
     }
 
-    fn merge_states(&self, part: &mut Part, other: &Part) -> Result<(), FeatureError> {
-        if let (Part::State(state), Part::State(other)) = (&mut *part, other) {
+    fn merge_states(&self, state: &mut CompactState, other: &CompactState) -> Result<(), FeatureError> {
+        if let (CompactState::State(state), CompactState::State(other)) = (&mut *state, other) {
             return state.merge(other);
         }
-        let mut state = self.state(part);
-        state.merge(&self.state(other))?;
-        *part = Part::State(Box::new(state));
+        let mut full = self.state(state);
+        full.merge(&self.state(other))?;
+        *state = CompactState::State(Box::new(full));
         Ok(())
     }
 
-    /// The aggregation's own state.
-    pub(super) fn state(&self, part: &Part) -> State {
+    /// The aggregation's own form of a state.
+    pub(super) fn state(&self, state: &CompactState) -> State {
         let greatest = matches!(self.shape, Shape::Int { greatest: true } | Shape::Float { greatest: true });
-        match part {
-            Part::State(state) => State::clone(state),
-            Part::Count(rows) => {
+        match state {
+            CompactState::State(state) => State::clone(state),
+            CompactState::Count(rows) => {
                 State::of_count(matches!(self.shape, Shape::Count { only_true: true }), *rows)
             }
-            Part::Sum { count, sum } => State::of_sum(*count, sum.total, sum.exponent),
-            Part::Int(newest) if self.shape == Shape::Time => State::of_recency(*newest),
-            Part::Int(best) => State::of_extreme(greatest, best.map(Value::Int)),
-            Part::Float(best) => State::of_extreme(greatest, best.map(Value::Float)),
+            CompactState::Sum { count, sum } => State::of_sum(*count, sum.total, sum.exponent),
+            CompactState::Int(newest) if self.shape == Shape::Time => State::of_recency(*newest),
+            CompactState::Int(best) => State::of_extreme(greatest, best.map(Value::Int)),
+            CompactState::Float(best) => State::of_extreme(greatest, best.map(Value::Float)),
         }
     }
 
-    /// The sum in its shortest form, if it has one.
-    pub(super) fn sum(&self, part: &Part) -> Option<(u64, Whole)> {
-        match part {
-            Part::Sum { count, sum } => Some((*count, sum.shortest())),
-            Part::State(state) => {
+    /// The sum of a state in its shortest form, if it has one.
+    pub(super) fn sum(&self, state: &CompactState) -> Option<(u64, Whole)> {
+        match state {
+            CompactState::Sum { count, sum } => Some((*count, sum.shortest())),
+            CompactState::State(state) => {
                 let (count, total, exponent) = state.as_sum()?;
                 let sum = Whole { total, exponent };
                 sum.at(exponent).map(|_| (count, sum.shortest()))
@@ -188,17 +195,19 @@ impl Slot {
         }
     }
 
-    /// The value at time `at` in microseconds.
-    pub(super) fn value(&self, part: &Part, finish: &Finish, at: i64) -> Result<Value, Outgrown> {
-        match part {
-            Part::State(state) => finish.value(state, at),
-            Part::Count(rows) if matches!(finish.aggregation, Aggregation::Count | Aggregation::CountIf) => {
+    /// The value of a state at time `at` in microseconds.
+    pub(super) fn value(&self, state: &CompactState, finish: &Finish, at: i64) -> Result<Value, Outgrown> {
+        match state {
+            CompactState::State(state) => finish.value(state, at),
+            CompactState::Count(rows)
+                if matches!(finish.aggregation, Aggregation::Count | Aggregation::CountIf) =>
+            {
                 Ok(Value::Int(i64::try_from(*rows).unwrap_or(i64::MAX)))
             }
-            Part::Sum { count, sum } => {
-                sum_value(*count, *sum, finish).unwrap_or_else(|| finish.value(&self.state(part), at))
+            CompactState::Sum { count, sum } => {
+                sum_value(*count, *sum, finish).unwrap_or_else(|| finish.value(&self.state(state), at))
             }
-            _ => finish.value(&self.state(part), at),
+            _ => finish.value(&self.state(state), at),
         }
     }
 }

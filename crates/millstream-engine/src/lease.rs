@@ -1,0 +1,242 @@
+//! The right to write assets, held while a command works: taken with patience, moved on in the background, given back at the
+//! end.
+//!
+//! The lake alone would keep two writers of one table apart, since each commit names the version it follows. A lease keeps
+//! them from doing the same work twice, and from recording it in the wrong order.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use millstream_state::{Holder, LeaseRequest, LeaseToken, Mark, State, StateError};
+use millstream_types::{AssetId, TimestampMicros};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Clock, EngineError, engine::World};
+
+/// How long a lease lasts without being moved on. A holder that is cut off from the state store for so long loses it, and
+/// one that ended on another machine keeps others away for so long. It is longer than a server of PostgreSQL is waited for, with
+/// a writer in its way and a beat that was just missed.
+const LENGTH: Duration = Duration::from_secs(90);
+
+/// How often the end is moved on.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// How soon a beat that failed is tried again, and how long one may take.
+const BEAT_AGAIN: Duration = Duration::from_secs(1);
+const BEAT_MAX: Duration = Duration::from_secs(20);
+
+/// How often a command that waits looks again.
+const LOOK_MIN: Duration = Duration::from_millis(20);
+const LOOK_MAX: Duration = Duration::from_millis(500);
+
+/// A lease at work. One that is dropped without [`Lease::end`] is free for others at once on this machine, and after its
+/// time on others.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    state: Arc<State>,
+    clock: Arc<dyn Clock>,
+    pub token: LeaseToken,
+    renewed: Arc<Mutex<Renewed>>,
+    beat: AbortHandle,
+    /// Cancelled with the command, and as soon as it is known that another has taken its place.
+    pub cancel: CancellationToken,
+    is_lost: Arc<AtomicBool>,
+    mark: Option<Unleased>,
+}
+
+/// The file of a lease that is not given, or not any more. Dropping it removes the file.
+#[derive(Debug)]
+struct Unleased(Option<Mark>);
+
+/// When the end of a lease was last moved on, by both clocks: one stands still while the machine sleeps, the other can be set.
+#[derive(Clone, Copy, Debug)]
+struct Renewed {
+    monotonic: Instant,
+    wall: TimestampMicros,
+}
+
+impl World {
+    /// Makes this process the only one that writes `assets`, waiting up to `wait` for others to be done with them.
+    pub(crate) async fn lease(
+        &self,
+        command: &str,
+        assets: &[AssetId],
+        wait: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<Lease>, EngineError> {
+        let clock = self.options.clock.clone();
+        let mut mark = self.mark();
+        let holder = Holder::this_process(command, clock.now());
+        let holder = match mark.as_ref().and_then(|mark| mark.0.as_ref()) {
+            Some(mark) => holder.with_mark(mark),
+            None => holder,
+        };
+        let (token, renewed) = tokio::select! {
+            taken = self.take(assets, &holder, wait) => taken?,
+            () = cancel.cancelled() => return Err(EngineError::Cancelled),
+        };
+        let renewed = Arc::new(Mutex::new(renewed));
+        let (cancel, is_lost) = (cancel.child_token(), Arc::new(AtomicBool::new(false)));
+        let beat = Beat {
+            state: self.state.clone(),
+            clock: clock.clone(),
+            token,
+            renewed: renewed.clone(),
+            cancel: cancel.clone(),
+            is_lost: is_lost.clone(),
+        };
+        let beat = tokio::spawn(beat.go_on()).abort_handle();
+        Ok(Arc::new(Lease {
+            state: self.state.clone(),
+            clock,
+            token,
+            renewed,
+            beat,
+            cancel,
+            is_lost,
+            mark: mark.take(),
+        }))
+    }
+
+    /// The file by which others see that this process lives. Where none can be made, they go by the lease's time.
+    fn mark(&self) -> Option<Unleased> {
+        match Mark::make(&self.state_dir, &uuid::Uuid::now_v7().to_string()) {
+            Ok(mark) => Some(Unleased(Some(mark))),
+            Err(error) => {
+                tracing::warn!(%error, "should this process be killed, others wait until its lease is over");
+                None
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        assets: &[AssetId],
+        holder: &Holder,
+        wait: Duration,
+    ) -> Result<(LeaseToken, Renewed), EngineError> {
+        let asked = Instant::now();
+        let mut looks = looks().build();
+        loop {
+            let begun = Renewed::now(self.options.clock.as_ref());
+            let request = LeaseRequest { assets, holder, now: begun.wall, length: LENGTH };
+            match self.state.take_lease(&request).await {
+                Ok(token) => return Ok((token, begun)),
+                Err(refused @ StateError::Locked { .. }) => {
+                    let left = wait.saturating_sub(asked.elapsed());
+                    if left.is_zero() {
+                        return Err(refused.into());
+                    }
+                    tokio::time::sleep(looks.next().unwrap_or(LOOK_MAX).min(left)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// Makes sure, before something is committed, that the assets are still this process's. Asks nobody unless a beat was
+    /// missed: the process, or its machine, may have stood still for longer than the lease lasts.
+    pub(crate) async fn hold(&self) -> Result<(), EngineError> {
+        if self.is_lost.load(Ordering::Relaxed) {
+            return Err(StateError::LeaseLost.into());
+        }
+        let now = Renewed::now(self.clock.as_ref());
+        let last = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.since(last) < BEAT + BEAT_MAX {
+            return Ok(());
+        }
+        self.state.renew_lease(self.token, now.wall, LENGTH).await?;
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        Ok(())
+    }
+
+    /// Gives the assets back.
+    pub(crate) async fn end(&self) {
+        self.beat.abort();
+        match self.state.end_lease(self.token).await {
+            Ok(()) => self.mark.iter().for_each(Unleased::remove),
+            Err(error) => tracing::warn!(%error, "a lease was not given back; it ends by itself"),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.beat.abort();
+        // Until somebody ends the lease, the file has to stay, unlocked, for others to see that its holder is gone.
+        if let Some(mark) = &mut self.mark {
+            drop(mark.0.take());
+        }
+    }
+}
+
+impl Unleased {
+    fn remove(&self) {
+        self.0.iter().for_each(Mark::remove);
+    }
+}
+
+impl Drop for Unleased {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// What moves the end of a lease on.
+struct Beat {
+    state: Arc<State>,
+    clock: Arc<dyn Clock>,
+    token: LeaseToken,
+    renewed: Arc<Mutex<Renewed>>,
+    cancel: CancellationToken,
+    is_lost: Arc<AtomicBool>,
+}
+
+impl Beat {
+    /// Goes on until the lease is lost.
+    async fn go_on(self) {
+        let mut pause = BEAT;
+        loop {
+            tokio::time::sleep(pause).await;
+            let now = Renewed::now(self.clock.as_ref());
+            let renewal = self.state.renew_lease(self.token, now.wall, LENGTH);
+            pause = BEAT_AGAIN;
+            match tokio::time::timeout(BEAT_MAX, renewal).await {
+                Ok(Ok(())) => {
+                    *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                    pause = BEAT;
+                }
+                Ok(Err(StateError::LeaseLost)) => {
+                    self.is_lost.store(true, Ordering::Relaxed);
+                    return self.cancel.cancel();
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "the end of a lease was not moved on; trying again"),
+                Err(_) => tracing::warn!("the state store does not answer; trying again"),
+            }
+        }
+    }
+}
+
+impl Renewed {
+    fn now(clock: &dyn Clock) -> Self {
+        Self { monotonic: Instant::now(), wall: clock.now() }
+    }
+
+    fn since(self, earlier: Self) -> Duration {
+        let wall = u64::try_from(self.wall.0.saturating_sub(earlier.wall.0)).unwrap_or(0);
+        (self.monotonic - earlier.monotonic).max(Duration::from_micros(wall))
+    }
+}
+
+fn looks() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(LOOK_MIN).with_max_delay(LOOK_MAX).without_max_times()
+}

@@ -1,0 +1,185 @@
+//! Leases: the right to write some assets, held until a time that the holder moves on while it lives.
+//!
+//! A lease has a token, and a later lease has a higher one. Whoever takes the place of a holder that is gone, or whose time is
+//! over, ends that lease as a whole; should the holder come back, its token is no more, and nothing is recorded for it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::{BoxFuture, FutureExt};
+use millstream_types::{AssetId, TimestampMicros};
+
+use crate::{
+    Holder, State, StateError,
+    database::{Row, parameters},
+    store::{Work, changed},
+    value,
+};
+
+/// The number of a lease: no two have the same, and a later one has a higher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeaseToken(pub i64);
+
+/// A lease as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLease {
+    pub token: LeaseToken,
+    pub holder: Holder,
+    /// When it ends unless the holder moves its end on; by the clock of the database where it has one.
+    pub until: TimestampMicros,
+}
+
+/// What a process asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseRequest<'a> {
+    pub assets: &'a [AssetId],
+    pub holder: &'a Holder,
+    /// The time of the caller, used where the database has no clock of its own.
+    pub now: TimestampMicros,
+    pub length: Duration,
+}
+
+impl State {
+    /// Takes all of the assets, or none. Errors at once with [`StateError::Locked`], which names the holder, while
+    /// one of them is another's. A lease whose time is over, or whose holder is known to be gone, keeps nobody away.
+    pub fn take_lease<'a>(
+        &'a self,
+        request: &'a LeaseRequest<'a>,
+    ) -> BoxFuture<'a, Result<LeaseToken, StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("take the lease").await?;
+                let now = work.now(request.now).await?;
+                let (ended, held): (Vec<_>, Vec<_>) = leases(&mut work)
+                    .await?
+                    .into_iter()
+                    .partition(|lease| lease.until <= now || lease.holder.is_gone(self.is_local()));
+                for lease in &ended {
+                    end(&mut work, lease.token).await?;
+                }
+                let owners = owners(&mut work).await?;
+                if let Some((asset, token)) =
+                    request.assets.iter().find_map(|asset| Some((asset, *owners.get(asset)?)))
+                {
+                    let holder =
+                        held.into_iter().find(|lease| lease.token == token).map(|lease| lease.holder);
+                    // What was ended stays ended.
+                    work.commit().await?;
+                    return Err(locked(asset, holder, request.now));
+                }
+                let token = insert(&mut work, request, now).await?;
+                work.commit().await?;
+                ended.iter().for_each(|lease| lease.holder.forget());
+                Ok(token)
+            })
+        }
+        .boxed()
+    }
+
+    /// Moves the end of a lease on to `length` from now. Errors with [`StateError::LeaseLost`] when another has taken its
+    /// place.
+    pub fn renew_lease(
+        &self,
+        token: LeaseToken,
+        now: TimestampMicros,
+        length: Duration,
+    ) -> BoxFuture<'_, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("renew the lease").await?;
+                let until = after(work.now(now).await?, length);
+                let sql = "UPDATE leases SET until = $2 WHERE token = $1";
+                if work.execute(sql, &parameters![token.0, until.0]).await? == 0 {
+                    return Err(StateError::LeaseLost);
+                }
+                work.commit().await
+            })
+        }
+        .boxed()
+    }
+
+    /// Gives the assets back. A lease that is lost already is no error: there is nothing left to give.
+    pub fn end_lease(&self, token: LeaseToken) -> BoxFuture<'_, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("end the lease").await?;
+                end(&mut work, token).await?;
+                work.commit().await
+            })
+        }
+        .boxed()
+    }
+
+    /// The leases that are not ended, with those whose time is over.
+    pub fn leases(&self) -> BoxFuture<'_, Result<Vec<HeldLease>, StateError>> {
+        async move { self.rows("read the leases", LEASES, &[]).await?.into_iter().map(parse).collect() }
+            .boxed()
+    }
+}
+
+/// Refuses to go on for a run whose lease was taken from it.
+pub(crate) async fn hold(work: &mut Work<'_>, run: &millstream_types::RunId) -> Result<(), StateError> {
+    let sql =
+        "SELECT 1 FROM runs WHERE run = $1 AND lease IS NOT NULL AND lease NOT IN (SELECT token FROM leases)";
+    match work.row(sql, &parameters![run.as_str()]).await? {
+        Some(_) => Err(StateError::LeaseLost),
+        None => Ok(()),
+    }
+}
+
+const LEASES: &str = "SELECT token, holder, until FROM leases ORDER BY token";
+
+async fn leases(work: &mut Work<'_>) -> Result<Vec<HeldLease>, StateError> {
+    work.rows(LEASES, &[]).await?.into_iter().map(parse).collect()
+}
+
+async fn owners(work: &mut Work<'_>) -> Result<BTreeMap<AssetId, LeaseToken>, StateError> {
+    let rows = work.rows("SELECT asset, token FROM leased_assets", &[]).await?;
+    rows.into_iter().map(|mut row| Ok((AssetId::from(row.text(0)?), LeaseToken(row.integer(1)?)))).collect()
+}
+
+async fn insert(
+    work: &mut Work<'_>,
+    request: &LeaseRequest<'_>,
+    now: TimestampMicros,
+) -> Result<LeaseToken, StateError> {
+    let holder = serde_json::to_string(request.holder)
+        .map_err(|error| value::unknown("the holder of a lease", error.to_string()))?;
+    let until = after(now, request.length);
+    let sql = "INSERT INTO leases (holder, until) VALUES ($1, $2) RETURNING token";
+    let row = work.row(sql, &parameters![&holder, until.0]).await?;
+    let token = row.map(|mut row| row.integer(0)).transpose()?;
+    let token = token.ok_or_else(|| value::unknown("a lease's number", "none"))?;
+    let assets: Vec<_> =
+        request.assets.iter().map(|asset| parameters![asset.as_str(), token].to_vec()).collect();
+    work.execute_each(
+        "INSERT INTO leased_assets (asset, token) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        &assets,
+    )
+    .await?;
+    Ok(LeaseToken(token))
+}
+
+async fn end(work: &mut Work<'_>, token: LeaseToken) -> Result<(), StateError> {
+    work.execute("DELETE FROM leased_assets WHERE token = $1", &parameters![token.0]).await?;
+    work.execute("DELETE FROM leases WHERE token = $1", &parameters![token.0]).await?;
+    Ok(())
+}
+
+fn after(now: TimestampMicros, length: Duration) -> TimestampMicros {
+    TimestampMicros(now.0.saturating_add(value::duration_in(length)))
+}
+
+fn locked(asset: &AssetId, holder: Option<Holder>, now: TimestampMicros) -> StateError {
+    let age_ms = holder.as_ref().map(|holder| now.as_ms().saturating_sub(holder.started.as_ms()));
+    StateError::Locked { asset: asset.clone(), holder: holder.map(Box::new), age_ms }
+}
+
+fn parse(mut row: Row) -> Result<HeldLease, StateError> {
+    let holder = row.text(1)?;
+    Ok(HeldLease {
+        token: LeaseToken(row.integer(0)?),
+        holder: serde_json::from_str(&holder)
+            .map_err(|_| value::unknown("the holder of a lease", holder.as_str()))?,
+        until: TimestampMicros(row.integer(2)?),
+    })
+}

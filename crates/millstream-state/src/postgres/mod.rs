@@ -1,0 +1,119 @@
+//! PostgreSQL: a server that several machines share, brought to the present format, with a few connections.
+
+mod address;
+mod connection;
+mod fault;
+mod format;
+
+use std::{fmt, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use deadpool_postgres::{Object, Pool, Runtime, Timeouts};
+use futures::future::BoxFuture;
+
+use address::Address;
+use connection::Begun;
+pub use fault::PostgresFault;
+
+use crate::{
+    StateError,
+    database::{Access, Database, DatabaseError, Parameter, Row, Transaction},
+};
+
+/// Writers take turns and readers are short, so more would wait for nothing else than each other.
+const CONNECTIONS_MAX: usize = 8;
+
+/// How long a call waits for a connection that others of this process have.
+const CONNECTION_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a call waits for a server that starts anew.
+const RESTART_MAX: Duration = Duration::from_secs(30);
+
+pub(crate) struct Postgres {
+    pool: Pool,
+    place: String,
+}
+
+impl Postgres {
+    /// Reaches the server and brings the schema that is named first on the search path to the present format, for
+    /// `project` alone.
+    pub(crate) async fn open(url: &str, project: &str) -> Result<Self, StateError> {
+        // The address may hold a password, so it is not said back.
+        let address = Address::parse(url).map_err(|source| unreachable("postgres://…", source))?;
+        let place = address.place();
+        let timeouts = Timeouts { wait: Some(CONNECTION_WAIT), create: Some(CONNECTION_WAIT), recycle: None };
+        let pool = Pool::builder(address.manager().map_err(|source| unreachable(&place, source))?)
+            .max_size(CONNECTIONS_MAX)
+            .timeouts(timeouts)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| unreachable(&place, PostgresFault::refusal(error.to_string())))?;
+        let migrate = async || {
+            let connection = pool.get().await;
+            let mut connection = connection.map_err(|error| unreachable(&place, error.into()))?;
+            format::migrate(&mut connection, &place, project).await
+        };
+        migrate.retry(waits()).when(is_restart).await?;
+        Ok(Self { pool, place })
+    }
+
+    async fn connection(&self) -> Result<Object, PostgresFault> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Database for Postgres {
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    fn query<'a>(
+        &'a self,
+        sql: &'a str,
+        parameters: &'a [Parameter<'a>],
+    ) -> BoxFuture<'a, Result<Vec<Row>, DatabaseError>> {
+        Box::pin(async move {
+            let ask = async || {
+                let connection = self.connection().await?;
+                connection::query(&connection, sql, parameters).await
+            };
+            let asked = ask.retry(waits()).when(PostgresFault::is_transient).await;
+            Ok(asked?)
+        })
+    }
+
+    fn begin(&self, access: Access) -> BoxFuture<'_, Result<Box<dyn Transaction + '_>, DatabaseError>> {
+        Box::pin(async move {
+            let begin = async || Begun::new(&self.pool, self.connection().await?, access).await;
+            // Nothing is done yet, so that a server that went away is asked again when it is back.
+            let begun = begin.retry(waits()).when(PostgresFault::is_transient).await;
+            Ok(Box::new(begun?) as Box<dyn Transaction + '_>)
+        })
+    }
+}
+
+fn unreachable(place: &str, source: PostgresFault) -> StateError {
+    StateError::Unreachable { place: place.into(), source: source.into() }
+}
+
+/// Whether the server says that it goes, or is about to come. Where nobody answers, the address is wrong more often than
+/// not.
+fn is_restart(error: &StateError) -> bool {
+    let StateError::Unreachable { source: DatabaseError::Postgres(fault), .. } = error else { return false };
+    fault.was_reached() && fault.is_transient()
+}
+
+fn waits() -> impl BackoffBuilder {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(1))
+        .with_total_delay(Some(RESTART_MAX))
+        .without_max_times()
+}

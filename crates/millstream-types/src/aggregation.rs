@@ -1,0 +1,168 @@
+//! What features compute of the events in a window: the words that projects write, the engine computes and the online store
+//! keeps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Span;
+
+/// Most values that `first_k`, `last_k` and `top_k` keep.
+pub const K_MAX: usize = 10_000;
+/// Most different values that `distinct` and `most_frequent` can be told to keep.
+pub const BOUND_MAX: usize = 1_000_000;
+/// Most edges of a histogram.
+pub const EDGES_MAX: usize = 1_000;
+/// Shortest half-life: with it the exponents of all times of an `i64` stay within an `i32`.
+pub const HALF_LIFE_MIN: Span = Span::from_ms(60_000);
+
+/// What to compute of the events in a window. `millstream-features` says the units and rules of each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    /// Rows, or values that are not null when a column is named.
+    Count,
+    /// Rows whose boolean column is true.
+    CountIf,
+    Sum,
+    Mean,
+    Min,
+    Max,
+    First,
+    Last,
+    /// The oldest k values, oldest first.
+    FirstK(usize),
+    /// The newest k values, newest first.
+    LastK(usize),
+    Variance,
+    StandardDeviation,
+    Skewness,
+    Kurtosis,
+    ApproxDistinct,
+    /// Exact as long as there are at most `bound` different values.
+    Distinct {
+        bound: usize,
+    },
+    /// Between 0 and 1.
+    Quantile(f64),
+    /// The greatest k values.
+    TopK(usize),
+    MostFrequent {
+        bound: usize,
+    },
+    /// Ascending edges.
+    Histogram(Vec<f64>),
+    /// The sum of the column, or the number of rows, per length of time.
+    Rate {
+        per: Span,
+    },
+    /// The slope of the least-squares line, per length of time.
+    Trend {
+        per: Span,
+    },
+    /// Seconds.
+    TimeSinceLast,
+    DecayedSum {
+        half_life: Span,
+    },
+    DecayedMean {
+        half_life: Span,
+    },
+    VectorSum,
+    VectorMean,
+}
+
+/// Those that take nothing but a column.
+const SIMPLE: [Aggregation; 16] = [
+    Aggregation::Count,
+    Aggregation::CountIf,
+    Aggregation::Sum,
+    Aggregation::Mean,
+    Aggregation::Min,
+    Aggregation::Max,
+    Aggregation::First,
+    Aggregation::Last,
+    Aggregation::Variance,
+    Aggregation::StandardDeviation,
+    Aggregation::Skewness,
+    Aggregation::Kurtosis,
+    Aggregation::ApproxDistinct,
+    Aggregation::TimeSinceLast,
+    Aggregation::VectorSum,
+    Aggregation::VectorMean,
+];
+
+impl Aggregation {
+    /// The aggregation of that name, among those that take nothing but a column.
+    #[must_use]
+    pub fn simple(name: &str) -> Option<Self> {
+        SIMPLE.into_iter().find(|aggregation| aggregation.name() == name)
+    }
+
+    /// Whether it can be computed of rows, without a column.
+    #[must_use]
+    pub fn takes_rows(&self) -> bool {
+        matches!(self, Self::Count | Self::TimeSinceLast | Self::Rate { .. })
+    }
+
+    /// The word for it in a project file and in messages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::CountIf => "count_if",
+            Self::Sum => "sum",
+            Self::Mean => "mean",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::FirstK(_) => "first_k",
+            Self::LastK(_) => "last_k",
+            Self::Variance => "variance",
+            Self::StandardDeviation => "stddev",
+            Self::Skewness => "skewness",
+            Self::Kurtosis => "kurtosis",
+            Self::ApproxDistinct => "approx_distinct",
+            Self::Distinct { .. } => "distinct",
+            Self::Quantile(_) => "quantile",
+            Self::TopK(_) => "top_k",
+            Self::MostFrequent { .. } => "most_frequent",
+            Self::Histogram(_) => "histogram",
+            Self::Rate { .. } => "rate",
+            Self::Trend { .. } => "trend",
+            Self::TimeSinceLast => "time_since_last",
+            Self::DecayedSum { .. } => "decayed_sum",
+            Self::DecayedMean { .. } => "decayed_mean",
+            Self::VectorSum => "vector_sum",
+            Self::VectorMean => "vector_mean",
+        }
+    }
+
+    /// What is wrong with its parameters, if anything.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::FirstK(k) | Self::LastK(k) | Self::TopK(k) if *k == 0 || *k > K_MAX => {
+                "k must be between 1 and 10000"
+            }
+            Self::Distinct { bound } | Self::MostFrequent { bound } if *bound == 0 || *bound > BOUND_MAX => {
+                "the bound must be between 1 and 1000000"
+            }
+            Self::Quantile(q) if !(0.0..=1.0).contains(q) => "the quantile must be between 0 and 1",
+            Self::Histogram(edges) if edges.is_empty() || edges.len() > EDGES_MAX => {
+                "a histogram needs between 1 and 1000 edges"
+            }
+            Self::Histogram(edges)
+                if !edges.iter().all(|edge| edge.is_finite())
+                    || !edges.iter().zip(edges.iter().skip(1)).all(|(left, right)| left < right) =>
+            {
+                "the edges must be finite and ascend"
+            }
+            Self::DecayedSum { half_life } | Self::DecayedMean { half_life }
+                if *half_life < HALF_LIFE_MIN =>
+            {
+                "the half-life must be a minute or longer"
+            }
+            _ => return None,
+        })
+    }
+}
