@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod features;
 mod freshness;
+mod judge;
 mod landing;
 mod lease;
 mod machine;

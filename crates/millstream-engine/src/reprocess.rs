@@ -11,7 +11,7 @@ mod interrupted;
 use std::{sync::Arc, time::Duration};
 
 use arrow::{
-    array::{AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array},
+    array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array},
     compute::{filter_record_batch, not, take_record_batch},
     datatypes::Int64Type,
 };
@@ -21,10 +21,7 @@ use millstream_connector::Positions;
 use millstream_lake::{At, LakeTable, Operation, Snapshot, StagedFile, TableChange};
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded, RunPlan};
 use millstream_project::SourceSpec;
-use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, RejectedRows, Sources, Tally, UniqueIndex, rejected_schema,
-    restore,
-};
+use millstream_quality::{Contract, ContractColumn, ContractOptions, Sources, Tally, restore};
 use millstream_types::{TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +31,7 @@ use crate::{
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::StepContext,
     event::RunReport,
+    judge::Judge,
     landing::{self, Landing, bronze_schema, with_landing_columns},
     publish::EPOCH,
     reconcile::reconcile,
@@ -128,24 +126,22 @@ async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepRes
     let (Some(bronze), Some(rejected)) = (standing.snapshot, rejected) else {
         return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));
     };
-    let mut judge = Judge::open(context, source, &bronze, &standing.landing).await?;
+    let mut reprocessing = Reprocessing::open(context, source, &bronze, &standing.landing).await?;
     let names: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
     let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
     let mut rows = stored::scan(world, rejected.table(), provider, &names, None).await?;
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(&table, source))? {
         context.check_cancelled()?;
-        judge.take(&batch).await?;
+        reprocessing.take(&batch).await?;
     }
-    judge.finish(&bronze, &rejected).await
+    reprocessing.finish(&bronze, &rejected).await
 }
 
 /// The contract as it is now, applied to rows that it or an earlier one rejected.
-struct Judge<'a> {
+struct Reprocessing<'a> {
     columns: Vec<millstream_types::Field>,
-    unique: UniqueIndex,
-    stored: StoredKeys,
+    judge: Judge,
     rows: Writers,
-    still: Writers,
     epoch: i64,
     judged: Judged<'a>,
 }
@@ -162,7 +158,7 @@ struct Judged<'a> {
     now: TimestampMicros,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Reprocessing<'a> {
     async fn open(
         context: &'a StepContext,
         source: &'a SourceSpec,
@@ -189,11 +185,10 @@ impl<'a> Judge<'a> {
         };
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let contract = Contract::compile(&promised.collect::<Vec<_>>(), &options).map_err(quality)?;
+        let stored = StoredKeys::of(bronze, &Default::default());
         Ok(Self {
-            unique: UniqueIndex::new(&contract, 0),
-            stored: StoredKeys::of(bronze, &Default::default()),
+            judge: Judge::new(context, &table, &contract, stored, landing.epoch, now),
             rows: Writers::new(&world.lake, &table, bronze_schema(&columns), 1),
-            still: Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1),
             columns,
             epoch: landing.epoch,
             judged: Judged {
@@ -214,7 +209,7 @@ impl<'a> Judge<'a> {
         let quality = |source| EngineError::Quality { table: table.clone(), source };
         let compute = |source| EngineError::Compute { table: table.clone(), source };
         let (landed, halted) = self.by_epoch(rejected)?;
-        self.still.write(halted).await?;
+        self.judge.keep_rejected(halted).await?;
         let rejected = &landed;
         let restored = restore(rejected).map_err(quality)?;
         let malformed =
@@ -222,7 +217,7 @@ impl<'a> Judge<'a> {
         if !malformed.still.is_empty() {
             let places: UInt64Array = malformed.still.iter().map(|place| *place as u64).collect();
             self.judged.still_rejected += places.len() as u64;
-            self.still.write(take_record_batch(rejected, &places).map_err(compute)?).await?;
+            self.judge.keep_rejected(take_record_batch(rejected, &places).map_err(compute)?).await?;
         }
         self.judge(restored.rows, restored.positions, restored.sources).await?;
         for (source, batch) in malformed.batches {
@@ -241,38 +236,20 @@ impl<'a> Judge<'a> {
         sources: StringArray,
     ) -> Result<(), EngineError> {
         let table = self.judged.source.table();
-        let quality = |source| EngineError::Quality { table: table.clone(), source };
         let compute = |source| EngineError::Compute { table: table.clone(), source };
-        let mut evaluated = self.judged.contract.evaluate(&rows).map_err(quality)?;
-        self.stored.load_near(&self.judged.context.world, &evaluated.rows, &mut self.unique).await?;
-        self.unique.check(&mut evaluated);
-        self.judged.tally.merge(&Tally::of(&evaluated));
-        if evaluated.rejected_count() > 0 {
-            let refused = RejectedRows {
-                run: self.judged.context.run.clone(),
-                epoch: self.epoch,
-                now: self.judged.now,
-            };
-            let (places, origins) = (Positions::Each(positions.clone()), Sources::Each(&sources));
-            let batch = refused
-                .build(&self.judged.contract, &rows, &evaluated, &places, &origins)
-                .map_err(quality)?;
-            self.judged.still_rejected += batch.num_rows() as u64;
-            self.still.write(batch).await?;
-        }
-        let accepted = evaluated.accepted().map_err(quality)?;
-        if accepted.num_rows() == 0 {
+        let (places, origins) = (Positions::Each(positions.clone()), Sources::Each(&sources));
+        let judged = self.judge.judge(&self.judged.contract, &rows, &places, &origins).await?;
+        self.judged.still_rejected += judged.rejected;
+        if judged.rows.num_rows() == 0 {
             return Ok(());
         }
-        let (mut positions, mut sources) = (positions, sources);
-        if let Some(mask) = evaluated.accepted_mask() {
-            use arrow::compute::filter;
-            positions = filter(&positions, &mask).map_err(compute)?.as_primitive::<Int64Type>().clone();
-            sources = filter(&sources, &mask).map_err(compute)?.as_string::<i32>().clone();
-        }
+        let column = |values: ArrayRef| judged.of(&values);
+        let positions = column(Arc::new(positions))?.as_primitive::<Int64Type>().clone();
+        let sources = column(Arc::new(sources.clone()))?.as_string::<i32>().clone();
+        let accepted = &judged.rows;
         let schema = bronze_schema(&self.columns);
         let first = self.judged.next_sequence;
-        let rows = with_landing_columns(&schema, &accepted, positions, &sources, first, self.judged.now)
+        let rows = with_landing_columns(&schema, accepted, positions, &sources, first, self.judged.now)
             .map_err(compute)?;
         self.judged.accepted += rows.num_rows() as u64;
         self.judged.next_sequence = first.saturating_add(i64::try_from(rows.num_rows()).unwrap_or(i64::MAX));
@@ -295,9 +272,11 @@ impl<'a> Judge<'a> {
     }
 
     async fn finish(self, bronze: &Snapshot, rejected: &Snapshot) -> Result<StepResult, EngineError> {
-        let Self { judged, rows, still, .. } = self;
-        let lake = &judged.context.world.lake;
-        let (add, still) = (rows.finish().await?, still.finish().await?);
+        let Self { mut judged, judge, rows, .. } = self;
+        let lake = judged.context.world.lake.clone();
+        let add = rows.finish().await?;
+        let (still, tally) = judge.finish().await?;
+        judged.tally = tally;
         if judged.accepted == 0 {
             lake.discard(still).await;
             return judged.unchanged(bronze).await;

@@ -124,7 +124,7 @@ impl StateError {
             Self::Older { .. } => Some("let a user who may write it run any command once".into()),
             Self::Unreachable { .. } => Some(
                 "check the address under `state:` in millstream.yaml, that the server runs, and that this user may use \
-                 the database"
+                 the database; `sslrootcert=<file>` names a certificate that this machine does not know"
                     .into(),
             ),
             Self::OtherProject { .. } | Self::Occupied { .. } | Self::NoSchema { .. } => Some(OWN_SCHEMA.into()),

@@ -5,8 +5,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use arrow::array::{AsArray, StringArray};
-use arrow::compute::filter;
+use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use millstream_connector::{
@@ -15,10 +14,7 @@ use millstream_connector::{
 };
 use millstream_lake::StagedFile;
 use millstream_project::SourceSpec;
-use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, Evaluated, RejectedRows, Relations, Sources, Tally,
-    UniqueIndex, rejected_schema,
-};
+use millstream_quality::{Contract, ContractColumn, ContractOptions, Evaluated, Relations, Sources, Tally};
 use millstream_types::{ColumnType, SourceName, TableName, TimestampMicros};
 
 use super::{
@@ -27,7 +23,9 @@ use super::{
     left_out::LeftOut,
     source_error, with_landing_columns,
 };
-use crate::{EngineError, event::Event, stored::relations, stored_keys::StoredKeys, writers::Writers};
+use crate::{
+    EngineError, event::Event, judge::Judge, stored::relations, stored_keys::StoredKeys, writers::Writers,
+};
 
 /// The least time between two reports of progress.
 const PROGRESS_EVERY_MS: u128 = 100;
@@ -96,12 +94,10 @@ struct Pipeline<'a> {
     attempt: &'a LandingAttempt<'a>,
     /// Keys that relationship checks look up.
     relations: Relations,
-    unique: UniqueIndex,
+    judge: Judge,
     /// The number of times that a column turned up that no sample had.
     widened: usize,
-    stored: StoredKeys,
     rows: Writers,
-    rejected: Writers,
     staged: Staged,
     request: ReadRequest,
     bytes: u64,
@@ -127,16 +123,15 @@ impl<'a> Pipeline<'a> {
             Some(snapshot) => StoredKeys::of(snapshot, &replaced_parts(attempt).collect()),
             None => StoredKeys::none(table.clone(), bronze_schema(&attempt.evolved.columns)),
         };
+        let epoch = attempt.standing.landing.epoch + 1;
         let threads = world.options.parallelism.get();
         let bytes_total = attempt.parts.iter().map(|part| part.bytes).sum::<Option<u64>>();
         Ok(Self {
             attempt,
             relations,
             widened: 0,
-            unique: UniqueIndex::new(&compiled, 0),
-            stored,
+            judge: Judge::new(attempt.context, &table, &compiled, stored, epoch, now),
             rows: Writers::new(&world.lake, &table, bronze_schema(&attempt.evolved.columns), threads),
-            rejected: Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1),
             staged: Staged {
                 files: Vec::new(),
                 rejected_files: Vec::new(),
@@ -233,37 +228,20 @@ impl<'a> Pipeline<'a> {
 
     /// Judges uniqueness, numbers the accepted rows and hands all rows to their writers.
     async fn take(&mut self, part: &Part, judged: Judged) -> Result<(), EngineError> {
-        let Judged { source, mut evaluated, bytes } = judged;
+        let Judged { source, evaluated, bytes } = judged;
         let table = self.attempt.source.table();
-        let quality = |source| EngineError::Quality { table: table.clone(), source };
         let compute = |source| EngineError::Compute { table: table.clone(), source };
-        self.stored.load_near(self.attempt.world(), &evaluated.rows, &mut self.unique).await?;
-        self.unique.check(&mut evaluated);
-        self.staged.tally.merge(&Tally::of(&evaluated));
-        self.staged.tally.add_malformed(source.malformed.len() as u64);
-
-        let refused = RejectedRows {
-            run: self.attempt.context.run.clone(),
-            epoch: self.attempt.standing.landing.epoch + 1,
-            now: self.staged.now,
-        };
-        if evaluated.rejected_count() > 0 {
-            let origin = Sources::One(&part.id);
-            let batch = refused
-                .build(&self.staged.contract, &source.rows, &evaluated, &source.positions, &origin)
-                .map_err(quality)?;
-            self.rejected.write(batch).await?;
-        }
-        if !source.malformed.is_empty() {
-            self.rejected.write(refused.malformed(&source.malformed, &part.id).map_err(quality)?).await?;
-        }
-        self.staged.rejected += (evaluated.rejected_count() + source.malformed.len()) as u64;
-        let accepted = evaluated.accepted().map_err(quality)?;
-        let positions = source.positions.to_array(source.rows.num_rows());
-        let positions = match evaluated.accepted_mask() {
-            Some(mask) => filter(&positions, &mask).map_err(compute)?.as_primitive::<Int64Type>().clone(),
-            None => positions,
-        };
+        let contract = self.staged.contract.clone();
+        let origin = Sources::One(&part.id);
+        let judged = self
+            .judge
+            .judge_evaluated(&contract, &source.rows, evaluated, &source.positions, &origin)
+            .await?;
+        self.judge.reject_malformed(&source.malformed, &part.id).await?;
+        self.staged.rejected += judged.rejected + source.malformed.len() as u64;
+        let positions: ArrayRef = Arc::new(source.positions.to_array(source.rows.num_rows()));
+        let positions = judged.of(&positions)?.as_primitive::<Int64Type>().clone();
+        let accepted = judged.rows;
         let count = accepted.num_rows();
         let schema = bronze_schema(&self.staged.evolved.columns);
         let first = self.staged.next_sequence;
@@ -309,8 +287,11 @@ impl<'a> Pipeline<'a> {
 
     async fn finish(mut self) -> Result<Staged, EngineError> {
         self.staged.files.extend(self.rows.finish().await?);
-        match self.rejected.finish().await {
-            Ok(files) => self.staged.rejected_files = files,
+        match self.judge.finish().await {
+            Ok((files, tally)) => {
+                self.staged.rejected_files = files;
+                self.staged.tally = tally;
+            }
             Err(error) => {
                 self.attempt.world().lake.discard(self.staged.files).await;
                 return Err(error);
@@ -323,7 +304,7 @@ impl<'a> Pipeline<'a> {
         let lake = self.attempt.world().lake.clone();
         lake.discard(self.staged.files).await;
         lake.discard(self.rows.finish().await?).await;
-        lake.discard(self.rejected.finish().await?).await;
+        lake.discard(self.judge.finish().await?.0).await;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use datafusion::{
 use futures::{TryStreamExt, stream};
 use millstream_connector::Positions;
 use millstream_lake::{DataFile, LakeTable, Snapshot, StagedFile};
-use millstream_quality::{RejectedRows, Sources, Tally, UniqueIndex, rejected_schema};
+use millstream_quality::{Sources, Tally};
 use millstream_sql::{
     conform, conform_stream,
     incremental::{Change, Gone, IncrementalError, KeySet, all_rows, check_keys, survivors},
@@ -18,7 +18,8 @@ use std::{sync::Arc, time::Instant};
 
 use super::build::{BuildAttempt, Plan};
 use crate::{
-    EngineError, event::Event, stored, stored_keys::StoredKeys, superseded::Superseded, writers::Writers,
+    EngineError, event::Event, judge::Judge, stored, stored_keys::StoredKeys, superseded::Superseded,
+    writers::Writers,
 };
 
 /// The least time between two reports of progress.
@@ -182,37 +183,24 @@ async fn with_rows(
 ) -> Result<Delta, EngineError> {
     let world = &attempt.context.world;
     let table = &attempt.spec.name;
-    let quality = |source| EngineError::Quality { table: table.clone(), source };
-    let mut unique = UniqueIndex::new(&attempt.contract, 0);
-    let mut stored = staying(attempt, &remove, &kept, whole);
+    let stored = staying(attempt, &remove, &kept, whole);
+    let mut judge = Judge::new(attempt.context, table, &attempt.contract, stored, attempt.build, attempt.now);
     let threads = world.options.parallelism.get();
     let mut writers = Writers::new(&world.lake, table, attempt.schema.clone(), threads);
-    let mut rejected = Writers::new(&world.lake, &table.rejected(), rejected_schema(), 1);
-    let (mut tally, mut written, mut told) = (Tally::default(), 0_u64, Instant::now());
+    let name = table.to_string();
+    let (mut written, mut told) = (0_u64, Instant::now());
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         attempt.context.check_cancelled()?;
         let batch = conform(&batch, &attempt.schema)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
-        let mut evaluated = attempt.contract.evaluate(&batch).map_err(quality)?;
-        stored.load_near(world, &evaluated.rows, &mut unique).await?;
-        unique.check(&mut evaluated);
-        tally.merge(&Tally::of(&evaluated));
-        if evaluated.rejected_count() > 0 {
-            let refused =
-                RejectedRows { run: attempt.context.run.clone(), epoch: attempt.build, now: attempt.now };
-            let name = table.to_string();
-            let positions = Positions::From(i64::try_from(tally.rows).unwrap_or(i64::MAX));
-            let batch = refused
-                .build(&attempt.contract, &batch, &evaluated, &positions, &Sources::One(&name))
-                .map_err(quality)?;
-            rejected.write(batch).await?;
-        }
-        let accepted = evaluated.accepted().map_err(quality)?;
+        let seen = judge.tally.rows + batch.num_rows() as u64;
+        let positions = Positions::From(i64::try_from(seen).unwrap_or(i64::MAX));
+        let accepted = judge.judge(&attempt.contract, &batch, &positions, &Sources::One(&name)).await?.rows;
         written += accepted.num_rows() as u64;
         writers.write(accepted).await?;
         if told.elapsed().as_millis() >= PROGRESS_EVERY_MS {
             told = Instant::now();
-            let (asset, rows) = (attempt.context.asset.clone(), tally.rows);
+            let (asset, rows) = (attempt.context.asset.clone(), judge.tally.rows);
             attempt.context.observer.event(&Event::StepProgress { asset, rows, bytes: 0, bytes_total: None });
         }
     }
@@ -221,11 +209,12 @@ async fn with_rows(
     let mut add = writers.finish().await?;
     let kept_files = kept.iter().map(DataFile::from).collect();
     add.extend(kept);
+    let (rejected, tally) = judge.finish().await?;
     Ok(Delta {
         add,
         remove,
         kept: kept_files,
-        rejected: rejected.finish().await?,
+        rejected,
         rows_written: written,
         rows_deleted: before.saturating_sub(staying),
         rows_rejected: tally.rejected,

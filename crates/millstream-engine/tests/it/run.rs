@@ -267,7 +267,7 @@ fn only_what_reads_a_change_runs() {
 }
 
 #[test]
-fn a_run_that_is_up_to_date_changes_nothing_but_its_own_record() {
+fn a_run_that_is_up_to_date_changes_nothing_but_its_own_record_and_lease() {
     block_on(async {
         let world = shop(0).await;
         world.run().await;
@@ -277,7 +277,12 @@ fn a_run_that_is_up_to_date_changes_nothing_but_its_own_record() {
         let changes = points.iter().filter(|point| point.changes).map(|point| point.what.as_str());
         assert_eq!(
             changes.collect::<Vec<_>>(),
-            ["state: record the start of the run", "state: record the end of the run"]
+            [
+                "state: take the lease",
+                "state: record the start of the run",
+                "state: record the end of the run",
+                "state: end the lease"
+            ]
         );
         let reads = points.iter().filter(|point| point.what.starts_with("lake")).count();
         println!("up to date: {} points, {reads} of them at the lake", points.len());
