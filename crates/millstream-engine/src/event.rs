@@ -40,7 +40,7 @@ pub enum Event {
         wait: Duration,
         error: String,
     },
-    StepFinished(StepReport),
+    StepFinished(Box<StepReport>),
     RunFinished(RunReport),
 }
 

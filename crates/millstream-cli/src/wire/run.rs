@@ -121,7 +121,7 @@ impl From<&Event> for RunEvent {
                 wait_ms: milliseconds(*wait),
                 error: error.clone(),
             },
-            Event::StepFinished(step) => Self::StepFinished(StepResult::from(step)),
+            Event::StepFinished(step) => Self::StepFinished(StepResult::from(step.as_ref())),
             Event::RunFinished(report) => Self::RunFinished(RunSummary::from(report)),
         }
     }

@@ -141,7 +141,7 @@ pub fn execute(
             }
             while let Some(report) = finished.pop_front() {
                 executor.record(&report).await?;
-                observer.event(&Event::StepFinished(report.clone()));
+                observer.event(&Event::StepFinished(Box::new(report.clone())));
                 let because = blocker(&report);
                 for step in schedule.finish(&report.asset, because.is_none()) {
                     let because = because.clone().unwrap_or_else(|| report.asset.clone());

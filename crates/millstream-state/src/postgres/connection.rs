@@ -48,7 +48,7 @@ impl<'a> Begun<'a> {
         let mut begun = Self { pool, connection: Some(connection), number: None };
         match access {
             Access::Read => {
-                begun.connection()?.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
+                begun.connection()?.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             }
             Access::Write => {
                 begun.connection()?.batch_execute(BEGIN).await?;
