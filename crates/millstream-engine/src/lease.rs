@@ -72,16 +72,20 @@ impl World {
         cancel: &CancellationToken,
     ) -> Result<Arc<Lease>, EngineError> {
         let clock = self.options.clock.clone();
-        let mut mark = self.mark();
+        let mark = Mark::make(&self.state_dir, &uuid::Uuid::now_v7().to_string());
         let holder = Holder::this_process(command, clock.now());
-        let holder = match mark.as_ref().and_then(|mark| mark.0.as_ref()) {
-            Some(mark) => holder.with_mark(mark),
-            None => holder,
+        let holder = match &mark {
+            Ok(mark) => holder.with_mark(mark),
+            Err(_) => holder,
         };
+        let mark = mark.map(|mark| Unleased(Some(mark)));
         let (token, renewed) = tokio::select! {
             taken = self.take(assets, &holder, wait) => taken?,
             () = cancel.cancelled() => return Err(EngineError::Cancelled),
         };
+        if let Err(error) = &mark {
+            tracing::warn!(%error, "should this process be killed, others wait until its lease is over");
+        }
         let renewed = Arc::new(Mutex::new(renewed));
         let (cancel, is_lost) = (cancel.child_token(), Arc::new(AtomicBool::new(false)));
         let beat = Beat {
@@ -101,19 +105,8 @@ impl World {
             beat,
             cancel,
             is_lost,
-            mark: mark.take(),
+            mark: mark.ok(),
         }))
-    }
-
-    /// The file by which others see that this process lives. Where none can be made, they go by the lease's time.
-    fn mark(&self) -> Option<Unleased> {
-        match Mark::make(&self.state_dir, &uuid::Uuid::now_v7().to_string()) {
-            Ok(mark) => Some(Unleased(Some(mark))),
-            Err(error) => {
-                tracing::warn!(%error, "should this process be killed, others wait until its lease is over");
-                None
-            }
-        }
     }
 
     async fn take(

@@ -70,31 +70,64 @@ pub enum Aggregation {
     VectorMean,
 }
 
-/// Those that take nothing but a column.
-const SIMPLE: [Aggregation; 16] = [
-    Aggregation::Count,
-    Aggregation::CountIf,
-    Aggregation::Sum,
-    Aggregation::Mean,
-    Aggregation::Min,
-    Aggregation::Max,
-    Aggregation::First,
-    Aggregation::Last,
-    Aggregation::Variance,
-    Aggregation::StandardDeviation,
-    Aggregation::Skewness,
-    Aggregation::Kurtosis,
-    Aggregation::ApproxDistinct,
-    Aggregation::TimeSinceLast,
-    Aggregation::VectorSum,
-    Aggregation::VectorMean,
-];
-
 impl Aggregation {
+    /// One of each, in the order in which they are listed to people; parameters are the least that they can be.
+    #[must_use]
+    pub fn samples() -> [Self; 27] {
+        [
+            Self::Count,
+            Self::CountIf,
+            Self::Sum,
+            Self::Mean,
+            Self::Min,
+            Self::Max,
+            Self::First,
+            Self::Last,
+            Self::FirstK(1),
+            Self::LastK(1),
+            Self::Variance,
+            Self::StandardDeviation,
+            Self::Skewness,
+            Self::Kurtosis,
+            Self::ApproxDistinct,
+            Self::Distinct { bound: 1 },
+            Self::Quantile(0.0),
+            Self::TopK(1),
+            Self::MostFrequent { bound: 1 },
+            Self::Histogram(vec![0.0]),
+            Self::Rate { per: HALF_LIFE_MIN },
+            Self::Trend { per: HALF_LIFE_MIN },
+            Self::TimeSinceLast,
+            Self::DecayedSum { half_life: HALF_LIFE_MIN },
+            Self::DecayedMean { half_life: HALF_LIFE_MIN },
+            Self::VectorSum,
+            Self::VectorMean,
+        ]
+    }
+
     /// The aggregation of that name, among those that take nothing but a column.
     #[must_use]
     pub fn simple(name: &str) -> Option<Self> {
-        SIMPLE.into_iter().find(|aggregation| aggregation.name() == name)
+        Self::samples()
+            .into_iter()
+            .find(|aggregation| aggregation.name() == name && !aggregation.has_parameters())
+    }
+
+    fn has_parameters(&self) -> bool {
+        matches!(
+            self,
+            Self::FirstK(_)
+                | Self::LastK(_)
+                | Self::Distinct { .. }
+                | Self::Quantile(_)
+                | Self::TopK(_)
+                | Self::MostFrequent { .. }
+                | Self::Histogram(_)
+                | Self::Rate { .. }
+                | Self::Trend { .. }
+                | Self::DecayedSum { .. }
+                | Self::DecayedMean { .. }
+        )
     }
 
     /// Whether it can be computed of rows, without a column.

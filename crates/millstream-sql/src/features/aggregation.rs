@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 use millstream_features::aggregate::Aggregate;
-use millstream_types::{Aggregation, Span};
+use millstream_types::Aggregation;
 
 use crate::type_name::type_name;
 
@@ -22,36 +22,10 @@ pub(super) fn way_out(data_type: &DataType) -> String {
 
 /// The aggregations that take the type.
 fn possible(data_type: &DataType) -> Vec<&'static str> {
-    let span = Span::from_ms(3_600_000);
-    let all = [
-        Aggregation::Count,
-        Aggregation::CountIf,
-        Aggregation::Sum,
-        Aggregation::Mean,
-        Aggregation::Min,
-        Aggregation::Max,
-        Aggregation::First,
-        Aggregation::Last,
-        Aggregation::FirstK(1),
-        Aggregation::LastK(1),
-        Aggregation::Variance,
-        Aggregation::StandardDeviation,
-        Aggregation::Skewness,
-        Aggregation::Kurtosis,
-        Aggregation::ApproxDistinct,
-        Aggregation::Distinct { bound: 1 },
-        Aggregation::Quantile(0.5),
-        Aggregation::TopK(1),
-        Aggregation::MostFrequent { bound: 1 },
-        Aggregation::Histogram(vec![0.0]),
-        Aggregation::Rate { per: span },
-        Aggregation::Trend { per: span },
-        Aggregation::DecayedSum { half_life: span },
-        Aggregation::DecayedMean { half_life: span },
-        Aggregation::VectorSum,
-        Aggregation::VectorMean,
-    ];
     let known_to_any = Aggregation::Last.output_type(Some(data_type)).is_ok();
-    let fits = |one: &&Aggregation| known_to_any && one.output_type(Some(data_type)).is_ok();
-    all.iter().filter(fits).map(Aggregation::name).collect()
+    // The time since a value does not ask for its type, so that it is no answer.
+    let fits = |one: &Aggregation| {
+        *one != Aggregation::TimeSinceLast && known_to_any && one.output_type(Some(data_type)).is_ok()
+    };
+    Aggregation::samples().iter().filter(|one| fits(one)).map(Aggregation::name).collect()
 }

@@ -73,7 +73,10 @@ fn who_may_not_write_may_ask() {
         said.push_str(&text);
     }
     lock(folder.path(), false);
-    assert!(said.contains("n\n2\n") && said.contains("can be written"), "{said}");
+    assert!(
+        said.contains("n\n2\n") && said.contains("this user may read the state store, but not write it"),
+        "{said}"
+    );
 }
 
 #[test]
