@@ -66,6 +66,12 @@ impl Holder {
         }
     }
 
+    /// Whether this is the holder itself, that asks again because the answer to its first request got lost. No two leases
+    /// have the same file.
+    pub(crate) fn has_mark_of(&self, other: &Self) -> bool {
+        self.mark.is_some() && self.mark == other.mark
+    }
+
     /// Removes the file of a holder that is gone. A failure is harmless: nobody looks at the file again.
     pub(crate) fn forget(&self) {
         let Some(path) = self.mark.as_ref().map(Path::new) else { return };

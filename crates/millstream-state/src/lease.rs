@@ -49,10 +49,12 @@ impl State {
             changed!(self, async {
                 let mut work = self.change("take the lease").await?;
                 let now = work.now(request.now).await?;
-                let (ended, held): (Vec<_>, Vec<_>) = leases(&mut work)
-                    .await?
-                    .into_iter()
-                    .partition(|lease| lease.until <= now || lease.holder.is_gone(self.is_local()));
+                let (ended, held): (Vec<_>, Vec<_>) =
+                    leases(&mut work).await?.into_iter().partition(|lease| {
+                        lease.until <= now
+                            || lease.holder.is_gone(self.is_local())
+                            || lease.holder.has_mark_of(request.holder)
+                    });
                 for lease in &ended {
                     end(&mut work, lease.token).await?;
                 }
@@ -64,11 +66,12 @@ impl State {
                         held.into_iter().find(|lease| lease.token == token).map(|lease| lease.holder);
                     // What was ended stays ended.
                     work.commit().await?;
+                    forget(&ended, request.holder);
                     return Err(locked(asset, holder, request.now));
                 }
                 let token = insert(&mut work, request, now).await?;
                 work.commit().await?;
-                ended.iter().for_each(|lease| lease.holder.forget());
+                forget(&ended, request.holder);
                 Ok(token)
             })
         }
@@ -163,6 +166,12 @@ async fn end(work: &mut Work<'_>, token: LeaseToken) -> Result<(), StateError> {
     work.execute("DELETE FROM leased_assets WHERE token = $1", &parameters![token.0]).await?;
     work.execute("DELETE FROM leases WHERE token = $1", &parameters![token.0]).await?;
     Ok(())
+}
+
+/// Removes the files of those whose leases were ended, but for the one who asks.
+fn forget(ended: &[HeldLease], holder: &Holder) {
+    let others = ended.iter().filter(|lease| !lease.holder.has_mark_of(holder));
+    others.for_each(|lease| lease.holder.forget());
 }
 
 fn after(now: TimestampMicros, length: Duration) -> TimestampMicros {

@@ -152,17 +152,15 @@ impl Transaction for Begun<'_> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        let undo = async move {
+        // Closing the connection undoes the transaction too.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return drop(Object::take(connection));
+        };
+        runtime.spawn(async move {
             if connection.batch_execute("ROLLBACK").await.is_err() {
-                // Closing the connection undoes the transaction too.
                 drop(Object::take(connection));
             }
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(undo)),
-            // The connection goes back with its transaction, which ends when the server has waited for long enough.
-            Err(_) => drop(undo),
-        }
+        });
     }
 }
 

@@ -23,6 +23,7 @@ on_each_database! {
     a_lease_ends_by_time_and_its_holder_is_kept_out_when_it_comes_back,
     a_lease_lasts_while_its_end_is_moved_on,
     a_holder_that_is_known_to_be_gone_keeps_nobody_away,
+    a_holder_that_asks_again_is_not_in_its_own_way,
     runs_are_interrupted_once_their_leases_are_no_more,
     what_was_seen_before_somebody_recorded_is_not_recorded,
 }
@@ -121,6 +122,15 @@ async fn a_holder_that_is_known_to_be_gone_keeps_nobody_away(place: Place) {
     let left = folder.path().join("leases").read_dir().unwrap().next();
     assert!(left.is_none(), "the file of a holder that is gone stays");
     state.end_lease(taken).await.unwrap();
+    // Its file goes too where the one who finds it is refused for another reason.
+    let mark = Mark::make(folder.path(), "c").unwrap();
+    let marked = holder().with_mark(&mark);
+    take_as(&state, &marked, &["silver.a"], LONG).await.unwrap();
+    let other = take(&state, &["silver.b"], LONG).await.unwrap();
+    drop(mark);
+    take(&state, &["silver.a", "silver.b"], LONG).await.unwrap_err();
+    assert!(folder.path().join("leases").read_dir().unwrap().next().is_none());
+    state.end_lease(other).await.unwrap();
     // Where machines share a database, a file says something on the machine that made it alone.
     for (machine, is_refused) in [(holder().machine, false), (Some("another".to_owned()), !place.is_local())]
     {
@@ -134,6 +144,18 @@ async fn a_holder_that_is_known_to_be_gone_keeps_nobody_away(place: Place) {
             state.end_lease(token).await.unwrap();
         }
     }
+}
+
+async fn a_holder_that_asks_again_is_not_in_its_own_way(place: Place) {
+    let state = place.open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mark = Mark::make(folder.path(), "a").unwrap();
+    let marked = holder().with_mark(&mark);
+    let first = take_as(&state, &marked, &["silver.a"], LONG).await.unwrap();
+    let second = take_as(&state, &marked, &["silver.a"], LONG).await.unwrap();
+    assert!(second > first);
+    take(&state, &["silver.a"], LONG).await.unwrap_err();
+    assert_eq!(state.leases().await.unwrap().len(), 1);
 }
 
 async fn runs_are_interrupted_once_their_leases_are_no_more(place: Place) {
