@@ -17,6 +17,7 @@ mod log;
 mod output;
 mod progress;
 mod project;
+mod runs;
 mod serve;
 mod session;
 mod settings;

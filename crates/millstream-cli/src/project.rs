@@ -10,7 +10,7 @@ use millstream_engine::{
     Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock, SystemRandom, memory_share,
 };
 use millstream_project::Level;
-use millstream_types::TableName;
+use millstream_types::{AssetId, TableName};
 
 use crate::{CliError, Exit, diagnostics, human, output, session::Session, settings::variable, wire};
 
@@ -137,6 +137,29 @@ pub(crate) fn table_named(project: &Project, name: &str) -> Result<TableName, Cl
             let list = several.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(" or ");
             Err(CliError::call(format!("`{name}` can mean {list}"), "write the schema too".to_owned()))
         }
+    }
+}
+
+/// The asset of this name: a table as [`table_named`] finds it, or one of another kind, with or without its kind.
+pub(crate) fn asset_named(project: &Project, name: &str) -> Result<AssetId, CliError> {
+    let asked = AssetId::new(name);
+    if let Some(facts) = project.graph.get(&asked) {
+        return Ok(facts.id.clone());
+    }
+    let assets = || project.graph.assets().iter().map(|facts| &facts.id);
+    if asked.kind().is_some() {
+        let known: Vec<&str> = assets().map(AssetId::as_str).collect();
+        return Err(CliError::unknown("asset", name, &known));
+    }
+    let others: Vec<&AssetId> = assets().filter(|id| id.kind().is_some() && id.name() == name).collect();
+    match (table_named(project, name), others.as_slice()) {
+        (Ok(table), _) => Ok(table.asset_id()),
+        (Err(CliError::Unknown { .. }), [one]) => Ok((*one).clone()),
+        (Err(CliError::Unknown { .. }), [_, ..]) => {
+            let list = others.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ");
+            Err(CliError::call(format!("`{name}` can mean {list}"), "write what stands before the name too".to_owned()))
+        }
+        (Err(error), _) => Err(error),
     }
 }
 

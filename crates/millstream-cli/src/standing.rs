@@ -2,7 +2,7 @@
 
 use millstream_engine::AssetStatus;
 use millstream_lake::CommitRecord;
-use millstream_plan::{AssetKind, AssetStatus as Recorded};
+use millstream_plan::AssetStatus as Recorded;
 use millstream_state::{RunRecord, SchemaVersion, StepOutcome};
 
 /// Where an asset stands after all that was tried.
@@ -66,7 +66,7 @@ impl<'a> Standing<'a> {
                 None if asset.is_stale => Self::Stale,
                 None => Self::Built,
             },
-            (None, _) if asset.kind == AssetKind::View => Self::View,
+            (None, _) if !asset.is_stored => Self::View,
             (None, _) => Self::NeverBuilt,
         }
     }

@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         seed: 0,
     };
     let executor = Arc::new(Empty { state, run });
-    let plan = RunPlan { steps: (0..steps).map(step).collect(), up_to_date: Vec::new() };
+    let plan = RunPlan { steps: (0..steps).map(step).collect(), ..RunPlan::default() };
     let begin = Instant::now();
     let report = execute(plan, executor, options, Arc::new(Silent), CancellationToken::new()).await?;
     let seconds = begin.elapsed().as_secs_f64();

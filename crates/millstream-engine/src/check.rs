@@ -7,19 +7,23 @@ mod sound;
 use std::{collections::BTreeMap, path::Path};
 
 use millstream_connector::{ConnectorConfig, ConnectorFactory};
-use millstream_plan::{AssetFacts, AssetKind, Graph, source_fingerprint, table_fingerprint};
+use millstream_plan::Graph;
 use millstream_project::{
-    CheckKind, CheckSpec, DatasetSpec, Diagnostic, IncrementalSpec, LabelOrigin, Level, LoadOptions, Located,
+    CheckSpec, DatasetSpec, Diagnostic, IncrementalSpec, LabelOrigin, Level, LoadOptions, Located,
     Location, Materialize, ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project, nearest,
 };
 use millstream_sql::{
-    Analysis, TableAnalysis, analyze, check_test,
+    Analysis, analyze, check_test,
     features::{FeaturesAnalysis, analyze_features},
     incremental::{Keep, Maintenance},
 };
-use millstream_types::{AssetId, Fingerprint, SourceName, TableName};
+use millstream_types::{SourceName, TableName};
 
-use crate::{EngineError, dataset::encodings, personal::Personal};
+use crate::{
+    EngineError,
+    assets::{Defined, dataset::encodings, facts},
+    personal::Personal,
+};
 
 /// A project in which no error was found, or the part of one that no error touches.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ impl Project {
     /// Whether the name is that of a SQL view, which has no rows of its own.
     #[must_use]
     pub fn is_view(&self, table: &TableName) -> bool {
-        self.table(table).is_some_and(|spec| matches!(spec.materialize, Materialize::View))
+        self.table(table).is_some_and(|spec| spec.materialize.is_view())
     }
 
     /// The error for a name that is no asset, with the nearest one.
@@ -117,7 +121,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
         let sound = sound::part(spec, analysis, &diagnostics, &loaded.broken, factories);
         return Checked { project: None, sound, diagnostics, files };
     }
-    match Graph::build(facts(&spec, &analysis)) {
+    match Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })) {
         Ok(graph) => {
             diagnostics.extend(relationships::check(&spec, &graph));
             if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
@@ -231,64 +235,4 @@ fn validate_label_files(
         }
     }
     configs
-}
-
-/// The graph's nodes: what the plan may know of each asset.
-fn facts(spec: &ProjectSpec, analysis: &Analysis) -> Vec<AssetFacts> {
-    let sources = spec.sources.iter().map(|source| AssetFacts {
-        id: source.table().asset_id(),
-        kind: AssetKind::Source,
-        tags: source.tags.clone(),
-        fingerprint: source_fingerprint(source),
-        inputs: Vec::new(),
-        checked_against: checked_against(&source.contract.checks),
-        refresh: None,
-    });
-    let mut fingerprints: BTreeMap<&TableName, Fingerprint> = BTreeMap::new();
-    let mut tables = Vec::with_capacity(spec.tables.len());
-    for (name, table) in &analysis.tables {
-        let Some(definition) = spec.tables.iter().find(|spec| &spec.name == name) else { continue };
-        let views = view_fingerprints(table, spec, &fingerprints);
-        let own = table_fingerprint(definition, &table.fingerprint, &views);
-        fingerprints.insert(name, own);
-        tables.push(AssetFacts {
-            id: name.asset_id(),
-            kind: kind(&definition.materialize),
-            tags: definition.tags.clone(),
-            fingerprint: own,
-            inputs: table.dependencies.iter().map(TableName::asset_id).collect(),
-            checked_against: checked_against(&definition.checks),
-            refresh: None,
-        });
-    }
-    sources.chain(tables).collect()
-}
-
-fn checked_against(checks: &[CheckSpec]) -> Vec<AssetId> {
-    let tables = checks.iter().filter_map(|check| match &check.kind {
-        CheckKind::Relationship { to_table, .. } => Some(to_table.asset_id()),
-        _ => None,
-    });
-    tables.collect()
-}
-
-fn view_fingerprints(
-    table: &TableAnalysis,
-    spec: &ProjectSpec,
-    fingerprints: &BTreeMap<&TableName, Fingerprint>,
-) -> Vec<Fingerprint> {
-    let is_view = |name: &&TableName| {
-        let definition = spec.tables.iter().find(|spec| &spec.name == *name);
-        definition.is_some_and(|spec| matches!(spec.materialize, Materialize::View))
-    };
-    table.dependencies.iter().filter(is_view).filter_map(|name| fingerprints.get(name).copied()).collect()
-}
-
-fn kind(materialize: &Materialize) -> AssetKind {
-    match materialize {
-        Materialize::View => AssetKind::View,
-        Materialize::Table => AssetKind::Table,
-        Materialize::Incremental(_) => AssetKind::Incremental,
-        Materialize::History { .. } => AssetKind::History,
-    }
 }

@@ -1,19 +1,28 @@
 //! The engine: a checked project with its lake, its state store and its connectors.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connector};
 use millstream_lake::{Lake, Snapshot, TableChange};
-use millstream_plan::{AssetFacts, AssetKind, PlanError, PlannedStep, Reason, RunPlan, Selection};
-use millstream_project::{Materialize, SourceSpec};
+use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
+use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
-use millstream_state::{RunOutcome, RunStart, State};
+use millstream_state::{RunEnd, RunOutcome, RunStart, State};
 use millstream_types::{AssetId, RunId, TableName};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Clock, EngineError, Online, Project, Random, Stores,
+    Clock, EngineError, Project, Random, Stores,
+    assets::{self, StepRunner, table::upkeep, table_of},
     event::{Event, Observer, RunReport},
     landing::Discoveries,
     lease::Lease,
@@ -21,7 +30,7 @@ use crate::{
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
     spill::{self, Spill},
-    table::{StepRunner, table_of, upkeep},
+    stores::SharedOnline,
 };
 
 /// How an engine is opened.
@@ -47,7 +56,9 @@ pub(crate) struct World {
     pub project: Arc<Project>,
     pub lake: Lake,
     pub state: Arc<State>,
-    pub online: Online,
+    pub online: SharedOnline,
+    /// What reads and takes features in this process, while somebody holds it.
+    pub features: Mutex<Weak<crate::features::Inner>>,
     pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
     /// What the present run found at its sources.
     pub discoveries: Discoveries,
@@ -55,6 +66,8 @@ pub(crate) struct World {
     /// Over the newest versions; bounded memory shared by everything that runs.
     pub sql: SqlSession,
     pub state_dir: PathBuf,
+    /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
+    pub beside_queries: Semaphore,
     /// Where rows go that do not fit into memory.
     spill: Spill,
 }
@@ -147,7 +160,20 @@ impl Engine {
         lake.register(sql.context())?;
         let discoveries = Discoveries::default();
         let world =
-            World { project, lake, state, online, connectors, discoveries, options, sql, state_dir, spill };
+            World {
+                project,
+                lake,
+                state,
+                online: SharedOnline::new(online),
+                features: Mutex::default(),
+                connectors,
+                discoveries,
+                options,
+                sql,
+                state_dir,
+                beside_queries: Semaphore::new(1),
+                spill,
+            };
         Ok(Self { world: Arc::new(world) })
     }
 
@@ -169,10 +195,7 @@ impl Engine {
     pub fn upkeep<'a>(&'a self, asset: &'a AssetId) -> BoxFuture<'a, Option<Strategy>> {
         Box::pin(async move {
             let spec = self.project().table(&table_of(asset).ok()?)?;
-            match spec.materialize {
-                Materialize::View | Materialize::Table => None,
-                Materialize::Incremental(_) | Materialize::History { .. } => upkeep(&self.world, spec).await,
-            }
+            if spec.materialize.applies_changes() { upkeep(&self.world, spec).await } else { None }
         })
     }
 
@@ -188,9 +211,9 @@ impl Engine {
             let selection =
                 Selection::parse(&request.selection, &request.exclude).map_err(PlanError::from)?;
             let selected = selection.resolve(&self.world.project.graph).map_err(PlanError::from)?;
-            // A view has nothing that could be written.
+            // A SQL view has nothing that could be written.
             let is_written = |id: &AssetId| {
-                self.world.project.graph.get(id).is_some_and(|asset| asset.kind != AssetKind::View)
+                self.world.project.graph.get(id).is_some_and(|asset| !asset.passes_through)
             };
             let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();
             let planned = observe(&self.world, request, true);
@@ -212,11 +235,10 @@ impl Engine {
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
         let lease = self.world.lease(&request.command, assets, wait, &cancel).await?;
-        let done = self.run_leased(request, lease.clone(), observer, planned, executor).await;
+        let done = self.run_leased(request, assets, lease.clone(), observer, planned, executor).await;
         // What a failed or cancelled step wrote is nobody's.
-        for table in assets.iter().filter_map(|asset| table_of(asset).ok()) {
-            self.world.lake.abandon(&table.rejected()).await;
-            self.world.lake.abandon(&table).await;
+        for facts in assets.iter().filter_map(|asset| self.world.project.graph.get(asset)) {
+            assets::kind_of(facts)?.abandon(&self.world, &facts.id).await;
         }
         lease.end().await;
         done
@@ -225,6 +247,7 @@ impl Engine {
     async fn run_leased(
         &self,
         request: &RunRequest,
+        assets: &[AssetId],
         lease: Arc<Lease>,
         observer: Arc<dyn Observer>,
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
@@ -260,6 +283,7 @@ impl Engine {
             forced: request.force,
             observer: observer.clone(),
             cancel: cancel.clone(),
+            features: OnceCell::new(),
         };
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
@@ -270,7 +294,10 @@ impl Engine {
             (false, true) => RunOutcome::Succeeded,
             (false, false) => RunOutcome::Failed,
         };
-        world.state.finish_run(&run, world.options.clock.now(), outcome).await?;
+        // What is newer than the set before belongs together once every step has ended well.
+        let publishes = report.is_whole().then_some(assets);
+        let finished = world.options.clock.now();
+        world.state.finish_run(&RunEnd { run: &run, finished, outcome, publishes }).await?;
         Ok(report)
     }
 
@@ -283,7 +310,7 @@ impl Engine {
 
 impl World {
     /// An id that sorts by the time at which its run began.
-    fn new_run(&self) -> RunId {
+    pub(crate) fn new_run(&self) -> RunId {
         let millis = u64::try_from(self.options.clock.now().as_ms()).unwrap_or(0);
         let random = [self.options.random.next(), self.options.random.next()].map(u64::to_be_bytes);
         let mut bytes = [0; 10];
@@ -291,6 +318,12 @@ impl World {
             *place = *byte;
         }
         RunId::new(&uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string())
+    }
+
+    /// The right to hold many rows beside those of queries.
+    pub(crate) async fn beside_queries(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+        let closed = |_| EngineError::Worker { doing: "waiting for memory" };
+        self.beside_queries.acquire().await.map_err(closed)
     }
 
     /// Where rows go that do not fit into memory.
@@ -310,22 +343,5 @@ impl World {
 
     pub(crate) fn connector(&self, source: &SourceSpec) -> Result<&Arc<dyn Connector>, EngineError> {
         self.connectors.get(&source.name).ok_or(EngineError::Worker { doing: "looking for a connector" })
-    }
-}
-
-impl StepRunner {
-    pub(crate) fn context(&self, step: &PlannedStep) -> StepContext {
-        StepContext {
-            world: self.world.clone(),
-            run: self.run.clone(),
-            lease: self.lease.clone(),
-            asset: step.asset.clone(),
-            reason: step.reason.clone(),
-            full_refresh: self.full_refresh,
-            forget_gone: self.forget_gone,
-            forced: self.forced,
-            observer: self.observer.clone(),
-            cancel: self.cancel.clone(),
-        }
     }
 }

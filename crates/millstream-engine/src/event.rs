@@ -6,6 +6,8 @@ use millstream_plan::{Reason, Recorded};
 use millstream_state::StepOutcome;
 use millstream_types::{AssetId, CheckId, RunId, Severity, TableName};
 
+use crate::StepResult;
+
 /// Receives events in order, from any thread; must not block.
 pub trait Observer: Send + Sync {
     fn event(&self, event: &Event);
@@ -72,6 +74,24 @@ pub struct StepReport {
     pub elapsed: Duration,
 }
 
+impl StepReport {
+    pub(crate) fn of(asset: AssetId, reason: Reason, result: StepResult, elapsed: Duration) -> Self {
+        Self {
+            asset,
+            reason,
+            outcome: result.outcome,
+            rows_written: result.rows_written,
+            rows_deleted: result.rows_deleted,
+            rows_rejected: result.rows_rejected,
+            version: result.version,
+            checks: result.checks,
+            recorded: result.recorded,
+            metrics: result.metrics,
+            elapsed,
+        }
+    }
+}
+
 /// The check under which a landing tells how many parts it could not read. The others land and steps behind them run, but
 /// the run has not succeeded.
 pub(crate) const READABLE: &str = "readable";
@@ -104,15 +124,21 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Whether every step ended well, so that what they made belongs together.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let ended_well =
+            |step: &StepReport| matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged);
+        !self.cancelled && self.steps.iter().all(ended_well)
+    }
+
     /// Whether every step ended well and read all that there was; rejected rows alone are no failure.
     #[must_use]
     pub fn succeeded(&self) -> bool {
-        let ended_well =
-            |step: &StepReport| matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged);
         let read_all = |step: &StepReport| {
             step.checks.iter().all(|check| check.passed || check.check.as_str() != READABLE)
         };
-        !self.cancelled && self.steps.iter().all(|step| ended_well(step) && read_all(step))
+        self.is_whole() && self.steps.iter().all(read_all)
     }
 }
 

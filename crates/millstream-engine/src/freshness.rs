@@ -8,7 +8,7 @@ use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::{TableCheckOutcome, VersionBefore};
 use millstream_types::{AssetId, TableName};
 
-use crate::{EngineError, audit::table_checks, engine::World, resolver::provider, table::table_of};
+use crate::{EngineError, assets::table_of, audit::table_checks, engine::World, resolver::provider};
 
 /// Tables that are looked at at once.
 const LOOKS_AT_ONCE: usize = 8;

@@ -7,13 +7,13 @@
 //! in the state store afterwards. A crash between the last two is found again by the commit's own record
 //! (see `reconcile.rs`).
 
+mod assets;
 mod audit;
 mod blocking;
 mod check;
 mod clock;
 mod codes;
 mod commit_info;
-mod dataset;
 mod engine;
 mod error;
 mod event;
@@ -36,27 +36,33 @@ mod rejudge;
 mod reprocess;
 mod resolver;
 mod run;
+mod sets;
 mod spill;
 mod status;
 mod stored;
 mod stored_keys;
 mod stores;
 mod superseded;
-mod table;
 mod writers;
 
 pub use check::{Checked, Project, check};
 pub use clock::{Clock, SystemClock};
 pub use codes::CODES;
-pub use dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState};
+pub use assets::dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use event::{CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepReport};
+pub use assets::{
+    feature_view::{
+        Keeper, MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport,
+        MaterializeRequest, Materialized, Progress,
+    },
+    service::versions::ServedVersion,
+};
 pub use features::{
-    Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer,
-    MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-    Materialized, OnDemandEntry, Progress, PushTo, ReadColumn, Readable, ReadableName, ServedVersion,
-    ServiceEntry, VerifyReport, VerifyRequest, ViewEntry, ViewStatistics,
+    Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, OnDemandEntry,
+    PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,
+    ViewStatistics,
 };
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;
@@ -65,5 +71,6 @@ pub use queries::{Queries, QueryRows};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
+pub use sets::ReadSet;
 pub use status::{AssetStatus, Status, Unreadable};
 pub use stores::{Online, Stores};

@@ -14,7 +14,7 @@ use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, event::MaintenanceReport, features::rows, lease::Lease, reconcile::reconcile,
+    Engine, EngineError, assets::table_of, event::MaintenanceReport, features::rows, lease::Lease, reconcile::reconcile,
     reprocess, spill,
 };
 
@@ -96,8 +96,10 @@ impl Engine {
     ) -> Result<Vec<TableName>, EngineError> {
         let mut tables = Vec::new();
         for id in selected {
-            let table = crate::table::table_of(id)?;
-            tables.extend([table.rejected(), table]);
+            // What others keep is no table, or the features'.
+            if let Ok(table) = table_of(id) {
+                tables.extend([table.rejected(), table]);
+            }
         }
         if everything {
             let of_features = |table: &TableName| table.schema() == rows::SCHEMA;
@@ -176,16 +178,20 @@ impl Engine {
             recorded: Some(recorded),
             metrics: &[],
         });
-        Ok(world.state.record_found(&found.collect::<Vec<_>>()).await?)
+        world.state.record_found(&found.collect::<Vec<_>>()).await?;
+        Ok(world.state.move_published(&id, version - 1, version).await?)
     }
 
-    /// Versions that must stay readable: those that somebody pinned, and those from which an incremental
-    /// table will ask for the changes since its last build.
+    /// Versions that must stay readable: those that somebody pinned, those that readers take, and those from which an
+    /// incremental table will ask for the changes since its last build.
     async fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
         let world = self.world();
         let mut pinned: BTreeMap<TableName, BTreeSet<i64>> = BTreeMap::new();
         for pin in world.state.pins().await? {
             pinned.entry(pin.table).or_default().insert(pin.version);
+        }
+        for (table, version) in world.published().await?.0.iter() {
+            pinned.entry(table.clone()).or_default().insert(*version);
         }
         let recorded = world.state.recorded().await?;
         // What the project no longer has asks for nothing.
@@ -193,7 +199,10 @@ impl Engine {
         for (_, recorded) in recorded {
             // A version below 0 is one that is lost already.
             for (input, version) in recorded.input_versions.into_iter().filter(|(_, version)| *version >= 0) {
-                pinned.entry(crate::table::table_of(&input)?).or_default().insert(version);
+                // A file of labels is no table.
+                if let Ok(table) = table_of(&input) {
+                    pinned.entry(table).or_default().insert(version);
+                }
             }
         }
         Ok(pinned)

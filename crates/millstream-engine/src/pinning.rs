@@ -11,7 +11,7 @@ use millstream_sql::{Resolved, SqlError, SqlSession, TableResolver};
 use millstream_types::TableName;
 
 use crate::{
-    EngineError,
+    EngineError, ReadSet,
     engine::World,
     resolver::{LakeResolver, provider},
 };
@@ -24,6 +24,8 @@ pub(crate) struct Pinning {
     pinned: Mutex<BTreeMap<TableName, Arc<Snapshot>>>,
     /// Tables that are taken as not there yet.
     absent: BTreeSet<TableName>,
+    /// The versions at which tables are met.
+    set: ReadSet,
 }
 
 impl Pinning {
@@ -33,7 +35,14 @@ impl Pinning {
             names: LakeResolver::new(world.lake.clone(), world.project.clone()),
             pinned: Mutex::default(),
             absent: BTreeSet::new(),
+            set: ReadSet::default(),
         }
+    }
+
+    /// Tables are held as `set` has them.
+    pub(crate) fn reading(mut self, set: ReadSet) -> Self {
+        self.set = set;
+        self
     }
 
     /// These tables are read at these versions, others as they are met.
@@ -62,7 +71,7 @@ impl Pinning {
         for table in tables {
             if project.is_view(table) {
                 for id in project.graph.stored_inputs(&table.asset_id()) {
-                    self.pin_stored(&crate::table::table_of(id)?).await?;
+                    self.pin_stored(&crate::assets::table_of(id)?).await?;
                 }
             } else {
                 self.pin_stored(table).await?;
@@ -88,7 +97,7 @@ impl Pinning {
         if self.snapshots().contains_key(table) {
             return Ok(true);
         }
-        let snapshot = self.world.lake.snapshot(table, At::Latest).await?;
+        let snapshot = self.world.snapshot_in(&self.set, table).await?;
         Ok(snapshot.map(|snapshot| self.remember(snapshot)).is_some())
     }
 
@@ -127,7 +136,7 @@ impl TableResolver for Pinning {
         let snapshot = match known {
             Some(snapshot) => snapshot,
             None if self.world.project.is_view(table) => return self.names.resolve(table, at).await,
-            None => match self.world.lake.snapshot(table, at).await.map_err(SqlError::lake)? {
+            None => match self.world.snapshot_in(&self.set, table).await.map_err(SqlError::lake)? {
                 Some(snapshot) => self.remember(snapshot),
                 None => return self.names.resolve(table, at).await,
             },

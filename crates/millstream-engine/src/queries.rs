@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, ReadSet, resolver::LakeResolver, run::chain};
 
 /// Statements that are worked on at once; further ones wait.
 const RUNNING_MAX: usize = 32;
@@ -31,6 +31,7 @@ const WAITING_BATCHES: usize = 2;
 
 /// Answers statements over the project's tables.
 pub struct Queries {
+    engine: Engine,
     session: SqlSession,
     room: Arc<Semaphore>,
     /// `None` only while it is dropped.
@@ -64,16 +65,43 @@ impl Queries {
             .build()
             .map_err(|_| EngineError::Worker { doing: "starting the threads of queries" })?;
         let room = Arc::new(Semaphore::new(RUNNING_MAX));
-        Ok(Self { session: engine.session().clone(), room, runtime: Some(runtime) })
+        let (engine, session) = (engine.clone(), engine.session().clone());
+        Ok(Self { engine, session, room, runtime: Some(runtime) })
     }
 
-    /// Runs one statement, as [`SqlSession::query`] does. The answer is there once the statement is planned.
+    /// Runs one statement, as [`SqlSession::query`] does, over the set that is published now, or else over the tables as they
+    /// were at a time. The answer is there once the statement is planned.
     pub fn query(&self, sql: String, as_of: Option<At>) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
+        Box::pin(async move {
+            if as_of.is_some() {
+                return self.run(sql, as_of, self.session.clone()).await;
+            }
+            let told = |error: EngineError| SqlError::Execution { message: chain(&error) };
+            let set = self.engine.published().await.map_err(told)?;
+            self.query_set(sql, set).await
+        })
+    }
+
+    /// Runs one statement over the versions of a set.
+    pub fn query_set(&self, sql: String, set: ReadSet) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
+        Box::pin(async move {
+            let world = self.engine.world();
+            let resolver = LakeResolver::new(world.lake.clone(), world.project.clone()).reading(set);
+            self.run(sql, None, self.session.with_resolver(Arc::new(resolver))).await
+        })
+    }
+
+    fn run(
+        &self,
+        sql: String,
+        as_of: Option<At>,
+        session: SqlSession,
+    ) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
         Box::pin(async move {
             let Some(runtime) = &self.runtime else { return Err(gave_up()) };
             let (schema_sender, schema) = oneshot::channel();
             let (sender, batches) = mpsc::channel(WAITING_BATCHES);
-            let (session, room) = (self.session.clone(), self.room.clone());
+            let room = self.room.clone();
             let work = runtime.spawn(async move {
                 // The semaphore is never closed.
                 let _room = room.acquire_owned().await;

@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_lake::{At, CommitRecord, LakeError};
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_project::{Materialize, SourceSpec};
+use millstream_project::SourceSpec;
 use millstream_state::{FoundAsset, Metric};
 use millstream_types::{AssetId, Fingerprint, TableName};
 
 use crate::{
     EngineError,
+    assets::table::is_gone,
     audit::metrics,
     commit_info::{CommitInfo, Committed},
     engine::World,
     error::told,
-    table::is_gone,
 };
 
 /// Probes under way at once; each is a look at one file or a listing.
@@ -262,7 +262,7 @@ async fn same_rows(world: &World, table: &TableName, from: i64, to: i64) -> Resu
 fn stored_tables(world: &World) -> impl Iterator<Item = TableName> {
     let spec = &world.project.spec;
     let sources = spec.sources.iter().map(SourceSpec::table);
-    let tables = spec.tables.iter().filter(|table| !matches!(table.materialize, Materialize::View));
+    let tables = spec.tables.iter().filter(|table| !table.materialize.is_view());
     let read = world.project.analysis.tables.values().flat_map(|table| &table.dependencies);
     let rejected: BTreeSet<_> = read.filter(|table| table.is_rejected()).cloned().collect();
     sources.chain(tables.map(|table| table.name.clone())).chain(rejected)

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome, StepReport,
+    assets::StepRunner,
     audit::{Audit, Audited, metrics, row_check_reports},
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::StepContext,
@@ -38,7 +39,6 @@ use crate::{
     run::StepResult,
     stored::{self, relations},
     stored_keys::StoredKeys,
-    table::StepRunner,
     writers::Writers,
 };
 
@@ -78,7 +78,7 @@ impl Engine {
             let plan = async {
                 // What was committed and not recorded would be hidden by the record of this step.
                 reconcile(self.world()).await?;
-                Ok(RunPlan { steps: vec![step], up_to_date: Vec::new() })
+                Ok(RunPlan { steps: vec![step], ..RunPlan::default() })
             };
             let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };
             let executor = |runner| Arc::new(Reprocessor { runner }) as Arc<dyn StepExecutor>;
@@ -97,7 +97,7 @@ struct Reprocessor {
 impl StepExecutor for Reprocessor {
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError> {
         let context = self.runner.context(step);
-        let table = crate::table::table_of(&step.asset)?;
+        let table = crate::assets::table_of(&step.asset)?;
         let project = context.world.project.clone();
         match project.source(&table) {
             Some(source) => reprocess(&context, source).await.map_err(|error| project.told_of(&table, error)),

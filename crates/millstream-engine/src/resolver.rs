@@ -5,12 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use datafusion::{catalog::TableProvider, datasource::empty::EmptyTable};
 use millstream_lake::{At, Lake, LakeError, LakeTable, Snapshot};
-use millstream_project::Materialize;
 use millstream_quality::rejected_schema;
 use millstream_sql::{Resolved, SqlError, TableResolver};
 use millstream_types::TableName;
 
-use crate::Project;
+use crate::{Project, ReadSet, sets::snapshot_in};
 
 /// Resolves every name against the lake at the time that the query asks for; views by their SQL.
 #[derive(Debug)]
@@ -19,11 +18,18 @@ pub(crate) struct LakeResolver {
     project: Arc<Project>,
     /// Tables whose version is fixed for the whole session, whatever is committed meanwhile.
     pinned: BTreeMap<TableName, Arc<Snapshot>>,
+    /// The versions that are read where the query names none.
+    set: ReadSet,
 }
 
 impl LakeResolver {
     pub(crate) fn new(lake: Lake, project: Arc<Project>) -> Self {
-        Self { lake, project, pinned: BTreeMap::new() }
+        Self { lake, project, pinned: BTreeMap::new(), set: ReadSet::default() }
+    }
+
+    pub(crate) fn reading(mut self, set: ReadSet) -> Self {
+        self.set = set;
+        self
     }
 
     pub(crate) fn pinned(mut self, pinned: BTreeMap<TableName, Arc<Snapshot>>) -> Self {
@@ -36,12 +42,15 @@ impl LakeResolver {
 impl TableResolver for LakeResolver {
     async fn resolve(&self, table: &TableName, at: At) -> Result<Option<Resolved>, SqlError> {
         let definition = self.project.table(table);
-        if let Some(view) = definition.filter(|spec| matches!(spec.materialize, Materialize::View)) {
+        if let Some(view) = definition.filter(|spec| spec.materialize.is_view()) {
             return Ok(Some(Resolved::View { sql: view.sql.value.clone() }));
         }
         let pinned = self.pinned.get(table).filter(|_| at == At::Latest).cloned();
         let snapshot = match pinned {
             Some(snapshot) => Some(snapshot),
+            None if at == At::Latest => {
+                snapshot_in(&self.lake, &self.set, table).await.map_err(SqlError::lake)?
+            }
             None => self.lake.snapshot(table, at).await.map_err(SqlError::lake)?,
         };
         match snapshot {

@@ -7,19 +7,20 @@ use futures::{
     future::{self, BoxFuture},
     stream,
 };
-use millstream_lake::{At, CommitRecord};
-use millstream_plan::{AssetKind, Recorded};
+use millstream_lake::CommitRecord;
+use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
 use millstream_state::{CheckResult, RunOutcome, RunRecord, SchemaVersion, StepRecord};
 use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 use crate::{
-    Engine, EngineError, audit,
+    Engine, EngineError,
+    assets::{check_result, kind_of, table_of},
+    audit,
     event::READABLE,
     freshness,
     run::chain,
-    table::{check_result, table_of},
 };
 
 /// The checks that a contract makes of its columns' types begin so.
@@ -42,9 +43,13 @@ pub struct Status {
 pub struct AssetStatus {
     pub asset: AssetId,
     pub kind: AssetKind,
+    /// Whether anything of it is kept; a SQL view is computed whenever it is read.
+    pub is_stored: bool,
     /// What was built last, `None` if nothing ever was. Always `None` for a view.
     pub recorded: Option<Recorded>,
     pub last_step: Option<StepRecord>,
+    /// The version that readers take; `None` where no run has published one.
+    pub published: Option<i64>,
     /// What is known of its checks.
     pub checks: Vec<CheckResult>,
     /// The parts that the last run could not read, of a source that landed all others.
@@ -73,9 +78,11 @@ impl Engine {
             let mut steps = world.state.latest_steps().await?;
             let mut assets = Vec::new();
             let order: Vec<_> = world.project.graph.topological().collect();
-            let is_built = |id: &&AssetId| recorded.get(*id).is_some_and(Recorded::was_built);
-            let built = order.iter().map(|facts| &facts.id).filter(is_built);
-            let mut unreadable = self.unreadable(built).await?;
+            let is_built = |facts: &&&AssetFacts| {
+                !facts.passes_through && recorded.get(&facts.id).is_some_and(Recorded::was_built)
+            };
+            let mut unreadable = self.unreadable(order.iter().filter(is_built).copied()).await?;
+            let mut published = world.state.published().await?;
             let last_run = world.state.last_run().await?;
             // A run that succeeded has read everything.
             let all_read = last_run.as_ref().is_none_or(|run| run.outcome == Some(RunOutcome::Succeeded));
@@ -92,8 +99,10 @@ impl Engine {
                     is_stale: self.is_stale(&facts.id, &checks),
                     asset: facts.id.clone(),
                     kind: facts.kind,
+                    is_stored: !facts.passes_through,
                     recorded: recorded.remove(&facts.id).filter(Recorded::was_built),
                     last_step,
+                    published: published.remove(&facts.id),
                     checks,
                     unreadable: unreadable.remove(&facts.id),
                 });
@@ -109,26 +118,20 @@ impl Engine {
         clocked.any(|check| matches!(check.kind, CheckKind::Freshness { .. }) && failed(check))
     }
 
-    /// Which of the tables that were built cannot be read, and why.
+    /// Which of the assets that were built cannot be read, and why.
     async fn unreadable(
         &self,
-        assets: impl Iterator<Item = &AssetId>,
+        assets: impl Iterator<Item = &AssetFacts>,
     ) -> Result<BTreeMap<AssetId, Unreadable>, EngineError> {
         let world = self.world();
         let mut looks = Vec::new();
-        for asset in assets {
-            let table = table_of(asset)?;
-            if !world.project.is_view(&table) {
-                looks.push(async move {
-                    let unreadable = match world.lake.snapshot(&table, At::Latest).await {
-                        Ok(Some(_)) => return None,
-                        Ok(None) => EngineError::NeverBuilt { table: table.clone() },
-                        Err(error) => error.into(),
-                    };
-                    let (code, hint) = (unreadable.code(), unreadable.hint());
-                    Some((table.asset_id(), Unreadable { code, error: chain(&unreadable), hint }))
-                });
-            }
+        for facts in assets {
+            let kind = kind_of(facts)?;
+            looks.push(async move {
+                let unreadable = kind.unreadable(world, &facts.id).await?;
+                let (code, hint) = (unreadable.code(), unreadable.hint());
+                Some((facts.id.clone(), Unreadable { code, error: chain(&unreadable), hint }))
+            });
         }
         Ok(stream::iter(looks).buffered(LOOKS_AT_ONCE).filter_map(future::ready).collect().await)
     }
@@ -136,7 +139,8 @@ impl Engine {
     /// What is known of the checks that the asset has now, freshness as it is at this moment.
     async fn checks_now(&self, asset: &AssetId) -> Result<Vec<CheckResult>, EngineError> {
         let world = self.world();
-        let table = table_of(asset)?;
+        // Only tables have checks.
+        let Ok(table) = table_of(asset) else { return Ok(Vec::new()) };
         let defined = world.project.checks(&table);
         let is_defined = |result: &CheckResult| {
             let id = result.check.as_str();
@@ -163,6 +167,22 @@ impl Engine {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<CommitRecord>, EngineError>> {
         Box::pin(async move { Ok(self.world().lake.history(table, Some(limit)).await?) })
+    }
+
+    /// The run that began last.
+    pub fn last_run(&self) -> BoxFuture<'_, Result<Option<RunRecord>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.last_run().await?) })
+    }
+
+    /// What the steps of a run did, in the order in which they ended.
+    pub fn steps<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Vec<StepRecord>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.steps(run).await?) })
+    }
+
+    /// The present time, as runs and their records have it.
+    #[must_use]
+    pub fn now(&self) -> TimestampMicros {
+        self.world().options.clock.now()
     }
 
     /// A run of which a step remembers only the id.

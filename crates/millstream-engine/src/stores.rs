@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use futures::future::BoxFuture;
@@ -29,6 +29,15 @@ pub enum Online {
     At { location: String, options: StoreOptions },
     Opened(Arc<dyn OnlineStore>),
 }
+
+/// The online store of a process: opened once, however many use it, and closed when nobody does any more.
+#[derive(Debug)]
+pub(crate) struct SharedOnline {
+    online: Online,
+    opened: tokio::sync::Mutex<Option<Weak<dyn OnlineStore>>>,
+}
+
+const EMBEDDED: &str = "embedded:";
 
 impl Stores {
     /// The stores that the project's environment names. Opens the state store; reads no data.
@@ -64,19 +73,49 @@ impl Online {
         Self::At { location, options }
     }
 
-    /// Whether this process alone has it; to Redis others may push at any time.
-    pub(crate) fn is_embedded(&self) -> bool {
-        let location = match self {
+    fn location(&self) -> &str {
+        match self {
             Self::At { location, .. } => location,
             Self::Opened(store) => store.location(),
-        };
-        location.starts_with("embedded:")
+        }
+    }
+}
+
+impl SharedOnline {
+    pub(crate) fn new(online: Online) -> Self {
+        Self { online, opened: tokio::sync::Mutex::default() }
     }
 
+    /// Whether this process alone has it; to Redis others may push at any time.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.online.location().starts_with(EMBEDDED)
+    }
+
+    /// Whether there is no embedded store where it should be.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.online.location().strip_prefix(EMBEDDED).is_some_and(|folder| !Path::new(folder).exists())
+    }
+
+    /// Opens it, unless the process has it open.
     pub(crate) async fn open(&self) -> Result<Arc<dyn OnlineStore>, EngineError> {
-        match self {
-            Self::At { location, options } => Ok(millstream_online::open(location, options).await?),
-            Self::Opened(store) => Ok(store.clone()),
+        let (location, options) = match &self.online {
+            Online::At { location, options } => (location, options),
+            Online::Opened(store) => return Ok(store.clone()),
+        };
+        let mut opened = self.opened.lock().await;
+        if let Some(store) = opened.as_ref().and_then(Weak::upgrade) {
+            return Ok(store);
+        }
+        let store = millstream_online::open(location, options).await?;
+        *opened = Some(Arc::downgrade(&store));
+        Ok(store)
+    }
+
+    /// The store, unless it is embedded and not open here: another process may have it.
+    pub(crate) async fn peek(&self) -> Result<Option<Arc<dyn OnlineStore>>, EngineError> {
+        match (&self.online, self.is_embedded()) {
+            (Online::At { .. }, true) => Ok(self.opened.lock().await.as_ref().and_then(Weak::upgrade)),
+            _ => self.open().await.map(Some),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the plan knows of an asset: its definition now, and what was recorded of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use millstream_types::{AssetId, Fingerprint, Span, TimestampMicros};
 
@@ -9,37 +9,62 @@ use millstream_types::{AssetId, Fingerprint, Span, TimestampMicros};
 pub struct AssetFacts {
     pub id: AssetId,
     pub kind: AssetKind,
+    /// The file that defines the asset, from the project's folder on.
+    pub path: String,
     pub tags: Vec<String>,
     pub fingerprint: Fingerprint,
     /// The tables that it reads, as its SQL names them; tables of rejected rows (`bronze.orders__rejected`)
     /// are made by the step of the table that they belong to.
     pub inputs: Vec<AssetId>,
+    /// Assets that belong to its definition. A change of what they hold does not make this asset run, and their failure does
+    /// not skip it.
+    pub defined_by: Vec<AssetId>,
     /// Tables that its checks look into (`relationship`). They finish first where they run too, but their
     /// changes do not make this asset run, and their failure does not skip it.
     pub checked_against: Vec<AssetId>,
-    /// Built longer ago than this, it is stale.
-    pub refresh: Option<Span>,
+    /// Whether nothing of it is stored, so that its inputs count as the inputs of whoever reads it.
+    pub passes_through: bool,
+    /// Whether what it holds comes from outside of the lake, and may not be there a second time.
+    pub reads_outside: bool,
+    pub trigger: Trigger,
 }
 
-/// What an asset is, as far as the plan cares.
+/// The word for what an asset is: `source`, `view`, `table`, `feature_view`. The engine has a folder for each family of kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum AssetKind {
-    Source,
-    View,
-    Table,
-    Incremental,
-    History,
-}
+pub struct AssetKind(&'static str);
 
 impl AssetKind {
     #[must_use]
+    pub const fn new(word: &'static str) -> Self {
+        Self(word)
+    }
+
+    #[must_use]
     pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// What makes an asset run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Only a command that names it.
+    Manual,
+    /// Every run in which its definition or something that it reads is another one.
+    OnChange,
+    /// As [`Self::OnChange`], and a scheduler looks at it this often.
+    Every(Span),
+    /// As [`Self::OnChange`], and a scheduler looks at it at the times of this cron line of five fields.
+    Cron(String),
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Source => "source",
-            Self::View => "view",
-            Self::Table => "table",
-            Self::Incremental => "incremental",
-            Self::History => "history",
+            Self::Manual => f.write_str("by hand"),
+            Self::OnChange => f.write_str("on change"),
+            Self::Every(span) => write!(f, "every {span}"),
+            Self::Cron(line) => write!(f, "cron {line}"),
         }
     }
 }
@@ -54,7 +79,7 @@ pub struct Recorded {
     /// The version of each stored input that was read; see [`crate::Graph::stored_inputs`]. A number below 0 stands for a
     /// version that is lost, which is none that the input has or will have.
     pub input_versions: BTreeMap<AssetId, i64>,
-    /// The table's version after the step.
+    /// The asset's version after the step: a number that grows with each change, and means what its kind says.
     pub version: Option<i64>,
     pub rows: Option<u64>,
     pub built_at: TimestampMicros,

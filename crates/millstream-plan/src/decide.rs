@@ -1,18 +1,18 @@
 //! One asset's reason to run.
 
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_types::AssetId;
 
-use crate::{AssetFacts, AssetKind, AssetStatus, Reason, Recorded};
+use crate::{AssetFacts, AssetStatus, Reason, Recorded};
 
 /// The world around an asset at the time of the decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Now<'a> {
-    /// The present version of the asset's own table in the lake.
+    /// The present version of what the asset holds.
     pub version: Option<i64>,
     /// Every stored input.
     pub inputs: &'a [InputNow<'a>],
-    /// Parts of a source that wait to be read; `None` when nobody looked.
-    pub parts: Option<&'a [String]>,
+    /// What is new beside the stored inputs: parts of a source that wait to be read, a file of labels.
+    pub parts: &'a [String],
     pub force: bool,
     /// The version that was recorded of a table which the lake has no more.
     pub vanished: Option<i64>,
@@ -20,7 +20,6 @@ pub struct Now<'a> {
     pub unreadable: Option<&'a str>,
     /// Whether a freshness check of its own does not hold any more, by the clock alone.
     pub overdue: bool,
-    pub time: TimestampMicros,
 }
 
 /// A stored input at the time of the decision.
@@ -39,18 +38,16 @@ pub struct InputNow<'a> {
 ///    was recorded (it was deleted and made anew by someone else); *vanished* where the lake had it before;
 /// 3. *definition changed*: the fingerprint is another one;
 /// 4. *unreadable*: its source or its table cannot be looked at, which its step tells; *new input*: a stored input has or will have another version than the one that was read; for a source,
-///    parts wait;
+///    parts wait; for others, something that they read beside the graph is another;
 /// 5. *retry*: the last attempt failed or halted. Both are tried again on each run, as with a failed step in dbt or
 ///    Dagster: the cause of a failure is often outside (a full disk, a fixed file), and a halt is cheap to judge again;
-/// 6. *stale*: its rows are older than a freshness check allows, which is said again at each run, or it was built longer
-///    ago than `refresh`. A source whose parts were looked at has no use for `refresh`, because reading it would find
-///    nothing;
+/// 6. *stale*: its rows are older than a freshness check allows, which is said again at each run;
 /// 7. *up to date*.
 ///
-/// A view is always up to date: nothing of it is stored.
+/// A SQL view is always up to date: nothing of it is stored.
 #[must_use]
 pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) -> Reason {
-    if facts.kind == AssetKind::View {
+    if facts.passes_through {
         return Reason::UpToDate;
     }
     if now.force {
@@ -77,9 +74,7 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
         AssetStatus::Halted { reason } => return Reason::Retry { because: reason.clone() },
         AssetStatus::Failed { error, .. } => return Reason::Retry { because: error.clone() },
     }
-    let age = now.time.0.saturating_sub(recorded.built_at.0);
-    let is_old = facts.refresh.is_some_and(|span| i128::from(age) > i128::from(span.ms()) * 1_000);
-    if now.overdue || (is_old && now.parts.is_none()) { Reason::Stale } else { Reason::UpToDate }
+    if now.overdue { Reason::Stale } else { Reason::UpToDate }
 }
 
 /// Whether what was recorded is still there to read.
@@ -96,5 +91,5 @@ fn new_inputs(recorded: &Recorded, now: &Now<'_>) -> Vec<String> {
         input.changing || input.version != recorded.input_versions.get(input.table).copied()
     };
     let tables = now.inputs.iter().filter(is_new).map(|input| input.table.to_string());
-    tables.chain(now.parts.into_iter().flatten().cloned()).collect()
+    tables.chain(now.parts.iter().cloned()).collect()
 }

@@ -4,8 +4,8 @@
 //! only says when something runs (schedules) or how it is shown (`pii`).
 
 use millstream_project::{
-    Bounds, CheckKind, CheckSpec, Grain, IncrementalSpec, Located, Materialize, NamedPattern, Node, NodeKind,
-    Pattern, Scalar, SourceSpec, TableSpec,
+    AsKnown, Bounds, CheckKind, CheckSpec, DatasetSpec, Grain, IncrementalSpec, LabelOrigin, Located,
+    Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar, SourceSpec, SplitBy, SplitSpec, TableSpec,
 };
 use millstream_types::{Fingerprint, Percent};
 use serde_json::{Map, Value, json};
@@ -50,7 +50,7 @@ pub fn source_fingerprint(source: &SourceSpec) -> Fingerprint {
 /// the table reads. For a view the checks do not count, because they do not change what its readers get.
 #[must_use]
 pub fn table_fingerprint(table: &TableSpec, plan: &Fingerprint, views: &[Fingerprint]) -> Fingerprint {
-    let is_view = matches!(table.materialize, Materialize::View);
+    let is_view = table.materialize.is_view();
     let mut views: Vec<String> = views.iter().map(Fingerprint::to_string).collect();
     views.sort_unstable();
     views.dedup();
@@ -65,6 +65,64 @@ pub fn table_fingerprint(table: &TableSpec, plan: &Fingerprint, views: &[Fingerp
             "halt_above": if is_view { Value::Null } else { percent(table.halt_above) },
         }),
     )
+}
+
+/// What decides on a dataset's rows and values beside its inputs. `service` stands for the features, `query` gives the labels
+/// where no file does, `views` are the plans of the SQL views that both read.
+#[must_use]
+pub fn dataset_fingerprint(
+    dataset: &DatasetSpec,
+    service: &str,
+    query: Option<&str>,
+    views: &[String],
+) -> Fingerprint {
+    let labels = &dataset.labels;
+    let origin = match &labels.origin {
+        LabelOrigin::Table(table) => json!(["table", table.value.to_string()]),
+        LabelOrigin::Sql(sql) => json!(["sql", sql.value.trim()]),
+        LabelOrigin::File(path) => json!(["file", path.value]),
+    };
+    let keys: Vec<_> = labels.keys.iter().map(|(key, column)| json!([key, column.value])).collect();
+    let as_known = dataset.as_known.as_ref().map(|known| match &known.value {
+        AsKnown::LabelTime => json!("label_time"),
+        AsKnown::Column(column) => json!(["column", column]),
+        AsKnown::At(at) => json!(["at", at.0]),
+    });
+    let encode: Vec<_> =
+        dataset.encode.iter().map(|one| json!([one.column.value, node(&one.value)])).collect();
+    fingerprint(
+        "dataset",
+        &json!({
+            "labels": origin,
+            "query": query,
+            "entities": names(&labels.entities),
+            "keys": keys,
+            "time": labels.time.value,
+            "columns": labels.columns.as_deref().map(names),
+            "service": service,
+            "views": views,
+            "as_known": as_known,
+            "embargo": dataset.embargo.map(|span| span.ms()),
+            "split": dataset.split.as_ref().map(|split| split_of(&split.value)),
+            "encode": encode,
+        }),
+    )
+}
+
+fn split_of(split: &SplitSpec) -> Value {
+    let by = match split.by {
+        SplitBy::Time => "time",
+        SplitBy::Hash => "hash",
+        SplitBy::Random => "random",
+    };
+    json!([
+        by,
+        split.train.fraction(),
+        percent(split.validation),
+        percent(split.test),
+        split.seed,
+        split.entity.as_ref().map(|entity| &entity.value),
+    ])
 }
 
 fn write_canonical(value: &Value, out: &mut String) {

@@ -7,13 +7,14 @@ use std::{
 
 use millstream_types::{AssetId, REJECTED_SUFFIX};
 
-use crate::{AssetFacts, AssetKind, PlanError};
+use crate::{AssetFacts, PlanError};
 
 /// The project's assets without a cycle. Equal facts, in whatever order, give an equal graph.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// Sorted by id, so that a place in this list stands for the asset everywhere below.
     assets: Vec<AssetFacts>,
+    /// What each asset reads, and what belongs to its definition.
     inputs: Vec<Vec<usize>>,
     users: Vec<Vec<usize>>,
     stored_inputs: Vec<Vec<StoredInput>>,
@@ -39,7 +40,10 @@ impl Graph {
         }
         let inputs = assets
             .iter()
-            .map(|asset| asset.inputs.iter().map(|input| producer_or_error(&assets, asset, input)).collect())
+            .map(|asset| {
+                let edges = asset.inputs.iter().chain(&asset.defined_by);
+                edges.map(|input| producer_or_error(&assets, asset, input)).collect()
+            })
             .map(|places: Result<BTreeSet<usize>, PlanError>| {
                 places.map(|places| places.into_iter().collect())
             })
@@ -89,6 +93,16 @@ impl Graph {
             };
             asset.checked_against.iter().filter(is_left_out).map(move |table| (&asset.id, table))
         })
+    }
+
+    /// What `id` reads and what belongs to its definition, directly, by id.
+    pub fn inputs(&self, id: &AssetId) -> impl Iterator<Item = &AssetFacts> {
+        self.neighbours(id, &self.inputs)
+    }
+
+    /// What reads `id`, or is defined by it, directly, by id.
+    pub fn users(&self, id: &AssetId) -> impl Iterator<Item = &AssetFacts> {
+        self.neighbours(id, &self.users)
     }
 
     /// All that `id` needs, directly or not, without itself.
@@ -141,6 +155,15 @@ impl Graph {
 
     pub(crate) fn place(&self, id: &AssetId) -> Option<usize> {
         place(&self.assets, id)
+    }
+
+    fn neighbours<'a>(
+        &'a self,
+        id: &AssetId,
+        edges: &'a [Vec<usize>],
+    ) -> impl Iterator<Item = &'a AssetFacts> {
+        let places = self.place(id).into_iter().flat_map(|place| &edges[place]);
+        places.map(|place| &self.assets[*place])
     }
 
     fn reach(&self, id: &AssetId, edges: &[Vec<usize>], steps: usize) -> BTreeSet<AssetId> {
@@ -233,7 +256,7 @@ fn stored_inputs(assets: &[AssetFacts], order: &[usize]) -> Vec<Vec<StoredInput>
         let mut found = BTreeSet::new();
         for table in &assets[*place].inputs {
             let Some(producer) = producer(assets, table) else { continue };
-            if assets[producer].kind == AssetKind::View {
+            if assets[producer].passes_through {
                 found.extend(stored[producer].iter().cloned());
             } else {
                 found.insert(StoredInput { table: table.clone(), producer });

@@ -3,8 +3,8 @@
 //! May touch: types and project. Must not: do IO, read a clock, or know how a step is executed.
 //!
 //! The way through: [`AssetFacts`] of all assets → [`Graph`] → [`Selection`] → [`plan`], which asks [`decide`]
-//! for the one reason of each selected asset. Views are never steps: nothing of them is stored, so their
-//! inputs count as the inputs of whoever reads them.
+//! for the one reason of each selected asset. SQL views are never steps: nothing of them is stored, so their
+//! inputs count as the inputs of whoever reads them. What the kinds of assets differ in stands in their facts.
 
 mod asset;
 mod codes;
@@ -16,12 +16,12 @@ mod plan;
 mod reason;
 mod selection;
 
-pub use asset::{AssetFacts, AssetKind, AssetStatus, Recorded};
+pub use asset::{AssetFacts, AssetKind, AssetStatus, Recorded, Trigger};
 pub use codes::CODES;
 pub use decide::{InputNow, Now, decide};
 pub use error::PlanError;
-pub use fingerprint::{fingerprint, source_fingerprint, table_fingerprint};
+pub use fingerprint::{dataset_fingerprint, fingerprint, source_fingerprint, table_fingerprint};
 pub use graph::Graph;
-pub use plan::{Observed, PlannedStep, Request, RunPlan, plan};
+pub use plan::{ByHand, Observed, PlannedStep, Request, RunPlan, plan};
 pub use reason::Reason;
 pub use selection::{Selection, SelectionError};

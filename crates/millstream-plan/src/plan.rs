@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_types::AssetId;
 
 use crate::{
-    AssetKind, Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, decide, graph::StoredInput,
+    Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, Trigger, decide, graph::StoredInput,
 };
 
 /// What was seen in the world before planning.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// Per source that was looked at: its parts that wait to be read, perhaps none.
+    /// What is new of an asset beside its stored inputs: the parts of a source that wait to be read, a file of labels.
     pub parts: BTreeMap<AssetId, Vec<String>>,
     /// The newest version of every table that the lake has, tables of rejected rows included where some
-    /// asset reads them.
+    /// asset reads them; and of every asset of another kind, as its kind counts.
     pub versions: BTreeMap<AssetId, i64>,
     /// Tables that were recorded and are in the lake no more, with the version that was.
     pub vanished: BTreeMap<AssetId, i64>,
@@ -33,7 +33,6 @@ pub struct Request {
     pub full_refresh: bool,
     /// Run everything selected.
     pub force: bool,
-    pub now: TimestampMicros,
 }
 
 /// The decisions for a run.
@@ -43,6 +42,16 @@ pub struct RunPlan {
     pub steps: Vec<PlannedStep>,
     /// Selected, stored and up to date; in the same order.
     pub up_to_date: Vec<AssetId>,
+    /// What would run if the command named it, in the same order.
+    pub by_hand: Vec<ByHand>,
+}
+
+/// An asset that runs only when a command names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    pub asset: AssetId,
+    /// Never [`Reason::UpToDate`].
+    pub reason: Reason,
 }
 
 /// One asset that runs.
@@ -68,13 +77,14 @@ pub fn plan(
     request: &Request,
 ) -> Result<RunPlan, PlanError> {
     let selected = selected_places(graph, &request.selection)?;
+    let named = request.selection.named(graph)?;
     let mut runs = vec![false; graph.assets().len()];
     let mut changes = vec![false; graph.assets().len()];
     let mut run_plan = RunPlan::default();
     let mut inputs_now = Vec::new();
     for &place in graph.order() {
         let asset = graph.at(place);
-        if !selected[place] || asset.kind == AssetKind::View {
+        if !selected[place] || asset.passes_through {
             continue;
         }
         let inputs = graph.stored_inputs_at(place);
@@ -84,18 +94,20 @@ pub fn plan(
             version: observed.versions.get(&input.table).copied(),
             changing: changes[input.producer],
         }));
+        let is_by_hand = asset.trigger == Trigger::Manual && !named.contains(&asset.id);
+        let is_forced = request.force || (request.full_refresh && !asset.reads_outside);
         let now = Now {
             version: observed.versions.get(&asset.id).copied(),
             inputs: &inputs_now,
-            parts: observed.parts.get(&asset.id).map(Vec::as_slice),
-            force: request.force || (request.full_refresh && asset.kind != AssetKind::Source),
+            parts: observed.parts.get(&asset.id).map(Vec::as_slice).unwrap_or_default(),
+            force: is_forced && !is_by_hand,
             vanished: observed.vanished.get(&asset.id).copied(),
             unreadable: observed.unreadable.get(&asset.id).map(String::as_str),
             overdue: observed.overdue.contains(&asset.id),
-            time: request.now,
         };
         match decide(asset, recorded.get(&asset.id), &now) {
             Reason::UpToDate => run_plan.up_to_date.push(asset.id.clone()),
+            reason if is_by_hand => run_plan.by_hand.push(ByHand { asset: asset.id.clone(), reason }),
             reason => {
                 check_inputs_exist(graph, recorded, observed, &runs, place)?;
                 // What is only judged again keeps its version.

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use millstream_types::AssetId;
-
 /// The one reason that the plan gives an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -17,7 +15,8 @@ pub enum Reason {
     Unreadable {
         because: String,
     },
-    /// These inputs have, or will have, a version that the asset has not seen. For a source: these parts.
+    /// These inputs have, or will have, a version that the asset has not seen. For a source: these parts; for others too what
+    /// they read beside the graph, as a file of labels.
     NewInput {
         from: Vec<String>,
     },
@@ -28,9 +27,6 @@ pub enum Reason {
     /// A freshness check does not hold any more, because nothing new came.
     Stale,
     Forced,
-    UpstreamFailed {
-        because: AssetId,
-    },
     UpToDate,
 }
 
@@ -50,7 +46,6 @@ impl Reason {
             Self::Retry { .. } => "retry",
             Self::Stale => "stale",
             Self::Forced => "forced",
-            Self::UpstreamFailed { .. } => "upstream_failed",
             Self::UpToDate => "up_to_date",
         }
     }
@@ -80,7 +75,6 @@ impl fmt::Display for Reason {
             Self::Retry { because } => write!(f, "last attempt failed: {because}"),
             Self::Stale => f.write_str("stale"),
             Self::Forced => f.write_str("forced"),
-            Self::UpstreamFailed { because } => write!(f, "upstream failed: {because}"),
             Self::UpToDate => f.write_str("up to date"),
         }
     }

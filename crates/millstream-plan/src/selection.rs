@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, str::FromStr};
 use globset::{GlobBuilder, GlobMatcher};
 use millstream_types::AssetId;
 
-use crate::{AssetFacts, AssetKind, Graph};
+use crate::{AssetFacts, Graph};
 
 /// A union of terms without the union of others; without a term, everything.
 #[derive(Clone, Debug, Default)]
@@ -43,12 +43,14 @@ enum Reach {
 }
 
 /// The property of an asset that the pattern is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     Name,
     Tag,
     Source,
     Path,
+    /// The name of an asset of the kind that stands before the colon: `view:spend`.
+    Kind(String),
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +93,7 @@ impl SelectionError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Malformed { .. } => Some(
-                "write a name, `+name`, `name+`, `2+name+1`, `tag:x`, `source:x`, `path:x` or a pattern like `silver.*`; \
+                "write a name, `+name`, `name+`, `2+name+1`, `tag:x`, `source:x`, `path:x`, `view:x` or a pattern like `silver.*`; \
                  a comma between two asks for both"
                     .into(),
             ),
@@ -101,7 +103,10 @@ impl SelectionError {
                 None | Some(0) => Some(format!("there are {}", list(known, ", "))),
                 Some(more) => Some(format!("there are {} and {more} more", list(&known[..LISTED_MAX], ", "))),
             },
-            Self::Ambiguous { .. } => Some("write the schema too, or `source:name` for the source".into()),
+            Self::Ambiguous { candidates, .. } => Some(match candidates.iter().any(|id| id.kind().is_some()) {
+                true => "write what stands before the name too".into(),
+                false => "write the schema too, or `source:name` for the source".into(),
+            }),
         }
     }
 }
@@ -142,6 +147,17 @@ impl Selection {
         let excluded = union(&self.excluded, graph)?;
         selected.retain(|asset| !excluded.contains(asset));
         Ok(selected)
+    }
+}
+
+impl Selection {
+    /// The assets that a term fits by itself, and not only by what comes before or after one that does.
+    pub(crate) fn named(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
+        let mut named = BTreeSet::new();
+        for criterion in self.terms.iter().flat_map(|term| &term.criteria) {
+            named.extend(criterion.matches(graph)?.into_iter().map(|asset| asset.id.clone()));
+        }
+        Ok(named)
     }
 }
 
@@ -208,7 +224,7 @@ impl FromStr for Criterion {
             Some(("tag", name)) => (Subject::Tag, name),
             Some(("source", name)) => (Subject::Source, name),
             Some(("path", name)) => (Subject::Path, name.trim_start_matches("./").trim_end_matches('/')),
-            Some((word, _)) => return Err(malformed(&format!("`{word}:` is not known"))),
+            Some((kind, name)) => (Subject::Kind(kind.to_owned()), name),
             None => (Subject::Name, rest),
         };
         if name.is_empty() {
@@ -216,7 +232,7 @@ impl FromStr for Criterion {
         }
         // Tags and paths are free; names are those of assets.
         let foreign = name.chars().find(|c| !(c.is_alphanumeric() || "._-*?[]{}!,".contains(*c)));
-        if let (Subject::Name | Subject::Source, Some(foreign)) = (of, foreign) {
+        if let (Subject::Name | Subject::Source | Subject::Kind(_), Some(foreign)) = (&of, foreign) {
             return Err(malformed(&format!("no name has a `{foreign}`")));
         }
         let pattern = if name.contains(['*', '?', '[', '{']) {
@@ -260,7 +276,13 @@ impl Criterion {
     }
 
     fn matches<'a>(&self, graph: &'a Graph) -> Result<Vec<&'a AssetFacts>, SelectionError> {
-        let found: Vec<&AssetFacts> = match (&self.pattern, self.of) {
+        if let Subject::Kind(kind) = &self.of
+            && !graph.assets().iter().any(|asset| asset.id.kind() == Some(kind))
+        {
+            let reason = format!("the project has nothing that is written `{kind}:`");
+            return Err(SelectionError::Malformed { term: self.text.clone(), reason });
+        }
+        let found: Vec<&AssetFacts> = match (&self.pattern, &self.of) {
             (Pattern::Exact(name), Subject::Name) => return self.by_name(name, graph),
             (pattern, of) => graph.assets().iter().filter(|asset| pattern_fits(pattern, of, asset)).collect(),
         };
@@ -284,18 +306,26 @@ impl Criterion {
 
     fn no_match(&self, graph: &Graph) -> SelectionError {
         let assets = || graph.assets().iter();
-        let (what, prefix, known): (_, _, BTreeSet<String>) = match self.of {
+        let prefix: String;
+        let (what, prefix, known): (_, &str, BTreeSet<String>) = match &self.of {
             Subject::Tag => ("tag", "tag:", assets().flat_map(|asset| asset.tags.iter().cloned()).collect()),
             Subject::Source => {
-                let sources = assets().filter(|asset| asset.kind == AssetKind::Source);
+                let sources = assets().filter(|asset| asset.reads_outside);
                 ("source", "source:", sources.map(|asset| short(asset).to_owned()).collect())
             }
-            Subject::Path => ("file of a source or table", "path:", assets().map(path).collect()),
-            Subject::Name => ("source or table", "", assets().map(|asset| asset.id.to_string()).collect()),
+            Subject::Path => {
+                ("file of an asset", "path:", assets().map(|asset| asset.path.clone()).collect())
+            }
+            Subject::Kind(kind) => {
+                let of_kind = assets().filter(|asset| asset.id.kind() == Some(kind));
+                prefix = format!("{kind}:");
+                ("asset", prefix.as_str(), of_kind.map(|asset| asset.id.name().to_owned()).collect())
+            }
+            Subject::Name => ("asset", "", assets().map(|asset| asset.id.to_string()).collect()),
         };
         let shorts: Vec<&str> = match self.of {
             Subject::Name => assets().map(short).collect(),
-            Subject::Tag | Subject::Source | Subject::Path => Vec::new(),
+            Subject::Tag | Subject::Source | Subject::Path | Subject::Kind(_) => Vec::new(),
         };
         let nearest = match &self.pattern {
             Pattern::Exact(name) => nearest(name, known.iter().map(String::as_str).chain(shorts)),
@@ -311,7 +341,7 @@ impl Criterion {
     }
 }
 
-fn pattern_fits(pattern: &Pattern, of: Subject, asset: &AssetFacts) -> bool {
+fn pattern_fits(pattern: &Pattern, of: &Subject, asset: &AssetFacts) -> bool {
     let fits = |text: &str| match pattern {
         Pattern::Exact(name) => name == text,
         Pattern::Glob(glob) => glob.is_match(text),
@@ -319,30 +349,20 @@ fn pattern_fits(pattern: &Pattern, of: Subject, asset: &AssetFacts) -> bool {
     match of {
         Subject::Name => fits(asset.id.as_str()) || fits(short(asset)),
         Subject::Tag => asset.tags.iter().any(|tag| fits(tag)),
-        Subject::Source => asset.kind == AssetKind::Source && (fits(short(asset)) || fits(asset.id.as_str())),
+        Subject::Source => asset.reads_outside && (fits(short(asset)) || fits(asset.id.as_str())),
         // A file, or a folder above it.
         Subject::Path => {
-            let path = path(asset);
-            path.match_indices('/').map(|(at, _)| &path[..at]).chain([path.as_str()]).any(fits)
+            let path = asset.path.as_str();
+            path.match_indices('/').map(|(at, _)| &path[..at]).chain([path]).any(fits)
         }
+        Subject::Kind(kind) => asset.id.kind() == Some(kind) && fits(asset.id.name()),
     }
 }
 
-/// The file that defines the asset, from the project's folder on: names are made from paths.
-fn path(asset: &AssetFacts) -> String {
-    let (schema, name) = asset.id.as_str().rsplit_once('.').unwrap_or(("", asset.id.as_str()));
-    match asset.kind {
-        AssetKind::Source => format!("sources/{name}.yaml"),
-        AssetKind::View | AssetKind::Table | AssetKind::Incremental | AssetKind::History => {
-            format!("tables/{schema}/{name}.sql")
-        }
-    }
-}
-
-/// The name without its schema.
+/// The name without its kind and its schema.
 fn short(asset: &AssetFacts) -> &str {
-    let id = asset.id.as_str();
-    id.rsplit_once('.').map_or(id, |(_, name)| name)
+    let name = asset.id.name();
+    name.rsplit_once('.').map_or(name, |(_, name)| name)
 }
 
 /// The known word that a misspelt one probably means.

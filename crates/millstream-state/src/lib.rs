@@ -26,6 +26,7 @@ mod pin;
 mod postgres;
 mod run;
 mod service;
+mod set;
 mod sqlite;
 mod step;
 mod store;
@@ -47,7 +48,7 @@ pub use metric::Metric;
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
-pub use run::{RunOutcome, RunRecord, RunStart};
+pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
 pub use service::ServiceVersion;
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;

@@ -1,11 +1,12 @@
 //! Runs: when, by which command, and how they ended.
 
 use futures::future::{BoxFuture, FutureExt};
-use millstream_types::{RunId, TimestampMicros};
+use millstream_types::{AssetId, RunId, TimestampMicros};
 
 use crate::{
     LeaseToken, State, StateError,
     database::{Row, parameters},
+    lease, set,
     store::changed,
     value,
 };
@@ -22,6 +23,16 @@ pub struct RunStart {
     /// The lease under which the run writes. Nothing is recorded for the run once another took the lease's place; without
     /// a lease nobody sees to that.
     pub lease: Option<LeaseToken>,
+}
+
+/// A run that ends.
+#[derive(Clone, Copy, Debug)]
+pub struct RunEnd<'a> {
+    pub run: &'a RunId,
+    pub finished: TimestampMicros,
+    pub outcome: RunOutcome,
+    /// The assets that it alone could write, if what is recorded of them belongs together: it is published, all at once.
+    pub publishes: Option<&'a [AssetId]>,
 }
 
 /// A run as it is remembered.
@@ -93,18 +104,19 @@ impl State {
         .boxed()
     }
 
-    pub fn finish_run<'a>(
-        &'a self,
-        run: &'a RunId,
-        finished: TimestampMicros,
-        outcome: RunOutcome,
-    ) -> BoxFuture<'a, Result<(), StateError>> {
+    /// Records how a run ended, and publishes what it made. Errors with [`StateError::LeaseLost`] when that is another's by
+    /// now.
+    pub fn finish_run<'a>(&'a self, end: &'a RunEnd<'a>) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
                 let mut work = self.change("record the end of the run").await?;
+                if let Some(assets) = end.publishes {
+                    lease::hold(&mut work, end.run).await?;
+                    set::publish(&mut work, end.run, assets).await?;
+                }
                 work.execute(
                     "UPDATE runs SET finished = $2, outcome = $3 WHERE run = $1",
-                    &parameters![run.as_str(), finished.0, outcome.as_str()],
+                    &parameters![end.run.as_str(), end.finished.0, end.outcome.as_str()],
                 )
                 .await?;
                 work.commit().await
@@ -159,6 +171,7 @@ impl State {
                     &before,
                 )
                 .await?;
+            set::forget(&mut work).await?;
             work.commit().await?;
             Ok(forgotten)
         }

@@ -1,6 +1,6 @@
 //! Names and ids: one type each, so that two of them cannot be swapped in a call.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ impl TableName {
 
     #[must_use]
     pub fn asset_id(&self) -> AssetId {
-        AssetId(self.to_string().into())
+        AssetId { text: self.to_string().into(), name_at: 0 }
     }
 }
 
@@ -170,10 +170,77 @@ macro_rules! text_id {
     };
 }
 
-text_id! {
-    /// A node of the project's graph. For a source and for a table it is the table's full name.
-    AssetId
+/// A node of the project's graph: a kind and a name. Of a source and of a table the name is the table's, and its text has
+/// no kind (`silver.orders`); every other kind stands before its name (`view:spend`, `dataset:churn`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct AssetId {
+    text: Arc<str>,
+    /// Where the name begins; 0 without a kind.
+    name_at: usize,
 }
+
+impl AssetId {
+    /// Reads the text that [`Self::as_str`] gives.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self { text: text.into(), name_at: text.find(':').map_or(0, |colon| colon + 1) }
+    }
+
+    /// The asset `name` of a kind that is not a table.
+    #[must_use]
+    pub fn of_kind(kind: &str, name: &str) -> Self {
+        Self { text: format!("{kind}:{name}").into(), name_at: kind.len() + 1 }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The word before the name; `None` for sources and tables.
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        self.text.get(..self.name_at.checked_sub(1)?)
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.get(self.name_at..).unwrap_or_default()
+    }
+}
+
+/// Tables come first, so that what is made of them follows them where nothing else orders.
+impl Ord for AssetId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.name_at > 0, &self.text).cmp(&(other.name_at > 0, &other.text))
+    }
+}
+
+impl PartialOrd for AssetId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl From<String> for AssetId {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+impl From<AssetId> for String {
+    fn from(id: AssetId) -> Self {
+        id.text.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for AssetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 text_id! {
     /// One execution of a plan (a UUID of version 7, so that ids sort by time).
     RunId

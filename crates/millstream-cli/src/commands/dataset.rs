@@ -66,6 +66,7 @@ async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit
         name: arguments.name.clone(),
         output: arguments.output.clone(),
         memory_bytes: project::memory_bytes(engine.project(), session),
+        command: session.settings.line.clone(),
     };
     if arguments.dry_run {
         return estimate::run(&engine, &request, session).await;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use millstream_demo::{DemoOptions, ROWS_DEFAULT, ROWS_MAX, ROWS_MIN};
-use millstream_engine::{DatasetRequest, Engine, MaterializeRequest, RunRequest};
+use millstream_engine::RunRequest;
 
 use crate::{
     CliError, Exit, human,
@@ -15,7 +15,6 @@ use crate::{
     project,
     session::Session,
     settings, templates,
-    wire::{DatasetBuilt, MaterializeDocument, MaterializedView},
 };
 
 /// Name of the demo's folder when the command does not say.
@@ -23,8 +22,6 @@ const FOLDER: &str = "millstream-demo";
 /// How many demos may lie next to each other.
 const FOLDERS_MAX: u32 = 1_000;
 
-/// The shop's training set.
-const DATASET: &str = "churn";
 /// A read at the end of the generated data, when every window has something in it.
 const READ: &str = r#"curl -s localhost:6566/v1/features/read -d '{"service": "checkout_v1", "entities": {"customer_id": [1, 2]}, "request": {"cart_value": [80, 12.5]}, "at": "2026-07-01T00:00:00Z"}'"#;
 
@@ -79,7 +76,6 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     if !report.succeeded() {
         return Ok(Exit::Failure);
     }
-    features(&engine, session).await?;
     if !session.settings.json {
         output::print(&next(&root))?;
     }
@@ -95,27 +91,6 @@ fn rows(text: &str) -> Result<u64, String> {
     Err(format!("write a number from {least} to {most}"))
 }
 
-/// Builds the training set and fills the online store.
-async fn features(engine: &Engine, session: &Session) -> Result<(), CliError> {
-    let memory_bytes = project::memory_bytes(engine.project(), session);
-    let request = DatasetRequest { name: DATASET.to_owned(), output: None, memory_bytes };
-    let dataset = super::dataset::build(engine, &request, session).await?;
-    let request = MaterializeRequest { alone: true, ..MaterializeRequest::default() };
-    let views = super::features::materialize(engine, &request, session).await?.complete()?;
-    if session.settings.json {
-        output::print_json(&DatasetBuilt::from(&dataset))?;
-        let views = views.iter().map(MaterializedView::from).collect();
-        return output::print_json(&MaterializeDocument { views, failed: Vec::new() });
-    }
-    output::print(&format!("\n{}\n", styled(STRONG, "Training set")))?;
-    output::print(&super::dataset::told(&dataset))?;
-    output::print(&format!("\n{}\n", styled(STRONG, "Online store")))?;
-    for view in &views {
-        output::print_line(&super::features::told(view))?;
-    }
-    Ok(())
-}
-
 fn free_folder() -> Result<PathBuf, CliError> {
     let names = std::iter::once(FOLDER.to_owned()).chain((2..=FOLDERS_MAX).map(|n| format!("{FOLDER}-{n}")));
     names.map(PathBuf::from).find(|path| !path.exists()).ok_or_else(|| {
@@ -129,7 +104,8 @@ fn next(root: &Path) -> String {
         ("millstream run", "nothing is new, so nothing runs"),
         ("millstream rejected bronze.orders", "the bad rows, by reason, with examples"),
         ("millstream query \"select * from gold.revenue_by_country order by revenue desc\"", "ask anything"),
-        ("millstream lineage gold.customer_value.spent", "where a column comes from"),
+        ("millstream lineage gold.customer_value.spent", "where a column comes from, and who uses it"),
+        ("millstream lineage dataset:churn", "what the training set is made of"),
         ("millstream status", "versions, rows, ages, checks"),
         ("millstream test", "the project's own tests"),
         ("millstream features show orders", "what a feature is made of, and who uses it"),

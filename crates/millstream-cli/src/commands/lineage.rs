@@ -4,14 +4,15 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use millstream_engine::Project;
 use millstream_sql::{ColumnRef, LineageEdge, LineageReport, lineage};
-use millstream_types::TableName;
+use millstream_plan::{AssetFacts, Graph};
+use millstream_types::{AssetId, TableName};
 
 use crate::{
     CliError, Exit,
     output::{self, FAINT, STRONG, styled},
     project,
     session::Session,
-    wire::{LineageDocument, use_word},
+    wire::{AssetLineageDocument, LineageDocument, use_word},
 };
 
 /// Columns that a hint names.
@@ -22,13 +23,16 @@ const COLUMNS_NAMED_MAX: usize = 5;
 /// Reads the SQL only: no data is touched.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// `schema.table.column`, or `schema.table` for all its columns
+    /// `schema.table.column`, `schema.table` for all its columns, or an asset of another kind, as `view:orders`
     #[arg(value_name = "COLUMN")]
     pub(crate) column: String,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let project = project::open_sound(session)?;
+    if AssetId::new(&arguments.column).kind().is_some() {
+        return show_asset(&project, &arguments.column, session);
+    }
     let mut parts = arguments.column.splitn(3, '.');
     let table = match (parts.next(), parts.next()) {
         (Some(schema), Some(name)) => format!("{schema}.{name}"),
@@ -39,11 +43,71 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
     let report = lineage(&project.analysis, &table, parts.next())
         .map_err(|(message, hint)| CliError::call(message, hint))?;
     if session.settings.json {
-        output::print_json(&LineageDocument::from(&report))?;
+        let read_by = read_by(&project, &table);
+        output::print_json(&LineageDocument { read_by, ..LineageDocument::from(&report) })?;
     } else {
-        output::print(&text(&report))?;
+        output::print(&format!("{}{}", text(&report), readers(&project, &table)))?;
     }
     Ok(Exit::Success)
+}
+
+/// What an asset that is no table is made of, and what is made of it, as far as the graph goes.
+fn show_asset(project: &Project, name: &str, session: &Session) -> Result<Exit, CliError> {
+    let id = project::asset_named(project, name)?;
+    let Some(facts) = project.graph.get(&id) else { return Err(CliError::unknown("asset", name, &[])) };
+    if session.settings.json {
+        output::print_json(&AssetLineageDocument::of(&project.graph, facts))?;
+        return Ok(Exit::Success);
+    }
+    let mut text = format!(
+        "{}  {}  {}\n",
+        styled(STRONG, &facts.id),
+        facts.kind.as_str(),
+        styled(FAINT, format_args!("{}, {}", facts.path, facts.trigger))
+    );
+    for (title, up) in [("made of", true), ("used by", false)] {
+        let mut lines = String::new();
+        assets_from(&project.graph, &id, up, "    ", &mut BTreeSet::new(), &mut lines);
+        if !lines.is_empty() {
+            let _ = write!(text, "  {title}\n{lines}");
+        }
+    }
+    output::print(&text)?;
+    Ok(Exit::Success)
+}
+
+/// One direction of the graph as an indented tree; what was shown above is not unfolded again.
+fn assets_from(
+    graph: &Graph,
+    of: &AssetId,
+    up: bool,
+    indent: &str,
+    shown: &mut BTreeSet<AssetId>,
+    text: &mut String,
+) {
+    let next: Vec<&AssetFacts> = if up { graph.inputs(of).collect() } else { graph.users(of).collect() };
+    for (index, facts) in next.iter().enumerate() {
+        let is_last = index + 1 == next.len();
+        let (corner, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let is_new = shown.insert(facts.id.clone());
+        let has_more = if up { graph.inputs(&facts.id).next() } else { graph.users(&facts.id).next() };
+        let above = if is_new || has_more.is_none() { "" } else { "  (above)" };
+        let _ = writeln!(text, "{indent}{corner}{}  {}{above}", facts.id, styled(FAINT, facts.kind.as_str()));
+        if is_new {
+            assets_from(graph, &facts.id, up, &format!("{indent}{below}"), shown, text);
+        }
+    }
+}
+
+/// Assets of other kinds that read a table, directly or through others.
+fn read_by(project: &Project, table: &TableName) -> Vec<String> {
+    let downstream = project.graph.downstream(&table.asset_id());
+    downstream.into_iter().filter(|id| id.kind().is_some()).map(|id| id.to_string()).collect()
+}
+
+fn readers(project: &Project, table: &TableName) -> String {
+    let names = read_by(project, table);
+    if names.is_empty() { String::new() } else { format!("\nRead by: {}\n", names.join(", ")) }
 }
 
 /// A single word that is no table may be a column.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_engine::{Engine, Project, RunRequest, Status};
-use millstream_plan::{PlannedStep as Planned, Reason};
+use millstream_plan::{ByHand, PlannedStep as Planned, Reason};
 use millstream_sql::incremental::Strategy;
 
 use crate::{
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 #[derive(clap::Args, Debug)]
 pub(crate) struct SelectionArguments {
     /// Assets: `silver.orders`, `+orders` (with all before it), `orders+` (with all after it), `1+orders+2` (with so many
-    /// steps), `tag:x`, `source:x`, `path:tables/gold`, patterns like `gold.*`, `tag:x,gold.*` (what is both); without
+    /// steps), `tag:x`, `source:x`, `path:tables/gold`, `view:spend` (a feature view), `service:x`, `dataset:x`, patterns like `gold.*`, `tag:x,gold.*` (what is both); without
     /// one, everything
     #[arg(value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
@@ -99,11 +99,13 @@ pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Sessio
     if session.settings.json {
         let steps = reasons.iter().map(Explained::document).collect();
         let up_to_date = plan.up_to_date.iter().map(ToString::to_string).collect();
-        return output::print_json(&PlanDocument { steps, up_to_date });
+        let by_hand = plan.by_hand.iter().map(PlannedStep::from).collect();
+        return output::print_json(&PlanDocument { steps, up_to_date, by_hand });
     }
     let up_to_date = human::count(plan.up_to_date.len() as u64, "asset");
     if plan.steps.is_empty() {
-        return output::print_line(&format!("{} Nothing to do: {up_to_date} up to date", styled(GOOD, '✓')));
+        output::print_line(&format!("{} Nothing to do: {up_to_date} up to date", styled(GOOD, '✓')))?;
+        return output::print(&by_hand(&plan.by_hand));
     }
     let width = plan.steps.iter().map(|step| step.asset.as_str().len()).max().unwrap_or(0);
     let mut text = format!("{}\n", styled(STRONG, human::count(plan.steps.len() as u64, "step")));
@@ -116,7 +118,20 @@ pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Sessio
     if !plan.up_to_date.is_empty() {
         text.push_str(&format!("{}\n", styled(FAINT, format_args!("{up_to_date} up to date"))));
     }
+    text.push_str(&by_hand(&plan.by_hand));
     output::print(&text)
+}
+
+/// What would run if the command named it.
+fn by_hand(assets: &[ByHand]) -> String {
+    if assets.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{}\n", styled(FAINT, "by hand, when named:"));
+    for ByHand { asset, reason } in assets {
+        text.push_str(&format!("  {}\n", styled(FAINT, format_args!("{asset}  {reason}"))));
+    }
+    text
 }
 
 /// A step's reason with what the plan alone does not know: the option that forces it, how the last attempt ended, and

@@ -3,14 +3,14 @@
 use std::{mem::ManuallyDrop, path::PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use millstream_engine::Queries;
+use millstream_engine::{Queries, ReadSet};
 use millstream_sql::{At, SqlError};
 use millstream_types::TimestampMicros;
 
 use crate::{
     CliError, Exit, human,
     output::{self, GOOD, styled},
-    project,
+    project, runs,
     session::Session,
     show::{
         format::Format,
@@ -22,7 +22,8 @@ use crate::{
 /// Ask the tables in SQL, now or as they were
 ///
 /// A table can be read at a version (`silver.orders VERSION AS OF 3`) or at a time (`silver.orders TIMESTAMP AS OF
-/// '2026-03-01T00:00:00Z'`). Results of any size stream through bounded memory.
+/// '2026-03-01T00:00:00Z'`). Without any, all tables are read as the last run left them in which every step ended well.
+/// Results of any size stream through bounded memory.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// One SELECT; also EXPLAIN, DESCRIBE and SHOW TABLES
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Read every table as it was then: `2026-03-01T12:00:00Z`, `2026-03-01 12:00:00` (UTC), `2026-03-01`
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) as_of: Option<TimestampMicros>,
+    /// Read the tables as the set has them that this run published; `millstream status` names the last run
+    #[arg(long, value_name = "RUN", conflicts_with = "as_of")]
+    pub(crate) run: Option<String>,
     /// Write into this file instead of standard output; an existing file is replaced when all rows are written
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -46,12 +50,16 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let json = session.settings.json;
     let format = Format::of_call(arguments.format, arguments.output.as_deref(), json)?;
     let engine = project::engine(project::open_sound(session)?, session).await?;
+    let set = match &arguments.run {
+        Some(run) => Some(runs::set_of(&engine, run).await?),
+        None => None,
+    };
     // Apart from the thread that hears a signal.
     // Its threads end with the process: one that ends while it is let go may be touched once more.
     let queries = ManuallyDrop::new(Queries::open(&engine, project::cores())?);
     let mut writer = None;
     let answered = tokio::select! {
-        rows = answer(arguments, format, &queries, &mut writer) => Some(rows?),
+        rows = answer(arguments, set, format, &queries, &mut writer) => Some(rows?),
         () = session.cancel.cancelled() => None,
     };
     let Some(rows) = answered else {
@@ -73,6 +81,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 /// Streams the rows into their format and returns their number. `writer` holds what writes them, as long as it does.
 async fn answer(
     arguments: &Arguments,
+    set: Option<ReadSet>,
     format: Format,
     queries: &Queries,
     writer: &mut Option<Apart>,
@@ -80,7 +89,12 @@ async fn answer(
     let failed =
         |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
     let as_of = arguments.as_of.map(At::Timestamp);
-    let mut stream = queries.query(arguments.sql.clone(), as_of).await.map_err(failed)?;
+    let sql = arguments.sql.clone();
+    let mut stream = match set {
+        Some(set) => queries.query_set(sql, set).await,
+        None => queries.query(sql, as_of).await,
+    }
+    .map_err(failed)?;
     let target = arguments.output.clone().map_or(Target::Stdout, Target::File);
     let apart = writer.insert(Apart::start(format, stream.schema(), target));
     let (mut left, mut written) = (arguments.limit.unwrap_or(u64::MAX), 0);

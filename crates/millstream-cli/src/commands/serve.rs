@@ -13,7 +13,7 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend,
+        Backend, keep_fresh,
         limits::{self, Limit},
     },
     session::Session,
@@ -86,8 +86,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         super::features::tell_unread(&backend.unread_pushes().await?);
     }
     tracing::info!("serving on http://{address}");
+    let fresh = tokio::spawn(keep_fresh(engine.clone(), session.cancel.clone()));
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
+    // It ends with the server, whatever ended that.
+    fresh.abort();
+    let _ = fresh.await;
     backend.close().await?;
     served.map_err(CliError::from)?;
     Ok(Exit::Success)

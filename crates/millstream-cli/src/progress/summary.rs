@@ -1,6 +1,6 @@
 //! What a run did, in a few lines: landed, rejected and why, built, skipped, and what to do next.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use millstream_engine::{CheckReport, RunReport, StepOutcome, StepReport};
 use millstream_plan::Reason;
@@ -45,7 +45,8 @@ fn figures(text: &mut String, report: &RunReport) {
     if report.steps.is_empty() {
         return;
     }
-    let (sources, tables): (Vec<_>, Vec<_>) = report.steps.iter().partition(|step| is_source(step));
+    let of_kind = |kind: Option<&str>| report.steps.iter().filter(move |step| step.asset.kind() == kind);
+    let (sources, tables): (Vec<_>, Vec<_>) = of_kind(None).partition(|step| is_source(step));
     let built_sources = count_built(&sources);
     if built_sources > 0 {
         let rows: u64 = sources.iter().map(|step| step.rows_written).sum();
@@ -57,6 +58,15 @@ fn figures(text: &mut String, report: &RunReport) {
         let rows: u64 = tables.iter().map(|step| step.rows_written).sum();
         let figure = format!("{}, {}", human::count(built_tables, "table"), human::count(rows, "row"));
         figure_line(text, "built", &figure);
+    }
+    let kinds: BTreeSet<&str> = report.steps.iter().filter_map(|step| step.asset.kind()).collect();
+    for kind in kinds {
+        let steps: Vec<_> = of_kind(Some(kind)).collect();
+        let (built, rows) = (count_built(&steps), steps.iter().map(|step| step.rows_written).sum::<u64>());
+        let rows = if rows > 0 { format!(", {}", human::count(rows, "row")) } else { String::new() };
+        if built > 0 {
+            figure_line(text, &format!("{kind}s"), &format!("{built}{rows}"));
+        }
     }
     let refused: u64 = report.steps.iter().map(|step| step.rows_rejected).sum();
     if refused > 0 {

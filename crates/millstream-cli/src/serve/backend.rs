@@ -113,7 +113,8 @@ impl FeatureBackend for Backend {
 
     async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
         let MaterializeRequest { views, end, incremental } = request;
-        let views = Views { views, full: !incremental, alone: false, until: end };
+        let command = "POST /v1/materialize".to_owned();
+        let views = Views { views, full: !incremental, alone: false, until: end, command };
         let cancel = CancellationToken::new();
         let _cancel_when_dropped = cancel.clone().drop_guard();
         let told = Arc::new(|_: &millstream_engine::MaterializeProgress| {});

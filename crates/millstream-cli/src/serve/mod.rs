@@ -4,6 +4,8 @@ mod answers;
 mod backend;
 mod describe;
 mod errors;
+mod fresh;
 pub(crate) mod limits;
 
 pub(crate) use backend::Backend;
+pub(crate) use fresh::keep_fresh;

@@ -11,6 +11,7 @@ mod problem;
 mod query;
 mod rejected;
 mod run;
+mod run_record;
 mod status;
 mod table_status;
 mod test;
@@ -21,13 +22,14 @@ pub use features::{
     FeatureDocument, FeatureListDocument, MaterializeDocument, MaterializedDocument, MaterializedView,
     OnDemandDocument, ServiceDocument, ViewDocument, ViewFailed, ViewStatisticsDocument,
 };
-pub use lineage::{LineageDocument, LineageStep, use_word};
+pub use lineage::{AssetLineageDocument, LineageDocument, LineageStep, use_word};
 pub use maintain::{MaintainDocument, MaintainedTable};
 pub use plan::{Cause, PlanDocument, PlannedStep};
 pub use problem::{CheckDocument, Problem};
 pub use query::QueryDocument;
 pub use rejected::{RejectedByCheck, RejectedDocument, RejectedRow};
 pub use run::{CheckResult, RunEvent, RunSummary, StepResult};
+pub use run_record::{RunDocument, RunStep};
 pub use status::{AssetState, LastRun, StatusDocument};
 pub use table_status::{LastStep, SchemaState, TableStatusDocument, VersionState};
 pub use test::{TestChange, TestDocument, TestResult};

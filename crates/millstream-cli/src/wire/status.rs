@@ -1,6 +1,7 @@
 //! `status --json`.
 
 use millstream_engine::{AssetStatus, Status};
+use millstream_state::RunRecord;
 use millstream_types::TimestampMicros;
 use serde::Serialize;
 
@@ -31,6 +32,9 @@ pub struct AssetState {
     pub asset: String,
     pub kind: &'static str,
     pub version: Option<i64>,
+    /// The version that readers take, where it is another one: a run that fails leaves them the set before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<i64>,
     pub rows: Option<u64>,
     pub built_at: Option<String>,
     /// `built`, `halted`, `failed`, `unreadable` (built, and what is there can no longer be read); absent when nothing was ever
@@ -45,14 +49,20 @@ pub struct AssetState {
 
 impl From<&Status> for StatusDocument {
     fn from(status: &Status) -> Self {
-        let last_run = status.last_run.as_ref().map(|run| LastRun {
+        let last_run = status.last_run.as_ref().map(LastRun::from);
+        Self { last_run, assets: status.assets.iter().map(AssetState::from).collect() }
+    }
+}
+
+impl From<&RunRecord> for LastRun {
+    fn from(run: &RunRecord) -> Self {
+        Self {
             run: run.run.to_string(),
             command: run.command.clone(),
             started: instant(run.started),
             finished: run.finished.map(instant),
             outcome: run.outcome.map(|outcome| outcome.as_str()),
-        });
-        Self { last_run, assets: status.assets.iter().map(AssetState::from).collect() }
+        }
     }
 }
 
@@ -72,6 +82,9 @@ impl From<&AssetStatus> for AssetState {
             asset: asset.asset.to_string(),
             kind: asset.kind.as_str(),
             version: recorded.and_then(|recorded| recorded.version),
+            published: asset
+                .published
+                .filter(|published| recorded.is_some_and(|recorded| recorded.version != Some(*published))),
             rows: recorded.and_then(|recorded| recorded.rows),
             built_at: recorded.map(|recorded| instant(recorded.built_at)),
             state,

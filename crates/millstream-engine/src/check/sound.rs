@@ -13,7 +13,7 @@ use millstream_sql::{
 };
 use millstream_types::TableName;
 
-use super::{Personal, Project, facts, follow_ups, validate_connectors, validate_label_files};
+use super::{Defined, Personal, Project, facts, follow_ups, validate_connectors, validate_label_files};
 
 const PROJECT_FILE: &str = "millstream.yaml";
 
@@ -59,7 +59,7 @@ pub(super) fn part(
     }
     let (connectors, mut problems) = validate_connectors(&spec.sources, factories);
     let label_files = validate_label_files(&spec.datasets, factories, &mut problems);
-    let graph = Graph::build(facts(&spec, &analysis)).ok()?;
+    let graph = Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })).ok()?;
     let personal = Personal::of(&spec.sources, &analysis);
     problems.is_empty().then_some(Project {
         spec,

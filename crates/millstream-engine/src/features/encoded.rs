@@ -12,7 +12,7 @@ use super::{
     server::{FeatureServer, ReadColumn},
     services::with_version,
 };
-use crate::{EngineError, dataset::manifest};
+use crate::{EngineError, assets::dataset::manifest};
 
 /// The fitted encodings of one version of a dataset, by the column that they encode.
 pub(super) type Fitted = BTreeMap<String, FittedColumn>;

@@ -11,13 +11,13 @@ use millstream_online::ENTITY_BYTES_MAX;
 use crate::EngineError;
 
 /// The columns of a batch of events that are the view's key.
-pub(super) fn key_columns(view: &OnlineView, batch: &RecordBatch) -> Vec<ArrayRef> {
+pub(crate) fn key_columns(view: &OnlineView, batch: &RecordBatch) -> Vec<ArrayRef> {
     batch.columns().iter().take(view.definition().keys.len()).cloned().collect()
 }
 
 /// The rows whose key the store can hold; the others are counted. Without this, one of them would keep its whole view
 /// from being materialised.
-pub(super) fn storable(
+pub(crate) fn storable(
     view: &OnlineView,
     batch: RecordBatch,
     left_out: &mut u64,

@@ -1,28 +1,22 @@
-//! Features: what there is, bringing it into the online store, reading it, and comparing what was served with the lake.
+//! Features: what there is, reading and pushing it, and comparing what was served with the lake.
 
-mod chunks;
 mod encoded;
-mod keys;
+pub(crate) mod keys;
 mod list;
-mod materialize;
-mod progress;
-mod pushed;
+pub(crate) mod pushed;
 mod remove;
 pub(crate) mod rows;
 mod served;
 mod server;
-pub(crate) mod services;
 mod statistics;
 mod verify;
 
+use crate::assets::{feature_view::progress, service::versions as services};
+
+pub(crate) use server::Inner;
 pub use list::{FeatureEntry, FeatureList, OnDemandEntry, ServiceEntry, ViewEntry};
-pub use materialize::{
-    MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-    Materialized,
-};
-pub use progress::Progress;
 pub use pushed::PushTo;
+pub(crate) use server::online_view;
 pub use server::{FeatureServer, ReadColumn, Readable, ReadableName};
-pub use services::ServedVersion;
 pub use statistics::ViewStatistics;
 pub use verify::{Difference, DifferenceExample, FeatureMatch, VerifyReport, VerifyRequest};

@@ -60,7 +60,7 @@ impl Pushable {
 }
 
 /// The number up to which a version of a table of pushed rows has every push.
-pub(super) fn covered(snapshot: &Snapshot) -> u64 {
+pub(crate) fn covered(snapshot: &Snapshot) -> u64 {
     snapshot.txn(COVERED_TXN).and_then(|covered| u64::try_from(covered).ok()).unwrap_or(0)
 }
 
@@ -195,7 +195,7 @@ pub(super) async fn go_on(world: &World, store: &dyn OnlineStore, view: &str) ->
 
 /// Brings what was pushed to the view into the lake, and gives the number up to which the lake has every push. A flush that
 /// was killed after its commit is recognised by the commit.
-pub(super) async fn flush(inner: &Inner, view: &str) -> Result<u64, EngineError> {
+pub(crate) async fn flush(inner: &Inner, view: &str) -> Result<u64, EngineError> {
     let table = pushed_table(view)?;
     let cut = inner.pushes.cut(view).await?;
     loop {

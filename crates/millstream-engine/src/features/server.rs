@@ -86,12 +86,14 @@ pub struct ReadColumn {
 
 /// Reads and takes features for as long as it lives. Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct FeatureServer(pub(super) Arc<Inner>);
+pub struct FeatureServer(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) world: Arc<World>,
-    pub(super) store: Arc<dyn OnlineStore>,
+pub(crate) struct Inner {
+    pub(crate) world: Arc<World>,
+    pub(crate) store: Arc<dyn OnlineStore>,
+    /// Whether it was opened for a run of its own process, which nobody reads from or pushes to.
+    is_alone: bool,
     services: Vec<ServedVersion>,
     /// The project's views.
     pub(super) views: IndexMap<String, OnlineView>,
@@ -105,8 +107,6 @@ pub(super) struct Inner {
     pub(super) pushes: Pushes,
     /// Every definition of a view that something reads.
     pub(super) pushable: Vec<Pushable>,
-    /// The lock of each view that whoever materialises it holds.
-    pub(super) materializing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// The views of the project that are known to have been materialised.
     materialized: Mutex<BTreeSet<String>>,
 }
@@ -115,8 +115,29 @@ impl FeatureServer {
     /// Opens the online store and compiles every service version that is served. `sample` is the share of the served
     /// entities whose values are kept for comparison.
     pub fn open<'a>(engine: &'a Engine, sample: f64) -> BoxFuture<'a, Result<Self, EngineError>> {
+        Self::open_in(engine.world(), sample, false)
+    }
+
+    /// The one that the process has, or else one for a run alone.
+    pub(crate) async fn of(world: &Arc<World>) -> Result<Self, EngineError> {
+        let known = || world.features.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        match known() {
+            Some(inner) => Ok(Self(inner)),
+            None => Self::open_in(world, 0.0, true).await,
+        }
+    }
+
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.is_alone
+    }
+
+    fn open_in(
+        world: &Arc<World>,
+        sample: f64,
+        is_alone: bool,
+    ) -> BoxFuture<'_, Result<Self, EngineError>> {
         Box::pin(async move {
-            let world = engine.world().clone();
+            let world = world.clone();
             let store = world.online.open().await?;
             let services = services::served(&world).await?;
             let mut compiled: HashMap<String, HashMap<i64, Arc<Readable>>> = HashMap::new();
@@ -143,8 +164,9 @@ impl FeatureServer {
             let stored = services::stored_views(&world).await?.into_values();
             let pushable =
                 stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
-            Ok(Self(Arc::new(Inner {
-                world,
+            let inner = Arc::new(Inner {
+                world: world.clone(),
+                is_alone,
                 services,
                 views,
                 compiled,
@@ -155,9 +177,10 @@ impl FeatureServer {
                 pushes: Pushes::new(store.clone()),
                 store,
                 pushable,
-                materializing: Mutex::default(),
                 materialized: Mutex::default(),
-            })))
+            });
+            *world.features.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
+            Ok(Self(inner))
         })
     }
 
@@ -177,7 +200,7 @@ impl FeatureServer {
         self.online_view(name).map(OnlineView::definition)
     }
 
-    pub(super) fn online_view(&self, name: &str) -> Result<&OnlineView, EngineError> {
+    pub(crate) fn online_view(&self, name: &str) -> Result<&OnlineView, EngineError> {
         self.0.views.get(name).ok_or_else(|| {
             let known = self.0.views.keys().map(String::as_str);
             EngineError::unknown_feature("view", name, known)
@@ -302,7 +325,7 @@ fn without_inexact(mut columns: view::Columns) -> Result<view::Columns, EngineEr
     Ok(columns)
 }
 
-pub(super) fn online_view(definition: &ViewDefinition) -> Result<OnlineView, EngineError> {
+pub(crate) fn online_view(definition: &ViewDefinition) -> Result<OnlineView, EngineError> {
     OnlineView::new(definition.clone()).map_err(EngineError::online_view)
 }
 

@@ -20,7 +20,7 @@ use crate::{
 use schedule::Schedule;
 
 pub use retry::RetryPolicy;
-pub(crate) use retry::chain;
+pub(crate) use retry::{chain, outcome as failed_outcome};
 
 /// What a user asks to run.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +80,11 @@ pub trait StepExecutor: Send + Sync {
 
     /// Records the end of a step, whatever it was.
     async fn record(&self, report: &StepReport) -> Result<(), EngineError>;
+
+    /// Stores what steps left in memory; called once, after the last of them.
+    async fn end(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 /// How a plan is carried out.
@@ -150,6 +155,7 @@ pub fn execute(
                 reports.push(report);
             }
         }
+        executor.end().await?;
         let report = RunReport {
             run: options.run,
             steps: reports,
@@ -178,17 +184,5 @@ fn unstarted(step: PlannedStep, outcome: StepOutcome) -> StepReport {
 }
 
 fn ended(step: PlannedStep, result: StepResult, elapsed: std::time::Duration) -> StepReport {
-    StepReport {
-        asset: step.asset,
-        reason: step.reason,
-        outcome: result.outcome,
-        rows_written: result.rows_written,
-        rows_deleted: result.rows_deleted,
-        rows_rejected: result.rows_rejected,
-        version: result.version,
-        checks: result.checks,
-        recorded: result.recorded,
-        metrics: result.metrics,
-        elapsed,
-    }
+    StepReport::of(step.asset, step.reason, result, elapsed)
 }

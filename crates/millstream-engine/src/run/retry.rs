@@ -73,7 +73,8 @@ pub(super) async fn run_step(
     }
 }
 
-fn outcome(error: &EngineError) -> StepOutcome {
+/// How a step ends with that error.
+pub(crate) fn outcome(error: &EngineError) -> StepOutcome {
     match error {
         EngineError::Cancelled => StepOutcome::Cancelled,
         error => {

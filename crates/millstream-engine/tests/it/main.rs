@@ -1,6 +1,7 @@
 //! The engine at work in a world in memory: `harness` has the world, each other file the cases of one path.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod assets;
 mod build;
 mod changed_contract;
 mod checks;

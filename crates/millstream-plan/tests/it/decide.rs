@@ -1,7 +1,7 @@
 //! One asset's reason.
 
-use millstream_plan::{AssetKind, AssetStatus, InputNow, Now, Reason, Recorded, decide};
-use millstream_types::{Fingerprint, Span, TimestampMicros};
+use millstream_plan::{AssetStatus, InputNow, Now, Reason, Recorded, decide};
+use millstream_types::{Fingerprint, TimestampMicros};
 
 use crate::world::{facts, id};
 
@@ -31,7 +31,6 @@ struct Case {
     vanished: Option<i64>,
     unreadable: Option<&'static str>,
     overdue: bool,
-    age_ms: i64,
 }
 
 fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
@@ -44,21 +43,18 @@ fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
         vanished: None,
         unreadable: None,
         overdue: false,
-        age_ms: 0,
     };
     change(&mut case);
-    let mut table = facts("silver.t: table <- bronze.a");
-    table.refresh = Some(Span::from_ms(1_000));
+    let table = facts("silver.t: table <- bronze.a");
     let input = id("bronze.a");
     let now = Now {
         version: case.version,
         inputs: &[InputNow { table: &input, version: case.input, changing: case.changing }],
-        parts: None,
+        parts: &[],
         force: case.force,
         vanished: case.vanished,
         unreadable: case.unreadable,
         overdue: case.overdue,
-        time: TimestampMicros::from_ms(case.age_ms),
     };
     assert_eq!(decide(&table, case.recorded.as_ref(), &now), expected, "{case:?}");
 }
@@ -95,7 +91,6 @@ fn each_reason_has_its_cause() {
     check(new_input(), |case| case.input = Some(8));
     check(new_input(), |case| case.input = None);
     check(new_input(), |case| case.changing = true);
-    check(new_input(), |case| (case.input, case.age_ms) = (Some(8), 9_999));
     check(because("disk full"), |case| last(case, failed()));
     check(because("12 % rejected"), |case| last(case, halted()));
     check(new_input(), |case| {
@@ -108,52 +103,40 @@ fn each_reason_has_its_cause() {
         last(case, halted());
         case.overdue = true;
     });
-    check(Reason::UpToDate, |case| case.age_ms = 1_000);
-    check(Reason::Stale, |case| case.age_ms = 1_001);
-    check(Reason::UpToDate, |case| case.age_ms = i64::MIN);
 }
 
 #[test]
-fn a_source_is_stale_only_while_nobody_looked_at_it() {
-    let mut source = facts("bronze.a: source");
-    source.refresh = Some(Span::from_ms(1));
+fn what_is_new_beside_the_inputs_is_a_new_input() {
+    let source = facts("bronze.a: source");
     let recorded = Recorded { input_versions: [].into(), ..recorded() };
-    let decide_with = |parts: Option<&[String]>| {
-        let time = TimestampMicros::from_ms(10);
-        decide(
-            &source,
-            Some(&recorded),
-            &Now {
-                version: Some(4),
-                inputs: &[],
-                parts,
-                force: false,
-                vanished: None,
-                unreadable: None,
-                overdue: false,
-                time,
-            },
-        )
+    let decide_with = |parts: &[String]| {
+        let now = Now {
+            version: Some(4),
+            inputs: &[],
+            parts,
+            force: false,
+            vanished: None,
+            unreadable: None,
+            overdue: false,
+        };
+        decide(&source, Some(&recorded), &now)
     };
     let waiting = ["orders-2.csv".to_owned()];
-    assert_eq!(decide_with(None), Reason::Stale);
-    assert_eq!(decide_with(Some(&[])), Reason::UpToDate);
-    assert_eq!(decide_with(Some(&waiting)), Reason::NewInput { from: waiting.to_vec() });
+    assert_eq!(decide_with(&[]), Reason::UpToDate);
+    assert_eq!(decide_with(&waiting), Reason::NewInput { from: waiting.to_vec() });
 }
 
 #[test]
 fn a_view_never_runs() {
-    let mut view = facts("silver.v: view <- bronze.a");
-    view.kind = AssetKind::View;
+    let view = facts("silver.v: view <- bronze.a");
     let now = Now {
         version: None,
         inputs: &[],
-        parts: None,
+        parts: &[],
         force: true,
         vanished: None,
         unreadable: None,
         overdue: false,
-        time: TimestampMicros(0),
     };
     assert_eq!(decide(&view, None, &now), Reason::UpToDate);
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use millstream_plan::{AssetFacts, AssetKind, AssetStatus, Graph, PlannedStep, Reason, Request};
+use millstream_plan::{AssetFacts, AssetKind, AssetStatus, Graph, PlannedStep, Reason, Request, Selection};
 use millstream_types::{AssetId, Fingerprint};
 use proptest::prelude::*;
 
@@ -168,12 +168,14 @@ fn random_project(count: usize, seed: u64) -> Vec<AssetFacts> {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % bound
     };
-    let kinds = [AssetKind::View, AssetKind::Table, AssetKind::Incremental, AssetKind::History];
+    let kinds = ["view", "table", "incremental", "history"];
     (0..count)
         .map(|index| {
             let mut asset = facts(&format!("s.a{index:04}: source"));
             if index > 0 && draw(5) > 0 {
-                asset.kind = kinds[draw(kinds.len())];
+                let kind = kinds[draw(kinds.len())];
+                (asset.kind, asset.passes_through) = (AssetKind::new(kind), kind == "view");
+                asset.reads_outside = false;
                 asset.inputs = (0..=draw(3)).map(|_| id(&format!("s.a{:04}", draw(index)))).collect();
             }
             asset
@@ -197,12 +199,12 @@ proptest! {
     fn a_new_part_reaches_exactly_the_stored_descendants_of_its_source(count in 1_usize..40, seed: u64, pick: usize) {
         let graph = Graph::build(random_project(count, seed)).unwrap();
         let mut world = World::built(&graph);
-        let sources: Vec<_> = graph.assets().iter().filter(|asset| asset.kind == AssetKind::Source).collect();
+        let sources: Vec<_> = graph.assets().iter().filter(|asset| asset.reads_outside).collect();
         let source = &sources[pick % sources.len()].id;
         world.arrive(source.as_str(), "new");
         let run_plan = world.plan(&graph, &[]).unwrap();
         let mut expected = naive_descendants(&graph, source);
-        expected.retain(|asset| graph.get(asset).unwrap().kind != AssetKind::View);
+        expected.retain(|asset| !graph.get(asset).unwrap().passes_through);
         expected.insert(source.clone());
         let steps: Vec<&AssetId> = run_plan.steps.iter().map(|step| &step.asset).collect();
         prop_assert_eq!(steps.iter().map(|asset| (*asset).clone()).collect::<BTreeSet<_>>(), expected);
@@ -227,4 +229,60 @@ fn naive_descendants(graph: &Graph, source: &AssetId) -> BTreeSet<AssetId> {
             return found;
         }
     }
+}
+
+const FEATURES: &str = "
+    bronze.orders: source
+    silver.orders: incremental <- bronze.orders
+    view:spend: feature_view <- silver.orders
+    service:churn: service <- =view:spend
+    dataset:churn: dataset manual <- silver.orders, =service:churn
+    dataset:often: dataset <- silver.orders, =view:spend";
+
+#[test]
+fn every_kind_is_planned_behind_what_it_reads() {
+    let graph = graph(FEATURES);
+    let mut world = World::built(&graph);
+    assert_eq!(world.steps(&graph, &["dataset:churn"]), ["dataset:churn: never built"]);
+    world.build(&graph, &id("dataset:churn"));
+    world.arrive("bronze.orders", "2.csv");
+    let run_plan = world.plan(&graph, &[]).unwrap();
+    let said = |steps: &[PlannedStep]| -> Vec<String> {
+        let line = |step: &PlannedStep| format!("{}: {} after {:?}", step.asset, step.reason, step.after.len());
+        steps.iter().map(line).collect()
+    };
+    assert_eq!(
+        said(&run_plan.steps),
+        [
+            "bronze.orders: new input: 2.csv after 0",
+            "silver.orders: new input: bronze.orders after 1",
+            "view:spend: new input: silver.orders after 1",
+            "dataset:often: new input: silver.orders after 1",
+        ]
+    );
+    // A service is what its definition says, whatever its views hold.
+    assert_eq!(run_plan.up_to_date, [id("service:churn")]);
+    let by_hand: Vec<_> = run_plan.by_hand.iter().map(|one| format!("{}: {}", one.asset, one.reason)).collect();
+    assert_eq!(by_hand, ["dataset:churn: new input: silver.orders"]);
+}
+
+#[test]
+fn what_runs_by_hand_runs_only_when_it_is_named() {
+    let graph = graph(FEATURES);
+    let mut world = World::built(&graph);
+    world.build(&graph, &id("dataset:churn"));
+    let check = |force: bool, selection: &[&str], expected: bool| {
+        let terms: Vec<String> = selection.iter().map(ToString::to_string).collect();
+        let selection = Selection::parse(&terms, &[]).unwrap();
+        let run_plan = world.request(&graph, &Request { selection, force, ..everything() }).unwrap();
+        let runs = run_plan.steps.iter().any(|step| step.asset == id("dataset:churn"));
+        assert_eq!(runs, expected, "{terms:?}");
+    };
+    check(true, &[], false);
+    check(true, &["bronze.orders+"], false);
+    check(true, &["dataset:churn"], true);
+    check(true, &["+dataset:churn"], true);
+    check(true, &["dataset:*"], true);
+    check(true, &["path:datasets"], true);
+    check(false, &["dataset:churn"], false);
 }

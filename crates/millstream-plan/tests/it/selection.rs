@@ -129,7 +129,7 @@ fn terms_that_mean_nothing_say_why_and_what_was_probably_meant() {
     check_fault("churn,", "`` selects nothing: a name is missing", how);
     check_fault("+", "`+` selects nothing: a name is missing", how);
     check_fault("tag:", "`tag:` selects nothing: a name is missing", how);
-    check_fault("table:x", "`table:x` selects nothing: `table:` is not known", how);
+    check_fault("table:x", "`table:x` selects nothing: the project has nothing that is written `table:`", how);
     assert!(matches!(resolve("silver.[").unwrap_err(), SelectionError::Malformed { .. }));
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_plan::{
-    AssetFacts, AssetKind, AssetStatus, Graph, Observed, Recorded, Request, RunPlan, Selection, plan,
+    AssetFacts, AssetKind, AssetStatus, Graph, Observed, Recorded, Request, RunPlan, Selection, Trigger, plan,
 };
 use millstream_types::{AssetId, Fingerprint, TimestampMicros};
 
@@ -17,22 +17,44 @@ pub(crate) fn facts(line: &str) -> AssetFacts {
     let (name, rest) = head.split_once(':').expect("a kind");
     let mut words = rest.split_whitespace();
     let kind = match words.next().expect("a kind") {
-        "source" => AssetKind::Source,
-        "view" => AssetKind::View,
-        "table" => AssetKind::Table,
-        "incremental" => AssetKind::Incremental,
-        "history" => AssetKind::History,
+        "source" => "source",
+        "view" => "view",
+        "table" => "table",
+        "incremental" => "incremental",
+        "history" => "history",
+        "feature_view" => "feature_view",
+        "service" => "service",
+        "dataset" => "dataset",
         other => panic!("kind {other}"),
     };
+    let id_of = id(name.trim());
+    let (schema, short) = id_of.name().split_once('.').unwrap_or(("", id_of.name()));
+    let path = match kind {
+        "source" => format!("sources/{short}.yaml"),
+        "view" | "table" | "incremental" | "history" => format!("tables/{schema}/{short}.sql"),
+        other => format!("{other}s/{short}.yaml"),
+    };
+    let (by_hand, words): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == "manual");
     AssetFacts {
         id: id(name.trim()),
-        kind,
-        tags: words.map(|word| word.trim_start_matches('#').to_owned()).collect(),
+        kind: AssetKind::new(kind),
+        path,
+        tags: words.into_iter().map(|word| word.trim_start_matches('#').to_owned()).collect(),
         fingerprint: Fingerprint::new([1; 32]),
-        inputs: inputs.split(',').map(str::trim).filter(|input| !input.is_empty()).map(id).collect(),
+        inputs: inputs_of(inputs, false),
+        defined_by: inputs_of(inputs, true),
         checked_against: Vec::new(),
-        refresh: None,
+        passes_through: kind == "view",
+        reads_outside: kind == "source",
+        trigger: if by_hand.is_empty() { Trigger::OnChange } else { Trigger::Manual },
     }
+}
+
+/// The inputs of a line; an `=` stands before what only belongs to the definition.
+fn inputs_of(inputs: &str, defining: bool) -> Vec<AssetId> {
+    let inputs = inputs.split(',').map(str::trim).filter(|input| !input.is_empty());
+    let fitting = inputs.filter(|input| input.starts_with('=') == defining);
+    fitting.map(|input| id(input.trim_start_matches('='))).collect()
 }
 
 pub(crate) fn project(text: &str) -> Vec<AssetFacts> {
@@ -113,5 +135,5 @@ impl World {
 }
 
 pub(crate) fn everything() -> Request {
-    Request { selection: Selection::all(), full_refresh: false, force: false, now: TimestampMicros(0) }
+    Request { selection: Selection::all(), full_refresh: false, force: false }
 }

@@ -44,6 +44,7 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         split,
         encode: file.encode.0.into_iter().map(|(column, value)| EncodeSpec { column, value }).collect(),
         output,
+        refresh: file.refresh.unwrap_or_default(),
     })
 }
 

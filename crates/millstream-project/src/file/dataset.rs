@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::schema_text::{AsKnownValue, FeatureList, OutputValue, PercentText, SpanText};
 use crate::{
-    Located, Node, OutputFormat, SplitBy,
+    Located, Node, OutputFormat, RefreshSpec, SplitBy,
     decode::{Entries, OneOrMany, Written},
 };
 
@@ -49,6 +49,10 @@ pub(crate) struct DatasetFile {
     #[serde(default)]
     #[schemars(with = "Option<OutputValue>")]
     pub(crate) output: Option<Node>,
+    /// When the dataset is built again: `on_change` in each run in which something that it reads is new, `manual` (as when
+    /// absent) only when a command names it.
+    #[serde(default)]
+    pub(crate) refresh: Option<RefreshSpec>,
 }
 
 /// The rows that features are joined to: one of `from`, `sql` and `file`.

@@ -26,6 +26,18 @@ pub struct DatasetSpec {
     pub split: Option<Located<SplitSpec>>,
     pub encode: Vec<EncodeSpec>,
     pub output: Option<OutputSpec>,
+    pub refresh: RefreshSpec,
+}
+
+/// When a dataset is built again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshSpec {
+    /// When a command names it.
+    #[default]
+    Manual,
+    /// In each run in which its definition or something that it reads is another one.
+    OnChange,
 }
 
 /// How a column of the dataset is encoded for a model.

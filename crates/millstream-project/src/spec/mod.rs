@@ -11,7 +11,7 @@ mod test;
 pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
 pub use dataset::{
     AsKnown, DatasetFeatures, DatasetSpec, EncodeSpec, LabelOrigin, LabelsSpec, OutputFormat, OutputSpec,
-    SplitBy, SplitSpec,
+    RefreshSpec, SplitBy, SplitSpec,
 };
 pub use environment::{EnvironmentSpec, OnlineLocation, StateLocation};
 pub use feature::{

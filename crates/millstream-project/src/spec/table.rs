@@ -39,6 +39,26 @@ pub enum Materialize {
     },
 }
 
+impl Materialize {
+    /// Whether nothing is stored.
+    #[must_use]
+    pub fn is_view(&self) -> bool {
+        matches!(self, Self::View)
+    }
+
+    /// Whether former states of rows are kept, which come from nowhere a second time.
+    #[must_use]
+    pub fn is_history(&self) -> bool {
+        matches!(self, Self::History { .. })
+    }
+
+    /// Whether changes of the inputs are applied to what is stored, where that is possible.
+    #[must_use]
+    pub fn applies_changes(&self) -> bool {
+        matches!(self, Self::Incremental(_) | Self::History { .. })
+    }
+}
+
 /// Only what the inputs' changes touch is computed anew.
 #[derive(Clone, Debug)]
 pub enum IncrementalSpec {

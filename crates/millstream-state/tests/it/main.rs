@@ -17,6 +17,7 @@ mod place;
 mod postgres;
 #[cfg(feature = "postgres")]
 mod server;
+mod sets;
 mod speed;
 mod watch;
 mod world;

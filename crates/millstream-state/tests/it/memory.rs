@@ -1,7 +1,7 @@
 //! What was recorded comes back, also after the store was opened again.
 
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_state::{CheckResult, FoundAsset, Metric, NewSchema, Pin, RunOutcome, StepEnd, StepOutcome};
+use millstream_state::{CheckResult, FoundAsset, Metric, NewSchema, Pin, RunEnd, RunOutcome, StepEnd, StepOutcome};
 use millstream_types::{CheckId, Severity, TimestampMicros};
 use serde_json::json;
 
@@ -39,7 +39,9 @@ async fn a_run_and_its_steps_come_back(place: Place) {
     for step in &steps {
         state.record_step(&end(step, None)).await.unwrap();
     }
-    state.finish_run(&start.run, TimestampMicros(2_000), RunOutcome::Failed).await.unwrap();
+    let (run, outcome) = (&start.run, RunOutcome::Failed);
+    let end = RunEnd { run, finished: TimestampMicros(2_000), outcome, publishes: None };
+    state.finish_run(&end).await.unwrap();
     let again = place.open().await;
     assert_eq!(again.steps(&start.run).await.unwrap(), steps);
     assert_eq!(again.latest_steps().await.unwrap(), steps);
@@ -191,10 +193,9 @@ async fn old_runs_are_forgotten_but_each_assets_latest_step_stays(place: Place) 
         state.begin_run(&start).await.unwrap();
         let name = if number == 1 { "silver.old" } else { "silver.t" };
         state.record_step(&end(&step(&start.run, name, StepOutcome::Built), None)).await.unwrap();
-        state
-            .finish_run(&start.run, TimestampMicros(number * 1_000 + 1), RunOutcome::Succeeded)
-            .await
-            .unwrap();
+        let finished = TimestampMicros(number * 1_000 + 1);
+        let (run, outcome) = (&start.run, RunOutcome::Succeeded);
+        state.finish_run(&RunEnd { run, finished, outcome, publishes: None }).await.unwrap();
     }
     assert_eq!(state.forget_runs(TimestampMicros(3_000)).await.unwrap(), 1);
     let left: Vec<_> = state.latest_steps().await.unwrap().into_iter().map(|step| step.run).collect();

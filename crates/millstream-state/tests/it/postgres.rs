@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use millstream_state::{RunOutcome, State, StateError, StepOutcome};
+use millstream_state::{RunEnd, RunOutcome, State, StateError, StepOutcome};
 use millstream_types::TimestampMicros;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -139,7 +139,13 @@ async fn a_server_that_ends_all_sessions_is_reached_again() {
         schema.end_sessions().await;
         assert_eq!(state.recorded().await.unwrap().len(), round + 1);
         schema.end_sessions().await;
-        state.finish_run(&run(number).run, TimestampMicros(9), RunOutcome::Succeeded).await.unwrap();
+        let end = RunEnd {
+            run: &run(number).run,
+            finished: TimestampMicros(9),
+            outcome: RunOutcome::Succeeded,
+            publishes: None,
+        };
+        state.finish_run(&end).await.unwrap();
     }
     assert_eq!(state.steps(&start.run).await.unwrap().len(), 5);
 }

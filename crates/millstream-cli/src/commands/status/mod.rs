@@ -1,25 +1,34 @@
-//! `millstream status`: the last run, and where each asset stands; or all that is known of one table.
+//! `millstream status`: the last run, and where each asset stands; or all that is known of one asset.
 
 mod overview;
+mod run;
 mod table;
 
 use crate::{CliError, Exit, output, project, session::Session, wire::StatusDocument};
 
-/// Show the last run, and each asset's version, rows, age and checks; or one table in full
+/// Show the last run, and each asset's version, rows, age and checks; or one asset in full
 ///
-/// With a table: its last step and why it ran, every check with what it found, the versions of a source's schema,
+/// With an asset: its last step and why it ran, every check with what it found, the versions of a source's schema,
 /// and the newest versions in the lake.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// A table to show in full: `bronze.orders`, or `orders`; without one, every asset in a line
-    #[arg(value_name = "TABLE")]
-    pub(crate) table: Option<String>,
+    /// An asset to show in full: `bronze.orders`, or `orders`, `view:orders`, `dataset:churn`; without one, every asset in a
+    /// line
+    #[arg(value_name = "ASSET")]
+    pub(crate) asset: Option<String>,
+    /// A run to show: its steps, and the set of versions that readers took once it was over
+    #[arg(long, value_name = "RUN", conflicts_with = "asset")]
+    pub(crate) run: Option<String>,
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let project = project::open_sound(session)?;
-    let named = arguments.table.as_deref().map(|name| project::table_named(&project, name)).transpose()?;
+    let named = arguments.asset.as_deref().map(|name| project::asset_named(&project, name)).transpose()?;
     let engine = project::engine(project, session).await?;
+    if let Some(run) = &arguments.run {
+        run::show(&engine, run, session).await?;
+        return Ok(Exit::Success);
+    }
     let status = engine.status().await?;
     match named {
         Some(name) => table::show(&engine, &status, &name, session).await?,

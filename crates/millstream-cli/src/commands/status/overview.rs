@@ -56,7 +56,10 @@ fn row(asset: &AssetStatus, now: TimestampMicros) -> Vec<String> {
     vec![
         asset.asset.to_string(),
         asset.kind.as_str().to_owned(),
-        version.map_or_else(none, |version| format!("v{version}")),
+        match (version, asset.published.filter(|published| Some(*published) != version)) {
+            (Some(version), Some(published)) => format!("v{version} (read: v{published})"),
+            (version, _) => version.map_or_else(none, |version| format!("v{version}")),
+        },
         rows.map_or_else(none, human::thousands),
         recorded.map_or_else(none, |recorded| human::ago(between(recorded.built_at, now))),
         state(Standing::of(asset)),

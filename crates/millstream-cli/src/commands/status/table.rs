@@ -1,12 +1,11 @@
-//! All that is known of one table: where it stands, its last step, its checks, its schemas and its versions.
+//! All that is known of one asset: where it stands, its last step, its checks, its schemas and its versions.
 
 use std::fmt::Write;
 
 use millstream_engine::{AssetStatus, Engine, Status};
 use millstream_lake::CommitRecord;
-use millstream_plan::AssetKind;
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepOutcome, StepRecord};
-use millstream_types::{Severity, TableName, TimestampMicros};
+use millstream_types::{AssetId, Severity, TableName, TimestampMicros};
 
 use super::overview::{between, state, told};
 use crate::{
@@ -21,34 +20,41 @@ use crate::{
 /// Versions of the lake that are listed.
 const VERSIONS_SHOWN: usize = 5;
 
-/// Prints the table's status.
+/// Prints the asset's status.
 pub(super) async fn show(
     engine: &Engine,
     status: &Status,
-    name: &TableName,
+    name: &AssetId,
     session: &Session,
 ) -> Result<(), CliError> {
-    let asset = status.assets.iter().find(|asset| asset.asset == name.asset_id());
-    let asset = asset.ok_or_else(|| CliError::unknown("table", &name.to_string(), &[]))?;
+    let asset = status.assets.iter().find(|asset| asset.asset == *name);
+    let asset = asset.ok_or_else(|| CliError::unknown("asset", &name.to_string(), &[]))?;
     let run = match &asset.last_step {
         Some(step) => engine.run_record(&step.run).await?,
         None => None,
     };
-    let schemas = match asset.kind {
-        AssetKind::Source => engine.schema_versions(name).await?,
+    let table = table_of(asset);
+    let schemas = match &table {
+        Some(table) if engine.project().source(table).is_some() => engine.schema_versions(table).await?,
         _ => Vec::new(),
     };
-    let versions = match asset.kind {
-        AssetKind::View => Vec::new(),
+    let versions = match &table {
         // What is wrong with its log is told above.
-        _ if asset.unreadable.is_some() => Vec::new(),
-        _ => engine.history(name, VERSIONS_SHOWN).await?,
+        Some(table) if asset.is_stored && asset.unreadable.is_none() => {
+            engine.history(table, VERSIONS_SHOWN).await?
+        }
+        _ => Vec::new(),
     };
     let known = TableStatus { asset, run, schemas, versions };
     if session.settings.json {
         return output::print_json(&TableStatusDocument::from(&known));
     }
     output::print(&text(&known, status.now))
+}
+
+/// The table that the asset is; none of another kind.
+fn table_of(asset: &AssetStatus) -> Option<TableName> {
+    asset.asset.as_str().parse().ok()
 }
 
 fn text(known: &TableStatus<'_>, now: TimestampMicros) -> String {

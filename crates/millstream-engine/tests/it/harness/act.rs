@@ -1,6 +1,7 @@
 //! What an engine is asked to do, and what became of it in a few lines.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
@@ -17,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 /// What an engine is asked to do.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
+    /// A run of sources and tables.
     Run(RunRequest),
+    /// A run of every kind of asset.
+    RunAll(RunRequest),
     Reprocess(&'static str),
     /// Keeping versions for so long.
     Maintain(Duration),
@@ -69,9 +73,13 @@ impl Act {
     ) -> Result<Ended, EngineError> {
         let observer = Arc::new(notes.clone());
         match self {
-            Act::Run(request) => {
-                let request =
-                    RunRequest { concurrency: request.concurrency.or(Some(concurrency)), ..request.clone() };
+            Act::Run(request) | Act::RunAll(request) => {
+                let exclude = match self {
+                    Act::RunAll(_) => request.exclude.clone(),
+                    _ => other_kinds(engine),
+                };
+                let concurrency = request.concurrency.or(Some(concurrency));
+                let request = RunRequest { concurrency, exclude, ..request.clone() };
                 let run = engine.run(&request, Duration::ZERO, observer, cancel);
                 Ok(judged(&Box::pin(run).await?))
             }
@@ -105,13 +113,20 @@ impl Act {
             }
             Act::Dataset(name) => {
                 let request =
-                    DatasetRequest { name: (*name).to_owned(), output: None, memory_bytes: 64 << 20 };
+                    DatasetRequest { name: (*name).to_owned(), memory_bytes: 64 << 20, output: None, command: String::new() };
                 let report = engine.build_dataset(&request, Arc::new(|_| ()), cancel).await?;
                 let unchanged = if report.is_unchanged { ", unchanged" } else { "" };
                 Ok(Ended::Well(format!("{} v{}{unchanged}", report.name, report.version)))
             }
         }
     }
+}
+
+/// What leaves all but sources and tables out.
+pub(super) fn other_kinds(engine: &Engine) -> Vec<String> {
+    let assets = engine.project().graph.assets().iter();
+    let kinds: BTreeSet<String> = assets.filter_map(|asset| Some(format!("{}:*", asset.id.kind()?))).collect();
+    kinds.into_iter().collect()
 }
 
 fn materialized(done: &Materialized) -> Ended {

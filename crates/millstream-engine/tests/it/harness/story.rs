@@ -35,6 +35,10 @@ pub(crate) enum Step {
     /// The state store is taken away.
     LoseState,
     Run,
+    /// A run of every kind of asset.
+    RunAll,
+    /// The same of what is named.
+    RunNamed(&'static [&'static str]),
     /// A run whose process dies at the first point of this name.
     Die(Moment, &'static str),
     /// The same in another step.
@@ -64,6 +68,8 @@ pub(crate) enum Step {
     Unreadable,
     /// Tells what a run would do, and why.
     Plan,
+    /// The same of every kind of asset.
+    PlanAll,
     /// Tells the features of the customers 1 to 3, as a request reads them.
     Features,
     /// Tells the rows of the newest version of a dataset.
@@ -127,6 +133,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Checks(table) => tell(told, world.checks(table).await),
         Step::Unreadable => tell(told, world.unreadable().await),
         Step::Plan => tell(told, world.plan().await),
+        Step::PlanAll => tell(told, world.plan_all().await),
         Step::Features => tell(told, world.features().await),
         Step::DatasetRows(name) => tell(told, world.dataset(name).await),
         Step::Schemas(source) => tell(told, world.schemas(source).await),
@@ -185,6 +192,10 @@ fn act_of(step: &Step) -> Act {
             Act::Materialize(MaterializeRequest { full: true, ..MaterializeRequest::default() })
         }
         Step::Dataset(name) => Act::Dataset(name),
+        Step::RunAll => Act::RunAll(RunRequest::default()),
+        Step::RunNamed(names) => {
+            Act::RunAll(RunRequest { selection: selection(names), ..RunRequest::default() })
+        }
         _ => Act::Run(RunRequest::default()),
     }
 }

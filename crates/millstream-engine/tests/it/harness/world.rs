@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    act::{Act, Ended, Notes, chain},
+    act::{Act, Ended, Notes, chain, other_kinds},
     bucket::Bucket,
     contents,
     definition::{Definition, folder},
@@ -147,7 +147,7 @@ impl World {
     pub(crate) async fn act_on(&self, act: &Act, line: &Arc<Line>) -> Ended {
         let cancel = CancellationToken::new();
         let work = async {
-            if matches!(act, Act::Materialize(_)) {
+            if matches!(act, Act::Materialize(_) | Act::RunAll(_)) {
                 self.online(line).await;
             }
             let engine = self.engine(line).await;
@@ -296,8 +296,18 @@ impl World {
     /// What a further run would do, and why. Who plans takes from the lake what was committed and not recorded.
     pub(crate) async fn plan(&self) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;
-        let plan = Box::pin(engine.plan(&RunRequest::default())).await.unwrap();
+        let request = RunRequest { exclude: other_kinds(&engine), ..RunRequest::default() };
+        let plan = Box::pin(engine.plan(&request)).await.unwrap();
         plan.steps.iter().map(|step| format!("{}: {}", step.asset, step.reason)).collect()
+    }
+
+    /// What a run of every kind of asset would do, and what it leaves to commands that name it.
+    pub(crate) async fn plan_all(&self) -> Vec<String> {
+        let engine = self.engine(&Line::quiet()).await;
+        let plan = Box::pin(engine.plan(&RunRequest::default())).await.unwrap();
+        let steps = plan.steps.iter().map(|step| format!("{}: {}", step.asset, step.reason));
+        let by_hand = plan.by_hand.iter().map(|one| format!("by hand {}: {}", one.asset, one.reason));
+        steps.chain(by_hand).collect()
     }
 }
 

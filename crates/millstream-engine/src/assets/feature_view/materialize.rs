@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, PoisonError,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant},
@@ -25,12 +25,22 @@ use tokio_util::sync::CancellationToken;
 use super::{
     chunks::{self, Chunks},
     progress::{self, Progress, UnderWay},
-    pushed,
-    rows::{EventStream, all_events, events_of_rows, pushed_events, pushed_table, table_events},
-    server::{FeatureServer, online_view},
-    services::{self, StoredView},
+    result_of,
 };
-use crate::{EngineError, engine::World, pinning::Pinning, table::is_gone};
+use crate::{
+    EngineError, FeatureServer, StepReport,
+    assets::{
+        apart::{self, Apart},
+        service::versions::{self as services, StoredView},
+        table::is_gone,
+    },
+    engine::World,
+    features::{
+        online_view, pushed,
+        rows::{EventStream, all_events, events_of_rows, pushed_events, pushed_table, table_events},
+    },
+    pinning::Pinning,
+};
 
 /// Which views to bring up to date.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +54,12 @@ pub struct MaterializeRequest {
     /// No event from this time on is wanted, in microseconds. The store has the events of all times, which windows need,
     /// so a time long past cannot be kept to and is refused.
     pub until: Option<i64>,
+    /// The command as typed, for the record.
+    pub command: String,
 }
+
+/// How long a materialisation waits for others to be done with its views.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How far in the past the end of a wanted range may lie. Callers name the present, by clocks and in zones of their own.
 const UNTIL_MICROS_AGO_MAX: i64 = 24 * 3_600 * 1_000_000;
@@ -97,6 +112,12 @@ pub struct MaterializeReport {
     /// Records that were looked at.
     pub entities: u64,
     pub versions: BTreeMap<TableName, i64>,
+    /// The number of the view's materialisation that the records are of.
+    pub epoch: u64,
+    /// Events that were taken in since the records were made.
+    pub rows_total: u64,
+    /// Whether the view is what the project says now.
+    pub is_current: bool,
     /// Newest event time in microseconds.
     pub watermark: Option<i64>,
     pub elapsed: Duration,
@@ -113,10 +134,10 @@ pub enum MaterializeMode {
     Full,
 }
 
-type Told = Arc<dyn Fn(&MaterializeProgress) + Send + Sync>;
+pub(super) type Told = Arc<dyn Fn(&MaterializeProgress) + Send + Sync>;
 
 impl FeatureServer {
-    /// Brings the views up to date, one after the other. A view that another caller is at is waited for.
+    /// Brings the views up to date on record, one after the other. A view that others are at is waited for.
     pub fn materialize<'a>(
         &'a self,
         request: &'a MaterializeRequest,
@@ -125,51 +146,78 @@ impl FeatureServer {
     ) -> BoxFuture<'a, Result<Materialized, EngineError>> {
         Box::pin(async move {
             self.check_end(request.until)?;
-            let mut done = Materialized::default();
-            for (name, definitions) in self.wanted_views(request).await? {
-                let lock = self.lock_of(&name);
-                let _only = tokio::select! {
-                    only = lock.lock() => only,
-                    () = cancel.cancelled() => return Err(EngineError::Cancelled),
+            let wanted = self.wanted_views(request).await?;
+            let assets: Vec<_> = wanted.keys().map(|name| super::id(name)).collect();
+            let apart = Apart { command: &request.command, assets: &assets, wait: PATIENCE };
+            let work = async |cancel: CancellationToken| {
+                let done = self.bring_up_to_date(request, wanted, told, &cancel).await?;
+                let steps = self.steps_of(&done);
+                Ok((done, steps))
+            };
+            apart::on_record(&self.0.world, apart, &cancel, work).await
+        })
+    }
+
+    /// Brings leased views up to date.
+    pub(super) async fn bring_up_to_date(
+        &self,
+        request: &MaterializeRequest,
+        wanted: BTreeMap<String, Vec<StoredView>>,
+        told: Told,
+        cancel: &CancellationToken,
+    ) -> Result<Materialized, EngineError> {
+        let mut done = Materialized::default();
+        for (name, definitions) in wanted {
+            // The definitions of one view share its pushes.
+            let pushes = match pushed::flush(&self.0, &name).await {
+                Ok(pushes) => pushes,
+                Err(error) => {
+                    done.failures.push(failed_alone(name, Vec::new(), error)?);
+                    continue;
+                }
+            };
+            for view in definitions {
+                if cancel.is_cancelled() {
+                    return Err(EngineError::Cancelled);
+                }
+                let (label, versions) = (view.label(), view.versions.clone());
+                let (world, store) = (&self.0.world, &self.0.store);
+                let work = online_view(&view.definition).map(|view| Work {
+                    world,
+                    store,
+                    view,
+                    label: label.clone(),
+                    is_current: versions.is_empty(),
+                    pushes,
+                    told: &told,
+                    cancel,
+                });
+                let report = match work {
+                    Ok(work) => work.run(request).await,
+                    Err(error) => Err(error),
                 };
-                // The definitions of one view share its pushes.
-                let pushes = match pushed::flush(&self.0, &name).await {
-                    Ok(pushes) => pushes,
+                match report {
+                    Ok(report) => done.reports.push(report),
                     Err(error) => {
-                        done.failures.push(failed_alone(name, Vec::new(), error)?);
-                        continue;
-                    }
-                };
-                for view in definitions {
-                    if cancel.is_cancelled() {
-                        return Err(EngineError::Cancelled);
-                    }
-                    let (label, versions) = (view.label(), view.versions.clone());
-                    let (world, store) = (&self.0.world, &self.0.store);
-                    let work = online_view(&view.definition).map(|view| Work {
-                        world,
-                        store,
-                        view,
-                        label: label.clone(),
-                        pushes,
-                        told: &told,
-                        cancel: &cancel,
-                    });
-                    let report = match work {
-                        Ok(work) => work.run(request).await,
-                        Err(error) => Err(error),
-                    };
-                    match report {
-                        Ok(report) => done.reports.push(report),
-                        Err(error) => {
-                            let error = world.project.told_of_views(std::iter::once(name.as_str()), error);
-                            done.failures.push(failed_alone(label, versions, error)?);
-                        }
+                        let error = world.project.told_of_views(std::iter::once(name.as_str()), error);
+                        done.failures.push(failed_alone(label, versions, error)?);
                     }
                 }
             }
-            Ok(done)
-        })
+        }
+        Ok(done)
+    }
+
+    /// The steps of the views that are what the project says now.
+    fn steps_of(&self, done: &Materialized) -> Vec<StepReport> {
+        let world = &self.0.world;
+        let built = done.reports.iter().filter(|report| report.is_current).filter_map(|report| {
+            let facts = world.project.graph.get(&super::id(&report.view))?;
+            Some(apart::step(&facts.id, result_of(facts, report, world), report.elapsed))
+        });
+        let failed = done.failures.iter().filter(|failure| failure.is_current);
+        let failed = failed.map(|failure| apart::failed(&super::id(&failure.view), &failure.error));
+        built.chain(failed).collect()
     }
 
     /// Refuses a range that ends so early that rows after its end would come too.
@@ -189,13 +237,8 @@ impl FeatureServer {
         })
     }
 
-    fn lock_of(&self, view: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.0.materializing.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.entry(view.to_owned()).or_default().clone()
-    }
-
     /// By name, the views that are asked for, in all definitions that something reads: what the project says now is first.
-    async fn wanted_views(
+    pub(super) async fn wanted_views(
         &self,
         request: &MaterializeRequest,
     ) -> Result<BTreeMap<String, Vec<StoredView>>, EngineError> {
@@ -254,6 +297,7 @@ struct Work<'a> {
     view: OnlineView,
     /// How reports name it.
     label: String,
+    is_current: bool,
     /// Number of the last push to the view, if there was one.
     pushes: u64,
     told: &'a Told,
@@ -370,6 +414,9 @@ impl Work<'_> {
             left_out: 0,
             entities: 0,
             versions: done.versions.clone(),
+            epoch: done.epoch,
+            rows_total: done.rows,
+            is_current: self.is_current,
             watermark: done.watermark,
             elapsed: started.elapsed(),
         }

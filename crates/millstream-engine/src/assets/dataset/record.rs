@@ -13,7 +13,7 @@ use millstream_state::DatasetVersion;
 use millstream_types::TimestampMicros;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::{Engine, EngineError, engine::World, features::services::with_version};
+use crate::{Engine, EngineError, assets::service::versions::with_version, engine::World};
 
 /// One version of a dataset.
 #[derive(Clone, Debug)]

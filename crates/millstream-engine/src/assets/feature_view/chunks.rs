@@ -17,8 +17,10 @@ use millstream_features::view::{OnlineView, TIME};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::keys::{key_columns, storable};
-use crate::EngineError;
+use crate::{
+    EngineError,
+    features::keys::{key_columns, storable},
+};
 
 /// Bytes of events that are worked on at once; about three times as much is held meanwhile.
 const CHUNK_BYTES: u64 = 192 << 20;

@@ -1,6 +1,7 @@
 //! `millstream dataset build`: every input at one version, the join on threads of its own, then the record and the pins.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +18,7 @@ use millstream_ml::{
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
 use millstream_state::{DatasetVersion, Pin};
+use millstream_types::AssetId;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,13 +27,15 @@ use super::{
     plan::{Surroundings, plan},
 };
 use crate::{
-    Engine, EngineError,
+    Engine, EngineError, ReadSet,
+    assets::{
+        apart::{self, Apart},
+        feature_view::asset_versions,
+        service::versions as services,
+    },
     blocking::Blocking,
     engine::World,
-    features::{
-        rows::{all_events, pushed_table},
-        services,
-    },
+    features::rows::{all_events, pushed_table},
     pinning::Pinning,
 };
 
@@ -43,6 +47,8 @@ pub struct DatasetRequest {
     pub output: Option<PathBuf>,
     /// Rows beyond this go to disk.
     pub memory_bytes: usize,
+    /// The command as typed, for the record.
+    pub command: String,
 }
 
 /// Where a build is.
@@ -68,10 +74,12 @@ pub struct DatasetReport {
     pub manifest: Manifest,
     pub warnings: Vec<Warning>,
     pub spilled_bytes: u64,
+    /// The versions of what the dataset was built from.
+    pub read: BTreeMap<AssetId, i64>,
     pub elapsed: Duration,
 }
 
-type Told = Arc<dyn Fn(DatasetProgress) + Send + Sync>;
+pub(super) type Told = Arc<dyn Fn(DatasetProgress) + Send + Sync>;
 
 /// A build with everything opened and nothing read.
 pub(super) struct Ready {
@@ -91,8 +99,11 @@ struct Work {
     pinning: Arc<Pinning>,
 }
 
+/// How long a build waits for others to be done with the dataset.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 impl Engine {
-    /// Builds the dataset, records it and pins what it was built from.
+    /// Builds the dataset on record, and pins what it was built from.
     pub fn build_dataset<'a>(
         &'a self,
         request: &'a DatasetRequest,
@@ -100,89 +111,124 @@ impl Engine {
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
         Box::pin(async move {
-            let started = Instant::now();
             let world = self.world();
-            let Ready { spec, pinning, labels, columns, output, plan } = self.ready(request).await?;
-            output.make_folder()?;
-            let work = Work { labels, columns, plan, pinning: pinning.clone() };
-            let project = &world.project;
-            let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
-            let views = work.plan.service.views.clone();
-            let built = run(work, told, cancel).await.map_err(|error| {
-                let views = views.iter().map(|view| view.name.as_str());
-                project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
-            })?;
-            // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
-            let Kept { version, is_unchanged, path } =
-                keep(world, &spec, &pinning, &built, output.is_own()).await?;
-            let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
-            Ok(DatasetReport {
-                name: spec.name,
-                version,
-                is_unchanged,
-                manifest_path: Manifest::path_of(&path),
-                path,
-                delta,
-                manifest: built.manifest,
-                warnings: built.warnings,
-                spilled_bytes: built.spilled_bytes,
-                elapsed: started.elapsed(),
-            })
+            let asset = super::id(&request.name);
+            let Some(facts) = world.project.graph.get(&asset) else {
+                return Err(unknown(&world.project, &request.name));
+            };
+            let assets = [asset];
+            let apart = Apart { command: &request.command, assets: &assets, wait: PATIENCE };
+            let work = async |cancel: CancellationToken| {
+                let set = world.published().await?;
+                let report = build_dataset(world, request, set, told, cancel).await?;
+                let step = apart::step(&facts.id, super::result_of(facts, &report, world), report.elapsed);
+                Ok((report, vec![step]))
+            };
+            apart::on_record(world, apart, &cancel, work).await
         })
     }
+}
 
-    pub(super) async fn ready(&self, request: &DatasetRequest) -> Result<Ready, EngineError> {
-        let world = self.world();
+/// Builds a leased dataset from the tables as `set` has them.
+pub(super) fn build_dataset<'a>(
+    world: &'a Arc<World>,
+    request: &'a DatasetRequest,
+    set: ReadSet,
+    told: Told,
+    cancel: CancellationToken,
+) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
+    Box::pin(async move {
+        let started = Instant::now();
+        let Ready { spec, pinning, labels, columns, output, plan } = ready(world, request, set).await?;
+        // Looked at before the file is read: a change meanwhile is seen by the next plan.
+        let label_file = super::label_file(world, &spec);
+        output.make_folder()?;
+        let work = Work { labels, columns, plan, pinning: pinning.clone() };
         let project = &world.project;
-        let datasets = &project.spec.datasets;
-        let unknown = || {
-            let known = datasets.iter().map(|spec| spec.name.as_str());
-            EngineError::unknown_feature("dataset", &request.name, known)
-        };
-        let spec = datasets.iter().find(|spec| spec.name == request.name).ok_or_else(unknown)?.clone();
-        let analyzed = project.features.datasets.get(&spec.name).ok_or_else(unknown)?;
-        let pinning = Arc::new(Pinning::new(world));
-        pinning.pin(&analyzed.dependencies).await?;
-        for view in &analyzed.service.views {
-            pinning.pin_if_there(&pushed_table(&view.name)?).await?;
-        }
-        let session = pinning.session();
-        let mut labels_blake3 = None;
-        let labels = match (&spec.labels.origin, &analyzed.query) {
-            (LabelOrigin::File(path), _) => {
-                let file = project.spec.root.join(&path.value);
-                // A file that is not there is told of below.
-                labels_blake3 = file_blake3(&file).ok();
-                let file = LabelFile::of(project, &spec.name, &path.value)?;
-                file.labels(&labels::decided(&spec, &analyzed.service)).await?
-            }
-            // As it is written: a query around it would lose its order.
-            (LabelOrigin::Sql(sql), _) => labels::of_query(&session, &sql.value).await?,
-            (LabelOrigin::Table(_), Some(query)) => labels::of_query(&session, query).await?,
-            (LabelOrigin::Table(table), None) => {
-                labels::of_query(&session, &format!("SELECT * FROM {}", table.value)).await?
-            }
-        };
-        let columns = match &analyzed.labels {
-            Some(columns) => columns.clone(),
-            None => find_columns(&spec, project, &analyzed.service, &labels)?,
-        };
-        let output = Output::find(world, &spec, request).await?;
-        let around = Surroundings {
-            versions: pinning.versions(),
-            output: output.place().to_owned(),
-            named_by_hash: output.is_folder(),
-            labels_blake3,
-            now: world.options.clock.now(),
-            resources: Resources {
-                memory_bytes: request.memory_bytes,
-                spill: world.spill_folder()?,
-                threads: world.options.parallelism,
-            },
-        };
-        let plan = plan(&spec, analyzed, &columns, around)?;
-        Ok(Ready { spec, pinning, labels, columns, output, plan })
+        let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
+        let views = work.plan.service.views.clone();
+        let built = run(work, told, cancel).await.map_err(|error| {
+            let views = views.iter().map(|view| view.name.as_str());
+            project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
+        })?;
+        // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
+        let Kept { version, is_unchanged, path } =
+            keep(world, &spec, &pinning, &built, output.is_own()).await?;
+        let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
+        let mut read = asset_versions(&pinning.versions());
+        read.extend(label_file);
+        Ok(DatasetReport {
+            name: spec.name,
+            version,
+            is_unchanged,
+            manifest_path: Manifest::path_of(&path),
+            path,
+            delta,
+            manifest: built.manifest,
+            warnings: built.warnings,
+            spilled_bytes: built.spilled_bytes,
+            read,
+            elapsed: started.elapsed(),
+        })
+    })
+}
+
+fn unknown(project: &crate::Project, name: &str) -> EngineError {
+    let known = project.spec.datasets.iter().map(|spec| spec.name.as_str());
+    EngineError::unknown_feature("dataset", name, known)
+}
+
+/// Opens everything that the build reads, and decides where it writes.
+pub(super) async fn ready(
+    world: &Arc<World>,
+    request: &DatasetRequest,
+    set: ReadSet,
+) -> Result<Ready, EngineError> {
+    let project = &world.project;
+    let unknown = || unknown(project, &request.name);
+    let spec = project.spec.datasets.iter().find(|spec| spec.name == request.name).ok_or_else(unknown)?.clone();
+    let analyzed = project.features.datasets.get(&spec.name).ok_or_else(unknown)?;
+    let pinning = Arc::new(Pinning::new(world).reading(set));
+    pinning.pin(&analyzed.dependencies).await?;
+    for view in &analyzed.service.views {
+        pinning.pin_if_there(&pushed_table(&view.name)?).await?;
     }
+    let session = pinning.session();
+    let mut labels_blake3 = None;
+    let labels = match (&spec.labels.origin, &analyzed.query) {
+        (LabelOrigin::File(path), _) => {
+            let file = project.spec.root.join(&path.value);
+            // A file that is not there is told of below.
+            labels_blake3 = file_blake3(&file).ok();
+            let file = LabelFile::of(project, &spec.name, &path.value)?;
+            file.labels(&labels::decided(&spec, &analyzed.service)).await?
+        }
+        // As it is written: a query around it would lose its order.
+        (LabelOrigin::Sql(sql), _) => labels::of_query(&session, &sql.value).await?,
+        (LabelOrigin::Table(_), Some(query)) => labels::of_query(&session, query).await?,
+        (LabelOrigin::Table(table), None) => {
+            labels::of_query(&session, &format!("SELECT * FROM {}", table.value)).await?
+        }
+    };
+    let columns = match &analyzed.labels {
+        Some(columns) => columns.clone(),
+        None => find_columns(&spec, project, &analyzed.service, &labels)?,
+    };
+    let output = Output::find(world, &spec, request).await?;
+    let around = Surroundings {
+        versions: pinning.versions(),
+        output: output.place().to_owned(),
+        named_by_hash: output.is_folder(),
+        labels_blake3,
+        now: world.options.clock.now(),
+        resources: Resources {
+            memory_bytes: request.memory_bytes,
+            spill: world.spill_folder()?,
+            threads: world.options.parallelism,
+        },
+    };
+    let plan = plan(&spec, analyzed, &columns, around)?;
+    Ok(Ready { spec, pinning, labels, columns, output, plan })
 }
 
 /// The columns of a file are known once it is open.

@@ -3,7 +3,7 @@
 use futures::{TryStreamExt, future::BoxFuture};
 use millstream_ml::dataset::{Estimate, estimate};
 
-use super::build::DatasetRequest;
+use super::build::{DatasetRequest, ready};
 use crate::{Engine, EngineError, features::rows::pushed_table};
 
 impl Engine {
@@ -13,7 +13,7 @@ impl Engine {
         request: &'a DatasetRequest,
     ) -> BoxFuture<'a, Result<Estimate, EngineError>> {
         Box::pin(async move {
-            let ready = self.ready(request).await?;
+            let ready = ready(self.world(), request, self.world().published().await?).await?;
             let mut rows = ready.labels.rows;
             let mut labels = 0_u64;
             let project = &self.world().project;

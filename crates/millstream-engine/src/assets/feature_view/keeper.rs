@@ -1,0 +1,40 @@
+//! Who keeps the views of an embedded online store up to date: a process that has it open for long, and says so by a lock.
+
+use std::{fs, fs::File, path::Path};
+
+use crate::{Engine, EngineError};
+
+/// The file that a keeper locks, in the project's folder of state. The operating system lets go of it with the process.
+const FILE: &str = "online.keeper";
+
+/// The word of a process that it brings the views up to date that other processes leave to it. It holds until it is dropped.
+#[derive(Debug)]
+pub struct Keeper(File);
+
+impl Keeper {
+    /// `None` when another process is the keeper already.
+    pub fn of(engine: &Engine) -> Result<Option<Self>, EngineError> {
+        let path = engine.world().state_dir.join(FILE);
+        let fault = |source| EngineError::File { verb: "lock", path: path.clone(), source };
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(source)) => Err(fault(source)),
+        }
+    }
+
+    /// Whether there is a keeper in some process of this machine.
+    pub(crate) fn is_there(folder: &Path) -> bool {
+        let file = File::open(folder.join(FILE));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of the online store's keeper stays until the process ends");
+        }
+    }
+}

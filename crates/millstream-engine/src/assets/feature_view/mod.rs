@@ -1,0 +1,240 @@
+//! Feature views: the values of the online store, brought up to date with the tables that they are computed from.
+
+mod chunks;
+mod keeper;
+mod materialize;
+pub(crate) mod progress;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use millstream_online::{OnlineError, OnlineStore};
+use millstream_plan::{
+    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Reason, Recorded, Trigger, fingerprint,
+};
+use millstream_types::{AssetId, TableName};
+use serde_json::json;
+
+use super::{Defined, Kind, Look, StepRunner, table::view_plans};
+use crate::{
+    EngineError, FeatureServer, StepOutcome,
+    engine::World,
+    event::{Event, Observer},
+    features::rows::pushed_table,
+    run::StepResult,
+};
+
+pub use keeper::Keeper;
+pub use materialize::{
+    MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
+    Materialized,
+};
+pub use progress::Progress;
+
+/// The word before the name of a feature view.
+const WORD: &str = "view";
+
+const FEATURE_VIEW: AssetKind = AssetKind::new("feature_view");
+
+/// Views that are looked at at once.
+const LOOKS_AT_ONCE: usize = 32;
+
+/// The least time between two reports of how far a step is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// The family of what features are computed from.
+pub(super) struct FeatureViews;
+
+#[async_trait]
+impl Kind for FeatureViews {
+    fn words(&self) -> &'static [AssetKind] {
+        &[FEATURE_VIEW]
+    }
+
+    fn facts(&self, defined: &Defined<'_>) -> Vec<AssetFacts> {
+        let facts = |(name, view): (&String, &millstream_sql::features::AnalyzedView)| {
+            let stored = json!({
+                "space": format!("{:016x}", view.definition.space()),
+                "views": view_plans(defined.analysis, defined.spec, &view.dependencies),
+            });
+            AssetFacts {
+                id: id(name),
+                kind: FEATURE_VIEW,
+                path: defined.path(view.at.file),
+                tags: defined.spec.features.view(name).map(|spec| spec.tags.clone()).unwrap_or_default(),
+                fingerprint: fingerprint(WORD, &stored),
+                inputs: view.dependencies.iter().map(TableName::asset_id).collect(),
+                defined_by: Vec::new(),
+                checked_against: Vec::new(),
+                passes_through: false,
+                reads_outside: false,
+                trigger: Trigger::OnChange,
+            }
+        };
+        defined.features.views.iter().map(facts).collect()
+    }
+
+    async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
+        let store = match look.world.online.peek().await {
+            Ok(store) => store,
+            Err(error) => {
+                let because = crate::error::told(&error);
+                let all = look.assets.iter().map(|facts| (facts.id.clone(), because.clone()));
+                observed.unreadable.extend(all);
+                return Ok(());
+            }
+        };
+        let looks = look.assets.iter().map(|facts| look_at(look, facts, store.as_ref()));
+        let looked: Vec<_> =
+            stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS_AT_ONCE).try_collect().await?;
+        for (facts, (version, news)) in look.assets.iter().zip(looked) {
+            observed.versions.extend(version.map(|version| (facts.id.clone(), version)));
+            observed.parts.insert(facts.id.clone(), news);
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError> {
+        let context = runner.context(step);
+        let open = runner.features.get_or_try_init(|| FeatureServer::of(&runner.world));
+        let features = match open.await {
+            Ok(features) => features,
+            Err(EngineError::Online(OnlineError::Locked { .. }))
+                if Keeper::is_there(&runner.world.state_dir) =>
+            {
+                context.note("the online store is with a running `millstream serve`, which brings it up to date");
+                return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));
+            }
+            Err(error) => return Err(error),
+        };
+        let request = MaterializeRequest {
+            views: vec![step.asset.name().to_owned()],
+            full: context.full_refresh || step.reason == Reason::DefinitionChanged,
+            alone: features.is_alone(),
+            ..MaterializeRequest::default()
+        };
+        let told = progress_of(&step.asset, &context.observer);
+        let wanted = features.wanted_views(&request).await?;
+        let _alone = runner.world.beside_queries().await?;
+        let done = features.bring_up_to_date(&request, wanted, told, &context.cancel).await?;
+        let report = done.complete()?.into_iter().next();
+        let report = report.ok_or_else(|| super::unknown(&step.asset))?;
+        Ok(result_of(context.facts()?, &report, &runner.world))
+    }
+
+    async fn abandon(&self, _: &World, _: &AssetId) {}
+
+    async fn unreadable(&self, _: &World, _: &AssetId) -> Option<EngineError> {
+        None
+    }
+}
+
+/// The asset of a feature view.
+pub(crate) fn id(view: &str) -> AssetId {
+    AssetId::of_kind(WORD, view)
+}
+
+/// The versions of the views' tables of pushed rows that are not the ones that were read: pushes come to the lake without a
+/// step.
+pub(super) async fn pushed_news(
+    world: &World,
+    views: impl Iterator<Item = &str>,
+    known: Option<&Recorded>,
+) -> Result<Vec<String>, EngineError> {
+    let mut news = Vec::new();
+    for view in views {
+        let table = pushed_table(view)?;
+        let id = table.asset_id();
+        let read = known.and_then(|known| known.input_versions.get(&id).copied());
+        if world.lake.probe(&table, read).await? != read {
+            news.push(id.to_string());
+        }
+    }
+    Ok(news)
+}
+
+/// The version that the online store has of a view, and what is new for it beside its stored inputs. Only an open store can be
+/// asked; an embedded one that is not open has what was recorded, as long as its folder is there.
+async fn look_at(
+    look: &Look<'_>,
+    facts: &AssetFacts,
+    store: Option<&Arc<dyn OnlineStore>>,
+) -> Result<(Option<i64>, Vec<String>), EngineError> {
+    let known = look.recorded.get(&facts.id);
+    let name = facts.id.name();
+    let news = pushed_news(look.world, std::iter::once(name), known).await?;
+    let recorded = known.and_then(|known| known.version);
+    let is_same = known.is_some_and(|known| known.fingerprint == facts.fingerprint);
+    let version = match (store, look.world.project.features.views.get(name)) {
+        (Some(store), Some(view)) if is_same => {
+            let progress = progress::read(store.as_ref(), view.definition.space()).await?;
+            progress.filter(|progress| progress.epoch > 0).map(|progress| version(&progress.epoch))
+        }
+        _ if look.world.online.is_gone() => None,
+        _ => recorded,
+    };
+    Ok((version, news))
+}
+
+/// What a step of a view leaves behind.
+fn result_of(facts: &AssetFacts, report: &MaterializeReport, world: &World) -> StepResult {
+    let outcome = match report.mode {
+        MaterializeMode::UpToDate => StepOutcome::Unchanged,
+        MaterializeMode::Incremental | MaterializeMode::Full => StepOutcome::Built,
+    };
+    let version = Some(version(&report.epoch));
+    let recorded = Recorded {
+        fingerprint: facts.fingerprint,
+        input_versions: asset_versions(&report.versions),
+        version,
+        rows: Some(report.rows_total),
+        built_at: world.options.clock.now(),
+        status: AssetStatus::Built,
+    };
+    StepResult {
+        rows_written: report.rows,
+        recorded: Some(recorded),
+        ..StepResult::without_rows(outcome, version)
+    }
+}
+
+/// A view's version counts its materialisations.
+fn version(epoch: &u64) -> i64 {
+    i64::try_from(*epoch).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn asset_versions(versions: &BTreeMap<TableName, i64>) -> BTreeMap<AssetId, i64> {
+    versions.iter().map(|(table, version)| (table.asset_id(), *version)).collect()
+}
+
+fn progress_of(asset: &AssetId, observer: &Arc<dyn Observer>) -> materialize::Told {
+    let progress = StepProgress::new(asset, observer);
+    Arc::new(move |told: &MaterializeProgress| progress.rows(told.rows))
+}
+
+/// Tells an observer how many rows a step has read, a few times a second.
+pub(super) struct StepProgress {
+    asset: AssetId,
+    observer: Arc<dyn Observer>,
+    last: Mutex<Option<Instant>>,
+}
+
+impl StepProgress {
+    pub(super) fn new(asset: &AssetId, observer: &Arc<dyn Observer>) -> Self {
+        Self { asset: asset.clone(), observer: observer.clone(), last: Mutex::default() }
+    }
+
+    pub(super) fn rows(&self, rows: u64) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+            *last = Some(Instant::now());
+            let asset = self.asset.clone();
+            self.observer.event(&Event::StepProgress { asset, rows, bytes: 0, bytes_total: None });
+        }
+    }
+}

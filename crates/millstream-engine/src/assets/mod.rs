@@ -1,0 +1,133 @@
+//! The kinds of assets: a folder for each family, which says what its assets are, looks at them, and carries out their steps.
+//!
+//! A further family is a folder with its [`Kind`], and a line in [`KINDS`]. Nothing else names one.
+
+pub(crate) mod apart;
+pub(crate) mod dataset;
+pub(crate) mod feature_view;
+mod runner;
+pub(crate) mod service;
+mod source;
+pub(crate) mod table;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use millstream_lake::At;
+use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Recorded};
+use millstream_project::{FileId, ProjectSpec};
+use millstream_sql::{Analysis, features::FeaturesAnalysis};
+use millstream_types::{AssetId, TableName};
+
+use crate::{EngineError, RunRequest, engine::World, run::StepResult};
+
+pub(crate) use runner::{StepRunner, check_result};
+
+/// Every family, in the order in which their assets are listed.
+static KINDS: [&dyn Kind; 5] =
+    [&source::Sources, &table::Tables, &feature_view::FeatureViews, &service::Services, &dataset::Datasets];
+
+/// One family of assets.
+#[async_trait]
+pub(crate) trait Kind: Send + Sync {
+    /// The words that the facts of its assets have.
+    fn words(&self) -> &'static [AssetKind];
+
+    /// Its assets, as far as the plan may know them.
+    fn facts(&self, defined: &Defined<'_>) -> Vec<AssetFacts>;
+
+    /// Adds what the plan is to see of the selected assets, beside what the lake says of its tables.
+    async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError>;
+
+    /// One attempt at a step. Must be safe to repeat after an error, and to drop while it waits.
+    async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError>;
+
+    /// Lets go of what a failed or cancelled attempt left behind.
+    async fn abandon(&self, world: &World, asset: &AssetId);
+
+    /// What a read of the newest version would end in, of an asset that was built; `None` when it can be read.
+    async fn unreadable(&self, world: &World, asset: &AssetId) -> Option<EngineError>;
+}
+
+/// A project's parts that facts are made of, before there is a graph.
+#[derive(Clone, Copy)]
+pub(crate) struct Defined<'a> {
+    pub spec: &'a ProjectSpec,
+    pub analysis: &'a Analysis,
+    pub features: &'a FeaturesAnalysis,
+}
+
+/// A look at selected assets before a plan.
+pub(crate) struct Look<'a> {
+    pub world: &'a Arc<World>,
+    pub request: &'a RunRequest,
+    /// Whether the selection says which assets are meant.
+    pub names_assets: bool,
+    pub recorded: &'a BTreeMap<AssetId, Recorded>,
+    /// The assets of the family that are selected.
+    pub assets: Vec<&'a AssetFacts>,
+    /// Whether they are leased, so that the run that follows can go by this look.
+    pub is_alone: bool,
+}
+
+/// The family that an asset belongs to.
+pub(crate) fn kind_of(facts: &AssetFacts) -> Result<&'static dyn Kind, EngineError> {
+    let fits = |kind: &&&dyn Kind| kind.words().contains(&facts.kind);
+    KINDS.iter().find(fits).copied().ok_or(EngineError::Worker { doing: "looking for the kind of an asset" })
+}
+
+/// The nodes of the project's graph.
+pub(crate) fn facts(defined: &Defined<'_>) -> Vec<AssetFacts> {
+    KINDS.iter().flat_map(|kind| kind.facts(defined)).collect()
+}
+
+/// Lets every family look at those of its assets that are among `selected`.
+pub(crate) async fn look(
+    world: &Arc<World>,
+    request: &RunRequest,
+    names_assets: bool,
+    selected: &BTreeSet<AssetId>,
+    recorded: &BTreeMap<AssetId, Recorded>,
+    is_alone: bool,
+    observed: &mut Observed,
+) -> Result<(), EngineError> {
+    for kind in KINDS {
+        let is_meant =
+            |facts: &&AssetFacts| kind.words().contains(&facts.kind) && selected.contains(&facts.id);
+        let assets: Vec<_> = world.project.graph.assets().iter().filter(is_meant).collect();
+        if !assets.is_empty() {
+            let look = Look { world, request, names_assets, recorded, assets, is_alone };
+            kind.look(&look, observed).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Defined<'_> {
+    /// The path of a file from the project's folder on.
+    pub(crate) fn path(&self, file: FileId) -> String {
+        self.spec.files.get(file).map(|file| file.path.display().to_string()).unwrap_or_default()
+    }
+}
+
+/// What is wrong with a table that was built; `None` when it can be opened.
+pub(crate) async fn unreadable_table(world: &World, asset: &AssetId) -> Option<EngineError> {
+    let table = table_of(asset).ok()?;
+    match world.lake.snapshot(&table, At::Latest).await {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(EngineError::NeverBuilt { table }),
+        Err(error) => Some(error.into()),
+    }
+}
+
+/// The table that an asset is; an error for assets of other kinds.
+pub(crate) fn table_of(asset: &AssetId) -> Result<TableName, EngineError> {
+    asset.as_str().parse().map_err(|_| unknown(asset))
+}
+
+pub(crate) fn unknown(asset: &AssetId) -> EngineError {
+    EngineError::UnknownAsset { name: asset.to_string(), nearest: None }
+}

@@ -1,0 +1,144 @@
+//! Carries out the steps of one run, each by its family, and records their ends.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use millstream_plan::{AssetStatus, PlannedStep, Recorded};
+use millstream_state::{CheckResult, Metric, StepEnd, StepRecord};
+use millstream_types::{RunId, TimestampMicros};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::{kind_of, unknown};
+use crate::{
+    CheckReport, EngineError, FeatureServer, Observer, StepExecutor, StepOutcome, StepReport,
+    engine::{StepContext, World},
+    lease::Lease,
+    run::StepResult,
+};
+
+/// Carries out the steps of one run.
+pub(crate) struct StepRunner {
+    pub world: Arc<World>,
+    pub run: RunId,
+    /// The right to write the run's assets.
+    pub lease: Arc<Lease>,
+    pub full_refresh: bool,
+    pub forget_gone: bool,
+    /// Whether sources are landed anew too: only when they were selected, so that rebuilding all tables reads no
+    /// source again.
+    pub relands: bool,
+    /// What was asked for, as it was written: a history forgets what it has recorded only when it is named itself.
+    pub named: Vec<String>,
+    pub forced: bool,
+    pub observer: Arc<dyn Observer>,
+    pub cancel: CancellationToken,
+    /// The online store, once a step has needed it: an embedded one is one process's alone, and stays open until the run is over.
+    pub features: OnceCell<FeatureServer>,
+}
+
+#[async_trait]
+impl StepExecutor for StepRunner {
+    async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError> {
+        let facts = self.world.project.graph.get(&step.asset).ok_or_else(|| unknown(&step.asset))?;
+        kind_of(facts)?.attempt(self, step).await
+    }
+
+    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+        record(&self.world, &self.run, report).await
+    }
+
+    async fn end(&self) -> Result<(), EngineError> {
+        match self.features.get() {
+            Some(features) => features.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl StepRunner {
+    pub(crate) fn context(&self, step: &PlannedStep) -> StepContext {
+        StepContext {
+            world: self.world.clone(),
+            run: self.run.clone(),
+            lease: self.lease.clone(),
+            asset: step.asset.clone(),
+            reason: step.reason.clone(),
+            full_refresh: self.full_refresh,
+            forget_gone: self.forget_gone,
+            forced: self.forced,
+            observer: self.observer.clone(),
+            cancel: self.cancel.clone(),
+        }
+    }
+}
+
+/// Records the end of a step.
+pub(super) async fn record(world: &World, run: &RunId, report: &StepReport) -> Result<(), EngineError> {
+    let now = world.options.clock.now();
+    let recorded = match failure(&report.outcome) {
+        Some(status) => Some(failed(world, report, status, now)?),
+        None => report.recorded.clone(),
+    };
+    let step = StepRecord {
+        run: run.clone(),
+        asset: report.asset.clone(),
+        reason: String::new(),
+        reason_text: String::new(),
+        outcome: report.outcome.clone(),
+        rows_written: report.rows_written,
+        rows_deleted: report.rows_deleted,
+        rows_rejected: report.rows_rejected,
+        version: report.version,
+        finished: now,
+        elapsed: report.elapsed,
+    };
+    let step = step.with_reason(&report.reason);
+    let checks: Vec<_> = report.checks.iter().map(check_result).collect();
+    let metrics: Vec<_> =
+        report.metrics.iter().map(|(name, value)| Metric { name: name.clone(), value: *value }).collect();
+    let end = StepEnd { step: &step, recorded: recorded.as_ref(), checks: &checks, metrics: &metrics };
+    Ok(world.state.record_step(&end).await?)
+}
+
+/// What the plan is to see of an asset whose attempt failed. Of an asset that was built before, the state
+/// store takes over the status alone.
+fn failed(
+    world: &World,
+    report: &StepReport,
+    status: AssetStatus,
+    now: TimestampMicros,
+) -> Result<Recorded, EngineError> {
+    let facts = world.project.graph.get(&report.asset).ok_or_else(|| unknown(&report.asset))?;
+    Ok(Recorded {
+        fingerprint: facts.fingerprint,
+        input_versions: Default::default(),
+        version: None,
+        rows: None,
+        built_at: now,
+        status,
+    })
+}
+
+pub(crate) fn check_result(check: &CheckReport) -> CheckResult {
+    CheckResult {
+        check: check.check.clone(),
+        severity: check.severity,
+        passed: check.passed,
+        failed: check.failed,
+        observed: check.observed.clone(),
+    }
+}
+
+fn failure(outcome: &StepOutcome) -> Option<AssetStatus> {
+    match outcome {
+        StepOutcome::Halted { reason, .. } => Some(AssetStatus::Halted { reason: reason.clone() }),
+        StepOutcome::Failed { code, error, .. } => {
+            Some(AssetStatus::Failed { code: code.clone(), error: error.clone() })
+        }
+        StepOutcome::Built
+        | StepOutcome::Unchanged
+        | StepOutcome::Skipped { .. }
+        | StepOutcome::Cancelled => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! Feature services: each definition is a version, which is served until it is removed.
+
+pub(crate) mod versions;
+
+use async_trait::async_trait;
+use millstream_plan::{
+    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, Trigger, fingerprint,
+};
+use millstream_types::AssetId;
+use serde_json::json;
+
+use super::{Defined, Kind, Look, StepRunner, feature_view, unknown};
+use crate::{EngineError, StepOutcome, engine::World, run::StepResult};
+
+/// The word before the name of a service.
+const WORD: &str = "service";
+
+const SERVICE: AssetKind = AssetKind::new("service");
+
+/// The family of what is served together.
+pub(super) struct Services;
+
+#[async_trait]
+impl Kind for Services {
+    fn words(&self) -> &'static [AssetKind] {
+        &[SERVICE]
+    }
+
+    fn facts(&self, defined: &Defined<'_>) -> Vec<AssetFacts> {
+        let facts = |(name, service): (&String, &millstream_sql::features::AnalyzedService)| {
+            let views = service.definition.views.iter().map(|view| &view.name);
+            let views = views.filter(|name| defined.features.views.contains_key(*name));
+            AssetFacts {
+                id: id(name),
+                kind: SERVICE,
+                path: defined.path(service.at.file),
+                tags: Vec::new(),
+                fingerprint: fingerprint(WORD, &json!(service.definition.version())),
+                inputs: Vec::new(),
+                defined_by: views.map(|name| feature_view::id(name)).collect(),
+                checked_against: Vec::new(),
+                passes_through: false,
+                reads_outside: false,
+                trigger: Trigger::OnChange,
+            }
+        };
+        defined.features.services.iter().map(facts).collect()
+    }
+
+    async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
+        let known = look.world.state.service_versions().await?;
+        let mut served: Vec<_> = known.iter().filter(|known| known.removed_at.is_none()).collect();
+        served.sort_by_key(|known| known.version);
+        observed.versions.extend(served.into_iter().map(|known| (id(&known.service), known.version)));
+        Ok(())
+    }
+
+    async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError> {
+        let (world, name) = (&runner.world, step.asset.name());
+        let before = world.state.service_versions().await?;
+        let served = versions::served(world).await?;
+        let current = served.iter().find(|version| version.name == name && version.is_current);
+        let version = current.map(|current| current.version).ok_or_else(|| unknown(&step.asset))?;
+        let was_there = before.iter().any(|known| known.service == name && known.version == version);
+        let outcome = if was_there { StepOutcome::Unchanged } else { StepOutcome::Built };
+        let recorded = Recorded {
+            fingerprint: runner.context(step).facts()?.fingerprint,
+            input_versions: Default::default(),
+            version: Some(version),
+            rows: None,
+            built_at: world.options.clock.now(),
+            status: AssetStatus::Built,
+        };
+        Ok(StepResult { recorded: Some(recorded), ..StepResult::without_rows(outcome, Some(version)) })
+    }
+
+    async fn abandon(&self, _: &World, _: &AssetId) {}
+
+    async fn unreadable(&self, _: &World, _: &AssetId) -> Option<EngineError> {
+        None
+    }
+}
+
+/// The asset of a service.
+pub(crate) fn id(service: &str) -> AssetId {
+    AssetId::of_kind(WORD, service)
+}

@@ -1,0 +1,152 @@
+//! SQL tables and views: their facts, and the steps that build what is stored of them.
+
+mod build;
+mod delta;
+mod inputs;
+mod widened;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Reason, Trigger, table_fingerprint};
+use millstream_project::{CheckKind, CheckSpec, Materialize, ProjectSpec, TableSpec};
+use millstream_sql::{Analysis, TableAnalysis};
+use millstream_types::{AssetId, Fingerprint, TableName};
+
+use super::{Defined, Kind, Look, StepRunner, table_of, unknown, unreadable_table};
+use crate::{
+    EngineError,
+    engine::{StepContext, World},
+    run::StepResult,
+};
+
+pub(crate) use build::upkeep;
+pub(crate) use inputs::is_gone;
+
+const VIEW: AssetKind = AssetKind::new("view");
+const TABLE: AssetKind = AssetKind::new("table");
+const INCREMENTAL: AssetKind = AssetKind::new("incremental");
+const HISTORY: AssetKind = AssetKind::new("history");
+
+/// The family of what SQL defines.
+pub(super) struct Tables;
+
+#[async_trait]
+impl Kind for Tables {
+    fn words(&self) -> &'static [AssetKind] {
+        &[VIEW, TABLE, INCREMENTAL, HISTORY]
+    }
+
+    fn facts(&self, defined: &Defined<'_>) -> Vec<AssetFacts> {
+        let specs: BTreeMap<&TableName, &TableSpec> =
+            defined.spec.tables.iter().map(|spec| (&spec.name, spec)).collect();
+        let mut fingerprints: BTreeMap<&TableName, Fingerprint> = BTreeMap::new();
+        let mut tables = Vec::with_capacity(specs.len());
+        for (name, table) in &defined.analysis.tables {
+            let Some(spec) = specs.get(name) else { continue };
+            let views = view_fingerprints(table, &specs, &fingerprints);
+            let own = table_fingerprint(spec, &table.fingerprint, &views);
+            fingerprints.insert(name, own);
+            tables.push(AssetFacts {
+                id: name.asset_id(),
+                kind: kind(&spec.materialize),
+                path: defined.path(spec.sql.at.file),
+                tags: spec.tags.clone(),
+                fingerprint: own,
+                inputs: table.dependencies.iter().map(TableName::asset_id).collect(),
+                defined_by: Vec::new(),
+                checked_against: checked_against(&spec.checks),
+                passes_through: spec.materialize.is_view(),
+                reads_outside: false,
+                trigger: Trigger::OnChange,
+            });
+        }
+        tables
+    }
+
+    async fn look(&self, _: &Look<'_>, _: &mut Observed) -> Result<(), EngineError> {
+        // The lake has told all.
+        Ok(())
+    }
+
+    async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError> {
+        let table = table_of(&step.asset)?;
+        let project = &runner.world.project;
+        let spec = project.table(&table).ok_or_else(|| unknown(&step.asset))?;
+        let context = StepContext { full_refresh: computes_anew(runner, spec), ..runner.context(step) };
+        let built = build::build(&context, spec, must_build(runner, &step.reason)).await;
+        built.map_err(|error| project.told_of(&table, error))
+    }
+
+    async fn abandon(&self, world: &World, asset: &AssetId) {
+        abandon(world, asset).await;
+    }
+
+    async fn unreadable(&self, world: &World, asset: &AssetId) -> Option<EngineError> {
+        unreadable_table(world, asset).await
+    }
+}
+
+/// Forgets the files of a table, and of its rejected rows, that no commit has taken.
+pub(super) async fn abandon(world: &World, asset: &AssetId) {
+    if let Ok(table) = table_of(asset) {
+        world.lake.abandon(&table.rejected()).await;
+        world.lake.abandon(&table).await;
+    }
+}
+
+/// The tables into which checks look.
+pub(super) fn checked_against(checks: &[CheckSpec]) -> Vec<AssetId> {
+    let tables = checks.iter().filter_map(|check| match &check.kind {
+        CheckKind::Relationship { to_table, .. } => Some(to_table.asset_id()),
+        _ => None,
+    });
+    tables.collect()
+}
+
+fn view_fingerprints(
+    table: &TableAnalysis,
+    specs: &BTreeMap<&TableName, &TableSpec>,
+    fingerprints: &BTreeMap<&TableName, Fingerprint>,
+) -> Vec<Fingerprint> {
+    let is_view = |name: &&TableName| specs.get(name).is_some_and(|spec| spec.materialize.is_view());
+    table.dependencies.iter().filter(is_view).filter_map(|name| fingerprints.get(name).copied()).collect()
+}
+
+/// What the SQL views among `tables` compute, and the views that those read: each once, sorted.
+pub(super) fn view_plans(analysis: &Analysis, spec: &ProjectSpec, tables: &[TableName]) -> Vec<String> {
+    let is_view = |name: &TableName| {
+        spec.tables.iter().any(|spec| spec.name == *name && spec.materialize.is_view())
+    };
+    let (mut open, mut plans) = (tables.to_vec(), BTreeMap::new());
+    while let Some(name) = open.pop() {
+        if let Some(table) = analysis.tables.get(&name)
+            && is_view(&name)
+            && plans.insert(name, table.fingerprint.to_string()).is_none()
+        {
+            open.extend(table.dependencies.iter().cloned());
+        }
+    }
+    plans.into_values().collect()
+}
+
+fn kind(materialize: &Materialize) -> AssetKind {
+    match materialize {
+        Materialize::View => VIEW,
+        Materialize::Table => TABLE,
+        Materialize::Incremental(_) => INCREMENTAL,
+        Materialize::History { .. } => HISTORY,
+    }
+}
+
+/// Whether the table's rows go and come again. The states of a history come from nowhere again.
+fn computes_anew(runner: &StepRunner, spec: &TableSpec) -> bool {
+    let is_kept = matches!(spec.materialize, Materialize::History { .. })
+        && !runner.named.iter().any(|name| *name == spec.name.to_string());
+    runner.full_refresh && !is_kept
+}
+
+/// Whether the step must do its work even if its inputs turn out unchanged.
+fn must_build(runner: &StepRunner, reason: &Reason) -> bool {
+    runner.forced || runner.full_refresh || !matches!(reason, Reason::NewInput { .. } | Reason::Stale)
+}

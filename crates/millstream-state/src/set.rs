@@ -1,0 +1,124 @@
+//! Sets: the versions that belong together, published by a run that succeeded, all at once.
+//!
+//! A run publishes what is recorded of the assets that it alone could write. `published` is the set that readers take now,
+//! with the place of each version's publication; `published_before` has the versions that others took the place of, under the
+//! places at which they were published. The set of a run is, of each asset, the version with the greatest place up to the run's.
+
+use std::collections::BTreeMap;
+
+use futures::future::{BoxFuture, FutureExt};
+use millstream_types::{AssetId, RunId};
+
+use crate::{
+    State, StateError,
+    database::{Row, parameters},
+    store::{Work, changed},
+};
+
+impl State {
+    /// The versions that readers take, of every asset that a run has published.
+    pub fn published(&self) -> BoxFuture<'_, Result<BTreeMap<AssetId, i64>, StateError>> {
+        async move {
+            let rows = self.rows("read the set of versions", "SELECT asset, version FROM published", &[]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
+    /// The versions that readers took once `run` was over; `None` where it published nothing, because it failed or has not
+    /// ended.
+    pub fn set_of<'a>(
+        &'a self,
+        run: &'a RunId,
+    ) -> BoxFuture<'a, Result<Option<BTreeMap<AssetId, i64>>, StateError>> {
+        async move {
+            let doing = "read the set of versions of a run";
+            let sql = "SELECT place FROM publications WHERE run = $1";
+            let places = self.rows(doing, sql, &parameters![run.as_str()]).await?;
+            let Some(mut row) = places.into_iter().next() else { return Ok(None) };
+            let place = row.integer(0)?;
+            let sql = "SELECT asset, version FROM published WHERE place <= $1 \
+                       UNION ALL \
+                       SELECT b.asset, b.version FROM published_before b \
+                       JOIN published p ON p.asset = b.asset AND p.place > $1 \
+                       WHERE b.place = (SELECT max(place) FROM published_before c \
+                                        WHERE c.asset = b.asset AND c.place <= $1)";
+            let rows = self.rows(doing, sql, &parameters![place]).await?;
+            rows.into_iter().map(parse).collect::<Result<_, _>>().map(Some)
+        }
+        .boxed()
+    }
+
+    /// Brings a published version along to one that has the same rows, in every set that has it.
+    pub fn move_published<'a>(
+        &'a self,
+        asset: &'a AssetId,
+        from: i64,
+        to: i64,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("move a published version").await?;
+                for table in ["published", "published_before"] {
+                    let sql = format!("UPDATE {table} SET version = $3 WHERE asset = $1 AND version = $2");
+                    work.execute(&sql, &parameters![asset.as_str(), from, to]).await?;
+                }
+                work.commit().await
+            })
+        }
+        .boxed()
+    }
+}
+
+/// Publishes what is recorded of `assets`. What a run publishes again, because its answer got lost, changes nothing.
+pub(crate) async fn publish(
+    work: &mut Work<'_>,
+    run: &RunId,
+    assets: &[AssetId],
+) -> Result<(), StateError> {
+    let insert = "INSERT INTO publications (run) VALUES ($1) ON CONFLICT DO NOTHING";
+    if work.execute(insert, &parameters![run.as_str()]).await? == 0 {
+        return Ok(());
+    }
+    let sql = "SELECT place FROM publications WHERE run = $1";
+    let Some(mut row) = work.row(sql, &parameters![run.as_str()]).await? else { return Ok(()) };
+    let place = row.integer(0)?;
+    let sql = "SELECT a.asset, a.version FROM assets a LEFT JOIN published p ON p.asset = a.asset \
+               WHERE a.version IS NOT NULL AND (p.version IS NULL OR p.version <> a.version)";
+    let news: Vec<(AssetId, i64)> =
+        work.rows(sql, &[]).await?.into_iter().map(parse).collect::<Result<_, _>>()?;
+    let assets: std::collections::HashSet<&AssetId> = assets.iter().collect();
+    for (asset, version) in news.iter().filter(|(asset, _)| assets.contains(asset)) {
+        work.execute(
+            "INSERT INTO published_before (asset, place, version) \
+             SELECT asset, place, version FROM published WHERE asset = $1",
+            &parameters![asset.as_str()],
+        )
+        .await?;
+        work.execute(
+            "INSERT INTO published (asset, version, place) VALUES ($1, $2, $3) \
+             ON CONFLICT (asset) DO UPDATE SET version = excluded.version, place = excluded.place",
+            &parameters![asset.as_str(), *version, place],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Forgets the sets of runs that are forgotten themselves. What readers take now stays.
+pub(crate) async fn forget(work: &mut Work<'_>) -> Result<(), StateError> {
+    work.execute("DELETE FROM publications WHERE run NOT IN (SELECT run FROM runs)", &[]).await?;
+    // Of each asset the last version before the oldest set that is left belongs to that set.
+    work.execute(
+        "DELETE FROM published_before WHERE place < (\
+         SELECT coalesce(max(c.place), 0) FROM published_before c WHERE c.asset = published_before.asset \
+         AND c.place <= (SELECT coalesce(min(place), 0) FROM publications))",
+        &[],
+    )
+    .await?;
+    Ok(())
+}
+
+fn parse(mut row: Row) -> Result<(AssetId, i64), StateError> {
+    Ok((AssetId::from(row.text(0)?), row.integer(1)?))
+}
