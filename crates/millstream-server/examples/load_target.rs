@@ -15,10 +15,10 @@ use arrow::{
 };
 use async_trait::async_trait;
 use millstream_server::{
-    AnswerColumn, ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend,
-    MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryRequest,
-    ReadAnswer, ReadRequest, ReadTarget, Readiness, ServerOptions, ServiceInfo, Status, Statuses, ViewInfo,
-    serve,
+    AnswerColumn, ApiError, Backends, DatasetBackend, DatasetInfo, DatasetReader, EntitySchema, ErrorKind,
+    FeatureBackend, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, QueryAnswer,
+    QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServerOptions, ServiceInfo,
+    Status, Statuses, ViewInfo, serve,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -85,20 +85,26 @@ impl FeatureBackend for Memory {
         nothing()
     }
 
+    async fn ready(&self) -> Readiness {
+        Readiness { ready: true, waiting_for: Vec::new() }
+    }
+}
+
+#[async_trait]
+impl QueryBackend for Memory {
     async fn query(&self, _: QueryRequest) -> Result<QueryAnswer, ApiError> {
         nothing()
     }
+}
 
+#[async_trait]
+impl DatasetBackend for Memory {
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
         nothing()
     }
 
     async fn dataset(&self, _: &str, _: Option<&str>) -> Result<DatasetReader, ApiError> {
         nothing()
-    }
-
-    async fn ready(&self) -> Readiness {
-        Readiness { ready: true, waiting_for: Vec::new() }
     }
 }
 
@@ -118,6 +124,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let options = ServerOptions { address, ..ServerOptions::default() };
-    serve(options, backend, shutdown, |address| println!("listening on {address}")).await?;
+    serve(options, Backends::of(backend), shutdown, |address| println!("listening on {address}")).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backend::FeatureBackend,
+    backend::Backends,
     body,
     connection::Connection,
     error::{ApiError, ErrorKind},
@@ -25,7 +25,7 @@ use crate::{
 
 /// What all requests share.
 pub(crate) struct Shared {
-    pub(crate) backend: Arc<dyn FeatureBackend>,
+    pub(crate) backends: Backends,
     pub(crate) limits: Limits,
     pub(crate) jobs: Jobs,
     /// Room for bodies, in units of [`body::units`].
@@ -39,12 +39,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: &ServerOptions, backend: Arc<dyn FeatureBackend>) -> Self {
+    pub(crate) fn new(options: &ServerOptions, backends: Backends) -> Self {
         let limits = options.limits.clone();
         // One body of the greatest size must fit, or a request without a length could never be read.
         let buffered = body::units(limits.buffered_bytes.max(limits.body_bytes));
         Self {
-            backend,
+            backends,
             jobs: Jobs::default(),
             buffers: Semaphore::new(buffered.min(Semaphore::MAX_PERMITS)),
             hard_stop: CancellationToken::new(),

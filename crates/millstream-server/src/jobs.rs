@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    backend::{MaterializeAnswer, MaterializeRequest},
     error::{ApiError, ErrorKind},
+    features::{MaterializeAnswer, MaterializeRequest},
     guard::Shared,
 };
 
@@ -87,7 +87,7 @@ impl Started {
 ///
 /// A view is not known, or another job works on it.
 pub(crate) fn start(shared: &Arc<Shared>, job: Job) -> Result<Started, ApiError> {
-    let known: Vec<String> = shared.backend.views().into_iter().map(|view| view.name).collect();
+    let known: Vec<String> = shared.backends.features.views().into_iter().map(|view| view.name).collect();
     let views = match job.views {
         None => known,
         Some(views) => {
@@ -130,7 +130,7 @@ async fn run(shared: &Shared, request: MaterializeRequest) -> Result<Materialize
     let time = shared.limits.job_time;
     tokio::select! {
         biased;
-        result = tokio::time::timeout(time, shared.backend.materialize(request)) => result.unwrap_or_else(|_| {
+        result = tokio::time::timeout(time, shared.backends.features.materialize(request)) => result.unwrap_or_else(|_| {
             let message = format!("materialising took longer than {} seconds", time.as_secs_f64());
             Err(ApiError::new(ErrorKind::TimedOut, message).with_hint("ask again: it continues where it stopped"))
         }),

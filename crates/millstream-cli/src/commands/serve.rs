@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_server::{FeastCompat, Server, ServerOptions, Token};
+use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
 use millstream_types::Percent;
 use serde_json::json;
 
@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         },
         limits,
     };
-    let server = Server::bind(options, backend.clone()).await.map_err(CliError::from)?;
+    let server = Server::bind(options, Backends::of(backend.clone())).await.map_err(CliError::from)?;
     let address = server.address();
     if session.settings.json {
         output::print_json(&json!({"address": address.to_string()}))?;

@@ -1,9 +1,12 @@
-//! The engine behind the HTTP server's interface, and the server's bounds.
+//! The engine behind the HTTP server's interfaces, one file for each area, and the server's bounds.
 
 mod answers;
 mod backend;
+mod datasets;
 mod describe;
 mod errors;
+mod features;
 pub(crate) mod limits;
+mod query;
 
 pub(crate) use backend::Backend;

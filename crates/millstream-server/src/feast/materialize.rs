@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::SharedState;
 use crate::{
-    api::materialize::time,
     body::{self, parse, small_json},
     error::{ApiError, ErrorKind},
+    features::materialize::time,
     jobs::{self, Job},
 };
 
@@ -65,7 +65,7 @@ struct Running {
         ("async" = Option<bool>, Query, description = "Answer when the work is started"),
         ("force" = Option<bool>, Query, description = "Start although the same views are at work"),
     ),
-    request_body = crate::openapi::FeastMaterializeBody,
+    request_body = crate::process::openapi::FeastMaterializeBody,
     responses(
         (status = 200, description = "`null`"),
         (status = 202, description = "Started"),
@@ -97,7 +97,7 @@ pub(super) async fn materialize(
     post,
     path = "/materialize-incremental",
     tag = "feast",
-    request_body = crate::openapi::FeastMaterializeIncrementalBody,
+    request_body = crate::process::openapi::FeastMaterializeIncrementalBody,
     responses(
         (status = 200, description = "`null`"),
         (status = 202, description = "Started"),

@@ -7,10 +7,6 @@ mod names;
 mod read;
 mod write;
 
-pub(crate) use materialize::{__path_materialize, __path_materialize_incremental};
-pub(crate) use read::__path_get_online_features;
-pub(crate) use write::{__path_push, __path_write_to_online_store};
-
 use std::{future::Future, sync::Arc};
 
 use axum::{
@@ -20,12 +16,31 @@ use axum::{
     response::Response,
     routing::post,
 };
+use utoipa::OpenApi;
 
 use crate::{
     error::{ApiError, ErrorKind},
     guard::{Dialect, Shared},
     options::FeastCompat,
 };
+
+#[derive(OpenApi)]
+#[openapi(
+    tags((name = "feast", description = "The contract of Feast's feature server")),
+    paths(
+        read::get_online_features,
+        write::push,
+        write::write_to_online_store,
+        materialize::materialize,
+        materialize::materialize_incremental,
+    )
+)]
+struct Document;
+
+/// The description of the endpoints.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
 
 /// Endpoints that answer within the time of a request.
 pub(crate) fn router(compat: FeastCompat) -> Router<Arc<Shared>> {

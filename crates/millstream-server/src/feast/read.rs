@@ -11,10 +11,12 @@ use serde::Deserialize;
 
 use super::{SharedState, names};
 use crate::{
-    api::read::{bounded, checked, unwritten},
-    backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
+    features::{
+        AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status,
+        read::{bounded, checked, unwritten},
+    },
     intake::{Intake, unknown},
     options::{FeastCompat, Limits},
     wire::{
@@ -64,9 +66,9 @@ struct Style {
     post,
     path = "/get-online-features",
     tag = "feast",
-    request_body = crate::openapi::FeastReadBody,
+    request_body = crate::process::openapi::FeastReadBody,
     responses(
-        (status = 200, body = crate::openapi::FeastReadAnswer),
+        (status = 200, body = crate::process::openapi::FeastReadAnswer),
         (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
     )
 )]
@@ -76,10 +78,10 @@ pub(super) async fn get_online_features(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
-    let check = move || checked_read(&body, parsing.backend.as_ref(), &parsing.limits, compat);
+    let check = move || checked_read(&body, parsing.backends.features.as_ref(), &parsing.limits, compat);
     let CheckedFeastRead { request, keys, style } = compute(large, check).await?;
     let rows = request.rows;
-    let answer = shared.backend.read(request).await?;
+    let answer = shared.backends.features.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
     let bytes = compute(much, move || written(&keys, &answer, rows, style)).await?;

@@ -10,10 +10,9 @@ use serde::Deserialize;
 
 use super::SharedState;
 use crate::{
-    api::push::batch,
-    backend::{FeatureBackend, PushRequest, PushSchema, PushTarget},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
+    features::{FeatureBackend, PushRequest, PushSchema, PushTarget, push::batch},
     intake::{Intake, missing},
     wire::columns::Columns,
 };
@@ -42,7 +41,7 @@ struct WriteBody<'a> {
     post,
     path = "/push",
     tag = "feast",
-    request_body = crate::openapi::FeastPushBody,
+    request_body = crate::process::openapi::FeastPushBody,
     responses(
         (status = 200, description = "Empty"),
         (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
@@ -62,7 +61,7 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
                 return Err(ApiError::new(ErrorKind::Invalid, message).with_field("to"));
             }
         };
-        let (backend, limit) = (parsing.backend.as_ref(), parsing.limits.rows);
+        let (backend, limit) = (parsing.backends.features.as_ref(), parsing.limits.rows);
         let request = request(backend, body.push_source_name, &body.df, to, limit);
         request.map_err(|error| match error.kind() {
             ErrorKind::UnknownView => error.into_kind(ErrorKind::UnknownPushSource),
@@ -70,7 +69,7 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
         })
     })
     .await?;
-    shared.backend.push(request).await?;
+    shared.backends.features.push(request).await?;
     Ok(StatusCode::OK.into_response())
 }
 
@@ -79,7 +78,7 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
     post,
     path = "/write-to-online-store",
     tag = "feast",
-    request_body = crate::openapi::FeastWriteBody,
+    request_body = crate::process::openapi::FeastWriteBody,
     responses(
         (status = 200, description = "`null`"),
         (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
@@ -92,11 +91,11 @@ pub(super) async fn write_to_online_store(
     let (large, parsing) = (is_large(&body), shared.clone());
     let request = compute(large, move || {
         let body: WriteBody<'_> = parse(&body)?;
-        let backend = parsing.backend.as_ref();
+        let backend = parsing.backends.features.as_ref();
         request(backend, body.feature_view_name, &body.df, PushTarget::Online, parsing.limits.rows)
     })
     .await?;
-    shared.backend.push(request).await?;
+    shared.backends.features.push(request).await?;
     Ok(body::json(StatusCode::OK, b"null".to_vec()))
 }
 

@@ -9,7 +9,7 @@ use arrow::{
     ipc::writer::StreamWriter,
 };
 
-use crate::backend::{ReadAnswer, Status};
+use crate::features::{ReadAnswer, Status};
 
 /// The media type that asks for this format, and that it is sent with.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.apache.arrow.stream";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_server::{Server, ServerOptions, Token};
+use millstream_server::{Backends, Server, ServerOptions, Token};
 
 use crate::{
     backend::Shop,
@@ -19,7 +19,7 @@ fn with_token() -> ServerOptions {
 async fn an_open_address_needs_a_token() {
     for address in ["0.0.0.0:0", "[::]:0", "192.168.1.1:0"] {
         let open = ServerOptions { address: address.parse().unwrap(), ..ServerOptions::default() };
-        let error = Server::bind(open, Arc::new(Shop::default())).await.unwrap_err();
+        let error = Server::bind(open, Backends::of(Arc::new(Shop::default()))).await.unwrap_err();
         assert_eq!(error.code(), "MS-1240", "{address}");
     }
     let weak = ServerOptions { token: Some(Token::new("secret")), ..options() };
@@ -31,7 +31,7 @@ async fn an_open_address_needs_a_token() {
 async fn a_taken_address_is_told() {
     let server = start(options()).await;
     let taken = ServerOptions { address: server.address, ..options() };
-    let error = Server::bind(taken, Arc::new(Shop::default())).await.unwrap_err();
+    let error = Server::bind(taken, Backends::of(Arc::new(Shop::default()))).await.unwrap_err();
     assert_eq!(error.code(), "MS-1242");
     assert_eq!(error.to_string(), format!("cannot listen on {}", server.address));
 }

@@ -17,10 +17,10 @@ use arrow::{
 };
 use async_trait::async_trait;
 use millstream_server::{
-    AnswerColumn, ApiError, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind, FeatureBackend,
-    FeatureInfo, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, QueryAnswer,
-    QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, Status, Statuses, ValueInfo,
-    ViewInfo, ViewMaterialized, type_name,
+    AnswerColumn, ApiError, DatasetBackend, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind,
+    FeatureBackend, FeatureInfo, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema,
+    QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo,
+    Status, Statuses, ValueInfo, ViewInfo, ViewMaterialized, type_name,
 };
 use tokio::sync::Notify;
 
@@ -342,6 +342,15 @@ impl FeatureBackend for Shop {
         Ok(MaterializeAnswer { views: request.views.iter().map(view).collect(), failed: Vec::new() })
     }
 
+    async fn ready(&self) -> Readiness {
+        let ready = self.waiting.load(Ordering::SeqCst) == 0;
+        let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
+        Readiness { ready, waiting_for }
+    }
+}
+
+#[async_trait]
+impl QueryBackend for Shop {
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         if !request.sql.to_lowercase().starts_with("select") {
             return Err(
@@ -359,7 +368,10 @@ impl FeatureBackend for Shop {
         let batch = batch.slice(0, request.limit.min(2));
         Ok(QueryAnswer { schema, batches: vec![batch.clone(), batch], truncated: request.limit < 2 })
     }
+}
 
+#[async_trait]
+impl DatasetBackend for Shop {
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
         Ok(vec![DatasetInfo {
             name: "churn".to_owned(),
@@ -378,11 +390,5 @@ impl FeatureBackend for Shop {
         let bytes = b"PAR1 and so on PAR1".as_slice();
         let length = Some(bytes.len() as u64);
         Ok(DatasetReader { bytes: Box::pin(bytes), length, version: "b3f1".to_owned() })
-    }
-
-    async fn ready(&self) -> Readiness {
-        let ready = self.waiting.load(Ordering::SeqCst) == 0;
-        let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
-        Readiness { ready, waiting_for }
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
-use millstream_server::{ColumnWriter, Server, ServerError, ServerOptions};
+use millstream_server::{Backends, ColumnWriter, Server, ServerError, ServerOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,7 +29,7 @@ pub(crate) fn options() -> ServerOptions {
 
 pub(crate) async fn start(options: ServerOptions) -> Running {
     let shop = Arc::new(Shop::default());
-    let server = Server::bind(options, shop.clone()).await.unwrap();
+    let server = Server::bind(options, Backends::of(shop.clone())).await.unwrap();
     let (address, shutdown) = (server.address(), CancellationToken::new());
     let task = tokio::spawn(server.run(shutdown.clone()));
     Running { address, shop, shutdown, task }

@@ -6,7 +6,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{backend::Readiness, body::small_json, guard::Shared};
+use crate::{body::small_json, features::Readiness, guard::Shared};
 
 /// What runs here.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,7 +33,7 @@ pub(crate) async fn health() -> StatusCode {
     )
 )]
 pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let readiness = shared.backend.ready().await;
+    let readiness = shared.backends.features.ready().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     small_json(status, &readiness)
 }

@@ -7,10 +7,10 @@ use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 
 use crate::{
-    api::Name,
-    backend::{PushAnswer, PushRequest, PushSchema, PushTarget},
+    area::Name,
     body::{compute, is_large, parse, small_json},
     error::{ApiError, ErrorKind},
+    features::{PushAnswer, PushRequest, PushSchema, PushTarget},
     guard::Shared,
     intake::{Intake, missing},
     wire::columns::Columns,
@@ -34,7 +34,7 @@ struct PushBody<'a> {
     path = "/v1/features/views/{view}/push",
     tag = "features",
     params(("view" = String, Path, description = "A view or a push source")),
-    request_body = crate::openapi::PushBody,
+    request_body = crate::process::openapi::PushBody,
     responses(
         (status = 200, body = PushAnswer),
         (status = "4XX", description = "The request is wrong; nothing was stored", body = crate::error::ErrorBody),
@@ -49,13 +49,13 @@ pub(crate) async fn push(
     let parsing = shared.clone();
     let request = compute(is_large(&body), move || {
         let body: PushBody<'_> = parse(&body)?;
-        let schema = parsing.backend.push_schema(&view)?;
+        let schema = parsing.backends.features.push_schema(&view)?;
         let mut intake = Intake::default();
         intake.take_all("rows", &body.rows, schema.schema.fields(), parsing.limits.rows)?;
         Ok(PushRequest { name: view, rows: batch("rows", intake, &schema)?, to: body.to })
     })
     .await?;
-    Ok(small_json(StatusCode::OK, &shared.backend.push(request).await?))
+    Ok(small_json(StatusCode::OK, &shared.backends.features.push(request).await?))
 }
 
 /// The rows in their schema; a column that may be null and was not sent is null.

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    api::read::unwritten,
-    backend::{QueryAnswer, QueryRequest},
     body::{self, compute, parse},
     error::{ApiError, ErrorKind},
+    features::read::unwritten,
     guard::{Shared, stopped},
+    query::{QueryAnswer, QueryRequest},
     wire::{
         arrow_stream,
         json::{self, ColumnWriter},
@@ -44,7 +44,7 @@ pub(crate) struct QueryBody {
     tag = "data",
     request_body = QueryBody,
     responses(
-        (status = 200, body = crate::openapi::QueryAnswer),
+        (status = 200, body = crate::process::openapi::QueryAnswer),
         (status = "4XX", description = "The statement is wrong", body = crate::error::ErrorBody),
     )
 )]
@@ -62,7 +62,7 @@ pub(crate) async fn query(
     let request = QueryRequest { sql: body.sql, limit, bytes: shared.limits.query_bytes };
     let answer = tokio::select! {
         biased;
-        answer = shared.backend.query(request) => answer?,
+        answer = shared.backends.query.query(request) => answer?,
         () = shared.queries_stop.cancelled() => return Err(stopped()),
     };
     let truncated = answer.truncated;

@@ -13,9 +13,9 @@ use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 
 use crate::{
-    api::{Name, VERSION},
-    backend::DatasetInfo,
+    area::{Name, VERSION},
     body::small_json,
+    datasets::DatasetInfo,
     error::{ApiError, ErrorKind},
     guard::Shared,
 };
@@ -36,7 +36,7 @@ pub(crate) struct DatasetQuery {
 /// All datasets with their versions.
 #[utoipa::path(get, path = "/v1/datasets", tag = "data", responses((status = 200, body = DatasetsAnswer)))]
 pub(crate) async fn datasets(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
-    Ok(small_json(StatusCode::OK, &DatasetsAnswer { datasets: shared.backend.datasets().await? }))
+    Ok(small_json(StatusCode::OK, &DatasetsAnswer { datasets: shared.backends.datasets.datasets().await? }))
 }
 
 /// One dataset as a Parquet file, the newest version unless one is named.
@@ -63,7 +63,7 @@ pub(crate) async fn dataset(
 ) -> Result<Response, ApiError> {
     let Query(query) =
         query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("version"))?;
-    let dataset = shared.backend.dataset(&name, query.version.as_deref()).await?;
+    let dataset = shared.backends.datasets.dataset(&name, query.version.as_deref()).await?;
     let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(dataset.bytes, CHUNK)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apache.parquet"));

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    backend::MaterializeAnswer,
     body::{parse, small_json},
     error::{ApiError, ErrorKind},
+    features::MaterializeAnswer,
     guard::Shared,
     jobs::{self, Job},
     wire::instant,

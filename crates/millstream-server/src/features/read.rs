@@ -12,10 +12,10 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    api::VERSION,
-    backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status, Statuses},
+    area::VERSION,
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
+    features::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status, Statuses},
     guard::Shared,
     intake::Intake,
     options::Limits,
@@ -77,9 +77,9 @@ struct CheckedRead {
     post,
     path = "/v1/features/read",
     tag = "features",
-    request_body = crate::openapi::ReadBody,
+    request_body = crate::process::openapi::ReadBody,
     responses(
-        (status = 200, body = crate::openapi::ReadAnswer),
+        (status = 200, body = crate::process::openapi::ReadAnswer),
         (status = "4XX", description = "The request is wrong", body = crate::error::ErrorBody),
         (status = "5XX", description = "The server could not answer", body = crate::error::ErrorBody),
     )
@@ -90,10 +90,10 @@ pub(crate) async fn read(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
-    let check = move || checked_read(&body, parsing.backend.as_ref(), &parsing.limits);
+    let check = move || checked_read(&body, parsing.backends.features.as_ref(), &parsing.limits);
     let CheckedRead { request, metadata } = compute(large, check).await?;
     let (rows, target) = (request.rows, request.target.clone());
-    let answer = shared.backend.read(request).await?;
+    let answer = shared.backends.features.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
     if body::wants_arrow(&headers) {

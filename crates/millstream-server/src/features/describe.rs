@@ -7,10 +7,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    api::Name,
-    backend::{ServiceInfo, ViewInfo},
+    area::Name,
     body::small_json,
     error::{ApiError, ErrorKind},
+    features::{ServiceInfo, ViewInfo},
     guard::Shared,
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct ViewsAnswer {
     responses((status = 200, body = ServicesAnswer))
 )]
 pub(crate) async fn services(State(shared): State<Arc<Shared>>) -> Response {
-    small_json(StatusCode::OK, &ServicesAnswer { services: shared.backend.services() })
+    small_json(StatusCode::OK, &ServicesAnswer { services: shared.backends.features.services() })
 }
 
 /// One service.
@@ -50,7 +50,7 @@ pub(crate) async fn service(
     State(shared): State<Arc<Shared>>,
     Name(name): Name,
 ) -> Result<Response, ApiError> {
-    let service = shared.backend.services().into_iter().find(|service| service.name == name);
+    let service = shared.backends.features.services().into_iter().find(|service| service.name == name);
     let service = service
         .ok_or_else(|| ApiError::new(ErrorKind::UnknownService, format!("there is no service `{name}`")))?;
     Ok(small_json(StatusCode::OK, &service))
@@ -59,5 +59,5 @@ pub(crate) async fn service(
 /// All views.
 #[utoipa::path(get, path = "/v1/features/views", tag = "features", responses((status = 200, body = ViewsAnswer)))]
 pub(crate) async fn views(State(shared): State<Arc<Shared>>) -> Response {
-    small_json(StatusCode::OK, &ViewsAnswer { views: shared.backend.views() })
+    small_json(StatusCode::OK, &ViewsAnswer { views: shared.backends.features.views() })
 }

@@ -13,7 +13,11 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::{api, backend::Status, feast};
+use crate::{
+    area::areas,
+    feast,
+    features::{PushTarget, Status, ValueInfo},
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,32 +26,6 @@ use crate::{api, backend::Status, feast};
         description = "Features, datasets and queries of a Millstream project; and, under the tag `feast`, the paths that \
                        clients of Feast call. Columns go both ways: a request has a list of values for each key column, an \
                        answer has one for each feature."
-    ),
-    tags(
-        (name = "features", description = "Features of entities"),
-        (name = "data", description = "Datasets and SQL"),
-        (name = "feast", description = "The contract of Feast's feature server"),
-        (name = "server", description = "The server itself"),
-    ),
-    paths(
-        api::read::read,
-        api::services::services,
-        api::services::service,
-        api::services::views,
-        api::push::push,
-        api::materialize::materialize,
-        api::query::query,
-        api::datasets::datasets,
-        api::datasets::dataset,
-        api::health::health,
-        api::health::ready,
-        api::health::version,
-        serve,
-        feast::get_online_features,
-        feast::push,
-        feast::write_to_online_store,
-        feast::materialize,
-        feast::materialize_incremental,
     ),
     modifiers(&BearerToken),
     security(("token" = []), ())
@@ -69,15 +47,17 @@ impl Modify for BearerToken {
 /// The document, indented, with a line feed at its end.
 #[must_use]
 pub fn openapi_json() -> String {
+    let areas = areas().into_iter().map(|area| area.document).chain([feast::document()]);
+    let document = areas.fold(Document::openapi(), utoipa::openapi::OpenApi::merge_from);
     // The document is made of names and texts, which always have a form in JSON.
-    let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
+    let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// This document.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI")))]
-pub(crate) async fn serve() -> Response {
+pub(super) async fn serve() -> Response {
     static TEXT: OnceLock<String> = OnceLock::new();
     let mut response = TEXT.get_or_init(openapi_json).as_str().into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -126,12 +106,12 @@ pub(crate) struct ReadColumn {
 pub(crate) struct PushBody {
     rows: BTreeMap<String, Vec<Value>>,
     /// `online` if left out.
-    to: Option<crate::backend::PushTarget>,
+    to: Option<PushTarget>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct QueryAnswer {
-    columns: Vec<crate::backend::ValueInfo>,
+    columns: Vec<ValueInfo>,
     rows: Vec<BTreeMap<String, Value>>,
     truncated: bool,
 }
