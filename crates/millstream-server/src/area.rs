@@ -1,21 +1,17 @@
 //! The areas of Millstream's own API. Each is a folder: what it asks of the rest of Millstream (`backend.rs`), its endpoints,
 //! and, in its `mod.rs`, where they are served and how they are described.
 
-use std::sync::Arc;
-
 use axum::{
-    Router,
     extract::{FromRequestParts, Path},
     http::{Method, Uri, request::Parts},
 };
 use utoipa::openapi::OpenApi;
 
 use crate::{
-    datasets,
+    catalog, datasets,
     error::{ApiError, ErrorKind},
-    features,
-    guard::Shared,
-    process, query,
+    features, jobs, process, query, runs,
+    scoped::Endpoints,
 };
 
 /// Header with the version of the service or the dataset that answered, where the body has no place for it.
@@ -24,16 +20,24 @@ pub(crate) const VERSION: &str = "x-millstream-version";
 /// The endpoints of one area.
 pub(crate) struct Area {
     /// Those that answer within the time of a request.
-    pub(crate) quick: Router<Arc<Shared>>,
+    pub(crate) quick: Endpoints,
     /// Those that may go through whole tables.
-    pub(crate) long: Router<Arc<Shared>>,
+    pub(crate) long: Endpoints,
     /// The description of all of them.
     pub(crate) document: OpenApi,
 }
 
 /// All areas.
-pub(crate) fn areas() -> [Area; 4] {
-    [features::area(), datasets::area(), query::area(), process::area()]
+pub(crate) fn areas() -> [Area; 7] {
+    [
+        features::area(),
+        datasets::area(),
+        query::area(),
+        catalog::area(),
+        runs::area(),
+        jobs::area(),
+        process::area(),
+    ]
 }
 
 pub(crate) async fn unknown_path(uri: Uri) -> ApiError {

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{datasets::DatasetBackend, features::FeatureBackend, query::QueryBackend};
+use crate::{
+    catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend, jobs::JobBackend,
+    query::QueryBackend, runs::RunBackend,
+};
 
 /// What answers each area.
 #[derive(Clone)]
@@ -10,15 +13,25 @@ pub struct Backends {
     pub features: Arc<dyn FeatureBackend>,
     pub datasets: Arc<dyn DatasetBackend>,
     pub query: Arc<dyn QueryBackend>,
+    pub catalog: Arc<dyn CatalogBackend>,
+    pub runs: Arc<dyn RunBackend>,
+    pub jobs: Arc<dyn JobBackend>,
 }
 
 impl Backends {
     /// One value that answers all areas.
     pub fn of<B>(backend: Arc<B>) -> Self
     where
-        B: FeatureBackend + DatasetBackend + QueryBackend,
+        B: FeatureBackend + DatasetBackend + QueryBackend + CatalogBackend + RunBackend + JobBackend,
     {
-        Self { features: backend.clone(), datasets: backend.clone(), query: backend }
+        Self {
+            features: backend.clone(),
+            datasets: backend.clone(),
+            query: backend.clone(),
+            catalog: backend.clone(),
+            runs: backend.clone(),
+            jobs: backend,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod area;
 mod backend;
 mod body;
+mod catalog;
 mod codes;
 mod connection;
 mod datasets;
@@ -20,22 +21,36 @@ mod guard;
 mod intake;
 mod jobs;
 mod options;
+mod principal;
 mod process;
 mod query;
+mod runs;
+mod scoped;
 mod server;
 mod wire;
 
 pub use backend::Backends;
+pub use catalog::CatalogBackend;
 pub use codes::CODES;
-pub use datasets::{DatasetBackend, DatasetInfo, DatasetReader};
+pub use datasets::{DatasetBackend, DatasetReader};
 pub use error::{ApiError, Cause, ErrorKind, ServerError};
 pub use features::{
-    AnswerColumn, EntityInfo, EntitySchema, FeatureBackend, FeatureInfo, MaterializeAnswer,
-    MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, ReadAnswer, ReadRequest, ReadTarget,
-    Readiness, ServiceInfo, Status, Statuses, ValueInfo, ViewFailed, ViewInfo, ViewMaterialized,
+    AnswerColumn, EntitySchema, FeatureBackend, MaterializeRequest, PushRequest, PushSchema, ReadAnswer,
+    ReadRequest, ReadTarget, Statuses,
 };
-pub use options::{FeastCompat, Limits, ServerOptions, Token};
+pub use jobs::{JobBackend, JobReporter};
+pub use millstream_api::{
+    datasets::DatasetInfo,
+    features::{
+        EntityInfo, FeatureInfo, MaterializeAnswer, PushAnswer, PushTarget, ServiceInfo, Status, ValueInfo,
+        ViewFailed, ViewInfo, ViewMaterialized,
+    },
+    process::Readiness,
+};
+pub use options::{FeastCompat, Limits, ServerOptions};
+pub use principal::{Scope, Token, TokenGrant};
 pub use process::openapi_json;
 pub use query::{QueryAnswer, QueryBackend, QueryRequest};
+pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use server::{Server, serve};
 pub use wire::{json::ColumnWriter, types::type_name};

@@ -91,7 +91,10 @@ impl Server {
                 let of_queries = shared.limits.query_shutdown_time.min(shared.limits.shutdown_time);
                 tokio::time::sleep(of_queries).await;
                 shared.queries_stop.cancel();
-                tokio::time::sleep(shared.limits.shutdown_time - of_queries).await;
+                let of_jobs = (shared.limits.shutdown_time / 2).max(of_queries);
+                tokio::time::sleep(of_jobs - of_queries).await;
+                shared.jobs_stop.cancel();
+                tokio::time::sleep(shared.limits.shutdown_time - of_jobs).await;
             };
             let result = tokio::select! {
                 result = &mut all => result,
@@ -137,8 +140,8 @@ fn router(options: &ServerOptions, shared: &Arc<Shared>) -> Router {
     };
     let (mut own_quick, mut own_long) = (Router::new(), Router::new());
     for area in areas() {
-        own_quick = own_quick.merge(area.quick);
-        own_long = own_long.merge(area.long);
+        own_quick = own_quick.merge(area.quick.into_router());
+        own_long = own_long.merge(area.long.into_router());
     }
     let own_quick = own_quick.method_not_allowed_fallback(wrong_method);
     let own_long = own_long.method_not_allowed_fallback(wrong_method);

@@ -95,7 +95,8 @@ pub(crate) async fn build(
     Ok(report?)
 }
 
-fn doing(progress: &DatasetProgress) -> String {
+/// What a build is at, in words.
+pub(crate) fn doing(progress: &DatasetProgress) -> String {
     let view = progress.view.as_deref().unwrap_or_default();
     match progress.phase {
         Phase::Labels => "reading labels".to_owned(),

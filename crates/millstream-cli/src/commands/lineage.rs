@@ -11,7 +11,7 @@ use crate::{
     output::{self, FAINT, STRONG, styled},
     project,
     session::Session,
-    wire::{LineageDocument, use_word},
+    wire::{LineageDocument, Of, use_word},
 };
 
 /// Columns that a hint names.
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
     let report = lineage(&project.analysis, &table, parts.next())
         .map_err(|(message, hint)| CliError::call(message, hint))?;
     if session.settings.json {
-        output::print_json(&LineageDocument::from(&report))?;
+        output::print_json(&LineageDocument::of(&report))?;
     } else {
         output::print(&text(&report))?;
     }

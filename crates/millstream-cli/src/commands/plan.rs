@@ -12,7 +12,7 @@ use crate::{
     project,
     session::Session,
     standing::{Standing, Trouble},
-    wire::{Cause, PlanDocument, PlannedStep},
+    wire::{Cause, Of, PlanDocument, PlannedStep},
 };
 
 /// Show what a run would do, and why
@@ -164,7 +164,7 @@ impl<'a> Explained<'a> {
     }
 
     fn document(&self) -> PlannedStep {
-        let mut cause = Cause::from(&self.step.reason);
+        let mut cause = Cause::of(&self.step.reason);
         cause.because_of.extend(self.forced_by.map(str::to_owned));
         cause.last_attempt = self.trouble.map(|(ended, trouble)| format!("{ended}: {trouble}"));
         let upkeep = self.upkeep.as_ref().map(ToString::to_string);

@@ -1,13 +1,19 @@
 //! Datasets, answered by the engine.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use millstream_server::{ApiError, DatasetBackend, DatasetInfo, DatasetReader, ValueInfo};
+use millstream_api::{
+    datasets::DatasetBuilt,
+    jobs::{JobProgress, ProgressUnit},
+};
+use millstream_engine::{DatasetProgress, DatasetRequest};
+use millstream_server::{ApiError, DatasetBackend, DatasetInfo, DatasetReader, JobReporter, ValueInfo};
 use millstream_types::TimestampMicros;
 
 use super::{Backend, errors::api_error};
+use crate::commands::dataset::doing;
 
 #[async_trait]
 impl DatasetBackend for Backend {
@@ -32,6 +38,28 @@ impl DatasetBackend for Backend {
         let bytes: Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(tokio::fs::File::from_std(file));
         let length = Some(built.manifest.data.bytes);
         Ok(DatasetReader { bytes, length, version: built.version.to_string() })
+    }
+
+    fn defined(&self) -> Vec<String> {
+        self.engine.project().spec.datasets.iter().map(|dataset| dataset.name.clone()).collect()
+    }
+
+    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuilt, ApiError> {
+        let request = DatasetRequest { name: name.to_owned(), output: None, memory_bytes: self.memory_bytes };
+        let cancel = job.cancelled().clone();
+        let told = Arc::new(move |progress: DatasetProgress| {
+            let (doing, done, total) = (doing(&progress), progress.rows, progress.total);
+            job.progress(JobProgress { doing, done, total, unit: ProgressUnit::Rows });
+        });
+        let report = self.engine.build_dataset(&request, told, cancel).await.map_err(api_error)?;
+        Ok(DatasetBuilt {
+            name: report.name,
+            version: report.version.to_string(),
+            unchanged: report.is_unchanged,
+            rows: report.manifest.data.rows,
+            warnings: report.warnings.iter().map(ToString::to_string).collect(),
+            elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
+        })
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use millstream_api::jobs::{JobProgress, ProgressUnit};
 use millstream_engine::{MaterializeRequest as Views, PushTo, ReadableName};
 use millstream_server::{
-    ApiError, EntitySchema, FeatureBackend, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest,
-    PushSchema, PushTarget, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, ViewFailed,
-    ViewInfo, ViewMaterialized,
+    ApiError, EntitySchema, FeatureBackend, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
+    PushRequest, PushSchema, PushTarget, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo,
+    ViewFailed, ViewInfo, ViewMaterialized,
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Backend, answers, describe,
@@ -70,12 +70,19 @@ impl FeatureBackend for Backend {
         Ok(PushAnswer { rows })
     }
 
-    async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
+    async fn materialize(
+        &self,
+        request: MaterializeRequest,
+        job: JobReporter,
+    ) -> Result<MaterializeAnswer, ApiError> {
         let MaterializeRequest { views, end, incremental } = request;
         let views = Views { views, full: !incremental, alone: false, until: end };
-        let cancel = CancellationToken::new();
+        let cancel = job.cancelled().child_token();
         let _cancel_when_dropped = cancel.clone().drop_guard();
-        let told = Arc::new(|_: &millstream_engine::MaterializeProgress| {});
+        let told = Arc::new(move |progress: &millstream_engine::MaterializeProgress| {
+            let (doing, done) = (progress.view.clone(), progress.rows);
+            job.progress(JobProgress { doing, done, total: None, unit: ProgressUnit::Rows });
+        });
         let done = self.features.materialize(&views, told, cancel).await.map_err(api_error)?;
         let mut failed = Vec::new();
         for failure in done.failures {

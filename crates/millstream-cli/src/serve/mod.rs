@@ -2,11 +2,14 @@
 
 mod answers;
 mod backend;
+mod catalog;
 mod datasets;
 mod describe;
 mod errors;
 mod features;
 pub(crate) mod limits;
 mod query;
+mod runs;
+pub(crate) mod tokens;
 
 pub(crate) use backend::Backend;

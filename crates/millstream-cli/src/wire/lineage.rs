@@ -1,47 +1,23 @@
 //! `lineage --json`.
 
+use millstream_api::catalog::{LineageDocument, LineageStep};
 use millstream_sql::{Direct, Indirect, LineageEdge, LineageReport, Use};
-use serde::Serialize;
 
-/// Up to the sources and down to every user.
-#[derive(Clone, Debug, Serialize)]
-pub struct LineageDocument {
-    /// What was asked for, as `schema.table.column`.
-    pub columns: Vec<String>,
-    pub sources: Vec<String>,
-    pub upstream: Vec<LineageStep>,
-    pub downstream: Vec<LineageStep>,
-}
+use super::Of;
 
-/// One step in the direction in which data flows.
-#[derive(Clone, Debug, Serialize)]
-pub struct LineageStep {
-    pub from: String,
-    pub to_table: String,
-    /// Absent when `from` decides which rows of `to_table` there are.
-    pub to_column: Option<String>,
-    /// Whether the value itself flows on, rather than deciding about others.
-    pub direct: bool,
-    /// `identity`, `transformation`, `aggregation`; `join`, `filter`, `group_by`, `sort`, `window`, `conditional`.
-    #[serde(rename = "use")]
-    pub used: &'static str,
-    /// Steps from the column that was asked for, from 1.
-    pub distance: usize,
-}
-
-impl From<&LineageReport> for LineageDocument {
-    fn from(report: &LineageReport) -> Self {
+impl Of<&LineageReport> for LineageDocument {
+    fn of(report: &LineageReport) -> Self {
         Self {
             columns: report.columns.iter().map(ToString::to_string).collect(),
             sources: report.sources.iter().map(ToString::to_string).collect(),
-            upstream: report.upstream.iter().map(LineageStep::from).collect(),
-            downstream: report.downstream.iter().map(LineageStep::from).collect(),
+            upstream: report.upstream.iter().map(LineageStep::of).collect(),
+            downstream: report.downstream.iter().map(LineageStep::of).collect(),
         }
     }
 }
 
-impl From<&LineageEdge> for LineageStep {
-    fn from(edge: &LineageEdge) -> Self {
+impl Of<&LineageEdge> for LineageStep {
+    fn of(edge: &LineageEdge) -> Self {
         Self {
             from: edge.from.to_string(),
             to_table: edge.to_table.to_string(),

@@ -1,63 +1,37 @@
 //! `status --json`.
 
+use millstream_api::{
+    catalog::{AssetState, StatusDocument},
+    runs::{CheckResult, LastRun},
+};
 use millstream_engine::{AssetStatus, Status};
+use millstream_state::RunRecord;
 use millstream_types::TimestampMicros;
-use serde::Serialize;
 
-use super::CheckResult;
+use super::Of;
 use crate::standing::Standing;
 
-/// The project as the state store knows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct StatusDocument {
-    pub last_run: Option<LastRun>,
-    pub assets: Vec<AssetState>,
+impl Of<&Status> for StatusDocument {
+    fn of(status: &Status) -> Self {
+        let last_run = status.last_run.as_ref().map(LastRun::of);
+        Self { last_run, assets: status.assets.iter().map(AssetState::of).collect() }
+    }
 }
 
-/// The newest run.
-#[derive(Clone, Debug, Serialize)]
-pub struct LastRun {
-    pub run: String,
-    pub command: String,
-    pub started: String,
-    pub finished: Option<String>,
-    /// `succeeded`, `failed`, `cancelled`, `interrupted`; absent while it runs.
-    pub outcome: Option<&'static str>,
-}
-
-/// Where one asset stands.
-#[derive(Clone, Debug, Serialize)]
-pub struct AssetState {
-    pub asset: String,
-    pub kind: &'static str,
-    pub version: Option<i64>,
-    pub rows: Option<u64>,
-    pub built_at: Option<String>,
-    /// `built`, `halted`, `failed`, `unreadable` (built, and what is there can no longer be read); absent when nothing was ever
-    /// tried.
-    pub state: Option<&'static str>,
-    /// Why it halted or failed, or cannot be read; which parts could not be, of a source that landed all others.
-    pub message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-    pub checks: Vec<CheckResult>,
-}
-
-impl From<&Status> for StatusDocument {
-    fn from(status: &Status) -> Self {
-        let last_run = status.last_run.as_ref().map(|run| LastRun {
+impl Of<&RunRecord> for LastRun {
+    fn of(run: &RunRecord) -> Self {
+        Self {
             run: run.run.to_string(),
             command: run.command.clone(),
             started: instant(run.started),
             finished: run.finished.map(instant),
             outcome: run.outcome.map(|outcome| outcome.as_str()),
-        });
-        Self { last_run, assets: status.assets.iter().map(AssetState::from).collect() }
+        }
     }
 }
 
-impl From<&AssetStatus> for AssetState {
-    fn from(asset: &AssetStatus) -> Self {
+impl Of<&AssetStatus> for AssetState {
+    fn of(asset: &AssetStatus) -> Self {
         let recorded = asset.recorded.as_ref();
         let standing = Standing::of(asset);
         let state = match standing {

@@ -3,11 +3,10 @@
 use std::pin::Pin;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use millstream_api::datasets::{DatasetBuilt, DatasetInfo};
 use tokio::io::AsyncRead;
-use utoipa::ToSchema;
 
-use crate::{error::ApiError, features::ValueInfo};
+use crate::{error::ApiError, jobs::JobReporter};
 
 /// The versions of datasets, and how one is built.
 #[async_trait]
@@ -21,6 +20,12 @@ pub trait DatasetBackend: Send + Sync + 'static {
     ///
     /// [`crate::ErrorKind::UnknownDataset`].
     async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError>;
+
+    /// The names of the datasets that the project defines.
+    fn defined(&self) -> Vec<String>;
+
+    /// Builds a dataset, and ends soon after `job` is cancelled.
+    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuilt, ApiError>;
 }
 
 /// A dataset's Parquet file.
@@ -37,15 +42,4 @@ impl std::fmt::Debug for DatasetReader {
             .field("version", &self.version)
             .finish_non_exhaustive()
     }
-}
-
-/// A version of a dataset as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DatasetInfo {
-    pub name: String,
-    pub version: String,
-    pub rows: u64,
-    pub columns: Vec<ValueInfo>,
-    /// RFC 3339.
-    pub built_at: String,
 }

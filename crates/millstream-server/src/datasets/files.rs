@@ -8,25 +8,19 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use millstream_api::{datasets::DatasetsAnswer, error::ErrorBody};
+use serde::Deserialize;
 use tokio_util::io::ReaderStream;
-use utoipa::ToSchema;
 
 use crate::{
     area::{Name, VERSION},
     body::small_json,
-    datasets::DatasetInfo,
     error::{ApiError, ErrorKind},
     guard::Shared,
 };
 
 /// Bytes of a file that are sent at a time.
 const CHUNK: usize = 256 << 10;
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DatasetsAnswer {
-    datasets: Vec<DatasetInfo>,
-}
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct DatasetQuery {
@@ -51,9 +45,9 @@ pub(crate) async fn datasets(State(shared): State<Arc<Shared>>) -> Result<Respon
     responses(
         (status = 200, description = "Parquet; the header `x-millstream-version` names the version",
          content_type = "application/vnd.apache.parquet"),
-        (status = 404, description = "MS-1206", body = crate::error::ErrorBody),
+        (status = 404, description = "MS-1206", body = ErrorBody),
         (status = 410, description = "MS-0735: the version's file was removed, replaced or damaged",
-         body = crate::error::ErrorBody),
+         body = ErrorBody),
     )
 )]
 pub(crate) async fn dataset(

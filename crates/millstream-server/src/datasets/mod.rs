@@ -1,28 +1,30 @@
-//! Datasets: which there are, and their files.
+//! Datasets: which there are, their files, and building them.
 
 mod backend;
+mod build;
 mod files;
 
-use axum::{Router, routing::get};
+use axum::routing::{get, post};
 use utoipa::OpenApi;
 
-use crate::area::Area;
+use crate::{area::Area, scoped::Endpoints};
 
-pub use backend::{DatasetBackend, DatasetInfo, DatasetReader};
+pub use backend::{DatasetBackend, DatasetReader};
 
 #[derive(OpenApi)]
 #[openapi(
     tags((name = "data", description = "Datasets and SQL")),
-    paths(files::datasets, files::dataset)
+    paths(files::datasets, files::dataset, build::build)
 )]
 struct Document;
 
 pub(crate) fn area() -> Area {
     Area {
-        quick: Router::new()
-            .route("/v1/datasets", get(files::datasets))
-            .route("/v1/datasets/{name}", get(files::dataset)),
-        long: Router::new(),
+        quick: Endpoints::own()
+            .read("/v1/datasets", get(files::datasets))
+            .read("/v1/datasets/{name}", get(files::dataset))
+            .write("/v1/datasets/{name}/build", post(build::build)),
+        long: Endpoints::own(),
         document: Document::openapi(),
     }
 }

@@ -6,10 +6,12 @@ use arrow::{
 };
 use async_trait::async_trait;
 use indexmap::IndexMap;
-use serde::Serialize;
-use utoipa::ToSchema;
+use millstream_api::{
+    features::{MaterializeAnswer, PushAnswer, PushTarget, ServiceInfo, Status, ViewInfo},
+    process::Readiness,
+};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, jobs::JobReporter};
 
 /// Everything behind these endpoints. Calls are made from many requests at once; a call whose client went away or whose time is
 /// up is dropped, so an implementation must stay consistent when its future is not polled to the end.
@@ -42,8 +44,13 @@ pub trait FeatureBackend: Send + Sync + 'static {
     /// Stores rows. It answers once they are durable, and the next read sees them.
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError>;
 
-    /// Carries rows from the lake to the online store. It may be dropped at any point and continues when asked again.
-    async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError>;
+    /// Carries rows from the lake to the online store, and ends soon after `job` is cancelled. It may be dropped at any point and
+    /// continues when asked again.
+    async fn materialize(
+        &self,
+        request: MaterializeRequest,
+        job: JobReporter,
+    ) -> Result<MaterializeAnswer, ApiError>;
 
     /// Whether requests can be answered now.
     async fn ready(&self) -> Readiness;
@@ -80,22 +87,6 @@ pub struct ReadRequest {
     pub at: Option<i64>,
     /// Version of the dataset whose fitted encodings are applied.
     pub encoding: Option<String>,
-}
-
-/// How a value came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// A value.
-    Present,
-    /// The value is null: an empty window, or a null in the newest event.
-    Null,
-    /// The entity has no visible event.
-    Missing,
-    /// The newest event is older than the time to live.
-    Expired,
-    /// The value could not be computed exactly, or its store did not answer.
-    Degraded,
 }
 
 /// Statuses of a column.
@@ -148,16 +139,6 @@ pub struct PushSchema {
     pub time: String,
 }
 
-/// Where pushed rows go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PushTarget {
-    #[default]
-    Online,
-    Offline,
-    OnlineAndOffline,
-}
-
 /// Rows to store.
 #[derive(Clone, Debug)]
 pub struct PushRequest {
@@ -166,13 +147,6 @@ pub struct PushRequest {
     /// In the [`PushSchema`]'s schema.
     pub rows: RecordBatch,
     pub to: PushTarget,
-}
-
-/// What became of pushed rows.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct PushAnswer {
-    /// Rows that are durable.
-    pub rows: u64,
 }
 
 /// What to materialise.
@@ -184,95 +158,4 @@ pub struct MaterializeRequest {
     pub end: Option<i64>,
     /// Only what is new since the last time.
     pub incremental: bool,
-}
-
-/// What was materialised.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct MaterializeAnswer {
-    pub views: Vec<ViewMaterialized>,
-    /// Older definitions that a served version of a service still reads and that could not be brought up to date.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub failed: Vec<ViewFailed>,
-}
-
-/// An older definition of a view that could not be brought up to date.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ViewFailed {
-    /// With the versions of services that read it: `orders of churn@1`.
-    pub view: String,
-    pub code: String,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// What was materialised of one view.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ViewMaterialized {
-    pub view: String,
-    /// Rows read from the lake.
-    pub rows: u64,
-    /// Rows that were left out because the store cannot hold a key as long as theirs.
-    pub left_out: u64,
-    /// The table's version up to which the view is materialised.
-    pub table_version: Option<i64>,
-}
-
-/// Whether requests can be answered, and what is missing.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Readiness {
-    pub ready: bool,
-    /// What is waited for, in words.
-    pub waiting_for: Vec<String>,
-}
-
-/// A service as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ServiceInfo {
-    pub name: String,
-    /// The newest version.
-    pub version: u32,
-    /// Every version that can be read, oldest first.
-    pub versions: Vec<u32>,
-    pub description: Option<String>,
-    pub owner: Option<String>,
-    pub features: Vec<FeatureInfo>,
-    pub entities: Vec<EntityInfo>,
-    /// Values that the request has to carry for on-demand features.
-    pub request: Vec<ValueInfo>,
-}
-
-/// A feature as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct FeatureInfo {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub data_type: String,
-    pub description: Option<String>,
-}
-
-/// An entity with its key columns.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct EntityInfo {
-    pub name: String,
-    pub keys: Vec<ValueInfo>,
-}
-
-/// A column with its type.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ValueInfo {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub data_type: String,
-}
-
-/// A view as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ViewInfo {
-    pub name: String,
-    pub description: Option<String>,
-    pub owner: Option<String>,
-    pub entity: EntityInfo,
-    pub features: Vec<FeatureInfo>,
-    /// Columns of a row that is pushed.
-    pub push: Vec<ValueInfo>,
 }

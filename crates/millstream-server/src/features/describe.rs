@@ -3,26 +3,17 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use millstream_api::{
+    error::ErrorBody,
+    features::{ServiceInfo, ServicesAnswer, ViewsAnswer},
+};
 
 use crate::{
     area::Name,
     body::small_json,
     error::{ApiError, ErrorKind},
-    features::{ServiceInfo, ViewInfo},
     guard::Shared,
 };
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ServicesAnswer {
-    services: Vec<ServiceInfo>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ViewsAnswer {
-    views: Vec<ViewInfo>,
-}
 
 /// All services.
 #[utoipa::path(
@@ -43,7 +34,7 @@ pub(crate) async fn services(State(shared): State<Arc<Shared>>) -> Response {
     params(("name" = String, Path, description = "The service's name, without version")),
     responses(
         (status = 200, body = ServiceInfo),
-        (status = 404, description = "MS-1203", body = crate::error::ErrorBody),
+        (status = 404, description = "MS-1203", body = ErrorBody),
     )
 )]
 pub(crate) async fn service(

@@ -6,18 +6,14 @@ pub(crate) mod materialize;
 pub(crate) mod push;
 pub(crate) mod read;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::routing::{get, post};
 use utoipa::OpenApi;
 
-use crate::area::Area;
+use crate::{area::Area, scoped::Endpoints};
 
 pub use backend::{
-    AnswerColumn, EntityInfo, EntitySchema, FeatureBackend, FeatureInfo, MaterializeAnswer,
-    MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, ReadAnswer, ReadRequest, ReadTarget,
-    Readiness, ServiceInfo, Status, Statuses, ValueInfo, ViewFailed, ViewInfo, ViewMaterialized,
+    AnswerColumn, EntitySchema, FeatureBackend, MaterializeRequest, PushRequest, PushSchema, ReadAnswer,
+    ReadRequest, ReadTarget, Statuses,
 };
 
 #[derive(OpenApi)]
@@ -36,13 +32,13 @@ struct Document;
 
 pub(crate) fn area() -> Area {
     Area {
-        quick: Router::new()
-            .route("/v1/features/read", post(read::read))
-            .route("/v1/features/services", get(describe::services))
-            .route("/v1/features/services/{name}", get(describe::service))
-            .route("/v1/features/views", get(describe::views))
-            .route("/v1/features/views/{view}/push", post(push::push)),
-        long: Router::new().route("/v1/features/materialize", post(materialize::materialize)),
+        quick: Endpoints::own()
+            .read("/v1/features/read", post(read::read))
+            .read("/v1/features/services", get(describe::services))
+            .read("/v1/features/services/{name}", get(describe::service))
+            .read("/v1/features/views", get(describe::views))
+            .push("/v1/features/views/{view}/push", post(push::push)),
+        long: Endpoints::own().write("/v1/features/materialize", post(materialize::materialize)),
         document: Document::openapi(),
     }
 }

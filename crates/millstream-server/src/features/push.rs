@@ -4,26 +4,19 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
-use serde::Deserialize;
+use millstream_api::{
+    error::ErrorBody,
+    features::{PushAnswer, PushBody},
+};
 
 use crate::{
     area::Name,
     body::{compute, is_large, parse, small_json},
     error::{ApiError, ErrorKind},
-    features::{PushAnswer, PushRequest, PushSchema, PushTarget},
+    features::{PushRequest, PushSchema},
     guard::Shared,
     intake::{Intake, missing},
-    wire::columns::Columns,
 };
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PushBody<'a> {
-    #[serde(borrow)]
-    rows: Columns<'a>,
-    #[serde(default)]
-    to: PushTarget,
-}
 
 /// Stores rows of a view. They are durable when the answer comes, and the next read sees them.
 ///
@@ -34,11 +27,11 @@ struct PushBody<'a> {
     path = "/v1/features/views/{view}/push",
     tag = "features",
     params(("view" = String, Path, description = "A view or a push source")),
-    request_body = crate::process::openapi::PushBody,
+    request_body = PushBody,
     responses(
         (status = 200, body = PushAnswer),
-        (status = "4XX", description = "The request is wrong; nothing was stored", body = crate::error::ErrorBody),
-        (status = "5XX", description = "The rows may or may not be stored", body = crate::error::ErrorBody),
+        (status = "4XX", description = "The request is wrong; nothing was stored", body = ErrorBody),
+        (status = "5XX", description = "The rows may or may not be stored", body = ErrorBody),
     )
 )]
 pub(crate) async fn push(

@@ -3,17 +3,9 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use millstream_api::process::{Readiness, VersionAnswer};
 
-use crate::{body::small_json, features::Readiness, guard::Shared};
-
-/// What runs here.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct VersionAnswer {
-    name: &'static str,
-    version: &'static str,
-}
+use crate::{body::small_json, guard::Shared};
 
 /// The process answers. Nothing else is looked at: a store that is down is no reason to restart it.
 #[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, description = "Empty")))]

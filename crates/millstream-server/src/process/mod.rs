@@ -1,14 +1,14 @@
 //! The server itself: whether it lives and can answer, what it is, and how its endpoints are described.
 
 mod health;
-pub(crate) mod openapi;
+mod openapi;
 
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
 use utoipa::OpenApi;
 
-use crate::{area::Area, guard::Shared};
+use crate::{area::Area, guard::Shared, scoped::Endpoints};
 
 pub use openapi::openapi_json;
 
@@ -21,10 +21,10 @@ struct Document;
 
 pub(crate) fn area() -> Area {
     Area {
-        quick: Router::new()
-            .route("/v1/openapi.json", get(openapi::serve))
-            .route("/v1/version", get(health::version)),
-        long: Router::new(),
+        quick: Endpoints::own()
+            .read("/v1/openapi.json", get(openapi::serve))
+            .read("/v1/version", get(health::version)),
+        long: Endpoints::own(),
         document: Document::openapi(),
     }
 }

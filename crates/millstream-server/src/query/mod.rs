@@ -3,10 +3,10 @@
 mod backend;
 mod statement;
 
-use axum::{Router, routing::post};
+use axum::routing::post;
 use utoipa::OpenApi;
 
-use crate::area::Area;
+use crate::{area::Area, scoped::Endpoints};
 
 pub use backend::{QueryAnswer, QueryBackend, QueryRequest};
 
@@ -16,8 +16,8 @@ struct Document;
 
 pub(crate) fn area() -> Area {
     Area {
-        quick: Router::new().route("/v1/query", post(statement::query)),
-        long: Router::new(),
+        quick: Endpoints::own().read("/v1/query", post(statement::query)),
+        long: Endpoints::own(),
         document: Document::openapi(),
     }
 }

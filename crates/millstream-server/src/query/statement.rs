@@ -8,8 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::Response,
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
+use millstream_api::{error::ErrorBody, query::QueryBody};
 
 use crate::{
     body::{self, compute, parse},
@@ -27,16 +26,6 @@ use crate::{
 /// Says in an Arrow answer, which has no other place for it, that rows were cut off.
 const TRUNCATED: &str = "x-millstream-truncated";
 
-/// A statement that only reads.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct QueryBody {
-    #[schema(min_length = 1)]
-    sql: String,
-    /// At most this many rows; the server has limits of its own, one of rows and one of bytes.
-    limit: Option<usize>,
-}
-
 /// Runs one statement that only reads. Rows beyond the limits are cut off, and `truncated` says so.
 #[utoipa::path(
     post,
@@ -44,8 +33,8 @@ pub(crate) struct QueryBody {
     tag = "data",
     request_body = QueryBody,
     responses(
-        (status = 200, body = crate::process::openapi::QueryAnswer),
-        (status = "4XX", description = "The statement is wrong", body = crate::error::ErrorBody),
+        (status = 200, body = millstream_api::query::QueryAnswer),
+        (status = "4XX", description = "The statement is wrong", body = ErrorBody),
     )
 )]
 pub(crate) async fn query(

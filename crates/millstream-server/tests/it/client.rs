@@ -91,6 +91,17 @@ impl Running {
         self.raw(&[head.as_bytes(), body].concat()).await
     }
 
+    /// Everything that a job tells until it has ended. HTTP/1.0 knows no chunks, so the events come as they are.
+    pub(crate) async fn events(&self, job: &str, headers: &str) -> Answer {
+        self.raw(format!("GET /v1/jobs/{job}/events HTTP/1.0\r\n{headers}\r\n").as_bytes()).await
+    }
+
+    /// The job, once it has ended.
+    pub(crate) async fn ended(&self, job: &str) -> serde_json::Value {
+        self.events(job, "").await;
+        self.get(&format!("/v1/jobs/{job}")).await.json()
+    }
+
     /// Sends bytes as they are and reads what comes back until the server closes.
     pub(crate) async fn raw(&self, request: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();

@@ -15,7 +15,7 @@ use crate::{
     session::Session,
     show::table::table,
     standing::{Standing, TableStatus},
-    wire::TableStatusDocument,
+    wire::{Of, TableStatusDocument},
 };
 
 /// Versions of the lake that are listed.
@@ -28,6 +28,19 @@ pub(super) async fn show(
     name: &TableName,
     session: &Session,
 ) -> Result<(), CliError> {
+    let known = known(engine, status, name).await?;
+    if session.settings.json {
+        return output::print_json(&TableStatusDocument::of(&known));
+    }
+    output::print(&text(&known, status.now))
+}
+
+/// All that is known of a table.
+pub(crate) async fn known<'a>(
+    engine: &Engine,
+    status: &'a Status,
+    name: &TableName,
+) -> Result<TableStatus<'a>, CliError> {
     let asset = status.assets.iter().find(|asset| asset.asset == name.asset_id());
     let asset = asset.ok_or_else(|| CliError::unknown("table", &name.to_string(), &[]))?;
     let run = match &asset.last_step {
@@ -44,11 +57,7 @@ pub(super) async fn show(
         _ if asset.unreadable.is_some() => Vec::new(),
         _ => engine.history(name, VERSIONS_SHOWN).await?,
     };
-    let known = TableStatus { asset, run, schemas, versions };
-    if session.settings.json {
-        return output::print_json(&TableStatusDocument::from(&known));
-    }
-    output::print(&text(&known, status.now))
+    Ok(TableStatus { asset, run, schemas, versions })
 }
 
 fn text(known: &TableStatus<'_>, now: TimestampMicros) -> String {
