@@ -199,7 +199,9 @@ fn engine_exit(error: &EngineError) -> Exit {
 /// A server that may not be started like this is a wrong call.
 fn server_exit(error: &ServerError) -> Exit {
     match error {
-        ServerError::TokenNeeded { .. } | ServerError::WeakToken { .. } => Exit::Usage,
+        ServerError::TokenNeeded { .. } | ServerError::WeakToken { .. } | ServerError::TwoTokens { .. } => {
+            Exit::Usage
+        }
         _ => Exit::Failure,
     }
 }

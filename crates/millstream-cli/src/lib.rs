@@ -2,7 +2,7 @@
 //!
 //! May touch: the terminal, the project folder that `init` and `demo` create, and the engine's public API.
 //! Must not: name a connector (the binary passes them in), decide what runs, or read and write the lake
-//! except through the engine. What `--json` prints are this room's own structs ([`mod@wire`]), so that a change
+//! except through the engine. What `--json` prints are structs of [`millstream_api`] and of [`mod@wire`], so that a change
 //! inside another room cannot silently change a public format.
 
 mod address;

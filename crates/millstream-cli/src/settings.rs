@@ -36,10 +36,10 @@ impl Settings {
         }
         let by_flag = match arguments.verbose {
             // Whoever reads a server's log was not there; a command says itself what its user should know.
-            0 if is_server => "warn",
+            0 if is_server => "warn,audit=info",
             0 => "error",
-            1 => "warn,millstream=info",
-            2 => "info,millstream=debug",
+            1 => "warn,millstream=info,audit=info",
+            2 => "info,millstream=debug,audit=debug",
             _ => "debug,millstream=trace",
         };
         Self {

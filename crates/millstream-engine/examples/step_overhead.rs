@@ -71,8 +71,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request =
         LeaseRequest { assets: &[], holder: &holder, now: started, length: Duration::from_secs(3_600) };
     let lease = Some(state.take_lease(&request).await?);
-    let (command, version) = (String::new(), String::new());
-    state.begin_run(&RunStart { run: run.clone(), command, version, started, lease }).await?;
+    let (command, principal, version) = (String::new(), None, String::new());
+    state.begin_run(&RunStart { run: run.clone(), command, principal, version, started, lease }).await?;
     let options = ExecuteOptions {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),

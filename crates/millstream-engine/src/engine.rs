@@ -267,6 +267,7 @@ impl Engine {
             .begin_run(&RunStart {
                 run: run.clone(),
                 command: request.command.clone(),
+                principal: request.principal.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started: world.options.clock.now(),
                 lease: Some(lease.token),

@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod features;
 mod freshness;
+mod history;
 mod judge;
 mod landing;
 mod lease;

@@ -174,11 +174,6 @@ impl Engine {
         Box::pin(async move { Ok(self.world().state.last_run().await?) })
     }
 
-    /// What the steps of a run did, in the order in which they ended.
-    pub fn steps<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Vec<StepRecord>, EngineError>> {
-        Box::pin(async move { Ok(self.world().state.steps(run).await?) })
-    }
-
     /// The present time, as runs and their records have it.
     #[must_use]
     pub fn now(&self) -> TimestampMicros {

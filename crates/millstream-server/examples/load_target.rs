@@ -14,11 +14,17 @@ use arrow::{
     datatypes::{DataType, Field, Int64Type, Schema},
 };
 use async_trait::async_trait;
+use millstream_api::{
+    catalog::{LineageDocument, StatusDocument, TableStatusDocument},
+    datasets::DatasetBuilt,
+    runs::{RunDetail, RunInfo},
+};
 use millstream_server::{
-    AnswerColumn, ApiError, DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend,
-    MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryRequest,
-    ReadAnswer, ReadRequest, ReadTarget, Readiness, ServerOptions, ServiceInfo, Status, Statuses, ViewInfo,
-    serve,
+    AnswerColumn, ApiError, Backends, CatalogBackend, DatasetBackend, DatasetInfo, DatasetReader,
+    EntitySchema, ErrorKind, FeatureBackend, JobBackend, JobReporter, MaterializeAnswer, MaterializeRequest,
+    PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest,
+    ReadTarget, Readiness, RunBackend, RunEnd, RunRequest, ServerOptions, ServiceInfo, Status, Statuses,
+    ViewInfo, serve,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -81,14 +87,28 @@ impl FeatureBackend for Memory {
         Ok(PushAnswer { rows: request.rows.num_rows() as u64 })
     }
 
-    async fn materialize(&self, _: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
+    async fn materialize(
+        &self,
+        _: MaterializeRequest,
+        _: JobReporter,
+    ) -> Result<MaterializeAnswer, ApiError> {
         nothing()
     }
 
+    async fn ready(&self) -> Readiness {
+        Readiness { ready: true, waiting_for: Vec::new() }
+    }
+}
+
+#[async_trait]
+impl QueryBackend for Memory {
     async fn query(&self, _: QueryRequest) -> Result<QueryAnswer, ApiError> {
         nothing()
     }
+}
 
+#[async_trait]
+impl DatasetBackend for Memory {
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
         nothing()
     }
@@ -97,8 +117,48 @@ impl FeatureBackend for Memory {
         nothing()
     }
 
-    async fn ready(&self) -> Readiness {
-        Readiness { ready: true, waiting_for: Vec::new() }
+    fn defined(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn build(&self, _: &str, _: JobReporter) -> Result<DatasetBuilt, ApiError> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl CatalogBackend for Memory {
+    async fn assets(&self) -> Result<StatusDocument, ApiError> {
+        nothing()
+    }
+
+    async fn asset(&self, _: &str) -> Result<TableStatusDocument, ApiError> {
+        nothing()
+    }
+
+    async fn lineage(&self, _: &str, _: Option<&str>) -> Result<LineageDocument, ApiError> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl RunBackend for Memory {
+    async fn run(&self, _: RunRequest, _: JobReporter) -> Result<RunEnd, ApiError> {
+        nothing()
+    }
+
+    async fn runs(&self, _: usize) -> Result<Vec<RunInfo>, ApiError> {
+        nothing()
+    }
+
+    async fn run_detail(&self, _: &str) -> Result<RunDetail, ApiError> {
+        nothing()
+    }
+}
+
+impl JobBackend for Memory {
+    fn now(&self) -> i64 {
+        NOVEMBER
     }
 }
 
@@ -118,6 +178,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let options = ServerOptions { address, ..ServerOptions::default() };
-    serve(options, backend, shutdown, |address| println!("listening on {address}")).await?;
+    serve(options, Backends::of(backend), shutdown, |address| println!("listening on {address}")).await?;
     Ok(())
 }

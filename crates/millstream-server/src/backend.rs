@@ -1,340 +1,42 @@
-//! What the server asks of the rest of Millstream, in Arrow columns and plain words. The binary implements it.
+//! The rest of Millstream as the server sees it: one trait for each area, implemented by the binary.
 
-use std::pin::Pin;
+use std::{fmt, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
-    datatypes::{Fields, SchemaRef},
+use crate::{
+    catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend, jobs::JobBackend,
+    query::QueryBackend, runs::RunBackend,
 };
-use async_trait::async_trait;
-use indexmap::IndexMap;
-use serde::Serialize;
-use tokio::io::AsyncRead;
-use utoipa::ToSchema;
 
-use crate::error::ApiError;
-
-/// Everything behind the endpoints. Calls are made from many requests at once; a call whose client went away or whose time is
-/// up is dropped, so an implementation must stay consistent when its future is not polled to the end.
-#[async_trait]
-pub trait FeatureBackend: Send + Sync + 'static {
-    /// Services that can be read, each with every version that is still servable.
-    fn services(&self) -> Vec<ServiceInfo>;
-
-    /// Views that can be read, pushed to and materialised.
-    fn views(&self) -> Vec<ViewInfo>;
-
-    /// The columns that a read of `target` needs. Called for every request: hand out what was computed when the service was
-    /// loaded; its fields are shared, so nothing is allocated.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::UnknownService`], [`crate::ErrorKind::UnknownView`] or [`crate::ErrorKind::UnknownFeature`].
-    fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError>;
-
-    /// Values of the features for each row of the request, in its order, duplicates included.
-    async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError>;
-
-    /// The columns of rows that are pushed to a view or to a push source.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::UnknownView`].
-    fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError>;
-
-    /// Stores rows. It answers once they are durable, and the next read sees them.
-    async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError>;
-
-    /// Carries rows from the lake to the online store. It may be dropped at any point and continues when asked again.
-    async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError>;
-
-    /// Runs one statement that only reads; on threads that nothing else needs, because a statement may compute for long.
-    async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError>;
-
-    /// Datasets that can be fetched.
-    async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError>;
-
-    /// One dataset as a Parquet file, the newest version if none is named.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::UnknownDataset`].
-    async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError>;
-
-    /// Whether requests can be answered now.
-    async fn ready(&self) -> Readiness;
+/// What answers each area.
+#[derive(Clone)]
+pub struct Backends {
+    pub features: Arc<dyn FeatureBackend>,
+    pub datasets: Arc<dyn DatasetBackend>,
+    pub query: Arc<dyn QueryBackend>,
+    pub catalog: Arc<dyn CatalogBackend>,
+    pub runs: Arc<dyn RunBackend>,
+    pub jobs: Arc<dyn JobBackend>,
 }
 
-/// What a read is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadTarget {
-    /// A service, in its newest version if none is named.
-    Service { name: String, version: Option<u32> },
-    /// Features by name: `view.feature`, `view.*`, or the bare name of an on-demand feature.
-    Features(Vec<String>),
-}
-
-/// The columns that a read takes. A column whose field is not nullable refuses nulls.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EntitySchema {
-    /// Key columns of all entities of the target.
-    pub keys: Fields,
-    /// Values that on-demand features take from the request.
-    pub request: Fields,
-    /// How many features the answer will have, wildcards resolved.
-    pub features: usize,
-}
-
-/// A checked read: every column of the [`EntitySchema`] in its type, all of one length.
-#[derive(Clone, Debug)]
-pub struct ReadRequest {
-    pub target: ReadTarget,
-    /// Key columns and request values by name, in the order of the request.
-    pub entities: IndexMap<String, ArrayRef>,
-    pub rows: usize,
-    /// Microseconds since 1970; none is now.
-    pub at: Option<i64>,
-    /// Version of the dataset whose fitted encodings are applied.
-    pub encoding: Option<String>,
-}
-
-/// How a value came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// A value.
-    Present,
-    /// The value is null: an empty window, or a null in the newest event.
-    Null,
-    /// The entity has no visible event.
-    Missing,
-    /// The newest event is older than the time to live.
-    Expired,
-    /// The value could not be computed exactly, or its store did not answer.
-    Degraded,
-}
-
-/// Statuses of a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Statuses {
-    /// All rows have this one.
-    Uniform(Status),
-    /// One for each row.
-    Each(Vec<Status>),
-}
-
-impl Statuses {
-    /// The status of a row; a row without one is degraded, because nothing is known of it.
-    #[must_use]
-    pub fn of(&self, row: usize) -> Status {
-        match self {
-            Self::Uniform(status) => *status,
-            Self::Each(each) => each.get(row).copied().unwrap_or(Status::Degraded),
+impl Backends {
+    /// One value that answers all areas.
+    pub fn of<B>(backend: Arc<B>) -> Self
+    where
+        B: FeatureBackend + DatasetBackend + QueryBackend + CatalogBackend + RunBackend + JobBackend,
+    {
+        Self {
+            features: backend.clone(),
+            datasets: backend.clone(),
+            query: backend.clone(),
+            catalog: backend.clone(),
+            runs: backend.clone(),
+            jobs: backend,
         }
     }
 }
 
-/// One feature of an answer.
-#[derive(Clone, Debug)]
-pub struct AnswerColumn {
-    /// `view.feature`, or the bare name of an on-demand feature.
-    pub name: String,
-    pub values: ArrayRef,
-    pub statuses: Statuses,
-    /// Time of the newest event behind each value; none if the feature has no such time.
-    pub event_times: Option<TimestampMicrosecondArray>,
-}
-
-/// The answer to a read: columns of [`ReadRequest::rows`] rows each.
-#[derive(Clone, Debug)]
-pub struct ReadAnswer {
-    pub columns: Vec<AnswerColumn>,
-    /// The version of the service that answered; none for a list of features.
-    pub service_version: Option<u32>,
-}
-
-/// The columns of pushed rows.
-#[derive(Clone, Debug)]
-pub struct PushSchema {
-    /// A field that is not nullable must be sent; a nullable one that is left out is null.
-    pub schema: SchemaRef,
-    /// The names of the view's features: finished values, which are computed and not pushed.
-    pub features: Vec<String>,
-    /// The column with the event time. Feast's clients may call it `event_timestamp`.
-    pub time: String,
-}
-
-/// Where pushed rows go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PushTarget {
-    #[default]
-    Online,
-    Offline,
-    OnlineAndOffline,
-}
-
-/// Rows to store.
-#[derive(Clone, Debug)]
-pub struct PushRequest {
-    /// A view, or a push source.
-    pub name: String,
-    /// In the [`PushSchema`]'s schema.
-    pub rows: RecordBatch,
-    pub to: PushTarget,
-}
-
-/// What became of pushed rows.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct PushAnswer {
-    /// Rows that are durable.
-    pub rows: u64,
-}
-
-/// What to materialise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MaterializeRequest {
-    /// At least one.
-    pub views: Vec<String>,
-    /// No event from this time on is wanted, in microseconds; none is now.
-    pub end: Option<i64>,
-    /// Only what is new since the last time.
-    pub incremental: bool,
-}
-
-/// What was materialised.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct MaterializeAnswer {
-    pub views: Vec<ViewMaterialized>,
-    /// Older definitions that a served version of a service still reads and that could not be brought up to date.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub failed: Vec<ViewFailed>,
-}
-
-/// An older definition of a view that could not be brought up to date.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ViewFailed {
-    /// With the versions of services that read it: `orders of churn@1`.
-    pub view: String,
-    pub code: String,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// What was materialised of one view.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ViewMaterialized {
-    pub view: String,
-    /// Rows read from the lake.
-    pub rows: u64,
-    /// Rows that were left out because the store cannot hold a key as long as theirs.
-    pub left_out: u64,
-    /// The table's version up to which the view is materialised.
-    pub table_version: Option<i64>,
-}
-
-/// A statement to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueryRequest {
-    pub sql: String,
-    /// More rows than this are cut off, and the answer says so.
-    pub limit: usize,
-    /// The same for the bytes that the rows take in memory.
-    pub bytes: usize,
-}
-
-/// The rows of a statement.
-#[derive(Clone, Debug)]
-pub struct QueryAnswer {
-    pub schema: SchemaRef,
-    pub batches: Vec<RecordBatch>,
-    /// There were more rows than the limits allow.
-    pub truncated: bool,
-}
-
-/// A dataset's Parquet file.
-pub struct DatasetReader {
-    pub bytes: Pin<Box<dyn AsyncRead + Send>>,
-    pub length: Option<u64>,
-    pub version: String,
-}
-
-impl std::fmt::Debug for DatasetReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DatasetReader")
-            .field("length", &self.length)
-            .field("version", &self.version)
-            .finish_non_exhaustive()
+impl fmt::Debug for Backends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backends").finish_non_exhaustive()
     }
-}
-
-/// Whether requests can be answered, and what is missing.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Readiness {
-    pub ready: bool,
-    /// What is waited for, in words.
-    pub waiting_for: Vec<String>,
-}
-
-/// A service as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ServiceInfo {
-    pub name: String,
-    /// The newest version.
-    pub version: u32,
-    /// Every version that can be read, oldest first.
-    pub versions: Vec<u32>,
-    pub description: Option<String>,
-    pub owner: Option<String>,
-    pub features: Vec<FeatureInfo>,
-    pub entities: Vec<EntityInfo>,
-    /// Values that the request has to carry for on-demand features.
-    pub request: Vec<ValueInfo>,
-}
-
-/// A feature as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct FeatureInfo {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub data_type: String,
-    pub description: Option<String>,
-}
-
-/// An entity with its key columns.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct EntityInfo {
-    pub name: String,
-    pub keys: Vec<ValueInfo>,
-}
-
-/// A column with its type.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ValueInfo {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub data_type: String,
-}
-
-/// A view as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ViewInfo {
-    pub name: String,
-    pub description: Option<String>,
-    pub owner: Option<String>,
-    pub entity: EntityInfo,
-    pub features: Vec<FeatureInfo>,
-    /// Columns of a row that is pushed.
-    pub push: Vec<ValueInfo>,
-}
-
-/// A version of a dataset as the API describes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DatasetInfo {
-    pub name: String,
-    pub version: String,
-    pub rows: u64,
-    pub columns: Vec<ValueInfo>,
-    /// RFC 3339.
-    pub built_at: String,
 }

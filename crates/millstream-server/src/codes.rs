@@ -71,6 +71,20 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A request of HTTP/1.1 names its server in exactly one header `Host`.",
     ),
     (
+        "MS-1229",
+        "Beyond the token's scope",
+        "The request needs a token with a wider scope: read, write or admin.",
+    ),
+    (
+        "MS-1230",
+        "Unknown job",
+        "The server knows no job of this id: it remembers the newest ones, and none of before its last start.",
+    ),
+    ("MS-1231", "Unknown run", "No run has this id, or it was forgotten."),
+    ("MS-1232", "Unknown asset", "The project has no source and no table of this name."),
+    ("MS-1233", "Job cancelled", "The job was told to end before it was done; what it had finished stays."),
+    ("MS-1234", "A run did not succeed", "A step failed or was halted; the message names the first one."),
+    (
         "MS-1240",
         "A token is needed",
         "The address can be reached from other machines; the server does not start without a token.",
@@ -78,4 +92,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("MS-1241", "A weak token", "The token is so short that it could be guessed."),
     ("MS-1242", "Cannot listen", "The address is taken or is not one of this machine."),
     ("MS-1243", "Stopped serving", "The listening socket failed; the cause says why."),
+    (
+        "MS-1244",
+        "Two tokens of one name",
+        "The name says who did something; each token needs one of its own.",
+    ),
 ];

@@ -3,8 +3,7 @@
 use std::error::Error;
 
 use axum::http::StatusCode;
-use serde::Serialize;
-use utoipa::ToSchema;
+use millstream_api::error::{ErrorBody, ErrorDetail};
 
 /// The cause below an error, whatever library it came from. It is logged and never sent.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -62,6 +61,16 @@ pub enum ErrorKind {
     ShuttingDown,
     /// A store did not answer; the same request may succeed later.
     Unavailable,
+    /// The principal's scope does not include what is asked for.
+    Forbidden,
+    UnknownJob,
+    UnknownRun,
+    /// No source and no table of this name.
+    UnknownAsset,
+    /// The job was told to end before it was done.
+    Cancelled,
+    /// A step of a run did not end well.
+    RunFailed,
     /// A defect of Millstream.
     Internal,
 }
@@ -98,6 +107,12 @@ impl ErrorKind {
             Self::BadQuery => (StatusCode::BAD_REQUEST, "MS-1223"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "MS-1224"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "MS-1225"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "MS-1229"),
+            Self::UnknownJob => (StatusCode::NOT_FOUND, "MS-1230"),
+            Self::UnknownRun => (StatusCode::NOT_FOUND, "MS-1231"),
+            Self::UnknownAsset => (StatusCode::NOT_FOUND, "MS-1232"),
+            Self::Cancelled => (StatusCode::CONFLICT, "MS-1233"),
+            Self::RunFailed => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1234"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "MS-1226"),
         }
     }
@@ -110,6 +125,13 @@ impl ErrorKind {
                 Some("`GET /v1/features/views` lists the views and their features")
             }
             Self::UnknownDataset => Some("`GET /v1/datasets` lists the datasets and their versions"),
+            Self::UnknownJob => Some("`GET /v1/jobs` lists the jobs; a server that starts anew knows none"),
+            Self::UnknownRun => Some("`GET /v1/runs` lists the runs"),
+            Self::UnknownAsset => Some("`GET /v1/assets` lists the assets"),
+            Self::Forbidden => {
+                Some("use a token with this scope; `serve --tokens` says which token has which")
+            }
+            Self::RunFailed => Some("`GET /v1/runs/{id}` has every step"),
             Self::Unauthorized => Some("send the header `Authorization: Bearer <token>`"),
             Self::Busy | Self::ShuttingDown | Self::Unavailable => Some("try again in a moment"),
             Self::TooManyRows | Self::BodyTooLarge => Some("split the request into smaller ones"),
@@ -205,14 +227,18 @@ impl ApiError {
 
     /// The body of a response on Millstream's own paths.
     #[must_use]
-    pub fn body(&self) -> ErrorBody<'_> {
-        ErrorBody {
-            error: ErrorDetail {
-                code: self.code,
-                message: &self.message,
-                hint: self.hint(),
-                field: self.field(),
-            },
+    pub fn body(&self) -> ErrorBody {
+        ErrorBody { error: self.detail() }
+    }
+
+    /// What a client is told.
+    #[must_use]
+    pub fn detail(&self) -> ErrorDetail {
+        ErrorDetail {
+            code: self.code,
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            field: self.field.clone(),
         }
     }
 
@@ -233,25 +259,6 @@ impl ApiError {
     }
 }
 
-/// The one shape of errors.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorBody<'a> {
-    pub error: ErrorDetail<'a>,
-}
-
-/// An error in a response.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorDetail<'a> {
-    /// Stable: `MS-` and four digits.
-    pub code: &'a str,
-    pub message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<&'a str>,
-    /// The field of the request that is at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<&'a str>,
-}
-
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -260,8 +267,11 @@ pub enum ServerError {
     #[error("{address} can be reached from other machines, and the server has no token")]
     TokenNeeded { address: std::net::SocketAddr },
     /// The token is too short to keep anybody out.
-    #[error("the server's token has {found} characters, at least {needed} are needed")]
-    WeakToken { found: usize, needed: usize },
+    #[error("the token of `{name}` has {found} characters, at least {needed} are needed")]
+    WeakToken { name: String, found: usize, needed: usize },
+    /// Nobody could tell whose a request was.
+    #[error("two tokens have the name `{name}`")]
+    TwoTokens { name: String },
     /// The address is taken, or not one of this machine.
     #[error("cannot listen on {address}")]
     Bind {
@@ -286,6 +296,7 @@ impl ServerError {
             Self::WeakToken { .. } => "MS-1241",
             Self::Bind { .. } => "MS-1242",
             Self::Serve { .. } => "MS-1243",
+            Self::TwoTokens { .. } => "MS-1244",
         }
     }
 
@@ -296,6 +307,9 @@ impl ServerError {
             Self::TokenNeeded { .. } => "set a token, or listen on 127.0.0.1",
             Self::WeakToken { .. } => "use a long random text, such as `openssl rand -hex 32` prints",
             Self::Bind { .. } => "choose another port, or port 0 for a free one",
+            Self::TwoTokens { .. } => {
+                "give each token a name of its own; `admin` is that of MILLSTREAM_TOKEN"
+            }
             Self::Serve { .. } => return None,
         };
         Some(hint.to_owned())

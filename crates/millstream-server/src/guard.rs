@@ -14,42 +14,46 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backend::FeatureBackend,
+    backend::Backends,
     body,
     connection::Connection,
     error::{ApiError, ErrorKind},
     feast,
     jobs::Jobs,
-    options::{FeastCompat, Limits, ServerOptions, Token},
+    options::{FeastCompat, Limits, ServerOptions},
+    principal::{Principal, Tokens},
 };
 
 /// What all requests share.
 pub(crate) struct Shared {
-    pub(crate) backend: Arc<dyn FeatureBackend>,
+    pub(crate) backends: Backends,
     pub(crate) limits: Limits,
     pub(crate) jobs: Jobs,
     /// Room for bodies, in units of [`body::units`].
     pub(crate) buffers: Semaphore,
     /// Ends what did not finish in the time that a shutdown leaves.
     pub(crate) hard_stop: CancellationToken,
+    /// Asks jobs to end, which some of them do in an orderly way.
+    pub(crate) jobs_stop: CancellationToken,
     /// Ends queries, which a shutdown leaves less time.
     pub(crate) queries_stop: CancellationToken,
-    token: Option<Token>,
+    tokens: Tokens,
     running: Semaphore,
 }
 
 impl Shared {
-    pub(crate) fn new(options: &ServerOptions, backend: Arc<dyn FeatureBackend>) -> Self {
+    pub(crate) fn new(options: &ServerOptions, backends: Backends) -> Self {
         let limits = options.limits.clone();
         // One body of the greatest size must fit, or a request without a length could never be read.
         let buffered = body::units(limits.buffered_bytes.max(limits.body_bytes));
         Self {
-            backend,
+            backends,
             jobs: Jobs::default(),
             buffers: Semaphore::new(buffered.min(Semaphore::MAX_PERMITS)),
             hard_stop: CancellationToken::new(),
+            jobs_stop: CancellationToken::new(),
             queries_stop: CancellationToken::new(),
-            token: options.token.clone(),
+            tokens: options.grants(),
             running: Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)),
             limits,
         }
@@ -121,10 +125,11 @@ pub(crate) async fn guard(
     }
 }
 
-async fn guarded(guard: &Guard, request: Request, next: Next) -> Result<Response, ApiError> {
+async fn guarded(guard: &Guard, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let shared = guard.shared.as_ref();
     one_host(&request)?;
-    admit(shared.token.as_ref(), request.headers())?;
+    let principal = admit(&shared.tokens, request.headers())?;
+    request.extensions_mut().insert(principal);
     let _running = shared.running.try_acquire().map_err(|_| {
         let limit = shared.limits.concurrent_requests;
         ApiError::new(ErrorKind::Busy, format!("{limit} requests are running, which is the server's limit"))
@@ -188,20 +193,18 @@ pub(crate) async fn unsniffed(mut response: Response) -> Response {
     response
 }
 
-/// Whether the sender may ask at all.
-fn admit(token: Option<&Token>, headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(token) = token else {
-        return local_only(headers);
-    };
+/// Who the sender is.
+fn admit(tokens: &Tokens, headers: &HeaderMap) -> Result<Principal, ApiError> {
+    if tokens.0.is_empty() {
+        return local_only(headers).map(|()| Principal::local());
+    }
     let sent = headers.get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
     let (scheme, sent) = sent.split_at(sent.len().min(b"Bearer ".len()));
-    if scheme.eq_ignore_ascii_case(b"Bearer ") && token.matches(sent) {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        ErrorKind::Unauthorized,
-        "the server needs a token, and this request has none or a wrong one",
-    ))
+    let owner = if scheme.eq_ignore_ascii_case(b"Bearer ") { tokens.owner(sent) } else { None };
+    owner.ok_or_else(|| {
+        let message = "the server needs a token, and this request has none or a wrong one";
+        ApiError::new(ErrorKind::Unauthorized, message)
+    })
 }
 
 /// Without a token only programs of this machine may ask. A browser runs pages of anybody and would carry their requests

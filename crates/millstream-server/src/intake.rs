@@ -2,12 +2,13 @@
 
 use arrow::{array::ArrayRef, datatypes::FieldRef};
 use indexmap::IndexMap;
+use millstream_api::Columns;
 
 use crate::{
     error::{ApiError, ErrorKind},
     wire::{
         column,
-        columns::{Columns, Rows, rows},
+        columns::{Rows, rows},
         scalar::describe,
         types::type_name,
     },

@@ -1,4 +1,5 @@
-//! HTTP: Millstream's own API and the contract that Feast's clients speak, over one trait that the binary fills in.
+//! HTTP: Millstream's own API and the contract that Feast's clients speak, over one trait for each area, which the
+//! binary fills in.
 //!
 //! A request is read against the declared types ([`FeatureBackend::entity_schema`]), handed over as Arrow columns, and the
 //! answer's columns are written straight into the bytes of the response: there is no tree of JSON values on the way.
@@ -6,30 +7,50 @@
 //! May touch: the network address it was told to listen on.
 //! Must not: know a store, SQL or the lake; read the clock's date; turn a mistake of a client into anything but a 4xx.
 
-mod api;
+mod area;
 mod backend;
 mod body;
+mod catalog;
 mod codes;
 mod connection;
+mod datasets;
 mod error;
 mod feast;
+mod features;
 mod guard;
 mod intake;
 mod jobs;
-mod openapi;
 mod options;
+mod principal;
+mod process;
+mod query;
+mod runs;
+mod scoped;
 mod server;
 mod wire;
 
-pub use backend::{
-    AnswerColumn, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, FeatureBackend, FeatureInfo,
-    MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, PushTarget, QueryAnswer,
-    QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, Status, Statuses, ValueInfo,
-    ViewFailed, ViewInfo, ViewMaterialized,
-};
+pub use backend::Backends;
+pub use catalog::CatalogBackend;
 pub use codes::CODES;
+pub use datasets::{DatasetBackend, DatasetReader};
 pub use error::{ApiError, Cause, ErrorKind, ServerError};
-pub use openapi::openapi_json;
-pub use options::{FeastCompat, Limits, ServerOptions, Token};
+pub use features::{
+    AnswerColumn, EntitySchema, FeatureBackend, MaterializeRequest, PushRequest, PushSchema, ReadAnswer,
+    ReadRequest, ReadTarget, Statuses,
+};
+pub use jobs::{JobBackend, JobReporter};
+pub use millstream_api::{
+    datasets::DatasetInfo,
+    features::{
+        EntityInfo, FeatureInfo, MaterializeAnswer, PushAnswer, PushTarget, ServiceInfo, Status, ValueInfo,
+        ViewFailed, ViewInfo, ViewMaterialized,
+    },
+    process::Readiness,
+};
+pub use options::{FeastCompat, Limits, ServerOptions};
+pub use principal::{Scope, Token, TokenGrant};
+pub use process::openapi_json;
+pub use query::{QueryAnswer, QueryBackend, QueryRequest};
+pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use server::{Server, serve};
 pub use wire::{json::ColumnWriter, types::type_name};

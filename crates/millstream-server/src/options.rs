@@ -1,21 +1,26 @@
 //! Where to listen, who may ask, and how much.
 
 use std::{
-    fmt,
-    hint::black_box,
+    collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-use crate::error::ServerError;
+use crate::{
+    error::ServerError,
+    principal::{Scope, Token, TokenGrant, Tokens},
+};
 
 /// How the server is run.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Port 0 picks a free one.
     pub address: SocketAddr,
-    /// Needed for any address but a loopback one; asked for wherever it is set.
+    /// The token of `admin`, who may do everything. Any address but a loopback one needs this or one of `tokens`; where
+    /// there is one, each request has to carry it or another.
     pub token: Option<Token>,
+    /// The tokens of others.
+    pub tokens: Vec<TokenGrant>,
     pub limits: Limits,
     pub feast_compat: FeastCompat,
 }
@@ -25,6 +30,7 @@ impl Default for ServerOptions {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 6566)),
             token: None,
+            tokens: Vec::new(),
             limits: Limits::default(),
             feast_compat: FeastCompat::default(),
         }
@@ -39,46 +45,35 @@ impl ServerOptions {
     ///
     /// # Errors
     ///
-    /// The address is open to other machines and there is no token, or the token is too short.
+    /// The address is open to other machines and there is no token; or a token is too short, or two have one name.
     pub fn validate(&self) -> Result<(), ServerError> {
-        match &self.token {
-            None if !self.address.ip().is_loopback() => {
-                Err(ServerError::TokenNeeded { address: self.address })
-            }
-            Some(token) if token.0.len() < Self::SHORTEST_TOKEN => {
-                Err(ServerError::WeakToken { found: token.0.len(), needed: Self::SHORTEST_TOKEN })
-            }
-            _ => Ok(()),
+        let grants = self.grants().0;
+        if grants.is_empty() && !self.address.ip().is_loopback() {
+            return Err(ServerError::TokenNeeded { address: self.address });
         }
+        let mut names = HashSet::new();
+        for TokenGrant { name, token, .. } in grants {
+            match token.length {
+                Some(found) if found < Self::SHORTEST_TOKEN => {
+                    return Err(ServerError::WeakToken { name, found, needed: Self::SHORTEST_TOKEN });
+                }
+                _ if !names.insert(name.clone()) => return Err(ServerError::TwoTokens { name }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// All tokens, that of `admin` first.
+    pub(crate) fn grants(&self) -> Tokens {
+        let admin =
+            |token: &Token| TokenGrant { name: ADMIN.to_owned(), scope: Scope::Admin, token: token.clone() };
+        Tokens(self.token.iter().map(admin).chain(self.tokens.iter().cloned()).collect())
     }
 }
 
-/// A secret that requests have to carry. It does not print itself.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    #[must_use]
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    /// Compares in a time that does not tell how much of `other` was right.
-    #[must_use]
-    pub fn matches(&self, other: &[u8]) -> bool {
-        let (own, other) = (self.0.as_bytes(), black_box(other));
-        // Every byte of the own token takes part, whatever came: only the length of the sent one shows in the time.
-        let compared = own.iter().zip(other.iter().chain(std::iter::repeat(&0)));
-        let difference = compared.fold(0, |sum, (left, right)| sum | black_box(left ^ right));
-        black_box(difference) == 0 && own.len() == other.len()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
+/// Whose the one token is that may do everything.
+const ADMIN: &str = "admin";
 
 /// Bounds of what one client, and all of them together, can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    api,
-    backend::FeatureBackend,
+    area::{areas, unknown_path, wrong_method},
+    backend::Backends,
     connection::{BoundedListener, Connection},
     error::ServerError,
     feast,
     guard::{Dialect, Guard, Shared, guard, unsniffed},
     options::ServerOptions,
+    process,
 };
 
 /// What is left to connections after the shutdown's time is over: enough to send the refusal of what still ran.
@@ -41,16 +42,13 @@ impl Server {
     /// # Errors
     ///
     /// The options are not safe ([`ServerOptions::validate`]), or the address cannot be bound.
-    pub fn bind(
-        options: ServerOptions,
-        backend: Arc<dyn FeatureBackend>,
-    ) -> BoxFuture<'static, Result<Self, ServerError>> {
+    pub fn bind(options: ServerOptions, backends: Backends) -> BoxFuture<'static, Result<Self, ServerError>> {
         Box::pin(async move {
             options.validate()?;
             let failed = |source| ServerError::Bind { address: options.address, source };
             let listener = TcpListener::bind(options.address).await.map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
-            let shared = Arc::new(Shared::new(&options, backend));
+            let shared = Arc::new(Shared::new(&options, backends));
             let room = options.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
             let listener = BoundedListener {
                 listener,
@@ -93,7 +91,10 @@ impl Server {
                 let of_queries = shared.limits.query_shutdown_time.min(shared.limits.shutdown_time);
                 tokio::time::sleep(of_queries).await;
                 shared.queries_stop.cancel();
-                tokio::time::sleep(shared.limits.shutdown_time - of_queries).await;
+                let of_jobs = (shared.limits.shutdown_time / 2).max(of_queries);
+                tokio::time::sleep(of_jobs - of_queries).await;
+                shared.jobs_stop.cancel();
+                tokio::time::sleep(shared.limits.shutdown_time - of_jobs).await;
             };
             let result = tokio::select! {
                 result = &mut all => result,
@@ -114,12 +115,12 @@ impl Server {
 /// Those of [`Server::bind`] and [`Server::run`].
 pub fn serve(
     options: ServerOptions,
-    backend: Arc<dyn FeatureBackend>,
+    backends: Backends,
     shutdown: CancellationToken,
     listening: impl FnOnce(SocketAddr) + Send + 'static,
 ) -> BoxFuture<'static, Result<(), ServerError>> {
     Box::pin(async move {
-        let server = Server::bind(options, backend).await?;
+        let server = Server::bind(options, backends).await?;
         listening(server.address());
         server.run(shutdown).await
     })
@@ -137,13 +138,20 @@ fn router(options: &ServerOptions, shared: &Arc<Shared>) -> Router {
             }))
             .layer(middleware::from_fn_with_state(state, guard))
     };
+    let (mut own_quick, mut own_long) = (Router::new(), Router::new());
+    for area in areas() {
+        own_quick = own_quick.merge(area.quick.into_router());
+        own_long = own_long.merge(area.long.into_router());
+    }
+    let own_quick = own_quick.method_not_allowed_fallback(wrong_method);
+    let own_long = own_long.method_not_allowed_fallback(wrong_method);
     Router::new()
-        .merge(guarded(api::router(), Dialect::Own, quick))
-        .merge(guarded(api::job_router(), Dialect::Own, long))
+        .merge(guarded(own_quick, Dialect::Own, quick))
+        .merge(guarded(own_long, Dialect::Own, long))
         .merge(guarded(feast::router(options.feast_compat), feast, quick))
         .merge(guarded(feast::job_router(options.feast_compat), feast, long))
-        .merge(api::open_router())
-        .fallback(api::unknown_path)
+        .merge(process::open_router().method_not_allowed_fallback(wrong_method))
+        .fallback(unknown_path)
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             Dialect::Own.panicked(panic.as_ref())
         }))

@@ -17,6 +17,8 @@ pub struct RunStart {
     pub run: RunId,
     /// The command line, for people.
     pub command: String,
+    /// Who asked a server for the run; `None` for a command.
+    pub principal: Option<String>,
     /// Version of Millstream.
     pub version: String,
     pub started: TimestampMicros,
@@ -40,6 +42,8 @@ pub struct RunEnd<'a> {
 pub struct RunRecord {
     pub run: RunId,
     pub command: String,
+    /// Who asked a server for the run; `None` for a command.
+    pub principal: Option<String>,
     pub version: String,
     pub started: TimestampMicros,
     pub finished: Option<TimestampMicros>,
@@ -71,7 +75,7 @@ impl RunOutcome {
     }
 }
 
-const COLUMNS: &str = "run, command, version, started, finished, outcome";
+const COLUMNS: &str = "run, command, version, started, finished, outcome, principal";
 
 impl State {
     /// Records that a run begins. Earlier runs without an end whose leases are no more were interrupted, and are marked
@@ -87,14 +91,15 @@ impl State {
                 )
                 .await?;
                 work.execute(
-                    "INSERT INTO runs (run, command, version, started, lease) VALUES ($1, $2, $3, $4, $5) \
-                 ON CONFLICT DO NOTHING",
+                    "INSERT INTO runs (run, command, version, started, lease, principal) \
+                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
                     &parameters![
                         start.run.as_str(),
                         &start.command,
                         &start.version,
                         start.started.0,
                         start.lease.map(|lease| lease.0),
+                        start.principal.as_deref(),
                     ],
                 )
                 .await?;
@@ -191,5 +196,6 @@ fn parse(mut row: Row) -> Result<RunRecord, StateError> {
         started: TimestampMicros(row.integer(3)?),
         finished: row.integer_or_null(4)?.map(TimestampMicros),
         outcome,
+        principal: row.text_or_null(6)?,
     })
 }

@@ -67,6 +67,7 @@ async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit
         output: arguments.output.clone(),
         memory_bytes: project::memory_bytes(engine.project(), session),
         command: session.settings.line.clone(),
+        principal: None,
     };
     if arguments.dry_run {
         return estimate::run(&engine, &request, session).await;
@@ -96,7 +97,8 @@ pub(crate) async fn build(
     Ok(report?)
 }
 
-fn doing(progress: &DatasetProgress) -> String {
+/// What a build is at, in words.
+pub(crate) fn doing(progress: &DatasetProgress) -> String {
     let view = progress.view.as_deref().unwrap_or_default();
     match progress.phase {
         Phase::Labels => "reading labels".to_owned(),

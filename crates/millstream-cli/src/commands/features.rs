@@ -15,7 +15,7 @@ use crate::{
     project,
     session::{Session, tell_failure},
     show::table,
-    wire::{FeatureListDocument, MaterializeDocument, MaterializedView, ViewFailed},
+    wire::{FeatureListDocument, MaterializeDocument, MaterializedView, Of, ViewFailed},
 };
 
 mod figures;
@@ -70,7 +70,7 @@ async fn list(session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let list = engine.features().await?;
     if session.settings.json {
-        output::print_json(&FeatureListDocument::from(&list))?;
+        output::print_json(&FeatureListDocument::of(&list))?;
     } else {
         output::print(&listed(&list))?;
     }
@@ -150,6 +150,7 @@ async fn run_materialize(arguments: &MaterializeArguments, session: &Session) ->
             alone: true,
             until: None,
             command: session.settings.line.clone(),
+            principal: None,
         };
     let Materialized { reports, failures } = materialize(&engine, &request, session).await?;
     let done = project::done(engine.project(), !arguments.views.is_empty());

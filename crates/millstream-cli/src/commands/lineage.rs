@@ -12,7 +12,7 @@ use crate::{
     output::{self, FAINT, STRONG, styled},
     project,
     session::Session,
-    wire::{AssetLineageDocument, LineageDocument, use_word},
+    wire::{AssetLineageDocument, LineageDocument, Of, use_word},
 };
 
 /// Columns that a hint names.
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
         .map_err(|(message, hint)| CliError::call(message, hint))?;
     if session.settings.json {
         let read_by = read_by(&project, &table);
-        output::print_json(&LineageDocument { read_by, ..LineageDocument::from(&report) })?;
+        output::print_json(&LineageDocument { read_by, ..LineageDocument::of(&report) })?;
     } else {
         output::print(&format!("{}{}", text(&report), readers(&project, &table)))?;
     }
@@ -56,7 +56,7 @@ fn show_asset(project: &Project, name: &str, session: &Session) -> Result<Exit, 
     let id = project::asset_named(project, name)?;
     let Some(facts) = project.graph.get(&id) else { return Err(CliError::unknown("asset", name, &[])) };
     if session.settings.json {
-        output::print_json(&AssetLineageDocument::of(&project.graph, facts))?;
+        output::print_json(&AssetLineageDocument::of((&project.graph, facts)))?;
         return Ok(Exit::Success);
     }
     let mut text = format!(
@@ -100,7 +100,7 @@ fn assets_from(
 }
 
 /// Assets of other kinds that read a table, directly or through others.
-fn read_by(project: &Project, table: &TableName) -> Vec<String> {
+pub(crate) fn read_by(project: &Project, table: &TableName) -> Vec<String> {
     let downstream = project.graph.downstream(&table.asset_id());
     downstream.into_iter().filter(|id| id.kind().is_some()).map(|id| id.to_string()).collect()
 }

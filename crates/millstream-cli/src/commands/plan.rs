@@ -12,7 +12,7 @@ use crate::{
     project,
     session::Session,
     standing::{Standing, Trouble},
-    wire::{Cause, PlanDocument, PlannedStep},
+    wire::{Cause, Of, PlanDocument, PlannedStep},
 };
 
 /// Show what a run would do, and why
@@ -99,7 +99,7 @@ pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Sessio
     if session.settings.json {
         let steps = reasons.iter().map(Explained::document).collect();
         let up_to_date = plan.up_to_date.iter().map(ToString::to_string).collect();
-        let by_hand = plan.by_hand.iter().map(PlannedStep::from).collect();
+        let by_hand = plan.by_hand.iter().map(PlannedStep::of).collect();
         return output::print_json(&PlanDocument { steps, up_to_date, by_hand });
     }
     let up_to_date = human::count(plan.up_to_date.len() as u64, "asset");
@@ -179,7 +179,7 @@ impl<'a> Explained<'a> {
     }
 
     fn document(&self) -> PlannedStep {
-        let mut cause = Cause::from(&self.step.reason);
+        let mut cause = Cause::of(&self.step.reason);
         cause.because_of.extend(self.forced_by.map(str::to_owned));
         cause.last_attempt = self.trouble.map(|(ended, trouble)| format!("{ended}: {trouble}"));
         let upkeep = self.upkeep.as_ref().map(ToString::to_string);

@@ -1,8 +1,8 @@
 //! `millstream serve`: answer requests for features until asked to stop.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use millstream_server::{FeastCompat, Server, ServerOptions, Token};
+use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
 use millstream_types::Percent;
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use crate::{
     serve::{
         Backend, keep_fresh,
         limits::{self, Limit},
+        tokens,
     },
     session::Session,
     settings::variable,
@@ -23,7 +24,7 @@ use crate::{
 /// The variable that holds the token of requests.
 const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 
-/// Serve features, pushes, queries and datasets over HTTP
+/// Serve features, pushes, queries, datasets and runs over HTTP
 ///
 /// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
 /// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`.
@@ -35,6 +36,10 @@ pub(crate) struct Arguments {
     /// Answer on Feast's paths with Feast's own quirks
     #[arg(long, value_enum, default_value = "correct")]
     pub(crate) feast_compat: Compat,
+    /// Take the tokens of this JSON file too, each with a name and a scope: read, write or admin. The one of MILLSTREAM_TOKEN
+    /// may do everything
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_TOKENS", hide_env_values = true)]
+    pub(crate) tokens: Option<PathBuf>,
     /// Keep this share of the served entities' values, so that `features verify` can compare them with the lake
     #[arg(long, default_value = "1%", value_name = "PERCENT")]
     pub(crate) sample: Percent,
@@ -58,17 +63,19 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let started = std::time::Instant::now();
     let limits = limits::changed(&arguments.limits)?;
     let engine = project::engine(project::open_sound(session)?, session).await?;
-    let backend = Arc::new(Backend::open(&engine, arguments.sample).await?);
+    let memory_bytes = project::memory_bytes(engine.project(), session);
+    let backend = Arc::new(Backend::open(&engine, arguments.sample, memory_bytes).await?);
     let options = ServerOptions {
         address: arguments.address.resolve()?,
         token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
+        tokens: arguments.tokens.as_deref().map(tokens::read).transpose()?.unwrap_or_default(),
         feast_compat: match arguments.feast_compat {
             Compat::Correct => FeastCompat::Correct,
             Compat::Strict => FeastCompat::Strict,
         },
         limits,
     };
-    let server = Server::bind(options, backend.clone()).await.map_err(CliError::from)?;
+    let server = Server::bind(options, Backends::of(backend.clone())).await.map_err(CliError::from)?;
     let address = server.address();
     if session.settings.json {
         output::print_json(&json!({"address": address.to_string()}))?;

@@ -45,8 +45,7 @@ fn figures(text: &mut String, report: &RunReport) {
     if report.steps.is_empty() {
         return;
     }
-    let of_kind = |kind: Option<&str>| report.steps.iter().filter(move |step| step.asset.kind() == kind);
-    let (sources, tables): (Vec<_>, Vec<_>) = of_kind(None).partition(|step| is_source(step));
+    let (sources, tables): (Vec<_>, Vec<_>) = of_kind(report, None).partition(|step| is_source(step));
     let built_sources = count_built(&sources);
     if built_sources > 0 {
         let rows: u64 = sources.iter().map(|step| step.rows_written).sum();
@@ -61,7 +60,7 @@ fn figures(text: &mut String, report: &RunReport) {
     }
     let kinds: BTreeSet<&str> = report.steps.iter().filter_map(|step| step.asset.kind()).collect();
     for kind in kinds {
-        let steps: Vec<_> = of_kind(Some(kind)).collect();
+        let steps: Vec<_> = of_kind(report, Some(kind)).collect();
         let (built, rows) = (count_built(&steps), steps.iter().map(|step| step.rows_written).sum::<u64>());
         let rows = if rows > 0 { format!(", {}", human::count(rows, "row")) } else { String::new() };
         if built > 0 {
@@ -91,6 +90,10 @@ fn is_first_and_empty(step: &StepReport) -> bool {
 /// Landed tables are those of the schema that only sources write to.
 pub(crate) fn is_source(step: &StepReport) -> bool {
     step.asset.as_str().starts_with("bronze.")
+}
+
+fn of_kind<'a>(report: &'a RunReport, kind: Option<&'a str>) -> impl Iterator<Item = &'a StepReport> {
+    report.steps.iter().filter(move |step| step.asset.kind() == kind)
 }
 
 fn count_built(steps: &[&StepReport]) -> u64 {

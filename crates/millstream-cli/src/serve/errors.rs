@@ -8,6 +8,7 @@ use millstream_lake::LakeError;
 use millstream_project::cover;
 use millstream_server::{ApiError, ErrorKind};
 use millstream_sql::SqlError;
+use millstream_state::StateError;
 
 /// What a client is told of an error in a part of its request, as in [`api_error`].
 pub(super) fn api_error_in(part: &str, error: EngineError) -> ApiError {
@@ -37,10 +38,20 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
         EngineError::Materialize { source, .. } if source.retry().is_some() => ErrorKind::Unavailable,
         EngineError::Materialize { .. } => ErrorKind::Invalid,
         EngineError::Query(query) => query_kind(query),
+        EngineError::State(StateError::Locked { .. }) => ErrorKind::AlreadyRunning,
+        EngineError::State(source) if source.is_transient() => ErrorKind::Unavailable,
+        EngineError::UnknownAsset { .. } | EngineError::Plan(_) => ErrorKind::Invalid,
+        EngineError::Cancelled => ErrorKind::Cancelled,
         EngineError::Online(source) if source.retryable() => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
     };
-    let (code, hint) = (error.code(), error.hint());
+    let (code, hint) = match &error {
+        // A command may wait for its turn, a request does not.
+        EngineError::State(error @ StateError::Locked { .. }) => {
+            (error.code(), Some("ask again when it has ended".to_owned()))
+        }
+        error => (error.code(), error.hint()),
+    };
     let mut told = ApiError::new(kind, message(&error));
     // What a client can tell apart has the server's own codes, whoever found it out.
     if !matches!(
@@ -49,6 +60,7 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
             | ErrorKind::UnknownView
             | ErrorKind::UnknownFeature
             | ErrorKind::UnknownDataset
+            | ErrorKind::Cancelled
     ) {
         told = told.with_code(code);
     }

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use millstream_api::features::{
+    FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
+    ViewDocument,
+};
 use millstream_engine::{
     FeatureEntry, FeatureList, MaterializeMode, MaterializeReport, OnDemandEntry, ServiceEntry, ViewEntry,
     ViewStatistics,
@@ -9,99 +13,22 @@ use millstream_engine::{
 use millstream_ml::dataset::ColumnStatistics;
 use serde::Serialize;
 
-use super::{ErrorBody, ErrorDocument};
+use super::{ErrorBody, ErrorDocument, Of};
 use crate::ErrorReport;
 
-/// Everything that can be read.
-#[derive(Clone, Debug, Serialize)]
-pub struct FeatureListDocument {
-    pub views: Vec<ViewDocument>,
-    pub on_demand: Vec<OnDemandDocument>,
-    pub services: Vec<ServiceDocument>,
-    /// Whether the online store could be asked; without it `materialized` is unknown.
-    pub store_open: bool,
-}
-
-/// One view.
-#[derive(Clone, Debug, Serialize)]
-pub struct ViewDocument {
-    pub name: String,
-    pub entity: String,
-    /// Key columns with their types.
-    pub keys: BTreeMap<String, String>,
-    pub from: String,
-    pub time: String,
-    pub ttl: Option<String>,
-    pub description: Option<String>,
-    pub owner: Option<String>,
-    pub tags: Vec<String>,
-    pub features: Vec<FeatureDocument>,
-    pub materialized: Option<MaterializedDocument>,
-}
-
-/// One feature.
-#[derive(Clone, Debug, Serialize)]
-pub struct FeatureDocument {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub data_type: String,
-    pub definition: String,
-    pub description: Option<String>,
-    pub owner: Option<String>,
-    pub tags: Vec<String>,
-    pub sources: Vec<String>,
-    pub services: Vec<String>,
-    pub datasets: Vec<String>,
-}
-
-/// How far a view is in the online store. Times are microseconds since 1970 UTC.
-#[derive(Clone, Debug, Serialize)]
-pub struct MaterializedDocument {
-    pub versions: BTreeMap<String, i64>,
-    pub newest_event: Option<i64>,
-    pub at: i64,
-    pub rows: u64,
-}
-
-/// One on-demand feature.
-#[derive(Clone, Debug, Serialize)]
-pub struct OnDemandDocument {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub data_type: String,
-    pub sql: String,
-    pub description: Option<String>,
-    pub owner: Option<String>,
-    pub inputs: Vec<String>,
-    /// Request values with their types.
-    pub request: BTreeMap<String, String>,
-}
-
-/// One service.
-#[derive(Clone, Debug, Serialize)]
-pub struct ServiceDocument {
-    pub name: String,
-    /// None when the project has it no more.
-    pub version: Option<i64>,
-    pub versions: Vec<i64>,
-    /// Features with their types, in order.
-    pub features: Vec<(String, String)>,
-    pub datasets: Vec<String>,
-}
-
-impl From<&FeatureList> for FeatureListDocument {
-    fn from(list: &FeatureList) -> Self {
+impl Of<&FeatureList> for FeatureListDocument {
+    fn of(list: &FeatureList) -> Self {
         Self {
-            views: list.views.iter().map(ViewDocument::from).collect(),
-            on_demand: list.on_demand.iter().map(OnDemandDocument::from).collect(),
-            services: list.services.iter().map(ServiceDocument::from).collect(),
+            views: list.views.iter().map(ViewDocument::of).collect(),
+            on_demand: list.on_demand.iter().map(OnDemandDocument::of).collect(),
+            services: list.services.iter().map(ServiceDocument::of).collect(),
             store_open: list.is_store_open,
         }
     }
 }
 
-impl From<&ViewEntry> for ViewDocument {
-    fn from(view: &ViewEntry) -> Self {
+impl Of<&ViewEntry> for ViewDocument {
+    fn of(view: &ViewEntry) -> Self {
         let materialized = view.materialized.as_ref().map(|done| MaterializedDocument {
             versions: done.versions.iter().map(|(table, version)| (table.to_string(), *version)).collect(),
             newest_event: done.watermark,
@@ -118,14 +45,14 @@ impl From<&ViewEntry> for ViewDocument {
             description: view.description.clone(),
             owner: view.owner.clone(),
             tags: view.tags.clone(),
-            features: view.features.iter().map(FeatureDocument::from).collect(),
+            features: view.features.iter().map(FeatureDocument::of).collect(),
             materialized,
         }
     }
 }
 
-impl From<&FeatureEntry> for FeatureDocument {
-    fn from(feature: &FeatureEntry) -> Self {
+impl Of<&FeatureEntry> for FeatureDocument {
+    fn of(feature: &FeatureEntry) -> Self {
         Self {
             name: feature.name.clone(),
             data_type: feature.data_type.clone(),
@@ -140,8 +67,8 @@ impl From<&FeatureEntry> for FeatureDocument {
     }
 }
 
-impl From<&OnDemandEntry> for OnDemandDocument {
-    fn from(one: &OnDemandEntry) -> Self {
+impl Of<&OnDemandEntry> for OnDemandDocument {
+    fn of(one: &OnDemandEntry) -> Self {
         Self {
             name: one.name.clone(),
             data_type: one.data_type.clone(),
@@ -154,8 +81,8 @@ impl From<&OnDemandEntry> for OnDemandDocument {
     }
 }
 
-impl From<&ServiceEntry> for ServiceDocument {
-    fn from(service: &ServiceEntry) -> Self {
+impl Of<&ServiceEntry> for ServiceDocument {
+    fn of(service: &ServiceEntry) -> Self {
         Self {
             name: service.name.clone(),
             version: service.current,

@@ -1,5 +1,5 @@
-//! What `--json` prints. These structs are the public format: they are converted by hand from the rooms' types
-//! and only ever gain fields.
+//! What `--json` prints, made by hand from the rooms' types. Structs that HTTP has too are those of [`millstream_api`]; the
+//! others stand here. All are a public format and only ever gain fields.
 
 mod dataset;
 mod error;
@@ -18,18 +18,29 @@ mod test;
 
 pub use dataset::{DatasetBuilt, DatasetEntry, DatasetListDocument};
 pub use error::{ErrorBody, ErrorDocument};
-pub use features::{
-    FeatureDocument, FeatureListDocument, MaterializeDocument, MaterializedDocument, MaterializedView,
-    OnDemandDocument, ServiceDocument, ViewDocument, ViewFailed, ViewStatisticsDocument,
-};
-pub use lineage::{AssetLineageDocument, LineageDocument, LineageStep, use_word};
+pub use features::{MaterializeDocument, MaterializedView, ViewFailed, ViewStatisticsDocument};
+pub use lineage::use_word;
 pub use maintain::{MaintainDocument, MaintainedTable};
-pub use plan::{Cause, PlanDocument, PlannedStep};
+pub use millstream_api::{
+    catalog::{
+        AssetLineageDocument, AssetState, LineageDocument, LineageStep, SchemaState, StatusDocument, TableStatusDocument,
+        VersionState,
+    },
+    features::{
+        FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
+        ViewDocument,
+    },
+    runs::{
+        Cause, CheckResult, LastRun, LastStep, PlanDocument, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep,
+        RunSummary, StepResult,
+    },
+};
 pub use problem::{CheckDocument, Problem};
 pub use query::QueryDocument;
 pub use rejected::{RejectedByCheck, RejectedDocument, RejectedRow};
-pub use run::{CheckResult, RunEvent, RunSummary, StepResult};
-pub use run_record::{RunDocument, RunStep};
-pub use status::{AssetState, LastRun, StatusDocument};
-pub use table_status::{LastStep, SchemaState, TableStatusDocument, VersionState};
 pub use test::{TestChange, TestDocument, TestResult};
+
+/// A struct of the wire that is made of a room's value. `From` would do, were either of the two this crate's.
+pub trait Of<T> {
+    fn of(value: T) -> Self;
+}

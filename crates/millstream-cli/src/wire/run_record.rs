@@ -1,43 +1,28 @@
-//! `status --run --json`.
+//! `status --run --json`, and a run over HTTP.
 
 use std::collections::BTreeMap;
 
+use millstream_api::runs::{LastRun, LastStep, RunDetail, RunInfo, RunStep};
 use millstream_state::{RunRecord, StepRecord};
 use millstream_types::AssetId;
-use serde::Serialize;
 
-use super::{LastRun, LastStep};
+use super::Of;
 
-/// One run as it is remembered.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunDocument {
-    #[serde(flatten)]
-    pub run: LastRun,
-    /// In the order in which they ended.
-    pub steps: Vec<RunStep>,
-    /// The versions that readers took once the run was over, by asset; absent when it published none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub set: Option<BTreeMap<String, i64>>,
+impl Of<&RunRecord> for RunInfo {
+    fn of(run: &RunRecord) -> Self {
+        Self { run: LastRun::of(run), principal: run.principal.clone() }
+    }
 }
 
-/// One step of a run.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunStep {
-    pub asset: String,
-    #[serde(flatten)]
-    pub step: LastStep,
-}
-
-impl RunDocument {
-    /// The document of a run with its steps and its set.
-    #[must_use]
-    pub fn new(run: &RunRecord, steps: &[StepRecord], set: Option<&BTreeMap<AssetId, i64>>) -> Self {
+/// A run with its steps, and the set of versions that it published.
+impl Of<(&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, i64>>)> for RunDetail {
+    fn of((run, steps, set): (&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, i64>>)) -> Self {
         let step = |step: &StepRecord| {
             let command = Some(run.command.clone());
-            RunStep { asset: step.asset.to_string(), step: LastStep { command, ..LastStep::from(step) } }
+            RunStep { asset: step.asset.to_string(), step: LastStep { command, ..LastStep::of(step) } }
         };
         Self {
-            run: LastRun::from(run),
+            run: RunInfo::of(run),
             steps: steps.iter().map(step).collect(),
             set: set.map(|set| set.iter().map(|(id, version)| (id.to_string(), *version)).collect()),
         }

@@ -1,61 +1,25 @@
 //! `status --json`.
 
+use millstream_api::{
+    catalog::{AssetState, StatusDocument},
+    runs::{CheckResult, LastRun},
+};
 use millstream_engine::{AssetStatus, Status};
 use millstream_state::RunRecord;
 use millstream_types::TimestampMicros;
-use serde::Serialize;
 
-use super::CheckResult;
+use super::Of;
 use crate::standing::Standing;
 
-/// The project as the state store knows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct StatusDocument {
-    pub last_run: Option<LastRun>,
-    pub assets: Vec<AssetState>,
-}
-
-/// The newest run.
-#[derive(Clone, Debug, Serialize)]
-pub struct LastRun {
-    pub run: String,
-    pub command: String,
-    pub started: String,
-    pub finished: Option<String>,
-    /// `succeeded`, `failed`, `cancelled`, `interrupted`; absent while it runs.
-    pub outcome: Option<&'static str>,
-}
-
-/// Where one asset stands.
-#[derive(Clone, Debug, Serialize)]
-pub struct AssetState {
-    pub asset: String,
-    pub kind: &'static str,
-    pub version: Option<i64>,
-    /// The version that readers take, where it is another one: a run that fails leaves them the set before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub published: Option<i64>,
-    pub rows: Option<u64>,
-    pub built_at: Option<String>,
-    /// `built`, `halted`, `failed`, `unreadable` (built, and what is there can no longer be read); absent when nothing was ever
-    /// tried.
-    pub state: Option<&'static str>,
-    /// Why it halted or failed, or cannot be read; which parts could not be, of a source that landed all others.
-    pub message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-    pub checks: Vec<CheckResult>,
-}
-
-impl From<&Status> for StatusDocument {
-    fn from(status: &Status) -> Self {
-        let last_run = status.last_run.as_ref().map(LastRun::from);
-        Self { last_run, assets: status.assets.iter().map(AssetState::from).collect() }
+impl Of<&Status> for StatusDocument {
+    fn of(status: &Status) -> Self {
+        let last_run = status.last_run.as_ref().map(LastRun::of);
+        Self { last_run, assets: status.assets.iter().map(AssetState::of).collect() }
     }
 }
 
-impl From<&RunRecord> for LastRun {
-    fn from(run: &RunRecord) -> Self {
+impl Of<&RunRecord> for LastRun {
+    fn of(run: &RunRecord) -> Self {
         Self {
             run: run.run.to_string(),
             command: run.command.clone(),
@@ -66,8 +30,8 @@ impl From<&RunRecord> for LastRun {
     }
 }
 
-impl From<&AssetStatus> for AssetState {
-    fn from(asset: &AssetStatus) -> Self {
+impl Of<&AssetStatus> for AssetState {
+    fn of(asset: &AssetStatus) -> Self {
         let recorded = asset.recorded.as_ref();
         let standing = Standing::of(asset);
         let state = match standing {

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Apart<'a> {
     /// The command as typed, for the record.
     pub command: &'a str,
+    /// Who asks, where somebody says so.
+    pub principal: Option<&'a str>,
     /// What it writes.
     pub assets: &'a [AssetId],
     /// How long to wait for others to be done with the assets before refusing.
@@ -38,6 +40,7 @@ pub(crate) async fn on_record<T>(
         let start = RunStart {
             run: run.clone(),
             command: apart.command.to_owned(),
+            principal: apart.principal.map(str::to_owned),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: world.options.clock.now(),
             lease: Some(lease.token),

@@ -38,6 +38,8 @@ pub struct RunRequest {
     pub concurrency: Option<NonZeroUsize>,
     /// The command as typed, for the record.
     pub command: String,
+    /// Who asked a server for the run, for the record.
+    pub principal: Option<String>,
 }
 
 /// What one attempt at a step gave.

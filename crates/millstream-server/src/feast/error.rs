@@ -46,7 +46,7 @@ fn exception(kind: ErrorKind) -> (&'static str, Option<StatusCode>) {
         }
         ErrorKind::UnknownColumn => ("EntityNotFoundException", Some(StatusCode::NOT_FOUND)),
         ErrorKind::NameCollision => ("FeatureNameCollisionError", Some(StatusCode::UNPROCESSABLE_ENTITY)),
-        ErrorKind::Unauthorized | ErrorKind::ForeignOrigin => {
+        ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::ForeignOrigin => {
             ("FeastPermissionError", Some(StatusCode::FORBIDDEN))
         }
         ErrorKind::UnknownFeature => ("FeastObjectNotFoundException", None),

@@ -1,19 +1,23 @@
 //! `/materialize` and `/materialize-incremental`.
 
 use axum::{
+    Extension,
     body::Bytes,
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use millstream_api::feast::{
+    FeastAccepted, FeastMaterializeBody, FeastMaterializeIncrementalBody, FeastRunning,
+};
+use serde::Deserialize;
 
 use super::SharedState;
 use crate::{
-    api::materialize::time,
     body::{self, parse, small_json},
     error::{ApiError, ErrorKind},
-    jobs::{self, Job},
+    features::materialize::{self, Range, time},
+    principal::Principal,
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -26,35 +30,6 @@ pub(super) struct JobQuery {
 
 type JobParameters = Result<Query<JobQuery>, QueryRejection>;
 
-#[derive(Deserialize)]
-struct RangeBody {
-    start_ts: Option<String>,
-    end_ts: Option<String>,
-    feature_views: Option<Vec<String>>,
-    #[serde(default)]
-    disable_event_timestamp: bool,
-    version: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct IncrementalBody {
-    end_ts: String,
-    feature_views: Option<Vec<String>>,
-    version: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Accepted {
-    status: &'static str,
-    feature_views: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Running {
-    error: String,
-    feature_views: Vec<String>,
-}
-
 /// Feast's materialisation of a range of event times. Rows of all times up to the present are taken, which windows need: one
 /// that ends more than a day ago is refused, and where one starts changes nothing.
 #[utoipa::path(
@@ -65,7 +40,7 @@ struct Running {
         ("async" = Option<bool>, Query, description = "Answer when the work is started"),
         ("force" = Option<bool>, Query, description = "Start although the same views are at work"),
     ),
-    request_body = crate::openapi::FeastMaterializeBody,
+    request_body = FeastMaterializeBody,
     responses(
         (status = 200, description = "`null`"),
         (status = 202, description = "Started"),
@@ -75,10 +50,11 @@ struct Running {
 )]
 pub(super) async fn materialize(
     State(shared): SharedState,
+    Extension(principal): Extension<Principal>,
     query: JobParameters,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let body: RangeBody = parse(&body)?;
+    let body: FeastMaterializeBody = parse(&body)?;
     let needed = |field: &str, text: Option<String>| {
         let missing = || ApiError::new(ErrorKind::Invalid, format!("`{field}` is missing")).with_field(field);
         time(field, &text.ok_or_else(missing)?).map(Some)
@@ -89,7 +65,7 @@ pub(super) async fn materialize(
         (needed("start_ts", body.start_ts)?, needed("end_ts", body.end_ts)?)
     };
     unversioned(body.version)?;
-    run(&shared, query, Job { views: body.feature_views, start, end, incremental: false, force: false }).await
+    run(&shared, principal, query, body.feature_views, Range { start, end, incremental: false }).await
 }
 
 /// Feast's materialisation of what is new, up to the present: an end more than a day ago is refused.
@@ -97,7 +73,7 @@ pub(super) async fn materialize(
     post,
     path = "/materialize-incremental",
     tag = "feast",
-    request_body = crate::openapi::FeastMaterializeIncrementalBody,
+    request_body = FeastMaterializeIncrementalBody,
     responses(
         (status = 200, description = "`null`"),
         (status = 202, description = "Started"),
@@ -107,14 +83,14 @@ pub(super) async fn materialize(
 )]
 pub(super) async fn materialize_incremental(
     State(shared): SharedState,
+    Extension(principal): Extension<Principal>,
     query: JobParameters,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let body: IncrementalBody = parse(&body)?;
+    let body: FeastMaterializeIncrementalBody = parse(&body)?;
     let end = Some(time("end_ts", &body.end_ts)?);
     unversioned(body.version)?;
-    run(&shared, query, Job { views: body.feature_views, start: None, end, incremental: true, force: false })
-        .await
+    run(&shared, principal, query, body.feature_views, Range { start: None, end, incremental: true }).await
 }
 
 fn unversioned(version: Option<String>) -> Result<(), ApiError> {
@@ -130,23 +106,24 @@ fn unversioned(version: Option<String>) -> Result<(), ApiError> {
 
 async fn run(
     shared: &std::sync::Arc<crate::guard::Shared>,
+    principal: Principal,
     query: JobParameters,
-    job: Job,
+    views: Option<Vec<String>>,
+    range: Range,
 ) -> Result<Response, ApiError> {
     let Query(query) =
         query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("async"))?;
-    let views = job.views.clone();
-    match jobs::start(shared, Job { force: query.force, ..job }) {
+    match materialize::start(shared, principal, views.clone(), range, query.force) {
         Ok(started) if query.r#async => {
-            let accepted = Accepted { status: "accepted", feature_views: started.views };
+            let accepted = FeastAccepted { status: "accepted", feature_views: started.job.about.clone() };
             Ok(small_json(StatusCode::ACCEPTED, &accepted))
         }
         Ok(started) => {
-            started.wait().await?;
+            started.done().await?;
             Ok(body::json(StatusCode::OK, b"null".to_vec()))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyRunning => {
-            let running = Running { error: error.to_string(), feature_views: views.unwrap_or_default() };
+            let running = FeastRunning { error: error.to_string(), feature_views: views.unwrap_or_default() };
             Ok(small_json(StatusCode::CONFLICT, &running))
         }
         Err(error) => Err(error),

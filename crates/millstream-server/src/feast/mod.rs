@@ -7,10 +7,6 @@ mod names;
 mod read;
 mod write;
 
-pub(crate) use materialize::{__path_materialize, __path_materialize_incremental};
-pub(crate) use read::__path_get_online_features;
-pub(crate) use write::{__path_push, __path_write_to_online_store};
-
 use std::{future::Future, sync::Arc};
 
 use axum::{
@@ -20,33 +16,58 @@ use axum::{
     response::Response,
     routing::post,
 };
+use utoipa::OpenApi;
 
 use crate::{
     error::{ApiError, ErrorKind},
     guard::{Dialect, Shared},
     options::FeastCompat,
+    scoped::Endpoints,
 };
+
+#[derive(OpenApi)]
+#[openapi(
+    tags((name = "feast", description = "The contract of Feast's feature server")),
+    paths(
+        read::get_online_features,
+        write::push,
+        write::write_to_online_store,
+        materialize::materialize,
+        materialize::materialize_incremental,
+    )
+)]
+struct Document;
+
+/// The description of the endpoints.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
 
 /// Endpoints that answer within the time of a request.
 pub(crate) fn router(compat: FeastCompat) -> Router<Arc<Shared>> {
     let read = move |state, body| told(compat, read::get_online_features(state, compat, body));
     let push = move |state, body| told(compat, write::push(state, body));
     let write = move |state, body| told(compat, write::write_to_online_store(state, body));
-    Router::new()
-        .route("/get-online-features", post(read))
-        .route("/push", post(push))
-        .route("/write-to-online-store", post(write))
+    Endpoints::of(Dialect::Feast(compat))
+        .read("/get-online-features", post(read))
+        .push("/push", post(push))
+        .push("/write-to-online-store", post(write))
+        .into_router()
         .method_not_allowed_fallback(move |method, uri| wrong_method(compat, method, uri))
 }
 
 /// Endpoints that may go through whole tables.
 pub(crate) fn job_router(compat: FeastCompat) -> Router<Arc<Shared>> {
-    let all = move |state, query, body| told(compat, materialize::materialize(state, query, body));
-    let new =
-        move |state, query, body| told(compat, materialize::materialize_incremental(state, query, body));
-    Router::new()
-        .route("/materialize", post(all))
-        .route("/materialize-incremental", post(new))
+    let all = move |state, principal, query, body| {
+        told(compat, materialize::materialize(state, principal, query, body))
+    };
+    let new = move |state, principal, query, body| {
+        told(compat, materialize::materialize_incremental(state, principal, query, body))
+    };
+    Endpoints::of(Dialect::Feast(compat))
+        .write("/materialize", post(all))
+        .write("/materialize-incremental", post(new))
+        .into_router()
         .method_not_allowed_fallback(move |method, uri| wrong_method(compat, method, uri))
 }
 

@@ -7,18 +7,22 @@ use arrow::{
 };
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
 use indexmap::{IndexMap, IndexSet};
-use serde::Deserialize;
+use millstream_api::{
+    feast::{FeastReadAnswer, FeastReadBody},
+    features::Status,
+};
 
 use super::{SharedState, names};
 use crate::{
-    api::read::{bounded, checked, unwritten},
-    backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
+    features::{
+        AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget,
+        read::{bounded, checked, unwritten},
+    },
     intake::{Intake, unknown},
     options::{FeastCompat, Limits},
     wire::{
-        columns::Columns,
         json::{self, ColumnWriter, Instants},
         times::TimesWriter,
     },
@@ -29,19 +33,6 @@ const NO_TIME: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 
 /// The number of values from which on writing an answer keeps a thread busy so long that other requests would notice.
 const LARGE_ANSWER: usize = 20_000;
-
-/// The body of a read. Fields that are not known are skipped, as Feast's own server does: newer clients send more.
-#[derive(Deserialize)]
-struct ReadBody<'a> {
-    #[serde(borrow)]
-    entities: Columns<'a>,
-    feature_service: Option<String>,
-    features: Option<Vec<String>>,
-    #[serde(default)]
-    full_feature_names: bool,
-    #[serde(default)]
-    include_feature_view_version_metadata: bool,
-}
 
 /// A checked read and what its answer should look like.
 struct CheckedFeastRead {
@@ -64,9 +55,9 @@ struct Style {
     post,
     path = "/get-online-features",
     tag = "feast",
-    request_body = crate::openapi::FeastReadBody,
+    request_body = FeastReadBody,
     responses(
-        (status = 200, body = crate::openapi::FeastReadAnswer),
+        (status = 200, body = FeastReadAnswer),
         (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
     )
 )]
@@ -76,10 +67,10 @@ pub(super) async fn get_online_features(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
-    let check = move || checked_read(&body, parsing.backend.as_ref(), &parsing.limits, compat);
+    let check = move || checked_read(&body, parsing.backends.features.as_ref(), &parsing.limits, compat);
     let CheckedFeastRead { request, keys, style } = compute(large, check).await?;
     let rows = request.rows;
-    let answer = shared.backend.read(request).await?;
+    let answer = shared.backends.features.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
     let bytes = compute(much, move || written(&keys, &answer, rows, style)).await?;
@@ -92,7 +83,7 @@ fn checked_read(
     limits: &Limits,
     compat: FeastCompat,
 ) -> Result<CheckedFeastRead, ApiError> {
-    let body: ReadBody<'_> = parse(body)?;
+    let body: FeastReadBody<'_> = parse(body)?;
     let target = target(body.feature_service, body.features)?;
     let schema = backend.entity_schema(&target)?;
     let mut intake = Intake::default();

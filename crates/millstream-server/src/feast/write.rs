@@ -6,43 +6,29 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
+use millstream_api::{
+    Columns,
+    feast::{FeastPushBody, FeastWriteBody},
+    features::PushTarget,
+};
 
 use super::SharedState;
 use crate::{
-    api::push::batch,
-    backend::{FeatureBackend, PushRequest, PushSchema, PushTarget},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
+    features::{FeatureBackend, PushRequest, PushSchema, push::batch},
     intake::{Intake, missing},
-    wire::columns::Columns,
 };
 
 /// What Feast's clients call the event time, whatever the view calls it.
 const EVENT_TIMESTAMP: &str = "event_timestamp";
-
-#[derive(Deserialize)]
-struct PushBody<'a> {
-    push_source_name: String,
-    #[serde(borrow)]
-    df: Columns<'a>,
-    #[serde(default)]
-    to: String,
-}
-
-#[derive(Deserialize)]
-struct WriteBody<'a> {
-    feature_view_name: String,
-    #[serde(borrow)]
-    df: Columns<'a>,
-}
 
 /// Feast's push. The rows are durable and readable when the answer comes.
 #[utoipa::path(
     post,
     path = "/push",
     tag = "feast",
-    request_body = crate::openapi::FeastPushBody,
+    request_body = FeastPushBody,
     responses(
         (status = 200, description = "Empty"),
         (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
@@ -51,7 +37,7 @@ struct WriteBody<'a> {
 pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
     let request = compute(large, move || {
-        let body: PushBody<'_> = parse(&body)?;
+        let body: FeastPushBody<'_> = parse(&body)?;
         let to = match body.to.as_str() {
             "" | "online" => PushTarget::Online,
             "offline" => PushTarget::Offline,
@@ -62,7 +48,7 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
                 return Err(ApiError::new(ErrorKind::Invalid, message).with_field("to"));
             }
         };
-        let (backend, limit) = (parsing.backend.as_ref(), parsing.limits.rows);
+        let (backend, limit) = (parsing.backends.features.as_ref(), parsing.limits.rows);
         let request = request(backend, body.push_source_name, &body.df, to, limit);
         request.map_err(|error| match error.kind() {
             ErrorKind::UnknownView => error.into_kind(ErrorKind::UnknownPushSource),
@@ -70,7 +56,7 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
         })
     })
     .await?;
-    shared.backend.push(request).await?;
+    shared.backends.features.push(request).await?;
     Ok(StatusCode::OK.into_response())
 }
 
@@ -79,7 +65,7 @@ pub(super) async fn push(State(shared): SharedState, body: Bytes) -> Result<Resp
     post,
     path = "/write-to-online-store",
     tag = "feast",
-    request_body = crate::openapi::FeastWriteBody,
+    request_body = FeastWriteBody,
     responses(
         (status = 200, description = "`null`"),
         (status = "4XX", description = "A string that holds JSON with module, class and message", body = String, content_type = "application/json"),
@@ -91,12 +77,12 @@ pub(super) async fn write_to_online_store(
 ) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
     let request = compute(large, move || {
-        let body: WriteBody<'_> = parse(&body)?;
-        let backend = parsing.backend.as_ref();
+        let body: FeastWriteBody<'_> = parse(&body)?;
+        let backend = parsing.backends.features.as_ref();
         request(backend, body.feature_view_name, &body.df, PushTarget::Online, parsing.limits.rows)
     })
     .await?;
-    shared.backend.push(request).await?;
+    shared.backends.features.push(request).await?;
     Ok(body::json(StatusCode::OK, b"null".to_vec()))
 }
 

@@ -9,7 +9,9 @@ use arrow::{
     ipc::writer::StreamWriter,
 };
 
-use crate::backend::{ReadAnswer, Status};
+use millstream_api::features::Status;
+
+use crate::features::ReadAnswer;
 
 /// The media type that asks for this format, and that it is sent with.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.apache.arrow.stream";

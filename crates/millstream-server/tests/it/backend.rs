@@ -16,11 +16,15 @@ use arrow::{
     datatypes::{DataType, Date32Type, Field, FieldRef, Int64Type, Schema, TimeUnit},
 };
 use async_trait::async_trait;
+use millstream_api::{
+    datasets::DatasetBuilt,
+    jobs::{JobProgress, ProgressUnit},
+};
 use millstream_server::{
-    AnswerColumn, ApiError, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind, FeatureBackend,
-    FeatureInfo, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest, PushSchema, QueryAnswer,
-    QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo, Status, Statuses, ValueInfo,
-    ViewInfo, ViewMaterialized, type_name,
+    AnswerColumn, ApiError, DatasetBackend, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind,
+    FeatureBackend, FeatureInfo, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest,
+    PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness,
+    RunRequest, ServiceInfo, Status, Statuses, ValueInfo, ViewInfo, ViewMaterialized, type_name,
 };
 use tokio::sync::Notify;
 
@@ -32,6 +36,10 @@ pub(crate) struct Shop {
     pub(crate) reads: Mutex<Vec<ReadRequest>>,
     pub(crate) pushes: Mutex<Vec<PushRequest>>,
     pub(crate) materialized: Mutex<Vec<MaterializeRequest>>,
+    /// What was to run, and who wanted it.
+    pub(crate) runs: Mutex<Vec<(RunRequest, String)>>,
+    /// Runs that ended because they were told to.
+    pub(crate) cancelled: AtomicUsize,
     /// Features of the view `slow` and jobs wait for this.
     pub(crate) gate: Notify,
     pub(crate) waiting: AtomicUsize,
@@ -104,6 +112,17 @@ impl Shop {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         opened.await;
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Waits until the gate opens; the error says that the job was told to end before.
+    pub(crate) async fn stand_at_gate_unless_cancelled(&self, job: &JobReporter) -> Result<(), ApiError> {
+        tokio::select! {
+            () = self.stand_at_gate() => Ok(()),
+            () = job.cancelled().cancelled() => {
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+                Err(ApiError::new(ErrorKind::Cancelled, "the work was told to end"))
+            }
+        }
     }
 
     fn features(target: &ReadTarget) -> Result<Vec<String>, ApiError> {
@@ -327,11 +346,15 @@ impl FeatureBackend for Shop {
         Ok(PushAnswer { rows })
     }
 
-    async fn materialize(&self, request: MaterializeRequest) -> Result<MaterializeAnswer, ApiError> {
+    async fn materialize(
+        &self,
+        request: MaterializeRequest,
+        job: JobReporter,
+    ) -> Result<MaterializeAnswer, ApiError> {
         let waits = request.views.iter().any(|view| view == "routes");
         self.materialized.lock().unwrap().push(request.clone());
         if waits {
-            self.stand_at_gate().await;
+            self.stand_at_gate_unless_cancelled(&job).await?;
         }
         let view = |view: &String| ViewMaterialized {
             view: view.clone(),
@@ -342,6 +365,15 @@ impl FeatureBackend for Shop {
         Ok(MaterializeAnswer { views: request.views.iter().map(view).collect(), failed: Vec::new() })
     }
 
+    async fn ready(&self) -> Readiness {
+        let ready = self.waiting.load(Ordering::SeqCst) == 0;
+        let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
+        Readiness { ready, waiting_for }
+    }
+}
+
+#[async_trait]
+impl QueryBackend for Shop {
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         if !request.sql.to_lowercase().starts_with("select") {
             return Err(
@@ -359,7 +391,10 @@ impl FeatureBackend for Shop {
         let batch = batch.slice(0, request.limit.min(2));
         Ok(QueryAnswer { schema, batches: vec![batch.clone(), batch], truncated: request.limit < 2 })
     }
+}
 
+#[async_trait]
+impl DatasetBackend for Shop {
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
         Ok(vec![DatasetInfo {
             name: "churn".to_owned(),
@@ -380,9 +415,27 @@ impl FeatureBackend for Shop {
         Ok(DatasetReader { bytes: Box::pin(bytes), length, version: "b3f1".to_owned() })
     }
 
-    async fn ready(&self) -> Readiness {
-        let ready = self.waiting.load(Ordering::SeqCst) == 0;
-        let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
-        Readiness { ready, waiting_for }
+    fn defined(&self) -> Vec<String> {
+        vec!["churn".to_owned(), "fraud".to_owned()]
+    }
+
+    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuilt, ApiError> {
+        job.progress(JobProgress {
+            doing: "reading labels".to_owned(),
+            done: 1,
+            total: Some(2),
+            unit: ProgressUnit::Rows,
+        });
+        if name == "fraud" {
+            self.stand_at_gate_unless_cancelled(&job).await?;
+        }
+        Ok(DatasetBuilt {
+            name: name.to_owned(),
+            version: "2".to_owned(),
+            unchanged: false,
+            rows: 2,
+            warnings: Vec::new(),
+            elapsed_ms: 3,
+        })
     }
 }

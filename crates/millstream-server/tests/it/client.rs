@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
-use millstream_server::{ColumnWriter, Server, ServerError, ServerOptions};
+use millstream_server::{Backends, ColumnWriter, Server, ServerError, ServerOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,7 +29,7 @@ pub(crate) fn options() -> ServerOptions {
 
 pub(crate) async fn start(options: ServerOptions) -> Running {
     let shop = Arc::new(Shop::default());
-    let server = Server::bind(options, shop.clone()).await.unwrap();
+    let server = Server::bind(options, Backends::of(shop.clone())).await.unwrap();
     let (address, shutdown) = (server.address(), CancellationToken::new());
     let task = tokio::spawn(server.run(shutdown.clone()));
     Running { address, shop, shutdown, task }
@@ -89,6 +89,17 @@ impl Running {
         }
         head.push_str("\r\n");
         self.raw(&[head.as_bytes(), body].concat()).await
+    }
+
+    /// Everything that a job tells until it has ended. HTTP/1.0 knows no chunks, so the events come as they are.
+    pub(crate) async fn events(&self, job: &str, headers: &str) -> Answer {
+        self.raw(format!("GET /v1/jobs/{job}/events HTTP/1.0\r\n{headers}\r\n").as_bytes()).await
+    }
+
+    /// The job, once it has ended.
+    pub(crate) async fn ended(&self, job: &str) -> serde_json::Value {
+        self.events(job, "").await;
+        self.get(&format!("/v1/jobs/{job}")).await.json()
     }
 
     /// Sends bytes as they are and reads what comes back until the server closes.

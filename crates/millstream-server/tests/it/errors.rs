@@ -173,13 +173,20 @@ fn every_code_is_described_once() {
         ErrorKind::BadQuery,
         ErrorKind::ShuttingDown,
         ErrorKind::Unavailable,
+        ErrorKind::Forbidden,
+        ErrorKind::UnknownJob,
+        ErrorKind::UnknownRun,
+        ErrorKind::UnknownAsset,
+        ErrorKind::Cancelled,
+        ErrorKind::RunFailed,
         ErrorKind::Internal,
     ];
     let address = ([127, 0, 0, 1], 1).into();
     let failed = || std::io::Error::other("x");
     let starts = [
         ServerError::TokenNeeded { address },
-        ServerError::WeakToken { found: 1, needed: 2 },
+        ServerError::WeakToken { name: "ci".to_owned(), found: 1, needed: 2 },
+        ServerError::TwoTokens { name: "ci".to_owned() },
         ServerError::Bind { address, source: failed() },
         ServerError::Serve { source: failed() },
     ];

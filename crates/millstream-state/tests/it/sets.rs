@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use millstream_plan::{AssetStatus, Recorded};
 use millstream_state::{RunEnd, RunOutcome, State, StepOutcome};
 use millstream_types::{AssetId, TimestampMicros};
 
@@ -23,7 +22,7 @@ async fn make(state: &State, number: i64, versions: &[(&str, i64)], publishes: O
     let start = run(number);
     state.begin_run(&start).await.unwrap();
     for (name, version) in versions {
-        let built = Recorded { version: Some(*version), status: AssetStatus::Built, ..recorded() };
+        let built = recorded(*version);
         let step = step(&start.run, name, StepOutcome::Built);
         state.record_step(&end(&step, Some(&built))).await.unwrap();
     }

@@ -18,6 +18,7 @@ pub(crate) fn run(number: i64) -> RunStart {
     RunStart {
         run: RunId::new(&format!("run-{number}")),
         command: "millstream run".into(),
+        principal: Some("ci".into()),
         version: "0.1.0".into(),
         started: TimestampMicros(number * 1_000),
         lease: None,

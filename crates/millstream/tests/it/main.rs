@@ -40,6 +40,7 @@ mod run;
 mod s3;
 mod sequences;
 mod serve_clients;
+mod serve_jobs;
 mod serve_options;
 mod serve_process;
 mod serve_push;

@@ -169,7 +169,6 @@ impl Drop for Server {
 /// One request to the server at `address`.
 pub(crate) fn send(address: &str, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n",
         body.len()
@@ -181,19 +180,30 @@ pub(crate) fn send(address: &str, method: &str, path: &str, headers: &[&str], bo
     request.push_str("\r\n");
     // A server that refuses a body early stops reading it; what it said before is still there to be read.
     let _ = stream.write_all(&[request.as_bytes(), body].concat());
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).ok()?;
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let answer = Answer { status, head, body: bytes[end + 4..].to_vec() };
+    let answer = received(&mut stream)?;
     let length: usize = answer.header("content-length")?.parse().ok()?;
     (answer.body.len() == length).then_some(answer)
 }
 
-/// What the servers of a folder said on standard error; nobody is shown a panic.
+/// What comes until the server closes the connection.
+pub(crate) fn received(stream: &mut TcpStream) -> Option<Answer> {
+    let mut bytes = Vec::new();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.read_to_end(&mut bytes).ok()?;
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, head, body: bytes[end + 4..].to_vec() })
+}
+
+/// What the servers of a folder said on standard error.
+pub(crate) fn log(folder: &Folder) -> String {
+    fs::read_to_string(folder.path().join(LOG)).unwrap()
+}
+
+/// Nobody is shown a panic on a server's standard error.
 pub(crate) fn assert_quiet(folder: &Folder) {
-    let log = fs::read(folder.path().join(LOG)).unwrap();
     let status = std::process::ExitStatus::default();
-    assert_plain(&std::process::Output { status, stdout: log, stderr: Vec::new() });
+    let stdout = log(folder).into_bytes();
+    assert_plain(&std::process::Output { status, stdout, stderr: Vec::new() });
 }

@@ -9,7 +9,7 @@ use crate::{
     project,
     session::Session,
     show::table,
-    wire::{FeatureDocument, OnDemandDocument, ServiceDocument, ViewDocument},
+    wire::{FeatureDocument, Of, OnDemandDocument, ServiceDocument, ViewDocument},
 };
 
 /// Show a view, a feature (`view.feature`), an on-demand feature or a service
@@ -30,13 +30,13 @@ pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let list = engine.features().await?;
     let json = session.settings.json;
     match find(&list, &arguments.name)? {
-        FeatureListEntry::View(view) if json => output::print_json(&ViewDocument::from(view))?,
+        FeatureListEntry::View(view) if json => output::print_json(&ViewDocument::of(view))?,
         FeatureListEntry::View(view) => output::print(&view_text(view, list.is_store_open))?,
-        FeatureListEntry::Feature(_, feature) if json => output::print_json(&FeatureDocument::from(feature))?,
+        FeatureListEntry::Feature(_, feature) if json => output::print_json(&FeatureDocument::of(feature))?,
         FeatureListEntry::Feature(view, feature) => output::print(&feature_text(view, feature))?,
-        FeatureListEntry::OnDemand(one) if json => output::print_json(&OnDemandDocument::from(one))?,
+        FeatureListEntry::OnDemand(one) if json => output::print_json(&OnDemandDocument::of(one))?,
         FeatureListEntry::OnDemand(one) => output::print(&on_demand_text(one))?,
-        FeatureListEntry::Service(service) if json => output::print_json(&ServiceDocument::from(service))?,
+        FeatureListEntry::Service(service) if json => output::print_json(&ServiceDocument::of(service))?,
         FeatureListEntry::Service(service) => output::print(&service_text(service))?,
     }
     Ok(Exit::Success)

@@ -4,7 +4,13 @@ mod overview;
 mod run;
 mod table;
 
-use crate::{CliError, Exit, output, project, session::Session, wire::StatusDocument};
+pub(crate) use table::known;
+
+use crate::{
+    CliError, Exit, output, project,
+    session::Session,
+    wire::{Of, StatusDocument},
+};
 
 /// Show the last run, and each asset's version, rows, age and checks; or one asset in full
 ///
@@ -32,7 +38,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let status = engine.status().await?;
     match named {
         Some(name) => table::show(&engine, &status, &name, session).await?,
-        None if session.settings.json => output::print_json(&StatusDocument::from(&status))?,
+        None if session.settings.json => output::print_json(&StatusDocument::of(&status))?,
         None => output::print(&overview::text(&status))?,
     }
     Ok(Exit::Success)

@@ -13,7 +13,7 @@ use crate::{
     runs,
     session::Session,
     show::table::table,
-    wire::RunDocument,
+    wire::{Of, RunDetail},
 };
 
 /// Prints all that is known of the run.
@@ -22,7 +22,7 @@ pub(super) async fn show(engine: &Engine, id: &str, session: &Session) -> Result
     let steps = engine.steps(&run.run).await?;
     let set = engine.versions_of(&run.run).await?;
     if session.settings.json {
-        return output::print_json(&RunDocument::new(&run, &steps, set.as_ref()));
+        return output::print_json(&RunDetail::of((&run, steps.as_slice(), set.as_ref())));
     }
     output::print(&text(&run, &steps, set.as_ref(), engine.now()))
 }

@@ -14,7 +14,7 @@ use crate::{
     session::Session,
     show::table::table,
     standing::{Standing, TableStatus},
-    wire::TableStatusDocument,
+    wire::{Of, TableStatusDocument},
 };
 
 /// Versions of the lake that are listed.
@@ -27,6 +27,19 @@ pub(super) async fn show(
     name: &AssetId,
     session: &Session,
 ) -> Result<(), CliError> {
+    let known = known(engine, status, name).await?;
+    if session.settings.json {
+        return output::print_json(&TableStatusDocument::of(&known));
+    }
+    output::print(&text(&known, status.now))
+}
+
+/// All that is known of an asset.
+pub(crate) async fn known<'a>(
+    engine: &Engine,
+    status: &'a Status,
+    name: &AssetId,
+) -> Result<TableStatus<'a>, CliError> {
     let asset = status.assets.iter().find(|asset| asset.asset == *name);
     let asset = asset.ok_or_else(|| CliError::unknown("asset", &name.to_string(), &[]))?;
     let run = match &asset.last_step {
@@ -45,11 +58,7 @@ pub(super) async fn show(
         }
         _ => Vec::new(),
     };
-    let known = TableStatus { asset, run, schemas, versions };
-    if session.settings.json {
-        return output::print_json(&TableStatusDocument::from(&known));
-    }
-    output::print(&text(&known, status.now))
+    Ok(TableStatus { asset, run, schemas, versions })
 }
 
 /// The table that the asset is; none of another kind.

@@ -49,6 +49,8 @@ pub struct DatasetRequest {
     pub memory_bytes: usize,
     /// The command as typed, for the record.
     pub command: String,
+    /// Who asks, where somebody says so.
+    pub principal: Option<String>,
 }
 
 /// Where a build is.
@@ -117,7 +119,12 @@ impl Engine {
                 return Err(unknown(&world.project, &request.name));
             };
             let assets = [asset];
-            let apart = Apart { command: &request.command, assets: &assets, wait: PATIENCE };
+            let apart = Apart {
+                command: &request.command,
+                principal: request.principal.as_deref(),
+                assets: &assets,
+                wait: PATIENCE,
+            };
             let work = async |cancel: CancellationToken| {
                 let set = world.published().await?;
                 let report = build_dataset(world, request, set, told, cancel).await?;

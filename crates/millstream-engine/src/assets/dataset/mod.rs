@@ -104,6 +104,7 @@ impl Kind for Datasets {
             // Tables of the same run are built beside it.
             memory_bytes: runner.world.options.memory_bytes / MEMORY_SHARE,
             command: String::new(),
+            principal: None,
         };
         let _alone = runner.world.beside_queries().await?;
         // What the run has made so far is published with what it makes of it.

@@ -56,6 +56,8 @@ pub struct MaterializeRequest {
     pub until: Option<i64>,
     /// The command as typed, for the record.
     pub command: String,
+    /// Who asks, where somebody says so.
+    pub principal: Option<String>,
 }
 
 /// How long a materialisation waits for others to be done with its views.
@@ -148,7 +150,12 @@ impl FeatureServer {
             self.check_end(request.until)?;
             let wanted = self.wanted_views(request).await?;
             let assets: Vec<_> = wanted.keys().map(|name| super::id(name)).collect();
-            let apart = Apart { command: &request.command, assets: &assets, wait: PATIENCE };
+            let apart = Apart {
+                command: &request.command,
+                principal: request.principal.as_deref(),
+                assets: &assets,
+                wait: PATIENCE,
+            };
             let work = async |cancel: CancellationToken| {
                 let done = self.bring_up_to_date(request, wanted, told, &cancel).await?;
                 let steps = self.steps_of(&done);

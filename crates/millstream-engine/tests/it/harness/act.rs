@@ -113,7 +113,7 @@ impl Act {
             }
             Act::Dataset(name) => {
                 let request =
-                    DatasetRequest { name: (*name).to_owned(), memory_bytes: 64 << 20, output: None, command: String::new() };
+                    DatasetRequest { name: (*name).to_owned(), memory_bytes: 64 << 20, output: None, command: String::new(), principal: None };
                 let report = engine.build_dataset(&request, Arc::new(|_| ()), cancel).await?;
                 let unchanged = if report.is_unchanged { ", unchanged" } else { "" };
                 Ok(Ended::Well(format!("{} v{}{unchanged}", report.name, report.version)))

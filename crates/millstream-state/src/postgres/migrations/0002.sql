@@ -15,3 +15,5 @@ CREATE TABLE published_before (
     version BIGINT NOT NULL,
     PRIMARY KEY (asset, place)
 );
+
+ALTER TABLE runs ADD COLUMN principal TEXT;

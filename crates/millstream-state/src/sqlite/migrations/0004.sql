@@ -15,3 +15,5 @@ CREATE TABLE published_before (
     version INTEGER NOT NULL,
     PRIMARY KEY (asset, place)
 ) STRICT, WITHOUT ROWID;
+
+ALTER TABLE runs ADD COLUMN principal TEXT;

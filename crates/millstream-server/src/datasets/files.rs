@@ -8,13 +8,12 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use millstream_api::{datasets::DatasetsAnswer, error::ErrorBody};
+use serde::Deserialize;
 use tokio_util::io::ReaderStream;
-use utoipa::ToSchema;
 
 use crate::{
-    api::{Name, VERSION},
-    backend::DatasetInfo,
+    area::{Name, VERSION},
     body::small_json,
     error::{ApiError, ErrorKind},
     guard::Shared,
@@ -22,11 +21,6 @@ use crate::{
 
 /// Bytes of a file that are sent at a time.
 const CHUNK: usize = 256 << 10;
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DatasetsAnswer {
-    datasets: Vec<DatasetInfo>,
-}
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct DatasetQuery {
@@ -36,7 +30,7 @@ pub(crate) struct DatasetQuery {
 /// All datasets with their versions.
 #[utoipa::path(get, path = "/v1/datasets", tag = "data", responses((status = 200, body = DatasetsAnswer)))]
 pub(crate) async fn datasets(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
-    Ok(small_json(StatusCode::OK, &DatasetsAnswer { datasets: shared.backend.datasets().await? }))
+    Ok(small_json(StatusCode::OK, &DatasetsAnswer { datasets: shared.backends.datasets.datasets().await? }))
 }
 
 /// One dataset as a Parquet file, the newest version unless one is named.
@@ -51,9 +45,9 @@ pub(crate) async fn datasets(State(shared): State<Arc<Shared>>) -> Result<Respon
     responses(
         (status = 200, description = "Parquet; the header `x-millstream-version` names the version",
          content_type = "application/vnd.apache.parquet"),
-        (status = 404, description = "MS-1206", body = crate::error::ErrorBody),
+        (status = 404, description = "MS-1206", body = ErrorBody),
         (status = 410, description = "MS-0735: the version's file was removed, replaced or damaged",
-         body = crate::error::ErrorBody),
+         body = ErrorBody),
     )
 )]
 pub(crate) async fn dataset(
@@ -63,7 +57,7 @@ pub(crate) async fn dataset(
 ) -> Result<Response, ApiError> {
     let Query(query) =
         query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("version"))?;
-    let dataset = shared.backend.dataset(&name, query.version.as_deref()).await?;
+    let dataset = shared.backends.datasets.dataset(&name, query.version.as_deref()).await?;
     let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(dataset.bytes, CHUNK)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apache.parquet"));

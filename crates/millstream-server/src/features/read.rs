@@ -9,20 +9,21 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::Response,
 };
-use serde::Deserialize;
+use millstream_api::{
+    error::ErrorBody,
+    features::{Metadata, MetadataWord, ReadBody, Status},
+};
 
 use crate::{
-    api::VERSION,
-    backend::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Status, Statuses},
+    area::VERSION,
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
+    features::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Statuses},
     guard::Shared,
     intake::Intake,
     options::Limits,
     wire::{
-        arrow_stream,
-        columns::Columns,
-        instant,
+        arrow_stream, instant,
         json::{self, ColumnWriter},
         times::TimesWriter,
     },
@@ -30,35 +31,6 @@ use crate::{
 
 /// The number of values from which on writing an answer keeps a thread busy so long that other requests would notice.
 const LARGE_ANSWER: usize = 20_000;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReadBody<'a> {
-    service: Option<String>,
-    features: Option<Vec<String>>,
-    #[serde(borrow, default)]
-    entities: Columns<'a>,
-    #[serde(borrow, default)]
-    request: Columns<'a>,
-    at: Option<String>,
-    metadata: Option<Metadata>,
-    encoding: Option<String>,
-}
-
-/// The word of a request on whether it wants statuses and event times.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "`metadata` has to be \"full\", \"none\", true or false")]
-enum Metadata {
-    Flag(bool),
-    Word(MetadataWord),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum MetadataWord {
-    Full,
-    None,
-}
 
 /// A checked read and what its answer should look like.
 struct CheckedRead {
@@ -77,11 +49,11 @@ struct CheckedRead {
     post,
     path = "/v1/features/read",
     tag = "features",
-    request_body = crate::openapi::ReadBody,
+    request_body = ReadBody,
     responses(
-        (status = 200, body = crate::openapi::ReadAnswer),
-        (status = "4XX", description = "The request is wrong", body = crate::error::ErrorBody),
-        (status = "5XX", description = "The server could not answer", body = crate::error::ErrorBody),
+        (status = 200, body = millstream_api::features::ReadAnswer),
+        (status = "4XX", description = "The request is wrong", body = ErrorBody),
+        (status = "5XX", description = "The server could not answer", body = ErrorBody),
     )
 )]
 pub(crate) async fn read(
@@ -90,10 +62,10 @@ pub(crate) async fn read(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (large, parsing) = (is_large(&body), shared.clone());
-    let check = move || checked_read(&body, parsing.backend.as_ref(), &parsing.limits);
+    let check = move || checked_read(&body, parsing.backends.features.as_ref(), &parsing.limits);
     let CheckedRead { request, metadata } = compute(large, check).await?;
     let (rows, target) = (request.rows, request.target.clone());
-    let answer = shared.backend.read(request).await?;
+    let answer = shared.backends.features.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
     if body::wants_arrow(&headers) {

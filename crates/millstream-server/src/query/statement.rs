@@ -8,15 +8,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::Response,
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
+use millstream_api::{error::ErrorBody, query::QueryBody};
 
 use crate::{
-    api::read::unwritten,
-    backend::{QueryAnswer, QueryRequest},
     body::{self, compute, parse},
     error::{ApiError, ErrorKind},
+    features::read::unwritten,
     guard::{Shared, stopped},
+    query::{QueryAnswer, QueryRequest},
     wire::{
         arrow_stream,
         json::{self, ColumnWriter},
@@ -27,16 +26,6 @@ use crate::{
 /// Says in an Arrow answer, which has no other place for it, that rows were cut off.
 const TRUNCATED: &str = "x-millstream-truncated";
 
-/// A statement that only reads.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct QueryBody {
-    #[schema(min_length = 1)]
-    sql: String,
-    /// At most this many rows; the server has limits of its own, one of rows and one of bytes.
-    limit: Option<usize>,
-}
-
 /// Runs one statement that only reads. Rows beyond the limits are cut off, and `truncated` says so.
 #[utoipa::path(
     post,
@@ -44,8 +33,8 @@ pub(crate) struct QueryBody {
     tag = "data",
     request_body = QueryBody,
     responses(
-        (status = 200, body = crate::openapi::QueryAnswer),
-        (status = "4XX", description = "The statement is wrong", body = crate::error::ErrorBody),
+        (status = 200, body = millstream_api::query::QueryAnswer),
+        (status = "4XX", description = "The statement is wrong", body = ErrorBody),
     )
 )]
 pub(crate) async fn query(
@@ -62,7 +51,7 @@ pub(crate) async fn query(
     let request = QueryRequest { sql: body.sql, limit, bytes: shared.limits.query_bytes };
     let answer = tokio::select! {
         biased;
-        answer = shared.backend.query(request) => answer?,
+        answer = shared.backends.query.query(request) => answer?,
         () = shared.queries_stop.cancelled() => return Err(stopped()),
     };
     let truncated = answer.truncated;

@@ -4,26 +4,19 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
-use serde::Deserialize;
-
-use crate::{
-    api::Name,
-    backend::{PushAnswer, PushRequest, PushSchema, PushTarget},
-    body::{compute, is_large, parse, small_json},
-    error::{ApiError, ErrorKind},
-    guard::Shared,
-    intake::{Intake, missing},
-    wire::columns::Columns,
+use millstream_api::{
+    error::ErrorBody,
+    features::{PushAnswer, PushBody},
 };
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PushBody<'a> {
-    #[serde(borrow)]
-    rows: Columns<'a>,
-    #[serde(default)]
-    to: PushTarget,
-}
+use crate::{
+    area::Name,
+    body::{compute, is_large, parse, small_json},
+    error::{ApiError, ErrorKind},
+    features::{PushRequest, PushSchema},
+    guard::Shared,
+    intake::{Intake, missing},
+};
 
 /// Stores rows of a view. They are durable when the answer comes, and the next read sees them.
 ///
@@ -34,11 +27,11 @@ struct PushBody<'a> {
     path = "/v1/features/views/{view}/push",
     tag = "features",
     params(("view" = String, Path, description = "A view or a push source")),
-    request_body = crate::openapi::PushBody,
+    request_body = PushBody,
     responses(
         (status = 200, body = PushAnswer),
-        (status = "4XX", description = "The request is wrong; nothing was stored", body = crate::error::ErrorBody),
-        (status = "5XX", description = "The rows may or may not be stored", body = crate::error::ErrorBody),
+        (status = "4XX", description = "The request is wrong; nothing was stored", body = ErrorBody),
+        (status = "5XX", description = "The rows may or may not be stored", body = ErrorBody),
     )
 )]
 pub(crate) async fn push(
@@ -49,13 +42,13 @@ pub(crate) async fn push(
     let parsing = shared.clone();
     let request = compute(is_large(&body), move || {
         let body: PushBody<'_> = parse(&body)?;
-        let schema = parsing.backend.push_schema(&view)?;
+        let schema = parsing.backends.features.push_schema(&view)?;
         let mut intake = Intake::default();
         intake.take_all("rows", &body.rows, schema.schema.fields(), parsing.limits.rows)?;
         Ok(PushRequest { name: view, rows: batch("rows", intake, &schema)?, to: body.to })
     })
     .await?;
-    Ok(small_json(StatusCode::OK, &shared.backend.push(request).await?))
+    Ok(small_json(StatusCode::OK, &shared.backends.features.push(request).await?))
 }
 
 /// The rows in their schema; a column that may be null and was not sent is null.

@@ -3,17 +3,9 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use millstream_api::process::{Readiness, VersionAnswer};
 
-use crate::{backend::Readiness, body::small_json, guard::Shared};
-
-/// What runs here.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct VersionAnswer {
-    name: &'static str,
-    version: &'static str,
-}
+use crate::{body::small_json, guard::Shared};
 
 /// The process answers. Nothing else is looked at: a store that is down is no reason to restart it.
 #[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, description = "Empty")))]
@@ -33,7 +25,7 @@ pub(crate) async fn health() -> StatusCode {
     )
 )]
 pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let readiness = shared.backend.ready().await;
+    let readiness = shared.backends.features.ready().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     small_json(status, &readiness)
 }

@@ -3,26 +3,17 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use millstream_api::{
+    error::ErrorBody,
+    features::{ServiceInfo, ServicesAnswer, ViewsAnswer},
+};
 
 use crate::{
-    api::Name,
-    backend::{ServiceInfo, ViewInfo},
+    area::Name,
     body::small_json,
     error::{ApiError, ErrorKind},
     guard::Shared,
 };
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ServicesAnswer {
-    services: Vec<ServiceInfo>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ViewsAnswer {
-    views: Vec<ViewInfo>,
-}
 
 /// All services.
 #[utoipa::path(
@@ -32,7 +23,7 @@ pub(crate) struct ViewsAnswer {
     responses((status = 200, body = ServicesAnswer))
 )]
 pub(crate) async fn services(State(shared): State<Arc<Shared>>) -> Response {
-    small_json(StatusCode::OK, &ServicesAnswer { services: shared.backend.services() })
+    small_json(StatusCode::OK, &ServicesAnswer { services: shared.backends.features.services() })
 }
 
 /// One service.
@@ -43,14 +34,14 @@ pub(crate) async fn services(State(shared): State<Arc<Shared>>) -> Response {
     params(("name" = String, Path, description = "The service's name, without version")),
     responses(
         (status = 200, body = ServiceInfo),
-        (status = 404, description = "MS-1203", body = crate::error::ErrorBody),
+        (status = 404, description = "MS-1203", body = ErrorBody),
     )
 )]
 pub(crate) async fn service(
     State(shared): State<Arc<Shared>>,
     Name(name): Name,
 ) -> Result<Response, ApiError> {
-    let service = shared.backend.services().into_iter().find(|service| service.name == name);
+    let service = shared.backends.features.services().into_iter().find(|service| service.name == name);
     let service = service
         .ok_or_else(|| ApiError::new(ErrorKind::UnknownService, format!("there is no service `{name}`")))?;
     Ok(small_json(StatusCode::OK, &service))
@@ -59,5 +50,5 @@ pub(crate) async fn service(
 /// All views.
 #[utoipa::path(get, path = "/v1/features/views", tag = "features", responses((status = 200, body = ViewsAnswer)))]
 pub(crate) async fn views(State(shared): State<Arc<Shared>>) -> Response {
-    small_json(StatusCode::OK, &ViewsAnswer { views: shared.backend.views() })
+    small_json(StatusCode::OK, &ViewsAnswer { views: shared.backends.features.views() })
 }

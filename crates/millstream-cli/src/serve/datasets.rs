@@ -1,0 +1,75 @@
+//! Datasets, answered by the engine.
+
+use std::{pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use millstream_api::{
+    datasets::DatasetBuilt,
+    jobs::{JobProgress, ProgressUnit},
+};
+use millstream_engine::{DatasetProgress, DatasetRequest};
+use millstream_server::{ApiError, DatasetBackend, DatasetInfo, DatasetReader, JobReporter, ValueInfo};
+use millstream_types::TimestampMicros;
+
+use super::{Backend, errors::api_error};
+use crate::commands::dataset::doing;
+
+#[async_trait]
+impl DatasetBackend for Backend {
+    async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
+        let built = self.engine.datasets().await.map_err(api_error)?;
+        let described = built.into_iter().map(|built| DatasetInfo {
+            name: built.dataset,
+            version: built.version.to_string(),
+            rows: built.rows,
+            columns: built
+                .columns
+                .into_iter()
+                .map(|(name, data_type)| ValueInfo { name, data_type })
+                .collect(),
+            built_at: instant(built.at),
+        });
+        Ok(described.collect())
+    }
+
+    async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError> {
+        let (built, file) = self.engine.open_dataset(name, version).await.map_err(api_error)?;
+        let bytes: Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(tokio::fs::File::from_std(file));
+        let length = Some(built.manifest.data.bytes);
+        Ok(DatasetReader { bytes, length, version: built.version.to_string() })
+    }
+
+    fn defined(&self) -> Vec<String> {
+        self.engine.project().spec.datasets.iter().map(|dataset| dataset.name.clone()).collect()
+    }
+
+    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuilt, ApiError> {
+        let request = DatasetRequest {
+            name: name.to_owned(),
+            output: None,
+            memory_bytes: self.memory_bytes,
+            command: format!("POST /v1/datasets/{name}/build"),
+            principal: Some(job.principal().to_owned()),
+        };
+        let cancel = job.cancelled().clone();
+        let told = Arc::new(move |progress: DatasetProgress| {
+            let (doing, done, total) = (doing(&progress), progress.rows, progress.total);
+            job.progress(JobProgress { doing, done, total, unit: ProgressUnit::Rows });
+        });
+        let report = self.engine.build_dataset(&request, told, cancel).await.map_err(api_error)?;
+        Ok(DatasetBuilt {
+            name: report.name,
+            version: report.version.to_string(),
+            unchanged: report.is_unchanged,
+            rows: report.manifest.data.rows,
+            warnings: report.warnings.iter().map(ToString::to_string).collect(),
+            elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// RFC 3339.
+fn instant(at: TimestampMicros) -> String {
+    DateTime::from_timestamp_micros(at.0).map(|at| at.to_rfc3339()).unwrap_or_default()
+}

@@ -1,0 +1,116 @@
+//! Features, answered by the engine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use millstream_api::jobs::{JobProgress, ProgressUnit};
+use millstream_engine::{MaterializeRequest as Views, PushTo, ReadableName};
+use millstream_server::{
+    ApiError, EntitySchema, FeatureBackend, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
+    PushRequest, PushSchema, PushTarget, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo,
+    ViewFailed, ViewInfo, ViewMaterialized,
+};
+
+use super::{
+    Backend, answers, describe,
+    errors::{api_error, api_error_in},
+};
+
+fn readable_name(target: &ReadTarget) -> ReadableName<'_> {
+    match target {
+        ReadTarget::Service { name, version } => {
+            ReadableName::Service { name, version: version.map(i64::from) }
+        }
+        ReadTarget::Features(features) => ReadableName::Features(features),
+    }
+}
+
+#[async_trait]
+impl FeatureBackend for Backend {
+    fn services(&self) -> Vec<ServiceInfo> {
+        describe::services(self.features.services(), self.engine.project())
+    }
+
+    fn views(&self) -> Vec<ViewInfo> {
+        let views = self.features.views();
+        views.map(|definition| describe::view(definition, self.engine.project())).collect()
+    }
+
+    fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError> {
+        let readable = self.features.readable(readable_name(target)).map_err(api_error)?;
+        let (keys, request) = (readable.keys.clone(), readable.request.clone());
+        Ok(EntitySchema { keys, request, features: readable.definition.features.len() })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
+        let readable = self.features.readable(readable_name(&request.target)).map_err(api_error)?;
+        let columns = self
+            .features
+            .read(&readable, &request.entities, request.rows, request.at, request.encoding.as_deref())
+            .await
+            .map_err(|error| api_error_in("entities", error))?;
+        Ok(ReadAnswer {
+            columns: columns.into_iter().map(answers::column).collect(),
+            service_version: readable.version.and_then(|version| u32::try_from(version).ok()),
+        })
+    }
+
+    fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError> {
+        self.features.view(name).map(describe::push_schema).map_err(api_error)
+    }
+
+    async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
+        let to = match request.to {
+            PushTarget::Online => PushTo::Online,
+            PushTarget::Offline => PushTo::Offline,
+            PushTarget::OnlineAndOffline => PushTo::OnlineAndOffline,
+        };
+        let rows = self.features.push(&request.name, request.rows, to).await;
+        let rows = rows.map_err(|error| api_error_in("rows", error))?;
+        Ok(PushAnswer { rows })
+    }
+
+    async fn materialize(
+        &self,
+        request: MaterializeRequest,
+        job: JobReporter,
+    ) -> Result<MaterializeAnswer, ApiError> {
+        let MaterializeRequest { views, end, incremental } = request;
+        let command = "POST /v1/materialize".to_owned();
+        let principal = Some(job.principal().to_owned());
+        let views = Views { views, full: !incremental, alone: false, until: end, command, principal };
+        let cancel = job.cancelled().child_token();
+        let _cancel_when_dropped = cancel.clone().drop_guard();
+        let told = Arc::new(move |progress: &millstream_engine::MaterializeProgress| {
+            let (doing, done) = (progress.view.clone(), progress.rows);
+            job.progress(JobProgress { doing, done, total: None, unit: ProgressUnit::Rows });
+        });
+        let done = self.features.materialize(&views, told, cancel).await.map_err(api_error)?;
+        let mut failed = Vec::new();
+        for failure in done.failures {
+            let error = api_error(failure.error);
+            if failure.is_current {
+                return Err(error);
+            }
+            let (code, hint) = (error.code().to_owned(), error.hint().map(str::to_owned));
+            failed.push(ViewFailed { view: failure.view, code, message: error.to_string(), hint });
+        }
+        let views = done.reports.into_iter().map(|report| ViewMaterialized {
+            view: report.view,
+            rows: report.rows,
+            left_out: report.left_out,
+            table_version: report.versions.values().next().copied(),
+        });
+        Ok(MaterializeAnswer { views: views.collect(), failed })
+    }
+
+    async fn ready(&self) -> Readiness {
+        match self.features.never_materialized().await {
+            Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for },
+            Err(error) => {
+                let waiting_for = vec![format!("the online store ({})", api_error(error))];
+                Readiness { ready: false, waiting_for }
+            }
+        }
+    }
+}

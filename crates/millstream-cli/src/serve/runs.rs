@@ -1,0 +1,96 @@
+//! Runs over HTTP, carried out by the engine.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use millstream_api::runs::{RunDetail, RunEvent, RunInfo, RunSummary};
+use millstream_engine::{Event, Observer, RunReport, RunRequest as EngineRun, StepOutcome};
+use millstream_server::{ApiError, ErrorKind, JobReporter, RunBackend, RunEnd, RunRequest};
+use millstream_types::RunId;
+
+use super::{Backend, errors::api_error};
+use crate::wire::Of;
+
+/// Tells a job what happens in its run.
+struct Told(JobReporter);
+
+impl Observer for Told {
+    fn event(&self, event: &Event) {
+        self.0.event(&RunEvent::of(event));
+    }
+}
+
+#[async_trait]
+impl RunBackend for Backend {
+    async fn run(&self, request: RunRequest, job: JobReporter) -> Result<RunEnd, ApiError> {
+        if request.selection.is_empty() && !self.engine.project().is_whole {
+            let message = "the project has errors, and everything is to run";
+            let hint = "`millstream check` shows them; select what does not depend on them";
+            return Err(ApiError::new(ErrorKind::Invalid, message).with_field("selection").with_hint(hint));
+        }
+        let command = line(&request);
+        let RunRequest { selection, exclude, full_refresh, forget_gone, force, concurrency } = request;
+        let principal = Some(job.principal().to_owned());
+        let run = EngineRun {
+            selection,
+            exclude,
+            full_refresh,
+            forget_gone,
+            force,
+            concurrency,
+            command,
+            principal,
+        };
+        let cancel = job.cancelled().clone();
+        let report = self.engine.run(&run, Duration::ZERO, Arc::new(Told(job)), cancel).await;
+        let report = report.map_err(api_error)?;
+        Ok(RunEnd { failure: failure(&report), summary: RunSummary::of(&report) })
+    }
+
+    async fn runs(&self, limit: usize) -> Result<Vec<RunInfo>, ApiError> {
+        Ok(self.engine.runs(limit).await.map_err(api_error)?.iter().map(RunInfo::of).collect())
+    }
+
+    async fn run_detail(&self, run: &str) -> Result<RunDetail, ApiError> {
+        let id = RunId::new(run);
+        let Some(record) = self.engine.run_record(&id).await.map_err(api_error)? else {
+            return Err(ApiError::new(ErrorKind::UnknownRun, format!("there is no run `{run}`")));
+        };
+        let steps = self.engine.steps(&id).await.map_err(api_error)?;
+        let set = self.engine.versions_of(&id).await.map_err(api_error)?;
+        Ok(RunDetail::of((&record, steps.as_slice(), set.as_ref())))
+    }
+}
+
+/// The command that does the same, for the record.
+fn line(request: &RunRequest) -> String {
+    let mut words = vec!["run".to_owned()];
+    words.extend(request.selection.iter().cloned());
+    words.extend(request.exclude.iter().map(|excluded| format!("--exclude {excluded}")));
+    let flags = [
+        (request.full_refresh, "--full-refresh"),
+        (request.forget_gone, "--forget-gone"),
+        (request.force, "--force"),
+    ];
+    words.extend(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag.to_owned()));
+    words.extend(request.concurrency.map(|steps| format!("--concurrency {steps}")));
+    words.join(" ")
+}
+
+/// Why a run did not succeed: that it was cancelled, or the first of its steps that did not end well.
+fn failure(report: &RunReport) -> Option<ApiError> {
+    if report.cancelled {
+        return Some(ApiError::new(ErrorKind::Cancelled, "the run was told to end"));
+    }
+    if report.succeeded() {
+        return None;
+    }
+    let words = |asset: &str, outcome: &StepOutcome| match outcome {
+        StepOutcome::Halted { reason, .. } => Some(format!("`{asset}` was halted: {reason}")),
+        StepOutcome::Failed { code, error, .. } => Some(format!("`{asset}` failed: {error} ({code})")),
+        _ => None,
+    };
+    let first = report.steps.iter().find_map(|step| words(&step.asset.to_string(), &step.outcome));
+    let message = first.unwrap_or_else(|| "a source could not be read whole".to_owned());
+    Some(ApiError::new(ErrorKind::RunFailed, message))
+}

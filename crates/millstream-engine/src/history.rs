@@ -1,0 +1,19 @@
+//! The runs that the state store remembers.
+
+use futures::future::BoxFuture;
+use millstream_state::{RunRecord, StepRecord};
+use millstream_types::RunId;
+
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// The newest runs first.
+    pub fn runs(&self, limit: usize) -> BoxFuture<'_, Result<Vec<RunRecord>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.runs(limit).await?) })
+    }
+
+    /// The steps of a run, in the order in which they ended.
+    pub fn steps<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Vec<StepRecord>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.steps(run).await?) })
+    }
+}

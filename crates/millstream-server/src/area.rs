@@ -1,0 +1,63 @@
+//! The areas of Millstream's own API. Each is a folder: what it asks of the rest of Millstream (`backend.rs`), its endpoints,
+//! and, in its `mod.rs`, where they are served and how they are described.
+
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::{Method, Uri, request::Parts},
+};
+use utoipa::openapi::OpenApi;
+
+use crate::{
+    catalog, datasets,
+    error::{ApiError, ErrorKind},
+    features, jobs, process, query, runs,
+    scoped::Endpoints,
+};
+
+/// Header with the version of the service or the dataset that answered, where the body has no place for it.
+pub(crate) const VERSION: &str = "x-millstream-version";
+
+/// The endpoints of one area.
+pub(crate) struct Area {
+    /// Those that answer within the time of a request.
+    pub(crate) quick: Endpoints,
+    /// Those that may go through whole tables.
+    pub(crate) long: Endpoints,
+    /// The description of all of them.
+    pub(crate) document: OpenApi,
+}
+
+/// All areas.
+pub(crate) fn areas() -> [Area; 7] {
+    [
+        features::area(),
+        datasets::area(),
+        query::area(),
+        catalog::area(),
+        runs::area(),
+        jobs::area(),
+        process::area(),
+    ]
+}
+
+pub(crate) async fn unknown_path(uri: Uri) -> ApiError {
+    ApiError::new(ErrorKind::UnknownPath, format!("there is no endpoint `{}`", uri.path()))
+}
+
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(ErrorKind::WrongMethod, format!("`{}` does not take {method}", uri.path()))
+}
+
+/// The name in a path.
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(error) => Err(ApiError::new(ErrorKind::Invalid, error.body_text())),
+        }
+    }
+}

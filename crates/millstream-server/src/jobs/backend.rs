@@ -1,0 +1,7 @@
+//! What jobs ask of the rest of Millstream.
+
+/// The clock by which jobs say when they began and ended; this room reads none.
+pub trait JobBackend: Send + Sync + 'static {
+    /// Microseconds since 1970.
+    fn now(&self) -> i64;
+}

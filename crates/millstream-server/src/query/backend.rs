@@ -1,0 +1,32 @@
+//! What queries ask of the rest of Millstream.
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use async_trait::async_trait;
+
+use crate::error::ApiError;
+
+/// Statements over the project's tables.
+#[async_trait]
+pub trait QueryBackend: Send + Sync + 'static {
+    /// Runs one statement that only reads; on threads that nothing else needs, because a statement may compute for long.
+    async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError>;
+}
+
+/// A statement to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryRequest {
+    pub sql: String,
+    /// More rows than this are cut off, and the answer says so.
+    pub limit: usize,
+    /// The same for the bytes that the rows take in memory.
+    pub bytes: usize,
+}
+
+/// The rows of a statement.
+#[derive(Clone, Debug)]
+pub struct QueryAnswer {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+    /// There were more rows than the limits allow.
+    pub truncated: bool,
+}

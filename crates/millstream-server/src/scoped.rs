@@ -1,0 +1,120 @@
+//! Endpoints and the scope that each needs. There is no way to add one without, so that nothing is open by oversight.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::MethodRouter,
+};
+
+use crate::{
+    error::{ApiError, ErrorKind},
+    guard::{Dialect, Shared},
+    principal::{Principal, Scope},
+};
+
+/// The header by which a client tells a request from others in its own log and in ours.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ids are not written to the log.
+const REQUEST_ID_MAX: usize = 128;
+
+/// Endpoints that tell errors in one dialect.
+pub(crate) struct Endpoints {
+    router: Router<Arc<Shared>>,
+    dialect: Dialect,
+}
+
+/// What one endpoint asks of whoever calls it.
+#[derive(Clone, Copy)]
+struct Needs {
+    scope: Scope,
+    dialect: Dialect,
+    audit: Audit,
+}
+
+/// How calls of an endpoint are written to the log.
+#[derive(Clone, Copy)]
+enum Audit {
+    /// They change nothing.
+    None,
+    Each,
+    /// There may be thousands a second, so that only who asks for them gets them: `audit=debug`.
+    Frequent,
+}
+
+impl Endpoints {
+    /// Endpoints of Millstream's own API.
+    pub(crate) fn own() -> Self {
+        Self::of(Dialect::Own)
+    }
+
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        Self { router: Router::new(), dialect }
+    }
+
+    /// An endpoint that changes nothing.
+    pub(crate) fn read(self, path: &str, endpoint: MethodRouter<Arc<Shared>>) -> Self {
+        self.add(path, endpoint, Scope::Read, Audit::None)
+    }
+
+    /// An endpoint that changes something; each call is written to the log with who made it.
+    pub(crate) fn write(self, path: &str, endpoint: MethodRouter<Arc<Shared>>) -> Self {
+        self.add(path, endpoint, Scope::Write, Audit::Each)
+    }
+
+    /// An endpoint that stores rows.
+    pub(crate) fn push(self, path: &str, endpoint: MethodRouter<Arc<Shared>>) -> Self {
+        self.add(path, endpoint, Scope::Write, Audit::Frequent)
+    }
+
+    fn add(self, path: &str, endpoint: MethodRouter<Arc<Shared>>, scope: Scope, audit: Audit) -> Self {
+        let needs = Needs { scope, dialect: self.dialect, audit };
+        let endpoint = endpoint.route_layer(from_fn_with_state(needs, allow));
+        Self { router: self.router.route(path, endpoint), dialect: self.dialect }
+    }
+
+    pub(crate) fn into_router(self) -> Router<Arc<Shared>> {
+        self.router
+    }
+}
+
+/// Lets a request through whose principal may ask for this.
+async fn allow(State(needs): State<Needs>, request: Request, next: Next) -> Response {
+    let Some(principal) = request.extensions().get::<Principal>() else {
+        let error = ApiError::new(ErrorKind::Unauthorized, "it is not known who sent the request");
+        return needs.dialect.respond(&error);
+    };
+    if principal.scope < needs.scope {
+        return needs.dialect.respond(&principal.lacks(needs.scope));
+    }
+    if matches!(needs.audit, Audit::None) {
+        return next.run(request).await;
+    }
+    let principal = principal.name.clone();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let id = request_id(request.headers());
+    let mut response = next.run(request).await;
+    let (status, sent) = (response.status().as_u16(), id.as_ref().and_then(|id| id.to_str().ok()));
+    match needs.audit {
+        Audit::Frequent => {
+            tracing::debug!(target: "audit", principal, request = sent, %method, path, status, "changed");
+        }
+        Audit::None | Audit::Each => {
+            tracing::info!(target: "audit", principal, request = sent, %method, path, status, "changed");
+        }
+    }
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The id that the client gave the request.
+fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_MAX && id.to_str().is_ok()).cloned()
+}

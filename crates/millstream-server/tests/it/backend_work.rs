@@ -1,0 +1,206 @@
+//! The shop's runs and catalog: a run does what the first word of its selection says.
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use millstream_api::{
+    catalog::{AssetState, LineageDocument, LineageStep, StatusDocument, TableStatusDocument},
+    runs::{Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult},
+};
+use millstream_server::{
+    ApiError, CatalogBackend, ErrorKind, JobBackend, JobReporter, RunBackend, RunEnd, RunRequest,
+};
+
+use crate::backend::{NOVEMBER, Shop};
+
+/// The id of every run.
+pub(crate) const RUN: &str = "0199-a";
+
+impl JobBackend for Shop {
+    fn now(&self) -> i64 {
+        NOVEMBER
+    }
+}
+
+fn cause() -> Cause {
+    Cause { reason: "new_input", because_of: vec!["orders.csv".to_owned()], last_attempt: None }
+}
+
+fn step(asset: &str, outcome: &'static str) -> StepResult {
+    StepResult {
+        asset: asset.to_owned(),
+        cause: cause(),
+        outcome,
+        code: None,
+        message: None,
+        hint: None,
+        rows_written: 3,
+        rows_deleted: 0,
+        rows_rejected: 0,
+        version: Some(4),
+        checks: Vec::new(),
+        elapsed_ms: 5,
+    }
+}
+
+fn summary(succeeded: bool, cancelled: bool) -> RunSummary {
+    RunSummary {
+        run: RUN.to_owned(),
+        succeeded,
+        cancelled,
+        steps: 1,
+        up_to_date: 2,
+        rows_written: 3,
+        rows_rejected: 0,
+        elapsed_ms: 5,
+    }
+}
+
+#[async_trait]
+impl RunBackend for Shop {
+    async fn run(&self, request: RunRequest, job: JobReporter) -> Result<RunEnd, ApiError> {
+        self.runs.lock().unwrap().push((request.clone(), job.principal().to_owned()));
+        let asset = request.selection.first().map_or("silver.orders", String::as_str);
+        match asset {
+            "held" => {
+                let message = "`silver.held` is being worked on by process 7 on `farm` (`run silver.held`)";
+                return Err(ApiError::new(ErrorKind::AlreadyRunning, message)
+                    .with_code("MS-0608")
+                    .with_hint("ask again when it has ended"));
+            }
+            "nowhere" => {
+                return Err(
+                    ApiError::new(ErrorKind::Invalid, "no asset matches `nowhere`").with_code("MS-0501")
+                );
+            }
+            "panics" => panic!("the run holds a secret"),
+            _ => {}
+        }
+        let planned = PlannedStep { asset: asset.to_owned(), cause: cause(), upkeep: None };
+        job.event(&RunEvent::RunStarted { run: RUN.to_owned(), steps: vec![planned] });
+        job.event(&RunEvent::StepStarted { asset: asset.to_owned(), cause: cause() });
+        for rows in [1, 2] {
+            let (asset, bytes) = (asset.to_owned(), rows * 10);
+            job.event(&RunEvent::StepProgress { asset, rows, bytes, bytes_total: Some(20) });
+        }
+        if asset == "slow" && self.stand_at_gate_unless_cancelled(&job).await.is_err() {
+            self.cancelled.fetch_add(1, Ordering::SeqCst);
+            let cancelled = summary(false, true);
+            job.event(&RunEvent::RunFinished(cancelled.clone()));
+            let failure = ApiError::new(ErrorKind::Cancelled, "the run was told to end");
+            return Ok(RunEnd { summary: cancelled, failure: Some(failure) });
+        }
+        let fails = asset == "broken";
+        job.event(&RunEvent::StepFinished(step(asset, if fails { "failed" } else { "built" })));
+        let failure =
+            fails.then(|| ApiError::new(ErrorKind::RunFailed, "`broken` failed: disk full (MS-0401)"));
+        let summary = summary(!fails, false);
+        job.event(&RunEvent::RunFinished(summary.clone()));
+        Ok(RunEnd { summary, failure })
+    }
+
+    async fn runs(&self, limit: usize) -> Result<Vec<RunInfo>, ApiError> {
+        let known = (0..3).map(|number| info(&format!("0199-{number}")));
+        Ok(known.take(limit).collect())
+    }
+
+    async fn run_detail(&self, run: &str) -> Result<RunDetail, ApiError> {
+        if run != RUN {
+            return Err(ApiError::new(ErrorKind::UnknownRun, format!("there is no run `{run}`")));
+        }
+        let step = LastStep {
+            run: RUN.to_owned(),
+            command: Some("run".to_owned()),
+            reason: "new_input".to_owned(),
+            reason_text: "new input".to_owned(),
+            outcome: "built",
+            code: None,
+            message: None,
+            hint: None,
+            rows_written: 3,
+            rows_deleted: 0,
+            rows_rejected: 0,
+            version: Some(4),
+            finished: "2026-11-01T00:00:01Z".to_owned(),
+            elapsed_ms: 5,
+        };
+        let step = RunStep { asset: "silver.orders".to_owned(), step };
+        let set = Some([("silver.orders".to_owned(), 4)].into());
+        Ok(RunDetail { run: info(run), steps: vec![step], set })
+    }
+}
+
+fn info(run: &str) -> RunInfo {
+    RunInfo {
+        run: LastRun {
+            run: run.to_owned(),
+            command: "run".to_owned(),
+            started: "2026-11-01T00:00:00Z".to_owned(),
+            finished: None,
+            outcome: None,
+        },
+        principal: Some("ci".to_owned()),
+    }
+}
+
+#[async_trait]
+impl CatalogBackend for Shop {
+    async fn assets(&self) -> Result<StatusDocument, ApiError> {
+        Ok(StatusDocument { last_run: None, assets: vec![asset()] })
+    }
+
+    async fn asset(&self, name: &str) -> Result<TableStatusDocument, ApiError> {
+        known(name)?;
+        Ok(TableStatusDocument {
+            state: asset(),
+            last_step: None,
+            schema_versions: Vec::new(),
+            versions: Vec::new(),
+        })
+    }
+
+    async fn lineage(&self, name: &str, column: Option<&str>) -> Result<LineageDocument, ApiError> {
+        known(name)?;
+        if column.is_some_and(|column| column != "amount") {
+            let error = ApiError::new(ErrorKind::UnknownColumn, "`silver.orders` has no such column");
+            return Err(error.with_field("column"));
+        }
+        let upstream = LineageStep {
+            from: "bronze.orders.amount".to_owned(),
+            to_table: "silver.orders".to_owned(),
+            to_column: Some("amount".to_owned()),
+            direct: true,
+            used: "identity",
+            distance: 1,
+        };
+        Ok(LineageDocument {
+            columns: vec!["silver.orders.amount".to_owned()],
+            sources: vec!["bronze.orders".to_owned()],
+            upstream: vec![upstream],
+            downstream: Vec::new(),
+            read_by: vec!["view:spend".to_owned()],
+        })
+    }
+}
+
+fn known(name: &str) -> Result<(), ApiError> {
+    match name {
+        "silver.orders" => Ok(()),
+        name => Err(ApiError::new(ErrorKind::UnknownAsset, format!("no table named `{name}`"))),
+    }
+}
+
+fn asset() -> AssetState {
+    AssetState {
+        asset: "silver.orders".to_owned(),
+        kind: "table",
+        version: Some(4),
+        published: Some(3),
+        rows: Some(3),
+        built_at: None,
+        state: Some("built"),
+        message: None,
+        hint: None,
+        checks: Vec::new(),
+    }
+}
