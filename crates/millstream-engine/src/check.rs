@@ -185,7 +185,7 @@ fn validate_connectors(
             diagnostics.push(Diagnostic::error("MS-0711", message, kind.at).with_hint(hint));
             continue;
         };
-        match factory.validate(&source.connector.options.to_json()) {
+        match factory.validate(&source.connector.options.to_json(), None) {
             Ok(config) => {
                 configs.insert(source.name.clone(), config);
             }
@@ -213,7 +213,7 @@ fn validate_label_files(
     for dataset in datasets {
         let LabelOrigin::File(path) = &dataset.labels.origin else { continue };
         let checked = factories.iter().find_map(|factory| {
-            factory.options_of_file(&path.value).map(|options| factory.validate(&options))
+            factory.options_of_file(&path.value).map(|options| factory.validate(&options, None))
         });
         match checked {
             Some(Ok(config)) => {

@@ -128,7 +128,7 @@ impl Engine {
         options: EngineOptions,
     ) -> Result<Self, EngineError> {
         let Stores { lake, state, online, folder: state_dir } = stores;
-        let context = BuildContext { project_root: project.spec.root.clone() };
+        let context = BuildContext::new(project.spec.root.clone());
         let mut connectors = BTreeMap::new();
         for (name, config) in &project.connectors {
             let connector = config

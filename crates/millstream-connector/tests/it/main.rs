@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use arrow::datatypes::{DataType, TimeUnit};
-use millstream_connector::{OptionReader, Secret, arrow_type, column_type, nearest};
+use std::collections::BTreeMap;
+
+use millstream_connector::{OptionText, Secret, arrow_type, column_type, nearest, read_options};
 use millstream_types::ColumnType;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 #[test]
@@ -52,16 +56,29 @@ fn other_arrow_types_have_the_contract_type_that_holds_them() {
     }
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Options {
+    count: Option<u32>,
+    inner: Option<Inner>,
+    texts: BTreeMap<String, OptionText>,
+    color: Option<u32>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Inner {
+    depth: Option<u32>,
+}
+
 #[test]
 fn options_report_every_problem_with_its_path() {
     let options =
         json!({"count": "x", "inner": {"depth": 1, "dpeth": 2}, "colour": 1, "texts": {"a": 1, "b": []}});
-    let mut reader = OptionReader::new(&options);
-    assert_eq!(reader.take::<u32>("count", "a number"), None);
-    assert_eq!(reader.nested("inner", |inner| inner.take::<u32>("depth", "a number")), Some(Some(1)));
-    assert_eq!(reader.texts("texts"), [("a".to_owned(), "1".to_owned())]);
-    assert_eq!(reader.take::<u32>("color", "a number"), None);
-    let problems = reader.finish();
+    let (read, problems) = read_options::<Options>(&options);
+    let read = read.unwrap();
+    assert_eq!((read.count, read.color), (None, None));
+    assert_eq!(read.inner.unwrap().depth, Some(1));
+    assert_eq!(read.texts, BTreeMap::from([("a".to_owned(), OptionText("1".to_owned()))]));
+    let problems = problems.result(Some(())).unwrap_err();
     let found: Vec<(String, &str)> = problems
         .iter()
         .map(|problem| (problem.path.join("."), problem.hint.as_deref().unwrap_or("")))

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use millstream_connector::{
     Block, BlockStream, BuildContext, Connector, ConnectorConfig, ConnectorError, ConnectorFactory,
-    Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, OptionProblem, OptionReader, Part, PartChange,
-    PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart,
+    Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, NamedConnection, OptionProblem, Part,
+    PartChange, PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart, options_schema, read_options,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -33,19 +34,24 @@ impl ConnectorFactory for ScriptedFactory {
     }
 
     fn schema(&self) -> serde_json::Value {
-        serde_json::json!({"type": "object"})
+        options_schema::<ScriptedOptions>()
     }
 
-    fn validate(&self, options: &serde_json::Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>> {
-        let mut reader = OptionReader::new(options);
-        let place: Option<String> = reader.take("place", "the name of a place");
-        match reader.finish() {
-            problems if problems.is_empty() => {
-                Ok(Box::new(Config { script: self.0.clone(), place: place.unwrap_or_default() }))
-            }
-            problems => Err(problems),
-        }
+    fn validate(
+        &self,
+        options: &serde_json::Value,
+        _connection: Option<NamedConnection<'_>>,
+    ) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>> {
+        let (options, problems) = read_options::<ScriptedOptions>(options);
+        let options = problems.result(options)?;
+        Ok(Box::new(Config { script: self.0.clone(), place: options.place.unwrap_or_default() }))
     }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ScriptedOptions {
+    /// The name of a place.
+    place: Option<String>,
 }
 
 #[derive(Debug)]
