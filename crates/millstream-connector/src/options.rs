@@ -86,8 +86,13 @@ pub fn read_options<T: DeserializeOwned + JsonSchema>(options: &Value) -> (Optio
 /// The JSON Schema of a type of options, for [`crate::ConnectorFactory::schema`].
 #[must_use]
 pub fn options_schema<T: JsonSchema>() -> Value {
+    // It becomes a part of another schema, so that it refers to nothing.
     schemars::generate::SchemaSettings::draft2020_12()
         .for_deserialize()
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value()

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use millstream_connector::{BuildContext, Connector};
+use millstream_connector::{BuildContext, Connections, Connector};
 use millstream_lake::{Lake, Snapshot, TableChange};
 use millstream_plan::{AssetFacts, AssetKind, PlanError, PlannedStep, Reason, RunPlan, Selection};
 use millstream_project::{Materialize, SourceSpec};
@@ -128,7 +128,8 @@ impl Engine {
         options: EngineOptions,
     ) -> Result<Self, EngineError> {
         let Stores { lake, state, online, folder: state_dir } = stores;
-        let context = BuildContext::new(project.spec.root.clone());
+        let connections = Arc::new(Connections::new(project.connections.clone()));
+        let context = BuildContext { project_root: project.spec.root.clone(), connections };
         let mut connectors = BTreeMap::new();
         for (name, config) in &project.connectors {
             let connector = config

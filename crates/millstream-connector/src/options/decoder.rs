@@ -53,13 +53,9 @@ impl<'a> Decoding<'a> {
         let key = path.iter().rev().find(|step| step.parse::<usize>().is_err()).cloned();
         let key = key.unwrap_or_default();
         let (message, hint) = match fault.kind {
-            // What is missing may be the value that was left out.
-            FaultKind::Missing { key } if self.is_faulty(&path, key) => {
-                return self.leave_out(at);
-            }
             FaultKind::Missing { key } => {
-                let example = example(&schema(), &path, key).unwrap_or_else(|| "…".to_owned());
-                (format!("`{key}` is missing"), Some(format!("write `{key}: {example}`")))
+                self.missing(&path, key, &schema());
+                return self.leave_out(at);
             }
             FaultKind::Expected(what) => (format!("`{key}` must be {what}"), None),
             FaultKind::NoSuchWord { word, words } => {
@@ -73,6 +69,26 @@ impl<'a> Decoding<'a> {
         self.leave_out(at)
     }
 
+    /// Reports every key that the mapping at `path` has to have and does not; serde names the first alone. One whose value
+    /// was left out is not missing.
+    fn missing(&self, path: &[String], first: &str, schema: &Value) {
+        let mapping = path.iter().try_fold(self.root, |value, step| child(value, step));
+        let properties = path.iter().try_fold(schema, |schema, step| schema.get("properties")?.get(step));
+        let required = properties.and_then(|schema| schema.get("required")?.as_array());
+        let mut keys: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
+        if !keys.contains(&first) {
+            keys.push(first);
+        }
+        let is_absent = |key: &&str| mapping.and_then(|value| value.get(*key)).is_none_or(Value::is_null);
+        for key in keys.into_iter().filter(is_absent) {
+            let example =
+                properties.and_then(|schema| example(schema, key)).unwrap_or_else(|| "…".to_owned());
+            let (message, hint) = (format!("`{key}` is missing"), format!("write `{key}: {example}`"));
+            let problem = OptionProblem { path: path.to_vec(), message, hint: Some(hint) };
+            self.state.borrow_mut().problems.push(problem);
+        }
+    }
+
     /// Decoding may start again, unless it is the root itself that is faulty.
     fn leave_out(&self, at: usize) -> bool {
         let is_new = self.state.borrow_mut().left_out.insert(at);
@@ -81,11 +97,6 @@ impl<'a> Decoding<'a> {
 
     fn is_left_out(&self, value: &Value) -> bool {
         self.state.borrow().left_out.contains(&address(value))
-    }
-
-    fn is_faulty(&self, path: &[String], key: &str) -> bool {
-        let mapping = path.iter().try_fold(self.root, |value, step| child(value, step));
-        mapping.and_then(|value| value.get(key)).is_some_and(|value| self.is_left_out(value))
     }
 
     /// Reports the keys of a mapping that its struct does not have, once.
@@ -133,22 +144,10 @@ fn path_to(value: &Value, at: usize) -> Option<Vec<String>> {
     }
 }
 
-/// The first example that the schema has for a key of the mapping at `path`.
-fn example(schema: &Value, path: &[String], key: &str) -> Option<String> {
-    let mut mapping = schema;
-    for step in path {
-        mapping = resolved(schema, mapping.get("properties")?.get(step)?);
-    }
-    let example = mapping.get("properties")?.get(key)?.get("examples")?.get(0)?;
+/// The first example that a schema has for a key.
+fn example(schema: &Value, key: &str) -> Option<String> {
+    let example = schema.get("properties")?.get(key)?.get("examples")?.get(0)?;
     Some(example.as_str().map_or_else(|| example.to_string(), str::to_owned))
-}
-
-/// The definition that a property refers to, directly or as one of two with null.
-fn resolved<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
-    let either = property.get("anyOf").and_then(Value::as_array);
-    let mut candidates = either.into_iter().flatten().chain([property]);
-    let reference = candidates.find_map(|one| one.get("$ref")?.as_str());
-    reference.and_then(|to| schema.pointer(to.trim_start_matches('#'))).unwrap_or(property)
 }
 
 /// A value about to be decoded.

@@ -1,6 +1,6 @@
 //! A connection of files: the place at which the paths of its sources start, and the one client that reads from there.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use millstream_connector::{
     Connection, ConnectionConfig, ConnectionFactory, ConnectorError, OptionProblem, OptionProblems,
@@ -29,13 +29,19 @@ pub(super) struct FilesConnectionConfig {
 }
 
 /// What the sources of one connection share.
-#[derive(Debug)]
 pub(super) struct FilesConnection {
     /// The client with its open sockets and its credentials; `None` for a local folder.
     pub(super) store: Option<Arc<dyn ObjectStore>>,
 }
 
 impl Connection for FilesConnection {}
+
+impl fmt::Debug for FilesConnection {
+    /// Without the store, which holds credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FilesConnection").finish_non_exhaustive()
+    }
+}
 
 impl ConnectionFactory for FilesConnectionFactory {
     fn schema(&self) -> Value {

@@ -45,12 +45,12 @@ pub(super) fn tables(
             "write `{table}` in its place, as in `exports/{table}/*.csv`",
         ));
     };
-    if !Pattern::new(before).is_ok_and(|before| before.is_literal()) || after.contains(TABLE) {
+    if !Pattern::new(before).is_ok_and(|before| before.is_literal()) {
         let hint = "name each table under `tables`, without `*`";
         return Err(problem("tables are looked for only where `{table}` is the first that is open", hint));
     }
     let unfit = |reason: String| problem(&format!("`{path}` is not a pattern: {reason}"), "mend the path");
-    let all = Pattern::new(&format!("{before}*{after}")).map_err(unfit)?;
+    let all = Pattern::new(&text.replace(TABLE, "*")).map_err(unfit)?;
     let listing = match list_local(project_root, &all) {
         Ok(listing) => listing,
         Err(error) => {
@@ -80,7 +80,7 @@ fn name_table(file: &str, before: &str, after: &str, found: &mut BTreeMap<String
             if table.matches(file) {
                 return;
             }
-        } else if let Ok(table) = Pattern::new(&format!("{before}{name}{after}"))
+        } else if let Ok(table) = Pattern::new(&format!("{before}{name}{}", after.replace(TABLE, name)))
             && table.matches(file)
         {
             found.insert(name.to_owned(), table);
