@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::AutoStream;
 use clap::builder::styling::{AnsiColor, Style};
+use millstream_project::cover;
 use serde::Serialize;
 
 use crate::CliError;
@@ -41,10 +42,11 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
     print_line(&text.map_err(|error| CliError::Format(error.into()))?)
 }
 
-/// Prints to standard error. A vanished terminal is no reason to stop working.
+/// Prints to standard error, where nothing is data: credentials are covered. A vanished terminal is no reason to stop
+/// working.
 pub(crate) fn tell(text: &str) {
     let mut stderr = anstream::stderr().lock();
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.write_all(b"\n"));
+    let _ = stderr.write_all(cover(text).text.as_bytes()).and_then(|()| stderr.write_all(b"\n"));
 }
 
 /// Whether what goes to standard error may carry colour.

@@ -1,30 +1,62 @@
 //! From options in a project file to a running connector: validate (pure), then build (may touch the world).
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use millstream_types::Field;
 
 use crate::{
-    BlockStream, ConnectorError, Discovery, FoundColumn, KnownPart, MalformedRow, Part, PartVersion,
-    SourceBatch,
+    BlockStream, Connection, ConnectionFactory, Connections, ConnectorError, Discovery, FoundColumn,
+    KnownPart, MalformedRow, NamedConnection, OptionProblem, Part, PartVersion, SourceBatch,
 };
 
 /// A kind of connector, by the name that `connector: {type: …}` uses.
 pub trait ConnectorFactory: Send + Sync + fmt::Debug {
     fn kind(&self) -> &'static str;
 
-    /// JSON Schema of the options (without `type`), for editors and for `millstream schema`.
+    /// JSON Schema of the options (without `type` and `connection`), for editors and for `millstream schema`.
     fn schema(&self) -> serde_json::Value;
+
+    /// What this kind makes of a connection; `None` for a kind that knows none.
+    fn connection(&self) -> Option<&dyn ConnectionFactory> {
+        None
+    }
 
     /// The options that read one file as labels; `None` for connectors that read no files.
     fn options_of_file(&self, _path: &str) -> Option<serde_json::Value> {
         None
     }
 
-    /// Checks the options without touching the world; reports every problem.
-    fn validate(&self, options: &serde_json::Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>>;
+    /// Checks the options without touching the world; reports every problem. `connection` is the one that the source
+    /// names, of this kind's own type.
+    fn validate(
+        &self,
+        options: &serde_json::Value,
+        connection: Option<NamedConnection<'_>>,
+    ) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>>;
+
+    /// The tables that are there, for a source of many: what [`TABLE`] in the options can stand for. Looks at what needs no
+    /// network, since a project is loaded offline; where that is not enough, the problem says so.
+    fn tables(
+        &self,
+        _options: &serde_json::Value,
+        _connection: Option<NamedConnection<'_>>,
+        _project_root: &Path,
+    ) -> Result<Vec<String>, OptionProblem> {
+        Err(OptionProblem {
+            path: Vec::new(),
+            message: format!("the connector `{}` cannot look for tables", self.kind()),
+            hint: Some("name each table under `tables`".into()),
+        })
+    }
 }
+
+/// What stands for the table in the options of a source of many tables.
+pub const TABLE: &str = "{table}";
 
 /// Checked options of one source.
 pub trait ConnectorConfig: Send + Sync + fmt::Debug {
@@ -37,15 +69,21 @@ pub trait ConnectorConfig: Send + Sync + fmt::Debug {
 pub struct BuildContext {
     /// Relative paths are relative to this folder.
     pub project_root: PathBuf,
+    /// The project's connections, opened on first use.
+    pub connections: Arc<Connections>,
 }
 
-/// One fault in a connector's options.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionProblem {
-    /// Keys from the options' root to the faulty value; a list's items by their index as text.
-    pub path: Vec<String>,
-    pub message: String,
-    pub hint: Option<String>,
+impl BuildContext {
+    /// A project without connections.
+    #[must_use]
+    pub fn new(project_root: PathBuf) -> Self {
+        Self { project_root, connections: Arc::default() }
+    }
+
+    /// The connection of this name, the same one for every source.
+    pub fn connection<T: Connection>(&self, name: &str) -> Result<Arc<T>, ConnectorError> {
+        self.connections.open(name, &self.project_root)
+    }
 }
 
 /// A source that can be read.

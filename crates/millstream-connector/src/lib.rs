@@ -9,20 +9,21 @@
 mod block;
 mod codes;
 pub mod conformance;
+mod connection;
 mod error;
 mod evidence;
 mod factory;
 mod options;
 mod part;
-mod secret;
 mod types;
 
 pub use block::{Block, BlockStream, MalformedRow, Positions, SourceBatch};
 pub use codes::CODES;
+pub use connection::{Connection, ConnectionConfig, ConnectionFactory, Connections, NamedConnection};
 pub use error::{ConnectorError, Retry};
 pub use evidence::{Evidence, Scalars, keeps_text};
-pub use factory::{BuildContext, Connector, ConnectorConfig, ConnectorFactory, OptionProblem, ReadRequest};
-pub use options::{OptionReader, nearest};
+pub use factory::{BuildContext, Connector, ConnectorConfig, ConnectorFactory, ReadRequest, TABLE};
+pub use millstream_types::Secret;
+pub use options::{OptionProblem, OptionProblems, OptionText, nearest, options_schema, read_options};
 pub use part::{Discovery, FoundColumn, KnownPart, Part, PartChange, PartVersion, WaitingPart};
-pub use secret::Secret;
 pub use types::{arrow_type, column_type};

@@ -1,118 +1,154 @@
-//! Reads a connector's options key by key and reports every problem, not the first.
+//! A connector's options: declared once, as a type with serde and schemars, and read with every fault instead of the first.
+//!
+//! [`read_options`] decodes the type; what one value alone cannot tell is judged by the connector afterwards, which adds
+//! to the same list.
 
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+mod decoder;
+mod fault;
 
-use crate::OptionProblem;
+use std::{borrow::Cow, fmt};
 
-/// A mapping of options whose keys are taken one after the other; what is left at the end is unknown.
-#[derive(Debug)]
-pub struct OptionReader {
-    path: Vec<String>,
-    left: Map<String, Value>,
-    known: Vec<&'static str>,
-    problems: Vec<OptionProblem>,
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, Visitor},
+};
+use serde_json::Value;
+
+use decoder::{Decoding, OptionDecoder};
+
+/// One fault in a connector's options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionProblem {
+    /// Keys from the options' root to the faulty value; a list's items by their index as text.
+    pub path: Vec<String>,
+    pub message: String,
+    pub hint: Option<String>,
 }
 
-impl OptionReader {
-    /// A value that is not a mapping is itself a problem and reads as an empty mapping.
-    #[must_use]
-    pub fn new(options: &Value) -> Self {
-        Self::at(Vec::new(), options)
+/// Everything that is wrong with the options of one connector or connection.
+#[derive(Debug, Default)]
+pub struct OptionProblems(Vec<OptionProblem>);
+
+impl OptionProblems {
+    /// Adds a problem at `path`, the keys from the root to the value.
+    pub fn add(&mut self, path: &[&str], message: impl Into<String>, hint: Option<String>) {
+        let path = path.iter().map(|key| (*key).to_owned()).collect();
+        self.0.push(OptionProblem { path, message: message.into(), hint });
     }
 
-    fn at(path: Vec<String>, options: &Value) -> Self {
-        let mut reader = Self { path, left: Map::new(), known: Vec::new(), problems: Vec::new() };
-        match options {
-            Value::Object(map) => reader.left = map.clone(),
-            Value::Null => {}
-            _ => reader.problem(&[], "options are a mapping of names to values".into(), None),
+    /// The value if nothing is wrong, else all that is. A value that could not be made has its problem already.
+    pub fn result<T>(self, value: Option<T>) -> Result<T, Vec<OptionProblem>> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self.0),
         }
-        reader
     }
+}
 
-    /// Takes the value of `key`; absent, null and faulty values give `None`, a faulty one also a problem that
-    /// says `expected`.
-    pub fn take<T: DeserializeOwned>(&mut self, key: &'static str, expected: &str) -> Option<T> {
-        let value = self.take_value(key)?;
-        let parsed = serde_json::from_value(value);
-        if parsed.is_err() {
-            self.problem(&[key], format!("`{key}` must be {expected}"), None);
+/// Faulty values of one set of options that are reported; looking for more would help nobody.
+const FAULTS_MAX: usize = 100;
+
+/// Decodes options. A faulty value is reported and left out, and decoding starts again, until the rest decodes or what is
+/// left makes no value: then there is `None`. Unknown keys are reported on the way.
+#[must_use]
+pub fn read_options<T: DeserializeOwned + JsonSchema>(options: &Value) -> (Option<T>, OptionProblems) {
+    let mut problems = OptionProblems::default();
+    let none = Value::Object(serde_json::Map::new());
+    let root = match options {
+        Value::Object(_) => options,
+        Value::Null => &none,
+        _ => {
+            problems.add(&[], "options are a mapping of names to values", None);
+            &none
         }
-        parsed.ok()
-    }
-
-    /// Whether a problem with the value of `key` was found so far.
-    #[must_use]
-    pub fn is_faulty(&self, key: &str) -> bool {
-        self.problems.iter().any(|problem| problem.path.last().is_some_and(|last| last == key))
-    }
-
-    /// Takes one of `choices`, matched by its word.
-    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let expected = format!("one of {}", words.join(", "));
-        let word: String = self.take(key, &expected)?;
-        let found = choices.iter().find(|(choice, _)| *choice == word).map(|(_, value)| *value);
-        if found.is_none() {
-            let hint = nearest(&word, words.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-            self.problem(&[key], format!("`{word}` is not a `{key}`: it is {expected}"), hint);
-        }
-        found
-    }
-
-    /// Takes a nested mapping, reads it with `read` and keeps its problems; `None` when it is absent.
-    pub fn nested<T>(&mut self, key: &'static str, read: impl FnOnce(&mut OptionReader) -> T) -> Option<T> {
-        let value = self.take_value(key)?;
-        let path = self.path.iter().cloned().chain([key.to_owned()]).collect();
-        let mut reader = Self::at(path, &value);
-        let result = read(&mut reader);
-        self.problems.extend(reader.finish());
-        Some(result)
-    }
-
-    /// Takes a mapping whose keys are not fixed; the values are single values, given as text.
-    pub fn texts(&mut self, key: &'static str) -> Vec<(String, String)> {
-        let Some(value) = self.take_value(key) else { return Vec::new() };
-        let Value::Object(map) = value else {
-            self.problem(&[key], format!("`{key}` must be a mapping of names to values"), None);
-            return Vec::new();
-        };
-        let mut texts = Vec::with_capacity(map.len());
-        for (name, value) in map {
-            match value {
-                Value::String(text) => texts.push((name, text)),
-                Value::Bool(flag) => texts.push((name, flag.to_string())),
-                Value::Number(number) => texts.push((name, number.to_string())),
-                _ => self.problem(&[key, &name], format!("`{name}` must be a single value"), None),
+    };
+    let decoding = Decoding::new(root);
+    let mut value = None;
+    for _ in 0..FAULTS_MAX {
+        let decoder = OptionDecoder::of(root, &decoding);
+        match T::deserialize(decoder) {
+            Ok(decoded) => {
+                value = Some(decoded);
+                break;
+            }
+            Err(fault) => {
+                if !decoding.report(decoder.locate(fault), options_schema::<T>) {
+                    break;
+                }
             }
         }
-        texts
     }
+    problems.0.extend(decoding.into_problems());
+    (value, problems)
+}
 
-    /// Adds a problem at `keys` below this mapping.
-    pub fn problem(&mut self, keys: &[&str], message: String, hint: Option<String>) {
-        let path = self.path.iter().cloned().chain(keys.iter().map(|key| (*key).to_owned())).collect();
-        self.problems.push(OptionProblem { path, message, hint });
-    }
+/// The JSON Schema of a type of options, for [`crate::ConnectorFactory::schema`].
+#[must_use]
+pub fn options_schema<T: JsonSchema>() -> Value {
+    // It becomes a part of another schema, so that it refers to nothing.
+    schemars::generate::SchemaSettings::draft2020_12()
+        .for_deserialize()
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
 
-    /// All problems; keys that nobody took are among them, with the nearest known word.
-    #[must_use]
-    pub fn finish(mut self) -> Vec<OptionProblem> {
-        let unknown: Vec<String> = self.left.keys().cloned().collect();
-        for key in unknown {
-            let hint = match nearest(&key, self.known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known options: {}", self.known.join(", ")),
-            };
-            self.problem(&[&key], format!("unknown option `{key}`"), Some(hint));
+/// A text, or a number or truth value taken as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionText(pub String);
+
+impl<'de> Deserialize<'de> for OptionText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl Visitor<'_> for TextVisitor {
+            type Value = OptionText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a single value")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<OptionText, E> {
+                Ok(OptionText(text.to_owned()))
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<OptionText, E> {
+                Ok(OptionText(value.to_string()))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<OptionText, E> {
+                Ok(OptionText(value.to_string()))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<OptionText, E> {
+                Ok(OptionText(value.to_string()))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<OptionText, E> {
+                Ok(OptionText(value.to_string()))
+            }
         }
-        self.problems
+
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+impl JsonSchema for OptionText {
+    fn inline_schema() -> bool {
+        true
     }
 
-    fn take_value(&mut self, key: &'static str) -> Option<Value> {
-        self.known.push(key);
-        self.left.remove(key).filter(|value| !value.is_null())
+    fn schema_name() -> Cow<'static, str> {
+        "OptionText".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["boolean", "number", "string"]})
     }
 }
 

@@ -16,8 +16,8 @@ async fn main() {
     if let Some(bytes) = std::env::args().nth(3) {
         options["block_bytes"] = bytes.parse::<u64>().unwrap().into();
     }
-    let config = FilesFactory.validate(&options).unwrap();
-    let connector = config.build(&BuildContext { project_root: ".".into() }).unwrap();
+    let config = FilesFactory.validate(&options, None).unwrap();
+    let connector = config.build(&BuildContext::new(".".into())).unwrap();
     for part in connector.discover(&[]).await.unwrap().parts {
         let start = Instant::now();
         let mut blocks = connector.read(&part, &ReadRequest::default()).await.unwrap();

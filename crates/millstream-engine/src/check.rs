@@ -1,16 +1,17 @@
 //! `millstream check`: a folder becomes a checked project, offline and without touching data.
 
+mod connectors;
 mod follow_ups;
 mod relationships;
 mod sound;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use millstream_connector::{ConnectorConfig, ConnectorFactory};
+use millstream_connector::{ConnectionConfig, ConnectorConfig, ConnectorFactory};
 use millstream_plan::Graph;
 use millstream_project::{
-    CheckSpec, DatasetSpec, Diagnostic, IncrementalSpec, LabelOrigin, Level, LoadOptions, Located,
-    Location, Materialize, ProjectSpec, SourceMap, SourceSpec, TableSpec, load_project, nearest,
+    CheckSpec, Diagnostic, IncrementalSpec, Level, LoadOptions, Located, Location, Materialize, ProjectSpec,
+    SourceMap, SourceSpec, TableSpec, load_project_with, nearest,
 };
 use millstream_sql::{
     Analysis, analyze, check_test,
@@ -18,6 +19,8 @@ use millstream_sql::{
     incremental::{Keep, Maintenance},
 };
 use millstream_types::{SourceName, TableName};
+
+use connectors::{find_tables, validate_connections, validate_connectors, validate_label_files};
 
 use crate::{
     EngineError,
@@ -31,6 +34,8 @@ pub struct Project {
     pub spec: ProjectSpec,
     pub analysis: Analysis,
     pub features: FeaturesAnalysis,
+    /// The checked options of each connection.
+    pub connections: BTreeMap<String, Arc<dyn ConnectionConfig>>,
     /// The checked options of each source's connector.
     pub connectors: BTreeMap<SourceName, Box<dyn ConnectorConfig>>,
     /// The connector of each dataset's file of labels.
@@ -95,13 +100,19 @@ pub struct Checked {
 
 /// Checks the project in `root`.
 pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn ConnectorFactory>]) -> Checked {
-    let loaded = load_project(root, options);
+    let loaded = load_project_with(root, options, &|connector, connections| {
+        find_tables(root, connector, connections, factories)
+    });
     let mut diagnostics = loaded.diagnostics;
     let files = loaded.files;
     let Some(spec) = loaded.spec else {
         return Checked { project: None, sound: None, diagnostics, files };
     };
-    let (connectors, mut found) = validate_connectors(&spec.sources, factories);
+    let (connections, mut found) = validate_connections(&spec.connections, factories);
+    let (connectors, mut wrong) = validate_connectors(&spec.sources, &connections, factories);
+    // The patterns of a source were not looked for with options that are wrong, which was said then.
+    wrong.retain(|wrong| !diagnostics.iter().any(|said| (said.code, said.at) == (wrong.code, wrong.at)));
+    found.append(&mut wrong);
     let label_files = validate_label_files(&spec.datasets, factories, &mut found);
     // A connector sees the values of variables and may repeat them; those who judge SQL see none.
     found.iter_mut().for_each(|diagnostic| loaded.hidden.hide(diagnostic));
@@ -134,6 +145,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
                 spec,
                 analysis,
                 features,
+                connections,
                 connectors,
                 label_files,
                 graph,
@@ -169,70 +181,4 @@ fn first_line(text: &Located<String>) -> Location {
     let line = text.value.trim_start().lines().next().unwrap_or_default().trim_end();
     let start = text.at.start + blank;
     Location { file: text.at.file, start, end: start + line.len() }
-}
-
-fn validate_connectors(
-    sources: &[SourceSpec],
-    factories: &[Box<dyn ConnectorFactory>],
-) -> (BTreeMap<SourceName, Box<dyn ConnectorConfig>>, Vec<Diagnostic>) {
-    let mut configs = BTreeMap::new();
-    let mut diagnostics = Vec::new();
-    for source in sources {
-        let kind = &source.connector.kind;
-        let Some(factory) = factories.iter().find(|factory| factory.kind() == kind.value) else {
-            let known = factories.iter().map(|factory| factory.kind());
-            let hint = match nearest(&kind.value, known.clone()) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("this build knows: {}", known.collect::<Vec<_>>().join(", ")),
-            };
-            let message = format!("no connector of type `{}`", kind.value);
-            diagnostics.push(Diagnostic::error("MS-0711", message, kind.at).with_hint(hint));
-            continue;
-        };
-        match factory.validate(&source.connector.options.to_json()) {
-            Ok(config) => {
-                configs.insert(source.name.clone(), config);
-            }
-            Err(mut problems) => {
-                // What is wrong with the options as a whole is that one is missing; it may be one that was left out.
-                problems.retain(|problem| !(problem.path.is_empty() && source.connector.has_gap));
-                diagnostics.extend(problems.into_iter().map(|problem| {
-                    let at = source.connector.options.at_path(&problem.path);
-                    let diagnostic = Diagnostic::error("MS-0712", problem.message, at);
-                    Diagnostic { hint: problem.hint, ..diagnostic }
-                }));
-            }
-        }
-    }
-    (configs, diagnostics)
-}
-
-/// Label files are read by the connector that reads files by their path alone.
-fn validate_label_files(
-    datasets: &[DatasetSpec],
-    factories: &[Box<dyn ConnectorFactory>],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, Box<dyn ConnectorConfig>> {
-    let mut configs = BTreeMap::new();
-    for dataset in datasets {
-        let LabelOrigin::File(path) = &dataset.labels.origin else { continue };
-        let checked = factories.iter().find_map(|factory| {
-            factory.options_of_file(&path.value).map(|options| factory.validate(&options))
-        });
-        match checked {
-            Some(Ok(config)) => {
-                configs.insert(dataset.name.clone(), config);
-            }
-            Some(Err(problems)) => diagnostics.extend(problems.into_iter().map(|problem| {
-                let message = format!("the labels in `{}` cannot be read: {}", path.value, problem.message);
-                Diagnostic::error("MS-0722", message, path.at)
-                    .with_hint("labels are read from Parquet, Avro, CSV with a header line, or JSON lines")
-            })),
-            None => {
-                let message = "no connector of this build reads files of labels";
-                diagnostics.push(Diagnostic::error("MS-0722", message, path.at));
-            }
-        }
-    }
-    configs
 }

@@ -24,12 +24,12 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-0711",
         "Unknown connector",
-        "This build has no connector of this type. The hint names the nearest, or all of them.",
+        "This build has no connector of this type, or none that has connections. The hint names the nearest, or all of them.",
     ),
     (
         "MS-0712",
         "Connector options",
-        "The connector does not understand its options; the message says which and why.",
+        "The connector does not understand its options, or those of a connection; the message says which and why.",
     ),
     (
         "MS-0713",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use millstream_connector::{BuildContext, Connector};
+use millstream_connector::{BuildContext, Connections, Connector};
 use millstream_lake::{Lake, Snapshot, TableChange};
 use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
 use millstream_project::SourceSpec;
@@ -141,7 +141,8 @@ impl Engine {
         options: EngineOptions,
     ) -> Result<Self, EngineError> {
         let Stores { lake, state, online, folder: state_dir } = stores;
-        let context = BuildContext { project_root: project.spec.root.clone() };
+        let connections = Arc::new(Connections::new(project.connections.clone()));
+        let context = BuildContext { project_root: project.spec.root.clone(), connections };
         let mut connectors = BTreeMap::new();
         for (name, config) in &project.connectors {
             let connector = config

@@ -8,6 +8,7 @@ use millstream_features::{FeatureError, view::OnlineViewError};
 use millstream_lake::LakeError;
 use millstream_ml::{Cause, DatasetError};
 use millstream_online::OnlineError;
+use millstream_project::cover;
 use millstream_quality::QualityError;
 use millstream_sql::{SqlError, arrow_without_values, incremental::IncrementalError, without_values};
 use millstream_state::StateError;
@@ -319,7 +320,7 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text
+    cover(&text).text.into_owned()
 }
 
 /// The hint of the engine's own error for which a dataset could not be built, as of an on-demand feature's.

@@ -4,10 +4,11 @@
 //! only says when something runs (schedules) or how it is shown (`pii`).
 
 use millstream_project::{
-    AsKnown, Bounds, CheckKind, CheckSpec, DatasetSpec, Grain, IncrementalSpec, LabelOrigin, Located,
-    Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar, SourceSpec, SplitBy, SplitSpec, TableSpec,
+    AsKnown, Bounds, CheckKind, CheckSpec, ConnectionSpec, DatasetSpec, Grain, HiddenValues, IncrementalSpec,
+    LabelOrigin, Located, Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar, SourceSpec, SplitBy,
+    SplitSpec, TableSpec,
 };
-use millstream_types::{Fingerprint, Percent};
+use millstream_types::{Fingerprint, Percent, is_secret_name};
 use serde_json::{Map, Value, json};
 
 /// Goes up when the canonical form changes in a way that must rebuild everything.
@@ -21,20 +22,20 @@ pub fn fingerprint(domain: &str, value: &Value) -> Fingerprint {
     Fingerprint::new(*blake3::hash(text.as_bytes()).as_bytes())
 }
 
-/// Connector with its options, and the contract.
+/// Connector with its options, those of the connection that it reads through, and the contract. Credentials do not count:
+/// another password reads the same rows, and a hash that is kept could be used to guess it.
 #[must_use]
-pub fn source_fingerprint(source: &SourceSpec) -> Fingerprint {
+pub fn source_fingerprint(source: &SourceSpec, connection: Option<&ConnectionSpec>) -> Fingerprint {
     let contract = &source.contract;
     let columns: Vec<Value> = contract
         .columns
         .values()
         .map(|column| json!([column.name, column.column_type.to_string()]))
         .collect();
-    fingerprint(
-        "source",
-        &json!({
-            "connector": source.connector.kind.value,
-            "options": node(&source.connector.options),
+    let connector = &source.connector;
+    let mut definition = json!({
+            "connector": connector.kind.value,
+            "options": options(&connector.options, &connector.secrets),
             "columns": columns,
             "time": contract.time.as_ref().map(|time| &time.value),
             "evolution": format!("{:?}", contract.evolution),
@@ -42,8 +43,11 @@ pub fn source_fingerprint(source: &SourceSpec) -> Fingerprint {
             "checks": checks(&contract.checks),
             "on_violation": contract.on_violation.as_str(),
             "halt_above": percent(contract.halt_above),
-        }),
-    )
+    });
+    if let Some(connection) = connection {
+        definition["connection"] = options(&connection.options, &connection.secrets);
+    }
+    fingerprint("source", &definition)
 }
 
 /// The logical plan's fingerprint, the materialisation, the checks, and the fingerprints of the views that
@@ -89,7 +93,7 @@ pub fn dataset_fingerprint(
         AsKnown::At(at) => json!(["at", at.0]),
     });
     let encode: Vec<_> =
-        dataset.encode.iter().map(|one| json!([one.column.value, node(&one.value)])).collect();
+        dataset.encode.iter().map(|one| json!([one.column.value, one.value.to_json()])).collect();
     fingerprint(
         "dataset",
         &json!({
@@ -151,17 +155,19 @@ fn write_canonical(value: &Value, out: &mut String) {
     }
 }
 
-fn node(node: &Node) -> Value {
+/// The options without their credentials.
+fn options(node: &Node, secrets: &HiddenValues) -> Value {
     match &node.kind {
         NodeKind::Null => Value::Null,
         NodeKind::Bool(value) => (*value).into(),
         NodeKind::Int(value) => (*value).into(),
         NodeKind::Float(value, _) => json!(value),
-        NodeKind::Text(text) => text.as_str().into(),
-        NodeKind::List(items) => items.iter().map(self::node).collect(),
+        NodeKind::Text(text) => secrets.left_out_of(text).into(),
+        NodeKind::List(items) => items.iter().map(|item| options(item, secrets)).collect(),
         NodeKind::Map(members) => {
-            let members = members.iter().map(|(key, member)| (key.value.clone(), self::node(member)));
-            Value::Object(members.collect::<Map<_, _>>())
+            let open = members.iter().filter(|(key, _)| !is_secret_name(key));
+            let open = open.map(|(key, member)| (key.value.clone(), options(member, secrets)));
+            Value::Object(open.collect::<Map<_, _>>())
         }
     }
 }

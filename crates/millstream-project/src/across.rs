@@ -17,6 +17,28 @@ pub(crate) struct Across<'a> {
 }
 
 impl Across<'_> {
+    /// Sources have names of their own: a table of a source of many may take that of another file.
+    pub(crate) fn source_names(&mut self, sources: &mut Vec<SourceSpec>) {
+        let mut first: BTreeMap<TableName, Location> = BTreeMap::new();
+        sources.retain(|source| {
+            let table = source.table();
+            let Some(other) = first.get(&table) else {
+                first.insert(table, source.at);
+                return true;
+            };
+            let path =
+                self.files.get(other.file).map(|file| file.path.display().to_string()).unwrap_or_default();
+            let message = format!("`{table}` is landed twice: `{path}` lands there");
+            let hint = "rename one of the two files, or the table under `tables`";
+            self.diagnostics
+                .push(Diagnostic::error(codes::DUPLICATE_NAME, message, source.at).with_hint(hint));
+            self.broken.insert(table);
+            false
+        });
+        // The rest of a project expects them in the order of their names.
+        sources.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
     /// A table cannot have the name of a source's landed form.
     pub(crate) fn names(&mut self, sources: &[SourceSpec], tables: &mut Vec<TableSpec>) {
         let landed: BTreeMap<TableName, FileId> =

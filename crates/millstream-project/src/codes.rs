@@ -49,6 +49,10 @@ codes! {
         "`${NAME}` names a variable that the process environment does not hold. Set it, or give a default: `${NAME:-default}`. Environments that are not chosen need no variables.";
     WRONG_VARIABLE = "MS-0121", "A malformed variable",
         "Variables are written `${NAME}` or `${NAME:-default}`, the name from letters, digits and `_`. Write `$${` for a literal `${`.";
+    UNREADABLE_VALUE = "MS-0122", "The file of a value cannot be read",
+        "`${file:PATH}` stands for what a file holds, as secrets are handed to containers. The file does not exist, cannot be read by this user, is larger than 64 KiB or no UTF-8 text. Relative paths start at the project's folder.";
+    OPEN_SECRET = "MS-0123", "A credential in a file of the project",
+        "Whoever has the project's files has the credential, and so has their history. Keep it in a variable (`${NAME}`) or in a file that only the process may read (`${file:/run/secrets/name}`), and change it where it was committed.";
     NO_PROJECT = "MS-0130", "No project here",
         "A project is a folder with a `millstream.yaml`. Make one with `millstream init`, or run the command inside of one.";
     UNKNOWN_ENVIRONMENT = "MS-0131", "Unknown environment",
@@ -93,6 +97,14 @@ codes! {
         "Types are `bool`, `int8` to `int64`, `float32`, `float64`, `decimal(precision,scale)`, `string`, `binary`, `date`, `timestamp`, `timestamp(zone)`, `list<type>` and `struct<name: type, …>`.";
     WRONG_COLUMNS = "MS-0163", "Columns that a table cannot have",
         "A contract needs at least one column, and column names must differ in more than upper and lower case.";
+    UNKNOWN_CONNECTION = "MS-0164", "Unknown connection",
+        "A source names a connection that no file of `connections/` defines. A connection is named after its file.";
+    UNFIT_CONNECTION = "MS-0165", "A connection of another type",
+        "A source reads through a connection of its own type: what one kind of connector makes of a connection means nothing to another.";
+    UNUSED_CONNECTION = "MS-0166", "A connection that nothing uses",
+        "No source names the connection. Name it, or remove the file together with its secrets.";
+    WRONG_TABLES = "MS-0167", "Tables of a source that cannot be",
+        "A source of many tables says in the options of its connector where the name of a table stands, with `{table}`, and lists the tables under `tables`: by name, or by a pattern over those that are there. A pattern has to match, and what it matches has to be a name that a table can have.";
     WRONG_HEADER = "MS-0170", "A malformed header",
         "A SQL file may begin with a header: YAML between `/*---` and `---*/`. SQL comments end at the first `*/`, so the header cannot contain it.";
     NO_SQL = "MS-0171", "No SQL",

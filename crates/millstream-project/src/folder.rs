@@ -16,8 +16,14 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const LATER_FOLDERS: [(&str, Option<&str>); 2] =
     [("models", Some("SQL goes to `tables/<schema>/`, as in `tables/silver/orders.sql`")), ("indexes", None)];
 /// Folders that are read, and what their files end in.
-const FOLDERS: [(&str, &str); 5] =
-    [("sources", "yaml"), ("tables", "sql"), ("tests", "yaml"), ("features", "yaml"), ("datasets", "yaml")];
+const FOLDERS: [(&str, &str); 6] = [
+    ("connections", "yaml"),
+    ("sources", "yaml"),
+    ("tables", "sql"),
+    ("tests", "yaml"),
+    ("features", "yaml"),
+    ("datasets", "yaml"),
+];
 
 /// The nearest folder from `start` upwards that holds a `millstream.yaml`.
 #[must_use]
@@ -40,6 +46,7 @@ pub(crate) struct ListedFile {
 /// The files of the project.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
+    pub(crate) connections: Vec<ListedFile>,
     pub(crate) sources: Vec<ListedFile>,
     pub(crate) tables: Vec<ListedFile>,
     pub(crate) tests: Vec<ListedFile>,
@@ -50,6 +57,7 @@ pub(crate) struct Folder {
 /// Lists the project's files by name; reports what stands in its folders without being read.
 pub(crate) fn list(root: &Path, files: &mut SourceMap, diagnostics: &mut Vec<Diagnostic>) -> Folder {
     let mut lister = Lister { root, files, diagnostics };
+    let connections = lister.files("connections", "", "yaml");
     let sources = lister.files("sources", "", "yaml");
     let mut tables = Vec::new();
     for entry in lister.entries("tables") {
@@ -76,7 +84,7 @@ pub(crate) fn list(root: &Path, files: &mut SourceMap, diagnostics: &mut Vec<Dia
             lister.diagnostics.push(Diagnostic { hint: meant.map(str::to_owned), ..warning });
         }
     }
-    Folder { sources, tables, tests, features, datasets }
+    Folder { connections, sources, tables, tests, features, datasets }
 }
 
 struct Lister<'a> {

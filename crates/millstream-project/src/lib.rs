@@ -9,6 +9,7 @@
 mod across;
 mod build;
 mod codes;
+mod connections;
 mod decode;
 mod diagnostic;
 mod file;
@@ -25,11 +26,11 @@ mod variables;
 mod words;
 mod yaml;
 
-pub use build::check_columns;
+pub use build::{FindTables, check_columns};
 pub use codes::{CODES, Code};
 pub use diagnostic::{Diagnostic, Level};
 pub use folder::find_root;
-pub use load::{LoadOptions, Loaded, load_project};
+pub use load::{LoadOptions, Loaded, load_project, load_project_with};
 pub use located::{FileId, Located, Location, SourceFile, SourceMap};
 pub use node::{Node, NodeKind};
 pub use schema::json_schemas;

@@ -5,15 +5,16 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use millstream_types::{SourceName, TableName};
 
 use crate::{
-    DatasetSpec, Diagnostic, FileId, HiddenValues, Level, Located, Location, Node, ProjectSpec, SourceMap,
-    SourceSpec, TableSpec, TestSpec,
+    ConnectionSpec, DatasetSpec, Diagnostic, FileId, HiddenValues, Level, Located, Location, Node,
+    ProjectSpec, SourceMap, SourceSpec, TableSpec, TestSpec,
     across::Across,
-    build::{self, Context, Defaults, Features, Patterns, Project},
-    codes,
+    build::{self, Context, Defaults, DefinedSources, Features, FindTables, Patterns, Project},
+    codes, connections,
     decode::Faults,
     folder::{self, Content, ListedFile, PROJECT_FILE},
     header,
     references::References,
+    variables::Values,
     yaml,
 };
 
@@ -55,9 +56,19 @@ impl Loaded {
     }
 }
 
-/// Reads the project in `root`, offline and without side effects.
+/// Reads the project in `root`, offline and without side effects, without looking for tables: a source of many then names
+/// each of its own.
 #[must_use]
 pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
+    load_project_with(root, options, &|connector, _| {
+        let message = "tables are not looked for here";
+        Err(vec![Diagnostic::error(codes::WRONG_TABLES, message, connector.options.at)])
+    })
+}
+
+/// Reads the project in `root`, offline. `find` looks for the tables that the patterns of a source can mean.
+#[must_use]
+pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTables<'_>) -> Loaded {
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
     let mut loader = Loader {
         root: &root,
@@ -67,12 +78,18 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
         broken: BTreeSet::new(),
         patterns: Patterns::default(),
         hidden: HiddenValues::default(),
+        has_lost_source: false,
     };
     let project = loader.project();
     let defaults = project.as_ref().map_or_else(Defaults::default, |project| project.defaults.clone());
     let folder = folder::list(&root, &mut loader.files, &mut loader.diagnostics);
-    let sources: Vec<_> =
-        folder.sources.iter().filter_map(|listed| loader.source(listed, &defaults)).collect();
+    let connections: Vec<_> =
+        folder.connections.iter().filter_map(|listed| loader.connection(listed, &defaults)).collect();
+    let mut sources: Vec<_> = folder
+        .sources
+        .iter()
+        .flat_map(|listed| loader.sources(listed, &defaults, &connections, find))
+        .collect();
     let mut tables: Vec<_> =
         folder.tables.iter().filter_map(|listed| loader.table(listed, &defaults)).collect();
     let tests: Vec<_> = folder.tests.iter().flat_map(|listed| loader.tests(listed, &defaults)).collect();
@@ -80,8 +97,11 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
     folder.features.iter().for_each(|listed| loader.features(listed, &defaults, &mut features));
     let datasets: Vec<_> =
         folder.datasets.iter().filter_map(|listed| loader.dataset(listed, &defaults)).collect();
-    let Loader { files, mut diagnostics, mut broken, hidden, .. } = loader;
+    let Loader { files, mut diagnostics, mut broken, hidden, has_lost_source, .. } = loader;
+    let listed = folder.connections.iter().map(|listed| listed.stem.clone()).collect();
+    connections::judge(&connections, &listed, &sources, !has_lost_source, &mut diagnostics);
     let mut across = Across { files: &files, diagnostics: &mut diagnostics, broken: &mut broken };
+    across.source_names(&mut sources);
     across.names(&sources, &mut tables);
     across.relationships(&sources, &tables);
     across.test_tables(&sources, &tables, &tests);
@@ -95,6 +115,7 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
             root: root.clone(),
             name,
             environment: environment?,
+            connections,
             sources,
             tables,
             tests,
@@ -114,6 +135,8 @@ struct Loader<'a> {
     broken: BTreeSet<TableName>,
     patterns: Patterns,
     hidden: HiddenValues,
+    /// Whether a file of `sources/` has no spec, or not all of its sources have one.
+    has_lost_source: bool,
 }
 
 impl Loader<'_> {
@@ -142,31 +165,61 @@ impl Loader<'_> {
         project
     }
 
-    fn source(&mut self, listed: &ListedFile, defaults: &Defaults) -> Option<SourceSpec> {
+    fn connection(&mut self, listed: &ListedFile, defaults: &Defaults) -> Option<ConnectionSpec> {
+        let (file, text) = self.read(&listed.path)?;
+        // A connection is named after its file, by the rules of a source's name.
+        if let Err(error) = SourceName::new(&listed.stem) {
+            self.wrong_name(file, &error.to_string());
+            return None;
+        }
+        let faults = Faults::default();
+        let spec = self.yaml(&faults, &text, file).and_then(|node| {
+            build::connection(&self.context(&faults, defaults, file, &text), &listed.stem, node)
+        });
+        self.take(faults);
+        spec
+    }
+
+    /// The sources of one file: one, or one for each of its tables.
+    fn sources(
+        &mut self,
+        listed: &ListedFile,
+        defaults: &Defaults,
+        connections: &[ConnectionSpec],
+        find: FindTables<'_>,
+    ) -> Vec<SourceSpec> {
+        let lost = self.has_lost_source;
+        // Until the file gives its sources.
+        self.has_lost_source = true;
         let Some((file, text)) = self.read(&listed.path) else {
             self.broken.extend(SourceName::new(&listed.stem).ok().map(|name| TableName::bronze(&name)));
-            return None;
+            return Vec::new();
         };
         let name = match SourceName::new(&listed.stem) {
             Ok(name) => name,
             Err(error) => {
                 self.wrong_name(file, &error.to_string());
-                return None;
+                return Vec::new();
             }
         };
-        let table = TableName::bronze(&name);
-        if table.is_rejected() {
+        if TableName::bronze(&name).is_rejected() {
             self.wrong_name(file, "names that end in `__rejected` belong to rejected rows");
-            return None;
+            return Vec::new();
         }
         let faults = Faults::default();
-        let spec = self
-            .yaml(&faults, &text, file)
-            .and_then(|node| build::source(&self.context(&faults, defaults, file, &text), name, node));
+        let DefinedSources { mut names, specs } = match self.yaml(&faults, &text, file) {
+            Some(node) => {
+                let context = self.context(&faults, defaults, file, &text);
+                build::sources(&context, name.clone(), node, connections, find)
+            }
+            None => DefinedSources::default(),
+        };
+        self.has_lost_source = lost || specs.is_empty() || specs.len() < names.len();
         if self.take(faults) {
-            self.broken.insert(table);
+            names.push(name);
+            self.broken.extend(names.iter().map(TableName::bronze));
         }
-        spec
+        specs
     }
 
     fn table(&mut self, listed: &ListedFile, defaults: &Defaults) -> Option<TableSpec> {
@@ -291,7 +344,8 @@ impl Loader<'_> {
         file: FileId,
         text: &'c str,
     ) -> Context<'c> {
-        Context { faults, lookup: self.options.variables, defaults, patterns: &self.patterns, file, text }
+        let values = Values { variables: self.options.variables, root: self.root };
+        Context { faults, values, defaults, patterns: &self.patterns, file, text }
     }
 
     /// The text of a file, in the source map from then on.

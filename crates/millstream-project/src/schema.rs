@@ -8,12 +8,26 @@ use crate::file::{DatasetFile, FeaturesFile, ProjectFile, SourceFile, TableFile,
 /// What the schemas' `$id`s begin with: names that never change, and no address at which anything answers.
 const ID_BASE: &str = "urn:millstream:schema:";
 
-/// The schemas by file name. `connectors` are the connectors' kinds and the schemas of their options.
+/// The schemas by file name. `connectors` are the connectors' kinds with the schemas of their options, `connections` those
+/// of them that have connections, with the schemas of these.
 #[must_use]
-pub fn json_schemas(connectors: &[(&str, Value)]) -> Vec<(&'static str, Value)> {
+pub fn json_schemas(
+    connectors: &[(&str, Value)],
+    connections: &[(&str, Value)],
+) -> Vec<(&'static str, Value)> {
     let mut source = schema::<SourceFile>();
     if !connectors.is_empty() {
-        source["$defs"]["Connector"] = connector(connectors);
+        let branches = connectors.iter().map(|(kind, options)| {
+            let mut branch = branch(kind, options, "Which connector.");
+            if connections.iter().any(|(with_connection, _)| with_connection == kind) {
+                branch["properties"]["connection"] = json!({
+                    "type": "string",
+                    "description": "The connection through which it reads: the name of a file of `connections/`."
+                });
+            }
+            branch
+        });
+        source["$defs"]["Connector"] = one_of(branches);
         source["properties"]["connector"] =
             json!({"$ref": "#/$defs/Connector", "description": "Which connector, and its options."});
     }
@@ -39,6 +53,7 @@ pub fn json_schemas(connectors: &[(&str, Value)]) -> Vec<(&'static str, Value)> 
         ("test.schema.json", either),
         ("features.schema.json", schema::<FeaturesFile>()),
         ("dataset.schema.json", schema::<DatasetFile>()),
+        ("connection.schema.json", connection(connections)),
     ];
     schemas.iter_mut().for_each(|(name, schema)| name_schema(schema, name));
     schemas
@@ -68,23 +83,38 @@ fn without_head(mut schema: Value) -> Value {
     schema
 }
 
-/// One branch for each kind, told apart by `type`.
-fn connector(connectors: &[(&str, Value)]) -> Value {
-    let branches = connectors.iter().map(|(kind, options)| {
-        let mut branch = options.clone();
-        if !branch.is_object() {
-            branch = json!({"type": "object"});
-        }
-        branch["type"] = json!("object");
-        branch["title"] = json!(kind);
-        if branch.get("properties").is_none() {
-            branch["properties"] = json!({});
-        }
-        branch["properties"]["type"] = json!({"const": kind, "description": "Which connector."});
-        let mut required = branch.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-        required.insert(0, json!("type"));
-        branch["required"] = Value::Array(required);
+fn connection(connections: &[(&str, Value)]) -> Value {
+    let branches = connections.iter().map(|(kind, options)| {
+        let mut branch = branch(kind, options, "Which kind of connector makes something of the connection.");
+        branch["properties"]["description"] =
+            json!({"type": ["string", "null"], "description": "What the connection leads to."});
         branch
     });
+    let mut schema = one_of(branches);
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    schema["title"] = "Connection".into();
+    schema["description"] = "A named way into an outside system, which sources share.".into();
+    schema
+}
+
+/// One branch for each kind, told apart by `type`.
+fn one_of(branches: impl Iterator<Item = Value>) -> Value {
     json!({"oneOf": branches.collect::<Vec<_>>()})
+}
+
+fn branch(kind: &str, options: &Value, about: &str) -> Value {
+    let mut branch = options.clone();
+    if !branch.is_object() {
+        branch = json!({"type": "object"});
+    }
+    branch["type"] = json!("object");
+    branch["title"] = json!(kind);
+    if branch.get("properties").is_none() {
+        branch["properties"] = json!({});
+    }
+    branch["properties"]["type"] = json!({"const": kind, "description": about});
+    let mut required = branch.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    required.insert(0, json!("type"));
+    branch["required"] = Value::Array(required);
+    branch
 }

@@ -1,16 +1,14 @@
-//! Credentials in texts that people and machines are shown: found by their form, and covered.
+//! Credentials in texts that people and machines are shown: found by their form or because they are known, and covered.
 //!
 //! A message never repeats a secret on purpose, but the line of a file that it quotes, or the words of a library that
 //! it passes on, may hold one: the password of a URL, the signature in its query, the key of an object store.
 
 use std::{borrow::Cow, fmt, ops::Range, sync::LazyLock};
 
+use millstream_types::{COVER, know_secret, secrets_in};
 use regex::Regex;
 
 use crate::Diagnostic;
-
-/// What stands where a credential stood.
-const COVER: &str = "***";
 
 /// Forms of credentials; the first group of each is what is covered.
 static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
@@ -43,10 +41,15 @@ pub struct Covered<'t> {
     covered: Vec<Range<usize>>,
 }
 
-/// Covers the credentials of a text.
+/// Covers the credentials of a text: those that look like one, and the secrets that this process has read.
 #[must_use]
 pub fn cover(text: &str) -> Covered<'_> {
-    let covered = credentials(text);
+    let mut covered = credentials(text);
+    covered.extend(secrets_in(text));
+    covered_at(text, apart(covered))
+}
+
+fn covered_at(text: &str, covered: Vec<Range<usize>>) -> Covered<'_> {
     if covered.is_empty() {
         return Covered { text: Cow::Borrowed(text), covered };
     }
@@ -76,22 +79,35 @@ impl Covered<'_> {
     }
 }
 
-/// The credentials of a text in order, none inside another.
+/// Where a text has the form of a credential.
 fn credentials(text: &str) -> Vec<Range<usize>> {
-    let mut found: Vec<Range<usize>> = FORMS
+    FORMS
         .iter()
         .flat_map(|form| form.captures_iter(text).filter_map(|captures| captures.get(1)))
         .filter(|credential| is_secret(text, credential.start(), credential.as_str()))
         .map(|credential| credential.range())
-        .collect();
-    found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
-    let mut end = 0;
-    found.retain(|range| {
-        let is_apart = range.start >= end;
-        end = end.max(range.end);
-        is_apart
-    });
-    found
+        .collect()
+}
+
+/// The ranges in order, those that overlap as one.
+fn apart(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    found.sort_by_key(|range| range.start);
+    let mut apart: Vec<Range<usize>> = Vec::with_capacity(found.len());
+    for range in found {
+        match apart.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => apart.push(range),
+        }
+    }
+    apart
+}
+
+/// Whether `value` stands where a text has the form of a password or a key.
+pub(crate) fn holds_credential(text: &str, value: &str) -> bool {
+    // The user before the password is no secret.
+    let password =
+        |credential: &str| credential.split_once(':').map_or(credential, |(_, it)| it).contains(value);
+    credentials(text).into_iter().any(|at| text.get(at).is_some_and(password))
 }
 
 /// Whether what stands at the place of a credential is one: the name of a variable is none, nor is the container that
@@ -128,6 +144,22 @@ impl HiddenValues {
 
     pub(crate) fn extend(&mut self, other: Self) {
         other.0.into_iter().for_each(|value| self.add(value));
+    }
+
+    /// Adds a credential, which every message of the process covers from now on.
+    pub(crate) fn add_secret(&mut self, value: &str) {
+        know_secret(value);
+        self.add(value.to_owned());
+    }
+
+    /// A text without these values and without what has the form of a credential, for what is kept of a definition.
+    #[must_use]
+    pub fn left_out_of(&self, text: &str) -> String {
+        let mut found = credentials(text);
+        for value in &self.0 {
+            found.extend(text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len()));
+        }
+        covered_at(text, apart(found)).text.into_owned()
     }
 
     /// Puts `${…}` where a text of the diagnostic repeats a value.

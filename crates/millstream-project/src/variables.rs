@@ -1,35 +1,117 @@
-//! `${VAR}` and `${VAR:-default}` in string values, after parsing, so that a value can never become structure.
+//! `${VAR}`, `${file:PATH}` and their defaults (`${VAR:-default}`) in string values, after parsing, so that a value can
+//! never become structure.
 
-use crate::{Diagnostic, Location, Node, NodeKind, codes, decode::Faults};
+use std::{cell::RefCell, io::Read, path::Path};
 
-/// Looks up a variable's value.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+use millstream_types::is_secret_name;
+
+use crate::{Diagnostic, Location, Node, NodeKind, codes, decode::Faults, secret};
+
+/// What a `${…}` of a file begins with.
+const FILE: &str = "file:";
+/// A larger file holds no value.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Where values come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Values<'a> {
+    /// Looks up a variable of the process.
+    pub(crate) variables: &'a dyn Fn(&str) -> Option<String>,
+    /// Relative paths are relative to this folder.
+    pub(crate) root: &'a Path,
+}
 
 /// Substitutes in every text of `node`; keys stay as they are. `source` is the text of the whole file. A value with a
 /// fault is reported and left out.
-pub(crate) fn substitute(node: &mut Node, source: &str, lookup: Lookup<'_>, faults: &Faults) {
-    match &mut node.kind {
-        NodeKind::Text(text) if text.contains("${") => {
-            let hiding_lookup = |name: &str| {
-                let value = lookup(name);
-                value.iter().for_each(|value| faults.hide(value.clone()));
-                value
-            };
-            match expand(text, &hiding_lookup) {
-                Ok(expanded) => *text = expanded,
-                Err(problems) => {
-                    for problem in problems {
-                        faults.push(problem.diagnostic(node.at, source));
+pub(crate) fn substitute(node: &mut Node, source: &str, values: Values<'_>, faults: &Faults) {
+    Substitution { source, values, faults }.node(node, "");
+}
+
+struct Substitution<'a> {
+    source: &'a str,
+    values: Values<'a>,
+    faults: &'a Faults,
+}
+
+impl Substitution<'_> {
+    /// `key` is the nearest key above the node.
+    fn node(&self, node: &mut Node, key: &str) {
+        match &mut node.kind {
+            NodeKind::Text(text) if text.contains("${") => {
+                let used = RefCell::new(Vec::new());
+                let look_up = |name: &Name<'_>| {
+                    let value = self.values.get(name)?;
+                    value.iter().for_each(|value| used.borrow_mut().push((name.is_file(), value.clone())));
+                    Ok(value)
+                };
+                match expand(text, &look_up) {
+                    Ok(expanded) => *text = expanded,
+                    Err(problems) => {
+                        for problem in problems {
+                            self.faults.push(problem.diagnostic(node.at, self.source));
+                        }
+                        self.faults.leave_out(node.at);
                     }
-                    faults.leave_out(node.at);
+                }
+                for (is_file, value) in used.into_inner() {
+                    // A value in the place of a URL's password is a secret, whatever it is called.
+                    let is_secret = is_file || is_secret_name(key) || secret::holds_credential(text, &value);
+                    if is_secret {
+                        self.faults.add_secret(&value);
+                    }
+                    self.faults.hide(value);
                 }
             }
+            NodeKind::List(items) => items.iter_mut().for_each(|item| self.node(item, key)),
+            NodeKind::Map(entries) => {
+                entries.iter_mut().for_each(|(key, value)| self.node(value, &key.value));
+            }
+            _ => {}
         }
-        NodeKind::List(items) => items.iter_mut().for_each(|item| substitute(item, source, lookup, faults)),
-        NodeKind::Map(entries) => {
-            entries.iter_mut().for_each(|(_, value)| substitute(value, source, lookup, faults));
+    }
+}
+
+/// What stands between `${` and `}`, without a default.
+enum Name<'a> {
+    Variable(&'a str),
+    File(&'a str),
+}
+
+impl<'a> Name<'a> {
+    fn of(written: &'a str) -> Option<Self> {
+        match written.strip_prefix(FILE) {
+            Some(path) => (!path.trim().is_empty()).then(|| Self::File(path.trim())),
+            None => is_name(written).then_some(Self::Variable(written)),
         }
-        _ => {}
+    }
+
+    fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+}
+
+impl Values<'_> {
+    /// The value; `None` for a variable that is not set and a file that does not exist, and why else a file cannot be read.
+    fn get(&self, name: &Name<'_>) -> Result<Option<String>, String> {
+        let path = match name {
+            Name::Variable(name) => return Ok((self.variables)(name)),
+            Name::File(path) => self.root.join(path),
+        };
+        let mut bytes = Vec::new();
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let length =
+            file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        if length as u64 > FILE_BYTES_MAX {
+            return Err("it holds more than a value: it is larger than 64 KiB".to_owned());
+        }
+        let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        // Editors and `echo` end the last line; the value does not.
+        let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
+        Ok(Some(text.to_owned()))
     }
 }
 
@@ -47,6 +129,7 @@ pub(crate) fn leave_out_unresolved(node: &Node, faults: &Faults) {
 #[derive(Debug, PartialEq, Eq)]
 enum Problem {
     Unset { name: String },
+    NoFile { path: String, reason: String },
     Malformed { written: String },
 }
 
@@ -58,10 +141,21 @@ impl Problem {
                 Diagnostic::error(codes::UNSET_VARIABLE, format!("the variable `{name}` is not set"), at)
                     .with_hint(format!("set it, or give a default: `${{{name}:-…}}`"))
             }
+            Self::NoFile { path, reason } => {
+                let at = narrow(at, source, &format!("${{{FILE}{path}}}"));
+                let message = format!("the file `{path}` cannot be read: {reason}");
+                Diagnostic::error(codes::UNREADABLE_VALUE, message, at).with_hint(format!(
+                    "put the value into the file, or give a default: `${{{FILE}{path}:-…}}`"
+                ))
+            }
             Self::Malformed { written } => {
                 let at = narrow(at, source, &written);
+                let hint = match written.contains(FILE) {
+                    true => "write `${file:PATH}` or `${file:PATH:-default}`",
+                    false => "write `${NAME}` or `${NAME:-default}`, or `$${` for a literal `${`",
+                };
                 Diagnostic::error(codes::WRONG_VARIABLE, format!("`{written}` is not a variable"), at)
-                    .with_hint("write `${NAME}` or `${NAME:-default}`, or `$${` for a literal `${`")
+                    .with_hint(hint)
             }
         }
     }
@@ -77,7 +171,10 @@ fn narrow(at: Location, source: &str, part: &str) -> Location {
     })
 }
 
-fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, Vec<Problem>> {
+/// Looks up a value, or says why that is not possible.
+type LookUp<'a> = &'a dyn Fn(&Name<'_>) -> Result<Option<String>, String>;
+
+fn expand(text: &str, look_up: LookUp<'_>) -> Result<String, Vec<Problem>> {
     let mut expanded = String::with_capacity(text.len());
     let mut problems = Vec::new();
     let mut rest = text;
@@ -100,19 +197,30 @@ fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, Vec<Problem>> {
             Some((name, default)) => (name, Some(default)),
             None => (inner, None),
         };
-        if !is_name(name) {
-            problems.push(Problem::Malformed { written: from[..=end].into() });
-        } else if let Some(value) = lookup(name).filter(|value| default.is_none() || !value.is_empty()) {
-            expanded.push_str(&value);
-        } else if let Some(default) = default {
-            expanded.push_str(default);
-        } else {
-            problems.push(Problem::Unset { name: name.into() });
+        match Name::of(name) {
+            None => problems.push(Problem::Malformed { written: from[..=end].into() }),
+            Some(name) => match value(&name, default, look_up) {
+                Ok(value) => expanded.push_str(&value),
+                Err(problem) => problems.push(problem),
+            },
         }
         rest = &from[end + 1..];
     }
     expanded.push_str(rest);
     if problems.is_empty() { Ok(expanded) } else { Err(problems) }
+}
+
+fn value(name: &Name<'_>, default: Option<&str>, look_up: LookUp<'_>) -> Result<String, Problem> {
+    let no_file = |path: &str, reason: String| Problem::NoFile { path: path.to_owned(), reason };
+    let found = look_up(name).map_err(|reason| match name {
+        Name::Variable(name) | Name::File(name) => no_file(name, reason),
+    })?;
+    match (found.filter(|value| default.is_none() || !value.is_empty()), default, name) {
+        (Some(value), ..) => Ok(value),
+        (None, Some(default), _) => Ok(default.to_owned()),
+        (None, None, Name::Variable(name)) => Err(Problem::Unset { name: (*name).to_owned() }),
+        (None, None, Name::File(path)) => Err(no_file(path, "it does not exist".to_owned())),
+    }
 }
 
 fn is_name(name: &str) -> bool {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 use millstream_project::{
-    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, Located, Location, Materialize, Node,
-    NodeKind, SourceSpec, TableSpec,
+    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, HiddenValues, Located, Location, Materialize,
+    Node, NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{LineageGraph, analyze};
 use millstream_types::{ColumnType, Severity, SourceName, TableName};
@@ -59,6 +59,8 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
             kind: Located::new("files".into(), nowhere()),
             options: Node { kind: NodeKind::Null, at: nowhere() },
             has_gap: false,
+            connection: None,
+            secrets: HiddenValues::default(),
         },
         schedule: None,
         contract: ContractSpec {

@@ -11,6 +11,7 @@ mod duration;
 mod fingerprint;
 mod name;
 mod percent;
+mod secret;
 mod severity;
 mod time;
 
@@ -22,6 +23,7 @@ pub use duration::{DurationError, Span};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use name::{AssetId, CheckId, NameError, RunId, SourceName, TableName};
 pub use percent::{Percent, PercentError};
+pub use secret::{COVER, Secret, is_secret_name, know_secret, secrets_in};
 pub use severity::Severity;
 pub use time::TimestampMicros;
 

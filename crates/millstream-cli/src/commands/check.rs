@@ -1,6 +1,8 @@
 //! `millstream check`: is the project right? Offline, without touching data.
 
-use millstream_project::Level;
+use std::collections::BTreeMap;
+
+use millstream_project::{FileId, Level, ProjectSpec};
 
 use crate::{
     CliError, Exit, diagnostics, human,
@@ -18,6 +20,15 @@ pub(crate) struct Arguments {
     /// Exit with 2 on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// The files of sources with more than one table, and how many each has.
+fn of_many(spec: &ProjectSpec) -> Vec<(String, usize)> {
+    let mut tables: BTreeMap<FileId, usize> = BTreeMap::new();
+    spec.sources.iter().for_each(|source| *tables.entry(source.at.file).or_default() += 1);
+    let path = |file: FileId| Some(spec.files.get(file)?.path.display().to_string());
+    let of_many = tables.into_iter().filter(|(_, tables)| *tables > 1);
+    of_many.filter_map(|(file, tables)| Some((path(file)?, tables))).collect()
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
@@ -43,6 +54,9 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
             always.into_iter().chain(there).map(|(number, noun)| human::count(number as u64, noun)).collect();
         let said = said.join(", ");
         output::print_line(&format!("{} {}: {said}", styled(GOOD, '✓'), spec.name))?;
+        for (file, tables) in of_many(spec) {
+            output::print_line(&format!("  {file}: {}", human::count(tables as u64, "table")))?;
+        }
     }
     let wrong = errors > 0 || checked.project.is_none() || (arguments.strict && warnings > 0);
     Ok(if wrong { Exit::Usage } else { Exit::Success })

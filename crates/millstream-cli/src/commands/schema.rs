@@ -44,7 +44,12 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliE
 pub(crate) fn schemas(session: &Session) -> Map<String, Value> {
     let connectors: Vec<_> =
         session.connectors.iter().map(|connector| (connector.kind(), connector.schema())).collect();
-    let schemas = millstream_project::json_schemas(&connectors);
+    let connections: Vec<_> = session
+        .connectors
+        .iter()
+        .filter_map(|connector| Some((connector.kind(), connector.connection()?.schema())))
+        .collect();
+    let schemas = millstream_project::json_schemas(&connectors, &connections);
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 

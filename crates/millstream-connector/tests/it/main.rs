@@ -2,8 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use arrow::datatypes::{DataType, TimeUnit};
-use millstream_connector::{OptionReader, Secret, arrow_type, column_type, nearest};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use millstream_connector::{
+    BuildContext, Connection, ConnectionConfig, Connections, ConnectorError, OptionText, Secret, arrow_type,
+    column_type, nearest, read_options,
+};
 use millstream_types::ColumnType;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 #[test]
@@ -52,16 +66,29 @@ fn other_arrow_types_have_the_contract_type_that_holds_them() {
     }
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Options {
+    count: Option<u32>,
+    inner: Option<Inner>,
+    texts: BTreeMap<String, OptionText>,
+    color: Option<u32>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Inner {
+    depth: Option<u32>,
+}
+
 #[test]
 fn options_report_every_problem_with_its_path() {
     let options =
         json!({"count": "x", "inner": {"depth": 1, "dpeth": 2}, "colour": 1, "texts": {"a": 1, "b": []}});
-    let mut reader = OptionReader::new(&options);
-    assert_eq!(reader.take::<u32>("count", "a number"), None);
-    assert_eq!(reader.nested("inner", |inner| inner.take::<u32>("depth", "a number")), Some(Some(1)));
-    assert_eq!(reader.texts("texts"), [("a".to_owned(), "1".to_owned())]);
-    assert_eq!(reader.take::<u32>("color", "a number"), None);
-    let problems = reader.finish();
+    let (read, problems) = read_options::<Options>(&options);
+    let read = read.unwrap();
+    assert_eq!((read.count, read.color), (None, None));
+    assert_eq!(read.inner.unwrap().depth, Some(1));
+    assert_eq!(read.texts, BTreeMap::from([("a".to_owned(), OptionText("1".to_owned()))]));
+    let problems = problems.result(Some(())).unwrap_err();
     let found: Vec<(String, &str)> = problems
         .iter()
         .map(|problem| (problem.path.join("."), problem.hint.as_deref().unwrap_or("")))
@@ -79,6 +106,121 @@ fn options_report_every_problem_with_its_path() {
 fn a_near_word_is_found_and_a_far_one_is_not() {
     assert_eq!(nearest("delimeter", ["quote", "delimiter"].into_iter()), Some("delimiter"));
     assert_eq!(nearest("zzz", ["quote", "delimiter"].into_iter()), None);
+}
+
+#[derive(Debug)]
+struct Door {
+    opened: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Room(usize);
+
+#[derive(Debug)]
+struct OtherRoom;
+
+impl Connection for Room {}
+
+impl Connection for OtherRoom {}
+
+impl ConnectionConfig for Door {
+    fn open(&self, _root: &Path) -> Result<Arc<dyn Connection>, ConnectorError> {
+        match self.opened.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(ConnectorError::Changed { part: "door".into() }),
+            times => Ok(Arc::new(Room(times))),
+        }
+    }
+}
+
+#[test]
+fn a_connection_is_opened_once_and_again_only_after_a_fault() {
+    let door = Arc::new(Door { opened: AtomicUsize::new(0) });
+    let config: Arc<dyn ConnectionConfig> = door.clone();
+    let connections = Connections::new(BTreeMap::from([("room".to_owned(), config)]));
+    let context = BuildContext { project_root: ".".into(), connections: Arc::new(connections) };
+    assert_eq!(door.opened.load(Ordering::SeqCst), 0);
+    assert!(context.connection::<Room>("room").is_err());
+    let first = context.connection::<Room>("room").unwrap();
+    let second = context.clone().connection::<Room>("room").unwrap();
+    assert!(Arc::ptr_eq(&first, &second) && first.0 == 1);
+    let error = context.connection::<OtherRoom>("room").unwrap_err();
+    assert_eq!(error.to_string(), "the connection `room` is of another type");
+    assert_eq!(context.connection::<Room>("hall").unwrap_err().to_string(), "there is no connection `hall`");
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[allow(dead_code)]
+struct Strict {
+    #[schemars(example = "data/*.csv")]
+    path: String,
+    inner: StrictInner,
+    kind: Word,
+    password: Secret,
+    list: Vec<u8>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[allow(dead_code)]
+struct StrictInner {
+    #[schemars(example = 5)]
+    depth: u8,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code)]
+enum Word {
+    One,
+    Two,
+}
+
+#[test]
+fn every_fault_of_options_is_said_in_the_order_of_their_declaration() {
+    let told = |options: serde_json::Value| {
+        let (_, problems) = read_options::<Strict>(&options);
+        let problems = problems.result(None::<()>).unwrap_err();
+        let told = problems.iter().map(|problem| {
+            let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{}: {}{hint}", problem.path.join("."), problem.message)
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(
+            json!({"list": [1, "2", 300, -1, 2.5, {}], "password": {}, "kind": "tow", "inner": {"depth": true}, "path": 1})
+        ),
+        [
+            "path: `path` must be text",
+            "inner.depth: `depth` must be a whole number from 0 on",
+            "kind: `tow` is not a `kind`: it is one of one, two (did you mean `two`?)",
+            "password: `password` must be a single value",
+            "list.2: `list` must be a whole number from 0 on",
+            "list.3: `list` must be a whole number from 0 on",
+            "list.4: `list` must be a whole number from 0 on",
+            "list.5: `list` must be a whole number from 0 on",
+        ]
+    );
+    assert_eq!(
+        told(json!({"list": 1})),
+        [
+            "list: `list` must be a list",
+            ": `path` is missing (write `path: data/*.csv`)",
+            ": `inner` is missing (write `inner: …`)",
+            ": `kind` is missing (write `kind: …`)",
+            ": `password` is missing (write `password: …`)",
+        ]
+    );
+    assert_eq!(
+        told(json!({"path": "a", "inner": {"dpeth": 1}})),
+        [
+            "inner.dpeth: unknown option `dpeth` (did you mean `depth`?)",
+            "inner: `depth` is missing (write `depth: 5`)",
+            ": `kind` is missing (write `kind: …`)",
+            ": `password` is missing (write `password: …`)",
+            ": `list` is missing (write `list: …`)",
+        ]
+    );
+    assert_eq!(told(json!(["a"]))[0], ": options are a mapping of names to values");
 }
 
 #[test]

@@ -19,12 +19,12 @@ use tokio::{
 use super::{
     again::decode_rows,
     avro,
+    config::FilesConfig,
     csv::CsvDialect,
     discover::discover,
     format::{Format, compression, format_by_name, is_tab_separated},
     infer::{declared_columns, infer_columns},
     input::{Input, RawInput, io_error},
-    options::FilesConfig,
     parquet::ParquetFile,
     place::Place,
     pump::{BLOCKS_QUEUED_MAX, TextEnd},

@@ -1,7 +1,11 @@
 //! What a file holds, by its name.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 /// How rows are written in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
     Csv,
     Jsonl,
@@ -18,8 +22,7 @@ pub(super) enum Compression {
 }
 
 /// The words of the option `format`.
-pub(crate) const FORMATS: [(&str, Format); 4] =
-    [("csv", Format::Csv), ("jsonl", Format::Jsonl), ("parquet", Format::Parquet), ("avro", Format::Avro)];
+pub(crate) const FORMATS: [&str; 4] = ["csv", "jsonl", "parquet", "avro"];
 
 impl Format {
     pub(super) fn is_text(self) -> bool {

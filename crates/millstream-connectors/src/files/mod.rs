@@ -6,6 +6,8 @@
 
 mod again;
 mod avro;
+mod config;
+mod connection;
 mod connector;
 mod csv;
 mod discover;
@@ -24,10 +26,10 @@ mod place;
 mod plain;
 mod pump;
 mod rename;
-mod schema;
 mod store;
+mod tables;
 mod text;
 mod text_columns;
 mod version;
 
-pub use options::FilesFactory;
+pub use config::FilesFactory;

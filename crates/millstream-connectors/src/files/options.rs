@@ -1,262 +1,145 @@
-//! The options of `connector: {type: files, …}`.
+//! The options as people write them: decoded from here, and described by the same types to editors. What they mean
+//! together is judged in `config.rs`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt};
 
-use encoding_rs::{Encoding, UTF_8};
-use millstream_connector::{
-    BuildContext, Connector, ConnectorConfig, ConnectorError, ConnectorFactory, OptionProblem, OptionReader,
-    Secret, nearest,
+use millstream_connector::{OptionText, Secret};
+use millstream_types::{Span, is_secret_name};
+use schemars::JsonSchema;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected},
 };
-use millstream_types::Span;
-use schemars::schema_for;
 use serde_json::Value;
 
-use super::{
-    connector::FilesConnector,
-    csv::CsvDialect,
-    encoding::encoding_by_name,
-    format::{FORMATS, Format, format_by_name},
-    pattern::Pattern,
-    place::{Place, Remote},
-    pump::RECORD_BYTES_MAX,
-    rename::Renaming,
-    schema::FilesOptions,
-    store::{StoreKind, open_store},
-};
+use super::{format::Format, pump::RECORD_BYTES_MAX};
 
-/// Text is decoded in pieces of this size unless the options say otherwise: large enough to keep the cost per
-/// piece small, small enough for a piece and its columns to stay in a core's cache.
-const BLOCK_BYTES: usize = 1 << 20;
-const SETTLE: Span = Span::from_ms(2_000);
-
-/// Files in a folder, on a web server or in an object store.
-#[derive(Clone, Copy, Debug)]
-pub struct FilesFactory;
-
-/// Checked options.
-#[derive(Clone, Debug)]
-pub(super) struct FilesConfig {
-    pub(super) target: Target,
-    pub(super) pattern: Pattern,
+/// `connector: {type: files, …}`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilesOptions {
+    /// A path relative to the project's folder, an absolute path, or a URL (`s3://`, `gs://`, `az://`,
+    /// `https://`, `file://`). `*`, `**`, `?`, `[…]` and `{a,b}` match many files. With a `connection`, the path starts at
+    /// the connection's.
+    #[schemars(with = "String", example = "data/orders/*.csv")]
+    pub(super) path: PathText,
+    /// How rows are written. Told by the file's name when absent; `.gz` and `.zst` are decompressed.
     pub(super) format: Option<Format>,
-    pub(super) encoding: &'static Encoding,
-    pub(super) csv: CsvDialect,
-    /// The delimiter was stated, so that a `.tsv` does not choose its own.
-    pub(super) delimiter_given: bool,
-    pub(super) on_change: OnChange,
-    pub(super) settle: Span,
-    pub(super) block_bytes: usize,
-    pub(super) storage: Vec<(String, Secret)>,
-    /// Names in the files, and those that the table has instead.
-    pub(super) rename: Arc<Renaming>,
+    /// The encoding of CSV and JSON lines files, by the name that browsers know: `latin1`, `windows-1252`,
+    /// `utf-16le`, `shift_jis`. UTF-8 by default.
+    pub(super) encoding: Option<String>,
+    /// How CSV files are written.
+    pub(super) csv: Option<CsvOptions>,
+    /// Columns that the table is to have under other names, by their names in the files.
+    pub(super) rename: Option<BTreeMap<String, OptionText>>,
+    /// What a changed file does: its rows replace those that came from it (the default), or are added.
+    pub(super) on_change: Option<OnChange>,
+    /// A file younger than this is looked at twice, in case it is still being written. Default `2s`; 0 turns
+    /// the second look off.
+    #[schemars(with = "Option<String>", extend("type" = ["string", "integer", "null"]))]
+    pub(super) settle: Option<SettleTime>,
+    /// Size in bytes of the pieces in which text is decoded in parallel.
+    #[schemars(range(min = 1, max = RECORD_BYTES_MAX))]
+    pub(super) block_bytes: Option<usize>,
+    /// Options of the object store, named like its environment variables: `aws_endpoint`, `aws_region`, …
+    pub(super) storage: Option<BTreeMap<String, OptionText>>,
 }
 
-/// Where the path leads.
-#[derive(Clone, Debug)]
-pub(super) enum Target {
-    Local,
-    Remote { kind: StoreKind, base: String },
+/// `connections/<name>.yaml` with `type: files`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilesConnectionOptions {
+    /// The folder, bucket or web address at which the paths of the sources start: `s3://bucket/exports`,
+    /// `https://host/data`, `/mnt/exports`.
+    #[schemars(with = "String", example = "s3://bucket/exports")]
+    pub(super) path: PathText,
+    /// Options of the object store, named like its environment variables: `aws_endpoint`, `aws_region`, …
+    pub(super) storage: Option<BTreeMap<String, OptionText>>,
 }
 
 /// What becomes of the rows of a file whose content is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum OnChange {
     Replace,
     Append,
 }
 
-impl ConnectorFactory for FilesFactory {
-    fn kind(&self) -> &'static str {
-        "files"
-    }
-
-    fn schema(&self) -> Value {
-        schema_for!(FilesOptions).into()
-    }
-
-    fn options_of_file(&self, path: &str) -> Option<Value> {
-        // Nobody waits for a file that he names himself.
-        Some(serde_json::json!({"path": path, "settle": 0}))
-    }
-
-    fn validate(&self, options: &Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>> {
-        let mut reader = OptionReader::new(options);
-        let config = FilesConfig::read(&mut reader);
-        let problems = reader.finish();
-        match config {
-            Some(config) if problems.is_empty() => Ok(Box::new(config)),
-            _ => Err(problems),
-        }
-    }
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CsvOptions {
+    /// One character between fields; `,` by default, a tab for `.tsv`.
+    #[schemars(with = "Option<String>")]
+    pub(super) delimiter: Option<OneCharacter>,
+    /// Whether the first record names the columns; true by default.
+    pub(super) header: Option<bool>,
+    /// The columns' names, in the place of the header's where there is one.
+    pub(super) columns: Option<Vec<String>>,
+    /// Lines at the start of a file that come before its header and belong to no table; 0 by default.
+    pub(super) skip_rows: Option<usize>,
+    /// One character around fields that hold delimiters or line ends; `"` by default, false for none.
+    #[schemars(with = "Option<String>", extend("type" = ["string", "boolean", "null"]))]
+    pub(super) quote: Option<QuoteCharacter>,
+    /// A character that takes the meaning from the next one inside quotes; none by default.
+    #[schemars(with = "Option<String>")]
+    pub(super) escape: Option<OneCharacter>,
+    /// Lines that start with this character are skipped; none by default.
+    #[schemars(with = "Option<String>")]
+    pub(super) comment: Option<OneCharacter>,
+    /// Unquoted texts that mean null, besides the empty one.
+    pub(super) null_values: Option<Vec<String>>,
 }
 
-impl ConnectorConfig for FilesConfig {
-    fn build(&self, context: &BuildContext) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let place = match &self.target {
-            Target::Local => Place::Local { root: context.project_root.clone() },
-            Target::Remote { kind, base } => {
-                let store = open_store(*kind, base, &self.storage)?;
-                Place::Remote(Remote { store, kind: *kind, base: base.clone() })
-            }
-        };
-        Ok(Arc::new(FilesConnector::new(place, self.clone())))
-    }
-}
+/// A path that is not empty.
+#[derive(Debug)]
+pub(super) struct PathText(pub(super) String);
 
-impl FilesConfig {
-    /// `None` only together with a problem.
-    fn read(reader: &mut OptionReader) -> Option<Self> {
-        let path = reader.take::<String>("path", "a path or a URL, with `*` for many files");
-        let format = reader.choice("format", &FORMATS);
-        let encoding = read_encoding(reader);
-        let csv = reader.nested("csv", read_csv);
-        let on_change =
-            reader.choice("on_change", &[("replace", OnChange::Replace), ("append", OnChange::Append)]);
-        let settle = read_settle(reader);
-        let block_bytes = reader.take::<usize>("block_bytes", "a number of bytes");
-        let storage = reader.texts("storage");
-        let rename = read_rename(reader);
-
-        let path = path.filter(|path| !path.trim().is_empty());
-        if path.is_none() && !reader.is_faulty("path") {
-            reader.problem(&[], "`path` is missing".into(), Some("write `path: data/orders/*.csv`".into()));
-        }
-        if block_bytes.is_some_and(|bytes| bytes == 0 || bytes > RECORD_BYTES_MAX) {
-            let message = format!("`block_bytes` must be between 1 and {RECORD_BYTES_MAX}");
-            reader.problem(&["block_bytes"], message, None);
-        }
-        let (target, text) = read_target(reader, path?.trim())?;
-        check_storage(reader, &target, &storage);
-        let pattern = match Pattern::new(&text) {
-            Ok(pattern) => pattern,
-            Err(reason) => {
-                reader.problem(&["path"], format!("`{text}` is not a pattern: {reason}"), None);
-                return None;
-            }
-        };
-        check_pattern(reader, &target, &pattern, format);
-        if csv.is_some()
-            && format.or_else(|| format_by_name(pattern.text())).is_some_and(|f| f != Format::Csv)
-        {
-            reader.problem(&["csv"], "`csv` options have no meaning for this format".into(), None);
-        }
-        check_encoding(reader, encoding, format.or_else(|| format_by_name(pattern.text())));
-        let (csv, delimiter_given) = csv.unwrap_or_default();
-        Some(Self {
-            target,
-            pattern,
-            format,
-            encoding: encoding.unwrap_or(UTF_8),
-            csv,
-            delimiter_given,
-            on_change: on_change.unwrap_or(OnChange::Replace),
-            settle: settle.unwrap_or(SETTLE),
-            block_bytes: block_bytes.unwrap_or(BLOCK_BYTES),
-            storage: storage.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
-            rename: Arc::new(rename),
+impl<'de> Deserialize<'de> for PathText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "a path or a URL, with `*` for many files", |value| {
+            let path = value.as_str()?.trim();
+            (!path.is_empty()).then(|| Self(path.to_owned()))
         })
     }
 }
 
-fn read_settle(reader: &mut OptionReader) -> Option<Span> {
-    match reader.take::<Value>("settle", "a length of time such as `2s`")? {
-        Value::Number(number) if number.as_u64() == Some(0) => Some(Span::from_ms(0)),
-        value => {
-            let settle = value.as_str().and_then(|text| text.parse().ok());
-            if settle.is_none() {
-                let message = "`settle` must be a length of time such as `2s`, or 0".into();
-                reader.problem(&["settle"], message, None);
-            }
-            settle
-        }
+/// One ASCII character; a tab may be written `\t`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OneCharacter(pub(super) u8);
+
+impl<'de> Deserialize<'de> for OneCharacter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "one ASCII character", |value| as_byte(value.as_str()?).map(Self))
     }
 }
 
-/// The dialect, and whether the delimiter was stated.
-fn read_csv(reader: &mut OptionReader) -> (CsvDialect, bool) {
-    let defaults = CsvDialect::default();
-    let delimiter = read_byte(reader, "delimiter");
-    let quote = match reader.take::<Value>("quote", "one ASCII character, or false for none") {
-        Some(Value::Bool(false)) => Some(None),
-        Some(Value::String(text)) if text.is_empty() => Some(None),
-        Some(Value::String(text)) => as_byte(&text).map(Some).or_else(|| {
-            reader.problem(&["quote"], "`quote` must be one ASCII character, or false for none".into(), None);
-            None
-        }),
-        Some(_) => {
-            reader.problem(&["quote"], "`quote` must be one ASCII character, or false for none".into(), None);
-            None
-        }
-        None => None,
-    };
-    let dialect = CsvDialect {
-        delimiter: delimiter.unwrap_or(defaults.delimiter),
-        quote: quote.unwrap_or(defaults.quote),
-        escape: read_byte(reader, "escape"),
-        comment: read_byte(reader, "comment"),
-        header: reader.take("header", "true or false").unwrap_or(defaults.header),
-        columns: reader.take("columns", "a list of names").unwrap_or_default(),
-        skip_rows: reader.take("skip_rows", "a number of lines").unwrap_or_default(),
-        line_end: defaults.line_end,
-        null_values: reader.take("null_values", "a list of texts").unwrap_or_default(),
-    };
-    for (index, name) in dialect.columns.iter().enumerate() {
-        if dialect.columns[..index].contains(name) {
-            reader.problem(&["columns"], format!("`{name}` is named twice"), None);
-        }
-    }
-    if Some(dialect.delimiter) == dialect.quote || Some(dialect.delimiter) == dialect.escape {
-        reader.problem(&["delimiter"], "`delimiter`, `quote` and `escape` must differ".into(), None);
-    }
-    (dialect, delimiter.is_some())
-}
+/// The character around fields; `None` where quotes are text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuoteCharacter(pub(super) Option<u8>);
 
-fn read_encoding(reader: &mut OptionReader) -> Option<&'static Encoding> {
-    let name = reader.take::<String>("encoding", "the name of an encoding")?;
-    let encoding = encoding_by_name(&name);
-    if encoding.is_none() {
-        let known = [
-            "utf-8",
-            "utf-16le",
-            "utf-16be",
-            "latin1",
-            "windows-1252",
-            "iso-8859-15",
-            "shift_jis",
-            "gb18030",
-        ];
-        let hint = match nearest(&name, known.into_iter()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("encodings have the names that browsers know, such as {}", known.join(", ")),
-        };
-        reader.problem(&["encoding"], format!("`{name}` is no encoding that can be read"), Some(hint));
-    }
-    encoding
-}
-
-fn check_encoding(reader: &mut OptionReader, encoding: Option<&Encoding>, format: Option<Format>) {
-    if encoding.is_some() && format.is_some_and(|format| !format.is_text()) {
-        reader.problem(&["encoding"], "`encoding` has no meaning for this format".into(), None);
+impl<'de> Deserialize<'de> for QuoteCharacter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "one ASCII character, or false for none", |value| match value {
+            Value::Bool(false) => Some(Self(None)),
+            Value::String(text) if text.is_empty() => Some(Self(None)),
+            Value::String(text) => as_byte(text).map(|byte| Self(Some(byte))),
+            _ => None,
+        })
     }
 }
 
-fn read_rename(reader: &mut OptionReader) -> Renaming {
-    let pairs = reader.texts("rename");
-    for (index, (_, to)) in pairs.iter().enumerate() {
-        if pairs.iter().take(index).any(|(_, other)| other == to) {
-            reader.problem(&["rename"], format!("two columns are renamed to `{to}`"), None);
-        }
-    }
-    Renaming::new(pairs)
-}
+/// A length of time that may be none at all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SettleTime(pub(super) Span);
 
-fn read_byte(reader: &mut OptionReader, key: &'static str) -> Option<u8> {
-    let text = reader.take::<String>(key, "one ASCII character")?;
-    let byte = as_byte(&text);
-    if byte.is_none() {
-        reader.problem(&[key], format!("`{key}` must be one ASCII character"), None);
+impl<'de> Deserialize<'de> for SettleTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "a length of time such as `2s`, or 0", |value| match value {
+            Value::Number(number) if number.as_u64() == Some(0) => Some(Self(Span::from_ms(0))),
+            Value::String(text) => text.parse().ok().map(Self),
+            _ => None,
+        })
     }
-    byte
 }
 
 fn as_byte(text: &str) -> Option<u8> {
@@ -267,68 +150,45 @@ fn as_byte(text: &str) -> Option<u8> {
     }
 }
 
-/// Splits a URL into the store and the path in it; a path without a scheme is local.
-fn read_target(reader: &mut OptionReader, path: &str) -> Option<(Target, String)> {
-    let Some((scheme, rest)) = path.split_once("://") else {
-        return Some((Target::Local, path.to_owned()));
-    };
-    let Some(kind) = StoreKind::of_scheme(&scheme.to_ascii_lowercase()) else {
-        let known = ["s3", "gs", "az", "abfss", "http", "https", "file"];
-        let hint = nearest(scheme, known.into_iter()).map(|near| format!("did you mean `{near}://`?"));
-        let hint =
-            hint.unwrap_or_else(|| format!("known: {}", known.map(|name| format!("{name}://")).join(", ")));
-        reader.problem(
-            &["path"],
-            format!("`{scheme}://` is not a place that files can be read from"),
-            Some(hint),
-        );
-        return None;
-    };
-    let (host, key) = rest.split_once('/').unwrap_or((rest, ""));
-    let mut problem = |message: &str, hint: &str| {
-        reader.problem(&["path"], message.to_owned(), Some(hint.to_owned()));
-        None
-    };
-    if kind == StoreKind::Http && path.contains(['?', '#']) {
-        return problem("a URL with a query cannot be read", "download the file, or leave the query out");
-    }
-    if host.contains('@') && kind != StoreKind::Azure {
-        return problem("a URL may not hold credentials", "put them under `storage`, as `${VAR}`");
-    }
-    if key.is_empty() || (host.is_empty() != (kind == StoreKind::File)) {
-        return problem("the URL names no file", "write `s3://bucket/folder/*.csv`");
-    }
-    Some((Target::Remote { kind, base: format!("{}://{host}", scheme.to_ascii_lowercase()) }, key.to_owned()))
+fn parsed<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    parse: impl FnOnce(&Value) -> Option<T>,
+) -> Result<T, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    parse(&value).ok_or_else(|| D::Error::invalid_value(Unexpected::Other("another value"), &expected))
 }
 
-fn check_storage(reader: &mut OptionReader, target: &Target, storage: &[(String, String)]) {
-    for (name, _) in storage {
-        let known = match target {
-            Target::Local => false,
-            Target::Remote { kind, .. } => kind.knows_option(name),
-        };
-        if !known {
-            let hint = match target {
-                Target::Local => "`storage` is for URLs such as s3://; this path is local".to_owned(),
-                Target::Remote { kind: StoreKind::S3, .. } => {
-                    "as in `aws_endpoint`, `aws_region`, `aws_access_key_id`".to_owned()
-                }
-                Target::Remote { .. } => "names are those of the store's environment variables".to_owned(),
-            };
-            reader.problem(&["storage", name], format!("unknown storage option `{name}`"), Some(hint));
+/// The value of a store's option. None is shown where options are, and a credential is covered in messages too.
+#[derive(Clone)]
+pub(super) enum StorageValue {
+    Plain(String),
+    Secret(Secret),
+}
+
+impl StorageValue {
+    pub(super) fn new(name: &str, OptionText(text): OptionText) -> Self {
+        if is_secret_name(name) { Self::Secret(Secret::new(text)) } else { Self::Plain(text) }
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.reveal(),
         }
     }
 }
 
-fn check_pattern(reader: &mut OptionReader, target: &Target, pattern: &Pattern, format: Option<Format>) {
-    let http = matches!(target, Target::Remote { kind: StoreKind::Http, .. });
-    if http && !pattern.is_literal() {
-        let hint = Some("web servers do not list files: name one file".into());
-        reader.problem(&["path"], "a web address cannot have wildcards".into(), hint);
+impl fmt::Debug for StorageValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"***\"")
     }
-    if format.is_none() && pattern.is_literal() && format_by_name(pattern.text()).is_none() {
-        let words = FORMATS.map(|(word, _)| word).join(", ");
-        let message = format!("the name `{}` does not tell the format", pattern.text());
-        reader.problem(&["path"], message, Some(format!("add `format:` with one of {words}")));
-    }
+}
+
+/// The options of an object store by name.
+pub(super) type Storage = Vec<(String, StorageValue)>;
+
+pub(super) fn storage(options: Option<BTreeMap<String, OptionText>>) -> Storage {
+    let options = options.unwrap_or_default().into_iter();
+    options.map(|(name, text)| (name.clone(), StorageValue::new(&name, text))).collect()
 }

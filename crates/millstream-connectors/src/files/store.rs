@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use millstream_connector::{ConnectorError, Secret};
+use millstream_connector::ConnectorError;
 use object_store::{
     ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
@@ -11,6 +11,8 @@ use object_store::{
     http::HttpBuilder,
     local::LocalFileSystem,
 };
+
+use super::options::{Storage, StorageValue};
 
 /// Requests that fail in a way that may pass are tried again within this time; the engine's own retries
 /// come after that.
@@ -57,7 +59,7 @@ impl StoreKind {
 pub(super) fn open_store(
     kind: StoreKind,
     base: &str,
-    options: &[(String, Secret)],
+    options: &Storage,
 ) -> Result<Arc<dyn ObjectStore>, ConnectorError> {
     let refused = |error: object_store::Error| ConnectorError::Options {
         message: format!("`{base}` cannot be opened: {error}"),
@@ -80,7 +82,7 @@ pub(super) fn open_store(
     Ok(match kind {
         StoreKind::File => Arc::new(LocalFileSystem::new()),
         StoreKind::S3 => {
-            let plain = |(name, value): &(String, Secret)| {
+            let plain = |(name, value): &(String, StorageValue)| {
                 name.to_ascii_lowercase().ends_with("endpoint") && value.reveal().starts_with("http://")
             };
             let builder = AmazonS3Builder::from_env();

@@ -41,8 +41,8 @@ impl Folder {
     }
 
     pub(crate) fn try_connector(&self, options: &Value) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let config = FilesFactory.validate(options).unwrap();
-        config.build(&BuildContext { project_root: self.dir.path().to_owned() })
+        let config = FilesFactory.validate(options, None).unwrap();
+        config.build(&BuildContext::new(self.dir.path().to_owned()))
     }
 }
 

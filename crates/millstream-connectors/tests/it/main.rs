@@ -4,6 +4,7 @@
 mod changes;
 mod compressed;
 mod conformance;
+mod connections;
 mod csv;
 mod describe;
 mod encodings;

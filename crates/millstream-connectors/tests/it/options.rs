@@ -5,7 +5,7 @@ use millstream_connectors::{FilesFactory, connectors};
 use serde_json::{Value, json};
 
 fn problems(options: &Value) -> Vec<String> {
-    let Err(problems) = FilesFactory.validate(options) else { return Vec::new() };
+    let Err(problems) = FilesFactory.validate(options, None) else { return Vec::new() };
     let text = |problem: &millstream_connector::OptionProblem| {
         let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         format!("{}: {}{hint}", problem.path.join("."), problem.message)
@@ -128,8 +128,8 @@ fn paths_that_cannot_work() {
 #[test]
 fn secrets_do_not_show() {
     let options = json!({"path": "s3://b/*.csv", "storage": {"aws_secret_access_key": "hunter2", "aws_access_key_id": "user"}});
-    let config = FilesFactory.validate(&options).unwrap();
-    let context = millstream_connector::BuildContext { project_root: ".".into() };
+    let config = FilesFactory.validate(&options, None).unwrap();
+    let context = millstream_connector::BuildContext::new(".".into());
     let connector = config.build(&context).unwrap();
     for shown in [format!("{config:?}"), format!("{connector:?}")] {
         assert!(!shown.contains("hunter2") && !shown.contains("\"user\""), "{shown}");

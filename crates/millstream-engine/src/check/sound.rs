@@ -13,7 +13,10 @@ use millstream_sql::{
 };
 use millstream_types::TableName;
 
-use super::{Defined, Personal, Project, facts, follow_ups, validate_connectors, validate_label_files};
+use super::{
+    Defined, Personal, Project, facts, follow_ups, validate_connections, validate_connectors,
+    validate_label_files,
+};
 
 const PROJECT_FILE: &str = "millstream.yaml";
 
@@ -57,7 +60,9 @@ pub(super) fn part(
     if spec.tables.is_empty() && spec.sources.is_empty() {
         return None;
     }
-    let (connectors, mut problems) = validate_connectors(&spec.sources, factories);
+    let (connections, mut problems) = validate_connections(&spec.connections, factories);
+    let (connectors, mut wrong) = validate_connectors(&spec.sources, &connections, factories);
+    problems.append(&mut wrong);
     let label_files = validate_label_files(&spec.datasets, factories, &mut problems);
     let graph = Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })).ok()?;
     let personal = Personal::of(&spec.sources, &analysis);
@@ -65,6 +70,7 @@ pub(super) fn part(
         spec,
         analysis,
         features,
+        connections,
         connectors,
         label_files,
         graph,
@@ -82,7 +88,12 @@ fn leave_out_tables(
 ) {
     let tables = spec.tables.iter().filter(|table| files.contains(&table.sql.at.file));
     left_out.extend(tables.map(|table| table.name.clone()));
-    let sources = spec.sources.iter().filter(|source| files.contains(&source.at.file));
+    spec.connections.retain(|connection| !files.contains(&connection.at.file));
+    let is_lost = |source: &SourceSpec| {
+        files.contains(&source.at.file)
+            || (source.connector.connection.is_some() && spec.connection_of(source).is_none())
+    };
+    let sources = spec.sources.iter().filter(|source| is_lost(source));
     left_out.extend(sources.map(SourceSpec::table));
     let (gone, _) = follow_ups::readers(left_out, &spec.tables, analysis);
     left_out.extend(gone);
@@ -129,7 +140,8 @@ fn size(spec: &ProjectSpec) -> usize {
     let features = &spec.features;
     let of_features =
         features.entities.len() + features.views.len() + features.on_demand.len() + features.request.len();
-    of_features + features.services.len() + spec.datasets.len() + spec.tables.len() + spec.sources.len()
+    let assets = spec.datasets.len() + spec.tables.len() + spec.sources.len() + spec.connections.len();
+    of_features + features.services.len() + assets
 }
 
 /// The files in which errors lie; `None` when one of them lies in no file.

@@ -16,8 +16,8 @@ struct Shelves(Script);
 
 impl Shelves {
     fn connect(&self, place: &str) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let config = ScriptedFactory(self.0.clone()).validate(&json!({"place": place})).unwrap();
-        config.build(&BuildContext { project_root: PathBuf::new() })
+        let config = ScriptedFactory(self.0.clone()).validate(&json!({"place": place}), None).unwrap();
+        config.build(&BuildContext::new(PathBuf::new()))
     }
 }
 

@@ -6,6 +6,7 @@ mod build;
 mod changed_contract;
 mod checks;
 mod conformance;
+mod connections;
 mod dataset;
 mod harness;
 mod history;

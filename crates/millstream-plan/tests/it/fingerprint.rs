@@ -3,8 +3,9 @@
 use indexmap::IndexMap;
 use millstream_plan::{fingerprint, source_fingerprint, table_fingerprint};
 use millstream_project::{
-    Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, Located,
-    Location, Materialize, Node, NodeKind, Scalar, ScheduleSpec, SourceSpec, TableSpec,
+    Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Evolution, FileId,
+    HiddenValues, Located, Location, Materialize, Node, NodeKind, Scalar, ScheduleSpec, SourceSpec,
+    TableSpec,
 };
 use millstream_types::{CheckId, ColumnType, Fingerprint, Severity, SourceName, Span, TableName};
 use serde_json::json;
@@ -42,6 +43,8 @@ fn source() -> SourceSpec {
             kind: located("files".into()),
             options: Node { kind: NodeKind::Map(options), at: at(0) },
             has_gap: false,
+            connection: None,
+            secrets: HiddenValues::default(),
         },
         schedule: None,
         contract: ContractSpec {
@@ -85,7 +88,11 @@ fn table() -> TableSpec {
 fn check_source(is_same: bool, change: impl FnOnce(&mut SourceSpec)) {
     let mut changed = source();
     change(&mut changed);
-    assert_eq!(source_fingerprint(&changed) == source_fingerprint(&source()), is_same, "{changed:?}");
+    assert_eq!(
+        source_fingerprint(&changed, None) == source_fingerprint(&source(), None),
+        is_same,
+        "{changed:?}"
+    );
 }
 
 const PLAN: Fingerprint = Fingerprint::new([3; 32]);
@@ -117,6 +124,41 @@ fn a_source_is_its_connector_and_its_contract() {
     check_source(false, |source| source.contract.checks[0].severity = Severity::Halt);
     check_source(false, |source| source.contract.halt_above = Some("5%".parse().unwrap()));
     check_source(false, |source| source.contract.evolution = Evolution::Widen);
+}
+
+#[test]
+fn credentials_do_not_count() {
+    let with = |key: &str, value: &str| {
+        let mut source = source();
+        let option = (located(key.to_owned()), text(value));
+        source.connector.options.kind = NodeKind::Map(vec![option]);
+        source_fingerprint(&source, None)
+    };
+    assert_eq!(with("aws_secret_access_key", "one"), with("aws_secret_access_key", "two"));
+    assert_eq!(with("url", "db://u:one@h/x"), with("url", "db://u:two@h/x"));
+    assert_ne!(with("aws_region", "one"), with("aws_region", "two"));
+    assert_ne!(with("url", "db://u:one@h/x"), with("url", "db://u:one@h/y"));
+}
+
+#[test]
+fn a_source_is_its_connection_too() {
+    let through = |path: &str, password: &str| {
+        let options = [("path", path), ("password", password)];
+        let options = options.map(|(key, value)| (located(key.to_owned()), text(value)));
+        let connection = ConnectionSpec {
+            name: "exports".into(),
+            at: at(0),
+            description: None,
+            kind: located("files".into()),
+            options: Node { kind: NodeKind::Map(options.into()), at: at(0) },
+            has_gap: false,
+            secrets: HiddenValues::default(),
+        };
+        source_fingerprint(&source(), Some(&connection))
+    };
+    assert_eq!(through("a", "one"), through("a", "two"));
+    assert_ne!(through("a", "one"), through("b", "one"));
+    assert_ne!(through("a", "one"), source_fingerprint(&source(), None));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::{
 
 /// Reads one dataset. `None` when nothing can be made of the file.
 pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Option<DatasetSpec> {
-    variables::substitute(&mut node, context.text, context.lookup, context.faults);
+    variables::substitute(&mut node, context.text, context.values, context.faults);
     let file: DatasetFile = context.faults.decode_at(&node, context.start())?;
     let labels = labels(context, file.labels);
     let features = features(context, &file.features);

@@ -24,7 +24,7 @@ pub(crate) struct Features {
 
 /// Reads one file.
 pub(crate) fn features(context: &Context<'_>, mut node: Node, found: &mut Features) {
-    variables::substitute(&mut node, context.text, context.lookup, context.faults);
+    variables::substitute(&mut node, context.text, context.values, context.faults);
     let Some(file) = context.faults.decode_at::<FeaturesFile>(&node, context.start()) else {
         found.has_gap = true;
         return;

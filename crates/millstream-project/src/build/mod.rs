@@ -4,6 +4,7 @@ mod aggregate;
 mod check;
 mod check_body;
 mod columns;
+mod connection;
 mod dataset;
 mod environment;
 mod feature;
@@ -11,24 +12,27 @@ mod pattern;
 mod project;
 mod source;
 mod table;
+mod tables;
 mod test;
 
 pub use columns::check_columns;
+pub(crate) use connection::connection;
 pub(crate) use dataset::dataset;
 pub(crate) use feature::{Features, features};
 pub(crate) use pattern::Patterns;
 pub(crate) use project::{Defaults, Project, project};
-pub(crate) use source::source;
+pub(crate) use source::{DefinedSources, sources};
 pub(crate) use table::table;
+pub use tables::FindTables;
 pub(crate) use test::tests;
 
-use crate::{Diagnostic, FileId, Location, decode::Faults, variables::Lookup};
+use crate::{Diagnostic, FileId, Location, decode::Faults, variables::Values};
 
 /// What the rules of every file need.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) faults: &'a Faults,
-    pub(crate) lookup: Lookup<'a>,
+    pub(crate) values: Values<'a>,
     pub(crate) defaults: &'a Defaults,
     pub(crate) patterns: &'a Patterns,
     pub(crate) file: FileId,

@@ -122,13 +122,13 @@ fn substitute(context: &Context<'_>, node: &mut Node, chosen: &str) {
             ("environments", NodeKind::Map(environments)) => {
                 for (name, environment) in environments {
                     if name.value == chosen {
-                        variables::substitute(environment, context.text, context.lookup, context.faults);
+                        variables::substitute(environment, context.text, context.values, context.faults);
                     } else {
                         variables::leave_out_unresolved(environment, context.faults);
                     }
                 }
             }
-            _ => variables::substitute(value, context.text, context.lookup, context.faults),
+            _ => variables::substitute(value, context.text, context.values, context.faults),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `sources/*.yaml`: connector, schedule, contract.
+//! `sources/*.yaml`: connector, schedule, contract; for each table of its own where there are several.
 
 use std::str::FromStr;
 
@@ -13,26 +13,110 @@ use super::{
     check::{Beside, CheckReader},
     check_body,
     columns::{ColumnChecker, Known},
+    tables::{self, FindTables},
 };
 use crate::{
-    Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Located, Location,
-    Node, NodeKind, ScheduleSpec, SourceSpec, codes,
-    file::{ColumnFile, ConnectorFile, ContractFile, SourceFile},
+    Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Diagnostic,
+    Located, Location, Node, NodeKind, ScheduleSpec, SourceSpec, codes,
+    file::{self, ColumnFile, ConnectorFile, ContractFile, SourceOfTablesFile},
     variables, words,
 };
 
-/// Reads one source. `None` when nothing can be made of the file.
-pub(crate) fn source(context: &Context<'_>, name: SourceName, mut node: Node) -> Option<SourceSpec> {
-    variables::substitute(&mut node, context.text, context.lookup, context.faults);
-    let file: SourceFile = context.faults.decode_at(&node, context.start())?;
-    for (key, is_absent) in [("connector", file.connector.is_none()), ("contract", file.contract.is_none())] {
-        // A faulty value is absent too, but its fault is reported already.
-        let is_given = node.get(key).is_some_and(|value| !matches!(value.kind, NodeKind::Null));
-        if is_absent && !is_given {
-            let hint = format!("add `{key}: …`");
-            context.error(codes::MISSING_KEY, format!("`{key}` is missing"), context.start(), hint);
-        }
+/// What one file of `sources/` defines.
+#[derive(Default)]
+pub(crate) struct DefinedSources {
+    /// The names of its sources, those with faults included.
+    pub(crate) names: Vec<SourceName>,
+    pub(crate) specs: Vec<SourceSpec>,
+}
+
+/// Reads one file: a source of the file's name, or one for each of its tables.
+pub(crate) fn sources(
+    context: &Context<'_>,
+    name: SourceName,
+    mut node: Node,
+    connections: &[ConnectionSpec],
+    find: FindTables<'_>,
+) -> DefinedSources {
+    variables::substitute(&mut node, context.text, context.values, context.faults);
+    if is_given(&node, "tables") {
+        return many(context, &name, &node, connections, find);
     }
+    let specs = one(context, name.clone(), &node).into_iter().collect();
+    DefinedSources { names: vec![name], specs }
+}
+
+/// The sources of a file with `tables`.
+fn many(
+    context: &Context<'_>,
+    stem: &SourceName,
+    node: &Node,
+    connections: &[ConnectionSpec],
+    find: FindTables<'_>,
+) -> DefinedSources {
+    let mut found = DefinedSources::default();
+    let file: Option<SourceOfTablesFile> = context.faults.decode_at(node, context.start());
+    let Some(file) = file else { return found };
+    require(context, node, "connector", file.connector.is_none());
+    let schedule = file.schedule.and_then(|written| schedule(context, written));
+    let connector = file.connector.and_then(|file| connector(context, file));
+    let find = || match &connector {
+        Some(connector) => find(connector, connections),
+        // What is wrong with the connector is reported already.
+        None => Ok(Vec::new()),
+    };
+    let entries = Located::new(file.tables.value.0, file.tables.at);
+    let is_placed = connector.as_ref().is_none_or(|it| it.has_gap || tables::has_place(&it.options));
+    if let (false, Some(connector)) = (is_placed, &connector) {
+        let message = "the options do not say where the name of a table stands";
+        let hint = "write `{table}` in its place, as in `path: exports/{table}/*.csv`";
+        context.error(codes::WRONG_TABLES, message, connector.options.at, hint);
+        return found;
+    }
+    for table in tables::tables(context, stem.as_str(), entries, &find) {
+        let Some(name) = &table.name else { continue };
+        found.names.push(name.clone());
+        let own = table.own.contract.as_ref();
+        let Some(written) = tables::contract(file.contract.as_ref(), own) else {
+            let message = format!("the table `{}` has no contract", table.key);
+            let hint = "add `contract: …` to the table, or one for all beside `tables`";
+            context.error(codes::MISSING_KEY, message, table.key.at, hint);
+            continue;
+        };
+        let contract = context.faults.decode_at(&written, table.key.at).map(|file| contract(context, file));
+        let (Some(connector), Some(contract)) = (&connector, contract) else { continue };
+        let tags = file.tags.0.iter().chain(&table.own.tags.0).cloned().collect();
+        found.specs.push(SourceSpec {
+            name: name.clone(),
+            at: table.key.at,
+            description: table.own.description.clone().or_else(|| file.description.clone()),
+            owner: table.own.owner.clone().or(file.owner.clone()).or(context.defaults.owner.clone()),
+            tags: context.defaults.with_tags(tags),
+            connector: tables::connector(connector, &table),
+            schedule: schedule.clone(),
+            contract,
+        });
+    }
+    found
+}
+
+fn is_given(node: &Node, key: &str) -> bool {
+    node.get(key).is_some_and(|value| !matches!(value.kind, NodeKind::Null))
+}
+
+/// Reports a key that is missing. A faulty value is absent too, but its fault is reported already.
+fn require(context: &Context<'_>, node: &Node, key: &str, is_absent: bool) {
+    if is_absent && !is_given(node, key) {
+        let hint = format!("add `{key}: …`");
+        context.error(codes::MISSING_KEY, format!("`{key}` is missing"), context.start(), hint);
+    }
+}
+
+/// Reads one source. `None` when nothing can be made of the file.
+fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpec> {
+    let file: file::SourceFile = context.faults.decode_at(node, context.start())?;
+    require(context, node, "connector", file.connector.is_none());
+    require(context, node, "contract", file.contract.is_none());
     let schedule = file.schedule.and_then(|written| schedule(context, written));
     let contract = file.contract.map(|file| contract(context, file));
     let connector = file.connector.and_then(|file| connector(context, file));
@@ -56,11 +140,21 @@ fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Optio
         return None;
     };
     let (kinds, options): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.value == "type");
+    let (connections, options): (Vec<_>, Vec<_>) =
+        options.into_iter().partition(|(key, _)| key.value == "connection");
+    let connection = connections.into_iter().find(|(_, value)| !matches!(value.kind, NodeKind::Null));
+    let connection = connection.and_then(|(key, value)| context.faults.decode_at(&value, key.at));
     let options = Node { kind: NodeKind::Map(options), at };
     match kinds.into_iter().next() {
         Some((key, kind)) => {
             let kind = context.faults.decode_at(&kind, key.at)?;
-            Some(ConnectorSpec { kind, options, has_gap: context.faults.has_gap_in(at) })
+            Some(ConnectorSpec {
+                kind,
+                connection,
+                options,
+                has_gap: context.faults.has_gap_in(at),
+                secrets: context.faults.secrets(),
+            })
         }
         None => {
             if !context.faults.has_gap_in(at) {

@@ -20,7 +20,7 @@ pub(crate) fn table(
     let file = match header {
         None => TableFile::default(),
         Some(mut node) => {
-            variables::substitute(&mut node, context.text, context.lookup, context.faults);
+            variables::substitute(&mut node, context.text, context.values, context.faults);
             context.faults.decode_at(&node, header_at)?
         }
     };

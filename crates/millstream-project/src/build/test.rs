@@ -12,7 +12,7 @@ use crate::{
 
 /// Reads the tests of one file; `stem` names those without a name.
 pub(crate) fn tests(context: &Context<'_>, stem: &str, mut node: Node) -> Vec<TestSpec> {
-    variables::substitute(&mut node, context.text, context.lookup, context.faults);
+    variables::substitute(&mut node, context.text, context.values, context.faults);
     if node.get("tests").is_none() {
         return test(context, stem.to_owned(), &node).into_iter().collect();
     }

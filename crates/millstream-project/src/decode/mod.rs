@@ -33,6 +33,7 @@ struct State {
     /// Values that are faulty and reported: they count as absent, but are not missed.
     left_out: HashSet<Location>,
     hidden: HiddenValues,
+    secrets: HiddenValues,
 }
 
 impl Faults {
@@ -99,6 +100,18 @@ impl Faults {
     /// A value that came from the environment: it may be a secret, and no message repeats it.
     pub(crate) fn hide(&self, value: String) {
         self.state.borrow_mut().hidden.add(value);
+    }
+
+    /// A value that is a credential: beyond this file's messages, those of the whole process cover it.
+    pub(crate) fn add_secret(&self, value: &str) {
+        let mut state = self.state.borrow_mut();
+        state.secrets.add_secret(value);
+        state.hidden.add(value.to_owned());
+    }
+
+    /// The credentials of the file so far.
+    pub(crate) fn secrets(&self) -> HiddenValues {
+        self.state.borrow().secrets.clone()
     }
 
     /// What is wrong, and the values that further messages about the file may not repeat.

@@ -22,7 +22,9 @@ pub(crate) use feature::{
     ViewFile,
 };
 pub(crate) use project::{DefaultsFile, EnvironmentFile, ProjectFile};
-pub(crate) use source::{ColumnFile, ConnectorFile, ContractFile, SourceFile};
+pub(crate) use source::{
+    ColumnFile, ConnectorFile, ContractFile, SourceFile, SourceOfTablesFile, TableOfSourceFile,
+};
 pub(crate) use table::{MaterializeFile, TableFile};
 pub(crate) use test::{TestFile, TestsFile};
 

@@ -65,6 +65,7 @@ text_schema! {
         "properties": {"type": {"type": "string", "description": "Which connector: `files`, …"}},
         "required": ["type"]
     };
+    LeftOut: {"const": false};
     FeatureList: {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
         "examples": ["churn_v1", ["orders.*", "basket_vs_average"]]

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::{
     CheckFile,
     schema_text::{
-        ColumnAddress, ColumnTypeText, ConnectorOptions, PatternText, PercentText, ScheduleText, SpanText,
+        ColumnAddress, ColumnTypeText, ConnectorOptions, LeftOut, PatternText, PercentText, ScheduleText,
+        SpanText,
     },
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 /// Where data enters, and what it promises.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Source")]
+#[schemars(rename = "Source", extend("anyOf" = [{"required": ["contract"]}, {"required": ["tables"]}]))]
 pub(crate) struct SourceFile {
     /// What the source holds.
     #[serde(default)]
@@ -37,9 +38,66 @@ pub(crate) struct SourceFile {
     #[serde(default)]
     #[schemars(with = "Option<ScheduleText>")]
     pub(crate) schedule: Option<Located<String>>,
-    /// What the rows promise.
-    #[schemars(required)]
+    /// What the rows promise. Beside `tables`, what the rows of each table promise where the table says nothing else.
     pub(crate) contract: Option<Located<ContractFile>>,
+    /// The tables of a source of many, by name or by a pattern such as `tenant_*` over those that are there; `false` leaves
+    /// out what it means. Each lands in `bronze.<name of the file>_<table>`, and `{table}` in the options of the connector
+    /// stands for its name.
+    #[serde(default, rename = "tables")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, TableEntry>>")]
+    _tables: Option<Node>,
+}
+
+/// One file with many tables, before the contracts are put together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceOfTablesFile {
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+    pub(crate) connector: Option<ConnectorFile>,
+    #[serde(default)]
+    pub(crate) schedule: Option<Located<String>>,
+    /// What holds for the tables that say nothing else.
+    pub(crate) contract: Option<Node>,
+    pub(crate) tables: Located<Entries<Node>>,
+}
+
+/// What an entry of `tables` may be.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "it describes the entries to editors; they are decoded one by one")]
+enum TableEntry {
+    /// What the file says of this table alone.
+    Table(Option<TableOfSourceFile>),
+    /// Not landed.
+    LeftOut(#[schemars(with = "LeftOut")] bool),
+}
+
+/// One table of a source of many.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "TableOfSource")]
+pub(crate) struct TableOfSourceFile {
+    /// What `{table}` in the options of the connector stands for; the name of the table when absent.
+    #[serde(default)]
+    pub(crate) from: Option<String>,
+    /// What the table holds.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// Who answers for it.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// Words to select it by, besides those of the file: `tag:<word>`.
+    #[serde(default)]
+    pub(crate) tags: OneOrMany<String>,
+    /// What the rows promise: goes before the contract of the file, column by column; checks are added to those of the file.
+    #[serde(default)]
+    #[schemars(with = "Option<ContractFile>")]
+    pub(crate) contract: Option<Node>,
 }
 
 /// The options as written; each connector checks its own.
@@ -53,7 +111,9 @@ pub(crate) struct ConnectorFile(#[schemars(with = "ConnectorOptions")] pub(crate
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Contract")]
 pub(crate) struct ContractFile {
-    /// The columns by name, in the order of the table.
+    /// The columns by name, in the order of the table. A table of a source of many may have all of them from the contract
+    /// for all.
+    #[schemars(with = "Option<Entries<ColumnFile>>")]
     pub(crate) columns: Located<Entries<ColumnFile>>,
     /// The column of the event time.
     #[serde(default)]

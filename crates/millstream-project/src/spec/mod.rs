@@ -1,6 +1,7 @@
 //! The project as meant: checked, defaults filled, every part with its place in the files.
 
 mod check;
+mod connection;
 mod dataset;
 mod environment;
 mod feature;
@@ -9,6 +10,7 @@ mod table;
 mod test;
 
 pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
+pub use connection::ConnectionSpec;
 pub use dataset::{
     AsKnown, DatasetFeatures, DatasetSpec, EncodeSpec, LabelOrigin, LabelsSpec, OutputFormat, OutputSpec,
     RefreshSpec, SplitBy, SplitSpec,
@@ -34,6 +36,8 @@ pub struct ProjectSpec {
     pub name: String,
     pub environment: EnvironmentSpec,
     /// In the order of their names.
+    pub connections: Vec<ConnectionSpec>,
+    /// In the order of their names.
     pub sources: Vec<SourceSpec>,
     /// In the order of their names.
     pub tables: Vec<TableSpec>,
@@ -44,4 +48,13 @@ pub struct ProjectSpec {
     pub datasets: Vec<DatasetSpec>,
     /// The texts of all files, for messages.
     pub files: SourceMap,
+}
+
+impl ProjectSpec {
+    /// The connection that a source reads through.
+    #[must_use]
+    pub fn connection_of(&self, source: &SourceSpec) -> Option<&ConnectionSpec> {
+        let name = source.connector.connection.as_ref()?;
+        self.connections.iter().find(|connection| connection.name == name.value)
+    }
 }

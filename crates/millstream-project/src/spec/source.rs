@@ -1,18 +1,20 @@
 //! Where data enters, and what it promises.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 use millstream_types::{ColumnType, Percent, Severity, SourceName, Span, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::CheckSpec;
-use crate::{Located, Location, Node};
+use crate::{HiddenValues, Located, Location, Node};
 
-/// One file of `sources/`.
+/// A file of `sources/`, or one table of a file with many.
 #[derive(Clone, Debug)]
 pub struct SourceSpec {
     pub name: SourceName,
-    /// The start of the file, for messages about the source as a whole.
+    /// The start of the file, or the table's key in it, for messages about the source as a whole.
     pub at: Location,
     pub description: Option<String>,
     pub owner: Option<String>,
@@ -31,13 +33,27 @@ impl SourceSpec {
 }
 
 /// Which connector, and its options as written; the connector's own factory checks them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConnectorSpec {
     pub kind: Located<String>,
-    /// The mapping without `type`, `${VAR}` substituted, with the place of every value.
+    /// The name of the connection through which it reads.
+    pub connection: Option<Located<String>>,
+    /// The mapping without `type` and `connection`, `${VAR}` substituted, with the place of every value.
     pub options: Node,
     /// Whether a faulty option was reported and left out, so that a missing one may be just that.
     pub has_gap: bool,
+    /// The credentials among the options, which no fingerprint may hold.
+    pub secrets: HiddenValues,
+}
+
+/// Without the options, which may hold credentials.
+impl fmt::Debug for ConnectorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectorSpec")
+            .field("kind", &self.kind.value)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
 }
 
 /// When a source is looked at again.

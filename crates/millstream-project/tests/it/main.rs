@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod any_input;
+mod connections;
 mod connector_options;
 mod diagnostics;
 mod features;
@@ -12,3 +13,4 @@ mod scratch;
 mod secrets;
 mod spec;
 mod speed;
+mod tables;

@@ -10,7 +10,7 @@ fn schemas_name_every_key_and_take_the_connectors_options() {
         "properties": {"path": {"type": "string", "description": "Where."}},
         "required": ["path"]
     });
-    let schemas = json_schemas(&[("files", options)]);
+    let schemas = json_schemas(&[("files", options.clone())], &[("files", options)]);
     let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
     assert_eq!(
         names,
@@ -20,7 +20,8 @@ fn schemas_name_every_key_and_take_the_connectors_options() {
             "table.schema.json",
             "test.schema.json",
             "features.schema.json",
-            "dataset.schema.json"
+            "dataset.schema.json",
+            "connection.schema.json"
         ]
     );
     let source = &schemas[1].1;
@@ -28,8 +29,12 @@ fn schemas_name_every_key_and_take_the_connectors_options() {
     assert_eq!(connector["properties"]["type"], json!({"const": "files", "description": "Which connector."}));
     assert_eq!(connector["required"], json!(["type", "path"]));
     assert_eq!(source["additionalProperties"], json!(false));
-    assert_eq!(source["required"], json!(["connector", "contract"]));
-    let checks = &source["properties"]["contract"]["properties"]["checks"];
+    assert_eq!(source["required"], json!(["connector"]));
+    assert_eq!(source["anyOf"], json!([{"required": ["contract"]}, {"required": ["tables"]}]));
+    assert!(connector["properties"]["connection"]["description"].is_string());
+    let connection = &schemas[6].1["oneOf"][0];
+    assert_eq!(connection["required"], json!(["type", "path"]));
+    let checks = &source["$defs"]["Contract"]["properties"]["checks"];
     assert_eq!(checks["items"], json!({"$ref": "#/$defs/Check"}));
     assert!(source["$defs"]["Check"]["properties"]["quantile"].is_object());
     insta::assert_snapshot!(serde_json::to_string_pretty(&schemas).unwrap());
@@ -47,7 +52,9 @@ fn references_inside_the_schemas_resolve() {
             _ => {}
         }
     }
-    for (name, schema) in json_schemas(&[("files", json!({"type": "object"}))]) {
+    for (name, schema) in
+        json_schemas(&[("files", json!({"type": "object"}))], &[("files", json!({"type": "object"}))])
+    {
         let mut found = Vec::new();
         references(&schema, &mut found);
         for reference in found {
@@ -80,7 +87,9 @@ fn every_property_says_what_it_is_and_every_schema_has_a_name() {
         }
     }
     let mut found = Vec::new();
-    for (name, schema) in json_schemas(&[("files", json!({"type": "object"}))]) {
+    for (name, schema) in
+        json_schemas(&[("files", json!({"type": "object"}))], &[("files", json!({"type": "object"}))])
+    {
         silent(&schema, name, &mut found);
         assert_eq!(schema["$id"], json!(format!("urn:millstream:schema:{name}")));
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use indexmap::IndexMap;
 use millstream_project::{
-    ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Evolution, FileId, Grain, IncrementalSpec, Located,
-    Location, Materialize, Node, NodeKind, SourceSpec, TableSpec,
+    ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Evolution, FileId, Grain, HiddenValues,
+    IncrementalSpec, Located, Location, Materialize, Node, NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{Analysis, analyze, type_name};
 use millstream_types::{Severity, SourceName, TableName};
@@ -59,6 +59,8 @@ pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
             kind: located("files".into()),
             options: Node { kind: NodeKind::Null, at: nowhere() },
             has_gap: false,
+            connection: None,
+            secrets: HiddenValues::default(),
         },
         schedule: None,
         contract: ContractSpec {

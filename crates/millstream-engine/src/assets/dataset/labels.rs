@@ -67,7 +67,7 @@ pub(super) struct LabelFile {
 impl LabelFile {
     /// The file of `dataset`, whose options were checked with the project.
     pub(super) fn of(project: &Project, dataset: &str, path: &str) -> Result<Self, EngineError> {
-        let context = BuildContext { project_root: project.spec.root.clone() };
+        let context = BuildContext::new(project.spec.root.clone());
         let config = project.label_files.get(dataset);
         let config = config.ok_or(EngineError::Worker { doing: "looking for a label file" })?;
         let file = |connector| Self { path: path.to_owned(), connector };

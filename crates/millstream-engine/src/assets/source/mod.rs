@@ -35,7 +35,7 @@ impl Kind for Sources {
             kind: SOURCE,
             path: defined.path(source.at.file),
             tags: source.tags.clone(),
-            fingerprint: source_fingerprint(source),
+            fingerprint: source_fingerprint(source, defined.spec.connection_of(source)),
             inputs: Vec::new(),
             defined_by: Vec::new(),
             checked_against: table::checked_against(&source.contract.checks),

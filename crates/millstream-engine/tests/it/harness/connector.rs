@@ -10,13 +10,16 @@ use arrow::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use millstream_connector::{
-    Block, BlockStream, BuildContext, Connector, ConnectorConfig, ConnectorError, ConnectorFactory,
-    Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, OptionProblem, OptionReader, Part, PartChange,
-    PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart,
+    Block, BlockStream, BuildContext, ConnectionFactory, Connector, ConnectorConfig, ConnectorError,
+    ConnectorFactory, Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, NamedConnection,
+    OptionProblem, Part, PartChange, PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart,
+    options_schema, read_options,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    connection::ScriptedConnection,
     line::{Harm, Line},
     script::{Call, Script, Text},
 };
@@ -33,31 +36,43 @@ impl ConnectorFactory for ScriptedFactory {
     }
 
     fn schema(&self) -> serde_json::Value {
-        serde_json::json!({"type": "object"})
+        options_schema::<ScriptedOptions>()
     }
 
-    fn validate(&self, options: &serde_json::Value) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>> {
-        let mut reader = OptionReader::new(options);
-        let place: Option<String> = reader.take("place", "the name of a place");
-        match reader.finish() {
-            problems if problems.is_empty() => {
-                Ok(Box::new(Config { script: self.0.clone(), place: place.unwrap_or_default() }))
-            }
-            problems => Err(problems),
-        }
+    fn connection(&self) -> Option<&dyn ConnectionFactory> {
+        Some(self)
     }
+
+    fn validate(
+        &self,
+        options: &serde_json::Value,
+        connection: Option<NamedConnection<'_>>,
+    ) -> Result<Box<dyn ConnectorConfig>, Vec<OptionProblem>> {
+        let (options, problems) = read_options::<ScriptedOptions>(options);
+        let options = problems.result(options)?;
+        let connection = connection.map(|connection| connection.name.to_owned());
+        Ok(Box::new(Config { script: self.0.clone(), place: options.place.unwrap_or_default(), connection }))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ScriptedOptions {
+    /// The name of a place.
+    place: Option<String>,
 }
 
 #[derive(Debug)]
 struct Config {
     script: Script,
     place: String,
+    connection: Option<String>,
 }
 
 impl ConnectorConfig for Config {
-    fn build(&self, _context: &BuildContext) -> Result<Arc<dyn Connector>, ConnectorError> {
+    fn build(&self, context: &BuildContext) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (script, place) = (self.script.clone(), self.place.clone());
-        Ok(Arc::new(Scripted { line: script.line(), script, place }))
+        let connection = self.connection.as_deref().map(|name| context.connection(name)).transpose()?;
+        Ok(Arc::new(Scripted { line: script.line(), script, place, connection }))
     }
 }
 
@@ -67,6 +82,7 @@ struct Scripted {
     script: Script,
     place: String,
     line: Arc<Line>,
+    connection: Option<Arc<ScriptedConnection>>,
 }
 
 /// What is known of a part's content.
@@ -104,7 +120,12 @@ fn change(known: Option<&KnownPart>, text: &Text) -> Option<PartChange> {
 
 impl Scripted {
     fn fault(&self, harm: Harm) -> ConnectorError {
-        let (place, source) = (self.place.clone(), "the script says so".into());
+        let place = self.place.clone();
+        // Libraries repeat what they were given.
+        let source = match &self.connection {
+            Some(connection) => format!("the script says so to `{}`", connection.password.reveal()).into(),
+            None => "the script says so".into(),
+        };
         match harm {
             Harm::Passing => ConnectorError::Unavailable { place, retry_after: None, source },
             Harm::Lasting | Harm::Death => ConnectorError::Refused { place, hint: None, source },

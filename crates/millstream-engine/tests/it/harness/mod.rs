@@ -3,6 +3,7 @@
 
 mod act;
 mod bucket;
+mod connection;
 mod connector;
 mod contents;
 mod definition;

@@ -18,6 +18,8 @@ struct Inner {
     places: BTreeMap<String, Place>,
     /// Of the engine whose connectors are built next.
     line: Option<Arc<Line>>,
+    /// Connections that were opened, as they show themselves.
+    opened: Vec<String>,
 }
 
 /// One source.
@@ -96,6 +98,15 @@ impl Script {
     /// Adds rows to the part in the midst of the next such call.
     pub(crate) fn meanwhile(&self, place: &str, part: &str, call: Call, rows: &str) {
         self.change(place, |place| place.meanwhile.push((call, part.to_owned(), rows.to_owned())));
+    }
+
+    pub(super) fn opened(&self, connection: &dyn std::fmt::Debug) {
+        self.inner().opened.push(format!("{connection:?}"));
+    }
+
+    /// The connections that were opened so far.
+    pub(crate) fn connections(&self) -> Vec<String> {
+        self.inner().opened.clone()
     }
 
     pub(super) fn connect(&self, line: &Arc<Line>) {

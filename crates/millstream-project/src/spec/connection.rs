@@ -1,0 +1,33 @@
+//! A named way into an outside system.
+
+use std::fmt;
+
+use crate::{HiddenValues, Located, Location, Node};
+
+/// One file of `connections/`.
+#[derive(Clone)]
+pub struct ConnectionSpec {
+    pub name: String,
+    /// The start of the file, for messages about the connection as a whole.
+    pub at: Location,
+    pub description: Option<String>,
+    /// The kind of connector that makes something of the connection.
+    pub kind: Located<String>,
+    /// The mapping without `type` and `description`, variables and files substituted, with the place of every value. The
+    /// connector's own factory checks it.
+    pub options: Node,
+    /// Whether a faulty option was reported and left out, so that a missing one may be just that.
+    pub has_gap: bool,
+    /// The credentials among the options, which no fingerprint may hold.
+    pub secrets: HiddenValues,
+}
+
+/// Without the options, which hold credentials.
+impl fmt::Debug for ConnectionSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionSpec")
+            .field("name", &self.name)
+            .field("kind", &self.kind.value)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! `connections/*.yaml`: what is read of them, what is wrong with them, and that their secrets go nowhere.
+
+use millstream_project::cover;
+
+use crate::scratch::{PROJECT, folder, load, render, variables, write};
+
+const SOURCE: &str =
+    "connector: {type: files, connection: exports, path: a.csv}\ncontract: {columns: {a: {type: int64}}}\n";
+
+fn check(connection: &str, source: &str, expected: &str) {
+    let files = [PROJECT, ("connections/exports.yaml", connection), ("sources/s.yaml", source)];
+    assert_eq!(render(&load(&files)).trim_end(), expected.trim());
+}
+
+#[test]
+fn a_connection_has_a_type_and_options() {
+    let connection = "type: files\ndescription: Exports\npath: data\nstorage: {aws_region: x}\n";
+    let files = [PROJECT, ("connections/exports.yaml", connection), ("sources/s.yaml", SOURCE)];
+    let loaded = load(&files);
+    assert_eq!(render(&loaded), "");
+    let spec = loaded.spec.unwrap();
+    let connection = &spec.connections[0];
+    assert_eq!((connection.name.as_str(), connection.kind.as_str()), ("exports", "files"));
+    assert_eq!(connection.description.as_deref(), Some("Exports"));
+    assert_eq!(
+        connection.options.to_json(),
+        serde_json::json!({"path": "data", "storage": {"aws_region": "x"}})
+    );
+    let source = &spec.sources[0];
+    assert_eq!(source.connector.options.to_json(), serde_json::json!({"path": "a.csv"}));
+    assert_eq!(spec.connection_of(source).unwrap().name, "exports");
+}
+
+#[test]
+fn what_is_wrong_has_its_place() {
+    check(
+        "path: data\n",
+        SOURCE,
+        "connections/exports.yaml:1:1 `` error MS-0112: `type` is missing (name the kind of connector: `type: files`)",
+    );
+    check(
+        "type: postgres\n",
+        SOURCE,
+        "sources/s.yaml:1:38 `exports` error MS-0165: the connection `exports` is of type `postgres`, not `files` (name one of the source's own type, or leave `connection` out)",
+    );
+    check(
+        "type: files\n",
+        &SOURCE.replace("exports", "export"),
+        "sources/s.yaml:1:38 `export` error MS-0164: there is no connection `export` (did you mean `exports`?)",
+    );
+    check(
+        "type: files\n",
+        &SOURCE.replace("connection: exports, ", ""),
+        "connections/exports.yaml:1:1 `` warning MS-0166: no source uses the connection `exports` (name it in a source, `connector: {type: files, connection: exports, …}`, or remove the file)",
+    );
+    check(
+        "type: files\npassword: \"${UNSET_ONE}\"\nuser: \"${file:none/such}\"\n",
+        SOURCE,
+        "connections/exports.yaml:2:12 `${UNSET_ONE}` error MS-0120: the variable `UNSET_ONE` is not set (set it, or give a default: `${UNSET_ONE:-…}`)
+connections/exports.yaml:3:8 `${file:none/such}` error MS-0122: the file `none/such` cannot be read: it does not exist (put the value into the file, or give a default: `${file:none/such:-…}`)",
+    );
+    check(
+        "type: files\npassword: written-here\n",
+        SOURCE,
+        "connections/exports.yaml:2:11 `written-here` warning MS-0123: `password` stands in the file (keep it in a variable or a file of its own: `${NAME}`, `${file:/run/secrets/name}`)",
+    );
+}
+
+#[test]
+fn a_connection_is_not_unused_while_a_source_cannot_be_read() {
+    let files =
+        [PROJECT, ("connections/exports.yaml", "type: files\n"), ("sources/s.yaml", "connector: [\n")];
+    assert!(!render(&load(&files)).contains("MS-0166"));
+}
+
+#[test]
+fn the_file_of_a_secret_is_read_without_its_line_end() {
+    let files = [
+        PROJECT,
+        ("secrets/key", "first-secret/of files\r\n"),
+        ("secrets/empty", ""),
+        (
+            "connections/exports.yaml",
+            "type: files\nkey: \"<${file:secrets/key}>\"\nempty: \"${file:secrets/empty:-other}\"\nnone: \"${file:no:-default}\"\n",
+        ),
+        ("sources/s.yaml", SOURCE),
+    ];
+    let loaded = load(&files);
+    assert_eq!(render(&loaded), "");
+    let spec = loaded.spec.unwrap();
+    let options = spec.connections[0].options.to_json();
+    assert_eq!(
+        options,
+        serde_json::json!({"key": "<first-secret/of files>", "empty": "other", "none": "default"})
+    );
+    // From now on the process covers it, in whatever form a library writes it.
+    for shown in ["at first-secret/of files!", "at first-secret%2Fof%20files!"] {
+        assert_eq!(cover(shown).text, "at ***!");
+    }
+    assert!(!format!("{:?}", spec.connections).contains("first-secret"));
+}
+
+#[test]
+fn files_that_hold_no_value_are_refused() {
+    let root = folder(&[PROJECT, ("sources/s.yaml", "connector: {type: files, path: \"${file:x}\"}\n")]);
+    for (content, reason) in [
+        (vec![b'x'; 65 << 10], "it holds more than a value: it is larger than 64 KiB"),
+        (vec![0xff, 0xfe], "it is not UTF-8"),
+    ] {
+        write(root.path(), "x", &content);
+        let options = millstream_project::LoadOptions { environment: None, variables: &variables };
+        let text = render(&millstream_project::load_project(root.path(), &options));
+        assert!(text.contains(&format!("MS-0122: the file `x` cannot be read: {reason}")), "{text}");
+    }
+}
+
+#[test]
+fn a_variable_is_a_secret_where_it_stands_for_one() {
+    let files = [
+        PROJECT,
+        (
+            "connections/exports.yaml",
+            "type: files\npath: \"${OPEN}\"\npassword: \"${HIDDEN}\"\nurl: \"db://${USER}:${IN_URL}@host\"\n",
+        ),
+        ("sources/s.yaml", SOURCE),
+    ];
+    let values = |name: &str| match name {
+        "OPEN" => Some("open-folder".to_owned()),
+        "HIDDEN" => Some("hidden-password".to_owned()),
+        "USER" => Some("user-name".to_owned()),
+        "IN_URL" => Some("password-of-url".to_owned()),
+        _ => None,
+    };
+    let root = folder(&files);
+    let options = millstream_project::LoadOptions { environment: None, variables: &values };
+    assert_eq!(render(&millstream_project::load_project(root.path(), &options)), "");
+    assert_eq!(
+        cover("open-folder hidden-password user-name password-of-url").text,
+        "open-folder *** user-name ***"
+    );
+}
