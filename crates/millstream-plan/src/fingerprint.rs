@@ -4,8 +4,8 @@
 //! only says when something runs (schedules) or how it is shown (`pii`).
 
 use millstream_project::{
-    Bounds, CheckKind, CheckSpec, Grain, IncrementalSpec, Located, Materialize, NamedPattern, Node, NodeKind,
-    Pattern, Scalar, SourceSpec, TableSpec,
+    Bounds, CheckKind, CheckSpec, Grain, IncrementalSpec, LandingMode, Located, Materialize, NamedPattern,
+    Node, NodeKind, Pattern, Scalar, SourceSpec, TableSpec,
 };
 use millstream_types::{Fingerprint, Percent};
 use serde_json::{Map, Value, json};
@@ -30,20 +30,22 @@ pub fn source_fingerprint(source: &SourceSpec) -> Fingerprint {
         .values()
         .map(|column| json!([column.name, column.column_type.to_string()]))
         .collect();
-    fingerprint(
-        "source",
-        &json!({
-            "connector": source.connector.kind.value,
-            "options": node(&source.connector.options),
-            "columns": columns,
-            "time": contract.time.as_ref().map(|time| &time.value),
-            "evolution": format!("{:?}", contract.evolution),
-            "freshness": contract.freshness.map(|span| span.ms()),
-            "checks": checks(&contract.checks),
-            "on_violation": contract.on_violation.as_str(),
-            "halt_above": percent(contract.halt_above),
-        }),
-    )
+    let mut canonical = json!({
+        "connector": source.connector.kind.value,
+        "options": node(&source.connector.options),
+        "columns": columns,
+        "time": contract.time.as_ref().map(|time| &time.value),
+        "evolution": format!("{:?}", contract.evolution),
+        "freshness": contract.freshness.map(|span| span.ms()),
+        "checks": checks(&contract.checks),
+        "on_violation": contract.on_violation.as_str(),
+        "halt_above": percent(contract.halt_above),
+    });
+    // Sources that append mean what they meant before there was another way.
+    if let (LandingMode::Merge, Value::Object(members)) = (source.landing, &mut canonical) {
+        members.insert("merge".to_owned(), names(&contract.key).into());
+    }
+    fingerprint("source", &canonical)
 }
 
 /// The logical plan's fingerprint, the materialisation, the checks, and the fingerprints of the views that

@@ -93,6 +93,8 @@ codes! {
         "Types are `bool`, `int8` to `int64`, `float32`, `float64`, `decimal(precision,scale)`, `string`, `binary`, `date`, `timestamp`, `timestamp(zone)`, `list<type>` and `struct<name: type, …>`.";
     WRONG_COLUMNS = "MS-0163", "Columns that a table cannot have",
         "A contract needs at least one column, and column names must differ in more than upper and lower case.";
+    WRONG_LANDING = "MS-0169", "A source cannot land so",
+        "`landing: merge` puts a row in the place of the one with the same key: the contract names that `key`, each column once, and checks no other columns for `unique`, because a row with the same value may be about to change.";
     WRONG_HEADER = "MS-0170", "A malformed header",
         "A SQL file may begin with a header: YAML between `/*---` and `---*/`. SQL comments end at the first `*/`, so the header cannot contain it.";
     NO_SQL = "MS-0171", "No SQL",

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 use millstream_project::{
-    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, Located, Location, Materialize, Node,
-    NodeKind, SourceSpec, TableSpec,
+    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, LandingMode, Located, Location, Materialize,
+    Node, NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{LineageGraph, analyze};
 use millstream_types::{ColumnType, Severity, SourceName, TableName};
@@ -61,8 +61,10 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
             has_gap: false,
         },
         schedule: None,
+        landing: LandingMode::Append,
         contract: ContractSpec {
             columns,
+            key: Vec::new(),
             time: None,
             evolution: Evolution::Freeze,
             freshness: None,

@@ -7,6 +7,7 @@ mod columns;
 mod dataset;
 mod environment;
 mod feature;
+mod landing;
 mod pattern;
 mod project;
 mod source;

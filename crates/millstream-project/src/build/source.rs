@@ -13,10 +13,11 @@ use super::{
     check::{Beside, CheckReader},
     check_body,
     columns::{ColumnChecker, Known},
+    landing,
 };
 use crate::{
-    Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Located, Location,
-    Node, NodeKind, ScheduleSpec, SourceSpec, codes,
+    Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, LandingMode, Located,
+    Location, Node, NodeKind, ScheduleSpec, SourceSpec, codes,
     file::{ColumnFile, ConnectorFile, ContractFile, SourceFile},
     variables, words,
 };
@@ -34,7 +35,10 @@ pub(crate) fn source(context: &Context<'_>, name: SourceName, mut node: Node) ->
         }
     }
     let schedule = file.schedule.and_then(|written| schedule(context, written));
-    let contract = file.contract.map(|file| contract(context, file));
+    let key = file.contract.as_ref().and_then(|contract| contract.key.as_ref());
+    let is_faulty = file.contract.as_ref().is_none_or(|contract| context.faults.has_gap_in(contract.at));
+    let landing = landing::mode(context, file.landing.as_ref(), key, is_faulty);
+    let contract = file.contract.map(|file| contract(context, file, landing));
     let connector = file.connector.and_then(|file| connector(context, file));
     Some(SourceSpec {
         name,
@@ -44,6 +48,7 @@ pub(crate) fn source(context: &Context<'_>, name: SourceName, mut node: Node) ->
         tags: context.defaults.with_tags(file.tags.0),
         connector: connector?,
         schedule,
+        landing,
         contract: contract?,
     })
 }
@@ -108,7 +113,7 @@ fn parse_schedule(context: &Context<'_>, written: Located<String>) -> Option<Loc
     None
 }
 
-fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSpec {
+fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: LandingMode) -> ContractSpec {
     let at = written.at;
     let file = written.value;
     let on_violation = file.on_violation.unwrap_or(context.defaults.on_violation);
@@ -144,12 +149,13 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
         }
     }
 
+    let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
+    let key = landing::key(context, file.key, landing, &name_texts, on_violation, &mut checks);
     let has_gap = context.faults.has_gap_in(columns_at);
     // Columns whose values are faulty are not among the names, but stand in the text.
     let is_written = |name: &str| {
         context.text.get(columns_at.start..columns_at.end).is_none_or(|text| text.contains(name))
     };
-    let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
     let lookup = |name: &str| match columns.get(name) {
         Some(column) => Known::Type(&column.column_type),
         None if name_texts.contains(&name) || has_gap && is_written(name) => Known::Untyped,
@@ -170,6 +176,7 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
     diagnostics.into_iter().for_each(|diagnostic| context.faults.push(diagnostic));
     ContractSpec {
         columns,
+        key,
         time: file.time,
         evolution: file.evolution.unwrap_or_default(),
         freshness: freshness.map(|(age, _)| age),

@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    Evolution, Located, Node, Scalar,
+    Evolution, LandingMode, Located, Node, Scalar,
     decode::{BoundsFile, Entries, OneOrMany, Written},
 };
 
@@ -37,6 +37,9 @@ pub(crate) struct SourceFile {
     #[serde(default)]
     #[schemars(with = "Option<ScheduleText>")]
     pub(crate) schedule: Option<Located<String>>,
+    /// What rows do to those that landed before; `append` when absent. `merge` needs a `key` in the contract.
+    #[serde(default)]
+    pub(crate) landing: Option<Located<LandingMode>>,
     /// What the rows promise.
     #[schemars(required)]
     pub(crate) contract: Option<Located<ContractFile>>,
@@ -55,6 +58,10 @@ pub(crate) struct ConnectorFile(#[schemars(with = "ConnectorOptions")] pub(crate
 pub(crate) struct ContractFile {
     /// The columns by name, in the order of the table.
     pub(crate) columns: Located<Entries<ColumnFile>>,
+    /// Column or columns that name a row: none of them is null, and no two rows have the same. With `landing: merge` a row
+    /// takes the place of the one with the same key.
+    #[serde(default)]
+    pub(crate) key: Option<Located<OneOrMany<Located<String>>>>,
     /// The column of the event time.
     #[serde(default)]
     pub(crate) time: Option<Located<String>>,

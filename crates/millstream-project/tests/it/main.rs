@@ -6,6 +6,7 @@ mod any_input;
 mod connector_options;
 mod diagnostics;
 mod features;
+mod landing;
 mod project;
 mod schema;
 mod scratch;

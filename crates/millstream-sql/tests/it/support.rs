@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use indexmap::IndexMap;
 use millstream_project::{
-    ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Evolution, FileId, Grain, IncrementalSpec, Located,
-    Location, Materialize, Node, NodeKind, SourceSpec, TableSpec,
+    ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Evolution, FileId, Grain, IncrementalSpec,
+    LandingMode, Located, Location, Materialize, Node, NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{Analysis, analyze, type_name};
 use millstream_types::{Severity, SourceName, TableName};
@@ -61,8 +61,10 @@ pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
             has_gap: false,
         },
         schedule: None,
+        landing: LandingMode::Append,
         contract: ContractSpec {
             columns: columns.iter().map(column).collect::<IndexMap<_, _>>(),
+            key: Vec::new(),
             time: None,
             evolution: Evolution::Freeze,
             freshness: None,
