@@ -34,7 +34,7 @@ pub trait Fixture: Send {
     /// A connector to a place that does not exist.
     fn nowhere(&self) -> Result<Arc<dyn Connector>, ConnectorError>;
 
-    /// Brings the source to a state with at least two parts and six rows in each.
+    /// Brings the source to a state with at least two parts and six rows in each, whatever it held before.
     async fn fill(&mut self);
 
     /// Gives the part other rows, so that nothing of what was read holds.
@@ -281,6 +281,7 @@ async fn read_bounded(
 
 /// What is told to be durable may be told again, is not offered again, and what comes behind it is.
 async fn acknowledged(fixture: &mut dyn Fixture) -> Result<(), String> {
+    fixture.fill().await;
     let connector = connect(fixture)?;
     let mut known = Vec::new();
     for part in &discover(&*connector, &[]).await?.parts {

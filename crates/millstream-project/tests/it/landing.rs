@@ -61,7 +61,7 @@ fn what_cannot_land_is_refused() {
         (
             "landing: merged\n",
             "  key: id\n",
-            "sources/orders.yaml:2:10 `merged` error MS-0113: unknown word `merged` (did you mean `merge`?)\n",
+            "sources/orders.yaml:2:10 `merged` error MS-0113: `merged` is not known here (did you mean `merge`?)\n",
         ),
         (
             "landing: merge\n",
