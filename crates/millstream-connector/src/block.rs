@@ -5,7 +5,7 @@ use std::fmt;
 use arrow::array::{Int64Array, RecordBatch};
 use futures::stream::BoxStream;
 
-use crate::ConnectorError;
+use crate::{ConnectorError, Operations};
 
 /// Blocks in the order of the source. The stream itself does IO only; decoding is the block's work.
 pub type BlockStream = BoxStream<'static, Result<Box<dyn Block>, ConnectorError>>;
@@ -29,6 +29,8 @@ pub struct SourceBatch {
     pub rows: RecordBatch,
     /// The position of each row of `rows`.
     pub positions: Positions,
+    /// What happened to each row at the source; `None` where rows are only ever new.
+    pub operations: Option<Operations>,
     pub malformed: Vec<MalformedRow>,
     /// Highest position in the block, good or malformed; `None` when the block holds no row.
     pub last_position: Option<i64>,

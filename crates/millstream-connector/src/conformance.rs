@@ -1,8 +1,13 @@
 //! The suite that every connector passes: what the engine relies on, stated once.
 //!
-//! A connector's tests implement [`Fixture`] and call [`check`]; a failure is a sentence that names the step.
+//! A connector's tests implement [`Fixture`] and call [`check`]; one that tells what happened to rows implements
+//! [`ChangeFixture`] and calls [`check_changes`]. A failure is a sentence that names the step.
 
-use std::sync::Arc;
+mod changes;
+
+pub use changes::{ChangeFixture, RowChange, check_changes};
+
+use std::{sync::Arc, time::Duration};
 
 use arrow::{
     array::RecordBatch,
@@ -16,7 +21,8 @@ use futures::{
 };
 
 use crate::{
-    Connector, ConnectorError, Discovery, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch,
+    Bound, Connector, ConnectorError, Discovery, FoundColumn, KnownPart, Part, PartChange, ReadEnd,
+    ReadRequest, SourceBatch,
 };
 
 /// A source that the suite can fill and change.
@@ -28,7 +34,7 @@ pub trait Fixture: Send {
     /// A connector to a place that does not exist.
     fn nowhere(&self) -> Result<Arc<dyn Connector>, ConnectorError>;
 
-    /// Brings the source to a state with at least two parts and six rows in each.
+    /// Brings the source to a state with at least two parts and six rows in each, whatever it held before.
     async fn fill(&mut self);
 
     /// Gives the part other rows, so that nothing of what was read holds.
@@ -39,6 +45,17 @@ pub trait Fixture: Send {
 
     /// Changes what the source says of the part (a time, say) but no row; false where it cannot.
     async fn touch(&mut self, part: &str) -> bool;
+
+    /// How many rows at most stand between two positions at which a bounded read can end, the rows of a transaction, say;
+    /// `None` where the connector reads every part to its end.
+    fn rows_together_max(&self) -> Option<usize> {
+        None
+    }
+
+    /// The position up to which the source was told that the rows of a part are durable; `None` where it remembers none.
+    async fn acknowledged(&mut self, _part: &str) -> Option<i64> {
+        None
+    }
 
     /// What is asked of `read`.
     fn request(&self) -> ReadRequest {
@@ -57,9 +74,11 @@ pub fn check<'a>(fixture: &'a mut dyn Fixture) -> LocalBoxFuture<'a, Result<(), 
         let known = first_run(fixture).await?;
         nothing_twice(fixture, &known).await?;
         continues_anywhere(fixture).await?;
+        ends_at_bounds(fixture).await?;
         touched(fixture, &known).await?;
         let known = grown(fixture, known).await?;
-        replaced(fixture, &known).await
+        replaced(fixture, &known).await?;
+        acknowledged(fixture).await
     })
 }
 
@@ -143,7 +162,7 @@ async fn first_run(fixture: &dyn Fixture) -> Result<Vec<KnownPart>, String> {
         ensure(rows.len() >= 6, || format!("six rows or more are expected in `{}`: {rows:?}", part.id))?;
         let twice = rows.windows(2).find(|pair| pair[0].0 == pair[1].0);
         ensure(twice.is_none(), || format!("two rows at one position of `{}`: {twice:?}", part.id))?;
-        let version = connector.finish(part).await.map_err(|error| failed("finish", part, &error))?;
+        let ReadEnd { version, .. } = finish(&*connector, part).await?;
         let again = placed_rows(&read(&*connect(fixture)?, part, &fixture.request()).await?)?;
         ensure(rows == again, || format!("`{}` reads differently the second time", part.id))?;
         let position = rows.last().map_or(0, |(position, _)| *position);
@@ -192,6 +211,112 @@ async fn continues_anywhere(fixture: &dyn Fixture) -> Result<(), String> {
     Ok(())
 }
 
+/// Read from bound to bound, each time by another process that knows only where the last one ended, a part gives the rows
+/// that it gives at once.
+async fn ends_at_bounds(fixture: &dyn Fixture) -> Result<(), String> {
+    let bounds = [
+        Bound { rows: Some(1), ..Bound::NONE },
+        Bound { rows: Some(4), ..Bound::NONE },
+        Bound { bytes: Some(1), ..Bound::NONE },
+        Bound { time: Some(Duration::ZERO), ..Bound::NONE },
+    ];
+    for bound in bounds {
+        let connector = connect(fixture)?;
+        for part in discover(&*connector, &[]).await?.parts {
+            let whole = placed_rows(&read(&*connector, &part, &fixture.request()).await?)?;
+            let bounded = read_bounded(fixture, &part, bound).await?;
+            ensure(bounded.concat() == whole, || {
+                format!("`{}` read with {bound:?} gives {bounded:?}, at once {whole:?}", part.id)
+            })?;
+            let Some(together) = fixture.rows_together_max() else { continue };
+            let wanted = bound.rows.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(1);
+            let rows_max = together.saturating_add(wanted).saturating_sub(1);
+            let longest = bounded.iter().map(Vec::len).max().unwrap_or(0);
+            ensure(bound.rows.is_none() || longest <= rows_max, || {
+                format!(
+                    "a read of `{}` with {bound:?} gave {longest} rows, {rows_max} at most were expected",
+                    part.id
+                )
+            })?;
+            ensure(bound.bytes.is_some() || bounded.len() > 1 || whole.len() <= rows_max, || {
+                format!("a read of `{}` with {bound:?} went on to the end", part.id)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of each read.
+async fn read_bounded(
+    fixture: &dyn Fixture,
+    part: &Part,
+    bound: Bound,
+) -> Result<Vec<Vec<PlacedRow>>, String> {
+    let (mut part, mut after, mut reads) = (part.clone(), None, Vec::new());
+    loop {
+        let connector = connect(fixture)?;
+        let request = ReadRequest { after, until: bound, ..fixture.request() };
+        let rows = placed_rows(&read(&*connector, &part, &request).await?)?;
+        let end = finish(&*connector, &part).await?;
+        let position = rows.last().map(|(position, _)| *position).max(end.position).max(after);
+        reads.push(rows);
+        let known = KnownPart { id: part.id.clone(), version: end.version, position: position.unwrap_or(0) };
+        let found = discover(&*connect(fixture)?, std::slice::from_ref(&known)).await?;
+        let rest = found.parts.into_iter().find(|found| found.id == part.id);
+        match (rest, end.more) {
+            (None, false) => return Ok(reads),
+            (Some(rest), true) if rest.change == PartChange::Grown && position > after => {
+                (part, after) = (rest, position);
+            }
+            (rest, more) => {
+                return Err(format!(
+                    "a read of `{}` after {after:?} with {bound:?} came to {position:?}, and more waits: {more}; then there \
+                     is {rest:?}",
+                    part.id
+                ));
+            }
+        }
+    }
+}
+
+/// What is told to be durable may be told again, is not offered again, and what comes behind it is.
+async fn acknowledged(fixture: &mut dyn Fixture) -> Result<(), String> {
+    fixture.fill().await;
+    let connector = connect(fixture)?;
+    let mut known = Vec::new();
+    for part in &discover(&*connector, &[]).await?.parts {
+        let rows = placed_rows(&read(&*connector, part, &fixture.request()).await?)?;
+        let ReadEnd { version, .. } = finish(&*connector, part).await?;
+        let position = rows.last().map_or(0, |(position, _)| *position);
+        known.push(KnownPart { id: part.id.clone(), version, position });
+    }
+    for _ in 0..2 {
+        let told = connect(fixture)?.acknowledge(&known).await;
+        told.map_err(|error| format!("acknowledge: {error}: {error:?}"))?;
+    }
+    for part in &known {
+        let told = fixture.acknowledged(&part.id).await;
+        ensure(told.is_none_or(|told| told == part.position), || {
+            format!("`{}` was told {} and remembers {told:?}", part.id, part.position)
+        })?;
+    }
+    let found = discover(&*connect(fixture)?, &known).await?;
+    ensure(found.parts.is_empty(), || format!("all is acknowledged, but there is {:?}", found.parts))?;
+    let Some(first) = known.first().cloned() else { return Ok(()) };
+    if fixture.grow(&first.id).await {
+        let connector = connect(fixture)?;
+        let found = discover(&*connector, &known).await?;
+        let part = found.parts.iter().find(|part| part.id == first.id && part.change == PartChange::Grown);
+        let Some(part) = part else {
+            return Err(format!("`{}` has grown after it was acknowledged, but {found:?}", first.id));
+        };
+        let request = ReadRequest { after: Some(first.position), ..fixture.request() };
+        let rows = placed_rows(&read(&*connector, part, &request).await?)?;
+        ensure(!rows.is_empty(), || format!("`{}` has grown and gives no row", part.id))?;
+    }
+    Ok(())
+}
+
 /// A part whose content is the same is refreshed, not read again.
 async fn touched(fixture: &mut dyn Fixture, known: &[KnownPart]) -> Result<(), String> {
     let Some(first) = known.first() else { return Ok(()) };
@@ -215,7 +340,7 @@ async fn grown(fixture: &mut dyn Fixture, mut known: Vec<KnownPart>) -> Result<V
     let Some(part) = part else { return Err(format!("`{}` has grown, but {found:?}", first.id)) };
     let request = ReadRequest { after: Some(first.position), ..fixture.request() };
     let rest = placed_rows(&read(&*connector, part, &request).await?)?;
-    let version = connector.finish(part).await.map_err(|error| failed("finish", part, &error))?;
+    let ReadEnd { version, .. } = finish(&*connector, part).await?;
     let all = placed_rows(&read(&*connector, part, &fixture.request()).await?)?;
     let expected: Vec<_> = all.iter().filter(|(position, _)| *position > first.position).cloned().collect();
     ensure(!rest.is_empty() && rest == expected, || format!("new rows: {rest:?} is not {expected:?}"))?;
@@ -257,6 +382,10 @@ async fn read(
     request: &ReadRequest,
 ) -> Result<Vec<SourceBatch>, String> {
     read_batches(connector, part, request).await.map_err(|error| failed("read", part, &error))
+}
+
+async fn finish(connector: &dyn Connector, part: &Part) -> Result<ReadEnd, String> {
+    connector.finish(part).await.map_err(|error| failed("finish", part, &error))
 }
 
 fn failed(step: &str, part: &Part, error: &ConnectorError) -> String {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use millstream_types::Field;
 
 use crate::{
-    BlockStream, Connection, ConnectionFactory, Connections, ConnectorError, Discovery, FoundColumn,
-    KnownPart, MalformedRow, NamedConnection, OptionProblem, Part, PartVersion, SourceBatch,
+    BlockStream, Bound, Connection, ConnectionFactory, Connections, ConnectorError, Discovery, FoundColumn,
+    KnownPart, MalformedRow, NamedConnection, OptionProblem, Part, ReadEnd, SourceBatch,
 };
 
 /// A kind of connector, by the name that `connector: {type: …}` uses.
@@ -117,15 +117,30 @@ pub trait Connector: Send + Sync + fmt::Debug {
         Ok(Vec::new())
     }
 
-    /// The blocks of `part` that stand after `request.after`. Reading the same part version again gives the
-    /// same rows at the same positions.
+    /// How much of the source one commit takes in, at most. Without a bound everything that `discover` offers is one commit;
+    /// a source with an endless stream or a backlog of any size has one.
+    fn bound(&self) -> Bound {
+        Bound::NONE
+    }
+
+    /// The blocks of `part` that stand after `request.after`, up to `request.until` or the part's end as it was discovered.
+    /// Reading the same part version again gives the same rows at the same positions. A read that ends at its bound has
+    /// brought at least one row or a higher position, and ends where nothing is torn apart that belongs together, such as
+    /// the rows of one transaction. A connector whose parts end by themselves, as files do, may read on to the end.
     async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError>;
 
-    /// The version to remember for a part whose stream of [`Connector::read`] has just ended without an
-    /// error. Reading may have learned what discovery did not know (the content's hash), so the caller stores
-    /// this version rather than the one that `discover` gave.
-    async fn finish(&self, part: &Part) -> Result<PartVersion, ConnectorError> {
-        Ok(part.version.clone())
+    /// Where the stream of [`Connector::read`] that has just ended without an error did so, and what to remember. Reading may
+    /// have learned what discovery did not know (the content's hash), so the caller stores this version rather than the
+    /// one that `discover` gave.
+    async fn finish(&self, part: &Part) -> Result<ReadEnd, ConnectorError> {
+        Ok(ReadEnd::of_part(part.version.clone()))
+    }
+
+    /// What was read up to these positions is durable, so that the source need not keep it: a replication slot may advance.
+    /// Called after each commit, and by the next run for everything that is known, since a process may end in between. The
+    /// same may be told again, and it changes nothing then; parts that are not named stay as they are.
+    async fn acknowledge(&self, _durable: &[KnownPart]) -> Result<(), ConnectorError> {
+        Ok(())
     }
 }
 
@@ -137,4 +152,6 @@ pub struct ReadRequest {
     pub columns: Vec<Field>,
     /// Only rows at higher positions are wanted; `None` for all.
     pub after: Option<i64>,
+    /// How much is wanted at once.
+    pub until: Bound,
 }

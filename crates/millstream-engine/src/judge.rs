@@ -63,6 +63,12 @@ impl Judge {
         }
     }
 
+    /// The same without a look at uniqueness: for rows that replace those with the same key.
+    #[must_use]
+    pub(crate) fn merging(self) -> Self {
+        Self { unique: UniqueIndex::none(), ..self }
+    }
+
     /// Judges `raw` rows, which the contract was not asked about yet.
     pub(crate) async fn judge(
         &mut self,

@@ -20,7 +20,7 @@ use futures::{TryStreamExt, future::BoxFuture};
 use millstream_connector::Positions;
 use millstream_lake::{At, LakeTable, Operation, Snapshot, StagedFile, TableChange};
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded, RunPlan};
-use millstream_project::SourceSpec;
+use millstream_project::{LandingMode, SourceSpec};
 use millstream_quality::{Contract, ContractColumn, ContractOptions, Sources, Tally, restore};
 use millstream_types::{TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
@@ -113,6 +113,18 @@ impl StepExecutor for Reprocessor {
 async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     let world = &context.world;
     let table = source.table();
+    if source.landing == LandingMode::Merge {
+        return Err(EngineError::Refused {
+            table,
+            message: "is merged by key: a row that was rejected must not take the place of a newer one"
+                .to_owned(),
+            hint: format!(
+                "the next operation on its key takes its place; `millstream run source:{} --full-refresh` judges all rows \
+                 again",
+                source.name
+            ),
+        });
+    }
     finish_interrupted(context, &table).await?;
     let mut standing = landing::standing(world, source).await?;
     // The rows may have been rejected by a type that the contract has widened since.

@@ -1,4 +1,6 @@
-//! Rejected rows of a merged table whose keys are computed anew: the new rows take their place, rejected or not.
+//! Rejected rows of a merged table whose keys are computed or landed anew: the new rows take their place, rejected or not.
+
+use std::fmt;
 
 use arrow::{
     array::{BooleanArray, RecordBatch},
@@ -7,65 +9,91 @@ use arrow::{
 };
 use datafusion::prelude::SessionContext;
 use millstream_connector::column_type;
-use millstream_quality::{Contract, ContractColumn, ContractOptions, Relations, restore};
+use millstream_quality::{Contract, ContractColumn, ContractOptions, Relations, Restored, restore};
 use millstream_sql::incremental::{KeyMatch, KeySet};
 use millstream_types::{Severity, TableName, TimestampMicros};
 
 use crate::EngineError;
 
+/// Says which of the restored rows go.
+type Gone = Box<dyn Fn(&Restored) -> Result<BooleanArray, EngineError> + Send + Sync>;
+
 /// Finds rejected rows by their keys.
-#[derive(Debug)]
 pub(crate) struct Superseded {
     table: TableName,
-    /// Gives the kept values their types again.
-    types: Contract,
-    keys: Vec<KeyMatch>,
+    gone: Gone,
+}
+
+impl fmt::Debug for Superseded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Superseded").field("table", &self.table).finish_non_exhaustive()
+    }
 }
 
 impl Superseded {
+    /// By sets of keys.
     pub(crate) fn new<'k>(
         session: &SessionContext,
         table: &TableName,
         schema: &SchemaRef,
         keys: impl Iterator<Item = &'k KeySet>,
     ) -> Result<Self, EngineError> {
-        let columns = schema.fields().iter().filter_map(|field| {
-            let column_type = column_type(field.data_type())?;
-            Some(ContractColumn { name: field.name().clone(), column_type, pii: false, inferred: false })
-        });
-        let options = ContractOptions {
-            checks: &[],
-            type_severity: Severity::Warn,
-            relations: &Relations::new(),
-            extra: &[],
-            now: TimestampMicros(0),
-        };
-        let types = Contract::compile(&columns.collect::<Vec<_>>(), &options)
-            .map_err(|source| EngineError::Quality { table: table.clone(), source })?;
-        let keys = keys
+        // Gives the kept values their types again.
+        let types = types_of(table, schema)?;
+        let keys: Vec<KeyMatch> = keys
             .map(|keys| KeyMatch::new(session, keys, types.schema()))
             .collect::<Result<_, _>>()
             .map_err(|source| EngineError::Incremental { table: table.clone(), source })?;
-        Ok(Self { table: table.clone(), types, keys })
+        let named = table.clone();
+        let gone = move |restored: &Restored| {
+            let typed = types.evaluate(&restored.rows);
+            let typed = typed.map_err(|source| EngineError::Quality { table: named.clone(), source })?.rows;
+            let mut gone = vec![false; typed.num_rows()];
+            for keys in &keys {
+                let found = keys
+                    .matches(&typed)
+                    .map_err(|source| EngineError::Incremental { table: named.clone(), source })?;
+                gone.iter_mut().zip(found.values()).for_each(|(gone, found)| *gone |= found);
+            }
+            Ok(BooleanArray::from(gone))
+        };
+        Ok(Self { table: table.clone(), gone: Box::new(gone) })
+    }
+
+    /// By whatever `gone` says.
+    pub(crate) fn by(table: &TableName, gone: Gone) -> Self {
+        Self { table: table.clone(), gone }
     }
 
     /// The rejected rows that stay.
     pub(crate) fn without(&self, rejected: &RecordBatch) -> Result<RecordBatch, EngineError> {
         let quality = |source| EngineError::Quality { table: self.table.clone(), source };
         let restored = restore(rejected).map_err(quality)?;
-        let typed = self.types.evaluate(&restored.rows).map_err(quality)?;
+        let gone = (self.gone)(&restored)?;
         let mut stays = vec![true; rejected.num_rows()];
-        for keys in &self.keys {
-            let gone = keys
-                .matches(&typed.rows)
-                .map_err(|source| EngineError::Incremental { table: self.table.clone(), source })?;
-            for (place, gone) in restored.places.iter().zip(gone.values()) {
-                if let Some(stays) = stays.get_mut(*place) {
-                    *stays &= !gone;
-                }
+        for (place, gone) in restored.places.iter().zip(gone.values()) {
+            if let Some(stays) = stays.get_mut(*place) {
+                *stays &= !gone;
             }
         }
         filter_record_batch(rejected, &BooleanArray::from(stays))
             .map_err(|source| EngineError::Compute { table: self.table.clone(), source })
     }
+}
+
+/// The columns of `schema` as a contract without checks.
+fn types_of(table: &TableName, schema: &SchemaRef) -> Result<Contract, EngineError> {
+    let columns = schema.fields().iter().filter_map(|field| {
+        let column_type = column_type(field.data_type())?;
+        Some(ContractColumn { name: field.name().clone(), column_type, pii: false, inferred: false })
+    });
+    let options = ContractOptions {
+        checks: &[],
+        type_severity: Severity::Warn,
+        relations: &Relations::new(),
+        extra: &[],
+        now: TimestampMicros(0),
+    };
+    Contract::compile(&columns.collect::<Vec<_>>(), &options)
+        .map_err(|source| EngineError::Quality { table: table.clone(), source })
 }

@@ -5,8 +5,8 @@
 
 use millstream_project::{
     AsKnown, Bounds, CheckKind, CheckSpec, ConnectionSpec, DatasetSpec, Grain, HiddenValues, IncrementalSpec,
-    LabelOrigin, Located, Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar, SourceSpec, SplitBy,
-    SplitSpec, TableSpec,
+    LabelOrigin, LandingMode, Located, Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar, SourceSpec,
+    SplitBy, SplitSpec, TableSpec,
 };
 use millstream_types::{Fingerprint, Percent, is_secret_name};
 use serde_json::{Map, Value, json};
@@ -33,21 +33,25 @@ pub fn source_fingerprint(source: &SourceSpec, connection: Option<&ConnectionSpe
         .map(|column| json!([column.name, column.column_type.to_string()]))
         .collect();
     let connector = &source.connector;
-    let mut definition = json!({
-            "connector": connector.kind.value,
-            "options": options(&connector.options, &connector.secrets),
-            "columns": columns,
-            "time": contract.time.as_ref().map(|time| &time.value),
-            "evolution": format!("{:?}", contract.evolution),
-            "freshness": contract.freshness.map(|span| span.ms()),
-            "checks": checks(&contract.checks),
-            "on_violation": contract.on_violation.as_str(),
-            "halt_above": percent(contract.halt_above),
+    let mut canonical = json!({
+        "connector": connector.kind.value,
+        "options": options(&connector.options, &connector.secrets),
+        "columns": columns,
+        "time": contract.time.as_ref().map(|time| &time.value),
+        "evolution": format!("{:?}", contract.evolution),
+        "freshness": contract.freshness.map(|span| span.ms()),
+        "checks": checks(&contract.checks),
+        "on_violation": contract.on_violation.as_str(),
+        "halt_above": percent(contract.halt_above),
     });
     if let Some(connection) = connection {
-        definition["connection"] = options(&connection.options, &connection.secrets);
+        canonical["connection"] = options(&connection.options, &connection.secrets);
     }
-    fingerprint("source", &definition)
+    // Sources that append mean what they meant before there was another way.
+    if source.landing == LandingMode::Merge {
+        canonical["merge"] = names(&contract.key).into();
+    }
+    fingerprint("source", &canonical)
 }
 
 /// The logical plan's fingerprint, the materialisation, the checks, and the fingerprints of the views that

@@ -105,6 +105,8 @@ codes! {
         "No source names the connection. Name it, or remove the file together with its secrets.";
     WRONG_TABLES = "MS-0167", "Tables of a source that cannot be",
         "A source of many tables says in the options of its connector where the name of a table stands, with `{table}`, and lists the tables under `tables`: by name, or by a pattern over those that are there. A pattern has to match, and what it matches has to be a name that a table can have.";
+    WRONG_LANDING = "MS-0169", "A source cannot land so",
+        "`landing: merge` puts a row in the place of the one with the same key: the contract names that `key`, each column once, and checks no other columns for `unique`, because a row with the same value may be about to change.";
     WRONG_HEADER = "MS-0170", "A malformed header",
         "A SQL file may begin with a header: YAML between `/*---` and `---*/`. SQL comments end at the first `*/`, so the header cannot contain it.";
     NO_SQL = "MS-0171", "No SQL",

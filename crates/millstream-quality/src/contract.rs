@@ -81,7 +81,7 @@ pub(crate) struct UniqueCheck {
     pub(crate) rejects: bool,
     pub(crate) is_int: bool,
     pub(crate) names: Vec<String>,
-    columns: Vec<Column>,
+    pub(crate) columns: Vec<Column>,
 }
 
 impl Contract {

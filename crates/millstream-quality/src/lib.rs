@@ -22,6 +22,7 @@ mod key;
 mod key_set;
 mod outcome;
 mod rejected;
+mod row_key;
 mod table_check;
 mod unique;
 
@@ -32,5 +33,6 @@ pub use evaluated::{Evaluated, Failure};
 pub use key_set::{KeySet, Relation, Relations, relations_of};
 pub use outcome::{CheckCount, Tally, Verdict};
 pub use rejected::{MALFORMED, RejectedRows, Restored, Sources, rejected_schema, restore};
+pub use row_key::{RowKey, RowKeys};
 pub use table_check::{TableCheckOutcome, VersionBefore, evaluate_table_checks};
 pub use unique::UniqueIndex;

@@ -36,6 +36,12 @@ impl UniqueIndex {
         Self { checks: contract.unique_checks().iter().map(|check| (check.clone(), seen(check))).collect() }
     }
 
+    /// An index that judges nothing: for rows that replace those with the same key.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { checks: Vec::new() }
+    }
+
     /// Whether the contract has no unique check, so that no preloading is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 use millstream_project::{
-    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, HiddenValues, Located, Location, Materialize,
+    ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, HiddenValues, LandingMode, Located, Location,
+    Materialize,
     Node, NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{LineageGraph, analyze};
@@ -63,8 +64,10 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
             secrets: HiddenValues::default(),
         },
         schedule: None,
+        landing: LandingMode::Append,
         contract: ContractSpec {
             columns,
+            key: Vec::new(),
             time: None,
             evolution: Evolution::Freeze,
             freshness: None,

@@ -72,6 +72,7 @@ fn together(request: &TextRequest, batches: Vec<SourceBatch>) -> Result<Vec<Sour
         rows,
         last_position: positions.iter().copied().max(),
         positions: Positions::Each(positions.into()),
+        operations: None,
         malformed: Vec::new(),
     }])
 }

@@ -108,6 +108,7 @@ impl Block for AvroBlock {
         let batch = SourceBatch {
             rows,
             positions: Positions::From(self.first),
+            operations: None,
             malformed: Vec::new(),
             last_position: (self.rows > 0).then_some(last),
         };

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use millstream_connector::{
     Block, BlockStream, Connector, ConnectorError, Discovery, FoundColumn, KnownPart, MalformedRow, Part,
-    PartVersion, ReadRequest, SourceBatch,
+    ReadEnd, ReadRequest, SourceBatch,
 };
 use tokio::{
     sync::mpsc::{self, Sender},
@@ -242,14 +242,14 @@ impl Connector for FilesConnector {
         self.format(&part.id) != Some(Format::Jsonl)
     }
 
-    async fn finish(&self, part: &Part) -> Result<PartVersion, ConnectorError> {
+    async fn finish(&self, part: &Part) -> Result<ReadEnd, ConnectorError> {
         let (_, mut version) = self.readable(part)?;
         let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(read) = finished.get(&part.id).filter(|read| read.stat == version.stat) {
-            return Ok(read.to_part_version());
+            return Ok(ReadEnd::of_part(read.to_part_version()));
         }
         version.resume = None;
-        Ok(version.to_part_version())
+        Ok(ReadEnd::of_part(version.to_part_version()))
     }
 }
 

@@ -160,6 +160,7 @@ impl Block for ParquetBlock {
             last_position: (batch.num_rows() > 0).then_some(last),
             rows: batch,
             positions: Positions::From(first),
+            operations: None,
             malformed: Vec::new(),
         };
         Ok(keep_after(batch, self.after))

@@ -64,7 +64,7 @@ pub(crate) async fn land(
     let request = ReadRequest { after, ..ReadRequest::default() };
     let rows = lines(&read_batches(connector, part, &request).await.unwrap());
     let position = rows.last().and_then(|row| row.split(':').next()?.parse().ok()).or(after).unwrap_or(0);
-    let version = connector.finish(part).await.unwrap();
+    let version = connector.finish(part).await.unwrap().version;
     (rows, KnownPart { id: part.id.clone(), version, position })
 }
 

@@ -12,7 +12,7 @@ async fn read(content: &[u8], columns: &[(&str, &str)], block_bytes: usize) -> R
     options["block_bytes"] = block_bytes.into();
     let field =
         |(name, text): &(&str, &str)| Field { name: (*name).into(), column_type: text.parse().unwrap() };
-    let request = ReadRequest { columns: columns.iter().map(field).collect(), after: None };
+    let request = ReadRequest { columns: columns.iter().map(field).collect(), ..ReadRequest::default() };
     read_one(&options, &folder, &request).await
 }
 

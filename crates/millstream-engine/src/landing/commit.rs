@@ -1,13 +1,17 @@
 //! The end of a landing: old rows that leave, the commit, the records.
 
+use std::{borrow::Cow, collections::BTreeSet};
+
 use datafusion::prelude::{ident, lit};
 use futures::{TryStreamExt, future::BoxFuture};
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_project::{CheckKind, SourceSpec};
+use millstream_project::{CheckKind, CheckSpec, SourceSpec};
 use millstream_types::SOURCE;
 
-use super::{LandingAttempt, bronze_schema, epoch, epoch::Landing, pipeline, schemas};
+use super::{
+    LandingAttempt, acknowledge, bronze_schema, epoch, epoch::Landing, merge::Merged, pipeline, schemas,
+};
 use crate::{
     EngineError, StepOutcome,
     audit::metrics,
@@ -18,6 +22,7 @@ use crate::{
     resolver::provider,
     run::StepResult,
     stored,
+    superseded::Superseded,
     writers::Writers,
 };
 
@@ -27,18 +32,20 @@ const CHECK: &str = "_check";
 /// Judges and commits what was staged, and records it.
 pub(super) fn publish<'a>(
     attempt: &'a LandingAttempt<'a>,
-    staged: Box<pipeline::Staged>,
+    staged: pipeline::Staged,
 ) -> BoxFuture<'a, Result<StepResult, EngineError>> {
     Box::pin(publish_staged(attempt, staged))
 }
 
 async fn publish_staged(
     attempt: &LandingAttempt<'_>,
-    staged: Box<pipeline::Staged>,
+    staged: pipeline::Staged,
 ) -> Result<StepResult, EngineError> {
     let (context, world) = (attempt.context, attempt.world());
     let (table, base) = (attempt.source.table(), attempt.standing.snapshot.as_deref());
-    let leaving = leaving(attempt).await?;
+    let merged = staged.merged.as_ref();
+    let leaving = leaving(attempt, merged).await?;
+    let superseded = superseded(attempt, merged).await?;
     let epoch = attempt.standing.landing.epoch + 1;
     let landing = Landing { epoch, next_sequence: staged.next_sequence, parts: staged.parts };
     let accepted = schemas::accepted(attempt.evolved, base.is_none(), attempt.full);
@@ -55,8 +62,12 @@ async fn publish_staged(
     let staying = staying(attempt, &leaving).await?;
     let mut add = staged.files;
     add.extend(leaving.kept);
-    let operation = if leaving.files.is_empty() { Operation::Append } else { Operation::Overwrite };
-    let contract = &attempt.source.contract;
+    let operation = match (merged, leaving.files.is_empty()) {
+        (Some(_), _) if !attempt.full => Operation::Merge,
+        (_, true) => Operation::Append,
+        (_, false) => Operation::Overwrite,
+    };
+    let (contract, checks) = (&attempt.source.contract, judged_now(attempt.source, attempt.is_last));
     let candidate = Candidate {
         context,
         table: &table,
@@ -68,7 +79,7 @@ async fn publish_staged(
         operation,
         txn: (LANDING_TXN, epoch),
         info,
-        checks: &contract.checks,
+        checks: &checks,
         halt_above: contract.halt_above,
         contract: &staged.contract,
         tally: &staged.tally,
@@ -78,7 +89,7 @@ async fn publish_staged(
             epoch_before: attempt.standing.landing.epoch,
             replaced_parts: pipeline::replaced_parts(attempt).collect(),
             replace: attempt.full,
-            superseded: None,
+            superseded,
         },
         now: staged.now,
         rows_written: staged.accepted,
@@ -94,9 +105,10 @@ async fn publish_staged(
         } else {
             epoch::remember(world, attempt.source, &landing).await?;
         }
-        if result.rows_deleted > 0 && !attempt.full {
+        if result.rows_deleted > 0 && !attempt.full && merged.is_none() {
             tell_of_rivals(attempt).await?;
         }
+        acknowledge::after_commit(attempt, &landing.parts).await;
         let rows = rows_now(attempt, result.version).await?;
         result.metrics = metrics(rows);
         result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
@@ -104,11 +116,28 @@ async fn publish_staged(
     Ok(result)
 }
 
+/// The checks of the contract. Those that ask how much there is and how new it is wait for the last portion: in the midst of
+/// a backlog there is too little, and it is too old.
+fn judged_now(source: &SourceSpec, is_last: bool) -> Cow<'_, [CheckSpec]> {
+    let checks = &source.contract.checks;
+    if is_last {
+        return Cow::Borrowed(checks);
+    }
+    let asks_for_all = |check: &&CheckSpec| {
+        matches!(
+            check.kind,
+            CheckKind::RowCount { .. } | CheckKind::DistinctCount { .. } | CheckKind::Freshness { .. }
+        )
+    };
+    checks.iter().filter(|check| !asks_for_all(check)).cloned().collect()
+}
+
 /// The files of rows that landed before and stay, where these are to be judged: new rows are on their way, but the others were
 /// by the definition of their time.
 async fn staying(attempt: &LandingAttempt<'_>, leaving: &Leaving) -> Result<Vec<DataFile>, EngineError> {
     let known = attempt.world().state.recorded_of(&attempt.context.asset).await?;
-    if !rejudge::is_due(attempt.context, known.as_ref())? {
+    // What the commits before this one landed was judged by them.
+    if attempt.follows || !rejudge::is_due(attempt.context, known.as_ref())? {
         return Ok(Vec::new());
     }
     let kept = leaving.kept.iter().map(DataFile::from).collect();
@@ -186,16 +215,37 @@ struct Leaving {
     rows: u64,
 }
 
-/// Rows of replaced parts leave; a widened column rewrites every file; a full refresh keeps nothing.
-async fn leaving(attempt: &LandingAttempt<'_>) -> Result<Leaving, EngineError> {
+/// Earlier rejected rows that go because an operation has overtaken them.
+async fn superseded(
+    attempt: &LandingAttempt<'_>,
+    merged: Option<&Merged>,
+) -> Result<Option<Superseded>, EngineError> {
+    let Some(merged) = merged else { return Ok(None) };
+    let rejected = attempt.source.table().rejected();
+    let rejected = attempt.world().lake.snapshot(&rejected, At::Latest).await?;
+    match rejected.filter(|rejected| !rejected.files().is_empty()) {
+        Some(_) => Ok(Some(merged.superseded())),
+        None => Ok(None),
+    }
+}
+
+/// Rows of replaced parts leave, and those whose keys came anew or were deleted; a widened column rewrites every file; a
+/// full refresh keeps nothing, nor does a source that was emptied.
+async fn leaving(attempt: &LandingAttempt<'_>, merged: Option<&Merged>) -> Result<Leaving, EngineError> {
     let Some(base) = attempt.standing.snapshot.as_deref() else { return Ok(Leaving::default()) };
-    if attempt.full {
+    if attempt.full || merged.is_some_and(Merged::is_anew) {
         let rows = base.rows().unwrap_or(0);
         return Ok(Leaving { files: base.files().to_vec(), kept: Vec::new(), rows });
     }
     let replaced: Vec<_> = pipeline::replaced_parts(attempt).collect();
     let rewrite_all = attempt.evolved.needs_rewrite();
-    let touched = |file: &&DataFile| rewrite_all || replaced.iter().any(|part| may_hold(file, part));
+    let holding = match merged {
+        Some(merged) => merged.files(attempt.world(), base).await?,
+        None => BTreeSet::new(),
+    };
+    let touched = |file: &&DataFile| {
+        rewrite_all || holding.contains(file.path()) || replaced.iter().any(|part| may_hold(file, part))
+    };
     let files: Vec<_> = base.files().iter().filter(touched).cloned().collect();
     if files.is_empty() {
         return Ok(Leaving::default());
@@ -208,7 +258,14 @@ async fn leaving(attempt: &LandingAttempt<'_>) -> Result<Leaving, EngineError> {
     let provider = LakeTable::new(&world.lake, schema.clone(), files.clone())?;
     let mut rows = stored::scan(world, base.table(), provider, &columns, stays).await?;
     let mut writers = Writers::new(&world.lake, base.table(), schema, world.options.parallelism.get());
-    writers.write_all(&mut rows).await?;
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(base.table(), source))? {
+        writers
+            .write(match merged {
+                Some(merged) => merged.without(&batch)?,
+                None => batch,
+            })
+            .await?;
+    }
     let kept = writers.finish().await?;
     let before: u64 = files.iter().filter_map(DataFile::rows).sum();
     let after: u64 = kept.iter().map(StagedFile::rows).sum();

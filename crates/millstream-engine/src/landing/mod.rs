@@ -1,24 +1,28 @@
 //! Landing: what a source has to offer becomes rows of `bronze.<source>`, exactly once per part and position.
 //!
-//! One landing takes in every part that waits, as one commit: discover, decide about changed columns, read and
-//! check all blocks into staged files, judge the candidate version, commit rejected rows, commit the rows,
-//! record. Nothing before the last commit is visible; repeating it after a crash gives the same rows.
+//! One commit takes in every part that waits, or as much as the connector's bound allows: discover, decide about changed
+//! columns, read and check all blocks into staged files, judge the candidate version, commit rejected rows, commit the
+//! rows, record, acknowledge. Nothing before the commit of the rows is visible; repeating it after a crash gives the same rows.
 
+mod acknowledge;
 mod columns;
 mod commit;
+mod commits;
 mod epoch;
 mod evolve;
 mod forget;
 mod found;
 mod left_out;
+mod merge;
 mod names;
+mod operations;
 mod pipeline;
 mod schemas;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
-use millstream_connector::{Connector, Discovery, FoundColumn, KnownPart, Part, PartChange};
+use millstream_connector::{Bound, Connector, Discovery, FoundColumn, KnownPart, Part, PartChange};
 use millstream_project::SourceSpec;
 use millstream_types::{Field, LANDING_COLUMNS};
 
@@ -33,6 +37,8 @@ use crate::{
     rejudge, reprocess,
     run::StepResult,
 };
+use acknowledge::{UNACKNOWLEDGED, acknowledge};
+use commits::{Portion, land_in_portions};
 use epoch::Standing;
 use evolve::{Evolved, FoundPart, evolve};
 use left_out::LeftOut;
@@ -53,8 +59,13 @@ pub(crate) async fn waiting_parts(
 ) -> Result<Vec<String>, EngineError> {
     world.discoveries.forget(&source.name);
     let standing = standing_before(world, source, full).await?;
+    // The process may have ended between a commit and its acknowledgement.
+    let is_told = !is_alone || acknowledge(world, source, &standing.landing.parts).await.is_ok();
     let mut found = discover(world, source, known_before(&standing, full)).await?;
     let mut waiting: Vec<_> = found.parts.iter().map(|part| part.id.clone()).collect();
+    if !is_told {
+        waiting.push(UNACKNOWLEDGED.to_owned());
+    }
     let Standing { landing, snapshot } = standing;
     if let Some(bronze) = snapshot
         && reprocess::interrupted(world, &bronze).await?.is_some()
@@ -62,7 +73,8 @@ pub(crate) async fn waiting_parts(
         waiting.push(INTERRUPTED.to_owned());
     }
     remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed)).await?;
-    if is_alone {
+    // A source that was not told is told and looked at again by its step, which says what is wrong.
+    if is_alone && is_told {
         world.discoveries.keep(&source.name, full, landing.epoch, found);
     }
     if full {
@@ -110,7 +122,12 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
     let standing = standing_before(world, source, full).await?;
     let mut found = match world.discoveries.take(&source.name, full, standing.landing.epoch) {
         Some(found) => found,
-        None => discover(world, source, known_before(&standing, full)).await?,
+        None => {
+            if let Err(error) = acknowledge(world, source, &standing.landing.parts).await {
+                acknowledge::note(context, &error);
+            }
+            discover(world, source, known_before(&standing, full)).await?
+        }
     };
     for waiting in &found.waiting {
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
@@ -138,7 +155,13 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
         forget::tell_of_strays(context, source, &standing, connector.as_ref());
     }
     let described = describe(source, connector, found.parts).await?;
-    land_described(context, source, &standing, described).await
+    // Whoever reads a table that is landed anew has its former rows until all are there again.
+    let bound = if full { Bound::NONE } else { connector.bound() };
+    if bound.is_none() {
+        let (result, _) = land_described(context, source, &standing, Portion::whole(described)).await?;
+        return Ok(result);
+    }
+    land_in_portions(context, source, &standing, described, bound).await
 }
 
 /// The parts that can be read, each with what it says of itself, and those that cannot.
@@ -159,12 +182,14 @@ impl Described {
     }
 }
 
+/// One commit; gives what its bound has left of the parts.
 async fn land_described(
     context: &StepContext,
     source: &SourceSpec,
     standing: &Standing,
-    mut described: Described,
-) -> Result<StepResult, EngineError> {
+    portion: Portion,
+) -> Result<(StepResult, Vec<Part>), EngineError> {
+    let Portion { mut described, bound, follows, is_last } = portion;
     let full = context.full_refresh;
     // Each round leaves fewer parts, so that the rounds come to an end.
     loop {
@@ -176,11 +201,8 @@ async fn land_described(
         let evolved = match evolve(&source.contract, present.as_deref(), &described.found) {
             Ok(evolved) => evolved,
             Err(refusals) => {
-                return Ok(told(
-                    context,
-                    refused(&refusals, &described.found, standing),
-                    &described.left_out,
-                ));
+                let result = refused(&refusals, &described.found, standing);
+                return Ok((told(context, result, &described.left_out), Vec::new()));
             }
         };
         // What is forgotten leaves although nothing comes.
@@ -188,23 +210,22 @@ async fn land_described(
         let is_empty = described.parts.is_empty() && evolved.changes.is_empty() && !forgets;
         if let Some(snapshot) = standing.snapshot.as_ref().filter(|_| is_empty) {
             let result = commit::nothing_new(context, source, snapshot).await?;
-            return Ok(told(context, result, &described.left_out));
+            return Ok((told(context, result, &described.left_out), Vec::new()));
         }
+        let (parts, evolved) = (&described.parts, &evolved);
         let attempt =
-            LandingAttempt { context, source, standing, parts: &described.parts, evolved: &evolved, full };
+            LandingAttempt { context, source, standing, parts, evolved, full, bound, follows, is_last };
         match pipeline::read_all(&attempt).await? {
-            pipeline::Read::Staged(staged) => {
-                let evolved = staged.evolved.clone();
-                let result =
-                    commit::publish(&LandingAttempt { evolved: &evolved, ..attempt }, staged).await?;
-                return Ok(told(context, result, &described.left_out));
+            pipeline::Read::Staged(mut staged) => {
+                let (evolved, rest) = (staged.evolved.clone(), std::mem::take(&mut staged.rest));
+                let is_last = is_last && rest.is_empty();
+                let attempt = LandingAttempt { evolved: &evolved, is_last, ..attempt };
+                let result = commit::publish(&attempt, *staged).await?;
+                return Ok((told(context, result, &described.left_out), rest));
             }
             pipeline::Read::Refused(refusals) => {
-                return Ok(told(
-                    context,
-                    refused(&refusals, &described.found, standing),
-                    &described.left_out,
-                ));
+                let result = refused(&refusals, &described.found, standing);
+                return Ok((told(context, result, &described.left_out), Vec::new()));
             }
             pipeline::Read::Broken(broken) => described.leave_out(broken),
         }
@@ -222,7 +243,9 @@ pub(crate) fn widen<'a>(
         let Some(present) = standing.snapshot.as_deref().map(own_columns) else { return Ok(None) };
         match evolve(&source.contract, Some(&present), &[]) {
             Ok(evolved) if evolved.needs_rewrite() => {
-                land_described(context, source, standing, Described::default()).await.map(Some)
+                let portion = Portion::whole(Described::default());
+                let (result, _) = land_described(context, source, standing, portion).await?;
+                Ok(Some(result))
             }
             _ => Ok(None),
         }
@@ -258,6 +281,12 @@ pub(crate) struct LandingAttempt<'a> {
     pub evolved: &'a Evolved,
     /// Everything that was landed before is replaced if this is set.
     pub full: bool,
+    /// How much of the parts is read.
+    pub bound: Bound,
+    /// Whether this run has landed another portion of the source before.
+    pub follows: bool,
+    /// Whether the run lands no other portion of the source after it.
+    pub is_last: bool,
 }
 
 impl LandingAttempt<'_> {

@@ -9,18 +9,22 @@ use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use millstream_connector::{
-    Block, BlockStream, Evidence, FoundColumn, KnownPart, Part, PartChange, ReadRequest, SourceBatch,
-    column_type,
+    Block, BlockStream, ConnectorError, Evidence, FoundColumn, KnownPart, Meter, Part, PartChange,
+    ReadRequest, SourceBatch, column_type,
 };
 use millstream_lake::StagedFile;
-use millstream_project::SourceSpec;
-use millstream_quality::{Contract, ContractColumn, ContractOptions, Evaluated, Relations, Sources, Tally};
-use millstream_types::{ColumnType, SourceName, TableName, TimestampMicros};
+use millstream_project::{LandingMode, SourceSpec};
+use millstream_quality::{
+    Contract, ContractColumn, ContractOptions, Evaluated, Relations, RowKey, Sources, Tally,
+};
+use millstream_types::{ColumnType, TimestampMicros};
 
 use super::{
     LandingAttempt, bronze_schema,
     evolve::{Evolved, Refusal, evolve_further},
     left_out::LeftOut,
+    merge::{Merge, Merged},
+    operations::{Removals, split},
     source_error, with_landing_columns,
 };
 use crate::{
@@ -55,10 +59,14 @@ pub(super) struct Staged {
     pub evolved: Evolved,
     /// Every part that was read, as it is to be remembered.
     pub parts: Vec<KnownPart>,
+    /// What was left for the next commit, in order: parts that the bound cut, and those behind them.
+    pub rest: Vec<Part>,
+    /// The keys that came and left, where rows are merged.
+    pub merged: Option<Merged>,
     pub now: TimestampMicros,
 }
 
-/// Reads all parts of the attempt.
+/// Reads the parts of the attempt, as far as its bound allows.
 pub(super) fn read_all<'a>(attempt: &'a LandingAttempt<'a>) -> BoxFuture<'a, Result<Read, EngineError>> {
     Box::pin(read_parts(attempt))
 }
@@ -67,6 +75,10 @@ async fn read_parts(attempt: &LandingAttempt<'_>) -> Result<Read, EngineError> {
     let mut pipeline = Pipeline::open(attempt).await?;
     let mut broken = Vec::new();
     for part in attempt.parts {
+        if pipeline.is_full() {
+            pipeline.staged.rest.push(part.clone());
+            continue;
+        }
         match pipeline.read(part).await {
             Ok(Ok(())) => {}
             Ok(Err(refusals)) => {
@@ -95,6 +107,10 @@ struct Pipeline<'a> {
     /// Keys that relationship checks look up.
     relations: Relations,
     judge: Judge,
+    /// What happens to keys, where rows are merged.
+    merge: Option<Merge>,
+    /// How much was read of what the commit may take.
+    meter: Meter,
     /// The number of times that a column turned up that no sample had.
     widened: usize,
     rows: Writers,
@@ -109,6 +125,7 @@ struct Pipeline<'a> {
 struct Judged {
     source: SourceBatch,
     evaluated: Evaluated,
+    removals: Removals,
     bytes: usize,
 }
 
@@ -124,13 +141,20 @@ impl<'a> Pipeline<'a> {
             None => StoredKeys::none(table.clone(), bronze_schema(&attempt.evolved.columns)),
         };
         let epoch = attempt.standing.landing.epoch + 1;
+        let merge = match attempt.source.landing {
+            LandingMode::Merge => Some(merge(attempt, &compiled)?),
+            LandingMode::Append => None,
+        };
+        let judge = Judge::new(attempt.context, &table, &compiled, stored, epoch, now);
         let threads = world.options.parallelism.get();
         let bytes_total = attempt.parts.iter().map(|part| part.bytes).sum::<Option<u64>>();
         Ok(Self {
             attempt,
             relations,
             widened: 0,
-            judge: Judge::new(attempt.context, &table, &compiled, stored, epoch, now),
+            judge: if merge.is_some() { judge.merging() } else { judge },
+            merge,
+            meter: Meter::start(attempt.bound),
             rows: Writers::new(&world.lake, &table, bronze_schema(&attempt.evolved.columns), threads),
             staged: Staged {
                 files: Vec::new(),
@@ -142,13 +166,20 @@ impl<'a> Pipeline<'a> {
                 rejected: 0,
                 next_sequence: attempt.standing.landing.next_sequence,
                 parts: Vec::new(),
+                rest: Vec::new(),
+                merged: None,
                 now,
             },
-            request: ReadRequest { columns: attempt.evolved.columns.clone(), after: None },
+            request: ReadRequest { columns: attempt.evolved.columns.clone(), ..ReadRequest::default() },
             bytes: 0,
             bytes_total,
             told: Instant::now(),
         })
+    }
+
+    /// Whether what follows is left for the next commit. One part at least is read.
+    fn is_full(&self) -> bool {
+        !self.staged.parts.is_empty() && self.meter.is_reached()
     }
 
     /// Reads one part; refusals when it has columns that the contract does not take in.
@@ -160,10 +191,20 @@ impl<'a> Pipeline<'a> {
             PartChange::Grown => known.map(|known| known.position),
             PartChange::New | PartChange::Replaced => None,
         };
+        self.request.until = self.meter.left();
+        if let Some(merge) = &mut self.merge {
+            merge.begin(&part.id);
+        }
         let blocks =
             connector.read(part, &self.request).await.map_err(|error| source_error(source, error))?;
         let threads = self.attempt.world().options.parallelism.get();
-        let mut judged = judged(blocks, self.staged.contract.clone(), source, threads);
+        let work = Work {
+            contract: self.staged.contract.clone(),
+            key: self.merge.as_ref().map(|merge| merge.key().clone()),
+            source: source.clone(),
+            part: part.id.clone(),
+        };
+        let mut judged = judged(blocks, Arc::new(work), threads);
         let mut last = self.request.after.unwrap_or(0);
         while let Some(mut judged) = judged.try_next().await? {
             self.attempt.context.check_cancelled()?;
@@ -180,8 +221,16 @@ impl<'a> Pipeline<'a> {
             self.take(part, judged).await?;
         }
         drop(judged);
-        let version = connector.finish(part).await.map_err(|error| source_error(source, error))?;
-        self.staged.parts.push(KnownPart { id: part.id.clone(), version, position: last });
+        let end = connector.finish(part).await.map_err(|error| source_error(source, error))?;
+        let position = end.position.map_or(last, |position| position.max(last));
+        if end.more {
+            if self.request.after.unwrap_or(i64::MIN) >= position {
+                let reason = "its connector says that more waits, and came no further".to_owned();
+                return Err(source_error(source, ConnectorError::Broken { part: part.id.clone(), reason }));
+            }
+            self.staged.rest.push(Part { change: PartChange::Grown, ..part.clone() });
+        }
+        self.staged.parts.push(KnownPart { id: part.id.clone(), version: end.version, position });
         Ok(Ok(()))
     }
 
@@ -228,7 +277,7 @@ impl<'a> Pipeline<'a> {
 
     /// Judges uniqueness, numbers the accepted rows and hands all rows to their writers.
     async fn take(&mut self, part: &Part, judged: Judged) -> Result<(), EngineError> {
-        let Judged { source, evaluated, bytes } = judged;
+        let Judged { source, evaluated, removals, bytes } = judged;
         let table = self.attempt.source.table();
         let compute = |source| EngineError::Compute { table: table.clone(), source };
         let contract = self.staged.contract.clone();
@@ -246,12 +295,16 @@ impl<'a> Pipeline<'a> {
         let schema = bronze_schema(&self.staged.evolved.columns);
         let first = self.staged.next_sequence;
         let sources = StringArray::from_iter_values(std::iter::repeat_n(&part.id, count));
+        if let Some(merge) = &mut self.merge {
+            merge.take(&accepted, &positions, first, &removals)?;
+        }
         let rows = with_landing_columns(&schema, &accepted, positions, &sources, first, self.staged.now)
             .map_err(compute)?;
         self.staged.next_sequence = first.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
         self.staged.accepted += count as u64;
         self.rows.write(rows).await?;
         self.bytes += bytes as u64;
+        self.meter.add(source.rows.num_rows() + source.malformed.len() + removals.len(), bytes);
         self.tell();
         Ok(())
     }
@@ -297,6 +350,16 @@ impl<'a> Pipeline<'a> {
                 return Err(error);
             }
         }
+        if let Some(merge) = self.merge {
+            let (world, schema) = (self.attempt.world(), bronze_schema(&self.staged.evolved.columns));
+            let files = std::mem::take(&mut self.staged.files);
+            let (merged, files) = merge.finish(world, &schema, files).await?;
+            self.staged.accepted = files.iter().map(StagedFile::rows).sum();
+            self.staged.files = files;
+            let rejected = std::mem::take(&mut self.staged.rejected_files);
+            self.staged.rejected_files = merged.without_overtaken(world, rejected).await?;
+            self.staged.merged = Some(merged);
+        }
         Ok(self.staged)
     }
 
@@ -307,6 +370,17 @@ impl<'a> Pipeline<'a> {
         lake.discard(self.judge.finish().await?.0).await;
         Ok(())
     }
+}
+
+/// The keys of a source whose rows are merged; the project's check sees to it that there are some.
+fn merge(attempt: &LandingAttempt<'_>, contract: &Contract) -> Result<Merge, EngineError> {
+    let table = attempt.source.table();
+    let key: Vec<String> = attempt.source.contract.key.iter().map(|column| column.value.clone()).collect();
+    Merge::new(&table, contract, &key).ok_or_else(|| EngineError::Refused {
+        table,
+        message: "is merged, and its contract has no key".to_owned(),
+        hint: "name the `key` in the contract".to_owned(),
+    })
 }
 
 /// The contract over the columns that were decided on.
@@ -346,35 +420,40 @@ pub(super) fn replaced_parts<'a>(attempt: &'a LandingAttempt<'_>) -> impl Iterat
     replaced.map(|part| part.id.clone())
 }
 
+/// What is done with each block of a part.
+struct Work {
+    contract: Arc<Contract>,
+    /// The key by which rows are merged, if they are.
+    key: Option<RowKey>,
+    source: SourceSpec,
+    part: String,
+}
+
 /// The blocks, decoded and checked on up to `threads` threads, in their order.
 fn judged(
     blocks: BlockStream,
-    contract: Arc<Contract>,
-    source: &SourceSpec,
+    work: Arc<Work>,
     threads: usize,
 ) -> BoxStream<'static, Result<Judged, EngineError>> {
-    let (name, table) = (source.name.clone(), source.table());
-    let failed = name.clone();
+    let name = work.source.name.clone();
     blocks
-        .map_err(move |source| EngineError::Source { name: failed.clone(), source })
-        .map_ok(move |block| judge(block, contract.clone(), name.clone(), table.clone()))
+        .map_err(move |source| EngineError::Source { name: name.clone(), source })
+        .map_ok(move |block| judge(block, work.clone()))
         .try_buffered(threads)
         .boxed()
 }
 
 /// Decodes a block and evaluates the contract, on a thread made for CPU work.
-async fn judge(
-    block: Box<dyn Block>,
-    contract: Arc<Contract>,
-    name: SourceName,
-    table: TableName,
-) -> Result<Judged, EngineError> {
-    let work = tokio::task::spawn_blocking(move || {
+async fn judge(block: Box<dyn Block>, work: Arc<Work>) -> Result<Judged, EngineError> {
+    let done = tokio::task::spawn_blocking(move || {
+        let Work { contract, key, source, part } = &*work;
         let bytes = block.bytes();
-        let source = block.decode().map_err(|source| EngineError::Source { name, source })?;
-        let evaluated =
-            contract.evaluate(&source.rows).map_err(|source| EngineError::Quality { table, source })?;
-        Ok(Judged { source, evaluated, bytes })
+        let batch = block.decode().map_err(|error| source_error(source, error))?;
+        let (batch, removals) = split(batch, key.as_ref(), source, part)?;
+        let evaluated = contract
+            .evaluate(&batch.rows)
+            .map_err(|error| EngineError::Quality { table: source.table(), source: error })?;
+        Ok(Judged { source: batch, evaluated, removals, bytes })
     });
-    work.await.unwrap_or(Err(EngineError::Worker { doing: "checking rows" }))
+    done.await.unwrap_or(Err(EngineError::Worker { doing: "checking rows" }))
 }

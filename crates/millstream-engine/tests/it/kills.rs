@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use millstream_connector::Bound;
 use millstream_engine::{MaterializeRequest, RunRequest};
 use millstream_state::Moment;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 use crate::{
-    harness::{Act, Contents, Ended, Harm, Injection, Line, Point, World, block_on},
+    harness::{Act, Contents, Definition, Ended, Harm, Injection, Line, Point, World, block_on},
     shop::{SHOP, shop},
 };
 
@@ -177,6 +178,21 @@ fn a_run_over_new_grown_and_touched_parts_that_is_harmed_anywhere() {
 #[test]
 fn a_run_over_replaced_parts_that_is_harmed_anywhere() {
     block_on(async { check("third run", shop(2).await, &[], run()).await });
+}
+
+#[test]
+fn a_merged_landing_in_portions_that_is_harmed_anywhere() {
+    block_on(async {
+        let world = World::new(Definition::of(&crate::landing_merge::with_table()));
+        let script = &world.definition.script;
+        script.bound("orders", Bound { rows: Some(3), ..Bound::NONE });
+        script.put("orders", "a", "?,id,note\ni,1,x\ni,2,y\ni,3,z\nu,4,toolong\nd,2,");
+        script.put("orders", "b", "?,id,note\ni,11,x\nu:11,12,y\nd+,x,\ni,13,z");
+        world.run().await;
+        script.append("orders", "a", "u,1,new\nd,3,\ni,4,good\nu,1,newer\n-,,\nd,9,\ni,5,toolong");
+        script.append("orders", "b", "u,12,yy\nd,13,\ni,13,again");
+        check("merged landing in portions", world, &[], run()).await;
+    });
 }
 
 #[test]

@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 use millstream_plan::{fingerprint, source_fingerprint, table_fingerprint};
 use millstream_project::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Evolution, FileId,
-    HiddenValues, Located, Location, Materialize, Node, NodeKind, Scalar, ScheduleSpec, SourceSpec,
-    TableSpec,
+    HiddenValues, LandingMode, Located, Location, Materialize, Node, NodeKind, Scalar, ScheduleSpec,
+    SourceSpec, TableSpec,
 };
 use millstream_types::{CheckId, ColumnType, Fingerprint, Severity, SourceName, Span, TableName};
 use serde_json::json;
@@ -47,11 +47,13 @@ fn source() -> SourceSpec {
             secrets: HiddenValues::default(),
         },
         schedule: None,
+        landing: LandingMode::Append,
         contract: ContractSpec {
             columns: columns
                 .into_iter()
                 .map(|column| (column.name.clone(), column))
                 .collect::<IndexMap<_, _>>(),
+            key: Vec::new(),
             time: None,
             evolution: Evolution::Freeze,
             freshness: None,
@@ -124,6 +126,8 @@ fn a_source_is_its_connector_and_its_contract() {
     check_source(false, |source| source.contract.checks[0].severity = Severity::Halt);
     check_source(false, |source| source.contract.halt_above = Some("5%".parse().unwrap()));
     check_source(false, |source| source.contract.evolution = Evolution::Widen);
+    check_source(false, |source| source.landing = LandingMode::Merge);
+    check_source(true, |source| source.contract.key = vec![located("id".into())]);
 }
 
 #[test]

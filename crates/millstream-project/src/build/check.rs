@@ -126,7 +126,7 @@ fn is_check_name(name: &str) -> bool {
 }
 
 /// `kind(columns)`, the same as long as the check stays the same.
-fn id(kind: &CheckKind) -> CheckId {
+pub(super) fn id(kind: &CheckKind) -> CheckId {
     let name = match kind {
         CheckKind::NotNull { .. } => "not_null",
         CheckKind::Unique { .. } => "unique",

@@ -8,6 +8,7 @@ mod connection;
 mod dataset;
 mod environment;
 mod feature;
+mod landing;
 mod pattern;
 mod project;
 mod source;

@@ -13,11 +13,12 @@ use super::{
     check::{Beside, CheckReader},
     check_body,
     columns::{ColumnChecker, Known},
+    landing,
     tables::{self, FindTables},
 };
 use crate::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Diagnostic,
-    Located, Location, Node, NodeKind, ScheduleSpec, SourceSpec, codes,
+    LandingMode, Located, Location, Node, NodeKind, ScheduleSpec, SourceSpec, codes,
     file::{self, ColumnFile, ConnectorFile, ContractFile, SourceOfTablesFile},
     variables, words,
 };
@@ -83,7 +84,12 @@ fn many(
             context.error(codes::MISSING_KEY, message, table.key.at, hint);
             continue;
         };
-        let contract = context.faults.decode_at(&written, table.key.at).map(|file| contract(context, file));
+        let contract_file: Option<Located<ContractFile>> = context.faults.decode_at(&written, table.key.at);
+        let key = contract_file.as_ref().and_then(|contract| contract.key.as_ref());
+        let is_faulty = contract_file.is_none() || context.faults.has_gap_in(written.at);
+        let landing = table.own.landing.as_ref().or(file.landing.as_ref());
+        let landing = landing::mode(context, landing, key, is_faulty);
+        let contract = contract_file.map(|file| contract(context, file, landing));
         let (Some(connector), Some(contract)) = (&connector, contract) else { continue };
         let tags = file.tags.0.iter().chain(&table.own.tags.0).cloned().collect();
         found.specs.push(SourceSpec {
@@ -94,6 +100,7 @@ fn many(
             tags: context.defaults.with_tags(tags),
             connector: tables::connector(connector, &table),
             schedule: schedule.clone(),
+            landing,
             contract,
         });
     }
@@ -118,7 +125,10 @@ fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpe
     require(context, node, "connector", file.connector.is_none());
     require(context, node, "contract", file.contract.is_none());
     let schedule = file.schedule.and_then(|written| schedule(context, written));
-    let contract = file.contract.map(|file| contract(context, file));
+    let key = file.contract.as_ref().and_then(|contract| contract.key.as_ref());
+    let is_faulty = file.contract.as_ref().is_none_or(|contract| context.faults.has_gap_in(contract.at));
+    let landing = landing::mode(context, file.landing.as_ref(), key, is_faulty);
+    let contract = file.contract.map(|file| contract(context, file, landing));
     let connector = file.connector.and_then(|file| connector(context, file));
     Some(SourceSpec {
         name,
@@ -128,6 +138,7 @@ fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpe
         tags: context.defaults.with_tags(file.tags.0),
         connector: connector?,
         schedule,
+        landing,
         contract: contract?,
     })
 }
@@ -202,7 +213,7 @@ fn parse_schedule(context: &Context<'_>, written: Located<String>) -> Option<Loc
     None
 }
 
-fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSpec {
+fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: LandingMode) -> ContractSpec {
     let at = written.at;
     let file = written.value;
     let on_violation = file.on_violation.unwrap_or(context.defaults.on_violation);
@@ -238,12 +249,13 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
         }
     }
 
+    let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
+    let key = landing::key(context, file.key, landing, &name_texts, on_violation, &mut checks);
     let has_gap = context.faults.has_gap_in(columns_at);
     // Columns whose values are faulty are not among the names, but stand in the text.
     let is_written = |name: &str| {
         context.text.get(columns_at.start..columns_at.end).is_none_or(|text| text.contains(name))
     };
-    let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
     let lookup = |name: &str| match columns.get(name) {
         Some(column) => Known::Type(&column.column_type),
         None if name_texts.contains(&name) || has_gap && is_written(name) => Known::Untyped,
@@ -264,6 +276,7 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>) -> ContractSp
     diagnostics.into_iter().for_each(|diagnostic| context.faults.push(diagnostic));
     ContractSpec {
         columns,
+        key,
         time: file.time,
         evolution: file.evolution.unwrap_or_default(),
         freshness: freshness.map(|(age, _)| age),

@@ -12,7 +12,7 @@ use super::{
     },
 };
 use crate::{
-    Evolution, Located, Node, Scalar,
+    Evolution, LandingMode, Located, Node, Scalar,
     decode::{BoundsFile, Entries, OneOrMany, Written},
 };
 
@@ -38,6 +38,9 @@ pub(crate) struct SourceFile {
     #[serde(default)]
     #[schemars(with = "Option<ScheduleText>")]
     pub(crate) schedule: Option<Located<String>>,
+    /// What rows do to those that landed before; `append` when absent. `merge` needs a `key` in the contract.
+    #[serde(default)]
+    pub(crate) landing: Option<Located<LandingMode>>,
     /// What the rows promise. Beside `tables`, what the rows of each table promise where the table says nothing else.
     pub(crate) contract: Option<Located<ContractFile>>,
     /// The tables of a source of many, by name or by a pattern such as `tenant_*` over those that are there; `false` leaves
@@ -61,6 +64,8 @@ pub(crate) struct SourceOfTablesFile {
     pub(crate) connector: Option<ConnectorFile>,
     #[serde(default)]
     pub(crate) schedule: Option<Located<String>>,
+    #[serde(default)]
+    pub(crate) landing: Option<Located<LandingMode>>,
     /// What holds for the tables that say nothing else.
     pub(crate) contract: Option<Node>,
     pub(crate) tables: Located<Entries<Node>>,
@@ -94,6 +99,9 @@ pub(crate) struct TableOfSourceFile {
     /// Words to select it by, besides those of the file: `tag:<word>`.
     #[serde(default)]
     pub(crate) tags: OneOrMany<String>,
+    /// What rows do to those that landed before; what the file says when absent.
+    #[serde(default)]
+    pub(crate) landing: Option<Located<LandingMode>>,
     /// What the rows promise: goes before the contract of the file, column by column; checks are added to those of the file.
     #[serde(default)]
     #[schemars(with = "Option<ContractFile>")]
@@ -115,6 +123,10 @@ pub(crate) struct ContractFile {
     /// for all.
     #[schemars(with = "Option<Entries<ColumnFile>>")]
     pub(crate) columns: Located<Entries<ColumnFile>>,
+    /// Column or columns that name a row: none of them is null, and no two rows have the same. With `landing: merge` a row
+    /// takes the place of the one with the same key.
+    #[serde(default)]
+    pub(crate) key: Option<Located<OneOrMany<Located<String>>>>,
     /// The column of the event time.
     #[serde(default)]
     pub(crate) time: Option<Located<String>>,

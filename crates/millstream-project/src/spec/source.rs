@@ -21,6 +21,7 @@ pub struct SourceSpec {
     pub tags: Vec<String>,
     pub connector: ConnectorSpec,
     pub schedule: Option<Located<ScheduleSpec>>,
+    pub landing: LandingMode,
     pub contract: ContractSpec,
 }
 
@@ -56,6 +57,17 @@ impl fmt::Debug for ConnectorSpec {
     }
 }
 
+/// What rows that come from the source do to the rows that landed before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LandingMode {
+    /// Each row is added.
+    #[default]
+    Append,
+    /// Each row takes the place of the one with the same `key`, and rows that the source deleted leave.
+    Merge,
+}
+
 /// When a source is looked at again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScheduleSpec {
@@ -69,6 +81,8 @@ pub enum ScheduleSpec {
 #[derive(Clone, Debug)]
 pub struct ContractSpec {
     pub columns: IndexMap<String, ColumnSpec>,
+    /// The columns that name a row; empty where the contract promises none.
+    pub key: Vec<Located<String>>,
     /// The column of the event time.
     pub time: Option<Located<String>>,
     pub evolution: Evolution,

@@ -7,6 +7,7 @@ mod connections;
 mod connector_options;
 mod diagnostics;
 mod features;
+mod landing;
 mod project;
 mod schema;
 mod scratch;

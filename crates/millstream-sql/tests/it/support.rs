@@ -6,7 +6,7 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use indexmap::IndexMap;
 use millstream_project::{
     ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Evolution, FileId, Grain, HiddenValues,
-    IncrementalSpec, Located, Location, Materialize, Node, NodeKind, SourceSpec, TableSpec,
+    IncrementalSpec, LandingMode, Located, Location, Materialize, Node, NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{Analysis, analyze, type_name};
 use millstream_types::{Severity, SourceName, TableName};
@@ -63,8 +63,10 @@ pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
             secrets: HiddenValues::default(),
         },
         schedule: None,
+        landing: LandingMode::Append,
         contract: ContractSpec {
             columns: columns.iter().map(column).collect::<IndexMap<_, _>>(),
+            key: Vec::new(),
             time: None,
             evolution: Evolution::Freeze,
             freshness: None,

@@ -244,7 +244,13 @@ impl<'a> Rows<'a> {
             Some(positions) => Positions::Each(Int64Array::from(positions)),
             None => Positions::From(self.first),
         };
-        Ok(SourceBatch { rows, positions, malformed: self.malformed, last_position: self.last_position })
+        Ok(SourceBatch {
+            rows,
+            positions,
+            operations: None,
+            malformed: self.malformed,
+            last_position: self.last_position,
+        })
     }
 }
 

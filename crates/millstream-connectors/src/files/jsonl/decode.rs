@@ -135,7 +135,7 @@ impl Lines {
         let rows = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
         let (positions, malformed) = (self.positions, self.malformed);
         let last_position = positions.last().copied().max(malformed.last().map(|row| row.position));
-        Ok(SourceBatch { rows, positions: compact(positions), malformed, last_position })
+        Ok(SourceBatch { rows, positions: compact(positions), operations: None, malformed, last_position })
     }
 }
 

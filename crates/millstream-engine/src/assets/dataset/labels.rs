@@ -102,7 +102,7 @@ impl LabelFile {
         let fields = columns
             .iter()
             .map(|column| Field { name: column.name.clone(), column_type: column.column_type.clone() });
-        let request = ReadRequest { columns: fields.collect(), after: None };
+        let request = ReadRequest { columns: fields.collect(), ..ReadRequest::default() };
         let blocks = connector.read(part, &request).await.map_err(failed)?;
         let schema = contract.schema().clone();
         let rows = blocks.then(move |block| {

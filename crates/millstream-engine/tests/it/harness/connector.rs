@@ -1,19 +1,22 @@
 //! The connector of scripted sources: `connector: {type: scripted, place: orders}`. It passes the conformance suite of all
 //! connectors.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray},
+    array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array},
     datatypes::{DataType, Field, Schema},
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use millstream_connector::{
-    Block, BlockStream, BuildContext, ConnectionFactory, Connector, ConnectorConfig, ConnectorError,
-    ConnectorFactory, Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, NamedConnection,
-    OptionProblem, Part, PartChange, PartVersion, Positions, ReadRequest, SourceBatch, WaitingPart,
-    options_schema, read_options,
+    Block, BlockStream, Bound, BuildContext, ConnectionFactory, Connector, ConnectorConfig, ConnectorError,
+    ConnectorFactory, Discovery, Evidence, FoundColumn, KnownPart, MalformedRow, Meter, NamedConnection,
+    Operation, Operations, OptionProblem, Part, PartChange, PartVersion, Positions, ReadEnd, ReadRequest,
+    SourceBatch, WaitingPart, options_schema, read_options,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,7 +75,7 @@ impl ConnectorConfig for Config {
     fn build(&self, context: &BuildContext) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (script, place) = (self.script.clone(), self.place.clone());
         let connection = self.connection.as_deref().map(|name| context.connection(name)).transpose()?;
-        Ok(Arc::new(Scripted { line: script.line(), script, place, connection }))
+        Ok(Arc::new(Scripted { line: script.line(), script, place, connection, ends: Arc::default() }))
     }
 }
 
@@ -83,6 +86,8 @@ struct Scripted {
     place: String,
     line: Arc<Line>,
     connection: Option<Arc<ScriptedConnection>>,
+    /// Where the last read of each part ended.
+    ends: Arc<Mutex<BTreeMap<String, ReadEnd>>>,
 }
 
 /// What is known of a part's content.
@@ -103,7 +108,20 @@ impl Version {
     }
 
     fn whole(text: &Text) -> PartVersion {
-        PartVersion(serde_json::to_string(&Self::of(text, text.rows.len())).unwrap())
+        Self::up_to(text, text.rows.len())
+    }
+
+    fn up_to(text: &Text, rows: usize) -> PartVersion {
+        PartVersion(serde_json::to_string(&Self::of(text, rows)).unwrap())
+    }
+
+    /// The part as it was discovered: a log may have grown since.
+    fn discovered(mut text: Text, version: &PartVersion) -> Option<Text> {
+        let known: Self = serde_json::from_str(&version.0).unwrap();
+        if text.is_log() && known.hash == Self::of(&text, known.rows).hash {
+            text.rows.truncate(known.rows);
+        }
+        (Self::whole(&text) == *version).then_some(text)
     }
 }
 
@@ -150,10 +168,32 @@ impl Scripted {
     fn text(&self, part: &Part) -> Result<Text, ConnectorError> {
         let place = self.script.place(&self.place).unwrap_or_default();
         match place.parts.get(&part.id) {
-            Some(text) if Version::whole(text) == part.version => Ok(text.clone()),
-            _ => Err(ConnectorError::Changed { part: part.id.clone() }),
+            Some(text) => Version::discovered(text.clone(), &part.version),
+            None => None,
+        }
+        .ok_or_else(|| ConnectorError::Changed { part: part.id.clone() })
+    }
+
+    /// What was acknowledged may be gone.
+    fn check_kept(&self, part: &Part, after: Option<i64>) -> Result<(), ConnectorError> {
+        let place = self.script.place(&self.place).unwrap_or_default();
+        let gone = place.acknowledged.get(&part.id).copied();
+        match gone.filter(|gone| place.forgets && after.unwrap_or(0) < *gone) {
+            Some(gone) => Err(Self::broken(&part.id, &format!("it is gone up to {gone}"))),
+            None => Ok(()),
         }
     }
+}
+
+/// How many of `rows` a read brings: up to the first clean position at which `bound` is reached.
+fn cut(rows: &[(i64, String)], is_log: bool, bound: Bound) -> usize {
+    let mut meter = Meter::start(bound);
+    let ends = rows.iter().position(|(_, row)| {
+        let goes_on = is_log && row.split(',').next().is_some_and(|operation| operation.ends_with('+'));
+        meter.add(1, row.len());
+        !goes_on && meter.is_reached()
+    });
+    ends.map_or(rows.len(), |end| end + 1)
 }
 
 #[async_trait]
@@ -186,7 +226,8 @@ impl Connector for Scripted {
         if text.broken_at == Some(0) {
             return Err(Self::broken(&part.id, "it has no header"));
         }
-        let shown = text.header.split(',').enumerate().filter(|(_, column)| !column.starts_with('+'));
+        let shown = text.header.split(',').enumerate();
+        let shown = shown.filter(|(_, column)| !column.starts_with('+') && *column != "?");
         let columns = shown.map(|(at, column)| {
             let (name, declared) = declaration(column);
             let values = text.rows.iter().map(|row| row.split(',').nth(at).filter(|value| !value.is_empty()));
@@ -219,8 +260,17 @@ impl Connector for Scripted {
     async fn read(&self, part: &Part, request: &ReadRequest) -> Result<BlockStream, ConnectorError> {
         self.call(Call::Read, &part.id)?;
         let text = self.text(part)?;
-        let rows = (1_i64..).zip(text.rows).filter(|(at, _)| request.after.is_none_or(|after| *at > after));
-        let rows: Vec<_> = rows.collect();
+        self.check_kept(part, request.after)?;
+        let rows = (1_i64..).zip(text.rows.clone());
+        let mut rows: Vec<_> = rows.filter(|(at, _)| request.after.is_none_or(|after| *at > after)).collect();
+        let taken = cut(&rows, text.is_log(), request.until);
+        let more = taken < rows.len();
+        rows.truncate(taken);
+        let position = rows.last().map(|(at, _)| *at);
+        let read = position.and_then(|at| usize::try_from(at).ok()).filter(|_| more);
+        let version = Version::up_to(&text, read.unwrap_or(text.rows.len()));
+        let end = ReadEnd { version, position, more };
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(part.id.clone(), end);
         let blocks: Vec<_> = rows.chunks(BLOCK_ROWS).map(<[_]>::to_vec).collect();
         let (scripted, id, header) = (self.clone(), part.id.clone(), text.header);
         let broken_at = text.broken_at.and_then(|row| i64::try_from(row).ok());
@@ -235,9 +285,23 @@ impl Connector for Scripted {
         Ok(blocks.boxed())
     }
 
-    async fn finish(&self, part: &Part) -> Result<PartVersion, ConnectorError> {
+    async fn finish(&self, part: &Part) -> Result<ReadEnd, ConnectorError> {
         self.call(Call::Finish, &part.id)?;
-        self.text(part).map(|text| Version::whole(&text))
+        let text = self.text(part)?;
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(ends.get(&part.id).cloned().unwrap_or_else(|| ReadEnd::of_part(Version::whole(&text))))
+    }
+
+    fn bound(&self) -> Bound {
+        self.script.place(&self.place).map(|place| place.bound).unwrap_or_default()
+    }
+
+    async fn acknowledge(&self, durable: &[KnownPart]) -> Result<(), ConnectorError> {
+        self.call(Call::Acknowledge, "")?;
+        for part in durable {
+            self.script.acknowledge(&self.place, &part.id, part.position);
+        }
+        Ok(())
     }
 }
 
@@ -263,6 +327,37 @@ impl Block for Rows {
     }
 
     fn decode(self: Box<Self>) -> Result<SourceBatch, ConnectorError> {
+        let is_log = self.header.starts_with("?,");
+        let rows = self.rows.into_iter().filter(|(_, row)| !is_log || !row.starts_with('-'));
+        let batch = Box::new(Self { rows: rows.collect(), ..*self }).plain();
+        if is_log { Ok(told(batch)) } else { Ok(batch) }
+    }
+}
+
+/// A batch of a log: its first column says what happened.
+fn told(batch: SourceBatch) -> SourceBatch {
+    let words: Vec<String> =
+        batch.rows.column(0).as_string::<i32>().iter().map(|word| word.unwrap().to_owned()).collect();
+    let kind = |word: &String| match word.trim_end_matches('+').chars().next() {
+        Some('i') => Operation::Insert,
+        Some('u') => Operation::Update,
+        Some('d') => Operation::Delete,
+        Some('t') => Operation::Truncate,
+        other => panic!("{other:?} is no operation"),
+    };
+    let rows = batch.rows.project(&(1..batch.rows.num_columns()).collect::<Vec<_>>()).unwrap();
+    let old: StringArray =
+        words.iter().map(|word| word.trim_end_matches('+').split_once(':').map(|(_, key)| key)).collect();
+    let mut before: Vec<ArrayRef> =
+        rows.columns().iter().map(|column| new_null_array(column.data_type(), column.len())).collect();
+    before[0] = Arc::new(old);
+    let before = Some(RecordBatch::try_new(rows.schema(), before).unwrap());
+    let operations = Some(Operations { kinds: words.iter().map(kind).collect(), before });
+    SourceBatch { rows, operations, ..batch }
+}
+
+impl Rows {
+    fn plain(self: Box<Self>) -> SourceBatch {
         let names: Vec<&str> = self.header.split(',').map(|column| declaration(column).0).collect();
         let values = |row: &str| row.split(',').map(str::to_owned).collect::<Vec<_>>();
         let (good, bad): (Vec<_>, Vec<_>) = self
@@ -284,11 +379,12 @@ impl Block for Rows {
             bytes: None,
             reason: format!("{} values for {} columns", values.len(), names.len()),
         });
-        Ok(SourceBatch {
+        SourceBatch {
             rows: rows.unwrap(),
             positions: Positions::Each(good.iter().map(|(at, ..)| *at).collect::<Vec<_>>().into()),
+            operations: None,
             malformed: malformed.collect(),
             last_position: self.rows.last().map(|(at, _)| *at),
-        })
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use indexmap::IndexMap;
+use millstream_connector::Bound;
 
 use super::line::{Harm, Line};
 
@@ -32,10 +33,20 @@ pub(crate) struct Place {
     pub faults: Vec<(Call, Harm)>,
     /// Rows that come to a part in the midst of a call.
     pub meanwhile: Vec<(Call, String, String)>,
+    /// How much one commit takes in.
+    pub bound: Bound,
+    /// Whether what was acknowledged of a log is gone.
+    pub forgets: bool,
+    /// How far each part was told to be durable.
+    pub acknowledged: BTreeMap<String, i64>,
 }
 
 /// The content of a part: a line of names, then a line for each row. A line with too few or too many values is malformed. A
 /// name may declare its type, `size:float64`, or not be among those that the part describes itself with, `+late`.
+///
+/// A part whose first name is `?` is a log of what happened to rows: that value is `i` (insert), `u` (update), `u:7` (update
+/// of the row whose first column was 7), `d` (delete), `t` (truncate), each with a `+` where its transaction goes on behind
+/// it, or `-` for what concerns other rows. A log may grow while it is read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
     pub header: String,
@@ -54,6 +65,14 @@ pub(crate) enum Call {
     Read,
     Block,
     Finish,
+    Acknowledge,
+}
+
+impl Text {
+    /// Whether its rows say what happened to rows.
+    pub(super) fn is_log(&self) -> bool {
+        self.header.starts_with("?,")
+    }
 }
 
 impl Script {
@@ -107,6 +126,28 @@ impl Script {
     /// The connections that were opened so far.
     pub(crate) fn connections(&self) -> Vec<String> {
         self.inner().opened.clone()
+    }
+
+    /// How much of the place one commit takes in.
+    pub(crate) fn bound(&self, place: &str, bound: Bound) {
+        self.change(place, |place| place.bound = bound);
+    }
+
+    /// What is acknowledged of a log of the place is gone from here on.
+    pub(crate) fn forget(&self, place: &str) {
+        self.change(place, |place| place.forgets = true);
+    }
+
+    /// How far each part was told to be durable.
+    pub(crate) fn acknowledged(&self, place: &str) -> BTreeMap<String, i64> {
+        self.place(place).map(|place| place.acknowledged).unwrap_or_default()
+    }
+
+    pub(super) fn acknowledge(&self, place: &str, part: &str, position: i64) {
+        self.change(place, |place| {
+            let known = place.acknowledged.entry(part.to_owned()).or_insert(position);
+            *known = position.max(*known);
+        });
     }
 
     pub(super) fn connect(&self, line: &Arc<Line>) {

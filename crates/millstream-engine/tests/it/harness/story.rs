@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
+use millstream_connector::Bound;
 use millstream_engine::{MaterializeRequest, RunRequest};
 use millstream_state::Moment;
 
@@ -22,6 +23,10 @@ pub(crate) enum Step {
     Hold(&'static str, &'static str),
     /// The next calls to a source fail.
     Fail(&'static str, Call, Harm, usize),
+    /// One commit takes in so many rows of a source.
+    Bound(&'static str, u64),
+    /// Tells how far a source was told that its rows are durable.
+    Acknowledged(&'static str),
     /// Rows come to a part in the midst of the next such call.
     Meanwhile(&'static str, Call, &'static str),
     /// The project is another one.
@@ -112,6 +117,13 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Hold(name, reason) => script.hold(split(name).0, split(name).1, reason),
         Step::Fail(place, call, harm, times) => script.fail(place, *call, *harm, *times),
         Step::Meanwhile(name, call, rows) => script.meanwhile(split(name).0, split(name).1, *call, rows),
+        Step::Bound(place, rows) => {
+            script.bound(place, Bound { rows: Some(*rows), ..Bound::NONE });
+        }
+        Step::Acknowledged(place) => {
+            let told_of = script.acknowledged(place).into_iter();
+            tell(told, told_of.map(|(part, position)| format!("{part} is safe up to {position}")).collect());
+        }
         Step::Define(text) => world.define(text),
         Step::Pass(seconds) => world.clock.pass(*seconds),
         Step::Lose(prefix) => world.shelf.lose(prefix).await,
