@@ -190,10 +190,14 @@ impl Engine {
         for pin in world.state.pins().await? {
             pinned.entry(pin.table).or_default().insert(pin.version);
         }
-        for (table, version) in world.published().await?.0.iter() {
-            pinned.entry(table.clone()).or_default().insert(*version);
-        }
         let recorded = world.state.recorded().await?;
+        for (table, version) in world.published().await?.0.iter() {
+            // The newest version is kept by itself.
+            let newest = recorded.get(&table.asset_id()).and_then(|recorded| recorded.version);
+            if newest != Some(*version) {
+                pinned.entry(table.clone()).or_default().insert(*version);
+            }
+        }
         // What the project no longer has asks for nothing.
         let recorded = recorded.into_iter().filter(|(id, _)| world.project.graph.get(id).is_some());
         for (_, recorded) in recorded {

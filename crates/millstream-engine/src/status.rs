@@ -169,11 +169,6 @@ impl Engine {
         Box::pin(async move { Ok(self.world().lake.history(table, Some(limit)).await?) })
     }
 
-    /// The run that began last.
-    pub fn last_run(&self) -> BoxFuture<'_, Result<Option<RunRecord>, EngineError>> {
-        Box::pin(async move { Ok(self.world().state.last_run().await?) })
-    }
-
     /// The present time, as runs and their records have it.
     #[must_use]
     pub fn now(&self) -> TimestampMicros {

@@ -102,12 +102,10 @@ fn apart(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     apart
 }
 
-/// Whether `value` stands where a text has the form of a password or a key.
-pub(crate) fn holds_credential(text: &str, value: &str) -> bool {
-    // The user before the password is no secret.
-    let password =
-        |credential: &str| credential.split_once(':').map_or(credential, |(_, it)| it).contains(value);
-    credentials(text).into_iter().any(|at| text.get(at).is_some_and(password))
+/// What stands in a text where its form has a password or a key, without the user before it, who is no secret.
+pub(crate) fn passwords(text: &str) -> Vec<String> {
+    let password = |at| text.get(at).map(|it: &str| it.split_once(':').map_or(it, |(_, password)| password));
+    credentials(text).into_iter().filter_map(password).map(str::to_owned).collect()
 }
 
 /// Whether what stands at the place of a credential is one: the name of a variable is none, nor is the container that

@@ -54,13 +54,13 @@ impl Substitution<'_> {
                     }
                 }
                 for (is_file, value) in used.into_inner() {
-                    // A value in the place of a URL's password is a secret, whatever it is called.
-                    let is_secret = is_file || is_secret_name(key) || secret::holds_credential(text, &value);
-                    if is_secret {
+                    if is_file || is_secret_name(key) {
                         self.faults.add_secret(&value);
                     }
                     self.faults.hide(value);
                 }
+                // Of a URL the password is a secret, whether a variable holds it or the whole.
+                secret::passwords(text).iter().for_each(|password| self.faults.add_secret(password));
             }
             NodeKind::List(items) => items.iter_mut().for_each(|item| self.node(item, key)),
             NodeKind::Map(entries) => {

@@ -35,7 +35,11 @@ pub(crate) fn step_line(step: &StepReport, name_width: usize) -> String {
 }
 
 fn built(step: &StepReport) -> Vec<String> {
-    let mut said = vec![human::count(step.rows_written, "row")];
+    let mut said = Vec::new();
+    // Not every kind of asset has rows; of a table it is worth a word that none came.
+    if step.rows_written > 0 || step.asset.kind().is_none() {
+        said.push(human::count(step.rows_written, "row"));
+    }
     if step.rows_deleted > 0 {
         said.push(format!("{} deleted", human::thousands(step.rows_deleted)));
     }

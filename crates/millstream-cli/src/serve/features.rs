@@ -76,7 +76,7 @@ impl FeatureBackend for Backend {
         job: JobReporter,
     ) -> Result<MaterializeAnswer, ApiError> {
         let MaterializeRequest { views, end, incremental } = request;
-        let command = "POST /v1/materialize".to_owned();
+        let command = "POST /v1/features/materialize".to_owned();
         let principal = Some(job.principal().to_owned());
         let views = Views { views, full: !incremental, alone: false, until: end, command, principal };
         let cancel = job.cancelled().child_token();

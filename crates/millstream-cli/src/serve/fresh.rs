@@ -1,16 +1,20 @@
 //! Keeps the feature views up to date while a project is served: an embedded online store is this process's alone, so that runs
 //! of other processes leave its views to this one.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use millstream_engine::{Engine, Event, Keeper, Observer, RunRequest, StepOutcome};
-use millstream_state::RunRecord;
+use millstream_state::{RunRecord, StepRecord};
+use millstream_types::RunId;
 use tokio_util::sync::CancellationToken;
 
 use crate::CliError;
 
-/// How often the state store is asked for the newest run.
+/// How often the state store is asked for the newest runs.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// The runs that are looked at; no more are expected to end meanwhile.
+const RUNS_MAX: usize = 50;
 
 /// The command under which the runs are recorded.
 const COMMAND: &str = "serve";
@@ -18,14 +22,14 @@ const COMMAND: &str = "serve";
 /// What is selected: every feature view.
 const VIEWS: &str = "view:*";
 
-/// Brings views up to date after each run, until `cancel`. One process of a project does; another that serves it too waits
+/// Brings views up to date that runs leave to this process, until `cancel`. One process of a project does; another that serves it too waits
 /// to take its place.
 pub(crate) async fn keep_fresh(engine: Engine, cancel: CancellationToken) {
     if engine.project().features.views.is_empty() {
         return;
     }
     let mut keeper = None;
-    let mut seen = None;
+    let mut seen = BTreeSet::new();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -47,26 +51,36 @@ pub(crate) async fn keep_fresh(engine: Engine, cancel: CancellationToken) {
     }
 }
 
-/// Runs what is stale, if a run began or ended since the last look.
+/// Runs what is stale, if one of the runs that ended since the last look has left views. What fails is tried again when
+/// another run leaves it.
 async fn look(
     engine: &Engine,
-    seen: &mut Option<RunRecord>,
+    seen: &mut BTreeSet<RunId>,
     cancel: &CancellationToken,
 ) -> Result<(), CliError> {
-    let newest = engine.last_run().await?;
-    if newest.is_some() && newest == *seen {
-        return Ok(());
+    let runs = engine.runs(RUNS_MAX).await?;
+    let ended = |run: &&RunRecord| run.outcome.is_some() && !seen.contains(&run.run);
+    let mut unseen: Vec<RunId> = Vec::new();
+    let mut has_left = false;
+    for run in runs.iter().filter(ended) {
+        has_left |= engine.steps(&run.run).await?.iter().any(is_left);
+        unseen.push(run.run.clone());
     }
-    let request =
-        RunRequest { selection: vec![VIEWS.to_owned()], command: COMMAND.to_owned(), ..RunRequest::default() };
-    if engine.plan(&request).await?.steps.is_empty() {
-        *seen = newest;
-        return Ok(());
+    if has_left {
+        let selection = vec![VIEWS.to_owned()];
+        let request = RunRequest { selection, command: COMMAND.to_owned(), ..RunRequest::default() };
+        if !engine.plan(&request).await?.steps.is_empty() {
+            engine.run(&request, Duration::ZERO, Arc::new(Logged), cancel.clone()).await?;
+        }
     }
-    engine.run(&request, Duration::ZERO, Arc::new(Logged), cancel.clone()).await?;
-    // What failed is tried again after the next run.
-    *seen = engine.last_run().await?;
+    seen.retain(|known| runs.iter().any(|run| run.run == *known));
+    seen.extend(unseen);
     Ok(())
+}
+
+/// Whether a run has left a view to the process that has the online store: its step then ended without a version.
+fn is_left(step: &StepRecord) -> bool {
+    step.asset.kind().is_some() && step.outcome == StepOutcome::Unchanged && step.version.is_none()
 }
 
 /// Writes the ends of steps to the log.

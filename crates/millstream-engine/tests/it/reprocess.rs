@@ -260,10 +260,8 @@ fn maintenances_do_not_keep_an_interrupted_reprocessing_from_its_end() {
         steps.extend([Maintain(HOUR), Pass(MONTH), Maintain(HOUR), Pass(MONTH), Maintain(HOUR)]);
         steps.extend([Run, Rows("bronze.orders__rejected"), Positions("orders"), Run]);
         let landed = "bronze.orders built +1\n".repeat(landings);
-        let gone = match landings {
-            0 => "bronze.orders: 0 put together, 4 gone\n(nothing)",
-            _ => "bronze.orders: 0 put together, 22 gone\n(nothing)",
-        };
+        // What the interrupted reprocessing made is published by no run, so that readers still need the version before it.
+        let gone = "(nothing)\n(nothing)";
         check_story(
             &alone(10),
             &steps,

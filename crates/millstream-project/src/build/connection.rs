@@ -3,7 +3,7 @@
 use millstream_types::is_secret_name;
 
 use super::Context;
-use crate::{ConnectionSpec, Diagnostic, Located, Node, NodeKind, codes, variables};
+use crate::{ConnectionSpec, Diagnostic, Located, Node, NodeKind, codes, secret, variables};
 
 /// Reads one connection, whose name is its file's. `None` when nothing can be made of the file.
 pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> Option<ConnectionSpec> {
@@ -45,13 +45,18 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
 /// Warns of credentials that stand in the file itself; messages cover them like all others.
 fn literals(context: &Context<'_>, node: &Node, key: &str) {
     match &node.kind {
-        NodeKind::Text(text) if is_secret_name(key) && !text.is_empty() && !text.contains("${") => {
-            context.faults.add_secret(text);
+        NodeKind::Text(text) if !text.contains("${") => {
+            let is_named = is_secret_name(key) && !text.is_empty();
+            let found = if is_named { vec![text.clone()] } else { secret::passwords(text) };
+            if found.is_empty() {
+                return;
+            }
+            found.iter().for_each(|secret| context.faults.add_secret(secret));
+            let what = if is_named { format!("`{key}`") } else { format!("the password in `{key}`") };
+            let hint = "keep it in a variable or a file of its own: `${NAME}`, `${file:/run/secrets/name}`";
             context.faults.push(
-                Diagnostic::warning(codes::OPEN_SECRET, format!("`{key}` stands in the file"), node.at)
-                    .with_hint(
-                        "keep it in a variable or a file of its own: `${NAME}`, `${file:/run/secrets/name}`",
-                    ),
+                Diagnostic::warning(codes::OPEN_SECRET, format!("{what} stands in the file"), node.at)
+                    .with_hint(hint),
             );
         }
         NodeKind::List(items) => items.iter().for_each(|item| literals(context, item, key)),

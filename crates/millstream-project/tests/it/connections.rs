@@ -67,6 +67,16 @@ connections/exports.yaml:3:8 `${file:none/such}` error MS-0122: the file `none/s
 }
 
 #[test]
+fn a_password_in_an_address_stands_in_the_file_too() {
+    check(
+        "type: files\nurl: db://user:open-password@host\n",
+        SOURCE,
+        "connections/exports.yaml:2:6 `db://user:open-password@host` warning MS-0123: the password in `url` stands in the file (keep it in a variable or a file of its own: `${NAME}`, `${file:/run/secrets/name}`)",
+    );
+    assert_eq!(cover("refused for open-password").text, "refused for ***");
+}
+
+#[test]
 fn a_connection_is_not_unused_while_a_source_cannot_be_read() {
     let files =
         [PROJECT, ("connections/exports.yaml", "type: files\n"), ("sources/s.yaml", "connector: [\n")];
@@ -120,7 +130,7 @@ fn a_variable_is_a_secret_where_it_stands_for_one() {
         PROJECT,
         (
             "connections/exports.yaml",
-            "type: files\npath: \"${OPEN}\"\npassword: \"${HIDDEN}\"\nurl: \"db://${USER}:${IN_URL}@host\"\n",
+            "type: files\npath: \"${OPEN}\"\npassword: \"${HIDDEN}\"\nurl: \"db://${USER}:${IN_URL}@host\"\nwhole: \"${WHOLE}\"\n",
         ),
         ("sources/s.yaml", SOURCE),
     ];
@@ -128,6 +138,7 @@ fn a_variable_is_a_secret_where_it_stands_for_one() {
         "OPEN" => Some("open-folder".to_owned()),
         "HIDDEN" => Some("hidden-password".to_owned()),
         "USER" => Some("user-name".to_owned()),
+        "WHOLE" => Some("db://other-user:password-of-whole@host".to_owned()),
         "IN_URL" => Some("password-of-url".to_owned()),
         _ => None,
     };
@@ -135,7 +146,7 @@ fn a_variable_is_a_secret_where_it_stands_for_one() {
     let options = millstream_project::LoadOptions { environment: None, variables: &values };
     assert_eq!(render(&millstream_project::load_project(root.path(), &options)), "");
     assert_eq!(
-        cover("open-folder hidden-password user-name password-of-url").text,
-        "open-folder *** user-name ***"
+        cover("open-folder hidden-password user-name password-of-url password-of-whole").text,
+        "open-folder *** user-name *** ***"
     );
 }

@@ -90,7 +90,7 @@ pub(crate) fn desk(labels: &str) -> Folder {
         ("data/orders/1.csv", ORDERS),
     ]);
     write_labels(&folder, "1", labels);
-    folder.stdout(&["run"]);
+    folder.stdout(&["run", "--exclude", "view:*"]);
     folder
 }
 

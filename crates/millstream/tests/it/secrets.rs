@@ -1,4 +1,5 @@
-//! A secret is in nothing that a command says, in text or as JSON, and in nothing that it keeps of what went wrong.
+//! A secret is in nothing that a command says, in text or as JSON, and in nothing that it keeps of what went wrong. What
+//! is wrong with a connection touches its own sources alone.
 
 use std::fs;
 
@@ -65,4 +66,20 @@ fn a_faulty_connection_does_not_say_its_secrets() {
             assert!(!said.contains(SECRET), "{command:?}: {said}");
         }
     }
+}
+
+#[test]
+fn a_faulty_connection_takes_only_its_own_sources_along() {
+    let folder = Folder::with(FILES);
+    folder.write("connections/exports.yaml", "type: files\npth: x\n");
+    folder.write(
+        "sources/others.yaml",
+        "connector: {type: files, path: a.csv}\ncontract: {columns: {id: {type: int64}}}\n",
+    );
+    folder.write("tables/silver/others.sql", "SELECT id FROM bronze.others\n");
+    let said = folder.run(&["lineage", "silver.others"]);
+    assert!(said.contains("what does not depend on these files goes on"), "{said}");
+    assert!(said.contains("bronze.others"), "{said}");
+    let said = folder.run(&["lineage", "silver.orders"]);
+    assert!(!said.contains("bronze.orders"), "{said}");
 }

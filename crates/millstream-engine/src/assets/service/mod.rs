@@ -57,12 +57,11 @@ impl Kind for Services {
 
     async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError> {
         let (world, name) = (&runner.world, step.asset.name());
-        let before = world.state.service_versions().await?;
+        let before = world.state.recorded_of(&step.asset).await?.and_then(|known| known.version);
         let served = versions::served(world).await?;
         let current = served.iter().find(|version| version.name == name && version.is_current);
         let version = current.map(|current| current.version).ok_or_else(|| unknown(&step.asset))?;
-        let was_there = before.iter().any(|known| known.service == name && known.version == version);
-        let outcome = if was_there { StepOutcome::Unchanged } else { StepOutcome::Built };
+        let outcome = if before == Some(version) { StepOutcome::Unchanged } else { StepOutcome::Built };
         let recorded = Recorded {
             fingerprint: runner.context(step).facts()?.fingerprint,
             input_versions: Default::default(),
