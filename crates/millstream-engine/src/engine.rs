@@ -22,9 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Clock, EngineError, Project, Random, Stores,
-    assets::{self, StepRunner, table::upkeep, table_of},
+    assets::{self, StepRunner, source::landing::Discoveries, table::upkeep, table_of},
     event::{Event, Observer, RunReport},
-    landing::Discoveries,
     lease::Lease,
     observe::observe,
     resolver::LakeResolver,

@@ -21,7 +21,6 @@ mod features;
 mod freshness;
 mod history;
 mod judge;
-mod landing;
 mod lease;
 mod machine;
 mod maintain;

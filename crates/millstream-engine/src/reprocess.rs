@@ -27,13 +27,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome, StepReport,
-    assets::StepRunner,
+    assets::{
+        StepRunner,
+        source::landing::{self, Landing, bronze_schema, with_landing_columns},
+    },
     audit::{Audit, Audited, metrics, row_check_reports},
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::StepContext,
     event::RunReport,
     judge::Judge,
-    landing::{self, Landing, bronze_schema, with_landing_columns},
     publish::EPOCH,
     reconcile::reconcile,
     run::StepResult,

@@ -7,7 +7,7 @@ pub(crate) mod dataset;
 pub(crate) mod feature_view;
 mod runner;
 pub(crate) mod service;
-mod source;
+pub(crate) mod source;
 pub(crate) mod table;
 
 use std::{

@@ -7,7 +7,7 @@ use millstream_project::SourceSpec;
 use millstream_quality::Restored;
 use millstream_types::Field;
 
-use crate::{EngineError, engine::StepContext, landing::source_error};
+use crate::{EngineError, assets::source::landing::source_error, engine::StepContext};
 
 /// What became of malformed rows.
 #[derive(Default)]

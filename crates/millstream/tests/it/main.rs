@@ -40,6 +40,7 @@ mod run;
 mod s3;
 mod secrets;
 mod sequences;
+mod sets;
 mod serve_clients;
 mod serve_jobs;
 mod serve_options;

@@ -1,5 +1,7 @@
 //! Sources: what a connector finds outside, landed in `bronze.<source>`.
 
+pub(crate) mod landing;
+
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Trigger, source_fingerprint};
@@ -11,7 +13,6 @@ use crate::{
     EngineError,
     engine::{StepContext, World},
     error::told,
-    landing,
     run::StepResult,
 };
 

@@ -12,7 +12,7 @@ use millstream_project::{Evolution, SourceSpec, TableSpec};
 use millstream_sql::analyze;
 use millstream_types::AssetId;
 
-use crate::{EngineError, engine::World, landing::own_columns};
+use crate::{EngineError, assets::source::landing::own_columns, engine::World};
 
 /// What a build needs of the analysis.
 pub(super) struct Analysed {

@@ -13,11 +13,11 @@ use millstream_project::SourceSpec;
 use millstream_state::LandingUpdate;
 use millstream_types::{SEQUENCE, SOURCE};
 
+use super::schemas;
 use crate::{
     EngineError,
     commit_info::{CommitInfo, Committed, LANDING_TXN},
     engine::World,
-    landing::schemas,
     resolver::provider,
     stored,
 };
