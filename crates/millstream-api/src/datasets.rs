@@ -23,7 +23,7 @@ pub struct DatasetInfo {
 
 /// A dataset that a job built.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DatasetBuilt {
+pub struct DatasetBuildAnswer {
     pub name: String,
     pub version: String,
     /// Whether an earlier build of the same inputs and definitions stands.

@@ -30,7 +30,7 @@ pub struct JobInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     pub progress: Option<JobProgress>,
-    /// What the job made: a `MaterializeAnswer`, a `DatasetBuilt` or a `RunSummary`.
+    /// What the job made: a `MaterializeAnswer`, a `DatasetBuildAnswer` or a `RunSummary`.
     #[schema(value_type = Option<Object>)]
     pub result: Option<Value>,
     pub error: Option<ErrorDetail>,

@@ -16,7 +16,7 @@ use arrow::{
 use async_trait::async_trait;
 use millstream_api::{
     catalog::{LineageDocument, StatusDocument, TableStatusDocument},
-    datasets::DatasetBuilt,
+    datasets::DatasetBuildAnswer,
     runs::{RunDetail, RunInfo},
 };
 use millstream_server::{
@@ -121,7 +121,7 @@ impl DatasetBackend for Memory {
         Vec::new()
     }
 
-    async fn build(&self, _: &str, _: JobReporter) -> Result<DatasetBuilt, ApiError> {
+    async fn build(&self, _: &str, _: JobReporter) -> Result<DatasetBuildAnswer, ApiError> {
         nothing()
     }
 }

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use chrono::DateTime;
 use millstream_api::{
-    datasets::DatasetBuilt,
+    datasets::DatasetBuildAnswer,
     jobs::{JobProgress, ProgressUnit},
 };
 use millstream_engine::{DatasetProgress, DatasetRequest};
@@ -44,7 +44,7 @@ impl DatasetBackend for Backend {
         self.engine.project().spec.datasets.iter().map(|dataset| dataset.name.clone()).collect()
     }
 
-    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuilt, ApiError> {
+    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuildAnswer, ApiError> {
         let request = DatasetRequest {
             name: name.to_owned(),
             output: None,
@@ -58,7 +58,7 @@ impl DatasetBackend for Backend {
             job.progress(JobProgress { doing, done, total, unit: ProgressUnit::Rows });
         });
         let report = self.engine.build_dataset(&request, told, cancel).await.map_err(api_error)?;
-        Ok(DatasetBuilt {
+        Ok(DatasetBuildAnswer {
             name: report.name,
             version: report.version.to_string(),
             unchanged: report.is_unchanged,

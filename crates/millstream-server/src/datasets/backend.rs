@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use async_trait::async_trait;
-use millstream_api::datasets::{DatasetBuilt, DatasetInfo};
+use millstream_api::datasets::{DatasetBuildAnswer, DatasetInfo};
 use tokio::io::AsyncRead;
 
 use crate::{error::ApiError, jobs::JobReporter};
@@ -25,7 +25,7 @@ pub trait DatasetBackend: Send + Sync + 'static {
     fn defined(&self) -> Vec<String>;
 
     /// Builds a dataset, and ends soon after `job` is cancelled.
-    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuilt, ApiError>;
+    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuildAnswer, ApiError>;
 }
 
 /// A dataset's Parquet file.

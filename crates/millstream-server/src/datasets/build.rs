@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Starts to build a dataset of the project, as the command `dataset build` does, and answers with the job. The file lies where
-/// the definition says; the job's result is a `DatasetBuilt`, and `GET /v1/datasets/{name}` then has the file.
+/// the definition says; the job's result is a `DatasetBuildAnswer`, and `GET /v1/datasets/{name}` then has the file.
 #[utoipa::path(
     post,
     path = "/v1/datasets/{name}/build",

@@ -25,6 +25,9 @@ use crate::{
 /// connections, and so does this server.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// Asks proxies that know the word (nginx does) to pass each event on at once.
+const UNBUFFERED: [(&str, &str); 1] = [("x-accel-buffering", "no")];
+
 /// The header by which a client says which event it had last.
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -63,7 +66,8 @@ pub(super) async fn events(
     }
     let stopped = shared.hard_stop.clone().cancelled_owned();
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE.min(shared.limits.idle_time / 3));
-    Ok(Sse::new(followed(job, next).take_until(stopped)).keep_alive(keep_alive).into_response())
+    let told = Sse::new(followed(job, next).take_until(stopped)).keep_alive(keep_alive);
+    Ok((UNBUFFERED, told).into_response())
 }
 
 /// The number of the last event that the client had; 0 is none.

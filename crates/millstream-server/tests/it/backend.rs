@@ -17,7 +17,7 @@ use arrow::{
 };
 use async_trait::async_trait;
 use millstream_api::{
-    datasets::DatasetBuilt,
+    datasets::DatasetBuildAnswer,
     jobs::{JobProgress, ProgressUnit},
 };
 use millstream_server::{
@@ -419,7 +419,7 @@ impl DatasetBackend for Shop {
         vec!["churn".to_owned(), "fraud".to_owned()]
     }
 
-    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuilt, ApiError> {
+    async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuildAnswer, ApiError> {
         job.progress(JobProgress {
             doing: "reading labels".to_owned(),
             done: 1,
@@ -429,7 +429,7 @@ impl DatasetBackend for Shop {
         if name == "fraud" {
             self.stand_at_gate_unless_cancelled(&job).await?;
         }
-        Ok(DatasetBuilt {
+        Ok(DatasetBuildAnswer {
             name: name.to_owned(),
             version: "2".to_owned(),
             unchanged: false,

@@ -83,6 +83,11 @@ impl RunBackend for Shop {
             let (asset, bytes) = (asset.to_owned(), rows * 10);
             job.event(&RunEvent::StepProgress { asset, rows, bytes, bytes_total: Some(20) });
         }
+        if asset == "chatty" {
+            for note in 0..3_000 {
+                job.event(&RunEvent::StepNote { asset: asset.to_owned(), note: note.to_string() });
+            }
+        }
         if asset == "slow" && self.stand_at_gate_unless_cancelled(&job).await.is_err() {
             self.cancelled.fetch_add(1, Ordering::SeqCst);
             let cancelled = summary(false, true);

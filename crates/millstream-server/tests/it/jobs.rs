@@ -44,6 +44,7 @@ async fn events_are_told_as_they_happen_and_again_from_where_a_client_was() {
     let job = run(&server, "silver.orders").await;
     let all = server.events(&job, "").await;
     assert_eq!(all.header("content-type"), Some("text/event-stream"));
+    assert_eq!(all.header("x-accel-buffering"), Some("no"));
     insta::assert_snapshot!(all.text());
     let ids: Vec<u64> =
         all.text().lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
@@ -56,6 +57,18 @@ async fn events_are_told_as_they_happen_and_again_from_where_a_client_was() {
     }
     assert_eq!(server.events(&job, "Last-Event-ID: soon\r\n").await.json()["error"]["code"], "MS-1202");
     assert_eq!(server.events("0-0", "").await.json()["error"]["code"], "MS-1230");
+}
+
+#[tokio::test]
+async fn the_events_of_a_job_are_bounded_and_the_newest_are_kept() {
+    let server = start(options()).await;
+    let job = run(&server, "chatty").await;
+    server.ended(&job).await;
+    let events = server.events(&job, "Last-Event-ID: 1\r\n").await;
+    let ids: Vec<u64> =
+        events.text().lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
+    assert_eq!((ids.len(), ids.last()), (1_024, Some(&3_007)));
+    assert!(events.text().contains("event: ended\n"));
 }
 
 #[tokio::test]
