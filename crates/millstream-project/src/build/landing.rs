@@ -24,14 +24,22 @@ pub(super) fn mode(
     written.value
 }
 
+/// What a key is a promise about.
+pub(super) struct Promise<'a> {
+    pub(super) mode: LandingMode,
+    /// The names of the contract's columns, for hints.
+    pub(super) names: &'a [&'a str],
+    /// Whether the contract has a column of the name, be it a faulty one.
+    pub(super) is_column: &'a dyn Fn(&str) -> bool,
+    pub(super) on_violation: Severity,
+}
+
 /// The key's columns, each named once and known. What a key promises is added to `checks`: that no part of it is null, and,
 /// as `unique`, that no two rows have the same.
 pub(super) fn key(
     context: &Context<'_>,
     written: Option<WrittenKey>,
-    mode: LandingMode,
-    names: &[&str],
-    on_violation: Severity,
+    promise: &Promise<'_>,
     checks: &mut Vec<CheckSpec>,
 ) -> Vec<Located<String>> {
     let Some(written) = written else { return Vec::new() };
@@ -40,10 +48,10 @@ pub(super) fn key(
         if key.iter().any(|before| before.value == column.value) {
             let message = format!("the key names `{column}` twice");
             context.error(codes::WRONG_LANDING, message, column.at, "remove one of the two");
-        } else if !names.contains(&column.value.as_str()) {
+        } else if !(promise.is_column)(&column) {
             let message = format!("the key names a column `{column}` that the contract does not have");
             let mut unknown = Diagnostic::error(codes::UNKNOWN_COLUMN, message, column.at);
-            unknown.hint = words::hint(&column, names.iter().copied());
+            unknown.hint = words::hint(&column, promise.names.iter().copied());
             context.faults.push(unknown);
         } else {
             key.push(column);
@@ -52,7 +60,7 @@ pub(super) fn key(
     if key.is_empty() {
         return key;
     }
-    let severity = on_violation.max(Severity::Quarantine);
+    let severity = promise.on_violation.max(Severity::Quarantine);
     for column in &key {
         let is_of_column = |check: &&mut CheckSpec| matches!(&check.kind, CheckKind::NotNull { column: of } if of.value == column.value);
         match checks.iter_mut().find(is_of_column) {
@@ -66,9 +74,9 @@ pub(super) fn key(
     };
     if !checks.iter().any(|check| matches!(&check.kind, CheckKind::Unique { columns } if is_key(columns))) {
         let unique = CheckKind::Unique { columns: key.clone() };
-        checks.extend(key.first().map(|first| implied(unique, on_violation, first)));
+        checks.extend(key.first().map(|first| implied(unique, promise.on_violation, first)));
     }
-    if mode == LandingMode::Merge {
+    if promise.mode == LandingMode::Merge {
         refuse_other_keys(context, &key, checks);
     }
     key

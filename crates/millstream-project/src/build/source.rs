@@ -250,17 +250,19 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: Land
     }
 
     let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
-    let key = landing::key(context, file.key, landing, &name_texts, on_violation, &mut checks);
     let has_gap = context.faults.has_gap_in(columns_at);
     // Columns whose values are faulty are not among the names, but stand in the text.
     let is_written = |name: &str| {
         context.text.get(columns_at.start..columns_at.end).is_none_or(|text| text.contains(name))
     };
+    let is_column = |name: &str| name_texts.contains(&name) || has_gap && is_written(name);
     let lookup = |name: &str| match columns.get(name) {
         Some(column) => Known::Type(&column.column_type),
-        None if name_texts.contains(&name) || has_gap && is_written(name) => Known::Untyped,
+        None if is_column(name) => Known::Untyped,
         None => Known::Absent,
     };
+    let promise = landing::Promise { mode: landing, names: &name_texts, is_column: &is_column, on_violation };
+    let key = landing::key(context, file.key, &promise, &mut checks);
     let mut diagnostics = Vec::new();
     let mut checker = ColumnChecker { names: &name_texts, diagnostics: &mut diagnostics };
     if let Some(time) = &file.time {

@@ -81,3 +81,13 @@ fn what_cannot_land_is_refused() {
         assert_eq!(render(&loaded), expected);
     }
 }
+
+/// A key of a column that is faulty itself is not told of as well.
+#[test]
+fn a_faulty_column_is_told_of_once() {
+    let text = source("landing: merge\n", "  key: shop\n").replace("shop: {type: string}", "shop: [string]");
+    let loaded = load(&[PROJECT, ("sources/orders.yaml", &text)]);
+    let told = render(&loaded);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("MS-0111"), "{told}");
+}

@@ -7,7 +7,7 @@ use futures::{TryStreamExt, future::BoxFuture};
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_project::{CheckKind, CheckSpec, SourceSpec};
-use millstream_types::SOURCE;
+use millstream_types::{SOURCE, TimestampMicros};
 
 use super::{
     LandingAttempt, acknowledge, bronze_schema, epoch, epoch::Landing, merge::Merged, pipeline, schemas,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     EngineError, StepOutcome,
     audit::metrics,
-    commit_info::{CommitInfo, Committed, LANDING_TXN},
+    commit_info::{AcceptedSchema, CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
     publish::{self, Candidate, Rejected, may_hold, publish as publish_candidate},
     rejudge,
@@ -41,7 +41,7 @@ async fn publish_staged(
     attempt: &LandingAttempt<'_>,
     staged: pipeline::Staged,
 ) -> Result<StepResult, EngineError> {
-    let (context, world) = (attempt.context, attempt.world());
+    let context = attempt.context;
     let (table, base) = (attempt.source.table(), attempt.standing.snapshot.as_deref());
     let merged = staged.merged.as_ref();
     let leaving = leaving(attempt, merged).await?;
@@ -97,23 +97,36 @@ async fn publish_staged(
     };
     let mut result = publish_candidate(candidate).await?;
     if matches!(result.outcome, StepOutcome::Built) {
-        tell_of_changes(attempt);
-        // The landing is remembered last: until then whoever comes next takes the schemas from the commit again.
-        schemas::record(world, &table, &context.run, staged.now, &accepted).await?;
-        if attempt.full {
-            epoch::remember_alone(world, attempt.source, &landing).await?;
-        } else {
-            epoch::remember(world, attempt.source, &landing).await?;
-        }
-        if result.rows_deleted > 0 && !attempt.full && merged.is_none() {
+        let is_fewer = result.rows_deleted > 0 && !attempt.full && merged.is_none();
+        remember(attempt, &landing, &accepted, staged.now).await?;
+        if is_fewer {
             tell_of_rivals(attempt).await?;
         }
-        acknowledge::after_commit(attempt, &landing.parts).await;
         let rows = rows_now(attempt, result.version).await?;
         result.metrics = metrics(rows);
         result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
     }
     Ok(result)
+}
+
+/// Records a landing that was committed, and tells its source.
+async fn remember(
+    attempt: &LandingAttempt<'_>,
+    landing: &Landing,
+    accepted: &[AcceptedSchema],
+    now: TimestampMicros,
+) -> Result<(), EngineError> {
+    let (world, source) = (attempt.world(), attempt.source);
+    tell_of_changes(attempt);
+    // The landing is remembered last: until then whoever comes next takes the schemas from the commit again.
+    schemas::record(world, &source.table(), &attempt.context.run, now, accepted).await?;
+    if attempt.full {
+        epoch::remember_alone(world, source, landing).await?;
+    } else {
+        epoch::remember(world, source, landing).await?;
+    }
+    acknowledge::after_commit(attempt, &landing.parts).await;
+    Ok(())
 }
 
 /// The checks of the contract. Those that ask how much there is and how new it is wait for the last portion: in the midst of
@@ -282,7 +295,7 @@ fn recorded(
     context: &StepContext,
     version: Option<i64>,
     rows: Option<u64>,
-    now: millstream_types::TimestampMicros,
+    now: TimestampMicros,
 ) -> Result<Recorded, EngineError> {
     Ok(Recorded {
         fingerprint: fingerprint(context)?,
