@@ -141,7 +141,7 @@ fn a_connection_is_opened_once_and_again_only_after_a_fault() {
     assert_eq!(door.opened.load(Ordering::SeqCst), 0);
     assert!(context.connection::<Room>("room").is_err());
     let first = context.connection::<Room>("room").unwrap();
-    let second = context.clone().connection::<Room>("room").unwrap();
+    let second = context.connection::<Room>("room").unwrap();
     assert!(Arc::ptr_eq(&first, &second) && first.0 == 1);
     let error = context.connection::<OtherRoom>("room").unwrap_err();
     assert_eq!(error.to_string(), "the connection `room` is of another type");
