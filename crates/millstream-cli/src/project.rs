@@ -157,7 +157,10 @@ pub(crate) fn asset_named(project: &Project, name: &str) -> Result<AssetId, CliE
         (Err(CliError::Unknown { .. }), [one]) => Ok((*one).clone()),
         (Err(CliError::Unknown { .. }), [_, ..]) => {
             let list = others.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ");
-            Err(CliError::call(format!("`{name}` can mean {list}"), "write what stands before the name too".to_owned()))
+            Err(CliError::call(
+                format!("`{name}` can mean {list}"),
+                "write what stands before the name too".to_owned(),
+            ))
         }
         (Err(error), _) => Err(error),
     }

@@ -27,7 +27,8 @@ pub(crate) async fn set_of(engine: &Engine, run: &str) -> Result<ReadSet, CliErr
                 Some(_) => "not all of its steps ended well",
             };
             let message = format!("the run `{run}` has published no set of versions: {ended}");
-            let hint = "without `--run` the newest set is read; `--as-of` reads the tables as they were at a time";
+            let hint =
+                "without `--run` the newest set is read; `--as-of` reads the tables as they were at a time";
             Err(CliError::call(message, hint.to_owned()))
         }
     }

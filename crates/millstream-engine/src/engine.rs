@@ -12,7 +12,7 @@ use std::{
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connections, Connector};
 use millstream_lake::{Lake, Snapshot, TableChange};
-use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
+use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection, Trigger};
 use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
 use millstream_state::{RunEnd, RunOutcome, RunStart, State};
@@ -159,21 +159,20 @@ impl Engine {
         let sql = SqlSession::open(session, Arc::new(resolver)).map_err(EngineError::Query)?;
         lake.register(sql.context())?;
         let discoveries = Discoveries::default();
-        let world =
-            World {
-                project,
-                lake,
-                state,
-                online: SharedOnline::new(online),
-                features: Mutex::default(),
-                connectors,
-                discoveries,
-                options,
-                sql,
-                state_dir,
-                beside_queries: Semaphore::new(1),
-                spill,
-            };
+        let world = World {
+            project,
+            lake,
+            state,
+            online: SharedOnline::new(online),
+            features: Mutex::default(),
+            connectors,
+            discoveries,
+            options,
+            sql,
+            state_dir,
+            beside_queries: Semaphore::new(1),
+            spill,
+        };
         Ok(Self { world: Arc::new(world) })
     }
 
@@ -211,9 +210,12 @@ impl Engine {
             let selection =
                 Selection::parse(&request.selection, &request.exclude).map_err(PlanError::from)?;
             let selected = selection.resolve(&self.world.project.graph).map_err(PlanError::from)?;
-            // A SQL view has nothing that could be written.
+            let named = selection.named(&self.world.project.graph).map_err(PlanError::from)?;
+            // A SQL view has nothing that could be written, and what runs by hand does not unless it is named.
             let is_written = |id: &AssetId| {
-                self.world.project.graph.get(id).is_some_and(|asset| !asset.passes_through)
+                self.world.project.graph.get(id).is_some_and(|asset| {
+                    !asset.passes_through && (asset.trigger != Trigger::Manual || named.contains(id))
+                })
             };
             let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();
             let planned = observe(&self.world, request, true);

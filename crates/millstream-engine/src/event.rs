@@ -124,12 +124,12 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// Whether every step ended well, so that what they made belongs together.
+    /// Whether every step of a table ended well, so that what they made belongs together. What is made of tables, online or as
+    /// a dataset, holds none of them back.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let ended_well =
-            |step: &StepReport| matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged);
-        !self.cancelled && self.steps.iter().all(ended_well)
+        let mut tables = self.steps.iter().filter(|step| step.asset.kind().is_none());
+        !self.cancelled && tables.all(ended_well)
     }
 
     /// Whether every step ended well and read all that there was; rejected rows alone are no failure.
@@ -138,8 +138,12 @@ impl RunReport {
         let read_all = |step: &StepReport| {
             step.checks.iter().all(|check| check.passed || check.check.as_str() != READABLE)
         };
-        self.is_whole() && self.steps.iter().all(read_all)
+        !self.cancelled && self.steps.iter().all(|step| ended_well(step) && read_all(step))
     }
+}
+
+fn ended_well(step: &StepReport) -> bool {
+    matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged)
 }
 
 /// A table's share in a maintenance run.

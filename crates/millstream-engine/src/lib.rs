@@ -45,13 +45,9 @@ mod stores;
 mod superseded;
 mod writers;
 
-pub use check::{Checked, Project, check};
-pub use clock::{Clock, SystemClock};
-pub use codes::CODES;
-pub use assets::dataset::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState};
-pub use engine::{Engine, EngineOptions};
-pub use error::EngineError;
-pub use event::{CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepReport};
+pub use assets::dataset::{
+    BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState,
+};
 pub use assets::{
     feature_view::{
         Keeper, MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport,
@@ -59,6 +55,12 @@ pub use assets::{
     },
     service::versions::ServedVersion,
 };
+pub use check::{Checked, Project, check};
+pub use clock::{Clock, SystemClock};
+pub use codes::CODES;
+pub use engine::{Engine, EngineOptions};
+pub use error::EngineError;
+pub use event::{CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepReport};
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, OnDemandEntry,
     PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,

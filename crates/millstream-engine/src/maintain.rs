@@ -14,8 +14,8 @@ use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, assets::table_of, event::MaintenanceReport, features::rows, lease::Lease, reconcile::reconcile,
-    reprocess, spill,
+    Engine, EngineError, assets::table_of, event::MaintenanceReport, features::rows, lease::Lease,
+    reconcile::reconcile, reprocess, spill,
 };
 
 /// What a maintenance run may do.

@@ -33,10 +33,6 @@ pub(crate) async fn observe(
     let recorded = &reconciled.recorded;
     assets::look(world, request, names_assets, &selected, recorded, is_alone, &mut observed).await?;
     observed.overdue = freshness::overdue(world, &selected).await;
-    let request = Request {
-        selection,
-        full_refresh: request.full_refresh,
-        force: request.force,
-    };
+    let request = Request { selection, full_refresh: request.full_refresh, force: request.force };
     Ok(plan(&project.graph, &reconciled.recorded, &observed, &request)?)
 }

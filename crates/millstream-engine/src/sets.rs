@@ -26,10 +26,7 @@ impl Engine {
     }
 
     /// What readers took once a run was over; `None` where it published nothing.
-    pub fn published_by<'a>(
-        &'a self,
-        run: &'a RunId,
-    ) -> BoxFuture<'a, Result<Option<ReadSet>, EngineError>> {
+    pub fn published_by<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Option<ReadSet>, EngineError>> {
         Box::pin(async move { Ok(self.versions_of(run).await?.map(ReadSet::of)) })
     }
 

@@ -5,8 +5,8 @@
 
 use millstream_project::{
     AsKnown, Bounds, CheckKind, CheckSpec, ConnectionSpec, DatasetSpec, Grain, HiddenValues, IncrementalSpec,
-    LabelOrigin, LandingMode, Located, Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar, SourceSpec,
-    SplitBy, SplitSpec, TableSpec,
+    LabelOrigin, LandingMode, Located, Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar,
+    SourceSpec, SplitBy, SplitSpec, TableSpec,
 };
 use millstream_types::{Fingerprint, Percent, is_secret_name};
 use serde_json::{Map, Value, json};

@@ -151,8 +151,9 @@ impl Selection {
 }
 
 impl Selection {
-    /// The assets that a term fits by itself, and not only by what comes before or after one that does.
-    pub(crate) fn named(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
+    /// The assets that a term fits by itself, and not only by what comes before or after one that does. Errors as
+    /// [`Self::resolve`] does.
+    pub fn named(&self, graph: &Graph) -> Result<BTreeSet<AssetId>, SelectionError> {
         let mut named = BTreeSet::new();
         for criterion in self.terms.iter().flat_map(|term| &term.criteria) {
             named.extend(criterion.matches(graph)?.into_iter().map(|asset| asset.id.clone()));

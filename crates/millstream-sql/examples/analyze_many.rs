@@ -6,8 +6,7 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use millstream_project::{
     ColumnSpec, ConnectorSpec, ContractSpec, Evolution, FileId, HiddenValues, LandingMode, Located, Location,
-    Materialize,
-    Node, NodeKind, SourceSpec, TableSpec,
+    Materialize, Node, NodeKind, SourceSpec, TableSpec,
 };
 use millstream_sql::{LineageGraph, analyze};
 use millstream_types::{ColumnType, Severity, SourceName, TableName};

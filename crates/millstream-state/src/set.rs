@@ -19,7 +19,8 @@ impl State {
     /// The versions that readers take, of every asset that a run has published.
     pub fn published(&self) -> BoxFuture<'_, Result<BTreeMap<AssetId, i64>, StateError>> {
         async move {
-            let rows = self.rows("read the set of versions", "SELECT asset, version FROM published", &[]).await?;
+            let rows =
+                self.rows("read the set of versions", "SELECT asset, version FROM published", &[]).await?;
             rows.into_iter().map(parse).collect()
         }
         .boxed()
@@ -71,11 +72,7 @@ impl State {
 }
 
 /// Publishes what is recorded of `assets`. What a run publishes again, because its answer got lost, changes nothing.
-pub(crate) async fn publish(
-    work: &mut Work<'_>,
-    run: &RunId,
-    assets: &[AssetId],
-) -> Result<(), StateError> {
+pub(crate) async fn publish(work: &mut Work<'_>, run: &RunId, assets: &[AssetId]) -> Result<(), StateError> {
     let insert = "INSERT INTO publications (run) VALUES ($1) ON CONFLICT DO NOTHING";
     if work.execute(insert, &parameters![run.as_str()]).await? == 0 {
         return Ok(());

@@ -143,15 +143,14 @@ fn versions(versions: &std::collections::BTreeMap<TableName, i64>) -> String {
 
 async fn run_materialize(arguments: &MaterializeArguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open_sound(session)?, session).await?;
-    let request =
-        MaterializeRequest {
-            views: arguments.views.clone(),
-            full: arguments.full,
-            alone: true,
-            until: None,
-            command: session.settings.line.clone(),
-            principal: None,
-        };
+    let request = MaterializeRequest {
+        views: arguments.views.clone(),
+        full: arguments.full,
+        alone: true,
+        until: None,
+        command: session.settings.line.clone(),
+        principal: None,
+    };
     let Materialized { reports, failures } = materialize(&engine, &request, session).await?;
     let done = project::done(engine.project(), !arguments.views.is_empty());
     let exit = if failures.is_empty() { done } else { Exit::Failure };

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use millstream_engine::Project;
-use millstream_sql::{ColumnRef, LineageEdge, LineageReport, lineage};
 use millstream_plan::{AssetFacts, Graph};
+use millstream_sql::{ColumnRef, LineageEdge, LineageReport, lineage};
 use millstream_types::{AssetId, TableName};
 
 use crate::{

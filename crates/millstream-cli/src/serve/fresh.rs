@@ -93,7 +93,9 @@ impl Observer for Logged {
             StepOutcome::Failed { code, error, .. } => {
                 tracing::warn!(asset = %step.asset, code, error, "not brought up to date");
             }
-            outcome => tracing::info!(asset = %step.asset, outcome = outcome.as_str(), rows = step.rows_written),
+            outcome => {
+                tracing::info!(asset = %step.asset, outcome = outcome.as_str(), rows = step.rows_written);
+            }
         }
     }
 }

@@ -23,16 +23,16 @@ pub use lineage::use_word;
 pub use maintain::{MaintainDocument, MaintainedTable};
 pub use millstream_api::{
     catalog::{
-        AssetLineageDocument, AssetState, LineageDocument, LineageStep, SchemaState, StatusDocument, TableStatusDocument,
-        VersionState,
+        AssetLineageDocument, AssetState, LineageDocument, LineageStep, SchemaState, StatusDocument,
+        TableStatusDocument, VersionState,
     },
     features::{
         FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
         ViewDocument,
     },
     runs::{
-        Cause, CheckResult, LastRun, LastStep, PlanDocument, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep,
-        RunSummary, StepResult,
+        Cause, CheckResult, LastRun, LastStep, PlanDocument, PlannedStep, RunDetail, RunEvent, RunInfo,
+        RunStep, RunSummary, StepResult,
     },
 };
 pub use problem::{CheckDocument, Problem};

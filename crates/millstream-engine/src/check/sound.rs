@@ -64,7 +64,8 @@ pub(super) fn part(
     let (connectors, mut wrong) = validate_connectors(&spec.sources, &connections, factories);
     problems.append(&mut wrong);
     let label_files = validate_label_files(&spec.datasets, factories, &mut problems);
-    let graph = Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })).ok()?;
+    let graph =
+        Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })).ok()?;
     let personal = Personal::of(&spec.sources, &analysis);
     problems.is_empty().then_some(Project {
         spec,

@@ -13,9 +13,9 @@ mod verify;
 
 use crate::assets::{feature_view::progress, service::versions as services};
 
-pub(crate) use server::Inner;
 pub use list::{FeatureEntry, FeatureList, OnDemandEntry, ServiceEntry, ViewEntry};
 pub use pushed::PushTo;
+pub(crate) use server::Inner;
 pub(crate) use server::online_view;
 pub use server::{FeatureServer, ReadColumn, Readable, ReadableName};
 pub use statistics::ViewStatistics;

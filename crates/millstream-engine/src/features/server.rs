@@ -131,11 +131,7 @@ impl FeatureServer {
         self.0.is_alone
     }
 
-    fn open_in(
-        world: &Arc<World>,
-        sample: f64,
-        is_alone: bool,
-    ) -> BoxFuture<'_, Result<Self, EngineError>> {
+    fn open_in(world: &Arc<World>, sample: f64, is_alone: bool) -> BoxFuture<'_, Result<Self, EngineError>> {
         Box::pin(async move {
             let world = world.clone();
             let store = world.online.open().await?;

@@ -41,7 +41,7 @@ fn check(steps: &[Step], expected: &str) {
     let rows =
         "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";
     let begin = [Put("events/a", rows), RunAll];
-    check_story(PROJECT, &[&begin[..], steps].concat(), &format!("{FIRST}{expected}"));
+    check_story(PROJECT, &[&begin[..], steps].concat(), &format!("{}{expected}", FIRST.trim_end()));
 }
 
 #[test]
@@ -125,7 +125,10 @@ fn a_command_of_its_own_counts_as_a_step() {
 #[test]
 fn another_definition_is_computed_anew() {
     let other = |text: &str, by: &str| PROJECT.replace(text, by);
-    let filtered = other("SELECT customer_id, at FROM bronze.events", "SELECT customer_id, at FROM bronze.events WHERE id > 1");
+    let filtered = other(
+        "SELECT customer_id, at FROM bronze.events",
+        "SELECT customer_id, at FROM bronze.events WHERE id > 1",
+    );
     check(
         &[Define(filtered), PlanAll, RunAll, PlanAll, Features],
         "

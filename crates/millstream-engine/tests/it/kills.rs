@@ -116,7 +116,8 @@ async fn check(name: &str, world: World, warm: &[Act], act: Act) {
         );
         // Steps try again what may pass; what goes before the first step, and the record, are told at once.
         let in_step = matches!(act, Act::Run(_) | Act::RunAll(_) | Act::Reprocess(_));
-        let is_retried = in_step && begin.is_some_and(|begin| injection.at > begin) && !what.starts_with("state");
+        let is_retried =
+            in_step && begin.is_some_and(|begin| injection.at > begin) && !what.starts_with("state");
         if is_retried && injection.harm == Harm::Passing {
             assert!(matches!(ended, Ended::Well(_)), "{place}\na step gave up");
         }
@@ -229,8 +230,13 @@ fn a_run_of_every_kind_that_is_harmed_anywhere() {
     block_on(async {
         let all = Act::RunAll(RunRequest::default());
         check("first run of every kind", shop(0).await, &[], all.clone()).await;
-        check("next run of every kind", shop(0).await, &[all.clone(), Act::Maintain(Duration::from_secs(60))], all)
-            .await;
+        check(
+            "next run of every kind",
+            shop(0).await,
+            &[all.clone(), Act::Maintain(Duration::from_secs(60))],
+            all,
+        )
+        .await;
     });
 }
 

@@ -248,7 +248,8 @@ fn every_kind_is_planned_behind_what_it_reads() {
     world.arrive("bronze.orders", "2.csv");
     let run_plan = world.plan(&graph, &[]).unwrap();
     let said = |steps: &[PlannedStep]| -> Vec<String> {
-        let line = |step: &PlannedStep| format!("{}: {} after {:?}", step.asset, step.reason, step.after.len());
+        let line =
+            |step: &PlannedStep| format!("{}: {} after {:?}", step.asset, step.reason, step.after.len());
         steps.iter().map(line).collect()
     };
     assert_eq!(
@@ -262,7 +263,8 @@ fn every_kind_is_planned_behind_what_it_reads() {
     );
     // A service is what its definition says, whatever its views hold.
     assert_eq!(run_plan.up_to_date, [id("service:churn")]);
-    let by_hand: Vec<_> = run_plan.by_hand.iter().map(|one| format!("{}: {}", one.asset, one.reason)).collect();
+    let by_hand: Vec<_> =
+        run_plan.by_hand.iter().map(|one| format!("{}: {}", one.asset, one.reason)).collect();
     assert_eq!(by_hand, ["dataset:churn: new input: silver.orders"]);
 }
 

@@ -90,28 +90,24 @@ fn what_is_excluded_is_not_selected() {
     check("+churn -source:*", "gold.churn silver.customers");
     check("gold.* -churn -tag:report", "");
     check("-silver.customers+", "bronze.customers bronze.orders silver.orders");
-    check_fault("-chrun", "`chrun` matches no source or table", Some("did you mean `churn`?"));
+    check_fault("-chrun", "`chrun` matches no asset", Some("did you mean `churn`?"));
 }
 
 #[test]
 fn terms_that_mean_nothing_say_why_and_what_was_probably_meant() {
-    check_fault("chrun", "`chrun` matches no source or table", Some("did you mean `churn`?"));
-    check_fault(
-        "+gold.chrun+",
-        "`+gold.chrun+` matches no source or table",
-        Some("did you mean `gold.churn`?"),
-    );
+    check_fault("chrun", "`chrun` matches no asset", Some("did you mean `churn`?"));
+    check_fault("+gold.chrun+", "`+gold.chrun+` matches no asset", Some("did you mean `gold.churn`?"));
     check_fault("tag:dayly", "`tag:dayly` matches no tag", Some("did you mean `tag:daily`?"));
     check_fault("source:order", "`source:order` matches no source", Some("did you mean `source:orders`?"));
     let all = Some(
         "there are `bronze.customers`, `bronze.orders`, `gold.churn`, `gold.revenue`, `silver.customers`, `silver.orders`",
     );
-    check_fault("platinum.*", "`platinum.*` matches no source or table", all);
-    check_fault("qqqq", "`qqqq` matches no source or table", all);
+    check_fault("platinum.*", "`platinum.*` matches no asset", all);
+    check_fault("qqqq", "`qqqq` matches no asset", all);
     check_fault("tag:qqqq", "`tag:qqqq` matches no tag", Some("there are `tag:daily`, `tag:report`"));
     check_fault(
         "path:tables/gold/chrun.sql",
-        "`path:tables/gold/chrun.sql` matches no file of a source or table",
+        "`path:tables/gold/chrun.sql` matches no file of an asset",
         Some("did you mean `path:tables/gold/churn.sql`?"),
     );
     check_fault(
@@ -120,7 +116,7 @@ fn terms_that_mean_nothing_say_why_and_what_was_probably_meant() {
         Some("write the schema too, or `source:name` for the source"),
     );
     let how = Some(
-        "write a name, `+name`, `name+`, `2+name+1`, `tag:x`, `source:x`, `path:x` or a pattern like `silver.*`; a \
+        "write a name, `+name`, `name+`, `2+name+1`, `tag:x`, `source:x`, `path:x`, `view:x` or a pattern like `silver.*`; a \
          comma between two asks for both",
     );
     check_fault("++churn", "`++churn` selects nothing: no name has a `+`", how);
@@ -129,7 +125,11 @@ fn terms_that_mean_nothing_say_why_and_what_was_probably_meant() {
     check_fault("churn,", "`` selects nothing: a name is missing", how);
     check_fault("+", "`+` selects nothing: a name is missing", how);
     check_fault("tag:", "`tag:` selects nothing: a name is missing", how);
-    check_fault("table:x", "`table:x` selects nothing: the project has nothing that is written `table:`", how);
+    check_fault(
+        "table:x",
+        "`table:x` selects nothing: the project has nothing that is written `table:`",
+        how,
+    );
     assert!(matches!(resolve("silver.[").unwrap_err(), SelectionError::Malformed { .. }));
 }
 

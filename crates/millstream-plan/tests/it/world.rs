@@ -14,7 +14,7 @@ pub(crate) fn id(text: &str) -> AssetId {
 /// `silver.orders: table #daily <- bronze.orders, bronze.customers`
 pub(crate) fn facts(line: &str) -> AssetFacts {
     let (head, inputs) = line.split_once("<-").unwrap_or((line, ""));
-    let (name, rest) = head.split_once(':').expect("a kind");
+    let (name, rest) = head.split_once(": ").expect("a kind");
     let mut words = rest.split_whitespace();
     let kind = match words.next().expect("a kind") {
         "source" => "source",

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use millstream_api::{
     catalog::{AssetState, LineageDocument, LineageStep, StatusDocument, TableStatusDocument},
-    runs::{Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult},
+    runs::{
+        Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult,
+    },
 };
 use millstream_server::{
     ApiError, CatalogBackend, ErrorKind, JobBackend, JobReporter, RunBackend, RunEnd, RunRequest,

@@ -1,7 +1,9 @@
 //! What was recorded comes back, also after the store was opened again.
 
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_state::{CheckResult, FoundAsset, Metric, NewSchema, Pin, RunEnd, RunOutcome, StepEnd, StepOutcome};
+use millstream_state::{
+    CheckResult, FoundAsset, Metric, NewSchema, Pin, RunEnd, RunOutcome, StepEnd, StepOutcome,
+};
 use millstream_types::{CheckId, Severity, TimestampMicros};
 use serde_json::json;
 

@@ -40,7 +40,6 @@ mod run;
 mod s3;
 mod secrets;
 mod sequences;
-mod sets;
 mod serve_clients;
 mod serve_jobs;
 mod serve_options;
@@ -49,6 +48,7 @@ mod serve_push;
 #[cfg(feature = "redis")]
 mod serve_redis;
 mod serve_versions;
+mod sets;
 mod shop;
 mod side_by_side;
 mod usage;

@@ -7,11 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{
-    features_small::desk,
-    harness::Folder,
-    serve_process::Server,
-};
+use crate::{features_small::desk, harness::Folder, serve_process::Server};
 
 const SOURCE: &str = "connector: {type: files, path: data/*.csv}\ncontract: {columns: {id: {type: int64}}}\n";
 
@@ -20,7 +16,10 @@ fn project() -> Folder {
     let folder = Folder::with(&[
         ("millstream.yaml", "name: sets\n"),
         ("sources/s.yaml", SOURCE),
-        ("tables/silver/rows.sql", "/*---\nmaterialize: incremental\nkey: id\n---*/\nSELECT id FROM bronze.s\n"),
+        (
+            "tables/silver/rows.sql",
+            "/*---\nmaterialize: incremental\nkey: id\n---*/\nSELECT id FROM bronze.s\n",
+        ),
         (
             "tables/gold/total.sql",
             "/*---\nmaterialize: table\nchecks: [{expression: n <= 100, severity: halt}]\n---*/\nSELECT max(id) AS n FROM silver.rows\n",
@@ -66,9 +65,11 @@ fn a_run_that_fails_leaves_the_set_before() {
     assert_eq!(counts(&folder, &[]), "2,2,20");
     assert_eq!(counts(&folder, &["--run", &first]), "1,1,1");
     assert_eq!(counts(&folder, &["--run", &last_run(&folder)]), "2,2,20");
-    let shown: Value =
-        serde_json::from_str(&folder.stdout(&["status", "--run", &first, "--json"])).unwrap();
-    assert_eq!((&shown["set"]["gold.total"], &shown["outcome"]), (&Value::from(0), &Value::from("succeeded")));
+    let shown: Value = serde_json::from_str(&folder.stdout(&["status", "--run", &first, "--json"])).unwrap();
+    assert_eq!(
+        (&shown["set"]["gold.total"], &shown["outcome"]),
+        (&Value::from(0), &Value::from("succeeded"))
+    );
     assert_eq!(shown["steps"].as_array().unwrap().len(), 3, "{shown}");
 }
 
@@ -102,7 +103,8 @@ fn a_server_with_the_store_brings_up_to_date_what_runs_leave_to_it() {
     let folder = desk("");
     folder.stdout(&["run"]);
     let server = Server::start(&folder);
-    let orders = || server.values(&["latest.orders"], &serde_json::json!({"customer_id": 9_007_199_254_740_992_i64}));
+    let orders =
+        || server.values(&["latest.orders"], &serde_json::json!({"customer_id": 9_007_199_254_740_992_i64}));
     let before = orders();
     // The server says that it is there within two seconds.
     std::thread::sleep(Duration::from_secs(5));

@@ -55,7 +55,12 @@ fn text(
         return text;
     };
     let rows: Vec<_> = set.iter().map(|(id, version)| vec![id.to_string(), format!("v{version}")]).collect();
-    let _ = write!(text, "\n{}\n{}", styled(STRONG, "Set of versions"), table(&["asset", "version"], &rows, &[false, true]));
+    let _ = write!(
+        text,
+        "\n{}\n{}",
+        styled(STRONG, "Set of versions"),
+        table(&["asset", "version"], &rows, &[false, true])
+    );
     text
 }
 

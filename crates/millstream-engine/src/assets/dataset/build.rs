@@ -193,7 +193,8 @@ pub(super) async fn ready(
 ) -> Result<Ready, EngineError> {
     let project = &world.project;
     let unknown = || unknown(project, &request.name);
-    let spec = project.spec.datasets.iter().find(|spec| spec.name == request.name).ok_or_else(unknown)?.clone();
+    let spec =
+        project.spec.datasets.iter().find(|spec| spec.name == request.name).ok_or_else(unknown)?.clone();
     let analyzed = project.features.datasets.get(&spec.name).ok_or_else(unknown)?;
     let pinning = Arc::new(Pinning::new(world).reading(set));
     pinning.pin(&analyzed.dependencies).await?;

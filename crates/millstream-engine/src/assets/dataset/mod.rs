@@ -110,7 +110,9 @@ impl Kind for Datasets {
         // What the run has made so far is published with what it makes of it.
         let progress = StepProgress::new(&step.asset, &context.observer);
         let told = Arc::new(move |told: DatasetProgress| progress.rows(told.rows));
-        let report = build::build_dataset(&runner.world, &request, ReadSet::default(), told, context.cancel.clone()).await?;
+        let report =
+            build::build_dataset(&runner.world, &request, ReadSet::default(), told, context.cancel.clone())
+                .await?;
         for warning in &report.warnings {
             context.note(warning.to_string());
         }

@@ -14,8 +14,10 @@ pub struct Keeper(File);
 impl Keeper {
     /// `None` when another process is the keeper already.
     pub fn of(engine: &Engine) -> Result<Option<Self>, EngineError> {
-        let path = engine.world().state_dir.join(FILE);
+        let folder = &engine.world().state_dir;
+        let path = folder.join(FILE);
         let fault = |source| EngineError::File { verb: "lock", path: path.clone(), source };
+        fs::create_dir_all(folder).map_err(fault)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),

@@ -107,7 +107,9 @@ impl Kind for FeatureViews {
             Err(EngineError::Online(OnlineError::Locked { .. }))
                 if Keeper::is_there(&runner.world.state_dir) =>
             {
-                context.note("the online store is with a running `millstream serve`, which brings it up to date");
+                context.note(
+                    "the online store is with a running `millstream serve`, which brings it up to date",
+                );
                 return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));
             }
             Err(error) => return Err(error),

@@ -115,9 +115,8 @@ fn view_fingerprints(
 
 /// What the SQL views among `tables` compute, and the views that those read: each once, sorted.
 pub(super) fn view_plans(analysis: &Analysis, spec: &ProjectSpec, tables: &[TableName]) -> Vec<String> {
-    let is_view = |name: &TableName| {
-        spec.tables.iter().any(|spec| spec.name == *name && spec.materialize.is_view())
-    };
+    let is_view =
+        |name: &TableName| spec.tables.iter().any(|spec| spec.name == *name && spec.materialize.is_view());
     let (mut open, mut plans) = (tables.to_vec(), BTreeMap::new());
     while let Some(name) = open.pop() {
         if let Some(table) = analysis.tables.get(&name)

@@ -112,8 +112,13 @@ impl Act {
                 Ok(materialized(&done))
             }
             Act::Dataset(name) => {
-                let request =
-                    DatasetRequest { name: (*name).to_owned(), memory_bytes: 64 << 20, output: None, command: String::new(), principal: None };
+                let request = DatasetRequest {
+                    name: (*name).to_owned(),
+                    memory_bytes: 64 << 20,
+                    output: None,
+                    command: String::new(),
+                    principal: None,
+                };
                 let report = engine.build_dataset(&request, Arc::new(|_| ()), cancel).await?;
                 let unchanged = if report.is_unchanged { ", unchanged" } else { "" };
                 Ok(Ended::Well(format!("{} v{}{unchanged}", report.name, report.version)))
@@ -125,7 +130,8 @@ impl Act {
 /// What leaves all but sources and tables out.
 pub(super) fn other_kinds(engine: &Engine) -> Vec<String> {
     let assets = engine.project().graph.assets().iter();
-    let kinds: BTreeSet<String> = assets.filter_map(|asset| Some(format!("{}:*", asset.id.kind()?))).collect();
+    let kinds: BTreeSet<String> =
+        assets.filter_map(|asset| Some(format!("{}:*", asset.id.kind()?))).collect();
     kinds.into_iter().collect()
 }
 

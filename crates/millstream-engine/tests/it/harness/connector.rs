@@ -329,7 +329,7 @@ impl Block for Rows {
     fn decode(self: Box<Self>) -> Result<SourceBatch, ConnectorError> {
         let is_log = self.header.starts_with("?,");
         let rows = self.rows.into_iter().filter(|(_, row)| !is_log || !row.starts_with('-'));
-        let batch = Box::new(Self { rows: rows.collect(), ..*self }).plain();
+        let batch = Self { rows: rows.collect(), ..*self }.plain();
         if is_log { Ok(told(batch)) } else { Ok(batch) }
     }
 }
@@ -357,7 +357,7 @@ fn told(batch: SourceBatch) -> SourceBatch {
 }
 
 impl Rows {
-    fn plain(self: Box<Self>) -> SourceBatch {
+    fn plain(self) -> SourceBatch {
         let names: Vec<&str> = self.header.split(',').map(|column| declaration(column).0).collect();
         let values = |row: &str| row.split(',').map(str::to_owned).collect::<Vec<_>>();
         let (good, bad): (Vec<_>, Vec<_>) = self
