@@ -97,9 +97,8 @@ async fn publish_staged(
     };
     let mut result = publish_candidate(candidate).await?;
     if matches!(result.outcome, StepOutcome::Built) {
-        let is_fewer = result.rows_deleted > 0 && !attempt.full && merged.is_none();
         remember(attempt, &landing, &accepted, staged.now).await?;
-        if is_fewer {
+        if result.rows_deleted > 0 && !attempt.full && merged.is_none() {
             tell_of_rivals(attempt).await?;
         }
         let rows = rows_now(attempt, result.version).await?;
