@@ -14,6 +14,7 @@ use crate::{
     EngineError, ReadSet,
     engine::World,
     resolver::{LakeResolver, provider},
+    sets::snapshot_in,
 };
 
 /// Resolves every table once and remembers which version it was.
@@ -97,7 +98,7 @@ impl Pinning {
         if self.snapshots().contains_key(table) {
             return Ok(true);
         }
-        let snapshot = self.world.snapshot_in(&self.set, table).await?;
+        let snapshot = snapshot_in(&self.world.lake, &self.set, table).await?;
         Ok(snapshot.map(|snapshot| self.remember(snapshot)).is_some())
     }
 
@@ -136,7 +137,7 @@ impl TableResolver for Pinning {
         let snapshot = match known {
             Some(snapshot) => snapshot,
             None if self.world.project.is_view(table) => return self.names.resolve(table, at).await,
-            None => match self.world.snapshot_in(&self.set, table).await.map_err(SqlError::lake)? {
+            None => match snapshot_in(&self.world.lake, &self.set, table).await.map_err(SqlError::lake)? {
                 Some(snapshot) => self.remember(snapshot),
                 None => return self.names.resolve(table, at).await,
             },

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
-use millstream_lake::{At, LakeError, Snapshot};
+use millstream_lake::{At, Lake, LakeError, Snapshot};
 use millstream_types::{AssetId, RunId, TableName};
 
 use crate::{Engine, EngineError, assets::table_of, engine::World};
@@ -43,21 +43,12 @@ impl World {
     pub(crate) async fn published(&self) -> Result<ReadSet, EngineError> {
         Ok(ReadSet::of(self.state.published().await?))
     }
-
-    /// A table as `set` has it; `None` when there is no such table.
-    pub(crate) async fn snapshot_in(
-        &self,
-        set: &ReadSet,
-        table: &TableName,
-    ) -> Result<Option<Arc<Snapshot>>, LakeError> {
-        snapshot_in(&self.lake, set, table).await
-    }
 }
 
 /// A table as `set` has it. One whose newest version is an earlier one is another table than was published, as after it was
 /// taken away and made anew, and is read as it is.
 pub(crate) async fn snapshot_in(
-    lake: &millstream_lake::Lake,
+    lake: &Lake,
     set: &ReadSet,
     table: &TableName,
 ) -> Result<Option<Arc<Snapshot>>, LakeError> {

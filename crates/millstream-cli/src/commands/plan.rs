@@ -90,11 +90,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 /// Prints what a run would do.
 pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Session) -> Result<(), CliError> {
     let plan = engine.plan(request).await?;
-    let status = engine.status().await?;
+    // How the last attempt ended is said of what was never built alone; the status opens every table.
+    let is_unbuilt = |step: &Planned| step.reason == Reason::NeverBuilt;
+    let status = if plan.steps.iter().any(is_unbuilt) { Some(engine.status().await?) } else { None };
     let mut reasons: Vec<Explained<'_>> = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let upkeep = engine.upkeep(&step.asset).await;
-        reasons.push(Explained { upkeep, ..Explained::new(step, request, &status) });
+        reasons.push(Explained { upkeep, ..Explained::new(step, request, status.as_ref()) });
     }
     if session.settings.json {
         let steps = reasons.iter().map(Explained::document).collect();
@@ -144,13 +146,14 @@ struct Explained<'a> {
 }
 
 impl<'a> Explained<'a> {
-    fn new(step: &'a Planned, request: &RunRequest, status: &'a Status) -> Self {
+    fn new(step: &'a Planned, request: &RunRequest, status: Option<&'a Status>) -> Self {
         let forced_by = match step.reason {
             Reason::Forced if request.full_refresh => Some("--full-refresh"),
             Reason::Forced if request.force => Some("--force"),
             _ => None,
         };
-        let asset = status.assets.iter().find(|asset| asset.asset == step.asset);
+        let mut assets = status.into_iter().flat_map(|status| &status.assets);
+        let asset = assets.find(|asset| asset.asset == step.asset);
         let trouble = match step.reason {
             Reason::NeverBuilt => asset.and_then(|asset| Standing::of(asset).trouble()),
             _ => None,

@@ -149,7 +149,7 @@ fn a_connection_is_opened_once_and_again_only_after_a_fault() {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "only its decoding is looked at")]
 struct Strict {
     #[schemars(example = "data/*.csv")]
     path: String,
@@ -160,7 +160,7 @@ struct Strict {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "only its decoding is looked at")]
 struct StrictInner {
     #[schemars(example = 5)]
     depth: u8,
@@ -168,7 +168,7 @@ struct StrictInner {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "only its decoding is looked at")]
 enum Word {
     One,
     Two,

@@ -4,6 +4,7 @@ mod chunks;
 mod keeper;
 mod materialize;
 pub(crate) mod progress;
+mod report;
 
 use std::{
     collections::BTreeMap,
@@ -30,11 +31,11 @@ use crate::{
 };
 
 pub use keeper::Keeper;
-pub use materialize::{
+pub use progress::Progress;
+pub use report::{
     MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
     Materialized,
 };
-pub use progress::Progress;
 
 /// The word before the name of a feature view.
 const WORD: &str = "view";
