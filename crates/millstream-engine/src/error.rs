@@ -120,6 +120,8 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+    #[error("{what} is another than when this process started")]
+    Moved { what: &'static str },
     #[error("a worker stopped unexpectedly while {doing}")]
     Worker { doing: &'static str },
     #[error("cancelled")]
@@ -225,6 +227,7 @@ impl EngineError {
             Self::Request { .. } => "MS-0724",
             Self::Arrow { .. } => "MS-0725",
             Self::File { .. } => "MS-0726",
+            Self::Moved { .. } => "MS-0737",
             Self::Worker { .. } => "MS-0707",
             Self::Cancelled => "MS-0708",
         }
@@ -283,6 +286,7 @@ impl EngineError {
                     .to_owned(),
             ),
             Self::Request { hint, .. } => hint.clone(),
+            Self::Moved { .. } => Some("what was loaded before goes on; restart the process".to_owned()),
             Self::Definition { .. } | Self::LabelColumn { .. } | Self::Arrow { .. } | Self::File { .. } => {
                 None
             }

@@ -10,7 +10,7 @@ use utoipa::openapi::OpenApi;
 use crate::{
     catalog, datasets,
     error::{ApiError, ErrorKind},
-    features, jobs, process, query, runs,
+    features, jobs, process, project, query, runs,
     scoped::Endpoints,
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Area {
 }
 
 /// All areas.
-pub(crate) fn areas() -> [Area; 7] {
+pub(crate) fn areas() -> [Area; 8] {
     [
         features::area(),
         datasets::area(),
@@ -36,6 +36,7 @@ pub(crate) fn areas() -> [Area; 7] {
         catalog::area(),
         runs::area(),
         jobs::area(),
+        project::area(),
         process::area(),
     ]
 }

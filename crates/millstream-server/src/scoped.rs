@@ -67,6 +67,11 @@ impl Endpoints {
         self.add(path, endpoint, Scope::Write, Audit::Each)
     }
 
+    /// An endpoint that changes what the server is; each call is written to the log with who made it.
+    pub(crate) fn admin(self, path: &str, endpoint: MethodRouter<Arc<Shared>>) -> Self {
+        self.add(path, endpoint, Scope::Admin, Audit::Each)
+    }
+
     /// An endpoint that stores rows.
     pub(crate) fn push(self, path: &str, endpoint: MethodRouter<Arc<Shared>>) -> Self {
         self.add(path, endpoint, Scope::Write, Audit::Frequent)

@@ -24,7 +24,10 @@ impl Observer for Plain {
             Event::StepRetry { asset, attempt, wait, error } => {
                 output::tell(&retry_line(asset.as_str(), *attempt, *wait, error));
             }
-            Event::StepStarted { .. } | Event::StepProgress { .. } | Event::RunFinished(_) => {}
+            Event::StepStarted { .. }
+            | Event::StepProgress(_)
+            | Event::RunFinished(_)
+            | Event::TableMaintained(_) => {}
         }
     }
 }

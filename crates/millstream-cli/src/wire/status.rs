@@ -71,7 +71,7 @@ impl Of<&AssetStatus> for AssetState {
 }
 
 /// RFC 3339, UTC, microseconds.
-pub(super) fn instant(time: TimestampMicros) -> String {
+pub(crate) fn instant(time: TimestampMicros) -> String {
     chrono::DateTime::from_timestamp_micros(time.0)
         .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
         .unwrap_or_default()

@@ -59,7 +59,9 @@ fn who_comes_back_too_late_commits_and_records_nothing() {
             let successor = Successor { step, clock: world.clock.clone(), state: world.state_path() };
             let cancel = CancellationToken::new();
             let request = RunRequest::default();
-            let run = engine.run(&request, Duration::ZERO, Arc::new(successor), cancel).await;
+            let run = engine
+                .run(&request, Duration::ZERO, engine.begin().observed_by(Arc::new(successor)), cancel)
+                .await;
             assert_eq!(run.unwrap_err().code(), "MS-0617", "{step}");
             let state = world.state().await;
             assert!(!state.recorded().await.unwrap().contains_key(&AssetId::new(step)), "{step}");

@@ -218,6 +218,14 @@ impl JobReporter {
         });
     }
 
+    /// Tells under which run the work is recorded.
+    pub fn recorded_as(&self, run: &str) {
+        self.0.change(|record| {
+            record.begin();
+            record.run = Some(run.to_owned());
+        });
+    }
+
     /// Tells what happened in a run.
     pub fn event(&self, event: &RunEvent) {
         self.0.change(|record| {

@@ -15,6 +15,7 @@ pub(crate) fn name(event: &RunEvent) -> &'static str {
         RunEvent::StepRetry { .. } => "step_retry",
         RunEvent::StepFinished(_) => "step_finished",
         RunEvent::RunFinished(_) => "run_finished",
+        RunEvent::TableMaintained(_) => "table_maintained",
     }
 }
 

@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_features::view::ServiceDefinition;
 use millstream_ml::{
     Cause,
-    dataset::{Built, DatasetPlan, Manifest, Phase, Resources, Rows, Warning, build, file_blake3},
+    dataset::{Built, DatasetPlan, Manifest, Phase, Progress, Resources, Rows, Warning, build, file_blake3},
 };
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
@@ -27,7 +27,7 @@ use super::{
     plan::{Surroundings, plan},
 };
 use crate::{
-    Engine, EngineError, ReadSet,
+    Engine, EngineError, Publisher, ReadSet,
     assets::{
         apart::{self, Apart},
         feature_view::asset_versions,
@@ -35,6 +35,7 @@ use crate::{
     },
     blocking::Blocking,
     engine::World,
+    event::{Figures, StepMeter},
     features::rows::{all_events, pushed_table},
     pinning::Pinning,
 };
@@ -51,15 +52,6 @@ pub struct DatasetRequest {
     pub command: String,
     /// Who asks, where somebody says so.
     pub principal: Option<String>,
-}
-
-/// Where a build is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatasetProgress {
-    pub phase: Phase,
-    pub view: Option<String>,
-    pub rows: u64,
-    pub total: Option<u64>,
 }
 
 /// What was built.
@@ -80,8 +72,6 @@ pub struct DatasetReport {
     pub read: BTreeMap<AssetId, i64>,
     pub elapsed: Duration,
 }
-
-pub(super) type Told = Arc<dyn Fn(DatasetProgress) + Send + Sync>;
 
 /// A build with everything opened and nothing read.
 pub(super) struct Ready {
@@ -109,7 +99,7 @@ impl Engine {
     pub fn build_dataset<'a>(
         &'a self,
         request: &'a DatasetRequest,
-        told: Told,
+        events: Publisher,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
         Box::pin(async move {
@@ -127,11 +117,12 @@ impl Engine {
             };
             let work = async |cancel: CancellationToken| {
                 let set = world.published().await?;
-                let report = build_dataset(world, request, set, told, cancel).await?;
+                let meter = StepMeter::new(&facts.id, &events);
+                let report = build_dataset(world, request, set, meter, cancel).await?;
                 let step = apart::step(&facts.id, super::result_of(facts, &report, world), report.elapsed);
                 Ok((report, vec![step]))
             };
-            apart::on_record(world, apart, &cancel, work).await
+            apart::on_record(world, apart, &events, &cancel, work).await
         })
     }
 }
@@ -141,7 +132,7 @@ pub(super) fn build_dataset<'a>(
     world: &'a Arc<World>,
     request: &'a DatasetRequest,
     set: ReadSet,
-    told: Told,
+    meter: StepMeter,
     cancel: CancellationToken,
 ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
     Box::pin(async move {
@@ -154,7 +145,7 @@ pub(super) fn build_dataset<'a>(
         let project = &world.project;
         let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
         let views = work.plan.service.views.clone();
-        let built = run(work, told, cancel).await.map_err(|error| {
+        let built = run(work, meter, cancel).await.map_err(|error| {
             let views = views.iter().map(|view| view.name.as_str());
             project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
         })?;
@@ -260,8 +251,20 @@ fn find_columns(
     })
 }
 
+/// What a build is at, in words.
+fn doing(progress: Progress<'_>) -> String {
+    let view = progress.view.unwrap_or_default();
+    match progress.phase {
+        Phase::Labels => "reading labels".to_owned(),
+        Phase::Events => format!("reading {view}"),
+        Phase::Join => format!("joining {view}"),
+        Phase::Fit => "fitting encodings".to_owned(),
+        Phase::Write => "writing".to_owned(),
+    }
+}
+
 /// Joins and writes on a thread of its own; the streams are driven by the runtime.
-async fn run(work: Work, told: Told, cancel: CancellationToken) -> Result<Built, EngineError> {
+async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<Built, EngineError> {
     let Work { labels, columns, plan, pinning } = work;
     let stop = cancel.clone();
     let runtime = tokio::runtime::Handle::current();
@@ -285,13 +288,9 @@ async fn run(work: Work, told: Told, cancel: CancellationToken) -> Result<Built,
             computed += rows.num_rows() as u64;
             values.map_err(|error| cause(EngineError::Query(error)))
         };
-        let report = |progress: millstream_ml::dataset::Progress<'_>| {
-            told(DatasetProgress {
-                phase: progress.phase,
-                view: progress.view.map(str::to_owned),
-                rows: progress.rows,
-                total: progress.total,
-            });
+        let report = |progress: Progress<'_>| {
+            let (doing, rows, rows_total) = (Some(doing(progress)), progress.rows, progress.total);
+            meter.show(Figures { doing, rows, rows_total, ..Figures::default() });
         };
         build(&plan, label_rows, &mut events, &mut on_demand, &report)
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })

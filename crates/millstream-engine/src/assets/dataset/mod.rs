@@ -9,7 +9,7 @@ mod output;
 mod plan;
 mod record;
 
-use std::{fs, sync::Arc, time::UNIX_EPOCH};
+use std::{fs, time::UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,15 +19,10 @@ use millstream_plan::{
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, RefreshSpec};
 use millstream_types::{AssetId, TableName};
 
-use super::{
-    Defined, Kind, Look, StepRunner,
-    feature_view::{self, StepProgress},
-    service,
-    table::view_plans,
-};
-use crate::{EngineError, ReadSet, StepOutcome, engine::World, run::StepResult};
+use super::{Defined, Kind, Look, StepRunner, feature_view, service, table::view_plans};
+use crate::{EngineError, ReadSet, StepOutcome, engine::World, event::StepMeter, run::StepResult};
 
-pub use build::{DatasetProgress, DatasetReport, DatasetRequest};
+pub use build::{DatasetReport, DatasetRequest};
 pub use output::DeltaVersion;
 pub(crate) use record::manifest;
 pub use record::{BuiltDataset, FileState};
@@ -108,10 +103,9 @@ impl Kind for Datasets {
         };
         let _alone = runner.world.beside_queries().await?;
         // What the run has made so far is published with what it makes of it.
-        let progress = StepProgress::new(&step.asset, &context.observer);
-        let told = Arc::new(move |told: DatasetProgress| progress.rows(told.rows));
+        let meter = StepMeter::new(&step.asset, &context.events);
         let report =
-            build::build_dataset(&runner.world, &request, ReadSet::default(), told, context.cancel.clone())
+            build::build_dataset(&runner.world, &request, ReadSet::default(), meter, context.cancel.clone())
                 .await?;
         for warning in &report.warnings {
             context.note(warning.to_string());

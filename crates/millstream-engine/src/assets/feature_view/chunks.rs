@@ -63,7 +63,7 @@ impl Chunks {
         count: u64,
         spill: &Path,
         now: i64,
-        mut told: impl FnMut(u64),
+        mut count_rows: impl FnMut(u64),
     ) -> Result<Self, EngineError> {
         let schema = view.definition().event_schema();
         let (mut rows, mut left_out, mut newest) = (0_u64, 0, None);
@@ -73,7 +73,7 @@ impl Chunks {
                 let batch = storable(view, batch, &mut left_out)?;
                 rows += batch.num_rows() as u64;
                 newest = newest.max(newest_of(&batch, now));
-                told(rows);
+                count_rows(rows);
                 batches.push(batch);
             }
             let chunks = vec![ChunkStorage::Memory(batches)];
@@ -92,7 +92,7 @@ impl Chunks {
             let batch = storable(view, batch, &mut left_out)?;
             rows += batch.num_rows() as u64;
             newest = newest.max(newest_of(&batch, now));
-            told(rows);
+            count_rows(rows);
             for (writer, chunk) in writers.iter_mut().zip(split(view, &batch, count)?) {
                 writer.write(&chunk)?;
             }

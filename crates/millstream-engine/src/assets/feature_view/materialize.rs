@@ -25,20 +25,18 @@ use tokio_util::sync::CancellationToken;
 use super::{
     chunks::{self, Chunks},
     progress::{self, Progress, UnderWay},
-    report::{
-        MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-        Materialized,
-    },
+    report::{MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized},
     result_of,
 };
 use crate::{
-    EngineError, FeatureServer, StepReport,
+    EngineError, FeatureServer, Publisher, StepReport,
     assets::{
         apart::{self, Apart},
         service::versions::{self as services, StoredView},
         table::is_gone,
     },
     engine::World,
+    event::{Figures, StepMeter},
     features::{
         online_view, pushed,
         rows::{EventStream, all_events, events_of_rows, pushed_events, pushed_table, table_events},
@@ -52,14 +50,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How far in the past the end of a wanted range may lie. Callers name the present, by clocks and in zones of their own.
 const UNTIL_MICROS_AGO_MAX: i64 = 24 * 3_600 * 1_000_000;
 
-pub(super) type Told = Arc<dyn Fn(&MaterializeProgress) + Send + Sync>;
-
 impl FeatureServer {
     /// Brings the views up to date on record, one after the other. A view that others are at is waited for.
     pub fn materialize<'a>(
         &'a self,
         request: &'a MaterializeRequest,
-        told: Told,
+        publisher: Publisher,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<Materialized, EngineError>> {
         Box::pin(async move {
@@ -73,11 +69,11 @@ impl FeatureServer {
                 wait: PATIENCE,
             };
             let work = async |cancel: CancellationToken| {
-                let done = self.bring_up_to_date(request, wanted, told, &cancel).await?;
+                let done = self.bring_up_to_date(request, wanted, &publisher, &cancel).await?;
                 let steps = self.steps_of(&done);
                 Ok((done, steps))
             };
-            apart::on_record(&self.0.world, apart, &cancel, work).await
+            apart::on_record(&self.0.world, apart, &publisher, &cancel, work).await
         })
     }
 
@@ -86,11 +82,12 @@ impl FeatureServer {
         &self,
         request: &MaterializeRequest,
         wanted: BTreeMap<String, Vec<StoredView>>,
-        told: Told,
+        publisher: &Publisher,
         cancel: &CancellationToken,
     ) -> Result<Materialized, EngineError> {
         let mut done = Materialized::default();
         for (name, definitions) in wanted {
+            let meter = StepMeter::new(&super::id(&name), publisher);
             // The definitions of one view share its pushes.
             let pushes = match pushed::flush(&self.0, &name).await {
                 Ok(pushes) => pushes,
@@ -104,7 +101,7 @@ impl FeatureServer {
                     return Err(EngineError::Cancelled);
                 }
                 let (label, versions) = (view.label(), view.versions.clone());
-                let (world, store) = (&self.0.world, &self.0.store);
+                let (world, store) = (&self.0.world, &self.0.access.store);
                 let work = online_view(&view.definition).map(|view| Work {
                     world,
                     store,
@@ -112,7 +109,7 @@ impl FeatureServer {
                     label: label.clone(),
                     is_current: versions.is_empty(),
                     pushes,
-                    told: &told,
+                    meter: &meter,
                     cancel,
                 });
                 let report = match work {
@@ -223,7 +220,7 @@ struct Work<'a> {
     is_current: bool,
     /// Number of the last push to the view, if there was one.
     pushes: u64,
-    told: &'a Told,
+    meter: &'a StepMeter,
     cancel: &'a CancellationToken,
 }
 
@@ -444,8 +441,8 @@ impl Work<'_> {
     /// The events, and the newest time among those that the view's tables brought.
     async fn collect(&self, epoch: &mut Epoch) -> Result<(Chunks, Option<i64>), EngineError> {
         let definition = self.view.definition();
-        let name = self.label.clone();
-        let told = |rows| (self.told)(&MaterializeProgress { view: name.clone(), rows });
+        let count =
+            |rows| self.meter.show(Figures { doing: Some(self.label.clone()), rows, ..Figures::default() });
         let (spill, now) = (self.world.spill_folder()?, self.world.options.clock.now().0);
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
         let under_way = &epoch.under_way;
@@ -469,7 +466,7 @@ impl Work<'_> {
         let cancel = self.cancel.clone();
         let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
         let events = futures::stream::iter(streams).flatten().map(stopped);
-        let chunks = Chunks::collect(&self.view, events, wanted, &spill, now, told).await?;
+        let chunks = Chunks::collect(&self.view, events, wanted, &spill, now, count).await?;
         epoch.under_way.chunks = chunks.len();
         let newest = newest.load(Ordering::Relaxed);
         Ok((chunks, (newest > i64::MIN).then_some(newest)))

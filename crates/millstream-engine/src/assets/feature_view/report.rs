@@ -51,14 +51,6 @@ impl Materialized {
     }
 }
 
-/// How far a materialisation is.
-#[derive(Clone, Debug)]
-pub struct MaterializeProgress {
-    pub view: String,
-    /// Events read so far.
-    pub rows: u64,
-}
-
 /// What was done for a view.
 #[derive(Clone, Debug)]
 pub struct MaterializeReport {

@@ -107,7 +107,8 @@ impl World {
         self.online.initialized()
     }
 
-    async fn online(&self, line: &Arc<Line>) -> Online {
+    /// The online store, opened if it is not.
+    pub(crate) async fn online(&self, line: &Arc<Line>) -> Online {
         let location = format!("embedded:{}", self.folder.path().join("online").display());
         let open = || async { millstream_online::open(&location, &StoreOptions::default()).await.unwrap() };
         let store = self.online.get_or_init(open).await.clone();
