@@ -142,7 +142,7 @@ fn what_comes_later_follows_the_project_as_it_is_then() {
         let second = lines(&run(&reloaded, None).await);
         assert_eq!(
             second,
-            ["service:s built", "silver.events built", "silver.last built", "view:seen built"]
+            ["silver.events built", "service:s built", "silver.last built", "view:seen built"]
         );
         assert_eq!(read(&changed, None).await, [Some(5), Some(9)]);
         assert_eq!(read(&server, None).await, [Some(5)]);
@@ -186,7 +186,7 @@ fn a_run_goes_on_as_it_began() {
         let changed = lines(&run(&reloaded, None).await);
         assert_eq!(
             changed,
-            ["service:s built", "silver.events built", "silver.last built", "view:seen built"]
+            ["silver.events built", "service:s built", "silver.last built", "view:seen built"]
         );
     });
 }
