@@ -7,7 +7,7 @@ pub(crate) async fn log_steps(events: EventBus) {
     let mut heard = events.subscribe();
     drop(events);
     loop {
-        match heard.next().await {
+        match heard.hear().await {
             None => return,
             Some(Heard::Missed(events)) => tracing::warn!(events, "steps ended faster than they were logged"),
             Some(Heard::Event(told)) => log(&told.event),

@@ -123,7 +123,7 @@ impl fmt::Debug for Publisher {
 
 impl Subscription {
     /// The next event; `None` when there is no work left that could tell one.
-    pub fn next(&mut self) -> BoxFuture<'_, Option<Heard>> {
+    pub fn hear(&mut self) -> BoxFuture<'_, Option<Heard>> {
         Box::pin(async move {
             match self.0.recv().await {
                 Ok(event) => Some(Heard::Event(event)),

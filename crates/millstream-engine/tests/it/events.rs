@@ -57,11 +57,11 @@ fn who_subscribes_hears_all_work_and_an_observer_hears_its_own() {
         let works = [first.work(), second.work()];
         assert_ne!(works[0], works[1]);
         for (number, work) in (1..).zip(works) {
-            let Some(Heard::Event(told)) = heard.next().await else { panic!("an event") };
+            let Some(Heard::Event(told)) = heard.hear().await else { panic!("an event") };
             assert_eq!((told.work, name(&told.event)), (work, format!("a.s{number} begins")));
         }
         drop((bus, first, second));
-        assert!(heard.next().await.is_none());
+        assert!(heard.hear().await.is_none());
     });
 }
 
@@ -75,7 +75,7 @@ fn work_does_not_wait_for_a_subscriber_who_is_told_how_much_was_missed() {
         }
         drop((bus, work));
         let (mut missed, mut taken) = (0, Vec::new());
-        while let Some(told) = heard.next().await {
+        while let Some(told) = heard.hear().await {
             match told {
                 Heard::Missed(events) => missed += events,
                 Heard::Event(told) => taken.push(name(&told.event)),
@@ -154,7 +154,7 @@ fn runs_materialisations_datasets_and_maintenance_tell_on_one_bus() {
         engine.maintain(&maintain, Duration::ZERO, engine.begin(), cancel()).await.unwrap();
         drop((features, engine));
         let (mut works, mut told) = (Vec::new(), String::new());
-        while let Some(next) = heard.next().await {
+        while let Some(next) = heard.hear().await {
             let Heard::Event(next) = next else { panic!("none is missed") };
             let name = name(&next.event);
             if name.ends_with("progresses") || name.ends_with("notes") {

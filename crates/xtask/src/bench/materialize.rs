@@ -73,7 +73,7 @@ fn materialized(
 
 /// The store's library alone, which takes `records` of `bytes` each.
 fn filled(context: &Context<'_>, records: u64, bytes: f64) -> Result<Measure> {
-    let example = context.example("millstream-online", "bare_fill")?;
+    let example = context.example("bare_fill")?;
     let folder = context.folder.join("bare_fill");
     let prepare = || match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),

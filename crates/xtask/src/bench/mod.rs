@@ -257,10 +257,11 @@ impl Context<'_> {
         Ok(Measure::median(rounds))
     }
 
-    /// Builds a crate's example and returns its path.
-    fn example(&self, package: &str, name: &str) -> Result<PathBuf> {
+    /// Builds an example and returns its path. With the features of the tests, so that no dependency is compiled anew.
+    fn example(&self, name: &str) -> Result<PathBuf> {
         let mut build = process::cargo(&self.workspace.root);
-        process::run(build.args(["build", "--release", "--quiet", "-p", package, "--example", name]))?;
+        build.args(["build", "--release", "--quiet", "--workspace", "--features", "millstream/full"]);
+        process::run(build.args(["--example", name]))?;
         Ok(self.workspace.built("examples").join(name))
     }
 

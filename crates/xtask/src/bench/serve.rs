@@ -100,7 +100,7 @@ fn read(
     let mut ours = load(context, server, entities, per_second)?;
     let bytes =
         process::output(context.script("answer_bytes.py").arg(server.url(READ)).arg(body(entities, 0)))?;
-    let example = context.example("millstream-server", "bare")?;
+    let example = context.example("bare")?;
     let bare = Server::other(|port| {
         let mut command = Command::new(&example);
         command.arg(format!("127.0.0.1:{port}")).arg(bytes.trim());
