@@ -47,6 +47,11 @@ pub struct Cause {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
+    /// Others are at work on the assets, which are waited for.
+    Waiting {
+        /// Who works on which asset, and since when.
+        because: String,
+    },
     RunStarted {
         run: String,
         steps: Vec<PlannedStep>,

@@ -250,7 +250,7 @@ impl Engine {
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
-        let lease = self.world.lease(&request.command, assets, wait, &cancel).await?;
+        let lease = self.world.lease(&request.command, assets, wait, &events, &cancel).await?;
         let done = self.run_leased(request, assets, lease.clone(), events, planned, executor).await;
         // What a failed or cancelled step wrote is nobody's.
         for facts in assets.iter().filter_map(|asset| self.world.project.graph.get(asset)) {

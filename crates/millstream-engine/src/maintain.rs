@@ -43,7 +43,7 @@ impl Engine {
             // Also those who only read: what they read would go while they are at it.
             let assets: Vec<AssetId> =
                 world.project.graph.assets().iter().map(|asset| asset.id.clone()).collect();
-            let lease = world.lease(&request.command, &assets, wait, &cancel).await?;
+            let lease = world.lease(&request.command, &assets, wait, &events, &cancel).await?;
             let done = self.maintain_leased(request, &lease, events).await;
             lease.end().await;
             done

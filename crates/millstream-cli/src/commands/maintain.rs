@@ -8,6 +8,7 @@ use millstream_types::Span;
 use crate::{
     CliError, Exit, human,
     output::{self, FAINT, GOOD, styled},
+    progress::waiting_line,
     project,
     session::Session,
     wire::{MaintainDocument, MaintainedTable, Of},
@@ -64,8 +65,10 @@ struct Lines;
 
 impl Observer for Lines {
     fn event(&self, event: &Event) {
-        if let Event::TableMaintained(report) = event {
-            output::tell(&line(report));
+        match event {
+            Event::Waiting { because } => output::tell(&waiting_line(because)),
+            Event::TableMaintained(report) => output::tell(&line(report)),
+            _ => {}
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use millstream_engine::{Event, Observer};
 
-use crate::{human, session::Session};
+use super::line::waiting_line;
+use crate::{human, output, session::Session};
 
 /// How often the line is redrawn.
 const HERTZ: u8 = 10;
@@ -16,13 +17,19 @@ pub(crate) struct Counter {
     bar: ProgressBar,
     /// The word before what is worked on, with a space behind it, or nothing.
     verb: &'static str,
+    /// Whether standard error is read by people.
+    is_for_people: bool,
 }
 
 impl Observer for Counter {
     fn event(&self, event: &Event) {
-        if let Event::StepProgress(progress) = event {
-            let doing = progress.doing.as_deref().unwrap_or(progress.asset.name());
-            self.show(&format!("{}{doing}", self.verb), progress.rows, progress.rows_total);
+        match event {
+            Event::Waiting { because } if self.is_for_people => output::tell(&waiting_line(because)),
+            Event::StepProgress(progress) => {
+                let doing = progress.doing.as_deref().unwrap_or(progress.asset.name());
+                self.show(&format!("{}{doing}", self.verb), progress.rows, progress.rows_total);
+            }
+            _ => {}
         }
     }
 }
@@ -43,7 +50,7 @@ impl Counter {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, verb }
+        Self { bar, verb, is_for_people: !session.settings.json }
     }
 
     /// Shows how far the work is.

@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use millstream_engine::{Event, Observer, StepProgress};
 use millstream_types::AssetId;
 
-use super::line::{name_width, note_line, retry_line, step_line};
+use super::line::{name_width, note_line, retry_line, step_line, waiting_line};
 use crate::{human, output};
 
 /// How often the running lines are redrawn.
@@ -94,6 +94,7 @@ impl Observer for Live {
                     step.progress = Some(progress.clone());
                 }
             }
+            Event::Waiting { because } => state.print(&waiting_line(because)),
             Event::StepNote { asset, note } => state.print(&note_line(asset.as_str(), note)),
             Event::StepRetry { asset, attempt, wait, error } => {
                 state.print(&retry_line(asset.as_str(), *attempt, *wait, error));

@@ -13,6 +13,8 @@ use millstream_engine::{Engine, Observer, Publisher};
 
 use crate::session::Session;
 
+pub(crate) use line::waiting_line;
+
 /// Announces a run to the engine, shown as fits the terminal and the flags.
 pub(crate) fn begin(engine: &Engine, session: &Session) -> Publisher {
     let observer: Arc<dyn Observer> = if session.settings.json {

@@ -35,6 +35,10 @@ impl Observer for Rows {
     fn event(&self, event: &Event) {
         match event {
             Event::RunStarted { run, .. } => self.0.recorded_as(run.as_str()),
+            Event::Waiting { because } => {
+                let doing = format!("waiting: {because}");
+                self.0.progress(JobProgress { doing, done: 0, total: None, unit: ProgressUnit::Rows });
+            }
             Event::StepProgress(progress) => {
                 let doing = progress.doing.clone().unwrap_or_else(|| progress.asset.name().to_owned());
                 let (done, total) = (progress.rows, progress.rows_total);

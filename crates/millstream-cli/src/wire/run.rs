@@ -11,6 +11,7 @@ use super::Of;
 impl Of<&Event> for RunEvent {
     fn of(event: &Event) -> Self {
         match event {
+            Event::Waiting { because } => Self::Waiting { because: because.clone() },
             Event::RunStarted { run, steps } => Self::RunStarted {
                 run: run.to_string(),
                 steps: steps

@@ -39,7 +39,7 @@ pub(crate) async fn on_record<T>(
     cancel: &CancellationToken,
     work: impl AsyncFnOnce(CancellationToken) -> Result<(T, Vec<StepReport>), EngineError>,
 ) -> Result<T, EngineError> {
-    let lease = world.lease(apart.command, apart.assets, apart.wait, cancel).await?;
+    let lease = world.lease(apart.command, apart.assets, apart.wait, events, cancel).await?;
     let done = leased(world, &apart, &lease, events, work).await;
     lease.end().await;
     done

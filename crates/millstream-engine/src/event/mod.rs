@@ -18,6 +18,11 @@ pub(crate) use meter::{Figures, StepMeter};
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Others are at work on the assets, which are waited for; told once.
+    Waiting {
+        /// Who works on which asset, and since when.
+        because: String,
+    },
     RunStarted {
         run: RunId,
         steps: Vec<PlannedAsset>,

@@ -29,6 +29,7 @@ impl Observer for Names {
 
 fn name(event: &Event) -> String {
     match event {
+        Event::Waiting { because } => format!("waits: {because}"),
         Event::RunStarted { steps, .. } => format!("run of {}", steps.len()),
         Event::StepStarted { asset, .. } => format!("{asset} begins"),
         Event::StepProgress(progress) => format!("{} progresses", progress.asset),
