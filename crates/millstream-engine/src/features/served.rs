@@ -16,13 +16,18 @@ use arrow::{
 };
 use indexmap::IndexMap;
 use millstream_features::view::{Columns, EntityKey, FeatureSource, Status};
-use millstream_lake::{At, Operation, TableChange};
+use millstream_lake::At;
 use millstream_types::TableName;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, interval};
 
 use super::server::{ReadColumn, Readable};
-use crate::{EngineError, engine::World, writers::Writers};
+use crate::{
+    EngineError,
+    engine::World,
+    publish::{Append, append},
+};
 
 /// The time between two writes of waiting rows.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
@@ -306,22 +311,16 @@ async fn write(world: &World, waiting: &mut Vec<ServedRow>, room: &AtomicUsize) 
     }
     let batch = batch(waiting)?;
     let table: TableName = SERVED.parse().map_err(|_| EngineError::Worker { doing: "naming a table" })?;
-    let mut writers = Writers::new(&world.lake, &table, served_schema(), 1);
-    writers.write(batch).await?;
-    let add = writers.finish().await?;
     let base = world.lake.snapshot(&table, At::Latest).await?;
-    let change = TableChange {
-        schema: base.is_none().then(served_schema),
-        add,
-        operation: Operation::Append,
-        at: Some(world.options.clock.now()),
-        ..TableChange::default()
+    let rows = Append {
+        table: &table,
+        base: base.as_deref(),
+        schema: base.as_ref().map_or_else(served_schema, |base| base.schema()),
+        rows: vec![batch],
+        txns: Vec::new(),
+        info: Value::Null,
     };
-    if let Err(error) = world.lake.commit(&table, base.as_deref(), change).await {
-        // The rows are written again; this file is nobody's.
-        world.lake.abandon(&table).await;
-        return Err(error.into());
-    }
+    append(world, rows).await?;
     room.fetch_add(waiting.len(), Ordering::Relaxed);
     waiting.clear();
     Ok(())
