@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connections, Connector};
-use millstream_lake::{Snapshot, TableChange};
+use millstream_lake::Snapshot;
 use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection, Trigger};
 use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
@@ -98,17 +98,6 @@ impl StepContext {
     pub(crate) fn facts(&self) -> Result<&AssetFacts, EngineError> {
         let unknown = || EngineError::UnknownAsset { name: self.asset.to_string(), nearest: None };
         self.world.project.graph.get(&self.asset).ok_or_else(unknown)
-    }
-
-    /// Commits to the lake, if the assets are still this process's.
-    pub(crate) async fn commit(
-        &self,
-        table: &TableName,
-        base: Option<&Snapshot>,
-        change: TableChange,
-    ) -> Result<i64, EngineError> {
-        self.lease.hold().await?;
-        Ok(self.world.lake.commit(table, base, change).await?)
     }
 
     pub(crate) fn note(&self, note: impl Into<String>) {

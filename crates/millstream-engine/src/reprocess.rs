@@ -1,9 +1,8 @@
 //! `millstream reprocess`: rejected rows are judged again, and those that pass now are taken in, exactly once.
 //!
-//! Two tables change and Delta has no transaction over two. The rows enter bronze first, in a commit whose
-//! transaction names the version of the rejected table that was read; then the rejected table is replaced by
-//! what is still rejected. If the process ends in between, the next call finds the transaction ahead of the
-//! rejected table and finishes: every row that the commit brought in leaves the rejected table.
+//! Two tables change, in two commits (`publish/reprocessed.rs`): the rows enter bronze, then the rejected table is replaced
+//! by what is still rejected. If the process ends in between, the next call finds the first without the second and
+//! finishes: every row that it brought in leaves the rejected table.
 
 mod again;
 mod interrupted;
@@ -18,7 +17,7 @@ use arrow::{
 use async_trait::async_trait;
 use futures::{TryStreamExt, future::BoxFuture};
 use millstream_connector::Positions;
-use millstream_lake::{At, LakeTable, Operation, Snapshot, StagedFile, TableChange};
+use millstream_lake::{At, LakeTable, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded, RunPlan};
 use millstream_project::{LandingMode, SourceSpec};
 use millstream_quality::{Contract, ContractColumn, ContractOptions, Sources, Tally, restore};
@@ -32,11 +31,11 @@ use crate::{
         source::landing::{self, Landing, bronze_schema, with_landing_columns},
     },
     audit::{Audit, Audited, metrics, row_check_reports},
-    commit_info::{CommitInfo, Committed, REPROCESS_TXN},
+    commit_info::{CommitInfo, Committed},
     engine::StepContext,
     event::RunReport,
     judge::Judge,
-    publish::EPOCH,
+    publish::{EPOCH, take_in},
     reconcile::reconcile,
     run::StepResult,
     stored::{self, relations},
@@ -297,8 +296,8 @@ impl<'a> Reprocessing<'a> {
         }
         let audited = judged.audit(bronze, &add).await?;
         let Some(stop) = audited.stop else {
-            let version = judged.commit(bronze, rejected, add).await?;
-            replace(judged.context, rejected, still).await?;
+            let info = (judged.info(rejected)?, judged.now);
+            let version = take_in(judged.context, (bronze, rejected), add, still, info).await?;
             return judged.built(bronze, version, audited.checks).await;
         };
         lake.discard(add).await;
@@ -328,27 +327,15 @@ impl Judged<'_> {
         audit.judge().await
     }
 
-    /// The rows enter; gives the version of the table that has them.
-    async fn commit(
-        &self,
-        bronze: &Snapshot,
-        rejected: &Snapshot,
-        add: Vec<StagedFile>,
-    ) -> Result<i64, EngineError> {
+    /// What the commit of the rows that enter tells.
+    fn info(&self, rejected: &Snapshot) -> Result<CommitInfo, EngineError> {
         let facts = self.context.facts()?;
         let what =
             Committed::Reprocess { rejected_version: rejected.version(), next_sequence: self.next_sequence };
         let mut info = CommitInfo::new(self.context.run.clone(), self.now, facts.fingerprint, what);
         info.rows_written = self.accepted;
         info.rows_rejected = self.still_rejected;
-        let change = TableChange {
-            add,
-            txns: vec![(REPROCESS_TXN.to_owned(), taken(rejected))],
-            info: info.to_json()?,
-            at: Some(self.now),
-            ..TableChange::default()
-        };
-        self.context.commit(bronze.table(), Some(bronze), change).await
+        Ok(info)
     }
 
     async fn built(
@@ -396,26 +383,4 @@ impl Judged<'_> {
         let (version, status) = (Some(version), AssetStatus::Built);
         Recorded { version, rows, built_at: self.now, status, ..known }
     }
-}
-
-/// The transaction's version for a rejected table's version; above 0, which means never.
-fn taken(rejected: &Snapshot) -> i64 {
-    rejected.version() + 1
-}
-
-/// Only what is still rejected stays.
-async fn replace(
-    context: &StepContext,
-    rejected: &Snapshot,
-    still: Vec<StagedFile>,
-) -> Result<(), EngineError> {
-    let change = TableChange {
-        add: still,
-        remove: rejected.files().to_vec(),
-        operation: Operation::Overwrite,
-        at: Some(context.world.options.clock.now()),
-        ..TableChange::default()
-    };
-    context.commit(rejected.table(), Some(rejected), change).await?;
-    Ok(())
 }

@@ -4,6 +4,7 @@ use std::{collections::HashSet, fmt, io, path::PathBuf};
 
 use arrow::{datatypes::DataType, error::ArrowError};
 use millstream_features::FeatureError;
+use millstream_spool::SpoolError;
 
 /// The cause below an error, whatever library it came from.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -199,6 +200,15 @@ impl DatasetError {
 
     pub(crate) fn broken(promise: impl Into<String>) -> Self {
         Self::Broken { promise: promise.into() }
+    }
+}
+
+impl From<SpoolError> for DatasetError {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::File { action, path, source } => Self::Spill { action, path, source },
+            SpoolError::Rows { action, source } => Self::Arrow { action, source },
+        }
     }
 }
 

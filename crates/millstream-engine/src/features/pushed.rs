@@ -11,7 +11,7 @@ use arrow::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use millstream_features::view::{KNOWN, OnlineView, SEQUENCE};
-use millstream_lake::{At, Operation, Snapshot, TableChange};
+use millstream_lake::{At, Snapshot};
 use millstream_online::{OnlineStore, feature::PushTarget};
 use millstream_sql::features::PushProjection;
 use millstream_types::{INGESTED_AT, TableName};
@@ -22,7 +22,11 @@ use super::{
     rows::{pushed_table, view_of_pushed},
     server::{FeatureServer, Inner},
 };
-use crate::{EngineError, engine::World, writers::Writers};
+use crate::{
+    EngineError,
+    engine::World,
+    publish::{Append, append},
+};
 
 /// Application id, on a table of pushed rows, of the last entry of the log that it has.
 const ENTRY_TXN: &str = "push";
@@ -228,27 +232,16 @@ async fn commit(
 ) -> Result<(), EngineError> {
     let table = pushed_table(view)?;
     let schema = union(base.map(Snapshot::schema), batches);
-    let mut writers = Writers::new(&inner.world.lake, &table, schema.clone(), 1);
-    for batch in batches {
-        writers.write(fit(batch, &schema)?).await?;
-    }
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let is_changed = base.is_none_or(|base| base.schema() != schema);
-    let change = TableChange {
-        add: writers.finish().await?,
-        schema: is_changed.then_some(schema),
-        operation: Operation::Append,
-        txns: vec![(ENTRY_TXN.to_owned(), number(last)), (COVERED_TXN.to_owned(), number(cut))],
+    let rows = Append {
+        table: &table,
+        base,
+        rows: batches.iter().map(|batch| fit(batch, &schema)).collect::<Result<_, _>>()?,
+        schema,
+        txns: vec![(ENTRY_TXN, number(last)), (COVERED_TXN, number(cut))],
         info: json!({"pushed": {"view": view, "up_to": last}}),
-        at: Some(inner.world.options.clock.now()),
-        ..TableChange::default()
     };
-    if let Err(error) = inner.world.lake.commit(&table, base, change).await {
-        // The rows are written again; these files are nobody's.
-        inner.world.lake.abandon(&table).await;
-        return Err(error.into());
-    }
-    Ok(())
+    append(&inner.world.process, rows).await
 }
 
 /// The columns of the table and those that pushed rows add.

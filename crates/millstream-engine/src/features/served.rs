@@ -16,13 +16,18 @@ use arrow::{
 };
 use indexmap::IndexMap;
 use millstream_features::view::{Columns, EntityKey, FeatureSource, Status};
-use millstream_lake::{At, Operation, TableChange};
+use millstream_lake::At;
 use millstream_types::TableName;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, interval};
 
 use super::server::{ReadColumn, Readable};
-use crate::{EngineError, process::Process, writers::Writers};
+use crate::{
+    EngineError,
+    process::Process,
+    publish::{Append, append},
+};
 
 /// The time between two writes of waiting rows.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
@@ -309,22 +314,16 @@ async fn write(
     }
     let batch = batch(waiting)?;
     let table: TableName = SERVED.parse().map_err(|_| EngineError::Worker { doing: "naming a table" })?;
-    let mut writers = Writers::new(&process.lake, &table, served_schema(), 1);
-    writers.write(batch).await?;
-    let add = writers.finish().await?;
     let base = process.lake.snapshot(&table, At::Latest).await?;
-    let change = TableChange {
-        schema: base.is_none().then(served_schema),
-        add,
-        operation: Operation::Append,
-        at: Some(process.options.clock.now()),
-        ..TableChange::default()
+    let rows = Append {
+        table: &table,
+        base: base.as_deref(),
+        schema: base.as_ref().map_or_else(served_schema, |base| base.schema()),
+        rows: vec![batch],
+        txns: Vec::new(),
+        info: Value::Null,
     };
-    if let Err(error) = process.lake.commit(&table, base.as_deref(), change).await {
-        // The rows are written again; this file is nobody's.
-        process.lake.abandon(&table).await;
-        return Err(error.into());
-    }
+    append(process, rows).await?;
     room.fetch_add(waiting.len(), Ordering::Relaxed);
     waiting.clear();
     Ok(())

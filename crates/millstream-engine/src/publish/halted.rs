@@ -17,7 +17,7 @@ use millstream_quality::rejected_schema;
 use millstream_types::SOURCE;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Candidate, EPOCH, commit_rejected};
+use super::{Candidate, EPOCH, rejected::commit_rejected};
 use crate::{EngineError, stored, writers::Writers};
 
 /// What makes two rejected rows the same: the check, where the row came from, and the row itself.

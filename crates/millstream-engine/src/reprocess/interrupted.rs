@@ -12,11 +12,11 @@ use futures::TryStreamExt;
 use millstream_lake::{At, LakeTable, Snapshot};
 use millstream_types::{POSITION, SEQUENCE, SOURCE, TableName};
 
-use super::{replace, taken};
 use crate::{
     EngineError,
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::{StepContext, World},
+    publish::{replace_rejected, taken},
     resolver::provider,
     stored,
     writers::Writers,
@@ -56,7 +56,7 @@ pub(crate) async fn finish_interrupted(context: &StepContext, table: &TableName)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
         still.write(batch).await?;
     }
-    replace(context, &rejected, still.finish().await?).await
+    replace_rejected(context, &rejected, still.finish().await?).await
 }
 
 /// Source and position of every row that the reprocessing with that transaction took in, read from the table as it is

@@ -7,14 +7,15 @@ use arrow::{
     datatypes::{Field, Int64Type, Schema, SchemaRef, UInt8Type},
 };
 use millstream_features::view::FeatureSource;
+use millstream_spool::Batches;
 
 use super::{
+    cutter::Cutter,
     join::Answers,
     labels::Labels,
     layout::{ColumnSource, Layout},
     plan::DatasetPlan,
     split::{SideRows, Sides, Splitter, side_column},
-    spool::{Batches, Cutter},
 };
 use crate::{Cause, DatasetError};
 

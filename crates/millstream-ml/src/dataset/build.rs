@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
+use millstream_spool::Space;
 
 use super::{
     assemble::{Assembler, OnDemand},
@@ -17,7 +18,6 @@ use super::{
     plan::{DatasetPlan, SplitBy},
     progress::Progress,
     split::{Side, SideRows, Splitter},
-    spool::Space,
     warning::Warning,
 };
 use crate::{Cause, DatasetError};
@@ -58,7 +58,8 @@ pub fn build(
 ) -> Result<Built, DatasetError> {
     let layout = Layout::new(plan)?;
     // A quarter for rows between phases, a half for the join, the rest for what is on its way.
-    let space = Space::new(&plan.resources.spill, plan.resources.memory_bytes / 4)?;
+    let space = Space::new(&plan.resources.spill, plan.resources.memory_bytes / 4);
+    space.prepare()?;
     let is_by_time = plan.split.as_ref().is_some_and(|split| matches!(split.by, SplitBy::Time { .. }));
     let mut labels = take_in(plan, labels, is_by_time, &space, report)?;
     let context = Context { plan, layout: &layout, space: &space, report };

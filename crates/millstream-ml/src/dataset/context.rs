@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{layout::Layout, plan::DatasetPlan, progress::Progress, spool::Space};
+use millstream_spool::Space;
+
+use super::{layout::Layout, plan::DatasetPlan, progress::Progress};
 
 /// One build, from the moment its plan is known to make sense.
 #[derive(Clone, Copy)]

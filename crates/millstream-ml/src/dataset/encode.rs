@@ -11,6 +11,7 @@ use millstream_features::{
     FeatureError,
     encode::{Fitted, apply_chain, chain_columns, fit_chain},
 };
+use millstream_spool::{Space, Spool, SpoolWriter};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -19,7 +20,6 @@ use super::{
     layout::Layout,
     plan::DatasetPlan,
     progress::{Counter, Phase, Progress},
-    spool::{Space, Spool, SpoolWriter},
 };
 use crate::DatasetError;
 
@@ -55,11 +55,11 @@ impl Raw {
         let training = Arc::new(training(chunk.sides.as_ref(), chunk.rows.num_rows()));
         let columns = chunk.rows.columns().iter().cloned().chain(statuses).chain([training as ArrayRef]);
         let batch = RecordBatch::try_new(Arc::clone(self.rows.schema()), columns.collect());
-        self.rows.push(batch.map_err(DatasetError::arrow("keep rows for encodings"))?)
+        Ok(self.rows.push(batch.map_err(DatasetError::arrow("keep rows for encodings"))?)?)
     }
 
     pub(crate) fn finish(self) -> Result<Spool, DatasetError> {
-        self.rows.finish()
+        Ok(self.rows.finish()?)
     }
 }
 

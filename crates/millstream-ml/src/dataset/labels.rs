@@ -8,10 +8,11 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
 };
 
+use millstream_spool::{Space, Spool, SpoolWriter};
+
 use super::{
     plan::DatasetPlan,
     progress::{Counter, Phase, Progress},
-    spool::{Space, Spool, SpoolWriter},
 };
 use crate::{Cause, DatasetError};
 

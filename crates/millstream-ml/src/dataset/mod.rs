@@ -14,6 +14,7 @@
 mod assemble;
 mod build;
 mod context;
+mod cutter;
 mod diff;
 mod encode;
 mod estimate;
@@ -30,7 +31,6 @@ mod plan;
 mod progress;
 mod scalar;
 mod split;
-mod spool;
 mod statistics;
 mod warning;
 mod write;
@@ -54,7 +54,6 @@ pub use plan::{
 pub use progress::{Phase, Progress};
 pub use scalar::Scalar;
 pub use split::{Side, SideRows};
-pub use spool::SPILL_PREFIX;
 pub use statistics::{Bin, Category, ColumnStatistics, DistinctCount, Quantile, SAMPLE_ROWS, StatusCounts};
 pub use warning::Warning;
 pub use write::VERSION_KEY;

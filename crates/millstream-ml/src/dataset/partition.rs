@@ -8,8 +8,8 @@ use arrow::{
     datatypes::{Int64Type, SchemaRef},
 };
 use millstream_features::asof::{KeyColumn, partitions};
+use millstream_spool::{Batches, Space, Spool, SpoolError, SpoolWriter, size_of};
 
-use super::spool::{Batches, Space, Spool, SpoolWriter, size_of};
 use crate::DatasetError;
 
 /// Into how many parts rows are divided at once: so many files are open at a time.
@@ -49,7 +49,7 @@ impl<'a> Partitioner<'a> {
             keys,
             level,
             schema: Arc::clone(schema),
-            writers: (0..FAN_OUT).map(|_| writer()).collect::<Result<_, _>>()?,
+            writers: (0..FAN_OUT).map(|_| writer()).collect::<Result<_, SpoolError>>()?,
             pending: vec![Vec::new(); FAN_OUT as usize],
             pending_bytes: 0,
             pending_bytes_max,
@@ -92,7 +92,7 @@ impl<'a> Partitioner<'a> {
 
     pub(crate) fn finish(mut self) -> Result<Vec<Spool>, DatasetError> {
         self.flush()?;
-        self.writers.into_iter().map(SpoolWriter::finish).collect()
+        Ok(self.writers.into_iter().map(SpoolWriter::finish).collect::<Result<_, _>>()?)
     }
 }
 
@@ -154,5 +154,5 @@ pub(crate) fn merge(
             head.batch = head.batch.take().map(|batch| batch.slice(ready, batch.num_rows() - ready));
         }
     }
-    merged.finish()
+    Ok(merged.finish()?)
 }

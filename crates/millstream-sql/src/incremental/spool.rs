@@ -1,129 +1,111 @@
-//! Rows that are needed more than once: in memory while they are few, in a temporary file of the
-//! session beyond that.
+//! Rows that are needed more than once, as tables and streams of the query engine: in memory while they are few, in a file
+//! of the session's spill folder beyond that.
 
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    arrow::datatypes::SchemaRef,
     catalog::{TableProvider, streaming::StreamingTable},
-    common::Result,
+    common::{DataFusionError, Result},
     datasource::MemTable,
-    execution::{SendableRecordBatchStream, TaskContext, spill_file::SpillFile},
+    execution::{SendableRecordBatchStream, TaskContext, runtime_env::RuntimeEnv},
     physical_plan::{
-        EmptyRecordBatchStream, SpillManager,
-        memory::MemoryStream,
-        metrics::{ExecutionPlanMetricsSet, SpillMetrics},
-        streaming::PartitionStream,
+        memory::MemoryStream, stream::RecordBatchReceiverStreamBuilder, streaming::PartitionStream,
     },
     prelude::SessionContext,
 };
 use futures::{TryStreamExt, future::BoxFuture};
+use millstream_spool::{Space, SpoolError, SpoolWriter};
+
+/// Batches that are read ahead of who asks for them.
+const READ_AHEAD: usize = 2;
 
 /// Rows that can be read any number of times.
+#[derive(Clone)]
 pub struct Spool {
-    schema: SchemaRef,
-    rows: usize,
-    store: Store,
-}
-
-enum Store {
-    Memory(Vec<RecordBatch>),
-    Disk { manager: SpillManager, file: Option<Arc<dyn SpillFile>> },
+    rows: Arc<millstream_spool::Spool>,
+    /// The session's spill folder goes with it.
+    _runtime: Arc<RuntimeEnv>,
 }
 
 impl Spool {
-    /// Takes all of `stream`; more than `memory` bytes go to a temporary file.
+    /// Takes all of `stream`; more than `memory` bytes go to a file.
     pub fn collect<'a>(
         session: &'a SessionContext,
         mut stream: SendableRecordBatchStream,
         memory: usize,
     ) -> BoxFuture<'a, Result<Arc<Self>>> {
         Box::pin(async move {
-            let schema = stream.schema();
-            let (mut held, mut bytes, mut rows) = (Vec::new(), 0, 0);
+            let runtime = session.runtime_env();
+            // One that was not given a folder uses the system's, and has none before its first file.
+            let folder = runtime.disk_manager.temp_dir_paths().into_iter().next();
+            let space = Space::new(folder.unwrap_or_else(std::env::temp_dir), memory);
+            let mut writer = SpoolWriter::new(&space, stream.schema());
             while let Some(batch) = stream.try_next().await? {
-                if batch.num_rows() == 0 {
-                    continue;
-                }
-                rows += batch.num_rows();
-                bytes += batch.get_array_memory_size();
-                held.push(batch);
-                if bytes > memory {
-                    return Self::to_disk(session, stream, held, rows).await;
+                if batch.num_rows() > 0 {
+                    writer.push(batch).map_err(failed)?;
                 }
             }
-            Ok(Arc::new(Self { schema, rows, store: Store::Memory(held) }))
+            let rows = Arc::new(writer.finish().map_err(failed)?);
+            Ok(Arc::new(Self { rows, _runtime: runtime }))
         })
-    }
-
-    async fn to_disk(
-        session: &SessionContext,
-        mut stream: SendableRecordBatchStream,
-        held: Vec<RecordBatch>,
-        mut rows: usize,
-    ) -> Result<Arc<Self>> {
-        let schema = stream.schema();
-        let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
-        let manager = SpillManager::new(session.runtime_env(), metrics, Arc::clone(&schema));
-        let mut writer = manager.create_in_progress_file("rows of an incremental table")?;
-        for batch in held {
-            writer.append_batch(&batch)?;
-        }
-        while let Some(batch) = stream.try_next().await? {
-            if batch.num_rows() > 0 {
-                rows += batch.num_rows();
-                writer.append_batch(&batch)?;
-            }
-        }
-        let file = writer.finish()?;
-        Ok(Arc::new(Self { schema, rows, store: Store::Disk { manager, file } }))
     }
 
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.rows.schema())
     }
 
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.rows
+        self.rows.rows()
     }
 
     /// The rows, from the first.
     pub fn stream(&self) -> Result<SendableRecordBatchStream> {
-        match &self.store {
-            Store::Memory(batches) => {
-                Ok(Box::pin(MemoryStream::try_new(batches.clone(), Arc::clone(&self.schema), None)?))
-            }
-            Store::Disk { manager, file: Some(file) } => manager.read_spill_as_stream(Arc::clone(file), None),
-            Store::Disk { file: None, .. } => {
-                Ok(Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.schema))))
-            }
+        match self.rows.in_memory() {
+            Some(batches) => Ok(Box::pin(MemoryStream::try_new(batches.to_vec(), self.schema(), None)?)),
+            None => Ok(self.read()),
         }
+    }
+
+    /// The rows of the file, read on a thread that may wait for the disk.
+    fn read(&self) -> SendableRecordBatchStream {
+        let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema(), READ_AHEAD);
+        let (sender, spool) = (stream.tx(), self.clone());
+        stream.spawn_blocking(move || {
+            for batch in spool.rows.batches().map_err(failed)? {
+                // Nobody reads any more.
+                if sender.blocking_send(Ok(batch.map_err(failed)?)).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        stream.build()
     }
 
     /// The rows as a table.
     pub fn provider(self: &Arc<Self>) -> Result<Arc<dyn TableProvider>> {
-        match &self.store {
-            Store::Memory(batches) => {
-                Ok(Arc::new(MemTable::try_new(Arc::clone(&self.schema), vec![batches.clone()])?))
-            }
-            Store::Disk { .. } => {
+        match self.rows.in_memory() {
+            Some(batches) => Ok(Arc::new(MemTable::try_new(self.schema(), vec![batches.to_vec()])?)),
+            None => {
                 let partition: Arc<dyn PartitionStream> = Arc::new(SpoolPartition(Arc::clone(self)));
-                Ok(Arc::new(StreamingTable::try_new(Arc::clone(&self.schema), vec![partition])?))
+                Ok(Arc::new(StreamingTable::try_new(self.schema(), vec![partition])?))
             }
         }
     }
 }
 
+/// The message of a spool names the file.
+fn failed(error: SpoolError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
 impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = match self.store {
-            Store::Memory(_) => "memory",
-            Store::Disk { .. } => "disk",
-        };
-        f.debug_struct("Spool").field("rows", &self.rows).field("in", &place).finish_non_exhaustive()
+        self.rows.fmt(f)
     }
 }
 
@@ -132,16 +114,10 @@ struct SpoolPartition(Arc<Spool>);
 
 impl PartitionStream for SpoolPartition {
     fn schema(&self) -> &SchemaRef {
-        &self.0.schema
+        self.0.rows.schema()
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        match self.0.stream() {
-            Ok(stream) => stream,
-            Err(error) => Box::pin(datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(
-                Arc::clone(&self.0.schema),
-                futures::stream::once(async move { Err(error) }),
-            )),
-        }
+        self.0.read()
     }
 }

@@ -57,7 +57,8 @@ fn killed_shop(seed: u64) {
         assert!(round < 3 * KILLS_PER_SHOP, "seed {seed}: runs end before they are killed");
     }
     folder.stdout(&["run"]);
-    assert!(folder.stdout(&["run"]).contains("up to date"), "seed {seed}");
+    let again = folder.stdout(&["run"]);
+    assert!(again.contains("up to date"), "seed {seed}: {again}");
     assert_eq!(folder.tables(), twin.tables(), "seed {seed}");
     assert_same_tables(&folder, &twin, &folder.tables(), &format!("after {kills} kills, seed {seed}"));
 }

@@ -1,20 +1,15 @@
 //! A view's events cut into chunks, so that all events of an entity are in one and each fits into memory.
 
-use std::{
-    fs::File,
-    io::{BufReader, BufWriter},
-    path::{Path, PathBuf},
-};
+use std::{path::Path, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
     compute::{concat_batches, take_record_batch},
     datatypes::{SchemaRef, TimestampMicrosecondType},
-    ipc::{reader::StreamReader, writer::StreamWriter},
 };
 use futures::{Stream, TryStreamExt};
 use millstream_features::view::{OnlineView, TIME};
-use tempfile::TempDir;
+use millstream_spool::{Space, Spool, SpoolError, SpoolWriter};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -33,21 +28,12 @@ const CHUNKS_MAX: u64 = 512;
 #[derive(Debug)]
 pub(super) struct Chunks {
     schema: SchemaRef,
-    chunks: Vec<ChunkStorage>,
-    /// Holds the files until the chunks are dropped.
-    _folder: Option<TempDir>,
+    chunks: Vec<Arc<Spool>>,
     pub rows: u64,
     /// The number of events that are in no chunk, because the store cannot hold a key as long as theirs.
     pub left_out: u64,
     /// The newest event time up to the present, in microseconds.
     pub newest: Option<i64>,
-}
-
-/// The events of one chunk, where they are held until they are read.
-#[derive(Debug)]
-enum ChunkStorage {
-    Memory(Vec<RecordBatch>),
-    File(PathBuf),
 }
 
 /// The number of chunks into which events from files of so many bytes are cut.
@@ -56,7 +42,8 @@ pub(super) fn count(file_bytes: u64) -> u64 {
 }
 
 impl Chunks {
-    /// Takes in all events. With one chunk they stay in memory, with more they go to files in `spill`.
+    /// Takes in all events. One chunk stays in memory while it is no larger than a chunk is to be, several go to files in
+    /// `spill` at once: what is in memory is what one of them takes when it is read.
     pub(super) async fn collect(
         view: &OnlineView,
         mut events: impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin,
@@ -67,64 +54,50 @@ impl Chunks {
     ) -> Result<Self, EngineError> {
         let schema = view.definition().event_schema();
         let (mut rows, mut left_out, mut newest) = (0_u64, 0, None);
-        if count <= 1 {
-            let mut batches = Vec::new();
-            while let Some(batch) = events.try_next().await? {
-                let batch = storable(view, batch, &mut left_out)?;
-                rows += batch.num_rows() as u64;
-                newest = newest.max(newest_of(&batch, now));
-                count_rows(rows);
-                batches.push(batch);
-            }
-            let chunks = vec![ChunkStorage::Memory(batches)];
-            return Ok(Self { schema, chunks, _folder: None, rows, left_out, newest });
-        }
-        let folder = tempfile::tempdir_in(spill).map_err(|source| EngineError::File {
-            verb: "create a folder in",
-            path: spill.into(),
-            source,
-        })?;
-        let mut writers = Vec::new();
-        for number in 0..count {
-            writers.push(Spilled::create(folder.path().join(format!("{number}.arrow")), &schema)?);
+        let space = Space::new(spill, usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX));
+        let mut writers: Vec<_> =
+            (0..count.max(1)).map(|_| SpoolWriter::new(&space, schema.clone())).collect();
+        if count > 1 {
+            writers.iter_mut().try_for_each(SpoolWriter::spill).map_err(failed)?;
         }
         while let Some(batch) = events.try_next().await? {
             let batch = storable(view, batch, &mut left_out)?;
             rows += batch.num_rows() as u64;
             newest = newest.max(newest_of(&batch, now));
             count_rows(rows);
-            for (writer, chunk) in writers.iter_mut().zip(split(view, &batch, count)?) {
-                writer.write(&chunk)?;
+            let parts = if count > 1 { split(view, &batch, count)? } else { vec![batch] };
+            for (writer, part) in writers.iter_mut().zip(parts) {
+                if part.num_rows() > 0 {
+                    writer.push(part).map_err(failed)?;
+                }
             }
         }
-        let chunks = writers.into_iter().map(Spilled::finish).collect::<Result<_, _>>()?;
-        Ok(Self { schema, chunks, _folder: Some(folder), rows, left_out, newest })
+        let chunks = writers.into_iter().map(|writer| writer.finish().map(Arc::new));
+        let chunks = chunks.collect::<Result<_, _>>().map_err(failed)?;
+        Ok(Self { schema, chunks, rows, left_out, newest })
     }
 
     pub(super) fn len(&self) -> u64 {
         self.chunks.len() as u64
     }
 
-    /// Reads all events of a chunk.
-    pub(super) fn read(&self, number: u64) -> Result<RecordBatch, EngineError> {
-        let failed = |source| EngineError::Arrow { action: "put events together", source };
+    /// Reads all events of a chunk, on a thread that may wait for the disk.
+    pub(super) async fn read(&self, number: u64) -> Result<RecordBatch, EngineError> {
         let chunk = usize::try_from(number).ok().and_then(|number| self.chunks.get(number));
-        let batches = match chunk {
-            None => Vec::new(),
-            Some(ChunkStorage::Memory(batches)) => {
-                return concat_batches(&self.schema, batches).map_err(failed);
-            }
-            Some(ChunkStorage::File(path)) => {
-                let file = File::open(path).map_err(|source| EngineError::File {
-                    verb: "read",
-                    path: path.clone(),
-                    source,
-                })?;
-                let reader = StreamReader::try_new(BufReader::new(file), None).map_err(failed)?;
-                reader.collect::<Result<Vec<_>, _>>().map_err(failed)?
-            }
-        };
-        concat_batches(&self.schema, &batches).map_err(failed)
+        let Some(chunk) = chunk.cloned() else { return Ok(RecordBatch::new_empty(self.schema.clone())) };
+        let read = tokio::task::spawn_blocking(move || {
+            let batches: Vec<_> = chunk.batches().and_then(Iterator::collect).map_err(failed)?;
+            concat_batches(chunk.schema(), &batches)
+                .map_err(|source| EngineError::Arrow { action: "put events together", source })
+        });
+        read.await.unwrap_or(Err(EngineError::Worker { doing: "reading events from disk" }))
+    }
+}
+
+fn failed(error: SpoolError) -> EngineError {
+    match error {
+        SpoolError::File { action, path, source } => EngineError::File { verb: action, path, source },
+        SpoolError::Rows { action, source } => EngineError::Arrow { action, source },
     }
 }
 
@@ -150,37 +123,4 @@ fn split(view: &OnlineView, batch: &RecordBatch, count: u64) -> Result<Vec<Recor
         .map(|rows| take_record_batch(batch, &UInt32Array::from(rows)))
         .collect::<Result<_, _>>()
         .map_err(|source| EngineError::Arrow { action: "spread events over chunks", source })
-}
-
-/// The file of a chunk while it is written.
-struct Spilled {
-    path: PathBuf,
-    writer: StreamWriter<BufWriter<File>>,
-}
-
-impl Spilled {
-    fn create(path: PathBuf, schema: &SchemaRef) -> Result<Self, EngineError> {
-        let file = File::create(&path).map_err(|source| EngineError::File {
-            verb: "create",
-            path: path.clone(),
-            source,
-        })?;
-        let writer = StreamWriter::try_new(BufWriter::new(file), schema)
-            .map_err(|source| EngineError::Arrow { action: "write events to disk", source })?;
-        Ok(Self { path, writer })
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), EngineError> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let failed = |source| EngineError::Arrow { action: "write events to disk", source };
-        self.writer.write(batch).map_err(failed)
-    }
-
-    fn finish(mut self) -> Result<ChunkStorage, EngineError> {
-        let failed = |source| EngineError::Arrow { action: "write events to disk", source };
-        self.writer.finish().map_err(failed)?;
-        Ok(ChunkStorage::File(self.path))
-    }
 }

@@ -13,13 +13,10 @@ use millstream_features::{
     view::{FeatureDefinition, FeatureValue, JoinOptions, Status, ViewDefinition, ViewJoin, ViewValues},
     window::Measure,
 };
+use millstream_spool::{Spool, SpoolWriter};
 
 use super::{
-    super::{
-        partition::FAN_OUT,
-        progress::Counter,
-        spool::{Cutter, Spool, SpoolWriter},
-    },
+    super::{cutter::Cutter, partition::FAN_OUT, progress::Counter},
     Join,
 };
 use crate::{DatasetError, error::EntityKey};
@@ -40,8 +37,8 @@ impl Join<'_> {
     /// Joins events that fit into memory with labels of any number.
     pub(super) fn answer(
         &self,
-        events: impl Iterator<Item = Result<RecordBatch, DatasetError>>,
-        labels: impl Iterator<Item = Result<RecordBatch, DatasetError>>,
+        events: impl Iterator<Item = Result<RecordBatch, impl Into<DatasetError>>>,
+        labels: impl Iterator<Item = Result<RecordBatch, impl Into<DatasetError>>>,
         tally: &mut Tally<'_>,
     ) -> Result<Spool, DatasetError> {
         let options = JoinOptions {
@@ -50,7 +47,7 @@ impl Join<'_> {
         };
         let mut join = ViewJoin::new(self.definition, self.features, options).map_err(self.failed())?;
         for batch in events {
-            join.push(&batch?).map_err(self.failed())?;
+            join.push(&batch.map_err(Into::into)?).map_err(self.failed())?;
         }
         let view = join.build().map_err(self.failed())?;
         let mut answers = SpoolWriter::new(self.space, Arc::clone(&self.answer_schema));
@@ -58,7 +55,7 @@ impl Join<'_> {
         loop {
             let batch = labels.take(self.labels_at_once())?;
             if batch.num_rows() == 0 {
-                return answers.finish();
+                return Ok(answers.finish()?);
             }
             let (keys, rest) = batch.columns().split_at(self.keys.len());
             let (Some(time), Some(ordinals)) = (rest.first(), rest.last()) else {

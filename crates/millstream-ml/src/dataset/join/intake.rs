@@ -9,13 +9,14 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
 };
 
+use millstream_spool::{Batches, Spool, size_of};
+
 use super::{
     super::{
         labels::{instants, with_schema},
         partition::Partitioner,
         plan::{AsKnown, DatasetPlan},
         progress::Counter,
-        spool::{Batches, Spool, size_of},
     },
     Join,
 };

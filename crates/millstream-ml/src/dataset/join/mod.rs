@@ -15,6 +15,7 @@ use millstream_features::{
     asof::KeyColumn,
     view::{FeatureValue, ViewDefinition},
 };
+use millstream_spool::{Space, Spool, SpoolError, SpoolWriter};
 
 use super::{
     context::Context,
@@ -23,7 +24,6 @@ use super::{
     partition::{LEVELS_MAX, Partitioner, merge},
     plan::DatasetPlan,
     progress::{Counter, Phase},
-    spool::{Space, Spool, SpoolWriter},
 };
 use crate::{Cause, DatasetError};
 use answer::{Tally, answer_schema};
@@ -104,9 +104,11 @@ pub(crate) fn join_view(
     let (events, seen) = join.take_events(events, labels.time_max, &mut counter)?;
     drop(counter);
     let rows = match events {
-        Intake::Memory(events) => {
-            join.answer(events.into_iter().map(Ok), join.number(labels.rows.batches()?), &mut tally)?
-        }
+        Intake::Memory(events) => join.answer(
+            events.into_iter().map(Ok::<_, SpoolError>),
+            join.number(labels.rows.batches()?),
+            &mut tally,
+        )?,
         Intake::Parts(events) => {
             let labels = join.divide(join.number(labels.rows.batches()?), &join.label_schema, 1)?;
             join.answer_parts(events, labels, 1, &mut tally)?
@@ -155,7 +157,7 @@ impl Join<'_> {
         tally: &mut Tally<'_>,
     ) -> Result<Spool, DatasetError> {
         if labels.rows() == 0 {
-            return SpoolWriter::new(self.space, Arc::clone(&self.answer_schema)).finish();
+            return Ok(SpoolWriter::new(self.space, Arc::clone(&self.answer_schema)).finish()?);
         }
         let bytes = self.cost.bytes(events.rows(), events.bytes());
         if bytes <= self.room() {
@@ -178,13 +180,13 @@ impl Join<'_> {
 
     fn divide(
         &self,
-        batches: impl Iterator<Item = Result<RecordBatch, DatasetError>>,
+        batches: impl Iterator<Item = Result<RecordBatch, impl Into<DatasetError>>>,
         schema: &SchemaRef,
         level: u32,
     ) -> Result<Vec<Spool>, DatasetError> {
         let mut parts = self.partitioner(schema, level)?;
         for batch in batches {
-            parts.push(&batch?)?;
+            parts.push(&batch.map_err(Into::into)?)?;
         }
         parts.finish()
     }

@@ -1,0 +1,119 @@
+//! The rejected rows of a candidate: which of those that are there go, and the commit that makes the new ones visible.
+
+use arrow::datatypes::DataType;
+use datafusion::{
+    common::ScalarValue,
+    prelude::{ident, lit},
+};
+use futures::TryStreamExt;
+use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
+use millstream_quality::rejected_schema;
+use millstream_types::SOURCE;
+
+use super::{Candidate, Change, EPOCH};
+use crate::{EngineError, commit_info::REJECTED_TXN, rejected::is_lost, stored, writers::Writers};
+
+/// Whether the table of rejected rows tells of the candidate's epoch from now on.
+pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, EngineError> {
+    let world = &candidate.context.world;
+    let rejected = &candidate.rejected;
+    let table = candidate.table.rejected();
+    let base = world.lake.snapshot(&table, At::Latest).await?;
+    let mut add = rejected.files.clone();
+    let mut remove = Vec::new();
+    if let Some(base) = &base {
+        if rejected.replace {
+            remove = base.files().to_vec();
+        } else {
+            let (gone, kept) = drop_epochs(candidate, base).await?;
+            remove = gone;
+            add.extend(kept);
+        }
+    }
+    let lost = match candidate.base {
+        Some(table) => is_lost(world, table).await?,
+        None => false,
+    };
+    // A loss stays to be seen until all rows are judged again, even if none is rejected then.
+    let is_told = !lost || rejected.replace;
+    if add.is_empty() && remove.is_empty() && !(lost && is_told) {
+        return Ok(false);
+    }
+    let epoch = rejected.epoch_before + 1;
+    // An attempt before this one may have been halted, or have died, after it committed its rejected rows.
+    let is_new = base.as_ref().and_then(|base| base.txn(REJECTED_TXN)).is_none_or(|told| told < epoch);
+    let txns = if is_told && is_new { vec![(REJECTED_TXN, epoch)] } else { Vec::new() };
+    let operation = if remove.is_empty() { Operation::Append } else { Operation::Overwrite };
+    let change = Change {
+        add,
+        remove,
+        schema: base.is_none().then(rejected_schema),
+        operation,
+        txns,
+        ..Change::of(&table, base.as_deref(), candidate.now)
+    };
+    change.commit(candidate.context).await?;
+    Ok(is_told)
+}
+
+/// Files with rows that go (of epochs that never became visible, of replaced parts, of keys computed anew), and new
+/// files with their other rows.
+async fn drop_epochs(
+    candidate: &Candidate<'_>,
+    base: &Snapshot,
+) -> Result<(Vec<DataFile>, Vec<StagedFile>), EngineError> {
+    let world = &candidate.context.world;
+    let before = candidate.rejected.epoch_before;
+    let replaced = &candidate.rejected.replaced_parts;
+    let superseded = candidate.rejected.superseded.as_ref();
+    let certain =
+        |file: &DataFile| may_exceed(file, before) || replaced.iter().any(|part| may_hold(file, part));
+    let touched: Vec<_> =
+        base.files().iter().filter(|file| superseded.is_some() || certain(file)).cloned().collect();
+    if touched.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let provider = LakeTable::new(&world.lake, base.schema(), touched.clone())?;
+    let columns: Vec<_> = base.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let of_replaced = ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true);
+    let condition = ident(EPOCH).lt_eq(lit(before));
+    let condition = if replaced.is_empty() { condition } else { condition.and(of_replaced) };
+    let mut rows = stored::scan(world, base.table(), provider, &columns, Some(condition)).await?;
+    let mut writers = Writers::new(&world.lake, base.table(), base.schema(), 1);
+    while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(base.table(), source))? {
+        writers
+            .write(match superseded {
+                Some(superseded) => superseded.without(&batch)?,
+                None => batch,
+            })
+            .await?;
+    }
+    let kept = writers.finish().await?;
+    let rows_before: Option<u64> = touched.iter().map(DataFile::rows).sum();
+    if rows_before == Some(kept.iter().map(StagedFile::rows).sum()) {
+        world.lake.discard(kept).await;
+        return Ok((Vec::new(), Vec::new()));
+    }
+    Ok((touched, kept))
+}
+
+fn may_exceed(file: &DataFile, epoch: i64) -> bool {
+    match file.column(EPOCH, &DataType::Int64).max {
+        Some(ScalarValue::Int64(Some(max))) => max > epoch,
+        _ => true,
+    }
+}
+
+/// Whether the file's statistics allow rows of `part`.
+pub(crate) fn may_hold(file: &DataFile, part: &str) -> bool {
+    let bounds = file.column(SOURCE, &DataType::Utf8);
+    let text = |value: Option<ScalarValue>| match value {
+        Some(ScalarValue::Utf8(Some(text))) => Some(text),
+        _ => None,
+    };
+    match (text(bounds.min), text(bounds.max)) {
+        // A long bound may be cut, so an upper one only excludes what differs before the cut.
+        (Some(min), Some(max)) => min.as_str() <= part && (part <= max.as_str() || part.starts_with(&max)),
+        _ => true,
+    }
+}
