@@ -209,5 +209,6 @@ fn asset() -> AssetState {
         message: None,
         hint: None,
         checks: Vec::new(),
+        written_by: None,
     }
 }
