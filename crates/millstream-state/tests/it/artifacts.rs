@@ -73,33 +73,38 @@ async fn kinds_are_told_apart(place: Place) {
 
 async fn what_is_recorded_again_has_its_new_definition_and_place(place: Place) {
     let state = place.open().await;
-    let made = |hash, definition, location| NewArtifact { hash, definition, location, ..artifact("churn") };
-    let of = async |version| {
-        let known = state.artifact(KIND, "churn", version).await.unwrap();
+    let made =
+        |name, hash, definition, location| NewArtifact { hash, definition, location, ..artifact(name) };
+    let of = async |name, version| {
+        let known = state.artifact(KIND, name, version).await.unwrap();
         known.map(|known| (known.hash, known.definition, known.location, known.made_of))
     };
     let found = |hash: &str, definition: &str, location: Option<&str>, made_of: Option<&str>| {
         Some((hash.into(), definition.into(), location.map(str::to_owned), made_of.map(str::to_owned)))
     };
-    for sameness in [Sameness::NewestAlike, Sameness::AnyOfItsHash] {
+    for (name, sameness) in [("churn", Sameness::NewestAlike), ("spend", Sameness::AnyOfItsHash)] {
         let record = async |made: NewArtifact<'_>| {
             state.record_artifact(&NewArtifact { sameness, ..made }).await.unwrap()
         };
-        record(made("x", "{}", Some("churn.bin"))).await;
-        let moved = NewArtifact { made_of: Some("labels@3"), ..made("x", "{}", Some("elsewhere.bin")) };
+        record(made(name, "x", "{}", Some("churn.bin"))).await;
+        let moved = NewArtifact { made_of: Some("labels@3"), ..made(name, "x", "{}", Some("elsewhere.bin")) };
         let version = record(moved).await;
         let expected = found("x", "{}", Some("elsewhere.bin"), Some("labels@3"));
-        assert_eq!(of(Some(version)).await, expected);
-        assert_eq!(of(None).await, expected);
-        let other = record(made("y", "{}", None)).await;
-        assert_eq!((of(None).await, of(Some(version)).await), (found("y", "{}", None, None), expected));
+        assert_eq!(of(name, Some(version)).await, expected);
+        assert_eq!(of(name, None).await, expected);
+        let other = record(made(name, "y", "{}", None)).await;
+        assert_eq!(
+            (of(name, None).await, of(name, Some(version)).await),
+            (found("y", "{}", None, None), expected)
+        );
         assert_eq!(other, version + 1);
-        assert_eq!(of(Some(other + 1)).await, None);
+        assert_eq!(of(name, Some(other + 1)).await, None);
     }
     // The rule of hashes alone takes a new definition over.
-    let told_anew = NewArtifact { sameness: Sameness::AnyOfItsHash, ..made("y", "{\"told\": 1}", None) };
+    let told_anew =
+        NewArtifact { sameness: Sameness::AnyOfItsHash, ..made("spend", "y", "{\"told\": 1}", None) };
     let version = state.record_artifact(&told_anew).await.unwrap();
-    assert_eq!(of(Some(version)).await, found("y", "{\"told\": 1}", None, None));
+    assert_eq!(of("spend", Some(version)).await, found("y", "{\"told\": 1}", None, None));
 }
 
 async fn a_removed_version_is_kept_and_used_again_when_its_definition_comes_back(place: Place) {
