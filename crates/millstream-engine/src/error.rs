@@ -352,14 +352,17 @@ fn may_pass(error: &DataFusionError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use millstream_state::Holder;
+    use millstream_types::{AssetId, TimestampMicros};
+
     use super::*;
 
     #[test]
     fn faults_of_a_store_that_pass_are_tried_again_and_no_others() {
         let busy = EngineError::State(StateError::Locked {
-            asset: millstream_types::AssetId::new("silver.a"),
-            holder: None,
-            age_ms: None,
+            asset: AssetId::new("silver.a"),
+            holder: Box::new(Holder::this_process("run", TimestampMicros(0))),
+            age: Duration::ZERO,
         });
         let slow = EngineError::Online(OnlineError::Timeout { action: "read" });
         let foreign = EngineError::State(StateError::Foreign { path: "state.db".into() });

@@ -29,7 +29,7 @@ impl FeatureServer {
                 Ok(version) => format!("{name}@{version}"),
                 Err(_) => dataset.to_owned(),
             },
-            (name, None) => match world.state.newest_dataset(name).await? {
+            (name, None) => match world.newest_dataset(name).await? {
                 Some(version) => format!("{name}@{version}"),
                 // The look below says what there is instead.
                 None => name.to_owned(),

@@ -153,17 +153,8 @@ impl Engine {
     async fn service_entries(&self, users: &Users) -> Result<Vec<ServiceEntry>, EngineError> {
         let world = self.world();
         let served = services::served(world).await?;
-        let times: BTreeMap<(String, i64), TimestampMicros> = world
-            .state
-            .service_versions()
-            .await?
-            .into_iter()
-            .map(|version| ((version.service, version.version), version.at))
-            .collect();
         let mut entries: Vec<ServiceEntry> = Vec::new();
         for version in served {
-            let at = times.get(&(version.name.clone(), version.version)).copied();
-            let at = at.unwrap_or(TimestampMicros(0));
             let features = || {
                 let definition = &version.definition;
                 let named = definition.features.iter().map(|feature| {
@@ -174,14 +165,14 @@ impl Engine {
             };
             match entries.last_mut().filter(|entry| entry.name == version.name) {
                 Some(entry) => {
-                    entry.versions.push((version.version, at));
+                    entry.versions.push((version.version, version.at));
                     if version.is_current {
                         (entry.current, entry.features) = (Some(version.version), features());
                     }
                 }
                 None => entries.push(ServiceEntry {
                     current: version.is_current.then_some(version.version),
-                    versions: vec![(version.version, at)],
+                    versions: vec![(version.version, version.at)],
                     features: features(),
                     datasets: users.of_service(&version.name),
                     name: version.name,

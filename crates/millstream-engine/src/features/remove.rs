@@ -24,7 +24,7 @@ impl FeatureServer {
                     hint: Some("take the service out of its file first, or name an older version".to_owned()),
                 });
             }
-            world.state.remove_service(&version.name, version.version, world.options.clock.now()).await?;
+            services::remove(world, version).await?;
             self.free().await
         })
     }

@@ -1,8 +1,11 @@
-//! A run that stood still for so long that another took its place.
+//! What others see of a run at work, and a run that stood still for so long that another took its place.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use millstream_engine::{Event, Observer, RunRequest};
+use millstream_engine::{Clock, Engine, Event, Observer, RunRequest};
 use millstream_state::{Holder, LeaseRequest, LeaseToken, State};
 use millstream_types::AssetId;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +42,6 @@ impl Observer for Successor {
 
 impl Successor {
     async fn take(&self) -> LeaseToken {
-        use millstream_engine::Clock;
-
         let now = self.clock.now();
         let (assets, holder) = ([AssetId::new(self.step)], Holder::this_process("another", now));
         let length = Duration::from_secs(30);
@@ -71,7 +72,7 @@ fn who_comes_back_too_late_commits_and_records_nothing() {
                 "{step}"
             );
             // The successor goes, and all is as if nobody had stood still.
-            for lease in state.leases().await.unwrap() {
+            for lease in state.leases(world.clock.now()).await.unwrap() {
                 state.end_lease(lease.token).await.unwrap();
             }
             world.run().await;
@@ -79,4 +80,54 @@ fn who_comes_back_too_late_commits_and_records_nothing() {
             assert_eq!(world.runs().await, ["succeeded", "interrupted"]);
         });
     }
+}
+
+/// Asks for the status as soon as a step begins.
+struct Bystander {
+    engine: Engine,
+    told: Mutex<Vec<String>>,
+}
+
+impl Bystander {
+    async fn look(&self) -> Vec<String> {
+        let status = self.engine.status().await.unwrap();
+        let line = |asset: millstream_engine::AssetStatus| {
+            let lease = asset.lease?;
+            let (holder, age) = (&lease.holder, lease.holder.age(status.now).as_secs());
+            let is_this = holder.pid == std::process::id();
+            Some(format!("{}: `{}`, this process: {is_this}, {age} s", asset.asset, holder.command))
+        };
+        status.assets.into_iter().filter_map(line).collect()
+    }
+}
+
+impl Observer for Bystander {
+    fn event(&self, event: &Event) {
+        if let Event::StepStarted { asset, .. } = event
+            && asset.as_str() == "silver.a"
+        {
+            let told = std::thread::scope(|scope| scope.spawn(|| block_on(self.look())).join().unwrap());
+            *self.told.lock().unwrap() = told;
+        }
+    }
+}
+
+#[test]
+fn status_says_who_writes_an_asset_while_it_is_written() {
+    block_on(async {
+        let world = World::new(Definition::of(TABLE));
+        world.definition.script.put("a", "x", "id\n1\n2");
+        let engine = world.engine(&Line::quiet()).await;
+        let bystander = Bystander { engine: world.engine(&Line::quiet()).await, told: Mutex::default() };
+        let bystander = Arc::new(bystander);
+        assert_eq!(bystander.look().await, [""; 0]);
+        let request = RunRequest { command: "run silver.*".into(), ..RunRequest::default() };
+        let cancel = CancellationToken::new();
+        engine.run(&request, Duration::ZERO, bystander.clone(), cancel).await.unwrap();
+        let told = bystander.told.lock().unwrap().clone();
+        let expected =
+            ["bronze.a", "silver.a"].map(|asset| format!("{asset}: `run silver.*`, this process: true, 0 s"));
+        assert_eq!(told, expected);
+        assert_eq!(bystander.look().await, [""; 0]);
+    });
 }

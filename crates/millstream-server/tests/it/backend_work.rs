@@ -250,5 +250,6 @@ fn asset() -> AssetState {
         message: None,
         hint: None,
         checks: Vec::new(),
+        written_by: None,
     }
 }

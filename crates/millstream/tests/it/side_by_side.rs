@@ -93,6 +93,7 @@ fn other_assets_are_run_at_once_and_the_same_ones_wait(state: Option<&str>) {
     assert!(refused.contains("works on `gold.a` (`run bronze.a+`)"), "{refused}");
     assert!(refused.contains("`--wait`"), "{refused}");
     assert!(everything.contains("MS-0608"), "{everything}");
+    says_who_writes(&folder, first.id());
     let waited = folder.run(&["run", "gold.a", "--wait"]);
     assert!(waited.starts_with("exit: 0"), "{waited}");
     assert!(waited.contains("works on `") && waited.contains(": waiting"), "{waited}");
@@ -100,6 +101,28 @@ fn other_assets_are_run_at_once_and_the_same_ones_wait(state: Option<&str>) {
     assert!(folder.stdout(&["run"]).contains("up to date"));
     let totals = folder.json(&["query", "SELECT a.n AS a, b.n AS b FROM gold.a, gold.b", "--json"]);
     assert_eq!(totals, serde_json::json!([{"a": rows, "b": 10}]));
+}
+
+/// While `run bronze.a+` is at work in the process `pid`, and nothing else is.
+fn says_who_writes(folder: &Folder, pid: u32) {
+    let all = folder.stdout(&["status"]);
+    let written =
+        |asset: &str| all.lines().any(|line| line.contains(asset) && line.contains(&format!("pid {pid}")));
+    assert!(written("silver.a") && !written("silver.b"), "{all}");
+    assert!(all.contains("works on 3 assets (`run bronze.a+`)"), "{all}");
+    let one = folder.stdout(&["status", "silver.a"]);
+    assert!(one.contains("works on `silver.a` (`run bronze.a+`)"), "{one}");
+    assert!(!folder.stdout(&["status", "silver.b"]).contains("works on"));
+    let states = folder.json(&["status", "--json"]);
+    for state in states["assets"].as_array().unwrap() {
+        let (asset, writer) = (state["asset"].as_str().unwrap(), &state["written_by"]);
+        let expected = if asset.ends_with('a') { pid.into() } else { serde_json::Value::Null };
+        assert_eq!(
+            (&writer["pid"], writer["command"] == "run bronze.a+"),
+            (&expected, !writer.is_null()),
+            "{asset}"
+        );
+    }
 }
 
 fn one_of_two_that_is_killed_harms_neither_itself_nor_the_other(state: Option<&str>) {

@@ -17,11 +17,12 @@ use millstream_ml::{
 };
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
-use millstream_state::{DatasetVersion, Pin};
+use millstream_state::{NewArtifact, Pin, Sameness};
 use millstream_types::AssetId;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    DATASET,
     labels::{self, LabelFile, Labels},
     output::{DeltaVersion, Output},
     plan::{Surroundings, plan},
@@ -327,12 +328,12 @@ async fn keep(
     is_own: bool,
 ) -> Result<Kept, EngineError> {
     let Built { path, manifest, .. } = built;
-    let newest = world.state.dataset_version(&spec.name, None).await?;
+    let newest = world.state.artifact(DATASET, &spec.name, None).await?;
     let same = newest.filter(|known| {
         let has_data = |earlier: Manifest| earlier.data == manifest.data;
-        known.id == manifest.version && super::manifest(known).is_ok_and(has_data)
+        known.hash == manifest.version && super::manifest(known).is_ok_and(has_data)
     });
-    let place = same.as_ref().map(|same| world.dataset_path(&same.path));
+    let place = same.as_ref().map(|same| world.dataset_file(same)).transpose()?;
     if let (Some(same), Some(place)) = (same, place) {
         let kept = |is_unchanged, path| Kept { version: same.version, is_unchanged, path };
         if place == *path {
@@ -354,23 +355,28 @@ async fn keep(
         }
     }
     let now = world.options.clock.now();
-    let version = DatasetVersion {
-        dataset: spec.name.clone(),
-        version: 0,
-        id: manifest.version.clone(),
-        path: world.recorded_path(path),
-        manifest: serde_json::to_string(manifest)
-            .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?,
-        service: service(world, spec).await?,
-        at: now,
-    };
+    let definition = serde_json::to_string(manifest)
+        .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?;
+    let (place, service) = (world.recorded_path(path), service(world, spec).await?);
     let pinned_by = format!("dataset {} {}", spec.name, manifest.version.get(..12).unwrap_or_default());
     let pins: Vec<Pin> = pinning
         .versions()
         .into_iter()
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
-    let version = world.state.record_dataset(&version, &pins).await?;
+    let artifact = NewArtifact {
+        kind: DATASET,
+        name: &spec.name,
+        hash: &manifest.version,
+        definition: &definition,
+        location: Some(&place),
+        made_of: service.as_deref(),
+        at: now,
+        pins: &pins,
+        // What was built before the newest is built again: its file may have been replaced.
+        sameness: Sameness::NewestAlike,
+    };
+    let version = world.state.record_artifact(&artifact).await?;
     Ok(Kept { version, is_unchanged: false, path: path.clone() })
 }
 

@@ -249,8 +249,8 @@ impl World {
     /// The recorded datasets, and the versions of tables that are pinned for them.
     pub(crate) async fn datasets(&self) -> Vec<String> {
         let state = self.state().await;
-        let built = state.dataset_versions().await.unwrap();
-        let built = built.iter().map(|built| format!("{} v{}", built.dataset, built.version));
+        let built = contents::datasets(&state).await;
+        let built = built.iter().map(|built| format!("{} v{}", built.name, built.version));
         let pins = state.pins().await.unwrap();
         let pins = pins.iter().map(|pin| format!("pinned: {} at {}", pin.table, pin.version));
         built.chain(pins).collect()
