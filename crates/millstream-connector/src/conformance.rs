@@ -57,7 +57,7 @@ pub trait Fixture: Send {
         None
     }
 
-    /// What is asked of `read`.
+    /// The request with which the suite calls `read`.
     fn request(&self) -> ReadRequest {
         ReadRequest::default()
     }
