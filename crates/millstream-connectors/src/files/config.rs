@@ -42,7 +42,7 @@ pub(super) struct FilesConfig {
     pub(super) format: Option<Format>,
     pub(super) encoding: &'static Encoding,
     pub(super) csv: CsvDialect,
-    /// The delimiter was stated, so that a `.tsv` does not choose its own.
+    /// Whether the delimiter was stated, so that a `.tsv` does not choose its own.
     pub(super) delimiter_given: bool,
     pub(super) on_change: OnChange,
     pub(super) settle: Span,
@@ -131,7 +131,7 @@ impl ConnectorConfig for FilesConfig {
 }
 
 impl FilesConfig {
-    /// `None` only together with a problem.
+    /// The checked options; `None` only together with a problem.
     fn new(
         options: FilesOptions,
         connection: Option<NamedConnection<'_>>,
