@@ -187,7 +187,7 @@ async fn news_of(
             let metrics = metrics(rows).into_iter().map(|(name, value)| Metric { name, value });
             Ok(Some((found, metrics.collect())))
         }
-        // Of a table that was put back to where its log says nothing, nobody knows what it was built from.
+        // The log does not say what a table was built from that was put back to this version.
         (_, Some(known)) if known.version <= Some(version) => {
             Ok(Some((Recorded { version: Some(version), ..known.clone() }, Vec::new())))
         }
@@ -199,8 +199,8 @@ fn ours(commit: &CommitRecord) -> Option<(i64, CommitInfo)> {
     Some((commit.version, CommitInfo::from_json(&commit.info)?))
 }
 
-/// Whether the commit that `built` the content is not the one that is known. Versions tell, because clocks go back: it is
-/// a later one, or the table was taken back to an earlier version, or made anew.
+/// Whether the commit that `built` the content is another one than the known one. Versions tell, because clocks go
+/// back: the commit is later, or the table was taken back to an earlier version or made again.
 fn is_news(built: i64, version: i64, known: &Recorded) -> bool {
     known.version.is_none_or(|known| built > known || version < known)
 }

@@ -1,7 +1,7 @@
 //! Figures of a view's features: their values for every entity just after the view's newest event.
 //!
-//! It is a dataset with one label for each entity that is thrown away once its figures are known, so that the figures
-//! are those of training.
+//! The figures are those of a dataset with one label for each entity, made as for training and thrown away once its
+//! figures are known.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Who keeps the views of an embedded online store up to date: a process that has it open for long, and says so by a lock.
+//! The process that keeps the views of an embedded online store up to date: it has the store open for long, and says so
+//! by a lock.
 
 use std::{fs, fs::File, path::Path};
 
