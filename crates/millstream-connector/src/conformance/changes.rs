@@ -177,7 +177,7 @@ impl Reader {
         told.map_err(|error| format!("acknowledge: {error}: {error:?}"))
     }
 
-    /// One read: the rows as they are with it, and where it ended.
+    /// Reads one portion, and gives the rows as they are with it, and where the read ended.
     async fn portion(
         &self,
         connector: &dyn Connector,
