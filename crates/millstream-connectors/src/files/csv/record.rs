@@ -59,7 +59,7 @@ fn bounded(dialect: &CsvDialect, end: RecordEnd, data: &[u8], start: usize, at_e
     }
 }
 
-/// As `record_end` at the end of the data, with the record's fields when it is complete.
+/// The end of a record, as `record_end` gives it at the end of the data, with its fields when the record is complete.
 pub(super) fn record_fields(
     dialect: &CsvDialect,
     data: &[u8],
