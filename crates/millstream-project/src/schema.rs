@@ -97,7 +97,7 @@ fn connection(connections: &[(&str, Value)]) -> Value {
     schema
 }
 
-/// One branch for each kind, told apart by `type`.
+/// A schema with one branch for each kind, told apart by `type`.
 fn one_of(branches: impl Iterator<Item = Value>) -> Value {
     json!({"oneOf": branches.collect::<Vec<_>>()})
 }

@@ -217,7 +217,8 @@ fn address<'a>(context: &Context<'_>, store: &Store, written: &'a Located<String
     None
 }
 
-/// Reports a store of the chosen environment that has no engine; whether the environment can be used all the same.
+/// Reports a store of the chosen environment that has no engine, and returns whether the environment can be used in
+/// spite of it.
 fn unavailable(context: &Context<'_>, store: &Store, written: &Located<String>) -> bool {
     let text = written.value.trim();
     let address = match text.split_once("://") {

@@ -29,7 +29,7 @@ pub(super) struct Promise<'a> {
     pub(super) mode: LandingMode,
     /// The names of the contract's columns, for hints.
     pub(super) names: &'a [&'a str],
-    /// Whether the contract has a column of the name, be it a faulty one.
+    /// Whether the contract has a column of the name, even a faulty one.
     pub(super) is_column: &'a dyn Fn(&str) -> bool,
     pub(super) on_violation: Severity,
 }
