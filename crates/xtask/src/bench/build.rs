@@ -1,6 +1,7 @@
 //! The first build on a fresh machine: how many packages the default binary takes, and how long they take.
 //!
-//! It is no part of a plain `cargo xtask bench`, because it takes twenty minutes. It needs neither the peers nor a binary.
+//! A plain `cargo xtask bench` leaves this bench out, because it takes twenty minutes. It needs neither the peers nor a
+//! binary.
 
 use std::{
     collections::BTreeSet,

@@ -257,7 +257,7 @@ impl Context<'_> {
         Ok(Measure::median(rounds))
     }
 
-    /// Builds an example and returns its path. With the features of the tests, so that no dependency is compiled anew.
+    /// Builds an example with the features of the tests, so that no dependency is compiled again, and returns its path.
     fn example(&self, name: &str) -> Result<PathBuf> {
         let mut build = process::cargo(&self.workspace.root);
         build.args(["build", "--release", "--quiet", "--workspace", "--features", "millstream/full"]);

@@ -96,7 +96,7 @@ impl Row {
         self.other.as_ref().map(|(_, other)| self.ours / other)
     }
 
-    /// None where there is no target.
+    /// Whether the figure meets its target; `None` where there is no target.
     fn is_met(&self) -> Option<bool> {
         match self.target {
             Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) | Target::Count(max) => {
