@@ -93,7 +93,7 @@ pub struct FeatureServer(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) world: Arc<World>,
     pub(crate) access: Arc<OnlineAccess>,
-    /// Whether it was opened for a run of a process in which nobody reads or pushes.
+    /// Whether the server was opened for a run of a process in which nobody reads or pushes.
     is_alone: bool,
     /// The share of the entities whose served values are kept, as [`served::threshold`] gives it.
     sampled_below: u64,
@@ -112,7 +112,7 @@ pub(crate) struct Inner {
     materialized: Mutex<BTreeSet<String>>,
 }
 
-/// For whom features are opened.
+/// For whom a feature server is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Opener {
     /// Somebody may read and push.
@@ -127,7 +127,7 @@ impl FeatureServer {
         Self::open_in(engine.world(), sample, Opener::Server)
     }
 
-    /// The one that there is for the project, or else one for a run.
+    /// The feature server that is open for the project already, or else a new one for a run.
     pub(crate) async fn of(world: &Arc<World>) -> Result<Self, EngineError> {
         let known = || world.features.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         match known() {
@@ -216,7 +216,7 @@ impl FeatureServer {
             let materialized = || self.0.materialized.lock().unwrap_or_else(PoisonError::into_inner);
             let mut never = Vec::new();
             for (name, view) in &self.0.views {
-                // What was done once stays done.
+                // A view that was materialised once stays materialised.
                 if materialized().contains(name) {
                     continue;
                 }
@@ -306,7 +306,7 @@ impl FeatureServer {
         })
     }
 
-    /// Stores what is still in memory.
+    /// Writes the sampled values that are still in memory, and syncs the online store.
     pub fn close<'a>(&'a self) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             self.0.access.served.flush().await?;
@@ -315,7 +315,7 @@ impl FeatureServer {
     }
 }
 
-/// Nulls in the place of values that are not exact.
+/// The columns with nulls in the place of values that are not exact.
 fn without_inexact(mut columns: view::Columns) -> Result<view::Columns, EngineError> {
     for (values, statuses) in columns.values.iter_mut().zip(&columns.statuses) {
         let is_inexact: BooleanArray =
@@ -482,7 +482,8 @@ impl Readable {
         statuses
     }
 
-    /// The features, as view and number, that an on-demand feature is computed of, also by way of others.
+    /// The features, as view and number, that an on-demand feature is computed of, directly or through other on-demand
+    /// features.
     pub(super) fn inputs_of(&self, index: usize) -> Vec<(usize, usize)> {
         let (mut open, mut inputs) = (vec![index], Vec::new());
         while let Some(one) = open.pop().and_then(|index| self.definition.on_demand.get(index)) {

@@ -179,7 +179,7 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// Whether what follows is left for the next commit. One part at least is read.
+    /// Whether the parts that follow are left for the next commit. At least one part is read.
     fn is_full(&self) -> bool {
         !self.staged.parts.is_empty() && self.meter.is_reached()
     }
