@@ -14,7 +14,7 @@ pub struct Now<'a> {
     /// What is new beside the stored inputs: parts of a source that wait to be read, a file of labels.
     pub parts: &'a [String],
     pub force: bool,
-    /// The version that was recorded of a table which the lake has no more.
+    /// The version that was recorded of a table which the lake has no more, or of a file that is gone.
     pub vanished: Option<i64>,
     /// Why its source or its table cannot be looked at.
     pub unreadable: Option<&'a str>,
@@ -35,7 +35,7 @@ pub struct InputNow<'a> {
 ///
 /// 1. *forced*: the command says so;
 /// 2. *never built*: nothing was ever committed, or the lake has no table any more, or an older one than
-///    was recorded (it was deleted and made anew by someone else); *vanished* where the lake had it before;
+///    was recorded (it was deleted and made anew by someone else); *vanished* where it was there before;
 /// 3. *definition changed*: the fingerprint is another one;
 /// 4. *unreadable*: its source or its table cannot be looked at, which its step tells; *new input*: a stored input has or will have another version than the one that was read; for a source,
 ///    parts wait; for others, something that they read beside the graph is another;
@@ -55,7 +55,7 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
     }
     let Some(recorded) = recorded.filter(|recorded| is_in_lake(recorded, now.version)) else {
         return match now.vanished {
-            Some(version) => Reason::Vanished { version },
+            Some(version) => Reason::Vanished { version, is_table: facts.id.kind().is_none() },
             None => Reason::NeverBuilt,
         };
     };

@@ -16,7 +16,7 @@ pub struct Observed {
     /// The newest version of every table that the lake has, tables of rejected rows included where some
     /// asset reads them; and of every asset of another kind, as its kind counts.
     pub versions: BTreeMap<AssetId, i64>,
-    /// Tables that were recorded and are in the lake no more, with the version that was.
+    /// Assets that were recorded and whose table or file is there no more, with the version that was.
     pub vanished: BTreeMap<AssetId, i64>,
     /// Assets whose source or table cannot be looked at, with what is wrong.
     pub unreadable: BTreeMap<AssetId, String>,

@@ -5,7 +5,7 @@
 //! work never waits for them, and who falls too far behind is told how much was missed.
 //!
 //! The state store does not listen: a step is recorded before it is told that it has ended, by the holder of its lease
-//! (docs/decisions/0021).
+//! (docs/decisions/0020).
 
 use std::{
     fmt,

@@ -81,11 +81,15 @@ impl Kind for Datasets {
     }
 
     async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
-        let looks: Vec<_> = look.assets.iter().map(|facts| news(look, facts)).collect();
+        let looks: Vec<_> = look.assets.iter().map(|facts| look_at(look, facts)).collect();
         let looked: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).try_collect().await?;
-        for (facts, news) in look.assets.iter().zip(looked) {
-            let version = look.recorded.get(&facts.id).and_then(|known| known.version);
-            observed.versions.extend(version.map(|version| (facts.id.clone(), version)));
+        for (facts, (version, news)) in look.assets.iter().zip(looked) {
+            let known = look.recorded.get(&facts.id).and_then(|known| known.version);
+            match (known, version) {
+                (_, Some(version)) => observed.versions.insert(facts.id.clone(), version),
+                (Some(known), None) => observed.vanished.insert(facts.id.clone(), known),
+                (None, None) => None,
+            };
             observed.parts.insert(facts.id.clone(), news);
         }
         Ok(())
@@ -123,6 +127,16 @@ impl Kind for Datasets {
 /// The asset of a dataset.
 pub(crate) fn id(dataset: &str) -> AssetId {
     AssetId::of_kind(WORD, dataset)
+}
+
+/// The version that was recorded, unless its file is gone, and what is new for the dataset.
+async fn look_at(look: &Look<'_>, facts: &AssetFacts) -> Result<(Option<i64>, Vec<String>), EngineError> {
+    let known = look.recorded.get(&facts.id).and_then(|known| known.version);
+    let version = match known {
+        Some(version) if !look.world.has_dataset_file(facts.id.name(), version).await? => None,
+        known => known,
+    };
+    Ok((version, news(look, facts).await?))
 }
 
 /// What is new for a dataset beside its stored inputs: pushed rows that came to the lake, and its file of labels.

@@ -164,6 +164,14 @@ impl World {
         Err(EngineError::UnknownFeature { what: "dataset", name: name.to_owned(), hint })
     }
 
+    /// Whether there is something at the place of a version's file. What it holds is looked at by those who read it.
+    pub(super) async fn has_dataset_file(&self, name: &str, version: i64) -> Result<bool, EngineError> {
+        let found = self.state.artifact(DATASET, name, Some(version)).await?;
+        let place = found.and_then(|found| found.location).map(|place| self.dataset_path(&place));
+        // A place that cannot be looked at is no reason to build.
+        Ok(place.is_some_and(|place| fs::exists(place).unwrap_or(true)))
+    }
+
     /// The number of a dataset's newest version.
     pub(crate) async fn newest_dataset(&self, name: &str) -> Result<Option<i64>, EngineError> {
         Ok(self.state.newest_artifact(DATASET, name).await?)

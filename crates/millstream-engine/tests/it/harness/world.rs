@@ -103,6 +103,11 @@ impl World {
         }
     }
 
+    /// Somebody has cleared the files of a dataset away.
+    pub(crate) fn lose_dataset(&self, name: &str) {
+        fs::remove_dir_all(self.folder.path().join("datasets").join(name)).unwrap();
+    }
+
     pub(crate) fn has_online(&self) -> bool {
         self.online.initialized()
     }
