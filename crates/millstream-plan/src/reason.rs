@@ -6,17 +6,17 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     NeverBuilt,
-    /// The lake had the table, at this version, and has it no more.
+    /// The lake had the table, at this version, and no longer has it.
     Vanished {
         version: i64,
     },
     DefinitionChanged,
-    /// Its source or its table cannot be looked at.
+    /// The asset's source or its table cannot be read.
     Unreadable {
         because: String,
     },
-    /// These inputs have, or will have, a version that the asset has not seen. For a source: these parts; for others too what
-    /// they read beside the graph, as a file of labels.
+    /// These inputs have, or will have, a version that the asset has not seen. For a source the list names parts that wait; for
+    /// other assets it may also name what they read beside the graph, such as a file of labels.
     NewInput {
         from: Vec<String>,
     },
