@@ -6,19 +6,19 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     NeverBuilt,
-    /// What was built was there, at this version, and is there no more: a table of the lake, or what others keep, such as the
+    /// What was built was there, at this version, and is no longer there: a table of the lake, or what others keep, such as the
     /// file of a dataset.
     Vanished {
         version: i64,
         is_table: bool,
     },
     DefinitionChanged,
-    /// Its source or its table cannot be looked at.
+    /// The asset's source or its table cannot be read.
     Unreadable {
         because: String,
     },
-    /// These inputs have, or will have, a version that the asset has not seen. For a source: these parts; for others too what
-    /// they read beside the graph, as a file of labels.
+    /// These inputs have, or will have, a version that the asset has not seen. For a source the list names parts that wait; for
+    /// other assets it may also name what they read beside the graph, such as a file of labels.
     NewInput {
         from: Vec<String>,
     },

@@ -19,11 +19,11 @@ pub(crate) const VERSION: &str = "x-millstream-version";
 
 /// The endpoints of one area.
 pub(crate) struct Area {
-    /// Those that answer within the time of a request.
+    /// The endpoints that answer within the time of a request.
     pub(crate) quick: Endpoints,
-    /// Those that may go through whole tables.
+    /// The endpoints that may go through whole tables, and have the time of a job.
     pub(crate) long: Endpoints,
-    /// The description of all of them.
+    /// The description of all endpoints of the area.
     pub(crate) document: OpenApi,
 }
 

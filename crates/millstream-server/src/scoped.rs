@@ -40,10 +40,10 @@ struct Needs {
 /// How calls of an endpoint are written to the log.
 #[derive(Clone, Copy)]
 enum Audit {
-    /// They change nothing.
+    /// Calls are not written, because they change nothing.
     None,
     Each,
-    /// There may be thousands a second, so that only who asks for them gets them: `audit=debug`.
+    /// Calls are written only at `audit=debug`, because there may be thousands of them a second.
     Frequent,
 }
 

@@ -167,7 +167,7 @@ impl World {
     /// Whether there is something at the place of a version's file. What it holds is looked at by those who read it.
     pub(super) async fn has_dataset_file(&self, name: &str, version: i64) -> Result<bool, EngineError> {
         let found = self.state.artifact(DATASET, name, Some(version)).await?;
-        let place = found.and_then(|found| found.location).map(|place| self.dataset_path(&place));
+        let place = found.and_then(|found| found.location).map(|place| self.project.spec.root.join(place));
         // A place that cannot be looked at is no reason to build.
         Ok(place.is_some_and(|place| fs::exists(place).unwrap_or(true)))
     }
