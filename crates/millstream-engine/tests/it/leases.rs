@@ -123,7 +123,8 @@ fn status_says_who_writes_an_asset_while_it_is_written() {
         assert_eq!(bystander.look().await, [""; 0]);
         let request = RunRequest { command: "run silver.*".into(), ..RunRequest::default() };
         let cancel = CancellationToken::new();
-        engine.run(&request, Duration::ZERO, bystander.clone(), cancel).await.unwrap();
+        let events = engine.begin().observed_by(bystander.clone());
+        engine.run(&request, Duration::ZERO, events, cancel).await.unwrap();
         let told = bystander.told.lock().unwrap().clone();
         let expected =
             ["bronze.a", "silver.a"].map(|asset| format!("{asset}: `run silver.*`, this process: true, 0 s"));
