@@ -115,6 +115,12 @@ fn a_dataset_whose_file_is_gone_is_built_again() {
         ],
         "
         dataset:seldom built +3
+        dataset:often: what was built is gone, it was version 1
+        by hand dataset:seldom: what was built is gone, it was version 1
+        dataset:often built +3
+        by hand dataset:seldom: what was built is gone, it was version 1
+        dataset:seldom built +3
+        (nothing)
     ",
     );
 }

@@ -112,7 +112,7 @@ fn each_label_has_what_was_known_before_it() {
 #[test]
 fn a_build_whose_process_died_is_done_again_or_found() {
     for (moment, again) in [(Before, "d v1"), (After, "d v1, unchanged")] {
-        let dies = DieIn(Box::new(Dataset("d")), moment, "state: record the dataset");
+        let dies = DieIn(Box::new(Dataset("d")), moment, "state: record the artifact");
         let expected = format!(
             "bronze.events built +3
             {again}

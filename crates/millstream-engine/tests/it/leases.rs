@@ -132,3 +132,40 @@ fn status_says_who_writes_an_asset_while_it_is_written() {
         assert_eq!(bystander.look().await, [""; 0]);
     });
 }
+
+/// Lets go of a lease as soon as somebody waits for it.
+struct Yielding {
+    state: std::path::PathBuf,
+    token: LeaseToken,
+    told: Mutex<Vec<String>>,
+}
+
+impl Observer for Yielding {
+    fn event(&self, event: &Event) {
+        if let Event::Waiting { because } = event {
+            self.told.lock().unwrap().push(because.clone());
+            let end = async { State::open(&self.state).await.unwrap().end_lease(self.token).await.unwrap() };
+            std::thread::scope(|scope| scope.spawn(|| block_on(end)).join().unwrap());
+        }
+    }
+}
+
+#[test]
+fn who_waits_says_for_whom_and_goes_on_when_they_have_ended() {
+    block_on(async {
+        let world = World::new(Definition::of(TABLE));
+        world.definition.script.put("a", "x", "id\n1\n2");
+        let engine = world.engine(&Line::quiet()).await;
+        let (step, clock, state) = ("silver.a", world.clock.clone(), world.state_path());
+        let token = Successor { step, clock, state: state.clone() }.take().await;
+        let yielding = Arc::new(Yielding { state, token, told: Mutex::default() });
+        let events = engine.begin().observed_by(yielding.clone());
+        let request = RunRequest::default();
+        let wait = Duration::from_secs(600);
+        let run = engine.run(&request, wait, events, CancellationToken::new()).await.unwrap();
+        assert!(run.succeeded());
+        let told = yielding.told.lock().unwrap().clone();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("works on `silver.a` (`another`)"), "{told:?}");
+    });
+}
