@@ -78,22 +78,25 @@ fn other_assets_are_run_at_once_and_the_same_ones_wait(state: Option<&str>) {
                 ["run", selection].into_iter().filter(|word| !word.is_empty()).collect();
             folder.run(&arguments)
         });
+        let status =
+            [&["status"][..], &["status", "silver.a"], &["status", "silver.b"], &["status", "--json"]];
+        let status = status.map(|arguments| folder.stdout(arguments));
         match first.try_wait().unwrap() {
-            None => Some((rows, first, said)),
+            None => Some((rows, first, said, status)),
             Some(status) => {
                 assert!(status.success(), "{status}");
                 None
             }
         }
     });
-    let (rows, mut first, [refused, everything, other]) =
-        outlasting.expect("a run that outlasts three small ones");
+    let (rows, mut first, [refused, everything, other], status) =
+        outlasting.expect("a run that outlasts small ones");
     assert!(other.starts_with("exit: 0"), "{other}");
     assert!(refused.starts_with("exit: 1") && refused.contains("MS-0608"), "{refused}");
     assert!(refused.contains("works on `gold.a` (`run bronze.a+`)"), "{refused}");
     assert!(refused.contains("`--wait`"), "{refused}");
     assert!(everything.contains("MS-0608"), "{everything}");
-    says_who_writes(&folder, first.id());
+    says_who_writes(&status, first.id());
     let waited = folder.run(&["run", "gold.a", "--wait"]);
     assert!(waited.starts_with("exit: 0"), "{waited}");
     assert!(first.wait().unwrap().success());
@@ -102,17 +105,16 @@ fn other_assets_are_run_at_once_and_the_same_ones_wait(state: Option<&str>) {
     assert_eq!(totals, serde_json::json!([{"a": rows, "b": 10}]));
 }
 
-/// While `run bronze.a+` is at work in the process `pid`, and nothing else is.
-fn says_who_writes(folder: &Folder, pid: u32) {
-    let all = folder.stdout(&["status"]);
-    let written =
+/// What `status` said of everything, of a table of each chain, and to machines while `run bronze.a+` was at work in the process
+/// `pid`, and nothing else was.
+fn says_who_writes([all, written, other, json]: &[String; 4], pid: u32) {
+    let is_written =
         |asset: &str| all.lines().any(|line| line.contains(asset) && line.contains(&format!("pid {pid}")));
-    assert!(written("silver.a") && !written("silver.b"), "{all}");
+    assert!(is_written("silver.a") && !is_written("silver.b"), "{all}");
     assert!(all.contains("works on 3 assets (`run bronze.a+`)"), "{all}");
-    let one = folder.stdout(&["status", "silver.a"]);
-    assert!(one.contains("works on `silver.a` (`run bronze.a+`)"), "{one}");
-    assert!(!folder.stdout(&["status", "silver.b"]).contains("works on"));
-    let states = folder.json(&["status", "--json"]);
+    assert!(written.contains("works on `silver.a` (`run bronze.a+`)"), "{written}");
+    assert!(!other.contains("works on"), "{other}");
+    let states: serde_json::Value = serde_json::from_str(json).unwrap();
     for state in states["assets"].as_array().unwrap() {
         let (asset, writer) = (state["asset"].as_str().unwrap(), &state["written_by"]);
         let expected = if asset.ends_with('a') { pid.into() } else { serde_json::Value::Null };
