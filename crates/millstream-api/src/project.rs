@@ -3,16 +3,16 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What is loaded.
+/// The project as it is loaded, and the attempt to load it again if that failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProjectAnswer {
     pub name: String,
     pub environment: String,
-    /// When its files were read, RFC 3339.
+    /// The time at which the reading of the project's files began, RFC 3339.
     pub loaded_at: String,
-    /// Whether all of it is at work; what has errors, and what depends on that, is left out.
+    /// Whether all of the project is at work; what has errors, and what depends on that, is left out.
     pub is_whole: bool,
-    /// The number of its assets.
+    /// The number of the project's assets.
     pub assets: usize,
     /// The attempt to load it again that failed, if that was the last one. What was loaded before is still at work.
     pub failed_reload: Option<FailedReload>,
@@ -21,7 +21,7 @@ pub struct ProjectAnswer {
 /// An attempt to load the project again that changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FailedReload {
-    /// RFC 3339.
+    /// The time of the attempt, RFC 3339.
     pub at: String,
     pub code: String,
     pub message: String,

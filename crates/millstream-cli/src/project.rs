@@ -45,7 +45,7 @@ pub(crate) struct Loader {
     root: PathBuf,
     environment: Option<String>,
     connectors: Arc<[Box<dyn ConnectorFactory>]>,
-    /// What the command line says of memory.
+    /// The memory that the command line gives, instead of what the project says.
     memory: Option<ByteSize>,
 }
 
@@ -60,7 +60,7 @@ impl Loader {
         }
     }
 
-    /// Of the project that the command is for.
+    /// A loader of the project that the command is for.
     pub(crate) fn of(session: &Session) -> Result<Self, CliError> {
         Ok(Self::new(find_root(session)?, session))
     }

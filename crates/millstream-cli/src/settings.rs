@@ -70,7 +70,11 @@ pub(crate) fn typed_line(arguments: &[OsString]) -> String {
     let words = arguments.iter().skip(1).map(|word| {
         let word = word.to_string_lossy();
         let is_plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%*".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) { word.into_owned() } else { format!("'{word}'") }
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word.into_owned()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let plan = RunPlan { steps: (0..steps).map(step).collect(), ..RunPlan::default() };
     let begin = Instant::now();
     let report =
-        execute(plan, executor, options, EventBus::default().begin(), CancellationToken::new()).await?;
+        execute(plan, executor, options, EventBus::default().begin("test"), CancellationToken::new()).await?;
     let seconds = begin.elapsed().as_secs_f64();
     assert_eq!(report.steps.len(), steps, "every step ends");
     println!("{{\"seconds\": {seconds}, \"peak_bytes\": {}}}", peak_bytes());

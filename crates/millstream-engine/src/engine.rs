@@ -15,7 +15,7 @@ use millstream_lake::Snapshot;
 use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection, Trigger};
 use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
-use millstream_state::{RunEnd, RunOutcome, RunStart};
+use millstream_state::RunStart;
 use millstream_types::{AssetId, RunId, TableName};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -129,7 +129,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let session = |process: &Process| SessionOptions {
             memory_bytes: process.options.memory_bytes,
-            spill_dir: process.spill_root(),
+            spill_dir: process.spill_dir(),
             target_partitions: process.options.parallelism.get(),
         };
         let process = Arc::new(Process::new(stores, options));
@@ -144,9 +144,13 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The project keeps its data elsewhere now, or a connector cannot be built.
-    pub fn reloaded(&self, project: Arc<Project>) -> Result<Self, EngineError> {
+    /// The project keeps its data elsewhere now, or is to have another amount of memory than the process, or a connector
+    /// cannot be built.
+    pub fn reloaded(&self, project: Arc<Project>, memory_bytes: usize) -> Result<Self, EngineError> {
         same_stores(&self.world.project.spec, &project.spec)?;
+        if memory_bytes != self.world.options.memory_bytes {
+            return Err(EngineError::Moved { what: "`memory`" });
+        }
         let process = self.world.process.clone();
         let resolver = Arc::new(LakeResolver::new(process.lake.clone(), project.clone()));
         Self::over(process, project, self.world.sql.with_resolver(resolver))
@@ -176,16 +180,16 @@ impl Engine {
         &self.world.project
     }
 
-    /// What is told of work in this process.
+    /// The bus on which all work of the process is told.
     #[must_use]
     pub fn events(&self) -> &EventBus {
         &self.world.events
     }
 
-    /// Announces a piece of work, by which it is then told what happens in it.
+    /// Announces a piece of work that `command` asks for, and gives what tells of it.
     #[must_use]
-    pub fn begin(&self) -> Publisher {
-        self.world.events.begin()
+    pub fn begin(&self, command: &str) -> Publisher {
+        self.world.events.begin(command)
     }
 
     /// What a run would do, and why.
@@ -283,16 +287,8 @@ impl Engine {
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run: run.clone(), concurrency, retry, seed };
-        let report = execute(plan, executor(runner), options, events, cancel).await?;
-        let outcome = match (report.cancelled, report.succeeded()) {
-            (true, _) => RunOutcome::Cancelled,
-            (false, true) => RunOutcome::Succeeded,
-            (false, false) => RunOutcome::Failed,
-        };
-        // What is newer than the set before belongs together once every step has ended well.
-        let publishes = report.is_whole().then_some(assets);
-        world.finish_run(&run, outcome, publishes).await?;
-        Ok(report)
+        let done = execute(plan, executor(runner), options, events.clone(), cancel).await;
+        world.end_run(&run, assets, done, &events).await
     }
 
     /// A session for queries over the project's tables.
@@ -320,17 +316,6 @@ impl World {
         };
         self.state.begin_run(&start).await?;
         Ok(start.run)
-    }
-
-    /// Records how work ended. `publishes`: the assets whose newest versions readers are to have from now on.
-    pub(crate) async fn finish_run(
-        &self,
-        run: &RunId,
-        outcome: RunOutcome,
-        publishes: Option<&[AssetId]>,
-    ) -> Result<(), EngineError> {
-        let finished = self.options.clock.now();
-        Ok(self.state.finish_run(&RunEnd { run, finished, outcome, publishes }).await?)
     }
 
     /// An id that sorts by the time at which its run began.

@@ -61,7 +61,7 @@ pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use event::{
     CheckReport, Event, EventBus, Heard, MaintenanceReport, Observer, PlannedAsset, Publisher, RunReport,
-    StepProgress, StepReport, Subscription, WorkEvent, WorkId,
+    StepProgress, StepReport, Subscription, Work, WorkChange, WorkEvent, WorkId,
 };
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, OnDemandEntry,

@@ -65,8 +65,8 @@ impl Process {
         self.beside_queries.acquire().await.map_err(closed)
     }
 
-    /// Where rows go that do not fit into memory.
-    pub(crate) fn spill_folder(&self) -> Result<PathBuf, EngineError> {
+    /// The folder of spilled rows, made if it was not there.
+    pub(crate) fn made_spill_dir(&self) -> Result<PathBuf, EngineError> {
         let path = self.spill.folder().to_owned();
         match std::fs::create_dir_all(&path) {
             Ok(()) => Ok(path),
@@ -79,12 +79,13 @@ impl Process {
         spill::clean(&self.state_dir, self.options.clock.now());
     }
 
-    pub(crate) fn spill_root(&self) -> PathBuf {
+    /// The folder of spilled rows, which may not be there yet.
+    pub(crate) fn spill_dir(&self) -> PathBuf {
         self.spill.folder().to_owned()
     }
 }
 
-/// Whether what was opened for `before` can be gone on with for `after`; the error says what is elsewhere.
+/// Whether the stores that were opened for `before` are those of `after`; the error says what is elsewhere.
 pub(crate) fn same_stores(before: &ProjectSpec, after: &ProjectSpec) -> Result<(), EngineError> {
     let (old, new) = (&before.environment, &after.environment);
     let facts = [
@@ -95,7 +96,6 @@ pub(crate) fn same_stores(before: &ProjectSpec, after: &ProjectSpec) -> Result<(
         ("`storage`", old.storage != new.storage),
         ("`state`", old.state != new.state),
         ("`online`", old.online != new.online),
-        ("`memory`", old.memory != new.memory),
     ];
     match facts.into_iter().find(|(_, is_another)| *is_another) {
         Some((what, _)) => Err(EngineError::Moved { what }),

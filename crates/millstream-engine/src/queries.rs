@@ -23,8 +23,8 @@ const RUNNING_MAX: usize = 32;
 /// After so many turns of tasks a thread looks for new statements, for files that were read, and for clocks; a turn may take
 /// a tenth of a second.
 const LOOK_AROUND: u32 = 2;
-/// Of each thread. The longest statement that is taken nests expressions some thousand deep; a stack takes memory only as far as
-/// it was used.
+/// The bytes of the stack of each thread. The longest statement that is taken nests expressions some thousand deep; a stack takes
+/// memory only as far as it was used.
 const STACK_BYTES: usize = 32 << 20;
 /// Batches that wait until they are asked for.
 const WAITING_BATCHES: usize = 2;
@@ -59,7 +59,7 @@ pub struct QueryRows {
 }
 
 impl QueryThreads {
-    /// Starts so many.
+    /// Starts `threads` threads.
     pub fn start(threads: NonZeroUsize) -> Result<Arc<Self>, EngineError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.get())

@@ -106,11 +106,14 @@ impl Stored<'_> {
             unique.check(&mut evaluated);
             tally.merge(&Tally::of(&evaluated));
         }
+        let is_history = world.project.table(table).is_some_and(|spec| spec.materialize.keeps_states());
+        let forgets =
+            if is_history { ", which forgets the states that its inputs no longer have" } else { "" };
         let mut reports = row_check_reports(&tally, &tally.counts(&contract));
         for report in reports.iter_mut().filter(|report| !report.passed) {
             let (rows, stay) = if report.failed == 1 { ("row", "it stays") } else { ("rows", "they stay") };
             report.message = Some(format!(
-                "{} {rows} that came before it; {stay} until `millstream run {table} --full-refresh`",
+                "{} {rows} that came before it; {stay} until `millstream run {table} --full-refresh`{forgets}",
                 report.failed
             ));
         }

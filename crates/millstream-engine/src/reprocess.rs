@@ -47,7 +47,7 @@ pub(crate) use interrupted::{finish_interrupted, interrupted, is_interrupted};
 
 impl Engine {
     /// Judges the rejected rows of `table` again. For a SQL table that means building it anew: its rejected
-    /// rows come from rows that its inputs still hold.
+    /// rows come from rows that its inputs still hold. A history is refused: it holds states that its inputs may not.
     pub fn reprocess<'a>(
         &'a self,
         table: &'a TableName,
@@ -58,7 +58,10 @@ impl Engine {
     ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
         Box::pin(async move {
             let project = self.project();
-            if project.table(table).is_some() {
+            if let Some(spec) = project.table(table) {
+                if spec.materialize.keeps_states() {
+                    return Err(keeps_states(table));
+                }
                 let request = RunRequest {
                     selection: vec![table.to_string()],
                     full_refresh: true,
@@ -86,6 +89,16 @@ impl Engine {
             let assets = [table.asset_id()];
             self.run_with(&request, &assets, wait, events, cancel, plan, executor).await
         })
+    }
+}
+
+/// Building a history anew would judge its rejected rows again, and forget what it alone remembers.
+fn keeps_states(table: &TableName) -> EngineError {
+    EngineError::Refused {
+        table: table.clone(),
+        message: "is a history: building it anew would forget the states that its inputs no longer have"
+            .to_owned(),
+        hint: format!("where that is meant, `millstream run {table} --full-refresh` does it"),
     }
 }
 

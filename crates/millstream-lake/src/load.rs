@@ -62,17 +62,13 @@ impl Lake {
     }
 
     async fn latest(&self, table: &TableName) -> Result<Option<Arc<Snapshot>>> {
-        if let Some(known) = self.cached(table) {
-            let mark = self.storage().commit_mark(table, known.version()).await?;
-            // Another mark is of a table that was deleted and made anew, of which the known one says nothing.
-            if mark.is_some_and(|mark| self.recognises(&known, &mark)) {
-                let newest = self.newest_after(table, known.version()).await?;
-                if newest == known.version() {
-                    return Ok(Some(known));
-                }
-                if let Some(state) = self.forward(known.state().clone(), newest).await? {
-                    return Ok(Some(self.remember(Snapshot::of(state, Some(&known))?)));
-                }
+        if let Some(known) = self.known(table).await? {
+            let newest = self.newest_after(table, known.version()).await?;
+            if newest == known.version() {
+                return Ok(Some(known));
+            }
+            if let Some(state) = self.forward(known.state().clone(), newest).await? {
+                return Ok(Some(self.remember(Snapshot::of(state, Some(&known))?)));
             }
             self.forget(table);
         }
@@ -82,8 +78,20 @@ impl Lake {
         Ok(Some(self.remember(snapshot)))
     }
 
+    /// The snapshot that is kept of the table, unless its commit is another's by now: a table that was deleted and made again, of
+    /// which the kept one says nothing.
+    async fn known(&self, table: &TableName) -> Result<Option<Arc<Snapshot>>> {
+        let Some(known) = self.cached(table) else { return Ok(None) };
+        let mark = self.storage().commit_mark(table, known.version()).await?;
+        if mark.is_some_and(|mark| self.recognises(&known, &mark)) {
+            return Ok(Some(known));
+        }
+        self.forget(table);
+        Ok(None)
+    }
+
     async fn at_version(&self, table: &TableName, version: i64) -> Result<Option<Arc<Snapshot>>> {
-        if let Some(known) = self.cached(table) {
+        if let Some(known) = self.known(table).await? {
             if known.version() == version {
                 return Ok(Some(known));
             }

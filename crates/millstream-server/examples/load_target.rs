@@ -22,10 +22,10 @@ use millstream_api::{
 };
 use millstream_server::{
     AnswerColumn, ApiError, Backends, CatalogBackend, DatasetBackend, DatasetInfo, DatasetReader,
-    EntitySchema, ErrorKind, FeatureBackend, JobBackend, JobReporter, MaterializeAnswer, MaterializeRequest,
-    ProjectBackend, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer,
-    ReadRequest, ReadTarget, Readiness, RunBackend, RunEnd, RunRequest, ServerOptions, ServiceInfo, Status,
-    Statuses, ViewInfo, serve,
+    EntitySchema, ErrorKind, FeatureBackend, HeldProject, JobBackend, JobReporter, MaterializeAnswer,
+    MaterializeRequest, ProjectBackend, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryBackend,
+    QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, RunBackend, RunEnd, RunRequest,
+    ServerOptions, ServiceInfo, Status, Statuses, ViewInfo, serve,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -81,7 +81,12 @@ impl FeatureBackend for Memory {
 
     fn push_schema(&self, _: &str) -> Result<PushSchema, ApiError> {
         let schema = Schema::new(self.schema.keys.clone());
-        Ok(PushSchema { schema: Arc::new(schema), features: Vec::new(), time: "entity".to_owned() })
+        Ok(PushSchema {
+            project: HeldProject::default(),
+            schema: Arc::new(schema),
+            features: Vec::new(),
+            time: "entity".to_owned(),
+        })
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {

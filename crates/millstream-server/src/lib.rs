@@ -36,8 +36,8 @@ pub use codes::CODES;
 pub use datasets::{DatasetBackend, DatasetReader};
 pub use error::{ApiError, Cause, ErrorKind, ServerError};
 pub use features::{
-    AnswerColumn, EntitySchema, FeatureBackend, MaterializeRequest, PushRequest, PushSchema, ReadAnswer,
-    ReadRequest, ReadTarget, Statuses,
+    AnswerColumn, EntitySchema, FeatureBackend, HeldProject, MaterializeRequest, PushRequest, PushSchema,
+    ReadAnswer, ReadRequest, ReadTarget, Statuses,
 };
 pub use jobs::{JobBackend, JobReporter};
 pub use millstream_api::{

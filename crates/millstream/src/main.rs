@@ -7,8 +7,8 @@ use std::{process::ExitCode, time::Duration};
 use millstream_cli::{Exit, Invocation};
 use tokio_util::sync::CancellationToken;
 
-/// Of the thread that plans. The longest expression that is taken nests some thousand deep; a stack takes memory only as far
-/// as it was used.
+/// The bytes of the stack of each thread that may plan. The longest expression that is taken nests some thousand deep; a stack
+/// takes memory only as far as it was used.
 const STACK_BYTES: usize = 32 << 20;
 
 /// How long threads have to end. Those without work do at once.
@@ -35,7 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn work(invocation: Invocation) -> std::io::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // A server plans on any of them: projects that are loaded again, runs, queries.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
     let cancel = CancellationToken::new();
     hear_signals(cancel.clone())?;
     let exit = runtime.block_on(millstream_cli::run(invocation, millstream_connectors::connectors(), cancel));

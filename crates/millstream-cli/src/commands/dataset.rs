@@ -87,7 +87,7 @@ pub(crate) async fn build(
     request: &DatasetRequest,
     session: &Session,
 ) -> Result<DatasetReport, CliError> {
-    let events = engine.begin().observed_by(Arc::new(Counter::start("", session)));
+    let events = engine.begin(&session.settings.line).observed_by(Arc::new(Counter::start("", session)));
     Ok(engine.build_dataset(request, events, session.cancel.clone()).await?)
 }
 

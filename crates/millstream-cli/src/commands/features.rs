@@ -177,7 +177,8 @@ pub(crate) async fn materialize(
     session: &Session,
 ) -> Result<Materialized, CliError> {
     let server = FeatureServer::open(engine, 0.0).await?;
-    let events = engine.begin().observed_by(Arc::new(Counter::start("materialising ", session)));
+    let events =
+        engine.begin(&session.settings.line).observed_by(Arc::new(Counter::start("materialising ", session)));
     let done = server.materialize(request, events, session.cancel.clone()).await?;
     if !session.settings.json {
         tell_unread(&server.unread_pushes().await?);

@@ -40,7 +40,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     };
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
     let json = session.settings.json;
-    let mut events = engine.begin();
+    let mut events = engine.begin(&request.command);
     if !json {
         events = events.observed_by(Arc::new(Lines));
     }

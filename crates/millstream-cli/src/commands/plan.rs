@@ -78,7 +78,10 @@ impl SelectionArguments {
 
 /// Whether a selection consists of names of assets.
 pub(crate) fn is_by_name(selection: &[String]) -> bool {
-    !selection.is_empty() && selection.iter().all(|word| !word.contains(['*', ':']) && !word.ends_with('+'))
+    // What stands before the name asks for its inputs: `+orders`, `1+orders`.
+    let name =
+        |word: &str| word.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('+').to_owned();
+    !selection.is_empty() && selection.iter().all(|word| !name(word).contains(['*', ':', '+']))
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {

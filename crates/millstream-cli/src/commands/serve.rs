@@ -1,7 +1,8 @@
 //! `millstream serve`: answer requests for features until asked to stop.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
 use millstream_types::Percent;
 use serde_json::json;
@@ -14,13 +15,16 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend, keep_fresh,
+        Backend, Hangups, keep_fresh,
         limits::{self, Limit},
-        log_steps, reload_on_hangup, tokens,
+        log_steps, tokens,
     },
     session::Session,
     settings::variable,
 };
+
+/// How long a server that stops waits for the last lines of its log.
+const LOG_TIME: Duration = Duration::from_secs(1);
 
 /// The variable that holds the token of requests.
 const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
@@ -62,11 +66,13 @@ pub(crate) enum Compat {
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
-    let started = std::time::Instant::now();
+    // Before anything else: without somebody who takes it, the signal would end the process.
+    let hangups = Hangups::listen();
+    let (started, read_at) = (std::time::Instant::now(), SystemClock.now());
     let limits = limits::changed(&arguments.limits)?;
     let engine = project::engine(project::open_sound(session)?, session).await?;
-    let backend = Backend::open(engine.clone(), project::Loader::of(session)?, arguments.sample).await?;
-    let backend = Arc::new(backend);
+    let loader = project::Loader::of(session)?;
+    let backend = Arc::new(Backend::open(engine.clone(), read_at, loader, arguments.sample).await?);
     let options = ServerOptions {
         address: arguments.address.resolve()?,
         token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
@@ -95,16 +101,21 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         super::features::tell_unread(&backend.live().features.unread_pushes().await?);
     }
     tracing::info!("serving on http://{address}");
-    let mut beside = JoinSet::new();
-    beside.spawn(log_steps(engine.events().clone()));
+    let logged = tokio::spawn(log_steps(engine.events().subscribe()));
     drop(engine);
+    let mut beside = JoinSet::new();
     beside.spawn(keep_fresh(backend.clone(), session.cancel.clone()));
-    beside.spawn(reload_on_hangup(backend.clone(), session.cancel.clone()));
+    beside.spawn(hangups.reload(backend.clone(), session.cancel.clone(), !session.settings.json));
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
     // They end with the server, whatever ended that.
     beside.shutdown().await;
     backend.close().await?;
+    // The log has the last steps once the bus is gone, and that goes with the backend, unless work holds on to it.
+    drop(backend);
+    if tokio::time::timeout(LOG_TIME, logged).await.is_err() {
+        tracing::warn!("work was still going on when the server stopped");
+    }
     served.map_err(CliError::from)?;
     Ok(Exit::Success)
 }

@@ -24,5 +24,5 @@ pub(crate) fn begin(engine: &Engine, session: &Session) -> Publisher {
     } else {
         Arc::new(plain::Plain::default())
     };
-    engine.begin().observed_by(observer)
+    engine.begin(&session.settings.line).observed_by(observer)
 }

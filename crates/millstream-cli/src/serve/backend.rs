@@ -9,7 +9,7 @@ use std::{
 use arc_swap::ArcSwap;
 use millstream_api::project::FailedReload;
 use millstream_engine::{Clock, Engine, FeatureServer, Project, Queries, QueryThreads, SystemClock};
-use millstream_server::JobBackend;
+use millstream_server::{HeldProject, JobBackend};
 use millstream_types::{Percent, TimestampMicros};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 /// The engine as a server's backend. The stores stay open as long as it lives, whatever project is at work.
 #[derive(Debug)]
 pub(crate) struct Backend {
-    live: ArcSwap<Live>,
+    live: ArcSwap<LoadedProject>,
     pub(super) loader: Loader,
     /// The share of the reads that are kept for comparison.
     sample: Percent,
@@ -34,23 +34,28 @@ pub(crate) struct Backend {
 
 /// The project at work. A request, and a job, is answered from its beginning to its end by the one that it found.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct LoadedProject {
     pub(crate) engine: Engine,
     pub(crate) features: FeatureServer,
     pub(super) queries: Queries,
-    /// What a dataset's build may hold in memory.
+    /// The bytes that the build of a dataset may hold in memory.
     pub(super) memory_bytes: usize,
-    /// When its files were read.
+    /// The time at which the reading of the project's files began.
     pub(super) loaded_at: TimestampMicros,
 }
 
 impl Backend {
-    /// Loads every service that is served.
-    pub(crate) async fn open(engine: Engine, loader: Loader, sample: Percent) -> Result<Self, CliError> {
+    /// Loads every service that is served. The files of the engine's project were read from `read_at` on.
+    pub(crate) async fn open(
+        engine: Engine,
+        read_at: TimestampMicros,
+        loader: Loader,
+        sample: Percent,
+    ) -> Result<Self, CliError> {
         // One core is left to everything else that the server answers.
         let threads = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
         let threads = ManuallyDrop::new(QueryThreads::start(threads)?);
-        let live = Live::open(engine, &loader, sample, &threads).await?;
+        let live = LoadedProject::open(engine, read_at, &loader, sample, &threads).await?;
         Ok(Self {
             live: ArcSwap::from_pointee(live),
             loader,
@@ -62,14 +67,25 @@ impl Backend {
     }
 
     /// The project that is at work now.
-    pub(crate) fn live(&self) -> Arc<Live> {
+    pub(crate) fn live(&self) -> Arc<LoadedProject> {
         self.live.load_full()
     }
 
+    /// The project that a schema came from, or else the one that is at work now.
+    pub(super) fn held(&self, project: &HeldProject) -> Arc<LoadedProject> {
+        project.get().unwrap_or_else(|| self.live())
+    }
+
     /// Puts another state of the project to work. What is under way goes on with the one that it began with.
-    pub(super) async fn replace(&self, project: Arc<Project>) -> Result<Arc<Live>, CliError> {
-        let engine = self.live().engine.reloaded(project)?;
-        let live = Arc::new(Live::open(engine, &self.loader, self.sample, &self.threads).await?);
+    pub(super) async fn replace(
+        &self,
+        project: Arc<Project>,
+        read_at: TimestampMicros,
+    ) -> Result<Arc<LoadedProject>, CliError> {
+        let memory_bytes = self.loader.memory_bytes(&project);
+        let engine = self.live().engine.reloaded(project, memory_bytes)?;
+        let live = LoadedProject::open(engine, read_at, &self.loader, self.sample, &self.threads).await?;
+        let live = Arc::new(live);
         self.live.store(live.clone());
         Ok(live)
     }
@@ -80,9 +96,10 @@ impl Backend {
     }
 }
 
-impl Live {
+impl LoadedProject {
     async fn open(
         engine: Engine,
+        loaded_at: TimestampMicros,
         loader: &Loader,
         sample: Percent,
         threads: &Arc<QueryThreads>,
@@ -90,7 +107,7 @@ impl Live {
         let features = FeatureServer::open(&engine, sample.fraction()).await?;
         let queries = Queries::new(&engine, threads.clone());
         let memory_bytes = loader.memory_bytes(engine.project());
-        Ok(Self { engine, features, queries, memory_bytes, loaded_at: SystemClock.now() })
+        Ok(Self { engine, features, queries, memory_bytes, loaded_at })
     }
 }
 

@@ -50,7 +50,7 @@ impl DatasetBackend for Backend {
             principal: Some(job.principal().to_owned()),
         };
         let cancel = job.cancelled().clone();
-        let events = progress::of_rows(&live.engine, job);
+        let events = progress::begin(&live.engine, &request.command, job);
         let report = live.engine.build_dataset(&request, events, cancel).await.map_err(api_error)?;
         Ok(DatasetBuildAnswer {
             name: report.name,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema};
 use millstream_engine::{Project, ServedVersion};
 use millstream_features::view::{KeyDefinition, ViewDefinition};
-use millstream_server::{EntityInfo, FeatureInfo, PushSchema, ServiceInfo, ValueInfo, ViewInfo, type_name};
+use millstream_server::{
+    EntityInfo, FeatureInfo, HeldProject, PushSchema, ServiceInfo, ValueInfo, ViewInfo, type_name,
+};
 
 /// One entry for each service, with all versions that are served.
 pub(super) fn services(served: &[ServedVersion], project: &Project) -> Vec<ServiceInfo> {
@@ -74,6 +76,7 @@ pub(super) fn push_schema(definition: &ViewDefinition) -> PushSchema {
         .iter()
         .map(|column| Field::new(&column.name, column.data_type.clone(), !needed(&column.name)));
     PushSchema {
+        project: HeldProject::default(),
         schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         features: definition.features.iter().map(|feature| feature.name.clone()).collect(),
         time: definition.rows.time.clone(),

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use millstream_engine::{MaterializeRequest as Views, PushTo, ReadableName};
 use millstream_server::{
-    ApiError, EntitySchema, FeatureBackend, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
-    PushRequest, PushSchema, PushTarget, ReadAnswer, ReadRequest, ReadTarget, Readiness, ServiceInfo,
-    ViewFailed, ViewInfo, ViewMaterialized,
+    ApiError, EntitySchema, FeatureBackend, HeldProject, JobReporter, MaterializeAnswer, MaterializeRequest,
+    PushAnswer, PushRequest, PushSchema, PushTarget, ReadAnswer, ReadRequest, ReadTarget, Readiness,
+    ServiceInfo, ViewFailed, ViewInfo, ViewMaterialized,
 };
 
 use super::{
@@ -37,13 +37,15 @@ impl FeatureBackend for Backend {
     }
 
     fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError> {
-        let readable = self.live().features.readable(readable_name(target)).map_err(api_error)?;
+        let live = self.live();
+        let readable = live.features.readable(readable_name(target)).map_err(api_error)?;
         let (keys, request) = (readable.keys.clone(), readable.request.clone());
-        Ok(EntitySchema { keys, request, features: readable.definition.features.len() })
+        let features = readable.definition.features.len();
+        Ok(EntitySchema { project: HeldProject::of(live), keys, request, features })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
-        let live = self.live();
+        let live = self.held(&request.project);
         let readable = live.features.readable(readable_name(&request.target)).map_err(api_error)?;
         let columns = live
             .features
@@ -57,7 +59,9 @@ impl FeatureBackend for Backend {
     }
 
     fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError> {
-        self.live().features.view(name).map(describe::push_schema).map_err(api_error)
+        let live = self.live();
+        let schema = describe::push_schema(live.features.view(name).map_err(api_error)?);
+        Ok(PushSchema { project: HeldProject::of(live), ..schema })
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
@@ -66,7 +70,8 @@ impl FeatureBackend for Backend {
             PushTarget::Offline => PushTo::Offline,
             PushTarget::OnlineAndOffline => PushTo::OnlineAndOffline,
         };
-        let rows = self.live().features.push(&request.name, request.rows, to).await;
+        let live = self.held(&request.project);
+        let rows = live.features.push(&request.name, request.rows, to).await;
         let rows = rows.map_err(|error| api_error_in("rows", error))?;
         Ok(PushAnswer { rows })
     }
@@ -79,11 +84,11 @@ impl FeatureBackend for Backend {
         let MaterializeRequest { views, end, incremental } = request;
         let command = "POST /v1/features/materialize".to_owned();
         let principal = Some(job.principal().to_owned());
+        let live = self.live();
+        let events = progress::begin(&live.engine, &command, job.clone());
         let views = Views { views, full: !incremental, alone: false, until: end, command, principal };
         let cancel = job.cancelled().child_token();
         let _cancel_when_dropped = cancel.clone().drop_guard();
-        let live = self.live();
-        let events = progress::of_rows(&live.engine, job);
         let done = live.features.materialize(&views, events, cancel).await.map_err(api_error)?;
         let mut failed = Vec::new();
         for failure in done.failures {

@@ -1,7 +1,11 @@
 //! Keeps the feature views up to date while a project is served: an embedded online store is this process's alone, so that runs
 //! of other processes leave its views to this one.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use millstream_engine::{Engine, Keeper, RunRequest, StepOutcome};
 use millstream_state::{RunRecord, StepRecord};
@@ -27,7 +31,7 @@ const VIEWS: &str = "view:*";
 /// to take its place.
 pub(crate) async fn keep_fresh(backend: Arc<Backend>, cancel: CancellationToken) {
     let mut keeper = None;
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut last) = (BTreeSet::new(), Weak::new());
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -36,6 +40,11 @@ pub(crate) async fn keep_fresh(backend: Arc<Backend>, cancel: CancellationToken)
         // Features are open for as long as the views may be worked on.
         let live = backend.live();
         let engine = &live.engine;
+        // What another project's look has left may be stale by this one's definitions, as after a start.
+        if !last.ptr_eq(&Arc::downgrade(&live)) {
+            seen.clear();
+            last = Arc::downgrade(&live);
+        }
         if engine.project().features.views.is_empty() {
             continue;
         }
@@ -74,7 +83,7 @@ async fn look(
         let selection = vec![VIEWS.to_owned()];
         let request = RunRequest { selection, command: COMMAND.to_owned(), ..RunRequest::default() };
         if !engine.plan(&request).await?.steps.is_empty() {
-            engine.run(&request, Duration::ZERO, engine.begin(), cancel.clone()).await?;
+            engine.run(&request, Duration::ZERO, engine.begin(COMMAND), cancel.clone()).await?;
         }
     }
     seen.retain(|known| runs.iter().any(|run| run.run == *known));

@@ -19,5 +19,5 @@ pub(crate) mod tokens;
 
 pub(crate) use backend::Backend;
 pub(crate) use fresh::keep_fresh;
-pub(crate) use hangup::reload_on_hangup;
+pub(crate) use hangup::Hangups;
 pub(crate) use log::log_steps;

@@ -8,7 +8,7 @@ use millstream_engine::{Checked, Clock, SystemClock};
 use millstream_project::{Level, cover};
 use millstream_server::{ApiError, ErrorKind, ProjectBackend};
 
-use super::{Backend, backend::Live, errors::api_error};
+use super::{Backend, backend::LoadedProject, errors::api_error};
 use crate::{CliError, diagnostics, human, wire::instant};
 
 #[async_trait]
@@ -43,28 +43,30 @@ impl ProjectBackend for Backend {
 }
 
 impl Backend {
-    async fn load_again(&self) -> Result<std::sync::Arc<Live>, ApiError> {
+    async fn load_again(&self) -> Result<std::sync::Arc<LoadedProject>, ApiError> {
+        // What changes while the files are read may not be among what is read.
+        let read_at = SystemClock.now();
         let loader = self.loader.clone();
         let checked = tokio::task::spawn_blocking(move || loader.check()).await;
         let defect =
             |cause| ApiError::new(ErrorKind::Internal, "the project could not be checked").with_cause(cause);
         let mut checked = checked.map_err(defect)?;
         let Some(project) = checked.project.take() else { return Err(refused(&checked)) };
-        self.replace(project.into()).await.map_err(|error| match error {
-            CliError::Engine(error) => api_error(*error).with_kind(ErrorKind::NotReloaded),
-            error => {
-                let report = error.report();
-                let error = ApiError::new(ErrorKind::NotReloaded, report.message).with_code(report.code);
-                report.hint.into_iter().fold(error, ApiError::with_hint)
-            }
-        })
+        let live = self.replace(project.into(), read_at).await.map_err(not_loaded)?;
+        for view in live.features.never_materialized().await.map_err(api_error)? {
+            tracing::warn!(
+                view,
+                "a view has no values until a run or `features materialize` brings it up to date"
+            );
+        }
+        Ok(live)
     }
 
     fn remember(&self, failed: Option<FailedReload>) {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
     }
 
-    fn answer(&self, live: &Live) -> ProjectAnswer {
+    fn answer(&self, live: &LoadedProject) -> ProjectAnswer {
         let project = live.engine.project();
         ProjectAnswer {
             name: project.spec.name.clone(),
@@ -73,6 +75,24 @@ impl Backend {
             is_whole: project.is_whole,
             assets: project.graph.assets().len(),
             failed_reload: self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// Why a project that is sound was not loaded. A store that does not answer is no fault of the project.
+fn not_loaded(error: CliError) -> ApiError {
+    match error {
+        CliError::Engine(error) => {
+            let error = api_error(*error);
+            match error.kind() {
+                ErrorKind::Unavailable | ErrorKind::Internal => error,
+                _ => error.with_kind(ErrorKind::NotReloaded),
+            }
+        }
+        error => {
+            let report = error.report();
+            let error = ApiError::new(ErrorKind::NotReloaded, report.message).with_code(report.code);
+            report.hint.into_iter().fold(error, ApiError::with_hint)
         }
     }
 }

@@ -34,7 +34,7 @@ impl RunBackend for Backend {
             principal,
         };
         let cancel = job.cancelled().clone();
-        let events = progress::of_run(&live.engine, job);
+        let events = progress::begin(&live.engine, &run.command, job);
         let report = live.engine.run(&run, Duration::ZERO, events, cancel).await;
         let report = report.map_err(api_error)?;
         Ok(RunEnd { failure: failure(&report), summary: RunSummary::of(&report) })

@@ -1,8 +1,9 @@
 //! Everything that is told of work in this process goes over one bus, whatever the work is and whoever listens.
 //!
 //! There are two ways to listen. Who asked for a piece of work gives an [`Observer`] to its [`Publisher`], and misses
-//! nothing: the work goes on when the observer has returned. Everybody else subscribes, to the work of the whole process;
-//! work never waits for them, and who falls too far behind is told how much was missed.
+//! nothing: the work goes on when the observer has returned. Everybody else subscribes, to the work of the whole process,
+//! and hears also when a piece of work begins and ends; work never waits for subscribers, and one that falls too far behind
+//! is told how much it missed.
 //!
 //! The state store does not listen: a step is recorded before it is told that it has ended, by the holder of its lease
 //! (docs/decisions/0020).
@@ -36,35 +37,57 @@ pub struct EventBus {
     next: Arc<AtomicU64>,
 }
 
-/// The number of a piece of work: a run, a materialisation, the build of a dataset, a maintenance. No two of a process
-/// have the same.
+/// The number of a piece of work. No two pieces of work of a process have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkId(u64);
 
-/// An event, and the work in which it happened.
-#[derive(Clone, Debug)]
-pub struct WorkEvent {
-    pub work: WorkId,
-    pub event: Arc<Event>,
+/// A piece of work: a run, a materialisation, the build of a dataset, a maintenance.
+#[derive(Debug)]
+pub struct Work {
+    pub id: WorkId,
+    /// The command, or the request, that asked for the work.
+    pub command: String,
 }
 
-/// By which one piece of work tells what happens in it. Cloning shares it.
+/// A change in a piece of work, as subscribers hear it.
+#[derive(Clone, Debug)]
+pub struct WorkEvent {
+    pub work: Arc<Work>,
+    pub change: WorkChange,
+}
+
+/// What a subscriber is told of a piece of work.
+#[derive(Clone, Debug)]
+pub enum WorkChange {
+    Began,
+    /// Something happened in the work.
+    Told(Arc<Event>),
+    /// The work is over, however it ended.
+    Ended,
+}
+
+/// By which one piece of work tells what happens in it. Cloning shares it; the work is over when the last clone is dropped.
 #[derive(Clone)]
 pub struct Publisher {
-    work: WorkId,
-    sender: broadcast::Sender<WorkEvent>,
+    announced: Arc<Announced>,
     observers: Vec<Arc<dyn Observer>>,
+}
+
+/// A piece of work from its beginning to its end.
+struct Announced {
+    work: Arc<Work>,
+    sender: broadcast::Sender<WorkEvent>,
 }
 
 /// What a subscriber hears next.
 #[derive(Clone, Debug)]
 pub enum Heard {
-    Event(WorkEvent),
-    /// So many events went by before they were taken.
+    Change(WorkEvent),
+    /// The number of changes that went by before they were taken.
     Missed(u64),
 }
 
-/// Events of the process, from the subscription on.
+/// The changes of all work of the process, from the subscription on.
 #[derive(Debug)]
 pub struct Subscription(broadcast::Receiver<WorkEvent>);
 
@@ -75,11 +98,14 @@ impl Default for EventBus {
 }
 
 impl EventBus {
-    /// Announces a piece of work.
+    /// Announces a piece of work that `command` asks for.
     #[must_use]
-    pub fn begin(&self) -> Publisher {
-        let work = WorkId(self.next.fetch_add(1, Ordering::Relaxed));
-        Publisher { work, sender: self.sender.clone(), observers: Vec::new() }
+    pub fn begin(&self, command: &str) -> Publisher {
+        let id = WorkId(self.next.fetch_add(1, Ordering::Relaxed));
+        let work = Arc::new(Work { id, command: command.to_owned() });
+        let announced = Announced { work, sender: self.sender.clone() };
+        announced.tell(WorkChange::Began);
+        Publisher { announced: Arc::new(announced), observers: Vec::new() }
     }
 
     /// Listens to all work of the process from now on.
@@ -90,10 +116,10 @@ impl EventBus {
 }
 
 impl Publisher {
-    /// The number of the work, by which its events are known among others.
+    /// The work by which its events are known among others.
     #[must_use]
-    pub fn work(&self) -> WorkId {
-        self.work
+    pub fn work(&self) -> &Work {
+        &self.announced.work
     }
 
     /// Lets `observer` hear every event of the work.
@@ -108,25 +134,41 @@ impl Publisher {
         for observer in &self.observers {
             observer.event(&event);
         }
-        if self.sender.receiver_count() > 0 {
-            // The last subscriber may have left meanwhile.
-            let _ = self.sender.send(WorkEvent { work: self.work, event: Arc::new(event) });
+        if self.announced.is_heard() {
+            self.announced.tell(WorkChange::Told(Arc::new(event)));
         }
+    }
+}
+
+impl Announced {
+    fn is_heard(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    fn tell(&self, change: WorkChange) {
+        // An error says that nobody subscribes.
+        let _ = self.sender.send(WorkEvent { work: self.work.clone(), change });
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.tell(WorkChange::Ended);
     }
 }
 
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publisher").field("work", &self.work).finish_non_exhaustive()
+        f.debug_struct("Publisher").field("work", self.work()).finish_non_exhaustive()
     }
 }
 
 impl Subscription {
-    /// The next event; `None` when there is no work left that could tell one.
+    /// The next change; `None` when the bus and all work are gone.
     pub fn hear(&mut self) -> BoxFuture<'_, Option<Heard>> {
         Box::pin(async move {
             match self.0.recv().await {
-                Ok(event) => Some(Heard::Event(event)),
+                Ok(event) => Some(Heard::Change(event)),
                 Err(RecvError::Lagged(missed)) => Some(Heard::Missed(missed)),
                 Err(RecvError::Closed) => None,
             }

@@ -7,12 +7,12 @@ mod meter;
 use std::time::Duration;
 
 use millstream_plan::{Reason, Recorded};
-use millstream_state::StepOutcome;
+use millstream_state::{RunOutcome, StepOutcome};
 use millstream_types::{AssetId, CheckId, RunId, Severity, TableName};
 
 use crate::StepResult;
 
-pub use bus::{EventBus, Heard, Observer, Publisher, Subscription, WorkEvent, WorkId};
+pub use bus::{EventBus, Heard, Observer, Publisher, Subscription, Work, WorkChange, WorkEvent, WorkId};
 pub(crate) use meter::{Figures, StepMeter};
 
 /// One thing that happened.
@@ -140,6 +140,14 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    pub(crate) fn outcome(&self) -> RunOutcome {
+        match (self.cancelled, self.succeeded()) {
+            (true, _) => RunOutcome::Cancelled,
+            (false, true) => RunOutcome::Succeeded,
+            (false, false) => RunOutcome::Failed,
+        }
+    }
+
     /// Whether every step of a table ended well, so that what they made belongs together. What is made of tables, online or as
     /// a dataset, holds none of them back.
     #[must_use]

@@ -8,7 +8,7 @@ use millstream_online::{OnlineStore, feature::Pushes};
 use super::served::ServedLog;
 use crate::{EngineError, process::Process};
 
-/// What is shared.
+/// The open online store, with the pushes that are under way and the log of served values.
 #[derive(Debug)]
 pub(crate) struct OnlineAccess {
     pub(crate) store: Arc<dyn OnlineStore>,
@@ -17,7 +17,7 @@ pub(crate) struct OnlineAccess {
 }
 
 impl OnlineAccess {
-    /// The one that the process has, or else a new one; and whether it is new.
+    /// The access that the process has, or else a new one; and whether it is new.
     pub(super) async fn of(process: &Arc<Process>) -> Result<(Arc<Self>, bool), EngineError> {
         let store = process.online.open().await?;
         let mut known = process.access.lock().unwrap_or_else(PoisonError::into_inner);

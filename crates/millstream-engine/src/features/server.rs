@@ -1,7 +1,7 @@
 //! Features at request time: services compiled once, one look-up in the store for all entities and views of a read.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -24,7 +24,7 @@ use super::{
     keys::requested,
     pushed::{self, Pushable},
     served::{self, Answered},
-    services::{self, ServedVersion},
+    services::{self, DefinitionKey, ServedVersion},
 };
 use crate::{Engine, EngineError, engine::World};
 
@@ -89,6 +89,9 @@ pub struct ReadColumn {
 #[derive(Clone, Debug)]
 pub struct FeatureServer(pub(crate) Arc<Inner>);
 
+/// Readable services by name, then by version.
+type Compiled = HashMap<String, HashMap<i64, Arc<Readable>>>;
+
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) world: Arc<World>,
@@ -101,7 +104,7 @@ pub(crate) struct Inner {
     /// The project's views.
     pub(super) views: IndexMap<String, OnlineView>,
     /// The readable versions of each service.
-    compiled: HashMap<String, HashMap<i64, Arc<Readable>>>,
+    compiled: Compiled,
     current: HashMap<String, Arc<Readable>>,
     lists: Mutex<HashMap<Vec<String>, Arc<Readable>>>,
     /// The fitted encodings, by the name of a dataset with its version.
@@ -144,30 +147,26 @@ impl FeatureServer {
         Box::pin(async move {
             let world = world.clone();
             let (access, is_first) = OnlineAccess::of(&world.process).await?;
-            let services = services::served(&world).await?;
-            let mut compiled: HashMap<String, HashMap<i64, Arc<Readable>>> = HashMap::new();
-            for served in &services {
-                let readable = Arc::new(Readable::new(served.definition.clone(), Some(served.version))?);
-                compiled.entry(served.name.clone()).or_default().insert(served.version, readable);
-            }
-            let mut current = HashMap::new();
-            for served in &services {
-                let version = services::find(&services, &served.name)?.version;
-                if let Some(readable) = compiled.get(&served.name).and_then(|versions| versions.get(&version))
-                {
-                    current.insert(served.name.clone(), readable.clone());
-                }
+            // Everything that can fail comes before the record of the project's services: those of a project that is refused
+            // would be served by the next start.
+            let definitions = services::definitions(&world).await?;
+            let mut readable = BTreeMap::new();
+            for (key, definition) in &definitions {
+                readable.insert(key.clone(), Readable::new(definition.clone(), None)?);
             }
             let mut views = IndexMap::new();
             for (name, analyzed) in &world.project.features.views {
                 views.insert(name.clone(), online_view(&analyzed.definition)?);
             }
+            let named = definitions.iter().map(|((name, _), definition)| (name.clone(), definition.as_ref()));
+            let stored = services::views_of(&world, named).into_values();
+            let pushable =
+                stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
             for name in views.keys() {
                 pushed::go_on(&world, access.store.as_ref(), name).await?;
             }
-            let stored = services::stored_views(&world).await?.into_values();
-            let pushable =
-                stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
+            let services = services::served(&world).await?;
+            let (compiled, current) = by_version(&services, readable)?;
             let inner = Arc::new(Inner {
                 world: world.clone(),
                 access,
@@ -313,6 +312,29 @@ impl FeatureServer {
             Ok(self.0.access.store.sync().await?)
         })
     }
+}
+
+/// The readable services by name and version, and by name as the project has them now, or else the newest. One that another
+/// process has recorded meanwhile is not compiled yet.
+fn by_version(
+    services: &[ServedVersion],
+    mut readable: BTreeMap<DefinitionKey, Readable>,
+) -> Result<(Compiled, HashMap<String, Arc<Readable>>), EngineError> {
+    let (mut compiled, mut current) = (Compiled::new(), HashMap::new());
+    for served in services {
+        let known = readable.remove(&(served.name.clone(), served.hash.clone()));
+        let version = Some(served.version);
+        let readable = match known {
+            Some(known) => Readable { version, ..known },
+            None => Readable::new(served.definition.clone(), version)?,
+        };
+        compiled.entry(served.name.clone()).or_default().insert(served.version, Arc::new(readable));
+    }
+    for (name, versions) in &compiled {
+        let version = services::find(services, name)?.version;
+        current.extend(versions.get(&version).map(|readable| (name.clone(), readable.clone())));
+    }
+    Ok((compiled, current))
 }
 
 /// The columns with nulls in the place of values that are not exact.

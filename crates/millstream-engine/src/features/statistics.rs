@@ -94,7 +94,7 @@ async fn figures(
     at: i64,
 ) -> Result<ViewStatistics, EngineError> {
     let name = definition.name.clone();
-    let spill = world.spill_folder()?;
+    let spill = world.made_spill_dir()?;
     let folder = tempfile::tempdir_in(&spill).map_err(|source| EngineError::File {
         verb: "create a folder in",
         path: spill,

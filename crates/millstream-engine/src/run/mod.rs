@@ -1,5 +1,6 @@
 //! The run loop: order, concurrency, retries, skipping, cancel. It knows steps, not what they do.
 
+mod ending;
 mod retry;
 mod schedule;
 
@@ -99,7 +100,8 @@ pub struct ExecuteOptions {
     pub seed: u64,
 }
 
-/// Carries out `plan`: a step starts when everything it comes after has ended well.
+/// Carries out `plan`: a step starts when everything it comes after has ended well. That the run has ended is for the caller
+/// to record, and then to tell.
 ///
 /// Errors only when the record of a step cannot be kept; a step's own error is in its report.
 pub fn execute(
@@ -158,15 +160,13 @@ pub fn execute(
             }
         }
         executor.end().await?;
-        let report = RunReport {
+        Ok(RunReport {
             run: options.run,
             steps: reports,
             up_to_date,
             elapsed: started.elapsed(),
             cancelled: cancel.is_cancelled(),
-        };
-        events.publish(Event::RunFinished(report.clone()));
-        Ok(report)
+        })
     })
 }
 

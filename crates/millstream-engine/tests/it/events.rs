@@ -6,7 +6,8 @@ use std::{
 };
 
 use millstream_engine::{
-    DatasetRequest, Event, EventBus, FeatureServer, Heard, MaintainRequest, Observer, RunRequest,
+    DatasetRequest, Event, EventBus, FeatureServer, Heard, MaintainRequest, Observer, RunRequest, WorkChange,
+    WorkEvent,
 };
 use millstream_plan::Reason;
 use millstream_types::AssetId;
@@ -41,6 +42,15 @@ fn name(event: &Event) -> String {
     }
 }
 
+/// What a subscriber hears of a piece of work: that it began, by its command, what it tells, and that it is over.
+fn change(heard: &WorkEvent) -> String {
+    match &heard.change {
+        WorkChange::Began => format!("`{}` begins", heard.work.command),
+        WorkChange::Told(event) => name(event),
+        WorkChange::Ended => "is over".to_owned(),
+    }
+}
+
 fn step(number: u32) -> Event {
     Event::StepStarted { asset: AssetId::new(&format!("a.s{number}")), reason: Reason::Forced }
 }
@@ -50,19 +60,30 @@ fn who_subscribes_hears_all_work_and_an_observer_hears_its_own() {
     block_on(async {
         let bus = EventBus::default();
         let (names, mut heard) = (Arc::new(Names::default()), bus.subscribe());
-        let first = bus.begin().observed_by(names.clone());
-        let second = bus.begin();
+        let first = bus.begin("first").observed_by(names.clone());
+        let second = bus.begin("second");
         first.publish(step(1));
         second.publish(step(2));
         assert_eq!(*names.0.lock().unwrap(), ["a.s1 begins"]);
-        let works = [first.work(), second.work()];
+        let works = [first.work().id, second.work().id];
         assert_ne!(works[0], works[1]);
-        for (number, work) in (1..).zip(works) {
-            let Some(Heard::Event(told)) = heard.hear().await else { panic!("an event") };
-            assert_eq!((told.work, name(&told.event)), (work, format!("a.s{number} begins")));
+        let clone = first.clone();
+        drop((bus, first));
+        drop((second, clone));
+        let mut told = Vec::new();
+        while let Some(next) = heard.hear().await {
+            let Heard::Change(next) = next else { panic!("nothing is missed") };
+            told.push((works.iter().position(|work| *work == next.work.id).unwrap(), change(&next)));
         }
-        drop((bus, first, second));
-        assert!(heard.hear().await.is_none());
+        let expected = [
+            (0, "`first` begins"),
+            (1, "`second` begins"),
+            (0, "a.s1 begins"),
+            (1, "a.s2 begins"),
+            (1, "is over"),
+            (0, "is over"),
+        ];
+        assert_eq!(told, expected.map(|(work, text)| (work, text.to_owned())));
     });
 }
 
@@ -70,7 +91,7 @@ fn who_subscribes_hears_all_work_and_an_observer_hears_its_own() {
 fn work_does_not_wait_for_a_subscriber_who_is_told_how_much_was_missed() {
     block_on(async {
         let bus = EventBus::default();
-        let (mut heard, work) = (bus.subscribe(), bus.begin());
+        let (mut heard, work) = (bus.subscribe(), bus.begin("test"));
         for number in 0..5_000 {
             work.publish(step(number));
         }
@@ -79,17 +100,20 @@ fn work_does_not_wait_for_a_subscriber_who_is_told_how_much_was_missed() {
         while let Some(told) = heard.hear().await {
             match told {
                 Heard::Missed(events) => missed += events,
-                Heard::Event(told) => taken.push(name(&told.event)),
+                Heard::Change(told) => taken.push(change(&told)),
             }
         }
         assert!(missed > 0 && !taken.is_empty(), "{missed} missed");
-        let kept: Vec<_> = (missed..5_000).map(|number| format!("a.s{number} begins")).collect();
+        // That the work began is the first that is missed, and its end the last that is kept.
+        let told = (missed - 1..5_000).map(|number| format!("a.s{number} begins"));
+        let kept: Vec<_> = told.chain(["is over".to_owned()]).collect();
         assert_eq!(taken, kept, "the newest, in order");
     });
 }
 
 /// Each line begins with the number of its work.
 const TOLD: &str = "\
+0: `run` begins
 0: run of 10
 0: bronze.customers begins
 0: bronze.customers built
@@ -112,18 +136,28 @@ const TOLD: &str = "\
 0: gold.value begins
 0: gold.value built
 0: run ends, true
+0: is over
+1: `materialize` begins
 1: run of 2
+1: view:orders begins
 1: view:orders built
+1: view:visits begins
 1: view:visits built
 1: run ends, true
+1: is over
+2: `build` begins
 2: run of 1
+2: dataset:churn begins
 2: dataset:churn built
 2: run ends, true
+2: is over
+3: `maintain` begins
 3: bronze.customers maintained
 3: bronze.events__rejected maintained
 3: bronze.events maintained
 3: bronze.orders__rejected maintained
 3: bronze.orders maintained
+3: is over
 ";
 
 #[test]
@@ -136,9 +170,9 @@ fn runs_materialisations_datasets_and_maintenance_tell_on_one_bus() {
         let mut heard = engine.events().subscribe();
         let cancel = CancellationToken::new;
         let run = RunRequest { exclude: vec!["view:*".into(), "dataset:*".into()], ..RunRequest::default() };
-        Box::pin(engine.run(&run, Duration::ZERO, engine.begin(), cancel())).await.unwrap();
+        Box::pin(engine.run(&run, Duration::ZERO, engine.begin("run"), cancel())).await.unwrap();
         let features = FeatureServer::open(&engine, 0.0).await.unwrap();
-        features.materialize(&Default::default(), engine.begin(), cancel()).await.unwrap();
+        features.materialize(&Default::default(), engine.begin("materialize"), cancel()).await.unwrap();
         let dataset = DatasetRequest {
             name: "churn".to_owned(),
             memory_bytes: 64 << 20,
@@ -146,26 +180,26 @@ fn runs_materialisations_datasets_and_maintenance_tell_on_one_bus() {
             command: String::new(),
             principal: None,
         };
-        engine.build_dataset(&dataset, engine.begin(), cancel()).await.unwrap();
+        engine.build_dataset(&dataset, engine.begin("build"), cancel()).await.unwrap();
         let maintain = MaintainRequest {
             selection: vec!["bronze.*".to_owned()],
             retention: Duration::ZERO,
             command: String::new(),
         };
-        engine.maintain(&maintain, Duration::ZERO, engine.begin(), cancel()).await.unwrap();
+        engine.maintain(&maintain, Duration::ZERO, engine.begin("maintain"), cancel()).await.unwrap();
         drop((features, engine));
         let (mut works, mut told) = (Vec::new(), String::new());
         while let Some(next) = heard.hear().await {
-            let Heard::Event(next) = next else { panic!("none is missed") };
-            let name = name(&next.event);
-            if name.ends_with("progresses") || name.ends_with("notes") {
+            let Heard::Change(next) = next else { panic!("nothing is missed") };
+            let change = change(&next);
+            if change.ends_with("progresses") || change.ends_with("notes") {
                 continue;
             }
-            if !works.contains(&next.work) {
-                works.push(next.work);
+            if !works.contains(&next.work.id) {
+                works.push(next.work.id);
             }
-            let work = works.iter().position(|known| *known == next.work).unwrap();
-            told.push_str(&format!("{work}: {name}\n"));
+            let work = works.iter().position(|known| *known == next.work.id).unwrap();
+            told.push_str(&format!("{work}: {change}\n"));
         }
         assert_eq!(told, TOLD);
     });

@@ -1,6 +1,11 @@
 //! Histories: keys that close and come back, and definitions that change while recorded states stay.
 
-use crate::harness::{Step::*, check as check_story};
+use std::time::Duration;
+
+use millstream_engine::EngineError;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Definition, Line, Step::*, World, block_on, check as check_story};
 
 fn project(header: &str, sql: &str) -> String {
     format!(
@@ -526,4 +531,20 @@ fn states_of_the_future_stay_when_their_key_goes() {
         id: 1, v: 2, u: 2099-02-01T00:00:00Z, valid_from: 2099-02-01T00:00:00Z, valid_to: 2099-02-01T00:00:00.000001Z
     ",
     );
+}
+
+#[test]
+fn a_history_is_not_reprocessed_because_it_would_forget_its_states() {
+    block_on(async {
+        let text = project("", "SELECT id, v, u FROM bronze.s");
+        let world = World::new(Definition::of(&text));
+        drop(world.online(&Line::quiet()).await);
+        let engine = world.engine(&Line::quiet()).await;
+        let (table, events) = ("g.t".parse().unwrap(), engine.begin("test"));
+        let refused =
+            engine.reprocess(&table, "test", Duration::ZERO, events, CancellationToken::new()).await;
+        let Err(error @ EngineError::Refused { .. }) = refused else { panic!("{refused:?}") };
+        assert!(error.to_string().contains("would forget the states"), "{error}");
+        assert!(error.hint().unwrap().contains("run g.t --full-refresh"));
+    });
 }

@@ -61,7 +61,7 @@ fn who_comes_back_too_late_commits_and_records_nothing() {
             let cancel = CancellationToken::new();
             let request = RunRequest::default();
             let run = engine
-                .run(&request, Duration::ZERO, engine.begin().observed_by(Arc::new(successor)), cancel)
+                .run(&request, Duration::ZERO, engine.begin("test").observed_by(Arc::new(successor)), cancel)
                 .await;
             assert_eq!(run.unwrap_err().code(), "MS-0617", "{step}");
             let state = world.state().await;
@@ -123,7 +123,7 @@ fn status_says_who_writes_an_asset_while_it_is_written() {
         assert_eq!(bystander.look().await, [""; 0]);
         let request = RunRequest { command: "run silver.*".into(), ..RunRequest::default() };
         let cancel = CancellationToken::new();
-        let events = engine.begin().observed_by(bystander.clone());
+        let events = engine.begin("test").observed_by(bystander.clone());
         engine.run(&request, Duration::ZERO, events, cancel).await.unwrap();
         let told = bystander.told.lock().unwrap().clone();
         let expected =
@@ -159,7 +159,7 @@ fn who_waits_says_for_whom_and_goes_on_when_they_have_ended() {
         let (step, clock, state) = ("silver.a", world.clock.clone(), world.state_path());
         let token = Successor { step, clock, state: state.clone() }.take().await;
         let yielding = Arc::new(Yielding { state, token, told: Mutex::default() });
-        let events = engine.begin().observed_by(yielding.clone());
+        let events = engine.begin("test").observed_by(yielding.clone());
         let request = RunRequest::default();
         let wait = Duration::from_secs(600);
         let run = engine.run(&request, wait, events, CancellationToken::new()).await.unwrap();

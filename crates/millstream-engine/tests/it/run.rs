@@ -301,7 +301,7 @@ fn a_second_run_at_the_same_time_is_refused() {
         let first = engine.run(
             &request,
             Duration::ZERO,
-            engine.begin().observed_by(observer.clone()),
+            engine.begin("test").observed_by(observer.clone()),
             CancellationToken::new(),
         );
         assert!(Box::pin(first).await.unwrap().succeeded());
@@ -320,8 +320,12 @@ impl Observer for Second {
     fn event(&self, event: &Event) {
         if let Event::RunStarted { .. } = event {
             let request = RunRequest::default();
-            let run =
-                self.engine.run(&request, Duration::ZERO, self.engine.begin(), CancellationToken::new());
+            let run = self.engine.run(
+                &request,
+                Duration::ZERO,
+                self.engine.begin("test"),
+                CancellationToken::new(),
+            );
             let refused = futures::FutureExt::now_or_never(Box::pin(run));
             *self.told.lock().unwrap() = refused.unwrap().unwrap_err().to_string();
         }
@@ -349,10 +353,14 @@ fn a_run_that_is_cancelled_keeps_what_has_ended_and_the_next_one_goes_on() {
         let cancel = CancellationToken::new();
         let request = RunRequest { concurrency: Some(NonZeroUsize::MIN), ..RunRequest::default() };
         let observer = Arc::new(Impatient(cancel.clone()));
-        let report: RunReport =
-            Box::pin(engine.run(&request, Duration::ZERO, engine.begin().observed_by(observer), cancel))
-                .await
-                .unwrap();
+        let report: RunReport = Box::pin(engine.run(
+            &request,
+            Duration::ZERO,
+            engine.begin("test").observed_by(observer),
+            cancel,
+        ))
+        .await
+        .unwrap();
         assert!(report.cancelled && !report.succeeded());
         let ends: Vec<_> =
             report.steps.iter().map(|step| format!("{} {:?}", step.asset, step.outcome)).collect();

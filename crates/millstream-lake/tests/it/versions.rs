@@ -123,6 +123,27 @@ async fn a_table_made_anew_elsewhere_is_the_new_one_for_a_warm_cache() {
 }
 
 #[tokio::test]
+async fn a_version_of_a_table_made_anew_elsewhere_is_the_new_ones_for_a_warm_cache() {
+    for asked in 0..=2 {
+        let (folder, lake) = local();
+        create(&lake, &[1]).await;
+        append(&lake, &[2]).await;
+        for _ in 0..2 {
+            assert_eq!(latest(&lake).await.version(), 1);
+        }
+        std::fs::remove_dir_all(folder.path().join("silver")).unwrap();
+        let other = open(&folder);
+        create(&other, &[10, 20]).await;
+        append(&other, &[11, 21]).await;
+        append(&other, &[12, 22]).await;
+        let expected: Vec<i64> = (0..=asked).flat_map(|version| [10 + version, 20 + version]).collect();
+        let mut read = ids(&lake, At::Version(asked)).await;
+        read.sort_by_key(|id| (id % 10, *id));
+        assert_eq!(read, expected);
+    }
+}
+
+#[tokio::test]
 async fn changes_are_net_and_ignore_compaction() {
     let (_folder, lake) = local();
     create(&lake, &[1]).await;

@@ -57,6 +57,12 @@ impl Materialize {
     pub fn applies_changes(&self) -> bool {
         matches!(self, Self::Incremental(_) | Self::History { .. })
     }
+
+    /// Whether the table has states that its inputs may no longer tell, and that a rebuild would lose.
+    #[must_use]
+    pub fn keeps_states(&self) -> bool {
+        matches!(self, Self::History { .. })
+    }
 }
 
 /// The ways to compute only what the inputs' changes touch.

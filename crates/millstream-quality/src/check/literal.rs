@@ -37,7 +37,7 @@ pub(super) fn literal(scalar: &Scalar, column: &Column, rounding: Rounding) -> R
         DataType::Date32 => date(scalar).map(|day| Literal::Int(day.into())),
         DataType::Date64 => date(scalar).map(|day| Literal::Int(i128::from(day) * 86_400_000)),
         DataType::Timestamp(unit, _) => {
-            instant(scalar, column).map(|us| Literal::Int(in_unit(us, *unit, rounding)))
+            instant(scalar, column).and_then(|us| in_unit(us, *unit, rounding)).map(Literal::Int)
         }
         _ => None,
     };
@@ -77,16 +77,18 @@ fn instant(scalar: &Scalar, column: &Column) -> Option<i64> {
     }
 }
 
-fn in_unit(micros: i64, unit: TimeUnit, rounding: Rounding) -> i128 {
+/// The instant in another unit; none where it lies between two of them and has to be exact.
+fn in_unit(micros: i64, unit: TimeUnit, rounding: Rounding) -> Option<i128> {
     let micros = i128::from(micros);
     let divisor = match unit {
-        TimeUnit::Nanosecond => return micros * 1_000,
+        TimeUnit::Nanosecond => return Some(micros * 1_000),
         TimeUnit::Microsecond => 1,
         TimeUnit::Millisecond => 1_000,
         TimeUnit::Second => 1_000_000,
     };
     match rounding {
-        Rounding::Up => -(-micros).div_euclid(divisor),
-        Rounding::Down | Rounding::Exact => micros.div_euclid(divisor),
+        Rounding::Up => Some(-(-micros).div_euclid(divisor)),
+        Rounding::Down => Some(micros.div_euclid(divisor)),
+        Rounding::Exact => (micros.rem_euclid(divisor) == 0).then(|| micros.div_euclid(divisor)),
     }
 }

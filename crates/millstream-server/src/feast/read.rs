@@ -109,7 +109,8 @@ fn checked_read(
         compat,
     };
     let rows = intake.rows();
-    let request = ReadRequest { target, entities: intake.arrays, rows, at: None, encoding: None };
+    let (project, entities) = (schema.project, intake.arrays);
+    let request = ReadRequest { project, target, entities, rows, at: None, encoding: None };
     Ok(CheckedFeastRead { request, keys, style })
 }
 

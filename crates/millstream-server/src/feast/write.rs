@@ -109,7 +109,8 @@ fn request(
     if let Some(field) = intake.first_missing(schema.schema.fields()) {
         return Err(missing("df", field).with_hint(rows_of(&name, &schema)));
     }
-    Ok(PushRequest { name, rows: batch("df", intake, &schema)?, to })
+    let rows = batch("df", intake, &schema)?;
+    Ok(PushRequest { project: schema.project, name, rows, to })
 }
 
 /// The error for a column with values of a feature.

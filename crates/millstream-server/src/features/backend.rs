@@ -1,5 +1,7 @@
 //! What the features' endpoints ask of the rest of Millstream, in Arrow columns and plain words.
 
+use std::{any::Any, fmt, sync::Arc};
+
 use arrow::{
     array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
     datatypes::{Fields, SchemaRef},
@@ -31,7 +33,8 @@ pub trait FeatureBackend: Send + Sync + 'static {
     /// [`crate::ErrorKind::UnknownService`], [`crate::ErrorKind::UnknownView`] or [`crate::ErrorKind::UnknownFeature`].
     fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError>;
 
-    /// Values of the features for each row of the request, in its order, duplicates included.
+    /// Values of the features for each row of the request, in its order, duplicates included, as the project has them whose
+    /// schema the request was checked against.
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError>;
 
     /// The columns of rows that are pushed to a view or to a push source.
@@ -41,7 +44,8 @@ pub trait FeatureBackend: Send + Sync + 'static {
     /// [`crate::ErrorKind::UnknownView`].
     fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError>;
 
-    /// Stores rows. It answers once they are durable, and the next read sees them.
+    /// Stores rows by the project whose schema they were checked against. It answers once they are durable, and the next read
+    /// sees them.
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError>;
 
     /// Carries rows from the lake to the online store, and ends soon after `job` is cancelled. It may be dropped at any point and
@@ -56,6 +60,29 @@ pub trait FeatureBackend: Send + Sync + 'static {
     async fn ready(&self) -> Readiness;
 }
 
+/// The project by which a request is answered from its schema to its answer, although another may be loaded meanwhile. What is
+/// in it is the backend's affair.
+#[derive(Clone, Default)]
+pub struct HeldProject(Option<Arc<dyn Any + Send + Sync>>);
+
+impl HeldProject {
+    pub fn of<P: Any + Send + Sync>(project: Arc<P>) -> Self {
+        Self(Some(project))
+    }
+
+    /// The project, if it is of this type.
+    #[must_use]
+    pub fn get<P: Any + Send + Sync>(&self) -> Option<Arc<P>> {
+        self.0.clone()?.downcast().ok()
+    }
+}
+
+impl fmt::Debug for HeldProject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HeldProject").field(&self.0.is_some()).finish()
+    }
+}
+
 /// What a read asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadTarget {
@@ -66,8 +93,9 @@ pub enum ReadTarget {
 }
 
 /// The columns that a read takes. A column whose field is not nullable refuses nulls.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct EntitySchema {
+    pub project: HeldProject,
     /// The key columns of all entities of the target.
     pub keys: Fields,
     /// The values that on-demand features take from the request.
@@ -79,6 +107,8 @@ pub struct EntitySchema {
 /// A checked read: every column of the [`EntitySchema`] in its type, all of one length.
 #[derive(Clone, Debug)]
 pub struct ReadRequest {
+    /// The project of the schema.
+    pub project: HeldProject,
     pub target: ReadTarget,
     /// The key columns and the request values by name, in the order of the request.
     pub entities: IndexMap<String, ArrayRef>,
@@ -131,6 +161,7 @@ pub struct ReadAnswer {
 /// The columns of pushed rows.
 #[derive(Clone, Debug)]
 pub struct PushSchema {
+    pub project: HeldProject,
     /// The columns to send. One that is not nullable must be sent; a nullable one that is left out is null.
     pub schema: SchemaRef,
     /// The names of the view's features: finished values, which are computed and not pushed.
@@ -142,6 +173,8 @@ pub struct PushSchema {
 /// Rows to store.
 #[derive(Clone, Debug)]
 pub struct PushRequest {
+    /// The project of the schema.
+    pub project: HeldProject,
     /// The name of the view, or of the push source, that the rows are pushed to.
     pub name: String,
     /// The rows, in the schema of the [`PushSchema`].

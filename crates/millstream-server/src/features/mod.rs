@@ -12,8 +12,8 @@ use utoipa::OpenApi;
 use crate::{area::Area, scoped::Endpoints};
 
 pub use backend::{
-    AnswerColumn, EntitySchema, FeatureBackend, MaterializeRequest, PushRequest, PushSchema, ReadAnswer,
-    ReadRequest, ReadTarget, Statuses,
+    AnswerColumn, EntitySchema, FeatureBackend, HeldProject, MaterializeRequest, PushRequest, PushSchema,
+    ReadAnswer, ReadRequest, ReadTarget, Statuses,
 };
 
 #[derive(OpenApi)]

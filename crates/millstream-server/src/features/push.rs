@@ -45,7 +45,8 @@ pub(crate) async fn push(
         let schema = parsing.backends.features.push_schema(&view)?;
         let mut intake = Intake::default();
         intake.take_all("rows", &body.rows, schema.schema.fields(), parsing.limits.rows)?;
-        Ok(PushRequest { name: view, rows: batch("rows", intake, &schema)?, to: body.to })
+        let rows = batch("rows", intake, &schema)?;
+        Ok(PushRequest { project: schema.project, name: view, rows, to: body.to })
     })
     .await?;
     Ok(small_json(StatusCode::OK, &shared.backends.features.push(request).await?))

@@ -104,7 +104,8 @@ fn checked_read(body: &[u8], backend: &dyn FeatureBackend, limits: &Limits) -> R
         Some(Metadata::Word(word)) => word == MetadataWord::Full,
     };
     let rows = intake.rows();
-    let request = ReadRequest { target, entities: intake.arrays, rows, at, encoding: body.encoding };
+    let (project, entities, encoding) = (schema.project, intake.arrays, body.encoding);
+    let request = ReadRequest { project, target, entities, rows, at, encoding };
     Ok(CheckedRead { request, metadata })
 }
 

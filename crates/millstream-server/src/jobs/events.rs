@@ -34,8 +34,8 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// What the job tells, as server-sent events: what it told so far, what it tells from now on, and at its end `ended`, with the
 /// job itself.
 ///
-/// A run tells the events that `run --json` prints, under their own names; the other jobs tell `progress`. Comments keep the
-/// connection alive. A client that lost it sends `Last-Event-ID` and gets what came after; when nothing more will come, the
+/// A job tells the events that `run --json` prints, under their own names, whatever its work is. Comments keep the connection
+/// alive. A client that lost it sends `Last-Event-ID` and gets what came after; when nothing more will come, the
 /// answer is 204.
 #[utoipa::path(
     get,

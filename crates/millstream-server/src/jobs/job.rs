@@ -16,8 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{ApiError, ErrorKind},
-    jobs::JobEnd,
-    runs::progress,
+    jobs::{JobEnd, progress},
     wire::instant,
 };
 
@@ -66,7 +65,8 @@ pub(super) struct JobEvent {
     pub(super) name: &'static str,
     /// The event's data, as JSON in one line.
     pub(super) data: Arc<str>,
-    /// The asset, or the work, whose progress the event reports; none for other events. Newer figures of the same replace these.
+    /// The asset, and what is done to it, whose progress the event reports; none for other events. Newer figures of the same
+    /// replace these.
     figures_of: Option<String>,
 }
 
@@ -209,33 +209,18 @@ impl JobReporter {
         &self.0.principal
     }
 
-    /// Tells how far the work is.
-    pub fn progress(&self, progress: JobProgress) {
-        self.0.change(|record| {
-            record.begin();
-            record.tell("progress", Some(progress.doing.clone()), &progress);
-            record.progress = Some(progress);
-        });
-    }
-
-    /// Tells under which run the work is recorded.
-    pub fn recorded_as(&self, run: &str) {
-        self.0.change(|record| {
-            record.begin();
-            record.run = Some(run.to_owned());
-        });
-    }
-
-    /// Tells what happened in a run.
+    /// Tells what happened in the work.
     pub fn event(&self, event: &RunEvent) {
         self.0.change(|record| {
             record.begin();
             if let RunEvent::RunStarted { run, .. } = event {
                 record.run = Some(run.clone());
             }
-            record.progress = progress::after(record.progress.take(), event);
+            record.progress = Some(progress::after(self.0.kind, record.progress.take(), event));
             let figures_of = match event {
-                RunEvent::StepProgress { asset, .. } => Some(asset.clone()),
+                RunEvent::StepProgress { asset, doing, .. } => {
+                    Some(format!("{asset} {}", doing.as_deref().unwrap_or_default()))
+                }
                 _ => None,
             };
             record.tell(progress::name(event), figures_of, event);

@@ -5,6 +5,7 @@ mod backend;
 mod endpoints;
 mod events;
 mod job;
+mod progress;
 mod registry;
 mod work;
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode, response::Response};
 use millstream_api::{error::ErrorBody, project::ProjectAnswer};
 
-use crate::{body::small_json, error::ApiError, guard::Shared};
+use crate::{
+    body::small_json,
+    error::{ApiError, ErrorKind},
+    guard::Shared,
+};
 
 /// The project that the server works on, and whether the last attempt to load it again failed.
 #[utoipa::path(get, path = "/v1/project", tag = "project", responses((status = 200, body = ProjectAnswer)))]
@@ -15,7 +19,7 @@ pub(super) async fn project(State(shared): State<Arc<Shared>>) -> Result<Respons
 
 /// Reads the project's files again. Requests that come later are answered by what they say now; runs and other jobs that are
 /// under way go on as they began. A project with errors, or one that names other stores, is refused, and what was loaded
-/// before stays at work.
+/// before stays at work. A reload goes on when its client leaves; `GET /v1/project` then shows how it ended.
 #[utoipa::path(
     post,
     path = "/v1/reload",
@@ -26,5 +30,9 @@ pub(super) async fn project(State(shared): State<Arc<Shared>>) -> Result<Respons
     )
 )]
 pub(super) async fn reload(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
-    Ok(small_json(StatusCode::OK, &shared.backends.project.reload().await?))
+    let project = shared.backends.project.clone();
+    // On a task of its own: a client that does not wait leaves nothing half done.
+    let loaded = tokio::spawn(async move { project.reload().await }).await;
+    let defect = |cause| ApiError::new(ErrorKind::Internal, "the reload met a defect").with_cause(cause);
+    Ok(small_json(StatusCode::OK, &loaded.map_err(defect)??))
 }

@@ -19,10 +19,9 @@ struct Document;
 
 pub(crate) fn area() -> Area {
     Area {
-        quick: Endpoints::own()
-            .read("/v1/project", get(endpoints::project))
-            .admin("/v1/reload", post(endpoints::reload)),
-        long: Endpoints::own(),
+        quick: Endpoints::own().read("/v1/project", get(endpoints::project)),
+        // A large project takes its time to be checked.
+        long: Endpoints::own().admin("/v1/reload", post(endpoints::reload)),
         document: Document::openapi(),
     }
 }

@@ -2,7 +2,6 @@
 
 mod backend;
 mod endpoints;
-pub(crate) mod progress;
 
 use axum::routing::{get, post};
 use utoipa::OpenApi;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,15 +16,12 @@ use arrow::{
     datatypes::{DataType, Date32Type, Field, FieldRef, Int64Type, Schema, TimeUnit},
 };
 use async_trait::async_trait;
-use millstream_api::{
-    datasets::DatasetBuildAnswer,
-    jobs::{JobProgress, ProgressUnit},
-};
+use millstream_api::{datasets::DatasetBuildAnswer, runs::RunEvent};
 use millstream_server::{
     AnswerColumn, ApiError, DatasetBackend, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind,
-    FeatureBackend, FeatureInfo, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer, PushRequest,
-    PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness,
-    RunRequest, ServiceInfo, Status, Statuses, ValueInfo, ViewInfo, ViewMaterialized, type_name,
+    FeatureBackend, FeatureInfo, HeldProject, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
+    PushRequest, PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget,
+    Readiness, RunRequest, ServiceInfo, Status, Statuses, ValueInfo, ViewInfo, ViewMaterialized, type_name,
 };
 use tokio::sync::Notify;
 
@@ -40,7 +37,11 @@ pub(crate) struct Shop {
     pub(crate) runs: Mutex<Vec<(RunRequest, String)>>,
     /// Runs that ended because they were told to.
     pub(crate) cancelled: AtomicUsize,
-    /// How often the project was to be loaded again.
+    /// How many schemas were asked for.
+    schemas: AtomicUsize,
+    /// Whether a reload waits at the gate.
+    pub(crate) reload_waits: AtomicBool,
+    /// How often the project was loaded again, or refused.
     pub(crate) reloads: AtomicUsize,
     /// Features of the view `slow` and jobs wait for this.
     pub(crate) gate: Notify,
@@ -107,7 +108,18 @@ impl Shop {
         }
     }
 
-    async fn stand_at_gate(&self) {
+    /// The project of a schema, by its number.
+    fn held(&self) -> HeldProject {
+        HeldProject::of(Arc::new(self.schemas.fetch_add(1, Ordering::SeqCst)))
+    }
+
+    /// A request comes with the project that its schema was given with.
+    fn is_held(&self, project: &HeldProject) {
+        let number = project.get::<usize>().expect("the project of a schema");
+        assert!(*number < self.schemas.load(Ordering::SeqCst));
+    }
+
+    pub(crate) async fn stand_at_gate(&self) {
         let opened = self.gate.notified();
         tokio::pin!(opened);
         opened.as_mut().enable();
@@ -295,10 +307,12 @@ impl FeatureBackend for Shop {
                 }
             }
         }
-        Ok(EntitySchema { keys: all_keys.into(), request: request.into(), features: count })
+        let (keys, request) = (all_keys.into(), request.into());
+        Ok(EntitySchema { project: self.held(), keys, request, features: count })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
+        self.is_held(&request.project);
         self.reads.lock().unwrap().push(request.clone());
         let features = Self::features(&request.target)?;
         for feature in &features {
@@ -336,6 +350,7 @@ impl FeatureBackend for Shop {
             Field::new("category", DataType::Utf8, true),
         ]);
         Ok(PushSchema {
+            project: self.held(),
             schema: Arc::new(schema),
             features: vec!["spend_30d".to_owned()],
             time: "ordered_at".to_owned(),
@@ -343,6 +358,7 @@ impl FeatureBackend for Shop {
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
+        self.is_held(&request.project);
         let rows = request.rows.num_rows() as u64;
         self.pushes.lock().unwrap().push(request);
         Ok(PushAnswer { rows })
@@ -422,11 +438,13 @@ impl DatasetBackend for Shop {
     }
 
     async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuildAnswer, ApiError> {
-        job.progress(JobProgress {
-            doing: "reading labels".to_owned(),
-            done: 1,
-            total: Some(2),
-            unit: ProgressUnit::Rows,
+        job.event(&RunEvent::StepProgress {
+            asset: format!("dataset:{name}"),
+            doing: Some("reading labels".to_owned()),
+            rows: 1,
+            rows_total: Some(2),
+            bytes: 0,
+            bytes_total: None,
         });
         if name == "fraud" {
             self.stand_at_gate_unless_cancelled(&job).await?;

@@ -48,6 +48,9 @@ impl ProjectBackend for Shop {
     }
 
     async fn reload(&self) -> Result<ProjectAnswer, ApiError> {
+        if self.reload_waits.load(Ordering::SeqCst) {
+            self.stand_at_gate().await;
+        }
         match self.reloads.fetch_add(1, Ordering::SeqCst) {
             0 | 1 => self.project().await,
             _ => Err(ApiError::new(ErrorKind::NotReloaded, BROKEN)),

@@ -43,7 +43,7 @@ pub(super) fn storable_output(
                     .with_hint("rename one with AS, or leave it out"),
             );
         }
-        let adds_itself = matches!(materialize, Materialize::History { .. });
+        let adds_itself = materialize.keeps_states();
         if adds_itself && [VALID_FROM, VALID_TO].contains(&name.to_lowercase().as_str()) {
             let message = format!("the result has a column `{name}`, which a history table adds itself");
             let range = columns.range(index, total).unwrap_or_else(|| text.whole());

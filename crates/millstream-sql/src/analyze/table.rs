@@ -144,7 +144,7 @@ fn located(error: &DataFusionError, planner: &Planner<'_>, text: &SqlText<'_>) -
 
 /// A history table's readers see from when to when each state held.
 fn stored_schema(materialize: &Materialize, schema: &SchemaRef) -> SchemaRef {
-    if !matches!(materialize, Materialize::History { .. }) {
+    if !materialize.keeps_states() {
         return schema.clone();
     }
     let mut fields: Vec<_> = schema.fields().iter().cloned().collect();

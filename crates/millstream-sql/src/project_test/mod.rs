@@ -279,7 +279,7 @@ impl Inputs {
             if let (Some(spec), Some(analysed)) = (spec, analysis.tables.get(name))
                 && reads_given(analysed, test, analysis)
             {
-                if matches!(spec.materialize, Materialize::History { .. }) {
+                if spec.materialize.keeps_states() {
                     let message =
                         format!("`{name}` keeps a history, which cannot be computed from given rows");
                     diagnostics.push(

@@ -131,10 +131,8 @@ fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     };
     let connection = Connection::open_with_flags(path, flags)?;
     let Err(error) = readable(&connection) else { return Ok(connection) };
-    let log = path.with_extension(match path.extension() {
-        Some(extension) => format!("{}-wal", extension.to_string_lossy()),
-        None => "-wal".to_owned(),
-    });
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(error);
     }

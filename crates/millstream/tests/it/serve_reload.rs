@@ -129,8 +129,56 @@ fn a_hangup_loads_the_project_again_and_says_in_the_log_what_came_of_it() {
     server.stop();
     let said = log(&folder);
     assert!(said.contains("Loaded again: "), "{said}");
+    assert!(said.contains("Not loaded again: the project has 1 error: "), "{said}");
     assert!(said.contains("was not loaded again; what was loaded before goes on"), "{said}");
     assert!(said.contains("tables/silver/big.sql:1:8"), "{said}");
+}
+
+#[test]
+fn a_reload_takes_what_a_start_takes_and_a_run_over_http_what_a_command_takes() {
+    let folder = desk("");
+    let server = Server::start(&folder);
+    let terms = " OR order_id = 1".repeat(1_800);
+    folder
+        .write("tables/silver/deep.sql", &format!("SELECT order_id FROM bronze.orders WHERE true{terms}\n"));
+    folder.stdout(&["check"]);
+    reload(&server).good();
+    let job = server.post("/v1/runs", &json!({"selection": ["+silver.deep"]})).json()["id"].clone();
+    let state = || server.get(&format!("/v1/jobs/{}", job.as_str().unwrap())).good();
+    let until = Instant::now() + Duration::from_secs(60);
+    while state()["finished"].is_null() {
+        assert!(Instant::now() < until, "{}", state());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(state()["state"], "succeeded", "{}", state());
+    server.stop();
+    assert_quiet(&folder);
+}
+
+#[test]
+fn a_reload_that_fails_at_its_last_step_leaves_no_version_of_a_service() {
+    let folder = desk("");
+    folder.stdout(&["run"]);
+    let server = Server::start(&folder);
+    let rows = order("latest", ANN, "2026-01-03T00:00:00Z", "", "paid");
+    assert_eq!(server.push("latest", &rows, "online_and_offline").status, 200);
+    server.post("/v1/features/materialize", &json!({})).good();
+    // Another tool has made the table of pushed rows one that this version cannot read.
+    let log = folder.path().join(".millstream/lake/features/latest__pushed/_delta_log");
+    let protocol = r#"{"protocol":{"minReaderVersion":99,"minWriterVersion":99}}"#;
+    let commit = log.join("00000000000000000001.json");
+    assert!(log.join("00000000000000000000.json").exists() && !commit.exists());
+    std::fs::write(&commit, protocol).unwrap();
+    folder.write("features/second.yaml", SECOND);
+    let (status, code, message) = reload(&server).refusal();
+    assert_eq!((status, code.as_str()), (500, "MS-0000"), "{message}");
+    std::fs::remove_file(commit).unwrap();
+    std::fs::remove_file(folder.path().join("features/second.yaml")).unwrap();
+    reload(&server).good();
+    let services = server.get("/v1/features/services");
+    let services = services.text();
+    assert!(services.contains("\"desk\"") && !services.contains("second"), "{services}");
+    server.stop();
 }
 
 /// A project in which a run takes seconds.

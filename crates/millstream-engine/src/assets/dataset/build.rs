@@ -116,14 +116,17 @@ impl Engine {
                 assets: &assets,
                 wait: PATIENCE,
             };
-            let work = async |cancel: CancellationToken| {
+            let mut run = apart::begin(world, apart, &events, &cancel).await?;
+            let cancel = run.cancel.clone();
+            let build = async {
                 let set = world.published().await?;
-                let meter = StepMeter::new(&facts.id, &events);
-                let report = build_dataset(world, request, set, meter, cancel).await?;
-                let step = apart::step(&facts.id, super::result_of(facts, &report, world), report.elapsed);
-                Ok((report, vec![step]))
+                let report =
+                    build_dataset(world, request, set, StepMeter::new(&facts.id, &events), cancel).await?;
+                let result = super::result_of(facts, &report, world);
+                Ok((report, result))
             };
-            apart::on_record(world, apart, &events, &cancel, work).await
+            let done = run.step(&facts.id, build).await;
+            run.end(done).await
         })
     }
 }
@@ -223,7 +226,7 @@ pub(super) async fn ready(
         now: world.options.clock.now(),
         resources: Resources {
             memory_bytes: request.memory_bytes,
-            spill: world.spill_folder()?,
+            spill: world.made_spill_dir()?,
             threads: world.options.parallelism,
         },
     };

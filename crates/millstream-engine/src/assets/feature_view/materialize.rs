@@ -18,6 +18,7 @@ use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_features::view::{Chunk, OnlineView, Position};
 use millstream_lake::LakeTable;
 use millstream_online::{OnlineStore, feature};
+use millstream_plan::AssetFacts;
 use millstream_state::Pin;
 use millstream_types::TableName;
 use tokio_util::sync::CancellationToken;
@@ -29,11 +30,12 @@ use super::{
     result_of,
 };
 use crate::{
-    EngineError, FeatureServer, Publisher, StepReport,
+    EngineError, FeatureServer, Publisher,
     assets::{
-        apart::{self, Apart},
+        apart::{self, Apart, ApartRun},
         service::versions::{self as services, StoredView},
         table::is_gone,
+        unknown,
     },
     engine::World,
     event::{Figures, StepMeter},
@@ -42,6 +44,7 @@ use crate::{
         rows::{EventStream, all_events, events_of_rows, pushed_events, pushed_table, table_events},
     },
     pinning::Pinning,
+    run::{StepResult, failed_outcome},
 };
 
 /// How long a materialisation waits for others to be done with its views.
@@ -69,76 +72,90 @@ impl FeatureServer {
                 assets: &assets,
                 wait: PATIENCE,
             };
-            let work = async |cancel: CancellationToken| {
-                let done = self.bring_up_to_date(request, wanted, &publisher, &cancel).await?;
-                let steps = self.steps_of(&done);
-                Ok((done, steps))
-            };
-            apart::on_record(&self.0.world, apart, &publisher, &cancel, work).await
+            let mut run = apart::begin(&self.0.world, apart, &publisher, &cancel).await?;
+            let done = self.materialize_each(request, wanted, &publisher, &mut run).await;
+            run.end(done).await
         })
     }
 
-    /// Brings leased views up to date.
-    pub(super) async fn bring_up_to_date(
+    /// Brings leased views up to date, each as a step of the run. A view that only versions of services have is no asset of
+    /// the project, and has no step.
+    async fn materialize_each(
         &self,
         request: &MaterializeRequest,
         wanted: BTreeMap<String, Vec<StoredView>>,
         publisher: &Publisher,
-        cancel: &CancellationToken,
+        run: &mut ApartRun<'_>,
     ) -> Result<Materialized, EngineError> {
+        let (world, cancel) = (&self.0.world, run.cancel.clone());
         let mut done = Materialized::default();
         for (name, definitions) in wanted {
-            let meter = StepMeter::new(&super::id(&name), publisher);
-            // The definitions of one view share its pushes.
-            let pushes = match pushed::flush(&self.0, &name).await {
-                Ok(pushes) => pushes,
-                Err(error) => {
-                    done.failures.push(failed_alone(name, Vec::new(), error)?);
-                    continue;
+            let work = self.bring_up_to_date(request, &name, definitions, publisher, &cancel);
+            let of_view = match world.project.graph.get(&super::id(&name)) {
+                Some(facts) => {
+                    let step = async {
+                        let of_view = work.await?;
+                        let result = step_result(facts, &of_view, world)?;
+                        Ok((of_view, result))
+                    };
+                    run.step(&facts.id, step).await?
                 }
+                None => work.await?,
             };
-            for view in definitions {
-                if cancel.is_cancelled() {
-                    return Err(EngineError::Cancelled);
-                }
-                let (label, versions) = (view.label(), view.versions.clone());
-                let (world, store) = (&self.0.world, &self.0.access.store);
-                let work = online_view(&view.definition).map(|view| Work {
-                    world,
-                    store,
-                    view,
-                    label: label.clone(),
-                    is_current: versions.is_empty(),
-                    pushes,
-                    meter: &meter,
-                    cancel,
-                });
-                let report = match work {
-                    Ok(work) => work.run(request).await,
-                    Err(error) => Err(error),
-                };
-                match report {
-                    Ok(report) => done.reports.push(report),
-                    Err(error) => {
-                        let error = world.project.told_of_views(std::iter::once(name.as_str()), error);
-                        done.failures.push(failed_alone(label, versions, error)?);
-                    }
-                }
-            }
+            done.reports.extend(of_view.reports);
+            done.failures.extend(of_view.failures);
         }
         Ok(done)
     }
 
-    /// The steps of the views whose definition is the one that the project has now.
-    fn steps_of(&self, done: &Materialized) -> Vec<StepReport> {
-        let world = &self.0.world;
-        let built = done.reports.iter().filter(|report| report.is_current).filter_map(|report| {
-            let facts = world.project.graph.get(&super::id(&report.view))?;
-            Some(apart::step(&facts.id, result_of(facts, report, world), report.elapsed))
-        });
-        let failed = done.failures.iter().filter(|failure| failure.is_current);
-        let failed = failed.map(|failure| apart::failed(&super::id(&failure.view), &failure.error));
-        built.chain(failed).collect()
+    /// Brings all definitions of a leased view up to date.
+    pub(super) async fn bring_up_to_date(
+        &self,
+        request: &MaterializeRequest,
+        name: &str,
+        definitions: Vec<StoredView>,
+        publisher: &Publisher,
+        cancel: &CancellationToken,
+    ) -> Result<Materialized, EngineError> {
+        let mut done = Materialized::default();
+        let meter = StepMeter::new(&super::id(name), publisher);
+        // The definitions of one view share its pushes.
+        let pushes = match pushed::flush(&self.0, name).await {
+            Ok(pushes) => pushes,
+            Err(error) => {
+                done.failures.push(failed_alone(name.to_owned(), Vec::new(), error)?);
+                return Ok(done);
+            }
+        };
+        for view in definitions {
+            if cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let (label, versions) = (view.label(), view.versions.clone());
+            let (world, store) = (&self.0.world, &self.0.access.store);
+            let work = online_view(&view.definition).map(|view| Work {
+                world,
+                store,
+                view,
+                label: label.clone(),
+                is_current: versions.is_empty(),
+                pushes,
+                meter: &meter,
+                cancel,
+            });
+            let report = match work {
+                Ok(work) => work.run(request).await,
+                Err(error) => Err(error),
+            };
+            match report {
+                Ok(report) => done.reports.push(report),
+                Err(error) => {
+                    let error = world.project.told_of_views(std::iter::once(name), error);
+                    done.failures.push(failed_alone(label, versions, error)?);
+                }
+            }
+        }
+        Ok(done)
     }
 
     /// Refuses a range that ends so early that rows after its end would come too.
@@ -178,6 +195,15 @@ impl FeatureServer {
         wanted.values_mut().for_each(|views| views.sort_by_key(|view| !view.versions.is_empty()));
         Ok(wanted)
     }
+}
+
+/// How the step of a view ended: as its present definition did.
+fn step_result(facts: &AssetFacts, done: &Materialized, world: &World) -> Result<StepResult, EngineError> {
+    if let Some(failure) = done.failures.iter().find(|failure| failure.is_current) {
+        return Ok(StepResult::without_rows(failed_outcome(&failure.error), None));
+    }
+    let report = done.reports.iter().find(|report| report.is_current);
+    report.map(|report| result_of(facts, report, world)).ok_or_else(|| unknown(&facts.id))
 }
 
 /// The failure of a view, unless what failed would fail for every other view too.
@@ -447,7 +473,7 @@ impl Work<'_> {
         let definition = self.view.definition();
         let count =
             |rows| self.meter.show(Figures { doing: Some(self.label.clone()), rows, ..Figures::default() });
-        let (spill, now) = (self.world.spill_folder()?, self.world.options.clock.now().0);
+        let (spill, now) = (self.world.made_spill_dir()?, self.world.options.clock.now().0);
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
         let under_way = &epoch.under_way;
         let wanted = if under_way.chunks > 0 { under_way.chunks } else { chunks::count(bytes) };

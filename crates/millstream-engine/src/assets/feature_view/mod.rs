@@ -107,9 +107,11 @@ impl Kind for FeatureViews {
             alone: features.is_alone(),
             ..MaterializeRequest::default()
         };
-        let wanted = features.wanted_views(&request).await?;
+        let name = step.asset.name();
+        let definitions = features.wanted_views(&request).await?.remove(name).unwrap_or_default();
+        let (events, cancel) = (&context.events, &context.cancel);
         let _alone = runner.world.beside_queries().await?;
-        let done = features.bring_up_to_date(&request, wanted, &context.events, &context.cancel).await?;
+        let done = features.bring_up_to_date(&request, name, definitions, events, cancel).await?;
         let report = done.complete()?.into_iter().next();
         let report = report.ok_or_else(|| super::unknown(&step.asset))?;
         Ok(result_of(context.facts()?, &report, &runner.world))

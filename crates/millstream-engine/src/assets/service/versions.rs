@@ -1,12 +1,12 @@
 //! Versions of services: the project's own are recorded when they change, and every one is served until it is removed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
 use millstream_features::view::{ServiceDefinition, ViewDefinition};
-use millstream_state::{NewArtifact, Pin, Sameness};
+use millstream_state::{Artifact, NewArtifact, Pin, Sameness};
 use millstream_types::TimestampMicros;
 
 use super::SERVICE;
@@ -15,16 +15,41 @@ use crate::{EngineError, engine::World};
 /// How the names of those begin that pin versions for a view's records.
 const PINNED_BY_VIEW: &str = "view ";
 
+/// The name of a service, and the hash of one of its definitions.
+pub(crate) type DefinitionKey = (String, String);
+
 /// One version of a service that can be read.
 #[derive(Clone, Debug)]
 pub struct ServedVersion {
     pub name: String,
     pub version: i64,
+    /// The hash of its definition.
+    pub hash: String,
     /// Whether it is what the project says now.
     pub is_current: bool,
     /// Since when there is such a version.
     pub at: TimestampMicros,
     pub definition: Arc<ServiceDefinition>,
+}
+
+/// Every definition of a service that is served, or would be once the project's own are recorded, by the service's name and the
+/// definition's hash. Records nothing.
+pub(crate) async fn definitions(
+    world: &World,
+) -> Result<BTreeMap<DefinitionKey, Arc<ServiceDefinition>>, EngineError> {
+    let mut definitions = BTreeMap::new();
+    for (name, service) in &world.project.features.services {
+        let definition = &service.definition;
+        definitions.insert((name.clone(), definition.version()), Arc::new(definition.clone()));
+    }
+    for known in world.state.artifacts(SERVICE).await?.into_iter().filter(|known| known.removed_at.is_none())
+    {
+        let key = (known.name.clone(), known.hash.clone());
+        if let Entry::Vacant(place) = definitions.entry(key) {
+            place.insert(Arc::new(defined(&known)?));
+        }
+    }
+    Ok(definitions)
 }
 
 /// Records what the project's services are now, and returns every version that is served, by name and version.
@@ -52,20 +77,22 @@ pub(crate) async fn served(world: &World) -> Result<Vec<ServedVersion>, EngineEr
         if known.removed_at.is_some() {
             continue;
         }
-        let key = (known.name.clone(), known.version);
-        let own = current.remove(&key);
+        let own = current.remove(&(known.name.clone(), known.version));
         let is_current = own.is_some();
         let definition = match own {
             Some(definition) => definition,
-            None => Arc::new(
-                serde_json::from_str(&known.definition)
-                    .map_err(|source| EngineError::Definition { name: known.name.clone(), source })?,
-            ),
+            None => Arc::new(defined(&known)?),
         };
-        let (version, at) = (known.version, known.at);
-        served.push(ServedVersion { name: known.name, version, is_current, at, definition });
+        let Artifact { name, version, hash, at, .. } = known;
+        served.push(ServedVersion { name, version, hash, is_current, at, definition });
     }
     Ok(served)
+}
+
+/// The definition that was recorded.
+fn defined(known: &Artifact) -> Result<ServiceDefinition, EngineError> {
+    serde_json::from_str(&known.definition)
+        .map_err(|source| EngineError::Definition { name: known.name.clone(), source })
 }
 
 /// A definition that comes back, however often others came between, is the version that it was, and served again.
@@ -119,19 +146,29 @@ impl StoredView {
 
 /// Every definition of a view that something reads, by what it stores: the project's own and those of served versions.
 pub(crate) async fn stored_views(world: &World) -> Result<BTreeMap<u64, StoredView>, EngineError> {
+    let served = served(world).await?;
+    let named = |version: &ServedVersion| format!("{}@{}", version.name, version.version);
+    Ok(views_of(world, served.iter().map(|version| (named(version), version.definition.as_ref()))))
+}
+
+/// The same of services that have these names.
+pub(crate) fn views_of<'a>(
+    world: &World,
+    services: impl Iterator<Item = (String, &'a ServiceDefinition)>,
+) -> BTreeMap<u64, StoredView> {
     let mut stored: BTreeMap<u64, StoredView> = BTreeMap::new();
-    for version in served(world).await? {
-        for definition in &version.definition.views {
+    for (name, service) in services {
+        for definition in &service.views {
             let view = stored
                 .entry(definition.space())
                 .or_insert_with(|| StoredView { definition: definition.clone(), versions: Vec::new() });
-            view.versions.push(format!("{}@{}", version.name, version.version));
+            view.versions.push(name.clone());
         }
     }
     // The project's own come last, so that their names and defaults win.
     let own = world.project.features.views.values().map(|view| view.definition.clone());
     stored.extend(own.map(|view| (view.space(), StoredView { definition: view, versions: Vec::new() })));
-    Ok(stored)
+    stored
 }
 
 /// Who pins the versions that the records of a view have.

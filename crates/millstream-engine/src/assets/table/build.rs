@@ -167,7 +167,7 @@ impl<'a> BuildAttempt<'a> {
         &self,
         since: Option<&std::collections::BTreeMap<millstream_types::AssetId, i64>>,
     ) -> Result<Plan, EngineError> {
-        let is_history = matches!(self.spec.materialize, Materialize::History { .. });
+        let is_history = self.spec.materialize.keeps_states();
         let is_anew = self.context.full_refresh || (self.lost && !is_history);
         let Some(base) = self.base.filter(|_| !is_anew) else { return self.whole().await };
         let was_history = is_stored_history(base);

@@ -140,8 +140,8 @@ fn kind(materialize: &Materialize) -> AssetKind {
 
 /// Whether the table's rows go and come again. The states of a history come from nowhere again.
 fn computes_anew(runner: &StepRunner, spec: &TableSpec) -> bool {
-    let is_kept = matches!(spec.materialize, Materialize::History { .. })
-        && !runner.named.iter().any(|name| *name == spec.name.to_string());
+    let is_kept =
+        spec.materialize.keeps_states() && !runner.named.iter().any(|name| *name == spec.name.to_string());
     runner.full_refresh && !is_kept
 }
 

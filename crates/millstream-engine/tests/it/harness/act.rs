@@ -70,7 +70,7 @@ impl Act {
         engine: &Engine,
         cancel: CancellationToken,
     ) -> Result<Ended, EngineError> {
-        let events = engine.begin().observed_by(Arc::new(notes.clone()));
+        let events = engine.begin("test").observed_by(Arc::new(notes.clone()));
         match self {
             Act::Run(request) | Act::RunAll(request) => {
                 let exclude = match self {
@@ -93,7 +93,7 @@ impl Act {
                     retention: *retention,
                     command: "maintain".to_owned(),
                 };
-                let done = engine.maintain(&request, Duration::ZERO, engine.begin(), cancel).await?;
+                let done = engine.maintain(&request, Duration::ZERO, engine.begin("test"), cancel).await?;
                 let lines: Vec<_> = done
                     .iter()
                     .filter(|report| report.files_compacted + report.files_deleted > 0)
@@ -105,7 +105,7 @@ impl Act {
             }
             Act::Materialize(request) => {
                 let server = FeatureServer::open(engine, 0.0).await?;
-                let done = server.materialize(request, engine.begin(), cancel).await?;
+                let done = server.materialize(request, engine.begin("test"), cancel).await?;
                 Ok(materialized(&done))
             }
             Act::Dataset(name) => {
@@ -116,7 +116,7 @@ impl Act {
                     command: String::new(),
                     principal: None,
                 };
-                let report = engine.build_dataset(&request, engine.begin(), cancel).await?;
+                let report = engine.build_dataset(&request, engine.begin("test"), cancel).await?;
                 let unchanged = if report.is_unchanged { ", unchanged" } else { "" };
                 Ok(Ended::Well(format!("{} v{}{unchanged}", report.name, report.version)))
             }

@@ -1,0 +1,42 @@
+//! What the events of a job say of how far it is.
+
+use millstream_api::{
+    jobs::{JobKind, JobProgress, ProgressUnit},
+    runs::RunEvent,
+};
+
+/// The name of an event, as in the data itself.
+pub(super) fn name(event: &RunEvent) -> &'static str {
+    match event {
+        RunEvent::Waiting { .. } => "waiting",
+        RunEvent::RunStarted { .. } => "run_started",
+        RunEvent::StepStarted { .. } => "step_started",
+        RunEvent::StepProgress { .. } => "step_progress",
+        RunEvent::StepNote { .. } => "step_note",
+        RunEvent::StepRetry { .. } => "step_retry",
+        RunEvent::StepFinished(_) => "step_finished",
+        RunEvent::RunFinished(_) => "run_finished",
+        RunEvent::TableMaintained(_) => "table_maintained",
+    }
+}
+
+/// How far a job is after an event. A run counts the steps that have ended, and names the one that was started last; other
+/// jobs count the rows of what they are at.
+pub(super) fn after(kind: JobKind, before: Option<JobProgress>, event: &RunEvent) -> JobProgress {
+    let unit = if kind == JobKind::Run { ProgressUnit::Steps } else { ProgressUnit::Rows };
+    let mut progress = before.unwrap_or(JobProgress { doing: String::new(), done: 0, total: None, unit });
+    match (event, unit) {
+        (RunEvent::Waiting { because }, _) => progress.doing = format!("waiting: {because}"),
+        (RunEvent::StepStarted { asset, .. }, _) => progress.doing.clone_from(asset),
+        (RunEvent::RunStarted { steps, .. }, ProgressUnit::Steps) => {
+            progress.total = Some(steps.len() as u64)
+        }
+        (RunEvent::StepFinished(_), ProgressUnit::Steps) => progress.done += 1,
+        (RunEvent::StepProgress { asset, doing, rows, rows_total, .. }, ProgressUnit::Rows) => {
+            let doing = doing.as_ref().unwrap_or(asset).clone();
+            progress = JobProgress { doing, done: *rows, total: *rows_total, unit };
+        }
+        _ => {}
+    }
+    progress
+}
