@@ -45,7 +45,7 @@ pub(crate) struct Loader {
     root: PathBuf,
     environment: Option<String>,
     connectors: Arc<[Box<dyn ConnectorFactory>]>,
-    /// What the command line says of memory.
+    /// The memory that the command line gives to queries, tables and datasets, if it says so.
     memory: Option<ByteSize>,
 }
 
@@ -60,7 +60,7 @@ impl Loader {
         }
     }
 
-    /// Of the project that the command is for.
+    /// The loader of the project that the command is for.
     pub(crate) fn of(session: &Session) -> Result<Self, CliError> {
         Ok(Self::new(find_root(session)?, session))
     }
@@ -78,7 +78,7 @@ impl Loader {
     }
 }
 
-/// A project without errors. With errors, they are the error; warnings are counted on standard error.
+/// Opens a project that has no errors; otherwise they are the error. Warnings are counted on standard error.
 pub(crate) fn open(session: &Session) -> Result<Arc<Project>, CliError> {
     ready(check(session)?)
 }
@@ -94,8 +94,9 @@ pub(crate) fn open_sound(session: &Session) -> Result<Arc<Project>, CliError> {
     Ok(Arc::new(sound))
 }
 
-/// The exit of a command that did well all that it could. A part of the project that has errors may be among what is
-/// meant, unless `is_named`: that it was not done must not pass unnoticed.
+/// The exit of a command that has done without a failure all that it could. Unless `is_named`, which says that the user
+/// named each asset, the command may also have meant assets in files with errors: that they were left out must not pass
+/// unnoticed.
 pub(crate) fn done(project: &Project, is_named: bool) -> Exit {
     if project.is_whole || is_named { Exit::Success } else { Exit::Usage }
 }

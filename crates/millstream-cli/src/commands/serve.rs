@@ -102,7 +102,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     beside.spawn(reload_on_hangup(backend.clone(), session.cancel.clone()));
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
-    // They end with the server, whatever ended that.
+    // The tasks beside the server end with it, whatever ended it.
     beside.shutdown().await;
     backend.close().await?;
     served.map_err(CliError::from)?;
