@@ -8,7 +8,7 @@ use std::{
 
 use crate::CliError;
 
-/// The port where none is written; Feast's own.
+/// The port where none is written: that of Feast's server.
 const PORT: u16 = 6566;
 
 /// A host and a port; the host is looked up by [`Address::resolve`].
@@ -71,8 +71,8 @@ impl FromStr for Address {
 }
 
 impl Address {
-    /// The socket to listen on. Of a name with several addresses the first of the older protocol is taken, which every
-    /// client reaches.
+    /// The socket to listen on. Of a name with several addresses the first IPv4 address is taken, which every client
+    /// reaches.
     pub(crate) fn resolve(&self) -> Result<SocketAddr, CliError> {
         let found = (self.host.as_str(), self.port).to_socket_addrs();
         let found: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();

@@ -5,7 +5,7 @@
 pub struct Code {
     pub code: &'static str,
     pub title: &'static str,
-    /// When it appears, and what to do.
+    /// When the error appears, and what to do.
     pub explanation: &'static str,
 }
 

@@ -46,7 +46,7 @@ pub enum CliError {
         #[source]
         source: Box<SqlError>,
     },
-    /// Shown as its diagnostics, not as an error.
+    /// The errors of the project are shown as its diagnostics, not as this error.
     #[error("the project has errors")]
     Project(Box<Checked>),
     #[error(transparent)]
@@ -92,7 +92,7 @@ pub struct ErrorReport {
 }
 
 impl CliError {
-    /// For a fault of a file on this machine.
+    /// Turns the fault of a file on this machine into an error; `verb` says what was tried.
     pub(crate) fn file(verb: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { verb, path, source }
@@ -102,7 +102,7 @@ impl CliError {
         Self::Call { message: message.into(), hint: hint.into() }
     }
 
-    /// For a name that is none of `known`; the hint says which was probably meant, or what there is.
+    /// The error of a name that is none of `known`; the hint says which of them was probably meant, or lists them.
     pub(crate) fn unknown(what: &'static str, name: &str, known: &[&str]) -> Self {
         Self::Unknown { what, name: name.to_owned(), hint: meant(name, known) }
     }
@@ -240,7 +240,7 @@ fn message_chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
     while let Some(cause) = next {
         let text = one_line(&cause.to_string());
         let before = causes.last().unwrap_or(&message);
-        // SQLite's deepest cause is its number and once more the message before it.
+        // SQLite's deepest cause has the error's number and repeats the message before it.
         let told = before.ends_with(text.as_str())
             || (text.starts_with("Error code ") && text.ends_with(before.as_str()));
         if !text.is_empty() && !told {

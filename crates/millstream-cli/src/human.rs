@@ -77,7 +77,8 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Rows per second, `1,200,000 rows/s`; nothing below a tenth of a second, where it would be noise.
+/// Rows per second, `1,200,000 rows/s`; `None` without rows, and below a tenth of a second, where the figure would be
+/// noise.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,

@@ -21,14 +21,14 @@ pub(crate) fn start(filter: &str) {
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(Lines { is_journal })
         .with_ansi(colour);
-    // The journal has a time and a level for each line of its own.
+    // The journal itself has a time and a level for each line.
     let _ = match is_journal {
         true => lines.without_time().with_level(false).try_init(),
         false => lines.try_init(),
     };
 }
 
-/// What `--log` takes; the error says so.
+/// Checks the value of `--log`; the error says what it may be.
 pub(crate) fn filter(text: &str) -> Result<String, String> {
     let wrong = || "write `off`, `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `warn,millstream=debug`";
     let is_word = |part: &str| {

@@ -6,7 +6,7 @@ use millstream_types::RunId;
 
 use crate::CliError;
 
-/// The run of that id.
+/// The record of the run with this id.
 pub(crate) async fn named(engine: &Engine, run: &str) -> Result<RunRecord, CliError> {
     let unknown = || {
         let hint = "`millstream status --json` has the id of the last run; `--json` of `run` has its own";

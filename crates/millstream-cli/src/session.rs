@@ -36,7 +36,7 @@ impl Session {
             return Exit::Success;
         }
         if let CliError::Project(checked) = error {
-            // As above: the exit code still tells.
+            // Where standard output takes no document, the exit code still tells.
             let _ = project::show_problems(checked, self.settings.json);
             return Exit::Usage;
         }

@@ -12,16 +12,17 @@ const LOG_VARIABLE: &str = "MILLSTREAM_LOG";
 /// Plain values that every command may use.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// `--project`, as typed.
+    /// The folder of `--project`, as typed.
     pub(crate) project: Option<PathBuf>,
-    /// `--environment` before `MILLSTREAM_ENVIRONMENT`; `None` is the project's default.
+    /// The name of the environment, from `--environment` or else `MILLSTREAM_ENVIRONMENT`; `None` is the project's default.
     pub(crate) environment: Option<String>,
-    /// `--memory` before `MILLSTREAM_MEMORY`; `None` is the environment's, or a share of the machine's.
+    /// The memory to use, from `--memory` or else `MILLSTREAM_MEMORY`; `None` is the environment's, or a share of the
+    /// machine's.
     pub(crate) memory: Option<ByteSize>,
     pub(crate) json: bool,
     /// The folder in which the command was given; `None` when it was removed meanwhile.
     pub(crate) folder: Option<PathBuf>,
-    /// Whether standard error is a terminal on which lines can be drawn anew.
+    /// Whether standard error is a terminal on which lines can be redrawn.
     pub(crate) live: bool,
     /// The command as typed, without the program's name; for the record of runs.
     pub(crate) line: String,

@@ -8,9 +8,9 @@ use millstream_state::{RunRecord, SchemaVersion, StepOutcome};
 /// Where an asset stands after all that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing<'a> {
-    /// Never stored, so nothing can be wrong with what is stored.
+    /// The asset is never stored, so nothing can be wrong with what is stored.
     View,
-    /// Nothing was tried, or only what came before it.
+    /// Nothing is recorded of the asset, and its last step, if there was one, neither halted nor failed.
     NeverBuilt,
     Built,
     /// Built, and its rows are older than a check allows.
@@ -34,11 +34,11 @@ pub(crate) struct Trouble<'a> {
 /// What is known of a table.
 pub(crate) struct TableStatus<'a> {
     pub(crate) asset: &'a AssetStatus,
-    /// The run of the last step, unless it is forgotten.
+    /// The run of the table's last step, unless it is forgotten.
     pub(crate) run: Option<RunRecord>,
-    /// Oldest first.
+    /// The versions of the table's schema, oldest first.
     pub(crate) schemas: Vec<SchemaVersion>,
-    /// Newest first.
+    /// The commits of the table, newest first.
     pub(crate) versions: Vec<CommitRecord>,
 }
 

@@ -64,7 +64,7 @@ pub(crate) const TEMPLATES: [Template; 2] = [
     },
 ];
 
-/// The names, for hints.
+/// The names of all templates, for hints.
 pub(crate) fn names() -> String {
     TEMPLATES.map(|template| format!("`{}`", template.name)).join(", ")
 }
@@ -81,7 +81,7 @@ impl Template {
     /// Writes the files below `root`, which is created. Nothing is written when one of them exists already.
     pub(crate) fn write(&self, root: &Path) -> Result<Vec<PathBuf>, CliError> {
         let project = project_name(root);
-        // So that messages about the present folder name files as the user would.
+        // Messages about the present folder are to name files as the user would.
         let root = if root == Path::new(".") { Path::new("") } else { root };
         let paths: Vec<PathBuf> = self.files.iter().map(|(path, _)| root.join(path)).collect();
         if let Some(path) = paths.iter().find(|path| path.exists()) {

@@ -9,14 +9,13 @@ use clap::{
 
 use crate::{ErrorReport, Exit, codes, output, wire::ErrorDocument};
 
-/// What precedes the way out in clap's text.
+/// The word before a tip in clap's text.
 const TIP: &str = "tip:";
 
-/// Options by which other tools are told which assets are meant.
+/// The options by which other tools select assets.
 const SELECTING: [&str; 5] = ["--select", "--models", "--model", "-s", "-m"];
 
-/// The fault with a way out that leads somewhere: clap's own advice on an option that it does not know is to pass it as
-/// a value.
+/// The fault with a tip that helps: clap's own advice on an option that it does not know is to pass it as a value.
 pub(crate) fn advised(mut error: clap::Error) -> clap::Error {
     let invalid = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.clone(),

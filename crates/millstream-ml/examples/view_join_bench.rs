@@ -1,4 +1,4 @@
-//! Joins labels with a view's events, both from Parquet files, and prints `{"seconds": …, "peak_bytes": …}` and what of
+//! Joins labels with a view's events, both from Parquet files, and prints `{"seconds": …, "peak_bytes": …}` and how much of
 //! the time each part took: from rows in memory to values in memory, and the memory that reading and joining took beyond
 //! the start of the process.
 //!

@@ -21,11 +21,11 @@ pub(crate) const MASKED: &str = "***";
 /// A column of the contract.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
-    /// Its place in the typed batch.
+    /// The column's place in the typed batch.
     pub(crate) index: usize,
     pub(crate) field: FieldRef,
     pub(crate) target: Target,
-    /// Values are masked in messages.
+    /// Whether the values are personal data, which messages mask.
     pub(crate) pii: bool,
     /// The column's type where it was inferred, and so must not take more from a text than its spelling.
     pub(crate) inferred: Option<ColumnType>,
@@ -68,7 +68,7 @@ impl Column {
         typed.column(self.index)
     }
 
-    /// The value, text in backticks, masked for personal data.
+    /// The value for messages: text stands in backticks, and personal data is masked.
     pub(crate) fn shown(&self, array: &dyn Array, row: usize) -> String {
         if self.pii {
             MASKED.into()

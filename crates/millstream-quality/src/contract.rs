@@ -23,10 +23,10 @@ use crate::{
 pub struct ContractColumn {
     pub name: String,
     pub column_type: ColumnType,
-    /// Personal data: masked in the reasons of rejected rows.
+    /// Whether the values are personal data, which the reasons of rejected rows mask.
     pub pii: bool,
-    /// The type was inferred from a sample, so it may only hold values that give their text back: nobody has said that
-    /// `007` is a number.
+    /// Whether the type was inferred from a sample. The column then may only hold values that give their text back: nobody
+    /// has said that `007` is a number.
     pub inferred: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct ContractColumn {
 pub struct ContractOptions<'a> {
     /// Row checks in the order of the file; table checks among them are left to [`crate::evaluate_table_checks`].
     pub checks: &'a [CheckSpec],
-    /// Severity of a value that does not fit its column's type. Sources only.
+    /// The severity of a value that does not fit its column's type, for sources only.
     pub type_severity: Severity,
     /// Keys for relationship checks, see [`crate::relations_of`].
     pub relations: &'a Relations,
@@ -91,8 +91,9 @@ impl Contract {
         Self::build(source_columns(columns)?, Some(columns.len()), options)
     }
 
-    /// The same with columns that were found behind the first `decided` ones. Their type checks come last, so that all
-    /// others have the numbers that they have in the contract over the decided columns alone.
+    /// A source's contract as by [`Contract::compile`], with columns that were found behind the first `decided` ones. Their
+    /// type checks come last, so that all others have the numbers that they have in the contract over the decided columns
+    /// alone.
     pub fn compile_widened(
         columns: &[ContractColumn],
         decided: usize,
@@ -110,8 +111,8 @@ impl Contract {
         Self::build(table_columns(schema, pii), None, options)
     }
 
-    /// `typed_first`: so many columns have their type checks before all other checks, the rest behind them; `None` for
-    /// columns that have their types already.
+    /// `typed_first` is the number of columns whose type checks come before all other checks; those of the rest come behind
+    /// them. `None` is for columns that have their types already.
     fn build(
         columns: Vec<Column>,
         typed_first: Option<usize>,

@@ -30,7 +30,7 @@ pub struct Failure {
     pub check: usize,
     /// A set bit for each failing row.
     pub rows: BooleanBuffer,
-    /// Whether it keeps them out.
+    /// Whether the check keeps these rows out of the table.
     pub rejects: bool,
 }
 
@@ -39,7 +39,7 @@ impl Evaluated {
         Self { rows, failures: Vec::new(), rejected: None, unfit, unfit_rejects, keys: Vec::new() }
     }
 
-    /// What checks look at.
+    /// The batch as checks look at it.
     pub(crate) fn view<'a>(&'a self, raw: &'a RecordBatch) -> Rows<'a> {
         Rows { raw, typed: &self.rows, unfit: &self.unfit, unfit_rejects: self.unfit_rejects }
     }

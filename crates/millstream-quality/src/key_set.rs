@@ -54,7 +54,7 @@ pub fn relations_of(checks: &[CheckSpec]) -> Vec<Relation> {
     relations
 }
 
-/// The values of a column, without nulls and repetitions. Memory as stated for [`crate::UniqueIndex`].
+/// The values of a column, without nulls and repetitions. A key takes as much memory as in [`crate::UniqueIndex`].
 #[derive(Debug)]
 pub struct KeySet {
     pub(crate) data_type: DataType,

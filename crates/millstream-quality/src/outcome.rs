@@ -11,7 +11,7 @@ pub struct CheckCount {
     pub check: CheckId,
     pub severity: Severity,
     pub failed: u64,
-    /// How many rows were kept out for it first: each rejected row counts once.
+    /// The number of rows of which this check is the first that kept them out: each rejected row counts once.
     pub rejected: u64,
 }
 

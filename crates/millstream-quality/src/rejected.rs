@@ -48,9 +48,9 @@ pub fn rejected_schema() -> SchemaRef {
 /// Where the rows of a batch come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Sources<'a> {
-    /// All from one part of the source.
+    /// All rows come from this part of the source.
     One(&'a str),
-    /// Each row's own; as long as the batch.
+    /// Each row comes from the part at its place in this array, which is as long as the batch.
     Each(&'a StringArray),
 }
 
@@ -106,7 +106,7 @@ impl RejectedRows {
         })
     }
 
-    /// Rows that could not be decoded, with their original text, and with the bytes that it cannot stand for.
+    /// Rows that could not be decoded, with their original text, and with their bytes where the text cannot stand for them.
     pub fn malformed(&self, rows: &[MalformedRow], source: &str) -> Result<RecordBatch, QualityError> {
         let repeated = |text: &str| rows.iter().map(|_| Some(text)).collect::<StringArray>();
         self.batch(Parts {

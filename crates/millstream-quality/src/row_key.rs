@@ -18,15 +18,15 @@ pub struct RowKey {
 /// The keys of a batch.
 #[derive(Clone, Debug)]
 pub struct RowKeys {
-    /// One for each row: equal for equal keys, as far as a hash of 128 bits tells them apart. `None` where a part of the key
-    /// is null, or a value does not fit its column's type.
+    /// The key of each row: equal for equal keys, as far as a hash of 128 bits tells them apart. `None` where a part of the
+    /// key is null, or a value does not fit its column's type.
     pub keys: Vec<Option<u128>>,
     /// The key's columns in the contract's types.
     pub columns: Vec<ArrayRef>,
 }
 
 impl RowKey {
-    /// `None` where the contract does not check that the key is unique.
+    /// The key of the columns `key`; `None` where the contract does not check that it is unique.
     #[must_use]
     pub fn of(contract: &Contract, key: &[String]) -> Option<Self> {
         let is_key = |check: &&UniqueCheck| {

@@ -23,7 +23,7 @@ use crate::QualityError;
 /// What the version before the candidate looked like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VersionBefore {
-    /// Its number of rows; `None` without such a version, or when its files do not say.
+    /// The number of rows of that version; `None` without such a version, or when its files do not say.
     pub rows: Option<u64>,
 }
 

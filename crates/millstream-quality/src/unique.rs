@@ -65,8 +65,8 @@ impl UniqueIndex {
         names
     }
 
-    /// Takes the keys of rows that the table holds and keeps. `rows` needs the key columns only, in any order; a
-    /// check one of whose columns is absent, because the table has it not yet, takes none.
+    /// Takes the keys of rows that the table holds and keeps. `rows` needs the key columns only, in any order; a check
+    /// takes no keys when one of its columns is absent, because the table does not have it yet.
     pub fn preload(&mut self, rows: &RecordBatch) -> Result<(), QualityError> {
         let present = |name: &String| rows.column_by_name(name).is_some();
         for (check, seen) in self.checks.iter_mut().filter(|(check, _)| check.names.iter().all(present)) {
@@ -207,10 +207,11 @@ fn is_full(entries: usize, slots: usize) -> bool {
 /// Integers, 64 neighbours a slot; open addressing with linear probing.
 #[derive(Debug, Default)]
 pub(crate) struct IntSet {
-    /// Block and the bits of its members; no bits mark an empty slot. A power of two of slots, or none.
+    /// Each slot has a block and the bits of its members; a slot without bits is empty. The number of slots is a power of
+    /// two, or 0.
     slots: Vec<(i64, u64)>,
     blocks: usize,
-    /// Where the last key was.
+    /// The slot of the last key that was inserted.
     last: usize,
 }
 
@@ -240,7 +241,7 @@ impl IntSet {
         }
     }
 
-    /// Whether the key is new.
+    /// Inserts a key. Returns whether it is new.
     fn insert(&mut self, (block, bit): (i64, u64)) -> bool {
         if is_full(self.blocks, self.slots.len()) {
             self.grow();
@@ -250,7 +251,7 @@ impl IntSet {
 
     #[inline]
     fn insert_with_room(&mut self, block: i64, bits_added: u64) -> bool {
-        // Ids mostly follow each other.
+        // Ids mostly follow each other, so that the last slot is tried first.
         let (held, bits) = self.slots[self.last];
         let mut at = if held == block && bits != 0 { self.last } else { self.start(block) };
         let mask = self.slots.len() - 1;
@@ -328,7 +329,7 @@ pub(crate) struct HashSet {
     entries: usize,
 }
 
-/// Keys whose slots are read ahead of their use, so that the reads of memory overlap.
+/// The number of keys whose slots are read ahead of their use, so that the reads of memory overlap.
 const AHEAD: usize = 32;
 
 impl HashSet {
@@ -371,7 +372,7 @@ impl HashSet {
         }
     }
 
-    /// Whether the key is new.
+    /// Inserts a key. Returns whether it is new.
     fn insert(&mut self, key: u128) -> bool {
         if is_full(self.entries, self.slots.len()) {
             self.resize((self.slots.len() * 2).max(SLOTS_MIN));

@@ -1,7 +1,6 @@
 //! Versions of artifacts: what is made beside the tables of the lake, under a name, and kept version by version.
 //!
-//! Each kind of asset whose versions are told apart here has its word in every record; what a version's definition says is
-//! the kind's own matter.
+//! Each record holds the word of the artifact's kind. Only the kind itself knows how to read a version's definition.
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_plan::AssetKind;
@@ -19,22 +18,22 @@ use crate::{
 pub struct Artifact {
     pub kind: AssetKind,
     pub name: String,
-    /// 1, 2, 3, …
+    /// The number of the version among those of its artifact: 1, 2, 3, …
     pub version: i64,
-    /// Of what makes one version differ from another.
+    /// The hash of what makes one version differ from another.
     pub hash: String,
     /// What the version is, as its kind writes it.
     pub definition: String,
-    /// Where its file is, if it has one, as its kind writes places.
+    /// The place of the version's file, if it has one, as its kind writes places.
     pub location: Option<String>,
-    /// The version of another artifact that it was made of, for people: its name and number.
+    /// The version of another artifact that this one was made of, for people: name and number.
     pub made_of: Option<String>,
     pub at: TimestampMicros,
-    /// Since when the version is no longer used.
+    /// The time since which the version is no longer used.
     pub removed_at: Option<TimestampMicros>,
 }
 
-/// An artifact that was made just now, or was found to be what it was.
+/// An artifact that was made just now, and may turn out to be a version that is recorded already.
 #[derive(Clone, Copy, Debug)]
 pub struct NewArtifact<'a> {
     pub kind: AssetKind,
@@ -44,19 +43,20 @@ pub struct NewArtifact<'a> {
     pub location: Option<&'a str>,
     pub made_of: Option<&'a str>,
     pub at: TimestampMicros,
-    /// Versions of tables that stay readable for it.
+    /// The versions of tables that stay readable for the artifact.
     pub pins: &'a [Pin],
     pub sameness: Sameness,
 }
 
-/// When an artifact is a version that is recorded already. Its definition and its place are taken over into the record, and
-/// it is used again if it was removed.
+/// The rule by which an artifact is a version that is recorded already. The record then takes over the artifact's
+/// definition and place, and the version is used again if it was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sameness {
-    /// When any version has its hash: what means the same is the same, whatever came between. It is as old as ever.
+    /// The artifact is the newest version with its hash, whatever versions were made after that one. The version keeps its
+    /// time.
     AnyOfItsHash,
-    /// When the newest version has its hash and its definition: what was made again is new where something else was made
-    /// since. It is as old as its last making.
+    /// The artifact is the newest version of all, if that has its hash and its definition: an artifact that is made again
+    /// after another is a new version. The version takes the artifact's time.
     NewestAlike,
 }
 
@@ -159,7 +159,7 @@ impl State {
         .boxed()
     }
 
-    /// Ends the use of a version. Whether it was used before.
+    /// Ends the use of a version. Returns whether the version was in use.
     pub fn remove_artifact<'a>(
         &'a self,
         kind: AssetKind,
@@ -183,7 +183,7 @@ impl State {
     }
 }
 
-/// The recorded version that the artifact is, with the time that it has from now on.
+/// The recorded version that the artifact is, with the time that the version has from now on.
 async fn known(
     work: &mut Work<'_>,
     artifact: &NewArtifact<'_>,

@@ -1,4 +1,4 @@
-//! What the plan needs of each asset's last attempt.
+//! What is recorded of each asset's last attempt, for the next plan.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,16 @@ use crate::{
 
 const COLUMNS: &str = "asset, fingerprint, input_versions, version, rows, built_at, status, message, code";
 
-/// An asset as the lake tells it.
+/// An asset as it was found in the lake.
 #[derive(Clone, Copy, Debug)]
 pub struct FoundAsset<'a> {
     pub asset: &'a AssetId,
-    /// What was recorded when the lake was looked at. Where something else is recorded by now, it is newer than the look,
-    /// and stays.
+    /// What was recorded of the asset when the lake was read. A record that differs from this by now is newer, and stays.
     pub seen: Option<&'a Recorded>,
     /// What is recorded from now on; `None` when the lake has nothing of the asset, so that the next plan finds it never
     /// built.
     pub recorded: Option<&'a Recorded>,
-    /// Figures of the step that built it, recorded with its `built_at` as their time.
+    /// The figures of the step that built the asset, recorded with the record's `built_at` as their time.
     pub metrics: &'a [Metric],
 }
 
@@ -54,8 +53,8 @@ impl State {
         .boxed()
     }
 
-    /// Records what was found outside of a step, when the lake turned out to be another than was recorded: all of it,
-    /// or nothing. Unlike a step's end, each record is taken over as a whole.
+    /// Records what was found outside of a step, when the lake turned out to differ from the records: all of it, or
+    /// nothing. Unlike at a step's end, each record is replaced as a whole.
     pub fn record_found<'a>(&'a self, found: &'a [FoundAsset<'a>]) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchemaVersion {
     pub table: TableName,
-    /// 1, 2, 3, …
+    /// The number of the schema among those of its table: 1, 2, 3, …
     pub version: i64,
     /// The columns as the engine describes them.
     pub columns: Value,
@@ -38,8 +38,9 @@ pub struct NewSchema<'a> {
 }
 
 impl State {
-    /// Records the schemas that a table went through in one step, the oldest first. A step that is repeated adds nothing:
-    /// not when the last of them is the table's newest schema already, and no schema of the same run and time again.
+    /// Records the schemas that a table went through in one step, the oldest first. A repeated step adds nothing: it is
+    /// left out when the last of the schemas is the table's newest already, and so is each schema of a run, time and change
+    /// that are recorded.
     pub fn record_schemas<'a>(
         &'a self,
         table: &'a TableName,
@@ -98,7 +99,7 @@ async fn newest(work: &mut Work<'_>, table: &str) -> Result<Option<(i64, String)
     row.map(|mut row| Ok((row.integer(0)?, row.text(1)?))).transpose()
 }
 
-/// Whether the schema was not there yet.
+/// Inserts the schema unless it is there already. Returns whether it was inserted.
 async fn insert(
     work: &mut Work<'_>,
     table: &str,

@@ -25,8 +25,8 @@ pub struct CheckResult {
 }
 
 impl State {
-    /// What is known of an asset's checks: those of the last step that made a version, and what later steps found, which
-    /// left the table as it was. By check.
+    /// The latest result of each of an asset's checks, ordered by check: results of the last step that made a version, and
+    /// of later steps, which left the table as it was.
     pub fn known_checks<'a>(
         &'a self,
         asset: &'a AssetId,
@@ -37,7 +37,7 @@ impl State {
                        WHERE c.asset = $1 AND s.id >= coalesce((\
                          SELECT max(id) FROM steps WHERE asset = $1 AND outcome = 'built'), 0) ORDER BY s.id";
             let rows = self.rows("read the known checks", sql, &parameters![asset.as_str()]).await?;
-            // Of each check the result of the last step stays.
+            // The result of a later step replaces that of an earlier one.
             let mut results = BTreeMap::new();
             for row in rows {
                 let result = parse(row)?;
@@ -59,7 +59,7 @@ fn parse(mut row: Row) -> Result<CheckResult, StateError> {
     })
 }
 
-/// A repeated step of the same run replaces its results.
+/// Inserts the results of a step. A step that is repeated in the same run replaces its earlier results.
 pub(crate) async fn insert(
     work: &mut Work<'_>,
     run: &RunId,

@@ -1,7 +1,7 @@
 //! The database behind the state store: what one has to do, and the values that go in and out.
 //!
 //! Each statement of this room is written once, in the SQL that SQLite and PostgreSQL share: parameters are `$1`, `$2`, …,
-//! numbers have 64 bits, truths are the numbers 0 and 1, conflicts are told by `ON CONFLICT`, values that may be null
+//! numbers have 64 bits, truths are the numbers 0 and 1, conflicts are handled by `ON CONFLICT`, values that may be null
 //! are compared with `IS NOT DISTINCT FROM`.
 
 use std::fmt::Debug;
@@ -81,7 +81,8 @@ pub(crate) trait Transaction: Send {
         parameters: &'a [Parameter<'a>],
     ) -> BoxFuture<'a, Result<Vec<Row>, DatabaseError>>;
 
-    /// The time that all who share the database compare: its own, or the caller's where only processes of one machine do.
+    /// The time that all who share the database compare: the database server's own, or `local`, the caller's, where only
+    /// processes of one machine share it.
     fn now(&mut self, local: TimestampMicros) -> BoxFuture<'_, Result<TimestampMicros, DatabaseError>>;
 
     fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Result<(), DatabaseError>>
@@ -109,7 +110,7 @@ impl DatabaseError {
         }
     }
 
-    /// Whether a connection broke. A file has none.
+    /// Whether the connection to a server broke, or the server could not answer just now. SQLite has no server.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
             Self::Sqlite(_) => false,

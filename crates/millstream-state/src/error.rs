@@ -71,7 +71,7 @@ pub enum StateError {
     OldEpoch { source_name: String, epoch: i64, recorded: i64 },
     #[error("{}", holder.works_on(&format!("`{asset}`"), *age))]
     Locked {
-        /// The first of the wanted assets that is another's.
+        /// The first of the wanted assets that another process holds.
         asset: AssetId,
         holder: Box<Holder>,
         /// How long the holder had been at work when the lease was asked for.
@@ -144,7 +144,7 @@ impl StateError {
         }
     }
 
-    /// For a fault of a call on the store itself.
+    /// Turns SQLite's fault with the store's file into an error: the file is damaged, or cannot be opened.
     pub(crate) fn open(path: &Path) -> impl Fn(rusqlite::Error) -> Self + Copy {
         move |source| match is_damage(&source) {
             true => Self::Damaged { path: path.to_owned(), source },
@@ -186,11 +186,11 @@ impl StateError {
     }
 }
 
-/// How projects share a database.
+/// The hint that tells how several projects share a database.
 const OWN_SCHEMA: &str = "give the project a schema of its own: `create schema shop` in the database, and \
     `postgres://…?options=-csearch_path%3Dshop` under `state:` in millstream.yaml";
 
-/// What a lost state store costs, and that it is no more.
+/// The hint for a damaged state store: how to go on, and what is lost without a backup.
 const WITHOUT_STATE: &str = "put a backup back, or move the file away, with the `-wal` and `-shm` beside it: the next \
     run takes versions and positions from the lake, and no row lands twice; the record of past runs and checks is \
     gone, and the versions of datasets and services start anew";
@@ -201,7 +201,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
-/// Whether SQLite may not write. That a file beside the database cannot be made is told as `CannotOpen`.
+/// Whether SQLite may not write. SQLite says `CannotOpen` where it cannot make a file beside the database.
 fn is_forbidden(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
     matches!(error.sqlite_error_code(), Some(ReadOnly | CannotOpen | PermissionDenied))

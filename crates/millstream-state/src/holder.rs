@@ -17,7 +17,7 @@ use crate::{StateError, value};
 pub struct Holder {
     pub pid: u32,
     pub host: Option<String>,
-    /// What tells this machine, its present start and its view of the file system from all others. `None` where the system
+    /// The machine, its present boot and its view of the file system, told apart from all others. `None` where the system
     /// does not say.
     pub machine: Option<String>,
     pub started: TimestampMicros,
@@ -53,13 +53,14 @@ impl Holder {
         Self { mark: mark.path.to_str().map(str::to_owned), ..self }
     }
 
-    /// How long the holder has been at work; nothing when the clock went back.
+    /// How long the holder has been at work; zero when the clock went back.
     #[must_use]
     pub fn age(&self, now: TimestampMicros) -> Duration {
         value::duration_out(now.0.saturating_sub(self.started.0))
     }
 
-    /// That the holder works on `what`, for people: ``pid 4711 on `desk`, started 12 s ago, works on … (`run silver.*`)``.
+    /// Says, for people, that the holder works on `what`:
+    /// ``pid 4711 on `desk`, started 12 s ago, works on … (`run silver.*`)``.
     #[must_use]
     pub fn works_on(&self, what: &str, age: Duration) -> String {
         let host = self.host.as_ref().map(|host| format!(" on `{host}`")).unwrap_or_default();
@@ -67,9 +68,9 @@ impl Holder {
         format!("pid {}{host}, started {age} s ago, works on {what} (`{}`)", self.pid, self.command)
     }
 
-    /// Whether the holder has ended for certain. `is_local`: all who share the state store share its disk too, so that the
-    /// file is the holder's, and one that is not there was never one's that lives. Elsewhere only a file of this very
-    /// machine says something: others may have one at the same place, and locks do not reach over every network.
+    /// Whether the holder has ended for certain. `is_local` says that all who share the state store share its disk too: the
+    /// file at the path is then the holder's, and where none is, the holder has ended. Elsewhere only a holder on this very
+    /// machine can be judged: another machine may have a file at the same path, and locks do not reach over every network.
     pub(crate) fn is_gone(&self, is_local: bool) -> bool {
         let Some(path) = &self.mark else { return false };
         if !is_local && (self.machine.is_none() || self.machine != machine()) {
@@ -81,7 +82,7 @@ impl Holder {
         }
     }
 
-    /// Whether this is the holder itself, that asks again because the answer to its first request got lost. No two leases
+    /// Whether both are the same holder, which asks again because the answer to its first request got lost. No two leases
     /// have the same file.
     pub(crate) fn has_mark_of(&self, other: &Self) -> bool {
         self.mark.is_some() && self.mark == other.mark
@@ -100,7 +101,7 @@ impl Holder {
     }
 }
 
-/// The folder of the files, beside the state store.
+/// The folder of the holders' files, beside the state store.
 const FOLDER: &str = "leases";
 const ENDING: &str = "lock";
 
@@ -109,7 +110,7 @@ fn machine() -> Option<String> {
     Some(format!("{} {}", told("/proc/sys/kernel/random/boot_id")?, files.to_str()?))
 }
 
-/// What the system says in a file of its own, if it has it.
+/// The trimmed text of a file of the operating system; `None` where it is missing or empty.
 fn told(path: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -131,8 +132,8 @@ impl Mark {
         Ok(Self { _file: file, path })
     }
 
-    /// Removes the file, of a lease that has ended or was never given. Until then it has to stay, for others to see that
-    /// the holder lives.
+    /// Removes the file of a lease that has ended or was never given. Until then the file has to stay, for others to see
+    /// that the holder lives.
     pub fn remove(&self) {
         let _ = std::fs::remove_file(&self.path);
     }

@@ -16,7 +16,7 @@ pub struct Landing {
     pub epoch: i64,
     /// The `_sequence` of the next row.
     pub next_sequence: i64,
-    /// By id.
+    /// The parts that were landed, ordered by id.
     pub parts: Vec<KnownPart>,
 }
 
@@ -33,7 +33,7 @@ pub struct KnownPart {
 /// What one landing changed.
 #[derive(Clone, Debug, Default)]
 pub struct LandingUpdate<'a> {
-    /// Equal to the recorded epoch when only versions of parts were refreshed.
+    /// The epoch of the landing. It equals the recorded one when only versions of parts were refreshed.
     pub epoch: i64,
     pub next_sequence: i64,
     /// Parts that are new or have changed; the others stay.
@@ -43,7 +43,7 @@ pub struct LandingUpdate<'a> {
 const RECORDING: &str = "record the landing";
 
 impl State {
-    /// A source that was never landed has epoch 0 and no parts.
+    /// How far a source was landed. A source that was never landed has epoch 0 and no parts.
     pub fn landing<'a>(&'a self, source: &'a SourceName) -> BoxFuture<'a, Result<Landing, StateError>> {
         async move {
             // Epoch and parts belong together while another process records.
@@ -126,7 +126,7 @@ async fn write(
     .await
 }
 
-/// Epoch and next sequence.
+/// The recorded epoch of a source and the `_sequence` of its next row.
 async fn head(work: &mut Work<'_>, source: &SourceName) -> Result<Option<(i64, i64)>, StateError> {
     let sql = "SELECT epoch, next_sequence FROM landings WHERE source = $1";
     let row = work.row(sql, &parameters![source.as_str()]).await?;

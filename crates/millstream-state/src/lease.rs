@@ -1,7 +1,8 @@
-//! Leases: the right to write some assets, held until a time that the holder moves on while it lives.
+//! Leases: the right to write some assets, held until a time that the holder postpones while it lives.
 //!
-//! A lease has a token, and a later lease has a higher one. Whoever takes the place of a holder that is gone, or whose time is
-//! over, ends that lease as a whole; should the holder come back, its token is no more, and nothing is recorded for it.
+//! A lease has a token, and a later lease has a higher one. Whoever takes the place of a holder that is gone, or whose time
+//! is over, ends that lease as a whole; should the holder come back, its token no longer exists, and nothing is recorded
+//! for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,11 +29,11 @@ pub struct HeldLease {
     pub token: LeaseToken,
     pub assets: BTreeSet<AssetId>,
     pub holder: Holder,
-    /// When it ends unless the holder moves its end on; by the clock of the database where it has one.
+    /// The time when the lease ends unless the holder renews it, by the clock of the database where that has one.
     pub until: TimestampMicros,
 }
 
-/// What a process asks for.
+/// The lease that a process asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseRequest<'a> {
     pub assets: &'a [AssetId],
@@ -43,8 +44,8 @@ pub struct LeaseRequest<'a> {
 }
 
 impl State {
-    /// Takes all of the assets, or none. Errors at once with [`StateError::Locked`], which names the holder, while
-    /// one of them is another's. A lease whose time is over, or whose holder is known to be gone, keeps nobody away.
+    /// Takes all of the assets, or none. Errors at once with [`StateError::Locked`], which names the holder, while another
+    /// process holds one of them. A lease whose time is over, or whose holder is known to be gone, keeps nobody away.
     pub fn take_lease<'a>(
         &'a self,
         request: &'a LeaseRequest<'a>,
@@ -64,7 +65,7 @@ impl State {
                 if let Some((asset, lease)) =
                     request.assets.iter().find_map(|asset| Some((asset, lease_of(asset)?)))
                 {
-                    // What was ended stays ended.
+                    // The leases that were ended stay ended.
                     work.commit().await?;
                     forget(&ended, request.holder);
                     return Err(locked(asset, &lease.holder, request.now));
@@ -78,7 +79,7 @@ impl State {
         .boxed()
     }
 
-    /// Moves the end of a lease on to `length` from now. Errors with [`StateError::LeaseLost`] when another has taken its
+    /// Renews a lease, so that it ends `length` from now. Errors with [`StateError::LeaseLost`] when another has taken its
     /// place.
     pub fn renew_lease(
         &self,
@@ -100,7 +101,7 @@ impl State {
         .boxed()
     }
 
-    /// Gives the assets back. A lease that is lost already is no error: there is nothing left to give.
+    /// Gives the assets of a lease back. A lease that is lost already is no error: there is nothing left to give.
     pub fn end_lease(&self, token: LeaseToken) -> BoxFuture<'_, Result<(), StateError>> {
         async move {
             changed!(self, async {
@@ -185,7 +186,7 @@ async fn end(work: &mut Work<'_>, token: LeaseToken) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Removes the files of those whose leases were ended, but for the one who asks.
+/// Removes the files of the holders whose leases were ended, except that of `holder`, which asks for a lease.
 fn forget(ended: &[HeldLease], holder: &Holder) {
     let others = ended.iter().filter(|lease| !lease.holder.has_mark_of(holder));
     others.for_each(|lease| lease.holder.forget());

@@ -1,7 +1,7 @@
-//! What survives between runs: runs and steps, what is recorded of each asset, how far each source was
-//! landed, schema versions, check results, metrics, pins,
-//! versions of artifacts; and the leases by which processes keep out of each other's way. Kept in a SQLite file
-//! or in a schema of a PostgreSQL server.
+//! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
+//! source was landed, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
+//! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
+//! PostgreSQL server.
 //!
 //! May touch: the state file or the server, and the files by which leases show that their holders live. Must not: decide
 //! what runs, know the lake or a connector, or read a clock.

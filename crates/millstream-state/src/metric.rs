@@ -7,9 +7,9 @@ use crate::{StateError, database::parameters, store::Work};
 /// A figure that a step measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// `row_count`, `mean(amount)`.
+    /// The name of the figure, such as `row_count` or `mean(amount)`.
     pub name: String,
-    /// Not a number (NaN) is not recorded.
+    /// The figure itself. A NaN is not recorded.
     pub value: f64,
 }
 

@@ -15,13 +15,13 @@ use crate::{
 pub struct Pin {
     pub table: TableName,
     pub version: i64,
-    /// Who needs it, for people and for [`State::unpin`].
+    /// Who needs the version, for people and for [`State::unpin`].
     pub pinned_by: String,
     pub at: TimestampMicros,
 }
 
 impl State {
-    /// Pinning twice keeps the first time.
+    /// Pins a version. A version that is pinned twice keeps the time of the first pin.
     pub fn pin<'a>(&'a self, pin: &'a Pin) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             let mut work = self.change("pin the version").await?;
@@ -48,7 +48,7 @@ impl State {
         .boxed()
     }
 
-    /// Whether there was such a pin.
+    /// Removes a pin. Returns whether there was such a pin.
     pub fn unpin<'a>(
         &'a self,
         table: &'a TableName,
@@ -81,7 +81,7 @@ impl State {
     }
 }
 
-/// Keeps the first time of a pin that is there already.
+/// Inserts a pin. A pin that is there already keeps its time.
 pub(crate) async fn insert(work: &mut Work<'_>, pin: &Pin, pinned_by: &str) -> Result<(), StateError> {
     let table = pin.table.to_string();
     work.execute(

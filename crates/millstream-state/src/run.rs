@@ -19,11 +19,11 @@ pub struct RunStart {
     pub command: String,
     /// Who asked a server for the run; `None` for a command.
     pub principal: Option<String>,
-    /// Version of Millstream.
+    /// The version of Millstream that does the run.
     pub version: String,
     pub started: TimestampMicros,
-    /// The lease under which the run writes. Nothing is recorded for the run once another took the lease's place; without
-    /// a lease nobody sees to that.
+    /// The lease under which the run writes. Nothing is recorded for the run once another lease took its place; a run
+    /// without a lease has no such protection.
     pub lease: Option<LeaseToken>,
 }
 
@@ -33,7 +33,8 @@ pub struct RunEnd<'a> {
     pub run: &'a RunId,
     pub finished: TimestampMicros,
     pub outcome: RunOutcome,
-    /// The assets that it alone could write, if what is recorded of them belongs together: it is published, all at once.
+    /// The assets that the run alone could write, if their recorded versions belong together: these are published, all at
+    /// once.
     pub publishes: Option<&'a [AssetId]>,
 }
 
@@ -47,7 +48,7 @@ pub struct RunRecord {
     pub version: String,
     pub started: TimestampMicros,
     pub finished: Option<TimestampMicros>,
-    /// `None` while it runs.
+    /// How the run ended; `None` while it goes on.
     pub outcome: Option<RunOutcome>,
 }
 
@@ -78,8 +79,7 @@ impl RunOutcome {
 const COLUMNS: &str = "run, command, version, started, finished, outcome, principal";
 
 impl State {
-    /// Records that a run begins. Earlier runs without an end whose leases are no more were interrupted, and are marked
-    /// so.
+    /// Records that a run begins. Earlier runs that have no end and no lease any more are marked as interrupted.
     pub fn begin_run<'a>(&'a self, start: &'a RunStart) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
@@ -109,8 +109,8 @@ impl State {
         .boxed()
     }
 
-    /// Records how a run ended, and publishes what it made. Errors with [`StateError::LeaseLost`] when that is another's by
-    /// now.
+    /// Records how a run ended, and publishes what it made. Errors with [`StateError::LeaseLost`] when another lease has
+    /// taken the place of the run's.
     pub fn finish_run<'a>(&'a self, end: &'a RunEnd<'a>) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
@@ -130,7 +130,7 @@ impl State {
         .boxed()
     }
 
-    /// The newest runs first.
+    /// The last `limit` runs, the newest first.
     pub fn runs(&self, limit: usize) -> BoxFuture<'_, Result<Vec<RunRecord>, StateError>> {
         async move {
             let sql = format!("SELECT {COLUMNS} FROM runs ORDER BY started DESC, run DESC LIMIT $1");

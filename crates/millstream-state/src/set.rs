@@ -1,8 +1,9 @@
 //! Sets: the versions that belong together, published by a run that succeeded, all at once.
 //!
-//! A run publishes what is recorded of the assets that it alone could write. `published` is the set that readers take now,
-//! with the place of each version's publication; `published_before` has the versions that others took the place of, under the
-//! places at which they were published. The set of a run is, of each asset, the version with the greatest place up to the run's.
+//! A run publishes the recorded versions of the assets that it alone could write. Each publication has a place, a number
+//! that grows. The table `published` has the set that readers take now, each version with the place at which it was
+//! published; `published_before` has the versions that were replaced since, with their places. The set of a run has, for
+//! each asset, the version with the greatest place up to the run's own.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +51,7 @@ impl State {
         .boxed()
     }
 
-    /// Brings a published version along to one that has the same rows, in every set that has it.
+    /// Replaces a published version by another one with the same rows, in every set that has it.
     pub fn move_published<'a>(
         &'a self,
         asset: &'a AssetId,
@@ -71,7 +72,8 @@ impl State {
     }
 }
 
-/// Publishes what is recorded of `assets`. What a run publishes again, because its answer got lost, changes nothing.
+/// Publishes the recorded versions of `assets`. A run that publishes again, because the answer to its first attempt got
+/// lost, changes nothing.
 pub(crate) async fn publish(work: &mut Work<'_>, run: &RunId, assets: &[AssetId]) -> Result<(), StateError> {
     let insert = "INSERT INTO publications (run) VALUES ($1) ON CONFLICT DO NOTHING";
     if work.execute(insert, &parameters![run.as_str()]).await? == 0 {

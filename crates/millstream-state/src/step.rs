@@ -19,9 +19,9 @@ use crate::{
 pub struct StepRecord {
     pub run: RunId,
     pub asset: AssetId,
-    /// [`Reason::as_str`].
+    /// The word for the reason of the step; see [`Reason::as_str`].
     pub reason: String,
-    /// The reason for people.
+    /// The reason of the step in a sentence, for people.
     pub reason_text: String,
     pub outcome: StepOutcome,
     pub rows_written: u64,
@@ -65,7 +65,7 @@ pub struct StepEnd<'a> {
     /// not `Built`, only the status is taken over where the asset is known already: the last good version stays.
     pub recorded: Option<&'a Recorded>,
     pub checks: &'a [CheckResult],
-    /// Recorded with the step's `finished` as their time.
+    /// The figures of the step, recorded with its `finished` as their time.
     pub metrics: &'a [Metric],
 }
 
@@ -136,7 +136,7 @@ const COLUMNS: &str = "run, asset, reason, reason_text, outcome, message, code, 
 
 impl State {
     /// Records the end of a step and all that follows from it, or nothing. Errors with [`StateError::LeaseLost`] when
-    /// the lease of the step's run is another's by now.
+    /// another lease has taken the place of that of the step's run.
     pub fn record_step<'a>(&'a self, end: &'a StepEnd<'a>) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
@@ -178,7 +178,8 @@ impl State {
 
 const READING: &str = "read the steps";
 
-/// A run has one end of each of its steps, so that one that is recorded again takes the place of the first.
+/// Inserts a step. A run has one record of each of its steps, so that a step that is recorded again replaces the first
+/// record.
 async fn insert(work: &mut Work<'_>, step: &StepRecord) -> Result<(), StateError> {
     let known = parameters![step.run.as_str(), step.asset.as_str()];
     work.execute("DELETE FROM steps WHERE run = $1 AND asset = $2", &known).await?;

@@ -12,8 +12,8 @@ use crate::{
     sqlite::Sqlite,
 };
 
-/// Repetitions of a change that a broken connection took along. Each begins with a wait for the server, which has a bound of
-/// its own.
+/// How often a change is repeated that got lost with a broken connection. Each repetition begins with a wait for the
+/// server, which has a bound of its own.
 const REPEATS_MAX: usize = 5;
 
 /// The state store of one environment of a project. Any task may call it; the calls of one process and of others do not
@@ -21,7 +21,7 @@ const REPEATS_MAX: usize = 5;
 #[derive(Debug)]
 pub struct State {
     database: Box<dyn Database>,
-    /// Asked at each call; `None` outside of tests.
+    /// The watcher that is asked at each call; `None` outside of tests.
     watch: Option<Arc<dyn Watch>>,
 }
 
@@ -51,7 +51,7 @@ impl State {
         .boxed()
     }
 
-    /// Says that this build reaches no server.
+    /// Refuses, since this build has no client for PostgreSQL.
     #[cfg(not(feature = "postgres"))]
     pub fn connect<'a>(_: &'a str, _: &'a str) -> BoxFuture<'a, Result<Self, StateError>> {
         async { Err(StateError::Feature) }.boxed()
@@ -114,8 +114,8 @@ impl State {
     }
 }
 
-/// Does a change, and does it again while its database could not answer: what was begun has left nothing, and each of these
-/// changes may be done twice.
+/// Does a change, and repeats it while the database cannot answer. Only changes that may be done twice belong here, since
+/// the answer to one that was done may have got lost.
 macro_rules! changed {
     ($state:expr, $change:expr) => {{
         let mut waits = $state.database_waits();
@@ -130,7 +130,7 @@ macro_rules! changed {
 }
 pub(crate) use changed;
 
-/// Statements of one call that are done together. Dropped, they leave nothing.
+/// Statements of one call that are done together. If they are dropped before [`Work::commit`], they leave nothing.
 pub(crate) struct Work<'a> {
     state: &'a State,
     doing: &'static str,
@@ -178,7 +178,7 @@ impl Work<'_> {
         self.transaction.now(local).await.map_err(StateError::query(self.doing))
     }
 
-    /// Ends what only read.
+    /// Ends a transaction that only read.
     pub(crate) async fn end(self) -> Result<(), StateError> {
         self.transaction.commit().await.map_err(StateError::query(self.doing))
     }

@@ -1,4 +1,4 @@
-//! Between Rust's types and what a column holds.
+//! Conversions between Rust's types and the values of columns.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! Someone who is asked at each call to the store: a test lets a process die there, or a disk fail.
+//! A watcher that is asked at each call to the store: with it a test lets a process die there, or a disk fail.
 
 use std::fmt::Debug;
 
 /// When a watcher is asked about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Nothing was read or changed.
+    /// The call begins: nothing was read or changed.
     Before,
     /// The change is committed. Reads are not asked about again.
     After,

@@ -81,7 +81,7 @@ async fn run_build(arguments: &BuildArguments, session: &Session) -> Result<Exit
     Ok(Exit::Success)
 }
 
-/// Builds with a line of progress.
+/// Builds a dataset, and shows the progress in a line.
 pub(crate) async fn build(
     engine: &millstream_engine::Engine,
     request: &DatasetRequest,

@@ -170,7 +170,7 @@ async fn run_materialize(arguments: &MaterializeArguments, session: &Session) ->
     Ok(exit)
 }
 
-/// Materialises with a line of progress.
+/// Materialises views, and shows the progress in a line.
 pub(crate) async fn materialize(
     engine: &millstream_engine::Engine,
     request: &MaterializeRequest,

@@ -50,7 +50,8 @@ pub(crate) struct SelectionArguments {
 }
 
 impl SelectionArguments {
-    /// The project, or, when something is selected, what of it is without errors. Everything runs only without any.
+    /// Opens the project. With a selection, the part of the project that is free of errors is enough; without one, all of
+    /// it has to be.
     pub(crate) fn open(&self, session: &Session) -> Result<Arc<Project>, CliError> {
         if self.selection.is_empty() {
             return project::open(session);
@@ -93,7 +94,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
 /// Prints what a run would do.
 pub(crate) async fn show(engine: &Engine, request: &RunRequest, session: &Session) -> Result<(), CliError> {
     let plan = engine.plan(request).await?;
-    // How the last attempt ended is said of what was never built alone; the status opens every table.
+    // Only assets that were never built are shown with the end of their last attempt: the status is costly, since it opens
+    // every table.
     let is_unbuilt = |step: &Planned| step.reason == Reason::NeverBuilt;
     let status = if plan.steps.iter().any(is_unbuilt) { Some(engine.status().await?) } else { None };
     let mut reasons: Vec<Explained<'_>> = Vec::with_capacity(plan.steps.len());
@@ -175,7 +177,7 @@ impl<'a> Explained<'a> {
         }
     }
 
-    /// The sentence on an incremental table that a change of its inputs, or of some of them, makes anew.
+    /// The strategy of an incremental table that is computed as a whole when its inputs, or some of them, change.
     fn computes_everything(&self) -> Option<&Strategy> {
         self.upkeep.as_ref().filter(|upkeep| match upkeep {
             Strategy::AppendOnly => false,

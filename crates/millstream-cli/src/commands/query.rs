@@ -54,8 +54,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         Some(run) => Some(runs::set_of(&engine, run).await?),
         None => None,
     };
-    // Apart from the thread that hears a signal.
-    // Its threads end with the process: one that ends while it is let go may be touched once more.
+    // Queries run on threads apart from the one that hears signals. They are not dropped but end with the process: a thread
+    // that ends while its runtime is dropped may be touched once more.
     let queries = ManuallyDrop::new(Queries::new(&engine, QueryThreads::start(project::cores())?));
     let mut writer = None;
     let answered = tokio::select! {
@@ -63,7 +63,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         () = session.cancel.cancelled() => None,
     };
     let Some(rows) = answered else {
-        // A file takes what waits, and is taken away then; whoever reads standard output may never read on.
+        // A file takes the batches that wait, and is then removed. Standard output is not waited for: its reader may never
+        // read on.
         if let (Some(writer), Some(_)) = (writer, &arguments.output) {
             drop(writer.end(false).await);
         }
@@ -119,7 +120,7 @@ async fn answer(
         Some(writer) => writer.end(fault.is_none()).await,
         None => Ok(()),
     };
-    // Why there are no more rows says more than a fault of their writer.
+    // The fault that ended the rows says more than a fault of their writer.
     fault.map_or(ended, Err)?;
     Ok(written)
 }

@@ -108,7 +108,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     beside.spawn(hangups.reload(backend.clone(), session.cancel.clone(), !session.settings.json));
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
-    // They end with the server, whatever ended that.
+    // The tasks beside the server end with it, whatever ended it.
     beside.shutdown().await;
     backend.close().await?;
     // The log has the last steps once the bus is gone, and that goes with the backend, unless work holds on to it.

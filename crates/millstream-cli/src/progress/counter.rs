@@ -11,7 +11,7 @@ use crate::{human, output, session::Session};
 /// How often the line is redrawn.
 const HERTZ: u8 = 10;
 
-/// A spinner with what is being done and how far it is; nothing where nobody looks at it.
+/// A spinner with what is being done and how far it is; it is hidden where nobody looks at it.
 #[derive(Debug)]
 pub(crate) struct Counter {
     bar: ProgressBar,

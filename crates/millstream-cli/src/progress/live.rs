@@ -18,10 +18,10 @@ use crate::{human, output};
 const REDRAW_EVERY: Duration = Duration::from_millis(100);
 /// Steps that are faster than this never get a line of their own.
 const SHOWN_AFTER: Duration = Duration::from_millis(120);
-/// Columns of the bar.
+/// The width of a progress bar, in columns of the terminal.
 const BAR_WIDTH: usize = 24;
 
-/// Draws on standard error. The ticker thread ends when the last event was drawn and this is dropped.
+/// Draws on standard error. The thread that redraws the lines ends once this is dropped.
 pub(crate) struct Live {
     state: Arc<Mutex<State>>,
 }

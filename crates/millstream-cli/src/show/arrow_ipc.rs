@@ -12,7 +12,7 @@ use super::{
 };
 use crate::CliError;
 
-/// Can be read while it is written.
+/// Writes a stream, which can be read while it is written.
 pub(crate) struct ArrowStream {
     writer: StreamWriter<Sink>,
 }
@@ -33,7 +33,7 @@ impl RowWriter for ArrowStream {
     }
 }
 
-/// What tools expect of a file that ends in `.arrow`: batches can be found without reading those before.
+/// Writes what tools expect in a file that ends in `.arrow`: batches can be found without reading those before.
 pub(crate) struct ArrowFile {
     writer: FileWriter<Sink>,
 }

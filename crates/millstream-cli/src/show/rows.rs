@@ -45,7 +45,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Whether rows of it are read in order, from the front.
+    /// Whether readers of the target take the rows in order, from the front.
     fn is_stream(&self) -> bool {
         match self {
             Self::Stdout => true,
@@ -98,7 +98,8 @@ impl Apart {
         Self { pieces, work }
     }
 
-    /// Whether more is wanted: after a fault nothing is, and [`Self::end`] tells it.
+    /// Hands over a batch. Returns whether more rows are wanted: after a fault none are, and [`Self::end`] returns the
+    /// fault.
     pub(crate) async fn batch(&self, batch: RecordBatch) -> bool {
         self.pieces.send(Piece::Rows(batch)).await.is_ok()
     }
@@ -106,7 +107,7 @@ impl Apart {
     /// Waits until everything is written; unless all rows were handed over, nothing closes the format.
     pub(crate) async fn end(self, is_complete: bool) -> Result<(), CliError> {
         if is_complete {
-            // Who has stopped has a fault to tell.
+            // A writer that has stopped has a fault, which is returned below.
             let _ = self.pieces.send(Piece::End).await;
         }
         drop(self.pieces);

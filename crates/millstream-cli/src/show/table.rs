@@ -12,7 +12,7 @@ const GAP: usize = 2;
 /// No column is squeezed below this.
 const WIDTH_MIN: usize = 6;
 
-/// Where each column stands.
+/// The width of each column, and to which side its cells stand.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     widths: Vec<usize>,
@@ -35,8 +35,8 @@ impl Layout {
         layout
     }
 
-    /// As [`Layout::fit`], for rows that their first column names: a cut name tells nothing and a cut number lies, so
-    /// other texts give way first, then numbers, and the names last.
+    /// Like [`Layout::fit`], for rows whose names are in the first column: a cut name does not tell the row and a cut
+    /// number is a wrong one, so other texts give way first, then numbers, and the names last.
     fn fit_named(header: &[String], rows: &[Vec<String>], right: Vec<bool>, terminal: Option<usize>) -> Self {
         let mut layout = Self::natural(header, rows, right);
         if let Some(terminal) = terminal {
@@ -133,7 +133,7 @@ pub fn table_within(
     format!("{}{}", layout.header(&header), layout.rows(rows))
 }
 
-/// Columns on the screen; styles take none.
+/// The width of a cell in columns of the screen; styles take none.
 fn width(cell: &str) -> usize {
     if cell.contains('\u{1b}') {
         anstream::adapter::strip_str(cell).to_string().width()

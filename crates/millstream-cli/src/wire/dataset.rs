@@ -18,7 +18,7 @@ pub struct DatasetBuilt {
     pub elapsed_ms: u64,
     pub spilled_bytes: u64,
     pub warnings: Vec<String>,
-    /// As in the manifest's file.
+    /// The manifest, as in its file.
     pub manifest: Manifest,
 }
 
@@ -60,7 +60,7 @@ pub struct DatasetListDocument {
 pub struct DatasetEntry {
     pub name: String,
     pub version: i64,
-    /// Of everything that defines the version.
+    /// The hash of everything that defines the version.
     pub id: String,
     pub path: String,
     /// `present`, `missing`, or `changed`: what lies at `path` is not this version's file.

@@ -15,7 +15,7 @@ pub struct ErrorDocument {
 pub struct ErrorBody {
     pub code: &'static str,
     pub message: String,
-    /// From the nearest cause to the deepest.
+    /// The causes, from the nearest to the deepest.
     pub causes: Vec<String>,
     pub hint: Option<String>,
 }

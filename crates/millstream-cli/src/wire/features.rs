@@ -105,7 +105,8 @@ pub struct MaterializeDocument {
 /// One view that could not be brought up to date.
 #[derive(Clone, Debug, Serialize)]
 pub struct ViewFailed {
-    /// With the versions of services if it is not what the project says now: `orders of churn@1`.
+    /// The name of the view, with the versions of services that need it if it is not what the project says now:
+    /// `orders of churn@1`.
     pub view: String,
     pub error: ErrorBody,
 }
@@ -157,7 +158,7 @@ pub struct ViewStatisticsDocument {
     /// The time of the values, microseconds since 1970 UTC.
     pub at: Option<i64>,
     pub entities: u64,
-    /// As in a dataset's manifest.
+    /// The statistics of each feature, as in a dataset's manifest.
     pub features: BTreeMap<String, ColumnStatistics>,
 }
 

@@ -63,7 +63,7 @@ impl Problem {
     }
 }
 
-/// A text for every eye.
+/// A text without its credentials.
 fn open(text: &str) -> String {
     cover(text).text.into_owned()
 }

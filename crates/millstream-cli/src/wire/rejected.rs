@@ -18,7 +18,7 @@ pub struct RejectedDocument {
 pub struct RejectedByCheck {
     pub check: String,
     pub rows: u64,
-    /// How many of them belong to a step that was halted, which commits nothing else.
+    /// How many of these rows belong to a step that was halted, which commits nothing else.
     pub halted: u64,
     pub examples: Vec<RejectedRow>,
 }

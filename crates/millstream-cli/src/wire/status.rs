@@ -82,7 +82,7 @@ impl Of<&Holder> for Writer {
     }
 }
 
-/// RFC 3339, UTC, microseconds.
+/// The time as text by RFC 3339, in UTC, to the microsecond.
 pub(crate) fn instant(time: TimestampMicros) -> String {
     chrono::DateTime::from_timestamp_micros(time.0)
         .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))

@@ -39,7 +39,7 @@ pub(crate) struct Chunk {
     pub(crate) sides: Option<Sides>,
 }
 
-/// Puts chunks together.
+/// Puts chunks together from labels, answers and on-demand features.
 pub(crate) struct Assembler<'a> {
     plan: &'a DatasetPlan,
     layout: &'a Layout,

@@ -37,7 +37,7 @@ pub struct Built {
     pub manifest_path: PathBuf,
     /// The warnings of the manifest, and those that hold today only.
     pub warnings: Vec<Warning>,
-    /// The bytes that did not fit into memory.
+    /// The number of bytes that were spilled, because they did not fit into memory.
     pub spilled_bytes: u64,
 }
 
@@ -57,7 +57,7 @@ pub fn build(
     report: &dyn Fn(Progress<'_>),
 ) -> Result<Built, DatasetError> {
     let layout = Layout::new(plan)?;
-    // A quarter for rows between phases, a half for the join, the rest for what is on its way.
+    // A quarter of the memory is for rows between phases, a half for the join, the rest for batches on their way.
     let space = Space::new(&plan.resources.spill, plan.resources.memory_bytes / 4);
     space.prepare()?;
     let is_by_time = plan.split.as_ref().is_some_and(|split| matches!(split.by, SplitBy::Time { .. }));
@@ -100,7 +100,7 @@ pub fn build(
     Ok(Built { path, manifest, manifest_path, warnings, spilled_bytes: space.spilled_bytes() })
 }
 
-/// The answers of each view; none where no feature is needed.
+/// The answers of each view; `None` for a view of which no feature is needed.
 fn join_views(
     context: &Context<'_>,
     labels: &Labels,

@@ -26,11 +26,11 @@ use crate::DatasetError;
 /// Encodings of one column as they were fitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FittedColumn {
-    /// The column that was there before.
+    /// The name of the column before its encodings.
     pub column: String,
-    /// The columns that stand in its place.
+    /// The names of the columns that stand in its place in the output.
     pub columns: Vec<String>,
-    /// Applied one after the other.
+    /// The fitted encodings, which are applied one after the other.
     pub fitted: Vec<Fitted>,
 }
 
@@ -63,7 +63,7 @@ impl Raw {
     }
 }
 
-/// Columns of the layout to columns of the output.
+/// Turns the columns of the layout into the columns of the output.
 pub(crate) struct Encoder {
     /// For each column of the layout, its encodings; empty where it stays as it is.
     chains: Vec<Vec<Fitted>>,
@@ -74,7 +74,7 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// Without encodings: every column stays as it is.
+    /// An encoder without encodings: every column stays as it is.
     pub(crate) fn nothing(layout: &Layout) -> Self {
         let count = layout.sources.len();
         let chains = vec![Vec::new(); count];
@@ -159,7 +159,7 @@ impl Encoder {
         Ok((rows.map_err(DatasetError::arrow("choose columns"))?, statuses))
     }
 
-    /// What belongs to columns of the layout, for the columns of the output.
+    /// Turns values that belong to the columns of the layout into values for the columns of the output.
     pub(crate) fn spread<T: Clone>(&self, of_layout: &[T]) -> Vec<T> {
         self.origins.iter().filter_map(|origin| of_layout.get(*origin).cloned()).collect()
     }

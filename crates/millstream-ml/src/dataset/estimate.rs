@@ -20,9 +20,9 @@ const NANOS_PER_VALUE: f64 = 100.0;
 const NANOS_PER_CELL: f64 = 160.0;
 /// Core time for each byte that is spilled, written once and read once. A slow disk adds to it.
 const NANOS_PER_SPILLED_BYTE: f64 = 2.0;
-/// A text of unknown length.
+/// The bytes that a text of unknown length is taken for.
 const TEXT_BYTES: usize = 20;
-/// A list of unknown length.
+/// The bytes that a list of unknown length is taken for.
 const LIST_BYTES: usize = 128;
 /// The share of a cell's bytes that zstd leaves.
 const COMPRESSED: f64 = 0.5;

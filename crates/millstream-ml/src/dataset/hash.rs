@@ -16,9 +16,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::DatasetError;
 
-/// Follows a value that is there, so that texts that touch cannot be confused.
+/// The byte after each value that is not null, so that neighbouring texts cannot be confused.
 const END: u8 = 0xff;
-/// Stands for a null; no text contains it.
+/// The byte that stands for a null; no text in UTF-8 contains it.
 const NULL: u8 = 0xfe;
 
 /// BLAKE3 of a file's bytes, in 64 hexadecimal digits.

@@ -73,7 +73,7 @@ pub(crate) fn plain(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
-/// The batch under the announced schema, a plain one. Names and types must be equal.
+/// The batch under the announced `schema`, which is plain (see [`plain`]). Names and types must be equal.
 pub(crate) fn with_schema(
     batch: &RecordBatch,
     schema: &SchemaRef,

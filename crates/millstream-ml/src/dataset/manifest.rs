@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{Cause, DatasetError};
 
-/// Version of the written form.
+/// The version of the manifest's written form.
 pub const MANIFEST_VERSION: u32 = 1;
 
 /// A dataset's manifest. It holds no time, path or machine: the same inputs give the same bytes.
@@ -33,10 +33,10 @@ pub struct Manifest {
     pub data: DataFile,
     /// The columns that tell label rows apart: keys and time; none when the output lacks one of them.
     pub identity: Option<Vec<String>>,
-    /// Rows on each side of the split.
+    /// The number of rows on each side of the split.
     pub sides: Option<SideRows>,
     pub columns: Vec<DatasetColumn>,
-    /// In the order of the columns; a model that was trained on the dataset is served with them.
+    /// The fitted encodings, in the order of the columns. A model that was trained on the dataset is served with them.
     pub fitted: Vec<FittedColumn>,
     pub leakage: Vec<Finding>,
     pub warnings: Vec<Warning>,
@@ -48,11 +48,11 @@ pub struct Definition {
     pub name: String,
     /// What computed the values.
     pub code_version: String,
-    /// Ordered by table.
+    /// The versions of the tables that were read, ordered by table.
     pub inputs: Vec<InputVersion>,
     pub labels: LabelDefinition,
     pub service: ServiceDefinition,
-    /// Column numbers are those of [`LabelDefinition::columns`].
+    /// The split of the rows. Its column numbers are those of [`LabelDefinition::columns`].
     pub split: Option<SplitPlan>,
     pub encodings: Vec<ColumnEncoding>,
 }
@@ -61,14 +61,14 @@ pub struct Definition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelDefinition {
     pub origin: String,
-    /// Of the file that the rows are from, in hexadecimal digits.
+    /// The BLAKE3 hash of the file that the label rows are from, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
     pub columns: Vec<ColumnType>,
     /// For each view of the service, the columns that hold its key.
     pub keys: Vec<Vec<String>>,
     pub time: String,
-    /// A column number is that of `columns`.
+    /// The time up to which events must have been known. A column number is that of `columns`.
     pub as_known: Option<AsKnown>,
     pub kept: Vec<String>,
     pub targets: Vec<String>,
@@ -87,7 +87,7 @@ pub struct ColumnType {
 pub struct DataFile {
     pub rows: u64,
     pub bytes: u64,
-    /// Of the whole file, in hexadecimal digits.
+    /// The BLAKE3 hash of the whole file, in hexadecimal digits.
     pub blake3: String,
 }
 
@@ -212,7 +212,7 @@ impl Manifest {
     }
 }
 
-/// What every version of the written form has.
+/// The part of a manifest that every version of the written form has.
 #[derive(Deserialize)]
 struct Format {
     format: u32,

@@ -66,7 +66,7 @@ pub(crate) fn write_rows(
     rows.finish(layout)
 }
 
-/// Takes the rows of the layout in chunks.
+/// Encodes, examines and writes the rows of the layout, chunk by chunk.
 struct RowWriter<'a> {
     encoder: Encoder,
     figures: Figures,

@@ -21,7 +21,7 @@ pub(crate) const LEVELS_MAX: u32 = 4;
 pub(crate) struct Partitioner<'a> {
     view: &'a str,
     keys: &'a [KeyColumn],
-    /// From 1 on; each level looks at other bits of the key's hash.
+    /// How deep this division is, from 1 on. Each level looks at other bits of the key's hash.
     level: u32,
     schema: SchemaRef,
     writers: Vec<SpoolWriter>,
@@ -120,7 +120,8 @@ impl Head<'_> {
     }
 }
 
-/// Spools that are each in the order of their first column, as one that is. Batches have at most `rows_max` rows.
+/// Merges spools, each in the order of its first column, into one that is in this order too. Its batches have at most
+/// `rows_max` rows.
 pub(crate) fn merge(
     parts: &[Spool],
     schema: &SchemaRef,

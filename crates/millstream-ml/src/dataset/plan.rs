@@ -24,15 +24,15 @@ pub struct DatasetPlan {
     pub output: PathBuf,
     /// `output` is a folder instead, in which the file is named by the hash of its bytes: no version takes another's place.
     pub named_by_hash: bool,
-    /// Label times after this are reported.
+    /// The present time; labels with a later time are reported.
     pub now: TimestampMicros,
     pub resources: Resources,
 }
 
-/// What a build may use. Nothing of it changes a value or a byte of the output.
+/// What a build may use. None of it changes a value or a byte of the output.
 #[derive(Clone, Debug)]
 pub struct Resources {
-    /// Rows beyond this go to the spill folder. Buffers of readers and writers come on top.
+    /// The memory for rows, in bytes; rows beyond it go to the spill folder. Buffers of readers and writers come on top.
     pub memory_bytes: usize,
     /// An existing folder; what is put there is removed at the end, also after an error.
     pub spill: PathBuf,
@@ -44,20 +44,21 @@ pub struct Resources {
 pub struct LabelColumns {
     /// The table's name, the query or the file, for messages and for the manifest.
     pub origin: String,
-    /// [`file_blake3`](super::file_blake3) of the file that they are read from; tables are among the inputs.
+    /// The [`file_blake3`](super::file_blake3) of the file that the label rows are read from, if it is one; tables are
+    /// among the inputs.
     pub blake3: Option<String>,
     pub schema: SchemaRef,
     /// For each view of the service, the columns that hold its key, in the order of the key.
     pub keys: Vec<Vec<usize>>,
     pub time: usize,
     pub as_known: Option<AsKnown>,
-    /// The columns of the output; their order is the label rows'.
+    /// The label columns that the output has, in the order of the label rows' columns.
     pub kept: Vec<usize>,
     /// What a model will learn to predict: kept columns that no feature may give away.
     pub targets: Vec<usize>,
 }
 
-/// Up to when an event must have been known to be seen.
+/// The time up to which an event must have been known, so that a label sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AsKnown {
@@ -70,7 +71,7 @@ pub enum AsKnown {
 }
 
 /// Encodings of one column of the output, applied one after the other and fitted on the training side, or on all rows
-/// without a split. Where the column was stands what they give.
+/// without a split. The columns that they give stand in the place of the column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnEncoding {
     pub column: String,

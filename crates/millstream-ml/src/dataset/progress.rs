@@ -28,7 +28,7 @@ pub enum Phase {
 /// Rows between two reports.
 const REPORT_ROWS: u64 = 65_536;
 
-/// Counts rows and reports now and then; the end of a phase is reported when it is dropped.
+/// Counts rows and reports now and then; the end of a phase is reported when its counter is dropped.
 pub(crate) struct Counter<'a> {
     report: &'a dyn Fn(Progress<'_>),
     progress: Progress<'a>,

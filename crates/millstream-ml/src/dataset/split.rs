@@ -42,13 +42,13 @@ pub struct SideRows {
     pub train: u64,
     pub validation: u64,
     pub test: u64,
-    /// On no side, because they lie in the embargo before a side begins.
+    /// Rows on no side, because they lie in the embargo before a side begins.
     pub embargoed: u64,
-    /// On no side of a split by time, because they have no time.
+    /// Rows on no side of a split by time, because they have no time.
     pub without_time: u64,
 }
 
-/// Decides about rows.
+/// Decides on which side each row is.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     rule: Rule,
@@ -63,7 +63,7 @@ enum Rule {
         test: i64,
         embargo: i64,
     },
-    /// Up to which fraction of all hashes rows train, and validate.
+    /// Rows train up to the fraction `train` of all hashes, and validate from there up to the fraction `validation`.
     Hash {
         columns: Vec<usize>,
         seed: u64,
@@ -97,7 +97,7 @@ impl Splitter {
         Self { rule, time }
     }
 
-    /// The sides of label rows, the first of which has the number `first`, and the count of them.
+    /// The sides of label rows, the first of which has the number `first`; `count` grows by the rows on each side.
     pub(crate) fn sides(
         &self,
         labels: &RecordBatch,
@@ -158,7 +158,7 @@ fn by_times(times: &ArrayRef, begins: [i64; 2], embargo: i64, count: &mut SideRo
 fn by_time(shares: Shares, embargo: Option<Span>, mut times: Vec<i64>) -> Rule {
     times.sort_unstable();
     let validation = begin(&times, shares.train);
-    // Without validation rows the test side begins where it would have.
+    // Without validation rows the test side begins where the validation side would have.
     let test =
         if shares.validation == 0.0 { validation } else { begin(&times, shares.train + shares.validation) };
     let micros = |span: Span| i64::try_from(span.ms()).unwrap_or(i64::MAX).saturating_mul(1_000);

@@ -16,7 +16,7 @@ pub enum Warning {
     WithoutKey { view: String, rows: u64 },
     /// Label rows without a time: all features are those of entities without events.
     WithoutTime { rows: u64 },
-    /// Label rows whose time has not come. Not in the manifest, since it passes.
+    /// Label rows whose time has not come. This warning is not in the manifest, since it passes with time.
     InFuture { rows: u64 },
     /// No label can see an event of the view.
     EmptyView { view: String },

@@ -25,17 +25,17 @@ use crate::{Cause, DatasetError};
 
 /// Rows of a row group.
 const GROUP_ROWS: usize = 1 << 18;
-/// In every file; a version of the code would change the bytes of equal data.
+/// The maker that every file names. It has no version of the code, which would change the bytes of equal data.
 const CREATED_BY: &str = "millstream";
 /// The key of the dataset's version in the file's metadata.
 pub const VERSION_KEY: &str = "millstream.dataset.version";
 
-/// Digits of its hash that name a file.
+/// The number of digits of a file's hash that name the file.
 const NAME_DIGITS: usize = 32;
 
-/// Writes the data file under a name that nobody looks at.
+/// Writes the data file under a temporary name.
 pub(crate) struct DataWriter {
-    /// The file, or the folder.
+    /// The place of the file, or the folder for a file that is named by its hash.
     path: PathBuf,
     named_by_hash: bool,
     file: NamedTempFile,
@@ -103,7 +103,7 @@ impl Written {
     }
 }
 
-/// A new file in the folder of `path`, which it can be renamed to. It is removed unless it is.
+/// A new file in the folder of `path`, so that it can be renamed to `path`. It is removed unless it is renamed.
 fn beside(path: &Path) -> Result<NamedTempFile, DatasetError> {
     within(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
@@ -114,7 +114,7 @@ fn within(folder: &Path) -> Result<NamedTempFile, DatasetError> {
     builder.prefix(".millstream-").suffix(".tmp");
     #[cfg(unix)]
     {
-        // As any new file, for whom the process's mask allows; a temporary one would be for its owner only.
+        // Like any new file, it is for those whom the process's mask allows; a temporary file would be for its owner only.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         builder.permissions(mode);
     }
@@ -126,7 +126,7 @@ fn failed<E: Into<Cause>>(action: &'static str, path: &Path) -> impl FnOnce(E) -
     move |source| DatasetError::Output { action, path, source: source.into() }
 }
 
-/// Counts and hashes what passes.
+/// A writer that counts and hashes the bytes that pass through it.
 struct Hashing<W> {
     inner: W,
     hasher: blake3::Hasher,

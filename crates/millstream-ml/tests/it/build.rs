@@ -161,7 +161,7 @@ fn on_demand_features_see_label_columns_and_features_and_stand_where_the_service
         data_type: DataType::Float64,
     }];
     let on_demand = ServiceFeature { name: "per_order".into(), source: FeatureSource::OnDemand(0) };
-    // The feature that it reads is not in the output.
+    // The feature that the on-demand feature reads is not in the output.
     world.plan.service.features.remove(0);
     world.plan.service.features.insert(1, on_demand);
     world
@@ -189,7 +189,7 @@ fn odd_rows_are_kept_and_reported() {
         Warning::InFuture { rows: 1 },
     ];
     assert_eq!(built.warnings, expected);
-    // What is in the future today is not tomorrow: the manifest does not say it.
+    // A label in the future today is in the past later, so that the manifest does not have this warning.
     assert_eq!(built.manifest.warnings, expected[..2]);
 }
 

@@ -168,7 +168,7 @@ fn every_code_is_listed_once_and_in_order() {
     assert!(codes.is_sorted() && codes.iter().all(|code| code.starts_with("MS-11")));
 }
 
-/// As it comes from the system, and as the Parquet writer passes it on.
+/// The fault of a full disk is known as it comes from the system, and as the Parquet writer passes it on.
 #[test]
 fn a_full_disk_is_told_from_a_folder_that_cannot_be_written() {
     let hint = |source: Cause| {

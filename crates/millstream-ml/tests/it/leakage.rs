@@ -51,7 +51,7 @@ fn check(columns: impl Fn(&[i64]) -> Vec<(&'static str, ArrayRef)>, expected: &[
 #[test]
 fn a_column_that_equals_the_target_is_found() {
     check(|churned| vec![("again", ints(churned.iter().copied().map(Some)))], &[("again", "equals")]);
-    // Also where some rows are null.
+    // The column is found too where some of its rows are null.
     let some = |(at, value): (usize, &i64)| (at % 3 > 0).then_some(*value);
     check(|churned| vec![("again", ints(churned.iter().enumerate().map(some)))], &[("again", "equals")]);
 }

@@ -55,7 +55,7 @@ fn batches_threads_and_memory_change_no_byte_of_data_and_manifest() {
     assert_eq!(both(&world), expected, "batches");
     world.plan.resources.memory_bytes = 1 << 20;
     assert_eq!(both(&world), expected, "memory");
-    // Only the order within equal times comes from somewhere: from the sequence.
+    // The order of events counts only among equal times, where it comes from the sequence.
     world.events[0].shuffle(&mut SmallRng::seed_from_u64(5));
     assert_eq!(both(&world), expected, "order of events");
 }

@@ -99,7 +99,7 @@ fn by_hash_an_entity_is_on_one_side_in_every_version() {
     for (rows, share) in [(count.train, 0.7), (count.validation, 0.15), (count.test, 0.15)] {
         assert!((rows as f64 / 40_000.0 - share).abs() < 0.02, "{count:?}");
     }
-    // Other rows, in another order.
+    // Fewer rows, in another order, keep the sides of their entities.
     let fewer: Vec<_> = labels.iter().rev().step_by(3).copied().collect();
     let (part, _) = sides(&world(&fewer, by(), SHARES));
     for ((key, _), side) in fewer.iter().zip(&part) {

@@ -117,7 +117,7 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) plan: DatasetPlan,
     pub(crate) labels: Vec<RecordBatch>,
-    /// Of each view.
+    /// The batches of events of each view.
     pub(crate) events: Vec<Vec<RecordBatch>>,
 }
 

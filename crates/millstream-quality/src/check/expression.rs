@@ -22,7 +22,7 @@ use crate::{
 
 #[derive(Debug)]
 struct Expression {
-    /// As written, for messages.
+    /// The condition as written, for messages.
     sql: String,
     columns: Vec<String>,
     /// Whether one of the columns holds personal data.
@@ -78,7 +78,7 @@ impl RowCheck for Expression {
     fn reason(&self, rows: &Rows<'_>, row: usize) -> String {
         match self.false_rows(&rows.typed.slice(row, 1)) {
             Ok(_) => format!("`{}` is false", self.sql),
-            // The library quotes the value that it stopped at.
+            // The library's message quotes the value that it stopped at.
             Err(_) if self.is_personal => format!("`{}` cannot be computed: {MASKED}", self.sql),
             Err(fault) => format!("`{}` cannot be computed: {}", self.sql, message(&fault)),
         }

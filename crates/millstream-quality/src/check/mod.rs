@@ -30,9 +30,9 @@ use crate::{CheckProblem, QualityError, Relations, column::Column};
 pub(crate) struct Rows<'a> {
     pub(crate) raw: &'a RecordBatch,
     pub(crate) typed: &'a RecordBatch,
-    /// By column, the rows whose value did not fit.
+    /// For each column, the rows whose value did not fit its type.
     pub(crate) unfit: &'a [Option<BooleanBuffer>],
-    /// Whether such a row is rejected for it.
+    /// Whether a row with such a value is rejected for it.
     pub(crate) unfit_rejects: bool,
 }
 
@@ -112,7 +112,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The problem of a check of either sort, if it has one.
+    /// The problem of a check of rows or of tables, if it has one.
     pub(crate) fn problem(&self, spec: &CheckSpec) -> Option<Problem> {
         match &spec.kind {
             CheckKind::RowCount { .. } | CheckKind::Freshness { column: None, .. } => None,

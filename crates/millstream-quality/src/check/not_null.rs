@@ -19,8 +19,8 @@ impl RowCheck for NotNull {
         vec![self.column.name().to_owned()]
     }
 
-    /// A value that did not fit its type is the type check's matter, if that rejects the row; else the table
-    /// would get a null.
+    /// A value that did not fit its type is left to the type check if that rejects the row. Otherwise it fails here too,
+    /// since the table would get a null.
     fn failures(&self, rows: &Rows<'_>) -> Result<Option<BooleanBuffer>, QualityError> {
         let Some(nulls) =
             self.column.array(rows.typed).logical_nulls().filter(|nulls| nulls.null_count() > 0)

@@ -159,7 +159,7 @@ where
 /// Allowed texts.
 #[derive(Debug)]
 enum Texts {
-    /// Few short ones, packed: a row is decided without a branch, which no processor could predict.
+    /// A few short texts, packed into numbers: a row is decided without a branch, which no processor could predict.
     Packed(Vec<u128>),
     Hashed(HashSet<Box<[u8]>>),
 }

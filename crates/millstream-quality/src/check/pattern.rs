@@ -80,7 +80,7 @@ impl RowCheck for PatternCheck {
     }
 }
 
-/// What a byte may be in an address.
+/// What a byte may be in an email address: each is a bit of its class.
 const IN_LOCAL: u8 = 1;
 const IN_DOMAIN: u8 = 2;
 const DOT: u8 = 4;

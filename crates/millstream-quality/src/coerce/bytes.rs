@@ -1,4 +1,4 @@
-//! Strings and binary.
+//! Conversions to strings and binary.
 
 use arrow::{
     array::{Array, ArrayRef},

@@ -113,7 +113,7 @@ pub(crate) fn plain_type(data_type: &DataType) -> DataType {
     }
 }
 
-/// No value of the array's type is a value of the target.
+/// Refuses all values, since no value of the array's type is a value of the target.
 fn refuse_all(array: &ArrayRef, target: &Target) -> Result<Coerced, QualityError> {
     let nulls = array.logical_nulls();
     Ok(Coerced {

@@ -1,4 +1,4 @@
-//! Lists and structs, from their like or from JSON text.
+//! Conversions to lists and structs, from other lists and structs or from JSON text.
 
 use std::{io::Write, sync::Arc};
 

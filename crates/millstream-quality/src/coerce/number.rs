@@ -1,4 +1,4 @@
-//! Integers, floats, decimals and booleans.
+//! Conversions to integers, floats, decimals and booleans.
 
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray},
@@ -247,7 +247,7 @@ fn divide_exactly(value: i128, divisor: i128) -> Option<i128> {
     (value % divisor == 0).then(|| value / divisor)
 }
 
-/// Decimals in the form nearly all have: digits, a point, exactly as many digits as the scale says.
+/// Reads decimals in the form that nearly all have: digits, a point, exactly as many digits as the scale says.
 struct FastDecimal {
     scale: usize,
     unit: u64,

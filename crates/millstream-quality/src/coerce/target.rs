@@ -52,7 +52,7 @@ impl fmt::Debug for Zone {
 }
 
 impl Target {
-    /// The error is the name of an unknown zone.
+    /// The target of a contract's type. The error is the name of an unknown zone.
     pub(crate) fn new(column_type: &ColumnType) -> Result<Self, String> {
         Ok(match column_type {
             ColumnType::Bool => Self::Bool,

@@ -1,4 +1,4 @@
-//! Dates and instants.
+//! Conversions to dates and instants.
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
@@ -46,7 +46,7 @@ pub(super) fn to_date(array: &ArrayRef) -> Result<Coerced, QualityError> {
 pub(super) fn to_timestamp(array: &ArrayRef, zone: &Zone) -> Result<Coerced, QualityError> {
     let target = Target::Timestamp(*zone);
     let to = target.data_type();
-    // A typed instant knows its zone, or it is naive and stands in the column's.
+    // A typed instant knows its zone, or it is naive and is read in the column's zone.
     let read_in = match array.data_type() {
         DataType::Timestamp(_, Some(_)) => Zone::Utc,
         _ => *zone,

@@ -26,7 +26,7 @@ pub struct Restored {
     pub sources: StringArray,
     /// For each of `rows`, its place in the batch of rejected rows.
     pub places: Vec<usize>,
-    /// Places of the rows that had been malformed: their text must be decoded anew.
+    /// Places of the rows that had been malformed: their text must be decoded again.
     pub malformed: Vec<usize>,
     /// The rows at these places as they were set apart, each with its source.
     pub malformed_rows: Vec<(String, MalformedRow)>,
@@ -44,7 +44,7 @@ pub fn restore(rejected: &RecordBatch) -> Result<Restored, QualityError> {
         let object: Map<String, Value> = serde_json::from_str(kept.value(*place))
             .map_err(|source| QualityError::RejectedRow { row: *place, source })?;
         for (at, name) in object.keys().enumerate() {
-            // Nearly always the same columns in the same order.
+            // Nearly all rows have the same columns in the same order.
             if names.get(at) != Some(name) && !names.contains(name) {
                 names.push(name.clone());
             }

@@ -72,7 +72,7 @@ fn raw(rows: &[Row]) -> RecordBatch {
     batch(TYPES.iter().enumerate().map(|(at, (name, _))| (*name, column(at))).collect())
 }
 
-/// What a value is, by the slowest and plainest means.
+/// Judges one row after the other, by the slowest and plainest means.
 struct Judge {
     ids: HashSet<i64>,
     pairs: HashSet<(String, i64)>,

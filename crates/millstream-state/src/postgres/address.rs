@@ -17,23 +17,24 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresFault;
 
-/// For each address of a host.
+/// How long an attempt to connect may take, for each address of a host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a server that does not answer is taken to be there.
+/// How long a connection may be idle, or wait for an acknowledgement, before the server is no longer trusted to be there.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// Words of `sslmode` that ask for what is always done here: whoever asks for encryption gets a server that proves its name.
+/// The words of `sslmode` that ask for the check of the server's certificate. Here every encrypted connection checks it, so
+/// that they mean the same as `require`.
 const VERIFYING: [&str; 2] = ["verify-ca", "verify-full"];
 
 pub(super) struct Address {
     config: Config,
-    /// The certificate authority's file in the place of the machine's own ones.
+    /// The file with the certificate authorities to trust in the place of the machine's own ones.
     roots: Option<PathBuf>,
 }
 
 impl Address {
-    /// Reads a `postgres://` or `postgresql://` URL. Of libpq's options those are known that `tokio_postgres::Config` has,
+    /// Reads a `postgres://` or `postgresql://` URL. The options are those of libpq that `tokio_postgres::Config` knows,
     /// and `sslrootcert` with the path of a file.
     pub(super) fn parse(url: &str) -> Result<Self, PostgresFault> {
         let (base, options) = url.split_once('?').unwrap_or((url, ""));
@@ -117,7 +118,8 @@ fn roots_in(path: &PathBuf) -> Result<RootCertStore, PostgresFault> {
     }
 }
 
-/// Certificates that cannot be read are left out: they prove nothing, and the others may do.
+/// The certificate authorities that the machine trusts. Certificates that cannot be read are left out: they prove nothing,
+/// and the others may suffice.
 fn roots_of_machine() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

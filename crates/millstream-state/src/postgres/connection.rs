@@ -15,18 +15,19 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use super::{PostgresFault, waits};
 use crate::database::{Access, Cell, DatabaseError, Parameter, Row, Transaction};
 
-/// Statements of one kind that are on their way at once.
+/// The number of executions of one statement that are on their way to the server at once.
 const PIPELINE: usize = 256;
 
-/// Begins to write: takes this schema's turn, and tells the transaction's number, by which a commit whose answer got lost
-/// can be looked up. The first number of the lock is ours, so that other applications of the database do not meet it.
+/// Waits until no other transaction writes to this schema, and returns the transaction's number, by which a commit whose
+/// answer got lost can be looked up. The first number of the lock is Millstream's own (the letters `MILS`), so that other
+/// applications of the database do not meet it.
 const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(1296649299, hashtext(current_schema())), \
                          pg_current_xact_id()::text";
 
 /// Begins a transaction that writes, whatever the server's own defaults are: after the wait for its turn it has to see what
-/// those before it wrote. Its bounds are told here, because what stands between, such as a pool of connections, may refuse
-/// them in the session: how long it waits for its turn, works on one statement, and waits for the next. A process that stops in
-/// the middle keeps all others from writing, and must not do so for as long as their leases last.
+/// those before it wrote. The timeouts bound the wait for the turn, the work on one statement, and the pause before the
+/// next one. They are set here, because a pool of connections in front of the server may refuse them for the whole session.
+/// A process that stops in the middle keeps all others from writing, and must not do so for as long as their leases last.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
                      SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
@@ -35,7 +36,7 @@ pub(super) struct Begun<'a> {
     pool: &'a Pool,
     /// `None` once the transaction has ended.
     connection: Option<Object>,
-    /// The transaction's number, of one that writes.
+    /// The number of the transaction, if it writes.
     number: Option<String>,
 }
 
@@ -89,7 +90,7 @@ impl Transaction for Begun<'_> {
         async move {
             let connection = self.connection()?;
             let statement = connection.prepare_cached(sql).await.map_err(PostgresFault::from)?;
-            // They are sent in this order without waiting for the answers of those before.
+            // The executions are sent in the order of the rows, without waiting for the answers to earlier ones.
             let mut asked = FuturesOrdered::new();
             for row in rows {
                 asked.push_back(connection.execute_raw(&statement, row));
@@ -131,7 +132,7 @@ impl Transaction for Begun<'_> {
             let done = self.connection()?.batch_execute("COMMIT").await.map_err(PostgresFault::from);
             match (done, &self.number) {
                 (Ok(()), _) => {
-                    // It goes back to the pool: nothing is left to undo.
+                    // The connection goes back to the pool: nothing is left to undo.
                     drop(self.connection.take());
                     Ok(())
                 }
@@ -164,7 +165,7 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// How the transaction of a lost connection ended.
+/// Whether the transaction of a lost connection was committed.
 async fn was_committed(pool: &Pool, number: &str) -> Result<bool, PostgresFault> {
     let connection = pool.get().await?;
     let sql = "SELECT pg_xact_status($1::text::xid8)";

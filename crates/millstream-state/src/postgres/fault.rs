@@ -12,7 +12,7 @@ pub struct PostgresFault {
     message: String,
     state: Option<SqlState>,
     is_connection: bool,
-    /// Whether the server was reached before.
+    /// Whether the server was reached before the fault.
     was_reached: bool,
 }
 
@@ -58,7 +58,7 @@ impl PostgresFault {
         }
     }
 
-    /// Whether this user may not do it.
+    /// Whether this user may not execute the statement.
     pub(crate) fn is_forbidden(&self) -> bool {
         matches!(
             &self.state,

@@ -13,10 +13,10 @@ const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0003.sql"),
 ];
 
-/// Says whose tables the schema has. The row is the mark that they are ours.
+/// Makes the table whose only row marks the schema's tables as a state store, and names the project that they belong to.
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
-/// Tables that the steps make, those too that a later step drops: none may stand in a schema that has no mark.
+/// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
 const TABLES: [&str; 18] = [
     "runs",
     "steps",
@@ -104,7 +104,7 @@ async fn mark(transaction: &Transaction<'_>) -> Result<Option<(i64, String)>, to
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// A table of somebody else that has the name of one of ours.
+/// The name of a table of another application, which is also the name of one of the store's tables.
 async fn foreign(transaction: &Transaction<'_>) -> Result<Option<String>, tokio_postgres::Error> {
     for table in TABLES {
         if exists(transaction, table).await? {

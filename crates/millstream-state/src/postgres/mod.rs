@@ -20,13 +20,14 @@ use crate::{
     database::{Access, Database, DatabaseError, Parameter, Row, Transaction},
 };
 
-/// Writers take turns and readers are short, so more would wait for nothing else than each other.
+/// The most connections of one process. Writers take turns and readers are short, so that more connections would only wait
+/// for each other.
 const CONNECTIONS_MAX: usize = 8;
 
 /// How long a call waits for a connection that others of this process have.
 const CONNECTION_WAIT: Duration = Duration::from_secs(30);
 
-/// How long a call waits for a server that starts anew.
+/// How long a call waits for a server that restarts.
 const RESTART_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) struct Postgres {
@@ -38,7 +39,7 @@ impl Postgres {
     /// Reaches the server and brings the schema that is named first on the search path to the present format, for
     /// `project` alone.
     pub(crate) async fn open(url: &str, project: &str) -> Result<Self, StateError> {
-        // The address may hold a password, so it is not said back.
+        // The address may hold a password, so that no error repeats it.
         let address = Address::parse(url).map_err(|source| unreachable("postgres://…", source))?;
         let place = address.place();
         let timeouts = Timeouts { wait: Some(CONNECTION_WAIT), create: Some(CONNECTION_WAIT), recycle: None };
@@ -102,8 +103,8 @@ fn unreachable(place: &str, source: PostgresFault) -> StateError {
     StateError::Unreachable { place: place.into(), source: source.into() }
 }
 
-/// Whether the server says that it goes, or is about to come. Where nobody answers, the address is wrong more often than
-/// not.
+/// Whether the server was reached, and is about to stop or to start. Where nobody answers, the address is probably wrong,
+/// and waiting would not help.
 fn is_restart(error: &StateError) -> bool {
     let StateError::Unreachable { source: DatabaseError::Postgres(fault), .. } = error else { return false };
     fault.was_reached() && fault.is_transient()

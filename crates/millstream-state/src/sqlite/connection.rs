@@ -12,7 +12,7 @@ use tokio::sync::MutexGuard;
 
 use crate::database::{Access, Cell, DatabaseError, Parameter, Row, Transaction};
 
-/// A transaction on the connection, which it alone has.
+/// A transaction on SQLite's only connection, which nobody else can use until the transaction ends.
 pub(super) struct Begun<'a> {
     connection: MutexGuard<'a, Connection>,
     is_committed: bool,
@@ -75,7 +75,7 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// Fails at once with `DatabaseBusy` while another process writes.
+/// Begins a transaction. One that writes fails at once with `DatabaseBusy` while another process writes.
 pub(super) fn begin(connection: &Connection, access: Access, usual: Duration) -> rusqlite::Result<()> {
     match access {
         Access::Read => execute(connection, "BEGIN", &[]).map(|_| ()),
@@ -111,7 +111,7 @@ fn execute(connection: &Connection, sql: &str, parameters: &[Parameter<'_>]) -> 
     Ok(statement.raw_execute()? as u64)
 }
 
-/// SQLite takes `$2` for a name and numbers names in the order in which a statement has them.
+/// Binds parameters by name: SQLite takes `$2` for a name, and numbers names in the order in which a statement has them.
 fn bind(statement: &mut Statement<'_>, parameters: &[Parameter<'_>]) -> rusqlite::Result<()> {
     for (number, parameter) in (1..).zip(parameters) {
         let name = format!("${number}");

@@ -18,10 +18,10 @@ use crate::{
 /// How long a transaction waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Prepared statements that are kept; more than the room has.
+/// The number of prepared statements that are kept. This crate has fewer.
 const STATEMENTS_MAX: usize = 64;
 
-/// The file. Its statements take microseconds and run where they are awaited.
+/// The file of SQLite. Its statements take microseconds and run on the thread that awaits them.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     connection: Mutex<Connection>,
@@ -94,7 +94,8 @@ fn open_to_write(path: &Path) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
-/// SQLite does not wait by itself where two connections change a new file's journal at once.
+/// Turns the write-ahead log on, with repetitions: SQLite does not wait by itself where two connections change a new file's
+/// journal at once.
 fn keep_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
     use backon::BlockingRetryable;
 
@@ -108,7 +109,7 @@ fn open_to_read(path: &Path, refusal: StateError) -> Result<Connection, StateErr
     let open = StateError::open(path);
     let connection = match path.try_exists() {
         Ok(true) => read_only(path).map_err(|_| refusal)?,
-        // Nothing is recorded yet, and nothing can be: an empty store that refuses to be filled tells both.
+        // Nothing is recorded yet, and nothing can be: reads find an empty store, and writes are refused.
         Ok(false) => {
             let mut connection = Connection::open_in_memory().map_err(open)?;
             format::migrate(&mut connection, path)?;

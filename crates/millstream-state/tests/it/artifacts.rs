@@ -23,7 +23,7 @@ const KIND: AssetKind = AssetKind::new("model");
 /// then the times of all versions.
 async fn check(place: &Place, sameness: Sameness, cases: &[(&str, i64)], times: &str) {
     let state = place.open().await;
-    // Of a kind of its own, so that rules do not meet each other's artifacts.
+    // Each rule has a kind of its own, so that it does not meet the other's artifacts.
     let kind = if sameness == Sameness::NewestAlike { KIND } else { AssetKind::new("index") };
     for (at, (case, version)) in (1..).zip(cases) {
         let [name, hash, definition] = case.split(' ').collect::<Vec<_>>()[..] else { panic!("{case}") };

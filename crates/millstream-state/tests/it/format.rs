@@ -135,7 +135,7 @@ async fn many_processes_may_open_a_new_store_at_once() {
     }
 }
 
-/// A store that was closed, one that another process has open, and one that is not there yet.
+/// A user who may not write reads a store that was closed, and finds a store that is not there yet empty.
 #[cfg(unix)]
 #[tokio::test]
 async fn who_may_not_write_may_read() {

@@ -88,7 +88,7 @@ async fn a_lease_ends_by_time_and_its_holder_is_kept_out_when_it_comes_back(plac
     state.begin_run(&under(paused, 1)).await.unwrap();
     let late = step(&run(1).run, "silver.a", StepOutcome::Built);
     tokio::time::sleep(SHORT * 2).await;
-    // Nobody has taken its place yet, so that it may go on.
+    // No other lease has taken the place of the run's yet, so that the run may go on.
     state.record_step(&end(&late, Some(&recorded(1)))).await.unwrap();
     let taken = take(&state, &["silver.b"], LONG).await.unwrap();
     state.begin_run(&under(taken, 2)).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_lease_ends_by_time_and_its_holder_is_kept_out_when_it_comes_back(plac
     assert_eq!((error.code(), error.is_transient()), ("MS-0617", false));
     assert_eq!(state.renew_lease(paused, now(), LONG).await.unwrap_err().code(), "MS-0617");
     assert_eq!(state.recorded().await.unwrap()[&asset("silver.a")], recorded(1));
-    // It was ended as a whole, and giving it back takes nothing from its successor.
+    // The lease was ended as a whole, and giving it back takes nothing from its successor.
     take(&state, &["silver.a"], LONG).await.unwrap();
     state.end_lease(paused).await.unwrap();
     take(&state, &["silver.b"], LONG).await.unwrap_err();
@@ -123,7 +123,7 @@ async fn a_holder_that_is_known_to_be_gone_keeps_nobody_away(place: Place) {
     let left = folder.path().join("leases").read_dir().unwrap().next();
     assert!(left.is_none(), "the file of a holder that is gone stays");
     state.end_lease(taken).await.unwrap();
-    // Its file goes too where the one who finds it is refused for another reason.
+    // The file of a holder that is gone is removed too where the process that finds it is refused for another reason.
     let mark = Mark::make(folder.path(), "c").unwrap();
     let marked = holder().with_mark(&mark);
     take_as(&state, &marked, &["silver.a"], LONG).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_holder_that_is_known_to_be_gone_keeps_nobody_away(place: Place) {
     take(&state, &["silver.a", "silver.b"], LONG).await.unwrap_err();
     assert!(folder.path().join("leases").read_dir().unwrap().next().is_none());
     state.end_lease(other).await.unwrap();
-    // Where machines share a database, a file says something on the machine that made it alone.
+    // Where machines share a database, a file says something only on the machine that made it.
     for (machine, is_refused) in [(holder().machine, false), (Some("another".to_owned()), !place.is_local())]
     {
         let mark = Mark::make(folder.path(), "b").unwrap();
@@ -257,7 +257,7 @@ fn start_holder(folder: &Path) -> Child {
     child
 }
 
-/// Does nothing unless it is the other process of the test above.
+/// Does nothing unless this process is the other one of the test above.
 #[tokio::test]
 async fn hold_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };

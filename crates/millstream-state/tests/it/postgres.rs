@@ -182,7 +182,7 @@ async fn a_commit_whose_answer_got_lost_counts_once() {
     }
 }
 
-/// A way to the server that can lose the answer to a commit, with the connection.
+/// A proxy in front of the server that can lose the answer to a commit, together with the connection.
 struct Way {
     server: String,
     address: String,

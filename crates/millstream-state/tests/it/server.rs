@@ -8,7 +8,7 @@ use std::{
 
 use tokio_postgres::{Client, NoTls};
 
-/// A schema that only this test uses. It stays on the server, which the tests' end takes away.
+/// A schema that only this test uses. It stays on the server, which is removed when the tests end.
 pub(crate) struct Schema {
     server: String,
     name: String,
@@ -16,7 +16,7 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// None without a server; then a line says that the suite was skipped.
+    /// Makes the schema. Without a server it is `None`, and a line says that the suite was skipped.
     pub(crate) async fn fresh(suite: &str) -> Option<Self> {
         static SCHEMAS: AtomicU64 = AtomicU64::new(0);
         let server = given(suite)?;

@@ -1,4 +1,4 @@
-//! Sets: what readers take changes as a whole, when a run is over that made all that it was to make.
+//! Sets: what readers take changes as a whole, at the end of a run that made everything it had to make.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ async fn make(state: &State, number: i64, versions: &[(&str, i64)], publishes: O
     let finished = TimestampMicros(number * 1_000 + 1);
     let end = RunEnd { run: &start.run, finished, outcome, publishes: assets.as_deref() };
     state.finish_run(&end).await.unwrap();
-    // What is said a second time changes nothing.
+    // A run that is finished a second time changes nothing.
     state.finish_run(&end).await.unwrap();
 }
 

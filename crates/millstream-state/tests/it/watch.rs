@@ -1,4 +1,4 @@
-//! A watcher sees every call, and what it refuses fails as with a disk that does.
+//! A watcher sees every call, and a call that it refuses fails as on a disk that fails.
 
 use std::sync::{Arc, Mutex};
 

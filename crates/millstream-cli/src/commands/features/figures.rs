@@ -16,7 +16,7 @@ use crate::{
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Categories that a line names.
 const CATEGORIES_SHOWN: usize = 3;
-/// Characters of a value in a cell.
+/// The most characters of a value in a cell.
 const VALUE_WIDTH: usize = 14;
 
 pub(super) async fn run(engine: &Engine, view: &str, session: &Session) -> Result<Exit, CliError> {

@@ -130,7 +130,7 @@ pub(super) fn told(asset: &AssetStatus, ended: &str, trouble: Trouble<'_>) -> St
     format!("{} {} {ended}{kept}: {trouble}\n{hint}", styled(BAD, '✗'), asset.asset)
 }
 
-/// The time between two instants; none when the clock went back.
+/// The time between two instants; zero when the clock went back.
 pub(super) fn between(from: TimestampMicros, to: TimestampMicros) -> Duration {
     Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }

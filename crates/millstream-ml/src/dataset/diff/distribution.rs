@@ -18,11 +18,11 @@ use crate::{
     dataset::{hash::chance, scalar::scalar},
 };
 
-/// About so many rows of each version are looked at, if there are more.
+/// About this many rows of each version are sampled, if there are more.
 const ROWS_MAX: f64 = 500_000.0;
 /// Bins of a population stability index.
 const BINS: usize = 10;
-/// A share of nothing would make the index infinite.
+/// Smaller shares count as this one: a share of zero would make the index infinite.
 const SHARE_MIN: f64 = 1e-4;
 /// Categories that are told apart; the others count as one.
 const CATEGORIES_MAX: usize = 10_000;

@@ -28,7 +28,7 @@ pub struct DatasetDiff {
     pub after: String,
     pub rows: RowDiff,
     pub columns: ColumnDiff,
-    /// Of the columns that both have with one type, in the order of the newer version.
+    /// The shift of each column that both versions have with the same type, in the order of the newer version.
     pub distributions: Vec<Shift>,
     pub inputs: Vec<InputChange>,
     /// The parts of the definition that are not equal, as `view orders` or `split`.
@@ -40,7 +40,7 @@ pub struct DatasetDiff {
 pub struct RowDiff {
     pub before: u64,
     pub after: u64,
-    /// None when one of the two lacks its key or time columns.
+    /// What became of the rows; `None` when the two versions do not have the same key and time columns.
     pub matched: Option<MatchedRows>,
 }
 
@@ -49,7 +49,7 @@ pub struct RowDiff {
 pub struct MatchedRows {
     pub added: u64,
     pub removed: u64,
-    /// In both, with another value in a column that both have with one type.
+    /// Rows that are in both versions, with another value in a column that both have with the same type.
     pub changed: u64,
 }
 
@@ -69,7 +69,7 @@ pub struct Retyped {
     pub after: String,
 }
 
-/// How the values of a column moved. Nulls, NaN and infinities are in none but the first figure.
+/// How the values of a column moved. Nulls, NaN and infinities are left out of all figures but `nulls`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shift {
     pub name: String,
@@ -81,7 +81,7 @@ pub struct Shift {
     /// Between 0 and 1. For numbers and times the largest distance of the cumulative shares (Kolmogorov-Smirnov), for
     /// categories half the sum of the distances of shares (total variation).
     pub distance: Option<f64>,
-    /// The move of the mean in deviations of the older version.
+    /// The move of the mean, in standard deviations of the older version.
     pub mean_shift: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Which rows came, went and changed. Each row costs 16 bytes.
+//! Which rows came, went and changed. Each row takes 16 bytes of memory.
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{DatasetFile, MatchedRows};
 use crate::{Cause, DatasetError, dataset::hash::hash_rows};
 
-/// What tells a row apart, and what is in it, as hashes.
+/// The hash of the values that tell a row apart, and the hash of the values that are compared.
 type Row = (u64, u64);
 
 pub(super) fn compare(
@@ -55,7 +55,7 @@ fn rows(file: &DatasetFile, identity: &[String], common: &[&str]) -> Result<Vec<
             names.filter_map(|name| batch.column_by_name(name).cloned()).collect()
         };
         let keys = columns(&mut identity.iter().map(String::as_str));
-        // In the order of `common`, since the two files may have theirs in another one.
+        // The values are taken in the order of `common`, since the two files may have their columns in different orders.
         let values = columns(&mut common.iter().copied());
         let identities = hash_rows(&keys, batch.num_rows(), 0)?;
         rows.extend(identities.into_iter().zip(contents(&values)?));

@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{DatasetError, error::EntityKey};
 
-/// Labels that are joined at once, if memory allows.
+/// The number of labels that are joined at once, if memory allows.
 const LABELS_AT_ONCE: usize = 1 << 20;
-/// Rows of a batch of answers: every part of a merge holds one.
+/// The most rows of a batch of answers: a merge holds one batch of each part in memory.
 const ANSWER_ROWS: usize = 8_192;
 
 /// What is counted while a view is joined.
@@ -73,7 +73,8 @@ impl Join<'_> {
         }
     }
 
-    /// A training set holds no feature of which there is more than it can hold: neither null nor a default would be true.
+    /// Refuses labels with a feature that cannot hold all that there is, such as a sum beyond its type: neither null nor a
+    /// default would be true.
     fn refuse_outgrown(&self, values: &ViewValues, keys: &[ArrayRef]) -> Result<(), DatasetError> {
         let wanted = self.features.iter().filter_map(|number| self.definition.features.get(*number));
         for (feature, statuses) in wanted.zip(&values.statuses) {
@@ -101,19 +102,20 @@ impl Join<'_> {
             .map_err(|source| DatasetError::broken(format!("one answer for each label ({source})")))
     }
 
-    /// A sixteenth of the memory for all batches of a merge together, if they do not become too small for that.
+    /// The rows of a batch of answers. All batches of a merge together take a sixteenth of the memory, unless that would
+    /// make them too small.
     pub(super) fn answer_rows(&self) -> usize {
         let bytes = self.plan.resources.memory_bytes / 16 / FAN_OUT as usize;
         (bytes / self.answer_bytes()).clamp(256, ANSWER_ROWS)
     }
 
-    /// An eighth of the memory for labels and answers.
+    /// The number of labels that are joined at once, so that labels and answers take an eighth of the memory.
     fn labels_at_once(&self) -> usize {
         let bytes = self.answer_bytes() + 16 * self.label_schema.fields().len() + 24;
         (self.plan.resources.memory_bytes / 8 / bytes).clamp(1_024, LABELS_AT_ONCE)
     }
 
-    /// Of one row; texts are taken for 16 bytes.
+    /// The bytes of one row of answers; a text is taken for 16 bytes.
     fn answer_bytes(&self) -> usize {
         self.answer_schema
             .fields()
@@ -199,7 +201,7 @@ fn status_code(status: Status) -> u8 {
     }
 }
 
-/// The label's number, the features, their statuses.
+/// The schema of answers: the label's number, the features, their statuses.
 pub(super) fn answer_schema(definition: &ViewDefinition, features: &[usize]) -> SchemaRef {
     let wanted = || features.iter().filter_map(|number| definition.features.get(*number));
     let values =

@@ -29,7 +29,7 @@ pub(super) enum Intake {
 }
 
 impl Join<'_> {
-    /// Reads the events, and divides them once they are too many. Also says how many there are.
+    /// Reads the events, and divides them once they are too many. Returns their number too.
     pub(super) fn take_events(
         &self,
         events: impl Iterator<Item = Result<RecordBatch, Cause>>,
@@ -112,7 +112,7 @@ impl Join<'_> {
     }
 }
 
-/// Key columns, time, known-time cut-off if there is one, number of the label.
+/// The schema of numbered labels: key columns, time, known-time cut-off if there is one, number of the label.
 pub(super) fn label_schema(plan: &DatasetPlan, label_keys: &[usize]) -> SchemaRef {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let key = |(at, key): (usize, &usize)| {

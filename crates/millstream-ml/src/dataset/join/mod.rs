@@ -1,5 +1,5 @@
-//! One view joined with all labels: in memory where its events fit, part by part where they do not. Which of the two
-//! it was cannot be seen in the answer.
+//! One view joined with all labels: in memory where its events fit, part by part where they do not. Both ways give the same
+//! answers.
 
 mod answer;
 mod intake;
@@ -37,7 +37,7 @@ const BYTES_PER_EVENT: usize = 40;
 pub(crate) struct Answers {
     /// The label's number, then the features, then the status of each feature as a number.
     pub(crate) rows: Spool,
-    /// Labels that saw an event of their own instant, and the number of the first of them.
+    /// The number of labels that saw an event of their own instant. The example is the row of the first of them.
     pub(crate) same_instant: u64,
     pub(crate) same_instant_example: Option<u64>,
     /// Events that some label might see: those with a key and a time.
@@ -47,7 +47,8 @@ pub(crate) struct Answers {
 /// What a view's events need while they are joined.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JoinCost {
-    /// Newest rows are found where the columns lie; windows put the columns together, then in the order of entities.
+    /// How many copies of the events are in memory at the peak: newest rows are found where the columns lie; windows put
+    /// the columns together, then in the order of entities.
     copies: usize,
 }
 
@@ -143,7 +144,7 @@ impl Join<'_> {
     ) -> Result<Spool, DatasetError> {
         let mut answers = Vec::with_capacity(labels.len());
         for (events, labels) in events.into_iter().zip(labels) {
-            // Each part's rows go before the next part is read.
+            // The rows of a part are dropped before the next part is read.
             answers.push(self.answer_part(events, labels, level, tally)?);
         }
         merge(&answers, &self.answer_schema, self.space, self.answer_rows())

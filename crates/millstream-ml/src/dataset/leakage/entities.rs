@@ -16,12 +16,12 @@ use crate::{
 /// Entities that are remembered; beyond that an even sample of them.
 const ENTITIES_MAX: usize = 1 << 20;
 
-/// Watches the key columns of one entity.
+/// Finds entities with rows on more than one side, by the key columns of one kind of entity.
 #[derive(Debug)]
 pub(crate) struct Entities {
     name: String,
     columns: Vec<usize>,
-    /// One bit for each side the entity was seen on.
+    /// For each entity that is remembered, one bit for each side on which it was seen.
     sides: Distinct<u8>,
     example: Option<Example>,
 }
@@ -33,8 +33,7 @@ impl Entities {
         Self { name: name.into(), columns: columns.to_vec(), sides, example: None }
     }
 
-    /// Adds label rows, the first of which has the number `first`. Rows on no side and rows without a key are no part
-    /// of it.
+    /// Adds label rows, the first of which has the number `first`. Rows on no side and rows without a key are left out.
     pub(crate) fn add(
         &mut self,
         labels: &RecordBatch,

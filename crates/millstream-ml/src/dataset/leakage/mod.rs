@@ -12,20 +12,20 @@ pub(crate) use pair::{Pair, TargetChunk};
 
 /// Fewer rows than this prove nothing.
 pub(super) const ROWS_MIN: u64 = 10;
-/// A correlation beyond this is the target in other words.
+/// A column whose correlation is beyond this counts as the target in other words.
 pub(super) const CORRELATION_MIN: f64 = 0.999;
 /// A column with more values than this is not looked at as a category.
 pub(super) const CATEGORIES_MAX: usize = 1_000;
-/// Below this many rows for each category, that categories go with one target each proves nothing.
+/// With fewer rows for each category than this, it proves nothing that each category goes with one target.
 pub(super) const ROWS_PER_CATEGORY_MIN: u64 = 5;
 
 /// One thing that looks like a leak.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The column, or the entity.
+    /// The name of the column, or of the entity.
     pub name: String,
     pub leak: Leak,
-    /// The rows that show it; of a shared entity the number of entities.
+    /// The number of rows that show the leak; for shared entities the number of these.
     pub count: u64,
     pub example: Option<Example>,
 }

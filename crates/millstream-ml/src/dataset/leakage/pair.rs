@@ -38,7 +38,7 @@ impl TargetChunk {
     }
 }
 
-/// What is known of a column and a target so far. A thing that one row has disproved is not looked at again.
+/// What is known of a column and a target so far. A relation that one row has disproved is not looked at again.
 #[derive(Debug)]
 pub(crate) struct Pair {
     name: String,

@@ -69,7 +69,7 @@ pub(super) fn histogram(sorted: &ArrayRef) -> Result<Vec<Bin>, DatasetError> {
     Ok(bins.collect())
 }
 
-/// Numbers, or times as numbers.
+/// The numbers or times of a column, as floats.
 fn as_floats(column: &ArrayRef) -> Result<Float64Array, DatasetError> {
     let failed = DatasetError::arrow("read numbers");
     let plain = match column.data_type() {

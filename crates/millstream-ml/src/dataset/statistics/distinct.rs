@@ -52,13 +52,13 @@ impl<T> Distinct<T> {
         (self.entries.len() as u64).saturating_mul(self.scale())
     }
 
-    /// In no order.
+    /// What is remembered of each value of the sample, in no order.
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.entries.values()
     }
 }
 
-/// Takes a hash for its own hash.
+/// A hasher for keys that are hashes already, which it returns as they are.
 #[derive(Debug, Default)]
 pub(crate) struct Identity(u64);
 

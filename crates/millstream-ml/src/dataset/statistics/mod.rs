@@ -18,7 +18,7 @@ pub(crate) use distinct::Distinct;
 pub(crate) use moments::Together;
 pub(crate) use observe::{Observer, numbers};
 
-/// About so many rows are looked at for quantiles, if there are more.
+/// About this many rows are sampled for quantiles, bins and frequent categories, if there are more.
 pub const SAMPLE_ROWS: u64 = 100_000;
 /// Distinct values are counted exactly up to this many.
 pub(super) const DISTINCT_MAX: usize = 10_000;
@@ -45,10 +45,10 @@ pub struct ColumnStatistics {
     pub max: Option<Scalar>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,
-    /// Of the rows as the whole population.
+    /// The standard deviation, with the rows as the whole population.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stddev: Option<f64>,
-    /// Rows that quantiles and bins look at, if these are not all.
+    /// The number of values that quantiles and bins look at; `None` if they look at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampled: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -58,7 +58,7 @@ pub struct ColumnStatistics {
     /// The most frequent values, most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<Category>,
-    /// Of a feature: how its values came about.
+    /// How the values came about, if the column is a feature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statuses: Option<StatusCounts>,
 }
@@ -78,7 +78,7 @@ pub struct Quantile {
     pub value: Scalar,
 }
 
-/// Rows from one value up to the next; the last bin has its end too.
+/// The rows from one value up to the next one; the last bin includes its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     pub from: Scalar,

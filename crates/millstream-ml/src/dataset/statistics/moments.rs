@@ -1,7 +1,7 @@
 //! Mean and deviation of one column, and how two columns move together, chunk by chunk.
 
-/// Mean, squared deviations and ends of finite numbers. Chunks are merged, not added up, so that large numbers with
-/// small differences keep their digits.
+/// Count, mean and squared deviations of finite numbers. Chunks are merged, not added up, so that large numbers with small
+/// differences keep their digits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moments {
     pub(crate) count: u64,
@@ -25,7 +25,7 @@ impl Moments {
         self.count += chunk.len() as u64;
     }
 
-    /// Of the whole, not of a sample; none without rows.
+    /// The standard deviation of a whole population, not of a sample; `None` without rows.
     #[allow(clippy::cast_precision_loss, reason = "a count of rows in a deviation")]
     pub(crate) fn deviation(&self) -> Option<f64> {
         (self.count > 0).then(|| (self.squares / self.count as f64).sqrt())

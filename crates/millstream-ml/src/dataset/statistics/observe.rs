@@ -1,4 +1,4 @@
-//! One column, chunk after chunk, to its figures.
+//! Computes the figures of one column, chunk after chunk.
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, UInt8Array},
@@ -19,11 +19,11 @@ use crate::{DatasetError, dataset::scalar::scalar};
 /// Numbers with at most so many distinct values are also counted as categories.
 const FEW_VALUES: u64 = 50;
 
-/// Takes the chunks of a column.
+/// Collects what the figures of a column need from its chunks.
 #[derive(Debug)]
 pub(crate) struct Observer {
     data_type: DataType,
-    /// None for types without an order.
+    /// Turns values into rows of bytes in the order of the values; `None` for types without an order.
     rows: Option<RowConverter>,
     figures: ColumnStatistics,
     moments: Moments,
