@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 #[derive(Debug, Default)]
 pub struct Columns<'a>(pub Vec<(String, &'a RawValue)>);
 
-/// More columns than a request can mean; bounds the search for duplicates.
+/// A number of columns that no sensible request reaches; it bounds the search for duplicates.
 const MOST_COLUMNS: usize = 10_000;
 
 impl<'de: 'a, 'a> Deserialize<'de> for Columns<'a> {

@@ -115,7 +115,7 @@ fn commits(
     Ok(())
 }
 
-/// Ids, a foreign key, categories, texts, amounts, instants, and landing's own columns.
+/// Rows with ids, a foreign key, categories, texts, amounts, instants, and landing's own columns.
 fn batch(first: i64) -> Result<RecordBatch, arrow::error::ArrowError> {
     let ids = || first..first + BATCH_ROWS;
     let mix = |id: i64| (id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::file::{DataFile, StagedFile};
 
-/// What kind of work made a change; the word that readers of the history see.
+/// The kind of work that made a change; the history shows it as a word such as `MERGE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Operation {
     /// New rows only, which are right whatever the table holds: they may follow rows that others append meanwhile.
@@ -31,7 +31,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// As other Delta tools name it.
+    /// The name of the operation in the log, as other Delta tools write it.
     pub(crate) fn delta_name(self) -> &'static str {
         match self {
             Self::Append | Self::Overwrite | Self::Recompute => "WRITE",
@@ -56,20 +56,21 @@ impl Operation {
 #[derive(Clone, Debug)]
 pub struct TableChange {
     pub add: Vec<StagedFile>,
-    /// Files of the base snapshot.
+    /// The files of the base snapshot that the commit takes out of the table.
     pub remove: Vec<DataFile>,
     /// The table's whole new schema. Without the removal of all files it may add columns and nothing
     /// else; Delta has no in-place widening, so a widened column needs its files rewritten.
     pub schema: Option<SchemaRef>,
     pub operation: Operation,
-    /// Per application how far it has come with this commit; a commit whose txn is in the log already
-    /// is not made again.
+    /// How far each application has come with this commit, by the application's name. A commit whose txn is in the log
+    /// already is not made again.
     pub txns: Vec<(String, i64)>,
-    /// Kept in the commit for people and for recovery; comes back in [`crate::CommitRecord`].
+    /// Facts that the caller wants kept in the commit, for people and for recovery; the history gives them back in
+    /// [`crate::CommitRecord`].
     pub info: Value,
-    /// False only when the rows of the table stay the same (compaction).
+    /// Whether the rows of the table change. It is false only where they stay the same (compaction).
     pub data_change: bool,
-    /// The time of the commit; `None` takes the system's clock. Never earlier than the base's.
+    /// The time of the commit; `None` takes the system's clock. A time that is not after the base's is moved past it.
     pub at: Option<TimestampMicros>,
 }
 

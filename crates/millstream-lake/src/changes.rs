@@ -29,13 +29,13 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Nothing was removed, so that the rows of `added` are exactly the new rows.
+    /// Whether no file was removed, so that the rows of `added` are exactly the new rows.
     #[must_use]
     pub fn only_adds(&self) -> bool {
         self.removed.is_empty()
     }
 
-    /// No row came or went.
+    /// Whether no row came or went.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
@@ -79,7 +79,7 @@ impl Lake {
             let start = self.start(table, from, &end, &commits).await?;
             let from_schema = start.as_ref().map_or_else(|| end.schema(), |start| start.schema());
             let net = Net::of(table, commits, start.as_deref())?;
-            // What was removed is read as well, from the version before.
+            // Callers read the removed files as well, so these have to exist too.
             let lost = match self.first_lost(table, &net.added, &end).await? {
                 None => self.first_lost(table, &net.removed, &end).await?,
                 lost => lost,
@@ -121,7 +121,8 @@ impl Lake {
         }
     }
 
-    /// A file that the end no longer lists was compacted since, or is the past itself, and may be vacuumed.
+    /// The first of `files` that the store no longer has. Only files that `end` does not list are looked for: they were
+    /// compacted or removed since, so that a vacuum may have deleted them.
     async fn first_lost<'a>(
         &self,
         table: &TableName,
@@ -157,8 +158,9 @@ impl Lake {
         }))
     }
 
-    /// What tells this version from another one under the same number, as after the table was made anew or put back to an
-    /// earlier version and written to again. `None` when its commit is gone from the log.
+    /// A text that tells this version from another one under the same number, which there is when the table was deleted
+    /// and created again, or put back to an earlier version and written to from there. `None` when the version's commit
+    /// is gone from the log.
     pub fn identity<'a>(
         &'a self,
         table: &'a TableName,
@@ -169,7 +171,8 @@ impl Lake {
             if let Some(id) = commit.commit_id() {
                 return Ok(Some(id.to_owned()));
             }
-            // Another tool wrote it. Names of files are random with all of them.
+            // A commit without an id is another tool's. Its time and the name of its first file stand in for the id: all
+            // tools give files random names.
             let at = commit.committed_at().map_or(0, |at| at.0);
             let file = commit.adds.first().map(|add| add.path.plain()).unwrap_or_default();
             Ok(Some(format!("{at} {file}")))
@@ -195,7 +198,7 @@ impl Lake {
     }
 }
 
-/// Adds and removes of rows, with what cancels out taken away.
+/// The files that came and that went, without those that did both.
 #[derive(Default)]
 struct Net {
     added: Vec<DataFile>,
@@ -205,8 +208,8 @@ struct Net {
 impl Net {
     fn of(table: &TableName, commits: Vec<Commit>, start: Option<&Snapshot>) -> Result<Self> {
         let mut net = Self::default();
-        // The files that the table has at this point, so that a removed one keeps its statistics, and so that an add
-        // or a remove that says what is so already counts for nothing.
+        // The files that the table has at this point. They give a removed file its statistics, and an add or a remove
+        // that says nothing new is known by them and counts for nothing.
         let mut live: HashMap<String, DataFile> = HashMap::new();
         if let Some(start) = start {
             live.extend(start.files().iter().map(|file| (file.path().to_owned(), file.clone())));

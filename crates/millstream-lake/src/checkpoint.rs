@@ -27,7 +27,7 @@ use crate::{
     storage::LOG_FOLDER,
 };
 
-/// Tells readers which checkpoint is the newest, so that they need not list the log.
+/// The file that tells readers which checkpoint is the newest, so that they need not list the log.
 const NEWEST_FILE: &str = "_last_checkpoint";
 /// The actions that make a snapshot.
 const OF_SNAPSHOT: [&str; 4] = ["protocol", "metaData", "add", "txn"];
@@ -35,7 +35,7 @@ const OF_SNAPSHOT: [&str; 4] = ["protocol", "metaData", "add", "txn"];
 const OF_CHECKPOINT: [&str; 5] = ["protocol", "metaData", "add", "remove", "txn"];
 
 impl Lake {
-    /// What the checkpoint of `version` says.
+    /// The state that the checkpoint of `version` holds.
     pub(crate) async fn load_checkpoint(
         &self,
         table: &TableName,
@@ -93,8 +93,8 @@ impl Lake {
         self.put_log_file(table, NEWEST_FILE.to_owned(), newest.to_string().into()).await
     }
 
-    /// Stores a file of the log that may be there already. Every load starts from a checkpoint, so on a local disk its
-    /// content is there before its name.
+    /// Stores a file of the log, which may be there already. Every load starts from what these files say, so on a local
+    /// disk the content is durable before the file's name appears.
     async fn put_log_file(&self, table: &TableName, name: String, bytes: Vec<u8>) -> Result<()> {
         if let Some(folder) = self.storage().table_folder(table) {
             let folder = folder.join(LOG_FOLDER);
@@ -109,7 +109,7 @@ impl Lake {
         put.map(|_| ()).map_err(|error| LakeError::store("write", path, error))
     }
 
-    /// The actions of `version`, from the newest checkpoint below that can be read and the commits since.
+    /// The actions of `version`, read from the newest readable checkpoint at or below it and from the commits since.
     async fn replay(&self, table: &TableName, version: i64, listing: &Listing) -> Result<Replay> {
         let broken =
             |version, source| LakeError::Log { table: table.clone(), version: Some(version), source };
@@ -136,7 +136,7 @@ impl Lake {
         Ok(replay)
     }
 
-    /// The files of a checkpoint. They are small beside the table: some hundred bytes for each of its files.
+    /// The bytes of a checkpoint's files. They are small beside the table: some hundred bytes for each of its data files.
     async fn checkpoint_bytes(
         &self,
         table: &TableName,

@@ -12,8 +12,8 @@ use crate::stats::{WHOLE_TEXT_BYTES, fits_json};
 /// Delta's default: statistics for the first 32 leaf columns.
 const INDEXED_LEAVES: usize = 32;
 
-/// The JSON for the add action. `nan` says for each top-level column whether any value is NaN, which
-/// Parquet leaves out of its minimum and maximum although queries order it above all numbers.
+/// The statistics of a file as JSON for its add action. `nan` says for each top-level column whether any value is NaN,
+/// which Parquet leaves out of its minimum and maximum although queries order it above all numbers.
 pub(crate) fn stats_json(schema: &SchemaRef, nan: &[bool], metadata: &ParquetMetaData) -> String {
     let mut json = Json::default();
     let mut leaf = 0;
@@ -196,8 +196,8 @@ fn bounds(stats: &Statistics, data_type: &DataType) -> Option<(Bound, Bound)> {
     }
 }
 
-/// `None` for a text that was cut and yet so short that readers would take it for a whole one, which is rare: making the
-/// largest text larger drops characters that have no next one.
+/// A bound from the bytes of a text. It is `None` for a text that was cut and is yet so short that readers would take it
+/// for a whole one. That is rare: making the largest text larger drops characters that have no next one.
 fn text(bytes: &[u8], whole: bool) -> Option<Bound> {
     let text = std::str::from_utf8(bytes).ok()?;
     (whole || text.len() >= WHOLE_TEXT_BYTES).then(|| Bound::Text(text.to_owned()))
@@ -212,7 +212,7 @@ fn big_endian(bytes: &[u8]) -> Option<Bound> {
 }
 
 impl Bound {
-    /// `None` when JSON cannot carry the bound without loss.
+    /// The bound as JSON; `None` when JSON cannot carry it without loss.
     fn json(&self, data_type: &DataType) -> Option<Value> {
         match (self, data_type) {
             (Self::Flag(flag), _) => Some(Value::Bool(*flag)),
@@ -232,7 +232,7 @@ impl Bound {
     }
 }
 
-/// Cut to milliseconds, as the protocol asks; readers widen the maximum by one.
+/// An instant as JSON, cut to milliseconds as the protocol asks; readers make up for the cut by widening the maximum.
 fn timestamp(micros: i128) -> Option<Value> {
     let millis = i64::try_from(micros.div_euclid(1000)).ok()?;
     let time = chrono::DateTime::from_timestamp_millis(millis)?;

@@ -23,7 +23,7 @@ use crate::{
 
 /// How many commits of others an append may step over before it is planned again.
 const STEPS_MAX: usize = 64;
-/// Looks at the log after a commit without answer.
+/// How often the log is looked at again when a commit got no answer and the log cannot be read.
 const LOOKS_MAX: u32 = 4;
 
 impl Lake {
@@ -44,7 +44,7 @@ impl Lake {
             let files = change.add.clone();
             let committed = self.commit_change(table, base, change).await;
             let is_local = self.storage().local.is_some();
-            // What a commit names, or may name, is nobody's to delete any more.
+            // Nobody may delete files any more that a commit names, or may name.
             if committed.as_ref().err().is_none_or(|error| error.may_be_committed(is_local)) {
                 self.forget_staged(&files);
             }
@@ -86,7 +86,7 @@ impl Lake {
         })
     }
 
-    /// New data files' names become durable before a commit names them.
+    /// Makes the table's folder durable, so that the names of new data files are on disk before a commit names them.
     async fn prepare_folders(&self, table: &TableName, create: bool) -> Result<()> {
         let Some(folder) = self.storage().table_folder(table) else { return Ok(()) };
         let shown = folder.display().to_string();
@@ -105,14 +105,14 @@ impl Lake {
             Ok(false) => match self.storage().read_commit(table, version).await? {
                 Some(winner) if draft.is(&winner) => Ok(Put::Done),
                 Some(winner) => Ok(Put::Taken(Box::new(winner))),
-                // Taken and gone again: the log was cleaned far beyond the base.
+                // The version was taken and its commit is gone again: the log was cleaned far beyond the base.
                 None => Err(self.moved(table, version).await?),
             },
             Err(error) => self.settle(table, version, draft, error).await,
         }
     }
 
-    /// `Ok(false)` when the version is taken.
+    /// Puts the commit if its version is free; `Ok(false)` when the version is taken.
     async fn put_once(&self, table: &TableName, version: i64, bytes: &Bytes) -> Result<bool> {
         if let Some(folder) = self.storage().table_folder(table) {
             let folder = folder.join(LOG_FOLDER);
@@ -140,7 +140,7 @@ impl Lake {
         }
     }
 
-    /// After an error nobody knows whether the commit landed, except the log.
+    /// Finds out from the log whether a commit landed whose put ended in `error`: nothing else can tell.
     async fn settle(&self, table: &TableName, version: i64, draft: &Draft, error: LakeError) -> Result<Put> {
         let mut looks = 0;
         let found = loop {
@@ -166,9 +166,10 @@ impl Lake {
         }
     }
 
-    /// Refuses a base that the log does not hold any more. Where maintenance on another machine has deleted the commit after
-    /// it, that number is free again, and nobody would ever read what is put there. Clean-up deletes the oldest commits
-    /// first, so a base that is there has all that follows it. Asked before the commit is put, when failing does no harm.
+    /// Refuses a base that the log does not hold any more. Where maintenance on another machine has deleted the commit
+    /// after the base, that commit's number is free again, and nobody would ever read what is put under it. Clean-up
+    /// deletes the oldest commits first, so a base whose commit is there has all that follows it. The check comes before
+    /// the commit is put, when a failure does no harm.
     async fn check_base(&self, table: &TableName, base: Option<i64>) -> Result<()> {
         if let Some(base) = base
             && self.storage().commit_exists(table, base).await?
@@ -192,7 +193,8 @@ impl Lake {
         Err(LakeError::Conflict { table: table.clone(), base, found: latest.unwrap_or(0) })
     }
 
-    /// A commit that landed although its write failed may still lack the sync of its name.
+    /// Makes the names in the log durable: a commit that landed although its write failed may still lack the sync of its
+    /// name.
     async fn prepare_log(&self, table: &TableName) -> Result<()> {
         let Some(folder) = self.storage().table_folder(table) else { return Ok(()) };
         let folder = folder.join(LOG_FOLDER);
@@ -204,14 +206,14 @@ impl Lake {
         Ok(LakeError::Conflict { table: table.clone(), base: Some(version - 1), found })
     }
 
-    /// The cache learns of one's own commit without reading it.
+    /// Brings the cache forward by this process's own commit, without reading it.
     fn advance(&self, table: &TableName, base: Option<&Snapshot>, version: i64, draft: Draft) {
         let commit = Commit::from_actions(version, draft.actions);
         let time = commit.committed_at().unwrap_or(draft.time);
         let next = match base {
             None => LogState::first(table, commit, time),
             Some(base) if base.version() + 1 == version => base.state().clone().apply(commit, time),
-            // Others' commits lie between; the next read brings the cache forward.
+            // Commits of others lie in between; the next read brings the cache forward.
             Some(_) => return,
         };
         match next.and_then(|state| Snapshot::of(state, base)) {
@@ -220,7 +222,7 @@ impl Lake {
         }
     }
 
-    /// Whether `table` exists and holds the txns; what a caller asks after an unknown outcome.
+    /// Whether `table` exists and holds the txns; a caller asks this after an unknown outcome.
     pub fn holds<'a>(
         &'a self,
         table: &'a TableName,

@@ -61,17 +61,17 @@ pub(crate) struct Draft {
     pub(crate) bytes: Bytes,
     pub(crate) time: TimestampMicros,
     txns: Vec<(String, i64)>,
-    /// Files the change removes.
+    /// The paths of the files that the change removes.
     removes: HashSet<String>,
     touches_schema: bool,
     data_change: bool,
-    /// Whether the new rows are right whatever the table holds, because nothing of it was looked at.
+    /// Whether the new rows are right whatever the table holds, because the change looked at none of its rows.
     blind: bool,
 }
 
 impl Draft {
     pub(crate) fn new(table: &TableName, base: Option<&Snapshot>, change: TableChange) -> Result<Self> {
-        // The one reading of the clock here, for callers that have no time of their own to pass.
+        // This is the only reading of the clock here, for callers that have no time of their own to pass.
         #[allow(clippy::disallowed_methods)]
         let time = change.at.unwrap_or_else(|| TimestampMicros::from_system(std::time::SystemTime::now()));
         let time = base.map_or(time, |base| later(time, base.committed_at()));
@@ -125,16 +125,17 @@ impl Draft {
             // Compaction holds as long as all the files it replaces are still there.
             !winner.removes.iter().any(|remove| self.removes.contains(remove.path.plain()))
         } else if self.blind {
-            // Rows that were only added elsewhere, or only moved between files, do not change what is new.
+            // Rows that others only added, or only moved between files, do not change what is new.
             !winner.removes_data()
         } else {
-            // A merge that found no row to replace, or an overwrite that found none at all, would find the other's rows.
+            // A merge that found no row to replace, or an overwrite that found no row at all, would now find rows of the
+            // winner.
             self.removes.is_empty() && !winner.changes_data()
         };
         if holds { Ok(()) } else { Err(conflict(table, base, winner)) }
     }
 
-    /// Keeps commit times rising after a commit of another.
+    /// Moves the commit's time past that of the commit that came first, so that commit times keep rising.
     pub(crate) fn retime(&mut self, table: &TableName, winner: Option<TimestampMicros>) -> Result<()> {
         let Some(winner) = winner else { return Ok(()) };
         let time = later(self.time, winner);
@@ -153,7 +154,7 @@ fn conflict(table: &TableName, base: Option<i64>, winner: &Commit) -> LakeError 
     LakeError::Conflict { table: table.clone(), base, found: winner.version }
 }
 
-/// At least a millisecond after `previous`, which is Delta's resolution.
+/// `time`, or where it is later, one millisecond after `previous`: a millisecond is Delta's resolution.
 fn later(time: TimestampMicros, previous: TimestampMicros) -> TimestampMicros {
     TimestampMicros::from_ms(time.as_ms().max(previous.as_ms().saturating_add(1)))
 }
@@ -182,7 +183,8 @@ fn commit_info(
     }
 }
 
-/// Protocol and metadata for a new table, metadata for a new schema, nothing otherwise.
+/// The actions that define the table: protocol and metadata for a new table, metadata for a new schema, nothing
+/// otherwise.
 fn define(
     table: &TableName,
     base: Option<&Snapshot>,

@@ -21,14 +21,14 @@ pub(crate) fn write_new(folder: &Path, name: &str, bytes: &[u8], token: &str) ->
     sync_folder(folder)
 }
 
-/// Writes `bytes` under `name` in `folder`, in place of what has the name. Readers meet the old content or the new one,
-/// also after a power cut.
+/// Writes `bytes` under `name` in `folder`, in place of the file that has the name, if there is one. Readers meet the old
+/// content or the new one, also after a power cut.
 pub(crate) fn replace(folder: &Path, name: &str, bytes: &[u8], token: &str) -> io::Result<()> {
-    // The underscore keeps other Delta tools from taking it for a file of the log.
+    // The underscore keeps other Delta tools from taking the staged file for a file of the log.
     let staged = folder.join(format!("_{name}.{token}.tmp"));
     let placed = write_synced(&staged, bytes).and_then(|()| fs::rename(&staged, folder.join(name)));
     if let Err(error) = placed {
-        // What is left behind is never read, and the first error is the one that matters.
+        // A staged file that is left behind is never read, and the first error is the one that matters.
         let _ = fs::remove_file(&staged);
         return Err(error);
     }

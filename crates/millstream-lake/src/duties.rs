@@ -18,7 +18,7 @@ use crate::{
 const APPEND_ONLY_KEY: &str = "delta.appendOnly";
 /// The key of a column's metadata under which a condition for its values stands.
 const INVARIANTS_KEY: &str = "delta.invariants";
-/// The duties of the plain protocol under the names that tables give them which list their features one by one.
+/// The duties of the plain protocol, as tables name them that list their features one by one.
 const PLAIN_FEATURES: [&str; 2] = ["appendOnly", "invariants"];
 
 /// Refuses to write to a table whose writers have duties that Millstream does not know.
@@ -72,7 +72,7 @@ fn duty_of_field(field: &Field, path: &str) -> Option<String> {
     }
 }
 
-/// Keys are never null in any map.
+/// The first duty among a map's keys and values. That keys are never null holds in any map, and is no duty.
 fn duty_of_map(entries: &Field, path: &str) -> Option<String> {
     let DataType::Struct(pair) = entries.data_type() else { return None };
     let (key, value) = (pair.first()?, pair.get(1)?);

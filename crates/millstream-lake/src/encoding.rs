@@ -13,11 +13,11 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-/// Rows that are looked at to estimate how often values repeat.
+/// The number of rows that are looked at to estimate how often values repeat.
 const SAMPLE_ROWS: usize = 2048;
 /// A dictionary pays when a value stands for at least this many rows of the sample.
 const ROWS_PER_VALUE: usize = 4;
-/// A larger dictionary loses its use: the writer falls back to plain values.
+/// The bytes beyond which a dictionary loses its use: the writer falls back to plain values.
 const DICTIONARY_BYTES: usize = 512 << 10;
 
 /// Properties for files whose first rows are `sample`.
@@ -46,7 +46,7 @@ pub(crate) fn properties(sample: &RecordBatch, row_group_rows: usize) -> WriterP
     builder.build()
 }
 
-/// Counters, ids and instants: neighbours differ by little.
+/// Whether the values are whole numbers inside (counters, ids, instants), of which neighbours differ by little.
 fn is_integer(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(..))
 }
@@ -56,7 +56,7 @@ fn repeats(column: &ArrayRef) -> bool {
     let fields = vec![SortField::new(sample.data_type().clone())];
     let rows = RowConverter::new(fields)
         .and_then(|converter| converter.convert_columns(std::slice::from_ref(&sample)));
-    // What cannot be looked at keeps Parquet's default.
+    // A column that cannot be looked at keeps Parquet's default.
     let Ok(rows) = rows else { return true };
     let distinct: HashSet<&[u8]> = rows.iter().map(|row| row.data()).collect();
     distinct.len() * ROWS_PER_VALUE <= sample.len()

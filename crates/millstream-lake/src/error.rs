@@ -53,7 +53,7 @@ pub enum LakeError {
     /// The wanted version never existed or its log was cleaned away.
     #[error("version {wanted} of {table} is not available, versions {earliest} to {latest} are")]
     VersionUnavailable { table: TableName, wanted: i64, earliest: i64, latest: i64 },
-    /// The table did not exist then, or that part of its log was cleaned away.
+    /// The table did not exist at the wanted time, or that part of its log was cleaned away.
     #[error("{table} has no version as old as {}, the earliest is of {}", instant(*wanted), instant(*earliest))]
     TimestampUnavailable { table: TableName, wanted: TimestampMicros, earliest: TimestampMicros },
     /// The commits between two versions can no longer be read; whoever follows the table starts over.
@@ -89,7 +89,7 @@ pub enum LakeError {
 pub(crate) type Result<T, E = LakeError> = std::result::Result<T, E>;
 
 impl LakeError {
-    /// Stable code for people and for machines.
+    /// The stable code of the error, for people and for machines.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -111,7 +111,7 @@ impl LakeError {
         }
     }
 
-    /// What the user can do about it.
+    /// What the user can do about the error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -162,8 +162,8 @@ impl LakeError {
         }
     }
 
-    /// Whether a commit that ended so can still be in the log, or come there later. `is_local`: the lake is on a disk, which
-    /// has answered.
+    /// Whether a commit that ended with this error can still be in the log, or come there later. `is_local` says that the
+    /// lake is on a disk, which has answered.
     pub(crate) fn may_be_committed(&self, is_local: bool) -> bool {
         match self {
             Self::CommitUnknown { .. } => true,
@@ -213,7 +213,7 @@ fn store_fault(error: &object_store::Error) -> StorageFault {
     }
 }
 
-/// The operating system's word somewhere below `error`, if there is one that says more than "other".
+/// The kind of the operating system's error somewhere below `error`, if there is one.
 pub(crate) fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<StorageFault> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -26,7 +26,7 @@ struct Entry {
     data_change: bool,
     stats: Option<Box<str>>,
     rows: Option<u64>,
-    /// `stats` as understood for one schema; files are asked for the same schema again and again.
+    /// The bounds that `stats` gives for one schema, kept because files are asked for the same schema again and again.
     bounds: OnceLock<(SchemaRef, Arc<Bounds>)>,
 }
 
@@ -90,19 +90,19 @@ impl DataFile {
         &self.0.table
     }
 
-    /// Where the file is, from the table's folder.
+    /// The path of the file, from the table's folder.
     #[must_use]
     pub fn path(&self) -> &str {
         self.0.path.plain()
     }
 
-    /// Bytes in the store.
+    /// The size of the file in the store, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.size
     }
 
-    /// `None` when another writer left no statistics.
+    /// The number of the file's rows; `None` when another writer left no statistics.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         self.0.rows
@@ -114,7 +114,8 @@ impl DataFile {
         self.0.modified_ms
     }
 
-    /// False for a file that only rearranges rows that the table had before (compaction).
+    /// Whether the file holds changed rows; false for one that only rearranges rows that the table had before
+    /// (compaction).
     #[must_use]
     pub fn data_change(&self) -> bool {
         self.0.data_change
@@ -133,7 +134,7 @@ impl DataFile {
     }
 }
 
-/// Same file of the same table, whatever else is known about it.
+/// Two values are equal when they are the same file of the same table, whatever else is known about it.
 impl PartialEq for DataFile {
     fn eq(&self, other: &Self) -> bool {
         self.0.path == other.0.path && self.0.table == other.0.table
@@ -162,7 +163,7 @@ impl StagedFile {
         &self.0
     }
 
-    /// Rows in the file; a file of ours always knows.
+    /// The number of the file's rows, which a file that Millstream wrote always knows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.0.rows().unwrap_or(0)
@@ -181,7 +182,7 @@ pub(crate) fn unsupported(table: &TableName, what: &str) -> LakeError {
 
 /// Delta allows paths outside the table's folder (shallow clones); Millstream does not follow them.
 pub(crate) fn check_path(table: &TableName, path: &FilePath) -> Result<()> {
-    // What the spelling says to other programs counts as well as what is left once it is decoded.
+    // Other programs go by the spelled path, so it is checked as well as the decoded one.
     let is_odd = |part: &str| matches!(part, "" | "." | "..");
     let outside = has_scheme(path.spelled())
         || path.plain().contains("://")
@@ -189,7 +190,7 @@ pub(crate) fn check_path(table: &TableName, path: &FilePath) -> Result<()> {
     if outside { Err(unsupported(table, "data files outside its own folder")) } else { Ok(()) }
 }
 
-/// Whether a URI is absolute: `file:/tmp/x` has no authority, and is no path below the table either.
+/// Whether a URI is absolute. `file:/tmp/x` is one: it has no authority, and is no path below the table either.
 fn has_scheme(spelled: &str) -> bool {
     let Some((scheme, _)) = spelled.split_once(':') else { return false };
     scheme.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -26,7 +26,7 @@ use crate::{
     snapshot::{At, Snapshot},
 };
 
-/// How often a publication follows another that came first.
+/// How many times a publication is tried while others keep coming first.
 const TURNS_MAX: usize = 8;
 
 /// A Delta table in a folder of its own on this machine. Each version is one Parquet file, which lies in the folder
@@ -36,13 +36,13 @@ pub struct FileTable {
     lake: Lake,
     folder: PathBuf,
     name: TableName,
-    /// Names in the log who writes the table.
+    /// The name by which the log knows who writes the table.
     writer: String,
 }
 
 impl FileTable {
-    /// Opens the table in `folder`, an absolute path; there may be none yet. `name` is what errors call it, `writer` tells
-    /// it from tables of others.
+    /// Opens the table in `folder`, an absolute path; the folder may hold no table yet. Errors call the table `name`, and
+    /// `writer` tells it from tables of others.
     ///
     /// # Errors
     ///
@@ -57,8 +57,8 @@ impl FileTable {
     }
 
     /// Makes `file`, which lies in the folder, all that the table has, and returns the table's version. Older versions
-    /// stay readable. Where the newest one is this file already, nothing is written. `unbounded` names columns that may
-    /// hold a NaN, which the file's footer does not tell and which no smallest and largest value includes.
+    /// stay readable. Where the newest version is this file already, nothing is written. `unbounded` names columns that
+    /// may hold a NaN, which the file's footer does not tell and which its smallest and largest values leave out.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl FileTable {
         self.lake.commit(&self.name, base, change).await
     }
 
-    /// The newest version, and how many this writer wrote before it.
+    /// The newest version, and how many versions this writer wrote before it.
     async fn newest(&self) -> Result<Option<(Arc<Snapshot>, i64)>> {
         let Some(newest) = self.lake.snapshot(&self.name, At::Latest).await? else { return Ok(None) };
         let Some(written) = newest.txn(&self.writer) else {

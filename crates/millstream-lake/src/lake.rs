@@ -34,14 +34,14 @@ struct Inner {
     storage: Storage,
     newest: Mutex<HashMap<TableName, Known>>,
     commits: Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<()>>>>,
-    /// Files that this process finished writing, and neither committed nor discarded yet.
+    /// The paths of files that this process finished writing and has neither committed nor discarded yet.
     staged: Mutex<HashMap<TableName, HashSet<String>>>,
 }
 
 /// The newest snapshot of a table as far as this process knows.
 struct Known {
     snapshot: Arc<Snapshot>,
-    /// The commit's file when it was first looked at again; `None` until then.
+    /// What the store said of the commit's file when it was first looked at again; `None` until then.
     mark: Option<CommitMark>,
 }
 
@@ -179,7 +179,7 @@ impl Lake {
         held(&self.inner.newest).get(table).map(|known| known.snapshot.clone())
     }
 
-    /// Whether `mark` is of the very commit that `snapshot` came from. The first look is believed.
+    /// Whether `mark` is of the very commit that `snapshot` came from. The first mark that is seen is believed.
     pub(crate) fn recognises(&self, snapshot: &Arc<Snapshot>, mark: &CommitMark) -> bool {
         let mut newest = held(&self.inner.newest);
         let known = newest.get_mut(snapshot.table());
@@ -210,13 +210,14 @@ impl Lake {
         held(&self.inner.newest).remove(table);
     }
 
-    /// Commits to one table follow each other inside a process; between processes the store decides.
+    /// The lock that lets commits to one table follow each other inside this process; between processes the store
+    /// decides.
     pub(crate) fn commit_lock(&self, table: &TableName) -> Arc<tokio::sync::Mutex<()>> {
         held(&self.inner.commits).entry(table.clone()).or_default().clone()
     }
 }
 
-/// The maps are valid between any two operations, so a panic elsewhere does not spoil them.
+/// Locks one of the maps, which are valid between any two operations, so that a panic elsewhere does not spoil them.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,9 +14,9 @@ pub(crate) fn commit_name(version: i64) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) commits: BTreeSet<i64>,
-    /// Complete checkpoints by version.
+    /// The complete checkpoints, by version.
     pub(crate) checkpoints: BTreeMap<i64, CheckpointFiles>,
-    /// Which files of a checkpoint in several files are there, by version and by how many it has.
+    /// The parts that are there of each checkpoint in several files, by version and by how many parts it has.
     parts: BTreeMap<(i64, u64), BTreeSet<u64>>,
 }
 
@@ -73,7 +73,7 @@ impl Listing {
         if self.commits.contains(&0) { Some(0) } else { self.checkpoints.keys().next().copied() }
     }
 
-    /// The first commit of `from..=to` that is not there.
+    /// The first version in `from..=to` whose commit is not there.
     pub(crate) fn gap(&self, from: i64, to: i64) -> Option<i64> {
         if from > to {
             return None;
@@ -84,8 +84,8 @@ impl Listing {
         (next <= to).then_some(next)
     }
 
-    /// Where to start towards `version` when the checkpoint of `damaged` failed with `error`: below it, as long as all
-    /// commits from there are still to be had. A checkpoint only repeats what they say.
+    /// Where to start towards `version` when the checkpoint of `damaged` failed with `error`: below that checkpoint, as
+    /// long as all commits from there on are still there. A checkpoint only repeats what they say.
     pub(crate) fn start_before_damage(
         &self,
         table: &TableName,
@@ -107,14 +107,14 @@ impl Listing {
     }
 }
 
-/// The version that the first word of a file's name stands for. The last number of all has none after it, and is no
-/// version.
+/// The version that the first word of a file's name stands for. The largest number of all could have no version after it,
+/// and is none itself.
 fn version_of(word: &str) -> Option<i64> {
     let is_plain = word.len() == 20 && word.bytes().all(|byte| byte.is_ascii_digit());
     is_plain.then(|| word.parse().ok()).flatten().filter(|version| *version < i64::MAX)
 }
 
-/// `checkpoint.0000000001.0000000003.parquet` says 1 of 3.
+/// The part and the number of parts in a file's name: `checkpoint.0000000001.0000000003.parquet` says 1 of 3.
 fn part_of(rest: &str) -> Option<(u64, u64)> {
     let mut words = rest.strip_prefix("checkpoint.")?.strip_suffix(".parquet")?.split('.');
     let (part, of) = (words.next()?, words.next()?);

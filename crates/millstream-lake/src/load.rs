@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Lake {
-    /// The newest version of `table`, `None` when there is no such table. With the newest version that
-    /// the caller knows this is one or two file look-ups instead of a listing.
+    /// The newest version of `table`, `None` when there is no such table. Where the caller passes the newest version that
+    /// it knows as `known`, this takes one or two look-ups of files instead of a listing.
     pub fn probe<'a>(
         &'a self,
         table: &'a TableName,
@@ -127,7 +127,7 @@ impl Lake {
         self.at_version(table, version).await
     }
 
-    /// The version that was current at `instant`; `earliest` when that one is younger.
+    /// The version that was current at `instant`; `earliest` when even that one is younger.
     pub(crate) async fn current_at(
         &self,
         table: &TableName,
@@ -149,7 +149,7 @@ impl Lake {
         Ok(low)
     }
 
-    /// When `version` was committed; for one whose commit is cleaned away, when its checkpoint was written.
+    /// When `version` was committed or, where its commit is cleaned away, when its checkpoint was written.
     pub(crate) async fn commit_time(
         &self,
         table: &TableName,
@@ -176,7 +176,8 @@ impl Lake {
                 return Ok(None);
             };
             for commit in commits {
-                // Only the wanted version's time is asked for; one on the way that says none has that of the one before.
+                // The store is asked only for the wanted version's time; a commit on the way that says none gets that of
+                // the one before.
                 let time = if commit.version == version {
                     self.storage().commit_time(&next.table, &commit).await?
                 } else {
@@ -190,8 +191,8 @@ impl Lake {
     }
 
     pub(crate) async fn load(&self, table: &TableName, listing: &Listing, version: i64) -> Result<Snapshot> {
-        // Asked of the listing, because a stray file with a far number would have billions of versions looked for. A
-        // commit that came while the log was listed may lack in it although a later one is there.
+        // The listing is asked for gaps, because a stray file with a far number would have billions of versions looked
+        // for. A commit that came while the log was listed may be absent from the listing although a later one is in it.
         let mut start = listing.checkpoint_at_or_before(version).map_or(0, |(checkpoint, _)| checkpoint + 1);
         while let Some(gap) = listing.gap(start, version) {
             if !self.storage().commit_exists(table, gap).await? {
@@ -205,7 +206,7 @@ impl Lake {
         Snapshot::of(state.ok_or_else(|| missing(table, next))?, None)
     }
 
-    /// What `version` is built from: the newest checkpoint below that can be read, or version 0.
+    /// The state that `version` is built from: the newest readable checkpoint at or below it, or version 0.
     async fn load_base(&self, table: &TableName, listing: &Listing, version: i64) -> Result<LogState> {
         let mut start = version;
         while let Some((checkpoint, files)) = listing.checkpoint_at_or_before(start) {

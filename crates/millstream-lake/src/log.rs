@@ -87,7 +87,8 @@ impl Commit {
     }
 }
 
-/// What tells a commit's file from another of the same version: a table may be deleted and made anew elsewhere.
+/// What the store says of a commit's file. It tells the file from another of the same version: a table may be deleted and
+/// created again elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommitMark {
     size: u64,
@@ -100,7 +101,7 @@ impl Storage {
         self.log_path(table).join(commit_name(version))
     }
 
-    /// One stat (local) or one HEAD.
+    /// Whether the commit is there; asking takes one stat (local) or one HEAD.
     pub(crate) async fn commit_exists(&self, table: &TableName, version: i64) -> Result<bool> {
         Ok(self.commit_mark(table, version).await?.is_some())
     }
@@ -130,8 +131,8 @@ impl Storage {
         }
     }
 
-    /// When `commit` was made: what it says, and what the store says of its file where it says nothing. `None` when the
-    /// file is gone.
+    /// When `commit` was made: the time that it says or, where it says none, the time of its file in the store. `None`
+    /// when that file is gone.
     pub(crate) async fn commit_time(
         &self,
         table: &TableName,
@@ -214,7 +215,7 @@ impl Storage {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
-                // Only a checkpoint's time is ever needed.
+                // Only the time of a checkpoint is ever needed.
                 let modified = if name.ends_with(".parquet") { modified_ms(&entry) } else { 0 };
                 listing.insert(name, modified);
             }

@@ -43,14 +43,14 @@ pub struct MaintainOptions {
 }
 
 impl MaintainOptions {
-    /// A week of versions, files of 128 MiB, a day for uncommitted files.
+    /// The usual options: a week of versions, files of 128 MiB, and a day for uncommitted files.
     #[must_use]
     pub fn at(now: TimestampMicros) -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
         Self { target_bytes: 128 << 20, retention: 7 * day, staged_grace: day, pinned: BTreeSet::new(), now }
     }
 
-    /// The instant before which things are old.
+    /// The instant that lies `age` ago; what is from before it is old.
     pub(crate) fn before(&self, age: Duration) -> TimestampMicros {
         let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         TimestampMicros(self.now.0.saturating_sub(micros))
@@ -69,7 +69,7 @@ pub struct Maintained {
     pub log_files_deleted: usize,
     pub data_files_deleted: usize,
     pub bytes_deleted: u64,
-    /// Files that no kept version lists, and that stay because they are too young.
+    /// The number of files that no kept version lists, and that stay because they are too young.
     pub data_files_young: usize,
     pub bytes_young: u64,
     /// The oldest version that can still be read.
@@ -87,7 +87,7 @@ impl Lake {
     ) -> BoxFuture<'a, Result<Option<Maintained>>> {
         Box::pin(async move {
             let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
-            // Deleting and rewriting are for those who know all that the table asks of its writers.
+            // Only a writer that knows all that the table asks of its writers may delete and rewrite.
             check_writable(table, snapshot.protocol())?;
             let mut done = Maintained::default();
             self.compact(&snapshot, options, &mut done).await?;
@@ -103,7 +103,7 @@ impl Lake {
             let kept = self.first_kept(&snapshot, &listing, &options).await?;
             let listing = self.checkpoint_kept(&snapshot, listing, kept, &options).await?;
             self.clean_log(table, &listing, kept, &mut done).await?;
-            // A version that the log offers has its files.
+            // Every version that the log still offers has to keep its files.
             self.vacuum(&snapshot, kept.min(done.earliest), &options, &mut done).await?;
             Ok(Some(done))
         })
@@ -121,7 +121,7 @@ impl Lake {
         let earliest = listing.earliest().unwrap_or(latest);
         let kept = self.current_at(table, listing, earliest, latest, cutoff).await?;
         let pinned = options.pinned.iter().copied().filter(|version| *version >= 0).min();
-        // A version that is gone already cannot be kept any more.
+        // A pinned version that is gone already cannot be kept any more.
         Ok(pinned.map_or(kept, |pinned| pinned.max(earliest).min(kept)))
     }
 
@@ -167,7 +167,7 @@ impl Lake {
                 self.discard(add).await;
                 Ok(())
             }
-            // The commit may be there, or come there late; if not, a later maintenance deletes the files.
+            // The commit may be in the log, or come there late; if it is not, a later maintenance deletes the files.
             Err(error @ (LakeError::CommitUnknown { .. } | LakeError::Storage { .. })) => Err(error),
             Err(error) => {
                 self.discard(add).await;
@@ -176,7 +176,7 @@ impl Lake {
         }
     }
 
-    /// The rows of `files`, in their order, in files of the target size.
+    /// Writes the rows of `files`, in their order, into new files of the target size.
     async fn rewrite(
         &self,
         snapshot: &Snapshot,
@@ -217,8 +217,8 @@ impl Lake {
         Ok(())
     }
 
-    /// The log with a checkpoint of the oldest version that stays, so that it can be cut there. Versions before it lose
-    /// their files, and nobody is to find them half there.
+    /// Writes a checkpoint of the oldest version that stays, so that the log can be cut there, and returns the log's new
+    /// listing. Versions before it lose their files, and nobody is to find such a version half there.
     async fn checkpoint_kept(
         &self,
         newest: &Snapshot,
@@ -271,9 +271,10 @@ impl Lake {
         Ok(())
     }
 
-    /// Whether the checkpoint of `version` can be read, and will be after a power cut: what it stands for is about to go.
+    /// Whether the checkpoint of `version` can be read, also after a power cut: the commits that it stands for are about
+    /// to go.
     async fn is_sound(&self, table: &TableName, version: i64, files: CheckpointFiles) -> Result<bool> {
-        // Another program may have written it, and object_store does not sync.
+        // Another program may have written the checkpoint, and `object_store` does not sync.
         if let Some(folder) = self.storage().table_folder(table) {
             let folder = folder.join(LOG_FOLDER);
             let shown = folder.display().to_string();
@@ -292,7 +293,8 @@ impl Lake {
     }
 }
 
-/// Runs of neighbouring small files that fit into one file; a run of one is left alone.
+/// Groups of consecutive small files of which each fits into one file; a file that would be alone in its group is left
+/// out.
 fn bins(files: &[DataFile], target: u64) -> Vec<Vec<DataFile>> {
     let small = |file: &&DataFile| file.size() < target / 4 * 3;
     let (mut bins, mut bin, mut bytes) = (Vec::new(), Vec::new(), 0u64);

@@ -1,16 +1,17 @@
-//! How long a table itself wants its log and its removed files to be kept. Other tools set it, for readers of their own.
+//! How long a table itself wants its log and its removed files to be kept. Other tools set this, for readers of their
+//! own.
 
 use std::{collections::BTreeMap, time::Duration};
 
-/// How long commits stay.
+/// The setting that says how long commits stay.
 const LOG_KEY: &str = "delta.logRetentionDuration";
-/// How long a removed file stays. Also decides how long checkpoints remember it.
+/// The setting that says how long a removed file stays. It also decides how long checkpoints remember the file.
 pub(crate) const FILES_KEY: &str = "delta.deletedFileRetentionDuration";
-/// Whether old commits may be deleted at all.
+/// The setting that says whether old commits may be deleted at all.
 const CLEANUP_KEY: &str = "delta.enableExpiredLogCleanup";
 
-/// The larger of `ours` and what the table's settings ask for; `None` when they forbid to delete, or ask for what is not
-/// understood.
+/// The longest of `ours` and the times that the table's settings ask for; `None` when the settings forbid to delete, or
+/// ask for something that is not understood.
 pub(crate) fn retention(settings: &BTreeMap<String, String>, ours: Duration) -> Option<Duration> {
     if settings.get(CLEANUP_KEY).is_some_and(|value| !value.trim().eq_ignore_ascii_case("true")) {
         return None;
@@ -19,8 +20,8 @@ pub(crate) fn retention(settings: &BTreeMap<String, String>, ours: Duration) -> 
     asked.map(|text| interval(text)).try_fold(ours, |longest, asked| Some(longest.max(asked?)))
 }
 
-/// `interval 30 days`, `interval 1 week 12 hours`, or without the first word. Months and years have no fixed length and
-/// are not allowed by Delta either.
+/// The length of an interval such as `interval 30 days` or `interval 1 week 12 hours`, also without the first word.
+/// Months and years have no fixed length and are not allowed by Delta either.
 fn interval(text: &str) -> Option<Duration> {
     let text = text.trim().to_ascii_lowercase();
     let mut words = text.strip_prefix("interval ").unwrap_or(&text).split_whitespace();

@@ -39,25 +39,26 @@ impl Snapshot {
         self.state.version
     }
 
-    /// Strings are `Utf8`, timestamps microseconds in UTC, everything nullable.
+    /// The schema of the version: strings are `Utf8`, timestamps are microseconds in UTC, and columns are nullable unless
+    /// another writer declared otherwise.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
 
-    /// In no promised order; rows have `_sequence` for that.
+    /// The files of the version, in no promised order; rows have `_sequence` for that.
     #[must_use]
     pub fn files(&self) -> &[DataFile] {
         &self.state.files
     }
 
-    /// `None` when a file of another writer does not say.
+    /// The number of the version's rows; `None` when a file of another writer does not say how many it has.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         self.state.files.iter().try_fold(0u64, |sum, file| Some(sum.saturating_add(file.rows()?)))
     }
 
-    /// Bytes of the version's files.
+    /// The size of the version's files, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.state.files.iter().fold(0, |sum, file| sum.saturating_add(file.size()))
@@ -83,16 +84,16 @@ impl Snapshot {
         &self.state.protocol
     }
 
-    /// What the log says up to this version, for the next one.
+    /// The state of the log up to this version, from which the next one is made.
     pub(crate) fn state(&self) -> &LogState {
         &self.state
     }
 
-    /// The version that the log comes to, if Millstream can read it. `before` is an older one of the same table, if there
-    /// is one at hand.
+    /// The snapshot of `state`, if Millstream can read that version. `before` is an older snapshot of the same table, if
+    /// there is one at hand.
     pub(crate) fn of(state: LogState, before: Option<&Self>) -> Result<Self> {
         check_protocol(&state.table, &state.protocol)?;
-        // Files keep their bounds for a schema, so that the same one goes on.
+        // Files keep their bounds for the schema that they were asked for, so an unchanged schema stays the same object.
         let same = before.filter(|before| Arc::ptr_eq(&before.state.metadata, &state.metadata));
         let schema = match same {
             Some(before) => before.schema(),
@@ -102,11 +103,12 @@ impl Snapshot {
     }
 }
 
-/// What Millstream writes: no table features, so that every reader of Delta Lake reads it.
+/// The versions of the protocol that Millstream writes: without table features, so that every reader of Delta Lake reads
+/// it.
 pub(crate) const READER_VERSION: i32 = 1;
 pub(crate) const WRITER_VERSION: i32 = 2;
 
-/// Refuses what would be misread: features beyond the plain protocol.
+/// Refuses tables that would be misread because they use features beyond the plain protocol.
 fn check_protocol(table: &TableName, protocol: &Protocol) -> Result<()> {
     if protocol.min_reader_version == 3 {
         if let Some(feature) = protocol.reader_features.as_deref().and_then(<[_]>::first) {

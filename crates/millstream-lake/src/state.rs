@@ -30,7 +30,7 @@ pub(crate) struct LogState {
 }
 
 impl LogState {
-    /// Version 0.
+    /// The state after the first commit, which is version 0.
     pub(crate) fn first(
         table: &TableName,
         mut commit: Commit,
@@ -52,10 +52,11 @@ impl LogState {
         empty.apply(commit, committed_at)
     }
 
-    /// The next version. Costs one pass over the list of files where something leaves it, not a replay of the log.
+    /// The state after one more commit. It costs one pass over the list of files where a file leaves it, not a replay of
+    /// the log.
     pub(crate) fn apply(mut self, commit: Commit, committed_at: TimestampMicros) -> Result<Self> {
-        // A path that is added again takes the place of the one before: the file is the same, what is said of it is newer.
-        // Our own files have names that never come again.
+        // A path that is added again takes the place of the one before: the file is the same, and what the log says of it
+        // is newer. Files that Millstream wrote have names that never come again.
         let may_replace =
             !commit.removes.is_empty() || (!commit.adds.is_empty() && !commit.is_of_millstream());
         if let Some(protocol) = commit.protocol {
@@ -64,7 +65,7 @@ impl LogState {
         if let Some(metadata) = commit.metadata {
             self.metadata = Arc::new(metadata);
         }
-        // Clocks of writers differ; times of versions never fall.
+        // The clocks of writers differ, but the times of versions never fall.
         self.committed_at = self.committed_at.max(committed_at);
         self.version = commit.version;
         if commit.removes.iter().any(|remove| remove.deletion_vector.is_some()) {

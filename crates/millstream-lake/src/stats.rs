@@ -16,14 +16,15 @@ use serde_json::{Map, Value};
 /// Writers cut long texts: by the protocol's custom at 32 characters, by Parquet's at 64 bytes, and make the largest larger
 /// then. Only a text of fewer bytes than this is surely whole.
 pub(crate) const WHOLE_TEXT_BYTES: usize = 32;
-/// An `f64` carries decimals whose digits make a smaller number without loss.
+/// A decimal whose digits make a number below this one goes through an `f64` without loss.
 const EXACT_DECIMAL_BELOW: u128 = 1_000_000_000_000_000;
 /// Powers of ten up to this one are exact as `f64`.
 const EXACT_POWER_OF_TEN: i8 = 22;
-/// The protocol cuts timestamps to milliseconds, so that the largest may lie this much higher.
+/// How far the largest timestamp may lie above the one that is written, because the protocol cuts timestamps to
+/// milliseconds.
 const CUT_MICROS: i64 = 999;
-/// JSON numbers are parsed fast rather than to the last bit: mantissa, power of ten and their product are each rounded once,
-/// a very small result once more, so that what is parsed may lie this many steps from what was written.
+/// How many steps a parsed float may lie from the one that was written. JSON numbers are parsed fast rather than to the
+/// last bit: mantissa, power of ten and their product are each rounded once, and a very small result once more.
 const FLOAT_STEPS: usize = 4;
 
 /// What a file's statistics say about its columns, in the order of a schema.
@@ -36,13 +37,13 @@ pub(crate) struct Bounds {
 /// What a file's statistics say about one column; `None` is unknown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ColumnBounds {
-    /// How many rows are null.
+    /// The number of the column's nulls.
     pub nulls: Option<u64>,
-    /// No value is smaller.
+    /// A value below which no value of the column lies.
     pub min: Option<ScalarValue>,
-    /// No value is larger.
+    /// A value above which no value of the column lies.
     pub max: Option<ScalarValue>,
-    /// `min` and `max` are values of rows, not just bounds.
+    /// Whether `min` and `max` are values of rows, not just bounds.
     pub exact: bool,
 }
 
@@ -68,7 +69,8 @@ pub(crate) fn column(stats: Option<&str>, name: &str, data_type: &DataType) -> C
 #[derive(serde::Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Parsed {
-    /// `false` says that values may lie inside the bounds and that nulls may be fewer or more.
+    /// Whether the statistics are tight. `false` says that values may lie inside the bounds and that nulls may be fewer
+    /// or more.
     tight_bounds: Option<bool>,
     min_values: Map<String, Value>,
     max_values: Map<String, Value>,
@@ -76,7 +78,7 @@ struct Parsed {
 }
 
 impl Parsed {
-    /// Statistics are advice: what cannot be understood is unknown.
+    /// Reads a file's statistics. They are advice: what cannot be understood is unknown.
     fn new(stats: Option<&str>) -> Self {
         stats.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
@@ -146,7 +148,8 @@ fn float64(value: f64, side: Side) -> f64 {
     (0..FLOAT_STEPS).fold(value, |value, _| outwards(value))
 }
 
-/// Some writers print all digits of an `f32` and some the shortest text, so that the nearest one may be a step inside.
+/// The value moved outwards by one step. Some writers print all digits of an `f32` and some the shortest text, so the
+/// nearest `f32` may lie a step inside.
 #[allow(clippy::cast_possible_truncation)]
 fn float32(value: f64, side: Side) -> Option<f32> {
     let narrow = value as f32;
@@ -161,7 +164,8 @@ fn decimal(value: &Value, scale: i8) -> Option<i128> {
     {
         return Some(whole.into());
     }
-    // Below 2^63 after the check, and beyond the bound the writer may have rounded.
+    // The check keeps the number below 2^63. From `EXACT_DECIMAL_BELOW` on the writer may have rounded it, so it is no
+    // bound.
     let scaled = (value.as_f64()? * 10f64.powi(scale.into())).round();
     (scaled.abs() < 1e18).then_some(scaled as i128).filter(|value| fits_json(*value, scale))
 }
@@ -172,7 +176,7 @@ pub(crate) const fn fits_json(value: i128, scale: i8) -> bool {
 }
 
 impl Bounds {
-    /// As DataFusion wants it: exact values may answer `count(*)`, `min` and `max`.
+    /// The statistics in DataFusion's form, in which exact values may answer `count(*)`, `min` and `max`.
     pub(crate) fn statistics(&self, size: u64) -> Statistics {
         let rows = self.rows.and_then(|rows| usize::try_from(rows).ok());
         Statistics {

@@ -1,6 +1,7 @@
 //! Where the lake lives: an absolute folder, or a bucket behind `object_store`.
 //!
-//! Nothing global is registered and no vendor SDK is linked. All four stores put a file only if it is absent, which is what a commit needs.
+//! Nothing global is registered and no vendor SDK is linked. All four stores put a file only if it is absent, which is
+//! what a commit needs.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +34,8 @@ pub(crate) struct Storage {
     pub(crate) local: Option<PathBuf>,
     /// Whether the root is itself the folder of the only table.
     is_table: bool,
-    /// Uploads run here, so that a blocked caller can never starve them.
+    /// The runtime on which uploads run, so that a blocked caller can never starve them; a lake in a local folder has
+    /// none.
     pub(crate) uploads: Option<Uploads>,
 }
 
@@ -66,7 +68,7 @@ impl Drop for Uploads {
 }
 
 impl fmt::Debug for Storage {
-    /// Only the address: options hold secrets.
+    /// Shows only the address, because options hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Storage").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
@@ -81,7 +83,7 @@ impl Storage {
         }
     }
 
-    /// Any store, for tests that inject faults: `url` names it, its path is the lake's root.
+    /// A storage on any store, for tests that inject faults: `url` names the store, and its path is the lake's root.
     pub(crate) fn with_store(url: &str, store: Arc<dyn ObjectStore>) -> Result<Self> {
         let url = parse_url(url)?;
         let prefix =
@@ -105,7 +107,7 @@ impl Storage {
         Ok(Self { store, url, prefix, local: Some(folder.to_owned()), is_table: false, uploads: None })
     }
 
-    /// One table, whose folder is the root.
+    /// A storage of one table, whose folder is the root.
     pub(crate) fn of_table(folder: &Path) -> Result<Self> {
         let storage = Self::local(&folder.to_string_lossy(), &BTreeMap::new())?;
         Ok(Self { is_table: true, ..storage })
@@ -222,7 +224,7 @@ fn parse_url(location: &str) -> Result<Url> {
     Url::parse(&format!("{location}{slash}")).map_err(|error| bad_location(location, &error))
 }
 
-/// The address without a password that someone may have put into it.
+/// The error for an address, without the password that someone may have put into the address.
 fn bad_location(location: &str, reason: &dyn fmt::Display) -> LakeError {
     let location = match Url::parse(location) {
         Ok(mut url) if url.password().is_some() => {

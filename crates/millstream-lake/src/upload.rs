@@ -13,16 +13,16 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Bytes of one part; every store takes parts of this size, and smaller files go in one request.
+/// The size of one part in bytes. Every store takes parts of this size, and smaller files go in one request.
 const PART_BYTES: usize = 8 << 20;
-/// Parts that wait for the network before the writer does.
+/// The number of parts that wait for the network before the writer waits as well.
 const QUEUED_PARTS: usize = 2;
-/// Parts on the wire at the same time.
+/// The number of parts that are on the wire at the same time.
 const PARALLEL_PARTS: usize = 4;
 
 enum Message {
     Part(Bytes),
-    /// Without this word a closed channel means that the writer gave up.
+    /// All parts were sent. A channel that closes without this message means that the writer gave up.
     Complete,
 }
 
@@ -40,7 +40,7 @@ impl Upload {
         Self { buffer: BytesMut::new(), parts: Some(sender), task: Some(task) }
     }
 
-    /// Sends what is left; the returned task ends when the object is stored.
+    /// Sends the bytes that are left; the returned task ends when the object is stored.
     pub(crate) fn complete(&mut self) -> io::Result<JoinHandle<object_store::Result<()>>> {
         self.send()?;
         self.push(Message::Complete)?;
@@ -60,7 +60,8 @@ impl Upload {
     /// Blocks while the queue is full; the receiver runs on a runtime of its own, so it always moves on.
     fn push(&self, message: Message) -> io::Result<()> {
         let sender = self.parts.as_ref().ok_or_else(ended)?;
-        // A task that has used up its turn would be told to let others run first, and wait here for that for ever.
+        // Tokio would tell a task that has used up its turn to let others run first, and the task would wait for that
+        // here for ever.
         let sent = tokio::task::unconstrained(sender.send(message));
         futures::executor::block_on(sent).map_err(|_| ended())
     }

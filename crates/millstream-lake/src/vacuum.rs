@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Lake {
-    /// `kept` is the oldest version that has to stay readable.
+    /// Deletes the old data files that no version from `kept` on lists. `kept` is the oldest version that has to stay
+    /// readable.
     pub(crate) async fn vacuum(
         &self,
         newest: &Snapshot,

@@ -29,12 +29,12 @@ use crate::{
     upload::Upload,
 };
 
-/// How files are cut.
+/// How rows are cut into files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
     /// A new file starts when the current one has reached this size.
     pub target_bytes: u64,
-    /// Rows that are encoded together; more compress better and take more memory.
+    /// The number of rows that are encoded together; more rows compress better and take more memory.
     pub row_group_rows: usize,
 }
 
@@ -74,7 +74,7 @@ struct ClosedFile {
     stored: Stored,
 }
 
-/// What has to end before the file is safe.
+/// The work that has to end before a file is safe.
 enum Stored {
     Syncing(thread::JoinHandle<io::Result<()>>),
     Uploading(JoinHandle<object_store::Result<()>>),
@@ -145,7 +145,7 @@ impl TableWriter {
                 let path = self.lake.storage().table_path(&self.table).join(closed.file.path());
                 let failed =
                     |source: Cause| LakeError::Rows { action: "store", table: self.table.clone(), source };
-                // Taken out of `closed` it would escape the clean-up on error.
+                // The file left `closed`, so that the clean-up after an error finds it only in `staged`.
                 staged.push(StagedFile(closed.file));
                 let stored = match closed.stored {
                     Stored::Uploading(task) => match task.await {
@@ -202,7 +202,7 @@ impl TableWriter {
                 Ok(())
             }
             Err(error) => {
-                // Put back, so that dropping the writer deletes it.
+                // The file is put back, so that dropping the writer deletes it.
                 self.open = Some(open);
                 Err(error)
             }
@@ -216,7 +216,7 @@ impl TableWriter {
         let stored = match open.writer.inner_mut() {
             Sink::Local(file) => {
                 let file = file.try_clone().map_err(|error| self.failed(error.into()))?;
-                // Synced while the next file is written.
+                // The file is synced while the next one is written.
                 Stored::Syncing(thread::spawn(move || file.sync_data()))
             }
             Sink::Remote(upload) => {
@@ -254,7 +254,8 @@ impl TableWriter {
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| self.failed(error.into()))
     }
 
-    /// What a library says while writing; the operating system's word below it decides what kind of fault it is.
+    /// The error for a fault that a library reports while writing. Where an error of the operating system lies below it,
+    /// that one decides the kind of fault.
     fn failed(&self, source: Cause) -> LakeError {
         match crate::error::io_cause(source.as_ref()) {
             Some(fault) => {
@@ -270,7 +271,7 @@ impl TableWriter {
     }
 }
 
-/// The cause that the Parquet writer only passes on.
+/// The cause below an error of the Parquet writer that only passes it on.
 fn below_parquet(source: Cause) -> Cause {
     match source.downcast::<ParquetError>() {
         Ok(error) => match *error {
@@ -307,7 +308,7 @@ fn has_nan(column: &dyn Array) -> bool {
     }
 }
 
-/// The same values in another layout, never another meaning.
+/// Whether both types hold the same values in another layout, never with another meaning.
 fn same_values(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (DataType::Utf8View | DataType::LargeUtf8, DataType::Utf8)

@@ -31,7 +31,7 @@ pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) 
     move |source| SpoolError::File { action, path, source }
 }
 
-/// What Arrow says of a file; a fault of the disk comes out of its wrapping.
+/// The error for a fault that Arrow reports of a file. A fault of the disk is taken out of Arrow's wrapping.
 pub(crate) fn rows_of_file(action: &'static str, path: &Path) -> impl FnOnce(ArrowError) -> SpoolError {
     let path = path.to_path_buf();
     move |source| SpoolError::File {

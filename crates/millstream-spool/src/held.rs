@@ -11,10 +11,10 @@ use arrow::{
 
 use crate::Space;
 
-/// A view holds so many bytes itself; longer values lie in a buffer.
+/// The largest number of bytes that a view itself holds of its value; a longer value lies in a buffer.
 const INLINE_BYTES: u128 = 12;
 
-/// Bytes of the rows of a batch, whatever larger batch they are a part of.
+/// The bytes of a batch's rows, also when the batch is a part of a larger one.
 #[must_use]
 pub fn size_of(batch: &RecordBatch) -> usize {
     let size = |column: &ArrayRef| {
@@ -25,7 +25,7 @@ pub fn size_of(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(size).sum()
 }
 
-/// Bytes of long values of views, of which Arrow counts the views alone.
+/// The bytes of long values behind views; Arrow counts only the views themselves.
 fn viewed_bytes(data: &ArrayData) -> usize {
     let own = match data.data_type() {
         DataType::Utf8View | DataType::BinaryView => {
@@ -40,7 +40,7 @@ fn viewed_bytes(data: &ArrayData) -> usize {
     own + data.child_data().iter().map(viewed_bytes).sum::<usize>()
 }
 
-/// The batch without what its views keep alive beside their values.
+/// The batch without the bytes that its views keep alive beside their values.
 pub(crate) fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
     let compacted: Vec<Option<ArrayRef>> = batch.columns().iter().map(compacted).collect();
     if compacted.iter().all(Option::is_none) {
@@ -52,7 +52,7 @@ pub(crate) fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new_with_options(batch.schema(), columns.collect(), &options)
 }
 
-/// The column in buffers of its own, where those that it has hold more than its values.
+/// The column in buffers of its own, if its present buffers hold more than its values.
 fn compacted(column: &ArrayRef) -> Option<ArrayRef> {
     fn own<T: ByteViewType>(views: &GenericByteViewArray<T>) -> Option<ArrayRef> {
         let kept = views.data_buffers().iter().map(Buffer::len).sum::<usize>();
@@ -65,7 +65,7 @@ fn compacted(column: &ArrayRef) -> Option<ArrayRef> {
     }
 }
 
-/// Batches in memory, and what was reserved for them; dropping them gives it back.
+/// Batches in memory, with the bytes that were reserved for them; dropping them gives the bytes back.
 #[derive(Debug)]
 pub(crate) struct Held {
     space: Arc<Space>,

@@ -12,10 +12,11 @@ use tempfile::TempDir;
 
 use crate::{SpoolError, error::file};
 
-/// How the folder of a space is called, so that one that a killed process left behind can be recognised.
+/// The beginning of the name of a space's folder. It lets a folder be recognised that a killed process left behind.
 const PREFIX: &str = "millstream-spool-";
 
-/// What the rows of some spools may take together. Its folder is made for the first file, and removed with the last spool.
+/// The memory that the rows of some spools may take together. The space's folder is made for the first file, and removed
+/// with the last spool.
 #[derive(Debug)]
 pub struct Space {
     parent: PathBuf,
@@ -27,19 +28,20 @@ pub struct Space {
 }
 
 impl Space {
-    /// Up to `limit` bytes in memory, then files in a folder of its own in `parent`.
+    /// A space of up to `limit` bytes in memory. Further rows go to files in a folder of its own in `parent`.
     #[must_use]
     pub fn new(parent: impl Into<PathBuf>, limit: usize) -> Arc<Self> {
         let (folder, held, files, spilled) = Default::default();
         Arc::new(Self { parent: parent.into(), folder, limit, held, files, spilled })
     }
 
-    /// Makes the folder now, so that one that cannot be written to is told of before the work rather than in its midst.
+    /// Makes the folder now, so that a folder that cannot be written to is reported before the work rather than in its
+    /// midst.
     pub fn prepare(&self) -> Result<(), SpoolError> {
         self.in_folder(|_| ())
     }
 
-    /// Bytes that were written to files so far, as they lay in memory.
+    /// The size of all rows that were written to files so far, in bytes as they lay in memory.
     #[must_use]
     pub fn spilled_bytes(&self) -> u64 {
         self.spilled.load(Ordering::Relaxed)
@@ -49,7 +51,7 @@ impl Space {
         self.spilled.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether `bytes` more fit; if so they are counted.
+    /// Reserves `bytes` more if they fit, and says whether they did.
     pub(crate) fn reserve(&self, bytes: usize) -> bool {
         let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= self.limit);
         self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
@@ -59,7 +61,7 @@ impl Space {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Where the next file goes.
+    /// The path of the next file.
     pub(crate) fn next_path(&self) -> Result<PathBuf, SpoolError> {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
         self.in_folder(|folder| folder.join(format!("{number}.arrows")))

@@ -17,7 +17,7 @@ pub struct Spool {
     store: Store,
     rows: usize,
     bytes: usize,
-    /// The folder stays while there is a spool.
+    /// The space is held so that its folder stays while there is a spool.
     _space: Arc<Space>,
 }
 
@@ -43,7 +43,7 @@ impl Spool {
         self.rows
     }
 
-    /// Bytes of the rows in memory, wherever they are.
+    /// The bytes that the rows take in memory, wherever they are.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

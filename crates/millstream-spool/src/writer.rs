@@ -68,7 +68,7 @@ impl SpoolWriter {
         self.write(&batch, bytes)
     }
 
-    /// Sends what is in memory, and everything that comes, to a file.
+    /// Sends the rows that are in memory, and all that follow, to a file.
     pub fn spill(&mut self) -> Result<(), SpoolError> {
         if let Written::File(..) = self.store {
             return Ok(());
@@ -83,7 +83,7 @@ impl SpoolWriter {
         let writer = writer.map_err(rows_of_file("write", spilled.path()))?;
         let before = std::mem::replace(&mut self.store, Written::File(spilled, Box::new(writer)));
         let Written::Memory(held) = before else { return Ok(()) };
-        // Their room is free once all of them are written.
+        // The memory of the rows is free once all of them are written.
         held.batches().iter().try_for_each(|batch| self.write(batch, size_of(batch)))
     }
 
@@ -95,13 +95,13 @@ impl SpoolWriter {
         Ok(())
     }
 
-    /// All rows, to be read.
+    /// Ends the writing and gives all rows, to be read.
     pub fn finish(self) -> Result<Spool, SpoolError> {
         let Self { schema, store, rows, bytes, space } = self;
         let store = match store {
             Written::Memory(held) => Store::Memory(held),
             Written::File(spilled, mut writer) => {
-                // Writes what is buffered too.
+                // Finishing writes what is buffered, too.
                 writer.finish().map_err(rows_of_file("write", spilled.path()))?;
                 Store::File(spilled)
             }

@@ -11,7 +11,7 @@ use millstream_project::{
 use millstream_sql::{LineageGraph, analyze};
 use millstream_types::{ColumnType, Severity, SourceName, TableName};
 
-/// The product's allocator, so that the figure is the product's.
+/// The allocator that the product uses, so that the figure holds for the product.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -27,7 +27,7 @@ use crate::{
 /// A condition that is ready to run over batches of its schema.
 #[derive(Debug)]
 pub struct Condition {
-    /// Names of the columns that it reads.
+    /// The names of the columns that the condition reads.
     pub columns: BTreeSet<String>,
     pub expr: Arc<dyn PhysicalExpr>,
 }
@@ -47,7 +47,7 @@ pub fn condition(sql: &str, schema: &Schema, now: TimestampMicros) -> Result<Con
     Ok(Condition { columns, expr })
 }
 
-/// What the condition is over one row, types coerced. It is not looked at whether it gives true or false.
+/// The condition as an expression over one row, types coerced. Whether it gives true or false is not checked.
 pub(crate) fn plan_condition(text: &SqlText<'_>, schema: &DFSchema) -> Result<Expr, Vec<Problem>> {
     let explained = |error| explain(&error, text);
     let parsed = parse_expression(text).map_err(|problem| vec![problem])?;

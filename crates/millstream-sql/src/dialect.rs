@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 pub(crate) struct MillstreamDialect;
 
 impl Dialect for MillstreamDialect {
-    /// The parser's special cases for the generic dialect hold here too.
+    /// The parser's special cases for the generic dialect hold for this one too.
     fn dialect(&self) -> TypeId {
         TypeId::of::<GenericDialect>()
     }

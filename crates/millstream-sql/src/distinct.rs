@@ -27,7 +27,7 @@ use datafusion::{
     prelude::coalesce,
 };
 
-/// Grouping expressions that the engine can tell apart.
+/// The largest number of grouping expressions that the engine can tell apart.
 const GROUPED_MAX: usize = 64;
 /// The aggregates that are computed beside distinct values. Each takes a fixed amount of memory for a group; one that
 /// gathers its rows would gather them once for each distinct argument.
@@ -75,7 +75,7 @@ struct Grouping {
 }
 
 impl Grouping {
-    /// `None` for a query that stays as it is.
+    /// The query's aggregates, taken apart; `None` for a query that stays as it is.
     fn of(aggregate: &Aggregate) -> Result<Option<Self>> {
         let mut grouping = Self { arguments: Vec::new(), parts: Vec::new() };
         let is_grouping_set = aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
@@ -90,7 +90,7 @@ impl Grouping {
                 ([argument], true) => {
                     let argument = match filter {
                         None => argument.clone(),
-                        // Nulls are not counted, so what the filter leaves out may be null.
+                        // `count` leaves nulls out, so a value that the filter leaves out may become null.
                         Some(filter) if call.func.name() == "count" => {
                             when(filter.as_ref().clone(), argument.clone()).end()?
                         }
@@ -148,7 +148,7 @@ impl Grouping {
         for (part, call) in self.parts.iter().zip(calls) {
             let value = column(&call.schema_name().to_string());
             outputs.push(match part {
-                // Without rows there is no group whose count could be taken.
+                // Without rows there is no group, and a count of none is 0.
                 AggregateCall::Beside(call, _) if call.func.name() == "count" => {
                     coalesce(vec![value, lit(0_i64)])
                 }
@@ -162,7 +162,7 @@ impl Grouping {
         Ok(LogicalPlan::Projection(Projection::try_new(named.collect(), outer)?))
     }
 
-    /// The grouping by each distinct argument, and the aggregates beside.
+    /// The inner query: the grouping by each distinct argument, with the aggregates beside them.
     fn inner(&self, aggregate: &Aggregate, groups: &[Expr], arguments: &[Expr]) -> Result<LogicalPlan> {
         let input = &aggregate.input;
         let kept = input.schema().iter().map(Expr::from);
@@ -198,8 +198,9 @@ impl Grouping {
         self.arguments.len() > 1 || self.has_beside()
     }
 
-    /// Whether a row is of the set with this distinct argument, or of the set without any. The id has one bit for each grouping
-    /// expression, the last one lowest, which is 1 where the set does not have it.
+    /// The condition that a row is of the set with this distinct argument, or of the set without any. The grouping's id
+    /// has one bit for each grouping expression, the last one lowest. The bit is 1 where the set does not have the
+    /// expression.
     fn is_of(&self, argument: Option<usize>, groups: usize) -> Expr {
         let count = self.arguments.len();
         let all = u64::MAX >> (64 - count.clamp(1, 64));
@@ -213,7 +214,7 @@ impl Grouping {
         column(Aggregate::INTERNAL_GROUPING_ID).eq(Expr::Literal(id, None))
     }
 
-    /// The aggregate over what is distinct already.
+    /// The aggregate, no longer distinct, over values that are distinct already.
     fn call(&self, call: &AggregateFunction, argument: Option<Expr>, filter: Option<Expr>) -> Expr {
         let nulls = call.params.null_treatment;
         let arguments = argument.into_iter().collect();
@@ -228,7 +229,7 @@ fn names(prefix: &str, count: usize) -> Vec<Expr> {
     (0..count).map(|number| column(&format!("{prefix}_{number}"))).collect()
 }
 
-/// A column of ours, by its whole name.
+/// A column of this rewriting, by its whole name.
 fn column(name: &str) -> Expr {
     Expr::Column(Column::from_name(name))
 }

@@ -15,7 +15,7 @@ use crate::{
     walk::{self, QueryVisitor},
 };
 
-/// The problems, those about duplicate columns at the second of the two.
+/// The problems, of which those about duplicate columns get the place of the second column.
 pub(crate) fn locate(mut problems: Vec<Problem>, text: &SqlText<'_>) -> Vec<Problem> {
     let duplicates = problems.iter_mut().filter(|problem| problem.code == codes::DUPLICATE_COLUMN);
     let mut places = None;
@@ -32,8 +32,8 @@ pub(crate) fn locate(mut problems: Vec<Problem>, text: &SqlText<'_>) -> Vec<Prob
     problems
 }
 
-/// By name in lower case, the place of the column that has the name for the second time in its SELECT; after a `*`,
-/// which may hold any name, of the first one.
+/// The place of the column that has a name for the second time in its SELECT, by the name in lower case. Beside a `*`,
+/// which may hold any name, one column of the name is enough.
 fn second_places(query: &Query, text: &SqlText<'_>) -> HashMap<String, Range<usize>> {
     let mut places = Places { text, twice: HashMap::new(), beside_wildcard: HashMap::new() };
     let _ = walk::visit(query, &mut places);

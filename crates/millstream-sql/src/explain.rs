@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct Problem {
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// Bytes of the SQL text.
+    /// The place of the problem, in bytes of the SQL text.
     pub(crate) range: Range<usize>,
     pub(crate) label: Option<String>,
     pub(crate) hint: Option<String>,
@@ -87,7 +87,7 @@ impl Explain<'_> {
         self.problems.push(problem);
     }
 
-    /// A refusal of ours, which went through the engine.
+    /// The problem of an error of this crate, which went through the engine.
     fn own(&self, error: Option<&SqlError>) -> Problem {
         let (code, message) = error
             .map_or((codes::PLAN, "the statement cannot be planned".into()), |e| (e.code(), e.to_string()));
@@ -118,7 +118,7 @@ impl Explain<'_> {
             SchemaError::FieldNotFound { field, valid_fields } => {
                 self.unknown_column(field, valid_fields, diagnostic)
             }
-            // Without a place, it is not a name in the text that is ambiguous, but one of the result.
+            // Without a place, the ambiguous name is not one in the text, but one of the result.
             SchemaError::AmbiguousReference { field }
                 if diagnostic.is_none() && field.spans().first().is_none() =>
             {
@@ -257,7 +257,7 @@ impl Explain<'_> {
         Problem::new(codes::TYPE_MISMATCH, message, self.range(diagnostic, name)).with_hint(hint)
     }
 
-    /// `comparison operation Utf8 = Int64`
+    /// The problem of an operator between types that it does not take, as in `comparison operation Utf8 = Int64`.
     fn operator_mismatch(&self, rest: &str, diagnostic: Option<&Diagnostic>) -> Problem {
         let (kind, operands) = rest.split_once(" operation ").unwrap_or(("", rest));
         let operands = friendly(operands);
@@ -293,7 +293,8 @@ impl Explain<'_> {
         }
     }
 
-    /// The diagnostic's place; else the first place where `word` stands in the text; else the first word.
+    /// The place of a problem: that of the diagnostic, else the first place of `word` in the text, else the text's first
+    /// word.
     fn range(&self, diagnostic: Option<&Diagnostic>, word: &str) -> Range<usize> {
         if let Some(span) = diagnostic.and_then(|diagnostic| diagnostic.span).filter(is_real) {
             return self.text.plan_range(span);
@@ -303,7 +304,7 @@ impl Explain<'_> {
     }
 }
 
-/// `amount` of `bronze.orders.amount`.
+/// The last part of a name: `amount` of `bronze.orders.amount`.
 fn last_part(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
@@ -329,7 +330,7 @@ fn split_place<'m>(message: &'m str, text: &SqlText<'_>) -> (&'m str, Option<usi
     (head.trim(), numbers.map(|(line, column)| text.offset(line, column)))
 }
 
-/// Where `word` stands alone, letter case aside.
+/// The first place where `word` stands alone, letter case aside.
 pub(crate) fn find_word(text: &str, word: &str) -> Option<Range<usize>> {
     if word.is_empty() || !word.is_ascii() {
         return None;

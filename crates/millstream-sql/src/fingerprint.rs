@@ -11,7 +11,7 @@ use millstream_types::Fingerprint;
 
 use crate::walk;
 
-/// Changes with the way the text is made, so that every table is rebuilt when it does.
+/// The version of the canonical text. It changes with the way the text is made, so that every table is rebuilt then.
 const FORMAT: &str = "millstream plan 1";
 
 /// BLAKE3 over a canonical text of the plan and the schema of its result. The text comes from the plan, so
@@ -37,8 +37,8 @@ pub(crate) fn fingerprint(plan: &LogicalPlan, schema: &Schema) -> Fingerprint {
     Fingerprint::new(*blake3::hash(canonical.as_bytes()).as_bytes())
 }
 
-/// Adds what a node's display leaves out: rows of VALUES beyond the first five, bytes of binary values, and the
-/// length of texts, whose quotes are not escaped.
+/// Adds to the text what a node's display leaves out: rows of VALUES beyond the first five, bytes of binary values, and
+/// the length of texts, whose quotes are not escaped.
 fn write_expression(expr: &Expr, whole: bool, canonical: &mut String) {
     if whole {
         let _ = write!(canonical, "\n={expr}");

@@ -50,7 +50,8 @@ impl OptimizerRule for KeepTypes {
     }
 }
 
-/// Rules may drop columns that nobody reads; then there is no column by column comparison.
+/// Whether the plans have the same types. A rule may drop columns that nobody reads; then they are not compared column by
+/// column.
 fn same_types(expected: &Arc<DFSchema>, found: &Arc<DFSchema>) -> bool {
     if Arc::ptr_eq(expected, found) || expected.fields().len() != found.fields().len() {
         return true;

@@ -17,8 +17,8 @@ use datafusion::{
 
 use crate::{analyze::comparisons::compares, walk};
 
-/// The plan as written, with casts to `timestamp` in microseconds. Casts of numbers stay: how far a number counts is the
-/// engine's to say. So do plans whose parts were given types that no change of an expression reaches.
+/// The plan as written, with casts to `timestamp` in microseconds. Casts of numbers stay: the engine says what a number
+/// counts. Plans also stay whose parts were given types that no change of an expression reaches.
 pub(crate) fn written(plan: LogicalPlan) -> Result<LogicalPlan> {
     let (mut casts, mut is_fixed) = (false, false);
     walk::all_nodes(&plan, &mut |node| {
@@ -49,7 +49,7 @@ pub(crate) fn written(plan: LogicalPlan) -> Result<LogicalPlan> {
         let schema = merge_schema(&node.inputs());
         let node = if casts { changed(node, &mut |part| Ok(as_written(part, &schema)))? } else { node };
         let node = match node {
-            // What is computed of its columns' types before these are coerced is kept otherwise.
+            // `recompute_schema` would keep the schema that the union computed from the old types of its columns.
             LogicalPlan::Union(union) => LogicalPlan::Union(Union::try_new_with_loose_types(union.inputs)?),
             other => other.recompute_schema()?,
         };
@@ -78,7 +78,7 @@ fn as_written(part: Expr, schema: &DFSchema) -> Transformed<Expr> {
     }
 }
 
-/// What a part casts to nanoseconds.
+/// The operand of a cast to nanoseconds, if the part is one.
 fn nanoseconds_of(part: &Expr) -> Option<&Expr> {
     match part {
         Expr::Cast(cast) if is_nanoseconds(cast.field.data_type()) => Some(&cast.expr),
@@ -123,7 +123,7 @@ impl AnalyzerRule for ComparedInMicroseconds {
     }
 }
 
-/// What a part compares.
+/// The operands of a comparison, if the part is one.
 fn sides(part: &Expr) -> Vec<&Expr> {
     match part {
         Expr::BinaryExpr(binary) if compares(binary.op) => {
@@ -167,7 +167,7 @@ fn compared(part: Expr, schema: &DFSchema) -> Transformed<Expr> {
     })
 }
 
-/// The instant in microseconds.
+/// The instant of one side, in microseconds.
 fn shorter(side: Expr, schema: &DFSchema) -> Expr {
     let Ok(found) = side.get_type(schema) else { return side };
     let to = microseconds(&found);

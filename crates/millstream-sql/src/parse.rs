@@ -25,20 +25,21 @@ use crate::{
     with::WithNames,
 };
 
-/// Operators, joins and set operations in one statement: each nests the parsed tree one level deeper, and a tree
+/// The most operators, joins and set operations in one statement. Each nests the parsed tree one level deeper, and a tree
 /// of any depth would exhaust the stack.
 const CHAINED_MAX: usize = 2_000;
-/// `+`, `||` and their like in one row, as in `a + b + c`: for each of them the engine asks all before it for their types,
-/// which takes seconds for so many.
+/// The most `+`, `||` and the like in one row, as in `a + b + c`. For each of them, the engine asks all before it for
+/// their types, which takes seconds for so many.
 const ROW_MAX: usize = 1_000;
-/// Tables, subqueries and functions in the FROM clauses of one statement, names of WITH written out, for the same reason.
+/// The most tables, subqueries and functions in the FROM clauses of one statement, with names of WITH written out: more
+/// take seconds to plan as well.
 const RELATIONS_MAX: u64 = 1_000;
-/// Sets of columns by which one statement groups.
+/// The most sets of columns by which one statement groups.
 const GROUPING_SETS_MAX: u64 = 10_000;
-/// Bytes of one statement, as of a project's file.
+/// The largest size of one statement in bytes, the same as that of a project's file.
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
-/// Fewer levels of `CASE`, or of `NOT`, than these never fail for their depth.
+/// The levels of `CASE`, or of `NOT`, below which a statement never fails for its depth.
 const NESTED_MAX: usize = 20;
 
 /// The text's only statement.
@@ -70,8 +71,8 @@ fn parse_one(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
     }
 }
 
-/// What other tools leave in SQL and only they understand. Asked for only where the text is no SQL: a text in quotes
-/// may hold any of it.
+/// The problem of a text that other tools leave in SQL and only they understand. It is looked for only where the text is
+/// no SQL, because a text in quotes may hold any of it.
 fn foreign_text(text: &SqlText<'_>) -> Option<Problem> {
     const MARKER: &str = "<<<<<<< ";
     let lines = text.text.split_inclusive('\n');
@@ -139,8 +140,8 @@ fn tokens(text: &SqlText<'_>) -> Result<Vec<TokenWithSpan>, Problem> {
     Ok(tokens)
 }
 
-/// What a failure to parse is about when `CASE` or `NOT` are nested deeper than the parser goes: it gives up without a word
-/// on that.
+/// The problem of a statement whose `CASE` or `NOT` are nested deeper than the parser goes: the parser gives up without
+/// naming the cause.
 fn too_deep(tokens: &[TokenWithSpan], text: &SqlText<'_>) -> Option<Problem> {
     let (mut cases, mut nots) = (0_usize, 0_usize);
     let deep = tokens.iter().any(|token| {
@@ -312,7 +313,7 @@ pub(crate) struct Reference {
     /// The parts of the name; unquoted ones in lower case.
     pub(crate) parts: Vec<String>,
     pub(crate) range: Range<usize>,
-    /// Whether a version of the table is asked for.
+    /// Whether the query asks for a version of the table.
     pub(crate) versioned: bool,
 }
 
@@ -333,7 +334,7 @@ pub(crate) fn name_parts(name: &ObjectName) -> Vec<String> {
     name.0.iter().map(|name| name.as_ident().map_or_else(|| name.to_string(), part)).collect()
 }
 
-/// Where a table's name stands. The parser keeps no place of a name in single quotes.
+/// The place of a table's name. The parser keeps no place of a name in single quotes, so that one is searched for.
 pub(crate) fn name_range(name: &ObjectName, text: &SqlText<'_>) -> Range<usize> {
     text.token_range(name.span()).unwrap_or_else(|| {
         let written = name.to_string();

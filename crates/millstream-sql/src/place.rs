@@ -35,13 +35,13 @@ impl<'a> SqlText<'a> {
         at(span.start)..at(span.end)
     }
 
-    /// `None` for the parser's empty span.
+    /// The bytes of a span of the parser; `None` for its empty span.
     pub(crate) fn token_range(&self, span: TokenSpan) -> Option<Range<usize>> {
         let at = |place: TokenLocation| self.offset(place.line, place.column);
         (span != TokenSpan::empty()).then(|| at(span.start)..at(span.end))
     }
 
-    /// The word, number or sign that starts at a byte; at the end of the text the last one.
+    /// The word, number or sign that starts at a byte. At the end of the text, it is the last one.
     pub(crate) fn token_at(&self, start: usize) -> Range<usize> {
         let rest = self.text.get(start..).unwrap_or_default();
         let Some(first) = rest.chars().next().filter(|c| !c.is_whitespace()) else {

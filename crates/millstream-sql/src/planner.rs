@@ -39,7 +39,7 @@ use crate::{
     time_zone,
 };
 
-/// The functions and settings that analysis without a session uses.
+/// A state without a session, whose functions and settings analysis uses.
 static OFFLINE: LazyLock<SessionState> = LazyLock::new(|| state_builder(session_config()).build());
 
 /// The state with the functions that every project has.
@@ -80,20 +80,20 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
         .with_optimizer_rules(optimizer_rules())
 }
 
-/// The engine's rules of analysis, and ours.
+/// The engine's rules of analysis, and those of this crate.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
     rules.push(Arc::new(ComparedInMicroseconds));
     rules
 }
 
-/// The engine's rules, and ours: distinct aggregates are rewritten before the engine's own rewriting of a single one. Each
-/// keeps the types of its plan.
+/// The engine's rules, and those of this crate. Distinct aggregates are rewritten before the engine's own rewriting of a
+/// single one. Each rule keeps the types of its plan.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let single = rules.iter().position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
     rules.insert(single.unwrap_or(0), Arc::new(DistinctToGrouping));
-    // Before any constant is computed, and after all are.
+    // The first two rules run before any constant is computed, the last one when all are.
     rules.insert(0, Arc::new(Concatenations));
     rules.insert(0, Arc::new(ScalarNames));
     rules.push(Arc::new(BoundConstants));
@@ -113,7 +113,7 @@ impl Tables for Catalog {
     }
 }
 
-/// DataFusion's SQL planner with our tables and a state's functions.
+/// DataFusion's SQL planner, with the tables that it is handed and a state's functions.
 pub(crate) struct Planner<'a> {
     pub(crate) state: &'a SessionState,
     pub(crate) tables: &'a dyn Tables,
@@ -151,7 +151,8 @@ pub(crate) fn unpanicked<T>(plan: impl FnOnce() -> Result<T>) -> Result<T> {
         .unwrap_or_else(|_| Err(DataFusionError::Plan("the planner gave up on this statement".into())))
 }
 
-/// An expression, types coerced, ready to run over batches of `schema`. Its `now()`, if any, is the given time.
+/// An expression, types coerced, as one that runs over batches of `schema`. Its `now()`, if it has one, is the given
+/// time.
 pub(crate) fn physical(
     expr: Expr,
     schema: &DFSchema,

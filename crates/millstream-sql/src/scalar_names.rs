@@ -14,7 +14,7 @@ use datafusion::{
 
 use crate::walk;
 
-/// What the names begin with.
+/// The text with which the names begin.
 const PREFIX: &str = "__scalar_value";
 
 /// Gives the column of each subquery that becomes a join a name of its own.
@@ -67,7 +67,7 @@ fn is_nameless(query: &Subquery, without_join: bool) -> bool {
     !stays && columns.first().is_some_and(|column| !column.name().starts_with(PREFIX))
 }
 
-/// The subquery with its one column under the name.
+/// The subquery, with its one column under the given name.
 fn named(plan: LogicalPlan, name: String) -> Result<LogicalPlan> {
     let (value, input) = match plan {
         LogicalPlan::Projection(Projection { mut expr, input, .. }) if expr.len() == 1 => (expr.pop(), input),

@@ -31,7 +31,7 @@ pub struct StorableError {
 }
 
 impl StorableError {
-    /// What to write instead.
+    /// What to write instead of the column.
     #[must_use]
     pub fn hint(&self) -> String {
         format!("cast it: {}", self.cast)
@@ -117,7 +117,7 @@ fn storable_fields(fields: &Fields) -> Result<Fields, (String, &'static str)> {
         .map(Fields::from)
 }
 
-/// Keys of a map are never null.
+/// The entries of a map, in types that are stored. Keys of a map are never null.
 fn storable_entries(entries: &FieldRef) -> Result<FieldRef, (String, &'static str)> {
     let DataType::Struct(pair) = entries.data_type() else {
         return Err((type_name(entries.data_type()), "take the values that you need"));
@@ -132,7 +132,7 @@ fn storable_entries(entries: &FieldRef) -> Result<FieldRef, (String, &'static st
     Ok(Arc::new(Field::new(entries.name(), DataType::Struct(pair.into()), false)))
 }
 
-/// A negative scale becomes more digits before the point; `None` beyond 38 digits.
+/// The decimal type that is stored. A negative scale becomes more digits before the point; `None` beyond 38 digits.
 fn decimal(precision: u8, scale: i8) -> Option<DataType> {
     let (precision, scale) =
         if scale < 0 { (precision.checked_add(scale.unsigned_abs())?, 0) } else { (precision, scale) };

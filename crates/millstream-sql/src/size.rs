@@ -20,7 +20,7 @@ use crate::{
     with::WithNames,
 };
 
-/// Operators and parts of expressions in one plan. Planning takes seconds for so many.
+/// The most operators and parts of expressions in one plan. Planning takes seconds for so many.
 const PLAN_PARTS_MAX: u64 = 50_000;
 
 /// The tables, subqueries and functions that the query reads from, the names of its WITH written out.
@@ -32,7 +32,7 @@ pub(crate) fn relations(query: &Query) -> u64 {
 
 struct Relations {
     names: WithNames<u64>,
-    /// For each query that the walk is inside of, and one for what is around all.
+    /// A count for each query that the walk is inside of, and a first one for what is outside of all queries.
     counts: Vec<u64>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn grouping_sets(select: &Select) -> u64 {
     })
 }
 
-/// How many operators that compute stand in one row, as the two in `a + b * 2 - c` do, where they stand in the longest.
+/// The number of computing operators in the longest row of them; in `a + b * 2 - c` it has two.
 pub(crate) fn longest_row<N: Visit>(parsed: &N) -> usize {
     let mut rows = OperatorRows { longest: 0 };
     let _ = walk::visit(parsed, &mut rows);

@@ -26,7 +26,7 @@ use crate::{
 };
 
 const NAME: &str = "at_time_zone";
-/// Longer than any gap in a wall clock.
+/// A time that is longer than any gap in a wall clock.
 const GAP_MAX: TimeDelta = TimeDelta::hours(25);
 
 /// Writes each `x AT TIME ZONE y` of a parsed text as a call of the function.
@@ -140,7 +140,7 @@ impl ScalarUDFImpl for AtTimeZone {
     }
 }
 
-/// The times, each in or from the zone beside it.
+/// Converts each time from or to the zone beside it.
 fn convert(times: &ArrayRef, zones: &ArrayRef, to_wall_clock: bool) -> Result<ArrayRef> {
     let (times, zones) = (times.as_primitive::<TimestampMicrosecondType>(), zones.as_string::<i32>());
     let mut known: Option<(&str, Tz)> = None;
@@ -162,7 +162,7 @@ fn convert(times: &ArrayRef, zones: &ArrayRef, to_wall_clock: bool) -> Result<Ar
         converted.push(Some(shifted.ok_or_else(|| exec_datafusion_err!("the time {time} is out of range"))?));
     }
     let converted = TimestampMicrosecondArray::from(converted);
-    // A wall clock has no zone, an instant is kept in UTC.
+    // A wall clock has no zone; an instant is kept in UTC.
     Ok(if to_wall_clock { Arc::new(converted) } else { Arc::new(converted.with_timezone("UTC")) })
 }
 

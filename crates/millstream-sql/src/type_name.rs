@@ -26,7 +26,7 @@ pub fn type_name(data_type: &DataType) -> String {
     }
 }
 
-/// Types that a contract would widen, but that a message must not confuse with the wider one.
+/// The words for types that a contract would widen, but that a message must not confuse with the wider type.
 fn exact(data_type: &DataType) -> Option<&'static str> {
     Some(match data_type {
         DataType::UInt8 => "uint8",

@@ -13,10 +13,10 @@ use datafusion::{
     sql::sqlparser::ast::{self, Query, Select, TableFactor, Visit, VisitMut, Visitor, VisitorMut},
 };
 
-/// Looks at one node and says how to go on.
+/// A function that looks at one node and says how to go on.
 pub(crate) type Look<'a, N> = &'a mut dyn FnMut(&N) -> Result<TreeNodeRecursion>;
 
-/// Gives what stands in the place of one node.
+/// A function that gives what stands in the place of one node.
 pub(crate) type Change<'a, N> = &'a mut dyn FnMut(N) -> Result<Transformed<N>>;
 
 /// Every node, from the top, without those of subqueries.

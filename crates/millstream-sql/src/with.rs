@@ -4,8 +4,9 @@ use datafusion::sql::sqlparser::ast::{ObjectName, Query};
 
 use crate::parse::name_parts;
 
-/// What each name in reach stands for. [`Self::open`] and [`Self::close`] are called where a walk enters and leaves a
-/// query; a query's definitions are walked before its body, so the first queries inside of it are these.
+/// The names of WITH clauses that are in reach, with a value for each. [`Self::open`] and [`Self::close`] are called
+/// where a walk enters and leaves a query. A query's definitions are walked before its body, so the first queries inside
+/// of it are its definitions.
 #[derive(Debug)]
 pub(crate) struct WithNames<V> {
     scopes: Vec<Scope<V>>,
@@ -16,7 +17,7 @@ struct Scope<V> {
     names: Vec<String>,
     /// Whether the names are in reach of their own definitions.
     is_recursive: bool,
-    /// For the names whose definitions the walk has left.
+    /// The values of the names whose definitions the walk has left.
     values: Vec<V>,
 }
 

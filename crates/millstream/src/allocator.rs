@@ -9,8 +9,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: mi_option_t = 15;
 const PURGE_DELAY_MS: i64 = 10_000;
 
-/// Batches are made and dropped all the time. Handed back to the system after the usual 10 ms, their memory is
-/// cleared anew by the kernel for each batch, which was a quarter of the time of landing Parquet.
+/// Makes the allocator keep freed memory for a while. Batches are made and dropped all the time. When their memory goes
+/// back to the system after the usual 10 ms, the kernel clears it again for each batch, which was a quarter of the time
+/// of landing Parquet.
 pub(crate) fn keep_freed_memory() {
     #[allow(unsafe_code, reason = "an integer option, set before any thread is started")]
     // SAFETY: the call stores a number under an index that the library has.

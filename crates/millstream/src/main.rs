@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 /// takes memory only as far as it was used.
 const STACK_BYTES: usize = 32 << 20;
 
-/// How long threads have to end. Those without work do at once.
+/// How long threads have to end. Those without work end at once.
 const THREADS_END: Duration = Duration::from_millis(100);
 
-/// What a shell expects of a process that Ctrl-C ended.
+/// The exit code that a shell expects of a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(exit) => return exit.into(),
     };
-    // The first thread's stack is as large as the system says.
+    // The work has a thread of its own, because the system decides on the size of the first thread's stack.
     let worked = std::thread::Builder::new()
         .name("main".to_owned())
         .stack_size(STACK_BYTES)
@@ -41,8 +41,8 @@ fn work(invocation: Invocation) -> std::io::Result<Exit> {
     let cancel = CancellationToken::new();
     hear_signals(cancel.clone())?;
     let exit = runtime.block_on(millstream_cli::run(invocation, millstream_connectors::connectors(), cancel));
-    // Threads that end are joined: the C library may touch the stack of one that ends while it is let go. Work that was
-    // cancelled may still sit in a blocking call, and nothing waits longer for its result.
+    // Threads that end are joined rather than detached: the C library may touch the stack of a thread that ends while it
+    // is detached. Work that was cancelled may still sit in a blocking call, and nothing waits longer for its result.
     runtime.shutdown_timeout(THREADS_END);
     Ok(exit)
 }
@@ -79,7 +79,7 @@ async fn signal() {
                 _ = terminate.recv() => {}
             }
         }
-        // Without a handler the signal ends the process at once, as for any program.
+        // Without this handler, the signal ends the process at once, as it ends any program.
         Err(_) => std::future::pending().await,
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Line {
     pub(super) remove: Option<Remove>,
 }
 
-/// What a commit does, piece by piece.
+/// One piece of what a commit does.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Action {
@@ -63,12 +63,12 @@ impl Line {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Add {
     pub(crate) path: FilePath,
-    /// By partition column; Millstream refuses tables that have any.
+    /// The values of the partition columns, by column; Millstream refuses tables that have any.
     #[serde(default)]
     pub(crate) partition_values: BTreeMap<String, Option<String>>,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub(crate) size: i64,
-    /// Milliseconds since 1970.
+    /// The time at which the file was created, in milliseconds since 1970.
     pub(crate) modification_time: i64,
     /// False when the commit only moves rows between files.
     #[serde(default = "yes")]
@@ -76,7 +76,8 @@ pub(crate) struct Add {
     /// Row count, bounds and null counts, as a JSON text inside the JSON.
     pub(crate) stats: Option<String>,
     pub(crate) tags: Option<BTreeMap<String, Option<String>>>,
-    /// Rows of the file that are deleted; Millstream refuses files that have one, so its inside is never read.
+    /// The rows of the file that are deleted. Millstream refuses files that have such a vector, so its inside is never
+    /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deletion_vector: Option<Value>,
 }
@@ -89,10 +90,10 @@ pub(crate) struct Remove {
     /// False when the commit only moves rows between files.
     #[serde(default = "yes")]
     pub(crate) data_change: bool,
-    /// Milliseconds since 1970.
+    /// The time at which the file was removed, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deletion_timestamp: Option<i64>,
-    /// True when partition values, size and tags are those of the removed file.
+    /// Whether partition values, size and tags are given; they are those of the removed file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) extended_file_metadata: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +102,7 @@ pub(crate) struct Remove {
     pub(crate) size: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<BTreeMap<String, Option<String>>>,
-    /// As in [`Add`].
+    /// The deleted rows of the removed file, as in [`Add`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deletion_vector: Option<Value>,
 }
@@ -112,7 +113,7 @@ pub(crate) struct Remove {
 pub(crate) struct Transaction {
     pub(crate) app_id: String,
     pub(crate) version: i64,
-    /// Milliseconds since 1970.
+    /// The time at which the action was made, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_updated: Option<i64>,
 }
@@ -141,7 +142,7 @@ pub(crate) struct Metadata {
     pub(crate) schema_string: String,
     #[serde(default)]
     pub(crate) partition_columns: Vec<String>,
-    /// Milliseconds since 1970.
+    /// The time at which the metadata was made, in milliseconds since 1970.
     pub(crate) created_time: Option<i64>,
     #[serde(default)]
     pub(crate) configuration: BTreeMap<String, String>,

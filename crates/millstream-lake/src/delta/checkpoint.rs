@@ -20,7 +20,7 @@ use super::{
 };
 use crate::error::Cause;
 
-/// Partition values in their types. Millstream refuses tables that have any.
+/// The field of `add` that holds partition values in their types. Millstream refuses tables that have any.
 const PARTITIONS: &str = "partitionValues_parsed";
 
 /// How many actions are turned into Arrow at a time.

@@ -10,10 +10,10 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CommitInfo {
-    /// Milliseconds since 1970.
+    /// The time at which the commit was made, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timestamp: Option<i64>,
-    /// As `timestamp`, where the table promises that it rises from commit to commit.
+    /// The same time, in tables that promise that it rises from commit to commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_commit_timestamp: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ fn text(value: Value) -> Option<String> {
 /// A whole number, also one that is written as `1.7e12`.
 #[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
 fn whole(value: &Value) -> Option<i64> {
-    /// Below it every whole `f64` is the number that was written.
+    /// Below this number, every whole `f64` is the number that was written.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     value.as_i64().or_else(|| {
         let number = value.as_f64().filter(|number| number.abs() < EXACT && number.fract() == 0.0)?;

@@ -19,7 +19,7 @@ pub(super) const FIELD: &str = "stats_parsed";
 /// The field of `add` that holds the statistics as text.
 const TEXT: &str = "stats";
 
-/// Whether some file may have no statistics as text. Both forms are large, so the second is read only then.
+/// Whether some file may have no statistics as text. Both forms are large, so the typed form is read only then.
 pub(super) fn is_needed(metadata: &ParquetMetaData) -> bool {
     let nulls = |group: &RowGroupMetaData, leaf: &str| {
         let column = group.columns().iter().find(|column| column.column_path().string() == leaf)?;
@@ -39,7 +39,7 @@ pub(super) fn to_text(batch: RecordBatch) -> Result<RecordBatch, Cause> {
     let Some(parsed) = add.column_by_name(FIELD) else { return Ok(batch) };
     let known = add.column_by_name(TEXT).map(|texts| cast(texts, &DataType::Utf8)).transpose()?;
     let known = known.as_ref().map(|texts| texts.as_string::<i32>());
-    // Statistics are advice: a table is read without those that cannot be.
+    // Statistics are advice: where they cannot be turned into text, the table is read without them.
     let parsed = texts_of(parsed).unwrap_or_else(|_| vec![None; parsed.len()]);
     let rows = parsed.iter().enumerate();
     let texts: StringArray = rows
@@ -78,7 +78,7 @@ fn texts_of(parsed: &ArrayRef) -> Result<Vec<Option<String>>, Cause> {
     writer.write(&batch)?;
     writer.finish()?;
     let lines = String::from_utf8(writer.into_inner())?;
-    // Cut out rather than parsed, which would cost floats their last bits.
+    // The text is cut out of the line rather than parsed, because parsing would cost floats their last bits.
     let text = |line: &str| Some(line.strip_prefix("{\"stats\":")?.strip_suffix('}')?.to_owned());
     let texts: Vec<_> = lines.lines().map(text).collect();
     if texts.len() == rows {
@@ -88,7 +88,8 @@ fn texts_of(parsed: &ArrayRef) -> Result<Vec<Option<String>>, Cause> {
     }
 }
 
-/// What text carries as readers expect it. Instants of another unit, which Spark writes as nanoseconds, may have wrapped.
+/// The part of a column that text carries as readers expect it; `None` when nothing of it does. Instants of another unit
+/// than microseconds are left out: Spark writes nanoseconds, which may have wrapped.
 fn plain(array: &ArrayRef) -> Option<ArrayRef> {
     match array.data_type() {
         DataType::Struct(_) => {

@@ -3,7 +3,8 @@
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// What a URI cannot hold as it is, and what would change its meaning. Slashes stay: they divide folders.
+/// The characters that a URI cannot hold as they are, or that would change its meaning. Slashes stay: they divide
+/// folders.
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -41,19 +42,19 @@ impl FilePath {
         Self { spelled, decoded }
     }
 
-    /// The path that a log spells so.
+    /// The path of a file that the log spells as `spelled`.
     pub(crate) fn parse(spelled: &str) -> Result<Self, std::str::Utf8Error> {
         let plain = percent_decode_str(spelled).decode_utf8()?;
         let decoded = (plain != spelled).then(|| plain.into());
         Ok(Self { spelled: spelled.into(), decoded })
     }
 
-    /// As the log has it.
+    /// The path as the log spells it.
     pub(crate) fn spelled(&self) -> &str {
         &self.spelled
     }
 
-    /// As the store knows it.
+    /// The path as the store knows it.
     pub(crate) fn plain(&self) -> &str {
         self.decoded.as_deref().unwrap_or(&self.spelled)
     }

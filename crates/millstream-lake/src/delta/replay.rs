@@ -24,9 +24,9 @@ pub(crate) struct Replay {
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) bytes: Vec<u8>,
-    /// Actions in the checkpoint.
+    /// The number of actions in the checkpoint.
     pub(crate) actions: usize,
-    /// Files of the table.
+    /// The number of the table's data files.
     pub(crate) files: usize,
 }
 
@@ -51,8 +51,8 @@ impl Replay {
         }
     }
 
-    /// The checkpoint of what was taken. Removed files are left out once they are a week old at `now_ms`, unless
-    /// the table has a rule of its own.
+    /// The checkpoint of all actions that were taken. Removed files are left out once they are a week old at `now_ms`,
+    /// unless the table has a rule of its own.
     pub(crate) fn checkpoint(self, now_ms: i64) -> Result<Written, Cause> {
         let own_rule = |metadata: &Metadata| metadata.configuration.contains_key(retention::FILES_KEY);
         let keeps_all = self.metadata.as_ref().is_some_and(own_rule);

@@ -61,9 +61,9 @@ pub(crate) fn from_arrow(schema: &Schema) -> Result<String, SchemaError> {
     Ok(serde_json::to_string(&Nested::Struct { fields })?)
 }
 
-/// The schema string of a table whose schema string was `old` and whose columns become those of `schema`. What was said of
-/// a column beside its type stays, as Millstream's schemas do not say it: comments, metadata, that it must not be null.
-/// `None` when the columns are those of `old`.
+/// The schema string of a table whose schema string was `old` and whose columns become those of `schema`. What `old` says
+/// of a column beside its type stays (comments, metadata, that it must not be null), because Millstream's schemas do not
+/// hold it. `None` when the columns are those of `old`.
 pub(crate) fn evolve(old: &str, schema: &Schema) -> Result<Option<String>, SchemaError> {
     let old: DeltaType = serde_json::from_str(old)?;
     let fields = delta_fields(schema.fields())?;
@@ -105,7 +105,8 @@ fn keep_said_of_field(old: &DeltaField, new: &mut DeltaField) {
     new.nullable = old.nullable;
     new.metadata.clone_from(&old.metadata);
     match (&old.data_type, &new.data_type) {
-        // Metadata may describe the type (the length of a `char`); people's words hold for any.
+        // Metadata may describe the type (the length of a `char`), and goes with it; a comment, written by people, holds
+        // for any type.
         (DeltaType::Plain(old), DeltaType::Plain(new_type)) if old != new_type => {
             new.metadata.retain(|key, _| key == COMMENT);
         }
@@ -227,7 +228,7 @@ fn arrow_type(data_type: DeltaType) -> Result<DataType, SchemaError> {
     })
 }
 
-/// `decimal(12,2)`, perhaps with spaces, as the type it names.
+/// The type that a text such as `decimal(12,2)` names, perhaps with spaces.
 fn decimal(name: &str) -> Option<DataType> {
     let (precision, scale) = name.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
     let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);

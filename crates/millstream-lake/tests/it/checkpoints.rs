@@ -120,7 +120,7 @@ async fn a_checkpoint_in_several_files_is_read_and_cleaned() {
         writer.close().unwrap();
     }
     fs::remove_file(&whole).unwrap();
-    // As many names as parts, of which one is of no part, do not make a checkpoint.
+    // There are as many names as parts, but one of them stands for no part, so there is no complete checkpoint.
     let [second, stray] =
         [2, 3].map(|part| log(&folder).join(format!("{:020}.checkpoint.{part:010}.{:010}.parquet", 4, 2)));
     fs::rename(&second, &stray).unwrap();

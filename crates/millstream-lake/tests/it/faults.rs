@@ -24,7 +24,7 @@ use crate::support::{ids, schema, stage_batch, table};
 #[derive(Debug)]
 struct Faulty {
     inner: InMemory,
-    /// Faults per mille.
+    /// How many of a thousand strikes fail; a request may be struck before it is done and after it.
     rate: AtomicU64,
     random: AtomicU64,
 }
@@ -34,7 +34,7 @@ impl Faulty {
         Arc::new(Self { inner: InMemory::new(), rate: AtomicU64::new(0), random: AtomicU64::new(seed) })
     }
 
-    /// splitmix64
+    /// The next random number, by splitmix64.
     fn next(&self) -> u64 {
         let mut z = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -109,7 +109,7 @@ impl ObjectStore for Faulty {
     }
 }
 
-/// One epoch as the engine does it: everything again from the start after any error.
+/// Lands one epoch as the engine does it: after any error, everything starts again.
 async fn land(store: &Arc<Faulty>, epoch: i64) {
     let mut lake = Lake::with_store("memory:///lake", store.clone()).unwrap();
     for attempt in 0.. {
@@ -119,7 +119,7 @@ async fn land(store: &Arc<Faulty>, epoch: i64) {
             Err(error) => assert!(error.retryable(), "{error:?}"),
         }
         if attempt % 3 == 0 {
-            // As after a crash: nothing is remembered.
+            // The lake is opened as after a crash, with nothing remembered.
             lake = Lake::with_store("memory:///lake", store.clone()).unwrap();
         }
     }

@@ -73,7 +73,7 @@ async fn a_path_that_is_added_again_keeps_its_rows_once() {
 
 #[tokio::test]
 async fn a_path_keeps_the_spelling_of_its_log() {
-    // As the log spells it, and as the file is called.
+    // `spelled` is the path as the log spells it, `name` as the file is called.
     let check = async |spelled: &'static str, name: &'static str| {
         let (folder, lake) = local();
         let mut one = add(&folder, name, &[1]);
@@ -86,7 +86,7 @@ async fn a_path_keeps_the_spelling_of_its_log() {
         let options = MaintainOptions { target_bytes: 1, ..MaintainOptions::at(now) };
         let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
         assert_eq!(done.checkpoint, Some(9), "{spelled}");
-        // Read from the checkpoint, and written back.
+        // The path is read from the checkpoint, and written back by a remove.
         let lake = open(&folder);
         assert_eq!(ids(&lake, At::Latest).await, (1..=10).collect::<Vec<i64>>(), "{spelled}");
         assert!(latest(&lake).await.files().iter().any(|file| file.path() == name), "{spelled}");
@@ -221,7 +221,7 @@ async fn rules_for_rows_that_are_not_checked_are_not_broken() {
         change(&mut id);
         [id, name]
     };
-    // Whether rows may be added, replaced, moved between files.
+    // `allowed` says whether rows may be added, replaced, and moved between files.
     let features = ["appendOnly", "invariants"];
     let listed =
         json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": features}});
@@ -291,7 +291,7 @@ async fn what_others_say_of_columns_stays() {
     let fields = [id, field("name", "string"), object];
     write_commit(&folder, 0, &[protocol(), metadata(&fields, json!({}))]);
 
-    // What the engine knows of the columns: names and types.
+    // The engine knows only the names and types of columns.
     let plain = |id: DataType| {
         vec![
             Field::new("id", id, true),
@@ -312,7 +312,7 @@ async fn what_others_say_of_columns_stays() {
     let mut expected = fields.to_vec();
     expected.push(field("amount", "double"));
     assert_eq!(metadata_of(&folder, version), Some(json!({"type": "struct", "fields": expected})));
-    // No file holds a row, so that a column may have another type, of which the old one's length says nothing.
+    // No file holds a row, so a column may get another type, for which the length of the old type says nothing.
     let version = commit(plain(DataType::Utf8)).await;
     let mut expected = fields.to_vec();
     expected[0]["type"] = "string".into();

@@ -10,7 +10,7 @@ use crate::support::{append, create, ids, latest, local, open, overwrite, stage,
 
 const HOUR: i64 = 3_600_000_000;
 
-/// Options as if `hours` had passed.
+/// Options for a maintenance that runs `hours` from now.
 fn after(hours: i64) -> MaintainOptions {
     let now = TimestampMicros::from_system(std::time::SystemTime::now());
     MaintainOptions {
@@ -123,7 +123,7 @@ async fn a_pinned_version_outlives_the_retention() {
     let done = lake.maintain(&table(), &after(480)).await.unwrap().unwrap();
     assert_eq!((done.earliest, done.data_files_deleted), (14, 3));
     assert_eq!(ids(&lake, At::Latest).await, [14]);
-    // Whoever still pins a version that is gone does not stop maintenance.
+    // A pin of a version that is gone does not stop maintenance.
     overwrite(&lake, &[15]).await;
     let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
     assert_eq!((done.earliest, done.data_files_deleted), (14, 0));

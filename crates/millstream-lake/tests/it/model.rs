@@ -11,7 +11,7 @@ use crate::support::{create, ids, ids_of, latest, local, open, stage, table};
 #[derive(Clone, Debug)]
 enum Step {
     Append(Vec<i64>),
-    /// Rewrites the files chosen by the bits with their rows doubled in value.
+    /// Replaces the files chosen by the bits by one of other rows.
     Replace(u16, Vec<i64>),
     Delete(u16),
     Maintain,

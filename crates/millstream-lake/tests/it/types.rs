@@ -102,7 +102,7 @@ async fn statistics_enclose_the_values() {
     let decimal = |v, p, s| Some(ScalarValue::Decimal128(Some(v), p, s));
     check("small", decimal(-125, 9, 2), decimal(9_999, 9, 2), true);
     check("middle", decimal(-12_500_001, 15, 4), decimal(99_999_999_999, 15, 4), true);
-    // Only its smallest value is within what a JSON number carries exactly.
+    // Only the column's smallest value is within what a JSON number carries exactly.
     check("large", decimal(-1, 38, 10), None, false);
     check("day", Some(ScalarValue::Date32(Some(-1))), Some(ScalarValue::Date32(Some(20_000))), true);
     check("at", micros(-1000), micros(1_700_000_000_123_999), false);
@@ -117,7 +117,7 @@ async fn statistics_enclose_the_values() {
 #[tokio::test]
 async fn statistics_enclose_every_float() {
     let (_folder, lake) = local();
-    // splitmix64; any bits are some float.
+    // The random numbers are splitmix64's; any bits are some float.
     let mut state = 7u64;
     let mut random = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -128,7 +128,7 @@ async fn statistics_enclose_every_float() {
     let edges = [0.1, -0.0, 0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, 2.2e-308, 1.7e308];
     let values: Vec<f64> =
         edges.into_iter().chain((0..2_000).map(|_| random())).filter(|value| value.is_finite()).collect();
-    // A column for each value, as the bounds of a column are of one value then. Statistics are of 32 columns.
+    // Each value has a column for itself, whose bounds are of that value. A file has statistics of 32 columns.
     for values in values.chunks(32) {
         let columns = values.iter().enumerate().map(|(index, value)| {
             (format!("f{index}"), Arc::new(Float64Array::from(vec![*value])) as ArrayRef)
@@ -175,10 +175,10 @@ async fn only_values_of_rows_are_exact() {
     check("", &["a", "b"], 31, Some(true)).await;
     check("", &["a", "b"], 100, Some(false)).await;
     check("", &["桜", "藤"], 10, Some(true)).await;
-    // Fewer than 32 characters, and more than the 64 bytes that Parquet's footer keeps.
+    // These texts have fewer than 32 characters, and more than the 64 bytes that Parquet's footer keeps.
     check("", &["桜", "藤"], 25, Some(false)).await;
     check("", &["🦀", "🦞"], 20, Some(false)).await;
-    // What is left once the characters that have no next one are dropped is a bound, and looks like a whole text.
+    // Characters that have no next one are dropped; what is left is a bound, and looks like a whole text.
     check("a", &["\u{7ff}"], 50, None).await;
 }
 

@@ -7,7 +7,7 @@ use object_store::memory::InMemory;
 
 use crate::support::{rows, schema, table};
 
-/// Turns that a task gets from the runtime before it is to let others run.
+/// The number of turns that a task gets from the runtime before it has to let others run.
 const TURNS: usize = 200;
 
 #[test]

@@ -78,7 +78,7 @@ proptest! {
         prop_assert_eq!(spool.rows(), expected.num_rows());
         for columns in [None, Some(vec![2]), Some(vec![3, 0]), Some(vec![])] {
             let wanted = columns.as_ref().map_or_else(|| expected.clone(), |columns| expected.project(columns).unwrap());
-            // Twice: reading takes nothing away.
+            // The rows are read twice: reading takes nothing away.
             if columns.as_ref().is_none_or(|columns| !columns.is_empty()) {
                 prop_assert_eq!(&read(&spool, columns.clone()), &wanted);
             }
@@ -155,7 +155,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     };
     check(Space::new(&missing, 0).prepare().unwrap_err());
     check(spooled(&Space::new(&missing, 0), &[batch(&[None])]).unwrap_err());
-    // Who needs no file needs no folder.
+    // A space that needs no file needs no folder.
     assert_eq!(spooled(&Space::new(&missing, 1 << 20), &[batch(&[None])]).unwrap().rows(), 1);
 }
 

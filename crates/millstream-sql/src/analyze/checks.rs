@@ -20,15 +20,15 @@ use crate::{
     type_name::type_name,
 };
 
-/// What checks may refer to.
+/// The parts of the project that checks may refer to.
 pub(super) struct Context<'a> {
     pub(super) analysis: &'a Analysis,
     pub(super) tables: &'a HashMap<TableName, &'a TableSpec>,
 }
 
 impl Context<'_> {
-    /// The checks of a source's contract; conditions see the contract's columns alone. That checks fit their
-    /// columns is known without SQL, so the project's own rules have said it.
+    /// The problems of the checks of a source's contract, whose conditions see the contract's columns alone. Whether
+    /// checks fit their columns is known without SQL, so the project's own rules have said that already.
     pub(super) fn source(&self, source: &SourceSpec) -> Vec<Diagnostic> {
         let columns = source.contract.columns.values();
         let fields = columns.map(|column| Field::new(&column.name, arrow_type(&column.column_type), true));
@@ -47,7 +47,7 @@ impl Context<'_> {
                 None => untyped.push(field.name()),
             }
         }
-        // Of a column whose type no contract has (a map) nothing is known that a rule could look at.
+        // A rule cannot judge a column whose type no contract has (a map).
         let about_untyped = |check: &CheckSpec| named(&check.kind).iter().any(|name| untyped.contains(name));
         let judged: Vec<CheckSpec> =
             table.checks.iter().filter(|check| !about_untyped(check)).cloned().collect();
@@ -67,8 +67,8 @@ impl Context<'_> {
         }
     }
 
-    /// That the table exists, and the column of a source, is known without SQL; here come the columns of SQL
-    /// tables and the types.
+    /// The problem of a relationship with the column of a SQL table, or with its types. Whether the table exists, and the
+    /// column where it is a source's, is known without SQL and was said before.
     fn relationship(
         &self,
         column: &Located<String>,
@@ -100,7 +100,8 @@ impl Context<'_> {
     }
 }
 
-/// Freshness without a column looks at when a row was landed, which only a table has that takes that column over.
+/// The problem of a freshness check that nothing can answer. Without a column it looks at when a row was landed, which
+/// only a table tells that takes that column over from its source.
 fn freshness(check: &CheckSpec, schema: &Schema) -> Option<Diagnostic> {
     let is_judged = !matches!(check.kind, CheckKind::Freshness { column: None, .. })
         || schema.field_with_name(INGESTED_AT).is_ok();
@@ -152,7 +153,7 @@ fn class(data_type: &DataType) -> Class {
     }
 }
 
-/// Problems of a condition over one row.
+/// The problems of a condition over one row.
 fn expression(sql: &Located<String>, schema: &Schema) -> Vec<Diagnostic> {
     let text = SqlText::new(&sql.value);
     let problems = match gives_truth(&text, schema) {
@@ -174,7 +175,8 @@ fn gives_truth(text: &SqlText<'_>, schema: &Schema) -> Result<(), Vec<Problem>> 
     }
 }
 
-/// Problems inside a condition keep their code when it says more than "a condition that does not plan".
+/// The problem as one of a check. A problem inside a condition keeps its code when that says more than "a condition that
+/// does not plan".
 fn as_check(problem: Problem) -> Problem {
     match problem.code {
         codes::PLAN | codes::NOT_A_QUERY => Problem { code: codes::CHECK_EXPRESSION, ..problem },

@@ -17,7 +17,7 @@ use crate::{
     walk,
 };
 
-/// Comparisons whose sides are text and number.
+/// The problems of comparisons between a text and a number.
 pub(crate) fn mismatched(plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     each_expression(plan, |expr, inputs| match expr {
@@ -37,7 +37,7 @@ pub(crate) fn mismatched(plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem>
     problems
 }
 
-/// Gives problems without a place of their own that of the smallest expression that has no type.
+/// Gives each problem without a place of its own the place of the smallest expression that has no type.
 pub(crate) fn locate(mut problems: Vec<Problem>, plan: &LogicalPlan, text: &SqlText<'_>) -> Vec<Problem> {
     let unplaced = text.whole();
     if problems.iter().all(|problem| problem.range != unplaced) {
@@ -60,7 +60,7 @@ pub(crate) fn locate(mut problems: Vec<Problem>, plan: &LogicalPlan, text: &SqlT
     problems
 }
 
-/// Where a node's expressions look up their columns.
+/// A node of a plan, in whose inputs its expressions look up their columns.
 struct NodeInputs<'p> {
     node: &'p LogicalPlan,
     merged: OnceCell<DFSchema>,
@@ -110,7 +110,7 @@ fn sides_mismatch(left: &Expr, right: &Expr, schema: &DFSchema, text: &SqlText<'
         (false, true) if left_type.is_numeric() => (right, &left_type),
         _ => return None,
     };
-    // A number in quotes is what people write for a number in many databases.
+    // In many databases, people write a number in quotes.
     if literal_text(words).is_some_and(|written| written.trim().parse::<f64>().is_ok()) {
         return None;
     }
@@ -161,7 +161,7 @@ fn sql_type(data_type: &DataType) -> String {
     }
 }
 
-/// The place of all columns in the expression.
+/// The place that spans all columns of the expression.
 fn span(expr: &Expr, text: &SqlText<'_>) -> Option<Range<usize>> {
     let mut found: Option<Range<usize>> = None;
     let _ = walk::parts(expr, &mut |part| {

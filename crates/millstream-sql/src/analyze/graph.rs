@@ -13,11 +13,11 @@ pub(super) struct Order<'a> {
     pub(super) levels: Vec<Vec<&'a TableSpec>>,
     /// One message for each circle, at the reference that closes it.
     pub(super) cycles: Vec<(&'a TableSpec, Diagnostic)>,
-    /// The tables on those circles.
+    /// The tables on the circles that `cycles` reports.
     pub(super) circular: HashSet<TableName>,
 }
 
-/// Where the walk stands with a table.
+/// How far the walk is with a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Open,
@@ -82,7 +82,7 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Rejected rows come out of the step that builds the table itself.
+/// The table whose step gives the rows: rejected rows come out of the step that builds the table itself.
 fn owner(table: &TableName) -> TableName {
     table.rejected_of().unwrap_or_else(|| table.clone())
 }
@@ -97,7 +97,7 @@ fn close<'a>(
     let start = path.iter().position(|step| step.table.name == target.name).unwrap_or(0);
     let circle: Vec<_> = path.iter().skip(start).map(|step| &step.table.name).collect();
     order.circular.extend(circle.iter().map(|name| (*name).clone()));
-    // Shown from the table in whose file the message stands.
+    // The circle is shown from the table in whose file the message stands.
     let mut names: Vec<String> = vec![table.name.to_string()];
     names.extend(circle.iter().map(ToString::to_string));
     let sql = table.sql.at;

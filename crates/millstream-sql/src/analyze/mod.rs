@@ -32,7 +32,7 @@ use crate::{
 pub struct Analysis {
     /// The tables that plan, each after the tables that it reads.
     pub tables: IndexMap<TableName, TableAnalysis>,
-    /// In the order of tables, then places.
+    /// The problems of the project, in the order of tables, then places.
     pub diagnostics: Vec<Diagnostic>,
     pub(crate) catalog: Catalog,
 }
@@ -63,9 +63,9 @@ pub struct TableAnalysis {
     pub schema: SchemaRef,
     /// What readers of the table see: `schema`, and for a history table `valid_from` and `valid_to`.
     pub stored_schema: SchemaRef,
-    /// Analysed (types coerced), not optimised; its scans hold [`crate::ProjectTable`]s.
+    /// The plan of the SQL, analysed (types coerced) and not optimised; its scans hold [`crate::ProjectTable`]s.
     pub plan: LogicalPlan,
-    /// Changes when the SQL's meaning changes, not with comments, spaces or letter case.
+    /// The identity of the SQL's meaning. It changes with the meaning, not with comments, spaces or letter case.
     pub fingerprint: Fingerprint,
     /// The column that says when a state of a history table began.
     history_time: Option<String>,
@@ -124,7 +124,7 @@ pub fn analyze(sources: &[SourceSpec], tables: &[TableSpec]) -> Analysis {
             let Some(parsed) = ready.remove(&table.name).filter(|_| !failed.contains(&table.name)) else {
                 continue;
             };
-            // The cause has its own message where it is.
+            // The table that failed has a message of its own.
             if parsed.dependencies.iter().any(|read| failed.contains(&read.name)) {
                 failed.insert(table.name.clone());
             } else {
@@ -161,8 +161,8 @@ fn growing_source(sources: &[SourceSpec], reads: &[table::Read]) -> Option<Table
     growing.find(|table| reads.iter().any(|read| read.name == *table))
 }
 
-/// SQL is planned against contracts alone, so a column that only the stored table has is unknown to it. With a column of
-/// nearly the same name, that is the likelier cause.
+/// Adds to unknown columns the hint that `growing` may have such a column. SQL is planned against contracts alone, so a
+/// column that only the stored table has is unknown to it. A known column of nearly the same name is the likelier cause.
 fn hint_at_growth(mut found: Vec<Diagnostic>, growing: Option<&TableName>) -> Vec<Diagnostic> {
     let Some(table) = growing else { return found };
     for diagnostic in found.iter_mut().filter(|one| one.code == codes::UNKNOWN_COLUMN) {
@@ -176,7 +176,7 @@ fn hint_at_growth(mut found: Vec<Diagnostic>, growing: Option<&TableName>) -> Ve
     found
 }
 
-/// The problems in the order of sources, then tables, with those that only show once all is planned.
+/// All problems, in the order of sources, then tables, with those that only show once everything is planned.
 fn diagnose(
     analysis: &Analysis,
     sources: &[SourceSpec],

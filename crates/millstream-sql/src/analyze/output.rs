@@ -82,7 +82,7 @@ pub(super) fn storable_output(
     Err(problems)
 }
 
-/// The items of the SELECT that names the result's columns.
+/// The items of that SELECT of a query which names the result's columns.
 pub(super) struct OutputColumns<'a> {
     items: Vec<SelectItem>,
     text: &'a SqlText<'a>,
@@ -102,8 +102,8 @@ impl<'a> OutputColumns<'a> {
         Self { items, text }
     }
 
-    /// The item that makes output column `index` of `total`: counted from the front before a `*`, from the
-    /// back after it.
+    /// The item that makes output column `index` of `total`. Columns before a `*` are counted from the front, those after
+    /// it from the back.
     fn item(&self, index: usize, total: usize) -> Option<&SelectItem> {
         let items = &self.items;
         let is_wildcard = |item: &SelectItem| {

@@ -9,12 +9,12 @@ use std::{
 
 /// More threads than this gain nothing on work of this size.
 const THREADS_MAX: usize = 8;
-/// A thread is worth its start for this many items.
+/// The number of items from which on a thread is worth its start.
 const ITEMS_PER_THREAD: usize = 8;
-/// Plans nest, and a thread's default stack is small.
+/// The stack of a thread. Plans nest, and a thread's default stack is small.
 const STACK_BYTES: usize = 16 << 20;
 
-/// `work` on every item, results in the order of the items.
+/// The results of `work` on every item, in the order of the items.
 pub(super) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let helpers = cores.min(THREADS_MAX).min(items.len().div_ceil(ITEMS_PER_THREAD)).saturating_sub(1);

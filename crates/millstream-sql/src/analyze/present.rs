@@ -13,7 +13,7 @@ use millstream_types::TableName;
 use super::Analysis;
 use crate::{codes, explain::find_word, place::SqlText, walk};
 
-/// The names of a function of the plan that gives another value each time.
+/// The names (the own one, then aliases) of a function in the plan that gives another value each time.
 pub(crate) fn changing_function(plan: &LogicalPlan) -> Option<Vec<String>> {
     let mut found = None;
     // The closures cannot fail, so neither can the walk.

@@ -26,14 +26,14 @@ use crate::{
     planner::{Planner, offline_state},
 };
 
-/// A table of which the text is a query over known tables.
+/// A table whose text is a query over known tables.
 pub(super) struct Parsed<'a> {
     text: SqlText<'a>,
     query: Box<Query>,
     pub(super) dependencies: Vec<Read>,
 }
 
-/// One table that a query reads, and where the query first says so.
+/// One table that a query reads, and the place where the query first names it.
 pub(super) struct Read {
     pub(super) name: TableName,
     pub(super) range: Range<usize>,
@@ -46,7 +46,7 @@ pub(super) struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// Reads the table's text; all tables that do not exist are reported at once.
+    /// Reads the table's text. All tables that do not exist are reported at once.
     pub(super) fn parse<'t>(&self, table: &'t TableSpec) -> Result<Parsed<'t>, Vec<Diagnostic>> {
         let text = SqlText::new(&table.sql.value);
         let query = parse_query(&text).map_err(|problem| vec![diagnostic(problem, table.sql.at)])?;
@@ -133,7 +133,7 @@ pub(super) fn plan(
     })
 }
 
-/// The analyser's problems with places; it consumed the plan, so the plan is made again.
+/// The analyser's problems, with places. The analyser consumed the plan, so the plan is made again.
 fn located(error: &DataFusionError, planner: &Planner<'_>, text: &SqlText<'_>) -> Vec<Problem> {
     let problems = explain(error, text);
     match parse_query(text).ok().and_then(|query| planner.plan(query).ok()) {
@@ -142,7 +142,7 @@ fn located(error: &DataFusionError, planner: &Planner<'_>, text: &SqlText<'_>) -
     }
 }
 
-/// A history table's readers see from when to when each state held.
+/// The columns that readers of the table see: in a history table also from when to when each state held.
 fn stored_schema(materialize: &Materialize, schema: &SchemaRef) -> SchemaRef {
     if !materialize.keeps_states() {
         return schema.clone();

@@ -23,7 +23,7 @@ pub(super) fn way_out(data_type: &DataType) -> String {
 /// The aggregations that take the type.
 fn possible(data_type: &DataType) -> Vec<&'static str> {
     let known_to_any = Aggregation::Last.output_type(Some(data_type)).is_ok();
-    // The time since a value does not ask for its type, so that it is no answer.
+    // The time since a value does not depend on the value's type, so it is no answer to a type that does not fit.
     let fits = |one: &Aggregation| {
         *one != Aggregation::TimeSinceLast && known_to_any && one.output_type(Some(data_type)).is_ok()
     };

@@ -60,19 +60,19 @@ pub(super) fn expression(expr: &Expr) -> String {
     expr.to_string()
 }
 
-/// The query in the same manner.
+/// The query as the parser prints it, with its names written in the same manner.
 pub(super) fn query(query: &Query) -> String {
     let mut query = query.clone();
     let _ = walk::edit(&mut query, &mut Names);
     query.to_string()
 }
 
-/// A column's or a table's name as SQL has to write it.
+/// The name of a column or a table, in quotes where SQL needs them.
 pub(super) fn name(name: &str) -> String {
     if is_plain(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-/// A text as SQL has to write it.
+/// The text as a literal of SQL.
 pub(super) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -86,7 +86,7 @@ fn is_plain(name: &str) -> bool {
             || ALL_KEYWORDS.binary_search(&name.to_ascii_uppercase().as_str()).is_err())
 }
 
-/// Writes every name in the one way.
+/// Writes every name in one way: in lower case, and in quotes only where SQL needs them.
 struct Names;
 
 impl QueryEditor for Names {

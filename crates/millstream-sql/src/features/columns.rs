@@ -21,15 +21,15 @@ pub(super) struct Columns<'a> {
     relation: &'a Relation,
     schema: DFSchemaRef,
     pub(super) found: Vec<ColumnDefinition>,
-    /// The relation's columns that they are made of.
+    /// The columns of the relation that the found columns are made of.
     pub(super) used: BTreeSet<String>,
-    /// What should be looked at, though the expressions have a meaning.
+    /// Warnings about expressions that have a meaning, but likely not the one that was meant.
     pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl<'a> Columns<'a> {
     pub(super) fn new(relation: &'a Relation) -> Self {
-        // Names are unique, which is all that a schema asks for.
+        // The names are unique, which is all that a schema asks for.
         let schema =
             DFSchema::try_from(relation.schema.as_ref().clone()).unwrap_or_else(|_| DFSchema::empty());
         Self {
@@ -41,7 +41,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The number of the column of an operand: a column's name as it is, or an expression.
+    /// The number of the column that holds an operand. `sql` is a column's name as it is, or an expression.
     pub(super) fn operand(&mut self, sql: &Located<String>) -> Result<usize, Vec<Diagnostic>> {
         let is_column = self.relation.data_type(&sql.value).is_some();
         let text = if is_column { canonical::name(&sql.value) } else { sql.value.clone() };

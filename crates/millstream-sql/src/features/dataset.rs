@@ -22,12 +22,12 @@ use crate::codes;
 #[derive(Clone, Debug)]
 pub struct AnalyzedDataset {
     pub name: String,
-    /// The features: a service of the project, or the list under the dataset's own name.
+    /// The features of the dataset: a service of the project, or a list of features under the dataset's own name.
     pub service: ServiceDefinition,
-    /// The query that gives the labels' rows, with the columns that are needed; `None` for a file.
+    /// The query that gives the labels' rows, with the columns that are needed; `None` for labels from a file.
     pub query: Option<String>,
-    /// What is made of these rows; `None` for a file, whose columns are known once it is read. See
-    /// [`LabelColumns::find`].
+    /// The columns that are made of the labels' rows; `None` for labels from a file, whose columns are known once it is
+    /// read. See [`LabelColumns::find`].
     pub labels: Option<LabelColumns>,
     /// The tables that labels and views read.
     pub dependencies: Vec<TableName>,
@@ -35,7 +35,7 @@ pub struct AnalyzedDataset {
     pub at: Location,
 }
 
-/// `None` when something it needs has its message elsewhere.
+/// The dataset; `None` when something that it needs has its message elsewhere.
 pub(super) fn analyze(
     spec: &DatasetSpec,
     features: &FeaturesSpec,
@@ -71,7 +71,7 @@ pub(super) fn analyze(
     })
 }
 
-/// The labels' rows; the inner `None` is a file, the outer one a fault that is told.
+/// The labels' rows. The inner `None` stands for a file, the outer one for a fault that is reported already.
 fn relation(
     spec: &DatasetSpec,
     tables: &Tables<'_>,
@@ -103,7 +103,7 @@ fn service(spec: &DatasetSpec, features: &FeaturesSpec, parts: Parts<'_>) -> Opt
     }
 }
 
-/// A cut-off by known time needs one in every view.
+/// The problem of a dataset that is cut off by known time, although some view does not know when its events became known.
 fn known_times(spec: &DatasetSpec, service: &AnalyzedService, parts: Parts<'_>) -> Option<Diagnostic> {
     let as_known = spec.as_known.as_ref()?;
     let without: Vec<String> = service
@@ -125,7 +125,8 @@ fn known_times(spec: &DatasetSpec, service: &AnalyzedService, parts: Parts<'_>) 
     })
 }
 
-/// The labels are about every entity of the features, and about the one that the split keeps together.
+/// The problems of labels that are not about every entity of the features, or not about the one that the split keeps
+/// together.
 fn entities(spec: &DatasetSpec, service: &ServiceDefinition) -> Vec<Diagnostic> {
     let written: HashSet<&str> = spec.labels.entities.iter().map(|entity| entity.value.as_str()).collect();
     let of_features = service.entities.iter().map(|entity| entity.name.as_str());
@@ -149,7 +150,7 @@ fn entities(spec: &DatasetSpec, service: &ServiceDefinition) -> Vec<Diagnostic> 
     diagnostics
 }
 
-/// The query for the columns that are needed.
+/// The query that reads the needed columns from the labels' rows.
 fn select(relation: &Relation, columns: &LabelColumns) -> String {
     let names: Vec<String> = columns.sources().into_iter().map(canonical::name).collect();
     format!("SELECT {} FROM {}", names.join(", "), relation.from)

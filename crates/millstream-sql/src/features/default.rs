@@ -11,7 +11,7 @@ use millstream_project::Scalar;
 
 use super::types::cast_exactly;
 
-/// The value; `None` when it is none of the type.
+/// The written default as a value; `None` when it is no value of the type.
 pub(super) fn value(written: &Scalar, data_type: &DataType) -> Option<Value> {
     match (written, data_type) {
         (Scalar::Bool(value), DataType::Boolean) => Some(Value::Bool(*value)),
@@ -32,14 +32,14 @@ pub(super) fn value(written: &Scalar, data_type: &DataType) -> Option<Value> {
 
 fn number(text: &str, data_type: &DataType) -> Option<Value> {
     match data_type {
-        // Read as the type itself, so that a value beyond its bounds is none.
+        // The text is read as the type itself, so that a number beyond the type's bounds gives no value.
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             let value = cast_exactly(&parsed(text, data_type)?, &DataType::Int64).ok()?;
             Some(Value::Int(value.as_primitive::<Int64Type>().value(0)))
         }
         DataType::Float32 | DataType::Float64 => {
             let value = parsed(text, &DataType::Float64)?.as_primitive::<Float64Type>().value(0);
-            // Definitions are kept as JSON, which has no other numbers.
+            // Definitions are kept as JSON, which cannot hold infinities and NaN.
             value.is_finite().then_some(Value::Float(value))
         }
         DataType::Decimal128(_, scale) => {

@@ -22,13 +22,13 @@ pub(super) struct Entities<'a> {
 struct Key<'a> {
     name: &'a Located<String>,
     data_type: DataType,
-    /// The view that first had the type.
+    /// The name and the place of the view that first had the type.
     first: (&'a str, Location),
 }
 
 impl<'a> Entities<'a> {
-    /// Takes the keys of a view in; what is wrong with them otherwise. A view whose entity is unknown has its message
-    /// elsewhere.
+    /// Takes in the keys of a view. The error holds the problems of the keys; a view whose entity is unknown has its
+    /// message elsewhere.
     pub(super) fn add(&mut self, base: &Base<'_>, spec: &'a ProjectSpec) -> Result<(), Vec<Diagnostic>> {
         let entity = spec.features.entity(&base.spec.entity).ok_or_else(Vec::new)?;
         let view = spec.features.view(&base.spec.name).ok_or_else(Vec::new)?;
@@ -59,7 +59,7 @@ impl<'a> Entities<'a> {
         if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
     }
 
-    /// The keys of an entity; `None` without a view that tells their types.
+    /// The keys of an entity; `None` when no view tells their types.
     pub(super) fn keys(&self, entity: &str) -> Option<Vec<KeyDefinition>> {
         let definition =
             |key: &Key<'_>| KeyDefinition { name: key.name.value.clone(), data_type: key.data_type.clone() };

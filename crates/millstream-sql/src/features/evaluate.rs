@@ -94,8 +94,8 @@ impl OnDemandExpressions {
         self.evaluate_from(rows, 0)
     }
 
-    /// As [`Self::evaluate`], of a batch whose first row has the number `first` among all rows: a row that cannot be
-    /// computed is named by its own.
+    /// Does the same as [`Self::evaluate`] for a batch whose first row has the number `first` among all rows, so that an
+    /// error can name the number of a row that cannot be computed.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Compiled {
 }
 
 impl Compiled {
-    /// A row of a batch that cannot be computed by itself either.
+    /// The number, in the batch, of a row that cannot be computed by itself either.
     fn failing_row(&self, batch: &RecordBatch) -> Option<u64> {
         let fails = |start: usize, rows: usize| {
             let value = self.expr.evaluate(&batch.slice(start, rows));

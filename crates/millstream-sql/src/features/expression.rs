@@ -48,12 +48,12 @@ pub(super) struct Expression<'a> {
 /// A name that an expression uses.
 #[derive(Debug)]
 pub(super) struct UsedName {
-    /// One part, or the parts between the dots; in lower case unless quoted.
+    /// The parts of the name between its dots, or the whole as one part; in lower case unless quoted.
     pub(super) parts: Vec<String>,
     pub(super) range: Range<usize>,
 }
 
-/// An expression over columns, types coerced.
+/// An expression that is planned over columns, types coerced.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) expr: PlanExpr,
@@ -67,7 +67,7 @@ impl<'a> Expression<'a> {
         Ok(Self { text, expr })
     }
 
-    /// The expression without a trace of how it was written.
+    /// The expression in a form without a trace of how it was written.
     pub(super) fn canonical(&self) -> String {
         canonical::expression(&self.expr)
     }
@@ -77,7 +77,7 @@ impl<'a> Expression<'a> {
         self.text.whole()
     }
 
-    /// The columns and values that it names, each once, in the order of the text.
+    /// The columns and values that the expression names, each once, in the order of the text.
     pub(super) fn names(&self) -> Vec<UsedName> {
         let mut collect = Names { text: &self.text, found: Vec::new(), seen: HashSet::new() };
         let mut parameters = Parameters(BTreeSet::new());
@@ -89,7 +89,8 @@ impl<'a> Expression<'a> {
         names
     }
 
-    /// What the expression is over the columns of `schema`. It sees one row, and gives the same value each time.
+    /// Plans the expression over the columns of `schema`. Only what sees one row, and gives the same value each time, is
+    /// allowed.
     pub(super) fn plan(&self, schema: &DFSchemaRef) -> std::result::Result<Planned, Vec<Problem>> {
         let catalog = Catalog::default();
         let planner = Planner::new(offline_state(), &catalog);
@@ -114,7 +115,7 @@ impl<'a> Expression<'a> {
         planned.map_err(explained)
     }
 
-    /// Like [`Self::plan`], for a condition.
+    /// Plans the expression like [`Self::plan`], as a condition.
     pub(super) fn plan_condition(&self, schema: &DFSchemaRef) -> std::result::Result<Planned, Vec<Problem>> {
         let planned = self.plan(schema)?;
         if planned.data_type == DataType::Boolean {
@@ -158,7 +159,7 @@ impl<'a> Expression<'a> {
         let plan = unpanicked(|| Projection::try_new(vec![expr.clone()], input));
         match plan {
             Ok(plan) => comparisons::mismatched(&LogicalPlan::Projection(plan), &self.text),
-            // Types that do not fit are told by the coercion that follows.
+            // The coercion that follows reports types that do not fit.
             Err(_) => Vec::new(),
         }
     }
@@ -219,7 +220,7 @@ fn refused(part: &PlanExpr) -> Option<Refusal> {
     }
 }
 
-/// Problems keep their code when it says more than "does not plan".
+/// The problem as one of a feature. It keeps its code when that says more than "does not plan".
 fn as_feature(problem: Problem) -> Problem {
     match problem.code {
         codes::PLAN | codes::NOT_A_QUERY => Problem { code: codes::FEATURE_EXPRESSION, ..problem },

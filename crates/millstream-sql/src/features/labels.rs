@@ -22,21 +22,21 @@ use crate::{catalog::timestamp, codes, nearest::name_hint, session::SqlError, ty
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelColumns {
     columns: Vec<Column>,
-    /// So many columns, from the first one on, are part of the dataset: keys, time, and those that are kept.
+    /// The number of columns, from the first one on, that are part of the dataset: keys, time, and those that are kept.
     pub kept: usize,
-    /// The key columns of each entity, in the entity's order and types.
+    /// The numbers of each entity's key columns, in the entity's order and types.
     pub entities: IndexMap<String, Vec<usize>>,
-    /// The time at which features are wanted, microseconds UTC.
+    /// The number of the column with the time at which features are wanted, microseconds UTC.
     pub time: usize,
-    /// The time up to which rows were known, microseconds UTC.
+    /// The number of the column with the time up to which rows were known, microseconds UTC.
     pub as_known: Option<usize>,
-    /// The values that on-demand features need, with the name of each.
+    /// The values that on-demand features need: the name and the column's number of each.
     pub request: Vec<(String, usize)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Column {
-    /// The column of the labels' rows.
+    /// The name that the column has in the labels' rows.
     source: String,
     name: String,
     data_type: DataType,
@@ -107,7 +107,7 @@ impl LabelColumns {
     }
 }
 
-/// An entity's key columns among the labels' columns, with the types that they are joined in.
+/// The key columns of each entity among the labels' columns, with the types in which they are joined.
 type Keys = IndexMap<String, Vec<(String, DataType)>>;
 type Joined = (IndexMap<String, Vec<usize>>, usize, Option<usize>, Vec<(String, usize)>);
 
@@ -123,7 +123,7 @@ impl Find<'_> {
         self.rows.field_with_name(name).ok().map(Field::data_type)
     }
 
-    /// The type in which a column is kept; reports a column that is not there, or that nothing can keep.
+    /// The type in which a column is kept. A column that is not there, or that nothing can keep, is reported.
     fn found(&mut self, name: &str, what: &str, at: Location) -> Option<DataType> {
         let Some(found) = self.data_type(name) else {
             let known = self.rows.fields().iter().map(|field| field.name().as_str());
@@ -141,7 +141,7 @@ impl Find<'_> {
         kept
     }
 
-    /// The entities that the labels are about: those they name, or those of the features.
+    /// The entities that the labels are about: those that the labels name, or those of the features.
     fn keys(&mut self, features: &FeaturesSpec, service: &ServiceDefinition) -> Keys {
         let labels = &self.spec.labels;
         let written = labels.entities.iter().map(|entity| (entity.value.as_str(), entity.at));
@@ -189,7 +189,8 @@ impl Find<'_> {
         None
     }
 
-    /// The columns of the dataset: keys, time, then those that are asked for, or all in the order of the rows.
+    /// Adds the columns that the dataset keeps: keys, time, then those that are asked for, or all in the order of the
+    /// rows. The result is the number of columns.
     fn kept(&mut self, keys: &Keys, service: &ServiceDefinition) -> usize {
         let labels = &self.spec.labels;
         let mut names: IndexMap<String, Location> = IndexMap::new();
@@ -205,7 +206,7 @@ impl Find<'_> {
         }
         let is_time = |name: &String| *name == labels.time.value;
         for (name, at) in &names {
-            // The time has a message of its own.
+            // A missing time column has a message of its own.
             if is_time(name) && self.data_type(name).is_none() {
                 continue;
             }
@@ -216,7 +217,7 @@ impl Find<'_> {
         self.columns.len()
     }
 
-    /// The columns of the dataset have names of their own.
+    /// Reports columns whose names the dataset uses for something else.
     fn unique(&mut self, names: &IndexMap<String, Location>, service: &ServiceDefinition) {
         let taken = |name: &str| service.features.iter().any(|feature| feature.name == name);
         for (name, at) in names {
@@ -233,7 +234,7 @@ impl Find<'_> {
         }
     }
 
-    /// The columns by which features are found.
+    /// Adds the columns by which features are found.
     fn joined(&mut self, keys: Keys, service: &ServiceDefinition) -> Option<Joined> {
         let spec = self.spec;
         let time = self.time(&spec.labels.time.value, ", the time of the labels", spec.labels.time.at);
@@ -296,7 +297,7 @@ impl Find<'_> {
         self.columns.len() - 1
     }
 
-    /// The number of a column in a type; a kept one where it is the same.
+    /// The number of a column in a type; a kept column is used where its type is the same.
     fn column(&mut self, source: &str, data_type: DataType) -> usize {
         let same = |known: &Column| known.source == source && known.data_type == data_type;
         if let Some(index) = self.columns.iter().position(same) {

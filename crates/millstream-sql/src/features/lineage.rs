@@ -22,7 +22,7 @@ pub struct FeatureLineage {
     pub direct: BTreeSet<ColumnRef>,
     /// Columns of the view's tables that decide which rows count, and for whom and when.
     pub indirect: BTreeSet<ColumnRef>,
-    /// The source columns at the end of the way, for both.
+    /// The source columns from which the direct and indirect columns come.
     pub sources: BTreeSet<ColumnRef>,
 }
 

@@ -47,7 +47,7 @@ pub use view::AnalyzedView;
 /// left out.
 #[derive(Debug, Default)]
 pub struct FeaturesAnalysis {
-    /// In the order of the files, like the others.
+    /// The views that have a meaning, in the order of the files, as all that follows.
     pub views: IndexMap<String, AnalyzedView>,
     pub on_demand: IndexMap<String, AnalyzedOnDemand>,
     pub services: IndexMap<String, AnalyzedService>,
@@ -100,7 +100,8 @@ pub fn analyze_features(
     FeaturesAnalysis { views, on_demand, services, datasets, diagnostics }
 }
 
-/// The views; first the keys of all, because the types of an entity's keys come from all its views.
+/// The definitions of the views. The keys of all views come first, because the types of an entity's keys come from all
+/// its views.
 fn views(
     spec: &ProjectSpec,
     tables: &Tables<'_>,
@@ -120,7 +121,7 @@ fn views(
             Ok(()) => bases.push(base),
             Err(found) => {
                 diagnostics.extend(found);
-                // What else is wrong with the view does not depend on its keys.
+                // The view's other faults do not depend on its keys.
                 diagnostics.extend(base.view(Vec::new(), tables).err().into_iter().flatten());
             }
         }

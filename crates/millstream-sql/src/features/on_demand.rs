@@ -21,20 +21,21 @@ use crate::{
     analyze::placed, catalog::timestamp, codes, explain::Problem, nearest::name_hint, type_name::type_name,
 };
 
-/// Undeclared values whose types are tried in every combination; more of them are tried with one type for all.
+/// The number of undeclared values up to which their types are tried in every combination; more values are tried with one
+/// type for all.
 const COMBINED_MAX: usize = 4;
 
 /// One on-demand feature that has a meaning.
 #[derive(Clone, Debug)]
 pub struct AnalyzedOnDemand {
     pub name: String,
-    /// The expression, written in one way only.
+    /// The expression in its canonical form.
     pub sql: String,
-    /// The features of views, and other on-demand features, that it names, with their types.
+    /// The features of views and the other on-demand features that the expression names, with their types.
     pub inputs: Vec<(FeatureRef, DataType)>,
     pub request: Vec<RequestValue>,
     pub data_type: DataType,
-    /// The place of its name.
+    /// The place of the feature's name.
     pub at: Location,
 }
 
@@ -47,7 +48,7 @@ pub(super) fn feature_name(feature: &FeatureRef) -> String {
     }
 }
 
-/// The columns of an expression: features under their view's name, everything else under its own.
+/// The schema of an expression's columns: features stand under their view's name, everything else under its own.
 pub(super) fn scope<'n>(columns: impl Iterator<Item = (&'n str, &'n DataType)>) -> Option<DFSchemaRef> {
     let fields = columns.map(|(name, data_type)| {
         let (view, name) = match name.split_once('.') {
@@ -113,7 +114,7 @@ struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// The on-demand features that it names.
+    /// The on-demand features that the expression names.
     fn uses<'s>(&'s self, known: &'s HashSet<&str>) -> impl Iterator<Item = &'s str> {
         self.names.iter().filter_map(|name| match name.parts.as_slice() {
             [only] => known.get(only.as_str()).copied(),
@@ -136,7 +137,7 @@ impl Item<'_> {
     }
 }
 
-/// One message for each circle among those that wait for each other.
+/// One message for each circle among the on-demand features that wait for each other.
 fn circles(open: &IndexMap<&str, Item<'_>>, names: &HashSet<&str>) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let mut seen: BTreeSet<&str> = BTreeSet::new();
@@ -161,24 +162,24 @@ fn circles(open: &IndexMap<&str, Item<'_>>, names: &HashSet<&str>) -> Vec<Diagno
     diagnostics
 }
 
-/// What names stand for.
+/// What the names in expressions stand for.
 struct Scope<'a> {
     spec: &'a FeaturesSpec,
     views: &'a IndexMap<String, AnalyzedView>,
-    /// All on-demand features, faulty ones included.
+    /// The names of all on-demand features, faulty ones included.
     names: HashSet<&'a str>,
     declared: HashMap<&'a str, DataType>,
-    /// Types of undeclared request values; what the first expression needed holds for the others.
+    /// The types of undeclared request values. The type that the first expression needed holds for the others.
     inferred: HashMap<String, DataType>,
     done: IndexMap<String, AnalyzedOnDemand>,
 }
 
-/// The names of one expression.
+/// What the names of one expression stand for.
 #[derive(Default)]
 struct Inputs {
     features: Vec<(FeatureRef, DataType)>,
     request: Vec<RequestValue>,
-    /// Request values of which nothing is known yet.
+    /// The names of request values of which nothing is known yet.
     open: Vec<String>,
 }
 
@@ -209,7 +210,7 @@ impl Scope<'_> {
         Ok((analyzed, warning))
     }
 
-    /// An error without diagnostics has its cause elsewhere.
+    /// The inputs of an expression. An error without diagnostics has its cause elsewhere.
     fn inputs(&self, item: &Item<'_>) -> Result<Inputs, Vec<Diagnostic>> {
         let mut inputs = Inputs::default();
         let (mut diagnostics, mut is_whole) = (Vec::new(), true);
@@ -230,7 +231,7 @@ impl Scope<'_> {
         if is_whole { Ok(inputs) } else { Err(diagnostics) }
     }
 
-    /// A name without a dot.
+    /// Finds what a name without a dot stands for.
     fn single(
         &self,
         word: &str,
@@ -290,7 +291,7 @@ impl Scope<'_> {
         Ok(())
     }
 
-    /// Plans with the first types of undeclared values with which the expression has a meaning.
+    /// Plans the expression with the first types of undeclared values that give it a meaning.
     fn plan(
         &mut self,
         item: &Item<'_>,

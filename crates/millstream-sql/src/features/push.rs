@@ -15,18 +15,20 @@ use super::{
 };
 use crate::{codes, session::SqlError};
 
-/// What makes events of rows, compiled once and used from any thread.
+/// Makes events of rows; compiled once and used from any thread.
 #[derive(Debug)]
 pub struct PushProjection {
     rows: SchemaRef,
     events: SchemaRef,
-    /// Numbers of the keys among the columns of rows.
+    /// The numbers of the keys among the columns of rows.
     keys: Vec<usize>,
     time: usize,
     columns: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 impl PushProjection {
+    /// Compiles the projection for a view.
+    ///
     /// # Errors
     ///
     /// A definition that says nothing about its rows, or that does not plan, which no analysis gives.

@@ -29,7 +29,7 @@ use crate::{
 pub(super) struct Tables<'a> {
     pub(super) analysis: &'a Analysis,
     specs: HashMap<&'a TableName, &'a TableSpec>,
-    /// Tables whose columns are not known for certain, because a file is broken.
+    /// The tables whose columns are not known for certain, because a file is broken.
     doubtful: &'a BTreeSet<TableName>,
 }
 
@@ -37,11 +37,11 @@ pub(super) struct Tables<'a> {
 #[derive(Debug)]
 pub(super) struct Relation {
     pub(super) schema: SchemaRef,
-    /// What stands behind FROM.
+    /// The SQL that stands behind FROM: a table's name, or a query in parentheses.
     pub(super) from: String,
-    /// The tables that it names, in the order of the text.
+    /// The tables that the rows come from, in the order of the text.
     pub(super) tables: Vec<TableName>,
-    /// The table, or the words for a query's result, for messages.
+    /// The name of the rows in messages: the table, or words for a query's result.
     pub(super) called: String,
 }
 
@@ -50,7 +50,7 @@ impl Relation {
         self.schema.field_with_name(column).ok().map(|field| field.data_type())
     }
 
-    /// The hint for a column that is not there.
+    /// The hint for a column that the rows do not have.
     pub(super) fn nearest(&self, column: &str) -> Option<String> {
         name_hint(column, self.schema.fields().iter().map(|field| field.name().as_str()), "its columns")
     }
@@ -66,7 +66,7 @@ impl<'a> Tables<'a> {
         Self { analysis, specs, doubtful }
     }
 
-    /// A table's rows; `None` when its columns are not known, which has its own message where the cause is.
+    /// The rows of a table; `None` when its columns are not known, which has its message where the cause is.
     pub(super) fn table(&self, name: &TableName) -> Option<Relation> {
         let schema = self.analysis.schema(name).filter(|_| !self.doubtful.contains(name))?;
         Some(Relation {
@@ -152,8 +152,8 @@ impl<'a> Tables<'a> {
         Err(Problem { hint, ..Problem::new(codes::UNKNOWN_TABLE, message, reference.range.clone()) })
     }
 
-    /// Whether each row of the plan's result is made of one row of one stored table, so that new files alone give the
-    /// new rows.
+    /// Whether each row of the plan's result is made of one row of one stored table, so that new files alone give the new
+    /// rows of the result.
     pub(super) fn is_row_wise(&self, plan: &LogicalPlan, tables: &[TableName]) -> bool {
         let [table] = tables else { return false };
         let is_view = |table: &&TableSpec| matches!(table.materialize, Materialize::View);
@@ -191,7 +191,7 @@ fn not_repeatable(plan: &LogicalPlan, text: &SqlText<'_>) -> Option<Problem> {
     Some(Problem::new(codes::NOT_REPEATABLE, message, range).with_hint(hint))
 }
 
-/// A name that two columns of the result have.
+/// The problem of a name that two columns of the result have.
 fn twice(plan: &LogicalPlan, text: &SqlText<'_>) -> Option<Problem> {
     let mut seen = BTreeSet::new();
     let name = plan.schema().fields().iter().map(|field| field.name()).find(|name| !seen.insert(*name))?;

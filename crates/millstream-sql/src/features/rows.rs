@@ -51,7 +51,7 @@ pub fn event_rows<'a>(
     })
 }
 
-/// The tables of another resolver, some of them replaced.
+/// The tables of another resolver, some of which are replaced by `inputs`.
 #[derive(Debug)]
 struct Chosen {
     inner: Arc<dyn TableResolver>,

@@ -18,7 +18,7 @@ pub struct AnalyzedService {
     pub definition: ServiceDefinition,
     /// The identity of the definition.
     pub version: String,
-    /// The tables that its views read.
+    /// The tables that the service's views read.
     pub dependencies: Vec<TableName>,
     /// The place of the service's name.
     pub at: Location,
@@ -72,8 +72,8 @@ struct FeatureResolver<'a> {
 }
 
 impl FeatureResolver<'_> {
-    /// The source of a feature; what the feature needs is added before it. On-demand features wait for each other in no
-    /// circle, and a chain of them is as long as a person writes.
+    /// The source of a feature; everything that the feature needs is added before it. On-demand features do not wait for
+    /// each other in a circle, but a chain of them may be as long as a person writes.
     #[recursive::recursive]
     fn source(&mut self, feature: &FeatureRef) -> Option<FeatureSource> {
         match feature {

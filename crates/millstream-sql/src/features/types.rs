@@ -42,7 +42,7 @@ pub(super) fn is_key(data_type: &DataType) -> bool {
     )
 }
 
-/// The one of two kept types that holds every value of both with the same meaning.
+/// The type, one of the two or a third, that holds every value of both kept types with the same meaning.
 pub(super) fn wider(one: &DataType, other: &DataType) -> Option<DataType> {
     if one == other {
         return Some(one.clone());
@@ -78,7 +78,7 @@ pub(super) fn widens(from: &DataType, to: &DataType) -> bool {
     wider(from, to).as_ref() == Some(to)
 }
 
-/// Whether only the encoding differs.
+/// Whether the types differ in nothing but the encoding of their values.
 pub(super) fn same_values(one: &DataType, other: &DataType) -> bool {
     let plain = |data_type: &DataType| match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
@@ -88,8 +88,7 @@ pub(super) fn same_values(one: &DataType, other: &DataType) -> bool {
     plain(one) == plain(other)
 }
 
-/// The array in another type, as values that somebody gave: one that does not fit, or an instant that would lose digits, is
-/// an error.
+/// Casts values that somebody gave. A value that does not fit, or an instant that would lose digits, is an error.
 pub(super) fn cast_exactly(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     let cast = cast_computed(array, data_type)?;
     if let DataType::Timestamp(..) = array.data_type() {
@@ -104,8 +103,8 @@ pub(super) fn cast_exactly(array: &ArrayRef, data_type: &DataType) -> Result<Arr
     Ok(cast)
 }
 
-/// The array in another type, as what an expression gave: a table keeps the microseconds of an instant, and so do features.
-/// A value that does not fit is an error.
+/// Casts values that an expression gave. A table keeps an instant's microseconds and drops further digits, and so do
+/// features. A value that does not fit is an error.
 pub(super) fn cast_computed(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     if array.data_type() == data_type {
         return Ok(array.clone());

@@ -51,7 +51,7 @@ pub struct AnalyzedView {
     pub at: Location,
     /// The query over the project's tables, types coerced.
     pub(super) plan: LogicalPlan,
-    /// What should be looked at, though the view has a meaning.
+    /// Warnings about a view that has a meaning, but likely not the one that was meant.
     pub(super) warnings: Vec<Diagnostic>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Base<'a> {
 }
 
 impl<'a> Base<'a> {
-    /// An error without diagnostics has its cause elsewhere.
+    /// The rows of the view. An error without diagnostics has its cause elsewhere.
     pub(super) fn new(spec: &'a FeatureViewSpec, tables: &Tables<'_>) -> Result<Self, Vec<Diagnostic>> {
         let table = tables.table(&spec.from.value).ok_or_else(Vec::new)?;
         let Some(sql) = &spec.sql else { return Ok(Self { spec, relation: table }) };
@@ -76,7 +76,7 @@ impl<'a> Base<'a> {
         Ok(Self { spec, relation })
     }
 
-    /// The view with its keys in the types of the entity.
+    /// The view, with its keys in the types of the entity.
     pub(super) fn view(
         &self,
         keys: Vec<KeyDefinition>,
@@ -139,7 +139,8 @@ impl<'a> Base<'a> {
         })
     }
 
-    /// `_ingested_at` and `_sequence` decide on ties, so they cannot be anything else.
+    /// The problems of columns named `_ingested_at` or `_sequence`: these decide on ties, so they cannot be anything
+    /// else.
     fn stamps(&self) -> Vec<Diagnostic> {
         let wrong = |name: &str, fits: fn(&DataType) -> bool, meant: &str| {
             let data_type = self.relation.data_type(name).filter(|data_type| !fits(data_type))?;
@@ -181,7 +182,7 @@ impl<'a> Base<'a> {
         Ok(FeatureDefinition { name: spec.name.clone(), value, data_type, default })
     }
 
-    /// The features that windows cannot be computed of, for instance because they need one.
+    /// The problems of features that windows cannot compute, for instance because such a feature needs a window.
     fn not_computable(&self, definition: &ViewDefinition) -> Vec<Diagnostic> {
         let alone = |(spec, feature): (&FeatureSpec, &FeatureDefinition)| {
             let definition = ViewDefinition { features: vec![feature.clone()], ..definition.clone() };
@@ -191,7 +192,7 @@ impl<'a> Base<'a> {
         self.spec.features.iter().zip(&definition.features).filter_map(alone).collect()
     }
 
-    /// What a pushed row has to have.
+    /// The columns that a pushed row has to have.
     fn rows(&self, keys: &[KeyDefinition], used: &BTreeSet<String>) -> RowDefinition {
         let mut columns = keys.to_vec();
         let time = std::iter::once(self.spec.time.value.as_str());
@@ -224,7 +225,7 @@ impl<'a> Base<'a> {
         ];
         let expression = |(index, column): (usize, &ColumnDefinition)| {
             let sql = match &column.data_type {
-                // Everything else that a table keeps is brought into its type when the rows are read.
+                // When the rows are read, every other type that a table keeps is cast to the column's type.
                 vector @ DataType::FixedSizeList(..) => cast(&column.sql, &DataType::Null, vector),
                 _ => column.sql.clone(),
             };
@@ -255,7 +256,7 @@ pub(super) fn is_time(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
 }
 
-/// Keys that would have the name of another column of the events.
+/// The problem of keys that would have the name of another column of the events.
 fn reserved(keys: &[KeyDefinition], at: Location) -> Option<Diagnostic> {
     let numbered = |name: &str| {
         let digits = name.strip_prefix('c').unwrap_or_default();
@@ -279,7 +280,7 @@ fn newest(
     }
     let index = columns.operand(column)?;
     let data_type = columns.found[index].data_type.clone();
-    // What cannot be the last value cannot be kept as the newest one either.
+    // A value that cannot be the last value of a window cannot be kept as the newest one either.
     Aggregation::Last
         .output_type(Some(&data_type))
         .map(|_| (Value::Newest(index), data_type.clone()))
@@ -362,7 +363,7 @@ fn wrong_default(at: Location, spec: &FeatureSpec, data_type: &DataType) -> Diag
     Diagnostic::error(codes::FEATURE_DEFAULT, message, at).with_hint(hint)
 }
 
-/// The plan of a query that was put together of parts that plan.
+/// The plan of a query that was put together of parts which plan.
 fn plan(sql: &str, tables: &Tables<'_>) -> Result<LogicalPlan, String> {
     let text = SqlText::new(sql);
     let planner = Planner::new(offline_state(), &tables.analysis.catalog);

@@ -89,10 +89,10 @@ static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     Arc::new(ScalarUDF::from(Bounded { function, growth: Growth::Exact(sum) }))
 });
 
-/// Written in plans and named in results like the operator.
+/// The operator as a function, which is written in plans and named in results like the operator.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Concatenation {
-    /// The same, but for nulls.
+    /// The engine's `concat`, which does the same but for nulls.
     concat: ConcatFunc,
     signature: Signature,
 }
@@ -149,7 +149,7 @@ impl ScalarUDFImpl for Concatenation {
     }
 }
 
-/// The values in their type, with what any part left null.
+/// The values in the wanted type; a row is null where some part is null.
 fn finished(values: ArrayRef, nulls: Option<NullBuffer>, data_type: &DataType) -> Result<ArrayRef> {
     let values = match nulls.filter(|nulls| nulls.null_count() > 0) {
         Some(nulls) => nullif(&values, &BooleanArray::new(!nulls.inner(), None))?,

@@ -37,7 +37,7 @@ impl OptimizerRule for BoundConstants {
         let (mut any, mut is_done) = (false, false);
         walk::expression_parts(&plan, &mut |part| {
             any |= is_large(part) || (grows(part) && is_constant(part)?);
-            // An earlier pass was here.
+            // An earlier pass of this rule was here.
             is_done |= matches!(part, Expr::ScalarFunction(call) if call.func.name() == CHECK);
             Ok(TreeNodeRecursion::Continue)
         })?;
@@ -52,7 +52,7 @@ impl OptimizerRule for BoundConstants {
     }
 }
 
-/// The expression with its checks.
+/// The expression with a check around each constant that is or may be large.
 #[recursive::recursive]
 fn guarded(expr: Expr) -> Result<Expr> {
     if is_large(&expr) || (is_constant(&expr)? && grows_within(&expr)?) {
@@ -95,13 +95,13 @@ fn is_constant(expr: &Expr) -> Result<bool> {
 /// The name of the function that checks. No query can call it: it is in no session.
 const CHECK: &str = "checked_constant";
 
-/// A constant would be one again, were it not for the check's volatility.
+/// The expression with a check. Because the check is volatile, the constant is not folded once more.
 fn checked(expr: Expr) -> Expr {
     let check = Check { signature: Signature::any(1, Volatility::Volatile) };
     ScalarUDF::from(check).call(vec![expr])
 }
 
-/// Gives what it gets, unless that is too large.
+/// A function that gives its argument, unless that is too large.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Check {
     signature: Signature,

@@ -32,13 +32,14 @@ pub(crate) use self::{
 };
 use crate::{SqlError, codes};
 
-/// Bytes of one value.
+/// The largest size of one value, in bytes.
 const VALUE_BYTES_MAX: u64 = 256 << 20;
-/// Bytes of the values of one batch of rows.
+/// The largest size of the values of one batch of rows, in bytes.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
-/// Steps of one value: seconds in which nothing can end the query.
+/// The most steps that one value may take. They take seconds, in which nothing can end the query.
 const STEPS_MAX: u64 = 1_000_000_000;
-/// A constant of more bytes than this may be more than a batch once it stands in each row, and is no literal of a plan.
+/// The bytes beyond which a constant is large: standing in each row it may outgrow a batch, and so it is no literal of a
+/// plan.
 const CONSTANT_BYTES: usize = 64 << 10;
 
 thread_local! {
@@ -48,7 +49,7 @@ thread_local! {
 
 /// Lets `fold` compute the constants of a plan: calls that would make large ones refuse, and so stay calls.
 pub(crate) fn while_folding<T>(fold: impl FnOnce() -> T) -> T {
-    /// Ends the folding, though it panics.
+    /// Ends the folding when it is dropped, also by a panic.
     struct Folding;
     impl Drop for Folding {
         fn drop(&mut self) {
@@ -60,20 +61,20 @@ pub(crate) fn while_folding<T>(fold: impl FnOnce() -> T) -> T {
     fold()
 }
 
-/// Bytes of each row's value, from the arguments of all rows; never too little by more than a factor.
+/// The bytes of each row's value, estimated from the arguments of all rows; never too few by more than a factor.
 type Estimate = fn(&[Argument]) -> Row;
 type Row = Box<dyn Fn(usize) -> u64>;
 
 /// What is known of a function's values before it runs.
 #[derive(Clone, Copy, Debug)]
 enum Growth {
-    /// How large they are.
+    /// The sizes of the values are known.
     Exact(Estimate),
-    /// How large they can be.
+    /// The largest possible sizes of the values are known.
     AtMost(Estimate),
-    /// That they hold what the arguments hold.
+    /// The values hold what the arguments hold.
     Gathers,
-    /// That they are small, and take so many steps to compute.
+    /// The values are small, and the number of steps that it takes to compute them is known.
     Steps(Estimate),
 }
 
@@ -91,7 +92,7 @@ const GROWING: &[(&str, Growth)] = &[
     ("replace", Growth::AtMost(replaced)),
     ("regexp_replace", Growth::AtMost(|args| both(args, 0, 2))),
     ("array_to_string", Growth::AtMost(|args| both(args, 0, 1))),
-    // Base64 takes this much, hexadecimal digits half as much again, which shows afterwards.
+    // Base64 takes this much. Hexadecimal digits take half as much again, which the check of the result finds.
     ("encode", Growth::Exact(|args| four_thirds(args, 0))),
     ("levenshtein", Growth::Steps(|args| both(args, 0, 1))),
     ("translate", Growth::Gathers),
@@ -114,10 +115,10 @@ const GROWING: &[(&str, Growth)] = &[
 ];
 
 const BYTES_PER_CHARACTER: u64 = 4;
-/// What an element of a list takes at least.
+/// The bytes that an element of a list takes at least.
 const BYTES_PER_ELEMENT: u64 = 8;
 
-/// The functions, with those that can grow bounded.
+/// The functions, of which those that can grow are bounded.
 pub(crate) fn bounded(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
     let bound = |function: Arc<ScalarUDF>| {
         let growing = GROWING.iter().find(|(name, _)| *name == function.name());
@@ -134,7 +135,7 @@ pub(crate) fn makes_large(function: &str) -> bool {
     GROWING.iter().any(|(name, growth)| *name == function && !matches!(growth, Growth::Gathers))
 }
 
-/// A function that refuses to make too much.
+/// A function that refuses to make values that are too large.
 #[derive(Debug)]
 struct Bounded {
     function: Arc<ScalarUDF>,
@@ -189,7 +190,8 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        // Constants that are put together here are copied, and what a function would put in its own place is not bounded.
+        // Constants that are put together here would be copied, and what a function puts in its own place would not be
+        // bounded.
         if args.iter().any(is_large) {
             return Ok(ExprSimplifyResult::Original(args));
         }
@@ -253,7 +255,7 @@ impl ScalarUDFImpl for Bounded {
 }
 
 impl Bounded {
-    /// Refuses what is better computed while the query runs, if at all.
+    /// Refuses to fold calls that are better computed while the query runs, if at all.
     fn refuse_to_fold(&self, args: &[ColumnarValue]) -> Result<()> {
         let estimate = match self.growth {
             Growth::Exact(estimate) | Growth::AtMost(estimate) | Growth::Steps(estimate) => estimate,
@@ -301,10 +303,10 @@ fn slice(args: &ScalarFunctionArgs, rows: &Range<usize>) -> ScalarFunctionArgs {
     part
 }
 
-/// Refuses values that are too large, each or together.
+/// Refuses values that are too large by themselves or together.
 fn check(name: &str, value: &ColumnarValue) -> Result<()> {
     match value {
-        // Scalars of numbers are the most, and the least worth an array.
+        // Most scalars are numbers, which are never large and not worth an array.
         ColumnarValue::Scalar(scalar) if scalar.data_type().is_primitive() => Ok(()),
         ColumnarValue::Scalar(scalar) if scalar.size() as u64 > VALUE_BYTES_MAX => {
             Err(too_large(&format!("one value of `{name}`"), VALUE_BYTES_MAX))
@@ -357,19 +359,20 @@ fn too_large(what: &str, most: u64) -> DataFusionError {
     }))
 }
 
-/// One argument of a call, in what estimates need of it.
+/// What estimates need to know of one argument of a call.
 struct Argument {
-    /// Bytes in each row; the only entry for all rows of a constant.
+    /// The size in each row, in bytes; for a constant, one entry for all rows.
     sizes: Arc<[u64]>,
-    /// Numbers, and times in microseconds, in the same way; 0 for what is neither, and for null.
+    /// The number in each row, or the time in microseconds, with one entry for a constant; 0 for other values and for
+    /// null.
     numbers: Arc<[i64]>,
-    /// Elements of a list, in the same way.
+    /// The number of a list's elements in each row, with one entry for a constant.
     elements: Arc<[u64]>,
 }
 
 fn arguments(args: &[ColumnarValue]) -> Result<Vec<Argument>> {
     let argument = |arg: &ColumnarValue| -> Result<Argument> {
-        // Texts are not copied to be measured.
+        // A text is not copied to be measured.
         if let ColumnarValue::Scalar(scalar) = arg
             && let Some(text) = scalar.try_as_str()
         {
@@ -389,7 +392,7 @@ fn arguments(args: &[ColumnarValue]) -> Result<Vec<Argument>> {
     args.iter().map(argument).collect()
 }
 
-/// Bytes of each value.
+/// The size of each value in bytes.
 fn sizes(array: &ArrayRef) -> Vec<u64> {
     let widths = |offsets: &mut dyn Iterator<Item = (i64, i64)>, unit: u64| {
         offsets.map(|(start, end)| (end - start).unsigned_abs() * unit).collect()
@@ -417,7 +420,7 @@ fn pairs<O: Copy + Into<i64>>(offsets: &[O]) -> impl Iterator<Item = (i64, i64)>
     offsets.iter().zip(offsets.iter().skip(1)).map(|(start, end)| ((*start).into(), (*end).into()))
 }
 
-/// Bytes of a value, at least one.
+/// The average size of a value in bytes, at least 1.
 fn average(array: &ArrayRef) -> u64 {
     (bytes(array) / (array.len() as u64).max(1)).max(1)
 }
@@ -462,7 +465,7 @@ fn elements(array: &ArrayRef) -> Vec<u64> {
     }
 }
 
-/// What the argument at `index` has for each row; `absent` where there is no such argument.
+/// The argument's entry for each row, where `index` is the argument; `absent` where there is no such argument.
 fn each<V: Copy + 'static>(
     args: &[Argument],
     index: usize,
@@ -484,19 +487,19 @@ fn number(args: &[Argument], index: usize, absent: i64) -> impl Fn(usize) -> i64
     each(args, index, absent, |arg| &arg.numbers)
 }
 
-/// A value so many times.
+/// The bytes of a value that is repeated `count` times.
 fn product(args: &[Argument], value: usize, count: usize) -> Row {
     let (size, count) = (size(args, value), number(args, count, 0));
     Box::new(move |row| size(row).saturating_mul(u64::try_from(count(row)).unwrap_or(0)))
 }
 
-/// So many things of `bytes` bytes.
+/// The bytes of `count` things of `bytes` bytes each.
 fn times(args: &[Argument], count: usize, bytes: u64) -> Row {
     let count = number(args, count, 0);
     Box::new(move |row| bytes.saturating_mul(u64::try_from(count(row)).unwrap_or(0)))
 }
 
-/// The elements of a range.
+/// The bytes of a range, by the number of its elements.
 fn steps(args: &[Argument]) -> Row {
     let (first, second, step) = (number(args, 0, 0), number(args, 1, 0), number(args, 2, 1));
     let from_zero = args.len() == 1;
@@ -507,7 +510,7 @@ fn steps(args: &[Argument]) -> Row {
     })
 }
 
-/// Each byte, or each element, of one argument with another beside it.
+/// The bytes when each byte, or each element, of one argument gets another argument beside it.
 fn both(args: &[Argument], value: usize, other: usize) -> Row {
     let (bytes, other) = (size(args, value), size(args, other));
     let elements = each(args, value, 1, |arg| &arg.elements);

@@ -38,7 +38,7 @@ pub(super) fn belongs_to(expr: &Expr, schema: &DFSchema) -> bool {
     expr.column_refs().iter().all(|column| schema.has_column(column))
 }
 
-/// `exprs[n].1`, called as the column `exprs[n].0` of `schema`.
+/// A projection of `input` to each `exprs[n].1`, called as the column `exprs[n].0` of `schema`.
 pub(super) fn project_as(
     input: LogicalPlan,
     schema: &DFSchema,
@@ -74,7 +74,7 @@ pub(super) fn keep(input: LogicalPlan, schema: &DFSchema, need: &BTreeSet<usize>
     project_as(input, schema, need.iter().map(|&index| (index, column(schema, index))).collect())
 }
 
-/// `exprs` called `c0`, `c1`, … without qualifiers.
+/// A projection of `input` to `exprs`, called by the prefix and their number (`c0`, `c1`, …), without qualifiers.
 pub(super) fn positional(input: LogicalPlan, prefix: &str, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     let exprs = exprs
         .into_iter()
@@ -84,7 +84,7 @@ pub(super) fn positional(input: LogicalPlan, prefix: &str, exprs: Vec<Expr>) -> 
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
 }
 
-/// All rows of `plans`, whose columns are the columns `need` of `schema`; none for no plan.
+/// All rows of `plans`, whose columns are the columns `need` of `schema`; `None` when there are no plans.
 pub(super) fn union_as(
     mut plans: Vec<LogicalPlan>,
     schema: &DFSchema,

@@ -35,7 +35,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// See the module. The result has exactly the columns `need`, qualified as in `node`.
+    /// Covers `node`, as the module describes. The result has exactly the columns `need`, qualified as in `node`.
     pub(super) fn cover<'b>(
         &'b self,
         node: &'b LogicalPlan,
@@ -141,7 +141,7 @@ impl Evaluation<'_> {
         let Some(input) = self.cover(&aggregate.input, below).await? else { return Ok(None) };
         let groups = node.schema().fields().len() - aggregate.aggr_expr.len();
         if groups == 0 {
-            // One row for the whole input.
+            // Without groups there is one output row for the whole input.
             let limited = first_row(input)?;
             if self.computed(limited).await?.is_none() {
                 return Ok(None);
@@ -252,7 +252,7 @@ pub(super) fn common_partition(window: &Window) -> Vec<Expr> {
     common
 }
 
-/// Per column: whether covering it needs no groups computed anew.
+/// For each column of `node`, whether covering it needs no groups to be computed again.
 fn cheap(node: &LogicalPlan) -> Vec<bool> {
     let computed = |exprs: &[Expr], input: &LogicalPlan| -> Vec<bool> {
         let below = cheap(input);
@@ -304,7 +304,7 @@ fn cheap(node: &LogicalPlan) -> Vec<bool> {
     flags
 }
 
-/// Some column, for when only the existence of a row counts.
+/// A column to read when only the existence of a row counts, if possible one that is cheap to cover.
 fn one_column(node: &LogicalPlan) -> Need {
     let flags = cheap(node);
     let at = flags.iter().position(|&cheap| cheap).unwrap_or(0);

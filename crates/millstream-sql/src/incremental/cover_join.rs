@@ -153,7 +153,8 @@ impl Evaluation<'_> {
         join: &Join,
         columns: Need,
     ) -> Result<Option<(LogicalPlan, LogicalPlan)>, Stop> {
-        // Two plans use the changed rows below, or their number decides how the join is run.
+        // The changed rows are computed once, because two plans below use them, or because their number decides how the
+        // join is run.
         let Some(changed) = self.computed(changed).await? else { return Ok(None) };
         let pinned = self.inputs.at(side, version)?;
         let followed = !join.null_aware && !on.is_empty();
@@ -173,7 +174,7 @@ impl Evaluation<'_> {
         let (of_side, of_rows): (Vec<_>, Vec<_>) = on.iter().cloned().unzip();
         match self.keys(rows.clone(), of_rows).await {
             Ok(Some(keys)) => self.restricted(side, &of_side, &keys).await,
-            // No row to meet: the smallest plan that has the columns and no rows.
+            // There is no row to meet; a filter that lets nothing through keeps the columns.
             Ok(None) => Ok(columns::filter(side.clone(), vec![lit(false)])?),
             Err(Stop::TooManyKeys(_)) => Ok(side.clone()),
             Err(stop) => Err(stop),

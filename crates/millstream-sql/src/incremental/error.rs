@@ -6,7 +6,7 @@ use datafusion::error::DataFusionError;
 
 use crate::{codes, overflow, session::plain, without_values};
 
-/// Stands for a value that nobody is to see.
+/// The text that stands for a value that nobody is to see.
 const MASKED: &str = "***";
 
 /// Why a table could not be kept up to date from its inputs' changes.
@@ -99,7 +99,7 @@ impl IncrementalError {
         }
     }
 
-    /// Stable code, listed in the reference.
+    /// The stable code of the error, listed in the reference.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -117,7 +117,7 @@ impl IncrementalError {
         }
     }
 
-    /// What the user can do.
+    /// What the user can do about the error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -31,9 +31,9 @@ use super::{
 /// What a refresh may hold in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// More keys than these are not followed one by one: everything is computed anew.
+    /// The number of keys that are followed one by one. With more keys, everything is computed.
     pub keys: usize,
-    /// Bytes of rows that are needed twice and kept in memory; more go to a temporary file.
+    /// The bytes of rows that are needed twice and kept in memory. More rows go to a temporary file.
     pub spool_bytes: usize,
 }
 

@@ -41,20 +41,20 @@ use super::{
     validate::describe,
 };
 
-/// What the walk knows of the columns, which are the query's, then `valid_from`, `valid_to`, `is_state`.
+/// What the walk knows of the columns: first the query's, then `valid_from`, `valid_to` and `is_state`.
 #[derive(Debug)]
 struct Layout {
     key: Vec<usize>,
     names: Vec<String>,
-    /// Columns that make two states differ: all but the key and the time.
+    /// The columns that make two states differ: all but the key and the time.
     state: Vec<usize>,
-    /// Those of `state` that the table has already.
+    /// The columns of `state` that the table has already.
     recorded: Vec<usize>,
     time: Option<usize>,
-    /// Columns of key and time whose nulls the caller keeps out of the table.
+    /// The columns of key and time whose nulls the caller keeps out of the table.
     nulls_kept_out: Vec<usize>,
     width: usize,
-    /// The table's columns, then whether the row comes (true) or leaves.
+    /// The columns of the change: the table's columns, then whether the row comes (true) or leaves.
     schema: SchemaRef,
 }
 

@@ -44,7 +44,7 @@ impl fmt::Debug for InputChange {
     }
 }
 
-/// All inputs of one build, by `schema.table` as the plan's scans call them.
+/// The inputs of one build, each under `schema.table`, as scans of the plan name it.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     tables: BTreeMap<String, InputTable>,
@@ -84,8 +84,8 @@ impl Inputs {
         Self::default()
     }
 
-    /// `table` is `schema.table`. A scan of a table that is not given reads what the plan was made with
-    /// and counts as unchanged.
+    /// Adds the change of one input. `table` is `schema.table`. A scan of a table that is not given reads what the plan
+    /// was made with and counts as unchanged.
     #[must_use]
     pub fn with(mut self, table: &str, change: InputChange) -> Self {
         let input = InputTable {
@@ -122,7 +122,7 @@ impl Inputs {
         self.tables.get(&scan_name(&scan.table_name))
     }
 
-    /// Tables with changes, in order.
+    /// The names of the tables that changed, in order.
     pub(super) fn changed(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().filter(|(_, input)| input.changed()).map(|(name, _)| name.as_str())
     }
@@ -131,7 +131,7 @@ impl Inputs {
         self.tables.values().any(|input| input.removed.is_some())
     }
 
-    /// `plan` reading its inputs at `version`.
+    /// The plan, reading its inputs at `version`.
     pub(super) fn at(&self, plan: &LogicalPlan, version: Version) -> Result<LogicalPlan> {
         let mut differs = false;
         walk::change_all_nodes(plan.clone(), &mut |node| match &node {
@@ -167,7 +167,7 @@ pub(super) fn tables_of(plan: &LogicalPlan) -> Result<Vec<String>> {
     Ok(tables)
 }
 
-/// `schema.table`, whatever the catalog.
+/// The name of a scanned table as `schema.table`, whatever the catalog.
 pub(super) fn scan_name(table: &TableReference) -> String {
     match table.schema() {
         Some(schema) => format!("{schema}.{}", table.table()),
@@ -218,7 +218,7 @@ pub(super) fn scan_over(scan: &TableScan, source: Arc<dyn TableSource>) -> Resul
     columns::project_as(read, wanted, exprs)
 }
 
-/// A scan of `source` as `alias`, all columns.
+/// A scan of all columns of `source`, under the name `alias`.
 pub(super) fn scan_of(alias: &str, source: Arc<dyn TableSource>) -> Result<LogicalPlan> {
     Ok(LogicalPlan::TableScan(TableScanBuilder::new(TableReference::bare(alias), source).build()?))
 }

@@ -25,7 +25,7 @@ pub struct KeyMatch {
 }
 
 impl KeyMatch {
-    /// For rows that have the columns of `schema`, the table's own.
+    /// Prepares the keys for rows that have the columns of `schema`, the table's own.
     pub fn new(
         session: &SessionContext,
         keys: &KeySet,

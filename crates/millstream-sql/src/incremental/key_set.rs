@@ -16,9 +16,9 @@ use datafusion::{
     logical_expr::{Expr, lit, utils::disjunction},
 };
 
-/// Ranges kept per column; keys often lie in a few clusters (today, and a late day).
+/// The number of ranges that are kept for a column; keys often lie in a few clusters (today, and a late day).
 const RANGES: usize = 8;
-/// Up to this many values are listed one by one, which prunes better than ranges.
+/// The number of values up to which each is listed by itself, which prunes better than ranges.
 const LISTED: usize = 16;
 
 /// A set of keys, in memory.
@@ -31,16 +31,16 @@ pub struct KeySet {
     spans: Vec<Span>,
 }
 
-/// The least and greatest value of a key column in a [`KeySet`]; none when all are null.
+/// The least and greatest value of a key column in a [`KeySet`], without bounds when all values are null.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyRange {
-    /// The key as messages call it.
+    /// The name of the key in messages.
     pub column: String,
     pub bounds: Option<(ScalarValue, ScalarValue)>,
     pub has_null: bool,
 }
 
-/// Where the values of one column lie.
+/// The ranges in which the values of one column lie.
 #[derive(Clone, Debug)]
 pub(super) struct Span {
     ranges: Vec<(ScalarValue, ScalarValue)>,
@@ -48,7 +48,7 @@ pub(super) struct Span {
 }
 
 impl KeySet {
-    /// `batches` hold one column per key expression, each key once.
+    /// A set of the keys in `batches`, which hold one column for each expression of the key, and each key once.
     pub(super) fn new(
         labels: Vec<String>,
         exprs: Vec<Expr>,
@@ -60,7 +60,7 @@ impl KeySet {
         Ok(Self { labels, exprs, keys, spans })
     }
 
-    /// Number of keys.
+    /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.num_rows()
@@ -71,13 +71,13 @@ impl KeySet {
         self.len() == 0
     }
 
-    /// The keys: one column per part of the key.
+    /// The keys, with one column for each part of the key.
     #[must_use]
     pub fn batch(&self) -> &RecordBatch {
         &self.keys
     }
 
-    /// Least and greatest value per part of the key, for choosing the files that can hold the keys.
+    /// The least and greatest value of each part of the key, for choosing the files that can hold the keys.
     #[must_use]
     pub fn ranges(&self) -> Vec<KeyRange> {
         self.labels
@@ -160,8 +160,8 @@ enum Bound {
     Exclusive(Expr),
 }
 
-/// `date_trunc(grain, x)` between two begins of grains, as a range of `x` itself, which statistics know.
-/// One truncation inside another is the coarser of the two.
+/// Gives `date_trunc(grain, x)` between two begins of grains as a range of `x` itself, which statistics know. Where one
+/// truncation is inside another, the coarser of the two counts.
 fn truncated(expr: &Expr, least: &ScalarValue, greatest: &ScalarValue) -> Option<(Expr, Expr, Bound)> {
     let (mut subject, mut coarsest) = (expr, None);
     while let Some((grain, inner)) = truncation(subject) {
@@ -200,7 +200,8 @@ fn truncation(expr: &Expr) -> Option<(Grain, &Expr)> {
     Some((grain, subject))
 }
 
-/// Lengths of which each is cut into whole shorter ones (weeks are not), from the shortest.
+/// Spans of time, from the shortest, of which each consists of whole shorter ones. Weeks are left out, because months do
+/// not consist of whole weeks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Grain {
     Minute,
@@ -229,7 +230,7 @@ impl Grain {
     }
 }
 
-/// Types with an order that files keep statistics for. Floats have NaN, which statistics leave out.
+/// Whether the type has an order and files keep statistics of it. Floats are left out: statistics leave out NaN.
 fn prunable(data_type: &DataType) -> bool {
     data_type.is_integer()
         || data_type.is_temporal()
@@ -237,7 +238,7 @@ fn prunable(data_type: &DataType) -> bool {
         || matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
 }
 
-/// Where to cut sorted values into ranges: each value its own when there are few, else at the widest gaps.
+/// The places at which sorted values are cut into ranges. Few values each get a range; more are cut at the widest gaps.
 fn cuts(sorted: &ArrayRef) -> Result<Vec<usize>> {
     let distinct = distinct_starts(sorted)?;
     if distinct.len() <= LISTED {

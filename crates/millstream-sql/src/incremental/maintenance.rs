@@ -19,24 +19,24 @@ use super::{
     linear, normalize,
 };
 
-/// Begin of a state in a history table.
+/// The column of a history table that says when a state began.
 pub const VALID_FROM: &str = "valid_from";
-/// End of a state in a history table; null while it is the current one.
+/// The column of a history table that says when a state ended; null while the state is the current one.
 pub const VALID_TO: &str = "valid_to";
 
 /// Which rows of the output belong together and are replaced together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// The whole table, each time.
+    /// The whole table is replaced each time.
     Whole,
     /// Rows are only added.
     Append,
-    /// One row per value of these columns.
+    /// There is one row for each value of these columns.
     Merge { key: Vec<String> },
-    /// All rows of an `hour`, `day`, `month` or `year` (UTC) of the column `time`.
+    /// All rows of an `hour`, `day`, `month` or `year` (UTC) of the column `time` are replaced together.
     Partition { time: String, grain: &'static str },
-    /// Every state of a key. `time` is the column that says when a state began; without one it begins when
-    /// a run first sees it.
+    /// Every state of a key is kept. `time` is the column that says when a state began; without such a column a state
+    /// begins when a run first sees it.
     History { key: Vec<String>, time: Option<String> },
 }
 
@@ -55,7 +55,7 @@ pub enum Strategy {
 }
 
 impl fmt::Display for Strategy {
-    /// One sentence for `millstream plan`.
+    /// Writes one sentence for `millstream plan`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AppendOnly => {
@@ -89,9 +89,9 @@ pub struct Maintenance {
     pub(super) keep: Keep,
     pub(super) key: Vec<KeyPart>,
     pub(super) strategy: Strategy,
-    /// Why the same rows need not give the same output twice.
+    /// The reason why the same rows need not give the same output twice.
     pub(super) unsteady: Option<String>,
-    /// Columns of a merge key, or of a history's key and time, whose nulls the caller keeps out of the table.
+    /// The columns of a merge key, or of a history's key and time, whose nulls the caller keeps out of the table.
     pub(super) nulls_kept_out: BTreeSet<String>,
     schema: SchemaRef,
 }
@@ -99,10 +99,10 @@ pub struct Maintenance {
 /// One expression over the output that tells which rows belong together.
 #[derive(Clone, Debug)]
 pub(super) struct KeyPart {
-    /// For messages.
+    /// The name of this part of the key in messages.
     pub(super) label: String,
     pub(super) column: String,
-    /// Over the output's columns, without qualifiers.
+    /// The expression over the output's columns, without qualifiers.
     pub(super) expr: Expr,
 }
 
@@ -132,8 +132,8 @@ impl Maintenance {
         Ok(maintenance)
     }
 
-    /// The caller keeps rows out of the table that are null in one of these columns, so that they come out as rows
-    /// instead of an error; of a history without a period.
+    /// Says that the caller keeps rows out of the table that are null in one of these columns. Such rows then come out as
+    /// rows instead of an error; those of a history have no period.
     #[must_use]
     pub fn keeping_out_nulls(mut self, columns: BTreeSet<String>) -> Self {
         self.nulls_kept_out = columns;

@@ -36,7 +36,7 @@ use crate::{scalar_names::ScalarNames, walk};
 #[derive(Debug)]
 pub(super) struct Normalized {
     pub(super) plan: LogicalPlan,
-    /// Why changes cannot be followed through the plan at all.
+    /// The reason why changes cannot be followed through the plan at all.
     pub(super) unsupported: Option<String>,
 }
 
@@ -153,7 +153,7 @@ fn plain_strings(plan: LogicalPlan) -> Result<LogicalPlan> {
     columns::project_as(plan, &schema, exprs)
 }
 
-/// What makes an output row depend on more than the rows of the inputs.
+/// The reason why an output row depends on more than the rows of the inputs, if it does.
 fn obstacle(plan: &LogicalPlan) -> Result<Option<String>> {
     let mut why = None;
     walk::all_nodes(plan, &mut |node| {
@@ -183,7 +183,7 @@ fn unsteady(expr: &Expr) -> Option<String> {
             Some(format!("{}() gives another value on each run", call.func.name()))
         }
         Expr::ScalarVariable(..) => Some("it reads a session variable".into()),
-        // As a join it would repeat the outer row instead of failing.
+        // As a join, a subquery of several rows would repeat the outer row instead of failing.
         Expr::ScalarSubquery(query)
             if query.outer_ref_columns.is_empty() && query.subquery.max_rows() != Some(1) =>
         {

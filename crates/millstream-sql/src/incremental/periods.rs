@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(super) struct Period {
     pub(super) row: usize,
     pub(super) from: i64,
-    /// None while it is the current state.
+    /// When the state ended; `None` while it is the current one.
     pub(super) to: Option<i64>,
 }
 
@@ -15,28 +15,28 @@ pub(super) struct Period {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) row: usize,
-    /// When it began; none when the query has no time, then the key has one state, be it in several rows.
+    /// When the state began. It is `None` when the query has no time; then the key has one state, be it in several rows.
     pub(super) at: Option<i64>,
 }
 
-/// Two different states of the key begin at the same time, or without one; the row of the second.
+/// Two different states of the key begin at the same time, or both without a time. `row` is the row of the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Conflict {
     pub(super) row: usize,
 }
 
-/// The key's periods after `now`'s look at it. `recorded` is ordered by `from`.
+/// The key's periods once a run at `now` has seen `states`. `recorded` is ordered by `from`.
 ///
-/// - A state takes its place by its time, late ones too. Where another one is recorded for that time, the recorded one stays,
-///   unless the two agree in all columns that it has: then it gains the others.
+/// - A state takes its place by its time, late ones too. Where another state is recorded for that time, the recorded one
+///   stays, unless the two agree in all columns that it has: then it gains the other columns.
 /// - Equal states that follow each other are one period.
-/// - What was recorded and the query no longer gives stays: it was the state then.
+/// - A recorded state that the query no longer gives stays: it was the state then.
 /// - The open period holds the newest of the states. Where a later turn is recorded (the key was closed after that
 ///   state began, or a newer state was retracted), the newest state begins again now.
 /// - A key without states ends now.
 /// - A turn that happens now comes behind all that are recorded, those in the future too, so that none of them is lost.
 ///
-/// `equal` compares two rows, `agrees` a recorded one with a given one in the columns that were recorded.
+/// `equal` compares two rows; `agrees` compares a recorded row with a given one in the columns that were recorded.
 ///
 /// Applying the same states again changes nothing.
 pub(super) fn merge(
@@ -46,7 +46,8 @@ pub(super) fn merge(
     equal: impl Fn(usize, usize) -> bool,
     agrees: impl Fn(usize, usize) -> bool,
 ) -> Result<Vec<Period>, Conflict> {
-    // From each instant on: the row of the state, or none where the key did not exist.
+    // The turns of the key: for each instant the row of the state that holds from then on, or `None` where the key did
+    // not exist.
     let mut turns: BTreeMap<i64, Option<usize>> = BTreeMap::new();
     for (at, period) in recorded.iter().enumerate() {
         turns.insert(period.from, Some(period.row));
@@ -103,7 +104,7 @@ pub(super) fn merge(
     Ok(periods(&turns, equal))
 }
 
-/// Whether a given state stands at its instant from now on.
+/// Whether a given state takes the place of what stands at its instant.
 fn takes_place(
     turns: &BTreeMap<i64, Option<usize>>,
     (at, row): (i64, usize),
@@ -111,7 +112,7 @@ fn takes_place(
     agrees: impl Fn(usize, usize) -> bool,
 ) -> bool {
     let Some(there) = turns.get(&at).copied().flatten() else { return true };
-    // One that only goes on from the state before it does not begin here.
+    // A recorded state that only goes on from the one before it does not begin here.
     let before = turns.range(..at).next_back().and_then(|(_, row)| *row);
     let begins = before.is_none_or(|before| !equal(before, there));
     !equal(there, row) && (!begins || agrees(there, row))

@@ -38,14 +38,14 @@ use crate::schema::conform;
 pub struct Refresh<'a> {
     pub session: &'a SessionContext,
     pub inputs: &'a Inputs,
-    /// The table as it is.
+    /// The table before the refresh.
     pub existing: Arc<dyn TableProvider>,
-    /// Whether rows of the query were kept out of the table, so that a key may leave that is not in it.
+    /// Whether rows of the query were kept out of the table, so that a key may leave that the table does not have.
     pub some_kept_out: bool,
     pub limits: Limits,
-    /// The run's time: when a state without a time began, and when a key that is gone ended.
+    /// The time of the run: when a state without a time began, and when a key that is gone ended.
     pub now: TimestampMicros,
-    /// Compute everything, whatever changed (the definition did, or old versions are gone).
+    /// Whether everything is computed, whatever changed: the definition has changed, or old versions are gone.
     pub everything: bool,
 }
 
@@ -74,12 +74,13 @@ pub enum Change {
     Everything { rows: Arc<Spool> },
 }
 
-/// Keys that the query no longer gives, beside those of [`Change::Replace`]: of rows that were kept out of the table.
+/// The keys that the query no longer gives and whose rows were kept out of the table. They add to those of
+/// [`Change::Replace`].
 #[derive(Debug)]
 pub enum Gone {
     None,
     Keys(Box<KeySet>),
-    /// Every row was computed: what was kept out before and is not in the change is gone.
+    /// Every row was computed: a key that was kept out before and is not in the change is gone.
     AllOthers,
 }
 

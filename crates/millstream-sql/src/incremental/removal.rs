@@ -34,7 +34,8 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// `batches` hold the columns of `schema` and then how often each row leaves (Int64).
+    /// The removal of the rows in `batches`, which hold the columns of `schema` and then how often each row leaves
+    /// (Int64).
     pub(super) fn new(schema: SchemaRef, batches: &[RecordBatch], counted: &SchemaRef) -> Result<Self> {
         let all = datafusion::arrow::compute::concat_batches(counted, batches)?;
         let width = schema.fields().len();
@@ -49,13 +50,13 @@ impl Removal {
         })
     }
 
-    /// Number of rows to take out.
+    /// The number of rows to take out.
     #[must_use]
     pub fn rows(&self) -> i64 {
         self.counts.as_primitive::<Int64Type>().values().iter().sum()
     }
 
-    /// Least and greatest value per column of the table, for choosing the files that can hold the rows.
+    /// The least and greatest value of each column of the table, for choosing the files that can hold the rows.
     #[must_use]
     pub fn ranges(&self) -> Vec<KeyRange> {
         self.rows.ranges()

@@ -62,7 +62,7 @@ impl Evaluation<'_> {
                         Arc::new(input),
                     )?))
                 }
-                // Row by row operators leave a row's key alone.
+                // Operators that work row by row leave a row's key alone.
                 LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Repartition(_) => {
                     let mut inputs = Vec::new();
                     for input in node.inputs() {
@@ -208,7 +208,7 @@ impl Evaluation<'_> {
                     of_right = mirror(&of_left, &to_right);
                 }
             }
-            // Both sides may stand alone: only a key that is the same on both, whichever is there.
+            // Rows of both sides may stand alone, so only a key counts that is the same on both, whichever side is there.
             JoinType::Full => match coalesced(&parts, &join.on) {
                 Some((left, right)) => (of_left, of_right) = (left, right),
                 None => of_left.clear(),
@@ -228,8 +228,8 @@ impl Evaluation<'_> {
         if exact { Ok(reduced) } else { self.semi_join(reduced, &parts, keys) }
     }
 
-    /// When the key reduced one side and says nothing about the other, which is dear to compute, the reduced
-    /// side's join keys reduce the other.
+    /// Reduces the side of a join about which the key says nothing, when that side is dear to compute: the join keys of
+    /// the side that the key did reduce then reduce it.
     async fn narrowed(
         &self,
         join: &Join,
@@ -347,7 +347,7 @@ fn mirror(parts: &[KeyExpr], pairs: &[(Expr, Expr)]) -> Vec<KeyExpr> {
         .collect()
 }
 
-/// Parts of the form `coalesce(l, r)` for an equality `l = r`, one list per side; none if there is another part.
+/// The parts for each side, if every part has the form `coalesce(l, r)` for an equality `l = r`.
 fn coalesced(parts: &[KeyExpr], on: &[(Expr, Expr)]) -> Option<(Vec<KeyExpr>, Vec<KeyExpr>)> {
     parts
         .iter()

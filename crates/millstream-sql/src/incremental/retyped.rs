@@ -68,8 +68,8 @@ async fn first_lost(
     Ok(None)
 }
 
-/// Text may be written in many ways, so it is lost only where it is no value of the type at all. Any other value
-/// must give itself back.
+/// Whether the value is lost in the new type. A text may be written in many ways, so it is lost only where it is no value
+/// of the type at all. Any other value must come back unchanged when it is cast to the new type and back.
 fn is_lost(value: &Expr, from: &DataType, to: &DataType) -> Expr {
     if !can_cast_types(from, to) {
         return value.clone().is_not_null();

@@ -17,14 +17,14 @@ use datafusion::{
 use futures::{TryStreamExt, future::BoxFuture};
 use millstream_spool::{Space, SpoolError, SpoolWriter};
 
-/// Batches that are read ahead of who asks for them.
+/// The number of batches that are read ahead of whoever asks for them.
 const READ_AHEAD: usize = 2;
 
 /// Rows that can be read any number of times.
 #[derive(Clone)]
 pub struct Spool {
     rows: Arc<millstream_spool::Spool>,
-    /// The session's spill folder goes with it.
+    /// The runtime is held because the session's spill folder goes with it.
     _runtime: Arc<RuntimeEnv>,
 }
 
@@ -56,7 +56,7 @@ impl Spool {
         Arc::clone(self.rows.schema())
     }
 
-    /// Number of rows.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.rows()
@@ -98,7 +98,7 @@ impl Spool {
     }
 }
 
-/// The message of a spool names the file.
+/// The error as the engine passes it on; the message of a spool's error names the file.
 fn failed(error: SpoolError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }

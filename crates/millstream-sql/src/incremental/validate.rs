@@ -26,9 +26,10 @@ use super::{
 };
 use crate::walk;
 
-/// Errors when `rows`, which hold (part of) the table, break the rules of its key: a null
-/// ([`IncrementalError::NullKey`]) or two rows with the same key ([`IncrementalError::DuplicateKey`], with the
-/// values). Rows with a null that the caller keeps out are passed over. Memory is bounded by the session; tables without a merge key pass unread.
+/// Errors when `rows`, which hold the table or a part of it, break the rules of its key: a null
+/// ([`IncrementalError::NullKey`]) or two rows with the same key ([`IncrementalError::DuplicateKey`], with the values).
+/// Rows with a null that the caller keeps out are passed over. Memory is bounded by the session; tables without a merge
+/// key pass unread.
 pub fn check_keys<'a>(
     session: &'a SessionContext,
     maintenance: &'a Maintenance,
@@ -105,7 +106,7 @@ async fn first_batch(session: &SessionContext, plan: LogicalPlan) -> Result<Opti
     Ok(None)
 }
 
-/// The first columns of `row`, by these names.
+/// The first columns of `row` under these names, as a key for messages.
 pub(super) fn describe(names: &[&str], batch: &RecordBatch, row: usize) -> Result<KeyValues> {
     let options = FormatOptions::default().with_null("null");
     let parts = names

@@ -12,9 +12,9 @@ use crate::{analyze::Analysis, nearest::name_hint};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case", tag = "use", content = "kind")]
 pub enum Use {
-    /// Its values are part of the values.
+    /// The values of the used column are part of the values of the other.
     Direct(Direct),
-    /// It chooses among values or rows.
+    /// The used column chooses among values or rows.
     Indirect(Indirect),
 }
 
@@ -23,11 +23,12 @@ pub enum Use {
 pub struct LineageEdge {
     pub from: ColumnRef,
     pub to_table: TableName,
-    /// `None`: the input decides which rows of the table there are, and so touches all its columns.
+    /// The column that uses the input. `None` when the input decides which rows of the table there are, and so touches
+    /// all its columns.
     pub to_column: Option<String>,
     #[serde(flatten)]
     pub used: Use,
-    /// Number of steps from the column that was asked for, from 1.
+    /// The number of steps from the column that was asked for, from 1.
     pub distance: usize,
 }
 
@@ -35,11 +36,11 @@ pub struct LineageEdge {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LineageReport {
     pub columns: Vec<ColumnRef>,
-    /// What the columns are made of, nearest first. Edges that decide on rows are shown, not followed.
+    /// The steps to what the columns are made of, nearest first. Edges that decide on rows are shown, not followed.
     pub upstream: Vec<LineageEdge>,
-    /// Who uses the columns, nearest first.
+    /// The steps to the users of the columns, nearest first.
     pub downstream: Vec<LineageEdge>,
-    /// The source columns at the end of the way up.
+    /// The source columns at which the upstream steps end.
     pub sources: BTreeSet<ColumnRef>,
 }
 

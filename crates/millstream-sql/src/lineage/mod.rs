@@ -37,11 +37,11 @@ impl fmt::Display for ColumnRef {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direct {
-    /// The value itself.
+    /// The value enters as it is.
     Identity,
-    /// A value computed from it.
+    /// A value enters that is computed from it.
     Transformation,
-    /// A value computed from many rows.
+    /// A value enters that is computed from those of many rows.
     Aggregation,
 }
 
@@ -61,16 +61,16 @@ pub enum Indirect {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnInputs {
     pub direct: BTreeMap<ColumnRef, Direct>,
-    /// Columns that choose this column's value: conditions of CASE, a window's partition and order.
+    /// The columns that choose this column's value: those of conditions of CASE, and of a window's partition and order.
     pub indirect: BTreeSet<(ColumnRef, Indirect)>,
 }
 
 /// What a table's columns are made of, in terms of the tables that its SQL names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableLineage {
-    /// By the names of the stored columns, in their order.
+    /// The inputs of each stored column, by the column's name and in the columns' order.
     pub columns: IndexMap<String, ColumnInputs>,
-    /// Columns that decide which rows there are, and so touch every column.
+    /// The columns that decide which rows there are, and so touch every column.
     pub rows: BTreeSet<(ColumnRef, Indirect)>,
 }
 

@@ -19,7 +19,7 @@ use crate::catalog::ProjectTable;
 /// What a node's output is made of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeLineage {
-    /// In the order of the node's schema.
+    /// The inputs of each output column, in the order of the node's schema.
     pub(super) columns: Vec<ColumnInputs>,
     pub(super) rows: BTreeSet<(ColumnRef, Indirect)>,
 }
@@ -39,9 +39,9 @@ impl Scope<'_> {
 /// What is in reach while a plan is walked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Walk {
-    /// Columns of enclosing queries, outermost first.
+    /// The columns of enclosing queries, outermost first.
     pub(super) outer: Vec<(Arc<DFSchema>, Vec<ColumnInputs>)>,
-    /// The tables that stand for the rows so far of recursive queries.
+    /// The columns of recursive queries, whose rows so far are read as tables of these names.
     working: HashMap<String, Vec<ColumnInputs>>,
 }
 
@@ -97,7 +97,7 @@ impl Walk {
         }
     }
 
-    /// Nodes that leave columns as they are; for any other node every output depends on every input.
+    /// The lineage of nodes that leave columns as they are. For any other node, every output depends on every input.
     fn passed_through(&mut self, plan: &LogicalPlan) -> NodeLineage {
         let width = plan.schema().fields().len();
         let inputs: Vec<_> = plan.inputs().into_iter().map(|input| self.node(input)).collect();
@@ -177,7 +177,8 @@ impl Walk {
         lineage
     }
 
-    /// Inputs only grow and are finitely many: as many rounds as there are columns reach the end.
+    /// The lineage of a recursive query. Its inputs only grow and are finitely many, so as many rounds as there are
+    /// columns reach the end.
     fn recursive(&mut self, node: &RecursiveQuery) -> NodeLineage {
         let mut lineage = self.node(&node.static_term);
         for _ in 0..=lineage.columns.len() {

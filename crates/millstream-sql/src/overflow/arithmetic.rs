@@ -17,7 +17,7 @@ use datafusion::{
     physical_expr_common::datum::apply,
 };
 
-/// A decimal of more digits does not fit into 128 bits; with fewer, a result has room by its type.
+/// The most digits of a decimal that fits into 128 bits; with fewer, a result has room by its type.
 const DIGITS_MAX: u8 = 38;
 
 /// `left operator right`. A chain, as in `a + b - c`, is one call: nested calls would be asked for their types, names and
@@ -47,10 +47,11 @@ fn call(operators: Vec<Operator>, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(function)), args))
 }
 
-/// Written in plans and named in results like the operators for which it stands.
+/// Arithmetic as a function, which is written in plans and named in results like the operators for which it stands.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked {
-    /// Each stands between two arguments, and what is left of it is computed first. None for the sign.
+    /// The operators, each between two arguments; what is to the left of an operator is computed first. There is none for
+    /// the sign.
     operators: Vec<Operator>,
     signature: Signature,
 }
@@ -106,7 +107,7 @@ impl ScalarUDFImpl for Checked {
         let mut args = args.args.into_iter();
         let Some(mut value) = args.next() else { return internal_err!("arithmetic without arguments") };
         if self.operators.is_empty() {
-            // `apply` takes two values; of the sign, the second says nothing more.
+            // `apply` takes two values; for the sign, the second is the first once more.
             return apply(&value, &value, |value, _| numeric::neg(value.get().0));
         }
         for (operator, other) in self.operators.iter().zip(args) {
@@ -129,7 +130,7 @@ fn compute(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Result<Ar
     if let DataType::Decimal128(DIGITS_MAX, _) = result.data_type() {
         let values = result.as_primitive::<Decimal128Type>();
         let end = super::decimal_end(result.data_type()).unwrap_or(i128::MAX);
-        // The values behind nulls are arbitrary, so only a hit is looked at again.
+        // The values behind nulls are arbitrary, so a value that is too large counts only if it is not null.
         if values.values().iter().any(|value| value.unsigned_abs() >= end.unsigned_abs())
             && let Some(row) = (0..values.len())
                 .find(|&row| values.is_valid(row) && values.value(row).unsigned_abs() >= end.unsigned_abs())
@@ -142,8 +143,8 @@ fn compute(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Result<Ar
     Ok(result)
 }
 
-/// The result of integers so small that nothing can overflow, which takes no look at each result and a fraction of the time.
-/// `None` for larger ones, and for what else there is.
+/// The result for integers so small that nothing can overflow. It takes a fraction of the time, as results need no look.
+/// `None` for larger integers and all other values.
 fn quick(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Option<ArrayRef> {
     let ((left_bits, width), (right_bits, _)) = (bits(left)?, bits(right)?);
     let (needed, compute): (_, fn(&dyn Datum, &dyn Datum) -> _) = match operator {
@@ -156,7 +157,8 @@ fn quick(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Option<Arra
     if needed < width { compute(left, right).ok() } else { None }
 }
 
-/// The bits that the largest of the integers takes without its sign, those behind nulls too, and the bits of their type.
+/// The bits that the largest of the integers takes without its sign, also of those behind nulls, and the bits of their
+/// type.
 fn bits(values: &dyn Datum) -> Option<(u32, u32)> {
     let values = values.get().0;
     match values.data_type() {

@@ -17,7 +17,7 @@ use datafusion::{
     },
 };
 
-/// Bytes of a text that becomes a decimal; those of 76 digits, and room for zeros that mean nothing.
+/// The largest size in bytes of a text that becomes a decimal: 76 digits, and room for zeros that mean nothing.
 const TEXT_BYTES_MAX: usize = 4_096;
 
 /// `text`, which stands where it is cast to a decimal. A longer text is null where the cast gives null for what does not
@@ -32,7 +32,7 @@ pub(super) fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-/// Written in plans and named in results like its argument.
+/// A check of a text's length, which is written in plans and named in results like its argument.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Digits {
     gives_null: bool,

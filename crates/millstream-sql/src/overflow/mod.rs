@@ -64,7 +64,8 @@ pub(crate) fn checked(expr: Expr, schema: &DFSchema) -> Result<Expr> {
                 false => Transformed::no(part),
             });
         }
-        // Coercion gave both sides one kind of number, and chains grow to the left: the right side is quickly asked.
+        // Coercion gave both sides the same kind of number. Chains grow to the left, so that the right side gives its
+        // type quickly.
         let asked = match &part {
             Expr::BinaryExpr(binary) if operation(&part).is_some() => &binary.right,
             Expr::Negative(inner) => inner,
@@ -95,12 +96,12 @@ fn operation(part: &Expr) -> Option<Operator> {
     }
 }
 
-/// What a part casts to a decimal, and whether it gives null for what does not fit.
+/// The operand of a cast to a decimal, and whether the cast gives null for a value that does not fit.
 fn decimal_cast(part: &Expr) -> Option<(&Expr, bool)> {
     match part {
         Expr::Cast(cast) if cast.field.data_type().is_decimal() => Some((&cast.expr, false)),
         Expr::TryCast(cast) if cast.field.data_type().is_decimal() => Some((&cast.expr, true)),
-        // They become casts only when constants are folded.
+        // Calls of these functions become casts only when constants are folded.
         Expr::ScalarFunction(call) => {
             let gives_null = match call.name() {
                 "arrow_cast" => false,
@@ -117,7 +118,7 @@ fn decimal_cast(part: &Expr) -> Option<(&Expr, bool)> {
     }
 }
 
-/// The cast, of a text whose length was looked at.
+/// The cast, with a check of its text's length.
 fn with_digits(part: Expr, gives_null: bool) -> Expr {
     match part {
         Expr::Cast(mut cast) => {
@@ -142,7 +143,7 @@ fn outgrown(what: String) -> DataFusionError {
     ArrowError::ArithmeticOverflow(what).into()
 }
 
-/// The words of the engine's own error about an average, in those of this module; all others as they are.
+/// The engine's own error about an average in the words of this module; all other messages stay as they are.
 pub(crate) fn in_words(message: &str) -> &str {
     match message {
         "Arithmetic Overflow in AvgAccumulator" => {
@@ -152,7 +153,7 @@ pub(crate) fn in_words(message: &str) -> &str {
     }
 }
 
-/// What to do about an error of this module, found in the words of a failure.
+/// What to do about an error of this module, which is recognised by the words of the message.
 pub(crate) fn hint(message: &str) -> Option<String> {
     message.contains("Overflow happened on").then(|| {
         "the result needs a wider type: cast what goes into it, as in `cast(x as decimal(38, 0))` or \

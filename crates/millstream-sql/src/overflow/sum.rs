@@ -26,10 +26,10 @@ use datafusion::{
 
 use super::{decimal_end, outgrown};
 
-/// The type of a total on its way. Its digits are not looked at, only its 128 bits.
+/// The type of a total while it is computed. Its 128 bits count, not its digits.
 const WIDE: DataType = DataType::Decimal128(38, 0);
 
-/// The engine's `sum`, but for totals that do not fit.
+/// The engine's `sum`, with an error for totals that do not fit.
 pub(crate) fn sum() -> Arc<AggregateUDF> {
     Arc::new(AggregateUDF::from(CheckedSum { engine: Sum::new() }))
 }
@@ -39,13 +39,13 @@ struct CheckedSum {
     engine: Sum,
 }
 
-/// Whether totals of the type are computed here; floats, durations and intervals are the engine's.
+/// Whether totals of the type are computed here. The engine adds up floats, durations and intervals.
 fn is_checked(data_type: &DataType) -> bool {
     use DataType::{Decimal32, Decimal64, Decimal128, Int64, UInt64};
     matches!(data_type, Int64 | UInt64 | Decimal32(..) | Decimal64(..) | Decimal128(..))
 }
 
-/// `$make` with the Rust type of a checked sum's values.
+/// Calls `$make` with the Rust type of a checked sum's values.
 macro_rules! by_type {
     ($data_type:expr, $make:ident) => {
         match $data_type {
@@ -146,10 +146,10 @@ fn beyond(data_type: &DataType) -> datafusion::error::DataFusionError {
     outgrown(format!("Overflow happened on: a sum is beyond {named}"))
 }
 
-/// So many halves of 64 bits can be added up in 64 bits.
+/// The number of halves of values, of 32 bits each, that can be added up in 64 bits.
 const HALVES_MAX: usize = 1 << 31;
 
-/// The total of the values, where it has room.
+/// The total of the values, or `None` when it has no room in 128 bits.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the upper half has room, and the lower half is what is asked for"
@@ -171,7 +171,7 @@ fn added<V: ArrowPrimitiveType<Native: Into<i128>>>(values: &[V::Native]) -> Opt
 /// The total of all values, or of those in a window.
 struct Total<T> {
     total: i128,
-    /// How many values are in it.
+    /// The number of values in the total.
     count: u64,
     data_type: DataType,
     of: PhantomData<fn() -> T>,
@@ -307,10 +307,10 @@ impl Accumulator for DistinctTotal {
     }
 }
 
-/// One total per group.
+/// The totals of groups, one for each group.
 struct Totals<T> {
     totals: Vec<i128>,
-    /// Groups that saw a value.
+    /// The groups that saw a value.
     seen: NullState,
     data_type: DataType,
     of: PhantomData<fn() -> T>,

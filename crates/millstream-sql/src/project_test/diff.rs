@@ -12,9 +12,9 @@ use millstream_project::Diagnostic;
 
 use crate::session::SqlError;
 
-/// More unmatched rows than this on both sides together are not paired cell by cell.
+/// The number of unmatched rows, of both sides together, up to which rows are paired cell by cell.
 const PAIRED_MAX: usize = 400;
-/// Floats agree when their first significant digits do.
+/// The number of first significant digits in which two floats have to agree.
 const FLOAT_DIGITS: usize = 12;
 
 /// A row as text, null as `None`, in the order of [`Verdict::Different`]'s columns.
@@ -31,11 +31,11 @@ pub enum Verdict {
         columns: Vec<String>,
         expected_rows: usize,
         actual_rows: usize,
-        /// Expected rows with no counterpart.
+        /// The expected rows with no counterpart.
         missing: Vec<TestRow>,
-        /// Rows that nobody expected.
+        /// The actual rows that nobody expected.
         unexpected: Vec<TestRow>,
-        /// Rows that differ from their counterpart in some cells.
+        /// The expected rows that differ from their counterpart in some cells.
         changed: Vec<ChangedRow>,
     },
     /// The test itself is wrong.
@@ -54,7 +54,7 @@ pub struct ChangedRow {
 /// One cell that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedCell {
-    /// Index into the columns.
+    /// The number of the cell's column among the compared ones.
     pub column: usize,
     pub expected: Option<String>,
     pub actual: Option<String>,
@@ -84,7 +84,7 @@ pub(super) fn compare(
     })
 }
 
-/// Every row as text; equal values have equal texts.
+/// Every row as text, in which equal values have equal texts.
 fn texts(batch: &RecordBatch) -> Result<Vec<TestRow>, ArrowError> {
     let mut rows: Vec<TestRow> = vec![Vec::with_capacity(batch.num_columns()); batch.num_rows()];
     let options = FormatOptions::default();
@@ -130,7 +130,7 @@ fn by_position(wanted: Vec<TestRow>, found: Vec<TestRow>) -> Differences {
     }
 }
 
-/// The multiset difference both ways, in the order of the rows.
+/// The rows of each side that the other lacks, as multisets, in the order of the rows.
 fn unmatched(wanted: Vec<TestRow>, found: Vec<TestRow>) -> (Vec<TestRow>, Vec<TestRow>) {
     let mut counts: HashMap<&TestRow, usize> = HashMap::new();
     for row in &found {

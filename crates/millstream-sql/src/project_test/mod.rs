@@ -32,7 +32,7 @@ use crate::{
     session::{Resolved, SqlError, SqlSession, TableResolver},
 };
 
-/// When the builds of tests run, 2024-01-01T00:00:00Z: where a state begins whose table has no `time`.
+/// The time at which the builds of tests run, 2024-01-01T00:00:00Z. States of a table without `time` begin then.
 const NOW: TimestampMicros = TimestampMicros(1_704_067_200_000_000);
 
 /// What a test showed.
@@ -134,7 +134,7 @@ fn tested<'a>(test: &TestSpec, analysis: &'a Analysis) -> Result<&'a TableAnalys
     })
 }
 
-/// The columns that the expected rows name; the error is every one that the result does not have.
+/// The columns that the expected rows name. The error holds every column that the result does not have.
 fn expected_schema(expect: &TestInput, schema: &SchemaRef) -> Result<SchemaRef, Verdict> {
     let unknown = rows::unknown_columns(expect, schema);
     if unknown.is_empty() { Ok(expected_columns(expect, schema)) } else { Err(Verdict::Invalid(unknown)) }
@@ -143,7 +143,7 @@ fn expected_schema(expect: &TestInput, schema: &SchemaRef) -> Result<SchemaRef, 
 /// The result's columns that any expected row names, in the result's order.
 fn expected_columns(expect: &TestInput, schema: &SchemaRef) -> SchemaRef {
     let named: Vec<&str> = expect.rows.iter().flat_map(rows::keys).map(|key| key.value.as_str()).collect();
-    // Without a row there is nothing to name: the result must be empty.
+    // Without a row, no column is named, and the result must be empty.
     let fields =
         schema.fields().iter().filter(|field| named.is_empty() || named.contains(&field.name().as_str()));
     Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))

@@ -137,7 +137,7 @@ fn misfit(node: &Node, field: &Field, hint: &str) -> Diagnostic {
     if hint.is_empty() { diagnostic } else { diagnostic.with_hint(hint) }
 }
 
-/// How a value of the type is written, where a text may have many forms.
+/// The hint how a value of the type is written, for types of which a text may have many forms.
 fn form(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Date32 => "write a date: `2026-03-01`",
@@ -146,7 +146,7 @@ fn form(data_type: &DataType) -> &'static str {
     }
 }
 
-/// Texts as values of a type; null where the text is none.
+/// The texts as values of a type; null where a text is no value of it.
 fn parse(texts: &[Option<String>], data_type: &DataType) -> ArrayRef {
     let texts = StringArray::from_iter(texts.iter().map(Option::as_deref));
     if matches!(data_type, DataType::Binary) {

@@ -23,7 +23,7 @@ use crate::{
     walk,
 };
 
-/// What takes the place of a scan of a project's table.
+/// The table or view that takes the place of a scan of a project's table.
 enum Input {
     Table(Arc<dyn TableSource>),
     View(LogicalPlan),
@@ -77,7 +77,7 @@ fn project_table(node: &LogicalPlan) -> Option<&ProjectTable> {
 fn replace(plan: LogicalPlan, inputs: &HashMap<TableName, Input>) -> Result<LogicalPlan> {
     walk::change_all_nodes(plan, &mut |node| {
         let Some(table) = project_table(&node) else {
-            // Nullability may have changed below.
+            // The nullability of the node's inputs may have changed.
             return node.recompute_schema().map(Transformed::yes);
         };
         let input = inputs

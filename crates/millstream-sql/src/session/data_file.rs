@@ -6,12 +6,12 @@ use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use millstream_types::TableName;
 
-/// How the names of data files end.
+/// The end of the names of data files.
 const ENDING: &str = ".parquet";
-/// What stores and readers say of a file that ends too early, or whose parts do.
+/// Words of stores and readers about a file that ends too early, or whose parts do.
 const CUT: [&str; 2] = ["Out of range", "failed to fill whole buffer"];
 
-/// Whether the words are those of a file that is not there.
+/// Whether the words are about a file that is not there.
 pub(super) fn is_gone(words: &str) -> bool {
     words.contains("not found") || words.contains("No such file")
 }
@@ -32,18 +32,18 @@ pub(super) fn is_damaged(error: &DataFusionError) -> bool {
     }
 }
 
-/// The whole path of the data file that the words name.
+/// The whole path of the data file that an error's words name.
 pub(super) fn named(words: &str) -> Option<String> {
     let is_path = |c: char| !c.is_whitespace() && !matches!(c, '"' | '`' | '\'' | ':' | ',');
     let files = || words.split(|c: char| !is_path(c)).filter(|word| word.ends_with(ENDING));
     let file = files().find(|word| word.starts_with('/')).or_else(|| files().next())?;
-    // The store of local files names them without the root.
+    // The store of local files names a file without the root.
     let whole = Path::new("/").join(file);
     let is_local = whole.parent().is_some_and(Path::is_dir);
     Some(if is_local { whole.display().to_string() } else { file.to_owned() })
 }
 
-/// What is wrong with a damaged file.
+/// What is wrong with a damaged file, from an error's words.
 pub(super) fn damage(words: &str) -> String {
     if CUT.iter().any(|said| words.contains(said)) {
         return "it does not hold what its table says".into();
@@ -58,7 +58,7 @@ fn table_of(file: &str) -> Option<TableName> {
     TableName::new(folders.next()?, table).ok()
 }
 
-/// What gives the rows of a lost file back.
+/// The way to get the rows of a lost file back.
 pub(super) fn remedy(file: Option<&str>) -> String {
     let table = file.and_then(table_of).filter(|table| !table.is_rejected());
     let again = match &table {
@@ -71,7 +71,7 @@ pub(super) fn remedy(file: Option<&str>) -> String {
     format!("bring it back from a backup, or {again}")
 }
 
-/// The words for a table of which a file is damaged.
+/// The message about a damaged file.
 pub(super) fn told(file: Option<&str>, damage: &str) -> String {
     let of = file.and_then(table_of).map(|table| format!(" of `{table}`")).unwrap_or_default();
     match file {

@@ -17,16 +17,16 @@ use crate::{
 
 const MORE_MEMORY: &str =
     "read fewer columns or rows, or allow more memory: `--memory 8GiB`, or `memory: 8GiB` in the environment";
-/// What is said of an instant that has more digits than are kept.
+/// The words about an instant that has more digits than are kept.
 pub(crate) const LOSES_DIGITS: &str = "would lose digits";
 
 /// A place in the text of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryPlace {
-    /// Bytes of the text.
+    /// The first byte of the place in the text; `end` is the byte after its last one.
     pub start: usize,
     pub end: usize,
-    /// From 1, in characters.
+    /// The line of the place, from 1; `column` counts characters, also from 1.
     pub line: usize,
     pub column: usize,
 }
@@ -40,7 +40,7 @@ pub enum SqlError {
     Invalid {
         code: &'static str,
         message: String,
-        /// Where in the statement; `None` when the fault lies in a view's SQL.
+        /// The place in the statement; `None` when the fault lies in a view's SQL.
         place: Option<QueryPlace>,
         label: Option<String>,
         hint: Option<String>,
@@ -139,7 +139,8 @@ impl SqlError {
                 },
                 _ => Self::Execution { message },
             },
-            // Several parts of the query share the fault, so only its words can be taken along.
+            // Several parts of the query share the error, so that it cannot be moved out, and only its words are taken
+            // along.
             DataFusionError::ObjectStore(_)
             | DataFusionError::IoError(_)
             | DataFusionError::ParquetError(_) => Self::outside(message.into()),

@@ -27,9 +27,9 @@ const BATCH_ROWS: usize = 2_048;
 /// How the rows of a plan are handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handed {
-    /// In one stream.
+    /// The rows come in one stream.
     Together,
-    /// In the parts that run side by side.
+    /// The rows come in a stream for each of the parts that run side by side.
     InParts,
 }
 

@@ -58,15 +58,15 @@ const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 /// What a session may use.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// Bytes that all queries of the session hold in memory before they spill.
+    /// The bytes that all queries of the session together may hold in memory before they spill.
     pub memory_bytes: usize,
-    /// Where they spill to; created when absent.
+    /// The folder to which queries spill. It is created when it is absent.
     pub spill_dir: PathBuf,
-    /// How many parts of a query run at once.
+    /// The number of parts of a query that run at once.
     pub target_partitions: usize,
 }
 
-/// Names in SQL to tables.
+/// Gives the tables for names in SQL.
 #[async_trait]
 pub trait TableResolver: Send + Sync + fmt::Debug {
     /// The table as it was at `at`; `None` when there is none. A view is asked for with the time or version

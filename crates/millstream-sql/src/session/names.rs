@@ -22,7 +22,8 @@ pub(super) fn name_outputs(query: &mut Query) {
     items.clone_from(&named);
 }
 
-/// The items that name the columns, and whether ORDER BY sees these names alone, and no longer what they stand for.
+/// The items that name the columns, and whether ORDER BY sees only these names, and no longer the expressions that they
+/// stand for.
 fn outputs(mut body: &mut SetExpr) -> Option<(&mut Vec<SelectItem>, bool)> {
     let mut by_name = false;
     loop {
@@ -58,8 +59,8 @@ fn named(items: &[SelectItem]) -> Vec<SelectItem> {
     items.iter().map(name).collect()
 }
 
-/// Lets ORDER BY name the columns that it repeats as expressions. False, with nothing changed, when it holds an
-/// expression that is none of them, which only the engine's own names may lead to.
+/// Replaces expressions in ORDER BY that are those of columns by the columns' names. The result is false, with nothing
+/// changed, when ORDER BY holds an expression that is none of these, which only the engine's own names may lead to.
 fn sort_by_name(order: Option<&mut OrderBy>, items: &[SelectItem], named: &[SelectItem]) -> bool {
     let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = order else { return true };
     let by_name = |key: &Expr| -> Option<Expr> {

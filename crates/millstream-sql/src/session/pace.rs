@@ -41,15 +41,16 @@ use super::{
 };
 use crate::growth;
 
-/// How long one thread works for a query before others get their turn.
+/// How long one thread works for a query before other tasks get their turn.
 const TURN: Duration = Duration::from_millis(10);
-/// Pieces shrink when the work for one takes longer than this, and grow when it takes less than half.
+/// The time that the work for one piece may take. Pieces shrink when it takes longer, and grow when it takes less than
+/// half.
 const PIECE_TIME: Duration = Duration::from_millis(400);
 /// Pieces from this size on, as an exponent of 2, take a nested-loop join an eighth of the time for each pair of rows: it
 /// computes those a row of its own side at a time, smaller ones as pairs that it writes down.
 const QUICK_PAIRS: u32 = 10;
 
-/// Functions whose time for one row may grow faster than the row.
+/// The functions whose time for one row may grow faster than the row.
 const SLOW: [&str; 9] = [
     "levenshtein",
     "regexp_replace",
@@ -194,12 +195,12 @@ struct PacedStream {
 /// A batch that is handed out piece by piece.
 #[derive(Default)]
 struct Pieces {
-    /// What is left of the input's last batch.
+    /// The rest of the input's last batch, which is still to be handed out.
     rest: Option<RecordBatch>,
-    /// The exponent of 2 of a piece's rows.
+    /// The exponent of 2 that gives the number of a piece's rows.
     size: u32,
     makes_pairs: bool,
-    /// When the last piece was handed out, until its consumer asks for the next.
+    /// When the last piece was handed out; `None` once its consumer has asked for the next.
     handed_out: Option<Instant>,
 }
 

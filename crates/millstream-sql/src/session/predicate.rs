@@ -4,7 +4,7 @@
 use arrow::error::ArrowError;
 use datafusion::{common::DataFusionError, parquet::errors::ParquetError};
 
-/// What the reader writes before the debug text.
+/// The words that the reader writes before the debug text.
 const MARK: &str = "Error evaluating filter predicate: ";
 
 /// The failure of a condition as any other failure of a computation; other errors stay as they are.
@@ -15,7 +15,7 @@ pub(crate) fn plain(error: DataFusionError) -> DataFusionError {
     }
 }
 
-/// What a failed condition says, if this is one.
+/// The words of a failed condition, if the error is one.
 fn said(error: &DataFusionError) -> Option<String> {
     let DataFusionError::ParquetError(error) = error else { return None };
     let ParquetError::External(inner) = error.as_ref() else { return None };

@@ -84,7 +84,7 @@ impl Pins<'_> {
             _ => None,
         };
         let Some(table) = table else {
-            // A name of one part is one of WITH, or unknown, which the planner says.
+            // A name of one part is defined by WITH or unknown, and the planner reports what is unknown.
             if version.is_some() {
                 let message = format!("`{}` has no versions", parts.join("."));
                 return Err(Problem::new(codes::TIME_TRAVEL, message, range)

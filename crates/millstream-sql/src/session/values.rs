@@ -6,10 +6,11 @@ use datafusion::common::DataFusionError;
 
 use super::{SqlError, predicate::plain};
 
-/// Stands for a value that nobody is to see.
+/// The text that stands for a value that nobody is to see.
 const MASKED: &str = "***";
 
-/// The same failure without the values in its words. Failures outside of the computation, as of a store, hold none.
+/// The failure without the values in its words. Failures outside of the computation, such as those of a store, hold no
+/// values.
 #[must_use]
 pub fn without_values(error: DataFusionError) -> DataFusionError {
     let error = plain(error);
@@ -25,7 +26,7 @@ pub fn without_values(error: DataFusionError) -> DataFusionError {
     if is_outside { error } else { DataFusionError::Execution(kept(&root.strip_backtrace())) }
 }
 
-/// The same for a computation of its own.
+/// The failure of a computation by Arrow, without the values in its words.
 #[must_use]
 pub fn arrow_without_values(error: ArrowError) -> ArrowError {
     match error {
@@ -37,7 +38,7 @@ pub fn arrow_without_values(error: ArrowError) -> ArrowError {
 }
 
 impl SqlError {
-    /// The same failure without the values in its words.
+    /// The failure without the values in its words.
     #[must_use]
     pub fn without_values(self) -> Self {
         match self {
@@ -47,7 +48,8 @@ impl SqlError {
     }
 }
 
-/// What the words say of the kind of a failure, and of which feature it is. The hints of [`SqlError`] go by these words.
+/// The words that tell the kind of a failure and the feature that it is about. The hints of [`SqlError`] go by these
+/// words.
 fn kept(message: &str) -> String {
     match message.split_once(": ").filter(|(head, _)| names_a_feature(head)) {
         Some((head, rest)) => format!("{head}: {}", kind(rest)),

@@ -30,7 +30,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::node::{Node, Operator};
 
-/// Partitions are computed together until they have so many rows.
+/// The number of rows up to which partitions are gathered and computed together.
 const PIECE_ROWS: usize = 8_192;
 
 /// Lets windows of a finished plan be computed piece by piece.
@@ -59,7 +59,7 @@ impl PhysicalOptimizerRule for WindowsInPieces {
 #[derive(Debug)]
 pub(super) struct PiecewiseWindow {
     window: Arc<WindowAggExec>,
-    /// What rows of one partition have in common.
+    /// The keys that the rows of one partition have in common.
     keys: Vec<PhysicalSortExpr>,
 }
 

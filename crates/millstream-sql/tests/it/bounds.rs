@@ -205,7 +205,7 @@ async fn values_that_fit_are_what_they_were() {
         ),
         ("SELECT replace('a,b,c', ',', '; ') AS x", "a; b; c"),
         ("SELECT regexp_replace('a1b22', '[0-9]+', '<\\0>', 'g') AS x", "a<"),
-        // Large together, and computed in groups.
+        // The values are too large together, and are computed in groups.
         (
             "SELECT sum(length(x)) AS s FROM (SELECT replace(repeat('xy', 40000 + 0 * n), 'q', 'zz') AS x \
              FROM generate_series(1, 8192) AS t(n))",
@@ -285,7 +285,7 @@ async fn a_join_that_compares_each_pair_uses_the_disk_or_ends() {
             "| 55 |",
         ),
         (format!("{large} a RIGHT JOIN {small} b ON a.value + b.value < 0"), "| 10 |"),
-        // Each half of the right side would give out the left side's rows once more.
+        // The right side has several parts, and each would give out the left side's rows once more.
         (
             format!("{large} a LEFT JOIN (SELECT DISTINCT value FROM {small}) b ON a.value + b.value < 0"),
             refused,

@@ -45,7 +45,7 @@ async fn session(folder: &tempfile::TempDir) -> SqlSession {
     SqlSession::open(options, Arc::new(Numbers(Arc::new(table)))).unwrap()
 }
 
-/// What a query answers: its values, row by row, or the error's first words and whether it has a way out.
+/// The answer to a query: its values, row by row, or the error's first words and whether the error has a hint.
 async fn answer(session: &SqlSession, sql: &str) -> String {
     let rows =
         async { session.query(sql, None).await?.try_collect().await.map_err(SqlError::from_datafusion) };

@@ -250,7 +250,7 @@ async fn a_plan_made_offline_runs_over_what_is_stored() {
     assert!(!streams.is_empty());
 }
 
-/// Each runs many times: an order by chance would be another one now and then.
+/// Each query runs many times: an order that comes by chance would be another one now and then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_in_order_have_one_order_whatever_meets_in_the_query() {
     let both = "SELECT order_id FROM bronze.orders UNION ALL SELECT order_id + 10 FROM silver.orders";
@@ -266,7 +266,7 @@ async fn rows_in_order_have_one_order_whatever_meets_in_the_query() {
             format!(
                 "SELECT both.order_id FROM ({both}) AS both JOIN silver.orders AS o ON o.order_id = both.order_id % 10"
             ),
-            // For each row of the smaller side.
+            // The join goes through the rows of the smaller side.
             vec![1, 11, 2, 12],
         ),
         (format!("SELECT * FROM ({both}) AS both ORDER BY order_id DESC"), vec![12, 11, 3, 2, 1]),
@@ -294,7 +294,7 @@ async fn times_move_between_zones() {
             "TIMESTAMP '2024-07-01T14:00:00' AT TIME ZONE 'UTC' AT TIME ZONE 'America/New_York'",
             "2024-07-01T10:00:00",
         ),
-        // The clock skips this time, and shows the next one twice.
+        // The clock skips the first of these times, and shows the second one twice.
         ("TIMESTAMP '2024-03-31T02:30:00' AT TIME ZONE 'Europe/Berlin'", "2024-03-31T01:30:00Z"),
         ("TIMESTAMP '2024-10-27T02:30:00' AT TIME ZONE 'Europe/Berlin'", "2024-10-27T01:30:00Z"),
         ("TIMESTAMPTZ '2024-01-01T23:30:00Z' AT TIME ZONE '+02:00'", "2024-01-02T01:30:00"),

@@ -21,7 +21,8 @@ use millstream_types::{TableName, TimestampMicros};
 
 use crate::support::{self, name};
 
-/// Columns with the SQL of their values; `v` is the row's number, from 0.
+/// A table's name, its number of rows, and its columns with their types and the SQL of their values. In the SQL, `v` is
+/// the row's number, from 0.
 type Table = (&'static str, i64, &'static [(&'static str, &'static str, &'static str)]);
 
 const TABLES: &[Table] = &[
@@ -118,7 +119,7 @@ const TABLES: &[Table] = &[
 struct World(BTreeMap<TableName, Arc<MemTable>>);
 
 impl World {
-    /// `whole`, or without each fifth row.
+    /// The rows of every source: all of them if `whole`, else without each fifth row.
     async fn new(sources: &[SourceSpec], whole: bool) -> Self {
         let context = SessionContext::new();
         let mut tables = BTreeMap::new();
@@ -166,7 +167,7 @@ fn texts(batches: &[RecordBatch], schema: &SchemaRef) -> Vec<String> {
     let text = support::pretty(&batches);
     let mut rows: Vec<String> =
         text.lines().filter(|line| line.starts_with('|')).skip(1).map(str::to_owned).collect();
-    // Columns are padded to the widest value, which is the same for the same rows.
+    // Columns are padded to the widest value, which is the same for the same rows, so that whole lines can be compared.
     rows.sort();
     rows
 }
@@ -176,7 +177,7 @@ fn stored(schema: &Schema) -> SchemaRef {
     storable_schema(&DFSchema::try_from(schema.clone()).unwrap()).unwrap()
 }
 
-/// The table built on the fewer rows and then brought to all rows.
+/// The incremental table, built on the fewer rows and then brought to all rows.
 async fn followed(
     session: &SqlSession,
     fewer: &World,

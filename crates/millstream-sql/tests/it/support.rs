@@ -37,7 +37,7 @@ pub(crate) fn name(text: &str) -> TableName {
     text.parse().unwrap()
 }
 
-/// `columns` as `name: type, name: type`.
+/// A source whose columns are given as pairs of name and type.
 pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
     let column = |(name, column_type): &(&str, &str)| {
         let spec = ColumnSpec {

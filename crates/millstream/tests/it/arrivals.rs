@@ -31,7 +31,7 @@ pub(crate) fn arrive(folder: &Folder, twin: &Folder, round: u32, dice: &mut Smal
 fn orders(number: u32, dice: &mut SmallRng) -> String {
     let mut text = "order_id,customer_id,category,quantity,amount,status,ordered_at\n".to_owned();
     for row in 0..dice.random_range(40..200_u32) {
-        // In a hundred rows one comes twice, one is below zero, and one is of a customer that nobody knows.
+        // In a hundred rows, one id comes twice, one amount is below zero, and one customer is known to nobody.
         let id = 1_000_000 + number * 1_000 + if row % 100 == 7 { row - 1 } else { row };
         let sign = if row % 100 == 57 { "-" } else { "" };
         let customer = if row % 100 == 27 { 900_000_000 } else { dice.random_range(1..700) };
@@ -63,7 +63,7 @@ fn grown_events(folder: &Folder, number: u32) -> (String, String) {
     (path, text)
 }
 
-/// The same keys with other values.
+/// Swaps two texts in a file, so that it has the same keys with other values. Gives the path and the new text.
 fn replaced(
     folder: &Folder,
     kind: &str,
@@ -78,7 +78,7 @@ fn replaced(
     (path, changed)
 }
 
-/// Further states of customers, made from those that the twin took in; one in 37 is in no known segment.
+/// Writes further states of customers, made from those that the twin took in; one in 37 is in no known segment.
 fn customers(folder: &Folder, twin: &Folder, number: u32) {
     let days = 200 + number;
     let sql = format!(

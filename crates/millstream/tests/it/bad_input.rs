@@ -38,7 +38,7 @@ fn put(folder: &Folder, name: &str, bytes: &[u8]) {
     fs::write(folder.path().join("data").join(name), bytes).unwrap();
 }
 
-/// What is landed is `ids`, and the table over it agrees.
+/// Asserts that the landed rows are `ids`, and that the table over them agrees.
 fn assert_landed(folder: &Folder, ids: &[i64], why: &str) {
     let landed = numbers(folder, "SELECT id FROM bronze.s ORDER BY id");
     assert_eq!(landed.concat(), ids.iter().copied().map(Some).collect::<Vec<_>>(), "{why}");
@@ -65,7 +65,7 @@ fn check_rows(name: &str, text: impl AsRef<[u8]>, ids: &[i64], rejected: &[(i64,
     }
 }
 
-/// A file that cannot be taken in: the message names it, what was there stays, and its mended form lands.
+/// Checks a file that cannot be taken in: the message names it, the landed rows stay, and its mended form lands.
 fn check_refused(name: &str, bytes: impl AsRef<[u8]>, messages: &[&str]) {
     let folder = started();
     put(&folder, name, bytes.as_ref());

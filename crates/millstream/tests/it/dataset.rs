@@ -50,7 +50,8 @@ fn every_label_row_comes_out_once_in_its_order_with_its_values() {
         }
     }
     let orders = texts(&column(&rows, "orders.orders"));
-    // Nobody, as nobody, has no orders; the label of the future finds her orders expired.
+    // The label without a key has no orders, like that of somebody unknown; the label of the future finds Ann's orders
+    // expired.
     let expected =
         [Some("0"), Some("4"), Some("4"), Some("0"), Some("0"), Some("0"), None, Some("1"), Some("4")];
     let orders: Vec<Option<&str>> = orders.iter().map(Option::as_deref).collect();
@@ -78,7 +79,7 @@ fn the_same_inputs_give_the_same_bytes_and_one_version() {
     for (own, other) in [(path(&first), path(&elsewhere)), (manifest(&first), manifest(&elsewhere))] {
         assert!(fs::read(own).unwrap() == fs::read(other).unwrap(), "{} {}", own.display(), other.display());
     }
-    // A project that landed the same files is as good.
+    // A second project that landed the same files builds the same bytes.
     let twin = desk(ODD);
     let twin = build(&twin, &["desk"]);
     assert!(fs::read(path(&first)).unwrap() == fs::read(path(&twin)).unwrap());

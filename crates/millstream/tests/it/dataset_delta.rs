@@ -18,7 +18,7 @@ features: desk
 output: {path: exports/desk, format: delta}
 ";
 
-/// With one list among the features.
+/// The desk, with a list among its features and its dataset as a Delta table.
 fn delta_desk() -> Folder {
     let folder = desk("ann 2026-01-02T10:00:00Z 1 true\nbob - 2 -\n");
     let list = "    features:\n      recent: {last_k: {column: status, k: 2}}\n";
@@ -35,7 +35,7 @@ fn delta(built: &Value) -> (i64, &Path) {
     )
 }
 
-/// A reading of one version with the rows that its data file has.
+/// A case for the readers: one version of the table, with the rows that its data file has.
 fn case(folder: &Folder, built: &Value) -> Value {
     let (version, table) = delta(built);
     let rows = read_parquet(Path::new(built["path"].as_str().unwrap()));

@@ -21,12 +21,12 @@ fn path(built: &Value) -> PathBuf {
     built["path"].as_str().unwrap().into()
 }
 
-/// Version, and whether it stood before.
+/// The version that was built, and whether it stood before.
 fn version(built: &Value) -> (i64, bool) {
     (built["version"].as_i64().unwrap(), built["unchanged"].as_bool().unwrap())
 }
 
-/// By version, what the list says of the file.
+/// What the list says of each version's file.
 fn listed(folder: &Folder) -> Vec<Value> {
     let list = folder.json(&["dataset", "list", "--json"]);
     list["datasets"].as_array().unwrap().iter().map(|one| one["file"].clone()).collect()
@@ -60,7 +60,7 @@ fn a_version_whose_file_a_later_build_replaced_is_not_answered_with_the_later_ro
     }
 }
 
-/// Harms the newest file; gives what the list says of it then.
+/// Checks that a file which `harm` changes gets the given state in the list, and that the next build mends it.
 fn check_mended(harm: impl Fn(&Path), state: &str) {
     let folder = desk(LABEL);
     let first = build(&folder, &["desk"]);
@@ -82,7 +82,7 @@ fn check_mended(harm: impl Fn(&Path), state: &str) {
 fn a_file_that_was_damaged_or_removed_is_written_again_as_the_version_that_it_is() {
     check_mended(|path| fs::write(path, "x").unwrap(), "changed");
     check_mended(|path| fs::remove_file(path).unwrap(), "missing");
-    // One bit in the rows is found by who reads all of it.
+    // One changed bit among the rows is found only by a reader of the whole file.
     check_mended(
         |path| {
             let mut bytes = fs::read(path).unwrap();

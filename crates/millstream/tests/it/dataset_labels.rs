@@ -199,7 +199,7 @@ fn a_column_that_is_there_twice_is_refused() {
     write(&folder, FILE);
     let said = folder.run(&["dataset", "build", "desk"]);
     assert!(said.contains("names the column `churned` twice"), "{said}");
-    // As spreadsheets write rows that were longer once.
+    // Spreadsheets write such empty columns for rows that were longer once.
     folder.write("labels.csv", "customer_id,at,,\n1,2026-01-02T01:00:00Z,,\n");
     write(&folder, &FILE.replace('}', ", columns: []}"));
     assert!(folder.run(&["dataset", "build", "desk"]).contains("exit: 0"));

@@ -104,7 +104,7 @@ fn a_random_split_is_the_seed_s_and_shared_customers_are_told() {
     assert_eq!(leaks(&first)["shared_entities"], ["customer"]);
 }
 
-/// Names of what was found, by kind.
+/// The names of the columns that may leak, by the kind of leak.
 fn leaks(built: &Value) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for finding in built["manifest"]["leakage"].as_array().unwrap() {

@@ -19,7 +19,7 @@ use crate::{
 /// A join that compares each row with each other, finds nothing, and so never hands anything out.
 const JOIN: &str = "select count(*) n from generate_series(1, 900000) a, generate_series(1, 900000) b where a.value + b.value = 7";
 
-/// What "within a second" may take on a machine that runs other tests too.
+/// The time that stands for "within a second" on a machine that runs other tests too.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Asks for the join and leaves the connection open.
@@ -32,7 +32,7 @@ fn ask(server: &Server) -> TcpStream {
     stream
 }
 
-/// Hundredths of a second of processor that the process has used.
+/// The processor time that the process has used, in hundredths of a second.
 fn ticks(process: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let (_, fields) = stat.rsplit_once(')').unwrap();
@@ -121,7 +121,7 @@ fn a_query_has_the_time_of_a_request() {
     assert_quiet(&folder);
 }
 
-/// How the process ended, and how long after it was asked to.
+/// How the process ended, and how long after the signal.
 fn terminated(mut child: Child) -> (ExitStatus, Duration) {
     let began = Instant::now();
     let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();

@@ -20,7 +20,7 @@ use crate::{
 };
 
 const ROUNDS: u32 = 5;
-/// A run that meets too many faults says so and is repeated, at most so often.
+/// How often a run is repeated that meets too many faults and says so.
 const TRIES: u32 = 12;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +83,7 @@ struct Line {
 }
 
 impl Line {
-    /// Accepts until the test process ends.
+    /// A line to the server at `endpoint`, which accepts connections until the test process ends.
     fn to(endpoint: &str, seed: u64) -> Self {
         let server = endpoint.strip_prefix("http://").unwrap().to_owned();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

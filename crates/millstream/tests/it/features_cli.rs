@@ -58,8 +58,8 @@ fn tables_that_were_never_built_are_told() {
     ));
 }
 
-/// What no error touches goes on, and standard error says what is broken. Where a command means everything, its exit says that
-/// this was not all.
+/// Commands on definitions that no error touches go on, and standard error says what is broken. A command that is about
+/// everything says by its exit code that this was not all.
 #[test]
 fn files_that_are_broken_leave_features_and_datasets_alone() {
     let folder = desk("");
@@ -98,7 +98,7 @@ fn an_embedded_store_is_one_process_s_alone() {
             &["serve", "--address", "127.0.0.1:0"],
         ],
     ));
-    // What only reads the lake goes on.
+    // Commands that only read the lake go on.
     folder.stdout(&["features", "list"]);
     folder.stdout(&["dataset", "build", "desk"]);
     server.stop();

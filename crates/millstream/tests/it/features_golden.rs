@@ -22,16 +22,16 @@ const FEATURES: [&str; 10] = [
     "cart_share",
 ];
 
-/// Label, whether it can be asked online once everything is there, and the values.
+/// For each label: its line, whether it can be asked online once everything is there, and its values.
 fn golden() -> Vec<(&'static str, bool, Value)> {
     vec![
-        // The two orders of its own instant are seen by the inclusive view only.
+        // Ann's two orders at the label's own instant are seen by the inclusive view only.
         (
             "ann 2026-01-02T00:00:00Z 30.5 true",
             false,
             json!([2, 2, "30.50", 15.25, 2, "toys", 0.0, 4, "paid", 2.0]),
         ),
-        // One microsecond later everybody sees them; the tail of the window moves in hops of an hour.
+        // One microsecond later every view sees them; the tail of the window moves in hops of an hour.
         (
             "ann 2026-01-02T00:00:00.000001Z 15.1 true",
             true,
@@ -52,7 +52,7 @@ fn golden() -> Vec<(&'static str, bool, Value)> {
             true,
             json!([4, 2, "100.50", 35.0, 1, "games", 0.25, 4, "paid", 1.0]),
         ),
-        // As old as the time to live is not expired, and a microsecond more is.
+        // An event as old as the time to live is not expired; one that is a microsecond older is.
         (
             "ann 2026-01-04T00:00:00Z 1 false",
             true,
@@ -63,7 +63,7 @@ fn golden() -> Vec<(&'static str, bool, Value)> {
             true,
             json!([null, null, "0.00", null, null, null, null, 4, "paid", null]),
         ),
-        // His number is hers as a float. A refund without a category.
+        // Bob's number is Ann's as a float. He has a refund without a category.
         (
             "bob 2026-01-02T01:00:00Z 7 true",
             true,
@@ -74,9 +74,9 @@ fn golden() -> Vec<(&'static str, bool, Value)> {
             false,
             json!([0, 0, "0.00", null, 0, null, null, 1, "refunded", null]),
         ),
-        // Nobody: what an empty window gives.
+        // Eve is nobody, and has what an empty window gives.
         ("eve 2026-01-03T00:00:00Z 7 true", true, json!([0, 0, "0.00", null, 0, null, null, 0, null, null])),
-        // Before anything happened.
+        // At this time, nothing had happened yet.
         ("ann 2025-12-31T00:00:00Z 7 true", false, json!([0, 0, "0.00", null, 0, null, null, 0, null, null])),
     ]
 }
@@ -159,12 +159,12 @@ fn statuses_say_why_a_value_is_what_it_is() {
         (ANN, "2026-01-05T00:00:00Z", "orders.spend", "expired", newest),
         (EVE, "2026-01-03T00:00:00Z", "orders.spend", "missing", Value::Null),
         (EVE, "2026-01-03T00:00:00Z", "orders.orders", "missing", Value::Null),
-        // Hops cannot be cut: what lies before them is not known exactly, and not answered.
+        // Hops cannot be cut: a value at an instant before them is not known exactly, and is not answered.
         (ANN, "2026-01-01T11:00:00Z", "orders.orders", "degraded", json!("2026-01-01T12:00:00Z")),
     ] {
         assert_eq!(status(customer, at, feature), (json!(expected), time), "{feature} of {customer} at {at}");
     }
-    // Nor is what is computed of it.
+    // Features that are computed of such a value are not answered either.
     let body = json!({"features": ["orders.average_1d", "cart_share"], "entities": {"customer_id": [ANN, ANN]},
         "request": {"cart": [15.0, 15.0]}, "at": "2026-01-01T11:00:00Z"});
     let columns = &server.post("/v1/features/read", &body).good()["columns"];

@@ -25,7 +25,7 @@ pub(crate) const MINUTE: i64 = 60 * SECOND;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const DAY: i64 = 24 * HOUR;
 
-/// A float has no odd number from here on.
+/// From here on, a float has no odd number.
 const BEYOND: i64 = 9_007_199_254_740_992;
 
 /// Every aggregation, as a file says it.
@@ -67,7 +67,7 @@ const AGGREGATIONS: [(&str, &str); 35] = [
     ("sum_where", "sum: whole, where: \"flag and word <> 'b'\", default: -1"),
 ];
 
-/// One window of each size of hop, one that is no multiple of its hop, and all time.
+/// There is a window for each size of hop, one that is no multiple of its hop, and all time.
 const WINDOWS: [(&str, &str); 5] =
     [("", ""), ("_5m", "5m"), ("_23m", "23m"), ("_13h", "13h"), ("_15d", "15d")];
 
@@ -174,7 +174,7 @@ pub(crate) struct Reading {
     pub(crate) at: i64,
     pub(crate) whole: Option<i64>,
     pub(crate) level: Option<f64>,
-    /// In hundredths.
+    /// The price in hundredths.
     pub(crate) price: Option<i128>,
     pub(crate) word: Option<&'static str>,
     pub(crate) flag: Option<bool>,
@@ -226,7 +226,7 @@ fn reading(dice: &mut SmallRng, site: &'static str, device: i64, at: i64, odd: b
     }
 }
 
-/// The rows as a file of the source has them.
+/// The readings in the form of a file of the source.
 pub(crate) fn batch(readings: &[Reading]) -> RecordBatch {
     let mut vectors = ListBuilder::new(Float32Builder::new()).with_field(Arc::new(Field::new(
         "element",
@@ -256,7 +256,7 @@ pub(crate) fn land(folder: &Folder, file: &str, readings: &[Reading]) {
     write_parquet(&folder.path().join("data").join(file), &batch(readings));
 }
 
-/// The rows as a push has them.
+/// The readings in the form of a push.
 pub(crate) fn pushed(readings: &[Reading]) -> Value {
     let column = |of: &dyn Fn(&Reading) -> Value| -> Value { readings.iter().map(of).collect() };
     let date = |days: i32| rfc3339(i64::from(days) * DAY)[..10].to_owned();
@@ -278,7 +278,7 @@ fn hundredths(value: i128) -> String {
     format!("{sign}{}.{:02}", value.abs() / 100, value.abs() % 100)
 }
 
-/// Every meter, and one that never reports, at each of these times.
+/// A label for every meter, and for one that never reports, at each of these times.
 pub(crate) fn label_rows(times: &[i64], dice: &mut SmallRng) -> RecordBatch {
     let mut meters = meters();
     meters.push(("nobody", 1));

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{harness::Folder, serve_process::Server};
 
-/// Columns of labels that are no part of an entity's key.
+/// The time column of labels, which is no part of an entity's key.
 const TIME: &str = "at";
 
 pub(crate) fn instants(micros: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
@@ -22,7 +22,7 @@ pub(crate) fn instants(micros: impl IntoIterator<Item = Option<i64>>) -> ArrayRe
     Arc::new(instants.with_timezone("UTC"))
 }
 
-/// RFC 3339 with every microsecond.
+/// The instant as RFC 3339 with every microsecond.
 pub(crate) fn rfc3339(micros: i64) -> String {
     let instants = instants([Some(micros)]);
     texts(&instants).remove(0).unwrap()
@@ -49,7 +49,7 @@ pub(crate) fn built(folder: &Folder, dataset: &str) -> RecordBatch {
     read_parquet(Path::new(path))
 }
 
-/// Every value as text that is equal for equal bits only (but for the payloads of NaNs); none for null.
+/// Every value as a text that is equal for equal bits only (but for the payloads of NaNs); `None` for null.
 pub(crate) fn texts(values: &ArrayRef) -> Vec<Option<String>> {
     let options = FormatOptions::default().with_null("null");
     let formatter = ArrayFormatter::try_new(values, &options).unwrap();
@@ -87,8 +87,8 @@ pub(crate) struct Labels<'a> {
     pub(crate) target: Value,
 }
 
-/// Every feature of every row of a dataset equals what is served for the row's entity at the row's time, in type and in
-/// bits. How many values were compared.
+/// Asserts that every feature of every row of a dataset equals the value that is served for the row's entity at the row's
+/// time, in type and in bits. Gives the number of values that were compared.
 pub(crate) fn assert_served_as_trained(
     server: &Server,
     labels: &Labels<'_>,
@@ -109,7 +109,7 @@ pub(crate) fn assert_served_as_trained(
     compared
 }
 
-/// The same for rows that all have the time `at`.
+/// Asserts the same for rows that all have the time `at`.
 pub(crate) fn assert_served_at(
     server: &Server,
     labels: &Labels<'_>,
@@ -121,7 +121,7 @@ pub(crate) fn assert_served_at(
     compare(labels, trained, &served, &rfc3339(at), when)
 }
 
-/// What is served at a time for the entities of these rows.
+/// The features that are served at a time for the entities of these rows.
 pub(crate) fn read_at(server: &Server, labels: &Labels<'_>, rows: &RecordBatch, at: i64) -> RecordBatch {
     let (entities, request) = (columns_json(rows, labels.keys), columns_json(rows, labels.request));
     server.read(&labels.target, &entities, &request, Some(&rfc3339(at)))

@@ -17,7 +17,7 @@ const DAY: i64 = 86_400_000_000;
 /// 2026-02-01, the end of the first month.
 const FIRST_END: i64 = 1_769_904_000_000_000;
 const MONTHS: [i64; 6] = [31, 28, 31, 30, 31, 30];
-/// Larger than any customer's number.
+/// A number of no customer, larger than any customer's.
 const NOBODY: i64 = 9_007_199_254_740_993;
 
 const DATASET: &str = "labels: {file: labels.parquet, entity: customer, time: at}\n\
@@ -31,7 +31,7 @@ fn labels() -> Labels<'static> {
     }
 }
 
-/// All customers at `times`, and one that nobody knows.
+/// Writes labels of all customers at `times`, and of one that nobody knows.
 fn write_labels(folder: &Folder, times: &[i64], dice: &mut SmallRng) {
     let customers: Vec<i64> = (1..=125).chain([NOBODY]).collect();
     let rows = || times.iter().flat_map(|at| customers.iter().map(move |customer| (*customer, *at)));
@@ -89,7 +89,7 @@ fn every_feature_of_the_shop_is_served_as_it_is_trained_month_by_month() {
     for month in 1..=MONTHS.len() {
         arrive(&shop, &source, month);
         shop.stdout(&["run", "--exclude", "view:*"]);
-        // Windows slide on for a customer from whom nothing more comes.
+        // Windows slide on even for a customer from whom no more events come.
         let mut times = vec![end];
         times.extend((0..6).map(|_| end + dice.random_range(0..100 * DAY)));
         write_labels(&shop, &times, &mut dice);
@@ -121,7 +121,7 @@ fn every_feature_of_the_shop_is_served_as_it_is_trained_month_by_month() {
     assert_quiet(&shop);
 }
 
-/// Events only ever come, so their view goes on from what it has.
+/// Asserts how views were materialised: events only ever come, so the view of events goes on from what it has.
 fn assert_modes(said: &str, month: usize) {
     let said: Value = serde_json::from_str(said).unwrap();
     let views = said["views"].as_array().unwrap();
@@ -161,7 +161,7 @@ fn an_answer_is_the_same_in_json_in_arrow_and_in_the_words_of_feast() {
     }
     assert!(present > 1_000, "{present}");
 
-    // Feast has no `at`: both are asked now, long after the last event.
+    // Feast's API has no `at`, so both are asked for the present, long after the last event.
     let own = server.post("/v1/features/read", &json!({"service": "churn_v1", "entities": entities})).good();
     let feast = json!({"feature_service": "churn_v1", "entities": entities, "full_feature_names": true});
     let feast = server.post("/get-online-features", &feast).good();
@@ -186,7 +186,7 @@ fn an_answer_is_the_same_in_json_in_arrow_and_in_the_words_of_feast() {
     assert_quiet(&shop);
 }
 
-/// A decimal is a text in one and a number in the other.
+/// The value as a text that is the same for a decimal as a text and as a number.
 fn plain(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     text.parse::<f64>().map_or(text, |number| number.to_string())

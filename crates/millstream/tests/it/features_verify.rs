@@ -17,7 +17,7 @@ fn serve(folder: &Folder, at: &str) {
     server.stop();
 }
 
-/// With the values that an on-demand feature is computed of.
+/// Serves the desk's features, with the values that an on-demand feature is computed of.
 fn serve_desk(folder: &Folder, at: &str) {
     let server = Server::start_with(folder, ALL);
     let (entities, request) = (json!({"customer_id": [ANN, BOB]}), json!({"cart": [15.0, null]}));
@@ -62,7 +62,7 @@ fn what_was_served_equals_what_training_sees() {
     serve(&folder, "2026-02-01T00:00:00Z");
     let (code, report) = verify(&folder);
     assert_eq!(code, Some(0), "{report}");
-    // Two reads of two customers and nine features.
+    // There were two reads of two customers and nine features.
     assert_eq!((&report["values"], &report["equal"]), (&json!(36), &json!(36)), "{report}");
     assert!(folder.stdout(&["features", "verify"]).contains("36 of 36 values equal"));
 }
@@ -113,7 +113,7 @@ fn what_is_computed_on_demand_is_compared_too() {
     let (code, report) = verify(&folder);
     let share = feature(&report, "cart_share");
     assert_eq!((code, &share["values"], &share["equal"]), (Some(0), &json!(2), &json!(2)), "{report}");
-    // An order of that day, told afterwards: the mean was 35 and is 24.
+    // An order of that day lands afterwards: the mean was 35 and is 24.
     land(&folder, 2, "2026-01-02T03:00:00Z");
     let (_, report) = verify(&folder);
     let share = feature(&report, "cart_share");
@@ -127,7 +127,7 @@ fn an_inexact_read_of_the_past_is_called_that() {
     let folder = desk("");
     land(&folder, 2, "2026-01-02T00:30:00Z");
     folder.stdout(&["features", "materialize"]);
-    // The store answers with what it had before the newest event, of which two came after this instant.
+    // Two events came after this instant. The store answers with what it had before the newest of them.
     serve(&folder, "2026-01-01T13:00:00Z");
     let (_, report) = verify(&folder);
     assert_eq!(causes(&report), ["degraded"], "{report}");
@@ -195,7 +195,7 @@ fn the_first_pushed_row_is_a_late_event_as_others_are() {
     assert_eq!((code, causes(&report)), (Some(1), vec!["late_event".to_owned()]), "{report}");
 }
 
-/// A read at an earlier time than the store knows exactly.
+/// The read asks for an earlier time than the store knows exactly.
 #[test]
 fn a_degraded_value_that_equals_is_equal() {
     let folder = desk("");

@@ -109,8 +109,8 @@ impl Folder {
         tables
     }
 
-    /// Every row of a table as text, sorted, without what differs between two projects that got the same files:
-    /// when and by which run a row came in, and its number.
+    /// Every row of a table as text, sorted. The columns are left out that differ between two projects that got the same
+    /// files: when and by which run a row came in, and its number.
     pub(crate) fn rows(&self, table: &str) -> Vec<String> {
         let rows = self.json(&["query", &format!("SELECT * FROM {table}"), "--json"]);
         let rows = rows.as_array().unwrap_or_else(|| panic!("{table}: {rows}"));
@@ -121,7 +121,7 @@ impl Folder {
                 row.remove(column);
             }
             if !table.starts_with("bronze.") {
-                // Where a row stood in a query's result, not in a file.
+                // The column says where a row stood in a query's result, not in a file.
                 row.remove("_position");
             }
             texts.push(serde_json::to_string(&row).unwrap());
@@ -136,7 +136,7 @@ impl Folder {
     }
 }
 
-/// Nobody is shown a panic or how a value looks inside.
+/// Asserts that nobody is shown a panic or how a value looks inside.
 pub(crate) fn assert_plain(output: &Output) {
     for said in [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)) {
         for inside in ["panicked at", "Error {", "Error(", "Some(", "Err(", "Ok(", "RUST_BACKTRACE"] {

@@ -79,7 +79,7 @@ fn links_of_pages_lead_somewhere() {
     }
 }
 
-/// Follows a page in a folder of its own; how many commands it has.
+/// Follows a page in a folder of its own; gives the number of the page's commands.
 fn follow(page: &Path) -> usize {
     let text = fs::read_to_string(page).unwrap();
     let folder = TempDir::new().unwrap();
@@ -120,7 +120,7 @@ fn steps(text: &str) -> Vec<Step> {
     steps
 }
 
-/// `tables/gold/a.sql` of a line that ends with that name in backticks and a colon.
+/// The file's name in a line that ends with the name in backticks and a colon, such as `tables/gold/a.sql`.
 fn file_named(line: &str) -> Option<&str> {
     let (_, name) = line.strip_suffix("`:")?.rsplit_once('`')?;
     Some(name)

@@ -13,10 +13,10 @@ use crate::{
     harness::{Folder, assert_same_tables},
 };
 
-/// Each shop has dice of its own.
+/// The number of shops, each with dice of its own.
 const SHOPS: u64 = 6;
 const KILLS_PER_SHOP: u32 = 20;
-/// At most so many runs are killed before further files come.
+/// The most runs that are killed before further files come.
 const KILLS_PER_ROUND: u32 = 2;
 
 #[test]
@@ -48,7 +48,7 @@ fn killed_shop(seed: u64) {
                 break;
             }
             kills += 1;
-            // Someone tidies up between two runs, and is killed as well.
+            // Sometimes maintenance starts between two runs, and is killed as well.
             if dice.random_bool(0.2) {
                 killed(&folder, &["maintain"], Duration::from_millis(dice.random_range(0..300)));
             }
@@ -63,7 +63,7 @@ fn killed_shop(seed: u64) {
     assert_same_tables(&folder, &twin, &folder.tables(), &format!("after {kills} kills, seed {seed}"));
 }
 
-/// Whether the call was still at work when its time came.
+/// Starts the call and kills it after `delay`. Says whether the call was still at work.
 fn killed(folder: &Folder, arguments: &[&str], delay: Duration) -> bool {
     let mut call = folder.command(arguments);
     let mut child: Child = call.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

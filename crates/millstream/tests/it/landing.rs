@@ -26,14 +26,14 @@ fn csv(ids: impl Iterator<Item = u32>) -> String {
     ids.fold("id,amount\n".to_owned(), |text, id| text + &format!("{id},{}\n", id % 1010))
 }
 
-/// One row as numbers, by the names of `columns`.
+/// The rows that a query gives, each as its columns' numbers.
 pub(crate) fn numbers(folder: &Folder, sql: &str) -> Vec<Vec<Option<i64>>> {
     let rows = folder.json(&["query", sql, "--json"]);
     let numbers = |row: &Value| row.as_object().unwrap().values().map(Value::as_i64).collect();
     rows.as_array().unwrap_or_else(|| panic!("{sql}: {rows}")).iter().map(numbers).collect()
 }
 
-/// Every row of the files is there once, accepted or rejected, and the table over it agrees.
+/// Asserts that every row of the files is there once, accepted or rejected, and that the table over it agrees.
 fn assert_exactly_once(folder: &Folder, rows: usize) {
     let places = "count(*) AS a, count(DISTINCT concat(_source, '#', _position)) AS b";
     let landed =
@@ -147,7 +147,8 @@ fn status_shows_files_that_cannot_be_read_and_rows_that_are_too_old() {
     assert!(status.contains("stale"), "{status}");
 }
 
-/// A path that is corrected leaves the rows of the wrong files behind: that is told once, with the way to be rid of them.
+/// A path that is corrected leaves the rows of the wrong files behind. A run says so once, with the way to be rid of
+/// them.
 #[test]
 fn rows_of_files_that_the_path_does_not_mean_any_more_can_be_forgotten() {
     let folder = Folder::with(PROJECT);
@@ -165,7 +166,7 @@ fn rows_of_files_that_the_path_does_not_mean_any_more_can_be_forgotten() {
     assert!(!folder.run(&["run"]).contains("was landed"));
     let refused = folder.run(&["run", "source:orders", "--full-refresh"]);
     assert!(refused.contains("MS-0705") && refused.contains("--forget-gone"), "{refused}");
-    // Without a selection nothing is landed anew, so that nothing can be forgotten.
+    // Without a selection no source is landed again, so no rows can be forgotten.
     assert!(folder.run(&["run", "--full-refresh", "--forget-gone"]).starts_with("exit: 2"));
     let said = folder.run(&["run", "source:orders", "--full-refresh", "--forget-gone"]);
     assert!(

@@ -68,7 +68,7 @@ fn acknowledged_pushes_survive_kills_and_count_once() {
                 scope.spawn(move || push_until_killed(address, number, known));
             }
             sleep(delay / 2);
-            // The lake takes up what is there while more comes.
+            // The lake takes in the pushed rows while more of them come.
             let _ = send(&address, "POST", "/v1/features/materialize", &[], b"{\"wait\": false}");
             sleep(delay / 2);
             server.kill();
@@ -81,7 +81,7 @@ fn acknowledged_pushes_survive_kills_and_count_once() {
     let server = Server::start(&folder);
     let served: Vec<u64> = (0..PUSHERS).map(|number| count(&server, number)).collect();
     for (known, served) in pushers.iter().zip(&served) {
-        // Each kill leaves one push of which nobody knows.
+        // Each kill leaves one push of which nobody knows whether it counts.
         assert!((known.acknowledged..=known.sent).contains(served), "{served} served, {known:?}");
     }
     server.stop();
@@ -102,7 +102,7 @@ fn acknowledged_pushes_survive_kills_and_count_once() {
     assert_quiet(&folder);
 }
 
-/// Kills the call after that time; whether it was still at work.
+/// Starts the call and kills it after `delay`. Says whether the call was still at work.
 fn killed(folder: &Folder, arguments: &[&str], delay: Duration) -> bool {
     let mut child = folder.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     sleep(delay);
@@ -112,7 +112,7 @@ fn killed(folder: &Folder, arguments: &[&str], delay: Duration) -> bool {
     status.code().is_none()
 }
 
-/// All that is served of the shop, long after the last event.
+/// All features that are served of the shop, long after the last event.
 fn all_served(folder: &Folder) -> Value {
     let server = Server::start(folder);
     let customers: Vec<u32> = (1..=600).collect();

@@ -16,7 +16,7 @@ use crate::{
     landing::numbers,
 };
 
-/// A user who owns nothing here.
+/// The number of a user who owns nothing in the test's folder.
 const NOBODY: u32 = 65_534;
 
 fn started() -> Folder {
@@ -62,7 +62,7 @@ fn a_lake_that_cannot_be_written_keeps_its_tables() {
     directories(0o555);
     let mut call = folder.command(&["run"]);
     if fs::metadata(folder.path()).unwrap().uid() == 0 {
-        // No mode keeps root out, so somebody else runs it: a copy, as the build may lie in a closed folder.
+        // No mode keeps root out, so another user runs a copy: the build may lie in a closed folder.
         let binary = folder.path().join("millstream");
         let built = env!("CARGO_BIN_EXE_millstream");
         fs::hard_link(built, &binary).or_else(|_| fs::copy(built, &binary).map(|_| ())).unwrap();
@@ -93,8 +93,8 @@ fn a_lake_below_a_file_is_named() {
     }
 }
 
-/// A disk that is full is played by a limit on the size of files: a write fails as it does there. A small limit
-/// meets the state store, a larger one the data.
+/// A limit on the size of files stands for a full disk: a write fails as it does there. A small limit meets the state
+/// store, a larger one the data.
 #[test]
 fn a_full_disk_stops_the_run_and_loses_nothing() {
     let folder = started();

@@ -81,7 +81,7 @@ pub(crate) fn compare(python: &str, cases: &[Value]) {
     assert!(said.contains(&format!("{} readings of ", cases.len())), "{said}");
 }
 
-/// A reading, with what `millstream query` says about it beside it.
+/// A case for the readers, with the rows that `millstream query` gives for it.
 fn case(folder: &Folder, number: usize, table: &str, place: &str, of: Value) -> Value {
     let rows = folder.path().join(format!("expected/{number}.arrow"));
     folder.stdout(&[

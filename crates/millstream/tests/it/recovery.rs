@@ -44,7 +44,8 @@ fn what_is_lost_comes_back_from_what_is_left() {
         let folder = Folder::with(SMALL);
         folder.stdout(&["run"]);
         loss(&folder);
-        // The file that comes with the loss lands too, and only it where the rest is still there.
+        // The file that comes with the loss lands too. It is the only one that lands where the other rows are still
+        // there.
         folder.write("data/b.csv", "id,amount,day\n4,5.00,2026-01-02\n1,7.00,2026-01-03\n");
         folder.stdout(&["run"]);
         assert_eq!(numbers(&folder, COUNTS), [[Some(3); 3]], "{name}");
@@ -55,7 +56,7 @@ fn what_is_lost_comes_back_from_what_is_left() {
     }
 }
 
-/// The table's versions count from 0 again, so its number may be the one that the reader saw.
+/// The versions of the lost table count from 0 again, so its new version may be the one that the reader saw.
 #[test]
 fn a_table_that_was_landed_anew_is_read_anew() {
     let folder = Folder::with(SMALL);
@@ -90,7 +91,7 @@ fn reprocessing_that_is_killed_takes_each_row_in_once() {
     }
 }
 
-/// A source that takes long enough for someone to come in between.
+/// A project whose run takes long enough for another process to come in between.
 fn busy() -> Folder {
     let folder = Folder::with(SMALL);
     let rows: String = (10..1_000_000).map(|id| format!("{id},1.00,2026-01-02\n")).collect();
@@ -132,7 +133,7 @@ fn an_interrupt_stops_cleanly_and_the_next_run_goes_on() {
     assert_eq!(numbers(&folder, COUNTS), [[Some(999_992); 3]]);
 }
 
-/// Whoever reads the rows may never read on.
+/// The reader of the rows may never read on.
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_a_query_whose_rows_nobody_reads() {

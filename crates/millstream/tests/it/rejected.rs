@@ -11,7 +11,7 @@ fn the_rows_that_halted_a_step_can_be_looked_at_and_leave_with_the_halt() {
     folder.run(&["run"]);
     assert_said!(folder.run(&["rejected", "orders"]));
     assert_eq!(folder.json(&["rejected", "orders", "--json"])["groups"][0]["halted"], 1);
-    // Nothing landed, so nothing is taken in alone.
+    // No row landed, so `reprocess` takes no rejected row in alone.
     folder.write("sources/orders.yaml", &halting.replace("[0, 1000]", "[-10, 1000]"));
     folder.stdout(&["reprocess", "orders"]);
     folder.stdout(&["run"]);

@@ -21,7 +21,7 @@ fn the_plan_gives_each_asset_one_reason() {
     assert_said!(folder.run(&["plan"]));
 }
 
-/// A table that says `incremental` and is computed as a whole all the same says so, with the cause.
+/// The plan names a table that says `incremental` and is computed as a whole all the same, with the cause.
 #[test]
 fn the_plan_says_what_is_computed_anew() {
     let folder = Folder::with(SMALL);

@@ -75,7 +75,7 @@ const PROJECT: &[(&str, &str)] = &[
     ),
 ];
 
-/// Texts by path.
+/// The texts of files, by path.
 type Files = BTreeMap<String, String>;
 
 #[test]
@@ -126,7 +126,7 @@ fn sequence(seed: u64) {
     assert_same_tables(&folder, &fresh, &tables, &format!("with seed {seed} after\n{told}"));
 }
 
-/// Runs, and notes the last text of every file that a run has met: what is removed later keeps its rows.
+/// Runs, and notes the last text of every file that a run has met: a file that is removed later keeps its rows.
 fn run(folder: &Folder, files: &Files, met: &mut Files) {
     folder.stdout(&["run"]);
     let there = files.iter().filter(|(path, _)| folder.path().join(path).exists());
@@ -156,7 +156,7 @@ fn change(folder: &Folder, files: &mut Files, number: u32, dice: &mut SmallRng) 
             "grows"
         }
         _ => {
-            // It may be gone already; a later change brings it back.
+            // The file may be gone already; a later change brings it back.
             let _ = fs::remove_file(folder.path().join(&path));
             return format!("{path} goes");
         }
@@ -165,7 +165,7 @@ fn change(folder: &Folder, files: &mut Files, number: u32, dice: &mut SmallRng) 
     format!("{path} {what}")
 }
 
-/// Rows whose keys no other number has, so that their fate does not hang on the order of arrival.
+/// The text of a file whose keys no other number has, so that the rows' fate does not depend on the order of arrival.
 fn new_file(kind: &str, number: u32, dice: &mut SmallRng) -> String {
     let mut text = match kind {
         "sales" => "id,item,day,amount\n",
@@ -178,7 +178,7 @@ fn new_file(kind: &str, number: u32, dice: &mut SmallRng) -> String {
             if dice.random_bool(0.1) { String::new() } else { format!("i{}", dice.random_range(0..8)) };
         match kind {
             "sales" => {
-                // A key that comes twice, a day that is none, an amount out of range or without a day: now and then.
+                // Now and then a key comes twice, a day is none, or an amount is out of range or has no day.
                 let id = number * 100 + if dice.random_bool(0.1) { 0 } else { row };
                 let day = dice.random_range(0..32);
                 let day = if day == 31 {

@@ -41,7 +41,7 @@ fn chains() -> Folder {
     folder
 }
 
-/// A request with the token of a name.
+/// Sends a request with the token of `name`.
 fn asked(server: &Server, name: &str, method: &str, path: &str, body: &str) -> Answer {
     let token = format!("Authorization: Bearer {name}-0123456789abcdef");
     server.try_send(method, path, &[&token], body.as_bytes()).unwrap()
@@ -54,7 +54,8 @@ fn started(server: &Server, path: &str, body: &str) -> String {
     answer.header("location").unwrap().to_owned()
 }
 
-/// What a job tells until it has ended: names and data. HTTP/1.0 knows no chunks, so the events come as they are.
+/// The names and data of a job's events, until the job has ended. HTTP/1.0 knows no chunks, so the events come as they
+/// are.
 fn events(server: &Server, job: &str) -> Vec<(String, Value)> {
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let token = "Authorization: Bearer notebook-0123456789abcdef";
@@ -67,7 +68,7 @@ fn events(server: &Server, job: &str) -> Vec<(String, Value)> {
     told.map(|event| (of(event, "event: "), serde_json::from_str(&of(event, "data: ")).unwrap())).collect()
 }
 
-/// The last event of a job, which is the job itself.
+/// The job as its last event gives it.
 fn ended(server: &Server, job: &str) -> Value {
     let (name, ended) = events(server, job).pop().unwrap();
     assert_eq!(name, "ended");

@@ -26,7 +26,7 @@ const ARROW: &str = "Accept: application/vnd.apache.arrow.stream";
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
-    /// Held open: a server whose standard output is gone could not say anything more.
+    /// The pipe is held open: a server whose standard output is closed could not say anything more.
     _output: BufReader<ChildStdout>,
 }
 
@@ -59,7 +59,7 @@ impl Answer {
         self.json()
     }
 
-    /// Status, code and message of an answer that refuses.
+    /// The status, code and message of an answer that refuses.
     pub(crate) fn refusal(&self) -> (u16, String, String) {
         let body = self.json();
         let text = |name: &str| body["error"][name].as_str().unwrap_or_default().to_owned();
@@ -98,7 +98,7 @@ impl Server {
         self.try_send("POST", path, &[], body.to_string().as_bytes()).unwrap()
     }
 
-    /// One request on a connection of its own. None when the server went away before it had answered.
+    /// Sends one request on a connection of its own. `None` when the server went away before it had answered.
     pub(crate) fn try_send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Option<Answer> {
         send(&self.address, method, path, headers, body)
     }
@@ -178,14 +178,14 @@ pub(crate) fn send(address: &str, method: &str, path: &str, headers: &[&str], bo
         request.push_str("\r\n");
     }
     request.push_str("\r\n");
-    // A server that refuses a body early stops reading it; what it said before is still there to be read.
+    // A server that refuses a body early stops reading it; its answer is still there to be read.
     let _ = stream.write_all(&[request.as_bytes(), body].concat());
     let answer = received(&mut stream)?;
     let length: usize = answer.header("content-length")?.parse().ok()?;
     (answer.body.len() == length).then_some(answer)
 }
 
-/// What comes until the server closes the connection.
+/// The answer that comes until the server closes the connection.
 pub(crate) fn received(stream: &mut TcpStream) -> Option<Answer> {
     let mut bytes = Vec::new();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

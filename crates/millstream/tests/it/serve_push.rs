@@ -14,7 +14,7 @@ use crate::{
 const COUNT: &str = "latest.orders";
 const SPEND: &str = "orders.spend";
 
-/// Long enough ago for the present, and newer than everything in the lake.
+/// A time long before the present, and later than everything in the lake.
 const RECENT: &str = "2026-01-02T06:00:00Z";
 const READ_AT: &str = "2026-01-03T00:00:00Z";
 
@@ -39,7 +39,7 @@ fn pushed_rows(folder: &Folder, view: &str) -> Value {
     folder.json(&["query", &sql, "--json"])[0]["n"].clone()
 }
 
-/// How far the table is, its own rows say, not those that were pushed to the lake.
+/// A table's own rows say how far the table is, not the rows that were pushed to the lake.
 #[test]
 fn rows_pushed_ahead_of_their_table_count_until_the_table_is_as_new() {
     let folder = materialized();
@@ -80,7 +80,7 @@ fn a_push_is_seen_by_the_next_read_and_outlives_a_kill() {
         server.kill();
         let server = Server::start(&folder);
         assert_eq!(value(&server, COUNT, EVE), before + 3, "{target}");
-        // Others are not touched, and other views are not either.
+        // The counts of other customers and other views do not change.
         assert_eq!((value(&server, COUNT, ANN), value(&server, "orders.orders", EVE)), (json!(4), json!(0)));
         server.stop();
     }
@@ -121,7 +121,7 @@ fn pushes_that_go_to_the_lake_count_once_before_and_after_they_are_there() {
 fn pushes_ahead_of_their_table_give_way_to_it() {
     let folder = materialized();
     let server = Server::start(&folder);
-    // The same rows will come with the table: these are only earlier.
+    // The table will bring the same rows: these pushes only come earlier.
     server.push("latest", &order("latest", EVE, RECENT, "5.00", "paid"), "online").good();
     server.push("latest", &order("latest", ANN, RECENT, "5.00", "paid"), "online").good();
     assert_eq!((value(&server, COUNT, EVE), value(&server, COUNT, ANN)), (json!(1), json!(5)));
@@ -249,14 +249,14 @@ fn wrong_requests_are_refused_with_what_is_wrong() {
     show("/v1/features/materialize", "{\"views\": [\"nothing\"]}");
     assert_said!(said);
     assert_eq!(value(&server, COUNT, EVE), 0, "a refused push stores nothing");
-    // A null key is nobody, and no fault.
+    // A null key stands for nobody, and is no fault.
     let body = json!({"features": [COUNT], "entities": {"customer_id": [null, ANN]}});
     assert_eq!(server.post(read, &body).good()["columns"][COUNT]["values"][1], 4);
     server.stop();
     assert_quiet(&folder);
 }
 
-/// The way out that the error names loses nothing that was acknowledged, also the second time.
+/// The way out that the error names loses no acknowledged row, also the second time.
 #[test]
 fn pushes_outlive_a_store_that_is_damaged_and_removed() {
     let folder = materialized();

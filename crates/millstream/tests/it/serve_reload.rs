@@ -82,7 +82,7 @@ fn changed_files_are_taken_over_and_broken_ones_are_not() {
         assert!(Instant::now() < until, "{}", server.get(&format!("/v1/jobs/{job}")).text());
         std::thread::sleep(Duration::from_millis(100));
     }
-    // The store is the one that took the push before the files changed.
+    // The store still has the push that came before the files changed.
     assert_eq!(before, [json!(4)]);
     assert_eq!(orders(&server, "latest.orders"), [json!(5)]);
     assert_eq!(orders(&server, "second.orders"), [json!(4)]);
@@ -203,7 +203,7 @@ fn a_run_that_is_under_way_ends_as_it_began() {
     let server = Server::start(&folder);
     let job = server.post("/v1/runs", &json!({})).json()["id"].as_str().unwrap().to_owned();
     let state = || server.get(&format!("/v1/jobs/{job}")).good();
-    // In the midst of it: a project that is broken, and then one of other tables.
+    // While the run goes on, the project is first broken and then has other tables.
     folder.write("tables/gold/a.sql", "SELECT wrong FROM silver.a\n");
     assert_eq!(reload(&server).status, 422);
     folder.write("tables/gold/a.sql", "SELECT count(*) AS n, sum(amount) AS total FROM silver.a\n");

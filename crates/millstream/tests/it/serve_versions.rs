@@ -39,7 +39,7 @@ fn an_old_version_is_served_with_its_own_values_until_it_is_removed() {
     assert_eq!(counted(&server, "plain"), (json!(1), json!(2)));
     server.stop();
 
-    // Words and spaces make no version.
+    // A changed description and changed spaces make no new version.
     folder.write(
         "features/customer.yaml",
         &FEATURES.replace("from: bronze.orders", "description: Said better\n    from:   bronze.orders"),
@@ -48,7 +48,7 @@ fn an_old_version_is_served_with_its_own_values_until_it_is_removed() {
 
     folder.write("features/customer.yaml", &halved());
     folder.stdout(&["features", "materialize"]);
-    // Both definitions go on with the table.
+    // Both definitions take in further rows of the table.
     folder.write(
         "data/orders/2.csv",
         "order_id,customer_id,amount,status,category,at\n6,9007199254740992,1.00,paid,late,2026-01-01T14:00:00Z\n",
@@ -59,7 +59,7 @@ fn an_old_version_is_served_with_its_own_values_until_it_is_removed() {
     assert_eq!(counted(&server, "plain"), (json!(2), json!(2)));
     assert_eq!(counted(&server, "plain@2"), (json!(2), json!(2)));
     assert_eq!(counted(&server, "plain@1"), (json!(1), json!(3)));
-    // A push reaches both.
+    // A push reaches both definitions.
     let row = crate::features_small::order("orders", ANN, "2026-01-01T15:00:00Z", "1.00", "paid");
     server.push("orders", &row, "online_and_offline").good();
     assert_eq!((counted(&server, "plain@1").1, counted(&server, "plain").1), (json!(4), json!(2)));
@@ -80,7 +80,7 @@ fn an_old_version_is_served_with_its_own_values_until_it_is_removed() {
     assert_eq!(counted(&server, "plain"), (json!(2), json!(2)));
     server.stop();
 
-    // A definition that comes back is the version that it was.
+    // A definition that comes back gets the version that it had.
     folder.write("features/customer.yaml", FEATURES);
     assert_eq!(versions(&folder, "plain"), json!([1, 2]));
     folder.stdout(&["features", "materialize"]);

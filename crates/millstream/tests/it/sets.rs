@@ -52,7 +52,7 @@ fn a_run_that_fails_leaves_the_set_before() {
     assert_eq!(folder.output(&["run"]).status.code(), Some(1));
     let failed = last_run(&folder);
     assert_eq!(counts(&folder, &[]), "1,1,1");
-    // What was built stands in the lake, and is shown.
+    // The version that the failed run built stands in the lake, and is shown.
     assert!(folder.stdout(&["status"]).contains("v1 (read: v0)"));
     assert!(folder.stdout(&["query", "select * from silver.rows VERSION AS OF 1"]).contains("200"));
     let shown = folder.stdout(&["status", "--run", &failed]);
@@ -106,7 +106,7 @@ fn a_server_with_the_store_brings_up_to_date_what_runs_leave_to_it() {
     let orders =
         || server.values(&["latest.orders"], &serde_json::json!({"customer_id": 9_007_199_254_740_992_i64}));
     let before = orders();
-    // The server says that it is there within two seconds.
+    // The server makes itself known to runs within two seconds.
     std::thread::sleep(Duration::from_secs(5));
     folder.write(
         "data/orders/9.csv",

@@ -48,7 +48,7 @@ fn arrive(folders: &[&Folder], round: u32, rows: u32) {
             let id = round * rows + row;
             text.push_str(&format!("{id},{round}\n"));
         }
-        // A row that is none.
+        // This row is wrong: `none` is no id.
         text.push_str("none,1\n");
         folders.iter().for_each(|folder| folder.write(&format!("data/{chain}/{round:04}.csv"), &text));
     }
@@ -61,7 +61,7 @@ fn start(folder: &Folder, arguments: &[&str]) -> Child {
 fn other_assets_are_run_at_once_and_the_same_ones_wait(state: Option<&str>) {
     let folder = chains(state);
     arrive(&[&folder], 1, 10);
-    // A machine that is busy with others may take longer for the small runs than for a large one.
+    // On a machine that is busy with other work, the small runs may take longer than a large one.
     let outlasting = [1_500_000, 3_000_000, 6_000_000, 12_000_000].into_iter().find_map(|rows| {
         let lines: String = (100..rows + 90).map(|id| format!("{id},1\n")).collect();
         folder.write("data/a/more.csv", &format!("id,amount\n{lines}"));
@@ -225,7 +225,7 @@ mod postgres {
             let (mut ended, mut pause) = (0, Duration::from_millis(10));
             while run.try_wait().unwrap().is_none() {
                 sleep(pause);
-                // On a busy machine nothing would ever be done between two ends that are near to each other.
+                // If connections ended too soon after each other, a busy machine would get nothing done in between.
                 pause = pause.mul_f64(1.4).min(Duration::from_secs(2));
                 ended += asked(&url, async |client| client.query(end, &[&name]).await.unwrap().len());
             }

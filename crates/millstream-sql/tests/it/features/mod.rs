@@ -93,7 +93,7 @@ struct Shop {
     spec: ProjectSpec,
     analysis: Analysis,
     features: FeaturesAnalysis,
-    /// Of the files themselves.
+    /// The diagnostics of loading the files themselves.
     loaded: Vec<Diagnostic>,
 }
 
@@ -127,7 +127,7 @@ fn view(features: &str) -> String {
 }
 
 impl Shop {
-    /// `path:line:column underlined code message [label] (hint)`, one line for each.
+    /// The problems as text, each as `path:line:column underlined code message [label] (hint)`.
     fn problems(&self) -> String {
         let mut text = String::new();
         for diagnostic in self.loaded.iter().chain(&self.features.diagnostics) {

@@ -15,7 +15,7 @@ use millstream_types::TimestampMicros;
 
 use super::world::{Cell, DAY, Dice, Kept, Row, START, World, collect, inputs, plan, session};
 
-/// Texts by column; the time as microseconds.
+/// The texts of a row, by column; the time is in microseconds.
 type Record = BTreeMap<String, Option<String>>;
 type Key = Vec<Option<String>>;
 
@@ -116,7 +116,7 @@ fn look(known: &[Known], definition: Definition, time: bool, world: &World, now:
         let own = |name: &str| !(definition.key.contains(&name) || time && name == definition.time());
         record.iter().filter(|(name, _)| own(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
     };
-    // A state that gains columns is the same one; those that the table has already say which state it is.
+    // A state that only gains columns is the same state; the columns that the table has already say which state it is.
     let agrees = |there: &Record, given: &Record| {
         let is_stored = |name: &String| known.first().is_none_or(|known| known.record.contains_key(name));
         let stored = |record: &Record| -> Record {
@@ -322,7 +322,7 @@ async fn check(definitions: &[Definition], time: bool, seeds: u64) {
             world = next;
         }
     }
-    // Without a time all periods of one look begin together, so those of several keys follow each other.
+    // Without a time, all periods of one look begin together, so the periods of several keys follow each other.
     let rekeyed = definitions.iter().any(|one| one.key.len() > 1);
     assert!(overlaps > 0 || !time || !rekeyed, "no sequence met an overlap");
 }

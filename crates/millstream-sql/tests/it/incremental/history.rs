@@ -8,7 +8,7 @@ use millstream_sql::incremental::{Change, IncrementalError, Keep, Maintenance};
 
 use super::world::{Cell, DAY, Dice, Kept, Row, START, World, inputs, plan, session};
 
-/// Amount, status, and without a time column of states also the time.
+/// The amount and the status of a state, and without a column of the state's time also that time.
 type State = (Option<i64>, Option<String>, Option<i64>);
 type Turns = BTreeMap<i64, Option<State>>;
 
@@ -16,7 +16,7 @@ fn keep(time: bool) -> Keep {
     Keep::History { key: vec!["order_id".into()], time: time.then(|| "ordered_at".into()) }
 }
 
-/// Key, state, begin and end of each period.
+/// The key, state (amount, status), begin and end of each period.
 type Periods = Vec<(i64, Option<i64>, Option<String>, i64, Option<i64>)>;
 
 fn periods_of(kept: &Kept) -> Periods {
@@ -40,7 +40,7 @@ fn periods_of(kept: &Kept) -> Periods {
     all
 }
 
-/// One look at the query's rows.
+/// Takes in the query's rows as a run at `now` sees them.
 fn look(turns: &mut BTreeMap<i64, Turns>, rows: &[Row], time: bool, now: i64) {
     let int = |cell: &Cell| if let Cell::Int(v) = cell { *v } else { None };
     let mut seen: BTreeMap<i64, (Option<i64>, State)> = BTreeMap::new();
@@ -155,7 +155,7 @@ async fn more_keys_than_fit_in_memory_rewrite_the_table() {
     check(false, false, 1).await;
 }
 
-/// Several states per key in one look: all events of an order.
+/// A run may see several states of a key at once: all events of an order.
 #[tokio::test]
 async fn all_states_of_a_log_become_periods() {
     let session = session();

@@ -36,13 +36,13 @@ async fn check(name: &str, sql: &str, keep: Keep, followed: bool) {
         let first = inputs(&world, &world, &mut dice, false);
         let mut kept = Kept::build(&session, &maintenance, &first, 0).await.unwrap();
         for step in 0..STEPS {
-            // Every other time rows only come.
+            // In every other step, rows only come.
             let only_added = step % 2 == 1;
             let next = world.step(&mut dice, only_added);
             let changes = inputs(&world, &next, &mut dice, !only_added);
             let before = kept.batches.clone();
             let place = format!("{name}, seed {seed}, step {step}");
-            // Now and then there is room for hardly any key.
+            // In one step, there is room for hardly any key.
             let room = if step == 3 { 2 } else { 1_000 };
             let change = kept
                 .limited(&session, &changes, 0, false, room)
@@ -72,7 +72,7 @@ fn keep_of(maintenance: &Maintenance) -> Keep {
     }
 }
 
-/// Each replaced key has other rows than before.
+/// Checks that each replaced key has other rows than before.
 fn differ(
     kept: &Kept,
     before: &[arrow::array::RecordBatch],
@@ -99,7 +99,7 @@ fn differ(
     }
 }
 
-/// Nothing that is there can change, so nothing of it is read or replaced; a key that comes again is found.
+/// Nothing that is in the table can change, so nothing of it is read or replaced; a key that comes again is found.
 #[tokio::test]
 async fn rows_with_keys_of_their_own_are_added() {
     let session = session();

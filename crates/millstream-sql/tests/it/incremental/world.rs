@@ -21,7 +21,7 @@ use millstream_sql::incremental::{
 use millstream_types::TimestampMicros;
 
 pub(crate) const DAY: i64 = 86_400_000_000;
-/// 2024-01-01.
+/// The instant 2024-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_704_067_200_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,7 +111,7 @@ fn random_row(table: &str, id: i64, dice: &mut Dice) -> Row {
     }
 }
 
-/// The ids that a table draws from, so that rows come back, and keys of other tables find them.
+/// How many ids a table draws from: few, so that rows come back, and keys of other tables find them.
 fn ids(table: &str) -> u64 {
     match table {
         "bronze.orders" => 12,
@@ -192,12 +192,12 @@ pub(crate) fn batch(schema: &SchemaRef, rows: &[Row]) -> RecordBatch {
 }
 
 pub(crate) fn provider(schema: &SchemaRef, rows: &[Row]) -> Arc<dyn TableProvider> {
-    // Several batches, so that rows of one key do not all come together.
+    // There are several batches, so that rows of one key do not all come together.
     let batches = rows.chunks(3).map(|rows| batch(schema, rows)).collect();
     Arc::new(MemTable::try_new(Arc::clone(schema), vec![batches]).unwrap())
 }
 
-/// Inputs from `old` to `new`, with unchanged rows of "rewritten files" on both sides.
+/// The inputs from `old` to `new`; with `rewrite`, unchanged rows stand on both sides, as those of rewritten files do.
 pub(crate) fn inputs(old: &World, new: &World, dice: &mut Dice, rewrite: bool) -> Inputs {
     let mut inputs = Inputs::new();
     for table in TABLES {
@@ -290,7 +290,7 @@ impl Kept {
         everything: bool,
         keys: usize,
     ) -> Result<Change, IncrementalError> {
-        // A small budget, so that both places of a spool are used.
+        // The budget is small, so that rows lie in memory and in a file.
         let limits = Limits { keys, spool_bytes: 2_000 };
         let refresh = Refresh {
             session,
