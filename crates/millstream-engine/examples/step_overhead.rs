@@ -20,7 +20,7 @@ use millstream_state::{Holder, LeaseRequest, RunStart, State, StepEnd, StepRecor
 use millstream_types::{AssetId, RunId, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
-/// Steps stand in chains of this length, so that order costs what it costs.
+/// The number of steps in a chain, each of which waits for the one before, so that the cost of order is part of the figure.
 const CHAIN: usize = 10;
 
 struct Empty {

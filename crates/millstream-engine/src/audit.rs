@@ -1,5 +1,5 @@
-//! Audit: may a version that could be become visible? Row checks were counted while its rows were staged; the checks of the
-//! whole table look at it as it would be.
+//! The audit of a candidate version, which decides whether it may become visible. Row checks were counted while the rows were
+//! staged; the checks of the whole table look at the table as it would be.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     engine::{StepContext, World},
 };
 
-/// Name of the figure that row-count checks compare with.
+/// The name of the figure with which row-count checks compare.
 const ROWS_METRIC: &str = "rows";
 
 /// The candidate version that is audited: the files of `base` without `remove`, and those of `add`.
@@ -166,7 +166,7 @@ fn stopped(verdict: &Verdict, counts: &[CheckCount], malformed: u64) -> String {
     }
 }
 
-/// The figures that later checks compare with.
+/// The figures of a version with which checks of later versions compare.
 pub(crate) fn metrics(rows: Option<u64>) -> Vec<(String, f64)> {
     #[expect(clippy::cast_precision_loss, reason = "a figure for comparison")]
     let value = |rows: u64| rows as f64;

@@ -10,7 +10,7 @@ pub(crate) struct Blocking<S> {
 }
 
 impl<S> Blocking<S> {
-    /// Called within the runtime that drives the stream.
+    /// Makes the iterator. This has to be called within the runtime that drives the stream.
     pub(crate) fn new(stream: S) -> Self {
         Self { stream, runtime: Handle::current() }
     }

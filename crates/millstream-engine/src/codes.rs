@@ -1,6 +1,6 @@
 //! The codes of this room's errors, for the generated reference.
 
-/// Code, title, and what happened and what to do.
+/// Each code with its title, and a text that says what happened and what to do.
 pub const CODES: &[(&str, &str, &str)] = &[
     ("MS-0701", "Rows cannot be computed", "A computation over rows failed; the cause says why."),
     ("MS-0702", "Unknown asset", "No source or table has this name. The hint names the nearest."),

@@ -11,20 +11,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 
-/// Application id of the transaction that counts landings of a source; its version is the epoch.
+/// The application id of the transaction that counts landings of a source; its version is the epoch.
 pub(crate) const LANDING_TXN: &str = "landing";
-/// Application id of the transaction that counts builds of a SQL table.
+/// The application id of the transaction that counts builds of a SQL table.
 pub(crate) const BUILD_TXN: &str = "build";
-/// Application id, on a bronze table, of the version of its rejected table that was taken in again.
+/// The application id, on a bronze table, of the transaction whose version says which version of the rejected table was
+/// reprocessed last; see [`crate::publish::taken`].
 pub(crate) const REPROCESS_TXN: &str = "reprocess";
-/// Application id, on a table and on its table of rejected rows, of the last epoch of which rows were rejected. A table of
-/// rejected rows that stands behind its table has lost rows.
+/// The application id, on a table and on its table of rejected rows, of the transaction whose version is the last epoch that
+/// rejected rows. A table of rejected rows that is behind its table in this has lost rows.
 pub(crate) const REJECTED_TXN: &str = "rejected";
 
 /// The format of [`CommitInfo`]; a reader refuses a higher one.
 const FORMAT: u32 = 1;
 
-/// One commit's facts.
+/// The facts of one commit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitInfo {
     format: u32,
@@ -41,20 +42,21 @@ pub(crate) struct CommitInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Committed {
-    /// Parts of a source, with the positions reached.
+    /// A landing of parts of a source, with the positions that it reached.
     Landing {
         epoch: i64,
         parts: Vec<KnownPart>,
         next_sequence: i64,
-        /// Whether everything landed before was replaced (`--full-refresh`).
+        /// Whether the landing replaced everything that was landed before (`--full-refresh`).
         full: bool,
-        /// The columns that it accepted, one by one. Commits from before they were told have none.
+        /// The schemas that the landing accepted, one for each change of columns. Commits from before schemas were recorded have
+        /// none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         schemas: Vec<AcceptedSchema>,
     },
-    /// A SQL table, built from these versions of its inputs.
+    /// A build of a SQL table from these versions of its inputs.
     Build { build: i64, inputs: BTreeMap<AssetId, i64> },
-    /// Rejected rows taken in again.
+    /// A reprocessing, which took rejected rows in.
     Reprocess { rejected_version: i64, next_sequence: i64 },
 }
 
@@ -62,7 +64,7 @@ pub(crate) enum Committed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AcceptedSchema {
     pub columns: serde_json::Value,
-    /// What changed, for people.
+    /// The text for people that says what changed.
     pub change: String,
     /// The part that brought the change; `None` when the contract did.
     pub part: Option<String>,
@@ -94,7 +96,7 @@ mod tests {
         "rows_written":2,"rows_rejected":1,"kind":"landing","epoch":3,
         "parts":[{"id":"a.csv","version":"{}","position":7}],"next_sequence":9,"full":false}"#;
 
-    /// The same with the columns that the landing accepted.
+    /// The same sample with the columns that the landing accepted.
     const WITH_SCHEMAS: &str = r#"{"format":1,"run":"r1","at":5,
         "fingerprint":"0000000000000000000000000000000000000000000000000000000000000000",
         "rows_written":2,"rows_rejected":1,"kind":"landing","epoch":3,

@@ -1,4 +1,4 @@
-//! What can go wrong in a step, whose fault it is, and whether trying again may help.
+//! The errors of the engine, with their codes and hints, and whether trying again may help.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -14,7 +14,7 @@ use millstream_sql::{SqlError, arrow_without_values, incremental::IncrementalErr
 use millstream_state::StateError;
 use millstream_types::{SourceName, TableName};
 
-/// A fault of the engine or of a room below it, with the asset or place it concerns.
+/// A fault of the engine or of a crate below it, with the asset or place that it concerns.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("source `{name}` cannot be read")]
@@ -128,7 +128,7 @@ pub enum EngineError {
     Cancelled,
 }
 
-/// That others are at work is no fault of the store.
+/// The text of an error of the state store: when others are at work, the store has not failed.
 fn state_failure(error: &StateError) -> &'static str {
     match error {
         StateError::Locked { .. } => "another run is under way",
@@ -172,7 +172,7 @@ impl EngineError {
         }
     }
 
-    /// The same error without the values that a computation puts into its words, for those over personal data.
+    /// The same error without the values that a failed computation puts into its text, for computations over personal data.
     pub(crate) fn without_values(self) -> Self {
         match self {
             Self::Sql { table, source } => Self::Sql { table, source: source.without_values() },
@@ -197,7 +197,7 @@ impl EngineError {
         }
     }
 
-    /// The stable code, `MS-07xx` or that of the room below.
+    /// The stable code of the error: `MS-07xx`, or the code of an error from a crate below.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -233,7 +233,7 @@ impl EngineError {
         }
     }
 
-    /// For a name that is none of `known`; the hint names the nearest, or where all of them are listed.
+    /// The error for a name that is not among `known`; the hint says which known name is the nearest, or where all are listed.
     pub(crate) fn unknown_feature<'a>(
         what: &'static str,
         name: &str,
@@ -247,7 +247,7 @@ impl EngineError {
         Self::UnknownFeature { what, name: name.to_owned(), hint }
     }
 
-    /// For a query that failed while its rows were read.
+    /// The error for a query that failed while its rows were read.
     pub(crate) fn rows(source: datafusion::error::DataFusionError) -> Self {
         Self::Query(SqlError::from_datafusion(source))
     }
@@ -294,7 +294,7 @@ impl EngineError {
         }
     }
 
-    /// `Some` when the same step may succeed later; inside, the wait that the other side asked for.
+    /// Whether the same step may succeed later: `None` when it cannot, otherwise the wait that the other side asked for, if any.
     #[must_use]
     pub fn retry(&self) -> Option<Option<Duration>> {
         match self {
@@ -327,12 +327,12 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
     cover(&text).text.into_owned()
 }
 
-/// The hint of the engine's own error for which a dataset could not be built, as of an on-demand feature's.
+/// The hint of an engine error inside an error of a dataset, as when an on-demand feature failed.
 fn inner_hint(error: &DatasetError) -> Option<String> {
     std::error::Error::source(error)?.downcast_ref::<EngineError>()?.hint()
 }
 
-/// Whether a query failed for something outside of it, which may be there again later.
+/// Whether a query failed for a reason outside of it that may pass, such as storage that cannot be reached.
 fn may_pass(error: &DataFusionError) -> bool {
     if SqlError::is_damage(error) {
         return false;

@@ -7,7 +7,7 @@ use millstream_types::RunId;
 use crate::{Engine, EngineError};
 
 impl Engine {
-    /// The newest runs first.
+    /// At most `limit` runs, the newest first.
     pub fn runs(&self, limit: usize) -> BoxFuture<'_, Result<Vec<RunRecord>, EngineError>> {
         Box::pin(async move { Ok(self.world().state.runs(limit).await?) })
     }

@@ -1,5 +1,5 @@
-//! The one way of rows to a table: judged by its contract and against the keys that it has, those that fail written down
-//! with their reasons, the others handed on.
+//! The one way by which rows enter a table: they are judged by the table's contract and against the keys that the table has.
+//! Rows that fail are written to the table of rejected rows with the reason, the others are handed on.
 
 use std::sync::Arc;
 
@@ -35,15 +35,16 @@ pub(crate) struct Judge {
 /// The rows of a batch that passed.
 pub(crate) struct Accepted {
     pub rows: RecordBatch,
-    /// How many did not.
+    /// The number of rows of the batch that were rejected.
     pub rejected: u64,
-    /// Which of the batch passed; `None` for all.
+    /// True for each row of the batch that passed; `None` when all did.
     mask: Option<BooleanArray>,
     table: TableName,
 }
 
 impl Judge {
-    /// `stored` are the keys of the rows that stay in the table; `epoch` is that of the landing or the build.
+    /// A judge for one step. `stored` are the keys of the rows that stay in the table; `epoch` is that of the landing or the
+    /// build.
     pub(crate) fn new(
         context: &StepContext,
         table: &TableName,
@@ -63,13 +64,13 @@ impl Judge {
         }
     }
 
-    /// The same without a look at uniqueness: for rows that replace those with the same key.
+    /// The same judge without a check of uniqueness, for rows that replace the rows with the same key.
     #[must_use]
     pub(crate) fn merging(self) -> Self {
         Self { unique: UniqueIndex::none(), ..self }
     }
 
-    /// Judges `raw` rows, which the contract was not asked about yet.
+    /// Judges `raw` rows, which the contract has not evaluated yet.
     pub(crate) async fn judge(
         &mut self,
         contract: &Contract,
@@ -81,7 +82,7 @@ impl Judge {
         self.judge_evaluated(contract, raw, evaluated, positions, sources).await
     }
 
-    /// Judges rows of which the contract has its findings.
+    /// Judges rows that the contract has evaluated already.
     pub(crate) async fn judge_evaluated(
         &mut self,
         contract: &Contract,
@@ -106,7 +107,7 @@ impl Judge {
         })
     }
 
-    /// Writes down what no row could be made of.
+    /// Writes raw text, which could not be decoded into rows, to the table of rejected rows.
     pub(crate) async fn reject_malformed(
         &mut self,
         malformed: &[MalformedRow],
@@ -120,12 +121,12 @@ impl Judge {
         self.rejected.write(batch).await
     }
 
-    /// Keeps rows of the table of rejected rows as they are.
+    /// Writes rows that come from the table of rejected rows back to it, as they are.
     pub(crate) async fn keep_rejected(&mut self, rows: RecordBatch) -> Result<(), EngineError> {
         self.rejected.write(rows).await
     }
 
-    /// The staged files of rejected rows, and the figures.
+    /// Closes the staged files of rejected rows, and returns them with the figures of all rows.
     pub(crate) async fn finish(self) -> Result<(Vec<StagedFile>, Tally), EngineError> {
         Ok((self.rejected.finish().await?, self.tally))
     }
@@ -136,7 +137,7 @@ impl Judge {
 }
 
 impl Accepted {
-    /// The values of the rows that passed, of a column beside the batch.
+    /// The values of a further column, with one value for each row of the batch, that belong to the rows that passed.
     pub(crate) fn of(&self, values: &ArrayRef) -> Result<ArrayRef, EngineError> {
         let Some(mask) = &self.mask else { return Ok(values.clone()) };
         filter(values, mask).map_err(|source| EngineError::Compute { table: self.table.clone(), source })

@@ -1,5 +1,5 @@
-//! The right to write assets, held while a command works: taken with patience, moved on in the background, given back at the
-//! end.
+//! The right to write assets, held while a command works. A command waits for its lease, prolongs it in the background, and
+//! gives it back at the end.
 //!
 //! The lake alone would keep two writers of one table apart, since each commit names the version it follows. A lease keeps
 //! them from doing the same work twice, and from recording it in the wrong order.
@@ -20,24 +20,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Clock, EngineError, Event, Publisher, engine::World};
 
-/// How long a lease lasts without being moved on. A holder that is cut off from the state store for so long loses it, and
-/// one that ended on another machine keeps others away for so long. It is longer than a server of PostgreSQL is waited for, with
-/// a writer in its way and a beat that was just missed.
+/// How long a lease lasts when it is not prolonged. A holder that is cut off from the state store for so long loses its lease,
+/// and a holder that ended on another machine keeps others away for so long. The time is longer than the wait for a server of
+/// PostgreSQL, including a writer in its way and a beat that was just missed.
 const LENGTH: Duration = Duration::from_secs(90);
 
-/// How often the end is moved on.
+/// The time between two beats; each beat prolongs the lease.
 const BEAT: Duration = Duration::from_secs(10);
 
 /// How soon a beat that failed is tried again, and how long one may take.
 const BEAT_AGAIN: Duration = Duration::from_secs(1);
 const BEAT_MAX: Duration = Duration::from_secs(20);
 
-/// How often a command that waits looks again.
+/// The shortest and the longest time after which a command that waits for a lease asks again.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
-/// A lease at work. One that is dropped without [`Lease::end`] is free for others at once on this machine, and after its
-/// time on others.
+/// A lease that is held and prolonged. After it was dropped without [`Lease::end`], others on this machine can take its
+/// assets at once, and others elsewhere once its time is over.
 #[derive(Debug)]
 pub(crate) struct Lease {
     state: Arc<State>,
@@ -45,17 +45,19 @@ pub(crate) struct Lease {
     pub token: LeaseToken,
     renewed: Arc<Mutex<Renewed>>,
     beat: AbortHandle,
-    /// Cancelled with the command, and as soon as it is known that another has taken its place.
+    /// Cancelled together with the command, and as soon as it is known that another process has taken the lease.
     pub cancel: CancellationToken,
     is_lost: Arc<AtomicBool>,
     mark: Option<Unleased>,
 }
 
-/// The file of a lease that is not given, or not any more. Dropping it removes the file.
+/// The file by which others on this machine see whether the holder of a lease is alive. Dropping this removes the file, which
+/// is right as long as no lease was taken.
 #[derive(Debug)]
 struct Unleased(Option<Mark>);
 
-/// When the end of a lease was last moved on, by both clocks: one stands still while the machine sleeps, the other can be set.
+/// The time at which a lease was last prolonged, by two clocks: the monotonic one stands still while the machine sleeps, the
+/// other one can be set.
 #[derive(Clone, Copy, Debug)]
 struct Renewed {
     monotonic: Instant,
@@ -63,8 +65,8 @@ struct Renewed {
 }
 
 impl World {
-    /// Makes this process the only one that writes `assets`, waiting up to `wait` for others to be done with them,
-    /// which is told.
+    /// Makes this process the only one that writes `assets`. It waits up to `wait` until others are done with them, and publishes
+    /// an event that says so.
     pub(crate) async fn lease(
         &self,
         command: &str,
@@ -142,8 +144,8 @@ impl World {
 }
 
 impl Lease {
-    /// Makes sure, before something is committed, that the assets are still this process's. Asks nobody unless a beat was
-    /// missed: the process, or its machine, may have stood still for longer than the lease lasts.
+    /// Makes sure, before something is committed, that this process still has the lease. The state store is only asked if a beat
+    /// was missed: the process, or its machine, may have stood still for longer than the lease lasts.
     pub(crate) async fn hold(&self) -> Result<(), EngineError> {
         if self.is_lost.load(Ordering::Relaxed) {
             return Err(StateError::LeaseLost.into());
@@ -171,7 +173,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.beat.abort();
-        // Until somebody ends the lease, the file has to stay, unlocked, for others to see that its holder is gone.
+        // The lease was not ended, so its file has to stay, unlocked: others see by it that the holder is gone.
         if let Some(mark) = &mut self.mark {
             drop(mark.0.take());
         }
@@ -190,7 +192,7 @@ impl Drop for Unleased {
     }
 }
 
-/// What moves the end of a lease on.
+/// The background task that prolongs a lease.
 struct Beat {
     state: Arc<State>,
     clock: Arc<dyn Clock>,
@@ -201,7 +203,7 @@ struct Beat {
 }
 
 impl Beat {
-    /// Goes on until the lease is lost.
+    /// Prolongs the lease, beat after beat, until it is lost.
     async fn go_on(self) {
         let mut pause = BEAT;
         loop {

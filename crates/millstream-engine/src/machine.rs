@@ -1,13 +1,13 @@
-//! What memory the machine has, or the container that the process runs in.
+//! The memory of the machine, or of the container that the process runs in.
 
 use std::{fs, path::Path};
 
-/// Of what there is, this is left to queries and tables: `numerator / denominator`. The rest is for files that are read and
-/// written, for the online store, and for other programs.
+/// The share of the memory that queries and tables may take, as `(numerator, denominator)`. The rest is for files that are
+/// read and written, for the online store, and for other programs.
 const SHARE: (u64, u64) = (1, 4);
-/// For a machine that does not say what it has.
+/// The memory that is assumed for a machine that does not say what it has, in bytes.
 const UNKNOWN_BYTES: u64 = 2 << 30;
-/// Less lets no sort end.
+/// The least share in bytes: with less, sorts fail.
 const SHARE_MIN: u64 = 64 << 20;
 
 /// The bound on memory of a process whose user does not name one.
@@ -45,7 +45,7 @@ fn cgroup_files(own: &str) -> Vec<String> {
     files
 }
 
-/// A limit in bytes; none for `max`.
+/// A limit in bytes; `None` for `max`, which means no limit.
 fn limit(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }

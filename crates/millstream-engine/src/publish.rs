@@ -1,4 +1,4 @@
-//! Write, audit, publish: judge the candidate version, then commit it, or leave everything as it is.
+//! The end of a step that staged rows: the candidate version is judged, then committed, or everything stays as it is.
 
 mod change;
 mod halted;
@@ -31,7 +31,7 @@ use rejected::commit_rejected;
 /// The column of a rejected row that says which landing or build rejected it.
 pub(crate) const EPOCH: &str = "_epoch";
 
-/// A version that could be.
+/// A version of a table whose rows are staged, and that is not committed yet.
 pub(crate) struct Candidate<'a> {
     pub context: &'a StepContext,
     pub table: &'a TableName,
@@ -39,7 +39,7 @@ pub(crate) struct Candidate<'a> {
     pub schema: SchemaRef,
     pub add: Vec<StagedFile>,
     pub remove: Vec<DataFile>,
-    /// Files whose rows were there before and stay, where these are to be judged by the definition as it is now.
+    /// The files whose rows were there before and stay, if these rows are to be judged by the present definition; else empty.
     pub staying: Vec<DataFile>,
     pub operation: Operation,
     pub txn: (&'static str, i64),
@@ -58,13 +58,14 @@ pub(crate) struct Candidate<'a> {
 pub(crate) struct Rejected {
     pub files: Vec<StagedFile>,
     pub rows: u64,
-    /// Rows of higher epochs belong to a landing that never became visible, and go.
+    /// The last epoch that became visible. Rejected rows of higher epochs belong to a landing or build that never did, and are
+    /// removed.
     pub epoch_before: i64,
-    /// Rejected rows of these parts go, because the parts were read anew.
+    /// The parts whose earlier rejected rows are removed, because the parts were read again.
     pub replaced_parts: Vec<String>,
-    /// Whether earlier rejected rows go too, because everything was computed anew.
+    /// Whether all earlier rejected rows are removed, because all rows were computed again.
     pub replace: bool,
-    /// Which earlier rejected rows go, because their keys were computed anew.
+    /// The earlier rejected rows that are removed because their keys were computed again.
     pub superseded: Option<Superseded>,
 }
 
@@ -98,7 +99,7 @@ impl Candidate<'_> {
     }
 }
 
-/// The files of `base` without those of `remove`, and `kept`, which have the rows of these that stay.
+/// The files of `base` without `remove`, and the files `kept`, which hold those rows of the removed files that stay.
 pub(crate) fn staying(base: Option<&Snapshot>, remove: &[DataFile], kept: Vec<DataFile>) -> Vec<DataFile> {
     let present = base.map(Snapshot::files).unwrap_or_default();
     let untouched = present.iter().filter(|file| !remove.contains(file)).cloned();
@@ -135,8 +136,8 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
     })
 }
 
-/// Rejected rows first: should the process end in between, the rows themselves are landed again, and the
-/// rejected ones are recognised by their epoch and replaced.
+/// Commits the rejected rows first, then the candidate. Should the process end in between, the step is done again, and the
+/// rejected rows are recognised by their epoch and replaced.
 async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
     let context = candidate.context;
     let is_kept = commit_rejected(&candidate).await?;

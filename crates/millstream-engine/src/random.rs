@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
 };
 
-/// Gives numbers that nobody can foresee, or those of a seed.
+/// A source of random numbers, either unpredictable or determined by a seed.
 pub trait Random: Send + Sync + fmt::Debug {
     fn next(&self) -> u64;
 }

@@ -22,11 +22,11 @@ use crate::{
     error::told,
 };
 
-/// Probes under way at once; each is a look at one file or a listing.
+/// The number of probes at the same time; each is a look at one file or a listing.
 const PROBES_AT_ONCE: usize = 32;
 
-/// Stands for a version that was read and is gone. No table has this number, so whatever comes in the place of the
-/// version is another one, even under its old number.
+/// The number that stands for a version that was read and is gone. No version has this number, so that a version which comes
+/// in its place counts as another one, even under the old number.
 const LOST: i64 = -1;
 
 /// What lake and state store agree on.
@@ -34,9 +34,9 @@ pub(crate) struct Reconciled {
     pub recorded: BTreeMap<AssetId, Recorded>,
     /// The newest version of every table that the lake has.
     pub versions: BTreeMap<AssetId, i64>,
-    /// Tables that were recorded and are in the lake no more, with the version that was.
+    /// The tables that were recorded and are no longer in the lake, with the version that they had.
     pub vanished: BTreeMap<AssetId, i64>,
-    /// Tables whose log cannot be understood, with what is wrong. The step of the table reports it, while others go on.
+    /// The tables whose log cannot be understood, with what is wrong. The step of the table reports it, while others go on.
     pub unreadable: BTreeMap<AssetId, String>,
 }
 

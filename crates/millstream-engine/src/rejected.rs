@@ -1,4 +1,4 @@
-//! `millstream rejected`: what was kept out of a table, by check, with examples.
+//! `millstream rejected`: the rows that were kept out of a table, grouped by check, with examples.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,10 +23,10 @@ use crate::{
 pub struct RejectedGroup {
     pub check: String,
     pub rows: u64,
-    /// How many of them belong to a step that was halted: it committed nothing else, and takes them in again when it
-    /// is tried again.
+    /// The number of these rows that belong to a step that was halted. The step committed nothing else, and judges the rows once
+    /// more when it is tried again.
     pub halted: u64,
-    /// The oldest ones.
+    /// The oldest rows of the group, as examples.
     pub examples: Vec<RejectedExample>,
 }
 
@@ -42,11 +42,11 @@ pub struct RejectedExample {
 
 const MASK: &str = "***";
 
-/// Reasons say at least so many characters of a value that is too long for them.
+/// The number of characters that reasons quote at least of a value that is too long for them.
 const CUT_MIN: usize = 40;
 
-/// Whether the table of rejected rows that belongs to `snapshot` has not what was committed to it: it was deleted, or put
-/// back to an earlier version.
+/// Whether the table of rejected rows that belongs to `snapshot` lacks rows that were committed to it, because it was deleted
+/// or put back to an earlier version.
 pub(crate) async fn is_lost(world: &World, snapshot: &Snapshot) -> Result<bool, EngineError> {
     let Some(told) = snapshot.txn(REJECTED_TXN) else { return Ok(false) };
     let rejected = world.lake.snapshot(&snapshot.table().rejected(), At::Latest).await?;
@@ -54,8 +54,8 @@ pub(crate) async fn is_lost(world: &World, snapshot: &Snapshot) -> Result<bool, 
 }
 
 impl Engine {
-    /// Groups by the first failing check, the largest first, each with up to `examples` rows. Empty when
-    /// nothing was ever rejected.
+    /// The rejected rows of a table in groups by the first failing check, the largest group first, each with up to `examples`
+    /// rows. Empty when nothing was ever rejected.
     pub fn rejected<'a>(
         &'a self,
         table: &'a TableName,
@@ -135,12 +135,13 @@ fn take(
     });
 }
 
-/// The reason as it would be given now: rows that were rejected before their columns were marked as personal say the values.
+/// The reason without personal values. Rows that were rejected before their columns were marked as personal have reasons that
+/// quote the values.
 fn without_personal(reason: String, row: &str, masked: &HashSet<String>) -> String {
     if masked.is_empty() || reason.contains(MASK) {
         return reason;
     }
-    // Of a malformed row the reason says what is wrong with its form, not its values.
+    // The reason of a malformed row says what is wrong with its form, and quotes no values.
     let Ok(values) = serde_json::from_str::<Map<String, Value>>(row) else { return reason };
     let personal = values.iter().filter(|(name, value)| masked.contains(*name) && !value.is_null());
     personal.fold(reason, |reason, (_, value)| match value {
@@ -149,7 +150,7 @@ fn without_personal(reason: String, row: &str, masked: &HashSet<String>) -> Stri
     })
 }
 
-/// The reason without a value, of which it may say only the beginning.
+/// The reason without `value`, of which the reason may quote only the beginning.
 fn reason_without(reason: &str, value: &str) -> String {
     let beginning =
         value.char_indices().nth(CUT_MIN).map_or(value, |(end, _)| value.get(..end).unwrap_or(value));
@@ -159,8 +160,8 @@ fn reason_without(reason: &str, value: &str) -> String {
     if reason.contains(value) { reason.replace(value, MASK) } else { MASK.into() }
 }
 
-/// `row` with the values of personal columns hidden. Text that is no object is a malformed row, in which
-/// nobody knows the columns; it is hidden as a whole when there is something to hide.
+/// `row` with the values of personal columns hidden. Text that is no JSON object is a malformed row, whose columns are
+/// unknown; it is hidden as a whole if the table has personal columns.
 fn mask(row: String, masked: &HashSet<String>) -> String {
     if masked.is_empty() {
         return row;

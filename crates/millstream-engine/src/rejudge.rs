@@ -1,4 +1,5 @@
-//! Checks of rows that stay: of a whole table by the clock, and of stored rows by a definition that they were not judged by.
+//! Checks of rows that stay: checks of a whole table, whose result may change with time, and checks of stored rows by a
+//! definition that they were not judged by.
 
 use std::sync::Arc;
 
@@ -25,15 +26,15 @@ pub(crate) struct Standing<'a> {
     pub context: &'a StepContext,
     pub snapshot: &'a Snapshot,
     pub checks: &'a [CheckSpec],
-    /// What was recorded of the asset before the step.
+    /// The record of the asset from before the step.
     pub known: Option<&'a Recorded>,
     pub now: TimestampMicros,
 }
 
 impl Standing<'_> {
-    /// The step's end: unchanged, or halted by a check that does not hold. Checks of the whole table are judged each time.
-    /// The rows are when the command asks for it, or when the definition is another one than they were judged by; those
-    /// that fail stay where they are.
+    /// The step's end: unchanged, or halted by a check that does not hold. Checks of the whole table are judged each time. Rows
+    /// are judged when the command asks for it, or when they were judged by another definition; rows that fail stay in the
+    /// table.
     pub(crate) async fn judge(&self) -> Result<StepResult, EngineError> {
         let mut checks = if is_due(self.context, self.known)? { self.rows().await? } else { Vec::new() };
         tell(self.context, &checks);
@@ -60,8 +61,8 @@ impl Standing<'_> {
     }
 }
 
-/// Whether stored rows are to be judged: the command asks for it, or the definition is another one than that they were
-/// judged by. `known` is what was recorded of the asset before the step.
+/// Whether stored rows are to be judged: the command asks for it, or they were judged by another definition. `known` is the
+/// record of the asset from before the step.
 pub(crate) fn is_due(context: &StepContext, known: Option<&Recorded>) -> Result<bool, EngineError> {
     let facts = context.facts()?;
     Ok(context.forced || known.is_some_and(|known| known.fingerprint != facts.fingerprint))
@@ -71,7 +72,7 @@ pub(crate) fn is_due(context: &StepContext, known: Option<&Recorded>) -> Result<
 pub(crate) struct Stored<'a> {
     pub context: &'a StepContext,
     pub table: &'a TableName,
-    /// As the table is from now on: stored rows have nulls in columns that are new.
+    /// The columns that the table has from now on: stored rows have nulls in columns that are new.
     pub schema: SchemaRef,
     pub rows: Arc<dyn TableProvider>,
     pub checks: &'a [CheckSpec],
@@ -121,14 +122,14 @@ impl Stored<'_> {
     }
 }
 
-/// Tells people of the checks that stored rows do not pass.
+/// Notes for people which checks the stored rows do not pass.
 pub(crate) fn tell(context: &StepContext, checks: &[CheckReport]) {
     for failed in checks.iter().filter(|check| !check.passed) {
         context.note(said(failed));
     }
 }
 
-/// The reports of new rows, with what was found in rows that stay.
+/// The reports of new rows, together with those of the rows that stay.
 pub(crate) fn joined(mut new: Vec<CheckReport>, stored: Vec<CheckReport>) -> Vec<CheckReport> {
     for report in stored {
         match new.iter_mut().find(|known| known.check == report.check) {

@@ -1,4 +1,4 @@
-//! `millstream reprocess`: rejected rows are judged again, and those that pass now are taken in, exactly once.
+//! `millstream reprocess`: rejected rows are judged again, and rows that pass now enter their table, exactly once.
 //!
 //! Two tables change, in two commits (`publish/reprocessed.rs`): the rows enter bronze, then the rejected table is replaced
 //! by what is still rejected. If the process ends in between, the next call finds the first without the second and
@@ -46,8 +46,8 @@ use crate::{
 pub(crate) use interrupted::{finish_interrupted, interrupted, is_interrupted};
 
 impl Engine {
-    /// Judges the rejected rows of `table` again. For a SQL table that means building it anew: its rejected
-    /// rows come from rows that its inputs still hold. A history is refused: it holds states that its inputs may not.
+    /// Judges the rejected rows of `table` again. A SQL table is built again as a whole: its rejected rows come from rows that
+    /// its inputs still hold. A history is refused: it holds states that its inputs may not.
     pub fn reprocess<'a>(
         &'a self,
         table: &'a TableName,
@@ -80,7 +80,7 @@ impl Engine {
                 checks_after: Vec::new(),
             };
             let plan = async {
-                // What was committed and not recorded would be hidden by the record of this step.
+                // Commits that are not recorded yet would be hidden by the record of this step.
                 reconcile(self.world()).await?;
                 Ok(RunPlan { steps: vec![step], ..RunPlan::default() })
             };
@@ -172,7 +172,7 @@ struct Reprocessing<'a> {
     judged: Judged<'a>,
 }
 
-/// What was found of the rows.
+/// The rules by which the rows are judged, and the figures of the rows so far.
 struct Judged<'a> {
     context: &'a StepContext,
     source: &'a SourceSpec,
@@ -254,7 +254,7 @@ impl<'a> Reprocessing<'a> {
         Ok(())
     }
 
-    /// Judges rows and hands each to the table that it belongs to now.
+    /// Judges rows. Each row is written to the table if it passes, else to the rejected table.
     async fn judge(
         &mut self,
         rows: RecordBatch,
@@ -282,7 +282,8 @@ impl<'a> Reprocessing<'a> {
         self.rows.write(rows).await
     }
 
-    /// The rows of landings that became visible, and those of one that was halted, which are landed again as a whole.
+    /// The rejected rows of landings that became visible, and those of a landing that was halted, whose rows are all landed
+    /// again.
     fn by_epoch(&self, rejected: &RecordBatch) -> Result<(RecordBatch, RecordBatch), EngineError> {
         let epochs =
             rejected.column_by_name(EPOCH).and_then(|column| column.as_primitive_opt::<Int64Type>()).map(
@@ -330,8 +331,8 @@ impl Judged<'_> {
             add,
             remove: &[],
             checks: &self.source.contract.checks,
-            // The breaker asks which share of new rows is bad. These were all rejected before, and those that are again
-            // stay where they are.
+            // The breaker judges which share of new rows is bad. These rows were all rejected before, and rows that are rejected
+            // again stay where they are.
             halt_above: None,
             contract: &self.contract,
             tally: &self.tally,
@@ -340,7 +341,7 @@ impl Judged<'_> {
         audit.judge().await
     }
 
-    /// What the commit of the rows that enter tells.
+    /// The facts of the commit with the rows that enter the table.
     fn info(&self, rejected: &Snapshot) -> Result<CommitInfo, EngineError> {
         let facts = self.context.facts()?;
         let what =
@@ -368,8 +369,8 @@ impl Judged<'_> {
         })
     }
 
-    /// Nothing more enters. An attempt before this one may have taken rows in and failed at the rejected table; then their
-    /// record is still to be made.
+    /// The result when no further row enters the table. An earlier attempt may have committed rows and failed at the rejected
+    /// table; then those rows are still to be recorded.
     async fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
         let (version, rows) = (bronze.version(), bronze.rows());
         let known = self.known().await?;
@@ -390,8 +391,8 @@ impl Judged<'_> {
         Ok(self.context.world.state.recorded_of(&self.context.asset).await?)
     }
 
-    /// The record of the source as it is known, but for what a reprocessing changes. The definition is not among that:
-    /// what else a new contract asks for is left to the next run.
+    /// The known record of the source with the fields that a reprocessing changes. The definition is not one of them: whatever
+    /// else a new contract asks for is left to the next run.
     fn recorded(&self, known: Recorded, version: i64, rows: Option<u64>) -> Recorded {
         let (version, status) = (Some(version), AssetStatus::Built);
         Recorded { version, rows, built_at: self.now, status, ..known }

@@ -1,4 +1,4 @@
-//! Names in SQL to tables of the lake.
+//! Resolves names in SQL to tables of the lake.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use millstream_types::TableName;
 
 use crate::{Project, ReadSet, sets::snapshot_in};
 
-/// Resolves every name against the lake at the time that the query asks for; views by their SQL.
+/// Resolves every name to the lake's table at the time that the query asks for, and the name of a view to its SQL.
 #[derive(Debug)]
 pub(crate) struct LakeResolver {
     lake: Lake,

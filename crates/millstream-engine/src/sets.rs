@@ -1,4 +1,4 @@
-//! The versions that readers take: all of a run or none, whatever is committed meanwhile.
+//! The versions that readers take: all versions of a run or none of them, whatever is committed meanwhile.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,7 +8,7 @@ use millstream_types::{AssetId, RunId, TableName};
 
 use crate::{Engine, EngineError, assets::table_of, engine::World};
 
-/// Tables with the versions that belong together. A table that is not among them is read at its newest.
+/// Tables with the versions that belong together. A table that is not in the set is read at its newest version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadSet(pub(crate) Arc<BTreeMap<TableName, i64>>);
 
@@ -20,17 +20,17 @@ impl ReadSet {
 }
 
 impl Engine {
-    /// What readers take now.
+    /// The versions that readers take now.
     pub fn published(&self) -> BoxFuture<'_, Result<ReadSet, EngineError>> {
         Box::pin(self.world().published())
     }
 
-    /// What readers took once a run was over; `None` where it published nothing.
+    /// The versions that readers took once a run was over; `None` if the run published nothing.
     pub fn published_by<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Option<ReadSet>, EngineError>> {
         Box::pin(async move { Ok(self.versions_of(run).await?.map(ReadSet::of)) })
     }
 
-    /// The same with the versions of assets that are no tables.
+    /// The versions that readers took once a run was over, with those of assets that are no tables.
     pub fn versions_of<'a>(
         &'a self,
         run: &'a RunId,
@@ -45,8 +45,8 @@ impl World {
     }
 }
 
-/// A table as `set` has it. One whose newest version is an earlier one is another table than was published, as after it was
-/// taken away and made anew, and is read as it is.
+/// A table at the version that `set` has. If the table's newest version is lower than that, it is not the table that was
+/// published, as after it was deleted and made again, and its newest version is taken.
 pub(crate) async fn snapshot_in(
     lake: &Lake,
     set: &ReadSet,

@@ -1,4 +1,4 @@
-//! Where rows go that do not fit into memory: a folder for each process, which goes with it.
+//! The folder for rows that do not fit into memory: each process has its own, and removes it at its end.
 //!
 //! A process that is killed leaves its folder. The folder holds a file that its owner keeps locked, so the next one sees
 //! that the owner is gone, and removes it.
@@ -12,20 +12,21 @@ use std::{
 
 use millstream_types::TimestampMicros;
 
-/// The folder of all processes' folders, in that of the state store.
+/// The folder of all processes' folders, inside the folder of the state store.
 const FOLDER: &str = "spill";
 /// The file that the owner of a folder keeps locked.
 const LOCK_FILE: &str = "owner.lock";
-/// A folder gets its name when its file is locked; until then it has another that begins so.
+/// The first character of a folder's name until the folder's file is locked; then the folder is renamed without it.
 const UNREADY: char = '.';
-/// What has no lock may be about to get one, or may be of a version that made none.
+/// The age from which a folder without a locked file is removed. A younger one may be about to get its lock, or may belong to
+/// a running Millstream of a version that made none.
 const UNLOCKED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The folder of this process. Dropping it removes it.
+/// The folder of this process. Dropping this removes the folder.
 #[derive(Debug)]
 pub(crate) struct Spill {
     folder: PathBuf,
-    /// `None` where no folder could be made; who wants to spill is told so then.
+    /// The locked file of the folder; `None` where no folder could be made, so that a query fails only when it has to spill.
     lock: Option<File>,
 }
 
@@ -57,7 +58,7 @@ impl Drop for Spill {
     }
 }
 
-/// Makes the folder with its locked file, visible to [`clean`] only when it is locked.
+/// Makes the folder with its locked file. [`clean`] leaves the folder alone until the file is locked.
 fn locked(all: &Path, name: &str) -> io::Result<File> {
     let unready = all.join(format!("{UNREADY}{name}"));
     fs::create_dir_all(&unready)?;

@@ -23,10 +23,10 @@ use crate::{
     run::chain,
 };
 
-/// The checks that a contract makes of its columns' types begin so.
+/// The beginning of the names of checks that a contract makes from its columns' types.
 const TYPE_CHECK: &str = "type(";
 
-/// Tables whose logs are opened at once.
+/// The number of tables whose logs are opened at the same time.
 const LOOKS_AT_ONCE: usize = 8;
 
 /// The project as the state store knows it.
@@ -34,31 +34,31 @@ const LOOKS_AT_ONCE: usize = 8;
 pub struct Status {
     pub now: TimestampMicros,
     pub last_run: Option<RunRecord>,
-    /// In the order of the graph: what is read before what reads it.
+    /// All assets in the order of the graph: an asset comes after those that it reads.
     pub assets: Vec<AssetStatus>,
 }
 
-/// Where one asset stands.
+/// The present state of one asset.
 #[derive(Clone, Debug)]
 pub struct AssetStatus {
     pub asset: AssetId,
     pub kind: AssetKind,
-    /// Whether anything of it is kept; a SQL view is computed whenever it is read.
+    /// Whether the asset is stored. A SQL view is not: it is computed whenever it is read.
     pub is_stored: bool,
-    /// What was built last, `None` if nothing ever was. Always `None` for a view.
+    /// The record of the last build; `None` if the asset was never built, and for every view.
     pub recorded: Option<Recorded>,
     pub last_step: Option<StepRecord>,
     /// The version that readers take; `None` where no run has published one.
     pub published: Option<i64>,
-    /// What is known of its checks.
+    /// The last known result of each check of the asset.
     pub checks: Vec<CheckResult>,
-    /// The parts that the last run could not read, of a source that landed all others.
+    /// The text about the parts that the last run could not read, for a source that landed all others.
     pub left_out: Option<String>,
-    /// Whether its rows are older than one of its checks allows, at this moment.
+    /// Whether the asset's rows are older, at this moment, than one of its checks allows.
     pub is_stale: bool,
-    /// What a read of its newest version would end in, whatever became of the last step.
+    /// The error with which a read of the asset's newest version would end, no matter how the last step ended.
     pub unreadable: Option<Unreadable>,
-    /// The lease under which somebody writes it at this moment.
+    /// The lease under which somebody may write the asset at this moment.
     pub lease: Option<Arc<HeldLease>>,
 }
 
@@ -71,8 +71,8 @@ pub struct Unreadable {
 }
 
 impl Engine {
-    /// Reads the state store, and opens the newest version of each table that was built: a damaged log is told here and not
-    /// only by the next step. Waits for nobody who writes.
+    /// Reads the state store, and opens the newest version of each table that was built, so that a damaged log is reported here
+    /// and not only by the next step. This does not wait for processes that write.
     pub fn status<'a>(&'a self) -> BoxFuture<'a, Result<Status, EngineError>> {
         Box::pin(async move {
             let world = self.world();
@@ -141,7 +141,7 @@ impl Engine {
         Ok(stream::iter(looks).buffered(LOOKS_AT_ONCE).filter_map(future::ready).collect().await)
     }
 
-    /// What is known of the checks that the asset has now, freshness as it is at this moment.
+    /// The last known results of the checks that the asset has now; freshness is judged at this moment.
     async fn checks_now(&self, asset: &AssetId) -> Result<Vec<CheckResult>, EngineError> {
         let world = self.world();
         // Only tables have checks.
@@ -154,7 +154,7 @@ impl Engine {
         };
         let mut results = world.state.known_checks(asset).await?;
         results.retain(is_defined);
-        // A table that cannot be read keeps what was found last; its next step says why.
+        // A table that cannot be read keeps its last results; its next step reports why.
         for outcome in freshness::outcomes(world, &table).await.unwrap_or_default() {
             let found = check_result(&audit::report(outcome));
             match results.iter_mut().find(|result| result.check == found.check) {
@@ -174,18 +174,18 @@ impl Engine {
         Box::pin(async move { Ok(self.world().lake.history(table, Some(limit)).await?) })
     }
 
-    /// The present time, as runs and their records have it.
+    /// The present time, by the clock that runs and their records use.
     #[must_use]
     pub fn now(&self) -> TimestampMicros {
         self.world().options.clock.now()
     }
 
-    /// A run of which a step remembers only the id.
+    /// The record of a run, given its id, which is all that the record of a step has of it.
     pub fn run_record<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Option<RunRecord>, EngineError>> {
         Box::pin(async move { Ok(self.world().state.run(run).await?) })
     }
 
-    /// The schema versions of a source's table that the catalog knows, oldest first.
+    /// The schema versions of a source's table that the catalog knows, the oldest first.
     pub fn schema_versions<'a>(
         &'a self,
         table: &'a TableName,

@@ -57,8 +57,8 @@ pub(crate) async fn scan(
     frame.select(columns).map_err(failed)?.execute_stream().await.map_err(failed)
 }
 
-/// The table's own rules (a key that is not unique, states that contradict each other) are found while rows stream
-/// through the query engine, and come out of its wrapping.
+/// The engine's error for one that came out of the query engine. Faults that the incremental operators find while rows stream
+/// (a key that is not unique, states that contradict each other) are taken out of the query engine's wrapping.
 pub(crate) fn failed(table: &TableName, source: DataFusionError) -> EngineError {
     let table = table.clone();
     let source = match source {

@@ -27,24 +27,24 @@ pub(crate) struct StoredKeys {
     table: TableName,
     schema: SchemaRef,
     files: Vec<DataFile>,
-    /// Which of their rows count; `None` for all.
+    /// The condition for the rows of these files that count; `None` when all do.
     condition: Option<Expr>,
 }
 
 impl StoredKeys {
-    /// Of a table without rows.
+    /// The keys of a table without rows: none.
     pub(crate) fn none(table: TableName, schema: SchemaRef) -> Self {
         Self { table, schema, files: Vec::new(), condition: None }
     }
 
-    /// Of a snapshot's rows, without those that came from `left_out` parts.
+    /// The keys of a snapshot's rows, without rows that came from `left_out` parts.
     pub(crate) fn of(snapshot: &Snapshot, left_out: &BTreeSet<String>) -> Self {
         let left_out: Vec<Expr> = left_out.iter().map(|part| lit(part.as_str())).collect();
         let condition = (!left_out.is_empty()).then(|| ident(SOURCE).in_list(left_out, true));
         Self { condition, ..Self::of_files(snapshot, snapshot.files().to_vec()) }
     }
 
-    /// Of all rows of some files of the snapshot's table.
+    /// The keys of all rows of some files of the snapshot's table.
     pub(crate) fn of_files(snapshot: &Snapshot, files: Vec<DataFile>) -> Self {
         Self { table: snapshot.table().clone(), schema: snapshot.schema(), files, condition: None }
     }
@@ -100,7 +100,7 @@ impl KeyRange {
         let values = rows.column_by_name(column).filter(|values| values.data_type().is_integer())?;
         let integers = cast(values, &DataType::Int64).ok()?;
         let integers = integers.as_primitive_opt::<Int64Type>()?;
-        // A value beyond 64 bits with a sign has become null.
+        // The cast has turned values beyond the signed 64 bits into nulls.
         let whole = integers.null_count() == values.null_count();
         Some(Self { column: column.to_owned(), min: min(integers).filter(|_| whole)?, max: max(integers)? })
     }

@@ -1,4 +1,4 @@
-//! The stores that an engine works on: they live with the process, while the project at work is one of many.
+//! The stores that an engine works on. They stay open as long as the process lives, while the project may be loaded again.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,24 +13,24 @@ use millstream_state::State;
 
 use crate::EngineError;
 
-/// Where data, positions and online values are kept.
+/// The stores of data, of state and of online values.
 #[derive(Clone, Debug)]
 pub struct Stores {
     pub lake: Lake,
     pub state: Arc<State>,
     pub online: Online,
-    /// For the run's lock, rows that do not fit into memory, and datasets that name no place of their own.
+    /// The folder for lock files, for rows that do not fit into memory, and for datasets that name no place of their own.
     pub folder: PathBuf,
 }
 
-/// The online store. Its address alone is known until it is needed, because an embedded store is one process's alone.
+/// The online store. It is opened only when it is needed, because only one process can have an embedded store open.
 #[derive(Clone, Debug)]
 pub enum Online {
     At { location: String, options: StoreOptions },
     Opened(Arc<dyn OnlineStore>),
 }
 
-/// The online store of a process: opened once, however many use it, and closed when nobody does any more.
+/// The online store of a process: it is opened once, however many use it, and closed when nobody uses it any more.
 #[derive(Debug)]
 pub(crate) struct SharedOnline {
     online: Online,
@@ -86,17 +86,17 @@ impl SharedOnline {
         Self { online, opened: tokio::sync::Mutex::default() }
     }
 
-    /// Whether this process alone has it; to Redis others may push at any time.
+    /// Whether the store is embedded, so that no other process can push to it while it is open here.
     pub(crate) fn is_embedded(&self) -> bool {
         self.online.location().starts_with(EMBEDDED)
     }
 
-    /// Whether there is no embedded store where it should be.
+    /// Whether the store is embedded and its folder is missing.
     pub(crate) fn is_gone(&self) -> bool {
         self.online.location().strip_prefix(EMBEDDED).is_some_and(|folder| !Path::new(folder).exists())
     }
 
-    /// Opens it, unless the process has it open.
+    /// Opens the store, unless the process has it open already.
     pub(crate) async fn open(&self) -> Result<Arc<dyn OnlineStore>, EngineError> {
         let (location, options) = match &self.online {
             Online::At { location, options } => (location, options),

@@ -1,4 +1,4 @@
-//! Rejected rows of a merged table whose keys are computed or landed anew: the new rows take their place, rejected or not.
+//! Rejected rows of a merged table whose keys are computed or landed again: the new rows take their place, rejected or not.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ use millstream_types::{Severity, TableName, TimestampMicros};
 
 use crate::EngineError;
 
-/// Says which of the restored rows go.
+/// A function that says which of the restored rows are superseded.
 type Gone = Box<dyn Fn(&Restored) -> Result<BooleanArray, EngineError> + Send + Sync>;
 
-/// Finds rejected rows by their keys.
+/// The rejected rows that are superseded.
 pub(crate) struct Superseded {
     table: TableName,
     gone: Gone,
@@ -31,7 +31,7 @@ impl fmt::Debug for Superseded {
 }
 
 impl Superseded {
-    /// By sets of keys.
+    /// Supersedes the rejected rows that have a key of one of the sets.
     pub(crate) fn new<'k>(
         session: &SessionContext,
         table: &TableName,
@@ -60,7 +60,7 @@ impl Superseded {
         Ok(Self { table: table.clone(), gone: Box::new(gone) })
     }
 
-    /// By whatever `gone` says.
+    /// Supersedes the rejected rows for which `gone` is true.
     pub(crate) fn by(table: &TableName, gone: Gone) -> Self {
         Self { table: table.clone(), gone }
     }

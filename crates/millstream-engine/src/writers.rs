@@ -1,4 +1,4 @@
-//! Encoding on several threads: each owns a writer of the same table and takes batches in turn.
+//! Encoding rows on several threads: each thread owns a writer of the same table, and the threads take batches in turn.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{EngineError, stored};
 
-/// Batches that wait for each writer; more would only hold memory.
+/// The number of batches that may wait for each writer; more would only hold memory.
 const BATCHES_WAITING: usize = 2;
 
 /// Writers of one table, started when the first batch comes.
@@ -99,8 +99,8 @@ impl Writers {
         Writer { batches, thread }
     }
 
-    /// The error of the writer that stopped taking batches. All are waited for, so that what they wrote is gone: on a full
-    /// disk nothing else makes room.
+    /// The error of the writer that stopped taking batches. This waits until all writers have ended, because by then their files
+    /// are deleted: on a full disk nothing else makes room.
     async fn failure(&mut self) -> EngineError {
         let mut failure = None;
         for writer in std::mem::take(&mut self.started) {

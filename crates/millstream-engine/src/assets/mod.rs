@@ -33,26 +33,26 @@ static KINDS: [&dyn Kind; 5] =
 /// One family of assets.
 #[async_trait]
 pub(crate) trait Kind: Send + Sync {
-    /// The words that the facts of its assets have.
+    /// The kinds that the facts of the family's assets name.
     fn words(&self) -> &'static [AssetKind];
 
-    /// Its assets, as far as the plan may know them.
+    /// The family's assets, as far as the plan may know them.
     fn facts(&self, defined: &Defined<'_>) -> Vec<AssetFacts>;
 
     /// Adds what the plan is to see of the selected assets, beside what the lake says of its tables.
     async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError>;
 
-    /// One attempt at a step. Must be safe to repeat after an error, and to drop while it waits.
+    /// Makes one attempt at a step. An attempt has to be safe to repeat after an error, and to drop while it waits.
     async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError>;
 
-    /// Lets go of what a failed or cancelled attempt left behind.
+    /// Removes the staged files that a failed or cancelled attempt left behind.
     async fn abandon(&self, world: &World, asset: &AssetId);
 
-    /// What a read of the newest version would end in, of an asset that was built; `None` when it can be read.
+    /// The error with which a read of the newest version of a built asset would end; `None` when the version can be read.
     async fn unreadable(&self, world: &World, asset: &AssetId) -> Option<EngineError>;
 }
 
-/// A project's parts that facts are made of, before there is a graph.
+/// The parts of a project from which the facts of assets are made, before there is a graph.
 #[derive(Clone, Copy)]
 pub(crate) struct Defined<'a> {
     pub spec: &'a ProjectSpec,
@@ -64,12 +64,12 @@ pub(crate) struct Defined<'a> {
 pub(crate) struct Look<'a> {
     pub world: &'a Arc<World>,
     pub request: &'a RunRequest,
-    /// Whether the selection says which assets are meant.
+    /// Whether the user named assets, instead of meaning all of them.
     pub names_assets: bool,
     pub recorded: &'a BTreeMap<AssetId, Recorded>,
     /// The assets of the family that are selected.
     pub assets: Vec<&'a AssetFacts>,
-    /// Whether they are leased, so that the run that follows can go by this look.
+    /// Whether the assets are leased, so that the run that follows can use what this look found.
     pub is_alone: bool,
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn look(
 }
 
 impl Defined<'_> {
-    /// The path of a file from the project's folder on.
+    /// The path of a file, relative to the project's folder.
     pub(crate) fn path(&self, file: FileId) -> String {
         self.spec.files.get(file).map(|file| file.path.display().to_string()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Carries out the steps of one run, each by its family, and records their ends.
+//! Carries out the steps of one run, each through the family of its asset, and records how they end.
 
 use std::sync::Arc;
 
@@ -25,15 +25,16 @@ pub(crate) struct StepRunner {
     pub lease: Arc<Lease>,
     pub full_refresh: bool,
     pub forget_gone: bool,
-    /// Whether sources are landed anew too: only when they were selected, so that rebuilding all tables reads no
-    /// source again.
+    /// Whether sources are landed again as a whole too. That is so only when assets were named, so that rebuilding all tables
+    /// reads no source again.
     pub relands: bool,
-    /// What was asked for, as it was written: a history forgets what it has recorded only when it is named itself.
+    /// The selection as the user wrote it: a history forgets the states that it has recorded only when it is named itself.
     pub named: Vec<String>,
     pub forced: bool,
     pub events: Publisher,
     pub cancel: CancellationToken,
-    /// The online store, once a step has needed it: an embedded one is one process's alone, and stays open until the run is over.
+    /// The online store, once a step has needed it. Only one process can have an embedded store open, and this one keeps it
+    /// open until the run is over.
     pub features: OnceCell<FeatureServer>,
 }
 
@@ -101,8 +102,8 @@ pub(super) async fn record(world: &World, run: &RunId, report: &StepReport) -> R
     Ok(world.state.record_step(&end).await?)
 }
 
-/// What the plan is to see of an asset whose attempt failed. Of an asset that was built before, the state
-/// store takes over the status alone.
+/// The record of an asset whose attempt failed, for later plans. If the asset was built before, the state store takes only
+/// the status from this record.
 fn failed(
     world: &World,
     report: &StepReport,

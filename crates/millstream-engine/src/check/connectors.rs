@@ -126,7 +126,7 @@ fn placed(mut problems: Vec<OptionProblem>, options: &Node, has_gap: bool) -> Ve
     problems.into_iter().map(diagnostic).collect()
 }
 
-/// The tables that the patterns of a source of many can mean.
+/// The names of all tables from which the patterns of a source can choose.
 pub(super) fn find_tables(
     project_root: &Path,
     connector: &ConnectorSpec,
@@ -139,7 +139,7 @@ pub(super) fn find_tables(
         .cloned()
         .into_iter()
         .collect();
-    // What is wrong with the connection itself is said where it is defined.
+    // Faults of the connection itself are reported where it is defined.
     let (connections, _) = validate_connections(&named, factories);
     if validate_connector(connector, &connections, factories)?.is_none() {
         return Ok(Vec::new());
@@ -154,7 +154,7 @@ pub(super) fn find_tables(
         .map_err(|problem| placed(vec![problem], &connector.options, false))
 }
 
-/// Label files are read by the connector that reads files by their path alone.
+/// The checked options of each dataset's label file. A label file is read by the connector that needs nothing but a path.
 pub(super) fn validate_label_files(
     datasets: &[DatasetSpec],
     factories: &[Box<dyn ConnectorFactory>],

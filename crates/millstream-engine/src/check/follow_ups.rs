@@ -1,4 +1,4 @@
-//! Leaves out what only follows from another mistake: tables and columns that are missing because the file that
+//! Leaves out errors that only follow from another mistake: tables and columns that are missing because the file that
 //! defines them is broken.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +7,13 @@ use millstream_project::{Diagnostic, FileId, SourceMap, TableSpec};
 use millstream_sql::Analysis;
 use millstream_types::TableName;
 
-/// "Unknown table" and "unknown column" of the SQL's analysis.
+/// The codes of "unknown table" and "unknown column" in the analysis of SQL.
 const UNKNOWN_TABLE: &str = "MS-0203";
 const UNKNOWN_COLUMN: &str = "MS-0204";
 
-/// Removes from `found`, the analysis's diagnostics, those that `broken` assets explain: their names may be missing and
-/// their columns incomplete, in every table that reads them. Returns the tables of which that is so.
+/// Removes from `found`, the diagnostics of the analysis, those that `broken` assets explain: the names of broken assets may
+/// be missing, and the columns of every table that reads them incomplete. Returns the tables whose columns may be
+/// incomplete.
 pub(crate) fn remove(
     found: &mut Vec<Diagnostic>,
     broken: &BTreeSet<TableName>,
@@ -37,7 +38,7 @@ pub(crate) fn remove(
     incomplete
 }
 
-/// The broken tables with all that read them, directly or through others, and the files of these readers.
+/// The broken tables together with all tables that read them, directly or through others, and the files of these readers.
 pub(super) fn readers(
     broken: &BTreeSet<TableName>,
     tables: &[TableSpec],

@@ -1,4 +1,4 @@
-//! Relationship checks whose other table can never be there when they are judged.
+//! Finds relationship checks whose other table can never be there when they are judged.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,9 @@ use millstream_plan::Graph;
 use millstream_project::{CheckKind, CheckSpec, Diagnostic, Materialize, ProjectSpec, TableSpec};
 use millstream_types::{AssetId, TableName};
 
-/// A check looks at a stored table, so that one has to be built before: a view has no rows of its own, and a table that
-/// comes after the checked one is not there when that one is built first.
+/// Reports relationship checks that can never be judged. The other table has to be stored, and built before the checked one:
+/// a view has no rows of its own, and a table that comes later is not there when the checked one is built for the first
+/// time.
 pub(super) fn check(spec: &ProjectSpec, graph: &Graph) -> Vec<Diagnostic> {
     let circular: BTreeSet<(&AssetId, &AssetId)> = graph.circular_checks().collect();
     let of_sources = spec.sources.iter().map(|source| (source.table(), &source.contract.checks));

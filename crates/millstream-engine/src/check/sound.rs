@@ -44,7 +44,8 @@ pub(super) fn part(
         analysis = analyze(&spec.sources, &spec.tables);
         leave_out_features(&mut spec, &files);
         let features = analyze_features(&spec, &analysis, &left_out);
-        // What needs something that is missing has no definition, and says nothing where its columns may be incomplete.
+        // Views, services and datasets that need something that is missing have no definition in the analysis. There is no
+        // diagnostic for that where the columns may be incomplete.
         leave_out_undefined(&mut spec, &features);
         let mut found = files_with_errors(&analysis.diagnostics)?;
         found.extend(files_with_errors(&features.diagnostics)?);
@@ -80,7 +81,7 @@ pub(super) fn part(
     })
 }
 
-/// The sources and tables of `files` go, and the tables that read them.
+/// Leaves out the sources and tables that `files` define, and the tables that read them.
 fn leave_out_tables(
     spec: &mut ProjectSpec,
     files: &BTreeSet<FileId>,
@@ -102,7 +103,7 @@ fn leave_out_tables(
     spec.sources.retain(|source| !left_out.contains(&source.table()));
 }
 
-/// Whatever of features and datasets stands in `files` goes.
+/// Leaves out the features and datasets that `files` define.
 fn leave_out_features(spec: &mut ProjectSpec, files: &BTreeSet<FileId>) {
     let features = &mut spec.features;
     features.entities.retain(|one| !files.contains(&one.at.file));
@@ -113,8 +114,8 @@ fn leave_out_features(spec: &mut ProjectSpec, files: &BTreeSet<FileId>) {
     spec.datasets.retain(|one| !files.contains(&one.at.file));
 }
 
-/// Views, services and datasets without a definition go. A list with `view.*` would shrink with its view, unnoticed, so
-/// that all that name the view go with it.
+/// Leaves out views, services and datasets without a definition, and services and datasets that name `view.*` of a view that
+/// is left out: their list of features would otherwise shrink unnoticed.
 fn leave_out_undefined(spec: &mut ProjectSpec, known: &FeaturesAnalysis) {
     let features = &mut spec.features;
     features.views.retain(|one| known.views.contains_key(&one.name));

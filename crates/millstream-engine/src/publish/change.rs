@@ -1,9 +1,9 @@
 //! The only place of the engine that builds a change of a table and commits it.
 //!
-//! Who changes a table says with [`Change`] what is to be there, and hands it to [`Change::commit`], for a step, or to
-//! [`append`], for rows that a server takes in of its own accord. Three rules hold here for all of them: a step commits
-//! only what its lease still covers, columns are told where they differ from the table's, and files of an append that did
-//! not become visible go.
+//! Whoever changes a table describes the commit with a [`Change`], and hands it to [`Change::commit`], for a step, or to
+//! [`append`], for rows that a server takes in by itself. Three rules hold here for all of them: a step commits only what its
+//! lease still covers, columns are only given where they differ from the table's, and the files of an append that did not
+//! become visible are deleted.
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use millstream_lake::{DataFile, Operation, Snapshot, StagedFile, TableChange};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{EngineError, commit_info::CommitInfo, engine::StepContext, process::Process, writers::Writers};
 
-/// What one commit does to one table. Fill in what is needed, and take the rest from [`Change::of`].
+/// What one commit does to one table. Callers fill in the fields that they need, and take the others from [`Change::of`].
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     pub table: &'a TableName,
@@ -23,9 +23,9 @@ pub(crate) struct Change<'a> {
     pub add: Vec<StagedFile>,
     pub remove: Vec<DataFile>,
     pub operation: Operation,
-    /// How far something has come with this commit, by name.
+    /// The application transactions of the commit, by application id; see `commit_info.rs`.
     pub txns: Vec<(&'static str, i64)>,
-    /// What the engine reads back from the commit when its state store is behind.
+    /// The facts that the engine reads back from the commit when its state store is behind.
     pub info: Option<CommitInfo>,
     pub at: TimestampMicros,
 }
@@ -46,7 +46,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Commits what a step has done, if its assets are still this process's, and gives the version that it made.
+    /// Commits what a step has done, if this process still has the lease, and returns the version of the commit.
     pub(crate) async fn commit(self, context: &StepContext) -> Result<i64, EngineError> {
         let info = self.info.as_ref().map(CommitInfo::to_json).transpose()?.unwrap_or_default();
         context.lease.hold().await?;
@@ -77,11 +77,11 @@ pub(crate) struct Append<'a> {
     pub schema: SchemaRef,
     pub rows: Vec<RecordBatch>,
     pub txns: Vec<(&'static str, i64)>,
-    /// What the commit tells people; these commits are recognised by their txns.
+    /// The commit's `commitInfo`, for people; programs recognise these commits by `txns`.
     pub info: Value,
 }
 
-/// Writes the rows and makes them visible. When it fails, what was written is nobody's and goes: who appends tries again
+/// Writes the rows and makes them visible. If the commit fails, the written files are deleted, because the caller tries again
 /// with all of the rows.
 pub(crate) async fn append(process: &Process, rows: Append<'_>) -> Result<(), EngineError> {
     let Append { table, base, schema, rows, txns, info } = rows;

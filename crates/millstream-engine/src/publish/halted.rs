@@ -1,7 +1,7 @@
 //! The rejected rows of a step that was halted.
 //!
-//! They can be looked at like any rejected rows. Their epoch is one that the table never reached, so they go when the step
-//! is tried again, and nobody takes them in.
+//! They can be looked at like all rejected rows. Their epoch is one that the table never reached, so they are removed when
+//! the step is tried again, and no reprocessing takes them in.
 
 use std::collections::HashMap;
 
@@ -20,13 +20,13 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Candidate, EPOCH, rejected::commit_rejected};
 use crate::{EngineError, stored, writers::Writers};
 
-/// What makes two rejected rows the same: the check, where the row came from, and the row itself.
+/// The columns in which two rejected rows have to agree to be the same: the check, the source, and the row itself.
 const IDENTITY: [&str; 4] = ["_check", SOURCE, "_row", "_text"];
 
-/// Commits the rows that the step rejected beside those that are there, which belong to the version that stays.
+/// Commits the rows that the step rejected, and keeps the earlier ones, which belong to the version that stays.
 pub(super) async fn keep_rejected(candidate: &mut Candidate<'_>) -> Result<(), EngineError> {
     if candidate.rejected.replace || candidate.rejected.superseded.is_some() {
-        // Rows were judged again, and what was rejected before is rejected once more.
+        // The step judged earlier rows again, so the rows that were rejected before are among the new ones too.
         candidate.rejected.files = without_known(candidate).await?;
     }
     let rejected = &mut candidate.rejected;

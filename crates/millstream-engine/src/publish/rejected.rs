@@ -1,4 +1,4 @@
-//! The rejected rows of a candidate: which of those that are there go, and the commit that makes the new ones visible.
+//! The rejected rows of a candidate: which earlier ones are removed, and the commit that makes the new ones visible.
 
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -13,7 +13,8 @@ use millstream_types::SOURCE;
 use super::{Candidate, Change, EPOCH};
 use crate::{EngineError, commit_info::REJECTED_TXN, rejected::is_lost, stored, writers::Writers};
 
-/// Whether the table of rejected rows tells of the candidate's epoch from now on.
+/// Commits the candidate's rejected rows. Returns whether the table of rejected rows was changed and is complete, so that the
+/// candidate's commit may name its epoch under [`REJECTED_TXN`].
 pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, EngineError> {
     let world = &candidate.context.world;
     let rejected = &candidate.rejected;
@@ -34,13 +35,13 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
         Some(table) => is_lost(world, table).await?,
         None => false,
     };
-    // A loss stays to be seen until all rows are judged again, even if none is rejected then.
+    // A loss has to stay visible until all rows are judged again, even if none is rejected then.
     let is_told = !lost || rejected.replace;
     if add.is_empty() && remove.is_empty() && !(lost && is_told) {
         return Ok(false);
     }
     let epoch = rejected.epoch_before + 1;
-    // An attempt before this one may have been halted, or have died, after it committed its rejected rows.
+    // An earlier attempt may have been halted, or its process may have died, after it committed its rejected rows.
     let is_new = base.as_ref().and_then(|base| base.txn(REJECTED_TXN)).is_none_or(|told| told < epoch);
     let txns = if is_told && is_new { vec![(REJECTED_TXN, epoch)] } else { Vec::new() };
     let operation = if remove.is_empty() { Operation::Append } else { Operation::Overwrite };
@@ -56,8 +57,8 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
     Ok(is_told)
 }
 
-/// Files with rows that go (of epochs that never became visible, of replaced parts, of keys computed anew), and new
-/// files with their other rows.
+/// The files with rows that are removed (those of epochs that never became visible, of replaced parts, and of keys that were
+/// computed again), and new files with the other rows of these files.
 async fn drop_epochs(
     candidate: &Candidate<'_>,
     base: &Snapshot,
@@ -112,7 +113,7 @@ pub(crate) fn may_hold(file: &DataFile, part: &str) -> bool {
         _ => None,
     };
     match (text(bounds.min), text(bounds.max)) {
-        // A long bound may be cut, so an upper one only excludes what differs before the cut.
+        // Statistics may cut a long bound, so an upper bound only excludes texts that differ before the cut.
         (Some(min), Some(max)) => min.as_str() <= part && (part <= max.as_str() || part.starts_with(&max)),
         _ => true,
     }

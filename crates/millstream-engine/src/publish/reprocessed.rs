@@ -1,4 +1,4 @@
-//! The two commits of a reprocessing, and what an interrupted one is recognised by.
+//! The two commits of a reprocessing, and the transaction by which an interrupted one is recognised.
 //!
 //! Two tables change and Delta has no transaction over two. The rows enter their table first, in a commit whose transaction
 //! names the version of the rejected table that was read; then the rejected table is replaced by what is still rejected.
@@ -14,7 +14,8 @@ use crate::{
     engine::StepContext,
 };
 
-/// Rejected rows that pass now enter their table, and the others stay; gives the version of the table that has them.
+/// Commits the files `add`, of rejected rows that pass now, to their table, and leaves only the rows `still` in the rejected
+/// table. Returns the version of the table that has the new rows.
 pub(crate) async fn take_in(
     context: &StepContext,
     (table, rejected): (&Snapshot, &Snapshot),
@@ -29,7 +30,7 @@ pub(crate) async fn take_in(
     Ok(version)
 }
 
-/// Only what is still rejected stays.
+/// Replaces all rows of the rejected table by the rows that are `still` rejected.
 pub(crate) async fn replace_rejected(
     context: &StepContext,
     rejected: &Snapshot,
@@ -45,7 +46,8 @@ pub(crate) async fn replace_rejected(
     replaced.commit(context).await.map(drop)
 }
 
-/// The transaction's version for a rejected table's version; above 0, which means never.
+/// The version of the transaction [`REPROCESS_TXN`] that stands for a version of the rejected table. It is one higher, since 0
+/// means that there was none.
 pub(crate) fn taken(rejected: &Snapshot) -> i64 {
     rejected.version() + 1
 }

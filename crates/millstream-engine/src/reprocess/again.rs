@@ -9,16 +9,16 @@ use millstream_types::Field;
 
 use crate::{EngineError, assets::source::landing::source_error, engine::StepContext};
 
-/// What became of malformed rows.
+/// The outcome of decoding malformed rows again.
 #[derive(Default)]
 pub(super) struct Decoded {
     /// Rows that can be read now, with the parts that they came from.
     pub batches: Vec<(String, SourceBatch)>,
-    /// Places of the others in the batch of rejected rows.
+    /// The places of the rows that cannot be read, in the batch of rejected rows.
     pub still: Vec<usize>,
 }
 
-/// Decodes the malformed rows among `restored`; those that have columns which the table has not stay as they are.
+/// Decodes the malformed rows among `restored`. Rows with columns that the table does not have stay malformed.
 pub(super) async fn decode(
     context: &StepContext,
     source: &SourceSpec,
@@ -35,7 +35,7 @@ pub(super) async fn decode(
     for (part, rows) in by_part {
         let batches = match connector.decode_again(part, rows).await {
             Ok(batches) => batches,
-            // A part that cannot be read gives no row back, and keeps those of others from nothing.
+            // The malformed rows of a part that cannot be read stay malformed; other parts go on.
             Err(
                 ConnectorError::Broken { .. }
                 | ConnectorError::Unsupported { .. }

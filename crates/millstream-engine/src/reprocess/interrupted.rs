@@ -1,4 +1,4 @@
-//! A reprocessing that ended between its two commits: its rows entered bronze, and have not left the rejected table.
+//! A reprocessing that ended between its two commits: its rows entered bronze, but are still in the rejected table.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(crate) async fn is_interrupted(world: &World, table: &TableName) -> Result<b
     }
 }
 
-/// The rejected table that an interrupted reprocessing has yet to replace; `None` when nothing was interrupted.
+/// The rejected table that an interrupted reprocessing has still to replace; `None` when no reprocessing was interrupted.
 pub(crate) async fn interrupted(
     world: &World,
     bronze: &Snapshot,
@@ -59,8 +59,8 @@ pub(crate) async fn finish_interrupted(context: &StepContext, table: &TableName)
     replace_rejected(context, &rejected, still.finish().await?).await
 }
 
-/// Source and position of every row that the reprocessing with that transaction took in, read from the table as it is
-/// now: the files that it added may have been put together with others since, and be gone.
+/// The source and position of every row that the reprocessing with the transaction version `reached` took in. They are read
+/// from the present table: the files that the reprocessing added may have been compacted since, and be deleted.
 async fn entered_rows(
     world: &World,
     bronze: &Snapshot,
@@ -77,8 +77,8 @@ async fn entered_rows(
     Ok(entered)
 }
 
-/// The sequence numbers that the reprocessing gave. Without its commit, which a log that was cut has no more, all rows are
-/// looked at: a row that is in the table is not one that was kept out of it.
+/// The condition for the sequence numbers that the reprocessing gave its rows. `None`, which means all rows, if its commit is
+/// no longer in the log: that is safe, because a row that is in the table was not kept out of it.
 async fn numbers_taken(world: &World, table: &TableName, reached: i64) -> Result<Option<Expr>, EngineError> {
     let commits = world.lake.history(table, None).await?;
     let of_reprocess = |txn: &(String, i64)| txn.0 == REPROCESS_TXN && txn.1 == reached;

@@ -29,9 +29,9 @@ fn check(header: &str, sql: &str, changes: &[Step], expected: &str) {
     check_story(&project(header, sql), &[&begin[..], changes, &end[..]].concat(), expected);
 }
 
-/// A grown part.
+/// Lets a part grow by one row.
 const GROWN: Step = Append("orders/a", "3,2026-06-02T11:00:00Z,7");
-/// A replaced part: row 1 is another, row 2 is gone.
+/// Replaces a part: row 1 is another one, row 2 is gone.
 const REPLACED: Step = Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,50");
 
 #[test]

@@ -135,7 +135,7 @@ fn rows_of_a_replaced_file_are_not_judged_again() {
     );
 }
 
-/// Else the same text would stand for two instants in one table.
+/// With rows of both zones in one table, the same text would stand for two instants.
 #[test]
 fn another_zone_is_refused_until_everything_lands_anew() {
     let contract = |zone: &str| source(&format!("  columns: {{t: {{type: {zone}}}}}"), "");

@@ -1,4 +1,4 @@
-//! The scripted connector is one: it passes the suite that every connector passes.
+//! The scripted connector passes the suite that every connector has to pass.
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -34,7 +34,7 @@ fn a_connection_is_opened_once_for_all_that_share_it() {
         let world = World::new(Definition::with_script(SHARED, script.clone()));
         assert!(script.connections().is_empty(), "a check opens nothing");
         world.engine(&Line::quiet()).await;
-        // That of the first two sources and that of the third; nobody names the last.
+        // The first two sources share a connection, the third has its own, and the last connection is not used.
         assert_eq!(script.connections(), ["ScriptedConnection { password: \"***\" }"; 2]);
     });
 }

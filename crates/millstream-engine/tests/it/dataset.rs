@@ -80,7 +80,7 @@ fn an_unknown_dataset_is_named() {
     );
 }
 
-/// Of no label's own instant, and of the others what was before it.
+/// The features of a label count the events before its time, and none at that very time.
 #[test]
 fn each_label_has_what_was_known_before_it() {
     check(
@@ -122,7 +122,7 @@ fn a_build_whose_process_died_is_done_again_or_found() {
             d v1
             pinned: bronze.events at 0"
         );
-        // Without a service, the dataset is the first thing that is recorded.
+        // Without a service, no other artifact is recorded before the dataset.
         let project = PROJECT.replace("features: s\n", "features: [events.*]\n");
         let rows =
             "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";

@@ -272,7 +272,7 @@ fn a_history_changes_its_key() {
     );
 }
 
-/// The states of a history come from nowhere again.
+/// The past states of a history cannot be computed again.
 #[test]
 fn a_history_forgets_only_when_it_is_named() {
     let story = [
@@ -343,7 +343,7 @@ fn a_table_that_becomes_a_history_begins_anew() {
     );
 }
 
-/// Rows that lack what says whose state they are, and since when.
+/// Rows without a key or without a time cannot be states.
 #[test]
 fn a_history_keeps_out_null_keys_where_a_check_does() {
     let checks = "checks:\n  - not_null: id\n  - not_null: u";
@@ -360,7 +360,7 @@ fn a_history_keeps_out_null_keys_where_a_check_does() {
         Rejected("g.t"),
         Run,
     ];
-    // The rows of a key that is known go on, those without one are kept as they are, each once.
+    // Rows with a key and a time become states, the others are rejected, each once.
     let timed = "
         id: 1, v: 1, u: 2024-01-01T00:00:00Z, valid_from: 2024-01-01T00:00:00Z, valid_to: 2024-02-01T00:00:00Z
         id: 1, v: 4, u: 2024-02-01T00:00:00Z, valid_from: 2024-02-01T00:00:00Z";
@@ -383,7 +383,7 @@ fn a_history_keeps_out_null_keys_where_a_check_does() {
     check_story(&project(&format!("time: u\n{checks}"), "SELECT id, v, u FROM bronze.s"), &story, &expected);
 }
 
-/// One state in several rows is one state; two of one key, without a time that tells them apart, are none.
+/// Several rows with the same state count as one state; two different states of one key need a time that tells them apart.
 #[test]
 fn identical_rows_are_one_state_and_contradicting_ones_are_refused() {
     let twice = Put("s/a", "id,v,u\n1,1,2024-01-01T00:00:00Z\n1,1,2024-01-01T00:00:00Z");
@@ -422,7 +422,7 @@ fn identical_rows_are_one_state_and_contradicting_ones_are_refused() {
     }
 }
 
-/// Of a history too, whose states stay whatever its input says now.
+/// The states of a history stay whatever its input says now, and are judged like other stored rows.
 #[test]
 fn recorded_states_are_judged_by_changed_checks() {
     let checked =
@@ -457,7 +457,7 @@ fn recorded_states_are_judged_by_changed_checks() {
     );
 }
 
-/// The newest state begins again at the time of the run.
+/// The newest state begins, or begins again, at the time of the run.
 #[test]
 fn a_recorded_state_stays_when_another_takes_its_instant() {
     let story = [
@@ -497,7 +497,7 @@ fn a_recorded_state_stays_when_another_takes_its_instant() {
     );
 }
 
-/// Each turn has a time of its own.
+/// A state that begins in the future ends right after its beginning when its key goes.
 #[test]
 fn states_of_the_future_stay_when_their_key_goes() {
     let story = [

@@ -1,4 +1,4 @@
-//! Every path is harmed at each of its points: what comes of it afterwards is what came of it undisturbed.
+//! Every path is harmed at each of its points, and ends afterwards with the same contents as without harm.
 //!
 //! `MILLSTREAM_SEED=3` takes another sample of points, `MILLSTREAM_POINTS=all` takes all of them, and `list` names them;
 //! `MILLSTREAM_POINT=17:After:Death` repeats one, as a failure names it.
@@ -15,12 +15,12 @@ use crate::{
     shop::{SHOP, shop},
 };
 
-/// Injections of one scenario, unless all are asked for.
+/// The number of injections that are tried in one scenario, unless all are asked for.
 const SAMPLE: usize = 72;
-/// An act that was harmed once succeeds after so many tries.
+/// The number of tries after which an act that was harmed once has to succeed.
 const TRIES: usize = 3;
 
-/// What the environment says about the loop.
+/// The settings of the loop, from the environment.
 struct Wish {
     seed: u64,
     all: bool,
@@ -68,8 +68,8 @@ fn injections(points: &[Point], wish: &Wish) -> Vec<Injection> {
     all
 }
 
-/// The columns that may depend on how often a process died: the run that wrote a row. A reprocessing that was interrupted is
-/// completed with what was said of its rows before.
+/// The columns that may depend on how often a process died, such as the run that wrote a row. An interrupted reprocessing is
+/// completed with the rejected rows as they were before it.
 fn columns_apart(act: &Act) -> &'static [&'static str] {
     match act {
         Act::Reprocess(_) => &["_run", "_reason", "_rejected_at", "_epoch", "_row"],
@@ -114,7 +114,7 @@ async fn check(name: &str, world: World, warm: &[Act], act: Act) {
             wish.seed,
             points.len()
         );
-        // Steps try again what may pass; what goes before the first step, and the record, are told at once.
+        // Steps try again after a fault that may pass. A fault before the first step, or of the state store, is reported at once.
         let in_step = matches!(act, Act::Run(_) | Act::RunAll(_) | Act::Reprocess(_));
         let is_retried =
             in_step && begin.is_some_and(|begin| injection.at > begin) && !what.starts_with("state");
@@ -134,7 +134,7 @@ async fn check(name: &str, world: World, warm: &[Act], act: Act) {
         injections.len(),
         started.elapsed()
     );
-    // Up to its harm a world is like the undisturbed one, so its point is there.
+    // Up to its harm a world is like the undisturbed one, so that nearly every point is reached.
     assert!(
         missed * 20 <= injections.len(),
         "{name}: {missed} of {} points were not reached",
@@ -224,7 +224,7 @@ fn materialisations_that_are_harmed_anywhere() {
     });
 }
 
-/// Everything that a run makes of what is new, the online store and what is by hand apart.
+/// A run of every kind of asset over new parts, for the first time and for the next.
 #[test]
 fn a_run_of_every_kind_that_is_harmed_anywhere() {
     block_on(async {
@@ -286,7 +286,7 @@ fn a_life_of_harm() {
             let seed = wish.seed.wrapping_mul(1_000).wrapping_add(life);
             let mut dice = SmallRng::seed_from_u64(seed);
             let (mut harmed, twin) = (shop(0).await, shop(0).await);
-            // Steps that run at once meet their faults in any order; what comes of it is the same.
+            // Steps that run at the same time meet their faults in any order; the contents are the same in the end.
             harmed.concurrency = harmed.concurrency.saturating_add(usize::try_from(life).unwrap());
             let (mut struck, keeping) = (0, Act::Maintain(Duration::from_secs(60)));
             for round in 1..4 {

@@ -148,7 +148,7 @@ fn a_touched_part_is_not_read_again() {
     );
 }
 
-/// Else each look at the source has to read the whole part to see that nothing changed.
+/// Without that, each look at the source would read the whole part to see that nothing changed.
 #[test]
 fn a_touched_part_is_remembered_as_it_is_now() {
     block_on(async {

@@ -68,7 +68,7 @@ fn a_backlog_lands_in_commits_of_bounded_size() {
     );
 }
 
-/// How much there is and how new it is are asked of the last portion, and a bounded landing looks at its source once.
+/// Checks of counts and of freshness wait for the last portion, and a bounded landing looks at its source once.
 #[test]
 fn a_backlog_is_judged_as_a_whole() {
     let contract = "columns: {id: {type: int64}, at: {type: timestamp}}\ntime: at\nfreshness: 1d\n\
@@ -151,7 +151,7 @@ fn a_transaction_lands_as_a_whole() {
     );
 }
 
-/// What was landed before a portion is refused stays, and is not landed again.
+/// Portions that were landed before one is refused stay, and are not landed again.
 #[test]
 fn a_portion_that_halts_leaves_those_before_it() {
     let contract = "columns: {id: {type: int64, range: [0, 9]}, note: {type: string}}\non_violation: halt";
@@ -184,7 +184,7 @@ fn a_portion_that_halts_leaves_those_before_it() {
     );
 }
 
-/// A part whose rows are replaced is no stream: what leaves and what comes is one commit.
+/// The old and the new rows of a replaced part leave and come in one commit.
 #[test]
 fn a_replaced_part_lands_as_a_whole() {
     let steps = [
@@ -281,7 +281,7 @@ fn a_source_is_told_again_what_it_did_not_hear() {
         a is safe up to 2
     ",
     );
-    // As long as it does not hear, each run says so.
+    // As long as the source cannot be told, each run says so.
     told(
         &[Run, Fail("orders", Call::Acknowledge, Harm::Passing, 2), Notes, Run, Notes, Run],
         "

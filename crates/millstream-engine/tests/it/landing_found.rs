@@ -1,4 +1,4 @@
-//! What a landing makes of that which it finds: broken parts, keys that are left out, names, types told from samples.
+//! Landing parts that are unusual: broken ones, some without all columns, odd names, and types that samples show.
 
 use millstream_engine::RunRequest;
 

@@ -4,7 +4,7 @@ use crate::{harness::Step::*, landing::check};
 
 const KEYED: &str = "columns: {id: {type: int64, required: true, unique: true}, note: {type: string}}";
 
-/// Which rows are the only ones with their key is known only by looking at all rejected ones: that is asked for.
+/// A rejected row may be the only one with its key once the other has left. Only a reprocessing finds out, so the note names it.
 #[test]
 fn a_row_that_was_rejected_for_one_that_left_is_told_of() {
     let steps = [

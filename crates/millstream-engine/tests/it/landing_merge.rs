@@ -24,7 +24,7 @@ contract:
     .to_owned()
 }
 
-/// The same with a table that is kept up to date from its changes.
+/// The same source with a table that is kept up to date from its changes.
 pub(crate) fn with_table() -> String {
     merged()
         + "=== tables/silver/notes.sql
@@ -197,7 +197,7 @@ fn a_source_that_appends_refuses_what_is_no_new_row() {
     );
 }
 
-/// Under `append`, a key is a promise: a row that repeats it is rejected.
+/// Under `append`, a row that repeats a key is rejected.
 #[test]
 fn a_key_is_unique_where_rows_are_appended() {
     let appended = merged().replace("landing: merge\n", "");
@@ -282,7 +282,7 @@ fn tables_see_what_changed() {
     );
 }
 
-/// What the source did, and what has to come of it.
+/// The rows that the source has, and the rows that have to be landed and rejected.
 #[derive(Default)]
 struct Oracle {
     source: BTreeMap<i64, String>,
@@ -291,7 +291,7 @@ struct Oracle {
 }
 
 impl Oracle {
-    /// A random operation on a key, with the row of the log that says so.
+    /// Makes a random operation on a key, and returns its part and its row of the log.
     fn operation(&mut self, dice: &mut SmallRng, parts: i64) -> (i64, String) {
         let id = dice.random_range(0..9);
         let (part, other) = (id % parts, id + parts * dice.random_range(0..3));
@@ -342,7 +342,7 @@ impl Oracle {
     }
 }
 
-/// Lets a run be harmed somewhere, some times, and then lets runs end well.
+/// Harms some runs at random points, and then lets runs end well.
 async fn land(world: &World, dice: &mut SmallRng, place: &str) {
     let run = Act::Run(RunRequest::default());
     for _ in 0..dice.random_range(0..4) {
@@ -378,8 +378,8 @@ async fn check_against_oracle(world: &World, oracle: &Oracle, place: &str) {
     assert_eq!(kept, rejected, "{place}");
 }
 
-/// A random stream of operations, landed in random portions by processes that die anywhere, of a source that gives nothing
-/// twice once it was told, is what a map makes of it.
+/// A random stream of operations, landed in random portions by processes that die anywhere, gives the same rows as a map. The
+/// source gives nothing again that it was told is durable.
 #[test]
 fn a_stream_of_operations_is_what_a_map_makes_of_it() {
     block_on(async {

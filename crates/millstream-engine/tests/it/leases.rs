@@ -1,4 +1,4 @@
-//! What others see of a run at work, and a run that stood still for so long that another took its place.
+//! Leases: what others see of a run at work, and a run that stood still for so long that another process took its lease.
 
 use std::{
     sync::{Arc, Mutex},
@@ -20,7 +20,7 @@ contract: {columns: {id: {type: int64, required: true}}}
 SELECT id FROM bronze.a
 ";
 
-/// Takes the run's place as soon as a step begins, an hour later.
+/// Takes the lease of a run, as soon as a step begins, by a clock that is an hour later.
 #[derive(Debug)]
 struct Successor {
     step: &'static str,
@@ -34,7 +34,7 @@ impl Observer for Successor {
             && asset.as_str() == self.step
         {
             self.clock.pass(3_600);
-            // An observer is no task, and the state store is asked by one.
+            // An observer is not async, so another thread has to ask the state store.
             std::thread::scope(|scope| scope.spawn(|| block_on(self.take())).join().unwrap());
         }
     }
@@ -71,7 +71,7 @@ fn who_comes_back_too_late_commits_and_records_nothing() {
                 None,
                 "{step}"
             );
-            // The successor goes, and all is as if nobody had stood still.
+            // Once the successor has gone, a run does everything.
             for lease in state.leases(world.clock.now()).await.unwrap() {
                 state.end_lease(lease.token).await.unwrap();
             }

@@ -244,7 +244,7 @@ fn landed_and_cut() -> Vec<Step> {
     steps
 }
 
-/// What is told of that.
+/// The lines that [`landed_and_cut`] tells.
 fn told_of_it() -> String {
     let landed = "bronze.orders built +1\n".repeat(11);
     format!("{landed}bronze.orders: 11 put together, 10 gone\nbronze.orders: 0 put together, 13 gone")
@@ -276,7 +276,7 @@ fn landing_goes_on_where_the_log_was_cut_and_begins_anew_where_the_state_was_los
     );
 }
 
-/// The rows say of which parts they are, when nobody else does.
+/// The rows name their parts, even where no record is left that does.
 #[test]
 fn a_landing_that_begins_anew_does_not_give_up_rows_of_a_part_that_is_gone() {
     let mut steps = landed_and_cut();

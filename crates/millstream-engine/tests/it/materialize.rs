@@ -159,7 +159,7 @@ fn a_view_whose_table_was_never_built_is_named() {
     );
 }
 
-/// Whatever was brought to the records before counts once.
+/// Events that reached the records before the death count once.
 #[test]
 fn a_materialisation_whose_process_died_goes_on() {
     for (moment, point) in [
@@ -188,7 +188,7 @@ fn a_materialisation_whose_process_died_goes_on() {
     }
 }
 
-/// The same rows in another order of arrival, and from changes instead of at once.
+/// Features have the same values whether their rows come in several rounds, and from changes, or all at once.
 #[test]
 fn from_changes_and_at_once_the_values_are_the_same() {
     let values = |rounds: u32, each: bool| {
@@ -251,7 +251,7 @@ fn a_view_that_fails_keeps_no_other_back_and_is_named() {
     );
 }
 
-/// As of a shifted file: such a row belongs to an entity that cannot be read either.
+/// Such a key may come from a shifted file; the online store cannot be read for its entity either.
 #[test]
 fn a_row_whose_key_is_too_long_is_left_out_and_counted() {
     let text = ALONE

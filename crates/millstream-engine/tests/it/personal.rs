@@ -1,4 +1,4 @@
-//! Personal data in what is told of failures and of rows that were rejected earlier.
+//! Personal data in the messages of failures, and in rows that were rejected earlier.
 
 use crate::harness::{Step, Step::*, check as check_story};
 
@@ -18,8 +18,8 @@ contract:
     )
 }
 
-/// The engine says which value it could not cast; of a table that reads a personal column, be it in a condition or behind a
-/// view, it does not.
+/// The engine names the value that it could not cast, except for a table that reads a personal column, be it in a condition
+/// or behind a view.
 #[test]
 fn failures_over_personal_columns_say_no_values() {
     let tables = "
@@ -62,7 +62,7 @@ views:
     );
 }
 
-/// Rows that were rejected before their columns were marked.
+/// The reasons of rows that were rejected before their columns were marked quote the values.
 #[test]
 fn reasons_from_before_a_column_was_personal_are_masked_where_they_are_shown() {
     let rows =

@@ -17,7 +17,7 @@ SELECT id, size FROM bronze.orders
 SELECT count(*) AS rows, sum(size) AS size FROM silver.added
 ";
 
-/// What is there after every recovery, each row once.
+/// The contents after every recovery: each row once.
 const END: &str = r#"(nothing)
 bronze.orders:
 id: 1, size: 10
@@ -144,7 +144,7 @@ fn a_table_that_is_lost_is_made_anew() {
     );
 }
 
-/// As when a folder of the lake is put back from a copy.
+/// That happens when a folder of the lake is put back from a copy.
 #[test]
 fn a_table_that_is_put_back_to_an_earlier_version_is_brought_forward_again() {
     check(
@@ -261,7 +261,7 @@ fn landed_under(contract: &str) -> String {
     )
 }
 
-/// What a process that died had landed is the version before.
+/// A version that a process landed before it died counts as the version before.
 #[test]
 fn a_volume_that_is_far_from_the_one_before_halts_after_a_death_too() {
     let project = landed_under("  checks:\n    - row_count: {change: 50%}\n");

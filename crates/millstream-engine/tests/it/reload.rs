@@ -1,5 +1,5 @@
-//! A project that is loaded again: the stores stay open, what is under way goes on as it began, and what comes later
-//! follows the project as it is then.
+//! A project that is loaded again: the stores stay open, runs and readers that have begun go on with the project as it was,
+//! and later ones use the project as it is then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ views:
 services: {s: [seen.*]}
 ";
 
-/// Without a table, with another one, and with two features where there was one.
+/// The project after the change: a table is gone, another one is new, and the view has two features instead of one.
 const AFTER: &str = "
 === sources/events.yaml
 connector: {type: scripted, place: events}
@@ -137,7 +137,7 @@ fn what_comes_later_follows_the_project_as_it_is_then() {
 
         let reloaded = engine.reloaded(after(&world), MEMORY_BYTES).unwrap();
         let changed = FeatureServer::open(&reloaded, 0.0).await.unwrap();
-        // The version before is served by both, and has what is pushed to either.
+        // Both servers serve the earlier version of the service, with the rows that were pushed to either.
         push(&server, 8).await;
         push(&changed, 9).await;
         assert_eq!(read(&server, None).await, [Some(5)]);
@@ -201,7 +201,7 @@ fn features_that_a_run_opens_are_not_its_own_while_others_have_them() {
         let engine = world.engine(&Line::quiet()).await;
         let server = FeatureServer::open(&engine, 0.0).await.unwrap();
         push(&server, 7).await;
-        // The run opens them for another state of the project than the server has.
+        // The run opens the features for another state of the project than the server has.
         let reloaded = engine.reloaded(after(&world), MEMORY_BYTES).unwrap();
         assert!(run(&reloaded, None).await.succeeded());
         let changed = FeatureServer::open(&reloaded, 0.0).await.unwrap();

@@ -166,7 +166,7 @@ fn a_sql_table_is_built_anew() {
     );
 }
 
-/// The rows entered, and are still among the rejected ones: whatever runs next takes them out there.
+/// The rows have entered the table and are still among the rejected ones: the next run removes them there.
 #[test]
 fn a_run_completes_a_reprocessing_whose_process_died() {
     let reprocess = || Box::new(Reprocess("bronze.orders"));
@@ -197,7 +197,7 @@ fn a_run_completes_a_reprocessing_whose_process_died() {
     );
 }
 
-/// Nothing else asks for a run of the source then: the contract is the same.
+/// Under the same contract, the interrupted reprocessing alone is a reason to run the source.
 #[test]
 fn a_run_completes_an_interrupted_reprocessing_under_the_same_contract_too() {
     let related = "
@@ -243,7 +243,7 @@ contract:
     );
 }
 
-/// What the reprocessing added is put together with other rows, its files go, and at last its commit.
+/// Maintenance compacts the files that the reprocessing added, deletes them, and at last cuts its commit from the log.
 #[test]
 fn maintenances_do_not_keep_an_interrupted_reprocessing_from_its_end() {
     let alone = |max| project(max).split("=== tables").next().unwrap().to_owned();
@@ -308,7 +308,7 @@ fn a_reprocessing_that_succeeds_after_one_that_failed_is_recorded_as_built() {
     });
 }
 
-/// A contract is followed after a reprocessing as it is without one, also when its process died.
+/// The next run follows a new contract after a reprocessing too, also when the reprocessing's process died.
 #[test]
 fn a_column_that_came_with_the_wider_contract_is_added() {
     let wider = project(30).replace("range: [0, 30]}", "range: [0, 30]}\n    note: {type: string}");

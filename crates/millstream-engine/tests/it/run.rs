@@ -1,4 +1,4 @@
-//! Running: what goes before what, what is left out, what is tried again, and that nothing is done twice.
+//! Running: the order of steps, steps that are left out or tried again, and that nothing is done twice.
 
 use std::{
     num::NonZeroUsize,
@@ -137,7 +137,7 @@ fn what_is_behind_a_halt_is_skipped_and_keeps_its_last_version() {
     );
 }
 
-/// `silver.a` looks into `silver.b` for its check alone.
+/// `silver.a` needs `silver.b` only for its check.
 #[test]
 fn what_a_check_looks_into_is_awaited_and_may_fail() {
     let related = CHAINS.replace(

@@ -1,4 +1,4 @@
-//! A small shop with every kind of asset, ten of them, and what comes to it in three rounds.
+//! A small shop with every kind of asset, and the parts that arrive in three rounds.
 
 use crate::harness::{Definition, Script, World};
 

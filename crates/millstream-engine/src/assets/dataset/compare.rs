@@ -1,4 +1,4 @@
-//! `millstream dataset diff`: two versions side by side.
+//! `millstream dataset diff`: compares two versions of datasets.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use millstream_ml::dataset::{DatasetDiff, DatasetFile, diff};
 use crate::{Engine, EngineError};
 
 impl Engine {
-    /// Compares two versions: `churn@1` and `churn@2`, or paths of Parquet files with their manifests.
+    /// Compares two versions, named as `churn@1`, or by the path of a Parquet file with its manifest beside it.
     pub fn compare_datasets<'a>(
         &'a self,
         before: &'a str,

@@ -9,13 +9,13 @@ use serde::Deserialize;
 
 use crate::EngineError;
 
-/// Categories of a one-hot encoding that have a column of their own, when the file does not say.
+/// The number of categories that have a column of their own in a one-hot encoding, when the definition does not say.
 const MAX_CATEGORIES: usize = 20;
-/// Buckets of a hash.
+/// The number of buckets of a hashing encoding, when the definition does not say.
 const BUCKETS: u32 = 64;
-/// Rows with the overall mean that a target encoding adds to each category.
+/// The number of rows with the overall mean that a target encoding adds to each category, when the definition does not say.
 const SMOOTHING: f64 = 10.0;
-/// Buckets of a bucketisation by quantiles.
+/// The number of buckets of a bucketisation by quantiles, when the definition does not say.
 const QUANTILES: usize = 10;
 
 /// One encoding, or several that are applied one after the other.
@@ -107,7 +107,7 @@ pub(crate) fn check(datasets: &[DatasetSpec], features: &FeaturesAnalysis) -> Ve
 /// The columns that a dataset has before encodings.
 struct Columns {
     types: Vec<(String, DataType)>,
-    /// Those of a label file are known once it is read.
+    /// Whether `types` has all columns: the columns of a label file are only known once the file is read.
     is_whole: bool,
 }
 
@@ -125,7 +125,7 @@ impl Columns {
         Self { types: labels.chain(features).collect(), is_whole }
     }
 
-    /// None if it cannot be told yet; the error is the nearest name.
+    /// The type of a column; `None` if the column may come from a label file. The error is the nearest name, if there is one.
     fn data_type(&self, name: &str) -> Result<Option<&DataType>, Option<&str>> {
         match self.types.iter().find(|(known, _)| known == name) {
             Some((_, data_type)) => Ok(Some(data_type)),
@@ -135,7 +135,7 @@ impl Columns {
     }
 }
 
-/// An encoding of a column that is not there, or of a type that the encoding cannot take.
+/// What is wrong with an encoding: its column is not there, or has a type that the encoding cannot take.
 fn check_columns(encode: &EncodeSpec, encoding: &ColumnEncoding, columns: &Columns) -> Option<Diagnostic> {
     let named = [(Some(&encoding.column), encode.column.at), (encoding.target.as_ref(), encode.value.at)];
     let [column, target] = named.map(|(name, at)| {

@@ -7,7 +7,8 @@ use super::build::{DatasetRequest, ready};
 use crate::{Engine, EngineError, features::rows::pushed_table};
 
 impl Engine {
-    /// Prices a build. Label rows are counted exactly, which reads them; events by their tables' figures.
+    /// Estimates the cost of a build. Label rows are counted exactly, which reads them; the number of events is taken from the
+    /// figures of their tables.
     pub fn estimate_dataset<'a>(
         &'a self,
         request: &'a DatasetRequest,

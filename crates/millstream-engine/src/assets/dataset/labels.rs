@@ -1,4 +1,4 @@
-//! Label rows from a query or a file, in one order.
+//! Label rows from a query or a file, in an order that is the same each time.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,13 +35,13 @@ impl std::fmt::Debug for Labels {
     }
 }
 
-/// The rows of a query, in one order.
+/// The rows of a query, in an order that is the same each time.
 pub(super) async fn of_query(session: &SqlSession, sql: &str) -> Result<Labels, EngineError> {
     let rows = session.query_in_order(sql).await.map_err(EngineError::Query)?;
     Ok(Labels { schema: rows.schema(), rows: rows.map_err(EngineError::rows).boxed() })
 }
 
-/// The types of columns of labels that the definitions decide: a text file does not say them.
+/// The types of the label columns that the definitions decide, for files of text, which do not name types.
 pub(super) fn decided(spec: &DatasetSpec, service: &ServiceDefinition) -> BTreeMap<String, DataType> {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let mut types: BTreeMap<String, DataType> =
@@ -57,8 +57,8 @@ pub(super) fn decided(spec: &DatasetSpec, service: &ServiceDefinition) -> BTreeM
     types
 }
 
-/// The file of a dataset's labels, and the connector that reads files of sources: a file is read as labels as it is
-/// landed, in one dialect.
+/// The file of a dataset's labels, with the connector that reads files of sources, so that a file means the same as labels
+/// and as a source.
 pub(super) struct LabelFile {
     path: String,
     connector: Arc<dyn Connector>,
@@ -74,8 +74,9 @@ impl LabelFile {
         config.build(&context).map(file).map_err(|error| unreadable(path, &error))
     }
 
-    /// Its rows in the types of its columns: those that are decided, declared, or told from a sample. A value that does not
-    /// fit, or would lose digits, is an error, because every label row is part of the dataset.
+    /// The rows of the file. A column has the type that the file declares, else the one that is decided, else the one that a
+    /// sample shows. A value that does not fit, or would lose digits, is an error, because every label row is part of the
+    /// dataset.
     pub(super) async fn labels(self, decided: &BTreeMap<String, DataType>) -> Result<Labels, EngineError> {
         let Self { path, connector } = self;
         let failed = |error: ConnectorError| unreadable(&path, &error);
@@ -119,14 +120,14 @@ impl LabelFile {
 
 /// A column with the type in which it is read.
 fn promised(column: &FoundColumn, decided: &BTreeMap<String, DataType>) -> ContractColumn {
-    // What a file declares is its word; whether it can be joined is judged with the other columns.
+    // A type that the file declares is kept; whether the column can be joined is judged with the other columns.
     let decided = decided.get(&column.name).filter(|_| !column.is_declared()).and_then(column_type);
     let inferred = decided.is_none() && !column.is_declared();
     let column_type = decided.unwrap_or_else(|| column.column_type.clone());
     ContractColumn { name: column.name.clone(), column_type, pii: false, inferred }
 }
 
-/// A block's rows, all of them.
+/// The rows of a block. It is an error if one of them cannot be read or does not fit.
 fn rows(path: &str, contract: &Contract, block: Box<dyn Block>) -> Result<RecordBatch, EngineError> {
     let source = block.decode().map_err(|error| unreadable(path, &error))?;
     if let Some(row) = source.malformed.first() {
@@ -143,7 +144,7 @@ fn rows(path: &str, contract: &Contract, block: Box<dyn Block>) -> Result<Record
     if evaluated.rejected_count() == 0 {
         return evaluated.accepted().map_err(failed);
     }
-    // The first of them, told as a rejected row is.
+    // The first row that does not fit is reported with the place and the reason that a rejected row would have.
     let told = RejectedRows { run: RunId::new("labels"), epoch: 0, now: TimestampMicros(0) };
     let told = told
         .build(contract, &source.rows, &evaluated, &source.positions, &Sources::One(path))
@@ -162,7 +163,7 @@ fn unreadable(path: &str, error: &ConnectorError) -> EngineError {
         error => error.hint().unwrap_or(KINDS),
     };
     let hint = hint.to_owned();
-    // The path is named already.
+    // The error names the path already.
     let message = match error {
         ConnectorError::Refused { source, .. } => source.to_string(),
         ConnectorError::Broken { reason, .. } | ConnectorError::Unsupported { reason, .. } => reason.clone(),

@@ -35,13 +35,13 @@ const FILE_WORD: &str = "file";
 
 const DATASET: AssetKind = AssetKind::new("dataset");
 
-/// A dataset that is built in a run takes one such part of the memory that queries may take.
+/// A dataset that is built in a run may take the memory of all queries divided by this.
 const MEMORY_SHARE: usize = 4;
 
-/// Datasets that are looked at at once.
+/// The number of datasets that are looked at at the same time.
 const LOOKS_AT_ONCE: usize = 32;
 
-/// The family of what models are trained on.
+/// The family of datasets.
 pub(super) struct Datasets;
 
 #[async_trait]
@@ -106,7 +106,7 @@ impl Kind for Datasets {
             principal: None,
         };
         let _alone = runner.world.beside_queries().await?;
-        // What the run has made so far is published with what it makes of it.
+        // An empty read set reads the newest versions: what the run has committed so far is published together with this dataset.
         let meter = StepMeter::new(&step.asset, &context.events);
         let report =
             build::build_dataset(&runner.world, &request, ReadSet::default(), meter, context.cancel.clone())
@@ -129,7 +129,7 @@ pub(crate) fn id(dataset: &str) -> AssetId {
     AssetId::of_kind(WORD, dataset)
 }
 
-/// The version that was recorded, unless its file is gone, and what is new for the dataset.
+/// The dataset's recorded version, unless the version's file is gone, and the names of the inputs that are new for it.
 async fn look_at(look: &Look<'_>, facts: &AssetFacts) -> Result<(Option<i64>, Vec<String>), EngineError> {
     let known = look.recorded.get(&facts.id).and_then(|known| known.version);
     let version = match known {
@@ -139,7 +139,7 @@ async fn look_at(look: &Look<'_>, facts: &AssetFacts) -> Result<(Option<i64>, Ve
     Ok((version, news(look, facts).await?))
 }
 
-/// What is new for a dataset beside its stored inputs: pushed rows that came to the lake, and its file of labels.
+/// The inputs of a dataset that are new, beside its stored inputs: pushed rows that came to the lake, and its file of labels.
 async fn news(look: &Look<'_>, facts: &AssetFacts) -> Result<Vec<String>, EngineError> {
     let project = &look.world.project;
     let known = look.recorded.get(&facts.id);
@@ -155,8 +155,8 @@ async fn news(look: &Look<'_>, facts: &AssetFacts) -> Result<Vec<String>, Engine
     Ok(news)
 }
 
-/// The file of labels as an input, with the time of its last change in microseconds as its version. A file that is not there is
-/// the build's to tell.
+/// The file of labels as an input, with the time of its last change in microseconds as its version. `None` for a file that
+/// is not there, which the build reports.
 fn label_file(world: &World, spec: &DatasetSpec) -> Option<(AssetId, i64)> {
     let LabelOrigin::File(path) = &spec.labels.origin else { return None };
     let file = fs::metadata(world.project.spec.root.join(&path.value)).ok()?;

@@ -1,4 +1,4 @@
-//! Where a dataset goes: a Parquet file, or one more version of a Delta table.
+//! The place to which a dataset is written: a Parquet file, or one more version of a Delta table.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use millstream_types::{TableName, TimestampMicros};
 use super::{build::DatasetRequest, record::version_in};
 use crate::{EngineError, engine::World};
 
-/// What the name of a Parquet file may end with.
+/// The endings that the name of a Parquet file may have.
 const PARQUET_ENDINGS: [&str; 2] = ["parquet", "pq"];
 
-/// Where a dataset is written.
+/// The place to which a dataset is written.
 pub(super) enum Output {
-    /// A file that the call or the definition names; what was there before is replaced.
+    /// A file that the call or the definition names; an earlier version in the file is replaced.
     File(PathBuf),
     /// The next file in the project's own folder, which keeps all versions.
     Own(PathBuf),
@@ -34,7 +34,7 @@ pub struct DeltaVersion {
 }
 
 impl Output {
-    /// What the call says, what the definition says, or the next one in the project's own folder.
+    /// The output that the call names, else the one that the definition names, else the next file in the project's own folder.
     pub(super) async fn find(
         world: &World,
         spec: &DatasetSpec,
@@ -75,7 +75,7 @@ impl Output {
         matches!(self, Self::Delta(..))
     }
 
-    /// Whether another file with the same rows makes this one needless.
+    /// Whether the output is the next file in the project's own folder, which is not needed when the same rows are in another.
     pub(super) fn is_own(&self) -> bool {
         matches!(self, Self::Own(_))
     }
@@ -121,7 +121,7 @@ fn file(spec: &DatasetSpec, path: PathBuf) -> Result<Output, EngineError> {
     let manifest = Manifest::path_of(&path);
     let is_own = || match manifest.exists() {
         true => Manifest::read(&manifest).is_ok_and(|manifest| manifest.definition.name == spec.name),
-        // A build that was killed before it wrote the manifest.
+        // A build that was killed before it wrote the manifest may have left the file.
         false => version_in(&path).is_some(),
     };
     if fs::symlink_metadata(&path).is_err() || is_own() {
@@ -137,7 +137,7 @@ async fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
     let mut next = world.newest_dataset(&spec.name).await?.unwrap_or(0) + 1;
     loop {
         let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
-        // A file of a version that was not recorded, or whose record is lost, stays.
+        // A file whose version was not recorded, or whose record is lost, is not overwritten.
         if !path.exists() {
             return Ok(Output::Own(absolute(&path)?));
         }
@@ -158,7 +158,7 @@ fn table_name(spec: &DatasetSpec) -> Result<TableName, EngineError> {
     name.map_err(|_| EngineError::Worker { doing: "naming a table" })
 }
 
-/// What can be done where a Delta table will not do.
+/// The error of a Delta table, with a hint where the dataset can be written in another way.
 fn told(folder: &Path, error: LakeError) -> EngineError {
     let hint = match &error {
         LakeError::Schema { .. } => "leave the column out, or write `format: parquet`",

@@ -12,13 +12,13 @@ use millstream_types::{TableName, TimestampMicros};
 use super::encodings;
 use crate::EngineError;
 
-/// What is decided outside of the dataset's definition.
+/// The parts of a plan that are decided outside of the dataset's definition.
 pub(super) struct Surroundings {
     pub versions: BTreeMap<TableName, i64>,
     pub output: PathBuf,
     /// Whether `output` is a folder of files that are named by their hash.
     pub named_by_hash: bool,
-    /// Of the labels' file.
+    /// The BLAKE3 hash of the file of labels; `None` where the labels come from a query.
     pub labels_blake3: Option<String>,
     pub now: TimestampMicros,
     pub resources: Resources,
@@ -89,7 +89,7 @@ fn origin(spec: &DatasetSpec) -> String {
 }
 
 fn sides(spec: &DatasetSpec, split: &SplitSpec, columns: &LabelColumns) -> SplitPlan {
-    // An entity that is named by none of its labels is the first one of the features.
+    // Where neither the split nor the labels name an entity, the first one of the features is taken.
     let entity = || {
         let named = split.entity.as_ref().or_else(|| spec.labels.entities.first());
         let keys = match named {

@@ -1,4 +1,4 @@
-//! What was built before, where its file is, and whether that still holds it.
+//! The versions of datasets that were built, the places of their files, and whether a file still holds its version.
 
 use std::{
     fs::{self, File},
@@ -21,14 +21,14 @@ use crate::{Engine, EngineError, assets::service::versions::with_version, engine
 pub struct BuiltDataset {
     pub dataset: String,
     pub version: i64,
-    /// Of everything that defines the version.
+    /// The hash of everything that defines the version.
     pub id: String,
     pub path: PathBuf,
-    /// `churn_v1@2`; none for a dataset that lists features itself.
+    /// The service and its version, as `churn_v1@2`; `None` for a dataset that lists features itself.
     pub service: Option<String>,
     pub at: TimestampMicros,
     pub rows: u64,
-    /// Names and types.
+    /// The names of the columns with their types.
     pub columns: Vec<(String, String)>,
     pub manifest: Manifest,
 }
@@ -36,10 +36,10 @@ pub struct BuiltDataset {
 /// What a quick look finds at the place where a version's file was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// A file of the version's length that says it is this version's.
+    /// The file has the length that was recorded, and names this version.
     Present,
     Missing,
-    /// Another file, as that of a later build, or one that was damaged.
+    /// The file is another one, such as that of a later build, or it was damaged.
     Changed,
 }
 
@@ -60,7 +60,7 @@ impl BuiltDataset {
         })
     }
 
-    /// A quick look at the version's file, which reads only its end.
+    /// Looks at the version's file quickly, without reading more than its end.
     #[must_use]
     pub fn file_state(&self) -> FileState {
         let Ok(bytes) = fs::metadata(&self.path).map(|found| found.len()) else { return FileState::Missing };
@@ -71,7 +71,8 @@ impl BuiltDataset {
         }
     }
 
-    /// The version's file at its beginning. It is read once to see that it has the bytes that were recorded.
+    /// Opens the version's file, to be read from its beginning. The whole file is read once before, to see that it has the
+    /// bytes that were recorded.
     pub fn open(&self) -> Result<File, EngineError> {
         let fault = |found: String| EngineError::DatasetFile {
             name: format!("{}@{}", self.dataset, self.version),
@@ -91,7 +92,7 @@ impl BuiltDataset {
     }
 }
 
-/// The version that a Parquet file says it is of.
+/// The id of the version that a Parquet file names in its metadata.
 pub(super) fn version_in(path: &Path) -> Option<String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).ok()?).ok()?;
     let mut entries = reader.metadata().file_metadata().key_value_metadata()?.iter();
@@ -113,7 +114,8 @@ impl Engine {
         })
     }
 
-    /// `churn` is the newest version, `churn@2` that one; `version` says it too.
+    /// The version that a name stands for: `churn` is the newest, `churn@2` is version 2. `version` is another way to give the
+    /// number, where the name has none.
     pub fn dataset_version<'a>(
         &'a self,
         name: &'a str,
@@ -130,7 +132,7 @@ impl Engine {
         })
     }
 
-    /// As [`Engine::dataset_version`], with its file as [`BuiltDataset::open`] gives it.
+    /// The same version as [`Engine::dataset_version`], with its file as [`BuiltDataset::open`] gives it.
     pub fn open_dataset<'a>(
         &'a self,
         name: &'a str,
@@ -145,7 +147,7 @@ impl Engine {
 }
 
 impl World {
-    /// What is recorded of a version: `churn` is the newest, `churn@2` that one.
+    /// The record of a version: `churn` is the newest, `churn@2` is version 2.
     pub(crate) async fn dataset(&self, name: &str) -> Result<Artifact, EngineError> {
         let (dataset, version) = with_version(name);
         if let Ok(number) = version.map(str::parse::<i64>).transpose()
@@ -164,7 +166,7 @@ impl World {
         Err(EngineError::UnknownFeature { what: "dataset", name: name.to_owned(), hint })
     }
 
-    /// Whether there is something at the place of a version's file. What it holds is looked at by those who read it.
+    /// Whether there is a file at the place where a version's file was written. Whoever reads the file checks its content.
     pub(super) async fn has_dataset_file(&self, name: &str, version: i64) -> Result<bool, EngineError> {
         let found = self.state.artifact(DATASET, name, Some(version)).await?;
         let place = found.and_then(|found| found.location).map(|place| self.project.spec.root.join(place));
@@ -177,8 +179,8 @@ impl World {
         Ok(self.state.newest_artifact(DATASET, name).await?)
     }
 
-    /// How the place of a dataset's file is recorded: relative to the project's folder if it lies below it, so that a
-    /// project that is moved or copied has its own files.
+    /// The path of a dataset's file as it is recorded: relative to the project's folder if the file lies below the folder, so
+    /// that a project that is moved or copied has its own files.
     pub(super) fn recorded_path(&self, path: &Path) -> String {
         path.strip_prefix(&self.project.spec.root).unwrap_or(path).to_string_lossy().into_owned()
     }

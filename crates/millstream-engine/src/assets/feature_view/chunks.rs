@@ -17,9 +17,9 @@ use crate::{
     features::keys::{key_columns, storable},
 };
 
-/// Bytes of events that are worked on at once; about three times as much is held meanwhile.
+/// The number of bytes of events that one chunk should have; about three times as much is in memory while it is worked on.
 const CHUNK_BYTES: u64 = 192 << 20;
-/// Events take about this many times the bytes of the Parquet files they come from.
+/// Events take about this many times the bytes of the Parquet files that they come from.
 const EXPANSION: u64 = 6;
 /// The most chunks into which events are cut: each is an open file.
 const CHUNKS_MAX: u64 = 512;
@@ -42,8 +42,8 @@ pub(super) fn count(file_bytes: u64) -> u64 {
 }
 
 impl Chunks {
-    /// Takes in all events. One chunk stays in memory while it is no larger than a chunk is to be, several go to files in
-    /// `spill` at once: what is in memory is what one of them takes when it is read.
+    /// Takes in all events. A single chunk stays in memory as long as it has no more than [`CHUNK_BYTES`]. Several chunks go
+    /// to files in `spill` from the start, so that later only the chunk that is read is in memory.
     pub(super) async fn collect(
         view: &OnlineView,
         mut events: impl Stream<Item = Result<RecordBatch, EngineError>> + Unpin,
@@ -101,14 +101,14 @@ fn failed(error: SpoolError) -> EngineError {
     }
 }
 
-/// The newest event time of a batch that is not in the future: a clock that is wrong somewhere must not make what comes
-/// later look old.
+/// The newest event time of a batch that is not in the future: one event with a wrong time must not make later events look
+/// old.
 pub(super) fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
     let times = batch.column_by_name(TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
     times.iter().flatten().filter(|time| *time <= now).max()
 }
 
-/// The rows of each chunk, by a hash of the entity. Rows without a key go to none.
+/// The rows of each chunk, by a hash of the entity. Rows without a key go to no chunk.
 fn split(view: &OnlineView, batch: &RecordBatch, count: u64) -> Result<Vec<RecordBatch>, EngineError> {
     let keys = view.entity_keys(&key_columns(view, batch)).map_err(EngineError::online_view)?;
     let mut rows: Vec<Vec<u32>> = vec![Vec::new(); usize::try_from(count).unwrap_or(1)];

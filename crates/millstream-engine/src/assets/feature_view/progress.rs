@@ -84,7 +84,7 @@ pub(crate) async fn are_the_same(
     Ok(known.iter().all(|(table, identity)| present.get(table) == Some(identity)))
 }
 
-/// The progress of the view with that space; none if it was never materialised.
+/// The progress of the view whose records are in `space`; `None` if it was never materialised.
 pub(crate) async fn read(store: &dyn OnlineStore, space: u64) -> Result<Option<Progress>, EngineError> {
     let Some(bytes) = store.mark(space, MARK).await? else { return Ok(None) };
     serde_json::from_slice(&bytes)

@@ -25,7 +25,7 @@ pub struct MaterializeRequest {
     pub principal: Option<String>,
 }
 
-/// What was done, view by view. A view that fails keeps no other from being brought up to date.
+/// The reports and failures of all views. A view that fails keeps no other view from being brought up to date.
 #[derive(Debug, Default)]
 pub struct Materialized {
     pub reports: Vec<MaterializeReport>,
@@ -52,17 +52,17 @@ impl Materialized {
     }
 }
 
-/// What was done for a view.
+/// The report of what was done for one view.
 #[derive(Clone, Debug)]
 pub struct MaterializeReport {
     /// The view's name, with the versions of services if it is not what the project says now: `orders of churn@1`.
     pub view: String,
     pub mode: MaterializeMode,
-    /// Events that were read.
+    /// The number of events that were read.
     pub rows: u64,
-    /// Events that were left out because the store cannot hold a key as long as theirs.
+    /// The number of events that were left out because the store cannot hold a key as long as theirs.
     pub left_out: u64,
-    /// Records that were looked at.
+    /// The number of records that were looked at.
     pub entities: u64,
     pub versions: BTreeMap<TableName, i64>,
     /// The number of the view's materialisation that the records are of.
@@ -71,7 +71,7 @@ pub struct MaterializeReport {
     pub rows_total: u64,
     /// Whether the view is what the project says now.
     pub is_current: bool,
-    /// Newest event time in microseconds.
+    /// The newest event time in microseconds.
     pub watermark: Option<i64>,
     pub elapsed: Duration,
 }

@@ -17,7 +17,7 @@ const WORD: &str = "service";
 
 const SERVICE: AssetKind = AssetKind::new("service");
 
-/// The family of what is served together.
+/// The family of feature services.
 pub(super) struct Services;
 
 #[async_trait]

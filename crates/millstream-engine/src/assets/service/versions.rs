@@ -12,7 +12,7 @@ use millstream_types::TimestampMicros;
 use super::SERVICE;
 use crate::{EngineError, engine::World};
 
-/// How the names of those begin that pin versions for a view's records.
+/// The beginning of the names under which versions are pinned for the records of a view.
 const PINNED_BY_VIEW: &str = "view ";
 
 /// The name of a service, and the hash of one of its definitions.
@@ -25,9 +25,9 @@ pub struct ServedVersion {
     pub version: i64,
     /// The hash of its definition.
     pub hash: String,
-    /// Whether it is what the project says now.
+    /// Whether the version is the one that the project defines now.
     pub is_current: bool,
-    /// Since when there is such a version.
+    /// The time at which the version was recorded.
     pub at: TimestampMicros,
     pub definition: Arc<ServiceDefinition>,
 }
@@ -52,7 +52,8 @@ pub(crate) async fn definitions(
     Ok(definitions)
 }
 
-/// Records what the project's services are now, and returns every version that is served, by name and version.
+/// Records the present definitions of the project's services, and returns every version that is served, sorted by name and
+/// version.
 pub(crate) async fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
     let known = world.state.artifacts(SERVICE).await?;
     let mut current = BTreeMap::new();
@@ -95,7 +96,8 @@ fn defined(known: &Artifact) -> Result<ServiceDefinition, EngineError> {
         .map_err(|source| EngineError::Definition { name: known.name.clone(), source })
 }
 
-/// A definition that comes back, however often others came between, is the version that it was, and served again.
+/// Records a definition and returns its version. A definition that was there before has the version that it had then, and is
+/// served again, even if other definitions came in between.
 async fn record(world: &World, name: &str, hash: &str, definition: &str) -> Result<i64, EngineError> {
     let artifact = NewArtifact {
         kind: SERVICE,
@@ -118,7 +120,7 @@ pub(crate) async fn remove(world: &World, version: &ServedVersion) -> Result<(),
     Ok(())
 }
 
-/// A name and the version behind it: `churn@2`, `churn@v2`, or `churn` without one.
+/// A name and the version behind it: `churn@2` and `churn@v2` have version 2, `churn` has none.
 pub(crate) fn with_version(name: &str) -> (&str, Option<&str>) {
     match name.split_once('@') {
         Some((name, version)) => (name, Some(version.trim_start_matches('v'))),
@@ -171,12 +173,12 @@ pub(crate) fn views_of<'a>(
     stored
 }
 
-/// Who pins the versions that the records of a view have.
+/// The name under which the versions in the records of a view are pinned.
 pub(crate) fn pin_name(space: u64) -> String {
     format!("{PINNED_BY_VIEW}{space:016x}")
 }
 
-/// Lets go of the versions that only records had which nothing reads any more.
+/// Unpins the versions that were pinned for records that nothing reads any more.
 pub(crate) async fn unpin_unread(world: &World) -> Result<(), EngineError> {
     let read: BTreeSet<String> = stored_views(world).await?.into_keys().map(pin_name).collect();
     let of_views = |pin: &Pin| pin.pinned_by.starts_with(PINNED_BY_VIEW) && !read.contains(&pin.pinned_by);
@@ -188,8 +190,8 @@ pub(crate) async fn unpin_unread(world: &World) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// The version that a name stands for: `churn_v1` is what the project says now, or else the newest that is served;
-/// `churn_v1@3` is that one.
+/// The version that a name stands for: `churn_v1` is the version that the project defines now, or else the newest one that
+/// is served; `churn_v1@3` is version 3.
 pub(crate) fn find<'a>(served: &'a [ServedVersion], name: &str) -> Result<&'a ServedVersion, EngineError> {
     let (service, version) = with_version(name);
     let versions = || served.iter().filter(|known| known.name == service);

@@ -34,8 +34,8 @@ use crate::{
     stored::relations,
 };
 
-/// Builds `spec`'s table. `must`: do the work even if no input has a new version. Boxed, because the compiler
-/// cannot see that so deep a future is `Send`.
+/// Builds the table of `spec`. With `must`, the work is done even if no input has a new version. The future is boxed,
+/// because the compiler cannot see that so deep a future is `Send`.
 pub(crate) fn build<'a>(
     context: &'a StepContext,
     spec: &'a TableSpec,
@@ -76,7 +76,7 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     }
 }
 
-/// Whether the stored rows are states of keys.
+/// Whether the stored table has the columns of a history, so that its rows are states of keys.
 fn is_stored_history(base: &Snapshot) -> bool {
     [VALID_FROM, VALID_TO].iter().all(|name| base.schema().field_with_name(name).is_ok())
 }
@@ -104,7 +104,7 @@ pub(super) struct BuildAttempt<'a> {
     /// The table's rejected rows, if there are any.
     pub rejected: Option<Arc<Snapshot>>,
     pub now: TimestampMicros,
-    /// The number of this build, which is the version of the commit's transaction.
+    /// The number of this build, which is the version of the transaction [`BUILD_TXN`] in the commit.
     pub build: i64,
 }
 
@@ -185,7 +185,7 @@ impl<'a> BuildAttempt<'a> {
             Some(since) => self.inputs.changes(&self.context.world, since).await?,
             None => None,
         };
-        // A new definition makes all rows anew, but a history keeps the states that it has seen.
+        // A new definition computes all rows again, but a history keeps the states that it has seen.
         let (inputs, everything) = match changes {
             Some(inputs) => (inputs, false),
             None if is_history => (self.inputs.whole(&self.context.world)?, true),
@@ -225,7 +225,7 @@ impl<'a> BuildAttempt<'a> {
         self.base.is_some_and(|base| base.schema() != self.schema)
     }
 
-    /// Whether files must be written anew because they hold columns that go, or that get another type.
+    /// Whether files must be written again because they hold columns that are removed, or that get another type.
     pub(super) fn rewrites(&self) -> bool {
         let Some(base) = self.base else { return false };
         base.schema().fields().iter().any(|old| {
@@ -289,7 +289,8 @@ impl<'a> BuildAttempt<'a> {
         Ok(result)
     }
 
-    /// The new inputs or the new definition give the rows that are there. `known` is what was recorded before.
+    /// The result of a build whose new inputs or new definition give the rows that are stored already. `known` is the record
+    /// from before the build.
     async fn unchanged(&self, known: Option<&Recorded>) -> Result<StepResult, EngineError> {
         let Some(snapshot) = self.base else {
             return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));

@@ -1,5 +1,5 @@
-//! From the change of a table to staged files: rows that come go through the contract, files that lose rows
-//! are rewritten.
+//! Turns the change of a table into staged files: rows that are added go through the contract, files that lose rows are
+//! rewritten.
 
 use arrow::array::RecordBatch;
 use datafusion::{
@@ -27,7 +27,7 @@ use crate::{
     writers::Writers,
 };
 
-/// Staged files and figures of one build.
+/// The staged files and the figures of one build.
 pub(super) struct Delta {
     pub add: Vec<StagedFile>,
     pub remove: Vec<DataFile>,
@@ -38,11 +38,11 @@ pub(super) struct Delta {
     pub rows_written: u64,
     pub rows_deleted: u64,
     pub rows_rejected: u64,
-    /// Every row of the table is new if this is set.
+    /// Whether every row of the table is new.
     pub whole: bool,
-    /// The earlier rejected rows that go.
+    /// The earlier rejected rows that are removed; `None` if there are none to look for.
     pub superseded: Option<Superseded>,
-    /// All earlier rejected rows go if this is set: those that are still to be rejected are among the new ones.
+    /// Whether all earlier rejected rows are removed, because the rows that are still rejected are among the new ones.
     pub all_rejected_again: bool,
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
             let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
             let mut delta = with_rows(attempt, rows, touched, kept, false).await?;
             if all_rejected_again {
-                // Every row was looked at, so the share of the rejected ones counts those that are as they were.
+                // Every row was looked at, so the share of rejected rows has to count the rows that stay as they were, too.
                 let present = attempt.base.and_then(Snapshot::rows).unwrap_or(0);
                 delta.tally.rows += present.saturating_sub(delta.rows_deleted);
             }
@@ -102,7 +102,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
                     let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
                     with_rows(attempt, rows, touched, kept, false).await?
                 }
-                // Among the rows that leave are some that were rejected, or that an older definition made.
+                // Some of the rows to remove are not stored: they were rejected, or an older definition made other rows.
                 Err(EngineError::Incremental {
                     source: IncrementalError::NeedsFullRebuild { why }, ..
                 }) => {
@@ -136,13 +136,13 @@ async fn reshaped(attempt: &BuildAttempt<'_>) -> Result<Delta, EngineError> {
     with_rows(attempt, none(), present, kept, false).await
 }
 
-/// The rows of some of the present version's files, in the columns that these have.
+/// The rows of some of the present version's files, with the columns of that version.
 fn files_of(attempt: &BuildAttempt<'_>, files: Vec<DataFile>) -> Result<Arc<dyn TableProvider>, EngineError> {
     let schema = attempt.base.map_or_else(|| attempt.schema.clone(), Snapshot::schema);
     Ok(LakeTable::new(&attempt.context.world.lake, schema, files)?)
 }
 
-/// `rows` replace whatever is there.
+/// Stages `rows` in the place of all rows that are there.
 async fn whole(attempt: &BuildAttempt<'_>, rows: SendableRecordBatchStream) -> Result<Delta, EngineError> {
     let present = attempt.base.map(|base| base.files().to_vec()).unwrap_or_default();
     let delta = with_rows(attempt, rows, present, Vec::new(), true).await?;
@@ -150,7 +150,7 @@ async fn whole(attempt: &BuildAttempt<'_>, rows: SendableRecordBatchStream) -> R
     Ok(delta)
 }
 
-/// Files of the present version whose statistics allow rows that the condition is true for.
+/// The files of the present version that, by their statistics, may hold rows for which the condition is true.
 fn touched(attempt: &BuildAttempt<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
     let Some(base) = attempt.base else { return Ok(Vec::new()) };
     match condition {
@@ -175,7 +175,8 @@ async fn rewrite(
     writers.finish().await
 }
 
-/// Checks and writes `rows`; `remove` are files that go, `kept` the files with their rows that stay.
+/// Checks and writes `rows`. `remove` are the files that are removed; `kept` are new files with those of their rows that
+/// stay.
 async fn with_rows(
     attempt: &BuildAttempt<'_>,
     mut rows: SendableRecordBatchStream,
@@ -223,7 +224,7 @@ async fn with_rows(
     })
 }
 
-/// The rejected rows that go with `keys` and `gone`; `None` while the table has no rejected rows.
+/// The rejected rows that have one of `keys` or `gone`, and are removed; `None` while the table has no rejected rows.
 fn superseded(
     attempt: &BuildAttempt<'_>,
     keys: &KeySet,
@@ -237,7 +238,7 @@ fn superseded(
     Superseded::new(&attempt.session, &attempt.spec.name, &attempt.schema, keys).map(Some)
 }
 
-/// Whether there is a rejected row that goes.
+/// Whether at least one rejected row is removed.
 async fn any_goes(attempt: &BuildAttempt<'_>, superseded: &Superseded) -> Result<bool, EngineError> {
     let Some(rejected) = &attempt.rejected else { return Ok(false) };
     let world = &attempt.context.world;
@@ -263,7 +264,7 @@ fn staying(attempt: &BuildAttempt<'_>, remove: &[DataFile], kept: &[StagedFile],
     StoredKeys::of_files(base, untouched.chain(kept.iter().map(DataFile::from)).collect())
 }
 
-/// A whole build streams to disk; whether its key is unique is asked of the written files.
+/// Checks that keys are unique after a whole build. The build streams its rows to disk, so the written files are read.
 async fn check_written(attempt: &BuildAttempt<'_>, delta: &Delta) -> Result<(), EngineError> {
     let world = &attempt.context.world;
     let files = delta.add.iter().map(DataFile::from).collect();

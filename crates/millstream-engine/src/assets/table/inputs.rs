@@ -8,7 +8,7 @@ use millstream_types::{AssetId, TableName};
 
 use crate::{EngineError, engine::World, resolver::provider};
 
-/// Pinned snapshots by table.
+/// The inputs of a build, as pinned snapshots by table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inputs {
     pub snapshots: BTreeMap<TableName, Arc<Snapshot>>,
@@ -40,8 +40,8 @@ impl Inputs {
         })
     }
 
-    /// What changed in the inputs since the recorded versions. `None` when an input is another one than before,
-    /// or when its past can no longer be read.
+    /// What changed in the inputs since the recorded versions. `None` when the build reads other tables than before, or when
+    /// the past of an input can no longer be read.
     pub(crate) async fn changes(
         &self,
         world: &World,

@@ -1,4 +1,4 @@
-//! SQL tables and views: their facts, and the steps that build what is stored of them.
+//! SQL tables and views: their facts, and the steps that build the stored tables.
 
 mod build;
 mod delta;
@@ -28,7 +28,7 @@ const TABLE: AssetKind = AssetKind::new("table");
 const INCREMENTAL: AssetKind = AssetKind::new("incremental");
 const HISTORY: AssetKind = AssetKind::new("history");
 
-/// The family of what SQL defines.
+/// The family of tables and views that SQL defines.
 pub(super) struct Tables;
 
 #[async_trait]
@@ -65,7 +65,7 @@ impl Kind for Tables {
     }
 
     async fn look(&self, _: &Look<'_>, _: &mut Observed) -> Result<(), EngineError> {
-        // The lake has told all.
+        // Tables need no look of their own: their versions are read from the lake for all families together.
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Kind for Tables {
     }
 }
 
-/// Forgets the files of a table, and of its rejected rows, that no commit has taken.
+/// Deletes the staged files of a table, and of its rejected rows, that no commit has taken.
 pub(super) async fn abandon(world: &World, asset: &AssetId) {
     if let Ok(table) = table_of(asset) {
         world.lake.abandon(&table.rejected()).await;
@@ -138,7 +138,8 @@ fn kind(materialize: &Materialize) -> AssetKind {
     }
 }
 
-/// Whether the table's rows go and come again. The states of a history come from nowhere again.
+/// Whether a full refresh computes all rows of the table again. Past states of a history cannot be computed again, so a
+/// history is left alone unless it is named itself.
 fn computes_anew(runner: &StepRunner, spec: &TableSpec) -> bool {
     let is_kept =
         spec.materialize.keeps_states() && !runner.named.iter().any(|name| *name == spec.name.to_string());

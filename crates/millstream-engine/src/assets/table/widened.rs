@@ -1,4 +1,4 @@
-//! A table's analysis against the columns that its sources hold now.
+//! The analysis of a table against the columns that its sources hold now.
 //!
 //! The project is analysed against the contracts alone. Under `evolution: widen` a landing may have given a
 //! column a wider type since; what is computed from it must become wider too, or its values would not fit.
@@ -20,7 +20,7 @@ pub(super) struct Analysed {
     pub stored_schema: SchemaRef,
 }
 
-/// The analysis of `spec`'s SQL, made anew when a source before it was widened.
+/// The analysis of the SQL of `spec`. It is made again when a source that the table reads, directly or not, was widened.
 pub(super) async fn analysed(world: &World, spec: &TableSpec) -> Result<Analysed, EngineError> {
     let project = &world.project;
     let before = project.graph.upstream(&spec.name.asset_id());

@@ -1,4 +1,4 @@
-//! What an engine is asked to do, and what became of it in a few lines.
+//! Acts that an engine is asked to do, each with its outcome in a few lines.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use millstream_engine::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What an engine is asked to do.
+/// An act that an engine is asked to do.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     /// A run of sources and tables.
@@ -22,18 +22,18 @@ pub(crate) enum Act {
     /// A run of every kind of asset.
     RunAll(RunRequest),
     Reprocess(&'static str),
-    /// Keeping versions for so long.
+    /// Maintenance of all tables that keeps old versions for so long.
     Maintain(Duration),
     Materialize(MaterializeRequest),
     Dataset(&'static str),
 }
 
-/// What became of it.
+/// The outcome of an act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     Well(String),
     Badly(String),
-    /// The process is dead.
+    /// The process died.
     Died,
 }
 
@@ -62,7 +62,7 @@ impl Observer for Notes {
 }
 
 impl Act {
-    /// Lets `engine` do it, with so many steps at once.
+    /// Lets `engine` do the act, with at most `concurrency` steps at the same time.
     pub(super) async fn perform(
         &self,
         concurrency: NonZeroUsize,
@@ -124,7 +124,7 @@ impl Act {
     }
 }
 
-/// What leaves all but sources and tables out.
+/// The terms that exclude all assets but sources and tables from a run.
 pub(super) fn other_kinds(engine: &Engine) -> Vec<String> {
     let assets = engine.project().graph.assets().iter();
     let kinds: BTreeSet<String> =

@@ -1,4 +1,4 @@
-//! The shelf as one engine sees it: an object store behind its line.
+//! The lake's files as one engine sees them: an object store over the shelf, behind the engine's line.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -15,7 +15,7 @@ use super::{
     shelf::Shelf,
 };
 
-/// A store for one engine; dies with its line.
+/// An object store for one engine, which fails once the engine's line is dead.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     pub shelf: Arc<Shelf>,
@@ -118,7 +118,7 @@ impl ObjectStore for Bucket {
     }
 }
 
-/// An upload in parts: only its end is seen by others.
+/// An upload in parts, which changes the world only at its end: then others can see the file.
 #[derive(Debug)]
 struct PartUpload {
     bucket: Bucket,

@@ -27,7 +27,7 @@ use super::{
     script::{Call, Script, Text},
 };
 
-/// Rows of one block; few, so that a part has several.
+/// The number of rows in one block; it is low, so that a part has several blocks.
 const BLOCK_ROWS: usize = 3;
 
 #[derive(Clone, Debug)]
@@ -86,11 +86,11 @@ struct Scripted {
     place: String,
     line: Arc<Line>,
     connection: Option<Arc<ScriptedConnection>>,
-    /// Where the last read of each part ended.
+    /// The position at which the last read of each part ended.
     ends: Arc<Mutex<BTreeMap<String, ReadEnd>>>,
 }
 
-/// What is known of a part's content.
+/// The content of a part's version.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Version {
     rows: usize,
@@ -99,7 +99,7 @@ struct Version {
 }
 
 impl Version {
-    /// Of the first `rows` rows.
+    /// The version of the part's first `rows` rows.
     fn of(text: &Text, rows: usize) -> Self {
         let rows = rows.min(text.rows.len());
         let content = format!("{}\n{}", text.header, text.rows[..rows].join("\n"));
@@ -115,7 +115,7 @@ impl Version {
         PartVersion(serde_json::to_string(&Self::of(text, rows)).unwrap())
     }
 
-    /// The part as it was discovered: a log may have grown since.
+    /// The part as it was discovered, without the rows by which a log has grown since; `None` if its content is another one.
     fn discovered(mut text: Text, version: &PartVersion) -> Option<Text> {
         let known: Self = serde_json::from_str(&version.0).unwrap();
         if text.is_log() && known.hash == Self::of(&text, known.rows).hash {
@@ -139,7 +139,7 @@ fn change(known: Option<&KnownPart>, text: &Text) -> Option<PartChange> {
 impl Scripted {
     fn fault(&self, harm: Harm) -> ConnectorError {
         let place = self.place.clone();
-        // Libraries repeat what they were given.
+        // Libraries repeat passwords in their messages, and so does this error.
         let source = match &self.connection {
             Some(connection) => format!("the script says so to `{}`", connection.password.reveal()).into(),
             None => "the script says so".into(),
@@ -150,7 +150,7 @@ impl Scripted {
         }
     }
 
-    /// One call: a point of the line, at which the script may have a fault too.
+    /// Makes one call, which is a point of the line. The script may have a fault for it too.
     fn call(&self, call: Call, part: &str) -> Result<(), ConnectorError> {
         let what = || format!("source: {call:?} {} {part}", self.place);
         self.line.enter(what, false).map_err(|harm| self.fault(harm))?;
@@ -174,7 +174,7 @@ impl Scripted {
         .ok_or_else(|| ConnectorError::Changed { part: part.id.clone() })
     }
 
-    /// What was acknowledged may be gone.
+    /// Fails where the script forgets rows that were acknowledged, and the read asks for one of them.
     fn check_kept(&self, part: &Part, after: Option<i64>) -> Result<(), ConnectorError> {
         let place = self.script.place(&self.place).unwrap_or_default();
         let gone = place.acknowledged.get(&part.id).copied();
@@ -239,7 +239,7 @@ impl Connector for Scripted {
         Ok(columns.collect())
     }
 
-    /// Rows that have as many values as the part has columns by now.
+    /// The rows that have as many values as the part has columns by now.
     async fn decode_again(
         &self,
         part: &str,
@@ -314,7 +314,7 @@ fn declaration(column: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A few rows with their positions.
+/// A block: a few rows with their positions.
 #[derive(Debug)]
 struct Rows {
     header: String,
@@ -334,7 +334,7 @@ impl Block for Rows {
     }
 }
 
-/// A batch of a log: its first column says what happened.
+/// The batch of a log with its operations, which its first column names.
 fn told(batch: SourceBatch) -> SourceBatch {
     let words: Vec<String> =
         batch.rows.column(0).as_string::<i32>().iter().map(|word| word.unwrap().to_owned()).collect();

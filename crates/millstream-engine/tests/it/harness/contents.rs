@@ -1,4 +1,4 @@
-//! What a world holds, as texts that can be compared: rows of all tables, positions, records, datasets, online values.
+//! The contents of a world as texts that can be compared: rows of all tables, positions, records, datasets, online values.
 //!
 //! Rows are read from the files of the newest version, not through the engine, so that a fault of its reader does not hide
 //! one of its writer.
@@ -19,12 +19,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{line::Line, world::World};
 
-/// Lines by what they describe.
+/// Lines of text by the name of the thing that they describe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents(pub BTreeMap<String, Vec<String>>);
 
 impl Contents {
-    /// Everything but these columns.
+    /// All contents of a world, without these columns.
     pub(crate) async fn of(world: &World, without: &[&str]) -> Self {
         let mut contents = BTreeMap::new();
         let lake = world.lake(&Line::quiet());
@@ -56,7 +56,7 @@ impl Contents {
         Self(contents)
     }
 
-    /// What is different, in a few lines; nothing when all is equal.
+    /// The differences in a few lines; `None` when all is equal.
     pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         let mut found = Vec::new();
         let names = self.0.keys().chain(other.0.keys().filter(|name| !self.0.contains_key(*name)));
@@ -85,7 +85,7 @@ pub(super) async fn rows(world: &World, lake: &Lake, table: &TableName, without:
     rows_at(world, lake, table, At::Latest, without).await
 }
 
-/// As [`rows`], of another version, which has to be readable.
+/// The same as [`rows`] for another version, which has to be readable.
 pub(super) async fn rows_at(
     world: &World,
     lake: &Lake,
@@ -150,7 +150,7 @@ pub(super) async fn features(world: &World, customers: Range<i64>) -> Vec<String
     lines
 }
 
-/// What the online store says it has of each view.
+/// The progress of each view in the online store.
 async fn materialized(world: &World) -> Vec<String> {
     let engine = world.engine(&Line::quiet()).await;
     let views = engine.features().await.unwrap().views;
@@ -172,7 +172,7 @@ fn dataset_file(world: &World, built: &Artifact) -> PathBuf {
     world.definition.project.spec.root.join(built.location.as_ref().unwrap())
 }
 
-/// What is recorded of datasets, by name and version.
+/// The recorded versions of datasets, by name and version.
 pub(super) async fn datasets(state: &State) -> Vec<Artifact> {
     state.artifacts(AssetKind::new("dataset")).await.unwrap()
 }

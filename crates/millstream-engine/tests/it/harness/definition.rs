@@ -14,7 +14,7 @@ use super::{Script, ScriptedFactory};
 pub(crate) struct Definition {
     pub project: Arc<Project>,
     pub script: Script,
-    /// The project's files; gone with the last clone.
+    /// The folder of the project's files, which is removed with the last clone.
     folder: Arc<TempDir>,
 }
 
@@ -49,7 +49,7 @@ impl Definition {
     }
 }
 
-/// What a check finds wrong with the project `text`.
+/// The diagnostics of a check of the project `text`.
 pub(crate) fn diagnostics(text: &str) -> Vec<String> {
     let folder = folder();
     let checked = checked(text, &Script::default(), folder.path());

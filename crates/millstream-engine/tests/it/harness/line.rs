@@ -1,5 +1,5 @@
-//! The line between one engine and the world. Whatever touches a store or a source passes it and is a numbered point, where
-//! a test lets the touch fail, or the whole process die.
+//! The line between one engine and the world. Each call to a store or a source, a touch, passes the line and is a numbered
+//! point, at which a test can let the touch fail, or the whole process die.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,7 @@ pub(crate) struct Injection {
 }
 
 impl fmt::Display for Injection {
-    /// As `MILLSTREAM_POINT` takes it.
+    /// The injection in the form that `MILLSTREAM_POINT` takes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{:?}:{:?}", self.at, self.moment, self.harm)
     }
@@ -40,7 +40,7 @@ impl fmt::Display for Injection {
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub what: String,
-    /// Whether it changes something; then before and after are two worlds.
+    /// Whether the touch changes something, so that the world differs before and after it.
     pub changes: bool,
 }
 
@@ -92,12 +92,12 @@ impl Line {
         self.dead.is_cancelled()
     }
 
-    /// What a test does when it lets a process die by itself.
+    /// Lets the process die, without an injection.
     pub(crate) fn die(&self) {
         self.dead.cancel();
     }
 
-    /// A touch before it takes effect; gives its number.
+    /// Called for a touch before it takes effect; returns the number of its point.
     pub(crate) fn enter(&self, what: impl FnOnce() -> String, changes: bool) -> Result<usize, Harm> {
         if self.dead.is_cancelled() {
             return Err(Harm::Death);
@@ -109,7 +109,7 @@ impl Line {
         Ok(number)
     }
 
-    /// A touch after it took effect.
+    /// Called for a touch after it took effect.
     pub(crate) fn leave(&self, number: usize) -> Result<(), Harm> {
         if self.dead.is_cancelled() {
             return Err(Harm::Death);

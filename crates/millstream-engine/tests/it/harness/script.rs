@@ -1,4 +1,4 @@
-//! What scripted sources have to offer, and what goes wrong there: a test writes it, the connector reads it.
+//! The script of all scripted sources: their parts and their faults. A test writes it, the connector reads it.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ pub(crate) struct Script(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     places: BTreeMap<String, Place>,
-    /// Of the engine whose connectors are built next.
+    /// The line of the engine whose connectors are built next.
     line: Option<Arc<Line>>,
     /// Connections that were opened, as they show themselves.
     opened: Vec<String>,
@@ -29,15 +29,15 @@ pub(crate) struct Place {
     pub parts: IndexMap<String, Text>,
     /// Parts that are not ready, with the reason.
     pub waiting: Vec<(String, String)>,
-    /// Faults to come, each of a call.
+    /// Faults to come, each with the call that will fail.
     pub faults: Vec<(Call, Harm)>,
-    /// Rows that come to a part in the midst of a call.
+    /// Rows that are added to a part in the midst of a call: the call, the part and the rows.
     pub meanwhile: Vec<(Call, String, String)>,
-    /// How much one commit takes in.
+    /// The bound on what one commit takes in.
     pub bound: Bound,
-    /// Whether what was acknowledged of a log is gone.
+    /// Whether rows of a log are gone once they were acknowledged.
     pub forgets: bool,
-    /// How far each part was told to be durable.
+    /// The position up to which the connector was told that each part is durable.
     pub acknowledged: BTreeMap<String, i64>,
 }
 
@@ -51,13 +51,13 @@ pub(crate) struct Place {
 pub(crate) struct Text {
     pub header: String,
     pub rows: Vec<String>,
-    /// Changes without a change of content.
+    /// The number of times that the part changed without a change of content.
     pub touched: u32,
-    /// From this row on it cannot be read; from the header on for 0.
+    /// The number of rows after which the part cannot be read; with 0, the header cannot be read either.
     pub broken_at: Option<usize>,
 }
 
-/// What a connector is asked.
+/// The calls to a connector that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Discover,
@@ -69,7 +69,7 @@ pub(crate) enum Call {
 }
 
 impl Text {
-    /// Whether its rows say what happened to rows.
+    /// Whether the part is a log, whose rows say what happened to rows.
     pub(super) fn is_log(&self) -> bool {
         self.header.starts_with("?,")
     }
@@ -90,7 +90,7 @@ impl Script {
         self.change(place, |place| place.parts.get_mut(part).unwrap().rows.extend(rows));
     }
 
-    /// Says something else of the part, whose content stays.
+    /// Gives the part another version, while its content stays.
     pub(crate) fn touch(&self, place: &str, part: &str) {
         self.change(place, |place| place.parts.get_mut(part).unwrap().touched += 1);
     }
@@ -128,17 +128,17 @@ impl Script {
         self.inner().opened.clone()
     }
 
-    /// How much of the place one commit takes in.
+    /// Sets how much of the place one commit takes in.
     pub(crate) fn bound(&self, place: &str, bound: Bound) {
         self.change(place, |place| place.bound = bound);
     }
 
-    /// What is acknowledged of a log of the place is gone from here on.
+    /// From here on, rows of the place's logs are gone once they are acknowledged.
     pub(crate) fn forget(&self, place: &str) {
         self.change(place, |place| place.forgets = true);
     }
 
-    /// How far each part was told to be durable.
+    /// The position up to which the connector was told that each part is durable.
     pub(crate) fn acknowledged(&self, place: &str) -> BTreeMap<String, i64> {
         self.place(place).map(|place| place.acknowledged).unwrap_or_default()
     }
@@ -162,7 +162,7 @@ impl Script {
         self.inner().places.get(place).cloned()
     }
 
-    /// The next fault of such a call, which is then over.
+    /// Takes out the next fault of such a call.
     pub(super) fn fault(&self, place: &str, call: Call) -> Option<Harm> {
         let mut inner = self.inner();
         let faults = &mut inner.places.get_mut(place)?.faults;
@@ -170,7 +170,7 @@ impl Script {
         Some(faults.remove(at).1)
     }
 
-    /// What happens in the midst of such a call, which is then over.
+    /// Adds the rows that come in the midst of such a call, once.
     pub(super) fn happen(&self, place: &str, call: Call) {
         let next = || {
             let mut inner = self.inner();

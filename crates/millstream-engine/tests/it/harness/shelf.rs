@@ -13,7 +13,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, memory::InMemory, pa
 
 use super::hands::Hands;
 
-/// What survives the death of an engine.
+/// The files of a lake, which survive the death of an engine.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     pub files: InMemory,
@@ -26,7 +26,7 @@ impl Shelf {
         Self { files: InMemory::new(), written: Mutex::default(), clock }
     }
 
-    /// The same files, which go their own way from here on.
+    /// A copy of the files, which changes on its own from here on.
     pub(crate) fn fork(&self, clock: Hands) -> Self {
         Self { files: self.files.fork(), written: Mutex::new(self.written().clone()), clock }
     }

@@ -1,4 +1,5 @@
-//! A story: what happens to a world step by step, and what is told of it. Cases are stories with the text they should give.
+//! A story: steps that are played on a world, some of which tell lines. A test case is a story with the lines that it should
+//! tell.
 
 use std::{fmt::Write, time::Duration};
 
@@ -44,17 +45,17 @@ pub(crate) enum Step {
     Run,
     /// A run of every kind of asset.
     RunAll,
-    /// The same of what is named.
+    /// A run of every kind of asset, for this selection.
     RunNamed(&'static [&'static str]),
     /// A run whose process dies at the first point of this name.
     Die(Moment, &'static str),
-    /// The same in another step.
+    /// A step whose process dies at the first point of this name.
     DieIn(Box<Step>, Moment, &'static str),
-    /// The selection, anew.
+    /// A run of the selection with a full refresh.
     RunAnew(&'static [&'static str]),
-    /// The same, and what is gone is forgotten.
+    /// A run of the selection with a full refresh, which forgets parts that are gone from the source.
     ForgetGone(&'static [&'static str]),
-    /// The selection, although it is up to date.
+    /// A run of the selection, although it is up to date.
     Force(&'static [&'static str]),
     Reprocess(&'static str),
     Maintain(Duration),
@@ -75,7 +76,7 @@ pub(crate) enum Step {
     Unreadable,
     /// Tells what a run would do, and why.
     Plan,
-    /// The same of every kind of asset.
+    /// Tells what a run of every kind of asset would do, and why.
     PlanAll,
     /// Tells the features of the customers 1 to 3, as a request reads them.
     Features,
@@ -169,12 +170,12 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
     }
 }
 
-/// Place and part.
+/// The place and the part that a name `place/part` stands for.
 fn split(name: &str) -> (&str, &str) {
     name.split_once('/').unwrap()
 }
 
-/// Where the point stands is seen in a copy of the world.
+/// Lets the process die at the point of that name. A copy of the world is played first, to find the point's number.
 async fn die(world: &World, act: &Act, moment: Moment, name: &str) {
     let line = Line::quiet();
     world.fork().act_on(act, &line).await;

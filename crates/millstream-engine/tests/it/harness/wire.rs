@@ -1,4 +1,4 @@
-//! The online store as one engine sees it: behind its line.
+//! The online store as one engine sees it: behind the engine's line.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use millstream_online::{
 
 use super::line::{Harm, Line};
 
-/// A store for one engine; dies with its line.
+/// An online store for one engine, which fails once the engine's line is dead.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub store: Arc<dyn OnlineStore>,

@@ -23,7 +23,7 @@ use super::{
 
 const LAKE: &str = "memory:///lake";
 
-/// Stores, clock and sources; engines come and go.
+/// A world: its stores, clock and sources. Engines come and go.
 #[derive(Debug)]
 pub(crate) struct World {
     pub definition: Definition,
@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub shelf: Arc<Shelf>,
     pub notes: Notes,
     dice: Arc<Dice>,
-    /// Steps at once.
+    /// The number of steps that run at the same time.
     pub concurrency: NonZeroUsize,
     online: OnceCell<Arc<dyn OnlineStore>>,
     folder: TempDir,
@@ -52,8 +52,8 @@ impl World {
         }
     }
 
-    /// The same world, which goes its own way from here on. Only while no engine is at work, and before the online store
-    /// was opened.
+    /// A copy of the world, which changes on its own from here on. It can only be made while no engine is at work, and before
+    /// the online store was opened.
     pub(crate) fn fork(&self) -> Self {
         assert!(!self.has_online(), "an open online store cannot be copied");
         let clock = self.clock.fork();
@@ -76,7 +76,7 @@ impl World {
         fork
     }
 
-    /// The project is another one from here on; the sources stay.
+    /// Changes the project; the sources stay.
     pub(crate) fn define(&mut self, text: &str) {
         self.definition = Definition::with_script(text, self.definition.script.clone());
     }
@@ -95,15 +95,15 @@ impl World {
         State::open(&self.state_path()).await.unwrap()
     }
 
-    /// The state store is gone, as after the loss of a disk.
+    /// Deletes the state store, as after the loss of a disk.
     pub(crate) fn lose_state(&self) {
         for file in ["state.db", "state.db-wal", "state.db-shm"] {
-            // What SQLite put together at its end is not there to be removed.
+            // SQLite removes its own files at its end, so they may be missing.
             let _ = fs::remove_file(self.folder.path().join(file));
         }
     }
 
-    /// Somebody has cleared the files of a dataset away.
+    /// Deletes the files of a dataset's versions, as somebody may do by hand.
     pub(crate) fn lose_dataset(&self, name: &str) {
         fs::remove_dir_all(self.folder.path().join("datasets").join(name)).unwrap();
     }
@@ -144,12 +144,12 @@ impl World {
         Engine::with_stores(self.definition.project.clone(), stores, options).unwrap()
     }
 
-    /// Lets a new engine do it on an undisturbed line.
+    /// Lets a new engine do the act on an undisturbed line.
     pub(crate) async fn act(&self, act: &Act) -> Ended {
         self.act_on(act, &Line::quiet()).await
     }
 
-    /// Lets a new engine do it; ends as soon as the line dies.
+    /// Lets a new engine do the act; ends as soon as the line dies.
     pub(crate) async fn act_on(&self, act: &Act, line: &Arc<Line>) -> Ended {
         let cancel = CancellationToken::new();
         let work = async {
@@ -166,7 +166,7 @@ impl World {
                 Ended::Died
             }
             ended = Box::pin(work) => match ended {
-                // What a process made of its death before anyone saw it reaches nobody.
+                // The outcome that a dead process still computed reaches nobody.
                 _ if line.is_dead() => Ended::Died,
                 Ok(ended) => ended,
                 Err(error) => Ended::Badly(chain(&error)),
@@ -178,7 +178,7 @@ impl World {
         ended
     }
 
-    /// Waits until the tasks of a dead process are gone, and its locks with them, as the operating system sees to it.
+    /// Waits until the tasks of a dead process have ended and let go of their locks, as the operating system would make sure.
     async fn let_go(&self) {
         let is_locked = || {
             let files = fs::read_dir(self.folder.path().join("leases")).into_iter().flatten();
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    /// Runs everything, which has to succeed.
+    /// Runs all sources and tables, and returns the lines of the run, which has to succeed.
     pub(crate) async fn run(&self) -> String {
         match self.act(&Act::Run(RunRequest::default())).await {
             Ended::Well(text) => text,
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    /// The rows of a table, sorted, without what says when and from where they came.
+    /// The rows of a table, sorted, without the columns that say when and from where they came.
     pub(crate) async fn rows(&self, table: &str) -> Vec<String> {
         let lake = self.lake(&Line::quiet());
         let without = [
@@ -215,14 +215,14 @@ impl World {
         contents::rows(self, &lake, &table.parse().unwrap(), &without).await
     }
 
-    /// As [`World::rows`], at an earlier version.
+    /// The rows of a table at an earlier version, without the columns that depend on time and order.
     pub(crate) async fn rows_at(&self, table: &str, version: i64) -> Vec<String> {
         let lake = self.lake(&Line::quiet());
         let at = At::Version(version);
         contents::rows_at(self, &lake, &table.parse().unwrap(), at, &["_ingested_at", "_sequence"]).await
     }
 
-    /// The rows of a table with what says when and from where they came.
+    /// The rows of a table with the columns that say when and from where they came.
     pub(crate) async fn full_rows(&self, table: &str) -> Vec<String> {
         let lake = self.lake(&Line::quiet());
         contents::rows(self, &lake, &table.parse().unwrap(), &["_run", "_columns"]).await
@@ -261,7 +261,7 @@ impl World {
         built.chain(pins).collect()
     }
 
-    /// What was kept out of a table, as people are shown it.
+    /// The rejected rows of a table, as people are shown them.
     pub(crate) async fn rejected(&self, table: &str) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;
         let groups = match engine.rejected(&table.parse().unwrap(), 9).await {
@@ -277,7 +277,7 @@ impl World {
         told.collect()
     }
 
-    /// What is known of a table's checks, and when it was built.
+    /// The known results of a table's checks, and when it was built.
     pub(crate) async fn checks(&self, table: &str) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;
         let status = engine.status().await.unwrap();
@@ -299,7 +299,7 @@ impl World {
         found.map(|(asset, found)| format!("{asset}: {} {}", found.code, found.error)).collect()
     }
 
-    /// What a further run would do, and why. Who plans takes from the lake what was committed and not recorded.
+    /// The steps of a further run, with their reasons. Planning takes commits that are not recorded from the lake.
     pub(crate) async fn plan(&self) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;
         let request = RunRequest { exclude: other_kinds(&engine), ..RunRequest::default() };
@@ -307,7 +307,7 @@ impl World {
         plan.steps.iter().map(|step| format!("{}: {}", step.asset, step.reason)).collect()
     }
 
-    /// What a run of every kind of asset would do, and what it leaves to commands that name it.
+    /// The steps of a run of every kind of asset, and the assets that it leaves to commands that name them.
     pub(crate) async fn plan_all(&self) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;
         let plan = Box::pin(engine.plan(&RunRequest::default())).await.unwrap();

@@ -1,5 +1,5 @@
-//! Tells a source what is durable, so that it need not keep it. What was landed does not depend on that: a failure is told,
-//! and the next run tells the source again.
+//! Tells a source how far its data is durable, so that the source need not keep that data. Landed rows do not depend on it:
+//! a failure is reported as a note, and the next run tells the source again.
 
 use millstream_connector::KnownPart;
 use millstream_project::SourceSpec;
@@ -11,10 +11,10 @@ use crate::{
     run::chain,
 };
 
-/// The word for people about a source that did not take what it was told.
+/// The entry among the waiting parts, shown to people, for a source that could not be told how far it was landed.
 pub(super) const UNACKNOWLEDGED: &str = "the word to the source of what is landed";
 
-/// Tells the source how far it was landed. Nothing is told of a source that was never landed.
+/// Tells the source how far it was landed. A source that was never landed is not told anything.
 pub(super) async fn acknowledge(
     world: &World,
     source: &SourceSpec,
@@ -34,7 +34,7 @@ pub(super) async fn after_commit(attempt: &LandingAttempt<'_>, parts: &[KnownPar
     }
 }
 
-/// Says that the source was not told.
+/// Notes for people that the source could not be told.
 pub(super) fn note(context: &StepContext, error: &EngineError) {
     context.note(format!(
         "what was landed is safe, but the source could not be told so, and is told again by the next run: {} {}",

@@ -1,5 +1,5 @@
-//! A landing in several commits: each takes in what the connector's bound allows, with the positions that it came to, so that
-//! a process may end anywhere and the next goes on from the last commit.
+//! A landing in several commits. Each takes in as much as the connector's bound allows, and records the positions that it
+//! reached, so that a process may end anywhere and the next one continues from the last commit.
 
 use millstream_connector::{Bound, Part, PartChange};
 use millstream_project::SourceSpec;
@@ -75,7 +75,7 @@ pub(super) async fn land_in_portions(
     }
 }
 
-/// What two commits of one step did. Pure.
+/// The results of two commits of one step as one result. Pure.
 fn joined(before: StepResult, next: StepResult) -> StepResult {
     let outcome = match (&before.outcome, next.outcome) {
         (StepOutcome::Built, StepOutcome::Unchanged) => StepOutcome::Built,

@@ -284,7 +284,8 @@ fn names_of(columns: &[FoundColumn]) -> String {
     columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(",")
 }
 
-/// What a halt says of refusals: the same one of many parts once, the first few, each with its way out.
+/// The text and the hint of a halt for these refusals. The same refusal of many parts is named once, and only the first few
+/// refusals are named.
 pub(crate) fn told(refusals: &[Refusal], parts: &[FoundPart]) -> Refusal {
     // Refusals are grouped by their message without the part's name.
     let mut groups: IndexMap<&str, (&Refusal, usize)> = IndexMap::new();

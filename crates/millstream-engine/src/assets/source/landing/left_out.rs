@@ -5,7 +5,7 @@ use millstream_types::{CheckId, Severity};
 
 use crate::{CheckReport, EngineError, engine::StepContext, event::READABLE, run::chain};
 
-/// A part that no row is landed of.
+/// A part that is broken, so that no row of it is landed.
 #[derive(Debug)]
 pub(super) struct LeftOut {
     pub part: String,
@@ -13,7 +13,7 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    /// The part with its fault; a fault that is not of this part alone is given back.
+    /// The part with its error; an error that concerns more than this part is returned as it is.
     pub(super) fn of(part: &Part, error: EngineError) -> Result<Self, EngineError> {
         let is_of_part = match &error {
             EngineError::Source { source, .. } => match source {
@@ -29,7 +29,7 @@ impl LeftOut {
         if is_of_part { Ok(Self { part: part.id.clone(), error }) } else { Err(error) }
     }
 
-    /// Tells of the part while the step runs.
+    /// Notes for people, while the step runs, that the part was left out.
     pub(super) fn tell(&self, context: &StepContext) {
         let hint = self.error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         context.note(format!(
@@ -40,7 +40,7 @@ impl LeftOut {
     }
 }
 
-/// What the step's report says of the parts that were left out.
+/// The check in the step's report that names the parts that were left out; `None` if there are none.
 pub(super) fn report(left_out: &[LeftOut]) -> Option<CheckReport> {
     let first = left_out.first()?;
     let others = match left_out.len() - 1 {

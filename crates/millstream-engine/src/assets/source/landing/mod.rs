@@ -43,10 +43,10 @@ use epoch::Standing;
 use evolve::{Evolved, FoundPart, evolve};
 use left_out::LeftOut;
 
-/// Parts whose columns are looked at together.
+/// The number of parts whose columns are looked at at the same time.
 const DESCRIBED_AT_ONCE: usize = 8;
 
-/// The words for people about a reprocessing of whose two commits only one was made.
+/// The entry among the waiting parts, shown to people, for a reprocessing that made only the first of its two commits.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
 
 /// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone` says that the
@@ -94,8 +94,8 @@ fn known_before(standing: &Standing, full: bool) -> &[KnownPart] {
     if full { &[] } else { &standing.landing.parts }
 }
 
-/// Writes down how parts look now that look different but hold the same, so that they need not be read again to see
-/// that.
+/// Records the new versions of parts that changed without a change of content, so that the next look need not read them
+/// again to see that.
 async fn remember_refreshed(
     world: &World,
     source: &SourceSpec,

@@ -29,7 +29,7 @@ impl Removals {
     }
 }
 
-/// Takes a block apart. `key` is that by which its source's rows are merged; without one, rows are only ever added, and a
+/// Takes a block apart. `key` is the key by which the source's rows are merged. Without a key, rows are only added, and a
 /// source that does anything else to its rows is refused.
 pub(super) fn split(
     mut batch: SourceBatch,

@@ -87,7 +87,7 @@ async fn read_parts(attempt: &LandingAttempt<'_>) -> Result<Read, EngineError> {
                 pipeline.discard().await?;
                 return Ok(Read::Refused(refusals));
             }
-            // The parts behind it are read all the same, so that all broken ones are found in one go.
+            // The parts behind a broken one are still read, so that all broken parts are found in one go.
             Err(error) => match LeftOut::of(part, error) {
                 Ok(part) => broken.push(part),
                 Err(error) => {
@@ -106,7 +106,7 @@ async fn read_parts(attempt: &LandingAttempt<'_>) -> Result<Read, EngineError> {
 
 struct Pipeline<'a> {
     attempt: &'a LandingAttempt<'a>,
-    /// Keys that relationship checks look up.
+    /// The keys that relationship checks look up.
     relations: Relations,
     judge: Judge,
     /// What happens to keys, where rows are merged.
@@ -408,13 +408,13 @@ fn compile(
     compiled.map(Arc::new).map_err(failed)
 }
 
-/// Parts whose landed rows leave.
+/// The parts whose landed rows are removed, because the parts were replaced.
 pub(super) fn replaced_parts<'a>(attempt: &'a LandingAttempt<'_>) -> impl Iterator<Item = String> + 'a {
     let replaced = attempt.parts.iter().filter(|part| part.change == PartChange::Replaced);
     replaced.map(|part| part.id.clone())
 }
 
-/// What is done with each block of a part.
+/// The rules by which each block of a part is decoded and checked.
 struct Work {
     contract: Arc<Contract>,
     /// The key by which rows are merged, if they are.
