@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use millstream_api::project::{FailedReload, ProjectAnswer};
-use millstream_engine::{Checked, Clock, SystemClock};
+use millstream_engine::{Checked, Clock, EngineError, SystemClock};
 use millstream_project::{Level, cover};
 use millstream_server::{ApiError, ErrorKind, ProjectBackend};
 
@@ -83,9 +83,10 @@ impl Backend {
 fn not_loaded(error: CliError) -> ApiError {
     match error {
         CliError::Engine(error) => {
+            let is_of_project = matches!(*error, EngineError::Moved { .. } | EngineError::Source { .. });
             let error = api_error(*error);
             match error.kind() {
-                ErrorKind::Unavailable | ErrorKind::Internal => error,
+                ErrorKind::Unavailable | ErrorKind::Internal if !is_of_project => error,
                 _ => error.with_kind(ErrorKind::NotReloaded),
             }
         }

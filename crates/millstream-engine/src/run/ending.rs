@@ -1,6 +1,6 @@
 //! The end of a run on record, whatever it was: recorded first, then told.
 
-use millstream_state::{RunEnd, RunOutcome};
+use millstream_state::{RunEnd, RunOutcome, StateError};
 use millstream_types::{AssetId, RunId};
 
 use crate::{
@@ -11,7 +11,8 @@ use crate::{
 
 impl World {
     /// Ends a run as `done` says. Readers have the newest versions of `assets` from then on, if these belong together. A run
-    /// that broke off ends too, and the error that broke it off is the one that is given.
+    /// that broke off ends too, and the error that broke it off is the one that is given. One that has lost its lease records
+    /// nothing more: whoever has the assets then finds it, and ends it as interrupted.
     pub(crate) async fn end_run(
         &self,
         run: &RunId,
@@ -20,6 +21,7 @@ impl World {
         events: &Publisher,
     ) -> Result<RunReport, EngineError> {
         let (outcome, is_whole) = match &done {
+            Err(EngineError::State(StateError::LeaseLost)) => return done,
             Ok(report) => (report.outcome(), report.is_whole()),
             Err(EngineError::Cancelled) => (RunOutcome::Cancelled, false),
             Err(_) => (RunOutcome::Failed, false),
