@@ -4,7 +4,7 @@
 use std::{error::Error, path::Path, time::Duration};
 
 use millstream_state::{RunEnd, RunOutcome, RunStart, State, StepEnd, StepOutcome, StepRecord};
-use millstream_types::{AssetId, RunId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 
 const USAGE: &str = "many_runs FILE N";
 
@@ -48,7 +48,7 @@ fn step(run: &RunId, asset: &AssetId, finished: TimestampMicros) -> StepRecord {
         rows_written: 0,
         rows_deleted: 0,
         rows_rejected: 0,
-        version: Some(0),
+        version: Some(AssetVersion::numbered(0)),
         finished,
         elapsed: Duration::from_millis(1),
     }

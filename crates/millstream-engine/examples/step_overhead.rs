@@ -17,7 +17,7 @@ use millstream_engine::{
 };
 use millstream_plan::{PlannedStep, Reason, RunPlan};
 use millstream_state::{Holder, LeaseRequest, RunStart, State, StepEnd, StepRecord};
-use millstream_types::{AssetId, RunId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 /// The number of steps in a chain, each of which waits for the one before, so that the cost of order is part of the figure.
@@ -31,7 +31,7 @@ struct Empty {
 #[async_trait]
 impl StepExecutor for Empty {
     async fn attempt(&self, _step: &PlannedStep) -> Result<StepResult, EngineError> {
-        Ok(StepResult::without_rows(StepOutcome::Unchanged, Some(0)))
+        Ok(StepResult::without_rows(StepOutcome::Unchanged, Some(AssetVersion::numbered(0))))
     }
 
     async fn record(&self, report: &StepReport) -> Result<(), EngineError> {

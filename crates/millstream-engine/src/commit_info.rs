@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use millstream_connector::KnownPart;
-use millstream_types::{AssetId, Fingerprint, RunId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, Fingerprint, RunId, TimestampMicros};
 use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
@@ -55,7 +55,7 @@ pub(crate) enum Committed {
         schemas: Vec<AcceptedSchema>,
     },
     /// A build of a SQL table from these versions of its inputs.
-    Build { build: i64, inputs: BTreeMap<AssetId, i64> },
+    Build { build: i64, inputs: BTreeMap<AssetId, AssetVersion> },
     /// A reprocessing, which took rejected rows in.
     Reprocess { rejected_version: i64, next_sequence: i64 },
 }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use millstream_lake::{LakeError, MaintainOptions, Maintained};
 use millstream_plan::{PlanError, Selection};
 use millstream_state::FoundAsset;
-use millstream_types::{AssetId, TableName};
+use millstream_types::{AssetId, AssetVersion, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -161,14 +161,15 @@ impl Engine {
     async fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
         let world = self.world();
         let id = table.asset_id();
+        let (before, version) = (AssetVersion::numbered(version - 1), AssetVersion::numbered(version));
         let known = world.state.recorded().await?;
         let mut recorded = known.clone();
         recorded.retain(|asset, recorded| {
-            let own = *asset == id && recorded.version == Some(version - 1);
+            let own = *asset == id && recorded.version == Some(before);
             if own {
                 recorded.version = Some(version);
             }
-            let seen = recorded.input_versions.get_mut(&id).filter(|seen| **seen == version - 1);
+            let seen = recorded.input_versions.get_mut(&id).filter(|seen| **seen == before);
             seen.map(|seen| *seen = version).is_some() || own
         });
         let found = recorded.iter().map(|(asset, recorded)| FoundAsset {
@@ -178,7 +179,7 @@ impl Engine {
             metrics: &[],
         });
         world.state.record_found(&found.collect::<Vec<_>>()).await?;
-        Ok(world.state.move_published(&id, version - 1, version).await?)
+        Ok(world.state.move_published(&id, before, version).await?)
     }
 
     /// Versions that must stay readable: those that somebody pinned, those that readers take, and those from which an
@@ -193,18 +194,19 @@ impl Engine {
         for (table, version) in world.published().await?.0.iter() {
             // The newest version is kept by itself.
             let newest = recorded.get(&table.asset_id()).and_then(|recorded| recorded.version);
-            if newest != Some(*version) {
+            if newest.map(AssetVersion::number) != Some(*version) {
                 pinned.entry(table.clone()).or_default().insert(*version);
             }
         }
         // What the project no longer has asks for nothing.
         let recorded = recorded.into_iter().filter(|(id, _)| world.project.graph.get(id).is_some());
         for (_, recorded) in recorded {
-            // A version below 0 is one that is lost already.
-            for (input, version) in recorded.input_versions.into_iter().filter(|(_, version)| *version >= 0) {
+            for (input, version) in
+                recorded.input_versions.into_iter().filter(|(_, version)| !version.is_lost())
+            {
                 // A file of labels is no table.
                 if let Ok(table) = table_of(&input) {
-                    pinned.entry(table).or_default().insert(version);
+                    pinned.entry(table).or_default().insert(version.number());
                 }
             }
         }

@@ -9,10 +9,11 @@ use arrow::datatypes::SchemaRef;
 use millstream_lake::{DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_project::CheckSpec;
 use millstream_quality::{Contract, Tally};
-use millstream_types::{Percent, TableName, TimestampMicros};
+use millstream_types::{AssetVersion, Percent, TableName, TimestampMicros};
 
 use crate::{
     EngineError, StepOutcome,
+    assets::version_of,
     audit::Audit,
     commit_info::{CommitInfo, REJECTED_TXN},
     engine::StepContext,
@@ -121,12 +122,12 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
     if let Some(stop) = stop {
         world.lake.discard(std::mem::take(&mut candidate.add)).await;
         halted::keep_rejected(&mut candidate).await?;
-        let version = candidate.base.map(Snapshot::version);
+        let version = candidate.base.map(version_of);
         return Ok(StepResult { checks, ..StepResult::without_rows(stop, version) });
     }
     let (rows_written, rows_deleted) = (candidate.rows_written, candidate.rows_deleted);
     let rows_rejected = candidate.rejected.rows;
-    let version = commit(candidate).await?;
+    let version = AssetVersion::numbered(commit(candidate).await?);
     Ok(StepResult {
         rows_written,
         rows_deleted,

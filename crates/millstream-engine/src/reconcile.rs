@@ -11,7 +11,7 @@ use millstream_lake::{At, CommitRecord, LakeError};
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_project::SourceSpec;
 use millstream_state::{FoundAsset, Metric};
-use millstream_types::{AssetId, Fingerprint, TableName};
+use millstream_types::{AssetId, AssetVersion, Fingerprint, TableName};
 
 use crate::{
     EngineError,
@@ -25,17 +25,13 @@ use crate::{
 /// The number of probes at the same time; each is a look at one file or a listing.
 const PROBES_AT_ONCE: usize = 32;
 
-/// The number that stands for a version that was read and is gone. No version has this number, so that a version which comes
-/// in its place counts as another one, even under the old number.
-const LOST: i64 = -1;
-
 /// What lake and state store agree on.
 pub(crate) struct Reconciled {
     pub recorded: BTreeMap<AssetId, Recorded>,
     /// The newest version of every table that the lake has.
-    pub versions: BTreeMap<AssetId, i64>,
+    pub versions: BTreeMap<AssetId, AssetVersion>,
     /// The tables that were recorded and are no longer in the lake, with the version that they had.
-    pub vanished: BTreeMap<AssetId, i64>,
+    pub vanished: BTreeMap<AssetId, AssetVersion>,
     /// The tables whose log cannot be understood, with what is wrong. The step of the table reports it, while others go on.
     pub unreadable: BTreeMap<AssetId, String>,
 }
@@ -43,8 +39,8 @@ pub(crate) struct Reconciled {
 /// A stored table with the version that is recorded and the one that the lake has.
 struct Probed {
     table: TableName,
-    known: Option<i64>,
-    version: Option<i64>,
+    known: Option<AssetVersion>,
+    version: Option<AssetVersion>,
 }
 
 /// Looks at every stored table, and takes over what the state store does not know of it. What others record meanwhile is
@@ -115,7 +111,7 @@ async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
 pub(crate) async fn built_from(
     world: &World,
     table: &TableName,
-    version: Option<i64>,
+    version: Option<AssetVersion>,
     known: Option<Recorded>,
 ) -> Result<Option<Recorded>, EngineError> {
     let recorded = known.as_ref().and_then(|known| known.version);
@@ -129,9 +125,10 @@ pub(crate) async fn built_from(
 async fn probe(
     world: &World,
     table: TableName,
-    known: Option<i64>,
+    known: Option<AssetVersion>,
 ) -> Result<(AssetId, Probed), EngineError> {
-    let version = world.lake.probe(&table, known).await?;
+    let version = world.lake.probe(&table, known.map(AssetVersion::number)).await?;
+    let version = version.map(AssetVersion::numbered);
     Ok((table.asset_id(), Probed { table, known, version }))
 }
 
@@ -171,7 +168,7 @@ async fn news_of(
     let commits: Vec<_> = commits.iter().filter_map(ours).collect();
     match (commits.first(), known) {
         (Some((built, info)), known) if known.is_none_or(|known| is_news(*built, version, known)) => {
-            let snapshot = world.lake.snapshot(&probed.table, At::Version(version)).await?;
+            let snapshot = world.lake.snapshot(&probed.table, At::Version(version.number())).await?;
             let rows = snapshot.and_then(|snapshot| snapshot.rows());
             let found = Recorded {
                 fingerprint: followed(&commits, version, known).unwrap_or(info.fingerprint),
@@ -195,22 +192,26 @@ async fn news_of(
     }
 }
 
-fn ours(commit: &CommitRecord) -> Option<(i64, CommitInfo)> {
-    Some((commit.version, CommitInfo::from_json(&commit.info)?))
+fn ours(commit: &CommitRecord) -> Option<(AssetVersion, CommitInfo)> {
+    Some((AssetVersion::numbered(commit.version), CommitInfo::from_json(&commit.info)?))
 }
 
 /// Whether the commit that `built` the content is another one than the known one. Versions tell, because clocks go
 /// back: the commit is later, or the table was taken back to an earlier version or made again.
-fn is_news(built: i64, version: i64, known: &Recorded) -> bool {
+fn is_news(built: AssetVersion, version: AssetVersion, known: &Recorded) -> bool {
     known.version.is_none_or(|known| built > known || version < known)
 }
 
 /// The definition that the table follows at `version`. A reprocessing takes rows in and leaves what else the definition
 /// asks for to the next run, so its own commit does not tell. `commits` are the newest first.
-fn followed(commits: &[(i64, CommitInfo)], version: i64, known: Option<&Recorded>) -> Option<Fingerprint> {
+fn followed(
+    commits: &[(AssetVersion, CommitInfo)],
+    version: AssetVersion,
+    known: Option<&Recorded>,
+) -> Option<Fingerprint> {
     let is_reprocess = |info: &CommitInfo| matches!(info.what, Committed::Reprocess { .. });
     let built = commits.iter().find(|(_, info)| !is_reprocess(info));
-    let since = built.map_or(0, |(version, _)| *version);
+    let since = built.map_or(AssetVersion::numbered(0), |(version, _)| *version);
     // A run that found nothing to do for a new definition recorded it and made no commit.
     let is_later = |known: &&Recorded| known.version.is_some_and(|known| (since..=version).contains(&known));
     let recorded = match commits.first() {
@@ -224,7 +225,7 @@ fn followed(commits: &[(i64, CommitInfo)], version: i64, known: Option<&Recorded
 async fn reread(
     world: &World,
     probed: &BTreeMap<AssetId, Probed>,
-    read: &mut BTreeMap<AssetId, i64>,
+    read: &mut BTreeMap<AssetId, AssetVersion>,
 ) -> Result<bool, EngineError> {
     let mut is_news = false;
     for (input, seen) in read {
@@ -237,7 +238,7 @@ async fn reread(
                 let is_unrecorded = *known != Some(version);
                 if is_unrecorded && same_rows(world, table, *seen, version).await? { version } else { *seen }
             }
-            _ => LOST,
+            _ => AssetVersion::LOST,
         };
         is_news |= *seen != now;
         *seen = now;
@@ -246,11 +247,16 @@ async fn reread(
 }
 
 /// Whether only files were put together between the two versions.
-async fn same_rows(world: &World, table: &TableName, from: i64, to: i64) -> Result<bool, EngineError> {
+async fn same_rows(
+    world: &World,
+    table: &TableName,
+    from: AssetVersion,
+    to: AssetVersion,
+) -> Result<bool, EngineError> {
     if from == to {
         return Ok(true);
     }
-    match world.lake.changes(table, from, to).await {
+    match world.lake.changes(table, from.number(), to.number()).await {
         Ok(changes) => Ok(changes.is_empty() && changes.from_schema == changes.to_schema),
         Err(LakeError::Log { .. }) => Ok(false),
         Err(error) if is_gone(&error) => Ok(false),

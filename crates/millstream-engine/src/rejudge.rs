@@ -14,6 +14,7 @@ use millstream_types::{Severity, TableName, TimestampMicros};
 
 use crate::{
     CheckReport, EngineError, StepOutcome,
+    assets::version_of,
     audit::{self, row_check_reports},
     engine::StepContext,
     resolver::provider,
@@ -44,7 +45,7 @@ impl Standing<'_> {
         let outcomes = audit::table_checks(world, table, rows, self.checks, before, self.now).await?;
         checks.extend(outcomes.into_iter().map(audit::report));
         let outcome = halted(table, &checks).unwrap_or(StepOutcome::Unchanged);
-        Ok(StepResult { checks, ..StepResult::without_rows(outcome, Some(self.snapshot.version())) })
+        Ok(StepResult { checks, ..StepResult::without_rows(outcome, Some(version_of(self.snapshot))) })
     }
 
     /// What the row checks find in the stored rows.

@@ -21,7 +21,7 @@ use millstream_lake::{At, LakeTable, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded, RunPlan};
 use millstream_project::{LandingMode, SourceSpec};
 use millstream_quality::{Contract, ContractColumn, ContractOptions, Sources, Tally, restore};
-use millstream_types::{TableName, TimestampMicros};
+use millstream_types::{AssetVersion, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     assets::{
         StepRunner,
         source::landing::{self, Landing, bronze_schema, with_landing_columns},
+        version_of,
     },
     audit::{Audit, Audited, metrics, row_check_reports},
     commit_info::{CommitInfo, Committed},
@@ -312,11 +313,11 @@ impl<'a> Reprocessing<'a> {
         let Some(stop) = audited.stop else {
             let info = (judged.info(rejected)?, judged.now);
             let version = take_in(judged.context, (bronze, rejected), add, still, info).await?;
-            return judged.built(bronze, version, audited.checks).await;
+            return judged.built(bronze, AssetVersion::numbered(version), audited.checks).await;
         };
         lake.discard(add).await;
         lake.discard(still).await;
-        let result = StepResult::without_rows(stop.into(), Some(bronze.version()));
+        let result = StepResult::without_rows(stop.into(), Some(version_of(bronze)));
         Ok(StepResult { checks: audited.checks, ..result })
     }
 }
@@ -355,7 +356,7 @@ impl Judged<'_> {
     async fn built(
         &self,
         bronze: &Snapshot,
-        version: i64,
+        version: AssetVersion,
         checks: Vec<CheckReport>,
     ) -> Result<StepResult, EngineError> {
         let rows = bronze.rows().map(|rows| rows + self.accepted);
@@ -372,7 +373,7 @@ impl Judged<'_> {
     /// The result when no further row enters the table. An earlier attempt may have committed rows and failed at the rejected
     /// table; then those rows are still to be recorded.
     async fn unchanged(&self, bronze: &Snapshot) -> Result<StepResult, EngineError> {
-        let (version, rows) = (bronze.version(), bronze.rows());
+        let (version, rows) = (version_of(bronze), bronze.rows());
         let known = self.known().await?;
         let is_news = known.as_ref().is_some_and(|known| known.version != Some(version));
         Ok(StepResult {
@@ -393,7 +394,7 @@ impl Judged<'_> {
 
     /// The known record of the source with the fields that a reprocessing changes. The definition is not one of them: whatever
     /// else a new contract asks for is left to the next run.
-    fn recorded(&self, known: Recorded, version: i64, rows: Option<u64>) -> Recorded {
+    fn recorded(&self, known: Recorded, version: AssetVersion, rows: Option<u64>) -> Recorded {
         let (version, status) = (Some(version), AssetStatus::Built);
         Recorded { version, rows, built_at: self.now, status, ..known }
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use millstream_lake::{At, Lake, LakeError, Snapshot};
-use millstream_types::{AssetId, RunId, TableName};
+use millstream_types::{AssetId, AssetVersion, RunId, TableName};
 
 use crate::{Engine, EngineError, assets::table_of, engine::World};
 
@@ -13,8 +13,9 @@ use crate::{Engine, EngineError, assets::table_of, engine::World};
 pub struct ReadSet(pub(crate) Arc<BTreeMap<TableName, i64>>);
 
 impl ReadSet {
-    fn of(versions: BTreeMap<AssetId, i64>) -> Self {
-        let tables = versions.into_iter().filter_map(|(id, version)| Some((table_of(&id).ok()?, version)));
+    fn of(versions: BTreeMap<AssetId, AssetVersion>) -> Self {
+        let tables =
+            versions.into_iter().filter_map(|(id, version)| Some((table_of(&id).ok()?, version.number())));
         Self(Arc::new(tables.collect()))
     }
 }
@@ -34,7 +35,7 @@ impl Engine {
     pub fn versions_of<'a>(
         &'a self,
         run: &'a RunId,
-    ) -> BoxFuture<'a, Result<Option<BTreeMap<AssetId, i64>>, EngineError>> {
+    ) -> BoxFuture<'a, Result<Option<BTreeMap<AssetId, AssetVersion>>, EngineError>> {
         Box::pin(async move { Ok(self.world().state.set_of(run).await?) })
     }
 }

@@ -12,7 +12,7 @@ use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
 use millstream_state::{CheckResult, HeldLease, RunOutcome, RunRecord, SchemaVersion, State, StepRecord};
-use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
 use crate::{
     Engine, EngineError,
@@ -49,7 +49,7 @@ pub struct AssetStatus {
     pub recorded: Option<Recorded>,
     pub last_step: Option<StepRecord>,
     /// The version that readers take; `None` where no run has published one.
-    pub published: Option<i64>,
+    pub published: Option<AssetVersion>,
     /// The last known result of each check of the asset.
     pub checks: Vec<CheckResult>,
     /// The text about the parts that the last run could not read, for a source that landed all others.

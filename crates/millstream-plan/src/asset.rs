@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use millstream_types::{AssetId, Fingerprint, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
 
 /// An asset as the project defines it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,11 +76,10 @@ impl fmt::Display for Trigger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     pub fingerprint: Fingerprint,
-    /// The version of each stored input that was read; see [`crate::Graph::stored_inputs`]. A number below 0 stands for a
-    /// version that is lost, which is none that the input has or will have.
-    pub input_versions: BTreeMap<AssetId, i64>,
-    /// The asset's version after the step: a number that grows with each change, and means what its kind says.
-    pub version: Option<i64>,
+    /// The version of each stored input that was read, or that it is lost; see [`crate::Graph::stored_inputs`].
+    pub input_versions: BTreeMap<AssetId, AssetVersion>,
+    /// The asset's version after the step.
+    pub version: Option<AssetVersion>,
     pub rows: Option<u64>,
     pub built_at: TimestampMicros,
     pub status: AssetStatus,

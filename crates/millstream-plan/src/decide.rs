@@ -1,6 +1,6 @@
 //! One asset's reason to run.
 
-use millstream_types::AssetId;
+use millstream_types::{AssetId, AssetVersion};
 
 use crate::{AssetFacts, AssetStatus, Reason, Recorded};
 
@@ -8,14 +8,14 @@ use crate::{AssetFacts, AssetStatus, Reason, Recorded};
 #[derive(Clone, Copy, Debug)]
 pub struct Now<'a> {
     /// The present version of what the asset holds.
-    pub version: Option<i64>,
+    pub version: Option<AssetVersion>,
     /// Every stored input of the asset, directly or through views.
     pub inputs: &'a [InputNow<'a>],
     /// What is new for the asset beside its stored inputs: parts of a source that wait to be read, or a file of labels.
     pub parts: &'a [String],
     pub force: bool,
     /// The version that was recorded of the asset, if its table or its file is no longer there.
-    pub vanished: Option<i64>,
+    pub vanished: Option<AssetVersion>,
     /// Why the asset's source or its table cannot be read; none if it can.
     pub unreadable: Option<&'a str>,
     /// Whether one of the asset's freshness checks no longer holds, by the clock alone.
@@ -26,7 +26,7 @@ pub struct Now<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct InputNow<'a> {
     pub table: &'a AssetId,
-    pub version: Option<i64>,
+    pub version: Option<AssetVersion>,
     /// Whether the input's step runs before the asset's and will probably give the input another version.
     pub changing: bool,
 }
@@ -79,7 +79,7 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
 }
 
 /// Whether what was recorded of the asset is still there to read.
-fn is_in_lake(recorded: &Recorded, version: Option<i64>) -> bool {
+fn is_in_lake(recorded: &Recorded, version: Option<AssetVersion>) -> bool {
     match (recorded.version, version) {
         (Some(recorded), Some(version)) => version >= recorded,
         (Some(_), None) => false,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_types::AssetId;
+use millstream_types::{AssetId, AssetVersion};
 
 use crate::{
     Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, Trigger, decide, graph::StoredInput,
@@ -15,9 +15,9 @@ pub struct Observed {
     pub parts: BTreeMap<AssetId, Vec<String>>,
     /// The newest version of every table that the lake has, tables of rejected rows included where some
     /// asset reads them; and the version of every asset of another kind, counted as its kind does.
-    pub versions: BTreeMap<AssetId, i64>,
+    pub versions: BTreeMap<AssetId, AssetVersion>,
     /// The assets whose table or file is no longer there, with the version that was recorded.
-    pub vanished: BTreeMap<AssetId, i64>,
+    pub vanished: BTreeMap<AssetId, AssetVersion>,
     /// The assets whose source or table cannot be read, with what is wrong.
     pub unreadable: BTreeMap<AssetId, String>,
     /// The assets of which a freshness check no longer holds, by the clock alone.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use millstream_types::AssetVersion;
+
 /// The one reason that the plan gives an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -9,7 +11,7 @@ pub enum Reason {
     /// What was built was there, at this version, and is no longer there: a table of the lake, or what others keep, such as the
     /// file of a dataset.
     Vanished {
-        version: i64,
+        version: AssetVersion,
         is_table: bool,
     },
     DefinitionChanged,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_plan::{AssetStatus, Recorded};
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
 use crate::{
     Metric, State, StateError,
@@ -100,7 +100,7 @@ pub(crate) async fn record(
         AssetStatus::Halted { reason } => ("halted", Some(reason), None),
         AssetStatus::Failed { code, error } => ("failed", Some(error), Some(code)),
     };
-    let inputs: BTreeMap<&str, i64> =
+    let inputs: BTreeMap<&str, AssetVersion> =
         recorded.input_versions.iter().map(|(asset, version)| (asset.as_str(), *version)).collect();
     let inputs = serde_json::to_string(&inputs)
         .map_err(|error| value::unknown("input versions", error.to_string()))?;
@@ -151,7 +151,7 @@ fn parse(mut row: Row) -> Result<(AssetId, Recorded), StateError> {
             .map_err(|_| value::unknown("a fingerprint", fingerprint.as_str()))?,
         input_versions: serde_json::from_str(&input_versions)
             .map_err(|_| value::unknown("input versions", input_versions.as_str()))?,
-        version: row.integer_or_null(3)?,
+        version: row.version_or_null(3)?,
         rows: row.integer_or_null(4)?.map(value::count_out),
         built_at: TimestampMicros(row.integer(5)?),
         status,

@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 
 use futures::future::BoxFuture;
-use millstream_types::TimestampMicros;
+use millstream_types::{AssetVersion, TimestampMicros};
 
 use crate::StateError;
 
@@ -157,6 +157,10 @@ impl Row {
         }
     }
 
+    pub(crate) fn version_or_null(&mut self, column: usize) -> Result<Option<AssetVersion>, StateError> {
+        Ok(self.integer_or_null(column)?.map(AssetVersion::numbered))
+    }
+
     fn take(&mut self, column: usize) -> Cell {
         self.0.get_mut(column).map_or(Cell::Null, |cell| std::mem::replace(cell, Cell::Null))
     }
@@ -175,6 +179,12 @@ fn unexpected(cell: &Cell) -> StateError {
 impl From<i64> for Parameter<'_> {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl From<AssetVersion> for Parameter<'_> {
+    fn from(version: AssetVersion) -> Self {
+        Self::Integer(version.number())
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::{BoxFuture, FutureExt};
-use millstream_types::{AssetId, RunId};
+use millstream_types::{AssetId, AssetVersion, RunId};
 
 use crate::{
     State, StateError,
@@ -18,7 +18,7 @@ use crate::{
 
 impl State {
     /// The versions that readers take, of every asset that a run has published.
-    pub fn published(&self) -> BoxFuture<'_, Result<BTreeMap<AssetId, i64>, StateError>> {
+    pub fn published(&self) -> BoxFuture<'_, Result<BTreeMap<AssetId, AssetVersion>, StateError>> {
         async move {
             let rows =
                 self.rows("read the set of versions", "SELECT asset, version FROM published", &[]).await?;
@@ -32,7 +32,7 @@ impl State {
     pub fn set_of<'a>(
         &'a self,
         run: &'a RunId,
-    ) -> BoxFuture<'a, Result<Option<BTreeMap<AssetId, i64>>, StateError>> {
+    ) -> BoxFuture<'a, Result<Option<BTreeMap<AssetId, AssetVersion>>, StateError>> {
         async move {
             let doing = "read the set of versions of a run";
             let sql = "SELECT place FROM publications WHERE run = $1";
@@ -55,8 +55,8 @@ impl State {
     pub fn move_published<'a>(
         &'a self,
         asset: &'a AssetId,
-        from: i64,
-        to: i64,
+        from: AssetVersion,
+        to: AssetVersion,
     ) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
@@ -84,7 +84,7 @@ pub(crate) async fn publish(work: &mut Work<'_>, run: &RunId, assets: &[AssetId]
     let place = row.integer(0)?;
     let sql = "SELECT a.asset, a.version FROM assets a LEFT JOIN published p ON p.asset = a.asset \
                WHERE a.version IS NOT NULL AND (p.version IS NULL OR p.version <> a.version)";
-    let news: Vec<(AssetId, i64)> =
+    let news: Vec<(AssetId, AssetVersion)> =
         work.rows(sql, &[]).await?.into_iter().map(parse).collect::<Result<_, _>>()?;
     let assets: std::collections::HashSet<&AssetId> = assets.iter().collect();
     for (asset, version) in news.iter().filter(|(asset, _)| assets.contains(asset)) {
@@ -118,6 +118,6 @@ pub(crate) async fn forget(work: &mut Work<'_>) -> Result<(), StateError> {
     Ok(())
 }
 
-fn parse(mut row: Row) -> Result<(AssetId, i64), StateError> {
-    Ok((AssetId::from(row.text(0)?), row.integer(1)?))
+fn parse(mut row: Row) -> Result<(AssetId, AssetVersion), StateError> {
+    Ok((AssetId::from(row.text(0)?), AssetVersion::numbered(row.integer(1)?)))
 }

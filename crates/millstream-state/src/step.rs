@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_plan::{Reason, Recorded};
-use millstream_types::{AssetId, RunId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 
 use crate::{
     CheckResult, Metric, State, StateError, asset, check,
@@ -27,8 +27,8 @@ pub struct StepRecord {
     pub rows_written: u64,
     pub rows_deleted: u64,
     pub rows_rejected: u64,
-    /// The table's version after the step.
-    pub version: Option<i64>,
+    /// The asset's version after the step.
+    pub version: Option<AssetVersion>,
     pub finished: TimestampMicros,
     pub elapsed: Duration,
 }
@@ -220,7 +220,7 @@ fn parse(mut row: Row) -> Result<StepRecord, StateError> {
         rows_written: value::count_out(row.integer(8)?),
         rows_deleted: value::count_out(row.integer(9)?),
         rows_rejected: value::count_out(row.integer(10)?),
-        version: row.integer_or_null(11)?,
+        version: row.version_or_null(11)?,
         finished: TimestampMicros(row.integer(12)?),
         elapsed: value::duration_out(row.integer(13)?),
     })

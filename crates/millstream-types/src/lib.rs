@@ -14,6 +14,7 @@ mod percent;
 mod secret;
 mod severity;
 mod time;
+mod version;
 
 pub use aggregation::{Aggregation, BOUND_MAX, EDGES_MAX, HALF_LIFE_MIN, K_MAX};
 pub use byte_size::{ByteSize, ByteSizeError};
@@ -26,6 +27,7 @@ pub use percent::{Percent, PercentError};
 pub use secret::{COVER, Secret, is_secret_name, know_secret, secrets_in};
 pub use severity::Severity;
 pub use time::TimestampMicros;
+pub use version::AssetVersion;
 
 /// The instant at which the row was ingested. This and the next three columns are added by landing to every row of
 /// `bronze.<source>`; a contract cannot use their names.

@@ -82,7 +82,7 @@ fn figures(text: &mut String, report: &RunReport) {
 fn is_first_and_empty(step: &StepReport) -> bool {
     is_source(step)
         && matches!(step.outcome, StepOutcome::Built)
-        && step.version == Some(0)
+        && step.version.is_some_and(|version| version.number() == 0)
         && step.rows_written == 0
         && step.rows_rejected == 0
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use millstream_api::maintain::MaintainedTable;
 use millstream_api::runs::{Cause, CheckResult, PlannedStep, RunEvent, RunSummary, StepResult};
 use millstream_engine::{CheckReport, Event, RunReport, StepOutcome, StepReport};
+use millstream_types::AssetVersion;
 
 use super::Of;
 
@@ -72,7 +73,7 @@ impl Of<&StepReport> for StepResult {
             rows_written: step.rows_written,
             rows_deleted: step.rows_deleted,
             rows_rejected: step.rows_rejected,
-            version: step.version,
+            version: step.version.map(AssetVersion::number),
             checks: step.checks.iter().map(CheckResult::of).collect(),
             elapsed_ms: milliseconds(step.elapsed),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use millstream_api::runs::{LastRun, LastStep, RunDetail, RunInfo, RunStep};
 use millstream_state::{RunRecord, StepRecord};
-use millstream_types::AssetId;
+use millstream_types::{AssetId, AssetVersion};
 
 use super::Of;
 
@@ -15,8 +15,8 @@ impl Of<&RunRecord> for RunInfo {
 }
 
 /// A run with its steps, and the set of versions that it published.
-impl Of<(&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, i64>>)> for RunDetail {
-    fn of((run, steps, set): (&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, i64>>)) -> Self {
+impl Of<(&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, AssetVersion>>)> for RunDetail {
+    fn of((run, steps, set): (&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, AssetVersion>>)) -> Self {
         let step = |step: &StepRecord| {
             let command = Some(run.command.clone());
             RunStep { asset: step.asset.to_string(), step: LastStep { command, ..LastStep::of(step) } }
@@ -24,7 +24,7 @@ impl Of<(&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, i64>>)> for RunDet
         Self {
             run: RunInfo::of(run),
             steps: steps.iter().map(step).collect(),
-            set: set.map(|set| set.iter().map(|(id, version)| (id.to_string(), *version)).collect()),
+            set: set.map(|set| set.iter().map(|(id, version)| (id.to_string(), version.number())).collect()),
         }
     }
 }

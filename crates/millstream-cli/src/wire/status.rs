@@ -6,7 +6,7 @@ use millstream_api::{
 };
 use millstream_engine::{AssetStatus, Status};
 use millstream_state::{Holder, RunRecord};
-use millstream_types::TimestampMicros;
+use millstream_types::{AssetVersion, TimestampMicros};
 
 use super::Of;
 use crate::standing::Standing;
@@ -45,10 +45,11 @@ impl Of<&AssetStatus> for AssetState {
         Self {
             asset: asset.asset.to_string(),
             kind: asset.kind.as_str(),
-            version: recorded.and_then(|recorded| recorded.version),
+            version: recorded.and_then(|recorded| recorded.version).map(AssetVersion::number),
             published: asset
                 .published
-                .filter(|published| recorded.is_some_and(|recorded| recorded.version != Some(*published))),
+                .filter(|published| recorded.is_some_and(|recorded| recorded.version != Some(*published)))
+                .map(AssetVersion::number),
             rows: recorded.and_then(|recorded| recorded.rows),
             built_at: recorded.map(|recorded| instant(recorded.built_at)),
             state,

@@ -6,6 +6,7 @@ use millstream_api::{
 };
 use millstream_lake::CommitRecord;
 use millstream_state::{SchemaVersion, StepOutcome, StepRecord};
+use millstream_types::AssetVersion;
 
 use super::{Of, status::instant};
 use crate::standing::TableStatus;
@@ -44,7 +45,7 @@ impl Of<&StepRecord> for LastStep {
             rows_written: step.rows_written,
             rows_deleted: step.rows_deleted,
             rows_rejected: step.rows_rejected,
-            version: step.version,
+            version: step.version.map(AssetVersion::number),
             finished: instant(step.finished),
             elapsed_ms: u64::try_from(step.elapsed.as_millis()).unwrap_or(u64::MAX),
         }

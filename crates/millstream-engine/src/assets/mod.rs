@@ -16,11 +16,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use millstream_lake::At;
+use millstream_lake::{At, Snapshot};
 use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Recorded};
 use millstream_project::{FileId, ProjectSpec};
 use millstream_sql::{Analysis, features::FeaturesAnalysis};
-use millstream_types::{AssetId, TableName};
+use millstream_types::{AssetId, AssetVersion, TableName};
 
 use crate::{EngineError, RunRequest, engine::World, run::StepResult};
 
@@ -126,6 +126,11 @@ pub(crate) async fn unreadable_table(world: &World, asset: &AssetId) -> Option<E
 /// The table that an asset is; an error for assets of other kinds.
 pub(crate) fn table_of(asset: &AssetId) -> Result<TableName, EngineError> {
     asset.as_str().parse().map_err(|_| unknown(asset))
+}
+
+/// The version of the asset that a table is: it counts the table's commits.
+pub(crate) fn version_of(snapshot: &Snapshot) -> AssetVersion {
+    AssetVersion::numbered(snapshot.version())
 }
 
 pub(crate) fn unknown(asset: &AssetId) -> EngineError {

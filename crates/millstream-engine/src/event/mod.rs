@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use millstream_plan::{Reason, Recorded};
 use millstream_state::{RunOutcome, StepOutcome};
-use millstream_types::{AssetId, CheckId, RunId, Severity, TableName};
+use millstream_types::{AssetId, AssetVersion, CheckId, RunId, Severity, TableName};
 
 use crate::StepResult;
 
@@ -81,7 +81,7 @@ pub struct StepReport {
     /// Rows that went to the table of rejected rows.
     pub rows_rejected: u64,
     /// The table's version after the step; `None` for views and where nothing was ever committed.
-    pub version: Option<i64>,
+    pub version: Option<AssetVersion>,
     pub checks: Vec<CheckReport>,
     /// What the next plan is to see of the asset, of a step that was built or found nothing to do.
     pub recorded: Option<Recorded>,

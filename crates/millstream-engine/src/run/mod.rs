@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use millstream_plan::{PlannedStep, Recorded, RunPlan};
 use millstream_state::StepOutcome;
-use millstream_types::{AssetId, RunId};
+use millstream_types::{AssetId, AssetVersion, RunId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +50,7 @@ pub struct StepResult {
     pub rows_written: u64,
     pub rows_deleted: u64,
     pub rows_rejected: u64,
-    pub version: Option<i64>,
+    pub version: Option<AssetVersion>,
     pub checks: Vec<CheckReport>,
     /// What the next plan is to see of the asset, for a step that was built or found nothing to do.
     pub recorded: Option<Recorded>,
@@ -61,7 +61,7 @@ pub struct StepResult {
 impl StepResult {
     /// A step that ended so without touching a row.
     #[must_use]
-    pub fn without_rows(outcome: StepOutcome, version: Option<i64>) -> Self {
+    pub fn without_rows(outcome: StepOutcome, version: Option<AssetVersion>) -> Self {
         Self {
             outcome,
             rows_written: 0,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_plan::AssetStatus;
 use millstream_state::Moment::{After, Before};
-use millstream_types::AssetId;
+use millstream_types::{AssetId, AssetVersion};
 
 use crate::harness::{
     Act, Definition, Ended, Harm, Injection, Line, Step, Step::*, World, block_on, check as check_story,
@@ -303,7 +303,10 @@ fn a_reprocessing_that_succeeds_after_one_that_failed_is_recorded_as_built() {
         assert_eq!(world.act(&act).await, Ended::Well("bronze.orders unchanged".to_owned()));
         let recorded =
             world.state().await.recorded().await.unwrap().remove(&AssetId::new("bronze.orders")).unwrap();
-        assert_eq!((recorded.status, recorded.version), (AssetStatus::Built, Some(1)));
+        assert_eq!(
+            (recorded.status, recorded.version),
+            (AssetStatus::Built, Some(AssetVersion::numbered(1)))
+        );
         assert_eq!(recorded.rows, Some(2));
     });
 }

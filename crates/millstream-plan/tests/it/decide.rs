@@ -1,7 +1,7 @@
 //! One asset's reason.
 
 use millstream_plan::{AssetStatus, InputNow, Now, Reason, Recorded, decide};
-use millstream_types::{Fingerprint, TimestampMicros};
+use millstream_types::{AssetVersion, Fingerprint, TimestampMicros};
 
 use crate::world::{facts, id};
 
@@ -9,12 +9,16 @@ use crate::world::{facts, id};
 fn recorded() -> Recorded {
     Recorded {
         fingerprint: Fingerprint::new([1; 32]),
-        input_versions: [(id("bronze.a"), 7)].into(),
-        version: Some(4),
+        input_versions: [(id("bronze.a"), version(7))].into(),
+        version: Some(version(4)),
         rows: None,
         built_at: TimestampMicros(0),
         status: AssetStatus::Built,
     }
+}
+
+fn version(number: i64) -> AssetVersion {
+    AssetVersion::numbered(number)
 }
 
 fn new_input() -> Reason {
@@ -48,11 +52,11 @@ fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
     let table = facts("silver.t: table <- bronze.a");
     let input = id("bronze.a");
     let now = Now {
-        version: case.version,
-        inputs: &[InputNow { table: &input, version: case.input, changing: case.changing }],
+        version: case.version.map(version),
+        inputs: &[InputNow { table: &input, version: case.input.map(version), changing: case.changing }],
         parts: &[],
         force: case.force,
-        vanished: case.vanished,
+        vanished: case.vanished.map(version),
         unreadable: case.unreadable,
         overdue: case.overdue,
     };
@@ -78,7 +82,7 @@ fn each_reason_has_its_cause() {
         last(case, failed());
         case.recorded.as_mut().unwrap().version = None;
     });
-    check(Reason::Vanished { version: 4, is_table: true }, |case| {
+    check(Reason::Vanished { version: version(4), is_table: true }, |case| {
         (case.recorded, case.version, case.vanished) = (None, None, Some(4));
     });
     check(Reason::UpToDate, |case| case.version = Some(5));
@@ -111,7 +115,7 @@ fn what_is_new_beside_the_inputs_is_a_new_input() {
     let recorded = Recorded { input_versions: [].into(), ..recorded() };
     let decide_with = |parts: &[String]| {
         let now = Now {
-            version: Some(4),
+            version: Some(version(4)),
             inputs: &[],
             parts,
             force: false,

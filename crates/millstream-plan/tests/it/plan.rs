@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use millstream_plan::{AssetFacts, AssetKind, AssetStatus, Graph, PlannedStep, Reason, Request, Selection};
-use millstream_types::{AssetId, Fingerprint};
+use millstream_types::{AssetId, AssetVersion, Fingerprint};
 use proptest::prelude::*;
 
 use crate::world::{World, everything, facts, graph, id, project};
@@ -124,7 +124,7 @@ fn a_reader_of_rejected_rows_runs_after_the_step_that_rejects() {
     let graph = graph("bronze.a: source\ngold.bad: table <- bronze.a__rejected");
     let mut world = World::built(&graph);
     assert_eq!(world.steps(&graph, &[]), [""; 0]);
-    world.observed.versions.insert(id("bronze.a__rejected"), 0);
+    world.observed.versions.insert(id("bronze.a__rejected"), AssetVersion::numbered(0));
     assert_eq!(world.steps(&graph, &[]), ["gold.bad: new input: bronze.a__rejected"]);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millstream_plan::{
     AssetFacts, AssetKind, AssetStatus, Graph, Observed, Recorded, Request, RunPlan, Selection, Trigger, plan,
 };
-use millstream_types::{AssetId, Fingerprint, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, Fingerprint, TimestampMicros};
 
 pub(crate) fn id(text: &str) -> AssetId {
     AssetId::new(text)
@@ -111,7 +111,8 @@ impl World {
     }
 
     pub(crate) fn build(&mut self, graph: &Graph, asset: &AssetId) {
-        let version = self.observed.versions.get(asset).map_or(0, |version| version + 1);
+        let number = self.observed.versions.get(asset).map_or(0, |version| version.number() + 1);
+        let version = AssetVersion::numbered(number);
         self.observed.versions.insert(asset.clone(), version);
         self.observed.parts.remove(asset);
         let read = graph

@@ -4,7 +4,7 @@ use std::fs;
 
 use millstream_plan::{AssetKind, AssetStatus};
 use millstream_state::{Artifact, RunOutcome, State, StepOutcome};
-use millstream_types::{SourceName, TimestampMicros};
+use millstream_types::{AssetVersion, SourceName, TimestampMicros};
 use rusqlite::Connection;
 
 use crate::world::{asset, run, table};
@@ -26,7 +26,7 @@ async fn a_store_of_version_1_is_read() {
     assert_eq!(steps.last().unwrap().outcome, failed);
     let recorded = state.recorded().await.unwrap();
     let orders = &recorded[&asset("silver.orders")];
-    assert_eq!(orders.input_versions, [(asset("bronze.orders"), 3)].into());
+    assert_eq!(orders.input_versions, [(asset("bronze.orders"), AssetVersion::numbered(3))].into());
     assert_eq!(orders.status, AssetStatus::Failed { code: "MS-0401".into(), error: "disk full".into() });
     assert_eq!(recorded[&asset("bronze.orders")].built_at, TimestampMicros(1_790_000_000_000_000));
     let landing = state.landing(&SourceName::new("orders").unwrap()).await.unwrap();
@@ -88,7 +88,10 @@ async fn a_store_of_version_4_is_read() {
     assert_eq!(artifacts(&state).await, ARTIFACTS);
     let left = "SELECT count(*) FROM sqlite_schema WHERE name IN ('service_versions', 'dataset_versions')";
     assert_eq!(file.query_row(left, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
-    assert_eq!(state.published().await.unwrap(), [(asset("bronze.orders"), 1)].into());
+    assert_eq!(
+        state.published().await.unwrap(),
+        [(asset("bronze.orders"), AssetVersion::numbered(1))].into()
+    );
     let leases = state.leases(TimestampMicros(8)).await.unwrap();
     assert_eq!((leases[0].token.0, leases[0].holder.command.as_str()), (7, "run"));
     assert_eq!(leases[0].assets, [asset("silver.orders")].into());

@@ -10,7 +10,7 @@ use std::{
 use millstream_state::{
     FoundAsset, Holder, LeaseRequest, LeaseToken, Mark, RunOutcome, RunStart, State, StateError, StepOutcome,
 };
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
 use crate::{
     place::{Place, on_each_database},
@@ -208,7 +208,12 @@ async fn what_was_seen_before_somebody_recorded_is_not_recorded(place: Place) {
     let found = async |seen, recorded| {
         let found = FoundAsset { asset: &table, seen, recorded, metrics: &[] };
         state.record_found(&[found]).await.unwrap();
-        state.recorded_of(&table).await.unwrap().and_then(|recorded| recorded.version)
+        state
+            .recorded_of(&table)
+            .await
+            .unwrap()
+            .and_then(|recorded| recorded.version)
+            .map(AssetVersion::number)
     };
     assert_eq!(found(None, Some(&first)).await, Some(1));
     assert_eq!(found(None, Some(&third)).await, Some(1));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_state::{RunEnd, RunOutcome, State, StepOutcome};
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
 use crate::{
     place::{Place, on_each_database},
@@ -35,8 +35,8 @@ async fn make(state: &State, number: i64, versions: &[(&str, i64)], publishes: O
     state.finish_run(&end).await.unwrap();
 }
 
-fn set(versions: &[(&str, i64)]) -> BTreeMap<AssetId, i64> {
-    versions.iter().map(|(name, version)| (asset(name), *version)).collect()
+fn set(versions: &[(&str, i64)]) -> BTreeMap<AssetId, AssetVersion> {
+    versions.iter().map(|(name, version)| (asset(name), AssetVersion::numbered(*version))).collect()
 }
 
 async fn a_set_is_published_as_a_whole(place: Place) {
@@ -80,9 +80,15 @@ async fn sets_of_forgotten_runs_go_and_the_present_one_stays(place: Place) {
 async fn a_version_with_the_same_rows_takes_its_place_in_every_set(place: Place) {
     let state = place.open().await;
     make(&state, 1, &[("silver.a", 4)], Some(&["silver.a"])).await;
-    state.move_published(&asset("silver.a"), 3, 9).await.unwrap();
+    state
+        .move_published(&asset("silver.a"), AssetVersion::numbered(3), AssetVersion::numbered(9))
+        .await
+        .unwrap();
     assert_eq!(state.published().await.unwrap(), set(&[("silver.a", 4)]));
-    state.move_published(&asset("silver.a"), 4, 5).await.unwrap();
+    state
+        .move_published(&asset("silver.a"), AssetVersion::numbered(4), AssetVersion::numbered(5))
+        .await
+        .unwrap();
     assert_eq!(state.published().await.unwrap(), set(&[("silver.a", 5)]));
     assert_eq!(state.set_of(&run(1).run).await.unwrap(), Some(set(&[("silver.a", 5)])));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_plan::{AssetKind, AssetStatus, Reason, Recorded};
 use millstream_state::{NewArtifact, RunStart, Sameness, StepEnd, StepOutcome, StepRecord};
-use millstream_types::{AssetId, Fingerprint, RunId, TableName, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, Fingerprint, RunId, TableName, TimestampMicros};
 
 pub(crate) fn asset(name: &str) -> AssetId {
     AssetId::new(name)
@@ -26,9 +26,10 @@ pub(crate) fn run(number: i64) -> RunStart {
 }
 
 pub(crate) fn recorded(version: i64) -> Recorded {
+    let version = AssetVersion::numbered(version);
     Recorded {
         fingerprint: Fingerprint::new([7; 32]),
-        input_versions: [(asset("bronze.a"), version), (asset("bronze.b"), 2)].into(),
+        input_versions: [(asset("bronze.a"), version), (asset("bronze.b"), AssetVersion::numbered(2))].into(),
         version: Some(version),
         rows: Some(10),
         built_at: TimestampMicros(5),
@@ -46,7 +47,7 @@ pub(crate) fn step(run: &RunId, name: &str, outcome: StepOutcome) -> StepRecord 
         rows_written: 3,
         rows_deleted: 2,
         rows_rejected: u64::MAX >> 1,
-        version: Some(4),
+        version: Some(AssetVersion::numbered(4)),
         finished: TimestampMicros(9),
         elapsed: Duration::from_micros(1_500),
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use millstream_engine::Engine;
 use millstream_state::{RunOutcome, RunRecord, StepOutcome, StepRecord};
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
 use super::overview::between;
 use crate::{
@@ -30,7 +30,7 @@ pub(super) async fn show(engine: &Engine, id: &str, session: &Session) -> Result
 fn text(
     run: &RunRecord,
     steps: &[StepRecord],
-    set: Option<&BTreeMap<AssetId, i64>>,
+    set: Option<&BTreeMap<AssetId, AssetVersion>>,
     now: TimestampMicros,
 ) -> String {
     let mut text = String::new();

@@ -18,7 +18,7 @@ use millstream_ml::{
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
 use millstream_state::{NewArtifact, Pin, Sameness};
-use millstream_types::AssetId;
+use millstream_types::{AssetId, AssetVersion};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -70,7 +70,7 @@ pub struct DatasetReport {
     pub warnings: Vec<Warning>,
     pub spilled_bytes: u64,
     /// The versions of what the dataset was built from.
-    pub read: BTreeMap<AssetId, i64>,
+    pub read: BTreeMap<AssetId, AssetVersion>,
     pub elapsed: Duration,
 }
 

@@ -17,7 +17,7 @@ use millstream_plan::{
     AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, Trigger, dataset_fingerprint,
 };
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, RefreshSpec};
-use millstream_types::{AssetId, TableName};
+use millstream_types::{AssetId, AssetVersion, TableName};
 
 use super::{Defined, Kind, Look, StepRunner, feature_view, service, table::view_plans};
 use crate::{EngineError, ReadSet, StepOutcome, engine::World, event::StepMeter, run::StepResult};
@@ -130,10 +130,13 @@ pub(crate) fn id(dataset: &str) -> AssetId {
 }
 
 /// The dataset's recorded version, unless the version's file is gone, and the names of the inputs that are new for it.
-async fn look_at(look: &Look<'_>, facts: &AssetFacts) -> Result<(Option<i64>, Vec<String>), EngineError> {
+async fn look_at(
+    look: &Look<'_>,
+    facts: &AssetFacts,
+) -> Result<(Option<AssetVersion>, Vec<String>), EngineError> {
     let known = look.recorded.get(&facts.id).and_then(|known| known.version);
     let version = match known {
-        Some(version) if !look.world.has_dataset_file(facts.id.name(), version).await? => None,
+        Some(version) if !look.world.has_dataset_file(facts.id.name(), version.number()).await? => None,
         known => known,
     };
     Ok((version, news(look, facts).await?))
@@ -157,11 +160,14 @@ async fn news(look: &Look<'_>, facts: &AssetFacts) -> Result<Vec<String>, Engine
 
 /// The file of labels as an input, with the time of its last change in microseconds as its version. `None` for a file that
 /// is not there, which the build reports.
-fn label_file(world: &World, spec: &DatasetSpec) -> Option<(AssetId, i64)> {
+fn label_file(world: &World, spec: &DatasetSpec) -> Option<(AssetId, AssetVersion)> {
     let LabelOrigin::File(path) = &spec.labels.origin else { return None };
     let file = fs::metadata(world.project.spec.root.join(&path.value)).ok()?;
     let changed = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some((AssetId::of_kind(FILE_WORD, &path.value), i64::try_from(changed.as_micros()).ok()?))
+    Some((
+        AssetId::of_kind(FILE_WORD, &path.value),
+        AssetVersion::numbered(i64::try_from(changed.as_micros()).ok()?),
+    ))
 }
 
 /// What a step of a dataset leaves behind.
@@ -171,7 +177,7 @@ fn result_of(facts: &AssetFacts, report: &DatasetReport, world: &World) -> StepR
     let recorded = Recorded {
         fingerprint: facts.fingerprint,
         input_versions: report.read.clone(),
-        version: Some(report.version),
+        version: Some(AssetVersion::numbered(report.version)),
         rows: Some(rows),
         built_at: world.options.clock.now(),
         status: AssetStatus::Built,
@@ -179,6 +185,6 @@ fn result_of(facts: &AssetFacts, report: &DatasetReport, world: &World) -> StepR
     StepResult {
         rows_written: if report.is_unchanged { 0 } else { rows },
         recorded: Some(recorded),
-        ..StepResult::without_rows(outcome, Some(report.version))
+        ..StepResult::without_rows(outcome, Some(AssetVersion::numbered(report.version)))
     }
 }

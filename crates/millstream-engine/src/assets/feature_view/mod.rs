@@ -14,7 +14,7 @@ use millstream_online::{OnlineError, OnlineStore};
 use millstream_plan::{
     AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Reason, Recorded, Trigger, fingerprint,
 };
-use millstream_types::{AssetId, TableName};
+use millstream_types::{AssetId, AssetVersion, TableName};
 use serde_json::json;
 
 use super::{Defined, Kind, Look, StepRunner, table::view_plans};
@@ -140,7 +140,7 @@ pub(super) async fn pushed_news(
     for view in views {
         let table = pushed_table(view)?;
         let id = table.asset_id();
-        let read = known.and_then(|known| known.input_versions.get(&id).copied());
+        let read = known.and_then(|known| known.input_versions.get(&id).map(|read| read.number()));
         if world.lake.probe(&table, read).await? != read {
             news.push(id.to_string());
         }
@@ -154,7 +154,7 @@ async fn look_at(
     look: &Look<'_>,
     facts: &AssetFacts,
     store: Option<&Arc<dyn OnlineStore>>,
-) -> Result<(Option<i64>, Vec<String>), EngineError> {
+) -> Result<(Option<AssetVersion>, Vec<String>), EngineError> {
     let known = look.recorded.get(&facts.id);
     let name = facts.id.name();
     let news = pushed_news(look.world, std::iter::once(name), known).await?;
@@ -194,10 +194,10 @@ fn result_of(facts: &AssetFacts, report: &MaterializeReport, world: &World) -> S
 }
 
 /// A view's version counts its materialisations.
-fn version(epoch: &u64) -> i64 {
-    i64::try_from(*epoch).unwrap_or(i64::MAX)
+fn version(epoch: &u64) -> AssetVersion {
+    AssetVersion::numbered(i64::try_from(*epoch).unwrap_or(i64::MAX))
 }
 
-pub(crate) fn asset_versions(versions: &BTreeMap<TableName, i64>) -> BTreeMap<AssetId, i64> {
-    versions.iter().map(|(table, version)| (table.asset_id(), *version)).collect()
+pub(crate) fn asset_versions(versions: &BTreeMap<TableName, i64>) -> BTreeMap<AssetId, AssetVersion> {
+    versions.iter().map(|(table, version)| (table.asset_id(), AssetVersion::numbered(*version))).collect()
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use millstream_plan::{
     AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, Trigger, fingerprint,
 };
-use millstream_types::AssetId;
+use millstream_types::{AssetId, AssetVersion};
 use serde_json::json;
 
 use super::{Defined, Kind, Look, StepRunner, feature_view, unknown};
@@ -51,7 +51,9 @@ impl Kind for Services {
         let known = look.world.state.artifacts(SERVICE).await?;
         let mut served: Vec<_> = known.iter().filter(|known| known.removed_at.is_none()).collect();
         served.sort_by_key(|known| known.version);
-        observed.versions.extend(served.into_iter().map(|known| (id(&known.name), known.version)));
+        observed
+            .versions
+            .extend(served.into_iter().map(|known| (id(&known.name), AssetVersion::numbered(known.version))));
         Ok(())
     }
 
@@ -60,7 +62,9 @@ impl Kind for Services {
         let before = world.state.recorded_of(&step.asset).await?.and_then(|known| known.version);
         let served = versions::served(world).await?;
         let current = served.iter().find(|version| version.name == name && version.is_current);
-        let version = current.map(|current| current.version).ok_or_else(|| unknown(&step.asset))?;
+        let version = current
+            .map(|current| AssetVersion::numbered(current.version))
+            .ok_or_else(|| unknown(&step.asset))?;
         let outcome = if before == Some(version) { StepOutcome::Unchanged } else { StepOutcome::Built };
         let recorded = Recorded {
             fingerprint: runner.context(step).facts()?.fingerprint,

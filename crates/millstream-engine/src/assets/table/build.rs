@@ -1,6 +1,9 @@
 //! Builds one SQL table: from the changes of its inputs where it can, as a whole where it must.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
@@ -13,7 +16,7 @@ use millstream_quality::{Contract, ContractOptions};
 use millstream_sql::incremental::{
     Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy, VALID_FROM, VALID_TO,
 };
-use millstream_types::{Severity, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, Severity, TimestampMicros};
 
 use super::{
     delta::{self, Delta},
@@ -22,6 +25,7 @@ use super::{
 };
 use crate::{
     EngineError, StepOutcome,
+    assets::version_of,
     audit::metrics,
     commit_info::{BUILD_TXN, CommitInfo, Committed},
     engine::{StepContext, World},
@@ -49,7 +53,7 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     let now = world.options.clock.now();
     let inputs = Inputs::pin(world, &context.asset).await?;
     let base = world.lake.snapshot(&spec.name, At::Latest).await?;
-    let version = base.as_ref().map(|base| base.version());
+    let version = base.as_deref().map(version_of);
     let recorded = world.state.recorded_of(&context.asset).await?.filter(Recorded::was_built);
     let recorded = built_from(world, &spec.name, version, recorded).await?;
     let facts = context.facts()?;
@@ -163,10 +167,7 @@ impl<'a> BuildAttempt<'a> {
     }
 
     /// Decides how the table changes. `since` are the input versions of the last build with the same definition.
-    async fn change(
-        &self,
-        since: Option<&std::collections::BTreeMap<millstream_types::AssetId, i64>>,
-    ) -> Result<Plan, EngineError> {
+    async fn change(&self, since: Option<&BTreeMap<AssetId, AssetVersion>>) -> Result<Plan, EngineError> {
         let is_history = self.spec.materialize.keeps_states();
         let is_anew = self.context.full_refresh || (self.lost && !is_history);
         let Some(base) = self.base.filter(|_| !is_anew) else { return self.whole().await };
@@ -279,7 +280,7 @@ impl<'a> BuildAttempt<'a> {
         let mut result = publish(candidate).await?;
         if matches!(result.outcome, StepOutcome::Built) {
             let rows = match result.version {
-                Some(version) => world.lake.snapshot(&self.spec.name, At::Version(version)).await?,
+                Some(version) => world.lake.snapshot(&self.spec.name, At::Version(version.number())).await?,
                 None => None,
             };
             let rows = rows.and_then(|snapshot| snapshot.rows());
@@ -314,7 +315,7 @@ impl<'a> BuildAttempt<'a> {
         }
     }
 
-    fn recorded(&self, version: Option<i64>, rows: Option<u64>) -> Result<Recorded, EngineError> {
+    fn recorded(&self, version: Option<AssetVersion>, rows: Option<u64>) -> Result<Recorded, EngineError> {
         Ok(Recorded {
             fingerprint: self.context.facts()?.fingerprint,
             input_versions: self.inputs.versions(),

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use millstream_lake::{At, DataFile, LakeError, LakeTable, Snapshot};
 use millstream_sql::incremental::{self, InputChange};
-use millstream_types::{AssetId, TableName};
+use millstream_types::{AssetId, AssetVersion, TableName};
 
-use crate::{EngineError, engine::World, resolver::provider};
+use crate::{EngineError, assets::version_of, engine::World, resolver::provider};
 
 /// The inputs of a build, as pinned snapshots by table.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,7 @@ impl Inputs {
     pub(crate) async fn changes(
         &self,
         world: &World,
-        since: &BTreeMap<AssetId, i64>,
+        since: &BTreeMap<AssetId, AssetVersion>,
     ) -> Result<Option<incremental::Inputs>, EngineError> {
         if since.len() != self.snapshots.len() {
             return Ok(None);
@@ -53,15 +53,17 @@ impl Inputs {
         let mut inputs = incremental::Inputs::new();
         for (table, snapshot) in &self.snapshots {
             let Some(&from) = since.get(&table.asset_id()) else { return Ok(None) };
-            let Some(change) = input_change(world, table, snapshot, from).await? else { return Ok(None) };
+            let Some(change) = input_change(world, table, snapshot, from.number()).await? else {
+                return Ok(None);
+            };
             inputs = inputs.with(&table.to_string(), change);
         }
         Ok(Some(inputs))
     }
 
     /// The versions to record.
-    pub(crate) fn versions(&self) -> BTreeMap<AssetId, i64> {
-        self.snapshots.iter().map(|(table, snapshot)| (table.asset_id(), snapshot.version())).collect()
+    pub(crate) fn versions(&self) -> BTreeMap<AssetId, AssetVersion> {
+        self.snapshots.iter().map(|(table, snapshot)| (table.asset_id(), version_of(snapshot))).collect()
     }
 }
 

@@ -7,13 +7,14 @@ use futures::{TryStreamExt, future::BoxFuture};
 use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_project::{CheckKind, CheckSpec, SourceSpec};
-use millstream_types::{SOURCE, TimestampMicros};
+use millstream_types::{AssetVersion, SOURCE, TimestampMicros};
 
 use super::{
     LandingAttempt, acknowledge, bronze_schema, epoch, epoch::Landing, merge::Merged, pipeline, schemas,
 };
 use crate::{
     EngineError, StepOutcome,
+    assets::version_of,
     audit::metrics,
     commit_info::{AcceptedSchema, CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
@@ -204,7 +205,7 @@ pub(super) async fn nothing_new(
     source: &SourceSpec,
     snapshot: &Snapshot,
 ) -> Result<StepResult, EngineError> {
-    let (version, rows) = (snapshot.version(), snapshot.rows());
+    let (version, rows) = (version_of(snapshot), snapshot.rows());
     let now = context.world.options.clock.now();
     let known = context.world.state.recorded_of(&context.asset).await?;
     let checks = &source.contract.checks;
@@ -285,15 +286,19 @@ async fn leaving(attempt: &LandingAttempt<'_>, merged: Option<&Merged>) -> Resul
     Ok(Leaving { files, kept, rows: before.saturating_sub(after) })
 }
 
-async fn rows_now(attempt: &LandingAttempt<'_>, version: Option<i64>) -> Result<Option<u64>, EngineError> {
+async fn rows_now(
+    attempt: &LandingAttempt<'_>,
+    version: Option<AssetVersion>,
+) -> Result<Option<u64>, EngineError> {
     let Some(version) = version else { return Ok(None) };
-    let snapshot = attempt.world().lake.snapshot(&attempt.source.table(), At::Version(version)).await?;
+    let snapshot =
+        attempt.world().lake.snapshot(&attempt.source.table(), At::Version(version.number())).await?;
     Ok(snapshot.and_then(|snapshot| snapshot.rows()))
 }
 
 fn recorded(
     context: &StepContext,
-    version: Option<i64>,
+    version: Option<AssetVersion>,
     rows: Option<u64>,
     now: TimestampMicros,
 ) -> Result<Recorded, EngineError> {

@@ -32,6 +32,7 @@ pub(crate) use found::Discoveries;
 
 use crate::{
     EngineError, StepOutcome,
+    assets::version_of,
     engine::{StepContext, World},
     rejected::is_lost,
     rejudge, reprocess,
@@ -358,7 +359,7 @@ fn refused(refusals: &[evolve::Refusal], parts: &[FoundPart], standing: &Standin
     let evolve::Refusal { message, hint } = evolve::told(refusals, parts);
     let outcome =
         StepOutcome::Halted { reason: format!("schema change refused: {message}"), hint: Some(hint) };
-    StepResult::without_rows(outcome, standing.snapshot.as_ref().map(|snapshot| snapshot.version()))
+    StepResult::without_rows(outcome, standing.snapshot.as_deref().map(version_of))
 }
 
 pub(crate) fn source_error(source: &SourceSpec, error: millstream_connector::ConnectorError) -> EngineError {
