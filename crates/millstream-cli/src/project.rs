@@ -72,6 +72,11 @@ impl Loader {
         millstream_engine::check(&self.root, &options, &self.connectors)
     }
 
+    /// The memory that is said for the project, by the command line or by itself.
+    pub(crate) fn said_memory(&self, project: &Project) -> Option<ByteSize> {
+        said_memory(self.memory, project)
+    }
+
     /// Bytes that queries, tables and datasets of the project may hold in memory before they use the disk.
     pub(crate) fn memory_bytes(&self, project: &Project) -> usize {
         memory(self.memory, project)
@@ -116,8 +121,13 @@ pub(crate) fn memory_bytes(project: &Project, session: &Session) -> usize {
     memory(session.settings.memory, project)
 }
 
-fn memory(said: Option<ByteSize>, project: &Project) -> usize {
-    let said = said.or(project.spec.environment.memory);
+/// The memory that the command line says, or else the project; none leaves it to the machine.
+fn said_memory(by_command: Option<ByteSize>, project: &Project) -> Option<ByteSize> {
+    by_command.or(project.spec.environment.memory)
+}
+
+fn memory(by_command: Option<ByteSize>, project: &Project) -> usize {
+    let said = said_memory(by_command, project);
     let bytes = said.map_or_else(memory_share, |said| said.bytes());
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

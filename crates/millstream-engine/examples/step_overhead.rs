@@ -76,8 +76,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let executor = Arc::new(Empty { state, run });
     let plan = RunPlan { steps: (0..steps).map(step).collect(), ..RunPlan::default() };
     let begin = Instant::now();
-    let report =
-        execute(plan, executor, options, EventBus::default().begin("test"), CancellationToken::new()).await?;
+    let events = EventBus::default().begin("test");
+    let (report, broke) = execute(plan, executor, options, events, CancellationToken::new()).await;
+    broke.map_or(Ok(()), Err)?;
     let seconds = begin.elapsed().as_secs_f64();
     assert_eq!(report.steps.len(), steps, "every step ends");
     println!("{{\"seconds\": {seconds}, \"peak_bytes\": {}}}", peak_bytes());

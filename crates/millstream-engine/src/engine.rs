@@ -144,13 +144,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The project keeps its data elsewhere now, or is to have another amount of memory than the process, or a connector
-    /// cannot be built.
-    pub fn reloaded(&self, project: Arc<Project>, memory_bytes: usize) -> Result<Self, EngineError> {
+    /// The project keeps its data elsewhere now, or a connector cannot be built.
+    pub fn reloaded(&self, project: Arc<Project>) -> Result<Self, EngineError> {
         same_stores(&self.world.project.spec, &project.spec)?;
-        if memory_bytes != self.world.options.memory_bytes {
-            return Err(EngineError::Moved { what: "`memory`" });
-        }
         let process = self.world.process.clone();
         let resolver = Arc::new(LakeResolver::new(process.lake.clone(), project.clone()));
         Self::over(process, project, self.world.sql.with_resolver(resolver))
@@ -274,7 +270,7 @@ impl Engine {
         let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),
-            lease,
+            lease: lease.clone(),
             full_refresh: request.full_refresh,
             forget_gone: request.forget_gone,
             relands: request.full_refresh && !request.selection.is_empty(),
@@ -286,9 +282,9 @@ impl Engine {
         };
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
-        let options = ExecuteOptions { run: run.clone(), concurrency, retry, seed };
-        let done = execute(plan, executor(runner), options, events.clone(), cancel).await;
-        world.end_run(&run, assets, done, &events).await
+        let options = ExecuteOptions { run, concurrency, retry, seed };
+        let (report, broke) = execute(plan, executor(runner), options, events.clone(), cancel).await;
+        world.end_run(report, broke, assets, &lease, &events).await
     }
 
     /// A session for queries over the project's tables.

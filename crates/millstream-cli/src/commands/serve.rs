@@ -6,7 +6,7 @@ use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
 use millstream_types::Percent;
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::{
     CliError, Exit,
@@ -22,6 +22,9 @@ use crate::{
     session::Session,
     settings::variable,
 };
+
+/// How long a server that stops waits for its own run of views.
+const LAST_TIME: Duration = Duration::from_secs(10);
 
 /// How long a server that stops waits for the last lines of its log.
 const LOG_TIME: Duration = Duration::from_secs(1);
@@ -103,19 +106,25 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     tracing::info!("serving on http://{address}");
     let logged = tokio::spawn(log_steps(engine.events().subscribe()));
     drop(engine);
-    let mut beside = JoinSet::new();
-    beside.spawn(keep_fresh(backend.clone(), session.cancel.clone()));
-    beside.spawn(hangups.reload(backend.clone(), session.cancel.clone(), !session.settings.json));
+    // The tasks beside the server end with it, whatever ended it.
+    let stopped = session.cancel.child_token();
+    let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
+    let is_told = !session.settings.json;
+    let reloads = tokio::spawn(hangups.reload(backend.clone(), session.cancel.clone(), is_told));
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
-    // The tasks beside the server end with it, whatever ended it.
-    beside.shutdown().await;
-    backend.close().await?;
-    // The log has the last steps once the bus is gone, and that goes with the backend, unless work holds on to it.
-    drop(backend);
-    if tokio::time::timeout(LOG_TIME, logged).await.is_err() {
-        tracing::warn!("work was still going on when the server stopped");
+    stopped.cancel();
+    reloads.abort();
+    // A run that brings views up to date gets time to record its end.
+    if timeout(LAST_TIME, &mut kept_fresh).await.is_err() {
+        kept_fresh.abort();
     }
-    served.map_err(CliError::from)?;
+    let closed = backend.close().await;
+    // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.
+    drop(backend);
+    if timeout(LOG_TIME, logged).await.is_err() {
+        tracing::warn!("the log may lack how the last steps ended");
+    }
+    served.map_err(CliError::from).and(closed)?;
     Ok(Exit::Success)
 }

@@ -8,7 +8,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use millstream_api::project::FailedReload;
-use millstream_engine::{Clock, Engine, FeatureServer, Project, Queries, QueryThreads, SystemClock};
+use millstream_engine::{
+    Clock, Engine, EngineError, FeatureServer, Project, Queries, QueryThreads, SystemClock,
+};
 use millstream_server::{HeldProject, JobBackend};
 use millstream_types::{Percent, TimestampMicros};
 
@@ -82,8 +84,11 @@ impl Backend {
         project: Arc<Project>,
         read_at: TimestampMicros,
     ) -> Result<Arc<LoadedProject>, CliError> {
-        let memory_bytes = self.loader.memory_bytes(&project);
-        let engine = self.live().engine.reloaded(project, memory_bytes)?;
+        let live = self.live();
+        if self.loader.said_memory(live.engine.project()) != self.loader.said_memory(&project) {
+            return Err(EngineError::Moved { what: "`memory`" }.into());
+        }
+        let engine = live.engine.reloaded(project)?;
         let live = LoadedProject::open(engine, read_at, &self.loader, self.sample, &self.threads).await?;
         let live = Arc::new(live);
         self.live.store(live.clone());

@@ -12,6 +12,8 @@ pub(crate) async fn log_steps(mut heard: Subscription) {
         match heard.hear().await {
             None => return,
             Some(Heard::Missed(events)) => {
+                // The end of a run may be among what was missed.
+                runs.clear();
                 tracing::warn!(events, "events of work were missed; ends of steps may be among them");
             }
             Some(Heard::Change(event)) => log(&event, &mut runs),

@@ -1,8 +1,12 @@
 //! The project at work, and loading it again.
 
-use std::sync::PoisonError;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, PoisonError},
+};
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use millstream_api::project::{FailedReload, ProjectAnswer};
 use millstream_engine::{Checked, Clock, EngineError, SystemClock};
 use millstream_project::{Level, cover};
@@ -19,13 +23,15 @@ impl ProjectBackend for Backend {
 
     async fn reload(&self) -> Result<ProjectAnswer, ApiError> {
         let _alone = self.reloading.lock().await;
-        match self.load_again().await {
+        let loaded = AssertUnwindSafe(self.load_again()).catch_unwind().await;
+        match loaded.unwrap_or_else(|_| Err(defect())) {
             Ok(live) => {
                 self.remember(None);
                 tracing::info!(
                     assets = live.engine.project().graph.assets().len(),
                     "the project was loaded again"
                 );
+                tell_waiting(&live).await;
                 Ok(self.answer(&live))
             }
             Err(error) => {
@@ -42,24 +48,34 @@ impl ProjectBackend for Backend {
     }
 }
 
+/// Tells the log which views have no values yet.
+async fn tell_waiting(live: &LoadedProject) {
+    match live.features.never_materialized().await {
+        Ok(views) => {
+            for view in views {
+                tracing::warn!(
+                    view,
+                    "a view has no values until a run or `features materialize` brings it up to date"
+                );
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the online store does not say which views have values"),
+    }
+}
+
+fn defect() -> ApiError {
+    ApiError::new(ErrorKind::Internal, "loading the project met a defect and ended")
+}
+
 impl Backend {
-    async fn load_again(&self) -> Result<std::sync::Arc<LoadedProject>, ApiError> {
+    async fn load_again(&self) -> Result<Arc<LoadedProject>, ApiError> {
         // What changes while the files are read may not be among what is read.
         let read_at = SystemClock.now();
         let loader = self.loader.clone();
         let checked = tokio::task::spawn_blocking(move || loader.check()).await;
-        let defect =
-            |cause| ApiError::new(ErrorKind::Internal, "the project could not be checked").with_cause(cause);
-        let mut checked = checked.map_err(defect)?;
+        let mut checked = checked.map_err(|cause| defect().with_cause(cause))?;
         let Some(project) = checked.project.take() else { return Err(refused(&checked)) };
-        let live = self.replace(project.into(), read_at).await.map_err(not_loaded)?;
-        for view in live.features.never_materialized().await.map_err(api_error)? {
-            tracing::warn!(
-                view,
-                "a view has no values until a run or `features materialize` brings it up to date"
-            );
-        }
-        Ok(live)
+        self.replace(project.into(), read_at).await.map_err(not_loaded)
     }
 
     fn remember(&self, failed: Option<FailedReload>) {

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::runner;
 use crate::{
-    EngineError, Event, PlannedAsset, Publisher, RunReport, StepReport,
+    EngineError, Event, PlannedAsset, Publisher, RunReport, StepOutcome, StepReport,
     engine::World,
+    event::ended_well,
     lease::Lease,
     run::{StepResult, failed_outcome},
 };
@@ -58,12 +59,12 @@ pub(crate) async fn begin<'a>(
             return Err(error);
         }
     };
-    let is_known = |asset: &&AssetId| world.project.graph.get(asset).is_some();
-    let planned = |asset: &AssetId| PlannedAsset { asset: asset.clone(), reason: Reason::Forced };
-    let steps = assets.iter().filter(is_known).map(planned).collect();
-    events.publish(Event::RunStarted { run: run.clone(), steps });
     let (cancel, started) = (lease.cancel.clone(), Instant::now());
-    Ok(ApartRun { cancel, world, assets, lease, run, events, started, steps: Vec::new() })
+    let begun = ApartRun { cancel, world, assets, lease, run, events, started, steps: Vec::new() };
+    let planned = |asset: &AssetId| PlannedAsset { asset: asset.clone(), reason: Reason::Forced };
+    let steps = begun.planned().map(planned).collect();
+    events.publish(Event::RunStarted { run: begun.run.clone(), steps });
+    Ok(begun)
 }
 
 impl ApartRun<'_> {
@@ -83,12 +84,7 @@ impl ApartRun<'_> {
             }
         };
         let report = StepReport::of(asset.clone(), Reason::Forced, result, started.elapsed());
-        let recorded = runner::record(self.world, &self.run, &report).await;
-        if recorded.is_ok() {
-            self.events.publish(Event::StepFinished(Box::new(report.clone())));
-            self.steps.push(report);
-        }
-        match (done, recorded) {
+        match (done, self.record(report).await) {
             (Ok(value), Ok(())) => Ok(value),
             (Ok(_), Err(error)) | (Err(error), Ok(())) => Err(error),
             (Err(error), Err(unrecorded)) => {
@@ -99,18 +95,60 @@ impl ApartRun<'_> {
         }
     }
 
-    /// Records that the run has ended, tells it, and lets others have the assets.
-    pub(crate) async fn end<T>(self, done: Result<T, EngineError>) -> Result<T, EngineError> {
-        let Self { world, assets, lease, run, events, started, steps, .. } = self;
-        let (done, value) = match done {
-            Ok(value) => (Ok(()), Some(value)),
-            Err(error) => (Err(error), None),
+    /// Ends the run as `done` says, and lets others have the assets.
+    pub(crate) async fn end<T>(mut self, done: Result<T, EngineError>) -> Result<T, EngineError> {
+        if let Err(error) = &done {
+            self.leave_out(error).await;
+        }
+        let (value, broke) = match done {
+            Ok(value) => (Some(value), None),
+            Err(error) => (None, Some(error)),
         };
-        let (id, elapsed) = (run.clone(), started.elapsed());
-        // Work that was told to end, and was done by then, is done.
-        let report = done.map(|()| RunReport { run: id, steps, up_to_date: 0, elapsed, cancelled: false });
-        let ended = world.end_run(&run, assets, report, events).await;
+        let Self { world, assets, lease, run, events, started, steps, .. } = self;
+        let report = RunReport {
+            run,
+            steps,
+            up_to_date: 0,
+            elapsed: started.elapsed(),
+            cancelled: matches!(broke, Some(EngineError::Cancelled)),
+            broke_off: broke.is_some(),
+        };
+        let ended = world.end_run(report, broke, assets, &lease, events).await;
         lease.end().await;
+        // A run that broke off is an error, so that one without an error has a value.
         ended.and_then(|_| value.ok_or(EngineError::Worker { doing: "ending a run" }))
+    }
+
+    /// Records and tells that the steps which an error kept from beginning were not done.
+    async fn leave_out(&mut self, error: &EngineError) {
+        let failed = self.steps.iter().find(|step| !ended_well(step)).map(|step| step.asset.clone());
+        let outcome = match (error, failed) {
+            (EngineError::Cancelled, _) | (_, None) => StepOutcome::Cancelled,
+            (_, Some(because)) => StepOutcome::Skipped { because },
+        };
+        let has_begun = |asset: &AssetId| self.steps.iter().any(|step| step.asset == *asset);
+        let left: Vec<_> = self.planned().filter(|asset| !has_begun(asset)).cloned().collect();
+        for asset in left {
+            let result = StepResult::without_rows(outcome.clone(), None);
+            let report = StepReport::of(asset, Reason::Forced, result, Duration::ZERO);
+            if let Err(unrecorded) = self.record(report).await {
+                return tracing::warn!(%unrecorded, "what a run has left out was not recorded");
+            }
+        }
+    }
+
+    /// The assets of the project that the run writes. A view that only versions of services have is none.
+    fn planned(&self) -> impl Iterator<Item = &AssetId> {
+        self.assets.iter().filter(|asset| self.world.project.graph.get(asset).is_some())
+    }
+
+    /// Records the end of a step, and tells it if that was done.
+    async fn record(&mut self, report: StepReport) -> Result<(), EngineError> {
+        let recorded = runner::record(self.world, &self.run, &report).await;
+        if recorded.is_ok() {
+            self.events.publish(Event::StepFinished(Box::new(report.clone())));
+        }
+        self.steps.push(report);
+        recorded
     }
 }

@@ -12,7 +12,7 @@ use super::{Event, Publisher, StepProgress};
 /// The least time between two reports of the same doing, and before the first report of a step that names no doing.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// Tells how far a step is. The last figures are told when it is dropped, if they were held back.
+/// Tells how far a step is. Of each doing that took its time the last figures are told too.
 #[derive(Debug)]
 pub(crate) struct StepMeter {
     asset: AssetId,
@@ -23,6 +23,8 @@ pub(crate) struct StepMeter {
 #[derive(Debug)]
 struct LastReport {
     at: Instant,
+    /// Whether figures were told at all, and not only the time is kept at which the step began.
+    is_told: bool,
     /// The doing of the figures that were told last.
     doing: Option<String>,
     /// Newer figures that were not told, because others had been a moment before.
@@ -41,7 +43,7 @@ pub(crate) struct Figures {
 
 impl StepMeter {
     pub(crate) fn new(asset: &AssetId, events: &Publisher) -> Self {
-        let last = LastReport { at: Instant::now(), doing: None, held_back: None };
+        let last = LastReport { at: Instant::now(), is_told: false, doing: None, held_back: None };
         Self { asset: asset.clone(), events: events.clone(), last: Mutex::new(last) }
     }
 
@@ -52,16 +54,21 @@ impl StepMeter {
             last.held_back = Some(figures);
             return;
         }
-        *last = LastReport { at: Instant::now(), doing: figures.doing.clone(), held_back: None };
+        let next =
+            LastReport { at: Instant::now(), is_told: true, doing: figures.doing.clone(), held_back: None };
+        let before = std::mem::replace(&mut *last, next);
         drop(last);
-        tell(&self.events, &self.asset, figures);
+        let of_before = before.held_back.filter(|held| before.is_told && held.doing != figures.doing);
+        for figures in of_before.into_iter().chain([figures]) {
+            tell(&self.events, &self.asset, figures);
+        }
     }
 }
 
 impl Drop for StepMeter {
     fn drop(&mut self) {
         let last = self.last.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(figures) = last.held_back.take() {
+        if let Some(figures) = last.held_back.take().filter(|_| last.is_told) {
             tell(&self.events, &self.asset, figures);
         }
     }

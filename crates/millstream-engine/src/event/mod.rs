@@ -137,6 +137,8 @@ pub struct RunReport {
     pub up_to_date: usize,
     pub elapsed: Duration,
     pub cancelled: bool,
+    /// Whether the run ended before all of its steps had, because of an error that is none of a step.
+    pub broke_off: bool,
 }
 
 impl RunReport {
@@ -153,7 +155,7 @@ impl RunReport {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let mut tables = self.steps.iter().filter(|step| step.asset.kind().is_none());
-        !self.cancelled && tables.all(ended_well)
+        !self.cancelled && !self.broke_off && tables.all(ended_well)
     }
 
     /// Whether every step ended well and read all that there was; rejected rows alone are no failure.
@@ -162,11 +164,11 @@ impl RunReport {
         let read_all = |step: &StepReport| {
             step.checks.iter().all(|check| check.passed || check.check.as_str() != READABLE)
         };
-        !self.cancelled && self.steps.iter().all(|step| ended_well(step) && read_all(step))
+        !self.cancelled && !self.broke_off && self.steps.iter().all(|step| ended_well(step) && read_all(step))
     }
 }
 
-fn ended_well(step: &StepReport) -> bool {
+pub(crate) fn ended_well(step: &StepReport) -> bool {
     matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged)
 }
 

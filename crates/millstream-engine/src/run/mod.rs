@@ -103,14 +103,14 @@ pub struct ExecuteOptions {
 /// Carries out `plan`: a step starts when everything it comes after has ended well. That the run has ended is for the caller
 /// to record, and then to tell.
 ///
-/// Errors only when the record of a step cannot be kept; a step's own error is in its report.
+/// The error says that the record of a step could not be kept, which breaks the run off; a step's own error is in its report.
 pub fn execute(
     plan: RunPlan,
     executor: Arc<dyn StepExecutor>,
     options: ExecuteOptions,
     events: Publisher,
     cancel: CancellationToken,
-) -> BoxFuture<'static, Result<RunReport, EngineError>> {
+) -> BoxFuture<'static, (RunReport, Option<EngineError>)> {
     Box::pin(async move {
         let started = Instant::now();
         let planned =
@@ -119,55 +119,54 @@ pub fn execute(
             run: options.run.clone(),
             steps: plan.steps.iter().map(planned).collect(),
         });
-        let up_to_date = plan.up_to_date.len();
-        let mut seed = options.seed;
-        let mut schedule = Schedule::new(plan.steps);
-        let mut running = JoinSet::new();
-        let mut reports = Vec::new();
-        let mut finished: VecDeque<StepReport> = VecDeque::new();
-        loop {
-            while running.len() < options.concurrency.get() && !cancel.is_cancelled() {
-                let Some(step) = schedule.next_ready() else { break };
-                let task = retry::run_step(
-                    step,
-                    executor.clone(),
-                    options.retry.clone(),
-                    seed,
-                    events.clone(),
-                    cancel.clone(),
-                );
-                seed = seed.wrapping_add(1);
-                running.spawn(task);
-            }
-            if cancel.is_cancelled() {
-                finished.extend(schedule.drain_waiting().map(|step| unstarted(step, StepOutcome::Cancelled)));
-            }
-            match running.join_next().await {
-                Some(Ok(ended)) => finished.push_back(ended),
-                Some(Err(_)) => return Err(EngineError::Worker { doing: "running a step" }),
-                None if finished.is_empty() && schedule.is_done() => break,
-                None => {}
-            }
-            while let Some(report) = finished.pop_front() {
-                executor.record(&report).await?;
-                events.publish(Event::StepFinished(Box::new(report.clone())));
-                let because = blocker(&report);
-                for step in schedule.finish(&report.asset, because.is_none()) {
-                    let because = because.clone().unwrap_or_else(|| report.asset.clone());
-                    finished.push_back(unstarted(step, StepOutcome::Skipped { because }));
-                }
-                reports.push(report);
-            }
-        }
-        executor.end().await?;
-        Ok(RunReport {
-            run: options.run,
-            steps: reports,
-            up_to_date,
-            elapsed: started.elapsed(),
-            cancelled: cancel.is_cancelled(),
-        })
+        let (run, up_to_date, mut steps) = (options.run.clone(), plan.up_to_date.len(), Vec::new());
+        let done = carry_out(plan, executor, options, events, cancel.clone(), &mut steps).await;
+        let (cancelled, broke) = (cancel.is_cancelled(), done.err());
+        let elapsed = started.elapsed();
+        (RunReport { run, steps, up_to_date, elapsed, cancelled, broke_off: broke.is_some() }, broke)
     })
+}
+
+async fn carry_out(
+    plan: RunPlan,
+    executor: Arc<dyn StepExecutor>,
+    options: ExecuteOptions,
+    events: Publisher,
+    cancel: CancellationToken,
+    reports: &mut Vec<StepReport>,
+) -> Result<(), EngineError> {
+    let mut seed = options.seed;
+    let mut schedule = Schedule::new(plan.steps);
+    let mut running = JoinSet::new();
+    let mut finished: VecDeque<StepReport> = VecDeque::new();
+    loop {
+        while running.len() < options.concurrency.get() && !cancel.is_cancelled() {
+            let Some(step) = schedule.next_ready() else { break };
+            let (executor, retry) = (executor.clone(), options.retry.clone());
+            running.spawn(retry::run_step(step, executor, retry, seed, events.clone(), cancel.clone()));
+            seed = seed.wrapping_add(1);
+        }
+        if cancel.is_cancelled() {
+            finished.extend(schedule.drain_waiting().map(|step| unstarted(step, StepOutcome::Cancelled)));
+        }
+        match running.join_next().await {
+            Some(Ok(ended)) => finished.push_back(ended),
+            Some(Err(_)) => return Err(EngineError::Worker { doing: "running a step" }),
+            None if finished.is_empty() && schedule.is_done() => break,
+            None => {}
+        }
+        while let Some(report) = finished.pop_front() {
+            executor.record(&report).await?;
+            events.publish(Event::StepFinished(Box::new(report.clone())));
+            let because = blocker(&report);
+            for step in schedule.finish(&report.asset, because.is_none()) {
+                let because = because.clone().unwrap_or_else(|| report.asset.clone());
+                finished.push_back(unstarted(step, StepOutcome::Skipped { because }));
+            }
+            reports.push(report);
+        }
+    }
+    executor.end().await
 }
 
 /// The asset to name as the reason when what comes after `report` is skipped; `None` when it may run.

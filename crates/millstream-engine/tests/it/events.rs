@@ -6,8 +6,8 @@ use std::{
 };
 
 use millstream_engine::{
-    DatasetRequest, Event, EventBus, FeatureServer, Heard, MaintainRequest, Observer, RunRequest, WorkChange,
-    WorkEvent,
+    Clock, DatasetRequest, Event, EventBus, FeatureServer, Heard, MaintainRequest, Observer, RunRequest,
+    WorkChange, WorkEvent,
 };
 use millstream_plan::Reason;
 use millstream_types::AssetId;
@@ -202,5 +202,56 @@ fn runs_materialisations_datasets_and_maintenance_tell_on_one_bus() {
             told.push_str(&format!("{work}: {change}\n"));
         }
         assert_eq!(told, TOLD);
+    });
+}
+
+/// Ends a piece of work as soon as a step of it begins.
+struct Hasty {
+    names: Names,
+    cancel: CancellationToken,
+}
+
+impl Observer for Hasty {
+    fn event(&self, event: &Event) {
+        self.names.event(event);
+        if let Event::StepStarted { .. } = event {
+            self.cancel.cancel();
+        }
+    }
+}
+
+#[test]
+fn a_materialisation_that_is_told_to_end_says_what_it_left_out() {
+    block_on(async {
+        let world = World::new(Definition::of(SHOP));
+        arrive(&world.definition.script, 0);
+        drop(world.online(&Line::quiet()).await);
+        let engine = world.engine(&Line::quiet()).await;
+        let run = RunRequest { exclude: vec!["view:*".into(), "dataset:*".into()], ..RunRequest::default() };
+        let events = engine.begin("run");
+        Box::pin(engine.run(&run, Duration::ZERO, events, CancellationToken::new())).await.unwrap();
+        let features = FeatureServer::open(&engine, 0.0).await.unwrap();
+        let cancel = CancellationToken::new();
+        let hasty = Arc::new(Hasty { names: Names::default(), cancel: cancel.clone() });
+        let events = engine.begin("materialize").observed_by(hasty.clone());
+        let done = features.materialize(&Default::default(), events, cancel).await;
+        assert_eq!(done.unwrap_err().to_string(), "cancelled");
+        let told = hasty.names.0.lock().unwrap().clone();
+        let expected = [
+            "run of 2",
+            "view:orders begins",
+            "view:orders cancelled",
+            "view:visits cancelled",
+            "run ends, false",
+        ];
+        assert_eq!(told, expected);
+        let state = world.state().await;
+        let last = state.last_run().await.unwrap().unwrap();
+        let steps = state.steps(&last.run).await.unwrap();
+        let outcomes: Vec<_> =
+            steps.iter().map(|step| format!("{} {}", step.asset, step.outcome.as_str())).collect();
+        assert_eq!(outcomes, ["view:orders cancelled", "view:visits cancelled"]);
+        assert_eq!(last.outcome.unwrap().as_str(), "cancelled");
+        assert_eq!(state.leases(world.clock.now()).await.unwrap().len(), 0);
     });
 }

@@ -5,12 +5,15 @@ use std::{
     time::Duration,
 };
 
-use millstream_engine::{Clock, Engine, Event, Observer, RunRequest};
+use millstream_engine::{Clock, Engine, Event, FeatureServer, Observer, RunRequest};
 use millstream_state::{Holder, LeaseRequest, LeaseToken, State};
 use millstream_types::AssetId;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Definition, Hands, Line, World, block_on};
+use crate::{
+    harness::{Definition, Hands, Line, World, block_on},
+    shop::{SHOP, arrive},
+};
 
 const TABLE: &str = "
 === sources/a.yaml
@@ -80,6 +83,29 @@ fn who_comes_back_too_late_commits_and_records_nothing() {
             assert_eq!(world.runs().await, ["succeeded", "interrupted"]);
         });
     }
+}
+
+#[test]
+fn a_materialisation_that_comes_back_too_late_records_nothing() {
+    block_on(async {
+        let world = World::new(Definition::of(SHOP));
+        arrive(&world.definition.script, 0);
+        drop(world.online(&Line::quiet()).await);
+        let engine = world.engine(&Line::quiet()).await;
+        let run = RunRequest { exclude: vec!["view:*".into(), "dataset:*".into()], ..RunRequest::default() };
+        let cancel = CancellationToken::new;
+        Box::pin(engine.run(&run, Duration::ZERO, engine.begin("test"), cancel())).await.unwrap();
+        let features = FeatureServer::open(&engine, 0.0).await.unwrap();
+        let (clock, state) = (world.clock.clone(), world.state_path());
+        let successor = Successor { step: "view:orders", clock, state };
+        let events = engine.begin("test").observed_by(Arc::new(successor));
+        let done = features.materialize(&Default::default(), events, cancel()).await;
+        assert_eq!(done.unwrap_err().code(), "MS-0617");
+        let state = world.state().await;
+        let last = state.last_run().await.unwrap().unwrap();
+        assert_eq!((last.outcome, state.steps(&last.run).await.unwrap().len()), (None, 0));
+        assert!(!state.recorded().await.unwrap().contains_key(&AssetId::new("view:orders")));
+    });
 }
 
 /// Asks for the status as soon as a step begins.

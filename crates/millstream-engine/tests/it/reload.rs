@@ -50,9 +50,6 @@ services: {s: [seen.*]}
 const ROWS: &str =
     "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";
 
-/// The memory of the world's engines.
-const MEMORY_BYTES: usize = 64 << 20;
-
 async fn world() -> World {
     let world = World::new(Definition::of(BEFORE));
     world.definition.script.put("events", "a", ROWS);
@@ -135,7 +132,7 @@ fn what_comes_later_follows_the_project_as_it_is_then() {
         push(&server, 7).await;
         assert_eq!(read(&server, None).await, [Some(3)]);
 
-        let reloaded = engine.reloaded(after(&world), MEMORY_BYTES).unwrap();
+        let reloaded = engine.reloaded(after(&world)).unwrap();
         let changed = FeatureServer::open(&reloaded, 0.0).await.unwrap();
         // Both servers serve the earlier version of the service, with the rows that were pushed to either.
         push(&server, 8).await;
@@ -167,7 +164,7 @@ impl Observer for Reloader {
         if let Event::StepFinished(step) = event
             && step.asset.as_str() == "bronze.events"
         {
-            let engine = self.engine.reloaded(self.project.clone(), MEMORY_BYTES).unwrap();
+            let engine = self.engine.reloaded(self.project.clone()).unwrap();
             *self.reloaded.lock().unwrap() = Some(engine);
         }
     }
@@ -202,7 +199,7 @@ fn features_that_a_run_opens_are_not_its_own_while_others_have_them() {
         let server = FeatureServer::open(&engine, 0.0).await.unwrap();
         push(&server, 7).await;
         // The run opens the features for another state of the project than the server has.
-        let reloaded = engine.reloaded(after(&world), MEMORY_BYTES).unwrap();
+        let reloaded = engine.reloaded(after(&world)).unwrap();
         assert!(run(&reloaded, None).await.succeeded());
         let changed = FeatureServer::open(&reloaded, 0.0).await.unwrap();
         // The row was pushed before there was a feature of its id.
@@ -220,26 +217,21 @@ fn a_project_that_keeps_its_data_elsewhere_is_refused() {
     block_on(async {
         let world = world().await;
         let engine = world.engine(&Line::quiet()).await;
-        let check = |settings: &str, memory_bytes: usize, what: &str| {
+        let check = |settings: &str, what: &str| {
             let text = format!("=== millstream.yaml\n{settings}\n{BEFORE}");
             let script = world.definition.script.clone();
             let moved = Definition::with_script_at(&text, script, &world.definition).project;
-            let error = engine.reloaded(moved, memory_bytes).unwrap_err();
+            let error = engine.reloaded(moved).unwrap_err();
             assert_eq!(error.code(), "MS-0737");
             assert_eq!(error.to_string(), format!("{what} is another than when this process started"));
             assert!(error.hint().is_some());
         };
-        check("name: another", MEMORY_BYTES, "the project's `name`");
-        check("name: world\nenvironments: {default: {lake: elsewhere}}", MEMORY_BYTES, "`lake`");
-        check("name: world\nenvironments: {default: {state: \"sqlite:other.db\"}}", MEMORY_BYTES, "`state`");
-        check(
-            "name: world\nenvironments: {default: {online: \"redis://u:secret@h\"}}",
-            MEMORY_BYTES,
-            "`online`",
-        );
-        check("name: world", 1 << 30, "`memory`");
+        check("name: another", "the project's `name`");
+        check("name: world\nenvironments: {default: {lake: elsewhere}}", "`lake`");
+        check("name: world\nenvironments: {default: {state: \"sqlite:other.db\"}}", "`state`");
+        check("name: world\nenvironments: {default: {online: \"redis://u:secret@h\"}}", "`online`");
         let other = Definition::with_script(BEFORE, world.definition.script.clone());
-        let error = engine.reloaded(other.project, MEMORY_BYTES).unwrap_err();
+        let error = engine.reloaded(other.project).unwrap_err();
         assert_eq!(error.to_string(), "the project's folder is another than when this process started");
     });
 }

@@ -209,9 +209,13 @@ impl JobReporter {
         &self.0.principal
     }
 
-    /// Tells what happened in the work.
+    /// Tells what happened in the work. A thread of work that was given up may still tell something: a job that has ended
+    /// stays as it is.
     pub fn event(&self, event: &RunEvent) {
         self.0.change(|record| {
+            if record.state.is_final() {
+                return;
+            }
             record.begin();
             if let RunEvent::RunStarted { run, .. } = event {
                 record.run = Some(run.clone());

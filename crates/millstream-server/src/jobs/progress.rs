@@ -27,9 +27,13 @@ pub(super) fn after(kind: JobKind, before: Option<JobProgress>, event: &RunEvent
     let mut progress = before.unwrap_or(JobProgress { doing: String::new(), done: 0, total: None, unit });
     match (event, unit) {
         (RunEvent::Waiting { because }, _) => progress.doing = format!("waiting: {because}"),
-        (RunEvent::StepStarted { asset, .. }, _) => progress.doing.clone_from(asset),
-        (RunEvent::RunStarted { steps, .. }, ProgressUnit::Steps) => {
-            progress.total = Some(steps.len() as u64)
+        (RunEvent::RunStarted { steps, .. }, _) => {
+            let total = (unit == ProgressUnit::Steps).then_some(steps.len() as u64);
+            progress = JobProgress { doing: String::new(), done: 0, total, unit };
+        }
+        (RunEvent::StepStarted { asset, .. }, ProgressUnit::Steps) => progress.doing.clone_from(asset),
+        (RunEvent::StepStarted { asset, .. }, ProgressUnit::Rows) => {
+            progress = JobProgress { doing: asset.clone(), done: 0, total: None, unit };
         }
         (RunEvent::StepFinished(_), ProgressUnit::Steps) => progress.done += 1,
         (RunEvent::StepProgress { asset, doing, rows, rows_total, .. }, ProgressUnit::Rows) => {

@@ -27,6 +27,7 @@ pub(super) async fn project(State(shared): State<Arc<Shared>>) -> Result<Respons
     responses(
         (status = 200, description = "The files are at work", body = ProjectAnswer),
         (status = 422, description = "MS-1235, or the code of what is wrong", body = ErrorBody),
+        (status = "5XX", description = "A store did not answer, or nobody waits any longer and the reload goes on", body = ErrorBody),
     )
 )]
 pub(super) async fn reload(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {

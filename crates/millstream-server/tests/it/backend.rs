@@ -25,6 +25,8 @@ use millstream_server::{
 };
 use tokio::sync::Notify;
 
+use crate::backend_work::{RUN, cause};
+
 /// 2026-11-01T00:00:00Z.
 pub(crate) const NOVEMBER: i64 = 1_793_491_200_000_000;
 
@@ -371,6 +373,16 @@ impl FeatureBackend for Shop {
     ) -> Result<MaterializeAnswer, ApiError> {
         let waits = request.views.iter().any(|view| view == "routes");
         self.materialized.lock().unwrap().push(request.clone());
+        job.event(&RunEvent::Waiting { because: "another is at work".to_owned() });
+        job.event(&RunEvent::RunStarted { run: RUN.to_owned(), steps: Vec::new() });
+        for view in &request.views {
+            let asset = format!("view:{view}");
+            job.event(&RunEvent::StepStarted { asset: asset.clone(), cause: cause() });
+            if view != "routes" {
+                let (doing, rows, rows_total, bytes, bytes_total) = (None, 5_000, Some(6_000), 0, None);
+                job.event(&RunEvent::StepProgress { asset, doing, rows, rows_total, bytes, bytes_total });
+            }
+        }
         if waits {
             self.stand_at_gate_unless_cancelled(&job).await?;
         }

@@ -61,7 +61,7 @@ impl ProjectBackend for Shop {
 /// What is wrong with the project.
 const BROKEN: &str = "the project has 1 error: silver/orders.sql:1:8: no column named `amuont`";
 
-fn cause() -> Cause {
+pub(crate) fn cause() -> Cause {
     Cause { reason: "new_input", because_of: vec!["orders.csv".to_owned()], last_attempt: None }
 }
 

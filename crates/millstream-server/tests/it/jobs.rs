@@ -2,7 +2,10 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use crate::client::{Running, options, start};
+use crate::{
+    backend_work::RUN,
+    client::{Running, options, start},
+};
 
 /// Starts a job and returns its id.
 async fn started(server: &Running, path: &str, body: &str) -> String {
@@ -175,4 +178,20 @@ async fn a_job_whose_time_is_over_is_told_to_end() {
     let ended = server.ended(&job).await;
     assert_eq!((&ended["state"], &ended["error"]["code"]), (&"failed".into(), &"MS-1217".into()));
     assert_eq!(ended["result"]["cancelled"], true);
+}
+
+#[tokio::test]
+async fn rows_are_those_of_what_is_worked_on_now() {
+    let server = start(options()).await;
+    let both = r#"{"views": ["orders", "routes"], "wait": false}"#;
+    let job = started(&server, "/v1/features/materialize", both).await;
+    server.shop.wait_for(1).await;
+    let told = server.get(&format!("/v1/jobs/{job}")).await.json();
+    let expected = serde_json::json!({"doing": "view:routes", "done": 0, "total": null, "unit": "rows"});
+    assert_eq!((&told["progress"], &told["run"]), (&expected, &RUN.into()), "{told}");
+    server.shop.open_gate(1).await;
+    server.ended(&job).await;
+    let events = server.events(&job, "").await;
+    let names: Vec<_> = events.text().lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["waiting", "run_started", "step_started", "step_progress", "step_started", "ended"]);
 }

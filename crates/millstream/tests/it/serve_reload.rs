@@ -101,9 +101,11 @@ fn changed_files_are_taken_over_and_broken_ones_are_not() {
         assert_eq!(orders(&server, "second.orders"), [json!(4)]);
     }
     folder.write("tables/silver/big.sql", "SELECT order_id FROM bronze.orders WHERE amount > 20\n");
-    folder.write("millstream.yaml", "name: desk\nenvironments: {default: {lake: elsewhere}}\n");
-    let (status, code, message) = reload(&server).refusal();
-    assert_eq!((status, code.as_str()), (422, "MS-0737"), "{message}");
+    for settings in ["lake: elsewhere", "memory: 1 GB"] {
+        folder.write("millstream.yaml", &format!("name: desk\nenvironments: {{default: {{{settings}}}}}\n"));
+        let (status, code, message) = reload(&server).refusal();
+        assert_eq!((status, code.as_str()), (422, "MS-0737"), "{message}");
+    }
     folder.write("millstream.yaml", "name: desk\n");
     assert_eq!(reload(&server).good()["failed_reload"], Value::Null);
     server.stop();
