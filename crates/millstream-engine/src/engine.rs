@@ -146,7 +146,7 @@ impl Engine {
         };
         let resolver = LakeResolver::new(lake.clone(), project.clone());
         let sql = SqlSession::open(session, Arc::new(resolver)).map_err(EngineError::Query)?;
-        lake.register(sql.context())?;
+        lake.register(sql.runtime().session().runtime_env())?;
         let discoveries = Discoveries::default();
         let world = World {
             project,

@@ -10,6 +10,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use millstream_lake::{
     At, DataFile, Lake, LakeError, LakeTable, Operation, Snapshot, StagedFile, TableChange, WriteOptions,
 };
+use millstream_query::LocalRuntime;
 use millstream_types::TableName;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -93,10 +94,15 @@ pub(crate) async fn overwrite(lake: &Lake, ids: &[i64]) -> i64 {
     lake.commit(&table(), Some(&base), change).await.unwrap()
 }
 
+/// What maintenance reads with.
+pub(crate) fn runtime() -> LocalRuntime {
+    LocalRuntime::new(SessionContext::new().state(), Vec::new())
+}
+
 pub(crate) fn session(lake: &Lake) -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(2);
     let context = SessionContext::new_with_config(config);
-    lake.register(&context).unwrap();
+    lake.register(&context.runtime_env()).unwrap();
     context
 }
 

@@ -26,7 +26,7 @@ use datafusion::{
     },
 };
 
-use super::node::{Node, Operator};
+use millstream_query::node::{Node, Operator};
 
 /// Lets the left sides of a finished plan be computed twice, or refuse to be.
 #[derive(Debug)]

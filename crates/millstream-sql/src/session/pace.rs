@@ -35,10 +35,9 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt};
 
-use super::{
-    node::{Node, Operator},
-    windows::PiecewiseWindow,
-};
+use millstream_query::node::{Node, Operator};
+
+use super::windows::PiecewiseWindow;
 use crate::growth;
 
 /// How long one thread works for a query before others get their turn.

@@ -94,7 +94,7 @@ impl SqlSession {
     ) -> Result<LogicalPlan, SqlError> {
         let wrong = |problem| SqlError::problem(problem, text);
         let mut statement = checked(statement, text).map_err(wrong)?;
-        let state = self.context().state();
+        let state = self.runtime().session();
         let pinned_tables = {
             let query = query_mut(&mut statement).ok_or_else(|| wrong(not_a_query("this", text)))?;
             let known = references(query, text);

@@ -28,7 +28,7 @@ use datafusion::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::node::{Node, Operator};
+use millstream_query::node::{Node, Operator};
 
 /// Partitions are computed together until they have so many rows.
 const PIECE_ROWS: usize = 8_192;

@@ -15,18 +15,15 @@ use datafusion::{
         ExecutionPlan, execute_stream, execute_stream_partitioned, joins::HashJoinExec,
         stream::RecordBatchStreamAdapter,
     },
-    prelude::SessionContext,
 };
 use futures::{StreamExt, future::join_all, stream};
-
-use super::SqlError;
 
 /// Rows of a batch where memory is short.
 const BATCH_ROWS: usize = 2_048;
 
 /// How the rows of a plan are handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Handed {
+pub(crate) enum Handed {
     /// In one stream.
     Together,
     /// In the parts that run side by side.
@@ -34,15 +31,8 @@ pub(super) enum Handed {
 }
 
 /// Begins a plan.
-pub(super) async fn begin(
-    context: &SessionContext,
-    plan: LogicalPlan,
-    handed: Handed,
-) -> Result<Vec<SendableRecordBatchStream>, SqlError> {
-    begun(context.state(), &plan, handed).await.map_err(SqlError::from_datafusion)
-}
-
-async fn begun(
+#[allow(clippy::disallowed_methods, reason = "this is where plans are executed")]
+pub(crate) async fn begin(
     state: SessionState,
     plan: &LogicalPlan,
     handed: Handed,
@@ -63,6 +53,7 @@ async fn begun(
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "this is where plans are executed")]
 fn started(
     plan: Arc<dyn ExecutionPlan>,
     state: &SessionState,
