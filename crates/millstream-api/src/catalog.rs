@@ -33,6 +33,21 @@ pub struct AssetState {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     pub checks: Vec<CheckResult>,
+    /// Who writes the asset at this moment; absent while nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_by: Option<Writer>,
+}
+
+/// A command that holds the right to write some assets.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Writer {
+    /// The command, as `run silver.*`.
+    pub command: String,
+    /// The number of its process.
+    pub pid: u32,
+    /// The name of its machine, where the system tells it.
+    pub host: Option<String>,
+    pub started: String,
 }
 
 /// All that is known of one asset.

@@ -12,7 +12,9 @@ pub mod error;
 pub mod feast;
 pub mod features;
 pub mod jobs;
+pub mod maintain;
 pub mod process;
+pub mod project;
 pub mod query;
 pub mod runs;
 

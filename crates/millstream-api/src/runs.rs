@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::maintain::MaintainedTable;
+
 /// What would run, in order.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanDocument {
@@ -41,10 +43,15 @@ pub struct Cause {
     pub last_attempt: Option<String>,
 }
 
-/// One thing that happened in a run. `event` says which.
+/// One thing that happened in a run, or in other work. `event` says which.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
+    /// Others are at work on the assets, which are waited for.
+    Waiting {
+        /// Who works on which asset, and since when.
+        because: String,
+    },
     RunStarted {
         run: String,
         steps: Vec<PlannedStep>,
@@ -56,7 +63,12 @@ pub enum RunEvent {
     },
     StepProgress {
         asset: String,
+        /// What is worked on within the step: a definition of a view, a phase of a dataset's build.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        doing: Option<String>,
         rows: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rows_total: Option<u64>,
         bytes: u64,
         bytes_total: Option<u64>,
     },
@@ -72,6 +84,7 @@ pub enum RunEvent {
     },
     StepFinished(StepResult),
     RunFinished(RunSummary),
+    TableMaintained(MaintainedTable),
 }
 
 /// The end of one step.

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use millstream_connector::ConnectorFactory;
 use millstream_engine::{
     Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock, SystemRandom, memory_share,
 };
 use millstream_project::Level;
-use millstream_types::{AssetId, TableName};
+use millstream_types::{AssetId, ByteSize, TableName};
 
 use crate::{CliError, Exit, diagnostics, human, output, session::Session, settings::variable, wire};
 
@@ -35,11 +36,46 @@ pub(crate) fn check(session: &Session) -> Result<Checked, CliError> {
 
 /// Loads and checks the project in a known folder.
 pub(crate) fn check_at(root: &Path, session: &Session) -> Checked {
-    let options = millstream_project::LoadOptions {
-        environment: session.settings.environment.as_deref(),
-        variables: &variable,
-    };
-    millstream_engine::check(root, &options, &session.connectors)
+    Loader::new(root.to_owned(), session).check()
+}
+
+/// Reads a project's files, as often as it is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Loader {
+    root: PathBuf,
+    environment: Option<String>,
+    connectors: Arc<[Box<dyn ConnectorFactory>]>,
+    /// What the command line says of memory.
+    memory: Option<ByteSize>,
+}
+
+impl Loader {
+    fn new(root: PathBuf, session: &Session) -> Self {
+        let Session { settings, connectors, .. } = session;
+        Self {
+            root,
+            environment: settings.environment.clone(),
+            connectors: connectors.clone(),
+            memory: settings.memory,
+        }
+    }
+
+    /// Of the project that the command is for.
+    pub(crate) fn of(session: &Session) -> Result<Self, CliError> {
+        Ok(Self::new(find_root(session)?, session))
+    }
+
+    /// Loads and checks the project, whatever is wrong with it.
+    pub(crate) fn check(&self) -> Checked {
+        let environment = self.environment.as_deref();
+        let options = millstream_project::LoadOptions { environment, variables: &variable };
+        millstream_engine::check(&self.root, &options, &self.connectors)
+    }
+
+    /// Bytes that queries, tables and datasets of the project may hold in memory before they use the disk.
+    pub(crate) fn memory_bytes(&self, project: &Project) -> usize {
+        memory(self.memory, project)
+    }
 }
 
 /// A project without errors. With errors, they are the error; warnings are counted on standard error.
@@ -77,7 +113,11 @@ fn ready(mut checked: Checked) -> Result<Arc<Project>, CliError> {
 
 /// Bytes that queries, tables and datasets may hold in memory before they use the disk.
 pub(crate) fn memory_bytes(project: &Project, session: &Session) -> usize {
-    let said = session.settings.memory.or(project.spec.environment.memory);
+    memory(session.settings.memory, project)
+}
+
+fn memory(said: Option<ByteSize>, project: &Project) -> usize {
+    let said = said.or(project.spec.environment.memory);
     let bytes = said.map_or_else(memory_share, |said| said.bytes());
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

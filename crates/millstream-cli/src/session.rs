@@ -1,5 +1,7 @@
 //! What every command gets: settings, connectors, and the wish to stop.
 
+use std::sync::Arc;
+
 use millstream_connector::ConnectorFactory;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) settings: Settings,
-    pub(crate) connectors: Vec<Box<dyn ConnectorFactory>>,
+    pub(crate) connectors: Arc<[Box<dyn ConnectorFactory>]>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -25,7 +27,7 @@ impl Session {
         connectors: Vec<Box<dyn ConnectorFactory>>,
         cancel: CancellationToken,
     ) -> Self {
-        Self { settings, connectors, cancel }
+        Self { settings, connectors: connectors.into(), cancel }
     }
 
     /// Tells the fault, to people on standard error or to machines on standard output.

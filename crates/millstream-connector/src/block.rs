@@ -53,7 +53,7 @@ pub struct MalformedRow {
     pub text: String,
     /// The original bytes where the text cannot stand for them.
     pub bytes: Option<Vec<u8>>,
-    /// Why, as a sentence for people.
+    /// The reason why the row could not be decoded, as a sentence for people.
     pub reason: String,
 }
 

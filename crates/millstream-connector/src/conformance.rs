@@ -57,7 +57,7 @@ pub trait Fixture: Send {
         None
     }
 
-    /// What is asked of `read`.
+    /// The request with which the suite calls `read`.
     fn request(&self) -> ReadRequest {
         ReadRequest::default()
     }
@@ -328,7 +328,7 @@ async fn touched(fixture: &mut dyn Fixture, known: &[KnownPart]) -> Result<(), S
     ensure(found.parts.is_empty() && refreshed, || format!("a touched part must be refreshed, but {found:?}"))
 }
 
-/// Of a part that has grown, exactly the new rows are read.
+/// Checks that of a part that has grown exactly the new rows are read.
 async fn grown(fixture: &mut dyn Fixture, mut known: Vec<KnownPart>) -> Result<Vec<KnownPart>, String> {
     let Some(first) = known.first().cloned() else { return Ok(known) };
     if !fixture.grow(&first.id).await {

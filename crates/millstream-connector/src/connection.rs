@@ -60,7 +60,7 @@ impl Connections {
     /// The connection of this name, the same one for all who ask.
     pub fn open<T: Connection>(&self, name: &str, project_root: &Path) -> Result<Arc<T>, ConnectorError> {
         let unfit = |message: String| ConnectorError::Options { message, hint: None };
-        // Held while it is opened, so that two sources cannot open it twice.
+        // The lock is held while a connection is opened, so that two sources cannot open it twice.
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match opened.get(name) {
             Some(connection) => connection.clone(),

@@ -9,7 +9,7 @@ pub enum ConnectorError {
     #[error("cannot reach `{place}`")]
     Unavailable {
         place: String,
-        /// The place's own wish for the wait before the next try.
+        /// The wait before the next try that the place itself asks for.
         retry_after: Option<Duration>,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -25,7 +25,7 @@ pub enum ConnectorError {
     /// The content is broken as a whole.
     #[error("`{part}` is broken: {reason}")]
     Broken { part: String, reason: String },
-    /// The content is written in a way that cannot be read, which says nothing against it.
+    /// The content is written in a way that this version cannot read, although it may be right.
     #[error("`{part}` cannot be read: {reason}")]
     Unsupported { part: String, reason: String, hint: Option<String> },
     /// The content changed while it was read; the next run takes the new content.

@@ -54,13 +54,13 @@ struct Digits {
 }
 
 impl Evidence {
-    /// Of a column of text, as CSV and JSON lines give it: scalars as written, lists and structs as JSON.
+    /// The evidence of a column of text, as CSV and JSON lines give it: scalars as written, lists and structs as JSON.
     #[must_use]
     pub fn of_column(texts: &StringArray) -> Self {
         texts.iter().flatten().fold(Self::Nothing, |seen, text| seen.join(Self::of_text(text)))
     }
 
-    /// Of one text.
+    /// The evidence of one text.
     #[must_use]
     pub fn of_text(text: &str) -> Self {
         let nested =
@@ -68,7 +68,7 @@ impl Evidence {
         nested.map_or_else(|| Self::Scalars(Scalars::of_text(text)), |value| Self::of_json(value, 1))
     }
 
-    /// Of a value in JSON, whose strings are strings whatever they look like.
+    /// The evidence of a value in JSON, whose strings are strings whatever they look like.
     fn of_json(value: &RawValue, depth: usize) -> Self {
         let text = value.get();
         if depth > DEPTH_MAX {
@@ -99,7 +99,7 @@ impl Evidence {
         }
     }
 
-    /// What this and the other show together.
+    /// What this evidence and the other show together.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         match (self, other) {
@@ -130,7 +130,7 @@ impl Evidence {
         self.known_type().unwrap_or(ColumnType::String)
     }
 
-    /// `None` where some value's type is not known.
+    /// The narrowest type; `None` where the type of some value is not known.
     fn known_type(&self) -> Option<ColumnType> {
         match self {
             Self::Nothing | Self::Mixed => None,
@@ -192,7 +192,7 @@ impl Scalars {
 }
 
 impl Digits {
-    /// Of a number that is written without an exponent.
+    /// The digits of a number that is written without an exponent.
     fn of_text(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -227,7 +227,7 @@ pub fn keeps_text(text: &str, column_type: &ColumnType) -> bool {
     }
 }
 
-/// A text that begins as numbers are not written.
+/// Whether a text begins as numbers are not written.
 fn is_code(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     text.starts_with('+')

@@ -86,7 +86,7 @@ pub fn read_options<T: DeserializeOwned + JsonSchema>(options: &Value) -> (Optio
 /// The JSON Schema of a type of options, for [`crate::ConnectorFactory::schema`].
 #[must_use]
 pub fn options_schema<T: JsonSchema>() -> Value {
-    // It becomes a part of another schema, so that it refers to nothing.
+    // The schema becomes a part of another one, so it may not refer to definitions of its own.
     schemars::generate::SchemaSettings::draft2020_12()
         .for_deserialize()
         .with(|settings| {

@@ -8,7 +8,8 @@ use crate::Evidence;
 /// One independently readable unit of a source: a file, a topic's partition, a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// Stable across runs; becomes `_source` of every row. A file's path, a topic's partition.
+    /// The name of the part, the same in every run, such as a file's path or a topic's partition. It becomes `_source`
+    /// of every row.
     pub id: String,
     pub version: PartVersion,
     pub change: PartChange,
@@ -19,11 +20,11 @@ pub struct Part {
 /// How a part differs from what has been landed of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartChange {
-    /// Never seen; or its content is to be added although it has been seen, where the user asked for that.
+    /// The part was never seen, or its content is to be added although it was seen, where the user asked for that.
     New,
-    /// What was read is unchanged and more follows: read after the known position.
+    /// The content that was read is unchanged and more follows: read after the known position.
     Grown,
-    /// Its content is another: the rows that came from it are replaced.
+    /// The content of the part is another: the rows that came from it are replaced.
     Replaced,
 }
 

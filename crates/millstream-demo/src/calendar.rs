@@ -8,9 +8,9 @@ use rand_chacha::ChaCha8Rng;
 pub(super) struct Month {
     pub(super) number: u32,
     pub(super) days: u32,
-    /// Days of 2026 before it.
+    /// The days of 2026 before the month.
     day_first: u32,
-    /// Share of the year's rows, in parts of the sum over all months.
+    /// The month's share of the year's rows, in parts of the sum over all months.
     weight: u64,
 }
 

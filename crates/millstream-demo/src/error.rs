@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use parquet::errors::ParquetError;
 
-/// A fault while the data was written. Files that were finished before it stay.
+/// A fault while the data was written. Files that were finished before the fault stay.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error("cannot {verb} `{}`", path.display())]

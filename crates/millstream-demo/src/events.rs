@@ -16,7 +16,7 @@ use super::{
     pick_customer,
 };
 
-/// What is wrong with a row, and in how many of 10,000 rows.
+/// A fault of a row. [`FAULTS`] has the number of rows, of 10,000, that have it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     CutOff,

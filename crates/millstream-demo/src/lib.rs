@@ -27,7 +27,7 @@ use self::calendar::MONTHS;
 
 pub use self::error::DemoError;
 
-/// Rows in total when the command does not say.
+/// The number of rows when the command does not say.
 pub const ROWS_DEFAULT: u64 = 1_000_000;
 /// The fewest rows that fill every file.
 pub const ROWS_MIN: u64 = 500;
@@ -37,7 +37,7 @@ pub const ROWS_MAX: u64 = 1_000_000_000;
 /// The amount of data, and the seed that decides which data it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoOptions {
-    /// Rows over all files, dirty ones included; kept between [`ROWS_MIN`] and [`ROWS_MAX`].
+    /// The number of rows over all files, dirty ones included; kept between [`ROWS_MIN`] and [`ROWS_MAX`].
     pub rows: u64,
     pub seed: u64,
 }
@@ -56,12 +56,12 @@ pub struct Generated {
 struct FileTask<'a> {
     path: PathBuf,
     kind: Kind,
-    /// The number of the file's random stream is its place among the files as well.
+    /// The number of the file's random stream, which is its place among the files as well.
     stream: u64,
     month: usize,
     /// The rows that the file gets.
     rows: u64,
-    /// The ids of the file's rows start here.
+    /// The id of the file's first row.
     first_id: u64,
     shop: &'a Shop,
 }
@@ -144,7 +144,7 @@ fn monthly<'a>(
 /// Writes the files on all cores; returns the bytes written, or the first fault.
 fn run(tasks: Vec<FileTask<'_>>, seed: u64) -> Result<u64, DemoError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(tasks.len());
-    // Taken from the end, so that the largest files (orders, then events) start first.
+    // Files are taken from the end, so that the largest ones (orders, then events) start first.
     let queue = Mutex::new(tasks);
     let outcomes: Vec<Result<u64, DemoError>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)

@@ -1,4 +1,4 @@
-//! What the generated data is made of.
+//! The names, countries and products that the generated data is made of.
 
 pub(super) const FIRST_NAMES: [&str; 48] = [
     "Amelia",

@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use millstream_engine::{
-    EngineError, Event, ExecuteOptions, Observer, RetryPolicy, StepExecutor, StepOutcome, StepReport,
-    StepResult, execute,
+    EngineError, EventBus, ExecuteOptions, RetryPolicy, StepExecutor, StepOutcome, StepReport, StepResult,
+    execute,
 };
 use millstream_plan::{PlannedStep, Reason, RunPlan};
 use millstream_state::{Holder, LeaseRequest, RunStart, State, StepEnd, StepRecord};
@@ -54,12 +54,6 @@ impl StepExecutor for Empty {
     }
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&self, _event: &Event) {}
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let steps: usize = std::env::args().nth(1).map_or(Ok(1_000), |text| text.parse())?;
@@ -82,7 +76,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let executor = Arc::new(Empty { state, run });
     let plan = RunPlan { steps: (0..steps).map(step).collect(), ..RunPlan::default() };
     let begin = Instant::now();
-    let report = execute(plan, executor, options, Arc::new(Silent), CancellationToken::new()).await?;
+    let report =
+        execute(plan, executor, options, EventBus::default().begin(), CancellationToken::new()).await?;
     let seconds = begin.elapsed().as_secs_f64();
     assert_eq!(report.steps.len(), steps, "every step ends");
     println!("{{\"seconds\": {seconds}, \"peak_bytes\": {}}}", peak_bytes());

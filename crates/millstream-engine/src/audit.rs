@@ -20,7 +20,7 @@ use crate::{
 /// Name of the figure that row-count checks compare with.
 const ROWS_METRIC: &str = "rows";
 
-/// The version that could be: files of `base` without `remove`, and `add`.
+/// The candidate version that is audited: the files of `base` without `remove`, and those of `add`.
 pub(crate) struct Audit<'a> {
     pub context: &'a StepContext,
     pub table: &'a TableName,
@@ -87,7 +87,7 @@ impl Audit<'_> {
     }
 }
 
-/// The table as it would be.
+/// The table as it would be with the candidate version.
 fn provider(audit: &Audit<'_>) -> Result<Arc<dyn TableProvider>, EngineError> {
     let present = audit.base.map(Snapshot::files).unwrap_or_default();
     let removed: HashSet<_> = audit.remove.iter().map(DataFile::path).collect();

@@ -41,9 +41,9 @@ pub struct Project {
     /// The connector of each dataset's file of labels.
     pub label_files: BTreeMap<String, Box<dyn ConnectorConfig>>,
     pub graph: Graph,
-    /// Whose values are masked wherever rows are shown.
+    /// The personal columns, whose values are masked wherever rows are shown.
     pub(crate) personal: Personal,
-    /// Whether nothing is left out: what is not here is not in the project's files either.
+    /// Whether nothing is left out: what is not in the project is not in its files either.
     pub is_whole: bool,
 }
 
@@ -91,9 +91,10 @@ impl Project {
 pub struct Checked {
     /// `None` when there is an error among the diagnostics.
     pub project: Option<Project>,
-    /// When there is: what no error touches, without tests. It can be read, built and served as if the rest were not there.
+    /// The part of the project that no error touches, without tests, when there is an error. It can be read, built and
+    /// served as if the rest were not there.
     pub sound: Option<Project>,
-    /// In the order of files and places.
+    /// What the check found, in the order of files and places.
     pub diagnostics: Vec<Diagnostic>,
     pub files: SourceMap,
 }
@@ -110,7 +111,8 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     };
     let (connections, mut found) = validate_connections(&spec.connections, factories);
     let (connectors, mut wrong) = validate_connectors(&spec.sources, &connections, factories);
-    // The patterns of a source were not looked for with options that are wrong, which was said then.
+    // Wrong options of a source with patterns were reported when its tables were looked for, and are not reported
+    // again.
     wrong.retain(|wrong| !diagnostics.iter().any(|said| (said.code, said.at) == (wrong.code, wrong.at)));
     found.append(&mut wrong);
     let label_files = validate_label_files(&spec.datasets, factories, &mut found);

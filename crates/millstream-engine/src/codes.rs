@@ -73,5 +73,10 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "The file of a dataset",
         "The file of a version of a dataset is gone, was replaced by a later build, or was damaged.",
     ),
+    (
+        "MS-0737",
+        "A project that moved",
+        "A project was loaded again in a running process, and names other stores than those that are open. Restart the process.",
+    ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
 ];

@@ -4,32 +4,31 @@ use std::{
     collections::BTreeMap,
     fmt,
     num::NonZeroUsize,
-    path::PathBuf,
+    ops::Deref,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connections, Connector};
-use millstream_lake::{Lake, Snapshot};
+use millstream_lake::Snapshot;
 use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection, Trigger};
 use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
-use millstream_state::{RunEnd, RunOutcome, RunStart, State};
+use millstream_state::{RunEnd, RunOutcome, RunStart};
 use millstream_types::{AssetId, RunId, TableName};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Clock, EngineError, Project, Random, Stores,
     assets::{self, StepRunner, source::landing::Discoveries, table::upkeep, table_of},
-    event::{Event, Observer, RunReport},
+    event::{Event, EventBus, Publisher, RunReport},
     lease::Lease,
     observe::observe,
+    process::{Process, same_stores},
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
-    spill::{self, Spill},
-    stores::SharedOnline,
 };
 
 /// How an engine is opened.
@@ -50,25 +49,25 @@ pub struct Engine {
     world: Arc<World>,
 }
 
-/// What every step may use.
+/// A project at work, and what every step may use. What lives longer than the project is the process's.
 pub(crate) struct World {
+    pub process: Arc<Process>,
     pub project: Arc<Project>,
-    pub lake: Lake,
-    pub state: Arc<State>,
-    pub online: SharedOnline,
-    /// What reads and takes features in this process, while somebody holds it.
+    /// What reads and takes the project's features, while somebody holds it.
     pub features: Mutex<Weak<crate::features::Inner>>,
     pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
     /// What the present run found at its sources.
     pub discoveries: Discoveries,
-    pub options: EngineOptions,
     /// Over the newest versions; bounded memory shared by everything that runs.
     pub sql: SqlSession,
-    pub state_dir: PathBuf,
-    /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
-    pub beside_queries: Semaphore,
-    /// Where rows go that do not fit into memory.
-    spill: Spill,
+}
+
+impl Deref for World {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
 }
 
 impl fmt::Debug for World {
@@ -91,7 +90,7 @@ pub(crate) struct StepContext {
     pub forget_gone: bool,
     /// Whether the command asks for the step although nothing else does.
     pub forced: bool,
-    pub observer: Arc<dyn Observer>,
+    pub events: Publisher,
     pub cancel: CancellationToken,
 }
 
@@ -102,7 +101,7 @@ impl StepContext {
     }
 
     pub(crate) fn note(&self, note: impl Into<String>) {
-        self.observer.event(&Event::StepNote { asset: self.asset.clone(), note: note.into() });
+        self.events.publish(Event::StepNote { asset: self.asset.clone(), note: note.into() });
     }
 
     pub(crate) fn check_cancelled(&self) -> Result<(), EngineError> {
@@ -128,7 +127,32 @@ impl Engine {
         stores: Stores,
         options: EngineOptions,
     ) -> Result<Self, EngineError> {
-        let Stores { lake, state, online, folder: state_dir } = stores;
+        let session = |process: &Process| SessionOptions {
+            memory_bytes: process.options.memory_bytes,
+            spill_dir: process.spill_root(),
+            target_partitions: process.options.parallelism.get(),
+        };
+        let process = Arc::new(Process::new(stores, options));
+        let resolver = Arc::new(LakeResolver::new(process.lake.clone(), project.clone()));
+        let sql = SqlSession::open(session(&process), resolver).map_err(EngineError::Query)?;
+        process.lake.register(sql.runtime().session().runtime_env())?;
+        Self::over(process, project, sql)
+    }
+
+    /// An engine of another state of the project in the same process: over the same stores, with the same bounds, and telling
+    /// on the same bus. Work that this engine has begun goes on as it began.
+    ///
+    /// # Errors
+    ///
+    /// The project keeps its data elsewhere now, or a connector cannot be built.
+    pub fn reloaded(&self, project: Arc<Project>) -> Result<Self, EngineError> {
+        same_stores(&self.world.project.spec, &project.spec)?;
+        let process = self.world.process.clone();
+        let resolver = Arc::new(LakeResolver::new(process.lake.clone(), project.clone()));
+        Self::over(process, project, self.world.sql.with_resolver(resolver))
+    }
+
+    fn over(process: Arc<Process>, project: Arc<Project>, sql: SqlSession) -> Result<Self, EngineError> {
         let connections = Arc::new(Connections::new(project.connections.clone()));
         let context = BuildContext { project_root: project.spec.root.clone(), connections };
         let mut connectors = BTreeMap::new();
@@ -138,30 +162,8 @@ impl Engine {
                 .map_err(|source| EngineError::Source { name: name.clone(), source })?;
             connectors.insert(name.clone(), connector);
         }
-        let spill = Spill::open(&state_dir);
-        let session = SessionOptions {
-            memory_bytes: options.memory_bytes,
-            spill_dir: spill.folder().to_owned(),
-            target_partitions: options.parallelism.get(),
-        };
-        let resolver = LakeResolver::new(lake.clone(), project.clone());
-        let sql = SqlSession::open(session, Arc::new(resolver)).map_err(EngineError::Query)?;
-        lake.register(sql.runtime().session().runtime_env())?;
-        let discoveries = Discoveries::default();
-        let world = World {
-            project,
-            lake,
-            state,
-            online: SharedOnline::new(online),
-            features: Mutex::default(),
-            connectors,
-            discoveries,
-            options,
-            sql,
-            state_dir,
-            beside_queries: Semaphore::new(1),
-            spill,
-        };
+        let (features, discoveries) = (Mutex::default(), Discoveries::default());
+        let world = World { process, project, features, connectors, discoveries, sql };
         Ok(Self { world: Arc::new(world) })
     }
 
@@ -172,6 +174,18 @@ impl Engine {
     #[must_use]
     pub fn project(&self) -> &Arc<Project> {
         &self.world.project
+    }
+
+    /// What is told of work in this process.
+    #[must_use]
+    pub fn events(&self) -> &EventBus {
+        &self.world.events
+    }
+
+    /// Announces a piece of work, by which it is then told what happens in it.
+    #[must_use]
+    pub fn begin(&self) -> Publisher {
+        self.world.events.begin()
     }
 
     /// What a run would do, and why.
@@ -192,7 +206,7 @@ impl Engine {
         &'a self,
         request: &'a RunRequest,
         wait: Duration,
-        observer: Arc<dyn Observer>,
+        events: Publisher,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
         Box::pin(async move {
@@ -209,7 +223,7 @@ impl Engine {
             let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();
             let planned = observe(&self.world, request, true);
             let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
-            self.run_with(request, &assets, wait, observer, cancel, planned, executor).await
+            self.run_with(request, &assets, wait, events, cancel, planned, executor).await
         })
     }
 
@@ -220,13 +234,13 @@ impl Engine {
         request: &RunRequest,
         assets: &[AssetId],
         wait: Duration,
-        observer: Arc<dyn Observer>,
+        events: Publisher,
         cancel: CancellationToken,
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
-        let lease = self.world.lease(&request.command, assets, wait, &cancel).await?;
-        let done = self.run_leased(request, assets, lease.clone(), observer, planned, executor).await;
+        let lease = self.world.lease(&request.command, assets, wait, &events, &cancel).await?;
+        let done = self.run_leased(request, assets, lease.clone(), events, planned, executor).await;
         // What a failed or cancelled step wrote is nobody's.
         for facts in assets.iter().filter_map(|asset| self.world.project.graph.get(asset)) {
             assets::kind_of(facts)?.abandon(&self.world, &facts.id).await;
@@ -240,30 +254,19 @@ impl Engine {
         request: &RunRequest,
         assets: &[AssetId],
         lease: Arc<Lease>,
-        observer: Arc<dyn Observer>,
+        events: Publisher,
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
         let world = &self.world;
         let cancel = lease.cancel.clone();
-        spill::clean(&world.state_dir, world.options.clock.now());
+        world.clean_spill();
         let plan = planned.await?;
-        let run = world.new_run();
         let concurrency = request
             .concurrency
             .or_else(|| NonZeroUsize::new(world.project.spec.environment.concurrency?))
             .unwrap_or(world.options.parallelism);
-        world
-            .state
-            .begin_run(&RunStart {
-                run: run.clone(),
-                command: request.command.clone(),
-                principal: request.principal.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                started: world.options.clock.now(),
-                lease: Some(lease.token),
-            })
-            .await?;
+        let run = world.begin_run(&request.command, request.principal.as_deref(), &lease).await?;
         let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),
@@ -273,14 +276,14 @@ impl Engine {
             relands: request.full_refresh && !request.selection.is_empty(),
             named: request.selection.clone(),
             forced: request.force,
-            observer: observer.clone(),
+            events: events.clone(),
             cancel: cancel.clone(),
             features: OnceCell::new(),
         };
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run: run.clone(), concurrency, retry, seed };
-        let report = execute(plan, executor(runner), options, observer, cancel).await?;
+        let report = execute(plan, executor(runner), options, events, cancel).await?;
         let outcome = match (report.cancelled, report.succeeded()) {
             (true, _) => RunOutcome::Cancelled,
             (false, true) => RunOutcome::Succeeded,
@@ -288,8 +291,7 @@ impl Engine {
         };
         // What is newer than the set before belongs together once every step has ended well.
         let publishes = report.is_whole().then_some(assets);
-        let finished = world.options.clock.now();
-        world.state.finish_run(&RunEnd { run: &run, finished, outcome, publishes }).await?;
+        world.finish_run(&run, outcome, publishes).await?;
         Ok(report)
     }
 
@@ -301,8 +303,38 @@ impl Engine {
 }
 
 impl World {
+    /// Records that work has begun under a lease, and names it.
+    pub(crate) async fn begin_run(
+        &self,
+        command: &str,
+        principal: Option<&str>,
+        lease: &Lease,
+    ) -> Result<RunId, EngineError> {
+        let start = RunStart {
+            run: self.new_run(),
+            command: command.to_owned(),
+            principal: principal.map(str::to_owned),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.options.clock.now(),
+            lease: Some(lease.token),
+        };
+        self.state.begin_run(&start).await?;
+        Ok(start.run)
+    }
+
+    /// Records how work ended. `publishes`: the assets whose newest versions readers are to have from now on.
+    pub(crate) async fn finish_run(
+        &self,
+        run: &RunId,
+        outcome: RunOutcome,
+        publishes: Option<&[AssetId]>,
+    ) -> Result<(), EngineError> {
+        let finished = self.options.clock.now();
+        Ok(self.state.finish_run(&RunEnd { run, finished, outcome, publishes }).await?)
+    }
+
     /// An id that sorts by the time at which its run began.
-    pub(crate) fn new_run(&self) -> RunId {
+    fn new_run(&self) -> RunId {
         let millis = u64::try_from(self.options.clock.now().as_ms()).unwrap_or(0);
         let random = [self.options.random.next(), self.options.random.next()].map(u64::to_be_bytes);
         let mut bytes = [0; 10];
@@ -310,21 +342,6 @@ impl World {
             *place = *byte;
         }
         RunId::new(&uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string())
-    }
-
-    /// The right to hold many rows beside those of queries.
-    pub(crate) async fn beside_queries(&self) -> Result<SemaphorePermit<'_>, EngineError> {
-        let closed = |_| EngineError::Worker { doing: "waiting for memory" };
-        self.beside_queries.acquire().await.map_err(closed)
-    }
-
-    /// Where rows go that do not fit into memory.
-    pub(crate) fn spill_folder(&self) -> Result<PathBuf, EngineError> {
-        let path = self.spill.folder().to_owned();
-        match std::fs::create_dir_all(&path) {
-            Ok(()) => Ok(path),
-            Err(source) => Err(EngineError::File { verb: "create", path, source }),
-        }
     }
 
     /// A session in which `pinned` tables stay at their versions, whatever is committed meanwhile.

@@ -120,6 +120,8 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+    #[error("{what} is another than when this process started")]
+    Moved { what: &'static str },
     #[error("a worker stopped unexpectedly while {doing}")]
     Worker { doing: &'static str },
     #[error("cancelled")]
@@ -225,6 +227,7 @@ impl EngineError {
             Self::Request { .. } => "MS-0724",
             Self::Arrow { .. } => "MS-0725",
             Self::File { .. } => "MS-0726",
+            Self::Moved { .. } => "MS-0737",
             Self::Worker { .. } => "MS-0707",
             Self::Cancelled => "MS-0708",
         }
@@ -283,6 +286,7 @@ impl EngineError {
                     .to_owned(),
             ),
             Self::Request { hint, .. } => hint.clone(),
+            Self::Moved { .. } => Some("what was loaded before goes on; restart the process".to_owned()),
             Self::Definition { .. } | Self::LabelColumn { .. } | Self::Arrow { .. } | Self::File { .. } => {
                 None
             }
@@ -348,14 +352,17 @@ fn may_pass(error: &DataFusionError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use millstream_state::Holder;
+    use millstream_types::{AssetId, TimestampMicros};
+
     use super::*;
 
     #[test]
     fn faults_of_a_store_that_pass_are_tried_again_and_no_others() {
         let busy = EngineError::State(StateError::Locked {
-            asset: millstream_types::AssetId::new("silver.a"),
-            holder: None,
-            age_ms: None,
+            asset: AssetId::new("silver.a"),
+            holder: Box::new(Holder::this_process("run", TimestampMicros(0))),
+            age: Duration::ZERO,
         });
         let slow = EngineError::Online(OnlineError::Timeout { action: "read" });
         let foreign = EngineError::State(StateError::Foreign { path: "state.db".into() });

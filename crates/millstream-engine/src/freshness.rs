@@ -10,7 +10,7 @@ use millstream_types::{AssetId, TableName};
 
 use crate::{EngineError, assets::table_of, audit::table_checks, engine::World, resolver::provider};
 
-/// Tables that are looked at at once.
+/// The number of tables that are looked at at the same time.
 const LOOKS_AT_ONCE: usize = 8;
 
 /// The assets of which a freshness check does not hold by the clock. A table that cannot be read is none of them: its own

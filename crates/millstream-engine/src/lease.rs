@@ -18,7 +18,7 @@ use millstream_types::{AssetId, TimestampMicros};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, EngineError, engine::World};
+use crate::{Clock, EngineError, Event, Publisher, engine::World};
 
 /// How long a lease lasts without being moved on. A holder that is cut off from the state store for so long loses it, and
 /// one that ended on another machine keeps others away for so long. It is longer than a server of PostgreSQL is waited for, with
@@ -63,12 +63,14 @@ struct Renewed {
 }
 
 impl World {
-    /// Makes this process the only one that writes `assets`, waiting up to `wait` for others to be done with them.
+    /// Makes this process the only one that writes `assets`, waiting up to `wait` for others to be done with them,
+    /// which is told.
     pub(crate) async fn lease(
         &self,
         command: &str,
         assets: &[AssetId],
         wait: Duration,
+        events: &Publisher,
         cancel: &CancellationToken,
     ) -> Result<Arc<Lease>, EngineError> {
         let clock = self.options.clock.clone();
@@ -80,7 +82,7 @@ impl World {
         };
         let mark = mark.map(|mark| Unleased(Some(mark)));
         let (token, renewed) = tokio::select! {
-            taken = self.take(assets, &holder, wait) => taken?,
+            taken = self.take(assets, &holder, wait, events) => taken?,
             () = cancel.cancelled() => return Err(EngineError::Cancelled),
         };
         if let Err(error) = &mark {
@@ -114,9 +116,10 @@ impl World {
         assets: &[AssetId],
         holder: &Holder,
         wait: Duration,
+        events: &Publisher,
     ) -> Result<(LeaseToken, Renewed), EngineError> {
         let asked = Instant::now();
-        let mut looks = looks().build();
+        let (mut looks, mut is_told) = (looks().build(), false);
         loop {
             let begun = Renewed::now(self.options.clock.as_ref());
             let request = LeaseRequest { assets, holder, now: begun.wall, length: LENGTH };
@@ -126,6 +129,9 @@ impl World {
                     let left = wait.saturating_sub(asked.elapsed());
                     if left.is_zero() {
                         return Err(refused.into());
+                    }
+                    if !std::mem::replace(&mut is_told, true) {
+                        events.publish(Event::Waiting { because: refused.to_string() });
                     }
                     tokio::time::sleep(looks.next().unwrap_or(LOOK_MAX).min(left)).await;
                 }

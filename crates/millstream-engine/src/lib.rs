@@ -27,6 +27,7 @@ mod maintain;
 mod observe;
 mod personal;
 mod pinning;
+mod process;
 mod publish;
 mod queries;
 mod random;
@@ -45,13 +46,11 @@ mod stores;
 mod superseded;
 mod writers;
 
-pub use assets::dataset::{
-    BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, DeltaVersion, FileState,
-};
+pub use assets::dataset::{BuiltDataset, DatasetReport, DatasetRequest, DeltaVersion, FileState};
 pub use assets::{
     feature_view::{
-        Keeper, MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport,
-        MaterializeRequest, Materialized, Progress,
+        Keeper, MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized,
+        Progress,
     },
     service::versions::ServedVersion,
 };
@@ -60,7 +59,10 @@ pub use clock::{Clock, SystemClock};
 pub use codes::CODES;
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
-pub use event::{CheckReport, Event, MaintenanceReport, Observer, PlannedAsset, RunReport, StepReport};
+pub use event::{
+    CheckReport, Event, EventBus, Heard, MaintenanceReport, Observer, PlannedAsset, Publisher, RunReport,
+    StepProgress, StepReport, Subscription, WorkEvent, WorkId,
+};
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, OnDemandEntry,
     PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,
@@ -69,7 +71,7 @@ pub use features::{
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;
 pub use millstream_state::StepOutcome;
-pub use queries::{Queries, QueryRows};
+pub use queries::{Queries, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -14,8 +13,8 @@ use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, assets::table_of, event::MaintenanceReport, features::rows, lease::Lease,
-    reconcile::reconcile, reprocess, spill,
+    Engine, EngineError, Event, MaintenanceReport, Publisher, assets::table_of, features::rows, lease::Lease,
+    reconcile::reconcile, reprocess,
 };
 
 /// What a maintenance run may do.
@@ -29,14 +28,14 @@ pub struct MaintainRequest {
 }
 
 impl Engine {
-    /// Maintains the selected tables and their tables of rejected rows, one after the other; `told` hears of
+    /// Maintains the selected tables and their tables of rejected rows, one after the other, and tells of
     /// each as it is done. A table that cannot be maintained is left alone, and its error is given when the others are
     /// done. Runs are kept out meanwhile.
     pub fn maintain<'a>(
         &'a self,
         request: &'a MaintainRequest,
         wait: Duration,
-        told: Arc<dyn Fn(&MaintenanceReport) + Send + Sync>,
+        events: Publisher,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<Vec<MaintenanceReport>, EngineError>> {
         Box::pin(async move {
@@ -44,8 +43,8 @@ impl Engine {
             // Also those who only read: what they read would go while they are at it.
             let assets: Vec<AssetId> =
                 world.project.graph.assets().iter().map(|asset| asset.id.clone()).collect();
-            let lease = world.lease(&request.command, &assets, wait, &cancel).await?;
-            let done = self.maintain_leased(request, &lease, told).await;
+            let lease = world.lease(&request.command, &assets, wait, &events, &cancel).await?;
+            let done = self.maintain_leased(request, &lease, events).await;
             lease.end().await;
             done
         })
@@ -55,14 +54,14 @@ impl Engine {
         &self,
         request: &MaintainRequest,
         lease: &Lease,
-        told: Arc<dyn Fn(&MaintenanceReport) + Send + Sync>,
+        events: Publisher,
     ) -> Result<Vec<MaintenanceReport>, EngineError> {
         let world = self.world();
         // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
         reconcile(world).await?;
         let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
         let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
-        spill::clean(&world.state_dir, world.options.clock.now());
+        world.clean_spill();
         let mut pinned = self.pinned().await?;
         let (mut reports, mut failed) = (Vec::new(), None);
         for table in self.tables(&selected, selection.is_all()).await? {
@@ -82,7 +81,7 @@ impl Engine {
                     report
                 }
             };
-            told(&report);
+            events.publish(Event::TableMaintained(report.clone()));
             reports.push(report);
         }
         failed.map_or(Ok(reports), Err)

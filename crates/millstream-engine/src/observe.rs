@@ -1,4 +1,5 @@
-//! Gathers what a plan needs to know: versions in the lake, and what each kind of assets sees, as parts that wait at sources.
+//! Gathers what a plan needs to know: versions in the lake, and what each kind of asset sees, such as parts that wait
+//! at sources.
 
 use std::sync::Arc;
 

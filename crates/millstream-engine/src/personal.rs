@@ -97,7 +97,7 @@ impl Project {
         let specs = &self.spec.features.views;
         let is_personal = |name: &str| match specs.iter().find(|spec| spec.name == name) {
             Some(spec) => self.hold_personal(std::iter::once(&spec.from.value)),
-            // Of a view of an earlier project nobody knows the table.
+            // Nothing here tells which table a view of an earlier project reads.
             None => !self.personal.columns.is_empty(),
         };
         if views.any(is_personal) { error.without_values() } else { error }

@@ -23,7 +23,7 @@ pub(crate) struct Pinning {
     world: Arc<World>,
     names: LakeResolver,
     pinned: Mutex<BTreeMap<TableName, Arc<Snapshot>>>,
-    /// Tables that are taken as not there yet.
+    /// Tables that are treated as not there yet.
     absent: BTreeSet<TableName>,
     /// The versions at which tables are met.
     set: ReadSet,
@@ -40,13 +40,13 @@ impl Pinning {
         }
     }
 
-    /// Tables are held as `set` has them.
+    /// Holds tables at the versions that `set` has.
     pub(crate) fn reading(mut self, set: ReadSet) -> Self {
         self.set = set;
         self
     }
 
-    /// These tables are read at these versions, others as they are met.
+    /// A pinning that holds these tables at these versions, and others as they are met.
     pub(crate) async fn at(
         world: &Arc<World>,
         versions: &BTreeMap<TableName, i64>,
@@ -60,7 +60,7 @@ impl Pinning {
         Ok(pinning)
     }
 
-    /// These tables are taken as not there yet, where they may be missing.
+    /// Treats these tables as not there yet, where they may be missing.
     pub(crate) fn without(mut self, absent: BTreeSet<TableName>) -> Self {
         self.absent = absent;
         self
@@ -84,13 +84,13 @@ impl Pinning {
     async fn pin_stored(&self, table: &TableName) -> Result<(), EngineError> {
         match self.pin_if_there(table).await? {
             true => Ok(()),
-            // Nothing was rejected yet.
+            // The table of rejected rows is missing as long as nothing was rejected.
             false if table.is_rejected() => Ok(()),
             false => Err(EngineError::NeverBuilt { table: table.clone() }),
         }
     }
 
-    /// Holds a table that may not exist; whether it does.
+    /// Holds a table that may not exist, and returns whether it does.
     pub(crate) async fn pin_if_there(&self, table: &TableName) -> Result<bool, EngineError> {
         if self.absent.contains(table) {
             return Ok(false);
@@ -111,12 +111,12 @@ impl Pinning {
         self.world.sql.with_resolver(self.clone())
     }
 
-    /// What was touched so far.
+    /// The snapshots of the tables that were touched so far.
     pub(crate) fn snapshots(&self) -> BTreeMap<TableName, Arc<Snapshot>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The versions of what was touched so far.
+    /// The versions of the tables that were touched so far.
     pub(crate) fn versions(&self) -> BTreeMap<TableName, i64> {
         self.snapshots().into_iter().map(|(table, snapshot)| (table, snapshot.version())).collect()
     }

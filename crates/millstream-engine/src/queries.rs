@@ -29,13 +29,19 @@ const STACK_BYTES: usize = 32 << 20;
 /// Batches that wait until they are asked for.
 const WAITING_BATCHES: usize = 2;
 
+/// The threads on which statements run: one set for a process, whatever project they ask.
+#[derive(Debug)]
+pub struct QueryThreads {
+    room: Arc<Semaphore>,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
 /// Answers statements over the project's tables.
 pub struct Queries {
     engine: Engine,
     session: SqlSession,
-    room: Arc<Semaphore>,
-    /// `None` only while it is dropped.
-    runtime: Option<Runtime>,
+    threads: Arc<QueryThreads>,
 }
 
 impl fmt::Debug for Queries {
@@ -52,9 +58,9 @@ pub struct QueryRows {
     work: Option<AbortOnDropHandle<()>>,
 }
 
-impl Queries {
-    /// Starts the threads.
-    pub fn open(engine: &Engine, threads: NonZeroUsize) -> Result<Self, EngineError> {
+impl QueryThreads {
+    /// Starts so many.
+    pub fn start(threads: NonZeroUsize) -> Result<Arc<Self>, EngineError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.get())
             .thread_name("query")
@@ -65,8 +71,15 @@ impl Queries {
             .build()
             .map_err(|_| EngineError::Worker { doing: "starting the threads of queries" })?;
         let room = Arc::new(Semaphore::new(RUNNING_MAX));
-        let (engine, session) = (engine.clone(), engine.session().clone());
-        Ok(Self { engine, session, room, runtime: Some(runtime) })
+        Ok(Arc::new(Self { room, runtime: Some(runtime) }))
+    }
+}
+
+impl Queries {
+    /// Answers over the tables of this engine's project.
+    #[must_use]
+    pub fn new(engine: &Engine, threads: Arc<QueryThreads>) -> Self {
+        Self { engine: engine.clone(), session: engine.session().clone(), threads }
     }
 
     /// Runs one statement, as [`SqlSession::query`] does, over the set that is published now, or else over the tables as they
@@ -98,10 +111,10 @@ impl Queries {
         session: SqlSession,
     ) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
         Box::pin(async move {
-            let Some(runtime) = &self.runtime else { return Err(gave_up()) };
+            let Some(runtime) = &self.threads.runtime else { return Err(gave_up()) };
             let (schema_sender, schema) = oneshot::channel();
             let (sender, batches) = mpsc::channel(WAITING_BATCHES);
-            let room = self.room.clone();
+            let room = self.threads.room.clone();
             let work = runtime.spawn(async move {
                 // The semaphore is never closed.
                 let _room = room.acquire_owned().await;
@@ -124,7 +137,7 @@ impl Queries {
     }
 }
 
-impl Drop for Queries {
+impl Drop for QueryThreads {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             // A computation that does not give way is not waited for.

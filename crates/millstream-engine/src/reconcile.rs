@@ -25,8 +25,8 @@ use crate::{
 /// Probes under way at once; each is a look at one file or a listing.
 const PROBES_AT_ONCE: usize = 32;
 
-/// Stands for a version that was read and is no more. No table has it, so whatever comes in its place is another one,
-/// also when it comes under the same number.
+/// Stands for a version that was read and is gone. No table has this number, so whatever comes in the place of the
+/// version is another one, even under its old number.
 const LOST: i64 = -1;
 
 /// What lake and state store agree on.
@@ -36,7 +36,7 @@ pub(crate) struct Reconciled {
     pub versions: BTreeMap<AssetId, i64>,
     /// Tables that were recorded and are in the lake no more, with the version that was.
     pub vanished: BTreeMap<AssetId, i64>,
-    /// Tables whose log cannot be understood, with what is wrong. Each is its own step's to tell; others go on.
+    /// Tables whose log cannot be understood, with what is wrong. The step of the table reports it, while others go on.
     pub unreadable: BTreeMap<AssetId, String>,
 }
 
@@ -100,7 +100,7 @@ async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
             }
         }
     }
-    // Only now is everything known that was built from something.
+    // Readers are judged only here, because only here is everything known that they were built from.
     for (reader, recorded) in &mut recorded {
         if reread(world, &probed, &mut recorded.input_versions).await? {
             news.assets.insert(reader.clone());
@@ -145,7 +145,8 @@ struct News {
 }
 
 impl News {
-    /// All at once: who reads a table is brought along while the table is behind the lake, and never after that.
+    /// Records everything at once: the versions that a reader has read are adapted only while the record of the table
+    /// is behind the lake, so a table that was recorded alone would leave its readers behind for good.
     async fn record(&self, world: &World, recorded: &BTreeMap<AssetId, Recorded>) -> Result<(), EngineError> {
         let found = self.assets.iter().map(|asset| FoundAsset {
             asset,
@@ -186,7 +187,7 @@ async fn news_of(
             let metrics = metrics(rows).into_iter().map(|(name, value)| Metric { name, value });
             Ok(Some((found, metrics.collect())))
         }
-        // Of a table that was put back to where its log says nothing, nobody knows what it was built from.
+        // The log does not say what a table was built from that was put back to this version.
         (_, Some(known)) if known.version <= Some(version) => {
             Ok(Some((Recorded { version: Some(version), ..known.clone() }, Vec::new())))
         }
@@ -198,8 +199,8 @@ fn ours(commit: &CommitRecord) -> Option<(i64, CommitInfo)> {
     Some((commit.version, CommitInfo::from_json(&commit.info)?))
 }
 
-/// Whether the commit that `built` the content is not the one that is known. Versions tell, because clocks go back: it is
-/// a later one, or the table was taken back to an earlier version, or made anew.
+/// Whether the commit that `built` the content is another one than the known one. Versions tell, because clocks go
+/// back: the commit is later, or the table was taken back to an earlier version or made again.
 fn is_news(built: i64, version: i64, known: &Recorded) -> bool {
     known.version.is_none_or(|known| built > known || version < known)
 }
@@ -219,7 +220,7 @@ fn followed(commits: &[(i64, CommitInfo)], version: i64, known: Option<&Recorded
     recorded.map(|known| known.fingerprint).or(built.map(|(_, info)| info.fingerprint))
 }
 
-/// Brings versions of inputs that somebody has read to what they mean now; whether one of them does not stay as it is.
+/// Brings the versions of inputs that an asset has read to what they mean now, and returns whether one of them changed.
 async fn reread(
     world: &World,
     probed: &BTreeMap<AssetId, Probed>,
@@ -231,8 +232,8 @@ async fn reread(
         let now = match *version {
             // A table that went back is another one, even where it has grown beyond what was read.
             Some(version) if version >= *seen && known.is_none_or(|known| version >= known) => {
-                // What a run commits it records too, and the steps behind it read it. Of what is not recorded, a
-                // maintenance that died may have made some, and nobody need run for that.
+                // A run records what it commits, and the steps behind it read it. A version that is not recorded may
+                // come from a maintenance that died, for which no reader has to run.
                 let is_unrecorded = *known != Some(version);
                 if is_unrecorded && same_rows(world, table, *seen, version).await? { version } else { *seen }
             }

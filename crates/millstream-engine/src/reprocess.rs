@@ -25,7 +25,7 @@ use millstream_types::{TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CheckReport, Engine, EngineError, Observer, RunRequest, StepExecutor, StepOutcome, StepReport,
+    CheckReport, Engine, EngineError, Publisher, RunRequest, StepExecutor, StepOutcome, StepReport,
     assets::{
         StepRunner,
         source::landing::{self, Landing, bronze_schema, with_landing_columns},
@@ -53,7 +53,7 @@ impl Engine {
         table: &'a TableName,
         command: &'a str,
         wait: Duration,
-        observer: Arc<dyn Observer>,
+        events: Publisher,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<RunReport, EngineError>> {
         Box::pin(async move {
@@ -65,7 +65,7 @@ impl Engine {
                     command: command.to_owned(),
                     ..RunRequest::default()
                 };
-                return self.run(&request, wait, observer, cancel).await;
+                return self.run(&request, wait, events, cancel).await;
             }
             if project.source(table).is_none() {
                 return Err(project.unknown_table(table));
@@ -84,7 +84,7 @@ impl Engine {
             let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };
             let executor = |runner| Arc::new(Reprocessor { runner }) as Arc<dyn StepExecutor>;
             let assets = [table.asset_id()];
-            self.run_with(&request, &assets, wait, observer, cancel, plan, executor).await
+            self.run_with(&request, &assets, wait, events, cancel, plan, executor).await
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `millstream status`: the last run, and where each asset stands.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{
     StreamExt,
@@ -11,7 +11,7 @@ use millstream_lake::CommitRecord;
 use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
-use millstream_state::{CheckResult, RunOutcome, RunRecord, SchemaVersion, StepRecord};
+use millstream_state::{CheckResult, HeldLease, RunOutcome, RunRecord, SchemaVersion, State, StepRecord};
 use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 use crate::{
@@ -58,6 +58,8 @@ pub struct AssetStatus {
     pub is_stale: bool,
     /// What a read of its newest version would end in, whatever became of the last step.
     pub unreadable: Option<Unreadable>,
+    /// The lease under which somebody writes it at this moment.
+    pub lease: Option<Arc<HeldLease>>,
 }
 
 /// Why a table that was built cannot be read.
@@ -70,10 +72,12 @@ pub struct Unreadable {
 
 impl Engine {
     /// Reads the state store, and opens the newest version of each table that was built: a damaged log is told here and not
-    /// only by the next step.
+    /// only by the next step. Waits for nobody who writes.
     pub fn status<'a>(&'a self) -> BoxFuture<'a, Result<Status, EngineError>> {
         Box::pin(async move {
             let world = self.world();
+            let now = world.options.clock.now();
+            let mut leases = leases(&world.state, now).await?;
             let mut recorded = world.state.recorded().await?;
             let mut steps = world.state.latest_steps().await?;
             let mut assets = Vec::new();
@@ -105,9 +109,10 @@ impl Engine {
                     published: published.remove(&facts.id),
                     checks,
                     unreadable: unreadable.remove(&facts.id),
+                    lease: leases.remove(&facts.id),
                 });
             }
-            Ok(Status { now: world.options.clock.now(), last_run, assets })
+            Ok(Status { now, last_run, assets })
         })
     }
 
@@ -187,4 +192,17 @@ impl Engine {
     ) -> BoxFuture<'a, Result<Vec<SchemaVersion>, EngineError>> {
         Box::pin(async move { Ok(self.world().state.schema_versions(table).await?) })
     }
+}
+
+/// The leases that keep others away, by the assets that they are for.
+async fn leases(
+    state: &State,
+    now: TimestampMicros,
+) -> Result<BTreeMap<AssetId, Arc<HeldLease>>, EngineError> {
+    let mut held = BTreeMap::new();
+    for lease in state.leases(now).await? {
+        let lease = Arc::new(lease);
+        held.extend(lease.assets.iter().map(|asset| (asset.clone(), lease.clone())));
+    }
+    Ok(held)
 }

@@ -10,12 +10,12 @@ pub(crate) const NO_ENTITY: u32 = u32::MAX;
 /// Below this many rows another thread costs more than it saves.
 pub(crate) const ROWS_PER_THREAD_MIN: usize = 16_384;
 
-/// One event.
+/// One event of an entity.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Entry {
-    /// Event time in microseconds.
+    /// The event time in microseconds.
     pub(crate) time: i64,
-    /// Its place in the input.
+    /// The number of the event's row in the input.
     pub(crate) row: u32,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Timelines {
     /// Where each entity's entries begin, and the end of the last.
     starts: Vec<u32>,
     entries: Vec<Entry>,
-    /// The entries that equal the one before in the whole order; none when there is no such.
+    /// The entries that equal the one before in the whole order are set; none when there are no such entries.
     ties: Option<BooleanBuffer>,
 }
 

@@ -56,13 +56,13 @@ pub enum OnlineError {
         #[source]
         source: Cause,
     },
-    /// Others changed the same record at every try.
+    /// Other callers changed the same record during each of the attempts.
     #[error("a record was changed by others at each of {attempts} attempts")]
     Contended { attempts: usize },
     /// The change is stored, but fewer replicas than asked for have confirmed it.
     #[error("{found} of {wanted} replicas confirmed a change in time")]
     Replicas { wanted: u32, found: u32 },
-    /// The call makes no sense.
+    /// The arguments of the call are not valid, such as an empty key or an entity that is named twice.
     #[error("the request to the online store is not valid: {reason}")]
     Request { reason: String },
     /// The caller's own function could not work out a record's new bytes; nothing of the update was stored.
@@ -138,7 +138,7 @@ impl OnlineError {
         Some(hint.into())
     }
 
-    /// Whether it concerns the records of the call, so that calls for others may succeed.
+    /// Whether the error concerns only the records of the call, so that calls for other records may succeed.
     #[must_use]
     pub fn is_of_record(&self) -> bool {
         matches!(self, Self::Request { .. } | Self::Change { .. } | Self::Contended { .. })

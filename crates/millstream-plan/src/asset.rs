@@ -13,18 +13,18 @@ pub struct AssetFacts {
     pub path: String,
     pub tags: Vec<String>,
     pub fingerprint: Fingerprint,
-    /// The tables that it reads, as its SQL names them; tables of rejected rows (`bronze.orders__rejected`)
+    /// The tables that the asset reads, as its SQL names them; tables of rejected rows (`bronze.orders__rejected`)
     /// are made by the step of the table that they belong to.
     pub inputs: Vec<AssetId>,
-    /// Assets that belong to its definition. A change of what they hold does not make this asset run, and their failure does
-    /// not skip it.
+    /// The assets that belong to this asset's definition. A change of what they hold does not make this asset run, and their
+    /// failure does not skip it.
     pub defined_by: Vec<AssetId>,
-    /// Tables that its checks look into (`relationship`). They finish first where they run too, but their
+    /// The tables that the asset's checks read (`relationship`). They finish first where they run too, but their
     /// changes do not make this asset run, and their failure does not skip it.
     pub checked_against: Vec<AssetId>,
-    /// Whether nothing of it is stored, so that its inputs count as the inputs of whoever reads it.
+    /// Whether nothing of the asset is stored, so that its inputs count as the inputs of whoever reads it.
     pub passes_through: bool,
-    /// Whether what it holds comes from outside of the lake, and may not be there a second time.
+    /// Whether the asset's rows come from outside of the lake, where they may not be found a second time.
     pub reads_outside: bool,
     pub trigger: Trigger,
 }
@@ -48,13 +48,13 @@ impl AssetKind {
 /// What makes an asset run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// Only a command that names it.
+    /// Only a command that names the asset makes it run.
     Manual,
-    /// Every run in which its definition or something that it reads is another one.
+    /// The asset runs whenever its definition, or something that it reads, has changed.
     OnChange,
-    /// As [`Self::OnChange`], and a scheduler looks at it this often.
+    /// As [`Self::OnChange`], and a scheduler looks at the asset this often.
     Every(Span),
-    /// As [`Self::OnChange`], and a scheduler looks at it at the times of this cron line of five fields.
+    /// As [`Self::OnChange`], and a scheduler looks at the asset at the times of this cron line of five fields.
     Cron(String),
 }
 

@@ -9,16 +9,16 @@ use crate::{AssetFacts, AssetStatus, Reason, Recorded};
 pub struct Now<'a> {
     /// The present version of what the asset holds.
     pub version: Option<i64>,
-    /// Every stored input.
+    /// Every stored input of the asset, directly or through views.
     pub inputs: &'a [InputNow<'a>],
-    /// What is new beside the stored inputs: parts of a source that wait to be read, a file of labels.
+    /// What is new for the asset beside its stored inputs: parts of a source that wait to be read, or a file of labels.
     pub parts: &'a [String],
     pub force: bool,
-    /// The version that was recorded of a table which the lake has no more.
+    /// The version that was recorded of the asset, if its table or its file is no longer there.
     pub vanished: Option<i64>,
-    /// Why its source or its table cannot be looked at.
+    /// Why the asset's source or its table cannot be read; none if it can.
     pub unreadable: Option<&'a str>,
-    /// Whether a freshness check of its own does not hold any more, by the clock alone.
+    /// Whether one of the asset's freshness checks no longer holds, by the clock alone.
     pub overdue: bool,
 }
 
@@ -27,21 +27,22 @@ pub struct Now<'a> {
 pub struct InputNow<'a> {
     pub table: &'a AssetId,
     pub version: Option<i64>,
-    /// Its step runs before, so that its version will probably be another.
+    /// Whether the input's step runs before the asset's and will probably give the input another version.
     pub changing: bool,
 }
 
 /// The first reason that applies, in this order:
 ///
 /// 1. *forced*: the command says so;
-/// 2. *never built*: nothing was ever committed, or the lake has no table any more, or an older one than
-///    was recorded (it was deleted and made anew by someone else); *vanished* where the lake had it before;
-/// 3. *definition changed*: the fingerprint is another one;
-/// 4. *unreadable*: its source or its table cannot be looked at, which its step tells; *new input*: a stored input has or will have another version than the one that was read; for a source,
-///    parts wait; for others, something that they read beside the graph is another;
+/// 2. *never built*: nothing was ever committed, or the lake no longer has the table, or has an older version than
+///    was recorded (someone else deleted and recreated it); *vanished* where it was there before;
+/// 3. *definition changed*: the asset's fingerprint is another one than was recorded;
+/// 4. *unreadable*: the asset's source or its table cannot be read, and its step will report why; *new input*: a stored
+///    input has or will have another version than the one that was read; for a source, parts wait; for other assets,
+///    something that they read beside the graph has changed;
 /// 5. *retry*: the last attempt failed or halted. Both are tried again on each run, as with a failed step in dbt or
 ///    Dagster: the cause of a failure is often outside (a full disk, a fixed file), and a halt is cheap to judge again;
-/// 6. *stale*: its rows are older than a freshness check allows, which is said again at each run;
+/// 6. *stale*: the asset's rows are older than a freshness check allows, which is reported again at each run;
 /// 7. *up to date*.
 ///
 /// A SQL view is always up to date: nothing of it is stored.
@@ -55,7 +56,7 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
     }
     let Some(recorded) = recorded.filter(|recorded| is_in_lake(recorded, now.version)) else {
         return match now.vanished {
-            Some(version) => Reason::Vanished { version },
+            Some(version) => Reason::Vanished { version, is_table: facts.id.kind().is_none() },
             None => Reason::NeverBuilt,
         };
     };
@@ -77,7 +78,7 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
     if now.overdue { Reason::Stale } else { Reason::UpToDate }
 }
 
-/// Whether what was recorded is still there to read.
+/// Whether what was recorded of the asset is still there to read.
 fn is_in_lake(recorded: &Recorded, version: Option<i64>) -> bool {
     match (recorded.version, version) {
         (Some(recorded), Some(version)) => version >= recorded,

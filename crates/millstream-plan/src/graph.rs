@@ -12,7 +12,7 @@ use crate::{AssetFacts, PlanError};
 /// The project's assets without a cycle. Equal facts, in whatever order, give an equal graph.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// Sorted by id, so that a place in this list stands for the asset everywhere below.
+    /// The assets sorted by id. The other fields name an asset by its place in this list.
     assets: Vec<AssetFacts>,
     /// What each asset reads, and what belongs to its definition.
     inputs: Vec<Vec<usize>>,
@@ -27,7 +27,7 @@ pub struct Graph {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StoredInput {
     pub(crate) table: AssetId,
-    /// Place of the asset whose step writes the table.
+    /// The place in the graph's list of the asset whose step writes the table.
     pub(crate) producer: usize,
 }
 
@@ -243,7 +243,7 @@ fn find_cycle(assets: &[AssetFacts], inputs: &[Vec<usize>], ordered: &[usize]) -
         path.push(next);
     }
     path.reverse();
-    // The smallest name first, whichever member the walk met first.
+    // The path begins with the smallest name, whichever member the walk met first.
     let smallest = path.iter().enumerate().min_by_key(|(_, place)| **place).map_or(0, |(index, _)| index);
     path.rotate_left(smallest);
     path.extend(path.first().copied());
@@ -289,7 +289,7 @@ fn acyclic_checks(assets: &[AssetFacts], users: &[Vec<usize>]) -> Vec<Vec<usize>
 fn reachable(start: usize, edges: &[Vec<usize>], steps: usize) -> Vec<bool> {
     let mut reached = vec![false; edges.len()];
     let mut open = VecDeque::from([(start, steps)]);
-    // Nearest first, so that each place is met with the most steps left.
+    // The nearest places come first, so that each place is reached with the most steps left.
     while let Some((place, left)) = open.pop_front() {
         if !std::mem::replace(&mut reached[place], true) && left > 0 {
             let next = edges[place].iter().filter(|next| !reached[**next]);

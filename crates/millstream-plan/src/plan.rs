@@ -11,16 +11,16 @@ use crate::{
 /// What was seen in the world before planning.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// What is new of an asset beside its stored inputs: the parts of a source that wait to be read, a file of labels.
+    /// What is new for an asset beside its stored inputs: the parts of a source that wait to be read, or a file of labels.
     pub parts: BTreeMap<AssetId, Vec<String>>,
     /// The newest version of every table that the lake has, tables of rejected rows included where some
-    /// asset reads them; and of every asset of another kind, as its kind counts.
+    /// asset reads them; and the version of every asset of another kind, counted as its kind does.
     pub versions: BTreeMap<AssetId, i64>,
-    /// Tables that were recorded and are in the lake no more, with the version that was.
+    /// The assets whose table or file is no longer there, with the version that was recorded.
     pub vanished: BTreeMap<AssetId, i64>,
-    /// Assets whose source or table cannot be looked at, with what is wrong.
+    /// The assets whose source or table cannot be read, with what is wrong.
     pub unreadable: BTreeMap<AssetId, String>,
-    /// Assets of which a freshness check does not hold any more, by the clock alone.
+    /// The assets of which a freshness check no longer holds, by the clock alone.
     pub overdue: BTreeSet<AssetId>,
 }
 
@@ -28,21 +28,21 @@ pub struct Observed {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub selection: Selection,
-    /// Rebuild the selected tables from the whole of their inputs. Sources are not read again for this: what
+    /// Whether to rebuild the selected tables from the whole of their inputs. Sources are not read again for this: what
     /// they landed may no longer exist outside the lake.
     pub full_refresh: bool,
-    /// Run everything selected.
+    /// Whether the selected assets run even if nothing has changed.
     pub force: bool,
 }
 
 /// The decisions for a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunPlan {
-    /// In an order in which they can run one by one.
+    /// The steps, in an order in which they can run one by one.
     pub steps: Vec<PlannedStep>,
-    /// Selected, stored and up to date; in the same order.
+    /// The selected assets that are stored and up to date, in the order of the graph.
     pub up_to_date: Vec<AssetId>,
-    /// What would run if the command named it, in the same order.
+    /// The assets that would run if the command named them, in the order of the graph.
     pub by_hand: Vec<ByHand>,
 }
 
@@ -50,7 +50,7 @@ pub struct RunPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByHand {
     pub asset: AssetId,
-    /// Never [`Reason::UpToDate`].
+    /// The reason to run, never [`Reason::UpToDate`].
     pub reason: Reason,
 }
 
@@ -58,11 +58,11 @@ pub struct ByHand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedStep {
     pub asset: AssetId,
-    /// Never [`Reason::UpToDate`].
+    /// The reason to run, never [`Reason::UpToDate`].
     pub reason: Reason,
-    /// Steps of this plan whose result it reads, sorted; when one of them fails, this one is skipped.
+    /// The steps of this plan whose result this step reads, sorted; when one of them fails, this one is skipped.
     pub after: Vec<AssetId>,
-    /// Steps of this plan that only its checks look into, sorted; they finish first, well or not.
+    /// The steps of this plan whose result only this step's checks read, sorted; they end first, whether they fail or not.
     pub checks_after: Vec<AssetId>,
 }
 
@@ -110,7 +110,7 @@ pub fn plan(
             reason if is_by_hand => run_plan.by_hand.push(ByHand { asset: asset.id.clone(), reason }),
             reason => {
                 check_inputs_exist(graph, recorded, observed, &runs, place)?;
-                // What is only judged again keeps its version.
+                // An asset that is only checked again keeps its version.
                 changes[place] = reason != Reason::Stale;
                 run_plan.steps.push(PlannedStep {
                     asset: asset.id.clone(),

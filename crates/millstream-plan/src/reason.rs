@@ -6,17 +6,19 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     NeverBuilt,
-    /// The lake had the table, at this version, and has it no more.
+    /// What was built was there, at this version, and is no longer there: a table of the lake, or what others keep, such as the
+    /// file of a dataset.
     Vanished {
         version: i64,
+        is_table: bool,
     },
     DefinitionChanged,
-    /// Its source or its table cannot be looked at.
+    /// The asset's source or its table cannot be read.
     Unreadable {
         because: String,
     },
-    /// These inputs have, or will have, a version that the asset has not seen. For a source: these parts; for others too what
-    /// they read beside the graph, as a file of labels.
+    /// These inputs have, or will have, a version that the asset has not seen. For a source the list names parts that wait; for
+    /// other assets it may also name what they read beside the graph, such as a file of labels.
     NewInput {
         from: Vec<String>,
     },
@@ -55,8 +57,11 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverBuilt => f.write_str("never built"),
-            Self::Vanished { version } => {
+            Self::Vanished { version, is_table: true } => {
                 write!(f, "the lake has no table any more, it was at version {version}")
+            }
+            Self::Vanished { version, is_table: false } => {
+                write!(f, "what was built is gone, it was version {version}")
             }
             Self::DefinitionChanged => f.write_str("definition changed"),
             Self::Unreadable { because } => write!(f, "cannot be looked at: {because}"),

@@ -9,7 +9,7 @@ use crate::{
     codes, words,
 };
 
-/// What the rules add to.
+/// The files, and the diagnostics and broken tables that the rules add to.
 pub(crate) struct Across<'a> {
     pub(crate) files: &'a SourceMap,
     pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
@@ -17,7 +17,7 @@ pub(crate) struct Across<'a> {
 }
 
 impl Across<'_> {
-    /// Sources have names of their own: a table of a source of many may take that of another file.
+    /// Every source has a name of its own; a table of a source of many may give it the name of another file.
     pub(crate) fn source_names(&mut self, sources: &mut Vec<SourceSpec>) {
         let mut first: BTreeMap<TableName, Location> = BTreeMap::new();
         sources.retain(|source| {
@@ -35,7 +35,7 @@ impl Across<'_> {
             self.broken.insert(table);
             false
         });
-        // The rest of a project expects them in the order of their names.
+        // The rest of a project expects the sources in the order of their names.
         sources.sort_by(|a, b| a.name.cmp(&b.name));
     }
 

@@ -15,7 +15,7 @@ pub(crate) fn judge(
 ) {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     let mut reported = BTreeSet::new();
-    // A name that does not exist may mean one that nothing names.
+    // A name that does not exist may be meant for a connection that nothing names.
     let mut is_whole = is_whole;
     for source in sources {
         let Some(name) = &source.connector.connection else { continue };

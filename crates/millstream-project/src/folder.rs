@@ -10,7 +10,7 @@ use crate::{Diagnostic, Location, SourceMap, codes};
 
 /// The file that makes a folder a project.
 pub(crate) const PROJECT_FILE: &str = "millstream.yaml";
-/// A larger file is no project file.
+/// The most bytes of a project file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Folders of the design that this version does not read, with what may be meant.
 const LATER_FOLDERS: [(&str, Option<&str>); 2] =
@@ -151,7 +151,8 @@ impl Lister<'_> {
         found
     }
 
-    /// A folder of the name without its `s` is mostly meant; one without such files is something else.
+    /// Reports a folder that has the name without its `s`, if it holds files with this extension; a folder without them
+    /// is something else.
     fn singular(&mut self, name: &str, extension: &str) {
         let singular = name.trim_end_matches('s');
         if !self.root.join(singular).is_dir() {

@@ -189,7 +189,7 @@ impl Loader<'_> {
         find: FindTables<'_>,
     ) -> Vec<SourceSpec> {
         let lost = self.has_lost_source;
-        // Until the file gives its sources.
+        // This holds until the file gives its sources.
         self.has_lost_source = true;
         let Some((file, text)) = self.read(&listed.path) else {
             self.broken.extend(SourceName::new(&listed.stem).ok().map(|name| TableName::bronze(&name)));
@@ -295,7 +295,7 @@ impl Loader<'_> {
             }
         }
         let spec = build::table(&self.context(faults, defaults, file, text), name, header, header_at, sql);
-        // Its header was checked; a table without a query has nothing more to say.
+        // The header was checked; a table without a query has nothing more to say.
         spec.filter(|_| !is_blank)
     }
 
@@ -348,7 +348,7 @@ impl Loader<'_> {
         Context { faults, values, defaults, patterns: &self.patterns, file, text }
     }
 
-    /// The text of a file, in the source map from then on.
+    /// Reads the text of a file and adds it to the source map.
     fn read(&mut self, path: &str) -> Option<(FileId, Arc<str>)> {
         let mut add = |text: &str| {
             let text: Arc<str> = text.into();
@@ -397,7 +397,7 @@ impl Loader<'_> {
         node
     }
 
-    /// Keeps the faults of one file; whether one of them is an error.
+    /// Keeps the faults of one file, and returns whether one of them is an error.
     fn take(&mut self, faults: Faults) -> bool {
         let (diagnostics, hidden) = faults.into_parts();
         self.hidden.extend(hidden);

@@ -19,7 +19,7 @@ pub enum NodeKind {
     Float(f64, String),
     Text(String),
     List(Vec<Node>),
-    /// In the order of the file; keys are unique.
+    /// The entries of a mapping in the order of the file; keys are unique.
     Map(Vec<(Located<String>, Node)>),
 }
 

@@ -10,7 +10,7 @@ use crate::{
     codes, words,
 };
 
-/// What is known, and where what is wrong goes.
+/// The names that are defined, and the rules between files to which faults are added.
 pub(crate) struct References<'a, 'b> {
     across: Across<'a>,
     features: &'b Features,
@@ -19,11 +19,11 @@ pub(crate) struct References<'a, 'b> {
     views: BTreeMap<&'b str, BTreeSet<&'b str>>,
     on_demand: BTreeSet<&'b str>,
     services: BTreeSet<&'b str>,
-    /// How many unknown names were reported.
+    /// The number of unknown names that were reported.
     reported: usize,
 }
 
-/// Unknown names that are reported; looking for the nearest of more would take long and help nobody.
+/// The most unknown names that are reported; looking for the nearest of more would take long and help nobody.
 const UNKNOWN_MAX: usize = 50;
 
 impl<'a, 'b> References<'a, 'b> {
@@ -85,7 +85,7 @@ impl<'a, 'b> References<'a, 'b> {
         }
     }
 
-    /// An expression could not tell a request value from an on-demand feature of the same name.
+    /// Refuses a request value with the name of an on-demand feature: an expression could not tell them apart.
     fn request_names(&mut self, spec: &FeaturesSpec) {
         for value in spec.request.iter().filter(|value| self.on_demand.contains(value.name.as_str())) {
             let message = format!("`{}` is an on-demand feature and a request value", value.name);
@@ -139,7 +139,7 @@ impl<'a, 'b> References<'a, 'b> {
         }
         let split = dataset.split.as_ref().and_then(|split| split.entity.as_ref());
         dataset.labels.entities.iter().chain(split).for_each(|entity| self.entity(entity));
-        // Where a definition is faulty, so may be the key.
+        // Where a definition is faulty, the key may be faulty too.
         if dataset.labels.keys.is_empty() || !self.features.incomplete.is_empty() {
             return;
         }

@@ -8,8 +8,8 @@ use crate::file::{DatasetFile, FeaturesFile, ProjectFile, SourceFile, TableFile,
 /// What the schemas' `$id`s begin with: names that never change, and no address at which anything answers.
 const ID_BASE: &str = "urn:millstream:schema:";
 
-/// The schemas by file name. `connectors` are the connectors' kinds with the schemas of their options, `connections` those
-/// of them that have connections, with the schemas of these.
+/// The schemas by file name. `connectors` are the kinds of connectors with the schemas of their options, `connections`
+/// those kinds that have connections, with the schemas of their connections.
 #[must_use]
 pub fn json_schemas(
     connectors: &[(&str, Value)],
@@ -97,7 +97,7 @@ fn connection(connections: &[(&str, Value)]) -> Value {
     schema
 }
 
-/// One branch for each kind, told apart by `type`.
+/// A schema with one branch for each kind, told apart by `type`.
 fn one_of(branches: impl Iterator<Item = Value>) -> Value {
     json!({"oneOf": branches.collect::<Vec<_>>()})
 }

@@ -37,7 +37,7 @@ fn compiled(pattern: &str) -> Regex {
 #[derive(Debug)]
 pub struct Covered<'t> {
     pub text: Cow<'t, str>,
-    /// What was covered, as ranges of the text as it was.
+    /// The ranges of the original text that were covered.
     covered: Vec<Range<usize>>,
 }
 
@@ -65,12 +65,14 @@ fn covered_at(text: &str, covered: Vec<Range<usize>>) -> Covered<'_> {
 }
 
 impl Covered<'_> {
-    /// Where a byte of the text as it was is found now; one inside of a credential is found at its start.
+    /// The place in the covered text of a byte of the original one; a byte inside of a credential is found at its
+    /// start.
     #[must_use]
     pub fn offset(&self, byte: usize) -> usize {
         let mut offset = byte;
         for range in self.covered.iter().rev().filter(|range| range.start < byte) {
-            // What the byte has behind it: the whole credential, or a part that is gone with the cover.
+            // The bytes of the range that lie before `byte`: the whole credential, or the part of it that the cover
+            // replaces.
             let behind = range.end.min(byte) - range.start;
             let shown = if range.end <= byte { COVER.len() } else { 0 };
             offset = offset - behind + shown;
@@ -79,7 +81,7 @@ impl Covered<'_> {
     }
 }
 
-/// Where a text has the form of a credential.
+/// The ranges of a text that have the form of a credential.
 fn credentials(text: &str) -> Vec<Range<usize>> {
     FORMS
         .iter()
@@ -102,7 +104,7 @@ fn apart(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     apart
 }
 
-/// What stands in a text where its form has a password or a key, without the user before it, who is no secret.
+/// The passwords and keys of a text, found by its form, without the user before them, who is no secret.
 pub(crate) fn passwords(text: &str) -> Vec<String> {
     let password = |at| text.get(at).map(|it: &str| it.split_once(':').map_or(it, |(_, password)| password));
     credentials(text).into_iter().filter_map(password).map(str::to_owned).collect()
@@ -150,7 +152,7 @@ impl HiddenValues {
         self.add(value.to_owned());
     }
 
-    /// A text without these values and without what has the form of a credential, for what is kept of a definition.
+    /// A text without these values and without what has the form of a credential, for a definition that is stored.
     #[must_use]
     pub fn left_out_of(&self, text: &str) -> String {
         let mut found = credentials(text);

@@ -9,10 +9,10 @@ use crate::{Diagnostic, Location, Node, NodeKind, codes, decode::Faults, secret}
 
 /// What a `${…}` of a file begins with.
 const FILE: &str = "file:";
-/// A larger file holds no value.
+/// The most bytes of a file that holds a value.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// Where values come from.
+/// The places where values come from.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
     /// Looks up a variable of the process.
@@ -59,7 +59,7 @@ impl Substitution<'_> {
                     }
                     self.faults.hide(value);
                 }
-                // Of a URL the password is a secret, whether a variable holds it or the whole.
+                // The password in a URL is a secret, whether a variable holds the password or the whole URL.
                 secret::passwords(text).iter().for_each(|password| self.faults.add_secret(password));
             }
             NodeKind::List(items) => items.iter_mut().for_each(|item| self.node(item, key)),
@@ -91,7 +91,8 @@ impl<'a> Name<'a> {
 }
 
 impl Values<'_> {
-    /// The value; `None` for a variable that is not set and a file that does not exist, and why else a file cannot be read.
+    /// The value; `None` for a variable that is not set or a file that does not exist. The error says why a file cannot
+    /// be read.
     fn get(&self, name: &Name<'_>) -> Result<Option<String>, String> {
         let path = match name {
             Name::Variable(name) => return Ok((self.variables)(name)),

@@ -2,7 +2,7 @@
 //!
 //! A room makes a plan in the state of a [`QueryRuntime`], says with [`Execution`] how it wants the rows, and gets streams of
 //! them. Nothing else starts a plan, so that another runtime, such as a cluster, takes the place of [`LocalRuntime`] without
-//! a change anywhere else. docs/decisions/0020 says what one has to do.
+//! a change anywhere else. docs/decisions/0021 says what one has to do.
 //!
 //! May touch: DataFusion. Must not: know SQL text, tables of the lake, contracts or runs.
 

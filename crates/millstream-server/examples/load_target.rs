@@ -17,14 +17,15 @@ use async_trait::async_trait;
 use millstream_api::{
     catalog::{LineageDocument, StatusDocument, TableStatusDocument},
     datasets::DatasetBuildAnswer,
+    project::ProjectAnswer,
     runs::{RunDetail, RunInfo},
 };
 use millstream_server::{
     AnswerColumn, ApiError, Backends, CatalogBackend, DatasetBackend, DatasetInfo, DatasetReader,
     EntitySchema, ErrorKind, FeatureBackend, JobBackend, JobReporter, MaterializeAnswer, MaterializeRequest,
-    PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest,
-    ReadTarget, Readiness, RunBackend, RunEnd, RunRequest, ServerOptions, ServiceInfo, Status, Statuses,
-    ViewInfo, serve,
+    ProjectBackend, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer,
+    ReadRequest, ReadTarget, Readiness, RunBackend, RunEnd, RunRequest, ServerOptions, ServiceInfo, Status,
+    Statuses, ViewInfo, serve,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -152,6 +153,17 @@ impl RunBackend for Memory {
     }
 
     async fn run_detail(&self, _: &str) -> Result<RunDetail, ApiError> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl ProjectBackend for Memory {
+    async fn project(&self) -> Result<ProjectAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn reload(&self) -> Result<ProjectAnswer, ApiError> {
         nothing()
     }
 }

@@ -10,7 +10,7 @@ use utoipa::openapi::OpenApi;
 use crate::{
     catalog, datasets,
     error::{ApiError, ErrorKind},
-    features, jobs, process, query, runs,
+    features, jobs, process, project, query, runs,
     scoped::Endpoints,
 };
 
@@ -19,16 +19,16 @@ pub(crate) const VERSION: &str = "x-millstream-version";
 
 /// The endpoints of one area.
 pub(crate) struct Area {
-    /// Those that answer within the time of a request.
+    /// The endpoints that answer within the time of a request.
     pub(crate) quick: Endpoints,
-    /// Those that may go through whole tables.
+    /// The endpoints that may go through whole tables, and have the time of a job.
     pub(crate) long: Endpoints,
-    /// The description of all of them.
+    /// The description of all endpoints of the area.
     pub(crate) document: OpenApi,
 }
 
 /// All areas.
-pub(crate) fn areas() -> [Area; 7] {
+pub(crate) fn areas() -> [Area; 8] {
     [
         features::area(),
         datasets::area(),
@@ -36,6 +36,7 @@ pub(crate) fn areas() -> [Area; 7] {
         catalog::area(),
         runs::area(),
         jobs::area(),
+        project::area(),
         process::area(),
     ]
 }

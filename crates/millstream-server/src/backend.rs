@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend, jobs::JobBackend,
-    query::QueryBackend, runs::RunBackend,
+    project::ProjectBackend, query::QueryBackend, runs::RunBackend,
 };
 
 /// What answers each area.
@@ -16,13 +16,20 @@ pub struct Backends {
     pub catalog: Arc<dyn CatalogBackend>,
     pub runs: Arc<dyn RunBackend>,
     pub jobs: Arc<dyn JobBackend>,
+    pub project: Arc<dyn ProjectBackend>,
 }
 
 impl Backends {
     /// One value that answers all areas.
     pub fn of<B>(backend: Arc<B>) -> Self
     where
-        B: FeatureBackend + DatasetBackend + QueryBackend + CatalogBackend + RunBackend + JobBackend,
+        B: FeatureBackend
+            + DatasetBackend
+            + QueryBackend
+            + CatalogBackend
+            + RunBackend
+            + JobBackend
+            + ProjectBackend,
     {
         Self {
             features: backend.clone(),
@@ -30,7 +37,8 @@ impl Backends {
             query: backend.clone(),
             catalog: backend.clone(),
             runs: backend.clone(),
-            jobs: backend,
+            jobs: backend.clone(),
+            project: backend,
         }
     }
 }

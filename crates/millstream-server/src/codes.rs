@@ -85,6 +85,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("MS-1233", "Job cancelled", "The job was told to end before it was done; what it had finished stays."),
     ("MS-1234", "A run did not succeed", "A step failed or was halted; the message names the first one."),
     (
+        "MS-1235",
+        "Not loaded again",
+        "The project's files have errors, or they cannot be read; what was loaded before is still at work. `millstream check` shows all errors.",
+    ),
+    (
         "MS-1240",
         "A token is needed",
         "The address can be reached from other machines; the server does not start without a token.",

@@ -84,10 +84,10 @@ pub(crate) struct BoundedStream {
     stream: TcpStream,
     connection: Connection,
     idle_time: Duration,
-    /// When bytes last went out.
+    /// The time at which bytes last went out.
     active: Instant,
     timer: Pin<Box<Sleep>>,
-    /// Gives the room back when the stream is dropped.
+    /// The connection's part of the listener's room, which is free again when the stream is dropped.
     _permit: Option<OwnedSemaphorePermit>,
 }
 

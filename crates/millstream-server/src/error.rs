@@ -71,6 +71,8 @@ pub enum ErrorKind {
     Cancelled,
     /// A step of a run did not end well.
     RunFailed,
+    /// The project was not loaded again: what was loaded before is still at work.
+    NotReloaded,
     /// A defect of Millstream.
     Internal,
 }
@@ -113,6 +115,7 @@ impl ErrorKind {
             Self::UnknownAsset => (StatusCode::NOT_FOUND, "MS-1232"),
             Self::Cancelled => (StatusCode::CONFLICT, "MS-1233"),
             Self::RunFailed => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1234"),
+            Self::NotReloaded => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1235"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "MS-1226"),
         }
     }
@@ -128,6 +131,7 @@ impl ErrorKind {
             Self::UnknownJob => Some("`GET /v1/jobs` lists the jobs; a server that starts anew knows none"),
             Self::UnknownRun => Some("`GET /v1/runs` lists the runs"),
             Self::UnknownAsset => Some("`GET /v1/assets` lists the assets"),
+            Self::NotReloaded => Some("`millstream check` shows what is wrong with the project"),
             Self::Forbidden => {
                 Some("use a token with this scope; `serve --tokens` says which token has which")
             }
@@ -162,6 +166,13 @@ impl ApiError {
         let (_, code) = kind.status_and_code();
         let hint = kind.hint().map(str::to_owned);
         Self { kind, code, message: message.into(), hint, field: None, cause: None }
+    }
+
+    /// The same error as another kind, with the code that it has.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// The same error as another kind, with that kind's code.

@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) backends: Backends,
     pub(crate) limits: Limits,
     pub(crate) jobs: Jobs,
-    /// Room for bodies, in units of [`body::units`].
+    /// The room that all bodies share, in units of [`body::units`].
     pub(crate) buffers: Semaphore,
     /// Ends what did not finish in the time that a shutdown leaves.
     pub(crate) hard_stop: CancellationToken,
@@ -107,7 +107,7 @@ impl IntoResponse for ApiError {
 pub(crate) struct Guard {
     pub(crate) shared: Arc<Shared>,
     pub(crate) dialect: Dialect,
-    /// For the answer, once the body is there.
+    /// The time that an endpoint has for its answer once the body is there.
     pub(crate) time: Duration,
 }
 

@@ -23,6 +23,7 @@ mod jobs;
 mod options;
 mod principal;
 mod process;
+mod project;
 mod query;
 mod runs;
 mod scoped;
@@ -50,6 +51,7 @@ pub use millstream_api::{
 pub use options::{FeastCompat, Limits, ServerOptions};
 pub use principal::{Scope, Token, TokenGrant};
 pub use process::openapi_json;
+pub use project::ProjectBackend;
 pub use query::{QueryAnswer, QueryBackend, QueryRequest};
 pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use server::{Server, serve};

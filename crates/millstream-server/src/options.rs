@@ -14,12 +14,12 @@ use crate::{
 /// How the server is run.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// Port 0 picks a free one.
+    /// The address to listen on. Port 0 picks a free port.
     pub address: SocketAddr,
-    /// The token of `admin`, who may do everything. Any address but a loopback one needs this or one of `tokens`; where
-    /// there is one, each request has to carry it or another.
+    /// The token of `admin`, who may do everything. Any address but a loopback one needs this token or one of `tokens`. Where
+    /// the server has a token, each request has to carry one that it knows.
     pub token: Option<Token>,
-    /// The tokens of others.
+    /// The tokens of all others than `admin`.
     pub tokens: Vec<TokenGrant>,
     pub limits: Limits,
     pub feast_compat: FeastCompat,
@@ -78,34 +78,35 @@ const ADMIN: &str = "admin";
 /// Bounds of what one client, and all of them together, can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one body.
+    /// The most bytes of one request's body.
     pub body_bytes: usize,
-    /// Bytes of all bodies that are being read or answered.
+    /// The most bytes of all bodies together that are being read or answered.
     pub buffered_bytes: usize,
-    /// Rows of one request.
+    /// The most rows of one request.
     pub rows: usize,
-    /// Rows times features of one request.
+    /// The most values of one request: its rows times its features.
     pub values: usize,
-    /// Bytes of the values of one answer.
+    /// The most bytes of the values of one answer.
     pub answer_bytes: usize,
-    /// Rows that a query answers with.
+    /// The most rows that a query answers with; further ones are cut off.
     pub query_rows: usize,
-    /// Bytes that these rows take in memory.
+    /// The most bytes that a query's rows take in memory; rows beyond them are cut off.
     pub query_bytes: usize,
-    /// From the first byte of a request to the first byte of its answer.
+    /// The time that a request's body has to arrive, and then the time that the request's endpoint has to answer.
     pub request_time: Duration,
-    /// The same for materialising, which goes through whole tables.
+    /// The time that work which may go through whole tables has: a job, or an endpoint that waits for one.
     pub job_time: Duration,
     /// A connection on which nothing is sent back for this long (beyond the request's own time) is closed: idle ones, and those
     /// whose headers only trickle in.
     pub idle_time: Duration,
-    /// Open connections; further ones wait.
+    /// The most connections that are open at the same time; further ones wait.
     pub connections: usize,
-    /// Requests that run at the same time; further ones are told to come back.
+    /// The most requests that run at the same time; further ones are told to come back.
     pub concurrent_requests: usize,
-    /// Time that running requests and jobs have to finish when the server stops.
+    /// The time that running requests and jobs have to finish when the server stops.
     pub shutdown_time: Duration,
-    /// The same for queries, which are easily asked again.
+    /// The time that running queries have to finish when the server stops, but no longer than `shutdown_time`: a query is
+    /// easily asked again.
     pub query_shutdown_time: Duration,
 }
 

@@ -53,7 +53,7 @@ impl Principal {
 #[derive(Clone)]
 pub struct Token {
     digest: [u8; 32],
-    /// How many bytes the secret has, where it was seen itself.
+    /// The number of bytes of the secret; none where only its hash is known.
     pub(crate) length: Option<usize>,
 }
 

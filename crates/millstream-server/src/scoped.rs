@@ -40,10 +40,10 @@ struct Needs {
 /// How calls of an endpoint are written to the log.
 #[derive(Clone, Copy)]
 enum Audit {
-    /// They change nothing.
+    /// Calls are not written, because they change nothing.
     None,
     Each,
-    /// There may be thousands a second, so that only who asks for them gets them: `audit=debug`.
+    /// Calls are written only at `audit=debug`, because there may be thousands of them a second.
     Frequent,
 }
 
@@ -65,6 +65,11 @@ impl Endpoints {
     /// An endpoint that changes something; each call is written to the log with who made it.
     pub(crate) fn write(self, path: &str, endpoint: MethodRouter<Arc<Shared>>) -> Self {
         self.add(path, endpoint, Scope::Write, Audit::Each)
+    }
+
+    /// An endpoint that changes what the server is; each call is written to the log with who made it.
+    pub(crate) fn admin(self, path: &str, endpoint: MethodRouter<Arc<Shared>>) -> Self {
+        self.add(path, endpoint, Scope::Admin, Audit::Each)
     }
 
     /// An endpoint that stores rows.

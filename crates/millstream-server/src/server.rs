@@ -19,7 +19,7 @@ use crate::{
     process,
 };
 
-/// What is left to connections after the shutdown's time is over: enough to send the refusal of what still ran.
+/// The time that connections have once the shutdown's time is over: enough to send the refusal of what still ran.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A server that listens and does not answer yet.

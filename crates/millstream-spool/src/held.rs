@@ -12,7 +12,7 @@ use arrow::{
 use crate::Space;
 
 /// A view holds so many bytes itself; longer values lie in a buffer.
-const INLINE_BYTES: u32 = 12;
+const INLINE_BYTES: u128 = 12;
 
 /// Bytes of the rows of a batch, whatever larger batch they are a part of.
 #[must_use]
@@ -31,8 +31,9 @@ fn viewed_bytes(data: &ArrayData) -> usize {
         DataType::Utf8View | DataType::BinaryView => {
             let views = data.buffer::<u128>(0).iter().take(data.len());
             // The lower half of a view's first eight bytes is the length of its value.
-            let lengths = views.map(|view| (view & u128::from(u32::MAX)) as u32);
-            lengths.filter(|length| *length > INLINE_BYTES).map(|length| length as usize).sum()
+            let lengths = views.map(|view| view & u128::from(u32::MAX));
+            let long = lengths.filter(|length| *length > INLINE_BYTES);
+            long.map(|length| usize::try_from(length).unwrap_or(usize::MAX)).sum()
         }
         _ => 0,
     };

@@ -36,7 +36,7 @@ pub struct SpoolWriter {
 /// Where the rows are so far.
 enum Written {
     Memory(Held),
-    File(SpillFile, StreamWriter<BufWriter<File>>),
+    File(SpillFile, Box<StreamWriter<BufWriter<File>>>),
 }
 
 impl SpoolWriter {
@@ -81,7 +81,7 @@ impl SpoolWriter {
             StreamWriter::try_new_with_options(BufWriter::new(open), &self.schema, options)
         });
         let writer = writer.map_err(rows_of_file("write", spilled.path()))?;
-        let before = std::mem::replace(&mut self.store, Written::File(spilled, writer));
+        let before = std::mem::replace(&mut self.store, Written::File(spilled, Box::new(writer)));
         let Written::Memory(held) = before else { return Ok(()) };
         // Their room is free once all of them are written.
         held.batches().iter().try_for_each(|batch| self.write(batch, size_of(batch)))

@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use millstream_types::AssetId;
@@ -68,13 +69,13 @@ pub enum StateError {
         "epoch {epoch} of source `{source_name}` is older than epoch {recorded}, which is recorded already"
     )]
     OldEpoch { source_name: String, epoch: i64, recorded: i64 },
-    #[error("{}", locked(asset, holder.as_deref(), *age_ms))]
+    #[error("{}", holder.works_on(&format!("`{asset}`"), *age))]
     Locked {
         /// The first of the wanted assets that is another's.
         asset: AssetId,
-        holder: Option<Box<Holder>>,
+        holder: Box<Holder>,
         /// How long the holder had been at work when the lease was asked for.
-        age_ms: Option<i64>,
+        age: Duration,
     },
     #[error("this process was away for so long that another took its place")]
     LeaseLost,
@@ -204,11 +205,4 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 fn is_forbidden(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
     matches!(error.sqlite_error_code(), Some(ReadOnly | CannotOpen | PermissionDenied))
-}
-
-fn locked(asset: &AssetId, holder: Option<&Holder>, age_ms: Option<i64>) -> String {
-    let Some(holder) = holder else { return format!("another process works on `{asset}`") };
-    let host = holder.host.as_ref().map(|host| format!(" on `{host}`")).unwrap_or_default();
-    let age = age_ms.map(|ms| format!(", started {} s ago,", ms.max(0) / 1_000)).unwrap_or_default();
-    format!("pid {}{host}{age} works on `{asset}` (`{}`)", holder.pid, holder.command)
 }

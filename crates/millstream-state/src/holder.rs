@@ -4,12 +4,13 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use millstream_types::TimestampMicros;
 use serde::{Deserialize, Serialize};
 
-use crate::StateError;
+use crate::{StateError, value};
 
 /// Who holds a lease, as the state store says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,20 @@ impl Holder {
     #[must_use]
     pub fn with_mark(self, mark: &Mark) -> Self {
         Self { mark: mark.path.to_str().map(str::to_owned), ..self }
+    }
+
+    /// How long the holder has been at work; nothing when the clock went back.
+    #[must_use]
+    pub fn age(&self, now: TimestampMicros) -> Duration {
+        value::duration_out(now.0.saturating_sub(self.started.0))
+    }
+
+    /// That the holder works on `what`, for people: ``pid 4711 on `desk`, started 12 s ago, works on … (`run silver.*`)``.
+    #[must_use]
+    pub fn works_on(&self, what: &str, age: Duration) -> String {
+        let host = self.host.as_ref().map(|host| format!(" on `{host}`")).unwrap_or_default();
+        let age = age.as_secs();
+        format!("pid {}{host}, started {age} s ago, works on {what} (`{}`)", self.pid, self.command)
     }
 
     /// Whether the holder has ended for certain. `is_local`: all who share the state store share its disk too, so that the

@@ -3,7 +3,10 @@
 //! A lease has a token, and a later lease has a higher one. Whoever takes the place of a holder that is gone, or whose time is
 //! over, ends that lease as a whole; should the holder come back, its token is no more, and nothing is recorded for it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{AssetId, TimestampMicros};
@@ -23,6 +26,7 @@ pub struct LeaseToken(pub i64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldLease {
     pub token: LeaseToken,
+    pub assets: BTreeSet<AssetId>,
     pub holder: Holder,
     /// When it ends unless the holder moves its end on; by the clock of the database where it has one.
     pub until: TimestampMicros,
@@ -49,25 +53,21 @@ impl State {
             changed!(self, async {
                 let mut work = self.change("take the lease").await?;
                 let now = work.now(request.now).await?;
-                let (ended, held): (Vec<_>, Vec<_>) =
+                let (held, ended): (Vec<_>, Vec<_>) =
                     leases(&mut work).await?.into_iter().partition(|lease| {
-                        lease.until <= now
-                            || lease.holder.is_gone(self.is_local())
-                            || lease.holder.has_mark_of(request.holder)
+                        lease.keeps_away(now, self.is_local()) && !lease.holder.has_mark_of(request.holder)
                     });
                 for lease in &ended {
                     end(&mut work, lease.token).await?;
                 }
-                let owners = owners(&mut work).await?;
-                if let Some((asset, token)) =
-                    request.assets.iter().find_map(|asset| Some((asset, *owners.get(asset)?)))
+                let lease_of = |asset: &AssetId| held.iter().find(|lease| lease.assets.contains(asset));
+                if let Some((asset, lease)) =
+                    request.assets.iter().find_map(|asset| Some((asset, lease_of(asset)?)))
                 {
-                    let holder =
-                        held.into_iter().find(|lease| lease.token == token).map(|lease| lease.holder);
                     // What was ended stays ended.
                     work.commit().await?;
                     forget(&ended, request.holder);
-                    return Err(locked(asset, holder, request.now));
+                    return Err(locked(asset, &lease.holder, request.now));
                 }
                 let token = insert(&mut work, request, now).await?;
                 work.commit().await?;
@@ -112,10 +112,24 @@ impl State {
         .boxed()
     }
 
-    /// The leases that are not ended, with those whose time is over.
-    pub fn leases(&self) -> BoxFuture<'_, Result<Vec<HeldLease>, StateError>> {
-        async move { self.rows("read the leases", LEASES, &[]).await?.into_iter().map(parse).collect() }
-            .boxed()
+    /// The leases that keep others away: without those whose time is over, or whose holders are known to be gone. Waits for
+    /// nobody. `now` is the time of the caller, used where the database has no clock of its own.
+    pub fn leases(&self, now: TimestampMicros) -> BoxFuture<'_, Result<Vec<HeldLease>, StateError>> {
+        async move {
+            let mut work = self.reading("read the leases").await?;
+            let now = work.now(now).await?;
+            let mut leases = leases(&mut work).await?;
+            work.end().await?;
+            leases.retain(|lease| lease.keeps_away(now, self.is_local()));
+            Ok(leases)
+        }
+        .boxed()
+    }
+}
+
+impl HeldLease {
+    fn keeps_away(&self, now: TimestampMicros, is_local: bool) -> bool {
+        self.until > now && !self.holder.is_gone(is_local)
     }
 }
 
@@ -129,15 +143,18 @@ pub(crate) async fn hold(work: &mut Work<'_>, run: &millstream_types::RunId) -> 
     }
 }
 
-const LEASES: &str = "SELECT token, holder, until FROM leases ORDER BY token";
-
+/// The leases that are not ended, by token.
 async fn leases(work: &mut Work<'_>) -> Result<Vec<HeldLease>, StateError> {
-    work.rows(LEASES, &[]).await?.into_iter().map(parse).collect()
-}
-
-async fn owners(work: &mut Work<'_>) -> Result<BTreeMap<AssetId, LeaseToken>, StateError> {
-    let rows = work.rows("SELECT asset, token FROM leased_assets", &[]).await?;
-    rows.into_iter().map(|mut row| Ok((AssetId::from(row.text(0)?), LeaseToken(row.integer(1)?)))).collect()
+    let mut assets: BTreeMap<i64, BTreeSet<AssetId>> = BTreeMap::new();
+    for mut row in work.rows("SELECT token, asset FROM leased_assets", &[]).await? {
+        assets.entry(row.integer(0)?).or_default().insert(AssetId::from(row.text(1)?));
+    }
+    let rows = work.rows("SELECT token, holder, until FROM leases ORDER BY token", &[]).await?;
+    let lease = |row| {
+        let lease = parse(row)?;
+        Ok(HeldLease { assets: assets.remove(&lease.token.0).unwrap_or_default(), ..lease })
+    };
+    rows.into_iter().map(lease).collect()
 }
 
 async fn insert(
@@ -178,15 +195,16 @@ fn after(now: TimestampMicros, length: Duration) -> TimestampMicros {
     TimestampMicros(now.0.saturating_add(value::duration_in(length)))
 }
 
-fn locked(asset: &AssetId, holder: Option<Holder>, now: TimestampMicros) -> StateError {
-    let age_ms = holder.as_ref().map(|holder| now.as_ms().saturating_sub(holder.started.as_ms()));
-    StateError::Locked { asset: asset.clone(), holder: holder.map(Box::new), age_ms }
+fn locked(asset: &AssetId, holder: &Holder, now: TimestampMicros) -> StateError {
+    StateError::Locked { asset: asset.clone(), holder: Box::new(holder.clone()), age: holder.age(now) }
 }
 
+/// A lease, still without its assets.
 fn parse(mut row: Row) -> Result<HeldLease, StateError> {
     let holder = row.text(1)?;
     Ok(HeldLease {
         token: LeaseToken(row.integer(0)?),
+        assets: BTreeSet::new(),
         holder: serde_json::from_str(&holder)
             .map_err(|_| value::unknown("the holder of a lease", holder.as_str()))?,
         until: TimestampMicros(row.integer(2)?),

@@ -1,6 +1,6 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, how far each source was
 //! landed, schema versions, check results, metrics, pins,
-//! versions of services and datasets; and the leases by which processes keep out of each other's way. Kept in a SQLite file
+//! versions of artifacts; and the leases by which processes keep out of each other's way. Kept in a SQLite file
 //! or in a schema of a PostgreSQL server.
 //!
 //! May touch: the state file or the server, and the files by which leases show that their holders live. Must not: decide
@@ -10,12 +10,12 @@
 //! NORMAL`): after a power cut the last steps may be missing, but never half there, and the engine takes them from the
 //! lake's own commits again.
 
+mod artifact;
 mod asset;
 mod catalog;
 mod check;
 mod codes;
 mod database;
-mod dataset;
 mod error;
 mod holder;
 mod landing;
@@ -25,7 +25,6 @@ mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod run;
-mod service;
 mod set;
 mod sqlite;
 mod step;
@@ -34,12 +33,12 @@ mod value;
 mod verification;
 mod watch;
 
+pub use artifact::{Artifact, NewArtifact, Sameness};
 pub use asset::FoundAsset;
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
 pub use codes::CODES;
 pub use database::DatabaseError;
-pub use dataset::DatasetVersion;
 pub use error::StateError;
 pub use holder::{Holder, Mark};
 pub use landing::{KnownPart, Landing, LandingUpdate};
@@ -49,7 +48,6 @@ pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
 pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
-pub use service::ServiceVersion;
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;
 pub use watch::{Moment, Watch};

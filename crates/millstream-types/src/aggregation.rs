@@ -5,22 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::Span;
 
-/// Most values that `first_k`, `last_k` and `top_k` keep.
+/// The most values that `first_k`, `last_k` and `top_k` can be told to keep.
 pub const K_MAX: usize = 10_000;
-/// Most different values that `distinct` and `most_frequent` can be told to keep.
+/// The most different values that `distinct` and `most_frequent` can be told to keep.
 pub const BOUND_MAX: usize = 1_000_000;
-/// Most edges of a histogram.
+/// The most edges that a histogram can have.
 pub const EDGES_MAX: usize = 1_000;
-/// Shortest half-life: with it the exponents of all times of an `i64` stay within an `i32`.
+/// The shortest half-life: with it the exponents of all times that an `i64` holds stay within an `i32`.
 pub const HALF_LIFE_MIN: Span = Span::from_ms(60_000);
 
 /// What to compute of the events in a window. `millstream-features` says the units and rules of each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
-    /// Rows, or values that are not null when a column is named.
+    /// The number of rows or, when a column is named, of values that are not null.
     Count,
-    /// Rows whose boolean column is true.
+    /// The number of rows whose boolean column is true.
     CountIf,
     Sum,
     Mean,
@@ -37,18 +37,18 @@ pub enum Aggregation {
     Skewness,
     Kurtosis,
     ApproxDistinct,
-    /// Exact as long as there are at most `bound` different values.
+    /// The number of different values, exact as long as there are at most `bound` of them.
     Distinct {
         bound: usize,
     },
-    /// Between 0 and 1.
+    /// The value at this quantile, a number between 0 and 1.
     Quantile(f64),
     /// The greatest k values.
     TopK(usize),
     MostFrequent {
         bound: usize,
     },
-    /// Ascending edges.
+    /// The number of values between each two of these edges, which ascend, and beyond the outer ones.
     Histogram(Vec<f64>),
     /// The sum of the column, or the number of rows, per length of time.
     Rate {
@@ -58,7 +58,7 @@ pub enum Aggregation {
     Trend {
         per: Span,
     },
-    /// Seconds.
+    /// The seconds from the newest event to the time of the read.
     TimeSinceLast,
     DecayedSum {
         half_life: Span,
@@ -71,7 +71,7 @@ pub enum Aggregation {
 }
 
 impl Aggregation {
-    /// One of each, in the order in which they are listed to people; parameters are the least that they can be.
+    /// One aggregation of each kind, with minimal parameters that are valid, in the order in which they are listed to people.
     #[must_use]
     pub fn samples() -> [Self; 27] {
         [
@@ -130,13 +130,13 @@ impl Aggregation {
         )
     }
 
-    /// Whether it can be computed of rows, without a column.
+    /// Whether the aggregation can be computed of rows, without a column.
     #[must_use]
     pub fn takes_rows(&self) -> bool {
         matches!(self, Self::Count | Self::TimeSinceLast | Self::Rate { .. })
     }
 
-    /// The word for it in a project file and in messages.
+    /// The word for the aggregation in a project file and in messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -170,7 +170,7 @@ impl Aggregation {
         }
     }
 
-    /// What is wrong with its parameters, if anything.
+    /// What is wrong with the aggregation's parameters; none if nothing is.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         Some(match self {

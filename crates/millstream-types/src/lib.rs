@@ -27,7 +27,8 @@ pub use secret::{COVER, Secret, is_secret_name, know_secret, secrets_in};
 pub use severity::Severity;
 pub use time::TimestampMicros;
 
-/// Columns that landing adds to every row of `bronze.<source>`; a contract cannot use these names.
+/// The instant at which the row was ingested. This and the next three columns are added by landing to every row of
+/// `bronze.<source>`; a contract cannot use their names.
 pub const INGESTED_AT: &str = "_ingested_at";
 /// Position of the row in the order of ingestion of its table: 0, 1, 2, … without repetition.
 pub const SEQUENCE: &str = "_sequence";

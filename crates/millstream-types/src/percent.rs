@@ -4,11 +4,11 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Units of one percent: shares have up to nine digits after the point.
+/// The number of units in one percent: shares have up to nine digits after the point.
 const UNITS_PER_PERCENT: u64 = 1_000_000_000;
-/// Units of the whole.
+/// The number of units in the whole, 100 %.
 const UNITS: u64 = 100 * UNITS_PER_PERCENT;
-/// Digits after the point.
+/// The most digits that a share can have after the point.
 const DIGITS: usize = 9;
 
 /// A share between 0 % and 100 %, exactly as it was written.
@@ -17,8 +17,7 @@ const DIGITS: usize = 9;
 pub struct Percent(u64);
 
 impl Percent {
-    /// A number between 0 and 1 that is as near as numbers are. Counts are compared by [`Percent::compare`], which rounds
-    /// nothing.
+    /// The share as a float between 0 and 1, which may be rounded. [`Percent::compare`] compares counts without rounding.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share is wanted as near as a number can be")]
     pub fn fraction(self) -> f64 {

@@ -9,10 +9,10 @@ use std::{
 
 use crate::{Result, Workspace, process};
 
-/// Holds generated files only.
+/// The folder that holds generated files only.
 const REFERENCE: &str = "docs/reference";
 
-/// Relative path to content.
+/// The content of each page by its relative path.
 type Pages = BTreeMap<PathBuf, Vec<u8>>;
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -60,7 +60,7 @@ fn made(workspace: &Workspace) -> Result<Pages> {
         "--quiet",
         "--package",
         "millstream",
-        // As the tests build it, so that it is built once.
+        // These are the features with which the tests build it, so that it is built once.
         "--features",
         "full",
     ]))?;

@@ -12,8 +12,8 @@ use crate::Result;
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
-    // Set by `cargo run` for this program. Build scripts watch some of them, so that cargo below would
-    // compile dependencies again, and once more when it is called directly.
+    // `cargo run` has set these for this program. Build scripts watch some of them, so that cargo below would compile
+    // dependencies again, and once more when it is called directly.
     for (name, _) in std::env::vars_os() {
         let of_package = name.to_str().is_some_and(|name| {
             ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
@@ -27,14 +27,15 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Runs to the end, output to the terminal. Errors when it ends badly.
+/// Runs a command to its end, with its output on the terminal. Errors when the command fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status =
         command.stdin(Stdio::null()).status().map_err(|error| format!("{}: {error}", shown(command)))?;
     if status.success() { Ok(()) } else { Err(format!("`{}` ended with {status}", shown(command)).into()) }
 }
 
-/// Runs to the end and returns what it printed. Errors, with the end of its error output, when it ends badly.
+/// Runs a command to its end and returns what it printed. Errors, with the end of its error output, when the command
+/// fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output =
         command.stdin(Stdio::null()).output().map_err(|error| format!("{}: {error}", shown(command)))?;

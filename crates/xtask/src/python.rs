@@ -11,7 +11,7 @@ use crate::{Result, Workspace, process};
 /// Feast, which tests and benches share: it takes minutes to install.
 pub(crate) const FEAST: [&str; 1] = ["feast[redis,duckdb]==0.67.0"];
 
-/// Sends no usage statistics from any of the peers.
+/// The environment variables that keep the peers from sending usage statistics, and pip from looking for a newer one.
 const QUIET: [(&str, &str); 3] =
     [("DO_NOT_TRACK", "1"), ("GX_ANALYTICS_ENABLED", "false"), ("PIP_DISABLE_PIP_VERSION_CHECK", "1")];
 

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use millstream_engine::{BuiltDataset, DatasetProgress, DatasetReport, DatasetRequest, FileState};
-use millstream_ml::dataset::{Finding, Leak, Phase};
+use millstream_engine::{BuiltDataset, DatasetReport, DatasetRequest, FileState};
+use millstream_ml::dataset::{Finding, Leak};
 
 use crate::{
     CliError, Exit, human,
@@ -87,26 +87,8 @@ pub(crate) async fn build(
     request: &DatasetRequest,
     session: &Session,
 ) -> Result<DatasetReport, CliError> {
-    let counter = Arc::new(Counter::start(session));
-    let shown = counter.clone();
-    let told = Arc::new(move |progress: DatasetProgress| {
-        shown.show(&doing(&progress), progress.rows, progress.total);
-    });
-    let report = engine.build_dataset(request, told, session.cancel.clone()).await;
-    counter.finish();
-    Ok(report?)
-}
-
-/// What a build is at, in words.
-pub(crate) fn doing(progress: &DatasetProgress) -> String {
-    let view = progress.view.as_deref().unwrap_or_default();
-    match progress.phase {
-        Phase::Labels => "reading labels".to_owned(),
-        Phase::Events => format!("reading {view}"),
-        Phase::Join => format!("joining {view}"),
-        Phase::Fit => "fitting encodings".to_owned(),
-        Phase::Write => "writing".to_owned(),
-    }
+    let events = engine.begin().observed_by(Arc::new(Counter::start("", session)));
+    Ok(engine.build_dataset(request, events, session.cancel.clone()).await?)
 }
 
 /// What was built, in a few lines.

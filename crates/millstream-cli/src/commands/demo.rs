@@ -68,8 +68,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     let engine = project::engine_at(&root, session).await?;
     let request = RunRequest { command: session.settings.line.clone(), ..RunRequest::default() };
-    let observer = progress::observer(session);
-    let report = engine.run(&request, std::time::Duration::ZERO, observer, session.cancel.clone()).await?;
+    let events = progress::begin(&engine, session);
+    let report = engine.run(&request, std::time::Duration::ZERO, events, session.cancel.clone()).await?;
     if !session.settings.json {
         output::print(&format!("\n{}", summary(&report)))?;
     }

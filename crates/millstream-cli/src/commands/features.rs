@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use millstream_engine::{
-    FeatureList, FeatureServer, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-    Materialized,
+    FeatureList, FeatureServer, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized,
 };
 use millstream_types::TableName;
 
@@ -178,14 +177,8 @@ pub(crate) async fn materialize(
     session: &Session,
 ) -> Result<Materialized, CliError> {
     let server = FeatureServer::open(engine, 0.0).await?;
-    let counter = Arc::new(Counter::start(session));
-    let shown = counter.clone();
-    let told = Arc::new(move |progress: &MaterializeProgress| {
-        shown.show(&format!("materialising {}", progress.view), progress.rows, None);
-    });
-    let done = server.materialize(request, told, session.cancel.clone()).await;
-    counter.finish();
-    let done = done?;
+    let events = engine.begin().observed_by(Arc::new(Counter::start("materialising ", session)));
+    let done = server.materialize(request, events, session.cancel.clone()).await?;
     if !session.settings.json {
         tell_unread(&server.unread_pushes().await?);
     }

@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use millstream_engine::{MaintainRequest, MaintenanceReport};
+use millstream_engine::{Event, MaintainRequest, MaintenanceReport, Observer};
 use millstream_types::Span;
 
 use crate::{
     CliError, Exit, human,
     output::{self, FAINT, GOOD, styled},
+    progress::waiting_line,
     project,
     session::Session,
-    wire::{MaintainDocument, MaintainedTable},
+    wire::{MaintainDocument, MaintainedTable, Of},
 };
 
 /// Compact small files, write checkpoints, and delete what no version needs any more
@@ -39,14 +40,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     };
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
     let json = session.settings.json;
-    let told = Arc::new(move |report: &MaintenanceReport| {
-        if !json {
-            output::tell(&line(report));
-        }
-    });
-    let reports = engine.maintain(&request, wait, told, session.cancel.clone()).await?;
+    let mut events = engine.begin();
+    if !json {
+        events = events.observed_by(Arc::new(Lines));
+    }
+    let reports = engine.maintain(&request, wait, events, session.cancel.clone()).await?;
     if json {
-        let tables = reports.iter().map(MaintainedTable::from).collect();
+        let tables = reports.iter().map(MaintainedTable::of).collect();
         output::print_json(&MaintainDocument { tables })?;
     } else {
         let freed: u64 = reports.iter().map(|report| report.bytes_freed).sum();
@@ -58,6 +58,19 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         ))?;
     }
     Ok(project::done(engine.project(), super::plan::is_by_name(&arguments.selection)))
+}
+
+/// A line on standard error for each table that is done.
+struct Lines;
+
+impl Observer for Lines {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Waiting { because } => output::tell(&waiting_line(because)),
+            Event::TableMaintained(report) => output::tell(&line(report)),
+            _ => {}
+        }
+    }
 }
 
 fn line(report: &MaintenanceReport) -> String {

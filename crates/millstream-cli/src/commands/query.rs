@@ -3,7 +3,7 @@
 use std::{mem::ManuallyDrop, path::PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use millstream_engine::{Queries, ReadSet};
+use millstream_engine::{Queries, QueryThreads, ReadSet};
 use millstream_sql::{At, SqlError};
 use millstream_types::TimestampMicros;
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     };
     // Apart from the thread that hears a signal.
     // Its threads end with the process: one that ends while it is let go may be touched once more.
-    let queries = ManuallyDrop::new(Queries::open(&engine, project::cores())?);
+    let queries = ManuallyDrop::new(Queries::new(&engine, QueryThreads::start(project::cores())?));
     let mut writer = None;
     let answered = tokio::select! {
         rows = answer(arguments, set, format, &queries, &mut writer) => Some(rows?),

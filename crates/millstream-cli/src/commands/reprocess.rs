@@ -27,9 +27,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let table = project::table_named(&project, &arguments.table)?;
     let engine = project::engine(project, session).await?;
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
-    let observer = progress::observer(session);
+    let events = progress::begin(&engine, session);
     let report =
-        engine.reprocess(&table, &session.settings.line, wait, observer, session.cancel.clone()).await?;
+        engine.reprocess(&table, &session.settings.line, wait, events, session.cancel.clone()).await?;
     if !session.settings.json {
         output::print(&format!("\n{}", summary(&report)))?;
     }

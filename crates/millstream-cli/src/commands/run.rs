@@ -39,9 +39,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         plan::show(&engine, &request, session).await?;
         return Ok(Exit::Success);
     }
-    let observer = progress::observer(session);
+    let events = progress::begin(&engine, session);
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
-    let report = engine.run(&request, wait, observer, session.cancel.clone()).await?;
+    let report = engine.run(&request, wait, events, session.cancel.clone()).await?;
     if !session.settings.json {
         let gap = if report.steps.is_empty() { "" } else { "\n" };
         output::print(&format!("{gap}{}", summary(&report)))?;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
 use millstream_types::Percent;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::{
     CliError, Exit,
@@ -15,7 +16,7 @@ use crate::{
     serve::{
         Backend, keep_fresh,
         limits::{self, Limit},
-        tokens,
+        log_steps, reload_on_hangup, tokens,
     },
     session::Session,
     settings::variable,
@@ -27,7 +28,8 @@ const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 /// Serve features, pushes, queries, datasets and runs over HTTP
 ///
 /// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
-/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`.
+/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`. SIGHUP, or `POST /v1/reload`,
+/// has it take over the project's files as they are then.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Where to listen, a host and a port; port 0 takes a free one
@@ -63,8 +65,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let started = std::time::Instant::now();
     let limits = limits::changed(&arguments.limits)?;
     let engine = project::engine(project::open_sound(session)?, session).await?;
-    let memory_bytes = project::memory_bytes(engine.project(), session);
-    let backend = Arc::new(Backend::open(&engine, arguments.sample, memory_bytes).await?);
+    let backend = Backend::open(engine.clone(), project::Loader::of(session)?, arguments.sample).await?;
+    let backend = Arc::new(backend);
     let options = ServerOptions {
         address: arguments.address.resolve()?,
         token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
@@ -82,7 +84,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     } else {
         let in_time = human::duration(started.elapsed());
         output::tell(&format!("{} Serving on http://{address} ({in_time})", styled(GOOD, '✓')));
-        for view in backend.never_materialized().await? {
+        for view in backend.live().features.never_materialized().await? {
             output::tell(&format!(
                 "{} `{view}` was never materialised: `millstream features materialize {view}`",
                 styled(CAUTION, '!')
@@ -90,15 +92,18 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         }
     }
     if !session.settings.json {
-        super::features::tell_unread(&backend.unread_pushes().await?);
+        super::features::tell_unread(&backend.live().features.unread_pushes().await?);
     }
     tracing::info!("serving on http://{address}");
-    let fresh = tokio::spawn(keep_fresh(engine.clone(), session.cancel.clone()));
+    let mut beside = JoinSet::new();
+    beside.spawn(log_steps(engine.events().clone()));
+    drop(engine);
+    beside.spawn(keep_fresh(backend.clone(), session.cancel.clone()));
+    beside.spawn(reload_on_hangup(backend.clone(), session.cancel.clone()));
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
-    // It ends with the server, whatever ended that.
-    fresh.abort();
-    let _ = fresh.await;
+    // They end with the server, whatever ended that.
+    beside.shutdown().await;
     backend.close().await?;
     served.map_err(CliError::from)?;
     Ok(Exit::Success)

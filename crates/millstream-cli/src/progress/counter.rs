@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use millstream_engine::{Event, Observer};
 
-use crate::{human, session::Session};
+use super::line::waiting_line;
+use crate::{human, output, session::Session};
 
 /// How often the line is redrawn.
 const HERTZ: u8 = 10;
@@ -13,10 +15,33 @@ const HERTZ: u8 = 10;
 #[derive(Debug)]
 pub(crate) struct Counter {
     bar: ProgressBar,
+    /// The word before what is worked on, with a space behind it, or nothing.
+    verb: &'static str,
+    /// Whether standard error is read by people.
+    is_for_people: bool,
+}
+
+impl Observer for Counter {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Waiting { because } if self.is_for_people => output::tell(&waiting_line(because)),
+            Event::StepProgress(progress) => {
+                let doing = progress.doing.as_deref().unwrap_or(progress.asset.name());
+                self.show(&format!("{}{doing}", self.verb), progress.rows, progress.rows_total);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 impl Counter {
-    pub(crate) fn start(session: &Session) -> Self {
+    pub(crate) fn start(verb: &'static str, session: &Session) -> Self {
         let is_shown = session.settings.live && !session.settings.json;
         let target =
             if is_shown { ProgressDrawTarget::stderr_with_hz(HERTZ) } else { ProgressDrawTarget::hidden() };
@@ -25,17 +50,12 @@ impl Counter {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar }
+        Self { bar, verb, is_for_people: !session.settings.json }
     }
 
     /// Shows how far the work is.
     pub(crate) fn show(&self, doing: &str, rows: u64, total: Option<u64>) {
         let of = total.map(|total| format!(" of {}", human::thousands(total))).unwrap_or_default();
         self.bar.set_message(format!("{doing}  {}{of}", human::thousands(rows)));
-    }
-
-    /// Takes the line away.
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -66,6 +66,11 @@ pub(crate) fn retry_line(asset: &str, attempt: u32, wait: std::time::Duration, e
     )
 }
 
+/// `process 7 on `farm` works on `gold.a` (`run`): waiting`
+pub(crate) fn waiting_line(because: &str) -> String {
+    format!("{} {because}: waiting", styled(FAINT, '·'))
+}
+
 /// `bronze.orders  a column was added: voucher`
 pub(crate) fn note_line(asset: &str, note: &str) -> String {
     format!("{} {asset}  {note}", styled(FAINT, '·'))

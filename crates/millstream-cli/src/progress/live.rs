@@ -8,10 +8,10 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use millstream_engine::{Event, Observer};
+use millstream_engine::{Event, Observer, StepProgress};
 use millstream_types::AssetId;
 
-use super::line::{name_width, note_line, retry_line, step_line};
+use super::line::{name_width, note_line, retry_line, step_line, waiting_line};
 use crate::{human, output};
 
 /// How often the running lines are redrawn.
@@ -39,9 +39,7 @@ struct State {
 
 struct Step {
     started: Instant,
-    rows: u64,
-    bytes: u64,
-    bytes_total: Option<u64>,
+    progress: Option<StepProgress>,
     bar: Option<ProgressBar>,
 }
 
@@ -91,11 +89,12 @@ impl Observer for Live {
             Event::StepStarted { asset, .. } => {
                 state.running.insert(asset.clone(), Step::new());
             }
-            Event::StepProgress { asset, rows, bytes, bytes_total } => {
-                if let Some(step) = state.running.get_mut(asset) {
-                    (step.rows, step.bytes, step.bytes_total) = (*rows, *bytes, *bytes_total);
+            Event::StepProgress(progress) => {
+                if let Some(step) = state.running.get_mut(&progress.asset) {
+                    step.progress = Some(progress.clone());
                 }
             }
+            Event::Waiting { because } => state.print(&waiting_line(because)),
             Event::StepNote { asset, note } => state.print(&note_line(asset.as_str(), note)),
             Event::StepRetry { asset, attempt, wait, error } => {
                 state.print(&retry_line(asset.as_str(), *attempt, *wait, error));
@@ -109,6 +108,7 @@ impl Observer for Live {
                 state.print(&line);
             }
             Event::RunFinished(_) => state.clear(),
+            Event::TableMaintained(_) => {}
         }
     }
 }
@@ -121,20 +121,30 @@ impl Drop for Live {
 
 impl Step {
     fn new() -> Self {
-        Self { started: Instant::now(), rows: 0, bytes: 0, bytes_total: None, bar: None }
+        Self { started: Instant::now(), progress: None, bar: None }
     }
 
     fn message(&self) -> String {
         let elapsed = self.started.elapsed();
         let mut said = Vec::new();
-        if let Some(total) = self.bytes_total.filter(|total| *total > 0) {
-            said.push(bar(self.bytes, total));
-            said.push(format!("{} of {}", human::bytes(self.bytes.min(total)), human::bytes(total)));
+        if let Some(progress) = &self.progress {
+            said.extend(progress.doing.clone());
+            if let Some(total) = progress.bytes_total.filter(|total| *total > 0) {
+                said.push(bar(progress.bytes, total));
+                said.push(format!("{} of {}", human::bytes(progress.bytes.min(total)), human::bytes(total)));
+            }
+            match progress.rows_total {
+                Some(total) if progress.rows > 0 => {
+                    let of = human::count(total, "row");
+                    said.push(format!("{} of {of}", human::thousands(progress.rows)));
+                }
+                None if progress.rows > 0 => {
+                    said.push(human::count(progress.rows, "row"));
+                    said.extend(human::rate(progress.rows, elapsed));
+                }
+                _ => {}
+            }
         }
-        if self.rows > 0 {
-            said.push(human::count(self.rows, "row"));
-        }
-        said.extend(human::rate(self.rows, elapsed));
         said.push(human::duration(elapsed));
         said.join("  ")
     }

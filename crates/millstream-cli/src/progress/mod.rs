@@ -9,17 +9,20 @@ pub(crate) mod summary;
 
 use std::sync::Arc;
 
-use millstream_engine::Observer;
+use millstream_engine::{Engine, Observer, Publisher};
 
 use crate::session::Session;
 
-/// The observer that fits the terminal and the flags.
-pub(crate) fn observer(session: &Session) -> Arc<dyn Observer> {
-    if session.settings.json {
+pub(crate) use line::waiting_line;
+
+/// Announces a run to the engine, shown as fits the terminal and the flags.
+pub(crate) fn begin(engine: &Engine, session: &Session) -> Publisher {
+    let observer: Arc<dyn Observer> = if session.settings.json {
         Arc::new(json::JsonLines)
     } else if session.settings.live {
         Arc::new(live::Live::new())
     } else {
         Arc::new(plain::Plain::default())
-    }
+    };
+    engine.begin().observed_by(observer)
 }

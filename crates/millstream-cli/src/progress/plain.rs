@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use millstream_engine::{Event, Observer};
 
-use super::line::{name_width, note_line, retry_line, step_line};
+use super::line::{name_width, note_line, retry_line, step_line, waiting_line};
 use crate::output;
 
 /// One line per finished step; nothing is redrawn.
@@ -20,11 +20,15 @@ impl Observer for Plain {
             Event::StepFinished(step) => {
                 output::tell(&step_line(step, self.name_width.load(Ordering::Relaxed)));
             }
+            Event::Waiting { because } => output::tell(&waiting_line(because)),
             Event::StepNote { asset, note } => output::tell(&note_line(asset.as_str(), note)),
             Event::StepRetry { asset, attempt, wait, error } => {
                 output::tell(&retry_line(asset.as_str(), *attempt, *wait, error));
             }
-            Event::StepStarted { .. } | Event::StepProgress { .. } | Event::RunFinished(_) => {}
+            Event::StepStarted { .. }
+            | Event::StepProgress(_)
+            | Event::RunFinished(_)
+            | Event::TableMaintained(_) => {}
         }
     }
 }

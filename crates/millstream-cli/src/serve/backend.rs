@@ -1,51 +1,96 @@
-//! What the server asks, answered by the engine: opened once, and one file for each area beside this one.
+//! What the server asks, answered by the engine of the project that is at work: one file for each area beside this one.
 
-use std::{mem::ManuallyDrop, num::NonZeroUsize};
+use std::{
+    mem::ManuallyDrop,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+};
 
-use millstream_engine::{Clock, Engine, FeatureServer, Queries, SystemClock};
+use arc_swap::ArcSwap;
+use millstream_api::project::FailedReload;
+use millstream_engine::{Clock, Engine, FeatureServer, Project, Queries, QueryThreads, SystemClock};
 use millstream_server::JobBackend;
-use millstream_types::{Percent, TableName};
+use millstream_types::{Percent, TimestampMicros};
 
-use crate::{CliError, project::cores};
+use crate::{
+    CliError,
+    project::{Loader, cores},
+};
 
-/// The engine as a server's backend.
+/// The engine as a server's backend. The stores stay open as long as it lives, whatever project is at work.
 #[derive(Debug)]
 pub(crate) struct Backend {
-    pub(super) engine: Engine,
-    pub(super) features: FeatureServer,
+    live: ArcSwap<Live>,
+    pub(super) loader: Loader,
+    /// The share of the reads that are kept for comparison.
+    sample: Percent,
+    /// The threads of the queries end with the process: one that ends while it is let go may be touched once more.
+    threads: ManuallyDrop<Arc<QueryThreads>>,
+    /// Held while the project is loaded again, so that one load follows another.
+    pub(super) reloading: tokio::sync::Mutex<()>,
+    /// The last attempt to load the project again, if it failed.
+    pub(super) failed: Mutex<Option<FailedReload>>,
+}
+
+/// The project at work. A request, and a job, is answered from its beginning to its end by the one that it found.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) engine: Engine,
+    pub(crate) features: FeatureServer,
+    pub(super) queries: Queries,
     /// What a dataset's build may hold in memory.
     pub(super) memory_bytes: usize,
-    /// The threads of the queries end with the process: one that ends while it is let go may be touched once more.
-    pub(super) queries: ManuallyDrop<Queries>,
+    /// When its files were read.
+    pub(super) loaded_at: TimestampMicros,
 }
 
 impl Backend {
-    /// Loads every service that is served; `sample` is the share of the reads that are kept for comparison.
-    pub(crate) async fn open(
-        engine: &Engine,
-        sample: Percent,
-        memory_bytes: usize,
-    ) -> Result<Self, CliError> {
-        let features = FeatureServer::open(engine, sample.fraction()).await?;
+    /// Loads every service that is served.
+    pub(crate) async fn open(engine: Engine, loader: Loader, sample: Percent) -> Result<Self, CliError> {
         // One core is left to everything else that the server answers.
         let threads = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
-        let queries = ManuallyDrop::new(Queries::open(engine, threads)?);
-        Ok(Self { engine: engine.clone(), features, memory_bytes, queries })
+        let threads = ManuallyDrop::new(QueryThreads::start(threads)?);
+        let live = Live::open(engine, &loader, sample, &threads).await?;
+        Ok(Self {
+            live: ArcSwap::from_pointee(live),
+            loader,
+            sample,
+            threads,
+            reloading: tokio::sync::Mutex::default(),
+            failed: Mutex::default(),
+        })
     }
 
-    /// Views without any rows in the online store.
-    pub(crate) async fn never_materialized(&self) -> Result<Vec<String>, CliError> {
-        Ok(self.features.never_materialized().await?)
+    /// The project that is at work now.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.live.load_full()
     }
 
-    /// Tables of pushed rows that no view reads.
-    pub(crate) async fn unread_pushes(&self) -> Result<Vec<TableName>, CliError> {
-        Ok(self.features.unread_pushes().await?)
+    /// Puts another state of the project to work. What is under way goes on with the one that it began with.
+    pub(super) async fn replace(&self, project: Arc<Project>) -> Result<Arc<Live>, CliError> {
+        let engine = self.live().engine.reloaded(project)?;
+        let live = Arc::new(Live::open(engine, &self.loader, self.sample, &self.threads).await?);
+        self.live.store(live.clone());
+        Ok(live)
     }
 
     /// Writes what is still in memory.
     pub(crate) async fn close(&self) -> Result<(), CliError> {
-        Ok(self.features.close().await?)
+        Ok(self.live().features.close().await?)
+    }
+}
+
+impl Live {
+    async fn open(
+        engine: Engine,
+        loader: &Loader,
+        sample: Percent,
+        threads: &Arc<QueryThreads>,
+    ) -> Result<Self, CliError> {
+        let features = FeatureServer::open(&engine, sample.fraction()).await?;
+        let queries = Queries::new(&engine, threads.clone());
+        let memory_bytes = loader.memory_bytes(engine.project());
+        Ok(Self { engine, features, queries, memory_bytes, loaded_at: SystemClock.now() })
     }
 }
 

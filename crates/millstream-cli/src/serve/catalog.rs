@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use millstream_api::catalog::{LineageDocument, StatusDocument, TableStatusDocument};
 use millstream_server::{ApiError, CatalogBackend, ErrorKind};
-use millstream_types::TableName;
 
 use super::{Backend, errors::api_error};
 use crate::{
@@ -16,19 +15,22 @@ use crate::{
 #[async_trait]
 impl CatalogBackend for Backend {
     async fn assets(&self) -> Result<StatusDocument, ApiError> {
-        Ok(StatusDocument::of(&self.engine.status().await.map_err(api_error)?))
+        Ok(StatusDocument::of(&self.live().engine.status().await.map_err(api_error)?))
     }
 
     async fn asset(&self, name: &str) -> Result<TableStatusDocument, ApiError> {
-        let asset = asset_named(self.engine.project(), name).map_err(told)?;
-        let status = self.engine.status().await.map_err(api_error)?;
-        let known = status::known(&self.engine, &status, &asset).await.map_err(told)?;
+        let engine = &self.live().engine;
+        let asset = asset_named(engine.project(), name).map_err(told)?;
+        let status = engine.status().await.map_err(api_error)?;
+        let known = status::known(engine, &status, &asset).await.map_err(told)?;
         Ok(TableStatusDocument::of(&known))
     }
 
     async fn lineage(&self, name: &str, column: Option<&str>) -> Result<LineageDocument, ApiError> {
-        let table = self.table(name)?;
-        let report = millstream_sql::lineage(&self.engine.project().analysis, &table, column);
+        let live = self.live();
+        let project = live.engine.project();
+        let table = table_named(project, name).map_err(told)?;
+        let report = millstream_sql::lineage(&project.analysis, &table, column);
         let report = report.map_err(|(message, hint)| {
             let error = ApiError::new(ErrorKind::UnknownColumn, message).with_field("column");
             match hint {
@@ -36,14 +38,8 @@ impl CatalogBackend for Backend {
                 None => error,
             }
         })?;
-        let read_by = lineage::read_by(self.engine.project(), &table);
+        let read_by = lineage::read_by(project, &table);
         Ok(LineageDocument { read_by, ..LineageDocument::of(&report) })
-    }
-}
-
-impl Backend {
-    fn table(&self, name: &str) -> Result<TableName, ApiError> {
-        table_named(self.engine.project(), name).map_err(told)
     }
 }
 

@@ -1,24 +1,20 @@
 //! Datasets, answered by the engine.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use millstream_api::{
-    datasets::DatasetBuildAnswer,
-    jobs::{JobProgress, ProgressUnit},
-};
-use millstream_engine::{DatasetProgress, DatasetRequest};
+use millstream_api::datasets::DatasetBuildAnswer;
+use millstream_engine::DatasetRequest;
 use millstream_server::{ApiError, DatasetBackend, DatasetInfo, DatasetReader, JobReporter, ValueInfo};
 use millstream_types::TimestampMicros;
 
-use super::{Backend, errors::api_error};
-use crate::commands::dataset::doing;
+use super::{Backend, errors::api_error, progress};
 
 #[async_trait]
 impl DatasetBackend for Backend {
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
-        let built = self.engine.datasets().await.map_err(api_error)?;
+        let built = self.live().engine.datasets().await.map_err(api_error)?;
         let described = built.into_iter().map(|built| DatasetInfo {
             name: built.dataset,
             version: built.version.to_string(),
@@ -34,30 +30,28 @@ impl DatasetBackend for Backend {
     }
 
     async fn dataset(&self, name: &str, version: Option<&str>) -> Result<DatasetReader, ApiError> {
-        let (built, file) = self.engine.open_dataset(name, version).await.map_err(api_error)?;
+        let (built, file) = self.live().engine.open_dataset(name, version).await.map_err(api_error)?;
         let bytes: Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(tokio::fs::File::from_std(file));
         let length = Some(built.manifest.data.bytes);
         Ok(DatasetReader { bytes, length, version: built.version.to_string() })
     }
 
     fn defined(&self) -> Vec<String> {
-        self.engine.project().spec.datasets.iter().map(|dataset| dataset.name.clone()).collect()
+        self.live().engine.project().spec.datasets.iter().map(|dataset| dataset.name.clone()).collect()
     }
 
     async fn build(&self, name: &str, job: JobReporter) -> Result<DatasetBuildAnswer, ApiError> {
+        let live = self.live();
         let request = DatasetRequest {
             name: name.to_owned(),
             output: None,
-            memory_bytes: self.memory_bytes,
+            memory_bytes: live.memory_bytes,
             command: format!("POST /v1/datasets/{name}/build"),
             principal: Some(job.principal().to_owned()),
         };
         let cancel = job.cancelled().clone();
-        let told = Arc::new(move |progress: DatasetProgress| {
-            let (doing, done, total) = (doing(&progress), progress.rows, progress.total);
-            job.progress(JobProgress { doing, done, total, unit: ProgressUnit::Rows });
-        });
-        let report = self.engine.build_dataset(&request, told, cancel).await.map_err(api_error)?;
+        let events = progress::of_rows(&live.engine, job);
+        let report = live.engine.build_dataset(&request, events, cancel).await.map_err(api_error)?;
         Ok(DatasetBuildAnswer {
             name: report.name,
             version: report.version.to_string(),

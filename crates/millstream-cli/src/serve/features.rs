@@ -1,9 +1,6 @@
 //! Features, answered by the engine.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use millstream_api::jobs::{JobProgress, ProgressUnit};
 use millstream_engine::{MaterializeRequest as Views, PushTo, ReadableName};
 use millstream_server::{
     ApiError, EntitySchema, FeatureBackend, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
@@ -14,6 +11,7 @@ use millstream_server::{
 use super::{
     Backend, answers, describe,
     errors::{api_error, api_error_in},
+    progress,
 };
 
 fn readable_name(target: &ReadTarget) -> ReadableName<'_> {
@@ -28,23 +26,26 @@ fn readable_name(target: &ReadTarget) -> ReadableName<'_> {
 #[async_trait]
 impl FeatureBackend for Backend {
     fn services(&self) -> Vec<ServiceInfo> {
-        describe::services(self.features.services(), self.engine.project())
+        let live = self.live();
+        describe::services(live.features.services(), live.engine.project())
     }
 
     fn views(&self) -> Vec<ViewInfo> {
-        let views = self.features.views();
-        views.map(|definition| describe::view(definition, self.engine.project())).collect()
+        let live = self.live();
+        let views = live.features.views();
+        views.map(|definition| describe::view(definition, live.engine.project())).collect()
     }
 
     fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError> {
-        let readable = self.features.readable(readable_name(target)).map_err(api_error)?;
+        let readable = self.live().features.readable(readable_name(target)).map_err(api_error)?;
         let (keys, request) = (readable.keys.clone(), readable.request.clone());
         Ok(EntitySchema { keys, request, features: readable.definition.features.len() })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, ApiError> {
-        let readable = self.features.readable(readable_name(&request.target)).map_err(api_error)?;
-        let columns = self
+        let live = self.live();
+        let readable = live.features.readable(readable_name(&request.target)).map_err(api_error)?;
+        let columns = live
             .features
             .read(&readable, &request.entities, request.rows, request.at, request.encoding.as_deref())
             .await
@@ -56,7 +57,7 @@ impl FeatureBackend for Backend {
     }
 
     fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError> {
-        self.features.view(name).map(describe::push_schema).map_err(api_error)
+        self.live().features.view(name).map(describe::push_schema).map_err(api_error)
     }
 
     async fn push(&self, request: PushRequest) -> Result<PushAnswer, ApiError> {
@@ -65,7 +66,7 @@ impl FeatureBackend for Backend {
             PushTarget::Offline => PushTo::Offline,
             PushTarget::OnlineAndOffline => PushTo::OnlineAndOffline,
         };
-        let rows = self.features.push(&request.name, request.rows, to).await;
+        let rows = self.live().features.push(&request.name, request.rows, to).await;
         let rows = rows.map_err(|error| api_error_in("rows", error))?;
         Ok(PushAnswer { rows })
     }
@@ -81,11 +82,9 @@ impl FeatureBackend for Backend {
         let views = Views { views, full: !incremental, alone: false, until: end, command, principal };
         let cancel = job.cancelled().child_token();
         let _cancel_when_dropped = cancel.clone().drop_guard();
-        let told = Arc::new(move |progress: &millstream_engine::MaterializeProgress| {
-            let (doing, done) = (progress.view.clone(), progress.rows);
-            job.progress(JobProgress { doing, done, total: None, unit: ProgressUnit::Rows });
-        });
-        let done = self.features.materialize(&views, told, cancel).await.map_err(api_error)?;
+        let live = self.live();
+        let events = progress::of_rows(&live.engine, job);
+        let done = live.features.materialize(&views, events, cancel).await.map_err(api_error)?;
         let mut failed = Vec::new();
         for failure in done.failures {
             let error = api_error(failure.error);
@@ -105,7 +104,7 @@ impl FeatureBackend for Backend {
     }
 
     async fn ready(&self) -> Readiness {
-        match self.features.never_materialized().await {
+        match self.live().features.never_materialized().await {
             Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for },
             Err(error) => {
                 let waiting_for = vec![format!("the online store ({})", api_error(error))];

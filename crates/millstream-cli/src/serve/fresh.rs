@@ -3,11 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use millstream_engine::{Engine, Event, Keeper, Observer, RunRequest, StepOutcome};
+use millstream_engine::{Engine, Keeper, RunRequest, StepOutcome};
 use millstream_state::{RunRecord, StepRecord};
 use millstream_types::RunId;
 use tokio_util::sync::CancellationToken;
 
+use super::Backend;
 use crate::CliError;
 
 /// How often the state store is asked for the newest runs.
@@ -24,10 +25,7 @@ const VIEWS: &str = "view:*";
 
 /// Brings views up to date that runs leave to this process, until `cancel`. One process of a project does; another that serves it too waits
 /// to take its place.
-pub(crate) async fn keep_fresh(engine: Engine, cancel: CancellationToken) {
-    if engine.project().features.views.is_empty() {
-        return;
-    }
+pub(crate) async fn keep_fresh(backend: Arc<Backend>, cancel: CancellationToken) {
     let mut keeper = None;
     let mut seen = BTreeSet::new();
     loop {
@@ -35,14 +33,20 @@ pub(crate) async fn keep_fresh(engine: Engine, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
+        // Features are open for as long as the views may be worked on.
+        let live = backend.live();
+        let engine = &live.engine;
+        if engine.project().features.views.is_empty() {
+            continue;
+        }
         if keeper.is_none() {
-            keeper = Keeper::of(&engine).unwrap_or_else(|error| {
+            keeper = Keeper::of(engine).unwrap_or_else(|error| {
                 tracing::warn!(%error, "views are not kept up to date");
                 None
             });
         }
         if keeper.is_some() {
-            match look(&engine, &mut seen, &cancel).await {
+            match look(engine, &mut seen, &cancel).await {
                 Ok(()) => {}
                 // The others may be at the views themselves.
                 Err(error) => tracing::info!(%error, "views were not brought up to date; trying again"),
@@ -70,7 +74,7 @@ async fn look(
         let selection = vec![VIEWS.to_owned()];
         let request = RunRequest { selection, command: COMMAND.to_owned(), ..RunRequest::default() };
         if !engine.plan(&request).await?.steps.is_empty() {
-            engine.run(&request, Duration::ZERO, Arc::new(Logged), cancel.clone()).await?;
+            engine.run(&request, Duration::ZERO, engine.begin(), cancel.clone()).await?;
         }
     }
     seen.retain(|known| runs.iter().any(|run| run.run == *known));
@@ -81,21 +85,4 @@ async fn look(
 /// Whether a run has left a view to the process that has the online store: its step then ended without a version.
 fn is_left(step: &StepRecord) -> bool {
     step.asset.kind().is_some() && step.outcome == StepOutcome::Unchanged && step.version.is_none()
-}
-
-/// Writes the ends of steps to the log.
-struct Logged;
-
-impl Observer for Logged {
-    fn event(&self, event: &Event) {
-        let Event::StepFinished(step) = event else { return };
-        match &step.outcome {
-            StepOutcome::Failed { code, error, .. } => {
-                tracing::warn!(asset = %step.asset, code, error, "not brought up to date");
-            }
-            outcome => {
-                tracing::info!(asset = %step.asset, outcome = outcome.as_str(), rows = step.rows_written);
-            }
-        }
-    }
 }

@@ -8,10 +8,16 @@ mod describe;
 mod errors;
 mod features;
 mod fresh;
+mod hangup;
 pub(crate) mod limits;
+mod log;
+mod progress;
+mod project;
 mod query;
 mod runs;
 pub(crate) mod tokens;
 
 pub(crate) use backend::Backend;
 pub(crate) use fresh::keep_fresh;
+pub(crate) use hangup::reload_on_hangup;
+pub(crate) use log::log_steps;

@@ -11,7 +11,7 @@ use super::{Backend, errors::api_error};
 impl QueryBackend for Backend {
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let failed = |error: SqlError| api_error(millstream_engine::EngineError::Query(error));
-        let mut rows = self.queries.query(request.sql, None).await.map_err(failed)?;
+        let mut rows = self.live().queries.query(request.sql, None).await.map_err(failed)?;
         let schema = rows.schema();
         let (mut batches, mut truncated) = (Vec::new(), false);
         let (mut rows_left, mut bytes_left) = (request.limit, request.bytes);

@@ -1,29 +1,21 @@
 //! Runs over HTTP, carried out by the engine.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use millstream_api::runs::{RunDetail, RunEvent, RunInfo, RunSummary};
-use millstream_engine::{Event, Observer, RunReport, RunRequest as EngineRun, StepOutcome};
+use millstream_api::runs::{RunDetail, RunInfo, RunSummary};
+use millstream_engine::{RunReport, RunRequest as EngineRun, StepOutcome};
 use millstream_server::{ApiError, ErrorKind, JobReporter, RunBackend, RunEnd, RunRequest};
 use millstream_types::RunId;
 
-use super::{Backend, errors::api_error};
+use super::{Backend, errors::api_error, progress};
 use crate::wire::Of;
-
-/// Tells a job what happens in its run.
-struct Told(JobReporter);
-
-impl Observer for Told {
-    fn event(&self, event: &Event) {
-        self.0.event(&RunEvent::of(event));
-    }
-}
 
 #[async_trait]
 impl RunBackend for Backend {
     async fn run(&self, request: RunRequest, job: JobReporter) -> Result<RunEnd, ApiError> {
-        if request.selection.is_empty() && !self.engine.project().is_whole {
+        let live = self.live();
+        if request.selection.is_empty() && !live.engine.project().is_whole {
             let message = "the project has errors, and everything is to run";
             let hint = "`millstream check` shows them; select what does not depend on them";
             return Err(ApiError::new(ErrorKind::Invalid, message).with_field("selection").with_hint(hint));
@@ -42,22 +34,23 @@ impl RunBackend for Backend {
             principal,
         };
         let cancel = job.cancelled().clone();
-        let report = self.engine.run(&run, Duration::ZERO, Arc::new(Told(job)), cancel).await;
+        let events = progress::of_run(&live.engine, job);
+        let report = live.engine.run(&run, Duration::ZERO, events, cancel).await;
         let report = report.map_err(api_error)?;
         Ok(RunEnd { failure: failure(&report), summary: RunSummary::of(&report) })
     }
 
     async fn runs(&self, limit: usize) -> Result<Vec<RunInfo>, ApiError> {
-        Ok(self.engine.runs(limit).await.map_err(api_error)?.iter().map(RunInfo::of).collect())
+        Ok(self.live().engine.runs(limit).await.map_err(api_error)?.iter().map(RunInfo::of).collect())
     }
 
     async fn run_detail(&self, run: &str) -> Result<RunDetail, ApiError> {
         let id = RunId::new(run);
-        let Some(record) = self.engine.run_record(&id).await.map_err(api_error)? else {
+        let Some(record) = self.live().engine.run_record(&id).await.map_err(api_error)? else {
             return Err(ApiError::new(ErrorKind::UnknownRun, format!("there is no run `{run}`")));
         };
-        let steps = self.engine.steps(&id).await.map_err(api_error)?;
-        let set = self.engine.versions_of(&id).await.map_err(api_error)?;
+        let steps = self.live().engine.steps(&id).await.map_err(api_error)?;
+        let set = self.live().engine.versions_of(&id).await.map_err(api_error)?;
         Ok(RunDetail::of((&record, steps.as_slice(), set.as_ref())))
     }
 }

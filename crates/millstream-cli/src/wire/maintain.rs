@@ -1,7 +1,10 @@
 //! `maintain --json`.
 
+use millstream_api::maintain::MaintainedTable;
 use millstream_engine::MaintenanceReport;
 use serde::Serialize;
+
+use super::Of;
 
 /// The tables that were maintained.
 #[derive(Clone, Debug, Serialize)]
@@ -9,20 +12,8 @@ pub struct MaintainDocument {
     pub tables: Vec<MaintainedTable>,
 }
 
-/// What was done to one table.
-#[derive(Clone, Debug, Serialize)]
-pub struct MaintainedTable {
-    pub table: String,
-    pub files_compacted: u64,
-    pub files_written: u64,
-    pub files_deleted: u64,
-    pub bytes_freed: u64,
-    pub checkpoint: Option<i64>,
-    pub notes: Vec<String>,
-}
-
-impl From<&MaintenanceReport> for MaintainedTable {
-    fn from(report: &MaintenanceReport) -> Self {
+impl Of<&MaintenanceReport> for MaintainedTable {
+    fn of(report: &MaintenanceReport) -> Self {
         Self {
             table: report.table.to_string(),
             files_compacted: report.files_compacted,

@@ -20,7 +20,7 @@ pub use dataset::{DatasetBuilt, DatasetEntry, DatasetListDocument};
 pub use error::{ErrorBody, ErrorDocument};
 pub use features::{MaterializeDocument, MaterializedView, ViewFailed, ViewStatisticsDocument};
 pub use lineage::use_word;
-pub use maintain::{MaintainDocument, MaintainedTable};
+pub use maintain::MaintainDocument;
 pub use millstream_api::{
     catalog::{
         AssetLineageDocument, AssetState, LineageDocument, LineageStep, SchemaState, StatusDocument,
@@ -30,6 +30,7 @@ pub use millstream_api::{
         FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
         ViewDocument,
     },
+    maintain::MaintainedTable,
     runs::{
         Cause, CheckResult, LastRun, LastStep, PlanDocument, PlannedStep, RunDetail, RunEvent, RunInfo,
         RunStep, RunSummary, StepResult,
@@ -38,6 +39,7 @@ pub use millstream_api::{
 pub use problem::{CheckDocument, Problem};
 pub use query::QueryDocument;
 pub use rejected::{RejectedByCheck, RejectedDocument, RejectedRow};
+pub(crate) use status::instant;
 pub use test::{TestChange, TestDocument, TestResult};
 
 /// A struct of the wire that is made of a room's value. `From` would do, were either of the two this crate's.

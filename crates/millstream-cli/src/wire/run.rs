@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millstream_api::maintain::MaintainedTable;
 use millstream_api::runs::{Cause, CheckResult, PlannedStep, RunEvent, RunSummary, StepResult};
 use millstream_engine::{CheckReport, Event, RunReport, StepOutcome, StepReport};
 
@@ -10,6 +11,7 @@ use super::Of;
 impl Of<&Event> for RunEvent {
     fn of(event: &Event) -> Self {
         match event {
+            Event::Waiting { because } => Self::Waiting { because: because.clone() },
             Event::RunStarted { run, steps } => Self::RunStarted {
                 run: run.to_string(),
                 steps: steps
@@ -24,11 +26,13 @@ impl Of<&Event> for RunEvent {
             Event::StepStarted { asset, reason } => {
                 Self::StepStarted { asset: asset.to_string(), cause: Cause::of(reason) }
             }
-            Event::StepProgress { asset, rows, bytes, bytes_total } => Self::StepProgress {
-                asset: asset.to_string(),
-                rows: *rows,
-                bytes: *bytes,
-                bytes_total: *bytes_total,
+            Event::StepProgress(progress) => Self::StepProgress {
+                asset: progress.asset.to_string(),
+                doing: progress.doing.clone(),
+                rows: progress.rows,
+                rows_total: progress.rows_total,
+                bytes: progress.bytes,
+                bytes_total: progress.bytes_total,
             },
             Event::StepNote { asset, note } => {
                 Self::StepNote { asset: asset.to_string(), note: note.clone() }
@@ -41,6 +45,7 @@ impl Of<&Event> for RunEvent {
             },
             Event::StepFinished(step) => Self::StepFinished(StepResult::of(step.as_ref())),
             Event::RunFinished(report) => Self::RunFinished(RunSummary::of(report)),
+            Event::TableMaintained(report) => Self::TableMaintained(MaintainedTable::of(report)),
         }
     }
 }

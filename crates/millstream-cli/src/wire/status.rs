@@ -1,11 +1,11 @@
 //! `status --json`.
 
 use millstream_api::{
-    catalog::{AssetState, StatusDocument},
+    catalog::{AssetState, StatusDocument, Writer},
     runs::{CheckResult, LastRun},
 };
 use millstream_engine::{AssetStatus, Status};
-use millstream_state::RunRecord;
+use millstream_state::{Holder, RunRecord};
 use millstream_types::TimestampMicros;
 
 use super::Of;
@@ -66,12 +66,24 @@ impl Of<&AssetStatus> for AssetState {
                     message: None,
                 })
                 .collect(),
+            written_by: asset.lease.as_ref().map(|lease| Writer::of(&lease.holder)),
+        }
+    }
+}
+
+impl Of<&Holder> for Writer {
+    fn of(holder: &Holder) -> Self {
+        Self {
+            command: holder.command.clone(),
+            pid: holder.pid,
+            host: holder.host.clone(),
+            started: instant(holder.started),
         }
     }
 }
 
 /// RFC 3339, UTC, microseconds.
-pub(super) fn instant(time: TimestampMicros) -> String {
+pub(crate) fn instant(time: TimestampMicros) -> String {
     chrono::DateTime::from_timestamp_micros(time.0)
         .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
         .unwrap_or_default()

@@ -134,12 +134,13 @@ fn transaction(dice: &mut Dice, table: &mut BTreeMap<i64, String>, truncates: bo
 struct Reader {
     rows: Rows,
     known: Vec<KnownPart>,
-    /// The parts that were ever seen: between those of several there is no order.
+    /// The parts that were ever read: there is no order between the changes of several.
     parts: BTreeSet<String>,
 }
 
 impl Reader {
-    /// Reads in portions until nothing waits; each process may die before what it read is durable, or before it said so.
+    /// Reads in portions until nothing waits; each process may die before what it read is durable, or before it told
+    /// the source.
     async fn catch_up(
         &mut self,
         fixture: &dyn ChangeFixture,
@@ -176,7 +177,7 @@ impl Reader {
         told.map_err(|error| format!("acknowledge: {error}: {error:?}"))
     }
 
-    /// One read: the rows as they are with it, and where it ended.
+    /// Reads one portion, and gives the rows as they are with it, and where the read ended.
     async fn portion(
         &self,
         connector: &dyn Connector,

@@ -69,8 +69,8 @@ impl<'a> Decoding<'a> {
         self.leave_out(at)
     }
 
-    /// Reports every key that the mapping at `path` has to have and does not; serde names the first alone. One whose value
-    /// was left out is not missing.
+    /// Reports every key that the mapping at `path` has to have and lacks; serde names only the first. A key whose
+    /// value was left out is not missing.
     fn missing(&self, path: &[String], first: &str, schema: &Value) {
         let mapping = path.iter().try_fold(self.root, |value, step| child(value, step));
         let properties = path.iter().try_fold(schema, |schema, step| schema.get("properties")?.get(step));
@@ -89,7 +89,8 @@ impl<'a> Decoding<'a> {
         }
     }
 
-    /// Decoding may start again, unless it is the root itself that is faulty.
+    /// Leaves out the value at the address; returns whether decoding may start again, which a faulty root does not
+    /// allow.
     fn leave_out(&self, at: usize) -> bool {
         let is_new = self.state.borrow_mut().left_out.insert(at);
         is_new && at != address(self.root)

@@ -24,7 +24,7 @@ pub(super) enum FaultKind {
     Missing {
         key: &'static str,
     },
-    /// What the type itself says of the value.
+    /// The message of the option's type about the value.
     Said(String),
 }
 

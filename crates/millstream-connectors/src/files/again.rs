@@ -13,7 +13,7 @@ use super::{
     text::{TextFormat, TextRequest, Wrap, open},
 };
 
-/// Stands in a text where bytes were none.
+/// The character that stands in a text for bytes that were no text.
 const REPLACED: char = char::REPLACEMENT_CHARACTER;
 
 /// The rows that can be read now. `input` gives the file from its start, for a header.
@@ -38,7 +38,7 @@ pub(super) fn decode_rows(
         let (part, encoding) = (request.part.clone(), request.encoding);
         let raw = RawBlock { part, encoding, data, first_line: row.position, after: None };
         let batch = wrap(raw).decode()?;
-        // What is more than one row now was none before for another reason than the one that is mended.
+        // A row that decodes to several rows now was malformed for another reason than the one that is mended.
         if batch.rows.num_rows() == 1 && batch.malformed.is_empty() {
             batches.push(batch);
         }
@@ -61,7 +61,7 @@ fn text_of(request: &TextRequest, row: &MalformedRow) -> Option<Vec<u8>> {
     }
 }
 
-/// Rows of one file, which have the same columns.
+/// The rows of one file, which have the same columns, as one batch.
 fn together(request: &TextRequest, batches: Vec<SourceBatch>) -> Result<Vec<SourceBatch>, ConnectorError> {
     let Some(first) = batches.first() else { return Ok(batches) };
     let rows = concat_batches(&first.rows.schema(), batches.iter().map(|batch| &batch.rows));

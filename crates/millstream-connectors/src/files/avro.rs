@@ -146,7 +146,7 @@ fn read_header(part: &str, reader: &mut impl BufRead) -> Result<(Vec<u8>, [u8; S
     Ok((bytes, info.sync()))
 }
 
-/// Keeps what is consumed.
+/// A reader that keeps the bytes that are read from it.
 struct Recorded<R> {
     reader: R,
     bytes: Vec<u8>,

@@ -42,7 +42,7 @@ pub(super) struct FilesConfig {
     pub(super) format: Option<Format>,
     pub(super) encoding: &'static Encoding,
     pub(super) csv: CsvDialect,
-    /// The delimiter was stated, so that a `.tsv` does not choose its own.
+    /// Whether the delimiter was stated, so that a `.tsv` does not choose its own.
     pub(super) delimiter_given: bool,
     pub(super) on_change: OnChange,
     pub(super) settle: Span,
@@ -59,7 +59,7 @@ pub(super) enum Target {
     Remote { kind: StoreKind, base: String },
 }
 
-/// By which client the files are read.
+/// The client by which the files are read.
 #[derive(Clone, Debug)]
 enum Access {
     /// A client of the source's own.
@@ -82,7 +82,7 @@ impl ConnectorFactory for FilesFactory {
     }
 
     fn options_of_file(&self, path: &str) -> Option<Value> {
-        // Nobody waits for a file that he names himself.
+        // A file that the user names himself is finished, so there is no wait for it to settle.
         Some(serde_json::json!({"path": path, "settle": 0}))
     }
 
@@ -131,7 +131,7 @@ impl ConnectorConfig for FilesConfig {
 }
 
 impl FilesConfig {
-    /// `None` only together with a problem.
+    /// The checked options; `None` only together with a problem.
     fn new(
         options: FilesOptions,
         connection: Option<NamedConnection<'_>>,
@@ -316,7 +316,7 @@ pub(super) fn read_target(
     Some((Target::Remote { kind, base: format!("{}://{host}", scheme.to_ascii_lowercase()) }, key.to_owned()))
 }
 
-/// Whoever names a connection reads with its credentials.
+/// Refuses options of the store beside a connection, since files are read with the connection's credentials.
 fn check_no_storage(storage: &Storage, problems: &mut OptionProblems) {
     if !storage.is_empty() {
         let hint = "move the options into the file of the connection".to_owned();

@@ -37,7 +37,7 @@ pub(super) struct FilesConnection {
 impl Connection for FilesConnection {}
 
 impl fmt::Debug for FilesConnection {
-    /// Without the store, which holds credentials.
+    /// Leaves out the store, which holds credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FilesConnection").finish_non_exhaustive()
     }
@@ -56,7 +56,7 @@ impl ConnectionFactory for FilesConnectionFactory {
 }
 
 impl FilesConnectionConfig {
-    /// `None` only together with a problem.
+    /// The checked options; `None` only together with a problem.
     fn new(options: FilesConnectionOptions, problems: &mut OptionProblems) -> Option<Self> {
         let (target, folder) = read_target(&options.path.0, true, problems)?;
         let storage = storage(options.storage);

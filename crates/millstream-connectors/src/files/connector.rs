@@ -279,7 +279,8 @@ impl Watch {
         Ok(())
     }
 
-    /// A file that changes while it is read looks broken; it is only early.
+    /// The error that a reading ends with. A file that changes while it is read looks broken, and the next run can read
+    /// it.
     async fn reconsider(&self, error: ConnectorError) -> ConnectorError {
         match error {
             ConnectorError::Broken { .. } if self.is_same_file().await.is_ok_and(|same| !same) => {

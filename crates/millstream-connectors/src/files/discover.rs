@@ -173,7 +173,7 @@ async fn classify(
     Ok(())
 }
 
-/// Whether the bytes could show anything but another content.
+/// Whether hashing the bytes could show anything but replaced content.
 fn worth_hashing(old: &FileVersion, new: &FileVersion, can_grow: bool) -> bool {
     new.stat.size == old.stat.size || (new.stat.size > old.stat.size && can_grow && old.next_line.is_some())
 }

@@ -28,7 +28,7 @@ pub(super) struct Transcoder {
 }
 
 impl Transcoder {
-    /// `None` for UTF-8, which is read as it stands.
+    /// A transcoder from `encoding`; `None` for UTF-8, which is read as it stands.
     pub(super) fn new(encoding: &'static Encoding) -> Option<Self> {
         (encoding != UTF_8).then(|| Self {
             decoder: encoding.new_decoder(),

@@ -72,7 +72,7 @@ impl Input {
         Ok(Self { stream, transcoder: None })
     }
 
-    /// The same as text: what is written in another encoding becomes UTF-8.
+    /// This input as text: what is written in another encoding becomes UTF-8.
     pub(super) fn decoded(self, encoding: &'static Encoding) -> Self {
         Self { transcoder: Transcoder::new(encoding), ..self }
     }
@@ -109,7 +109,7 @@ impl Read for Stream {
     }
 }
 
-/// A frame, or one that can be skipped, which may stand before it.
+/// Whether the bytes begin a zstd frame, or a skippable frame, which may stand before it.
 fn is_zstd(head: &[u8]) -> bool {
     matches!(head, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }

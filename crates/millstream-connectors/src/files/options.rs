@@ -159,7 +159,7 @@ fn parsed<'de, D: Deserializer<'de>, T>(
     parse(&value).ok_or_else(|| D::Error::invalid_value(Unexpected::Other("another value"), &expected))
 }
 
-/// The value of a store's option. None is shown where options are, and a credential is covered in messages too.
+/// The value of a store's option. Debug output shows no value, and messages cover those that are credentials.
 #[derive(Clone)]
 pub(super) enum StorageValue {
     Plain(String),

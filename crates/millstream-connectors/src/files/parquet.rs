@@ -40,7 +40,7 @@ pub(super) struct ParquetFile {
     part: String,
     stat: Stat,
     metadata: ArrowReaderMetadata,
-    /// The same for a second look at instants that are stored in 96 bits.
+    /// The metadata for a second reading, of instants that are stored in 96 bits; `None` for a file without any.
     nanos: Option<ArrowReaderMetadata>,
 }
 
@@ -177,7 +177,7 @@ impl ParquetBlock {
     }
 
     fn unread(&self, error: &ArrowError) -> ConnectorError {
-        // The library has no other word for it than this text.
+        // Arrow tells this fault from others only by its text.
         if error.to_string().contains("index overflow") {
             return ConnectorError::Unsupported {
                 part: self.part.clone(),

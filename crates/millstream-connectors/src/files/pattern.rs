@@ -14,7 +14,7 @@ pub(crate) struct Pattern {
     matcher: Option<GlobMatcher>,
     /// Levels of folders below the prefix in which a match can be; `None` for any.
     levels: Option<usize>,
-    /// The pattern asks for names that start with a dot.
+    /// Whether the pattern asks for names that start with a dot.
     hidden: bool,
 }
 

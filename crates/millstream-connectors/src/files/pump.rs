@@ -20,17 +20,17 @@ pub(super) const BLOCKS_QUEUED_MAX: usize = 2;
 pub(crate) struct Cut {
     /// The start of the first record that is not whole.
     pub(crate) end: usize,
-    /// A record's end was decided by the end of the file; more data could decide otherwise.
+    /// Whether the end of a record was decided by the end of the file, so that more data could decide otherwise.
     pub(crate) unsure: bool,
 }
 
 /// Finds where a format's records end.
 pub(crate) trait Splitter: Send {
-    /// `at_end`: nothing follows `data`, which starts where a record starts.
+    /// The place where `data`, which starts where a record starts, can be cut. `at_end` says that nothing follows it.
     fn cut(&self, data: &[u8], at_end: bool) -> Cut;
 }
 
-/// Lines are records.
+/// The splitter of a format in which each line is a record.
 #[derive(Debug)]
 pub(super) struct LineSplitter {
     pub(super) line_end: u8,

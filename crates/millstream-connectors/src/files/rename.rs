@@ -48,7 +48,7 @@ impl Renaming {
         blocks.map_ok(renamed).boxed()
     }
 
-    /// The same for a batch that is decoded already.
+    /// The batch, which is decoded already, with the table's names.
     pub(super) fn batch(&self, part: &str, batch: SourceBatch) -> Result<SourceBatch, ConnectorError> {
         let schema = batch.rows.schema();
         check_names(part, schema.fields().iter().map(|field| self.name(field.name())))?;

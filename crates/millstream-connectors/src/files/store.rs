@@ -86,7 +86,7 @@ pub(super) fn open_store(
                 name.to_ascii_lowercase().ends_with("endpoint") && value.reveal().starts_with("http://")
             };
             let builder = AmazonS3Builder::from_env();
-            // Whoever writes an endpoint with http:// has decided.
+            // Whoever writes an endpoint with http:// has decided against encryption.
             let builder = if options.iter().any(plain) { builder.with_allow_http(true) } else { builder };
             build!(builder, AmazonS3ConfigKey::Client)
         }

@@ -1,7 +1,8 @@
 //! Which tables a folder holds, for a source of many: what `{table}` in the path can stand for.
 //!
-//! The files that the path means with `*` in the place of `{table}` are listed, and each names its table: by the letters, digits, `_`, `-` and blanks
-//! at that place, as few of them as the path allows. A folder without such a file is no table.
+//! The files that the path means with `*` in the place of `{table}` are listed. The letters, digits, `_`, `-` and
+//! blanks at that place are the name of a table, as few of them as the path allows. A folder without such a file is no
+//! table.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -15,9 +15,9 @@ use super::{
     version::Resume,
 };
 
-/// The first look at a file.
+/// The number of bytes that the first look at a file reads.
 const HEAD_BYTES: usize = 64 << 10;
-/// What is read to learn the columns of a file.
+/// The number of bytes that are read to learn the columns of a file.
 const SAMPLE_BYTES: usize = 1 << 20;
 
 /// A text format, ready to read one file.

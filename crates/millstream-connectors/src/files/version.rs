@@ -10,7 +10,7 @@ pub(super) struct Stat {
     /// Last modification, microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mtime_us: Option<i64>,
-    /// The store's own word for the content, where there is a store.
+    /// The entity tag that a store gives the content; a local file has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) etag: Option<String>,
 }
@@ -26,10 +26,10 @@ impl Stat {
     }
 }
 
-/// Written as `PartVersion`; a version that cannot be read counts as another content.
+/// The version of a file, written as `PartVersion`; one that cannot be read counts as other content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileVersion {
-    /// Version of this form.
+    /// The version of this form of writing.
     v: u32,
     #[serde(flatten)]
     pub(super) stat: Stat,
@@ -48,7 +48,7 @@ pub(super) struct FileVersion {
 pub(super) struct Resume {
     pub(super) bytes: u64,
     pub(super) line: i64,
-    /// Every row before stands at this position or before it.
+    /// The position that every row before the new text stands at or before.
     pub(super) after: i64,
 }
 
@@ -64,7 +64,7 @@ impl FileVersion {
     }
 
     pub(super) fn to_part_version(&self) -> PartVersion {
-        // Plain texts and numbers: there is nothing in it that could fail.
+        // Texts and numbers always make valid JSON.
         PartVersion(serde_json::to_string(self).unwrap_or_default())
     }
 }
@@ -74,14 +74,14 @@ impl FileVersion {
 pub(super) struct Digest {
     pub(super) bytes: u64,
     pub(super) hash: String,
-    /// Of the first bytes, as many as the known version had; absent when there are fewer now.
+    /// The digest of the first bytes, as many as the known version had; `None` when there are fewer now.
     pub(super) prefix: Option<Prefix>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prefix {
     pub(super) hash: String,
-    /// The known text ended with a line end, or the new text starts with one.
+    /// Whether the known text ended with a line end, or the new text starts with one.
     pub(super) at_line_end: bool,
 }
 

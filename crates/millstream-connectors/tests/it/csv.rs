@@ -42,7 +42,7 @@ async fn plain_rows_stand_at_their_line() {
     check(b"a\n1\n\n2\n", &["2: a: 1", "4: a: 2"]).await;
 }
 
-/// As old Macs and some spreadsheets write them.
+/// Old Macs and some spreadsheets write lines that end so.
 #[tokio::test]
 async fn carriage_returns_alone_end_lines_where_nothing_else_does() {
     check(b"a,b\r1,2\r3,4\r", &["2: a: 1, b: 2", "3: a: 3, b: 4"]).await;

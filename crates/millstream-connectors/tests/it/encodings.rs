@@ -49,7 +49,7 @@ async fn bytes_that_are_no_text_in_the_encoding_cost_their_row() {
     check("a.csv", b"a,b\n\x81\xff,x\n1,y\n", "shift_jis", &rows).await;
 }
 
-/// No text can stand for them, so that whoever finds out the encoding has them.
+/// No text can stand for such bytes, so they are kept for whoever finds out the encoding.
 #[tokio::test]
 async fn rows_that_are_not_utf8_keep_their_bytes() {
     for (name, content, row) in [

@@ -36,7 +36,7 @@ async fn check(content: &[u8], expected: &[&str]) {
     check_typed(&[("a", "int64"), ("b", "string")], content, expected).await;
 }
 
-/// As in CSV.
+/// Lines end as in CSV.
 #[tokio::test]
 async fn carriage_returns_alone_end_lines_where_nothing_else_does() {
     check(b"{\"a\":1}\r{\"a\":2}\r", &["1: a: 1", "2: a: 2"]).await;

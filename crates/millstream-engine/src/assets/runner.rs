@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{kind_of, unknown};
 use crate::{
-    CheckReport, EngineError, FeatureServer, Observer, StepExecutor, StepOutcome, StepReport,
+    CheckReport, EngineError, FeatureServer, Publisher, StepExecutor, StepOutcome, StepReport,
     engine::{StepContext, World},
     lease::Lease,
     run::StepResult,
@@ -31,7 +31,7 @@ pub(crate) struct StepRunner {
     /// What was asked for, as it was written: a history forgets what it has recorded only when it is named itself.
     pub named: Vec<String>,
     pub forced: bool,
-    pub observer: Arc<dyn Observer>,
+    pub events: Publisher,
     pub cancel: CancellationToken,
     /// The online store, once a step has needed it: an embedded one is one process's alone, and stays open until the run is over.
     pub features: OnceCell<FeatureServer>,
@@ -67,7 +67,7 @@ impl StepRunner {
             full_refresh: self.full_refresh,
             forget_gone: self.forget_gone,
             forced: self.forced,
-            observer: self.observer.clone(),
+            events: self.events.clone(),
             cancel: self.cancel.clone(),
         }
     }

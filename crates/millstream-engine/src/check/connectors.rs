@@ -33,14 +33,14 @@ pub(super) fn validate_connectors(
     (configs, diagnostics)
 }
 
-/// Adds what is wrong with one source. The tables of one file share their options: of a place that another of them has
-/// said something of, nothing more is said.
+/// Adds the faults of one source. The tables of one file share their options, so a fault that another table has at the
+/// same place is not added again.
 fn add(diagnostics: &mut Vec<Diagnostic>, found: Vec<Diagnostic>) {
     let said: Vec<_> = diagnostics.iter().map(|other| (other.code, other.at)).collect();
     diagnostics.extend(found.into_iter().filter(|found| !said.contains(&(found.code, found.at))));
 }
 
-/// `None` when the connection that it names has faults of its own.
+/// The checked options of a source's connector; `None` when the connection that it names has faults of its own.
 fn validate_connector(
     connector: &ConnectorSpec,
     connections: &ConnectionConfigs,

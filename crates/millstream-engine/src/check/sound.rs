@@ -136,7 +136,7 @@ fn leave_out_undefined(spec: &mut ProjectSpec, known: &FeaturesAnalysis) {
     });
 }
 
-/// How much there is; it only gets less.
+/// The number of definitions in the project; leaving things out only lowers it.
 fn size(spec: &ProjectSpec) -> usize {
     let features = &spec.features;
     let of_features =

@@ -18,9 +18,9 @@ use crate::{EngineError, assets::dataset::manifest};
 pub(super) type Fitted = BTreeMap<String, FittedColumn>;
 
 impl FeatureServer {
-    /// The encodings of `dataset`: `churn` is the newest version, `churn@2` that one. The parameters of a version are taken
-    /// out of its manifest once, and kept under the name with its version, which always means the same; who names no
-    /// version has the state store say which one is the newest.
+    /// The encodings of `dataset`: `churn` means the newest version, `churn@2` a certain one. The encodings of a
+    /// version are read from its manifest once and kept under `churn@2`, which always means the same; the state store
+    /// says which version is the newest.
     async fn fitted(&self, dataset: &str) -> Result<Arc<Fitted>, EngineError> {
         let cache = || self.0.fitted.lock().unwrap_or_else(PoisonError::into_inner);
         let world = &self.0.world;
@@ -29,9 +29,9 @@ impl FeatureServer {
                 Ok(version) => format!("{name}@{version}"),
                 Err(_) => dataset.to_owned(),
             },
-            (name, None) => match world.state.newest_dataset(name).await? {
+            (name, None) => match world.newest_dataset(name).await? {
                 Some(version) => format!("{name}@{version}"),
-                // The look below says what there is instead.
+                // The look-up below reports that there is no such dataset.
                 None => name.to_owned(),
             },
         };

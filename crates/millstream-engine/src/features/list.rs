@@ -1,4 +1,4 @@
-//! What there is: views, features, services, with owners, types, sources and users.
+//! The list of what can be read: views, features and services, with owners, types, sources and users.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct ViewEntry {
     pub name: String,
     pub entity: String,
     pub keys: Vec<(String, String)>,
-    /// The table.
+    /// The table that the view reads.
     pub from: String,
     pub time: String,
     pub ttl: Option<Span>,
@@ -38,7 +38,8 @@ pub struct ViewEntry {
     pub owner: Option<String>,
     pub tags: Vec<String>,
     pub features: Vec<FeatureEntry>,
-    /// None when the online store could not be asked, or the view was never materialised.
+    /// How far the view is materialised; `None` when the online store could not be asked, or the view was never
+    /// materialised.
     pub materialized: Option<progress::Progress>,
 }
 
@@ -47,12 +48,12 @@ pub struct ViewEntry {
 pub struct FeatureEntry {
     pub name: String,
     pub data_type: String,
-    /// As people say it: `sum(amount) of 30d where status = 'paid'`.
+    /// The definition in words: `sum(amount) of 30d where status = 'paid'`.
     pub definition: String,
     pub description: Option<String>,
     pub owner: Option<String>,
     pub tags: Vec<String>,
-    /// Columns of sources that it is computed from.
+    /// The columns of sources that the feature is computed from.
     pub sources: Vec<String>,
     pub services: Vec<String>,
     pub datasets: Vec<String>,
@@ -67,7 +68,7 @@ pub struct OnDemandEntry {
     pub description: Option<String>,
     pub owner: Option<String>,
     pub inputs: Vec<String>,
-    /// Request values with their types.
+    /// The request values that the expression reads, with their types.
     pub request: Vec<(String, String)>,
 }
 
@@ -75,7 +76,7 @@ pub struct OnDemandEntry {
 #[derive(Clone, Debug)]
 pub struct ServiceEntry {
     pub name: String,
-    /// What the project says now; none when the project has it no more.
+    /// The version that the project defines now; `None` when the project no longer has the service.
     pub current: Option<i64>,
     pub versions: Vec<(i64, TimestampMicros)>,
     pub features: Vec<(String, String)>,
@@ -153,17 +154,8 @@ impl Engine {
     async fn service_entries(&self, users: &Users) -> Result<Vec<ServiceEntry>, EngineError> {
         let world = self.world();
         let served = services::served(world).await?;
-        let times: BTreeMap<(String, i64), TimestampMicros> = world
-            .state
-            .service_versions()
-            .await?
-            .into_iter()
-            .map(|version| ((version.service, version.version), version.at))
-            .collect();
         let mut entries: Vec<ServiceEntry> = Vec::new();
         for version in served {
-            let at = times.get(&(version.name.clone(), version.version)).copied();
-            let at = at.unwrap_or(TimestampMicros(0));
             let features = || {
                 let definition = &version.definition;
                 let named = definition.features.iter().map(|feature| {
@@ -174,14 +166,14 @@ impl Engine {
             };
             match entries.last_mut().filter(|entry| entry.name == version.name) {
                 Some(entry) => {
-                    entry.versions.push((version.version, at));
+                    entry.versions.push((version.version, version.at));
                     if version.is_current {
                         (entry.current, entry.features) = (Some(version.version), features());
                     }
                 }
                 None => entries.push(ServiceEntry {
                     current: version.is_current.then_some(version.version),
-                    versions: vec![(version.version, at)],
+                    versions: vec![(version.version, version.at)],
                     features: features(),
                     datasets: users.of_service(&version.name),
                     name: version.name,
@@ -192,11 +184,11 @@ impl Engine {
     }
 }
 
-/// Who reads what.
+/// The services and datasets that read features.
 struct Users {
-    /// Features of services, wildcards spelled out.
+    /// Each service with the features that it reads, wildcards spelled out.
     services: Vec<(String, Vec<String>)>,
-    /// Features of datasets, and the service of each that has one.
+    /// Each dataset with its service, if it has one, and the features that it reads.
     datasets: Vec<(String, Option<String>, Vec<String>)>,
 }
 

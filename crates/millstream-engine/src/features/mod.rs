@@ -1,5 +1,6 @@
 //! Features: what there is, reading and pushing it, and comparing what was served with the lake.
 
+mod access;
 mod encoded;
 pub(crate) mod keys;
 mod list;
@@ -13,6 +14,7 @@ mod verify;
 
 use crate::assets::{feature_view::progress, service::versions as services};
 
+pub(crate) use access::OnlineAccess;
 pub use list::{FeatureEntry, FeatureList, OnDemandEntry, ServiceEntry, ViewEntry};
 pub use pushed::PushTo;
 pub(crate) use server::Inner;

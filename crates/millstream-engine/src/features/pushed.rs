@@ -96,10 +96,10 @@ impl FeatureServer {
             let targets: Vec<PushTarget<'_>> =
                 events.iter().map(|(view, events)| PushTarget { view, events }).collect();
             match to {
-                PushTo::Online => self.0.pushes.push_online(view, count, &targets).await?,
+                PushTo::Online => self.0.access.pushes.push_online(view, count, &targets).await?,
                 PushTo::Offline | PushTo::OnlineAndOffline => {
                     let kept = to_bytes(&lake_rows(&stamped)?)?;
-                    self.0.pushes.push(view, count, &targets, kept).await?
+                    self.0.access.pushes.push(view, count, &targets, kept).await?
                 }
             };
             Ok(count)
@@ -201,15 +201,15 @@ pub(super) async fn go_on(world: &World, store: &dyn OnlineStore, view: &str) ->
 /// was killed after its commit is recognised by the commit.
 pub(crate) async fn flush(inner: &Inner, view: &str) -> Result<u64, EngineError> {
     let table = pushed_table(view)?;
-    let cut = inner.pushes.cut(view).await?;
+    let cut = inner.access.pushes.cut(view).await?;
     loop {
         let base = inner.world.lake.snapshot(&table, At::Latest).await?;
         let after = base.as_ref().and_then(|base| base.txn(ENTRY_TXN)).unwrap_or(0);
         let after = u64::try_from(after).unwrap_or(0);
-        let entries = inner.pushes.entries(view, after, cut, ENTRIES_AT_ONCE).await?;
+        let entries = inner.access.pushes.entries(view, after, cut, ENTRIES_AT_ONCE).await?;
         let Some(last) = entries.last().map(|entry| entry.position) else {
             if after > 0 {
-                inner.store.trim_log(view, after).await?;
+                inner.access.store.trim_log(view, after).await?;
             }
             return Ok(cut);
         };
@@ -218,7 +218,7 @@ pub(crate) async fn flush(inner: &Inner, view: &str) -> Result<u64, EngineError>
             batches.extend(from_bytes(&entry.rows)?);
         }
         commit(inner, view, base.as_deref(), &batches, last, cut).await?;
-        inner.store.trim_log(view, last).await?;
+        inner.access.store.trim_log(view, last).await?;
     }
 }
 
@@ -241,7 +241,7 @@ async fn commit(
         txns: vec![(ENTRY_TXN, number(last)), (COVERED_TXN, number(cut))],
         info: json!({"pushed": {"view": view, "up_to": last}}),
     };
-    append(&inner.world, rows).await
+    append(&inner.world.process, rows).await
 }
 
 /// The columns of the table and those that pushed rows add.

@@ -24,7 +24,7 @@ impl FeatureServer {
                     hint: Some("take the service out of its file first, or name an older version".to_owned()),
                 });
             }
-            world.state.remove_service(&version.name, version.version, world.options.clock.now()).await?;
+            services::remove(world, version).await?;
             self.free().await
         })
     }
@@ -33,10 +33,10 @@ impl FeatureServer {
     async fn free(&self) -> Result<usize, EngineError> {
         let read: BTreeSet<u64> = services::stored_views(&self.0.world).await?.into_keys().collect();
         let mut dropped = 0;
-        for info in self.0.store.spaces().await? {
+        for info in self.0.access.store.spaces().await? {
             // Space 0 holds no view.
             if info.space != 0 && !read.contains(&info.space) {
-                self.0.store.drop_space(info.space).await?;
+                self.0.access.store.drop_space(info.space).await?;
                 dropped += 1;
             }
         }

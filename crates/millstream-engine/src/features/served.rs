@@ -25,7 +25,7 @@ use tokio::time::{Duration, interval};
 use super::server::{ReadColumn, Readable};
 use crate::{
     EngineError,
-    engine::World,
+    process::Process,
     publish::{Append, append},
 };
 
@@ -146,8 +146,6 @@ fn is_read_back(data_type: &DataType) -> bool {
 #[derive(Debug)]
 pub(super) struct ServedLog {
     queue: mpsc::Sender<Message>,
-    /// The values of entities with a hash below this are kept; 0 keeps none.
-    below: u64,
     /// The number of rows that may still come before the next write.
     room: Arc<AtomicUsize>,
 }
@@ -159,19 +157,20 @@ enum Message {
 
 impl ServedLog {
     /// Starts the task that writes; it ends with the log.
-    pub(super) fn start(world: Arc<World>, sample: f64) -> Self {
+    pub(super) fn start(process: Arc<Process>) -> Self {
         let (queue, rows) = mpsc::channel(ROWS_MAX);
         let room = Arc::new(AtomicUsize::new(ROWS_MAX));
-        tokio::spawn(write_all(world, rows, Arc::clone(&room)));
-        Self { queue, below: threshold(sample), room }
+        tokio::spawn(write_all(process, rows, Arc::clone(&room)));
+        Self { queue, room }
     }
 
-    /// Keeps the values of sampled entities. Never waits.
-    pub(super) fn offer(&self, answered: &Answered<'_>) {
-        if self.below == 0 {
+    /// Keeps the values of sampled entities: those with a hash below the [`threshold`] of the share that is wanted. Never
+    /// waits.
+    pub(super) fn offer(&self, below: u64, answered: &Answered<'_>) {
+        if below == 0 {
             return;
         }
-        let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < self.below;
+        let is_sampled = |key: &EntityKey| xxhash_rust::xxh3::xxh3_64(key.as_bytes()) < below;
         let mut keys = answered.keys.iter().flat_map(|keys| keys.iter().flatten());
         // Most reads end here.
         if self.room.load(Ordering::Relaxed) == 0 || !keys.any(is_sampled) {
@@ -227,14 +226,14 @@ impl ServedLog {
     }
 }
 
-/// Hashes below this are sampled.
+/// The entities whose hashes are below this are that share of all. 0 is none.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
     reason = "a share between 0 and 1 of all hashes, roughly"
 )]
-fn threshold(sample: f64) -> u64 {
+pub(super) fn threshold(sample: f64) -> u64 {
     if sample >= 1.0 { u64::MAX } else { (sample.max(0.0) * u64::MAX as f64) as u64 }
 }
 
@@ -262,7 +261,7 @@ fn newest<'a>(times: impl IntoIterator<Item = &'a TimestampMicrosecondArray>, ro
     times.into_iter().filter_map(time).max()
 }
 
-async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>, room: Arc<AtomicUsize>) {
+async fn write_all(process: Arc<Process>, mut queue: mpsc::Receiver<Message>, room: Arc<AtomicUsize>) {
     let mut waiting: Vec<ServedRow> = Vec::new();
     let mut ticks = interval(WRITE_EVERY);
     loop {
@@ -270,7 +269,7 @@ async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>, room: 
             message = queue.recv() => message,
             _ = ticks.tick() => {
                 // The rows stay until they can be written.
-                if let Err(error) = write(&world, &mut waiting, &room).await {
+                if let Err(error) = write(&process, &mut waiting, &room).await {
                     tracing::warn!(%error, "served values cannot be kept for comparison");
                 }
                 continue;
@@ -279,7 +278,7 @@ async fn write_all(world: Arc<World>, mut queue: mpsc::Receiver<Message>, room: 
         match message {
             Some(Message::Row(row)) => waiting.push(*row),
             Some(Message::Flush(done)) => {
-                let _ = done.send(write(&world, &mut waiting, &room).await);
+                let _ = done.send(write(&process, &mut waiting, &room).await);
             }
             None => return,
         }
@@ -305,13 +304,17 @@ pub(super) fn served_schema() -> SchemaRef {
     Arc::new(Schema::new(fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec()))
 }
 
-async fn write(world: &World, waiting: &mut Vec<ServedRow>, room: &AtomicUsize) -> Result<(), EngineError> {
+async fn write(
+    process: &Process,
+    waiting: &mut Vec<ServedRow>,
+    room: &AtomicUsize,
+) -> Result<(), EngineError> {
     if waiting.is_empty() {
         return Ok(());
     }
     let batch = batch(waiting)?;
     let table: TableName = SERVED.parse().map_err(|_| EngineError::Worker { doing: "naming a table" })?;
-    let base = world.lake.snapshot(&table, At::Latest).await?;
+    let base = process.lake.snapshot(&table, At::Latest).await?;
     let rows = Append {
         table: &table,
         base: base.as_deref(),
@@ -320,7 +323,7 @@ async fn write(world: &World, waiting: &mut Vec<ServedRow>, room: &AtomicUsize) 
         txns: Vec::new(),
         info: Value::Null,
     };
-    append(world, rows).await?;
+    append(process, rows).await?;
     room.fetch_add(waiting.len(), Ordering::Relaxed);
     waiting.clear();
     Ok(())

@@ -15,14 +15,15 @@ use indexmap::IndexMap;
 use millstream_features::view::{
     self, EntityKey, FeatureSource, OnlineView, ServiceDefinition, Status, ViewDefinition,
 };
-use millstream_online::{OnlineStore, RecordKey, feature::Pushes};
+use millstream_online::RecordKey;
 use millstream_sql::features::OnDemandExpressions;
 
 use super::{
+    access::OnlineAccess,
     encoded::Fitted,
     keys::requested,
     pushed::{self, Pushable},
-    served::{Answered, ServedLog},
+    served::{self, Answered},
     services::{self, ServedVersion},
 };
 use crate::{Engine, EngineError, engine::World};
@@ -91,9 +92,11 @@ pub struct FeatureServer(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) world: Arc<World>,
-    pub(crate) store: Arc<dyn OnlineStore>,
-    /// Whether it was opened for a run of its own process, which nobody reads from or pushes to.
+    pub(crate) access: Arc<OnlineAccess>,
+    /// Whether the server was opened for a run of a process in which nobody reads or pushes.
     is_alone: bool,
+    /// The share of the entities whose served values are kept, as [`served::threshold`] gives it.
+    sampled_below: u64,
     services: Vec<ServedVersion>,
     /// The project's views.
     pub(super) views: IndexMap<String, OnlineView>,
@@ -103,27 +106,33 @@ pub(crate) struct Inner {
     lists: Mutex<HashMap<Vec<String>, Arc<Readable>>>,
     /// The fitted encodings, by the name of a dataset with its version.
     pub(super) fitted: Mutex<HashMap<String, Arc<Fitted>>>,
-    pub(super) served: ServedLog,
-    pub(super) pushes: Pushes,
     /// Every definition of a view that something reads.
     pub(super) pushable: Vec<Pushable>,
     /// The views of the project that are known to have been materialised.
     materialized: Mutex<BTreeSet<String>>,
 }
 
+/// For whom a feature server is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opener {
+    /// Somebody may read and push.
+    Server,
+    Run,
+}
+
 impl FeatureServer {
     /// Opens the online store and compiles every service version that is served. `sample` is the share of the served
     /// entities whose values are kept for comparison.
     pub fn open<'a>(engine: &'a Engine, sample: f64) -> BoxFuture<'a, Result<Self, EngineError>> {
-        Self::open_in(engine.world(), sample, false)
+        Self::open_in(engine.world(), sample, Opener::Server)
     }
 
-    /// The one that the process has, or else one for a run alone.
+    /// The feature server that is open for the project already, or else a new one for a run.
     pub(crate) async fn of(world: &Arc<World>) -> Result<Self, EngineError> {
         let known = || world.features.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         match known() {
             Some(inner) => Ok(Self(inner)),
-            None => Self::open_in(world, 0.0, true).await,
+            None => Self::open_in(world, 0.0, Opener::Run).await,
         }
     }
 
@@ -131,10 +140,10 @@ impl FeatureServer {
         self.0.is_alone
     }
 
-    fn open_in(world: &Arc<World>, sample: f64, is_alone: bool) -> BoxFuture<'_, Result<Self, EngineError>> {
+    fn open_in(world: &Arc<World>, sample: f64, opener: Opener) -> BoxFuture<'_, Result<Self, EngineError>> {
         Box::pin(async move {
             let world = world.clone();
-            let store = world.online.open().await?;
+            let (access, is_first) = OnlineAccess::of(&world.process).await?;
             let services = services::served(&world).await?;
             let mut compiled: HashMap<String, HashMap<i64, Arc<Readable>>> = HashMap::new();
             for served in &services {
@@ -153,25 +162,23 @@ impl FeatureServer {
             for (name, analyzed) in &world.project.features.views {
                 views.insert(name.clone(), online_view(&analyzed.definition)?);
             }
-            let served = ServedLog::start(world.clone(), sample);
             for name in views.keys() {
-                pushed::go_on(&world, store.as_ref(), name).await?;
+                pushed::go_on(&world, access.store.as_ref(), name).await?;
             }
             let stored = services::stored_views(&world).await?.into_values();
             let pushable =
                 stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
             let inner = Arc::new(Inner {
                 world: world.clone(),
-                is_alone,
+                access,
+                is_alone: is_first && opener == Opener::Run,
+                sampled_below: served::threshold(sample),
                 services,
                 views,
                 compiled,
                 current,
                 lists: Mutex::default(),
                 fitted: Mutex::default(),
-                served,
-                pushes: Pushes::new(store.clone()),
-                store,
                 pushable,
                 materialized: Mutex::default(),
             });
@@ -209,11 +216,11 @@ impl FeatureServer {
             let materialized = || self.0.materialized.lock().unwrap_or_else(PoisonError::into_inner);
             let mut never = Vec::new();
             for (name, view) in &self.0.views {
-                // What was done once stays done.
+                // A view that was materialised once stays materialised.
                 if materialized().contains(name) {
                     continue;
                 }
-                match super::progress::read(self.0.store.as_ref(), view.space()).await? {
+                match super::progress::read(self.0.access.store.as_ref(), view.space()).await? {
                     Some(progress) if progress.epoch > 0 => {
                         materialized().insert(name.clone());
                     }
@@ -275,7 +282,7 @@ impl FeatureServer {
             let now = self.0.world.options.clock.now().0;
             let (at, is_of_past) = (at.unwrap_or(now), at.is_some());
             let keys = readable.keys_of(columns, rows)?;
-            let found = self.0.store.read(&keys.wanted).await?;
+            let found = self.0.access.store.read(&keys.wanted).await?;
             let mut found = found.into_iter();
             let mut read = Vec::with_capacity(readable.views.len());
             for (own, keys) in readable.views.iter().zip(&keys.all) {
@@ -291,7 +298,7 @@ impl FeatureServer {
             })?;
             let keys = &keys.all;
             let answered = Answered { readable, columns, keys, read: &read, answer: &answer, rows, at, now };
-            self.0.served.offer(&answered);
+            self.0.access.served.offer(self.0.sampled_below, &answered);
             match encoding {
                 Some(dataset) => self.encode(dataset, answer).await,
                 None => Ok(answer),
@@ -299,16 +306,16 @@ impl FeatureServer {
         })
     }
 
-    /// Stores what is still in memory.
+    /// Writes the sampled values that are still in memory, and syncs the online store.
     pub fn close<'a>(&'a self) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
-            self.0.served.flush().await?;
-            Ok(self.0.store.sync().await?)
+            self.0.access.served.flush().await?;
+            Ok(self.0.access.store.sync().await?)
         })
     }
 }
 
-/// Nulls in the place of values that are not exact.
+/// The columns with nulls in the place of values that are not exact.
 fn without_inexact(mut columns: view::Columns) -> Result<view::Columns, EngineError> {
     for (values, statuses) in columns.values.iter_mut().zip(&columns.statuses) {
         let is_inexact: BooleanArray =
@@ -475,7 +482,8 @@ impl Readable {
         statuses
     }
 
-    /// The features, as view and number, that an on-demand feature is computed of, also by way of others.
+    /// The features, as view and number, that an on-demand feature is computed of, directly or through other on-demand
+    /// features.
     pub(super) fn inputs_of(&self, index: usize) -> Vec<(usize, usize)> {
         let (mut open, mut inputs) = (vec![index], Vec::new());
         while let Some(one) = open.pop().and_then(|index| self.definition.on_demand.get(index)) {

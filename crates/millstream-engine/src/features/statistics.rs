@@ -1,7 +1,7 @@
 //! Figures of a view's features: their values for every entity just after the view's newest event.
 //!
-//! It is a dataset with one label for each entity that is thrown away once its figures are known, so that the figures
-//! are those of training.
+//! The figures are those of a dataset with one label for each entity, made as for training and thrown away once its
+//! figures are known.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct ViewStatistics {
     /// The time of the values, in microseconds; none for a view without events.
     pub at: Option<i64>,
     pub entities: u64,
-    /// Feature by feature.
+    /// The figures of each feature, with the feature's name.
     pub features: Vec<(String, ColumnStatistics)>,
 }
 
@@ -69,7 +69,7 @@ async fn newest(pinning: &Arc<Pinning>, definition: &ViewDefinition) -> Result<O
     Ok(column.filter(|column| column.len() == 1 && column.is_valid(0)).map(|column| column.value(0)))
 }
 
-/// Every entity once.
+/// The key of every entity, each once.
 async fn keys(pinning: &Arc<Pinning>, definition: &ViewDefinition) -> Result<Vec<RecordBatch>, EngineError> {
     let names: Vec<String> =
         definition.keys.iter().map(|key| format!("\"{}\"", key.name.replace('"', "\"\""))).collect();

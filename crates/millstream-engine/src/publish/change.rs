@@ -10,12 +10,7 @@ use millstream_lake::{DataFile, Operation, Snapshot, StagedFile, TableChange};
 use millstream_types::{TableName, TimestampMicros};
 use serde_json::Value;
 
-use crate::{
-    EngineError,
-    commit_info::CommitInfo,
-    engine::{StepContext, World},
-    writers::Writers,
-};
+use crate::{EngineError, commit_info::CommitInfo, engine::StepContext, process::Process, writers::Writers};
 
 /// What one commit does to one table. Fill in what is needed, and take the rest from [`Change::of`].
 #[derive(Debug)]
@@ -55,10 +50,10 @@ impl<'a> Change<'a> {
     pub(crate) async fn commit(self, context: &StepContext) -> Result<i64, EngineError> {
         let info = self.info.as_ref().map(CommitInfo::to_json).transpose()?.unwrap_or_default();
         context.lease.hold().await?;
-        self.put(&context.world, info).await
+        self.put(&context.world.process, info).await
     }
 
-    async fn put(self, world: &World, info: Value) -> Result<i64, EngineError> {
+    async fn put(self, process: &Process, info: Value) -> Result<i64, EngineError> {
         let is_known = |schema: &SchemaRef| self.base.is_some_and(|base| base.schema() == *schema);
         let change = TableChange {
             add: self.add,
@@ -70,7 +65,7 @@ impl<'a> Change<'a> {
             data_change: true,
             at: Some(self.at),
         };
-        Ok(world.lake.commit(self.table, self.base, change).await?)
+        Ok(process.lake.commit(self.table, self.base, change).await?)
     }
 }
 
@@ -88,18 +83,18 @@ pub(crate) struct Append<'a> {
 
 /// Writes the rows and makes them visible. When it fails, what was written is nobody's and goes: who appends tries again
 /// with all of the rows.
-pub(crate) async fn append(world: &World, rows: Append<'_>) -> Result<(), EngineError> {
+pub(crate) async fn append(process: &Process, rows: Append<'_>) -> Result<(), EngineError> {
     let Append { table, base, schema, rows, txns, info } = rows;
-    let mut writers = Writers::new(&world.lake, table, schema.clone(), 1);
+    let mut writers = Writers::new(&process.lake, table, schema.clone(), 1);
     for batch in rows {
         writers.write(batch).await?;
     }
     let add = writers.finish().await?;
-    let at = world.options.clock.now();
+    let at = process.options.clock.now();
     let change = Change { add, schema: Some(schema), txns, ..Change::of(table, base, at) };
-    let committed = change.put(world, info).await;
+    let committed = change.put(process, info).await;
     if committed.is_err() {
-        world.lake.abandon(table).await;
+        process.lake.abandon(table).await;
     }
     committed.map(drop)
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     EngineError,
-    event::{CheckReport, Event, Observer, PlannedAsset, RunReport, StepReport},
+    event::{CheckReport, Event, PlannedAsset, Publisher, RunReport, StepReport},
 };
 use schedule::Schedule;
 
@@ -106,14 +106,14 @@ pub fn execute(
     plan: RunPlan,
     executor: Arc<dyn StepExecutor>,
     options: ExecuteOptions,
-    observer: Arc<dyn Observer>,
+    events: Publisher,
     cancel: CancellationToken,
 ) -> BoxFuture<'static, Result<RunReport, EngineError>> {
     Box::pin(async move {
         let started = Instant::now();
         let planned =
             |step: &PlannedStep| PlannedAsset { asset: step.asset.clone(), reason: step.reason.clone() };
-        observer.event(&Event::RunStarted {
+        events.publish(Event::RunStarted {
             run: options.run.clone(),
             steps: plan.steps.iter().map(planned).collect(),
         });
@@ -131,7 +131,7 @@ pub fn execute(
                     executor.clone(),
                     options.retry.clone(),
                     seed,
-                    observer.clone(),
+                    events.clone(),
                     cancel.clone(),
                 );
                 seed = seed.wrapping_add(1);
@@ -148,7 +148,7 @@ pub fn execute(
             }
             while let Some(report) = finished.pop_front() {
                 executor.record(&report).await?;
-                observer.event(&Event::StepFinished(Box::new(report.clone())));
+                events.publish(Event::StepFinished(Box::new(report.clone())));
                 let because = blocker(&report);
                 for step in schedule.finish(&report.asset, because.is_none()) {
                     let because = because.clone().unwrap_or_else(|| report.asset.clone());
@@ -165,7 +165,7 @@ pub fn execute(
             elapsed: started.elapsed(),
             cancelled: cancel.is_cancelled(),
         };
-        observer.event(&Event::RunFinished(report.clone()));
+        events.publish(Event::RunFinished(report.clone()));
         Ok(report)
     })
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{StepExecutor, StepResult, ended};
 use crate::{
     EngineError,
-    event::{Event, Observer, StepReport},
+    event::{Event, Publisher, StepReport},
 };
 
 /// How often and how soon a failed attempt is repeated.
@@ -34,11 +34,11 @@ pub(super) async fn run_step(
     executor: Arc<dyn StepExecutor>,
     policy: RetryPolicy,
     seed: u64,
-    observer: Arc<dyn Observer>,
+    events: Publisher,
     cancel: CancellationToken,
 ) -> StepReport {
     let started = Instant::now();
-    observer.event(&Event::StepStarted { asset: step.asset.clone(), reason: step.reason.clone() });
+    events.publish(Event::StepStarted { asset: step.asset.clone(), reason: step.reason.clone() });
     let mut waits = ExponentialBuilder::default()
         .with_min_delay(policy.first_wait)
         .with_max_delay(policy.wait_max)
@@ -65,7 +65,7 @@ pub(super) async fn run_step(
             return ended(step, StepResult::without_rows(outcome(&error), None), started.elapsed());
         };
         let asset = step.asset.clone();
-        observer.event(&Event::StepRetry { asset, attempt, wait, error: chain(&error) });
+        events.publish(Event::StepRetry { asset, attempt, wait, error: chain(&error) });
         tokio::select! {
             () = cancel.cancelled() => {}
             () = tokio::time::sleep(wait) => {}

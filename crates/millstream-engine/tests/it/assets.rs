@@ -101,6 +101,31 @@ fn what_runs_by_hand_is_built_when_it_is_named() {
 }
 
 #[test]
+fn a_dataset_whose_file_is_gone_is_built_again() {
+    check(
+        &[
+            RunNamed(&["dataset:seldom"]),
+            LoseDataset("often"),
+            LoseDataset("seldom"),
+            PlanAll,
+            RunAll,
+            PlanAll,
+            RunNamed(&["dataset:seldom"]),
+            PlanAll,
+        ],
+        "
+        dataset:seldom built +3
+        dataset:often: what was built is gone, it was version 1
+        by hand dataset:seldom: what was built is gone, it was version 1
+        dataset:often built +3
+        by hand dataset:seldom: what was built is gone, it was version 1
+        dataset:seldom built +3
+        (nothing)
+    ",
+    );
+}
+
+#[test]
 fn a_command_of_its_own_counts_as_a_step() {
     check(
         &[

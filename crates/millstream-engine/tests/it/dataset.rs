@@ -112,7 +112,7 @@ fn each_label_has_what_was_known_before_it() {
 #[test]
 fn a_build_whose_process_died_is_done_again_or_found() {
     for (moment, again) in [(Before, "d v1"), (After, "d v1, unchanged")] {
-        let dies = DieIn(Box::new(Dataset("d")), moment, "state: record the dataset");
+        let dies = DieIn(Box::new(Dataset("d")), moment, "state: record the artifact");
         let expected = format!(
             "bronze.events built +3
             {again}
@@ -122,7 +122,12 @@ fn a_build_whose_process_died_is_done_again_or_found() {
             d v1
             pinned: bronze.events at 0"
         );
-        check(&[Run, dies, Dataset("d"), DatasetRows("d"), Datasets], &expected);
+        // Without a service, the dataset is the first thing that is recorded.
+        let project = PROJECT.replace("features: s\n", "features: [events.*]\n");
+        let rows =
+            "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";
+        let steps = [Put("events/a", rows), Run, dies, Dataset("d"), DatasetRows("d"), Datasets];
+        check_story(&project, &steps, &expected);
     }
 }
 

@@ -298,7 +298,12 @@ fn a_second_run_at_the_same_time_is_refused() {
         let observer = Arc::new(Second { engine: world.engine(&line).await, told: Default::default() });
         let exclude = ["view:*", "service:*", "dataset:*"].map(str::to_owned).to_vec();
         let request = RunRequest { exclude, ..RunRequest::default() };
-        let first = engine.run(&request, Duration::ZERO, observer.clone(), CancellationToken::new());
+        let first = engine.run(
+            &request,
+            Duration::ZERO,
+            engine.begin().observed_by(observer.clone()),
+            CancellationToken::new(),
+        );
         assert!(Box::pin(first).await.unwrap().succeeded());
         let told = observer.told.lock().unwrap().clone();
         assert_eq!(told, "another run is under way");
@@ -315,17 +320,12 @@ impl Observer for Second {
     fn event(&self, event: &Event) {
         if let Event::RunStarted { .. } = event {
             let request = RunRequest::default();
-            let run = self.engine.run(&request, Duration::ZERO, Arc::new(Nobody), CancellationToken::new());
+            let run =
+                self.engine.run(&request, Duration::ZERO, self.engine.begin(), CancellationToken::new());
             let refused = futures::FutureExt::now_or_never(Box::pin(run));
             *self.told.lock().unwrap() = refused.unwrap().unwrap_err().to_string();
         }
     }
-}
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn event(&self, _event: &Event) {}
 }
 
 /// Cancels when the first step has ended.
@@ -350,7 +350,9 @@ fn a_run_that_is_cancelled_keeps_what_has_ended_and_the_next_one_goes_on() {
         let request = RunRequest { concurrency: Some(NonZeroUsize::MIN), ..RunRequest::default() };
         let observer = Arc::new(Impatient(cancel.clone()));
         let report: RunReport =
-            Box::pin(engine.run(&request, Duration::ZERO, observer, cancel)).await.unwrap();
+            Box::pin(engine.run(&request, Duration::ZERO, engine.begin().observed_by(observer), cancel))
+                .await
+                .unwrap();
         assert!(report.cancelled && !report.succeeded());
         let ends: Vec<_> =
             report.steps.iter().map(|step| format!("{} {:?}", step.asset, step.outcome)).collect();

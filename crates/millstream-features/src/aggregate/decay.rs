@@ -16,13 +16,13 @@ use super::{
 };
 use crate::FeatureError;
 
-/// Half-lives before and after 1970 that are told apart: 255 years of the shortest one. A bound, so that a time far
-/// out cannot make the sum's digits fill the memory.
+/// The number of half-lives before and after 1970 that are told apart, 255 years of the shortest one. The bound keeps a time
+/// far from 1970 from filling the memory with digits of the sum.
 const WHOLE_MAX: i64 = 1 << 27;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Decay {
-    /// Microseconds, above zero.
+    /// The half-life in microseconds, above zero.
     half_life: i64,
     count: u64,
     weighted: ExactSum,

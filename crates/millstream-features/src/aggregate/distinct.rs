@@ -74,13 +74,13 @@ const PRECISION: u32 = 12;
 const REGISTERS: usize = 1 << PRECISION;
 /// Highest rank a register can hold: zeros in the other 52 bits, plus one.
 const RANK_MAX: usize = 53;
-/// Hashes kept one by one before registers take over.
+/// The most hashes that are kept one by one; beyond that, registers take over.
 const SPARSE_MAX: usize = 256;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Approximate {
     hashes: BTreeSet<u64>,
-    /// Empty while the hashes are few.
+    /// The registers; empty as long as the hashes are kept one by one.
     registers: Vec<u8>,
 }
 

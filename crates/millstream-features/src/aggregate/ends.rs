@@ -13,7 +13,7 @@ use crate::FeatureError;
 pub(crate) struct Ends {
     pub(crate) newest: bool,
     pub(crate) k: usize,
-    /// From the wanted end on.
+    /// The events that are kept, beginning with the oldest or, if `newest` is set, with the newest.
     pub(crate) kept: Vec<(Order, Value)>,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Outgrown;
 pub(crate) struct Finish {
     pub(crate) aggregation: Aggregation,
     pub(crate) output: DataType,
-    /// Scale of a decimal column, else 0.
+    /// The scale of the column if it is of decimals, else 0.
     pub(crate) scale: i8,
     decimal: bool,
     float: bool,

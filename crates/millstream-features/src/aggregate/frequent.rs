@@ -23,7 +23,7 @@ impl Frequent {
         Self { bound, counts: BTreeMap::new(), over: false }
     }
 
-    /// None without values.
+    /// The most frequent value; none without values.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ use crate::FeatureError;
 #[derive(Debug, Clone)]
 pub(crate) struct Moments {
     pub(crate) count: u64,
-    /// Sums of the first, second, … power.
+    /// The sums of the values' first, second, … powers.
     pub(crate) sums: Vec<ExactSum>,
 }
 

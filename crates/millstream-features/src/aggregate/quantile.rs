@@ -14,14 +14,14 @@ use super::{
 };
 use crate::FeatureError;
 
-/// Values kept one by one before buckets take over.
+/// The most values that are kept one by one; beyond that, buckets take over.
 const EXACT_MAX: usize = 512;
 /// Low bits of a float that a bucket leaves open: 52 − 7.
 const OPEN_BITS: u32 = 45;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Quantile {
-    /// Sorted when the state is read or written; empty once there are buckets.
+    /// The values one by one, sorted when the state is read or written; empty once there are buckets.
     values: Vec<f64>,
     buckets: BTreeMap<i32, u64>,
     count: u64,

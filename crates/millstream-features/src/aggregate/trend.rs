@@ -23,7 +23,7 @@ pub(crate) struct Trend {
 }
 
 impl Trend {
-    /// Change in `per` microseconds.
+    /// The slope as the change of the value in `per` microseconds; none where the trend is null.
     pub(crate) fn slope(&self, per: u64, scale: i8) -> Option<f64> {
         let count = Fixed::from_u64(self.count);
         let times = self.times.fixed();

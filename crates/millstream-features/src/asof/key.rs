@@ -30,7 +30,7 @@ const ROWS_AT_ONCE: usize = 16_384;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyColumn {
     pub name: String,
-    /// Any type but nested ones; its encoding does not matter.
+    /// The column's type, which must not be nested; its encoding does not matter.
     pub data_type: DataType,
 }
 
@@ -153,7 +153,7 @@ impl Codec {
 pub(super) struct KeyIndex {
     codec: Codec,
     hasher: DefaultHashBuilder,
-    /// Code or hash of each key, and its ordinal.
+    /// The code or the hash of each key, and the key's ordinal.
     table: HashTable<(u64, u32)>,
     /// The codes of keys that are no words, one behind the other.
     arena: Vec<u8>,

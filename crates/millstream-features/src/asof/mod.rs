@@ -49,7 +49,7 @@ pub(crate) use known::KnownTimes;
 pub struct AsofOptions {
     /// Whether a row at exactly the label's time is visible.
     pub include_same_instant: bool,
-    /// A match older than this is expired; exactly this old is not.
+    /// The time to live: a match older than this is expired, one that is exactly this old is not.
     pub ttl: Option<Span>,
     /// Whether labels may bring a known-time cut-off, for which the feature rows then need a known time.
     pub as_known: bool,
@@ -70,9 +70,9 @@ pub struct FeatureRows<'a> {
     pub keys: &'a [ArrayRef],
     /// `Timestamp(Microsecond)`; a column without a zone is read as UTC.
     pub time: &'a ArrayRef,
-    /// `Timestamp(Microsecond)`.
+    /// The known times, `Timestamp(Microsecond)`.
     pub known: Option<&'a ArrayRef>,
-    /// `Int64`.
+    /// The sequence numbers of ingestion, `Int64`.
     pub sequence: Option<&'a ArrayRef>,
 }
 

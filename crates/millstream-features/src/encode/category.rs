@@ -99,7 +99,7 @@ impl Categories {
 /// Means of a target by category.
 pub(super) struct Means {
     pub(super) categories: Vec<(String, Exact)>,
-    /// None without a row.
+    /// The overall mean of the target; none without a row.
     pub(super) overall: Option<Exact>,
     pub(super) rows: u64,
 }

@@ -23,22 +23,22 @@ pub const FITTED_VERSION: u8 = 1;
 pub struct Fitted {
     #[serde(deserialize_with = "known_version")]
     version: u8,
-    /// The type of the column it was fitted on, in Arrow's words.
+    /// The type of the column that the encoding was fitted on, in Arrow's words.
     input: String,
-    /// How many values were learned from.
+    /// The number of values that the encoding was fitted on.
     values: u64,
     how: How,
 }
 
-/// What was learned.
+/// The parameters that an encoding learned from the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "encoding")]
 enum How {
-    /// The most frequent first.
+    /// The categories, the most frequent first.
     OneHot {
         categories: Vec<String>,
     },
-    /// In the order of their texts.
+    /// The categories in the order of their texts.
     Ordinal {
         categories: Vec<String>,
     },
@@ -53,7 +53,7 @@ enum How {
         categories: Vec<(String, Exact)>,
     },
     Log,
-    /// None where nothing could be fitted.
+    /// The edges of the buckets; none where nothing could be fitted.
     Bucketize {
         edges: Option<Vec<Exact>>,
     },

@@ -33,11 +33,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::FeatureError;
 
-/// Most columns of a one-hot encoding, without `other`.
+/// The most columns of a one-hot encoding, not counting `other`.
 pub const ONE_HOT_MAX: usize = 1_000;
-/// Most buckets of a hash.
+/// The most buckets of a hash encoding.
 pub const BUCKETS_MAX: u32 = 1 << 24;
-/// Most edges or quantiles of a bucketisation.
+/// The most edges or quantiles of a bucketisation.
 pub const EDGES_MAX: usize = 1_000;
 
 /// How a column becomes one or several that a model can take.
@@ -69,7 +69,7 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cuts {
-    /// Ascending.
+    /// The edges between buckets, ascending.
     Edges(Vec<f64>),
     /// This many buckets of about equal size in training; equal edges fall together.
     Quantiles(usize),
@@ -91,7 +91,7 @@ pub enum Limits {
 }
 
 impl Encoding {
-    /// The word for it in a project file and in messages.
+    /// The word for the encoding in a project file and in messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

@@ -21,7 +21,7 @@ pub const VIEW_VERSION: u8 = 1;
 pub const TIME: &str = "_time";
 /// Name of the known time in rows of events.
 pub const KNOWN: &str = "_known";
-/// Name of the last word among equal times in rows of events.
+/// Name of the ingestion sequence, which orders events of equal times, in rows of events.
 pub const SEQUENCE: &str = "_sequence";
 
 /// Features of one entity computed from rows of events.
@@ -30,11 +30,11 @@ pub struct ViewDefinition {
     pub name: String,
     /// The entity's name.
     pub entity: String,
-    /// At least one.
+    /// The columns of the entity's key, at least one.
     pub keys: Vec<KeyDefinition>,
     /// The query whose result is the view's rows of events, for those who can run queries.
     pub query: String,
-    /// A value whose newest event is older than this is expired; exactly this old is not.
+    /// The time to live: a value whose newest event is older than this is expired, one that is exactly this old is not.
     pub ttl: Option<Span>,
     /// Whether an event at the very time of a read is seen.
     pub include_same_instant: bool,
@@ -66,7 +66,7 @@ pub struct KeyDefinition {
 /// A column of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnDefinition {
-    /// What it is computed from: a column's name or an expression.
+    /// The name of the column of the view's rows, or the expression, that the event's column is computed from.
     pub sql: String,
     #[serde(with = "type_text")]
     pub data_type: DataType,
@@ -79,8 +79,8 @@ pub struct FeatureDefinition {
     pub value: FeatureValue,
     #[serde(with = "type_text")]
     pub data_type: DataType,
-    /// Stands wherever the value would be null; the status still says why it is. It never stands for what the
-    /// feature cannot hold: a sum beyond its type, more different values than its bound.
+    /// The value that replaces null; the status still says why the value would be null. The default never replaces a value
+    /// that the feature cannot hold: a sum beyond its type, or more different values than its bound.
     pub default: Option<Value>,
 }
 
@@ -88,9 +88,9 @@ pub struct FeatureDefinition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureValue {
-    /// The column with this number in the newest event, null or not.
+    /// The feature is the column with this number in the newest event, null or not.
     Newest(usize),
-    /// Computed of the events of the last `window`; none is all time.
+    /// The feature is computed of the events of the last `window`; none stands for all time.
     Window { measure: Measure, window: Option<Span> },
 }
 
@@ -98,7 +98,7 @@ pub enum FeatureValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// A value.
+    /// The value is there.
     Present,
     /// The value is null: an empty window, or a null in the newest event.
     Null,

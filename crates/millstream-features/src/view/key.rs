@@ -24,7 +24,7 @@ pub const KEY_VERSION: u8 = 1;
 pub struct EntityKey(Bytes);
 
 impl EntityKey {
-    /// A key that was stored.
+    /// The key that these stored bytes are.
     #[must_use]
     pub fn from_bytes(bytes: Bytes) -> Self {
         Self(bytes)

@@ -21,7 +21,7 @@ pub struct ServiceDefinition {
     pub views: Vec<ViewDefinition>,
     /// The answer's columns, in order.
     pub features: Vec<ServiceFeature>,
-    /// Those that are asked for and those that others use; each after the ones that it uses.
+    /// The on-demand features that are asked for and those that they use; each one stands after the ones that it uses.
     pub on_demand: Vec<OnDemandDefinition>,
 }
 
@@ -29,14 +29,14 @@ pub struct ServiceDefinition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntityDefinition {
     pub name: String,
-    /// Wide enough for the keys of each of its views.
+    /// The columns of the entity's key, of types that are wide enough for the keys of each of its views.
     pub keys: Vec<KeyDefinition>,
 }
 
 /// One column of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceFeature {
-    /// `view.feature`, or the name of an on-demand feature.
+    /// The column's name: `view.feature`, or the name of an on-demand feature.
     pub name: String,
     pub source: FeatureSource,
 }
@@ -45,9 +45,9 @@ pub struct ServiceFeature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureSource {
-    /// Number of the service's view, and of the view's feature.
+    /// The value is that of a view's feature, given by the number of the view in the service and of the feature in the view.
     View { view: usize, feature: usize },
-    /// Number of the service's on-demand feature.
+    /// The value is that of the service's on-demand feature with this number.
     OnDemand(usize),
 }
 
@@ -58,7 +58,7 @@ pub struct OnDemandDefinition {
     /// The expression, written in one way only. Features of views are named `view.feature`.
     pub sql: String,
     pub inputs: Vec<OnDemandInput>,
-    /// Named without a dot in `sql`.
+    /// The values of a request that the expression uses, which are named without a dot in `sql`.
     pub request: Vec<RequestValue>,
     #[serde(with = "type_text")]
     pub data_type: DataType,
@@ -67,7 +67,7 @@ pub struct OnDemandDefinition {
 /// A feature that an expression uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OnDemandInput {
-    /// As the expression names it.
+    /// The feature's name in the expression.
     pub name: String,
     pub source: FeatureSource,
     #[serde(with = "type_text")]

@@ -17,26 +17,26 @@ pub const HOPS: [i64; 3] = [MINUTES_5, HOUR, DAY];
 /// Which events a value sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// None sees all time.
+    /// The length of the window; none stands for all time.
     pub length: Option<Span>,
     /// Whether events at the very time of the read are seen.
     pub include_same_instant: bool,
 }
 
 impl Window {
-    /// The last `length` before the read.
+    /// A window over the last `length` before the read.
     #[must_use]
     pub fn last(length: Span) -> Self {
         Self { length: Some(length), include_same_instant: false }
     }
 
-    /// Everything before the read.
+    /// A window over all time before the read.
     #[must_use]
     pub fn all_time() -> Self {
         Self { length: None, include_same_instant: false }
     }
 
-    /// Length of the hops in which the tail moves, in microseconds; none for all time.
+    /// The length of the hops in which the window's tail moves, in microseconds; none for all time.
     #[must_use]
     pub fn hop(&self) -> Option<i64> {
         self.length.map(|length| match micros(length) {
@@ -46,7 +46,7 @@ impl Window {
         })
     }
 
-    /// Time of the first event that a read at `at` sees, in microseconds.
+    /// The time in microseconds from which on a read at `at` sees events.
     #[must_use]
     pub fn start(&self, at: i64) -> i64 {
         match (self.length, self.hop()) {
@@ -55,7 +55,7 @@ impl Window {
         }
     }
 
-    /// Time from which on events are not seen by a read at `at`, in microseconds.
+    /// The time in microseconds from which on a read at `at` no longer sees events.
     #[must_use]
     pub fn end(&self, at: i64) -> i64 {
         if self.include_same_instant { at.saturating_add(1) } else { at }
@@ -71,14 +71,14 @@ pub(crate) fn floor(time: i64, hop: i64) -> i64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operand {
     pub aggregation: Aggregation,
-    /// Number of the column; none aggregates rows.
+    /// The number of the column to aggregate; none aggregates rows.
     pub column: Option<usize>,
-    /// Number of a boolean column; rows where it is false or null are left out.
+    /// The number of a boolean column; rows where it is false or null are left out.
     pub filter: Option<usize>,
 }
 
 impl Operand {
-    /// Over all rows of the window.
+    /// An operand over all rows of the window, without a filter.
     #[must_use]
     pub fn new(aggregation: Aggregation, column: Option<usize>) -> Self {
         Self { aggregation, column, filter: None }
@@ -90,7 +90,7 @@ impl Operand {
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     One(Operand),
-    /// A float; null when one side is null or the denominator is zero.
+    /// The ratio is a float, and null when one side is null or the denominator is zero.
     Ratio {
         numerator: Operand,
         denominator: Operand,

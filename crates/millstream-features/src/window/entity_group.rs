@@ -166,7 +166,7 @@ impl<'a> EntityGroup<'a> {
         let numerator = kernel::operand(self, layout, &feature.numerator, &seen)?;
         let Some(denominator) = &feature.denominator else { return Ok(numerator) };
         let below = kernel::operand(self, layout, denominator, &seen)?;
-        // What is made of a value that cannot be given is none either.
+        // A ratio has no value where its numerator or its denominator is more than can be held.
         let mut outgrown = [numerator.outgrown, below.outgrown].concat();
         outgrown.sort_unstable();
         outgrown.dedup();

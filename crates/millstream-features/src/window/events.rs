@@ -13,20 +13,20 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct Sorted<'a> {
     pub(crate) lines: &'a Timelines,
-    /// When each entry of the lines was known; must be there when labels have cut-offs.
+    /// The time at which each entry of the lines was known, which is needed when labels have cut-offs.
     pub(crate) known: Option<&'a KnownTimes>,
-    /// In the order of the input, by the number that features name; none for columns that no feature names.
+    /// The columns by the number that features name, with rows in the order of the input; none for one that no feature names.
     pub(crate) columns: &'a [Option<Arc<Column>>],
 }
 
-/// For which entity and time values are wanted: columns of one length.
+/// The entity and the time for which each row of values is wanted: columns of one length.
 #[derive(Clone, Copy)]
 pub(crate) struct Reads<'a> {
-    /// Ordinals of the lines; any other number is an entity without events.
+    /// The entities as ordinals of the lines; any other number stands for an entity without events.
     pub(crate) entities: &'a [u32],
-    /// Microseconds.
+    /// The times of the reads in microseconds.
     pub(crate) times: &'a [i64],
-    /// Events that were known later than this are not seen.
+    /// The cut-off of each read in microseconds: events that were known later are not seen.
     pub(crate) cuts: Option<&'a [i64]>,
 }
 

@@ -17,7 +17,7 @@ pub struct Layout {
     pub(crate) features: Vec<Planned>,
 }
 
-/// One state that is kept.
+/// A state that one or more features read, with the column and the filter of the events that it takes in.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     pub(crate) identity: State,

@@ -6,9 +6,9 @@ use hashbrown::HashMap;
 
 use crate::{FeatureError, aggregate::State};
 
-/// Rows in a block of the lowest level.
+/// The number of rows in a block of the lowest level.
 const ROWS: usize = 32;
-/// Blocks in a block of the next level.
+/// The number of blocks in a block of the next level.
 const FANOUT: usize = 4;
 
 /// Blocks of states over the rows of one entity.

@@ -11,21 +11,21 @@ use crate::{
     store::{EntityKey, Load, OnlineStore, Update},
 };
 
-/// Records that are changed in one step of the store, which bounds the memory that it takes.
+/// The most records that one step of the store changes, which bounds the memory that the step takes.
 const ENTITIES_AT_ONCE: usize = 4_096;
 
-/// What was done.
+/// The counts of what a chunk, or a pass over all records, did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Events that have a key and an event time.
+    /// The number of rows of the chunk that have a key and an event time.
     pub rows: u64,
-    /// Rows that have not, which nothing can see.
+    /// The number of rows of the chunk without a key or an event time, which no read can see.
     pub skipped: u64,
-    /// Records that were looked at.
+    /// The number of records that were looked at.
     pub entities: u64,
-    /// Records that were stored or removed.
+    /// The number of records that were stored or removed.
     pub changed: u64,
-    /// Bytes of the records that were stored.
+    /// The size in bytes of the records that were stored.
     pub bytes: u64,
 }
 
@@ -71,8 +71,9 @@ pub fn replace_entities<'a>(
     })
 }
 
-/// Fills a space that nobody reads or pushes to yet with a chunk, without a look at what is there; the chunk has all of the
-/// lake's events of each of its entities. Several times as fast as [`replace_entities`], and as good to do again.
+/// Fills a space that nobody reads or pushes to yet with a chunk, without reading the records that are there; the chunk has
+/// all of the lake's events of each of its entities. It is several times as fast as [`replace_entities`], and can be repeated
+/// as safely.
 ///
 /// # Errors
 ///
@@ -166,7 +167,7 @@ async fn each(
     Ok(applied)
 }
 
-/// Changes all records of the view that need it.
+/// Applies `edit` to every record of the view, and stores the records that it changes.
 async fn sweep(
     store: &dyn OnlineStore,
     view: &OnlineView,
@@ -185,7 +186,7 @@ async fn sweep(
         touched.sort_unstable();
         touched.dedup();
         let done = each(store, view, &touched, |_, record| match record {
-            // It went away meanwhile.
+            // The record was removed after the scan returned it.
             None => Ok(Edit::Keep),
             record => edit(record),
         });

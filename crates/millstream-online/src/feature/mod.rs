@@ -20,7 +20,7 @@ impl From<view::EntityKey> for EntityKey {
     }
 }
 
-/// What the store has to do for a view's edit.
+/// The change of the store that a view's edit stands for.
 fn change(edit: Result<Edit, OnlineViewError>) -> Result<Change, OnlineError> {
     edit.map_err(OnlineError::change).map(|edit| match edit {
         Edit::Keep => Change::Keep,

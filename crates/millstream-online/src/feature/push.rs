@@ -1,4 +1,4 @@
-//! Pushed rows: numbered, written to a log for the lake, and on top of the views' records at once. A push is durable
+//! Pushed rows are numbered, written to a log for the lake, and added to the views' records at once. A push is durable
 //! before it is acknowledged; pushes at the same time share the store's syncs.
 //!
 //! Who brings the log into the lake first asks for a cut: a number up to which every push is in the log, or never will be.
@@ -22,14 +22,14 @@ use crate::{
     store::{Append, OnlineStore, Update},
 };
 
-/// Version of an entry of the log; the first byte of each.
+/// The version of a log entry's format, which is the first byte of each entry.
 const ENTRY_VERSION: u8 = 1;
 
-/// Takes pushed rows. One for all who push in a process.
+/// Takes pushed rows. All callers in a process share one value, because a cut waits only for the pushes of its own value.
 #[derive(Debug)]
 pub struct Pushes {
     store: Arc<dyn OnlineStore>,
-    /// Held by each push from its number to its answer, and alone by a cut.
+    /// Each push holds this lock, shared, from before it takes its numbers until its answer; a cut holds it alone.
     under_way: RwLock<()>,
 }
 
@@ -43,11 +43,11 @@ pub struct PushTarget<'a> {
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushedRows {
-    /// Place in the log.
+    /// The entry's position in the log.
     pub position: u64,
-    /// Number of the first row.
+    /// The number of the first of the pushed rows.
     pub first: u64,
-    /// What the caller wrote: the rows.
+    /// The pushed rows, in the form in which the caller of the push wrote them.
     pub rows: Bytes,
 }
 
@@ -104,7 +104,8 @@ impl Pushes {
         })
     }
 
-    /// One step of the store for each view, the log with the first. The last is synced, and with it all before.
+    /// Stores the rows in one step for each view, and the log's entry with the first step. Only the last step is synced, which
+    /// makes the earlier ones durable too.
     async fn write(
         &self,
         mut append: Option<Append<'_>>,

@@ -24,7 +24,7 @@ impl EntityKey {
         &self.0
     }
 
-    /// Without a copy.
+    /// The entity's bytes, without a copy.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.0

@@ -60,8 +60,8 @@ pub trait OnlineStore: Send + Sync + Debug {
     /// Numbers may be left out.
     async fn reserve(&self, log: &str, count: u64) -> Result<u64>;
 
-    /// Positions and numbers of the log go on beyond these, if they have not come as far: somebody has them from an earlier
-    /// store in this place, which was lost.
+    /// Makes the log's later positions and numbers greater than these: an earlier store in this place, which was lost, gave
+    /// positions and numbers up to these to callers.
     async fn raise(&self, log: &str, position: u64, number: u64) -> Result<()>;
 
     /// At most `limit` entries of the log, in the order in which they were stored, after that position (0: from the
@@ -90,7 +90,7 @@ pub trait OnlineStore: Send + Sync + Debug {
     async fn sync(&self) -> Result<()>;
 }
 
-/// What becomes of a record.
+/// The change of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Keep,
@@ -107,7 +107,7 @@ pub type Changer<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<Change, OnlineE
 /// Changes of one space's records, with what has to be stored along.
 pub struct Update<'a> {
     pub space: u64,
-    /// Each at most once.
+    /// The entities whose records are changed, each at most once.
     pub entities: &'a [EntityKey],
     pub change: &'a mut Changer<'a>,
     pub marks: &'a [(&'a str, &'a [u8])],
@@ -136,10 +136,10 @@ pub struct Append<'a> {
     pub entries: &'a [Bytes],
 }
 
-/// What came of an update.
+/// The result of an update.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Updated {
-    /// Records that were put or deleted.
+    /// The number of records that were put or deleted.
     pub changed: usize,
     /// Positions that the log gave to the appended entries, in their order; empty without any.
     pub positions: Range<u64>,
@@ -149,7 +149,7 @@ pub struct Updated {
 #[derive(Debug)]
 pub struct Load<'a> {
     pub space: u64,
-    /// In any order, each entity at most once.
+    /// The records to store, in any order and each entity at most once.
     pub records: Vec<(EntityKey, Vec<u8>)>,
     pub marks: &'a [(&'a str, &'a [u8])],
 }
@@ -157,7 +157,7 @@ pub struct Load<'a> {
 /// An entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Grows from entry to entry, from 1.
+    /// The entry's position in its log, which begins at 1 and grows from entry to entry.
     pub position: u64,
     pub bytes: Bytes,
 }
@@ -170,7 +170,7 @@ pub struct ScanCursor(pub(crate) Bytes);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanPage {
     pub records: Vec<(EntityKey, Bytes)>,
-    /// None after the last part.
+    /// The place where the scan continues; none after the last part.
     pub next: Option<ScanCursor>,
 }
 
@@ -178,8 +178,8 @@ pub struct ScanPage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpaceInfo {
     pub space: u64,
-    /// Approximate: a record that was changed recently may count more than once.
+    /// The approximate number of records: one that was changed recently may count more than once.
     pub records: Option<u64>,
-    /// On disk, without what is only in the journal so far.
+    /// The size of the space on disk in bytes, without changes that are only in the journal so far.
     pub bytes: Option<u64>,
 }

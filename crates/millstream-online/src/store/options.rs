@@ -106,7 +106,7 @@ pub fn open<'a>(location: &'a str, options: &'a StoreOptions) -> BoxFuture<'a, R
             Some(("rediss", _)) => {
                 Err(refused("rediss://…", "encrypted connections to Redis are not supported"))
             }
-            // Not said back: it may hold a password.
+            // The message has only the scheme of the address: the rest may hold a password.
             Some((scheme, _)) => Err(refused(&format!("{scheme}://…"), "this kind of store is not known")),
             None => Err(refused(location, "this kind of store is not known")),
         }

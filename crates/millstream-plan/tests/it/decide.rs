@@ -78,7 +78,7 @@ fn each_reason_has_its_cause() {
         last(case, failed());
         case.recorded.as_mut().unwrap().version = None;
     });
-    check(Reason::Vanished { version: 4 }, |case| {
+    check(Reason::Vanished { version: 4, is_table: true }, |case| {
         (case.recorded, case.version, case.vanished) = (None, None, Some(4));
     });
     check(Reason::UpToDate, |case| case.version = Some(5));

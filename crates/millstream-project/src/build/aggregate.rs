@@ -15,13 +15,13 @@ use crate::{
 
 /// Shortest window: the length of the shortest hop.
 const WINDOW_MIN: Span = Span::from_ms(300_000);
-/// Different values that are kept when nothing is said.
+/// The number of different values that are kept when the file does not say.
 const BOUND_DEFAULT: usize = 10_000;
 
 /// A key that says what is computed, and its body.
 type Kind<'a> = (&'a Located<String>, &'a Node);
 
-/// A key that stands beside it, and its value.
+/// A key that stands beside the kind of a feature, and its value.
 type Entry = (Located<String>, Node);
 
 /// Reads one feature; `None` when it is faulty.

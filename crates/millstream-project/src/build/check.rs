@@ -12,7 +12,7 @@ use crate::{
 /// Reads checks one after another and keeps their ids apart.
 pub(super) struct CheckReader<'a> {
     pub(super) context: Context<'a>,
-    /// Severity of row checks that say nothing.
+    /// The severity of row checks that state none.
     pub(super) on_violation: Severity,
     checks: Vec<CheckSpec>,
     places: HashMap<CheckId, Location>,
@@ -119,13 +119,13 @@ impl<'a> CheckReader<'a> {
     }
 }
 
-/// Brackets are left to the ids that are made.
+/// Whether a check can have the name; brackets are left to the ids that are made.
 fn is_check_name(name: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ');
     !name.trim().is_empty() && name.chars().all(fits)
 }
 
-/// `kind(columns)`, the same as long as the check stays the same.
+/// The id `kind(columns)`, which stays the same as long as the check does.
 pub(super) fn id(kind: &CheckKind) -> CheckId {
     let name = match kind {
         CheckKind::NotNull { .. } => "not_null",

@@ -22,7 +22,7 @@ pub fn check_columns(checks: &[CheckSpec], columns: &IndexMap<String, ColumnType
     diagnostics
 }
 
-/// The knowledge about a column's name.
+/// What is known of the column with a name.
 pub(super) enum Known<'a> {
     Type(&'a ColumnType),
     /// The column exists, but its type is faulty: nothing more can be said.
@@ -143,7 +143,7 @@ impl ColumnChecker<'_> {
         None
     }
 
-    /// The column must say when something happened.
+    /// The column must have a type that says when something happened.
     pub(super) fn time<'t>(&mut self, column: &Located<String>, lookup: &dyn Fn(&str) -> Known<'t>) {
         if let Some(column_type) = self.column(column, lookup)
             && !matches!(column_type, ColumnType::Date | ColumnType::Timestamp { .. })

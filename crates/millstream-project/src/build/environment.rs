@@ -19,7 +19,7 @@ const STATE: &str = ".millstream/state.db";
 const ONLINE: &str = ".millstream/online";
 /// Steps at once that no machine needs more of.
 const CONCURRENCY_MAX: usize = 1024;
-/// In less memory a sort cannot even merge what it wrote to disk.
+/// The least bound on memory: with less a sort cannot even merge what it wrote to disk.
 const MEMORY_MIN: ByteSize = ByteSize::from_bytes(16 << 20);
 const LAKE_SCHEMES: [&str; 11] =
     ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "http", "https", "file"];
@@ -77,7 +77,7 @@ enum Address<'a> {
     External,
 }
 
-/// The environment of a project that names none: everything under `.millstream/`.
+/// The environment of a project that names none: it keeps everything under `.millstream/`.
 pub(crate) fn implied(root: &Path) -> EnvironmentSpec {
     EnvironmentSpec {
         name: DEFAULT.into(),
@@ -217,7 +217,8 @@ fn address<'a>(context: &Context<'_>, store: &Store, written: &'a Located<String
     None
 }
 
-/// Reports a store of the chosen environment that has no engine; whether the environment can be used all the same.
+/// Reports a store of the chosen environment that has no engine, and returns whether the environment can be used in
+/// spite of it.
 fn unavailable(context: &Context<'_>, store: &Store, written: &Located<String>) -> bool {
     let text = written.value.trim();
     let address = match text.split_once("://") {

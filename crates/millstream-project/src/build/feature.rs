@@ -16,7 +16,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Features {
     pub(crate) spec: FeaturesSpec,
-    /// Names that are there and faulty, features as `view.feature`: that they are unknown means nothing.
+    /// The names that are there but faulty, features as `view.feature`: a reference to one of them is not reported as
+    /// unknown.
     pub(crate) incomplete: BTreeSet<String>,
     /// Whether a whole file is missing, so that no name is known to be unknown.
     pub(crate) has_gap: bool,
@@ -66,7 +67,7 @@ pub(crate) fn features(context: &Context<'_>, mut node: Node, found: &mut Featur
     }
 }
 
-/// The entity's name; a definition is kept.
+/// The entity's name; a definition of the entity is added to `found`.
 fn entity(context: &Context<'_>, node: &Node, found: &mut Features) -> Option<Located<String>> {
     if let NodeKind::Text(name) = &node.kind {
         return Some(Located::new(name.clone(), node.at));
@@ -78,7 +79,7 @@ fn entity(context: &Context<'_>, node: &Node, found: &mut Features) -> Option<Lo
         return None;
     }
     let Some(file) = context.faults.decode::<EntityFile>(node) else {
-        // Its name is lost with it.
+        // The entity's name is lost with its definition.
         found.has_gap = true;
         return None;
     };

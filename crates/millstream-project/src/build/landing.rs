@@ -29,7 +29,7 @@ pub(super) struct Promise<'a> {
     pub(super) mode: LandingMode,
     /// The names of the contract's columns, for hints.
     pub(super) names: &'a [&'a str],
-    /// Whether the contract has a column of the name, be it a faulty one.
+    /// Whether the contract has a column of the name, even a faulty one.
     pub(super) is_column: &'a dyn Fn(&str) -> bool,
     pub(super) on_violation: Severity,
 }
@@ -82,7 +82,8 @@ pub(super) fn key(
     key
 }
 
-/// Rows that are replaced by one key cannot be told apart by another one while they come.
+/// Refuses unique checks that leave out a column of the key: while rows come, those that one key replaces cannot be
+/// told apart by another.
 fn refuse_other_keys(context: &Context<'_>, key: &[Located<String>], checks: &[CheckSpec]) {
     for check in checks {
         let CheckKind::Unique { columns } = &check.kind else { continue };

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) name: String,
-    /// `None` when the chosen one is unknown or cannot be used.
+    /// The chosen environment; `None` when it is unknown or cannot be used.
     pub(crate) environment: Option<EnvironmentSpec>,
     pub(crate) defaults: Defaults,
 }
@@ -114,7 +114,7 @@ pub(crate) fn project(
     Some(Project { name: file.name.value, environment, defaults: Defaults::new(file.defaults) })
 }
 
-/// Only the chosen environment needs its variables.
+/// Substitutes variables, but of the environments only those of the chosen one.
 fn substitute(context: &Context<'_>, node: &mut Node, chosen: &str) {
     let NodeKind::Map(entries) = &mut node.kind else { return };
     for (key, value) in entries {

@@ -237,7 +237,7 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: Land
     for check in checks.iter_mut().filter(|check| is_without_column(check)) {
         match &file.time {
             Some(time) => judge_time(check, time),
-            // The project's own bound counts from the last landing where a source names no time.
+            // Where a source names no time, the project's own bound on freshness counts from the last landing.
             None if freshness.is_some_and(|(_, at)| at == check.at) && given.is_none() => {}
             None if is_faulty => {}
             None => context.error(
@@ -251,7 +251,7 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: Land
 
     let name_texts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
     let has_gap = context.faults.has_gap_in(columns_at);
-    // Columns whose values are faulty are not among the names, but stand in the text.
+    // Columns whose values are faulty are missing from `name_texts`, but stand in the text.
     let is_written = |name: &str| {
         context.text.get(columns_at.start..columns_at.end).is_none_or(|text| text.contains(name))
     };

@@ -168,7 +168,7 @@ fn key_columns(context: &Context<'_>, keys: &[Located<String>]) {
     }
 }
 
-/// There is no moment at which a view's rows could be checked or kept back, so checks on it are refused.
+/// Refuses checks on a view: there is no moment at which its rows could be checked or kept back.
 fn view_checks(context: &Context<'_>, file: &TableFile) {
     let checks = file.checks.as_ref().filter(|checks| !checks.is_empty()).map(|checks| ("checks", checks.at));
     let on_violation = file.on_violation.as_ref().map(|severity| ("on_violation", severity.at));

@@ -13,7 +13,7 @@ use crate::{
 
 /// What stands for the table in the options of the connector.
 const TABLE: &str = "{table}";
-/// More tables of one file are a mistake in its pattern.
+/// The most tables of one file; more are a mistake in its pattern.
 const TABLES_MAX: usize = 5_000;
 
 /// Looks for the tables that a connector's options can mean; what keeps it from looking is a diagnostic.
@@ -22,7 +22,7 @@ pub type FindTables<'a> =
 
 /// One table of a source.
 pub(super) struct SourceTable {
-    /// `<file>_<table>`; `None` when no table can have that name, which is reported.
+    /// The name `<file>_<table>`; `None` when no table can have it, which is reported.
     pub(super) name: Option<SourceName>,
     pub(super) key: Located<String>,
     /// What `{table}` stands for.
@@ -72,8 +72,8 @@ fn own(context: &Context<'_>, key: &Located<String>, node: &Node) -> Option<Tabl
     }
 }
 
-/// Adds the found tables that a pattern takes: each goes to the first one that matches, and to none when a pattern that is
-/// `false` does.
+/// Adds the found tables that a pattern takes. Each table goes to the first pattern that matches; a table that matches
+/// a pattern with the value `false` is left out.
 fn matched(
     context: &Context<'_>,
     stem: &str,

@@ -48,7 +48,7 @@ impl<'a> MapAccess<'a> {
         Self { entries: entries.iter(), fields: None, value: None, faults }
     }
 
-    /// Unknown keys are reported and skipped; a key without a value counts as absent.
+    /// The entries for a struct: unknown keys are reported and skipped, and a key without a value counts as absent.
     pub(super) fn of_struct(
         entries: &'a [(Located<String>, Node)],
         fields: &'static [&'static str],
@@ -97,7 +97,7 @@ impl<'a> serde::de::MapAccess<'a> for MapAccess<'a> {
     }
 }
 
-/// A mapping's key: text, with its place for who asks.
+/// A mapping's key: its text, with its place where a `Located` is asked for.
 #[derive(Clone, Copy)]
 struct KeyDecoder<'a> {
     key: &'a Located<String>,

@@ -253,7 +253,7 @@ impl<'a> Deserializer<'a> for NodeDecoder<'a> {
     }
 }
 
-/// How a list of things that say their names is written: with the names as keys.
+/// The hint for a list whose items say their names: names are written as keys instead.
 fn named(item: &Node) -> Option<String> {
     let text = |key: &str| match &item.get(key)?.kind {
         NodeKind::Text(text) => Some(text.as_str()),

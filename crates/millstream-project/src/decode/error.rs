@@ -23,7 +23,7 @@ pub(super) enum Fault {
     Missing {
         key: &'static str,
     },
-    /// Follows from a fault that is reported already.
+    /// The fault follows from one that is reported already.
     Silent,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Fault {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) value: Location,
-    /// The key that holds it; the value itself in lists and at the root.
+    /// The place of the key that holds the value; the value's own place in lists and at the root.
     pub(super) key: Location,
 }
 

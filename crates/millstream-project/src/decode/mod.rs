@@ -30,7 +30,7 @@ pub(crate) struct Faults {
 #[derive(Debug, Default)]
 struct State {
     diagnostics: Vec<Diagnostic>,
-    /// Values that are faulty and reported: they count as absent, but are not missed.
+    /// The places of values that are faulty and reported: the values count as absent, but are not missed.
     left_out: HashSet<Location>,
     hidden: HiddenValues,
     secrets: HiddenValues,
@@ -77,7 +77,7 @@ impl Faults {
         }
     }
 
-    /// Whether so much is wrong that nothing more is kept.
+    /// Whether so many faults were found that no more are kept.
     pub(crate) fn is_full(&self) -> bool {
         self.state.borrow().diagnostics.len() > FAULTS_MAX
     }
@@ -97,12 +97,12 @@ impl Faults {
         self.state.borrow().left_out.iter().any(is_inside)
     }
 
-    /// A value that came from the environment: it may be a secret, and no message repeats it.
+    /// Hides a value that came from the environment: it may be a secret, and no message repeats it.
     pub(crate) fn hide(&self, value: String) {
         self.state.borrow_mut().hidden.add(value);
     }
 
-    /// A value that is a credential: beyond this file's messages, those of the whole process cover it.
+    /// Adds a value that is a credential: not only this file's messages, but all of the process cover it.
     pub(crate) fn add_secret(&self, value: &str) {
         let mut state = self.state.borrow_mut();
         state.secrets.add_secret(value);

@@ -28,7 +28,7 @@ pub(crate) use source::{
 pub(crate) use table::{MaterializeFile, TableFile};
 pub(crate) use test::{TestFile, TestsFile};
 
-/// The words of a list of words and what they say.
+/// The words of a list of words with their descriptions.
 const fn words<const N: usize>(described: [(&'static str, &'static str); N]) -> [&'static str; N] {
     let mut words = [""; N];
     let mut at = 0;

@@ -7,7 +7,7 @@ use crate::{Located, Location};
 /// One test on rows or on a table.
 #[derive(Clone, Debug)]
 pub struct CheckSpec {
-    /// The given `name`, or made from kind and columns (`range(amount)`); unique inside its table.
+    /// The id of the check, unique inside its table: its `name`, or else made from kind and columns (`range(amount)`).
     pub id: CheckId,
     pub severity: Severity,
     pub kind: CheckKind,
@@ -29,7 +29,7 @@ pub enum CheckKind {
         column: Located<String>,
         bounds: Bounds<Scalar>,
     },
-    /// Length in characters of a string, in elements of a list.
+    /// The length of a string in characters, or of a list in elements.
     Length {
         column: Located<String>,
         bounds: Bounds<u64>,
@@ -58,12 +58,12 @@ pub enum CheckKind {
         bounds: Bounds<u64>,
         change_max: Option<Percent>,
     },
-    /// Age of the newest value of `column` at the time of the run.
+    /// The age of the newest value of `column` at the time of the run.
     Freshness {
         column: Option<Located<String>>,
         age_max: Span,
     },
-    /// Share of values that are not null.
+    /// The share of values that are not null.
     Completeness {
         column: Located<String>,
         min: Percent,
@@ -76,7 +76,7 @@ pub enum CheckKind {
         column: Located<String>,
         bounds: Bounds<f64>,
     },
-    /// `quantile` between 0 and 1.
+    /// Bounds of a quantile; `quantile` is between 0 and 1.
     Quantile {
         column: Located<String>,
         quantile: f64,

@@ -22,7 +22,7 @@ pub struct ConnectionSpec {
     pub secrets: HiddenValues,
 }
 
-/// Without the options, which hold credentials.
+/// Leaves out the options, which hold credentials.
 impl fmt::Debug for ConnectionSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionSpec")

@@ -21,7 +21,7 @@ pub struct DatasetSpec {
     pub labels: LabelsSpec,
     pub features: DatasetFeatures,
     pub as_known: Option<Located<AsKnown>>,
-    /// Gap that is left out between the sides of a split by time.
+    /// The gap that is left out between the sides of a split by time.
     pub embargo: Option<Span>,
     pub split: Option<Located<SplitSpec>>,
     pub encode: Vec<EncodeSpec>,
@@ -44,7 +44,7 @@ pub enum RefreshSpec {
 #[derive(Clone, Debug)]
 pub struct EncodeSpec {
     pub column: Located<String>,
-    /// As written; the room of features knows the encodings.
+    /// The encoding as it is written; the room of features knows the encodings.
     pub value: Node,
 }
 
@@ -53,9 +53,10 @@ pub struct EncodeSpec {
 pub struct LabelsSpec {
     pub at: Location,
     pub origin: LabelOrigin,
-    /// As written; none means the entities of the features.
+    /// The entities as they are written; an empty list means the entities of the features.
     pub entities: Vec<Located<String>>,
-    /// Key column of an entity to the label column that holds it; keys that are absent have their own name.
+    /// The label column that holds each key column of an entity; a key column that is absent has the same name in the
+    /// labels.
     pub keys: IndexMap<String, Located<String>>,
     /// The column of the time at which features are wanted.
     pub time: Located<String>,
@@ -68,38 +69,38 @@ pub struct LabelsSpec {
 pub enum LabelOrigin {
     Table(Located<TableName>),
     Sql(Located<String>),
-    /// Relative to the project's folder.
+    /// A path relative to the project's folder.
     File(Located<String>),
 }
 
-/// What is joined.
+/// The features that are joined to the labels.
 #[derive(Clone, Debug)]
 pub enum DatasetFeatures {
     Service(Located<String>),
     List(Vec<Located<FeatureRef>>),
 }
 
-/// Which rows were known.
+/// The time up to which rows had to be known to count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AsKnown {
-    /// Those known at the label's time.
+    /// Rows that were known at the label's time.
     LabelTime,
-    /// Those known at the time in this column of the labels.
+    /// Rows that were known at the time in this column of the labels.
     Column(String),
-    /// Those known at one instant.
+    /// Rows that were known at one instant.
     At(TimestampMicros),
 }
 
-/// Shares of the rows; they add up to 100%.
+/// The shares of the rows that each side of a split gets; they add up to 100%.
 #[derive(Clone, Debug)]
 pub struct SplitSpec {
     pub by: SplitBy,
     pub train: Percent,
     pub validation: Option<Percent>,
     pub test: Option<Percent>,
-    /// Of `hash` and `random`.
+    /// The seed of a split by `hash` or `random`.
     pub seed: u64,
-    /// Of `hash` and `random`: no two sides share one of these.
+    /// The column of a split by `hash` or `random` whose values no two sides share.
     pub entity: Option<Located<String>>,
 }
 
@@ -118,7 +119,7 @@ pub enum SplitBy {
 /// Where a dataset is written.
 #[derive(Clone, Debug)]
 pub struct OutputSpec {
-    /// Relative to the project's folder.
+    /// The path relative to the project's folder.
     pub path: Located<String>,
     pub format: OutputFormat,
 }

@@ -57,7 +57,7 @@ impl FeaturesSpec {
 pub struct EntitySpec {
     pub name: String,
     pub at: Location,
-    /// At least one, each once.
+    /// The key columns: at least one, and each once.
     pub keys: Vec<Located<String>>,
     pub description: Option<String>,
     pub owner: Option<String>,
@@ -91,7 +91,7 @@ pub struct FeatureSpec {
     pub name: String,
     pub at: Location,
     pub value: FeatureValue,
-    /// How far back rows count; `None` is all time.
+    /// The time that rows count back; `None` is all time.
     pub window: Option<Span>,
     /// A SQL condition on the rows that count.
     pub filter: Option<Located<String>>,
@@ -107,7 +107,7 @@ pub struct FeatureSpec {
 pub enum FeatureValue {
     /// The column of the newest row.
     Column(Located<String>),
-    /// Computed of the rows in the window.
+    /// A value that is computed from the rows in the window.
     Aggregate(AggregateSpec),
     /// One aggregation divided by another, both over the feature's window.
     Ratio { numerator: AggregateSpec, denominator: AggregateSpec },
@@ -116,13 +116,13 @@ pub enum FeatureValue {
 /// One aggregation.
 #[derive(Clone, Debug)]
 pub struct AggregateSpec {
-    /// Its parameters are within their bounds.
+    /// The kind of aggregation, with parameters that are within their bounds.
     pub kind: Aggregation,
     /// The place of the kind's key.
     pub at: Location,
-    /// The column; of `count_if` the SQL condition; `None` for rows (`"*"`).
+    /// The column that is read, or the SQL condition of `count_if`; `None` where rows are counted (`"*"`).
     pub input: Option<Located<String>>,
-    /// Of a ratio's side: a condition of its own, beside the feature's.
+    /// The condition that a side of a ratio has beside the feature's own.
     pub filter: Option<Located<String>>,
 }
 
@@ -150,7 +150,7 @@ pub struct RequestSpec {
 pub struct ServiceSpec {
     pub name: String,
     pub at: Location,
-    /// As written; [`FeaturesSpec::expand`] spells the wildcards out.
+    /// The features as they are written; [`FeaturesSpec::expand`] spells the wildcards out.
     pub features: Vec<Located<FeatureRef>>,
 }
 

@@ -35,16 +35,16 @@ pub struct ProjectSpec {
     pub root: PathBuf,
     pub name: String,
     pub environment: EnvironmentSpec,
-    /// In the order of their names.
+    /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
-    /// In the order of their names.
+    /// The sources in the order of their names.
     pub sources: Vec<SourceSpec>,
-    /// In the order of their names.
+    /// The tables in the order of their names.
     pub tables: Vec<TableSpec>,
     pub tests: Vec<TestSpec>,
     /// Everything of `features/`.
     pub features: FeaturesSpec,
-    /// In the order of their names.
+    /// The datasets in the order of their names.
     pub datasets: Vec<DatasetSpec>,
     /// The texts of all files, for messages.
     pub files: SourceMap,

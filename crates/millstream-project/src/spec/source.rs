@@ -37,7 +37,7 @@ impl SourceSpec {
 #[derive(Clone)]
 pub struct ConnectorSpec {
     pub kind: Located<String>,
-    /// The name of the connection through which it reads.
+    /// The name of the connection through which the connector reads.
     pub connection: Option<Located<String>>,
     /// The mapping without `type` and `connection`, `${VAR}` substituted, with the place of every value.
     pub options: Node,
@@ -47,7 +47,7 @@ pub struct ConnectorSpec {
     pub secrets: HiddenValues,
 }
 
-/// Without the options, which may hold credentials.
+/// Leaves out the options, which may hold credentials.
 impl fmt::Debug for ConnectorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectorSpec")
@@ -90,7 +90,7 @@ pub struct ContractSpec {
     pub freshness: Option<Span>,
     /// Every check, those of the columns included, in the order of the file.
     pub checks: Vec<CheckSpec>,
-    /// Severity of a value that does not fit its column's type, and default of all row checks.
+    /// The severity of a value that does not fit its column's type, and of row checks that state none.
     pub on_violation: Severity,
     /// The breaker: a larger share of rejected rows stops the step.
     pub halt_above: Option<Percent>,
@@ -104,7 +104,7 @@ pub struct ColumnSpec {
     pub at: Location,
     pub column_type: ColumnType,
     pub description: Option<String>,
-    /// Personal data: shown masked wherever rows are printed.
+    /// Whether the column holds personal data, which is masked wherever rows are printed.
     pub pii: bool,
 }
 

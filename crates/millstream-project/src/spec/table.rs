@@ -26,9 +26,9 @@ pub struct TableSpec {
 /// How the table is kept.
 #[derive(Clone, Debug)]
 pub enum Materialize {
-    /// A logical plan, never stored.
+    /// The table is a logical plan and never stored.
     View,
-    /// Rebuilt as a whole and swapped in one commit.
+    /// The table is rebuilt as a whole and swapped in one commit.
     Table,
     Incremental(IncrementalSpec),
     /// Every state of a key, with `valid_from` and `valid_to` (slowly changing dimension, type 2).
@@ -46,7 +46,7 @@ impl Materialize {
         matches!(self, Self::View)
     }
 
-    /// Whether former states of rows are kept, which come from nowhere a second time.
+    /// Whether former states of rows are kept, which nothing could compute a second time.
     #[must_use]
     pub fn is_history(&self) -> bool {
         matches!(self, Self::History { .. })
@@ -59,7 +59,7 @@ impl Materialize {
     }
 }
 
-/// Only what the inputs' changes touch is computed anew.
+/// The ways to compute only what the inputs' changes touch.
 #[derive(Clone, Debug)]
 pub enum IncrementalSpec {
     /// Rows are only ever added.

@@ -13,7 +13,7 @@ pub struct TestSpec {
     /// The table under test.
     pub table: Located<TableName>,
     pub given: IndexMap<TableName, TestInput>,
-    /// Rows as mappings of column to value. Columns that no row names are not compared.
+    /// The rows that are expected, as mappings of column to value. Columns that no row names are not compared.
     pub expect: TestInput,
     /// Whether the order of the rows counts.
     pub ordered: bool,
@@ -22,7 +22,7 @@ pub struct TestSpec {
 /// Rows as written: each a mapping from column to scalar.
 #[derive(Clone, Debug)]
 pub struct TestInput {
-    /// The table's name where it is given; the rows where they are expected.
+    /// The place of the table's name for given rows, of the rows for expected ones.
     pub at: Location,
     pub rows: Vec<Node>,
 }

@@ -142,7 +142,7 @@ fn recognised(info: &str, start: usize, positions: &Positions<'_>) -> Option<Dia
     None
 }
 
-/// The first line that a merge writes round what it could not decide.
+/// The place of the first line that Git writes around a conflict of a merge.
 fn conflict_marker(text: &str) -> Option<(usize, usize)> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {

@@ -14,9 +14,9 @@ use crate::{Diagnostic, FileId, Location, Node, codes};
 pub(crate) use scalar::float;
 use tree::Tree;
 
-/// Mappings and lists inside one another.
+/// The most levels of mappings and lists inside one another.
 const DEPTH_MAX: usize = 64;
-/// Values of one file, counted again for each use of an anchor.
+/// The most values of one file, counted again for each use of an anchor.
 const NODES_MAX: usize = 200_000;
 
 /// Parses `text`, which starts at byte `base` of `file`. `None` when the text is empty or not YAML; what is wrong
@@ -59,7 +59,7 @@ fn step(tree: &mut Tree<'_>, event: Event<'_>, span: Span) -> bool {
     }
 }
 
-/// From the parser's character indexes to the file's bytes.
+/// Turns the parser's character indexes into the file's bytes.
 pub(crate) struct Positions<'t> {
     pub(crate) text: &'t str,
     file: FileId,

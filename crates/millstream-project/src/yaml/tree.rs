@@ -29,7 +29,7 @@ enum Content {
     List(Vec<Node>),
     Map {
         entries: Vec<(Located<String>, Node)>,
-        /// Where each key was first given.
+        /// The place where each key was first given.
         seen: HashMap<String, Location>,
         key: Key,
         merges: Vec<Node>,
@@ -134,7 +134,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Line inside the parsed text of a place that lies in it.
+    /// The number of the line inside the parsed text on which a place lies.
     fn line_of(&self, at: Location) -> usize {
         let base = self.positions.location(0, 0).start;
         let before = self.positions.text.as_bytes().get(..at.start.saturating_sub(base)).unwrap_or_default();

@@ -280,7 +280,7 @@ fn headers_are_comments_of_one_form() {
     assert_snapshot!(text);
 }
 
-/// Beside columns that are faulty too: one look tells all.
+/// A wrong time is told beside faulty columns too, so that one look tells all.
 #[test]
 fn a_time_that_is_no_column_is_told_beside_faulty_columns() {
     let of = |time: &str| {
@@ -293,7 +293,7 @@ fn a_time_that_is_no_column_is_told_beside_faulty_columns() {
     assert_snapshot!(render(&load(&files)));
 }
 
-/// As other tools want them.
+/// Other tools write columns as a list, as `a.yaml` does here.
 #[test]
 fn columns_are_written_with_their_names_as_keys() {
     let of = |columns: &str| format!("connector: {{type: files}}\ncontract: {{columns: {columns}}}\n");

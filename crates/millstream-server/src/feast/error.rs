@@ -9,7 +9,7 @@ use crate::{
     options::FeastCompat,
 };
 
-/// Where the exceptions live.
+/// The Python module of the exceptions that Feast's clients raise.
 const MODULE: &str = "feast.errors";
 
 #[derive(Serialize)]
@@ -17,7 +17,7 @@ struct Detail<'a> {
     module: &'static str,
     class: &'static str,
     message: &'a str,
-    /// Not Feast's; its clients skip what they do not know.
+    /// Millstream's own code, which Feast does not send; Feast's clients skip fields that they do not know.
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,

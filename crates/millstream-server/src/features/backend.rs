@@ -56,23 +56,23 @@ pub trait FeatureBackend: Send + Sync + 'static {
     async fn ready(&self) -> Readiness;
 }
 
-/// What a read is about.
+/// What a read asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadTarget {
-    /// A service, in its newest version if none is named.
+    /// The features of a service, in its newest version if none is named.
     Service { name: String, version: Option<u32> },
-    /// Features by name: `view.feature`, `view.*`, or the bare name of an on-demand feature.
+    /// Single features by name: `view.feature`, `view.*`, or the bare name of an on-demand feature.
     Features(Vec<String>),
 }
 
 /// The columns that a read takes. A column whose field is not nullable refuses nulls.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EntitySchema {
-    /// Key columns of all entities of the target.
+    /// The key columns of all entities of the target.
     pub keys: Fields,
-    /// Values that on-demand features take from the request.
+    /// The values that on-demand features take from the request.
     pub request: Fields,
-    /// How many features the answer will have, wildcards resolved.
+    /// The number of features that the answer will have, wildcards resolved.
     pub features: usize,
 }
 
@@ -80,21 +80,21 @@ pub struct EntitySchema {
 #[derive(Clone, Debug)]
 pub struct ReadRequest {
     pub target: ReadTarget,
-    /// Key columns and request values by name, in the order of the request.
+    /// The key columns and the request values by name, in the order of the request.
     pub entities: IndexMap<String, ArrayRef>,
     pub rows: usize,
-    /// Microseconds since 1970; none is now.
+    /// The time to which the values belong, in microseconds since 1970; none stands for the present.
     pub at: Option<i64>,
-    /// Version of the dataset whose fitted encodings are applied.
+    /// The version of the dataset whose fitted encodings are applied to the values; none applies no encodings.
     pub encoding: Option<String>,
 }
 
-/// Statuses of a column.
+/// The statuses of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statuses {
-    /// All rows have this one.
+    /// All rows have this status.
     Uniform(Status),
-    /// One for each row.
+    /// Each row has its own status.
     Each(Vec<Status>),
 }
 
@@ -112,11 +112,11 @@ impl Statuses {
 /// One feature of an answer.
 #[derive(Clone, Debug)]
 pub struct AnswerColumn {
-    /// `view.feature`, or the bare name of an on-demand feature.
+    /// The feature's name: `view.feature`, or the bare name of an on-demand feature.
     pub name: String,
     pub values: ArrayRef,
     pub statuses: Statuses,
-    /// Time of the newest event behind each value; none if the feature has no such time.
+    /// The time of the newest event behind each value; none if the feature has no such time.
     pub event_times: Option<TimestampMicrosecondArray>,
 }
 
@@ -131,7 +131,7 @@ pub struct ReadAnswer {
 /// The columns of pushed rows.
 #[derive(Clone, Debug)]
 pub struct PushSchema {
-    /// A field that is not nullable must be sent; a nullable one that is left out is null.
+    /// The columns to send. One that is not nullable must be sent; a nullable one that is left out is null.
     pub schema: SchemaRef,
     /// The names of the view's features: finished values, which are computed and not pushed.
     pub features: Vec<String>,
@@ -142,9 +142,9 @@ pub struct PushSchema {
 /// Rows to store.
 #[derive(Clone, Debug)]
 pub struct PushRequest {
-    /// A view, or a push source.
+    /// The name of the view, or of the push source, that the rows are pushed to.
     pub name: String,
-    /// In the [`PushSchema`]'s schema.
+    /// The rows, in the schema of the [`PushSchema`].
     pub rows: RecordBatch,
     pub to: PushTarget,
 }
@@ -152,10 +152,10 @@ pub struct PushRequest {
 /// What to materialise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaterializeRequest {
-    /// At least one.
+    /// The names of the views, at least one.
     pub views: Vec<String>,
-    /// No event from this time on is wanted, in microseconds; none is now.
+    /// The time from which on no event is wanted, in microseconds since 1970; none stands for the present.
     pub end: Option<i64>,
-    /// Only what is new since the last time.
+    /// Whether only rows that are new since the last materialisation are wanted.
     pub incremental: bool,
 }

@@ -57,7 +57,8 @@ pub(crate) struct Range {
     pub(crate) incremental: bool,
 }
 
-/// Starts to materialise views; `None` is every view. With `force` those that another job is at are worked on all the same.
+/// Starts to materialise the named views, or every view of the project if `views` is `None`. With `force` the job also works on
+/// views that another job is materialising.
 ///
 /// # Errors
 ///

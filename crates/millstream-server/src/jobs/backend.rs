@@ -2,6 +2,6 @@
 
 /// The clock by which jobs say when they began and ended; this room reads none.
 pub trait JobBackend: Send + Sync + 'static {
-    /// Microseconds since 1970.
+    /// The present time in microseconds since 1970.
     fn now(&self) -> i64;
 }

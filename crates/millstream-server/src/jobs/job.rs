@@ -37,14 +37,14 @@ pub(crate) struct Job {
     pub(crate) kind: JobKind,
     pub(crate) about: Vec<String>,
     pub(crate) principal: String,
-    /// Cancelled when the job is to end before it is done.
+    /// The token that is cancelled when the job is to end before it is done.
     pub(crate) cancel: CancellationToken,
     record: Mutex<Record>,
-    /// Counts the changes of the record.
+    /// The number of changes of the record so far, for which followers wait.
     changes: watch::Sender<u64>,
 }
 
-/// What changes of a job while it works.
+/// The part of a job that changes while it works.
 #[derive(Debug)]
 struct Record {
     state: JobState,
@@ -64,9 +64,9 @@ struct Record {
 pub(super) struct JobEvent {
     pub(super) number: u64,
     pub(super) name: &'static str,
-    /// JSON in one line.
+    /// The event's data, as JSON in one line.
     pub(super) data: Arc<str>,
-    /// What the event has figures of. Newer figures of the same replace them.
+    /// The asset, or the work, whose progress the event reports; none for other events. Newer figures of the same replace these.
     figures_of: Option<String>,
 }
 
@@ -184,7 +184,7 @@ impl Record {
         self.next += 1;
     }
 
-    /// The work has begun, unless it was told to end meanwhile.
+    /// Records that the work has begun, unless it was told to end meanwhile.
     fn begin(&mut self) {
         if self.state == JobState::Starting {
             self.state = JobState::Running;
@@ -218,6 +218,14 @@ impl JobReporter {
         });
     }
 
+    /// Tells under which run the work is recorded.
+    pub fn recorded_as(&self, run: &str) {
+        self.0.change(|record| {
+            record.begin();
+            record.run = Some(run.to_owned());
+        });
+    }
+
     /// Tells what happened in a run.
     pub fn event(&self, event: &RunEvent) {
         self.0.change(|record| {
@@ -235,7 +243,7 @@ impl JobReporter {
     }
 }
 
-/// RFC 3339.
+/// An instant in microseconds since 1970 as RFC 3339 text.
 fn text(micros: i64) -> String {
     let mut out = Vec::new();
     instant::write_micros(&mut out, micros);

@@ -18,19 +18,19 @@ use crate::{
     principal::Principal,
 };
 
-/// Jobs at work at the same time.
+/// The most jobs that work at the same time.
 const RUNNING_MAX: usize = 64;
 
-/// Jobs that ended and are remembered.
+/// The number of ended jobs that the server remembers.
 const ENDED_MAX: usize = 200;
 
-/// What a job works on, of which one job at a time may.
+/// The names that jobs have claimed, by kind of job. Without force, one job of a kind at a time works on each name.
 type Claimed = Arc<Mutex<BTreeSet<(JobKind, String)>>>;
 
 /// The jobs of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
-    /// In the order in which they were started.
+    /// The jobs by id, in the order in which they were started.
     known: Mutex<IndexMap<String, Arc<Job>>>,
     claimed: Claimed,
     count: AtomicU64,
@@ -43,9 +43,9 @@ pub(crate) struct JobOrder {
     pub(crate) kind: JobKind,
     pub(crate) about: Vec<String>,
     pub(crate) principal: Principal,
-    /// What of it no other job of the kind may work on meanwhile.
+    /// The names that no other job of the kind may work on while this one does.
     pub(crate) claims: Vec<String>,
-    /// Whether to work on all the same on what another job has claimed.
+    /// Whether the job may work on names that another job has claimed.
     pub(crate) force: bool,
 }
 
@@ -66,7 +66,7 @@ impl Drop for Claim {
 }
 
 impl Jobs {
-    /// Takes a job up.
+    /// Admits a job: registers it with its claims, or refuses it.
     pub(super) fn admit(&self, order: JobOrder, now: i64) -> Result<(Arc<Job>, Claim), ApiError> {
         let JobOrder { kind, about, principal, claims, force } = order;
         let mut known = self.known();

@@ -22,13 +22,13 @@ use crate::{
     guard::Shared,
 };
 
-/// What is left to work whose time is over, to end by itself.
+/// The time that work has to end by itself once its own time is over.
 const LAST_TIME: Duration = Duration::from_secs(30);
 
 /// How a job ended.
 #[derive(Debug)]
 pub(crate) struct JobEnd {
-    /// What it made; a job that failed may have made something.
+    /// The result of the job; a job that failed may have one too.
     pub(crate) result: Option<Value>,
     pub(crate) error: Option<ApiError>,
 }

@@ -16,9 +16,9 @@ pub trait QueryBackend: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryRequest {
     pub sql: String,
-    /// More rows than this are cut off, and the answer says so.
+    /// The most rows of the answer. Further rows are cut off, and the answer says so.
     pub limit: usize,
-    /// The same for the bytes that the rows take in memory.
+    /// The most bytes that the answer's rows take in memory. Rows beyond them are cut off, and the answer says so.
     pub bytes: usize,
 }
 
@@ -27,6 +27,6 @@ pub struct QueryRequest {
 pub struct QueryAnswer {
     pub schema: SchemaRef,
     pub batches: Vec<RecordBatch>,
-    /// There were more rows than the limits allow.
+    /// Whether rows were cut off because there were more than the limits allow.
     pub truncated: bool,
 }

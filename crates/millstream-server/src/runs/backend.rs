@@ -28,10 +28,10 @@ pub trait RunBackend: Send + Sync + 'static {
     async fn run_detail(&self, run: &str) -> Result<RunDetail, ApiError>;
 }
 
-/// What is to run.
+/// A run that a client asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunRequest {
-    /// Everything if empty.
+    /// The terms that select the assets to run; without any, the run is of all assets.
     pub selection: Vec<String>,
     pub exclude: Vec<String>,
     pub full_refresh: bool,
@@ -44,6 +44,6 @@ pub struct RunRequest {
 #[derive(Debug)]
 pub struct RunEnd {
     pub summary: RunSummary,
-    /// Why it did not succeed.
+    /// Why the run did not succeed; none if it did.
     pub failure: Option<ApiError>,
 }

@@ -29,7 +29,7 @@ use crate::{
 /// How long the answer waits for a run to begin: until then it may be refused because others work on the same.
 const BEGIN_TIME: Duration = Duration::from_secs(10);
 
-/// Runs that are listed when nobody says how many, and at most.
+/// The number of runs that are listed when the request does not name one.
 const RUNS_LISTED: usize = 50;
 const RUNS_LISTED_MAX: usize = 1_000;
 

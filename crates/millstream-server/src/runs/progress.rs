@@ -8,6 +8,7 @@ use millstream_api::{
 /// The name of an event, as in the data itself.
 pub(crate) fn name(event: &RunEvent) -> &'static str {
     match event {
+        RunEvent::Waiting { .. } => "waiting",
         RunEvent::RunStarted { .. } => "run_started",
         RunEvent::StepStarted { .. } => "step_started",
         RunEvent::StepProgress { .. } => "step_progress",
@@ -15,6 +16,7 @@ pub(crate) fn name(event: &RunEvent) -> &'static str {
         RunEvent::StepRetry { .. } => "step_retry",
         RunEvent::StepFinished(_) => "step_finished",
         RunEvent::RunFinished(_) => "run_finished",
+        RunEvent::TableMaintained(_) => "table_maintained",
     }
 }
 

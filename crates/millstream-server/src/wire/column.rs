@@ -22,8 +22,8 @@ use super::{
     types::type_name,
 };
 
-/// Elements of all lists of one column. A value on its way takes some ten times the bytes of its text, so the bound of
-/// bodies alone would not bound the memory.
+/// The most elements that all lists of one column have together. While a value is converted it takes some ten times the bytes
+/// of its text, so the bound of bodies alone would not bound the memory.
 const MOST_ELEMENTS: usize = 4_000_000;
 
 /// A value's text and the row of the request that it belongs to.

@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 /// The values of a column.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
-    /// At most as many as the limit.
+    /// The first values of the column, at most as many as the limit.
     pub(crate) values: Vec<&'a RawValue>,
-    /// How many there are.
+    /// The number of values that the column has, beyond the limit too.
     pub(crate) count: usize,
 }
 

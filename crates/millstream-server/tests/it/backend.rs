@@ -40,6 +40,8 @@ pub(crate) struct Shop {
     pub(crate) runs: Mutex<Vec<(RunRequest, String)>>,
     /// Runs that ended because they were told to.
     pub(crate) cancelled: AtomicUsize,
+    /// How often the project was to be loaded again.
+    pub(crate) reloads: AtomicUsize,
     /// Features of the view `slow` and jobs wait for this.
     pub(crate) gate: Notify,
     pub(crate) waiting: AtomicUsize,

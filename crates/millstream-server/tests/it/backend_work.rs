@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use millstream_api::{
     catalog::{AssetState, LineageDocument, LineageStep, StatusDocument, TableStatusDocument},
+    project::{FailedReload, ProjectAnswer},
     runs::{
         Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult,
     },
 };
 use millstream_server::{
-    ApiError, CatalogBackend, ErrorKind, JobBackend, JobReporter, RunBackend, RunEnd, RunRequest,
+    ApiError, CatalogBackend, ErrorKind, JobBackend, JobReporter, ProjectBackend, RunBackend, RunEnd,
+    RunRequest,
 };
 
 use crate::backend::{NOVEMBER, Shop};
@@ -23,6 +25,38 @@ impl JobBackend for Shop {
         NOVEMBER
     }
 }
+
+/// A project that cannot be loaded again from the third time on.
+#[async_trait]
+impl ProjectBackend for Shop {
+    async fn project(&self) -> Result<ProjectAnswer, ApiError> {
+        let reloads = self.reloads.load(Ordering::SeqCst);
+        let failed = (reloads > 2).then(|| FailedReload {
+            at: "2026-11-01T00:00:00Z".to_owned(),
+            code: "MS-1235".to_owned(),
+            message: BROKEN.to_owned(),
+            hint: None,
+        });
+        Ok(ProjectAnswer {
+            name: "shop".to_owned(),
+            environment: "dev".to_owned(),
+            loaded_at: format!("2026-11-01T00:00:0{}Z", reloads.min(2)),
+            is_whole: true,
+            assets: 7,
+            failed_reload: failed,
+        })
+    }
+
+    async fn reload(&self) -> Result<ProjectAnswer, ApiError> {
+        match self.reloads.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => self.project().await,
+            _ => Err(ApiError::new(ErrorKind::NotReloaded, BROKEN)),
+        }
+    }
+}
+
+/// What is wrong with the project.
+const BROKEN: &str = "the project has 1 error: silver/orders.sql:1:8: no column named `amuont`";
 
 fn cause() -> Cause {
     Cause { reason: "new_input", because_of: vec!["orders.csv".to_owned()], last_attempt: None }
@@ -83,7 +117,14 @@ impl RunBackend for Shop {
         job.event(&RunEvent::StepStarted { asset: asset.to_owned(), cause: cause() });
         for rows in [1, 2] {
             let (asset, bytes) = (asset.to_owned(), rows * 10);
-            job.event(&RunEvent::StepProgress { asset, rows, bytes, bytes_total: Some(20) });
+            job.event(&RunEvent::StepProgress {
+                asset,
+                doing: None,
+                rows,
+                rows_total: None,
+                bytes,
+                bytes_total: Some(20),
+            });
         }
         if asset == "chatty" {
             for note in 0..3_000 {
@@ -209,5 +250,6 @@ fn asset() -> AssetState {
         message: None,
         hint: None,
         checks: Vec::new(),
+        written_by: None,
     }
 }

@@ -179,6 +179,7 @@ fn every_code_is_described_once() {
         ErrorKind::UnknownAsset,
         ErrorKind::Cancelled,
         ErrorKind::RunFailed,
+        ErrorKind::NotReloaded,
         ErrorKind::Internal,
     ];
     let address = ([127, 0, 0, 1], 1).into();

@@ -16,6 +16,7 @@ mod json_writer;
 mod limits;
 mod materialize;
 mod openapi;
+mod project;
 mod push;
 mod random;
 mod read;

@@ -1,4 +1,5 @@
 //! What goes into a spool comes out of it, wherever it was meanwhile; memory stays within its bound; files go.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{path::Path, sync::Arc};
 

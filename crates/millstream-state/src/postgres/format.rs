@@ -7,13 +7,17 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Says whose tables the schema has. The row is the mark that they are ours.
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
-/// Tables of a state store, without the mark, of which none may stand in a schema that has no mark.
-const TABLES: [&str; 17] = [
+/// Tables that the steps make, those too that a later step drops: none may stand in a schema that has no mark.
+const TABLES: [&str; 18] = [
     "runs",
     "steps",
     "assets",
@@ -31,6 +35,7 @@ const TABLES: [&str; 17] = [
     "publications",
     "published",
     "published_before",
+    "artifacts",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

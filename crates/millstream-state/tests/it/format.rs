@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use millstream_plan::AssetStatus;
-use millstream_state::{RunOutcome, State, StepOutcome};
+use millstream_plan::{AssetKind, AssetStatus};
+use millstream_state::{Artifact, RunOutcome, State, StepOutcome};
 use millstream_types::{SourceName, TimestampMicros};
 use rusqlite::Connection;
 
@@ -37,10 +37,7 @@ async fn a_store_of_version_1_is_read() {
     let figures = "SELECT count(*) FROM metrics WHERE asset = 'bronze.orders' AND name = 'row_count'";
     assert_eq!(file.query_row(figures, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
     assert_eq!(state.pins().await.unwrap()[0].pinned_by, "dataset churn");
-    assert!(
-        state.service_versions().await.unwrap().is_empty()
-            && state.dataset_versions().await.unwrap().is_empty()
-    );
+    assert_eq!(artifacts(&state).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -52,11 +49,49 @@ async fn a_store_of_version_2_is_read() {
     file.execute_batch(include_str!("../data/state_v2.sql")).unwrap();
     drop(file);
     let state = State::open(&path).await.unwrap();
-    let services = state.service_versions().await.unwrap();
-    assert_eq!(services[1].removed_at, Some(TimestampMicros(9)));
-    assert_eq!((services[0].service.as_str(), services[0].version), ("churn_v1", 1));
-    assert_eq!(state.dataset_versions().await.unwrap()[0].path, "churn.parquet");
+    assert_eq!(artifacts(&state).await, ARTIFACTS[..3]);
     assert_eq!(state.verifications(1).await.unwrap(), [(TimestampMicros(7), "{}".into())]);
+}
+
+/// The versions of the samples' artifacts.
+pub(crate) const ARTIFACTS: [&str; 4] = [
+    "service churn_v1@1: aa {} None None since 5, removed None",
+    "service churn_v1@2: bb {} None None since 6, removed Some(TimestampMicros(9))",
+    r#"dataset churn@1: cc {} Some("churn.parquet") Some("churn_v1@1") since 6, removed None"#,
+    r#"dataset churn@2: dd {"rows": 2} Some("other.parquet") None since 8, removed None"#,
+];
+
+/// All that is recorded of services and datasets, which past versions had in tables of their own.
+pub(crate) async fn artifacts(state: &State) -> Vec<String> {
+    let mut told = Vec::new();
+    for kind in ["service", "dataset"] {
+        for known in state.artifacts(AssetKind::new(kind)).await.unwrap() {
+            let Artifact { name, version, hash, definition, location, made_of, at, removed_at, .. } = known;
+            told.push(format!(
+                "{kind} {name}@{version}: {hash} {definition} {location:?} {made_of:?} since {}, removed {removed_at:?}",
+                at.0
+            ));
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_store_of_version_4_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch(include_str!("../data/state_v1.sql")).unwrap();
+    file.execute_batch(include_str!("../data/state_v2.sql")).unwrap();
+    file.execute_batch(include_str!("../data/state_v4.sql")).unwrap();
+    let state = State::open(&path).await.unwrap();
+    assert_eq!(artifacts(&state).await, ARTIFACTS);
+    let left = "SELECT count(*) FROM sqlite_schema WHERE name IN ('service_versions', 'dataset_versions')";
+    assert_eq!(file.query_row(left, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    assert_eq!(state.published().await.unwrap(), [(asset("bronze.orders"), 1)].into());
+    let leases = state.leases(TimestampMicros(8)).await.unwrap();
+    assert_eq!((leases[0].token.0, leases[0].holder.command.as_str()), (7, "run"));
+    assert_eq!(leases[0].assets, [asset("silver.orders")].into());
 }
 
 #[tokio::test]
@@ -68,7 +103,7 @@ async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let error = State::open(&path).await.unwrap_err();
     assert_eq!(error.code(), "MS-0603");
     assert!(
-        error.to_string().contains("newer version of Millstream (format 99, this version knows 4)"),
+        error.to_string().contains("newer version of Millstream (format 99, this version knows 5)"),
         "{error}"
     );
 }

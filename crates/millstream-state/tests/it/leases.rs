@@ -24,6 +24,7 @@ on_each_database! {
     a_lease_lasts_while_its_end_is_moved_on,
     a_holder_that_is_known_to_be_gone_keeps_nobody_away,
     a_holder_that_asks_again_is_not_in_its_own_way,
+    leases_are_told_with_their_assets_while_they_keep_others_away,
     runs_are_interrupted_once_their_leases_are_no_more,
     what_was_seen_before_somebody_recorded_is_not_recorded,
 }
@@ -68,7 +69,7 @@ async fn disjoint_assets_are_leased_side_by_side_and_others_are_refused(place: P
     let message = error.to_string();
     assert!(message.starts_with(&format!("pid {}", std::process::id())), "{message}");
     assert!(message.contains(" s ago, works on `silver.a` (`millstream run silver.a`)"), "{message}");
-    let held: Vec<_> = second.leases().await.unwrap().into_iter().map(|lease| lease.token).collect();
+    let held: Vec<_> = second.leases(now()).await.unwrap().into_iter().map(|lease| lease.token).collect();
     assert_eq!(held, [lease, other]);
     first.end_lease(lease).await.unwrap();
     take(&second, &["silver.a"], LONG).await.unwrap();
@@ -155,7 +156,36 @@ async fn a_holder_that_asks_again_is_not_in_its_own_way(place: Place) {
     let second = take_as(&state, &marked, &["silver.a"], LONG).await.unwrap();
     assert!(second > first);
     take(&state, &["silver.a"], LONG).await.unwrap_err();
-    assert_eq!(state.leases().await.unwrap().len(), 1);
+    assert_eq!(state.leases(now()).await.unwrap().len(), 1);
+}
+
+async fn leases_are_told_with_their_assets_while_they_keep_others_away(place: Place) {
+    let (state, bystander) = (place.open().await, place.open().await);
+    let folder = tempfile::tempdir().unwrap();
+    let mark = Mark::make(folder.path(), "a").unwrap();
+    let named = |command: &str| Holder { command: command.into(), ..holder() };
+    let check = async |expected: &[&str]| {
+        let told = bystander.leases(now()).await.unwrap().into_iter().map(|lease| {
+            let assets: Vec<_> = lease.assets.iter().map(AssetId::as_str).collect();
+            format!("{}: {}", lease.holder.command, assets.join(" "))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    };
+    check(&[]).await;
+    let long = take_as(&state, &named("run a"), &["silver.b", "silver.a"], LONG).await.unwrap();
+    let a = "run a: silver.a silver.b";
+    check(&[a]).await;
+    let short = take_as(&state, &named("run b"), &["gold.b"], LONG).await.unwrap();
+    let b = "run b: gold.b";
+    check(&[a, b]).await;
+    take_as(&state, &named("run c").with_mark(&mark), &["gold.c"], LONG).await.unwrap();
+    check(&[a, b, "run c: gold.c"]).await;
+    drop(mark);
+    check(&[a, b]).await;
+    state.renew_lease(short, now(), Duration::ZERO).await.unwrap();
+    check(&[a]).await;
+    state.end_lease(long).await.unwrap();
+    check(&[]).await;
 }
 
 async fn runs_are_interrupted_once_their_leases_are_no_more(place: Place) {

@@ -7,7 +7,7 @@
     clippy::disallowed_methods
 )]
 
-mod features;
+mod artifacts;
 mod format;
 mod landing;
 mod leases;

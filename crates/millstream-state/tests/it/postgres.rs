@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use millstream_state::{RunEnd, RunOutcome, State, StateError, StepOutcome};
+use millstream_state::{NewArtifact, RunEnd, RunOutcome, State, StateError, StepOutcome};
 use millstream_types::TimestampMicros;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,8 +16,9 @@ use tokio::{
 };
 
 use crate::{
+    format::{ARTIFACTS, artifacts},
     server::Schema,
-    world::{end, recorded, run, step},
+    world::{artifact, end, recorded, run, step},
 };
 
 async fn refused(url: &str, project: &str) -> StateError {
@@ -53,6 +54,19 @@ async fn a_store_of_a_newer_version_is_refused() {
     let error = refused(schema.url(), "shop").await;
     assert_eq!(error.code(), "MS-0603");
     assert!(error.to_string().contains("format 99"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_of_version_2_is_read() {
+    let Some(schema) = Schema::fresh("postgres::a_store_of_version_2_is_read").await else { return };
+    let client = schema.client().await;
+    client.batch_execute(include_str!("../data/postgres_v2.sql")).await.unwrap();
+    let state = State::connect(schema.url(), "shop").await.unwrap();
+    assert_eq!(artifacts(&state).await, ARTIFACTS);
+    assert_eq!(state.last_run().await.unwrap().unwrap().principal.as_deref(), Some("ci"));
+    let left = "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() \
+                AND table_name IN ('service_versions', 'dataset_versions')";
+    assert_eq!(client.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
 #[tokio::test]
@@ -106,7 +120,7 @@ async fn writers_of_several_processes_take_turns() {
         writers.spawn(async move {
             for number in 0..25 {
                 let hash = format!("{writer}-{number}");
-                state.record_service("churn", &hash, "{}", TimestampMicros(1)).await.unwrap();
+                state.record_artifact(&NewArtifact { hash: &hash, ..artifact("churn") }).await.unwrap();
             }
         });
     }
@@ -114,8 +128,7 @@ async fn writers_of_several_processes_take_turns() {
         done.unwrap();
     }
     let state = State::connect(schema.url(), "shop").await.unwrap();
-    let versions: Vec<_> =
-        state.service_versions().await.unwrap().iter().map(|known| known.version).collect();
+    let versions = state.artifact_numbers(artifact("churn").kind, "churn").await.unwrap();
     assert_eq!(versions, (1..=100).collect::<Vec<_>>());
 }
 
@@ -159,10 +172,11 @@ async fn a_commit_whose_answer_got_lost_counts_once() {
     for round in 1..=3_i64 {
         way.loses_commits.store(true, Ordering::SeqCst);
         let hash = format!("{round}");
-        let version = state.record_service("churn", &hash, "{}", TimestampMicros(1)).await.unwrap();
+        let made = NewArtifact { hash: &hash, ..artifact("churn") };
+        let version = state.record_artifact(&made).await.unwrap();
         assert!(!way.loses_commits.load(Ordering::SeqCst), "the commit did not go this way");
         assert_eq!(
-            (version, state.service_versions().await.unwrap().len()),
+            (version, state.artifacts(made.kind).await.unwrap().len()),
             (round, usize::try_from(round).unwrap())
         );
     }

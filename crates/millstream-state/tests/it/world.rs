@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_plan::{AssetStatus, Reason, Recorded};
-use millstream_state::{RunStart, StepEnd, StepOutcome, StepRecord};
+use millstream_plan::{AssetKind, AssetStatus, Reason, Recorded};
+use millstream_state::{NewArtifact, RunStart, Sameness, StepEnd, StepOutcome, StepRecord};
 use millstream_types::{AssetId, Fingerprint, RunId, TableName, TimestampMicros};
 
 pub(crate) fn asset(name: &str) -> AssetId {
@@ -55,4 +55,19 @@ pub(crate) fn step(run: &RunId, name: &str, outcome: StepOutcome) -> StepRecord 
 
 pub(crate) fn end<'a>(step: &'a StepRecord, recorded: Option<&'a Recorded>) -> StepEnd<'a> {
     StepEnd { step, recorded, checks: &[], metrics: &[] }
+}
+
+/// A model that differs from others by its name.
+pub(crate) fn artifact(name: &str) -> NewArtifact<'_> {
+    NewArtifact {
+        kind: AssetKind::new("model"),
+        name,
+        hash: "1",
+        definition: "{}",
+        location: None,
+        made_of: None,
+        at: TimestampMicros(1),
+        pins: &[],
+        sameness: Sameness::NewestAlike,
+    }
 }

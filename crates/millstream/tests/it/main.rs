@@ -47,6 +47,7 @@ mod serve_process;
 mod serve_push;
 #[cfg(feature = "redis")]
 mod serve_redis;
+mod serve_reload;
 mod serve_versions;
 mod sets;
 mod shop;

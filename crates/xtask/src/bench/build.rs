@@ -1,6 +1,7 @@
 //! The first build on a fresh machine: how many packages the default binary takes, and how long they take.
 //!
-//! It is no part of a plain `cargo xtask bench`, because it takes twenty minutes. It needs neither the peers nor a binary.
+//! A plain `cargo xtask bench` leaves this bench out, because it takes twenty minutes. It needs neither the peers nor a
+//! binary.
 
 use std::{
     collections::BTreeSet,
@@ -12,10 +13,10 @@ use std::{
 use super::{Measure, Row, table::Target};
 use crate::{Result, Workspace, process};
 
-/// Packages of the default binary, our own crates among them. Weighed against [`SECONDS_MAX`]; a package more has to say what
-/// it is worth (docs/decisions/0011).
+/// The most packages of the default binary, our own crates among them, weighed against [`SECONDS_MAX`]. Whoever adds a
+/// package has to say what it is worth (docs/decisions/0011).
 const PACKAGES_MAX: f64 = 387.0;
-/// On two cores that do nothing else.
+/// The most seconds of a cold build on two cores that do nothing else.
 const SECONDS_MAX: f64 = 18.0 * 60.0;
 
 /// A build from nothing.
@@ -36,7 +37,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
     let page = folder.join("build-timings.html");
     let cold = in_empty(&folder.join("build"), |target| {
         let cold = build(root, target, "millstream", &root.join("crates/xtask/bench/measure.py"))?;
-        // Its figures are for people: cargo keeps their machine-readable form unstable.
+        // The figures of `--timings` are for people: cargo keeps their machine-readable form unstable.
         let timings = target.join("cargo-timings/cargo-timing.html");
         fs::copy(&timings, &page).map_err(|error| format!("{}: {error}", timings.display()))?;
         Ok(cold)
@@ -63,8 +64,8 @@ fn packages(tree: &str) -> usize {
     named.iter().filter(|words| words.len() == 2).count()
 }
 
-/// Calls `work` with a new, empty `folder`, which is removed in the end. One that an interrupted call left behind, with
-/// gigabytes in it, is replaced.
+/// Calls `work` with a new, empty `folder`, which is removed in the end. A folder that an interrupted call left behind,
+/// with gigabytes in it, is replaced.
 fn in_empty<T>(folder: &Path, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     if folder.exists() {
         remove(folder)?;

@@ -13,7 +13,7 @@ const ROWS: u64 = 1_000_000;
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     let rows = context.rows(ROWS);
     let data = context.data(&format!("contract-{rows}.parquet"), "contract_data.py", &[&rows.to_string()])?;
-    let example = context.example("millstream-quality", "contract_bench")?;
+    let example = context.example("contract_bench")?;
     let ours = context.measure_itself(
         || Ok(()),
         || {

@@ -13,7 +13,7 @@ const WARM_UP_MICROS: u64 = 1_000_000;
 /// Response times of many requests.
 #[derive(Debug, Default)]
 pub(super) struct Times {
-    /// Microseconds.
+    /// The time of each request, in microseconds.
     each: Vec<u64>,
 }
 

@@ -18,10 +18,10 @@ const ROWS: u64 = 1_000_000;
 const TYPES: [&str; 10] =
     ["int64", "int64", "int64", "int64", "int64", "float64", "float64", "float64", "float64", "float64"];
 const PER_SECOND_MIN: f64 = 500_000.0;
-/// Read before memory is measured: several requests as large as those that follow.
+/// The entities that are read before memory is measured: several requests as large as those that follow.
 const WARM_UP_ENTITIES: u64 = 20_000;
 const BYTES_EACH_MAX: f64 = 16.0;
-/// The store's library with nothing before it.
+/// The name of the store's library with nothing before it.
 const BARE: &str = "bare store";
 
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
@@ -73,7 +73,7 @@ fn materialized(
 
 /// The store's library alone, which takes `records` of `bytes` each.
 fn filled(context: &Context<'_>, records: u64, bytes: f64) -> Result<Measure> {
-    let example = context.example("millstream-online", "bare_fill")?;
+    let example = context.example("bare_fill")?;
     let folder = context.folder.join("bare_fill");
     let prepare = || match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),

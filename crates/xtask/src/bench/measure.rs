@@ -9,7 +9,7 @@ use crate::{Result, process};
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub(super) struct Measure {
     pub(super) seconds: f64,
-    /// Of all its threads; 0 where only the clock was read.
+    /// The processor time of all threads of the process; 0 where only the clock was read.
     #[serde(default)]
     pub(super) cpu_seconds: f64,
     pub(super) peak_bytes: u64,

@@ -6,15 +6,15 @@ use std::process::Command;
 use super::{Context, Row, project::Project, table::Target};
 use crate::Result;
 
-/// The smallest input.
+/// The rows of the smallest input.
 const ROWS: u64 = 100_000;
 const SCALES: [u64; 3] = [1, 10, 100];
-/// What queries and tables may hold; what a process takes beside it does not grow with its input.
+/// The bound on what queries and tables hold; what a process takes beside it does not grow with its input.
 const MEMORY: &str = "256MiB";
-/// The most for any of them.
+/// The most memory that any of the processes may take.
 const PEAK_BYTES_MAX: f64 = 768.0 * (1 << 20) as f64;
 
-/// Name of the work, and the arguments of its command.
+/// The name of each kind of work, and the arguments of its command.
 const WORK: [(&str, &[&str]); 7] = [
     ("landing", &["run", "orders"]),
     ("table", &["run", "silver.kept"]),

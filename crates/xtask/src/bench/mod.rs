@@ -36,21 +36,21 @@ use crate::{Result, Workspace, process, python::Python};
 use measure::Measure;
 use table::{Row, print};
 
-/// What every bench gets.
+/// The options and places that every bench gets.
 #[derive(Debug)]
 struct Context<'a> {
     workspace: &'a Workspace,
     /// Each figure is the median of so many rounds after one that is dropped.
     rounds: usize,
-    /// A tenth of the data, to try the bench itself.
+    /// Whether only a tenth of the data is used, to try the bench itself.
     quick: bool,
-    /// The variants of many gigabytes too.
+    /// Whether the variants of many gigabytes run too.
     large: bool,
-    /// Feast's server on Redis too.
+    /// Whether Feast's server on Redis is measured too.
     feast: bool,
-    /// DuckDB, polars, Pandera and Great Expectations.
+    /// The Python with DuckDB, polars, Pandera and Great Expectations.
     peers: Python,
-    /// Data and projects; kept between benches, so that data is made once.
+    /// The folder of data and projects, which is kept between benches so that data is made once.
     folder: PathBuf,
     binary: PathBuf,
 }
@@ -88,7 +88,7 @@ const PEERS: [&str; 6] = [
 
 const ROUNDS: usize = 5;
 
-/// Only runs when it is named: it takes twenty minutes.
+/// The bench that runs only when it is named, since it takes twenty minutes.
 const BUILD: &str = "build";
 
 /// What was asked for on the command line.
@@ -257,10 +257,11 @@ impl Context<'_> {
         Ok(Measure::median(rounds))
     }
 
-    /// Builds a crate's example and returns its path.
-    fn example(&self, package: &str, name: &str) -> Result<PathBuf> {
+    /// Builds an example with the features of the tests, so that no dependency is compiled again, and returns its path.
+    fn example(&self, name: &str) -> Result<PathBuf> {
         let mut build = process::cargo(&self.workspace.root);
-        process::run(build.args(["build", "--release", "--quiet", "-p", package, "--example", name]))?;
+        build.args(["build", "--release", "--quiet", "--workspace", "--features", "millstream/full"]);
+        process::run(build.args(["--example", name]))?;
         Ok(self.workspace.built("examples").join(name))
     }
 

@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     write(&project)?;
     context.once(&context.run_project(&project.folder))?;
     let mut rows = figures(context, &project, "")?;
-    let mut filled = Command::new(context.example("millstream-engine", "many_runs")?);
+    let mut filled = Command::new(context.example("many_runs")?);
     filled.arg(project.folder.join(".millstream/state.db")).arg(RUNS.to_string());
     process::run(&mut filled)?;
     rows.extend(figures(context, &project, ", 100,000 runs")?);

@@ -64,7 +64,7 @@ fn joined(context: &Context<'_>, entities: u64, order: &str) -> Result<Vec<Row>>
 
 /// Time and memory of a dataset whose rows are far more than its memory, made up while they are read.
 fn dataset(context: &Context<'_>) -> Result<Vec<Row>> {
-    let example = context.example("millstream-ml", "dataset_bench")?;
+    let example = context.example("dataset_bench")?;
     let (labels, events) = (context.rows(LABELS_LARGE), context.rows(ROWS_LARGE));
     let mut command = Command::new(example);
     command.args([labels, events, 100_000, 3_072].map(|number| number.to_string()));
@@ -93,7 +93,7 @@ pub(super) fn data(
 
 /// Our join of `[labels, events]`; `values` gets the features.
 pub(super) fn join(context: &Context<'_>, kind: &str, inputs: [&Path; 2], values: &Path) -> Result<Measure> {
-    let example = context.example("millstream-ml", "view_join_bench")?;
+    let example = context.example("view_join_bench")?;
     context.measure_itself(
         || Ok(()),
         || {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::Result;
 
-/// Eight columns, ten checks; `orders.py` writes the data.
+/// A source of eight columns with ten checks; `orders.py` writes the data.
 pub(super) const ORDERS: &str = r#"connector: {type: files, path: "PATH"}
 contract:
   columns:

@@ -14,7 +14,8 @@ use crate::{Result, process};
 const ENTITIES: u64 = 10_000;
 const P99_MAX: f64 = 0.005;
 const CONNECTIONS: u32 = 1_000;
-/// Times the pushes per second of one connection: so many share a sync of the disk.
+/// The least pushes per second over all connections, as a multiple of those of one connection: that many share a sync
+/// of the disk.
 const SHARED_MIN: f64 = 5.0;
 
 /// Seconds from the start of a push to the end of the read that saw it.

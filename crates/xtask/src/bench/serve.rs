@@ -21,10 +21,10 @@ use crate::{Result, process};
 pub(super) const ENTITIES: u64 = 10_000;
 pub(super) const VIEWS: usize = 5;
 const READ: &str = "/v1/features/read";
-/// The HTTP stack with nothing behind it.
+/// The name of the HTTP stack with nothing behind it.
 const BARE: &str = "bare server";
 
-/// Entities in a request, requests per second, the most that the 99th percentile may be.
+/// The entities in a request, the requests per second, and the most seconds that the 99th percentile may take.
 const LOADS: [(u64, u32, f64); 2] = [(1, 2_000, 0.001), (100, 200, 0.004)];
 const CPU_SECONDS_MAX: f64 = 0.000_1;
 const START_SECONDS_MAX: f64 = 0.2;
@@ -54,12 +54,12 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Statements that never end in the time of a measurement, and how many of them run.
+/// A statement that does not end in the time of a measurement.
 const HOSTILE: &str = "select count(*) from generate_series(1, 900000) a, generate_series(1, 900000) b where a.value + b.value = 7";
 const HOSTILE_QUERIES: usize = 10;
 const HOSTILE_RATIO_MAX: f64 = 1.5;
 
-/// The slowest reads while statements that would never end are being computed, beside those without.
+/// The slowest reads while statements that would not end are being computed, beside the slowest reads without them.
 fn beside_queries(context: &Context<'_>, server: &Server) -> Result<Row> {
     let (entities, per_second, _) = LOADS[0];
     let mut alone = load(context, server, entities, per_second)?;
@@ -84,7 +84,7 @@ fn beside_queries(context: &Context<'_>, server: &Server) -> Result<Row> {
     Ok(row.beside("without them", alone.times.percentile(0.99)))
 }
 
-/// What a load saw and cost.
+/// The response times of a load, and what it cost the server.
 struct Load {
     times: Times,
     /// The server's processor seconds per request.
@@ -100,7 +100,7 @@ fn read(
     let mut ours = load(context, server, entities, per_second)?;
     let bytes =
         process::output(context.script("answer_bytes.py").arg(server.url(READ)).arg(body(entities, 0)))?;
-    let example = context.example("millstream-server", "bare")?;
+    let example = context.example("bare")?;
     let bare = Server::other(|port| {
         let mut command = Command::new(&example);
         command.arg(format!("127.0.0.1:{port}")).arg(bytes.trim());

@@ -18,16 +18,16 @@ use crate::Result;
 
 /// How long a server may take until it accepts connections.
 const START_MAX: Duration = Duration::from_secs(120);
-/// How long it may take to stop.
+/// How long a server may take to stop.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
-/// A process of ours; it ends with this value.
+/// A server's process, which ends with this value.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
-    /// Host and port.
+    /// The host and port on which the server listens.
     pub(super) address: String,
-    /// From its start until it could be asked.
+    /// The seconds from the server's start until it could be asked.
     pub(super) start_seconds: f64,
 }
 
@@ -68,17 +68,17 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// Seconds of processor that it and the processes it started have used.
+    /// The seconds of processor time that the server and the processes it started have used.
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
         cpu_ticks(self.child.id()).map(|ticks| ticks / TICKS_PER_SECOND)
     }
 
-    /// Memory that is in use now.
+    /// The memory that the server uses now.
     pub(super) fn resident_bytes(&self) -> Result<f64> {
         self.memory("VmRSS")
     }
 
-    /// The part of it that no file is behind: neither code nor what the kernel keeps of files.
+    /// The part of the resident memory that no file is behind: neither code nor what the kernel keeps of files.
     pub(super) fn anonymous_bytes(&self) -> Result<f64> {
         self.memory("RssAnon")
     }
@@ -92,14 +92,14 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Asks it to stop, so that it stops its own processes too, and ends it when it does not.
+    /// Asks the server to stop, so that it stops its own processes too, and kills it when it does not.
     fn drop(&mut self) {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();
         let asked_at = Instant::now();
         while asked.is_ok() && asked_at.elapsed() < STOP_MAX && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(20));
         }
-        // It may have ended by itself; there is nobody left to tell.
+        // The server may have ended by itself, so an error here tells nothing.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -127,7 +127,7 @@ pub(super) fn ask_until(address: &str, path: &str, body: &str, stop: &AtomicBool
     Ok(())
 }
 
-/// What Linux counts processor time in, for every program that reads it.
+/// The number of ticks per second in which Linux counts processor time, for every program that reads it.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 fn cpu_ticks(process: u32) -> Result<f64> {

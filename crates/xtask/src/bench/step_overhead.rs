@@ -11,7 +11,7 @@ use crate::Result;
 const STEPS: u32 = 1_000;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
-    let example = context.example("millstream-engine", "step_overhead")?;
+    let example = context.example("step_overhead")?;
     let all = context.measure_itself(
         || Ok(()),
         || {

@@ -9,28 +9,28 @@ use super::Measure;
 pub(super) struct Row {
     pub(super) what: String,
     pub(super) ours: f64,
-    /// Peak memory of our process, where it was measured.
+    /// The peak memory of our process, where it was measured.
     pub(super) peak_bytes: Option<u64>,
-    /// Name and figure of what it is compared with.
+    /// The name and figure of what ours is compared with.
     pub(super) other: Option<(String, f64)>,
     pub(super) target: Target,
 }
 
-/// What the figure counts, and the most (of a rate the least) that it may be.
+/// What the figure counts, and the most that it may be, or the least for a rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Target {
     Seconds(f64),
-    /// Of the other's seconds.
+    /// Seconds, at most this part of the other's.
     Ratio(f64),
     Bytes(f64),
-    /// Of the other's bytes.
+    /// Bytes, at most this part of the other's.
     BytesRatio(f64),
     /// Bytes for one of many things.
     BytesEach(f64),
     PerSecond(f64),
-    /// Times the other's rate, at least.
+    /// A rate, at least this many times the other's.
     PerSecondRatio(f64),
-    /// Of anything that is counted.
+    /// A count of anything.
     Count(f64),
     /// Seconds without a target, for the record.
     Recorded,
@@ -68,12 +68,12 @@ impl Row {
         Self { what: what.into(), ours: bytes, peak_bytes: None, other: None, target: Target::Bytes(max) }
     }
 
-    /// A figure alone.
+    /// A row with our figure alone.
     pub(super) fn figure(what: impl Into<String>, ours: f64, target: Target) -> Self {
         Self { what: what.into(), ours, peak_bytes: None, other: None, target }
     }
 
-    /// The same figure of something else beside it.
+    /// Puts the same figure of something else beside ours.
     pub(super) fn beside(mut self, name: impl Into<String>, other: f64) -> Self {
         self.other = Some((name.into(), other));
         self
@@ -96,7 +96,7 @@ impl Row {
         self.other.as_ref().map(|(_, other)| self.ours / other)
     }
 
-    /// None where there is no target.
+    /// Whether the figure meets its target; `None` where there is no target.
     fn is_met(&self) -> Option<bool> {
         match self.target {
             Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) | Target::Count(max) => {

@@ -10,11 +10,11 @@ use crate::Result;
 const LABELS: u64 = 100_000;
 const EVENTS: u64 = 5_000_000;
 const ENTITIES: u64 = 10_000;
-/// Of the time of the fastest query.
+/// The most of our time, as a part of the time of the fastest query.
 const RATIO_MAX: f64 = 0.2;
-/// More events for the same entities, so that each has a longer history.
+/// Multiples of the events, for the same entities, so that each has a longer history.
 const GROWTH: [u64; 2] = [2, 4];
-/// Of the time that n log n gives.
+/// The most time with more events, as a multiple of the time that n log n gives.
 const GROWTH_MAX: f64 = 1.2;
 const QUERIES: [(&str, &str); 2] = [("join", "DuckDB join"), ("frames", "DuckDB frames")];
 

@@ -13,7 +13,7 @@ use crate::{Result, Workspace};
 #[serde(deny_unknown_fields)]
 pub(super) struct Layers {
     tier: Vec<Tier>,
-    /// Library to the crates that may name it.
+    /// The crates that may name a library, by the library.
     owned: BTreeMap<String, Vec<String>>,
     /// Crates without code, whose manifests may name any library.
     #[serde(default)]
@@ -57,7 +57,7 @@ impl Layers {
     }
 }
 
-/// Crate to the packages that its manifest names, for code, tests and build scripts alike.
+/// The packages that a crate's manifest names, for code, tests and build scripts alike, by the crate.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {

@@ -9,7 +9,7 @@ mod words;
 
 use crate::{Result, Workspace, generate, process};
 
-/// Cheap ones first.
+/// The names of the checks, cheap ones first.
 const NAMES: [&str; 8] = ["fmt", "layers", "unused", "size", "opening", "boxed", "clippy", "generated"];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -40,7 +40,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
 }
 
-/// On the release profile, so that build scripts and procedural macros are shared with the tests and the demo.
+/// Runs clippy on the release profile, so that build scripts and procedural macros are shared with the tests and the
+/// demo.
 fn clippy(workspace: &Workspace) -> Result<()> {
     let mut command = process::cargo(&workspace.root);
     command.args(["clippy", "--release", "--quiet", "--workspace", "--all-targets"]);

@@ -7,12 +7,12 @@ use syn::{spanned::Spanned, visit::Visit};
 
 use crate::{Result, Workspace};
 
-/// Lines of code: neither blank nor comment.
+/// The most lines of code of a file, without blank lines and comments.
 const FILE_LINES_MAX: usize = 600;
 const FILE_LINES_AIM: usize = 300;
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Path, or `path::function`, to lines of code.
+/// Lines of code by path, or by `path::function`.
 type Sizes = BTreeMap<String, usize>;
 
 #[derive(Debug, Default, Deserialize)]
@@ -138,7 +138,7 @@ struct Functions<'a> {
 }
 
 impl Functions<'_> {
-    /// From `fn` to the closing brace. Of two functions of one name the larger counts.
+    /// Adds a function's lines, from `fn` to the closing brace. Of two functions with one name the larger counts.
     fn add(&mut self, signature: &syn::Signature, block: &syn::Block) {
         let (first, last) = (signature.span().start().line, block.span().end().line);
         let lines = &self.is_code[first.saturating_sub(1)..last.min(self.is_code.len())];

@@ -30,7 +30,7 @@ struct Dependency {
 struct Crate {
     dependencies: Vec<Dependency>,
     named: Named,
-    /// What `build.rs` names.
+    /// The names in `build.rs`.
     build: Named,
 }
 
@@ -53,7 +53,7 @@ fn manifest(path: &Path) -> Result<toml::Table> {
     Ok(toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?)
 }
 
-/// Crates of `without` hold no code that could be named.
+/// Reads a crate. The crates of `without` hold no code that could be named.
 fn read(package: &Package, without: &[String]) -> Result<Crate> {
     let mut read = Crate::default();
     for dependency in package.dependencies.iter().filter(|dependency| !without.contains(&dependency.name)) {

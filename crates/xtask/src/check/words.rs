@@ -13,7 +13,7 @@ pub(super) type Words = BTreeSet<String>;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Named {
     pub(super) product: Words,
-    /// By tests, examples and benches, those inside the product's files included.
+    /// The words of tests, examples and benches, also of tests inside the product's files.
     pub(super) tests: Words,
 }
 
@@ -22,7 +22,7 @@ impl Named {
         self.read(tokens, of_tests, false);
     }
 
-    /// `in_use` says that the tokens stand in the braces of `use {…}`.
+    /// Reads the tokens of code. `in_use` says that they stand in the braces of `use {…}`.
     fn read(&mut self, tokens: TokenStream, of_tests: bool, in_use: bool) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         // Whether `#[cfg(test)]` stood before the item that is being read.

@@ -52,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     command.args(arguments);
     let mut missing = Vec::new();
-    // Lives until the tests are through.
+    // The server lives until the tests are through.
     let server = match s3::Server::start(workspace) {
         Ok(server) => Some(server),
         Err(error) => {

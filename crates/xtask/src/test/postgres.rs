@@ -25,7 +25,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// How long a server that was asked to stop may take before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// Ends with this value.
+/// A PostgreSQL server, which ends with this value.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -36,7 +36,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
         let programs = programs()?;
-        // Beside the build's own files it may stand where the server's user cannot look.
+        // A folder beside the build's own files may stand where the server's user cannot look.
         let folder = std::env::temp_dir().join(format!("millstream-postgres-{}", std::process::id()));
         remove(&folder)?;
         fs::create_dir(&folder)?;
@@ -64,7 +64,7 @@ impl Server {
         let url = format!("postgres://{ROLE}@127.0.0.1:{port}/postgres");
         let mut server = Self { child, folder, url };
         let started = Instant::now();
-        // It listens before it lets anyone in, and says when it does in a file.
+        // The server listens before it lets anyone in, and says in a file when it does.
         while TcpStream::connect(("127.0.0.1", port)).is_err() || !is_ready(&data) {
             if server.child.try_wait()?.is_some() || started.elapsed() > START_MAX {
                 return Err(format!("the PostgreSQL server did not start, see {}", log_path.display()).into());
@@ -81,7 +81,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end. Asked by a signal, it takes its own processes along.
+        // The server may have ended by itself, so errors do not matter. Asked by a signal, it ends its own processes
+        // too.
         let asked = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         let since = Instant::now();
         while asked.is_ok() && since.elapsed() < STOP_MAX && matches!(self.child.try_wait(), Ok(None)) {
@@ -125,7 +126,7 @@ fn is_root() -> Result<bool> {
     Ok(process::output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 
-/// The last line of this file is the server's state.
+/// Whether the server lets clients in: the last line of this file is its state.
 fn is_ready(data: &Path) -> bool {
     let state = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     state.lines().last().is_some_and(|line| line.trim() == "ready")

@@ -14,7 +14,7 @@ const PROGRAM: &str = "redis-server";
 
 const START_MAX: Duration = Duration::from_secs(30);
 
-/// Ends with this value.
+/// A Redis server, which ends with this value.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -63,7 +63,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
+        // The server may have ended by itself, so errors do not matter.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -14,7 +14,7 @@ const PACKAGES: [&str; 1] = ["moto[server,s3]==5.2.5"];
 
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// Ends with this value.
+/// An S3 server, which ends with this value.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -52,7 +52,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
+        // The server may have ended by itself, so errors do not matter.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

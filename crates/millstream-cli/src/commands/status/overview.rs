@@ -1,8 +1,9 @@
 //! The last run, and where each asset stands, one line each.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use millstream_engine::{AssetStatus, Status};
+use millstream_state::{HeldLease, LeaseToken};
 use millstream_types::{Severity, TimestampMicros};
 
 use crate::{
@@ -33,13 +34,20 @@ pub(super) fn text(status: &Status) -> String {
     if status.assets.is_empty() {
         return text;
     }
-    let rows: Vec<Vec<String>> = status.assets.iter().map(|asset| row(asset, status.now)).collect();
+    let mut rows: Vec<Vec<String>> = status.assets.iter().map(|asset| row(asset, status.now)).collect();
+    let mut header = vec!["asset", "kind", "version", "rows", "built", "state", "checks"];
+    let leases = leases(&status.assets);
+    if !leases.is_empty() {
+        header.push("written by");
+        rows.iter_mut().zip(&status.assets).for_each(|(row, asset)| row.push(writer(asset)));
+    }
+    let right: Vec<bool> = header.iter().map(|name| ["version", "rows"].contains(name)).collect();
     text.push('\n');
-    text.push_str(&table(
-        &["asset", "kind", "version", "rows", "built", "state", "checks"],
-        &rows,
-        &[false, false, true, true, false, false, false],
-    ));
+    text.push_str(&table(&header, &rows, &right));
+    for lease in leases.values() {
+        let assets = human::count(lease.assets.len() as u64, "asset");
+        text.push_str(&format!("\n{} {}\n", styled(CAUTION, '●'), at_work(lease, &assets, status.now)));
+    }
     for asset in &status.assets {
         if let Some((ended, trouble)) = Standing::of(asset).trouble() {
             text.push_str(&format!("\n{}", told(asset, ended, trouble)));
@@ -65,6 +73,25 @@ fn row(asset: &AssetStatus, now: TimestampMicros) -> Vec<String> {
         state(Standing::of(asset)),
         checks(asset),
     ]
+}
+
+/// The leases under which the assets are written, by token.
+fn leases(assets: &[AssetStatus]) -> BTreeMap<LeaseToken, &HeldLease> {
+    let leases = assets.iter().filter_map(|asset| asset.lease.as_deref());
+    leases.map(|lease| (lease.token, lease)).collect()
+}
+
+/// `pid 4711`; a line below the table says more of it.
+fn writer(asset: &AssetStatus) -> String {
+    match &asset.lease {
+        Some(lease) => styled(CAUTION, format!("pid {}", lease.holder.pid)),
+        None => styled(FAINT, "-"),
+    }
+}
+
+/// Who works on `what` under the lease.
+pub(super) fn at_work(lease: &HeldLease, what: &str, now: TimestampMicros) -> String {
+    lease.holder.works_on(what, lease.holder.age(now))
 }
 
 /// `12 of 14 passed`; rows that were quarantined are no trouble of the table.

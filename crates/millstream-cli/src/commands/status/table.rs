@@ -7,7 +7,7 @@ use millstream_lake::CommitRecord;
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepOutcome, StepRecord};
 use millstream_types::{AssetId, Severity, TableName, TimestampMicros};
 
-use super::overview::{between, state, told};
+use super::overview::{at_work, between, state, told};
 use crate::{
     CliError, human,
     output::{self, BAD, CAUTION, FAINT, GOOD, STRONG, styled},
@@ -70,6 +70,10 @@ fn text(known: &TableStatus<'_>, now: TimestampMicros) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = headline(&mut text, known.asset, now);
+    if let Some(lease) = &known.asset.lease {
+        let asset = format!("`{}`", known.asset.asset);
+        let _ = writeln!(text, "  writer     {}", at_work(lease, &asset, now));
+    }
     if let Some(step) = &known.asset.last_step {
         let _ = last_step(&mut text, step, known.run.as_ref(), now);
     }

@@ -19,11 +19,13 @@ pub(super) use split::CsvSplitter;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CsvDialect {
     pub(crate) delimiter: u8,
-    /// Ends a record outside quotes. A carriage return, where a file knows no other line end (`ends_lines_with_cr`).
+    /// The byte that ends a record outside quotes: a carriage return where a file knows no other line end
+    /// (`ends_lines_with_cr`).
     pub(crate) line_end: u8,
-    /// `None`: quotes are text.
+    /// The byte around quoted fields; `None` where quotes are text.
     pub(crate) quote: Option<u8>,
-    /// Takes the special meaning from the next byte of a quoted field; a doubled quote always stands for one.
+    /// The byte that takes the special meaning from the next byte of a quoted field; a doubled quote always stands for
+    /// one.
     pub(crate) escape: Option<u8>,
     /// A line that starts with this byte is skipped.
     pub(crate) comment: Option<u8>,
@@ -40,7 +42,7 @@ pub(crate) struct CsvDialect {
 /// Whether a file that starts with `head` ends its lines with carriage returns alone, as old Macs wrote them.
 pub(super) fn ends_lines_with_cr(dialect: &CsvDialect, head: &[u8]) -> bool {
     let with_cr = CsvDialect { line_end: b'\r', ..dialect.clone() };
-    // Inside quotes both are part of a value.
+    // Inside quotes both line ends are part of a value.
     record::ends_with_cr(&with_cr, head)
 }
 

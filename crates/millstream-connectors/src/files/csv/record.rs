@@ -31,10 +31,10 @@ enum QuotedEnd {
 /// A field's text as it stands in the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawField {
-    /// Without the quotes.
+    /// The place of the text in the data, without the quotes.
     pub(super) text: Range<usize>,
     pub(super) quoted: bool,
-    /// The text holds doubled quotes or escapes that stand for something else.
+    /// Whether the text holds doubled quotes or escapes that stand for something else.
     pub(super) escaped: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn record_end(dialect: &CsvDialect, data: &[u8], start: usize, at_end
     bounded(dialect, walk(dialect, data, start, at_end, |_| {}), data, start, at_end)
 }
 
-/// A record beyond the bound is taken for one whose quote is not closed.
+/// The end of a record, where a record beyond the bound is taken for one whose quote is not closed.
 fn bounded(dialect: &CsvDialect, end: RecordEnd, data: &[u8], start: usize, at_end: bool) -> RecordEnd {
     match end {
         RecordEnd::Complete(end) if end - start > RECORD_BYTES_MAX => {
@@ -59,7 +59,7 @@ fn bounded(dialect: &CsvDialect, end: RecordEnd, data: &[u8], start: usize, at_e
     }
 }
 
-/// As `record_end` at the end of the data, with the record's fields when it is complete.
+/// The end of a record, as `record_end` gives it at the end of the data, with its fields when the record is complete.
 pub(super) fn record_fields(
     dialect: &CsvDialect,
     data: &[u8],
@@ -92,7 +92,7 @@ pub(super) fn ends_with_cr(dialect: &CsvDialect, head: &[u8]) -> bool {
         }
         match end {
             RecordEnd::Complete(end) => start = end,
-            // The quote may be closed behind the beginning.
+            // The quote may be closed behind `head`, which is only the beginning of the file.
             RecordEnd::Malformed(_) | RecordEnd::Open => break,
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct JsonBlock {
 pub(crate) struct JsonFormat {
     /// Names of the table's columns, which most lines can be expected to hold.
     columns: Vec<String>,
-    /// Ends a line. A carriage return, where a file knows no other line end.
+    /// The byte that ends a line: a carriage return where a file knows no other line end.
     line_end: u8,
 }
 

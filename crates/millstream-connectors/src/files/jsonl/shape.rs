@@ -19,7 +19,7 @@ const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 /// What may follow a value, learned from lines that serde_json has parsed.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
-    /// By the column of the value before, plus one; the steps from the line's start come first.
+    /// The steps by the column of the value before them, plus one; those from the line's start come first.
     steps: Vec<Vec<Step>>,
 }
 

@@ -13,21 +13,22 @@ use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_features::view::ServiceDefinition;
 use millstream_ml::{
     Cause,
-    dataset::{Built, DatasetPlan, Manifest, Phase, Resources, Rows, Warning, build, file_blake3},
+    dataset::{Built, DatasetPlan, Manifest, Phase, Progress, Resources, Rows, Warning, build, file_blake3},
 };
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
-use millstream_state::{DatasetVersion, Pin};
+use millstream_state::{NewArtifact, Pin, Sameness};
 use millstream_types::AssetId;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    DATASET,
     labels::{self, LabelFile, Labels},
     output::{DeltaVersion, Output},
     plan::{Surroundings, plan},
 };
 use crate::{
-    Engine, EngineError, ReadSet,
+    Engine, EngineError, Publisher, ReadSet,
     assets::{
         apart::{self, Apart},
         feature_view::asset_versions,
@@ -35,6 +36,7 @@ use crate::{
     },
     blocking::Blocking,
     engine::World,
+    event::{Figures, StepMeter},
     features::rows::{all_events, pushed_table},
     pinning::Pinning,
 };
@@ -51,15 +53,6 @@ pub struct DatasetRequest {
     pub command: String,
     /// Who asks, where somebody says so.
     pub principal: Option<String>,
-}
-
-/// Where a build is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatasetProgress {
-    pub phase: Phase,
-    pub view: Option<String>,
-    pub rows: u64,
-    pub total: Option<u64>,
 }
 
 /// What was built.
@@ -80,8 +73,6 @@ pub struct DatasetReport {
     pub read: BTreeMap<AssetId, i64>,
     pub elapsed: Duration,
 }
-
-pub(super) type Told = Arc<dyn Fn(DatasetProgress) + Send + Sync>;
 
 /// A build with everything opened and nothing read.
 pub(super) struct Ready {
@@ -109,7 +100,7 @@ impl Engine {
     pub fn build_dataset<'a>(
         &'a self,
         request: &'a DatasetRequest,
-        told: Told,
+        events: Publisher,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
         Box::pin(async move {
@@ -127,11 +118,12 @@ impl Engine {
             };
             let work = async |cancel: CancellationToken| {
                 let set = world.published().await?;
-                let report = build_dataset(world, request, set, told, cancel).await?;
+                let meter = StepMeter::new(&facts.id, &events);
+                let report = build_dataset(world, request, set, meter, cancel).await?;
                 let step = apart::step(&facts.id, super::result_of(facts, &report, world), report.elapsed);
                 Ok((report, vec![step]))
             };
-            apart::on_record(world, apart, &cancel, work).await
+            apart::on_record(world, apart, &events, &cancel, work).await
         })
     }
 }
@@ -141,7 +133,7 @@ pub(super) fn build_dataset<'a>(
     world: &'a Arc<World>,
     request: &'a DatasetRequest,
     set: ReadSet,
-    told: Told,
+    meter: StepMeter,
     cancel: CancellationToken,
 ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
     Box::pin(async move {
@@ -154,7 +146,7 @@ pub(super) fn build_dataset<'a>(
         let project = &world.project;
         let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
         let views = work.plan.service.views.clone();
-        let built = run(work, told, cancel).await.map_err(|error| {
+        let built = run(work, meter, cancel).await.map_err(|error| {
             let views = views.iter().map(|view| view.name.as_str());
             project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
         })?;
@@ -260,8 +252,20 @@ fn find_columns(
     })
 }
 
+/// What a build is at, in words.
+fn doing(progress: Progress<'_>) -> String {
+    let view = progress.view.unwrap_or_default();
+    match progress.phase {
+        Phase::Labels => "reading labels".to_owned(),
+        Phase::Events => format!("reading {view}"),
+        Phase::Join => format!("joining {view}"),
+        Phase::Fit => "fitting encodings".to_owned(),
+        Phase::Write => "writing".to_owned(),
+    }
+}
+
 /// Joins and writes on a thread of its own; the streams are driven by the runtime.
-async fn run(work: Work, told: Told, cancel: CancellationToken) -> Result<Built, EngineError> {
+async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<Built, EngineError> {
     let Work { labels, columns, plan, pinning } = work;
     let stop = cancel.clone();
     let runtime = tokio::runtime::Handle::current();
@@ -285,13 +289,9 @@ async fn run(work: Work, told: Told, cancel: CancellationToken) -> Result<Built,
             computed += rows.num_rows() as u64;
             values.map_err(|error| cause(EngineError::Query(error)))
         };
-        let report = |progress: millstream_ml::dataset::Progress<'_>| {
-            told(DatasetProgress {
-                phase: progress.phase,
-                view: progress.view.map(str::to_owned),
-                rows: progress.rows,
-                total: progress.total,
-            });
+        let report = |progress: Progress<'_>| {
+            let (doing, rows, rows_total) = (Some(doing(progress)), progress.rows, progress.total);
+            meter.show(Figures { doing, rows, rows_total, ..Figures::default() });
         };
         build(&plan, label_rows, &mut events, &mut on_demand, &report)
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })
@@ -328,12 +328,12 @@ async fn keep(
     is_own: bool,
 ) -> Result<Kept, EngineError> {
     let Built { path, manifest, .. } = built;
-    let newest = world.state.dataset_version(&spec.name, None).await?;
+    let newest = world.state.artifact(DATASET, &spec.name, None).await?;
     let same = newest.filter(|known| {
         let has_data = |earlier: Manifest| earlier.data == manifest.data;
-        known.id == manifest.version && super::manifest(known).is_ok_and(has_data)
+        known.hash == manifest.version && super::manifest(known).is_ok_and(has_data)
     });
-    let place = same.as_ref().map(|same| world.dataset_path(&same.path));
+    let place = same.as_ref().map(|same| world.dataset_file(same)).transpose()?;
     if let (Some(same), Some(place)) = (same, place) {
         let kept = |is_unchanged, path| Kept { version: same.version, is_unchanged, path };
         if place == *path {
@@ -355,23 +355,28 @@ async fn keep(
         }
     }
     let now = world.options.clock.now();
-    let version = DatasetVersion {
-        dataset: spec.name.clone(),
-        version: 0,
-        id: manifest.version.clone(),
-        path: world.recorded_path(path),
-        manifest: serde_json::to_string(manifest)
-            .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?,
-        service: service(world, spec).await?,
-        at: now,
-    };
+    let definition = serde_json::to_string(manifest)
+        .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?;
+    let (place, service) = (world.recorded_path(path), service(world, spec).await?);
     let pinned_by = format!("dataset {} {}", spec.name, manifest.version.get(..12).unwrap_or_default());
     let pins: Vec<Pin> = pinning
         .versions()
         .into_iter()
         .map(|(table, version)| Pin { table, version, pinned_by: pinned_by.clone(), at: now })
         .collect();
-    let version = world.state.record_dataset(&version, &pins).await?;
+    let artifact = NewArtifact {
+        kind: DATASET,
+        name: &spec.name,
+        hash: &manifest.version,
+        definition: &definition,
+        location: Some(&place),
+        made_of: service.as_deref(),
+        at: now,
+        pins: &pins,
+        // What was built before the newest is built again: its file may have been replaced.
+        sameness: Sameness::NewestAlike,
+    };
+    let version = world.state.record_artifact(&artifact).await?;
     Ok(Kept { version, is_unchanged: false, path: path.clone() })
 }
 

@@ -9,7 +9,7 @@ mod output;
 mod plan;
 mod record;
 
-use std::{fs, sync::Arc, time::UNIX_EPOCH};
+use std::{fs, time::UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,15 +19,10 @@ use millstream_plan::{
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, RefreshSpec};
 use millstream_types::{AssetId, TableName};
 
-use super::{
-    Defined, Kind, Look, StepRunner,
-    feature_view::{self, StepProgress},
-    service,
-    table::view_plans,
-};
-use crate::{EngineError, ReadSet, StepOutcome, engine::World, run::StepResult};
+use super::{Defined, Kind, Look, StepRunner, feature_view, service, table::view_plans};
+use crate::{EngineError, ReadSet, StepOutcome, engine::World, event::StepMeter, run::StepResult};
 
-pub use build::{DatasetProgress, DatasetReport, DatasetRequest};
+pub use build::{DatasetReport, DatasetRequest};
 pub use output::DeltaVersion;
 pub(crate) use record::manifest;
 pub use record::{BuiltDataset, FileState};
@@ -86,11 +81,15 @@ impl Kind for Datasets {
     }
 
     async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
-        let looks: Vec<_> = look.assets.iter().map(|facts| news(look, facts)).collect();
+        let looks: Vec<_> = look.assets.iter().map(|facts| look_at(look, facts)).collect();
         let looked: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).try_collect().await?;
-        for (facts, news) in look.assets.iter().zip(looked) {
-            let version = look.recorded.get(&facts.id).and_then(|known| known.version);
-            observed.versions.extend(version.map(|version| (facts.id.clone(), version)));
+        for (facts, (version, news)) in look.assets.iter().zip(looked) {
+            let known = look.recorded.get(&facts.id).and_then(|known| known.version);
+            match (known, version) {
+                (_, Some(version)) => observed.versions.insert(facts.id.clone(), version),
+                (Some(known), None) => observed.vanished.insert(facts.id.clone(), known),
+                (None, None) => None,
+            };
             observed.parts.insert(facts.id.clone(), news);
         }
         Ok(())
@@ -108,10 +107,9 @@ impl Kind for Datasets {
         };
         let _alone = runner.world.beside_queries().await?;
         // What the run has made so far is published with what it makes of it.
-        let progress = StepProgress::new(&step.asset, &context.observer);
-        let told = Arc::new(move |told: DatasetProgress| progress.rows(told.rows));
+        let meter = StepMeter::new(&step.asset, &context.events);
         let report =
-            build::build_dataset(&runner.world, &request, ReadSet::default(), told, context.cancel.clone())
+            build::build_dataset(&runner.world, &request, ReadSet::default(), meter, context.cancel.clone())
                 .await?;
         for warning in &report.warnings {
             context.note(warning.to_string());
@@ -129,6 +127,16 @@ impl Kind for Datasets {
 /// The asset of a dataset.
 pub(crate) fn id(dataset: &str) -> AssetId {
     AssetId::of_kind(WORD, dataset)
+}
+
+/// The version that was recorded, unless its file is gone, and what is new for the dataset.
+async fn look_at(look: &Look<'_>, facts: &AssetFacts) -> Result<(Option<i64>, Vec<String>), EngineError> {
+    let known = look.recorded.get(&facts.id).and_then(|known| known.version);
+    let version = match known {
+        Some(version) if !look.world.has_dataset_file(facts.id.name(), version).await? => None,
+        known => known,
+    };
+    Ok((version, news(look, facts).await?))
 }
 
 /// What is new for a dataset beside its stored inputs: pushed rows that came to the lake, and its file of labels.

@@ -134,7 +134,7 @@ fn file(spec: &DatasetSpec, path: PathBuf) -> Result<Output, EngineError> {
 }
 
 async fn own(world: &World, spec: &DatasetSpec) -> Result<Output, EngineError> {
-    let mut next = world.state.newest_dataset(&spec.name).await?.unwrap_or(0) + 1;
+    let mut next = world.newest_dataset(&spec.name).await?.unwrap_or(0) + 1;
     loop {
         let path = world.state_dir.join("datasets").join(&spec.name).join(format!("v{next}.parquet"));
         // A file of a version that was not recorded, or whose record is lost, stays.

@@ -9,10 +9,11 @@ use std::{
 use futures::future::BoxFuture;
 
 use millstream_ml::dataset::{Manifest, VERSION_KEY};
-use millstream_state::DatasetVersion;
+use millstream_state::Artifact;
 use millstream_types::TimestampMicros;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::DATASET;
 use crate::{Engine, EngineError, assets::service::versions::with_version, engine::World};
 
 /// One version of a dataset.
@@ -43,19 +44,19 @@ pub enum FileState {
 }
 
 impl BuiltDataset {
-    fn new(world: &World, known: DatasetVersion) -> Result<Self, EngineError> {
+    fn new(world: &World, known: Artifact) -> Result<Self, EngineError> {
         let manifest = manifest(&known)?;
         let columns = manifest.columns.iter();
         Ok(Self {
             version: known.version,
-            id: known.id,
-            path: world.dataset_path(&known.path),
-            service: known.service,
+            path: world.dataset_file(&known)?,
+            id: known.hash,
+            service: known.made_of,
             at: known.at,
             rows: manifest.data.rows,
             columns: columns.map(|column| (column.name.clone(), column.data_type.clone())).collect(),
             manifest,
-            dataset: known.dataset,
+            dataset: known.name,
         })
     }
 
@@ -98,16 +99,16 @@ pub(super) fn version_in(path: &Path) -> Option<String> {
 }
 
 /// The manifest as it was recorded.
-pub(crate) fn manifest(known: &DatasetVersion) -> Result<Manifest, EngineError> {
-    serde_json::from_str(&known.manifest)
-        .map_err(|source| EngineError::Definition { name: known.dataset.clone(), source })
+pub(crate) fn manifest(known: &Artifact) -> Result<Manifest, EngineError> {
+    serde_json::from_str(&known.definition)
+        .map_err(|source| EngineError::Definition { name: known.name.clone(), source })
 }
 
 impl Engine {
     /// Every version of every dataset, by name and version.
     pub fn datasets(&self) -> BoxFuture<'_, Result<Vec<BuiltDataset>, EngineError>> {
         Box::pin(async move {
-            let known = self.world().state.dataset_versions().await?.into_iter();
+            let known = self.world().state.artifacts(DATASET).await?.into_iter();
             known.map(|known| BuiltDataset::new(self.world(), known)).collect()
         })
     }
@@ -145,14 +146,14 @@ impl Engine {
 
 impl World {
     /// What is recorded of a version: `churn` is the newest, `churn@2` that one.
-    pub(crate) async fn dataset(&self, name: &str) -> Result<DatasetVersion, EngineError> {
+    pub(crate) async fn dataset(&self, name: &str) -> Result<Artifact, EngineError> {
         let (dataset, version) = with_version(name);
         if let Ok(number) = version.map(str::parse::<i64>).transpose()
-            && let Some(found) = self.state.dataset_version(dataset, number).await?
+            && let Some(found) = self.state.artifact(DATASET, dataset, number).await?
         {
             return Ok(found);
         }
-        let versions = self.state.dataset_numbers(dataset).await?;
+        let versions = self.state.artifact_numbers(DATASET, dataset).await?;
         let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
         let is_defined = self.project.spec.datasets.iter().any(|spec| spec.name == dataset);
         let hint = match (versions.is_empty(), is_defined) {
@@ -163,14 +164,31 @@ impl World {
         Err(EngineError::UnknownFeature { what: "dataset", name: name.to_owned(), hint })
     }
 
+    /// Whether there is something at the place of a version's file. What it holds is looked at by those who read it.
+    pub(super) async fn has_dataset_file(&self, name: &str, version: i64) -> Result<bool, EngineError> {
+        let found = self.state.artifact(DATASET, name, Some(version)).await?;
+        let place = found.and_then(|found| found.location).map(|place| self.project.spec.root.join(place));
+        // A place that cannot be looked at is no reason to build.
+        Ok(place.is_some_and(|place| fs::exists(place).unwrap_or(true)))
+    }
+
+    /// The number of a dataset's newest version.
+    pub(crate) async fn newest_dataset(&self, name: &str) -> Result<Option<i64>, EngineError> {
+        Ok(self.state.newest_artifact(DATASET, name).await?)
+    }
+
     /// How the place of a dataset's file is recorded: relative to the project's folder if it lies below it, so that a
     /// project that is moved or copied has its own files.
     pub(super) fn recorded_path(&self, path: &Path) -> String {
         path.strip_prefix(&self.project.spec.root).unwrap_or(path).to_string_lossy().into_owned()
     }
 
-    /// The file at a recorded place.
-    pub(super) fn dataset_path(&self, recorded: &str) -> PathBuf {
-        self.project.spec.root.join(recorded)
+    /// The file of a recorded version.
+    pub(super) fn dataset_file(&self, known: &Artifact) -> Result<PathBuf, EngineError> {
+        let place = known.location.as_ref().ok_or_else(|| EngineError::Definition {
+            name: known.name.clone(),
+            source: serde::de::Error::missing_field("location"),
+        })?;
+        Ok(self.project.spec.root.join(place))
     }
 }

@@ -50,7 +50,7 @@ impl Chunks {
         count: u64,
         spill: &Path,
         now: i64,
-        mut told: impl FnMut(u64),
+        mut count_rows: impl FnMut(u64),
     ) -> Result<Self, EngineError> {
         let schema = view.definition().event_schema();
         let (mut rows, mut left_out, mut newest) = (0_u64, 0, None);
@@ -64,7 +64,7 @@ impl Chunks {
             let batch = storable(view, batch, &mut left_out)?;
             rows += batch.num_rows() as u64;
             newest = newest.max(newest_of(&batch, now));
-            told(rows);
+            count_rows(rows);
             let parts = if count > 1 { split(view, &batch, count)? } else { vec![batch] };
             for (writer, part) in writers.iter_mut().zip(parts) {
                 if part.num_rows() > 0 {

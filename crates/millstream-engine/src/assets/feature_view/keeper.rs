@@ -1,4 +1,5 @@
-//! Who keeps the views of an embedded online store up to date: a process that has it open for long, and says so by a lock.
+//! The process that keeps the views of an embedded online store up to date: it has the store open for long, and says so
+//! by a lock.
 
 use std::{fs, fs::File, path::Path};
 
@@ -7,12 +8,13 @@ use crate::{Engine, EngineError};
 /// The file that a keeper locks, in the project's folder of state. The operating system lets go of it with the process.
 const FILE: &str = "online.keeper";
 
-/// The word of a process that it brings the views up to date that other processes leave to it. It holds until it is dropped.
+/// The role of the one process that brings views up to date for the other processes. A process has the role until this
+/// is dropped.
 #[derive(Debug)]
 pub struct Keeper(File);
 
 impl Keeper {
-    /// `None` when another process is the keeper already.
+    /// Makes this process the keeper; `None` when another process is the keeper already.
     pub fn of(engine: &Engine) -> Result<Option<Self>, EngineError> {
         let folder = &engine.world().state_dir;
         let path = folder.join(FILE);

@@ -25,20 +25,18 @@ use tokio_util::sync::CancellationToken;
 use super::{
     chunks::{self, Chunks},
     progress::{self, Progress, UnderWay},
-    report::{
-        MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-        Materialized,
-    },
+    report::{MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized},
     result_of,
 };
 use crate::{
-    EngineError, FeatureServer, StepReport,
+    EngineError, FeatureServer, Publisher, StepReport,
     assets::{
         apart::{self, Apart},
         service::versions::{self as services, StoredView},
         table::is_gone,
     },
     engine::World,
+    event::{Figures, StepMeter},
     features::{
         online_view, pushed,
         rows::{EventStream, all_events, events_of_rows, pushed_events, pushed_table, table_events},
@@ -52,14 +50,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How far in the past the end of a wanted range may lie. Callers name the present, by clocks and in zones of their own.
 const UNTIL_MICROS_AGO_MAX: i64 = 24 * 3_600 * 1_000_000;
 
-pub(super) type Told = Arc<dyn Fn(&MaterializeProgress) + Send + Sync>;
-
 impl FeatureServer {
-    /// Brings the views up to date on record, one after the other. A view that others are at is waited for.
+    /// Brings the views up to date, one after the other, as a run on record. Where others hold the lease of a view,
+    /// this waits for them.
     pub fn materialize<'a>(
         &'a self,
         request: &'a MaterializeRequest,
-        told: Told,
+        publisher: Publisher,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<Materialized, EngineError>> {
         Box::pin(async move {
@@ -73,11 +70,11 @@ impl FeatureServer {
                 wait: PATIENCE,
             };
             let work = async |cancel: CancellationToken| {
-                let done = self.bring_up_to_date(request, wanted, told, &cancel).await?;
+                let done = self.bring_up_to_date(request, wanted, &publisher, &cancel).await?;
                 let steps = self.steps_of(&done);
                 Ok((done, steps))
             };
-            apart::on_record(&self.0.world, apart, &cancel, work).await
+            apart::on_record(&self.0.world, apart, &publisher, &cancel, work).await
         })
     }
 
@@ -86,11 +83,12 @@ impl FeatureServer {
         &self,
         request: &MaterializeRequest,
         wanted: BTreeMap<String, Vec<StoredView>>,
-        told: Told,
+        publisher: &Publisher,
         cancel: &CancellationToken,
     ) -> Result<Materialized, EngineError> {
         let mut done = Materialized::default();
         for (name, definitions) in wanted {
+            let meter = StepMeter::new(&super::id(&name), publisher);
             // The definitions of one view share its pushes.
             let pushes = match pushed::flush(&self.0, &name).await {
                 Ok(pushes) => pushes,
@@ -104,7 +102,7 @@ impl FeatureServer {
                     return Err(EngineError::Cancelled);
                 }
                 let (label, versions) = (view.label(), view.versions.clone());
-                let (world, store) = (&self.0.world, &self.0.store);
+                let (world, store) = (&self.0.world, &self.0.access.store);
                 let work = online_view(&view.definition).map(|view| Work {
                     world,
                     store,
@@ -112,7 +110,7 @@ impl FeatureServer {
                     label: label.clone(),
                     is_current: versions.is_empty(),
                     pushes,
-                    told: &told,
+                    meter: &meter,
                     cancel,
                 });
                 let report = match work {
@@ -131,7 +129,7 @@ impl FeatureServer {
         Ok(done)
     }
 
-    /// The steps of the views that are what the project says now.
+    /// The steps of the views whose definition is the one that the project has now.
     fn steps_of(&self, done: &Materialized) -> Vec<StepReport> {
         let world = &self.0.world;
         let built = done.reports.iter().filter(|report| report.is_current).filter_map(|report| {
@@ -160,7 +158,8 @@ impl FeatureServer {
         })
     }
 
-    /// By name, the views that are asked for, in all definitions that something reads: what the project says now is first.
+    /// The views that are asked for, by name, each in all definitions that something reads; the one that the project
+    /// has now comes first.
     pub(super) async fn wanted_views(
         &self,
         request: &MaterializeRequest,
@@ -218,12 +217,12 @@ struct Work<'a> {
     world: &'a Arc<World>,
     store: &'a Arc<dyn OnlineStore>,
     view: OnlineView,
-    /// How reports name it.
+    /// The name of the view in reports.
     label: String,
     is_current: bool,
-    /// Number of the last push to the view, if there was one.
+    /// The number of the last push to the view, if there was one.
     pushes: u64,
-    told: &'a Told,
+    meter: &'a StepMeter,
     cancel: &'a CancellationToken,
 }
 
@@ -231,7 +230,7 @@ struct Work<'a> {
 struct Epoch {
     under_way: UnderWay,
     pinning: Arc<Pinning>,
-    /// Of an incremental epoch, the versions that the records have.
+    /// The versions whose events the records have already, for an incremental epoch.
     since: BTreeMap<TableName, i64>,
 }
 
@@ -258,7 +257,7 @@ impl Work<'_> {
         }
         progress::write(self.store.as_ref(), self.view.space(), &done).await?;
         let entities = self.apply(&mut epoch, &chunks, &mut done, fills).await?;
-        // A space that was empty has only what the chunks brought.
+        // A space that was empty holds only records that the chunks brought, so there is nothing to sweep.
         if !fills {
             self.sweep(&epoch, &done).await?;
         }
@@ -284,7 +283,8 @@ impl Work<'_> {
         Ok(MaterializeReport { rows, left_out, entities, ..self.report(mode, &finished, started) })
     }
 
-    /// Maintenance leaves the versions that the records have, so that the next materialisation finds what came since.
+    /// Pins the versions that the records have, so that maintenance leaves them and the next materialisation finds what
+    /// came since.
     async fn pin_versions(&self, done: &Progress) -> Result<(), EngineError> {
         let now = self.world.options.clock.now();
         let pinned_by = services::pin_name(self.view.space());
@@ -298,20 +298,21 @@ impl Work<'_> {
         Ok(self.world.state.replace_pins(&pinned_by, &pins).await?)
     }
 
-    /// Whether there are records already, as from pushes before the first materialisation. One that was killed left
-    /// none that another cannot replace, but they are looked up to be safe.
+    /// Whether the view has records already, as from pushes before the first materialisation. A materialisation that
+    /// was killed left none that another cannot replace, but they are looked up to be safe.
     async fn has_records(&self) -> Result<bool, EngineError> {
         let page = self.store.scan(self.view.space(), None, 1).await?;
         Ok(!page.records.is_empty())
     }
 
-    /// Records that no chunk reached: entities that the lake has no more, and pushes that it has by now.
+    /// Cleans up records that no chunk reached: of entities that the lake no longer has, and with pushed rows that the
+    /// lake has by now.
     async fn sweep(&self, epoch: &Epoch, done: &Progress) -> Result<(), EngineError> {
         let store = self.store.as_ref();
         if epoch.under_way.full {
             feature::remove_older(store, &self.view, epoch.under_way.epoch).await?;
         }
-        // Asking for the last number takes one itself.
+        // Asking for the number of the last push takes a number itself.
         if self.pushes > done.pushes + 1 {
             let chunk = self.chunk(epoch, done, u64::MAX);
             feature::settle(store, &self.view, &chunk).await?;
@@ -345,7 +346,7 @@ impl Work<'_> {
         }
     }
 
-    /// The epoch that has to be done; none when the records have everything. One that was begun is gone on with.
+    /// The epoch that has to be done; `None` when the records have everything. An epoch that was begun is continued.
     async fn epoch(&self, known: Option<&Progress>, full: bool) -> Result<Option<Epoch>, EngineError> {
         if let Some(known) = known
             && let Some(under_way) = &known.under_way
@@ -356,7 +357,7 @@ impl Work<'_> {
                     let (under_way, since) = (under_way.clone(), known.versions.clone());
                     return Ok(Some(Epoch { under_way, pinning: Arc::new(pinning), since }));
                 }
-                // The versions that it was begun with are gone: everything is done anew below.
+                // The versions with which the epoch was begun are gone, so a full epoch takes its place.
                 Ok(_) => return self.whole(Some(known)).await.map(Some),
                 Err(EngineError::Lake(error)) if is_gone(&error) => {
                     return self.whole(Some(known)).await.map(Some);
@@ -365,7 +366,7 @@ impl Work<'_> {
             }
         }
         let Some(known) = known.filter(|_| !full) else { return self.whole(known).await.map(Some) };
-        // A table that was made anew or put back has other rows under the same numbers.
+        // A table that was made again or restored has other rows under the same numbers.
         if !progress::are_the_same(&self.world.lake, &known.versions, &known.identities).await? {
             return self.whole(Some(known)).await.map(Some);
         }
@@ -406,14 +407,14 @@ impl Work<'_> {
             Some(own) if own.definition.space() == self.view.space() => {
                 pinning.pin(&own.dependencies).await?;
             }
-            // Planning touches the tables of a definition that the project has no more.
+            // Planning the query touches the tables of a definition that the project no longer has.
             _ => drop(all_events(&pinning, definition).await?),
         }
         pinning.pin_if_there(&pushed_table(&definition.name)?).await?;
         Ok(pinning)
     }
 
-    /// Whether the tables only gained rows since, and each row is an event by itself.
+    /// Whether the tables have only gained rows since the versions of `known`, and each row is an event by itself.
     async fn only_new_rows(
         &self,
         known: &Progress,
@@ -444,8 +445,8 @@ impl Work<'_> {
     /// The events, and the newest time among those that the view's tables brought.
     async fn collect(&self, epoch: &mut Epoch) -> Result<(Chunks, Option<i64>), EngineError> {
         let definition = self.view.definition();
-        let name = self.label.clone();
-        let told = |rows| (self.told)(&MaterializeProgress { view: name.clone(), rows });
+        let count =
+            |rows| self.meter.show(Figures { doing: Some(self.label.clone()), rows, ..Figures::default() });
         let (spill, now) = (self.world.spill_folder()?, self.world.options.clock.now().0);
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
         let under_way = &epoch.under_way;
@@ -469,13 +470,13 @@ impl Work<'_> {
         let cancel = self.cancel.clone();
         let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
         let events = futures::stream::iter(streams).flatten().map(stopped);
-        let chunks = Chunks::collect(&self.view, events, wanted, &spill, now, told).await?;
+        let chunks = Chunks::collect(&self.view, events, wanted, &spill, now, count).await?;
         epoch.under_way.chunks = chunks.len();
         let newest = newest.load(Ordering::Relaxed);
         Ok((chunks, (newest > i64::MIN).then_some(newest)))
     }
 
-    /// The events of the files that came to `table` since the records were made.
+    /// The events of the files that came to `table` since the version that the records have.
     async fn new_events(
         &self,
         epoch: &Epoch,
@@ -493,7 +494,7 @@ impl Work<'_> {
         events_of_rows(&epoch.pinning, definition, table, rows).await.map(Some)
     }
 
-    /// Applies the chunks that may be missing, and notes after each how far it is.
+    /// Applies the chunks that may be missing, and writes the progress to the view's mark after each.
     async fn apply(
         &self,
         epoch: &mut Epoch,

@@ -6,11 +6,7 @@ mod materialize;
 pub(crate) mod progress;
 mod report;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -23,19 +19,12 @@ use serde_json::json;
 
 use super::{Defined, Kind, Look, StepRunner, table::view_plans};
 use crate::{
-    EngineError, FeatureServer, StepOutcome,
-    engine::World,
-    event::{Event, Observer},
-    features::rows::pushed_table,
-    run::StepResult,
+    EngineError, FeatureServer, StepOutcome, engine::World, features::rows::pushed_table, run::StepResult,
 };
 
 pub use keeper::Keeper;
 pub use progress::Progress;
-pub use report::{
-    MaterializeFailure, MaterializeMode, MaterializeProgress, MaterializeReport, MaterializeRequest,
-    Materialized,
-};
+pub use report::{MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized};
 
 /// The word before the name of a feature view.
 const WORD: &str = "view";
@@ -44,9 +33,6 @@ const FEATURE_VIEW: AssetKind = AssetKind::new("feature_view");
 
 /// Views that are looked at at once.
 const LOOKS_AT_ONCE: usize = 32;
-
-/// The least time between two reports of how far a step is.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// The family of what features are computed from.
 pub(super) struct FeatureViews;
@@ -121,10 +107,9 @@ impl Kind for FeatureViews {
             alone: features.is_alone(),
             ..MaterializeRequest::default()
         };
-        let told = progress_of(&step.asset, &context.observer);
         let wanted = features.wanted_views(&request).await?;
         let _alone = runner.world.beside_queries().await?;
-        let done = features.bring_up_to_date(&request, wanted, told, &context.cancel).await?;
+        let done = features.bring_up_to_date(&request, wanted, &context.events, &context.cancel).await?;
         let report = done.complete()?.into_iter().next();
         let report = report.ok_or_else(|| super::unknown(&step.asset))?;
         Ok(result_of(context.facts()?, &report, &runner.world))
@@ -213,31 +198,4 @@ fn version(epoch: &u64) -> i64 {
 
 pub(crate) fn asset_versions(versions: &BTreeMap<TableName, i64>) -> BTreeMap<AssetId, i64> {
     versions.iter().map(|(table, version)| (table.asset_id(), *version)).collect()
-}
-
-fn progress_of(asset: &AssetId, observer: &Arc<dyn Observer>) -> materialize::Told {
-    let progress = StepProgress::new(asset, observer);
-    Arc::new(move |told: &MaterializeProgress| progress.rows(told.rows))
-}
-
-/// Tells an observer how many rows a step has read, a few times a second.
-pub(super) struct StepProgress {
-    asset: AssetId,
-    observer: Arc<dyn Observer>,
-    last: Mutex<Option<Instant>>,
-}
-
-impl StepProgress {
-    pub(super) fn new(asset: &AssetId, observer: &Arc<dyn Observer>) -> Self {
-        Self { asset: asset.clone(), observer: observer.clone(), last: Mutex::default() }
-    }
-
-    pub(super) fn rows(&self, rows: u64) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
-            *last = Some(Instant::now());
-            let asset = self.asset.clone();
-            self.observer.event(&Event::StepProgress { asset, rows, bytes: 0, bytes_total: None });
-        }
-    }
 }

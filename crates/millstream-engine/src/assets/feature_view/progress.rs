@@ -9,36 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 
-/// Name of the mark.
+/// The name of the mark.
 const MARK: &str = "materialized";
 
 /// What a view's records hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Counts materialisations, from 1.
+    /// The number of the last complete materialisation, counted from 1.
     pub epoch: u64,
     /// The versions of the tables whose events are in the records.
     #[serde(with = "by_text")]
     pub versions: BTreeMap<TableName, i64>,
-    /// What tells these versions from others under the same numbers; see [`Lake::identity`]. Records from before it was
-    /// kept have none.
+    /// The identities of these versions, which tell them from others under the same numbers; see [`Lake::identity`]. A
+    /// mark from before identities were kept has none.
     #[serde(default, with = "by_text")]
     pub identities: BTreeMap<TableName, String>,
-    /// Sequence up to which pushed rows are among them.
+    /// The sequence up to which the records include pushed rows.
     pub covered: u64,
-    /// Newest event time in microseconds; none without events.
+    /// The newest event time in the records, in microseconds; `None` without events.
     pub watermark: Option<i64>,
-    /// Newest event time that the view's table brought, without pushed rows. Records from before it was kept have none.
+    /// The newest event time that the view's table brought, without pushed rows, in microseconds. A mark from before
+    /// this time was kept has none.
     #[serde(default)]
     pub table_watermark: Option<i64>,
-    /// When it was done, in microseconds.
+    /// The time at which the materialisation ended, in microseconds.
     pub at: i64,
-    /// Number of the last push that was looked at.
+    /// The number of the last push that the materialisation looked at.
     #[serde(default)]
     pub pushes: u64,
-    /// Events that were taken in since the records were made.
+    /// The number of events that were taken in since the last full materialisation, its own included.
     pub rows: u64,
-    /// What is being done, if it was not completed: the next attempt does exactly that.
+    /// The materialisation that has begun and is not complete: the next attempt continues it.
     #[serde(default)]
     pub under_way: Option<UnderWay>,
 }
@@ -53,13 +54,13 @@ pub struct UnderWay {
     #[serde(default, with = "by_text")]
     pub identities: BTreeMap<TableName, String>,
     pub covered: u64,
-    /// Chunks of entities; each has all events of its entities.
+    /// The number of chunks; a chunk has all events of its entities.
     pub chunks: u64,
     /// The first chunk that may be missing.
     pub next: u64,
 }
 
-/// What tells these versions from others under the same numbers.
+/// The identities of these versions, which tell them from others under the same numbers.
 pub(crate) async fn identities(
     lake: &Lake,
     versions: &BTreeMap<TableName, i64>,
@@ -73,7 +74,7 @@ pub(crate) async fn identities(
     Ok(identities)
 }
 
-/// Whether the lake still has these versions, as far as anything was kept that tells them from others.
+/// Whether the lake still has these versions, as far as identities were kept for them.
 pub(crate) async fn are_the_same(
     lake: &Lake,
     versions: &BTreeMap<TableName, i64>,

@@ -9,22 +9,23 @@ use crate::EngineError;
 /// Which views to bring up to date.
 #[derive(Clone, Debug, Default)]
 pub struct MaterializeRequest {
-    /// None is every view of the project and of the service versions that are served.
+    /// The views to bring up to date. An empty list means every view of the project and of the service versions that
+    /// are served.
     pub views: Vec<String>,
-    /// Compute every entity anew.
+    /// Whether every entity is computed again from all of its events.
     pub full: bool,
     /// Whether nobody else reads or pushes meanwhile: then a view's first records are stored without being looked up.
     pub alone: bool,
-    /// No event from this time on is wanted, in microseconds. The store has the events of all times, which windows need,
-    /// so a time long past cannot be kept to and is refused.
+    /// The time in microseconds from which on no event is wanted. The store has the events of all times, which windows
+    /// need, so a time long past is refused.
     pub until: Option<i64>,
     /// The command as typed, for the record.
     pub command: String,
-    /// Who asks, where somebody says so.
+    /// The name of whoever asks, where it is known.
     pub principal: Option<String>,
 }
 
-/// What was done, view by view. One that fails keeps no other from being brought up to date.
+/// What was done, view by view. A view that fails keeps no other from being brought up to date.
 #[derive(Debug, Default)]
 pub struct Materialized {
     pub reports: Vec<MaterializeReport>,
@@ -36,7 +37,7 @@ pub struct Materialized {
 pub struct MaterializeFailure {
     /// The view's name, with the versions of services if it is not what the project says now: `orders of churn@1`.
     pub view: String,
-    /// Whether it is what the project says now.
+    /// Whether the view is what the project says now.
     pub is_current: bool,
     pub error: EngineError,
 }
@@ -49,14 +50,6 @@ impl Materialized {
             None => Ok(self.reports),
         }
     }
-}
-
-/// How far a materialisation is.
-#[derive(Clone, Debug)]
-pub struct MaterializeProgress {
-    pub view: String,
-    /// Events read so far.
-    pub rows: u64,
 }
 
 /// What was done for a view.
@@ -74,7 +67,7 @@ pub struct MaterializeReport {
     pub versions: BTreeMap<TableName, i64>,
     /// The number of the view's materialisation that the records are of.
     pub epoch: u64,
-    /// Events that were taken in since the records were made.
+    /// The number of events that were taken in since the last full materialisation, its own included.
     pub rows_total: u64,
     /// Whether the view is what the project says now.
     pub is_current: bool,
@@ -88,8 +81,8 @@ pub struct MaterializeReport {
 pub enum MaterializeMode {
     /// Nothing was new.
     UpToDate,
-    /// The events of new files.
+    /// Only the events of new files were taken in.
     Incremental,
-    /// Every entity was computed anew.
+    /// Every entity was computed again from all of its events.
     Full,
 }

@@ -48,10 +48,10 @@ impl Kind for Services {
     }
 
     async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
-        let known = look.world.state.service_versions().await?;
+        let known = look.world.state.artifacts(SERVICE).await?;
         let mut served: Vec<_> = known.iter().filter(|known| known.removed_at.is_none()).collect();
         served.sort_by_key(|known| known.version);
-        observed.versions.extend(served.into_iter().map(|known| (id(&known.service), known.version)));
+        observed.versions.extend(served.into_iter().map(|known| (id(&known.name), known.version)));
         Ok(())
     }
 

@@ -6,8 +6,10 @@ use std::{
 };
 
 use millstream_features::view::{ServiceDefinition, ViewDefinition};
-use millstream_state::Pin;
+use millstream_state::{NewArtifact, Pin, Sameness};
+use millstream_types::TimestampMicros;
 
+use super::SERVICE;
 use crate::{EngineError, engine::World};
 
 /// How the names of those begin that pin versions for a view's records.
@@ -20,48 +22,73 @@ pub struct ServedVersion {
     pub version: i64,
     /// Whether it is what the project says now.
     pub is_current: bool,
+    /// Since when there is such a version.
+    pub at: TimestampMicros,
     pub definition: Arc<ServiceDefinition>,
 }
 
 /// Records what the project's services are now, and returns every version that is served, by name and version.
 pub(crate) async fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
-    let now = world.options.clock.now();
-    let known = world.state.service_versions().await?;
+    let known = world.state.artifacts(SERVICE).await?;
     let mut current = BTreeMap::new();
     for (name, service) in &world.project.features.services {
         let definition = &service.definition;
         let hash = definition.version();
         let known = known
             .iter()
-            .find(|known| known.service == *name && known.hash == hash && known.removed_at.is_none());
+            .find(|known| known.name == *name && known.hash == hash && known.removed_at.is_none());
         let version = match known {
             Some(known) => known.version,
             None => {
                 let text = serde_json::to_string(definition)
                     .map_err(|source| EngineError::Definition { name: name.clone(), source })?;
-                world.state.record_service(name, &hash, &text, now).await?
+                record(world, name, &hash, &text).await?
             }
         };
         current.insert((name.clone(), version), Arc::new(definition.clone()));
     }
     let mut served = Vec::new();
-    for known in world.state.service_versions().await? {
+    for known in world.state.artifacts(SERVICE).await? {
         if known.removed_at.is_some() {
             continue;
         }
-        let key = (known.service.clone(), known.version);
+        let key = (known.name.clone(), known.version);
         let own = current.remove(&key);
         let is_current = own.is_some();
         let definition = match own {
             Some(definition) => definition,
             None => Arc::new(
                 serde_json::from_str(&known.definition)
-                    .map_err(|source| EngineError::Definition { name: known.service.clone(), source })?,
+                    .map_err(|source| EngineError::Definition { name: known.name.clone(), source })?,
             ),
         };
-        served.push(ServedVersion { name: known.service, version: known.version, is_current, definition });
+        let (version, at) = (known.version, known.at);
+        served.push(ServedVersion { name: known.name, version, is_current, at, definition });
     }
     Ok(served)
+}
+
+/// A definition that comes back, however often others came between, is the version that it was, and served again.
+async fn record(world: &World, name: &str, hash: &str, definition: &str) -> Result<i64, EngineError> {
+    let artifact = NewArtifact {
+        kind: SERVICE,
+        name,
+        hash,
+        definition,
+        location: None,
+        made_of: None,
+        at: world.options.clock.now(),
+        pins: &[],
+        sameness: Sameness::AnyOfItsHash,
+    };
+    Ok(world.state.record_artifact(&artifact).await?)
+}
+
+/// Ends the serving of a version.
+pub(crate) async fn remove(world: &World, version: &ServedVersion) -> Result<(), EngineError> {
+    let now = world.options.clock.now();
+    world.state.remove_artifact(SERVICE, &version.name, version.version, now).await?;
+    Ok(())
 }
 
 /// A name and the version behind it: `churn@2`, `churn@v2`, or `churn` without one.

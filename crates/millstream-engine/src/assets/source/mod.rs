@@ -16,7 +16,7 @@ use crate::{
     run::StepResult,
 };
 
-/// Sources that are looked at at once.
+/// The number of sources that are looked at at the same time.
 const LOOKS_AT_ONCE: usize = 32;
 
 const SOURCE: AssetKind = AssetKind::new("source");
@@ -61,7 +61,8 @@ impl Kind for Sources {
                 Ok(parts) => {
                     observed.parts.insert(facts.id.clone(), parts);
                 }
-                // It is planned, so that its step retries and reports the error while the others go on.
+                // A source that cannot be read is planned, so that its step retries and reports the error while the
+                // others go on.
                 Err(error) => {
                     observed.unreadable.insert(facts.id.clone(), told(&error));
                 }

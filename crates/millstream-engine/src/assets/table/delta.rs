@@ -14,16 +14,18 @@ use millstream_sql::{
     conform, conform_stream,
     incremental::{Change, Gone, IncrementalError, KeySet, all_rows, check_keys, survivors},
 };
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use super::build::{BuildAttempt, Plan};
 use crate::{
-    EngineError, event::Event, judge::Judge, stored, stored_keys::StoredKeys, superseded::Superseded,
+    EngineError,
+    event::{Figures, StepMeter},
+    judge::Judge,
+    stored,
+    stored_keys::StoredKeys,
+    superseded::Superseded,
     writers::Writers,
 };
-
-/// The least time between two reports of progress.
-const PROGRESS_EVERY_MS: u128 = 100;
 
 /// Staged files and figures of one build.
 pub(super) struct Delta {
@@ -189,7 +191,7 @@ async fn with_rows(
     let threads = world.options.parallelism.get();
     let mut writers = Writers::new(&world.lake, table, attempt.schema.clone(), threads);
     let name = table.to_string();
-    let (mut written, mut told) = (0_u64, Instant::now());
+    let (mut written, meter) = (0_u64, StepMeter::new(&attempt.context.asset, &attempt.context.events));
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         attempt.context.check_cancelled()?;
         let batch = conform(&batch, &attempt.schema)
@@ -199,11 +201,7 @@ async fn with_rows(
         let accepted = judge.judge(&attempt.contract, &batch, &positions, &Sources::One(&name)).await?.rows;
         written += accepted.num_rows() as u64;
         writers.write(accepted).await?;
-        if told.elapsed().as_millis() >= PROGRESS_EVERY_MS {
-            told = Instant::now();
-            let (asset, rows) = (attempt.context.asset.clone(), judge.tally.rows);
-            attempt.context.observer.event(&Event::StepProgress { asset, rows, bytes: 0, bytes_total: None });
-        }
+        meter.show(Figures { rows: judge.tally.rows, ..Figures::default() });
     }
     let before: u64 = remove.iter().filter_map(DataFile::rows).sum();
     let staying: u64 = kept.iter().map(StagedFile::rows).sum();

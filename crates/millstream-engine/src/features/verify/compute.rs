@@ -35,7 +35,7 @@ pub(super) enum Subject<'a> {
 
 /// The values of some rows of a sample.
 pub(super) struct Computed {
-    /// By the feature's name.
+    /// The computed columns by the name of their feature.
     columns: HashMap<String, Column>,
 }
 

@@ -88,7 +88,7 @@ impl Difference {
         Self::Unexplained,
     ];
 
-    /// The word for it in reports.
+    /// The word for the cause in reports.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

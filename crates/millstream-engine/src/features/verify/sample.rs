@@ -44,7 +44,7 @@ pub(super) struct Sample {
     /// The time that was asked for.
     pub at: Vec<i64>,
     pub feature: Vec<String>,
-    /// The columns that were asked with, as a JSON object of texts.
+    /// The key columns of the read, for on-demand features with the request values, as a JSON object of texts.
     pub entity: Vec<String>,
     pub value: Vec<Option<String>>,
     status: Vec<String>,
@@ -56,7 +56,7 @@ impl Sample {
         self.at.len()
     }
 
-    /// Whether this was served.
+    /// Whether the row was served with this value and status.
     pub(super) fn is(&self, row: usize, value: Option<&str>, status: Status) -> bool {
         self.value.get(row).is_some_and(|served| served.as_deref() == value) && self.has(row, status)
     }

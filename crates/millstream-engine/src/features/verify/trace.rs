@@ -11,7 +11,7 @@ use millstream_types::TableName;
 use super::{Difference, compute::Subject, sample::Sample};
 use crate::{EngineError, engine::World, pinning::Pinning};
 
-/// States of the lake that differences are traced to; those beyond stay unexplained.
+/// The most states of the lake that differences are traced to; differences beyond them stay unexplained.
 const GROUPS_MAX: usize = 16;
 
 /// A served value, compared with what the lake gives.
@@ -22,7 +22,7 @@ pub(super) struct ComparedValue {
 }
 
 impl ComparedValue {
-    /// Gives so many values the same cause.
+    /// The outcome for `values` values whose differences all have the same cause.
     pub(super) fn all(cause: Difference, values: usize) -> Vec<Self> {
         (0..values).map(|_| Self { cause: Some(cause), computed: None }).collect()
     }
@@ -45,7 +45,7 @@ pub(super) async fn compare(
             Some((value, status)) if sample.is(row, value.as_deref(), status) => {
                 ComparedValue { cause: None, computed: value }
             }
-            // The store could not say that it is exact, and it is.
+            // The store could not say that the value is exact, but it is.
             Some((value, _)) if sample.is(row, value.as_deref(), Status::Degraded) => {
                 ComparedValue { cause: None, computed: value }
             }
@@ -63,7 +63,7 @@ pub(super) async fn compare(
     }
     // What the lake had when a value was served tells an event that came late from one that was not carried over yet.
     for (versions, rows) in by_versions(world, &newest, sample, &different).await? {
-        // A table that came later had nothing: that of the pushed rows begins with the first of them.
+        // A table without a version was empty then: the table of pushed rows begins with the first of them.
         let tables = newest.versions().into_keys();
         let absent: BTreeSet<TableName> = tables.filter(|table| !versions.contains_key(table)).collect();
         let then = match Pinning::at(world, &versions).await.map(|pinning| pinning.without(absent)) {

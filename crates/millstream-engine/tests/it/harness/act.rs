@@ -10,8 +10,7 @@ use std::{
 
 use millstream_engine::{
     DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest, MaintenanceReport,
-    MaterializeProgress, MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome,
-    StepReport,
+    MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome, StepReport,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +70,7 @@ impl Act {
         engine: &Engine,
         cancel: CancellationToken,
     ) -> Result<Ended, EngineError> {
-        let observer = Arc::new(notes.clone());
+        let events = engine.begin().observed_by(Arc::new(notes.clone()));
         match self {
             Act::Run(request) | Act::RunAll(request) => {
                 let exclude = match self {
@@ -80,12 +79,12 @@ impl Act {
                 };
                 let concurrency = request.concurrency.or(Some(concurrency));
                 let request = RunRequest { concurrency, exclude, ..request.clone() };
-                let run = engine.run(&request, Duration::ZERO, observer, cancel);
+                let run = engine.run(&request, Duration::ZERO, events, cancel);
                 Ok(judged(&Box::pin(run).await?))
             }
             Act::Reprocess(table) => {
                 let table = table.parse().unwrap();
-                let run = engine.reprocess(&table, "reprocess", Duration::ZERO, observer, cancel);
+                let run = engine.reprocess(&table, "reprocess", Duration::ZERO, events, cancel);
                 Ok(judged(&Box::pin(run).await?))
             }
             Act::Maintain(retention) => {
@@ -94,8 +93,7 @@ impl Act {
                     retention: *retention,
                     command: "maintain".to_owned(),
                 };
-                let told = Arc::new(|_: &MaintenanceReport| ());
-                let done = engine.maintain(&request, Duration::ZERO, told, cancel).await?;
+                let done = engine.maintain(&request, Duration::ZERO, engine.begin(), cancel).await?;
                 let lines: Vec<_> = done
                     .iter()
                     .filter(|report| report.files_compacted + report.files_deleted > 0)
@@ -107,8 +105,7 @@ impl Act {
             }
             Act::Materialize(request) => {
                 let server = FeatureServer::open(engine, 0.0).await?;
-                let done =
-                    server.materialize(request, Arc::new(|_: &MaterializeProgress| ()), cancel).await?;
+                let done = server.materialize(request, engine.begin(), cancel).await?;
                 Ok(materialized(&done))
             }
             Act::Dataset(name) => {
@@ -119,7 +116,7 @@ impl Act {
                     command: String::new(),
                     principal: None,
                 };
-                let report = engine.build_dataset(&request, Arc::new(|_| ()), cancel).await?;
+                let report = engine.build_dataset(&request, engine.begin(), cancel).await?;
                 let unchanged = if report.is_unchanged { ", unchanged" } else { "" };
                 Ok(Ended::Well(format!("{} v{}{unchanged}", report.name, report.version)))
             }

@@ -12,6 +12,8 @@ use arrow::{
 use indexmap::IndexMap;
 use millstream_engine::{FeatureServer, ReadableName};
 use millstream_lake::{At, Lake};
+use millstream_plan::AssetKind;
+use millstream_state::{Artifact, State};
 use millstream_types::{SourceName, TableName};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -42,10 +44,10 @@ impl Contents {
             let pinned = rows_at(world, &lake, &pin.table, At::Version(pin.version), without).await;
             contents.insert(format!("{} at {} for {}", pin.table, pin.version, pin.pinned_by), pinned);
         }
-        for built in state.dataset_versions().await.unwrap() {
-            let hash = blake3::hash(&fs::read(dataset_file(world, &built.path)).unwrap_or_default());
-            let name = format!("dataset {} v{}", built.dataset, built.version);
-            contents.insert(name, vec![format!("{} {}", built.id, hash.to_hex())]);
+        for built in datasets(&state).await {
+            let hash = blake3::hash(&fs::read(dataset_file(world, &built)).unwrap_or_default());
+            let name = format!("dataset {} v{}", built.name, built.version);
+            contents.insert(name, vec![format!("{} {}", built.hash, hash.to_hex())]);
         }
         if world.has_online() {
             contents.insert("features".to_owned(), features(world, 1..10).await);
@@ -165,16 +167,21 @@ async fn materialized(world: &World) -> Vec<String> {
     told.collect()
 }
 
-/// The file at a recorded place.
-fn dataset_file(world: &World, recorded: &str) -> PathBuf {
-    world.definition.project.spec.root.join(recorded)
+/// The file of a recorded dataset.
+fn dataset_file(world: &World, built: &Artifact) -> PathBuf {
+    world.definition.project.spec.root.join(built.location.as_ref().unwrap())
+}
+
+/// What is recorded of datasets, by name and version.
+pub(super) async fn datasets(state: &State) -> Vec<Artifact> {
+    state.artifacts(AssetKind::new("dataset")).await.unwrap()
 }
 
 /// The rows of the newest version of a dataset, in their order. Nulls are left out.
 pub(super) async fn dataset(world: &World, name: &str) -> Vec<String> {
-    let built = world.state().await.dataset_versions().await.unwrap();
-    let Some(newest) = built.iter().rfind(|built| built.dataset == name) else { return Vec::new() };
-    let file = fs::File::open(dataset_file(world, &newest.path)).unwrap();
+    let built = datasets(&world.state().await).await;
+    let Some(newest) = built.iter().rfind(|built| built.name == name) else { return Vec::new() };
+    let file = fs::File::open(dataset_file(world, newest)).unwrap();
     let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     batches.flat_map(|batch| texts(&batch.unwrap(), &[])).collect()
 }

@@ -1,6 +1,6 @@
 //! A project from one text: each file begins with a line `=== path`.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use millstream_connector::ConnectorFactory;
 use millstream_engine::{Checked, Project, check};
@@ -15,7 +15,7 @@ pub(crate) struct Definition {
     pub project: Arc<Project>,
     pub script: Script,
     /// The project's files; gone with the last clone.
-    _folder: Arc<TempDir>,
+    folder: Arc<TempDir>,
 }
 
 /// A folder in memory where the system has one: nothing there waits for a disk.
@@ -30,20 +30,33 @@ impl Definition {
 
     /// Another definition of the same sources.
     pub(crate) fn with_script(text: &str, script: Script) -> Self {
-        let (checked, folder) = checked(text, &script);
+        Self::written(text, script, Arc::new(folder()))
+    }
+
+    /// Another definition of the same sources, in the place of `before`.
+    pub(crate) fn with_script_at(text: &str, script: Script, before: &Self) -> Self {
+        for entry in fs::read_dir(before.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+        Self::written(text, script, before.folder.clone())
+    }
+
+    fn written(text: &str, script: Script, folder: Arc<TempDir>) -> Self {
+        let checked = checked(text, &script, folder.path());
         let project = checked.project.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
-        Self { project: Arc::new(project), script, _folder: Arc::new(folder) }
+        Self { project: Arc::new(project), script, folder }
     }
 }
 
 /// What a check finds wrong with the project `text`.
 pub(crate) fn diagnostics(text: &str) -> Vec<String> {
-    let (checked, _folder) = checked(text, &Script::default());
+    let folder = folder();
+    let checked = checked(text, &Script::default(), folder.path());
     checked.diagnostics.iter().map(|found| format!("{} {}", found.code, found.message)).collect()
 }
 
-fn checked(text: &str, script: &Script) -> (Checked, TempDir) {
-    let folder = folder();
+fn checked(text: &str, script: &Script, folder: &Path) -> Checked {
     let mut files: Vec<(&str, String)> = vec![("millstream.yaml", "name: world\n".to_owned())];
     for line in text.lines() {
         match line.strip_prefix("=== ") {
@@ -56,11 +69,11 @@ fn checked(text: &str, script: &Script) -> (Checked, TempDir) {
         }
     }
     for (path, text) in files {
-        let path = folder.path().join(path);
+        let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
     let factories: Vec<Box<dyn ConnectorFactory>> = vec![Box::new(ScriptedFactory(script.clone()))];
     let options = LoadOptions { environment: None, variables: &|_| None };
-    (check(folder.path(), &options, &factories), folder)
+    check(folder, &options, &factories)
 }

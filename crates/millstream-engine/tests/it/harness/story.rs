@@ -39,6 +39,8 @@ pub(crate) enum Step {
     Garble(&'static str),
     /// The state store is taken away.
     LoseState,
+    /// The files of a dataset's versions are taken away.
+    LoseDataset(&'static str),
     Run,
     /// A run of every kind of asset.
     RunAll,
@@ -129,6 +131,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Lose(prefix) => world.shelf.lose(prefix).await,
         Step::Garble(path) => world.shelf.spoil(path).await,
         Step::LoseState => world.lose_state(),
+        Step::LoseDataset(name) => world.lose_dataset(name),
         Step::Rows(table) => {
             writeln!(told, "{table}:").unwrap();
             tell(told, world.rows(table).await);

@@ -103,11 +103,17 @@ impl World {
         }
     }
 
+    /// Somebody has cleared the files of a dataset away.
+    pub(crate) fn lose_dataset(&self, name: &str) {
+        fs::remove_dir_all(self.folder.path().join("datasets").join(name)).unwrap();
+    }
+
     pub(crate) fn has_online(&self) -> bool {
         self.online.initialized()
     }
 
-    async fn online(&self, line: &Arc<Line>) -> Online {
+    /// The online store, opened if it is not.
+    pub(crate) async fn online(&self, line: &Arc<Line>) -> Online {
         let location = format!("embedded:{}", self.folder.path().join("online").display());
         let open = || async { millstream_online::open(&location, &StoreOptions::default()).await.unwrap() };
         let store = self.online.get_or_init(open).await.clone();
@@ -248,8 +254,8 @@ impl World {
     /// The recorded datasets, and the versions of tables that are pinned for them.
     pub(crate) async fn datasets(&self) -> Vec<String> {
         let state = self.state().await;
-        let built = state.dataset_versions().await.unwrap();
-        let built = built.iter().map(|built| format!("{} v{}", built.dataset, built.version));
+        let built = contents::datasets(&state).await;
+        let built = built.iter().map(|built| format!("{} v{}", built.name, built.version));
         let pins = state.pins().await.unwrap();
         let pins = pins.iter().map(|pin| format!("pinned: {} at {}", pin.table, pin.version));
         built.chain(pins).collect()

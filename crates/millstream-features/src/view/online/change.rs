@@ -6,16 +6,16 @@ use crate::FeatureError;
 /// How far the mark stays behind the time of a change, in microseconds: a read whose time was taken that long before a
 /// change is still exact.
 pub const MARK_LAG: i64 = 10_000_000;
-/// Most events of an entity that are kept one by one. Of more, the oldest go into hops before their time, and reads
-/// between them and the new mark are degraded.
+/// The most events of an entity that are kept one by one. If there are more, the oldest go into hops early, and reads
+/// at times between those events and the new mark are degraded.
 pub const RECENT_MAX: usize = 4_096;
-/// Most pushed, and most provisional, events of an entity.
+/// The most pushed events of an entity, and the most provisional ones.
 pub const PUSHED_MAX: usize = 4_096;
 
-/// What to store.
+/// The change of a record that the caller has to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// What is there.
+    /// The stored record stays as it is.
     Keep,
     Put(Vec<u8>),
     Delete,
@@ -26,18 +26,18 @@ pub enum Edit {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chunk {
     pub position: Position,
-    /// Sequence up to which pushed events are in the lake, from this epoch on.
+    /// The sequence up to which the lake has the pushed events, from this epoch on.
     pub covered: Option<u64>,
-    /// Newest event time of the view in the lake, pushed rows included, in microseconds.
+    /// The newest event time of the view in the lake, pushed rows included, in microseconds.
     pub watermark: Option<i64>,
-    /// Newest event time that the view's table brought, in microseconds. Rows that were pushed ahead of their table count
-    /// until it is as new; rows that were pushed to the lake say nothing of how far the table is.
+    /// The newest event time that the view's table brought, in microseconds. Rows that were pushed ahead of their table count
+    /// until the table is as new as they are; rows that were pushed to the lake do not show how far the table is.
     pub table_watermark: Option<i64>,
 }
 
 impl Chunk {
-    /// Where the mark belongs: the lake has seen nothing after its newest event, so that reads from there on stay exact
-    /// however old the data is; and an event of the future does not make the present degraded.
+    /// The mark that fits the chunk. It is never after the lake's newest event, so that reads from there on stay exact however
+    /// old the data is, and never after `now`, so that an event of the future does not make reads of the present degraded.
     fn mark(&self, now: i64) -> i64 {
         self.watermark.map_or(now, |watermark| watermark.min(now)).saturating_sub(MARK_LAG)
     }

@@ -17,7 +17,7 @@ use crate::{
     view::Status,
 };
 
-/// Features of some entities, in the entities' order.
+/// The features of some entities, in the order in which the entities were read.
 #[derive(Debug, Clone)]
 pub struct Columns {
     /// The values of each feature of the plan, of the feature's type; defaults stand where a value would be null.

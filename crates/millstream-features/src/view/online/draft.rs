@@ -14,14 +14,14 @@ use crate::{
     window::Hops,
 };
 
-/// The parts of a record. What is not touched stays as it lies.
+/// The parts of a record. A part that is not changed is written as the bytes that were read.
 pub(super) struct Draft<'a> {
     view: &'a OnlineView,
     pub(super) applied: Position,
     mark: i64,
     newest: Option<(Order, Cow<'a, [u8]>)>,
     hops: Kept<'a>,
-    /// In their order.
+    /// The events from the mark on, in the total order.
     recent: Vec<Held<'a>>,
     pub(super) pushed: Vec<Held<'a>>,
     watermark: i64,
@@ -72,7 +72,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// None when the chunk has been applied to the record.
+    /// The draft with the chunk's position; none when the chunk has already been applied to the record.
     pub(super) fn behind(mut self, record: Option<&[u8]>, chunk: &Chunk) -> Option<Self> {
         if record.is_some() && self.applied >= chunk.position {
             return None;
@@ -231,7 +231,7 @@ impl<'a> Draft<'a> {
         let (passed, ahead): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.provisional).into_iter().partition(is_passed);
         self.provisional = ahead;
-        // Of those that windows do not see any more only the newest counts, while the lake has none as new.
+        // Of the events that windows no longer see only the newest counts, as long as the lake has no event as new.
         let newest = self.newest.as_ref().map(|(order, row)| (*order, Newest::Newest(row)));
         let mut kept: Option<Held<'a>> = None;
         for held in passed.into_iter().filter(|_| self.view.has_newest()) {

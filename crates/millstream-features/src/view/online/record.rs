@@ -34,24 +34,24 @@ const HAS_RECENT: u8 = 4;
 const HAS_PUSHED: u8 = 8;
 const HAS_PROVISIONAL: u8 = 16;
 
-/// How far the lake's events have been applied: what is applied once is not applied again. Positions ascend.
+/// How far the lake's events have been applied to a record, so that no chunk is applied twice. Positions ascend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     pub epoch: u64,
     pub chunk: u64,
 }
 
-/// A record where it lies.
+/// A record that is read in place, from its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     pub(super) applied: Position,
-    /// Events before it are in `newest` and in the hops, others in `recent`; microseconds.
+    /// The mark in microseconds: events before it are in `newest` and in the hops, others in `recent`.
     pub(super) mark: i64,
     pub(super) newest: Option<(Order, &'a [u8])>,
     pub(super) hops: &'a [u8],
     pub(super) recent: Events<'a>,
     pub(super) pushed: Events<'a>,
-    /// Windows do not see provisional events up to here.
+    /// The event time in microseconds up to which windows do not see provisional events.
     pub(super) watermark: i64,
     pub(super) provisional: Events<'a>,
 }
@@ -63,17 +63,17 @@ pub(super) struct Events<'a> {
     bytes: &'a [u8],
 }
 
-/// One event.
+/// An event that the record keeps one by one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event<'a> {
-    /// Sequence of the push it came with.
+    /// The sequence of the push that brought the event, 0 if none did.
     pub(super) push: u64,
     pub(super) order: Order,
     pub(super) row: &'a [u8],
 }
 
 impl<'a> Record<'a> {
-    /// Of an entity that has none.
+    /// The record of an entity for which nothing is stored.
     pub(super) const EMPTY: Self = Self {
         applied: Position { epoch: 0, chunk: 0 },
         mark: i64::MIN,

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct RowCodec {
     fields: Vec<Field>,
-    /// Bytes before those of no fixed length.
+    /// The number of bytes before the values of no fixed length.
     fixed: usize,
     /// Where the end of the last value of no fixed length stands.
     last_end: Option<usize>,
@@ -19,18 +19,18 @@ pub(super) struct RowCodec {
 
 #[derive(Debug, Clone, Copy)]
 struct Field {
-    /// Number of the view's column.
+    /// The number of the column in the view.
     column: usize,
     form: Form,
     /// Where the number, or the end of the value among those of no fixed length, stands.
     offset: usize,
-    /// Where the end of the value before it stands, among those of no fixed length.
+    /// Where the end of the previous value of no fixed length stands; none for the first one.
     before: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// Whole numbers, dates and timestamps in this many bytes.
+    /// A whole number, a date or a timestamp, in this many bytes.
     Int(usize),
     Single,
     Double,
@@ -38,7 +38,7 @@ enum Form {
     Bool,
     Text,
     Bytes,
-    /// Lists, and vectors as lists.
+    /// A list, or a vector as a list.
     List,
 }
 
@@ -80,7 +80,7 @@ impl Form {
 }
 
 impl RowCodec {
-    /// For these of the columns with these types.
+    /// A codec for rows of `columns`, which are numbers of columns that have these `types`.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ use crate::{
 const NUMBERS: u8 = 0;
 const STATES: u8 = 1;
 
-/// A column where it lies.
+/// A column that is read in place, from its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Column<'a> {
     Count(Packed<'a>),
@@ -27,7 +27,7 @@ pub(super) enum Column<'a> {
         counts: Packed<'a>,
         sums: Packed<'a>,
     },
-    /// Differences to `base`.
+    /// Whole numbers are stored as differences to `base`.
     Int {
         missing: Missing<'a>,
         base: i64,

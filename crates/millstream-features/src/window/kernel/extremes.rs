@@ -21,7 +21,7 @@ use crate::{
     aggregate::{Column, Data, build},
 };
 
-/// Rows in a block of the first level, blocks in one of the next.
+/// The number of rows in a block of the first level, and of blocks in a block of the next level.
 const BLOCK: usize = 64;
 const LEVELS: usize = 3;
 

@@ -21,9 +21,9 @@ use crate::store::check::NAME_BYTES_MAX;
 
 /// Names the kind of file and its version.
 const MAGIC: &[u8; 8] = b"MSPUSH1\n";
-/// Length and checksum of an entry.
+/// The number of bytes of an entry's length and checksum, which stand before it.
 const HEAD_BYTES: usize = 8;
-/// From so many bytes of entries on that are not needed any more, the others are written anew.
+/// The file is rewritten with only the entries that are still needed once the others take more bytes than this, and than them.
 const DEAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// An entry as it was copied.
@@ -40,11 +40,11 @@ pub(super) struct Copy {
 #[derive(Debug)]
 pub(super) struct Copies {
     path: PathBuf,
-    /// None until something is pushed.
+    /// The open file; none until something is pushed.
     file: Option<File>,
     /// By log and position, where the entries lie that are still needed.
     live: BTreeMap<(String, u64), Range<u64>>,
-    /// Where the file ends, and what comes next.
+    /// The position of the file's end, where the unwritten bytes go.
     end: u64,
     unwritten: Vec<u8>,
 }
@@ -206,7 +206,7 @@ fn checksum(body: &[u8]) -> u32 {
 /// What a file holds.
 struct Entries {
     whole: Vec<(Copy, Range<u64>)>,
-    /// Whether something else is wrong with it than that its end is missing.
+    /// Whether the file has another fault than an entry that was cut off at its end.
     is_damaged: bool,
 }
 
@@ -234,7 +234,7 @@ impl Entries {
 /// The entry that begins there, if it is whole, and where it ends.
 fn entry_at(file: &Bytes, at: usize) -> Option<(Copy, usize)> {
     let (body, expected) = body_at(file, at)?;
-    // Asked before the checksum, which takes its time where any byte may begin an entry.
+    // The body is decoded before the checksum is computed, which is too slow where any byte may begin an entry.
     let copy = decoded(body.clone())?;
     (checksum(&body) == expected).then(|| (copy, at + HEAD_BYTES + body.len()))
 }
@@ -264,7 +264,7 @@ fn keep_beside(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many damaged files are kept"))
 }
 
-/// Names of logs are those of views.
+/// The entry of a body; none if the body's parts do not have the form of an entry.
 fn decoded(mut body: Bytes) -> Option<Copy> {
     let name = usize::from(body.try_get_u16().ok()?);
     if body.len() < name || name > NAME_BYTES_MAX {

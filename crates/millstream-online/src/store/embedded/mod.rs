@@ -1,7 +1,7 @@
 //! The embedded store: fjall in a folder, opened by one process at a time.
 //!
-//! Reads go to fjall from the caller's task, unless the record is among those read lately. All changes pass through one thread (`writer`), which commits each
-//! atomically and syncs once for all that wait.
+//! Reads go to fjall from the caller's task, unless the record is among those read lately. All changes pass through one thread
+//! (`writer`), which commits each atomically and syncs once for all that wait.
 
 mod copies;
 mod fault;
@@ -39,19 +39,19 @@ use super::{
 };
 use crate::error::Result;
 
-/// Records read on the caller's task at once; more are read on a thread that may block.
+/// The most records that one call reads on the caller's task; more are read on a thread that may block.
 const INLINE_READS_MAX: usize = 2048;
 
-/// Records changed before other tasks get their turn.
+/// The number of records that an update changes before it lets other tasks run.
 const TURN: usize = 256;
 
-/// Log entries removed in one commit.
+/// The most log entries that one commit removes.
 const TRIM_MAX: usize = 16 * 1024;
 
 /// A store in a folder. Dropping it waits until everything handed over is stored.
 #[derive(Debug)]
 pub(super) struct Embedded {
-    // Before `spaces`: the writer ends first.
+    // This field stands before `spaces` so that it is dropped first: the writer has to end before the keyspaces are closed.
     writer: Writer,
     spaces: Arc<Spaces>,
     stripes: Stripes,

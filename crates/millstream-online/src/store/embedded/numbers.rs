@@ -11,11 +11,11 @@ use super::{
 };
 use crate::error::{OnlineError, Result};
 
-/// Numbers that a crash may leave out.
+/// How many numbers are stored as given beyond those that were asked for; a crash may leave all of these out.
 const BLOCK: u64 = 4096;
 
-/// The first number of each log that is not given yet, and the first that must not be given before more are stored as
-/// given.
+/// By log, the first number that no caller has been given yet, and the end of the stored block: numbers from there on must
+/// not be given before another block is stored.
 #[derive(Debug, Default)]
 pub(super) struct Numbers(Mutex<HashMap<String, (u64, u64)>>);
 
@@ -55,7 +55,7 @@ impl Numbers {
             None => stored(log, spaces)?,
         };
         match number.checked_sub(next) {
-            // Left out, as a crash leaves numbers out.
+            // The numbers up to this one are taken and not used; a crash leaves numbers out in the same way.
             Some(behind) => self.take(log, behind + 1, spaces, writer).await.map(drop),
             None => Ok(()),
         }

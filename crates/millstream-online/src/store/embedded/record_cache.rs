@@ -16,7 +16,7 @@ use quick_cache::{
 
 use crate::store::EntityKey;
 
-/// What a record takes beside its own bytes and its key's, about.
+/// The approximate number of bytes that a cached record takes beside its own and its key's.
 const OVERHEAD_BYTES: u64 = 160;
 
 /// A usual record with its key and [`OVERHEAD_BYTES`]. How many shards there are, and how many places that gave way are
@@ -25,16 +25,16 @@ const RECORD_BYTES: u64 = 320;
 
 pub(super) struct RecordCache(Cache<Place, Bytes, Weight>);
 
-/// Where a record stands.
+/// The place of a record: the key under which the cache keeps it.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Place {
-    /// Of the keyspace, which is another one when a space that was dropped begins anew.
+    /// The number of the keyspace, which is another one when a dropped space is made again.
     pub(super) keyspace: u64,
     pub(super) entity: EntityKey,
 }
 
-/// With a copy of the key: the one that is looked up may be a slice of all keys of its read, and what is kept here would keep
-/// them all.
+/// A clone copies the entity's bytes: those of a look-up may be a slice of all keys of a read, and the cache would keep all of
+/// them in memory.
 impl Clone for Place {
     fn clone(&self) -> Self {
         let entity = EntityKey::new(Bytes::copy_from_slice(self.entity.as_bytes()));
@@ -74,12 +74,12 @@ impl RecordCache {
             GuardResult::Guard(reserved) => {
                 let record = read()?;
                 if let Some(record) = &record {
-                    // Refused when the place was emptied meanwhile: the record may have changed.
+                    // The cache refuses the record if the place was emptied during the read: the record may have changed.
                     let _ = reserved.insert(record.clone());
                 }
                 Ok(record)
             }
-            // Another reads it right now.
+            // Another caller reads this record right now and has reserved its place.
             GuardResult::Timeout => read(),
         }
     }
@@ -89,7 +89,7 @@ impl RecordCache {
         self.0.remove(place);
     }
 
-    /// The same after a change of many.
+    /// Empties all places, after a change of many records.
     pub(super) fn forget_all(&self) {
         self.0.clear();
     }

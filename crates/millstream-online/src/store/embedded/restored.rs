@@ -1,5 +1,5 @@
-//! Entries of logs that the store has lost, from their copies: into the logs at their own positions. The views get them by
-//! way of the lake, as every pushed row.
+//! Brings log entries that the store has lost back from their copies, at the positions that they had. The views get the rows
+//! by way of the lake, like every pushed row.
 
 use std::{path::PathBuf, sync::PoisonError};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// Entries that are stored in one step.
+/// The most entries that are stored in one step.
 const ENTRIES_AT_ONCE: usize = 256;
 
 /// Opens the copies and stores those that the logs lack.

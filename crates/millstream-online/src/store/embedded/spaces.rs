@@ -22,7 +22,7 @@ use crate::{
     store::EmbeddedOptions,
 };
 
-/// For the keyspaces with few and small values, in bytes.
+/// The size in bytes of the memtable of a keyspace with few and small values.
 const SMALL_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 
 pub(super) struct Spaces {
@@ -168,7 +168,7 @@ fn keyspace_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
 /// Refuses a store without its journal, or without the list of its keyspaces. The library would take it for an empty one, and
 /// remove the files of its keyspaces.
 fn check_files(folder: &Path, faults: &Faults) -> Result<()> {
-    // Written before there is any keyspace.
+    // The library writes this file before it makes any keyspace.
     if !folder.join("version").exists() {
         return Ok(());
     }

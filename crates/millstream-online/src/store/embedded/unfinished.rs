@@ -24,7 +24,7 @@ pub(super) fn remove(folder: &Path, faults: &Faults) -> Result<()> {
     if !is_unfinished(folder).map_err(fault)? {
         return Ok(());
     }
-    // A process that is at making the store holds the lock.
+    // A process that is making the store holds the lock.
     let lock = File::options().write(true).open(folder.join(LOCK)).map_err(fault)?;
     match lock.try_lock() {
         Ok(()) => {}

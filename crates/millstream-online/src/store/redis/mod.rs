@@ -25,10 +25,10 @@ use super::{
 };
 use crate::error::{OnlineError, Result};
 
-/// Commands sent together.
+/// The most commands that one pipeline sends.
 const PIPELINE_MAX: usize = 1000;
 
-/// Bytes sent together, about.
+/// The approximate number of bytes that one pipeline sends.
 const PIPELINE_BYTES: usize = 8 * 1024 * 1024;
 
 const READ: &str = "read records";
@@ -45,7 +45,7 @@ pub(super) struct RedisStore {
     server: Server,
     keys: Keys,
     scripts: Scripts,
-    /// Callers of this process wait here rather than work out changes that come too late.
+    /// The locks at which callers of this process wait for each other, rather than work out changes that come too late.
     stripes: Stripes,
     wait: Option<ReplicaWait>,
 }
@@ -244,7 +244,7 @@ impl OnlineStore for RedisStore {
         check_name("a log", log)?;
         let mut commands = Pipeline::new();
         commands.cmd("INCRBY").arg(self.keys.number(log)).arg(count);
-        // Sent twice, it leaves numbers out; that is allowed.
+        // A command that is sent twice leaves numbers out, which is allowed.
         let (last,): (u64,) = self.server.change("reserve numbers", &commands).await?;
         Ok(last.saturating_sub(count) + 1)
     }

@@ -12,7 +12,7 @@ use crate::{
     store::RedisOptions,
 };
 
-/// Commands that may wait for the connection at once; further callers wait before that.
+/// The number of commands that may wait for the connection at once; further callers wait until there is room.
 const WAITING_MAX: usize = 4096;
 
 /// The wait before a second attempt; it doubles with each further one.
@@ -24,7 +24,7 @@ pub(super) struct Server {
     reads: ConnectionManager,
     changes: ConnectionManager,
     retries: usize,
-    /// Without secrets.
+    /// The server's address without its password, for messages.
     pub(super) location: String,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Debug for Server {
 
 impl Server {
     pub(super) async fn connect(url: &str, options: &RedisOptions) -> Result<Self> {
-        // Not said back: it may hold a password.
+        // The message leaves the library's error out: it may repeat the password of the address.
         let refused = |_: RedisError| OnlineError::Location {
             location: "redis://…".into(),
             reason: "the address cannot be read".into(),

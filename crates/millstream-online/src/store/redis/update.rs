@@ -59,7 +59,7 @@ impl Scripts {
         Self { replace: Script::new(REPLACE), append: Script::new(APPEND) }
     }
 
-    /// Makes both known to the server.
+    /// The commands that make both scripts known to the server.
     pub(super) fn load(&self) -> Pipeline {
         let mut commands = Pipeline::new();
         for code in [REPLACE, APPEND] {
@@ -72,18 +72,18 @@ impl Scripts {
 /// A record that is not stored yet.
 #[derive(Clone, Debug)]
 struct Pending {
-    /// Its place among the entities.
+    /// The record's place among the update's entities.
     index: usize,
     /// What was sent while the connection broke: the header that was expected, and the new one.
     doubt: Option<(Stamp, Stamp)>,
 }
 
-/// A new state, worked out.
+/// A record's new state, worked out from the one that was read.
 #[derive(Debug)]
 struct Replacement {
     index: usize,
     expected: Stamp,
-    /// With its header; none deletes.
+    /// The record's new bytes behind their header; none deletes the record.
     stored: Option<Vec<u8>>,
 }
 

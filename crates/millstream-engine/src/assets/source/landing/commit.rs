@@ -128,8 +128,8 @@ async fn remember(
     Ok(())
 }
 
-/// The checks of the contract. Those that ask how much there is and how new it is wait for the last portion: in the midst of
-/// a backlog there is too little, and it is too old.
+/// The checks of the contract that this commit is judged by. Checks of counts and of freshness wait for the last
+/// portion: in the midst of a backlog the table has too few rows, and too old ones.
 fn judged_now(source: &SourceSpec, is_last: bool) -> Cow<'_, [CheckSpec]> {
     let checks = &source.contract.checks;
     if is_last {
@@ -144,11 +144,11 @@ fn judged_now(source: &SourceSpec, is_last: bool) -> Cow<'_, [CheckSpec]> {
     checks.iter().filter(|check| !asks_for_all(check)).cloned().collect()
 }
 
-/// The files of rows that landed before and stay, where these are to be judged: new rows are on their way, but the others were
-/// by the definition of their time.
+/// The files of rows that landed before and stay, if these are to be judged again: they were judged by the definition
+/// of their time. New rows are judged as they come.
 async fn staying(attempt: &LandingAttempt<'_>, leaving: &Leaving) -> Result<Vec<DataFile>, EngineError> {
     let known = attempt.world().state.recorded_of(&attempt.context.asset).await?;
-    // What the commits before this one landed was judged by them.
+    // Rows that earlier commits of this run landed were judged by those commits.
     if attempt.follows || !rejudge::is_due(attempt.context, known.as_ref())? {
         return Ok(Vec::new());
     }
@@ -167,7 +167,8 @@ fn tell_of_changes(attempt: &LandingAttempt<'_>) {
     }
 }
 
-/// Rows have left: others that were rejected because they repeated a key may be the only ones with theirs now.
+/// Tells, after rows have left, of rows that were rejected because they repeated a key: they may be the only ones with
+/// their keys now.
 async fn tell_of_rivals(attempt: &LandingAttempt<'_>) -> Result<(), EngineError> {
     let (world, table) = (attempt.world(), attempt.source.table());
     let checks = attempt.source.contract.checks.iter();
@@ -219,7 +220,7 @@ pub(super) async fn nothing_new(
     Ok(result)
 }
 
-/// Files of the base that go, and what of their rows stays.
+/// The files of the base that are removed, and those of their rows that stay.
 #[derive(Default)]
 struct Leaving {
     files: Vec<DataFile>,
@@ -241,8 +242,8 @@ async fn superseded(
     }
 }
 
-/// Rows of replaced parts leave, and those whose keys came anew or were deleted; a widened column rewrites every file; a
-/// full refresh keeps nothing, nor does a source that was emptied.
+/// The rows that leave: those of replaced parts, and those whose keys came again or were deleted. A widened column
+/// rewrites every file; a full refresh keeps nothing, nor does a source that was emptied.
 async fn leaving(attempt: &LandingAttempt<'_>, merged: Option<&Merged>) -> Result<Leaving, EngineError> {
     let Some(base) = attempt.standing.snapshot.as_deref() else { return Ok(Leaving::default()) };
     if attempt.full || merged.is_some_and(Merged::is_anew) {

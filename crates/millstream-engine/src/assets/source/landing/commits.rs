@@ -13,17 +13,18 @@ pub(super) struct Portion {
     pub bound: Bound,
     /// Whether this run has landed another portion before.
     pub follows: bool,
-    /// Whether nothing waits behind it but what its own bound leaves.
+    /// Whether nothing waits behind the portion, apart from what the portion's own bound leaves over.
     pub is_last: bool,
 }
 
 impl Portion {
-    /// Everything, at once.
+    /// A portion of everything, without a bound.
     pub(super) fn whole(described: Described) -> Self {
         Self { described, bound: Bound::NONE, follows: false, is_last: true }
     }
 
-    /// The next portion, taken from what waits. Parts that replace rows come first and whole: what leaves for them leaves once.
+    /// The next portion, taken from what waits. Parts that replace rows come first and without a bound, so that the
+    /// rows that they replace leave in one commit.
     fn next(waiting: &mut Described, bound: Bound, follows: bool) -> Self {
         let is_replaced = |part: &Part| part.change == PartChange::Replaced;
         let (replaced, others): (Vec<_>, Vec<_>) = waiting.parts.drain(..).partition(is_replaced);

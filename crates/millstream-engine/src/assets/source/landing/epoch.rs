@@ -49,8 +49,8 @@ pub(crate) async fn standing(world: &World, source: &SourceSpec) -> Result<Stand
     }
 }
 
-/// The standing for a landing that replaces everything. Where nobody remembers how far the source was landed, the rows
-/// themselves tell of which parts they are, so that none is given up unseen.
+/// The standing for a landing that replaces everything. Where no record says how far the source was landed, the stored
+/// rows tell which parts they came from, so that no part is given up unnoticed.
 pub(crate) async fn standing_before_anew(
     world: &World,
     source: &SourceSpec,
@@ -63,7 +63,7 @@ pub(crate) async fn standing_before_anew(
         let parts = parts_of_rows(world, snapshot).await?;
         reconciled.landing.parts = merge(parts, std::mem::take(&mut reconciled.landing.parts));
     }
-    // Not remembered: a landing that takes up where this one stands needs more than these parts.
+    // This landing is not written to the state store: a landing that goes on from it needs more than these parts.
     let landing = Landing { epoch: reconciled.epoch, ..reconciled.landing };
     Ok(Standing {
         landing: beyond_stored(landing, reconciled.snapshot.as_deref()),
@@ -78,7 +78,7 @@ struct ReconciledLanding {
     landing: Landing,
     /// The epoch that the lake's transaction names.
     epoch: i64,
-    /// The state store has to be told of a landing that it does not remember.
+    /// Whether the state store lacks a landing, which it has to be told of.
     is_news: bool,
 }
 

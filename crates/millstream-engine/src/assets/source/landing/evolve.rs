@@ -9,7 +9,7 @@ use millstream_types::{ColumnType, Field, unfit_member};
 
 use super::names::refused_name;
 
-/// Refusals that a halt names.
+/// The most refusals that a halt names.
 const REFUSALS_SHOWN: usize = 4;
 
 /// The columns to land, and how they differ from the table's present ones.
@@ -33,7 +33,7 @@ impl Evolved {
 pub(crate) struct Change {
     pub column: String,
     pub kind: ChangeKind,
-    /// The part that brought it; `None` when the contract itself was edited.
+    /// The part that brought the change; `None` when the contract itself was edited.
     pub part: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Refusal {
 pub(crate) struct FoundPart {
     pub id: String,
     pub columns: Vec<FoundColumn>,
-    /// Whether a column that is not among them is not in the part.
+    /// Whether `columns` names every column of the part.
     pub names_every_column: bool,
 }
 
@@ -286,7 +286,7 @@ fn names_of(columns: &[FoundColumn]) -> String {
 
 /// What a halt says of refusals: the same one of many parts once, the first few, each with its way out.
 pub(crate) fn told(refusals: &[Refusal], parts: &[FoundPart]) -> Refusal {
-    // By what is said beside the part's name.
+    // Refusals are grouped by their message without the part's name.
     let mut groups: IndexMap<&str, (&Refusal, usize)> = IndexMap::new();
     for refusal in refusals {
         let rest = parts.iter().find_map(|part| refusal.message.strip_prefix(part.id.as_str()));
@@ -336,7 +336,7 @@ fn same_storage(a: &ColumnType, b: &ColumnType) -> bool {
     matches!((a, b), (ColumnType::Timestamp { .. }, ColumnType::Timestamp { .. })) || a == b
 }
 
-/// Whether text that names no zone stands for other instants.
+/// Whether text that names no zone stands for other instants under the type `now` than under `before`.
 fn is_read_otherwise(before: &ColumnType, now: &ColumnType) -> bool {
     let (ColumnType::Timestamp { zone: before }, ColumnType::Timestamp { zone: now }) = (before, now) else {
         return false;

@@ -71,8 +71,8 @@ async fn rows_of(world: &World, snapshot: &Snapshot, parts: &[&str]) -> Option<u
     Some(count)
 }
 
-/// Tells of landed parts that the source as it is configured now does not mean: their rows stay, and nobody may expect them
-/// to.
+/// Tells of landed parts that the source, as it is configured now, no longer includes: their rows stay, which nobody
+/// may expect.
 pub(super) fn tell_of_strays(
     context: &StepContext,
     source: &SourceSpec,

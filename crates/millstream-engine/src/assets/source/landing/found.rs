@@ -32,7 +32,8 @@ impl Discoveries {
         self.held().insert(source.clone(), Held { full, epoch, found });
     }
 
-    /// The look, once: whoever tries again has to look again. `None` where it was at another standing.
+    /// Takes the look out, so that whoever tries again has to look again. `None` where the source was looked at in
+    /// another state of its landing.
     pub(super) fn take(&self, source: &SourceName, full: bool, epoch: i64) -> Option<Discovery> {
         let held = self.held().remove(source)?;
         (held.full == full && held.epoch == epoch).then_some(held.found)

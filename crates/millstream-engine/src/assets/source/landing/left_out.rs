@@ -1,4 +1,4 @@
-//! Parts that are broken: the others land, these are told of and tried again by the next run.
+//! Broken parts: the others land, the broken ones are reported and tried again by the next run.
 
 use millstream_connector::{ConnectorError, Part};
 use millstream_types::{CheckId, Severity};

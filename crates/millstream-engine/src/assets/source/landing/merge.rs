@@ -35,7 +35,7 @@ type Place = (usize, i64);
 #[derive(Clone, Copy, Debug)]
 struct Newest {
     at: Place,
-    /// The sequence of the row that it left; `None` where it deleted the row.
+    /// The sequence of the row that the operation put; `None` where it deleted the row.
     sequence: Option<i64>,
 }
 

@@ -49,8 +49,8 @@ const DESCRIBED_AT_ONCE: usize = 8;
 /// The words for people about a reprocessing of whose two commits only one was made.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
 
-/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone`: its asset is
-/// held, so that the landing that follows can go by this look.
+/// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone` says that the
+/// source's asset is leased, so that the landing that follows can go by this look.
 pub(crate) async fn waiting_parts(
     world: &World,
     source: &SourceSpec,
@@ -78,7 +78,7 @@ pub(crate) async fn waiting_parts(
         world.discoveries.keep(&source.name, full, landing.epoch, found);
     }
     if full {
-        // A part that is gone waits as well: for the refusal to forget its rows.
+        // A part that is gone counts as waiting too, so that the landing runs and refuses to forget its rows.
         let present: BTreeSet<_> = waiting.iter().cloned().collect();
         waiting.extend(landing.parts.into_iter().map(|part| part.id).filter(|id| !present.contains(id)));
     }
@@ -94,7 +94,8 @@ fn known_before(standing: &Standing, full: bool) -> &[KnownPart] {
     if full { &[] } else { &standing.landing.parts }
 }
 
-/// Parts that look different and hold the same: as they look now, so that nobody has to read them again to see that.
+/// Writes down how parts look now that look different but hold the same, so that they need not be read again to see
+/// that.
 async fn remember_refreshed(
     world: &World,
     source: &SourceSpec,
@@ -145,17 +146,17 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
     }
     if full {
         forget::refuse_to_lose(context, source, &standing, &found.parts).await?;
-        // What was landed goes; each part is read from its start.
+        // The landed rows are replaced, so each part is read from its start.
         found.parts.iter_mut().for_each(|part| part.change = PartChange::New);
     }
     let connector = world.connector(source)?;
     let known = world.state.recorded_of(&context.asset).await?;
-    // The landing records the definition, so that this is told once.
+    // The landing records the definition, so that the strays are told of once.
     if !full && rejudge::is_due(context, known.as_ref())? {
         forget::tell_of_strays(context, source, &standing, connector.as_ref());
     }
     let described = describe(source, connector, found.parts).await?;
-    // Whoever reads a table that is landed anew has its former rows until all are there again.
+    // A full refresh is one commit: until all rows are there again, readers of the table see the former ones.
     let bound = if full { Bound::NONE } else { connector.bound() };
     if bound.is_none() {
         let (result, _) = land_described(context, source, &standing, Portion::whole(described)).await?;
@@ -182,7 +183,7 @@ impl Described {
     }
 }
 
-/// One commit; gives what its bound has left of the parts.
+/// Lands parts in one commit, and returns those that the commit's bound has left over.
 async fn land_described(
     context: &StepContext,
     source: &SourceSpec,
@@ -205,7 +206,7 @@ async fn land_described(
                 return Ok((told(context, result, &described.left_out), Vec::new()));
             }
         };
-        // What is forgotten leaves although nothing comes.
+        // Parts that are forgotten lose their rows even when no new rows come.
         let forgets = full && context.forget_gone && !standing.landing.parts.is_empty();
         let is_empty = described.parts.is_empty() && evolved.changes.is_empty() && !forgets;
         if let Some(snapshot) = standing.snapshot.as_ref().filter(|_| is_empty) {
@@ -252,8 +253,8 @@ pub(crate) fn widen<'a>(
     })
 }
 
-/// Where there would be nothing to show for it, a broken part is an error like others: before the first landing, and in a
-/// full refresh that would forget the rows that were landed of it.
+/// Returns the error of a broken part that cannot be left out: when nothing else would land and nothing has landed
+/// before, and in a full refresh, which would forget the rows that were landed of the part.
 fn refuse_to_leave_out(
     standing: &Standing,
     full: bool,
@@ -265,7 +266,7 @@ fn refuse_to_leave_out(
     at.map_or(Ok(()), |at| Err(described.left_out.swap_remove(at).error))
 }
 
-/// The result with what was left out.
+/// The step's result, with a report of the parts that were left out.
 fn told(context: &StepContext, mut result: StepResult, left_out: &[LeftOut]) -> StepResult {
     left_out.iter().for_each(|part| part.tell(context));
     result.checks.extend(left_out::report(left_out));
@@ -279,7 +280,7 @@ pub(crate) struct LandingAttempt<'a> {
     pub standing: &'a Standing,
     pub parts: &'a [Part],
     pub evolved: &'a Evolved,
-    /// Everything that was landed before is replaced if this is set.
+    /// Whether everything that was landed before is replaced.
     pub full: bool,
     /// How much of the parts is read.
     pub bound: Bound,

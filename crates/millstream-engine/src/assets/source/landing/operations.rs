@@ -23,7 +23,7 @@ pub(super) struct Removals {
 }
 
 impl Removals {
-    /// How many rows of the source said so.
+    /// The number of rows of the source that took keys away or emptied the table.
     pub(super) fn len(&self) -> usize {
         self.truncates.len() + self.keys.iter().map(|(positions, _)| positions.len()).sum::<usize>()
     }

@@ -3,7 +3,7 @@
 //! Blocks are read one after the other, decoded and checked on several threads, put back in order for the one
 //! thing that needs order (uniqueness, sequence numbers), and encoded on several threads again.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
@@ -28,11 +28,13 @@ use super::{
     source_error, with_landing_columns,
 };
 use crate::{
-    EngineError, event::Event, judge::Judge, stored::relations, stored_keys::StoredKeys, writers::Writers,
+    EngineError,
+    event::{Figures, StepMeter},
+    judge::Judge,
+    stored::relations,
+    stored_keys::StoredKeys,
+    writers::Writers,
 };
-
-/// The least time between two reports of progress.
-const PROGRESS_EVERY_MS: u128 = 100;
 
 /// The number of times that columns may turn up that no sample had: each time new files are begun.
 const WIDENED_MAX: usize = 16;
@@ -118,7 +120,7 @@ struct Pipeline<'a> {
     request: ReadRequest,
     bytes: u64,
     bytes_total: Option<u64>,
-    told: Instant,
+    progress: StepMeter,
 }
 
 /// A block's rows with the contract's findings.
@@ -173,11 +175,11 @@ impl<'a> Pipeline<'a> {
             request: ReadRequest { columns: attempt.evolved.columns.clone(), ..ReadRequest::default() },
             bytes: 0,
             bytes_total,
-            told: Instant::now(),
+            progress: StepMeter::new(&attempt.context.asset, &attempt.context.events),
         })
     }
 
-    /// Whether what follows is left for the next commit. One part at least is read.
+    /// Whether the parts that follow are left for the next commit. At least one part is read.
     fn is_full(&self) -> bool {
         !self.staged.parts.is_empty() && self.meter.is_reached()
     }
@@ -324,18 +326,10 @@ impl<'a> Pipeline<'a> {
         further.map(found).collect()
     }
 
-    fn tell(&mut self) {
-        if self.told.elapsed().as_millis() < PROGRESS_EVERY_MS {
-            return;
-        }
-        self.told = Instant::now();
-        let context = self.attempt.context;
-        context.observer.event(&Event::StepProgress {
-            asset: context.asset.clone(),
-            rows: self.staged.accepted + self.staged.rejected,
-            bytes: self.bytes,
-            bytes_total: self.bytes_total,
-        });
+    fn tell(&self) {
+        let (rows, bytes, bytes_total) =
+            (self.staged.accepted + self.staged.rejected, self.bytes, self.bytes_total);
+        self.progress.show(Figures { rows, bytes, bytes_total, ..Figures::default() });
     }
 
     async fn finish(mut self) -> Result<Staged, EngineError> {

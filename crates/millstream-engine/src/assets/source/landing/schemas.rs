@@ -50,8 +50,8 @@ fn described(columns: &[Field]) -> Value {
     columns.iter().map(described).collect()
 }
 
-/// `columns`, as they are stored, each timestamp with the zone in which text was read by the schema that was accepted last:
-/// what is stored does not tell.
+/// `columns`, as they are stored, each timestamp with the zone in which the schema that was accepted last reads text:
+/// the stored type does not tell the zone.
 pub(super) async fn with_zones(
     world: &World,
     table: &TableName,

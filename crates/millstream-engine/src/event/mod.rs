@@ -1,4 +1,8 @@
-//! What a run tells while it runs, and what it leaves behind. The CLI draws these; `--json` prints them.
+//! What work tells while it goes on, and what it leaves behind. The CLI draws these events; `--json` and the server print
+//! them.
+
+mod bus;
+mod meter;
 
 use std::time::Duration;
 
@@ -8,14 +12,17 @@ use millstream_types::{AssetId, CheckId, RunId, Severity, TableName};
 
 use crate::StepResult;
 
-/// Receives events in order, from any thread; must not block.
-pub trait Observer: Send + Sync {
-    fn event(&self, event: &Event);
-}
+pub use bus::{EventBus, Heard, Observer, Publisher, Subscription, WorkEvent, WorkId};
+pub(crate) use meter::{Figures, StepMeter};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Others are at work on the assets, which are waited for; told once.
+    Waiting {
+        /// Who works on which asset, and since when.
+        because: String,
+    },
     RunStarted {
         run: RunId,
         steps: Vec<PlannedAsset>,
@@ -25,12 +32,7 @@ pub enum Event {
         reason: Reason,
     },
     /// Figures so far; sent at most a few times a second.
-    StepProgress {
-        asset: AssetId,
-        rows: u64,
-        bytes: u64,
-        bytes_total: Option<u64>,
-    },
+    StepProgress(StepProgress),
     /// Something worth a line that changes no outcome: a file that waits, a schema change that was accepted.
     StepNote {
         asset: AssetId,
@@ -44,6 +46,20 @@ pub enum Event {
     },
     StepFinished(Box<StepReport>),
     RunFinished(RunReport),
+    /// A table was compacted, or left as it is for a reason.
+    TableMaintained(MaintenanceReport),
+}
+
+/// How far a step is.
+#[derive(Clone, Debug)]
+pub struct StepProgress {
+    pub asset: AssetId,
+    /// What is worked on within the step: a definition of a view, a phase of a dataset's build.
+    pub doing: Option<String>,
+    pub rows: u64,
+    pub rows_total: Option<u64>,
+    pub bytes: u64,
+    pub bytes_total: Option<u64>,
 }
 
 /// An asset that the plan means to run.

@@ -1,0 +1,104 @@
+//! What lives as long as the process, whatever project is at work in it: stores, bounds, and the bus of events. A project
+//! that is loaded again is another [`World`] over the same process.
+//!
+//! [`World`]: crate::engine::World
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, Weak},
+};
+
+use millstream_lake::Lake;
+use millstream_project::ProjectSpec;
+use millstream_state::State;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{
+    EngineError, EngineOptions, EventBus, Stores,
+    features::OnlineAccess,
+    spill::{self, Spill},
+    stores::SharedOnline,
+};
+
+/// The stores and bounds of a process.
+pub(crate) struct Process {
+    pub lake: Lake,
+    pub state: Arc<State>,
+    pub online: SharedOnline,
+    /// What all who read and take features share, while somebody does.
+    pub access: Mutex<Weak<OnlineAccess>>,
+    pub events: EventBus,
+    pub options: EngineOptions,
+    pub state_dir: PathBuf,
+    /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
+    beside_queries: Semaphore,
+    /// Where rows go that do not fit into memory.
+    spill: Spill,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("state_dir", &self.state_dir).finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    pub(crate) fn new(stores: Stores, options: EngineOptions) -> Self {
+        let Stores { lake, state, online, folder: state_dir } = stores;
+        Self {
+            lake,
+            state,
+            online: SharedOnline::new(online),
+            access: Mutex::default(),
+            events: EventBus::default(),
+            options,
+            beside_queries: Semaphore::new(1),
+            spill: Spill::open(&state_dir),
+            state_dir,
+        }
+    }
+
+    /// The right to hold many rows beside those of queries.
+    pub(crate) async fn beside_queries(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+        let closed = |_| EngineError::Worker { doing: "waiting for memory" };
+        self.beside_queries.acquire().await.map_err(closed)
+    }
+
+    /// Where rows go that do not fit into memory.
+    pub(crate) fn spill_folder(&self) -> Result<PathBuf, EngineError> {
+        let path = self.spill.folder().to_owned();
+        match std::fs::create_dir_all(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(EngineError::File { verb: "create", path, source }),
+        }
+    }
+
+    /// Removes what processes that were killed have spilled.
+    pub(crate) fn clean_spill(&self) {
+        spill::clean(&self.state_dir, self.options.clock.now());
+    }
+
+    pub(crate) fn spill_root(&self) -> PathBuf {
+        self.spill.folder().to_owned()
+    }
+}
+
+/// Whether what was opened for `before` can be gone on with for `after`; the error says what is elsewhere.
+pub(crate) fn same_stores(before: &ProjectSpec, after: &ProjectSpec) -> Result<(), EngineError> {
+    let (old, new) = (&before.environment, &after.environment);
+    let facts = [
+        ("the project's folder", before.root != after.root),
+        ("the project's `name`", before.name != after.name),
+        ("the environment", old.name != new.name),
+        ("`lake`", old.lake != new.lake),
+        ("`storage`", old.storage != new.storage),
+        ("`state`", old.state != new.state),
+        ("`online`", old.online != new.online),
+        ("`memory`", old.memory != new.memory),
+    ];
+    match facts.into_iter().find(|(_, is_another)| *is_another) {
+        Some((what, _)) => Err(EngineError::Moved { what }),
+        None => Ok(()),
+    }
+}
