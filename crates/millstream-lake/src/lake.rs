@@ -78,7 +78,7 @@ impl Lake {
         &self.inner.storage
     }
 
-    /// Makes the lake's store known to whoever executes plans, so that they can scan a [`crate::LakeTable`].
+    /// Makes the lake's store known to whoever executes plans, so that a [`crate::LakeTable`] can be scanned there.
     pub fn register(&self, environment: &RuntimeEnv) -> Result<()> {
         self.storage().register(environment)
     }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture};
-use millstream_query::{Execution, Order, QueryRuntime, Room, scan};
+use millstream_query::{Execution, Order, QueryRuntime, scan};
 use millstream_types::{TableName, TimestampMicros};
 use object_store::ObjectStoreExt;
 
@@ -79,7 +79,8 @@ pub struct Maintained {
 impl Lake {
     /// Puts small files together, writes a checkpoint, and deletes what neither the retention nor a pin
     /// needs. `None` when there is no such table, [`LakeError::Unsupported`] when Millstream may not write to it. Safe
-    /// beside writers and readers: what `runtime` reads takes none of the memory of queries.
+    /// beside writers and readers. Rows are read by `runtime`, which must know the lake's store, see [`Lake::register`]; they
+    /// stream by and take none of the memory that queries share.
     pub fn maintain<'a>(
         &'a self,
         runtime: &'a dyn QueryRuntime,
@@ -191,10 +192,9 @@ impl Lake {
             table: snapshot.table().clone(),
             source: Box::new(source),
         };
-        self.register(runtime.session().runtime_env())?;
         let provider = LakeTable::new(self, snapshot.schema(), files)?;
         let plan = scan(provider).and_then(|rows| rows.build()).map_err(failed)?;
-        let how = Execution { order: Order::Stable, room: Room::Aside, ..Execution::default() };
+        let how = Execution { order: Order::Stable, ..Execution::default() };
         let mut batches = runtime.stream(plan, how).await.map_err(failed)?;
         let write = WriteOptions { target_bytes: options.target_bytes, ..WriteOptions::default() };
         let mut writer = self.writer(snapshot.table(), snapshot.schema(), write);

@@ -6,7 +6,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
-    clippy::disallowed_methods
+    clippy::disallowed_types
 )]
 
 use std::{

@@ -1,7 +1,7 @@
 //! Ten checks on a Parquet file in memory: `contract_bench FILE` prints `{"seconds": …, "peak_bytes": …}` for one
 //! evaluation on two threads. `cargo xtask bench contract` calls it beside its peers, which do the same checks.
 #![allow(clippy::print_stdout, reason = "the figures are the output")]
-#![allow(clippy::disallowed_methods, reason = "the runtime of a bench")]
+#![allow(clippy::disallowed_types, reason = "a bench opens a session of its own")]
 
 use std::{error::Error, path::Path, sync::Arc, time::Instant};
 

@@ -5,88 +5,61 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use datafusion::{
     common::Result,
-    execution::{
-        SendableRecordBatchStream, SessionState, SessionStateBuilder, memory_pool::UnboundedMemoryPool,
-        runtime_env::RuntimeEnvBuilder,
-    },
+    execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder},
     logical_expr::LogicalPlan,
     optimizer::AnalyzerRule,
-    prelude::SessionContext,
+    physical_plan::execute_stream,
 };
 
 use crate::{
-    Execution, Order, QueryRuntime, Room,
-    frugal::{Handed, begin},
+    Execution, Order, QueryRuntime,
+    frugal::{first_rows, frugal, gathers},
     in_order::in_order,
-    runtime::only,
     sorted::sorted,
 };
 
-/// Executes plans in this process. Cheap to clone.
-#[derive(Clone)]
+/// Executes plans in this process.
 pub struct LocalRuntime {
-    context: SessionContext,
-    /// The same for plans whose types are coerced.
-    coerced: SessionContext,
+    session: SessionState,
+    /// The session for plans whose types are coerced differs from the other one in its rules of analysis.
+    coerced: SessionState,
 }
 
 impl LocalRuntime {
-    /// Within the memory, the threads and the spill folder of `state`. Plans whose types are coerced go through the rules
-    /// `after_coercion` instead of the state's analysis.
+    /// Executes within the memory, the threads and the spill folder of `session`. Plans whose types are coerced go through
+    /// the rules `after_coercion` instead of the session's analysis.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "this is where plans are executed")]
-    pub fn new(state: SessionState, after_coercion: Vec<Arc<dyn AnalyzerRule + Send + Sync>>) -> Self {
-        let coerced = SessionStateBuilder::new_from_existing(state.clone());
+    pub fn new(session: SessionState, after_coercion: Vec<Arc<dyn AnalyzerRule + Send + Sync>>) -> Self {
+        let coerced = SessionStateBuilder::new_from_existing(session.clone());
         let coerced = coerced.with_analyzer_rules(after_coercion).build();
-        Self {
-            context: SessionContext::new_with_state(state),
-            coerced: SessionContext::new_with_state(coerced),
-        }
-    }
-
-    fn state(&self, how: &Execution) -> Result<SessionState> {
-        let state = if how.coerced { self.coerced.state() } else { self.context.state() };
-        match (how.room, &how.order) {
-            (Room::Aside, _) => aside(state),
-            (Room::Shared, Order::Stable) => Ok(with_one_part(state)),
-            (Room::Shared, Order::Any | Order::By(_)) => Ok(state),
-        }
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "this is where plans are executed")]
-    async fn begin(
-        &self,
-        plan: LogicalPlan,
-        how: Execution,
-        handed: Handed,
-    ) -> Result<Vec<SendableRecordBatchStream>> {
-        let state = self.state(&how)?;
-        match how.order {
-            Order::Any => begin(state, &plan, handed).await,
-            Order::Stable => {
-                let plan = in_order(state.create_physical_plan(&plan).await?)?;
-                Ok(vec![plan.execute(0, state.task_ctx())?])
-            }
-            Order::By(columns) => {
-                let plan = sorted(state.create_physical_plan(&plan).await?, &columns)?;
-                Ok(vec![plan.execute(0, state.task_ctx())?])
-            }
-        }
+        Self { session, coerced }
     }
 }
 
 #[async_trait]
 impl QueryRuntime for LocalRuntime {
-    fn session(&self) -> SessionState {
-        self.context.state()
-    }
-
-    async fn streams(&self, plan: LogicalPlan, how: Execution) -> Result<Vec<SendableRecordBatchStream>> {
-        self.begin(plan, how, Handed::InParts).await
+    fn session(&self) -> &SessionState {
+        &self.session
     }
 
     async fn stream(&self, plan: LogicalPlan, how: Execution) -> Result<SendableRecordBatchStream> {
-        only(self.begin(plan, how, Handed::Together).await?)
+        let mut state = if how.coerced { self.coerced.clone() } else { self.session.clone() };
+        state.mark_start_execution();
+        if how.order == Order::Stable {
+            state = with_one_part(state);
+        }
+        let (rows, gathers) = begun(&state, &plan, &how.order).await?;
+        // Joins that sort give their rows in another order, so there is no second way to a stable one.
+        if !gathers || how.order == Order::Stable {
+            return Ok(rows);
+        }
+        match first_rows(rows).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => {
+                tracing::info!(%error, "the joins of a query do not fit into memory, and are sorted instead");
+                Ok(begun(&frugal(state), &plan, &how.order).await?.0)
+            }
+        }
     }
 }
 
@@ -96,15 +69,24 @@ impl fmt::Debug for LocalRuntime {
     }
 }
 
+/// The rows of a plan, and whether it gathers a side of a join before the first of them.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that executes plans")]
+async fn begun(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    order: &Order,
+) -> Result<(SendableRecordBatchStream, bool)> {
+    let plan = state.create_physical_plan(plan).await?;
+    let gathers = gathers(&plan)?;
+    let plan = match order {
+        Order::Any => plan,
+        Order::Stable => in_order(plan)?,
+        Order::By(columns) => sorted(plan, columns)?,
+    };
+    Ok((execute_stream(plan, state.task_ctx())?, gathers))
+}
+
 fn with_one_part(state: SessionState) -> SessionState {
     let config = state.config().clone().with_target_partitions(1);
     SessionStateBuilder::new_from_existing(state).with_config(config).build()
-}
-
-/// The same stores and folders, with memory that queries do not count.
-fn aside(state: SessionState) -> Result<SessionState> {
-    let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env());
-    let runtime = runtime.with_memory_pool(Arc::new(UnboundedMemoryPool::default())).build_arc()?;
-    let state = with_one_part(state);
-    Ok(SessionStateBuilder::new_from_existing(state).with_runtime_env(runtime).build())
 }

@@ -12,6 +12,7 @@ use datafusion::{
 
 /// What an operator does with the rows of its input.
 pub trait Operator: fmt::Debug + Send + Sync + Sized + 'static {
+    /// What the operator is called where a plan is shown.
     const NAME: &'static str;
 
     /// The operator as it was before it ran.
@@ -38,6 +39,7 @@ pub struct Node<O> {
 }
 
 impl<O: Operator> Node<O> {
+    /// The operator over its input, as a part of a plan.
     pub fn over(input: Arc<dyn ExecutionPlan>, operator: O) -> Arc<dyn ExecutionPlan> {
         let properties = Arc::new(O::properties(input.as_ref()));
         Arc::new(Self { operator, input, properties })

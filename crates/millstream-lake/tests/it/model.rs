@@ -59,8 +59,11 @@ async fn run(steps: Vec<Step>) {
             Step::Delete(chosen) => (chosen, Vec::new()),
             Step::Maintain => {
                 let now = TimestampMicros::from_system(std::time::SystemTime::now());
-                let done =
-                    lake.maintain(&runtime(), &table(), &MaintainOptions::at(now)).await.unwrap().unwrap();
+                let done = lake
+                    .maintain(&runtime(&lake), &table(), &MaintainOptions::at(now))
+                    .await
+                    .unwrap()
+                    .unwrap();
                 if done.compacted.is_some() {
                     versions.push(versions.last().unwrap().clone());
                     let file = latest(&lake).await.files().to_vec();

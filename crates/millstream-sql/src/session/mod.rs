@@ -30,7 +30,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 use futures::future::BoxFuture;
-use millstream_query::{Execution, LocalRuntime, Order, QueryRuntime, Room};
+use millstream_query::{Execution, LocalRuntime, Order, QueryRuntime};
 use millstream_types::TableName;
 
 pub(crate) use error::LOSES_DIGITS;
@@ -50,7 +50,7 @@ use crate::{
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
 /// How a plan of a statement or a table is executed: its analysis has coerced its types.
-const COERCED: Execution = Execution { order: Order::Any, room: Room::Shared, coerced: true };
+const COERCED: Execution = Execution { order: Order::Any, coerced: true };
 
 /// What a session may use.
 #[derive(Clone, Debug)]
@@ -207,26 +207,6 @@ impl SqlSession {
             let stream = self.started(plan, COERCED).await?;
             Ok(conform_stream(stream, &table.schema))
         })
-    }
-
-    /// Like [`Self::table_stream`], as the parts that run side by side.
-    pub fn table_streams<'a>(
-        &'a self,
-        table: &'a TableAnalysis,
-    ) -> BoxFuture<'a, Result<Vec<SendableRecordBatchStream>, SqlError>> {
-        Box::pin(async move {
-            let plan = self.bind(&table.plan).await?;
-            let streams = self.runtime.streams(plan, COERCED).await.map_err(SqlError::from_datafusion)?;
-            Ok(streams.into_iter().map(|stream| conform_stream(stream, &table.schema)).collect())
-        })
-    }
-
-    /// Runs a plan over real tables, as [`Self::bind`] gives it.
-    pub fn execute<'a>(
-        &'a self,
-        plan: LogicalPlan,
-    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
-        Box::pin(self.started(plan, Execution::default()))
     }
 
     async fn started(

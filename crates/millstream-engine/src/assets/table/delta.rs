@@ -155,7 +155,7 @@ async fn whole(attempt: &BuildAttempt<'_>, rows: SendableRecordBatchStream) -> R
 fn touched(attempt: &BuildAttempt<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
     let Some(base) = attempt.base else { return Ok(Vec::new()) };
     match condition {
-        Some(condition) => Ok(LakeTable::files_matching(&attempt.runtime.session(), base, &condition)?),
+        Some(condition) => Ok(LakeTable::files_matching(attempt.runtime.session(), base, &condition)?),
         None => Ok(base.files().to_vec()),
     }
 }
