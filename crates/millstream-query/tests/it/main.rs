@@ -44,7 +44,8 @@ fn session(memory_bytes: usize) -> SessionContext {
     let environment = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
         .with_disk_manager_builder(folder);
-    let config = SessionConfig::new().with_target_partitions(2).with_sort_spill_reservation_bytes(64 << 10);
+    let config =
+        SessionConfig::new().with_target_partitions(2).with_sort_spill_reservation_bytes(memory_bytes / 8);
     let context = SessionContext::new_with_config_rt(config, environment.build_arc().unwrap());
     context.register_table("few", numbers(&[&[Some(2), None], &[Some(1)], &[Some(3)]])).unwrap();
     context.register_table("more", numbers(&[&[Some(12)], &[Some(11), Some(2)]])).unwrap();
@@ -118,18 +119,19 @@ async fn an_order_by_columns_that_are_not_there_is_an_error() {
 /// Both sides of the join outgrow the memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_outgrows_the_memory_sorts_both_sides_unless_its_order_is_to_be_stable() {
-    let side = "SELECT value AS n, concat('a text that is long enough ', value) AS x FROM generate_series(1, 200000)";
+    let side = "SELECT value AS n, concat('a text that is long enough ', value) AS x FROM generate_series(1, 1000000)";
     let join = format!("SELECT a.n FROM ({side}) a JOIN ({side}) b ON a.x = b.x");
-    let context = session(8 << 20);
+    let context = session(32 << 20);
     for (order, is_sorted) in [(Order::Any, false), (Order::By(vec![0]), true)] {
-        let found = batches(&context, &join, order.clone()).await.unwrap();
+        let found = batches(&context, &join, order.clone()).await;
+        let found = found.unwrap_or_else(|error| panic!("{order:?}: {error}"));
         let mut numbers: Vec<i64> = Vec::new();
         for batch in &found {
             numbers.extend(as_primitive_array::<Int64Type>(batch.column(0)).unwrap().values());
         }
         assert!(!is_sorted || numbers.is_sorted(), "{order:?}");
         numbers.sort_unstable();
-        assert!(numbers.into_iter().eq(1..=200_000), "{order:?}");
+        assert!(numbers.into_iter().eq(1..=1_000_000), "{order:?}");
     }
     let error = batches(&context, &join, Order::Stable).await.unwrap_err();
     assert!(matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)), "{error}");
