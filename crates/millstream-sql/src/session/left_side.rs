@@ -25,7 +25,6 @@ use datafusion::{
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
     },
 };
-
 use millstream_query::node::{Node, Operator};
 
 /// Lets the left sides of a finished plan be computed twice, or refuse to be.

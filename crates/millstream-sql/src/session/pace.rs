@@ -34,7 +34,6 @@ use datafusion::{
     },
 };
 use futures::{Stream, StreamExt};
-
 use millstream_query::node::{Node, Operator};
 
 use super::windows::PiecewiseWindow;

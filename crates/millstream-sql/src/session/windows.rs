@@ -27,7 +27,6 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
-
 use millstream_query::node::{Node, Operator};
 
 /// Partitions are computed together until they have so many rows.
