@@ -109,7 +109,7 @@ pub(crate) async fn table_checks(
     if checks.is_empty() {
         return Ok(Vec::new());
     }
-    evaluate_table_checks(world.sql.context(), rows, &checks, before, now)
+    evaluate_table_checks(world.sql.runtime().as_ref(), rows, &checks, before, now)
         .await
         .map_err(|source| EngineError::Quality { table: table.clone(), source })
 }

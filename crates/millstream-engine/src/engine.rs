@@ -135,7 +135,7 @@ impl Engine {
         let process = Arc::new(Process::new(stores, options));
         let resolver = Arc::new(LakeResolver::new(process.lake.clone(), project.clone()));
         let sql = SqlSession::open(session(&process), resolver).map_err(EngineError::Query)?;
-        process.lake.register(sql.context())?;
+        process.lake.register(sql.runtime().session().runtime_env())?;
         Self::over(process, project, sql)
     }
 

@@ -133,7 +133,7 @@ impl Engine {
             pinned.first().map(|version| format!("kept from version {version} on, which is still needed"));
         let options = MaintainOptions { retention, pinned, ..MaintainOptions::at(world.options.clock.now()) };
         let is_short = retention < options.staged_grace;
-        let done = match world.lake.maintain(table, &options).await {
+        let done = match world.lake.maintain(world.sql.runtime().as_ref(), table, &options).await {
             Ok(Some(done)) => done,
             Ok(None) => return Ok(None),
             // Another tool has made it a table that only that tool may tidy; the others go on.

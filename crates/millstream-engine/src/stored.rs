@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use datafusion::{
     catalog::TableProvider,
     error::DataFusionError,
+    execution::SendableRecordBatchStream,
     prelude::{Expr, ident},
 };
 use millstream_lake::At;
 use millstream_project::CheckSpec;
 use millstream_quality::{KeySet, Relations, relations_of};
+use millstream_query::{Execution, scan as rows_of};
 use millstream_sql::{SqlError, incremental::IncrementalError};
 use millstream_types::TableName;
 
@@ -27,11 +28,13 @@ pub(crate) async fn relations(context: &StepContext, checks: &[CheckSpec]) -> Re
     let mut relations = Relations::new();
     for relation in relations_of(checks) {
         let keys = match world.lake.snapshot(&relation.table, At::Latest).await? {
-            Some(snapshot) => {
-                KeySet::load(world.sql.context(), provider(&world.lake, &snapshot)?, &relation.column)
-                    .await
-                    .map_err(|source| EngineError::Quality { table: relation.table.clone(), source })?
-            }
+            Some(snapshot) => KeySet::load(
+                world.sql.runtime().as_ref(),
+                provider(&world.lake, &snapshot)?,
+                &relation.column,
+            )
+            .await
+            .map_err(|source| EngineError::Quality { table: relation.table.clone(), source })?,
             None => return Err(EngineError::NeverBuilt { table: relation.table.clone() }),
         };
         relations.insert(relation, Arc::new(keys));
@@ -46,15 +49,15 @@ pub(crate) async fn scan(
     provider: Arc<dyn TableProvider>,
     columns: &[String],
     condition: Option<Expr>,
-) -> Result<impl futures::Stream<Item = datafusion::error::Result<RecordBatch>> + Unpin, EngineError> {
+) -> Result<SendableRecordBatchStream, EngineError> {
     let failed = |source| failed(table, source);
-    let frame = world.sql.context().read_table(provider).map_err(failed)?;
-    let frame = match condition {
-        Some(condition) => frame.filter(condition).map_err(failed)?,
-        None => frame,
+    let rows = rows_of(provider).map_err(failed)?;
+    let rows = match condition {
+        Some(condition) => rows.filter(condition).map_err(failed)?,
+        None => rows,
     };
-    let columns: Vec<Expr> = columns.iter().map(ident).collect();
-    frame.select(columns).map_err(failed)?.execute_stream().await.map_err(failed)
+    let plan = rows.project(columns.iter().map(ident)).and_then(|rows| rows.build()).map_err(failed)?;
+    world.sql.runtime().stream(plan, Execution::default()).await.map_err(failed)
 }
 
 /// The engine's error for one that came out of the query engine. Faults that the incremental operators find while rows stream

@@ -7,9 +7,9 @@ use arrow::{
     compute::filter_record_batch,
     datatypes::SchemaRef,
 };
-use datafusion::prelude::SessionContext;
 use millstream_connector::column_type;
 use millstream_quality::{Contract, ContractColumn, ContractOptions, Relations, Restored, restore};
+use millstream_query::QueryRuntime;
 use millstream_sql::incremental::{KeyMatch, KeySet};
 use millstream_types::{Severity, TableName, TimestampMicros};
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Superseded {
 impl Superseded {
     /// Supersedes the rejected rows that have a key of one of the sets.
     pub(crate) fn new<'k>(
-        session: &SessionContext,
+        runtime: &dyn QueryRuntime,
         table: &TableName,
         schema: &SchemaRef,
         keys: impl Iterator<Item = &'k KeySet>,
@@ -41,7 +41,7 @@ impl Superseded {
         // Gives the kept values their types again.
         let types = types_of(table, schema)?;
         let keys: Vec<KeyMatch> = keys
-            .map(|keys| KeyMatch::new(session, keys, types.schema()))
+            .map(|keys| KeyMatch::new(runtime, keys, types.schema()))
             .collect::<Result<_, _>>()
             .map_err(|source| EngineError::Incremental { table: table.clone(), source })?;
         let named = table.clone();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use arrow::datatypes::SchemaRef;
-use datafusion::prelude::SessionContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use millstream_types::TableName;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -78,9 +78,9 @@ impl Lake {
         &self.inner.storage
     }
 
-    /// Makes the lake's store known to a session, so that scans of [`crate::LakeTable`] can run in it.
-    pub fn register(&self, context: &SessionContext) -> Result<()> {
-        self.storage().register(context)
+    /// Makes the lake's store known to whoever executes plans, so that a [`crate::LakeTable`] can be scanned there.
+    pub fn register(&self, environment: &RuntimeEnv) -> Result<()> {
+        self.storage().register(environment)
     }
 
     /// Writes rows of `schema` into new files of `table`, which need not exist yet.

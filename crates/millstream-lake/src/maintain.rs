@@ -5,8 +5,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, future::BoxFuture};
+use millstream_query::{Execution, Order, QueryRuntime, scan};
 use millstream_types::{TableName, TimestampMicros};
 use object_store::ObjectStoreExt;
 
@@ -79,9 +79,11 @@ pub struct Maintained {
 impl Lake {
     /// Puts small files together, writes a checkpoint, and deletes what neither the retention nor a pin
     /// needs. `None` when there is no such table, [`LakeError::Unsupported`] when Millstream may not write to it. Safe
-    /// beside writers and readers.
+    /// beside writers and readers. Rows are read by `runtime`, which must know the lake's store, see [`Lake::register`]; they
+    /// stream by and take none of the memory that queries share.
     pub fn maintain<'a>(
         &'a self,
+        runtime: &'a dyn QueryRuntime,
         table: &'a TableName,
         options: &'a MaintainOptions,
     ) -> BoxFuture<'a, Result<Option<Maintained>>> {
@@ -90,7 +92,7 @@ impl Lake {
             // Only a writer that knows all that the table asks of its writers may delete and rewrite.
             check_writable(table, snapshot.protocol())?;
             let mut done = Maintained::default();
-            self.compact(&snapshot, options, &mut done).await?;
+            self.compact(runtime, &snapshot, options, &mut done).await?;
             let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
             let listing = self.storage().list_log(table).await?;
             self.checkpoint(&snapshot, &listing, options, &mut done).await?;
@@ -127,6 +129,7 @@ impl Lake {
 
     async fn compact(
         &self,
+        runtime: &dyn QueryRuntime,
         snapshot: &Snapshot,
         options: &MaintainOptions,
         done: &mut Maintained,
@@ -137,7 +140,7 @@ impl Lake {
         }
         let (mut add, mut remove) = (Vec::new(), Vec::new());
         for bin in bins {
-            match self.rewrite(snapshot, bin.clone(), options).await {
+            match self.rewrite(runtime, snapshot, bin.clone(), options).await {
                 Ok(staged) => add.extend(staged),
                 Err(error) => {
                     self.discard(add).await;
@@ -179,6 +182,7 @@ impl Lake {
     /// Writes the rows of `files`, in their order, into new files of the target size.
     async fn rewrite(
         &self,
+        runtime: &dyn QueryRuntime,
         snapshot: &Snapshot,
         files: Vec<DataFile>,
         options: &MaintainOptions,
@@ -188,11 +192,10 @@ impl Lake {
             table: snapshot.table().clone(),
             source: Box::new(source),
         };
-        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-        self.register(&context)?;
         let provider = LakeTable::new(self, snapshot.schema(), files)?;
-        let rows = context.read_table(provider).map_err(failed)?;
-        let mut batches = rows.execute_stream().await.map_err(failed)?;
+        let plan = scan(provider).and_then(|rows| rows.build()).map_err(failed)?;
+        let how = Execution { order: Order::Stable, ..Execution::default() };
+        let mut batches = runtime.stream(plan, how).await.map_err(failed)?;
         let write = WriteOptions { target_bytes: options.target_bytes, ..WriteOptions::default() };
         let mut writer = self.writer(snapshot.table(), snapshot.schema(), write);
         while let Some(batch) = batches.next().await {

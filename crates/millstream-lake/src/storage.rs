@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use datafusion::{datasource::object_store::ObjectStoreUrl, prelude::SessionContext};
+use datafusion::{datasource::object_store::ObjectStoreUrl, execution::runtime_env::RuntimeEnv};
 use millstream_types::TableName;
 use object_store::{
     ObjectStore, aws::AmazonS3ConfigKey, azure::AzureConfigKey, gcp::GoogleConfigKey, local::LocalFileSystem,
@@ -138,9 +138,9 @@ impl Storage {
         ObjectStoreUrl::parse(root).map_err(|error| bad_location(self.url.as_str(), &error))
     }
 
-    pub(crate) fn register(&self, context: &SessionContext) -> Result<()> {
+    pub(crate) fn register(&self, environment: &RuntimeEnv) -> Result<()> {
         let url = self.store_url()?;
-        context.runtime_env().register_object_store(url.as_ref(), self.store.clone());
+        environment.register_object_store(url.as_ref(), self.store.clone());
         Ok(())
     }
 

@@ -58,17 +58,16 @@ impl LakeTable {
 
     /// Files of `snapshot` that may hold rows for which `condition` is true, by their statistics alone.
     pub fn files_matching(
-        session: &datafusion::prelude::SessionContext,
+        state: &dyn Session,
         snapshot: &crate::Snapshot,
         condition: &Expr,
     ) -> crate::error::Result<Vec<DataFile>> {
-        let state = session.state();
         let table = Self {
             schema: snapshot.schema(),
             files: snapshot.files().iter().map(|file| (file.clone(), ObjectPath::default())).collect(),
             store: ObjectStoreUrl::local_filesystem(),
         };
-        let kept = table.prune(&state, std::slice::from_ref(condition)).map_err(|source| {
+        let kept = table.prune(state, std::slice::from_ref(condition)).map_err(|source| {
             let (action, source) = ("choose the files for", Box::new(source));
             crate::LakeError::Rows { action, table: snapshot.table().clone(), source }
         })?;

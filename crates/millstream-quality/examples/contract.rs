@@ -2,7 +2,12 @@
 //!
 //! Prints the median of several runs: ten checks on a typed million of rows with two threads, and a text batch
 //! of five million rows coerced and checked on one thread, in core-seconds.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_types
+)]
 
 use std::{
     fmt::Write as _,
@@ -25,6 +30,7 @@ use millstream_quality::{
     Contract, ContractColumn, ContractOptions, RejectedRows, Relations, Sources, Tally, UniqueIndex,
     VersionBefore, evaluate_table_checks,
 };
+use millstream_query::LocalRuntime;
 use millstream_types::{CheckId, RunId, Severity, TimestampMicros};
 
 const BATCH: usize = 65_536;
@@ -190,7 +196,7 @@ fn typed() {
         }
         let rows_checked = on_core() - core;
         let table = MemTable::try_new(schema.clone(), vec![batches.clone()]).unwrap();
-        let session = SessionContext::new();
+        let session = LocalRuntime::new(SessionContext::new().state(), Vec::new());
         let outcomes = runtime
             .block_on(evaluate_table_checks(
                 &session,

@@ -1,6 +1,7 @@
 //! Ten checks on a Parquet file in memory: `contract_bench FILE` prints `{"seconds": …, "peak_bytes": …}` for one
 //! evaluation on two threads. `cargo xtask bench contract` calls it beside its peers, which do the same checks.
 #![allow(clippy::print_stdout, reason = "the figures are the output")]
+#![allow(clippy::disallowed_types, reason = "a bench opens a session of its own")]
 
 use std::{error::Error, path::Path, sync::Arc, time::Instant};
 
@@ -14,6 +15,7 @@ use millstream_quality::{
     Contract, ContractColumn, ContractOptions, Evaluated, QualityError, Relations, Tally, UniqueIndex,
     Verdict, VersionBefore, evaluate_table_checks,
 };
+use millstream_query::LocalRuntime;
 use millstream_types::{CheckId, Severity, TimestampMicros};
 
 const COLUMNS: [(&str, &str); 7] = [
@@ -72,7 +74,7 @@ async fn evaluate(batches: &[RecordBatch]) -> Result<(), Box<dyn Error>> {
     let verdict = Verdict::of(&tally, &tally.counts(&contract), None);
     let schema: SchemaRef = batches.first().ok_or("the file has no rows")?.schema();
     let table = Arc::new(MemTable::try_new(schema, vec![batches.to_vec()])?);
-    let session = SessionContext::new();
+    let session = LocalRuntime::new(SessionContext::new().state(), Vec::new());
     let before = VersionBefore::default();
     let outcomes = evaluate_table_checks(&session, table, &checks, before, TimestampMicros(0)).await?;
     if verdict != Verdict::Commit || tally.rejected == 0 || outcomes.iter().any(|outcome| !outcome.passed) {

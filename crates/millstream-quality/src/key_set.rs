@@ -7,13 +7,10 @@ use arrow::{
     compute::cast,
     datatypes::DataType,
 };
-use datafusion::{
-    catalog::TableProvider,
-    logical_expr::ident,
-    prelude::{DataFrame, SessionContext},
-};
+use datafusion::{catalog::TableProvider, logical_expr::ident};
 use futures::{TryStreamExt, future::BoxFuture};
 use millstream_project::{CheckKind, CheckSpec};
+use millstream_query::{Execution, QueryRuntime, scan};
 use millstream_types::TableName;
 
 use crate::{
@@ -76,7 +73,7 @@ impl KeySet {
 
     /// Reads `column` of a table.
     pub fn load<'a>(
-        session: &'a SessionContext,
+        runtime: &'a dyn QueryRuntime,
         table: Arc<dyn TableProvider>,
         column: &'a str,
     ) -> BoxFuture<'a, Result<Self, QualityError>> {
@@ -87,9 +84,8 @@ impl KeySet {
                 .map_err(|_| QualityError::ColumnMissing { column: column.into() })?;
             let mut set = Self::new(field.data_type());
             let doing = || QualityError::query(format!("read the keys in `{column}`"));
-            let rows: DataFrame = session.read_table(table).map_err(doing())?;
-            let rows = rows.select(vec![ident(column)]).map_err(doing())?;
-            let mut batches = rows.execute_stream().await.map_err(doing())?;
+            let plan = scan(table).and_then(|rows| rows.project([ident(column)])?.build()).map_err(doing())?;
+            let mut batches = runtime.stream(plan, Execution::default()).await.map_err(doing())?;
             while let Some(batch) = batches.try_next().await.map_err(doing())? {
                 set.add(&batch)?;
             }

@@ -12,10 +12,10 @@ use datafusion::{
     functions_aggregate::expr_fn::{approx_percentile_cont, avg, count, count_distinct, max},
     functions_aggregate::percentile_cont::percentile_cont,
     logical_expr::{Expr, cast as cast_to, ident, lit},
-    prelude::SessionContext,
 };
-use futures::future::BoxFuture;
+use futures::{TryStreamExt, future::BoxFuture};
 use millstream_project::{Bounds, CheckKind, CheckSpec};
+use millstream_query::{Execution, QueryRuntime, scan};
 use millstream_types::{CheckId, INGESTED_AT, Percent, Severity, Span, TimestampMicros};
 
 use crate::QualityError;
@@ -56,7 +56,7 @@ const CENTROIDS: i64 = 1_000;
 ///   not know its row count), a t-digest of 1000 centroids above.
 /// - The number of distinct values is exact.
 pub fn evaluate_table_checks<'a>(
-    session: &'a SessionContext,
+    runtime: &'a dyn QueryRuntime,
     table: Arc<dyn TableProvider>,
     checks: &'a [CheckSpec],
     before: VersionBefore,
@@ -83,9 +83,11 @@ pub fn evaluate_table_checks<'a>(
             }
         }
         let doing = || QualityError::query("compute the figures of the table checks");
-        let rows = session.read_table(table).map_err(doing())?;
-        let rows = rows.aggregate(Vec::new(), figures).map_err(doing())?;
-        let batches = rows.collect().await.map_err(doing())?;
+        let no_groups = Vec::<Expr>::new();
+        let plan =
+            scan(table).and_then(|rows| rows.aggregate(no_groups, figures)?.build()).map_err(doing())?;
+        let rows = runtime.stream(plan, Execution::default()).await.map_err(doing())?;
+        let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(doing())?;
         let Some(batch) = batches.iter().find(|batch| batch.num_rows() == 1) else {
             return Err(QualityError::ColumnMissing { column: "rows".into() });
         };

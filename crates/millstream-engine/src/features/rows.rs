@@ -9,6 +9,7 @@ use arrow::{
 use datafusion::catalog::TableProvider;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use millstream_features::view::{KNOWN, ViewDefinition};
+use millstream_query::{Execution, scan};
 use millstream_sql::features::{EventInput, PushProjection, event_rows};
 use millstream_types::{INGESTED_AT, TableName};
 
@@ -95,9 +96,9 @@ async fn projected(
     rows: Arc<dyn TableProvider>,
 ) -> Result<EventStream, EngineError> {
     let projection = PushProjection::compile(definition).map_err(EngineError::Query)?;
-    let context = pinning.world().sql.context();
-    let rows = context.read_table(rows).map_err(EngineError::rows)?;
-    let rows = rows.execute_stream().await.map_err(EngineError::rows)?;
+    let plan = scan(rows).and_then(|rows| rows.build()).map_err(EngineError::rows)?;
+    let runtime = pinning.world().sql.runtime();
+    let rows = runtime.stream(plan, Execution::default()).await.map_err(EngineError::rows)?;
     let wanted = projection.push_schema().clone();
     let events = rows.map(move |batch| {
         let rows = named(&batch.map_err(EngineError::rows)?, &wanted)?;

@@ -20,7 +20,7 @@ use millstream_types::TimestampMicros;
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 use tempfile::TempDir;
 
-use crate::support::{append, ids, latest, local, open, overwrite, table};
+use crate::support::{append, ids, latest, local, open, overwrite, runtime, table};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/samples/checkpoint_of_another_writer");
 /// When row 2 of the sample was deleted.
@@ -90,7 +90,7 @@ async fn what_a_checkpoint_holds_comes_into_the_next_one() {
             append(&lake, &[id]).await;
         }
         let options = MaintainOptions { target_bytes: 1, ..at_ms(DELETED_MS + age_days * DAY_MS) };
-        let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+        let done = lake.maintain(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
         assert_eq!((done.compacted, done.checkpoint), (None, Some(15)));
         let rows = rows(&checkpoint(&folder, 15));
         let kinds = ["protocol", "metaData", "txn", "add", "remove"].map(|kind| count(&rows, kind));
@@ -133,7 +133,7 @@ async fn a_checkpoint_in_several_files_is_read_and_cleaned() {
         overwrite(&lake, &[id]).await;
     }
     let now = latest(&lake).await.committed_at().as_ms();
-    lake.maintain(&table(), &at_ms(now + 8 * DAY_MS)).await.unwrap();
+    lake.maintain(&runtime(&lake), &table(), &at_ms(now + 8 * DAY_MS)).await.unwrap();
     let left: Vec<_> = fs::read_dir(log(&folder)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_str().unwrap().contains("checkpoint.0000")), "{left:?}");
     assert_eq!(ids(&open(&folder), At::Latest).await, [19]);
@@ -158,18 +158,19 @@ async fn a_damaged_checkpoint_is_passed_over_while_the_commits_are_there() {
         }
         let options = |ms| MaintainOptions { target_bytes: 1, ..at_ms(ms) };
         let now = latest(&lake).await.committed_at().as_ms();
-        let done = lake.maintain(&table(), &options(now)).await.unwrap().unwrap();
+        let done = lake.maintain(&runtime(&lake), &table(), &options(now)).await.unwrap().unwrap();
         assert_eq!(done.checkpoint, Some(12));
         fs::write(checkpoint(&folder, 12), bytes).unwrap();
         let expected: Vec<i64> = (0..=12).collect();
         assert_eq!(ids(&open(&folder), At::Latest).await, expected);
         // Nothing that only the damaged checkpoint would replace is deleted.
-        let done = lake.maintain(&table(), &options(now + 30 * DAY_MS)).await.unwrap().unwrap();
+        let done =
+            lake.maintain(&runtime(&lake), &table(), &options(now + 30 * DAY_MS)).await.unwrap().unwrap();
         assert_eq!((done.log_files_deleted, done.earliest), (0, 0));
         for id in 13..=22 {
             append(&lake, &[id]).await;
         }
-        let done = lake.maintain(&table(), &options(now)).await.unwrap().unwrap();
+        let done = lake.maintain(&runtime(&lake), &table(), &options(now)).await.unwrap().unwrap();
         assert_eq!(done.checkpoint, Some(22));
         assert_eq!(ids(&open(&folder), At::Latest).await, (0..=22).collect::<Vec<i64>>());
         let left = fs::read_dir(log(&folder)).unwrap().map(|entry| entry.unwrap().file_name());
@@ -259,5 +260,5 @@ async fn statistics_in_their_types_are_kept_as_text() {
 async fn maintain(lake: &Lake) {
     let now = latest(lake).await.committed_at().as_ms();
     let options = MaintainOptions { target_bytes: 1, ..at_ms(now) };
-    assert!(lake.maintain(&table(), &options).await.unwrap().unwrap().checkpoint.is_some());
+    assert!(lake.maintain(&runtime(lake), &table(), &options).await.unwrap().unwrap().checkpoint.is_some());
 }

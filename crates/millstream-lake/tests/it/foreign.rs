@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     actions, add, append, commit_file, definition, field, ids, ids_of, latest, local, metadata, open,
-    overwrite, protocol, remove, session, table, table_folder, write_commit, written_at,
+    overwrite, protocol, remove, runtime, session, table, table_folder, write_commit, written_at,
 };
 
 /// Writes `actions` as version 0.
@@ -84,7 +84,7 @@ async fn a_path_keeps_the_spelling_of_its_log() {
         }
         let now = TimestampMicros::from_system(std::time::SystemTime::now());
         let options = MaintainOptions { target_bytes: 1, ..MaintainOptions::at(now) };
-        let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+        let done = lake.maintain(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
         assert_eq!(done.checkpoint, Some(9), "{spelled}");
         // The path is read from the checkpoint, and written back by a remove.
         let lake = open(&folder);
@@ -341,7 +341,7 @@ async fn commits_that_do_not_say_their_time_have_that_of_their_file() {
     assert_eq!(latest(&lake).await.committed_at(), at(-1));
     assert_eq!(lake.history(&table(), Some(1)).await.unwrap()[0].committed_at, at(-1));
     // Version 1 was current until an hour ago, however old its file is.
-    let done = lake.maintain(&table(), &MaintainOptions::at(now)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &MaintainOptions::at(now)).await.unwrap().unwrap();
     assert_eq!(done.data_files_deleted, 1);
     assert_eq!(ids(&open(&folder), At::Version(1)).await, [1]);
 }

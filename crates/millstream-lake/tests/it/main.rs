@@ -1,7 +1,7 @@
 //! The lake at its boundary: what is written is read, at any version, exactly once, whatever fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
 // Tests are the edge of their own world.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod checkpoints;
 mod commits;

@@ -6,7 +6,7 @@ use millstream_lake::{At, LakeError, MaintainOptions, TableChange};
 use millstream_types::TimestampMicros;
 use serde_json::json;
 
-use crate::support::{append, create, ids, latest, local, open, overwrite, stage, table};
+use crate::support::{append, create, ids, latest, local, open, overwrite, runtime, stage, table};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -32,7 +32,7 @@ async fn small_files_become_one_and_old_versions_stay() {
     for id in 1..12 {
         append(&lake, &[id]).await;
     }
-    let done = lake.maintain(&table(), &after(0)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &after(0)).await.unwrap().unwrap();
     assert_eq!((done.compacted, done.files_compacted, done.files_written), (Some(12), 12, 1));
     assert_eq!(done.checkpoint, Some(12));
     assert_eq!((done.log_files_deleted, done.data_files_deleted, done.earliest), (0, 0, 0));
@@ -54,11 +54,11 @@ async fn a_checkpoint_keeps_txns_files_and_schema() {
         let base = latest(&lake).await;
         crate::support::append_txn(&lake, &base, &[epoch], epoch).await.unwrap();
     }
-    let done = lake.maintain(&table(), &after(48)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &after(48)).await.unwrap().unwrap();
     assert_eq!(done.checkpoint, Some(13));
     // What compaction replaced was current until just now, so it stays for a retention more.
     assert_eq!((done.earliest, done.log_files_deleted, done.data_files_deleted), (12, 12, 0));
-    let done = lake.maintain(&table(), &after(73)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &after(73)).await.unwrap().unwrap();
     assert_eq!((done.earliest, done.log_files_deleted, done.data_files_deleted), (13, 2, 12));
     let fresh = open(&folder);
     let snapshot = latest(&fresh).await;
@@ -88,7 +88,7 @@ async fn a_base_older_than_the_log_conflicts() {
         overwrite(&other, &[id]).await;
     }
     // The number of the version after the base is free again.
-    other.maintain(&table(), &after(480)).await.unwrap();
+    other.maintain(&runtime(&other), &table(), &after(480)).await.unwrap();
     for (base, free) in [(Some(&*base), 2), (None, 0)] {
         let change = TableChange {
             add: stage(&lake, &[99]).await,
@@ -113,19 +113,19 @@ async fn a_pinned_version_outlives_the_retention() {
     }
     let options = MaintainOptions { pinned: BTreeSet::from([11]), ..after(480) };
     // The second pass finds what the first one left for the pin.
-    lake.maintain(&table(), &options).await.unwrap();
-    let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+    lake.maintain(&runtime(&lake), &table(), &options).await.unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
     assert_eq!(ids(&lake, At::Version(11)).await, [11]);
     assert_eq!(ids(&open(&folder), At::Version(11)).await, [11]);
     assert_eq!(ids(&lake, At::Latest).await, [14]);
     assert_eq!(done.earliest, 11);
     assert_eq!(data_files(&folder), 4);
-    let done = lake.maintain(&table(), &after(480)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &after(480)).await.unwrap().unwrap();
     assert_eq!((done.earliest, done.data_files_deleted), (14, 3));
     assert_eq!(ids(&lake, At::Latest).await, [14]);
     // A pin of a version that is gone does not stop maintenance.
     overwrite(&lake, &[15]).await;
-    let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
     assert_eq!((done.earliest, done.data_files_deleted), (14, 0));
 }
 
@@ -136,7 +136,7 @@ async fn versions_inside_the_retention_and_staged_files_are_safe() {
     overwrite(&lake, &[2]).await;
     overwrite(&lake, &[3]).await;
     let staged = stage(&lake, &[4]).await;
-    let done = lake.maintain(&table(), &after(23)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &after(23)).await.unwrap().unwrap();
     assert_eq!((done.data_files_deleted, data_files(&folder)), (0, 4));
     for version in 0..3 {
         assert_eq!(ids(&lake, At::Version(version)).await, [version + 1]);
@@ -144,7 +144,7 @@ async fn versions_inside_the_retention_and_staged_files_are_safe() {
     let base = latest(&lake).await;
     let change = TableChange { add: staged, ..TableChange::default() };
     lake.commit(&table(), Some(&base), change).await.unwrap();
-    let done = lake.maintain(&table(), &after(25)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &after(25)).await.unwrap().unwrap();
     assert_eq!(done.data_files_deleted, 2);
     for lake in [lake, open(&folder)] {
         assert_eq!(ids(&lake, At::Latest).await, [3, 4]);
@@ -162,9 +162,9 @@ async fn forgotten_files_go_when_they_are_old() {
     create(&lake, &[1]).await;
     stage(&lake, &[2]).await;
     let options = MaintainOptions { retention: Duration::ZERO, ..after(1) };
-    let done = lake.maintain(&table(), &options).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
     assert_eq!((done.data_files_young, data_files(&folder)), (1, 2));
-    let done = lake.maintain(&table(), &after(30)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &after(30)).await.unwrap().unwrap();
     assert_eq!((done.data_files_deleted, data_files(&folder)), (1, 1));
     assert!(done.bytes_deleted > 0);
     assert_eq!(ids(&lake, At::Latest).await, [1]);
@@ -220,7 +220,7 @@ async fn changes_whose_files_are_gone_are_unavailable() {
         append(&lake, &[id]).await;
     }
     let added = lake.changes(&table(), 3, 11).await.unwrap().added;
-    lake.maintain(&table(), &after(0)).await.unwrap();
+    lake.maintain(&runtime(&lake), &table(), &after(0)).await.unwrap();
     assert_eq!(lake.changes(&table(), 3, 12).await.unwrap().added, added);
     std::fs::remove_file(folder.path().join("silver/orders").join(added[0].path())).unwrap();
     let lost = lake.changes(&table(), 3, 12).await.unwrap_err();
@@ -244,7 +244,7 @@ async fn a_table_that_may_not_be_written_is_left_as_it_is() {
             crate::support::write_commit(&folder, version as i64, &actions);
         }
         assert_eq!(ids(&lake, At::Latest).await, [2]);
-        let error = lake.maintain(&table(), &after(480)).await.unwrap_err();
+        let error = lake.maintain(&runtime(&lake), &table(), &after(480)).await.unwrap_err();
         assert_eq!(error.code(), "MS-0411", "{protocol}");
         assert_eq!(data_files(&folder), 3, "{protocol}");
     };
@@ -267,7 +267,7 @@ async fn what_the_table_itself_keeps_is_kept() {
         for id in 1..12 {
             overwrite(&lake, &[id]).await;
         }
-        let done = lake.maintain(&table(), &after(480)).await.unwrap().unwrap();
+        let done = lake.maintain(&runtime(&lake), &table(), &after(480)).await.unwrap().unwrap();
         assert_eq!(done.checkpoint, Some(11), "{settings}");
         let deleted = (done.log_files_deleted, done.data_files_deleted, done.earliest);
         assert_eq!(deleted, if deletes { (11, 11, 11) } else { (0, 0, 0) }, "{settings}");
@@ -288,5 +288,5 @@ async fn what_the_table_itself_keeps_is_kept() {
 #[tokio::test]
 async fn an_absent_table_needs_no_maintenance() {
     let (_folder, lake) = local();
-    assert_eq!(lake.maintain(&table(), &after(0)).await.unwrap(), None);
+    assert_eq!(lake.maintain(&runtime(&lake), &table(), &after(0)).await.unwrap(), None);
 }

@@ -6,7 +6,7 @@ use millstream_lake::{At, DataFile, MaintainOptions, TableChange};
 use millstream_types::TimestampMicros;
 use proptest::prelude::*;
 
-use crate::support::{create, ids, ids_of, latest, local, open, stage, table};
+use crate::support::{create, ids, ids_of, latest, local, open, runtime, stage, table};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -59,7 +59,11 @@ async fn run(steps: Vec<Step>) {
             Step::Delete(chosen) => (chosen, Vec::new()),
             Step::Maintain => {
                 let now = TimestampMicros::from_system(std::time::SystemTime::now());
-                let done = lake.maintain(&table(), &MaintainOptions::at(now)).await.unwrap().unwrap();
+                let done = lake
+                    .maintain(&runtime(&lake), &table(), &MaintainOptions::at(now))
+                    .await
+                    .unwrap()
+                    .unwrap();
                 if done.compacted.is_some() {
                     versions.push(versions.last().unwrap().clone());
                     let file = latest(&lake).await.files().to_vec();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use millstream_lake::{At, Lake, LakeError, MaintainOptions};
 use millstream_types::TimestampMicros;
 
-use crate::support::{append, append_txn, create, ids, latest, table};
+use crate::support::{append, append_txn, create, ids, latest, runtime, table};
 
 fn open(prefix: &str) -> Lake {
     let options =
@@ -35,7 +35,7 @@ async fn a_bucket_is_a_lake() {
     assert_eq!(ids(&lake, At::Latest).await, all);
     assert_eq!(lake.probe(&table(), Some(3)).await.unwrap(), Some(12));
     let now = TimestampMicros::from_system(std::time::SystemTime::now());
-    let done = lake.maintain(&table(), &MaintainOptions::at(now)).await.unwrap().unwrap();
+    let done = lake.maintain(&runtime(&lake), &table(), &MaintainOptions::at(now)).await.unwrap().unwrap();
     assert_eq!((done.compacted, done.checkpoint), (Some(13), Some(13)));
     let fresh = open(&prefix);
     assert_eq!(ids(&fresh, At::Latest).await, all);

@@ -6,10 +6,14 @@ use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::{
+    execution::{memory_pool::GreedyMemoryPool, runtime_env::RuntimeEnvBuilder},
+    prelude::{SessionConfig, SessionContext},
+};
 use millstream_lake::{
     At, DataFile, Lake, LakeError, LakeTable, Operation, Snapshot, StagedFile, TableChange, WriteOptions,
 };
+use millstream_query::LocalRuntime;
 use millstream_types::TableName;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -93,10 +97,18 @@ pub(crate) async fn overwrite(lake: &Lake, ids: &[i64]) -> i64 {
     lake.commit(&table(), Some(&base), change).await.unwrap()
 }
 
+/// What maintenance reads with: a runtime whose queries have taken all of the memory that they share.
+pub(crate) fn runtime(lake: &Lake) -> LocalRuntime {
+    let nothing_left = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(GreedyMemoryPool::new(0)));
+    let context = SessionContext::new_with_config_rt(SessionConfig::new(), nothing_left.build_arc().unwrap());
+    lake.register(&context.runtime_env()).unwrap();
+    LocalRuntime::new(context.state(), Vec::new())
+}
+
 pub(crate) fn session(lake: &Lake) -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(2);
     let context = SessionContext::new_with_config(config);
-    lake.register(&context).unwrap();
+    lake.register(&context.runtime_env()).unwrap();
     context
 }
 

@@ -433,7 +433,8 @@ fn keys_are_read_from_a_table() {
     let rows =
         batch(vec![("x", texts(&[None, None])), ("id", Arc::new(Int64Array::from(vec![3, 4])) as ArrayRef)]);
     let table = datafusion::datasource::MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap();
-    let session = datafusion::prelude::SessionContext::new();
+    let state = datafusion::prelude::SessionContext::new().state();
+    let session = millstream_query::LocalRuntime::new(state, Vec::new());
     let table: Arc<dyn datafusion::catalog::TableProvider> = Arc::new(table);
     let set = runtime.block_on(KeySet::load(&session, table.clone(), "id")).unwrap();
     let (spec, relation) = relation();

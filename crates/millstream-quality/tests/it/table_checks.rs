@@ -6,6 +6,7 @@ use arrow::array::*;
 use datafusion::{datasource::MemTable, prelude::SessionContext};
 use millstream_project::{Bounds, CheckKind};
 use millstream_quality::{VersionBefore, evaluate_table_checks};
+use millstream_query::LocalRuntime;
 
 use crate::make::*;
 
@@ -41,7 +42,7 @@ fn judge(rows: &RecordBatch, kind: CheckKind, rows_before: Option<u64>) -> (Stri
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let before = VersionBefore { rows: rows_before };
     let checks = [not_null("n"), check("some", kind)];
-    let session = SessionContext::new();
+    let session = LocalRuntime::new(SessionContext::new().state(), Vec::new());
     let outcomes = evaluate_table_checks(&session, Arc::new(table), &checks, before, NOW);
     let outcomes = runtime.block_on(outcomes).unwrap();
     assert_eq!(outcomes.len(), 1, "row checks are passed over");
@@ -159,7 +160,8 @@ fn an_unknown_column_is_an_error() {
     let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let checks = [check("some", CheckKind::Mean { column: named("nope"), bounds: bounds(Some(1.0), None) })];
-    let (session, before) = (SessionContext::new(), VersionBefore::default());
+    let (session, before) =
+        (LocalRuntime::new(SessionContext::new().state(), Vec::new()), VersionBefore::default());
     let outcomes = evaluate_table_checks(&session, Arc::new(table), &checks, before, NOW);
     assert_eq!(runtime.block_on(outcomes).unwrap_err().to_string(), "the rows have no column `nope`");
 }

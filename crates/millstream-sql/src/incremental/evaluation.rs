@@ -16,9 +16,9 @@ use datafusion::{
     execution::SendableRecordBatchStream,
     functions_aggregate::expr_fn::sum,
     logical_expr::{Aggregate, Distinct, Expr, Filter, LogicalPlan, TableScan, TableSource, Union, lit},
-    prelude::SessionContext,
 };
 use futures::TryStreamExt;
+use millstream_query::{Execution, QueryRuntime};
 
 use super::{
     columns::{self, column, positional},
@@ -60,7 +60,7 @@ pub(super) enum Side {
 }
 
 pub(super) struct Evaluation<'a> {
-    session: Option<&'a SessionContext>,
+    runtime: Option<&'a dyn QueryRuntime>,
     pub(super) inputs: &'a Inputs,
     limits: &'a Limits,
     pub(super) side: Side,
@@ -71,7 +71,7 @@ pub(super) struct Evaluation<'a> {
 impl<'a> Evaluation<'a> {
     pub(super) fn dry(inputs: &'a Inputs, limits: &'a Limits) -> Self {
         Self {
-            session: None,
+            runtime: None,
             inputs,
             limits,
             side: Side::Both,
@@ -81,12 +81,12 @@ impl<'a> Evaluation<'a> {
     }
 
     pub(super) fn new(
-        session: &'a SessionContext,
+        runtime: &'a dyn QueryRuntime,
         inputs: &'a Inputs,
         limits: &'a Limits,
         side: Side,
     ) -> Self {
-        Self { session: Some(session), side, ..Self::dry(inputs, limits) }
+        Self { runtime: Some(runtime), side, ..Self::dry(inputs, limits) }
     }
 
     /// A name that no other part of this walk's plans has.
@@ -124,9 +124,9 @@ impl<'a> Evaluation<'a> {
         let source = match known {
             Some(source) => source,
             None => {
-                let source = match self.session {
-                    Some(session) => {
-                        let spool = self.spool(session, changed_rows(added, removed)?).await?;
+                let source = match self.runtime {
+                    Some(runtime) => {
+                        let spool = self.spool(runtime, changed_rows(added, removed)?).await?;
                         (spool.rows() > 0).then(|| spool.provider()).transpose()?.map(provider_as_source)
                     }
                     None => Some(Arc::clone(&scan.source)),
@@ -136,7 +136,7 @@ impl<'a> Evaluation<'a> {
             }
         };
         let Some(source) = source else { return Ok(None) };
-        if self.session.is_none() {
+        if self.runtime.is_none() {
             return Ok(Some(scan_over(scan, source)?));
         }
         let read = scan_of(&self.unique("net"), source)?;
@@ -146,10 +146,10 @@ impl<'a> Evaluation<'a> {
 
     /// `plan` computed once, to be read several times; none when it has no rows.
     pub(super) async fn computed(&self, plan: LogicalPlan) -> Result<Option<LogicalPlan>, Stop> {
-        let Some(session) = self.session else { return Ok(Some(plan)) };
+        let Some(runtime) = self.runtime else { return Ok(Some(plan)) };
         let schema = Arc::clone(plan.schema());
         let all = (0..schema.fields().len()).map(|at| column(&schema, at)).collect();
-        let spool = self.spool(session, positional(plan, "c", all)?).await?;
+        let spool = self.spool(runtime, positional(plan, "c", all)?).await?;
         if spool.rows() == 0 {
             return Ok(None);
         }
@@ -161,9 +161,9 @@ impl<'a> Evaluation<'a> {
     /// The different values of `exprs` in `plan`, computed; none when there are none.
     pub(super) async fn keys(&self, plan: LogicalPlan, exprs: Vec<Expr>) -> Result<Option<Keys>, Stop> {
         let distinct = LogicalPlan::Distinct(Distinct::All(Arc::new(positional(plan, "k", exprs)?)));
-        let Some(session) = self.session else { return Ok(Some(Keys { plan: distinct, spans: None })) };
+        let Some(runtime) = self.runtime else { return Ok(Some(Keys { plan: distinct, spans: None })) };
         let schema = Arc::new(distinct.schema().as_arrow().clone());
-        let mut stream = run(session, distinct).await?;
+        let mut stream = run(runtime, distinct).await?;
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.try_next().await? {
             rows += batch.num_rows();
@@ -187,14 +187,14 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    async fn spool(&self, session: &SessionContext, plan: LogicalPlan) -> Result<Arc<Spool>> {
-        Spool::collect(session, run(session, plan).await?, self.limits.spool_bytes).await
+    async fn spool(&self, runtime: &dyn QueryRuntime, plan: LogicalPlan) -> Result<Arc<Spool>> {
+        Spool::collect(runtime, run(runtime, plan).await?, self.limits.spool_bytes).await
     }
 }
 
-/// Starts `plan` in `session`.
-pub(super) async fn run(session: &SessionContext, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-    session.execute_logical_plan(plan).await?.execute_stream().await
+/// Starts `plan`.
+pub(super) async fn run(runtime: &dyn QueryRuntime, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
+    runtime.stream(plan, Execution::default()).await
 }
 
 /// The rows, called `c0`, `c1`, …, that `one` and `other` do not hold equally often. Both have the same columns.

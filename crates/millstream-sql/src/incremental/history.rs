@@ -8,7 +8,7 @@ use datafusion::{
         array::{
             Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt32Array,
         },
-        compute::{SortOptions, concat_batches, filter_record_batch},
+        compute::{concat_batches, filter_record_batch},
         datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
         row::{RowConverter, Rows, SortField},
     },
@@ -16,15 +16,10 @@ use datafusion::{
     datasource::provider_as_source,
     execution::SendableRecordBatchStream,
     logical_expr::{Expr, LogicalPlan, Union, cast, lit},
-    physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr, expressions::Column},
-    physical_plan::{
-        ExecutionPlan,
-        sorts::{sort::SortExec, sort_preserving_merge::SortPreservingMergeExec},
-        stream::RecordBatchStreamAdapter,
-    },
-    prelude::SessionContext,
+    physical_plan::stream::RecordBatchStreamAdapter,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use millstream_query::{Execution, Order, QueryRuntime};
 use millstream_types::TimestampMicros;
 
 use super::{
@@ -65,13 +60,13 @@ fn instant() -> DataType {
 impl Maintenance {
     pub(super) async fn first_history(
         &self,
-        session: &SessionContext,
+        runtime: &dyn QueryRuntime,
         plan: LogicalPlan,
         now: TimestampMicros,
     ) -> Result<SendableRecordBatchStream> {
         let layout = self.layout(&self.schema())?;
         let width = layout.width + 2;
-        let rows = walk(sorted(session, states(&plan, &layout)?, &layout).await?, layout, now)?;
+        let rows = walk(sorted(runtime, states(&plan, &layout)?, &layout).await?, layout, now)?;
         let rows = rows.map(move |batch| Ok(batch?.project(&(0..width).collect::<Vec<_>>())?));
         let schema = self.schema();
         let rows = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows));
@@ -85,7 +80,7 @@ impl Maintenance {
         plan: LogicalPlan,
         recorded: LogicalPlan,
     ) -> Result<Change, Stop> {
-        retyped::check(refresh.session, &refresh.existing, &self.schema()).await?;
+        retyped::check(refresh.runtime, &refresh.existing, &self.schema()).await?;
         let layout = self.layout(&refresh.existing.schema())?;
         let width = layout.width;
         let recorded = {
@@ -94,9 +89,9 @@ impl Maintenance {
         };
         let both =
             Union::try_new_with_loose_types(vec![Arc::new(recorded), Arc::new(states(&plan, &layout)?)])?;
-        let both = sorted(refresh.session, LogicalPlan::Union(both), &layout).await?;
+        let both = sorted(refresh.runtime, LogicalPlan::Union(both), &layout).await?;
         let changed = walk(both, layout, refresh.now)?;
-        let changed = Spool::collect(refresh.session, changed, refresh.limits.spool_bytes).await?;
+        let changed = Spool::collect(refresh.runtime, changed, refresh.limits.spool_bytes).await?;
         if changed.rows() == 0 {
             return Ok(Change::Nothing);
         }
@@ -106,7 +101,7 @@ impl Maintenance {
             Ok(comes.project(&(0..width + 2).collect::<Vec<_>>())?)
         });
         let rows = relabelled(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)), self.schema());
-        let rows = Spool::collect(refresh.session, rows, refresh.limits.spool_bytes).await?;
+        let rows = Spool::collect(refresh.runtime, rows, refresh.limits.spool_bytes).await?;
         // A period is known by its key and its begin, so closing one leaves the older ones of the key alone.
         let mut labels = self.key_labels();
         labels.push(VALID_FROM.into());
@@ -188,28 +183,14 @@ fn states(plan: &LogicalPlan, layout: &Layout) -> Result<LogicalPlan> {
 }
 
 /// By key; the recorded periods of a key first, both by time, so that equal input gives equal output.
-///
-/// The sort stands on top of the finished physical plan: the engine's optimizer would push it below the union, where
-/// it loses the order when a side holds constants (a column that the recorded periods do not have yet).
 async fn sorted(
-    session: &SessionContext,
+    runtime: &dyn QueryRuntime,
     plan: LogicalPlan,
     layout: &Layout,
 ) -> Result<SendableRecordBatchStream> {
-    let rows = session.execute_logical_plan(plan).await?;
-    let context = Arc::new(rows.task_ctx());
-    let rows = rows.create_physical_plan().await?;
     let tail = [layout.width + 2, layout.width];
-    let by = layout.key.iter().copied().chain(tail).chain(layout.state.iter().copied());
-    let by = by.map(|at| {
-        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(rows.schema().field(at).name(), at));
-        PhysicalSortExpr::new(column, SortOptions { descending: false, nulls_first: true })
-    });
-    let Some(by) = LexOrdering::new(by) else {
-        return datafusion::common::internal_err!("a history without columns");
-    };
-    let parts = SortExec::new(by.clone(), rows).with_preserve_partitioning(true);
-    SortPreservingMergeExec::new(by, Arc::new(parts)).execute(0, context)
+    let by = layout.key.iter().copied().chain(tail).chain(layout.state.iter().copied()).collect();
+    runtime.stream(plan, Execution { order: Order::By(by), ..Execution::default() }).await
 }
 
 fn walk(

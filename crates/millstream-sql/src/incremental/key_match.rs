@@ -11,8 +11,8 @@ use datafusion::{
     },
     common::{DFSchema, Result},
     physical_expr::PhysicalExpr,
-    prelude::SessionContext,
 };
+use millstream_query::QueryRuntime;
 
 use super::{error::IncrementalError, key_set::KeySet};
 
@@ -27,21 +27,22 @@ pub struct KeyMatch {
 impl KeyMatch {
     /// Prepares the keys for rows that have the columns of `schema`, the table's own.
     pub fn new(
-        session: &SessionContext,
+        runtime: &dyn QueryRuntime,
         keys: &KeySet,
         schema: &SchemaRef,
     ) -> Result<Self, IncrementalError> {
-        Self::prepare(session, keys, schema).map_err(IncrementalError::engine("looking keys up"))
+        Self::prepare(runtime, keys, schema).map_err(IncrementalError::engine("looking keys up"))
     }
 
-    fn prepare(session: &SessionContext, keys: &KeySet, schema: &SchemaRef) -> Result<Self> {
+    fn prepare(runtime: &dyn QueryRuntime, keys: &KeySet, schema: &SchemaRef) -> Result<Self> {
         let columns = DFSchema::try_from(Arc::clone(schema))?;
         let types: Vec<DataType> = keys.batch().columns().iter().map(|key| key.data_type().clone()).collect();
         let converter = RowConverter::new(types.iter().cloned().map(SortField::new).collect())?;
         let rows = converter.convert_columns(keys.batch().columns())?;
+        let state = runtime.session();
         let exprs =
             keys.exprs.iter().zip(types).map(|(expr, data_type)| {
-                Ok((session.create_physical_expr(expr.clone(), &columns)?, data_type))
+                Ok((state.create_physical_expr(expr.clone(), &columns)?, data_type))
             });
         Ok(Self {
             exprs: exprs.collect::<Result<_>>()?,

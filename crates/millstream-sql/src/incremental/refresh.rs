@@ -14,9 +14,9 @@ use datafusion::{
     execution::SendableRecordBatchStream,
     logical_expr::{Distinct, Expr, Filter, Join, JoinConstraint, LogicalPlan, lit},
     physical_plan::stream::RecordBatchStreamAdapter,
-    prelude::SessionContext,
 };
 use futures::{StreamExt, TryStreamExt, future::BoxFuture};
+use millstream_query::QueryRuntime;
 use millstream_types::TimestampMicros;
 
 use super::{
@@ -36,7 +36,7 @@ use crate::schema::conform;
 
 /// What a refresh works with.
 pub struct Refresh<'a> {
-    pub session: &'a SessionContext,
+    pub runtime: &'a dyn QueryRuntime,
     pub inputs: &'a Inputs,
     /// The table before the refresh.
     pub existing: Arc<dyn TableProvider>,
@@ -110,7 +110,7 @@ impl Maintenance {
     /// error in the stream; [`check_keys`] on the written rows finds keys that repeat.
     pub fn build<'a>(
         &'a self,
-        session: &'a SessionContext,
+        runtime: &'a dyn QueryRuntime,
         inputs: &'a Inputs,
         now: TimestampMicros,
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
@@ -119,11 +119,11 @@ impl Maintenance {
             let plan = inputs.at(&self.plan, Version::New).map_err(IncrementalError::engine(failed))?;
             if let Keep::History { .. } = self.keep {
                 return self
-                    .first_history(session, plan, now)
+                    .first_history(runtime, plan, now)
                     .await
                     .map_err(IncrementalError::engine(failed));
             }
-            let stream = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
+            let stream = run(runtime, plan).await.map_err(IncrementalError::engine(failed))?;
             let nulls: Vec<String> = match &self.keep {
                 Keep::Merge { key } => {
                     key.iter().filter(|name| !self.nulls_kept_out.contains(*name)).cloned().collect()
@@ -168,13 +168,13 @@ impl Maintenance {
     async fn append(&self, refresh: &Refresh<'_>) -> Result<Change, Stop> {
         let all = (0..self.plan.schema().fields().len()).collect::<std::collections::BTreeSet<_>>();
         let cover = async |side| {
-            let evaluation = Evaluation::new(refresh.session, refresh.inputs, &refresh.limits, side);
+            let evaluation = Evaluation::new(refresh.runtime, refresh.inputs, &refresh.limits, side);
             evaluation.cover(&self.plan, all.clone()).await
         };
         if !refresh.inputs.any_removed() {
             return Ok(match cover(Side::Added).await? {
                 Some(plan) => {
-                    Change::Add { rows: relabelled(run(refresh.session, plan).await?, self.schema()) }
+                    Change::Add { rows: relabelled(run(refresh.runtime, plan).await?, self.schema()) }
                 }
                 None => Change::Nothing,
             });
@@ -192,7 +192,7 @@ impl Maintenance {
         let removed = cover(Side::Removed).await?.map_or_else(nothing, Ok)?;
         let counted = counted(added, removed)?;
         let spool =
-            Spool::collect(refresh.session, run(refresh.session, counted).await?, refresh.limits.spool_bytes)
+            Spool::collect(refresh.runtime, run(refresh.runtime, counted).await?, refresh.limits.spool_bytes)
                 .await?;
         self.signed(refresh, &spool).await
     }
@@ -213,7 +213,7 @@ impl Maintenance {
             let all = (0..width).map(|at| column(&schema, at)).chain([count]).collect();
             positional(chosen, "c", all)
         };
-        let mut stream = run(refresh.session, part(true)?).await?;
+        let mut stream = run(refresh.runtime, part(true)?).await?;
         let counted_schema = stream.schema();
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.try_next().await? {
@@ -226,20 +226,20 @@ impl Maintenance {
         let schema = self.schema();
         let repeat_schema = Arc::clone(&schema);
         let come =
-            run(refresh.session, part(false)?).await?.map(move |batch| repeated(&batch?, &repeat_schema));
+            run(refresh.runtime, part(false)?).await?.map(move |batch| repeated(&batch?, &repeat_schema));
         let come: SendableRecordBatchStream =
             Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), come.boxed()));
         if rows == 0 {
             return Ok(Change::Add { rows: come });
         }
         let removal = Removal::new(schema, &batches, &counted_schema)?;
-        let rows = Spool::collect(refresh.session, come, refresh.limits.spool_bytes).await?;
+        let rows = Spool::collect(refresh.runtime, come, refresh.limits.spool_bytes).await?;
         Ok(Change::AddAndRemove { rows, removal })
     }
 
     /// Finds the reached keys, computes their rows, and keeps what differs from the table.
     async fn keyed(&self, refresh: &Refresh<'_>) -> Result<Change, Stop> {
-        let evaluation = Evaluation::new(refresh.session, refresh.inputs, &refresh.limits, Side::Both);
+        let evaluation = Evaluation::new(refresh.runtime, refresh.inputs, &refresh.limits, Side::Both);
         let key = self.key_over_plan()?;
         let followed = !refresh.everything && !self.computes_all(refresh.inputs);
         if followed && let Some(change) = self.additions(refresh).await? {
@@ -269,7 +269,7 @@ impl Maintenance {
             return self.history_change(refresh, rows, existing).await;
         }
         let rows = self.spool(refresh, rows).await?;
-        check_keys(refresh.session, self, rows.provider()?)
+        check_keys(refresh.runtime, self, rows.provider()?)
             .await
             .map_err(|error| Stop::Engine(error.into()))?;
         let gone = match affected {
@@ -289,7 +289,7 @@ impl Maintenance {
         {
             return Ok(None);
         }
-        let evaluation = Evaluation::new(refresh.session, refresh.inputs, &refresh.limits, Side::Added);
+        let evaluation = Evaluation::new(refresh.runtime, refresh.inputs, &refresh.limits, Side::Added);
         let all = (0..self.plan.schema().fields().len()).collect();
         let Some(added) = evaluation.cover(&self.plan, all).await? else { return Ok(Some(Change::Nothing)) };
         let rows = self.spool(refresh, added).await?;
@@ -308,7 +308,7 @@ impl Maintenance {
         }
         let existing = read_as(Arc::clone(&refresh.existing), &self.schema())?;
         let known = evaluation.restricted(&existing, &over_table, &evaluation.known(&keys)?).await?;
-        let mut known = run(refresh.session, first_row(known)?).await?;
+        let mut known = run(refresh.runtime, first_row(known)?).await?;
         while let Some(batch) = known.try_next().await? {
             if batch.num_rows() > 0 {
                 return Ok(None);
@@ -369,7 +369,7 @@ impl Maintenance {
         exprs: Vec<Expr>,
     ) -> Result<KeySet, Stop> {
         let distinct = LogicalPlan::Distinct(Distinct::All(Arc::new(positional(plan, "k", exprs.clone())?)));
-        let mut stream = run(refresh.session, distinct).await?;
+        let mut stream = run(refresh.runtime, distinct).await?;
         let schema = stream.schema();
         let (mut batches, mut found) = (Vec::new(), 0);
         while let Some(batch) = stream.try_next().await? {
@@ -403,15 +403,15 @@ impl Maintenance {
     }
 
     pub(super) async fn spool(&self, refresh: &Refresh<'_>, plan: LogicalPlan) -> Result<Arc<Spool>> {
-        let stream = relabelled(run(refresh.session, plan).await?, self.schema());
-        Spool::collect(refresh.session, stream, refresh.limits.spool_bytes).await
+        let stream = relabelled(run(refresh.runtime, plan).await?, self.schema());
+        Spool::collect(refresh.runtime, stream, refresh.limits.spool_bytes).await
     }
 }
 
 /// The rows of `files` (some or all files of the table) whose key is not in `keys`: what stays when the files
 /// are rewritten. The keys are held in memory, the rows stream by.
 pub fn survivors<'a>(
-    session: &'a SessionContext,
+    runtime: &'a dyn QueryRuntime,
     maintenance: &'a Maintenance,
     files: Arc<dyn TableProvider>,
     keys: &'a KeySet,
@@ -419,7 +419,7 @@ pub fn survivors<'a>(
     Box::pin(async move {
         let start = async {
             let existing = read_as(files, &maintenance.schema())?;
-            run(session, by_key(existing, keys, JoinType::RightAnti)?).await
+            run(runtime, by_key(existing, keys, JoinType::RightAnti)?).await
         };
         let stream = start.await.map_err(IncrementalError::engine("reading the rows that stay"))?;
         Ok(relabelled(stream, maintenance.schema()))
@@ -428,12 +428,12 @@ pub fn survivors<'a>(
 
 /// All rows of `files`, in the columns and types that the table has now.
 pub fn all_rows<'a>(
-    session: &'a SessionContext,
+    runtime: &'a dyn QueryRuntime,
     maintenance: &'a Maintenance,
     files: Arc<dyn TableProvider>,
 ) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
     Box::pin(async move {
-        let start = async { run(session, read_as(files, &maintenance.schema())?).await };
+        let start = async { run(runtime, read_as(files, &maintenance.schema())?).await };
         let stream = start.await.map_err(IncrementalError::engine("reading the rows that stay"))?;
         Ok(relabelled(stream, maintenance.schema()))
     })

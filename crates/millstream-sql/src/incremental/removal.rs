@@ -13,9 +13,9 @@ use datafusion::{
     common::Result,
     execution::SendableRecordBatchStream,
     physical_plan::stream::RecordBatchStreamAdapter,
-    prelude::SessionContext,
 };
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use millstream_query::QueryRuntime;
 
 use super::{
     error::IncrementalError,
@@ -72,13 +72,13 @@ impl Removal {
     /// was not found, so nothing may be committed before its end.
     pub fn survivors<'a>(
         &'a self,
-        session: &'a SessionContext,
+        runtime: &'a dyn QueryRuntime,
         files: Arc<dyn TableProvider>,
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream, IncrementalError>> {
         Box::pin(async move {
             let failed = "reading the rows that stay";
             let plan = read_as(files, &self.schema).map_err(IncrementalError::engine(failed))?;
-            let input = run(session, plan).await.map_err(IncrementalError::engine(failed))?;
+            let input = run(runtime, plan).await.map_err(IncrementalError::engine(failed))?;
             let leaving = Leaving::new(self).map_err(IncrementalError::engine(failed))?;
             let schema = Arc::clone(&self.schema);
             let stream = stream::try_unfold((input, leaving), |(mut input, mut leaving)| async move {

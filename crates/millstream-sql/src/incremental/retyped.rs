@@ -13,9 +13,9 @@ use datafusion::{
     common::Result,
     datasource::provider_as_source,
     logical_expr::{Expr, LogicalPlan, Operator, binary_expr, try_cast},
-    prelude::SessionContext,
 };
 use futures::TryStreamExt;
+use millstream_query::QueryRuntime;
 
 use super::{
     columns::{self, column, positional},
@@ -28,7 +28,7 @@ use crate::{schema::storable_type, type_name::type_name};
 
 /// Errors with the first recorded value that would change by becoming a value of `schema`.
 pub(super) async fn check(
-    session: &SessionContext,
+    runtime: &dyn QueryRuntime,
     recorded: &Arc<dyn TableProvider>,
     schema: &Schema,
 ) -> Result<()> {
@@ -38,7 +38,7 @@ pub(super) async fn check(
         if storable_type(field.data_type()).as_ref() == Some(found.data_type()) {
             continue;
         }
-        if let Some(value) = first_lost(session, recorded, found, field.data_type()).await? {
+        if let Some(value) = first_lost(runtime, recorded, found, field.data_type()).await? {
             let to = type_name(field.data_type());
             return Err(IncrementalError::RetypedStates { column: field.name().clone(), value, to }.into());
         }
@@ -48,7 +48,7 @@ pub(super) async fn check(
 
 /// A value of the recorded column `found` that is not the same in the type `to`.
 async fn first_lost(
-    session: &SessionContext,
+    runtime: &dyn QueryRuntime,
     recorded: &Arc<dyn TableProvider>,
     found: &Field,
     to: &DataType,
@@ -58,7 +58,7 @@ async fn first_lost(
     let value = column(scan.schema(), at);
     let lost = columns::filter(scan, vec![is_lost(&value, found.data_type(), to)])?;
     let lost: LogicalPlan = first_row(positional(lost, "v", vec![value])?)?;
-    let mut rows = run(session, lost).await?;
+    let mut rows = run(runtime, lost).await?;
     while let Some(batch) = rows.try_next().await? {
         if batch.num_rows() > 0 {
             let options = FormatOptions::default().with_null("null");

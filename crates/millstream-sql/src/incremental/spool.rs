@@ -12,9 +12,9 @@ use datafusion::{
     physical_plan::{
         memory::MemoryStream, stream::RecordBatchReceiverStreamBuilder, streaming::PartitionStream,
     },
-    prelude::SessionContext,
 };
 use futures::{TryStreamExt, future::BoxFuture};
+use millstream_query::QueryRuntime;
 use millstream_spool::{Space, SpoolError, SpoolWriter};
 
 /// The number of batches that are read ahead of whoever asks for them.
@@ -31,12 +31,12 @@ pub struct Spool {
 impl Spool {
     /// Takes all of `stream`; more than `memory` bytes go to a file.
     pub fn collect<'a>(
-        session: &'a SessionContext,
+        runtime: &'a dyn QueryRuntime,
         mut stream: SendableRecordBatchStream,
         memory: usize,
     ) -> BoxFuture<'a, Result<Arc<Self>>> {
         Box::pin(async move {
-            let runtime = session.runtime_env();
+            let runtime = Arc::clone(runtime.session().runtime_env());
             // One that was not given a folder uses the system's, and has none before its first file.
             let folder = runtime.disk_manager.temp_dir_paths().into_iter().next();
             let space = Space::new(folder.unwrap_or_else(std::env::temp_dir), memory);

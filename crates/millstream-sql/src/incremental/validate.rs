@@ -12,9 +12,9 @@ use datafusion::{
     common::Result,
     functions_aggregate::expr_fn::count,
     logical_expr::{Aggregate, Expr, Filter, LogicalPlan, lit},
-    prelude::SessionContext,
 };
 use futures::{TryStreamExt, future::BoxFuture};
+use millstream_query::QueryRuntime;
 
 use super::{
     columns::{column, positional},
@@ -31,7 +31,7 @@ use crate::walk;
 /// Rows with a null that the caller keeps out are passed over. Memory is bounded by the session; tables without a merge
 /// key pass unread.
 pub fn check_keys<'a>(
-    session: &'a SessionContext,
+    runtime: &'a dyn QueryRuntime,
     maintenance: &'a Maintenance,
     rows: Arc<dyn TableProvider>,
 ) -> BoxFuture<'a, Result<(), IncrementalError>> {
@@ -45,7 +45,7 @@ pub fn check_keys<'a>(
             columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned()).collect();
         let key = Schema::new(fields);
         let unique_already = one_row_per_key(maintenance.plan(), &columns);
-        let found = find_problem(session, rows, &key, &maintenance.nulls_kept_out, unique_already).await;
+        let found = find_problem(runtime, rows, &key, &maintenance.nulls_kept_out, unique_already).await;
         match found.map_err(IncrementalError::engine("checking the key"))? {
             Some(problem) => Err(problem),
             None => Ok(()),
@@ -54,7 +54,7 @@ pub fn check_keys<'a>(
 }
 
 async fn find_problem(
-    session: &SessionContext,
+    runtime: &dyn QueryRuntime,
     rows: Arc<dyn TableProvider>,
     key: &Schema,
     nulls_kept_out: &BTreeSet<String>,
@@ -69,7 +69,7 @@ async fn find_problem(
     let filled = (0..width).map(|at| count(column(plan.schema(), at)).alias(format!("n{at}")));
     let all = count(lit(1_i64)).alias("all");
     let totals = Aggregate::try_new(Arc::new(plan.clone()), Vec::new(), filled.chain([all]).collect())?;
-    if let Some(totals) = first_batch(session, LogicalPlan::Aggregate(totals)).await? {
+    if let Some(totals) = first_batch(runtime, LogicalPlan::Aggregate(totals)).await? {
         let total = |at: usize| totals.column(at).as_primitive::<Int64Type>().value(0);
         if let Some(at) = (0..width).find(|&at| total(at) < total(width)) {
             let column = key.field(at).name().clone();
@@ -88,7 +88,7 @@ async fn find_problem(
         let all = (0..=width).map(|at| column(repeated.schema(), at)).collect();
         positional(repeated, "c", all)?
     };
-    let Some(example) = first_batch(session, repeated).await? else { return Ok(None) };
+    let Some(example) = first_batch(runtime, repeated).await? else { return Ok(None) };
     let names: Vec<_> = key.fields().iter().map(|field| field.name().as_str()).collect();
     Ok(Some(IncrementalError::DuplicateKey {
         key: describe(&names, &example, 0)?,
@@ -96,8 +96,8 @@ async fn find_problem(
     }))
 }
 
-async fn first_batch(session: &SessionContext, plan: LogicalPlan) -> Result<Option<RecordBatch>> {
-    let mut stream = run(session, plan).await?;
+async fn first_batch(runtime: &dyn QueryRuntime, plan: LogicalPlan) -> Result<Option<RecordBatch>> {
+    let mut stream = run(runtime, plan).await?;
     while let Some(batch) = stream.try_next().await? {
         if batch.num_rows() > 0 {
             return Ok(Some(batch));

@@ -191,7 +191,7 @@ async fn collect(
             let plan = session.bind(&table.plan).await?;
             let maintenance = Maintenance::new(&plan, keep).map_err(outside)?;
             let inputs = incremental::Inputs::new();
-            let rows = maintenance.build(session.context(), &inputs, NOW).await.map_err(outside)?;
+            let rows = maintenance.build(session.runtime().as_ref(), &inputs, NOW).await.map_err(outside)?;
             (rows, &table.stored_schema)
         }
     };

@@ -25,8 +25,7 @@ use datafusion::{
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
     },
 };
-
-use super::node::{Node, Operator};
+use millstream_query::node::{Node, Operator};
 
 /// Lets the left sides of a finished plan be computed twice, or refuse to be.
 #[derive(Debug)]

@@ -4,11 +4,8 @@ mod bind;
 mod data_file;
 mod error;
 mod first_rows;
-mod frugal;
-mod in_order;
 mod left_side;
 mod names;
-mod node;
 mod pace;
 mod predicate;
 mod show;
@@ -24,17 +21,16 @@ use async_trait::async_trait;
 use datafusion::{
     catalog::TableProvider,
     common::DataFusionError,
-    dataframe::DataFrame,
     execution::{
-        SendableRecordBatchStream, SessionState, SessionStateBuilder,
+        SendableRecordBatchStream, SessionState,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{FairSpillPool, TrackConsumersPool},
         runtime_env::RuntimeEnvBuilder,
     },
     logical_expr::LogicalPlan,
-    prelude::SessionContext,
 };
 use futures::future::BoxFuture;
+use millstream_query::{Execution, LocalRuntime, Order, QueryRuntime};
 use millstream_types::TableName;
 
 pub(crate) use error::LOSES_DIGITS;
@@ -42,8 +38,6 @@ pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
 pub(crate) use predicate::plain;
 pub use values::{arrow_without_values, without_values};
-
-use frugal::{Handed, begin};
 
 use crate::{
     analyze::TableAnalysis,
@@ -54,6 +48,9 @@ use crate::{
 
 /// How many consumers of memory an out-of-memory message names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// How a plan of a statement or a table is executed: its analysis has coerced its types.
+const COERCED: Execution = Execution { order: Order::Any, coerced: true };
 
 /// What a session may use.
 #[derive(Clone, Debug)]
@@ -90,9 +87,7 @@ pub enum Resolved {
 /// A query engine with bounded memory over the tables of a resolver. Cheap to clone.
 #[derive(Clone)]
 pub struct SqlSession {
-    context: SessionContext,
-    /// The same for plans whose types are coerced: that takes most of the time in which a long expression is planned.
-    coerced: SessionContext,
+    runtime: Arc<dyn QueryRuntime>,
     resolver: Arc<dyn TableResolver>,
 }
 
@@ -138,13 +133,8 @@ impl SqlSession {
     }
 
     fn over(state: SessionState, resolver: Arc<dyn TableResolver>) -> Self {
-        let coerced = SessionStateBuilder::new_from_existing(state.clone());
-        let coerced = coerced.with_analyzer_rules(vec![Arc::new(overflow::Checked)]).build();
-        Self {
-            context: SessionContext::new_with_state(state),
-            coerced: SessionContext::new_with_state(coerced),
-            resolver,
-        }
+        let runtime = LocalRuntime::new(state, vec![Arc::new(overflow::Checked)]);
+        Self { runtime: Arc::new(runtime), resolver }
     }
 
     /// The same engine and bounds over the tables of another resolver.
@@ -159,10 +149,10 @@ impl SqlSession {
         Self::over(state_builder(config).build(), resolver)
     }
 
-    /// The engine's own context, for plans that are built by hand. It knows functions but no tables.
+    /// Where the session's plans are executed, for plans that are built by hand. It knows functions but no tables.
     #[must_use]
-    pub fn context(&self) -> &SessionContext {
-        &self.context
+    pub fn runtime(&self) -> &Arc<dyn QueryRuntime> {
+        &self.runtime
     }
 
     #[must_use]
@@ -181,7 +171,7 @@ impl SqlSession {
         Box::pin(async move {
             match self.statement(sql, as_of.unwrap_or(At::Latest)).await? {
                 statement::Ready::Plan(plan) => {
-                    let stream = begin_together(&self.coerced, *plan).await?;
+                    let stream = self.started(*plan, COERCED).await?;
                     let schema = plain_schema(&stream.schema());
                     Ok(conform_stream(stream, &schema))
                 }
@@ -197,18 +187,11 @@ impl SqlSession {
         sql: &'a str,
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
         Box::pin(async move {
-            let state = self.context.state();
-            let config = state.config().clone().with_target_partitions(1);
-            let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
-            let one = Self::over(state, self.resolver.clone());
-            let plan = match one.statement(sql, At::Latest).await? {
-                statement::Ready::Plan(plan) => one.frame(*plan),
+            let plan = match self.statement(sql, At::Latest).await? {
+                statement::Ready::Plan(plan) => *plan,
                 statement::Ready::Answer(batch) => return Ok(show::stream(batch)),
             };
-            let context = Arc::new(plan.task_ctx());
-            let plan = plan.create_physical_plan().await.map_err(SqlError::from_datafusion)?;
-            let rows = in_order::in_order(plan).and_then(|plan| plan.execute(0, context));
-            let rows = rows.map_err(SqlError::from_datafusion)?;
+            let rows = self.started(plan, Execution { order: Order::Stable, ..COERCED }).await?;
             let schema = plain_schema(&rows.schema());
             Ok(conform_stream(rows, &schema))
         })
@@ -221,43 +204,18 @@ impl SqlSession {
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
         Box::pin(async move {
             let plan = self.bind(&table.plan).await?;
-            let stream = begin_together(&self.coerced, plan).await?;
+            let stream = self.started(plan, COERCED).await?;
             Ok(conform_stream(stream, &table.schema))
         })
     }
 
-    /// Like [`Self::table_stream`], as the parts that run side by side.
-    pub fn table_streams<'a>(
-        &'a self,
-        table: &'a TableAnalysis,
-    ) -> BoxFuture<'a, Result<Vec<SendableRecordBatchStream>, SqlError>> {
-        Box::pin(async move {
-            let plan = self.bind(&table.plan).await?;
-            let streams = begin(&self.coerced, plan, Handed::InParts).await?;
-            Ok(streams.into_iter().map(|stream| conform_stream(stream, &table.schema)).collect())
-        })
-    }
-
-    /// Runs a plan over real tables, as [`Self::bind`] gives it.
-    pub fn execute<'a>(
-        &'a self,
+    async fn started(
+        &self,
         plan: LogicalPlan,
-    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, SqlError>> {
-        Box::pin(begin_together(&self.context, plan))
+        how: Execution,
+    ) -> Result<SendableRecordBatchStream, SqlError> {
+        self.runtime.stream(plan, how).await.map_err(SqlError::from_datafusion)
     }
-
-    fn frame(&self, plan: LogicalPlan) -> DataFrame {
-        DataFrame::new(self.coerced.state(), plan)
-    }
-}
-
-async fn begin_together(
-    context: &SessionContext,
-    plan: LogicalPlan,
-) -> Result<SendableRecordBatchStream, SqlError> {
-    let mut streams = begin(context, plan, Handed::Together).await?;
-    let none = || SqlError::Execution { message: "the plan gives no rows".into() };
-    streams.pop().ok_or_else(none)
 }
 
 /// The schema with views of text and bytes as plain text and bytes.

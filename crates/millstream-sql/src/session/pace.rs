@@ -34,11 +34,9 @@ use datafusion::{
     },
 };
 use futures::{Stream, StreamExt};
+use millstream_query::node::{Node, Operator};
 
-use super::{
-    node::{Node, Operator},
-    windows::PiecewiseWindow,
-};
+use super::windows::PiecewiseWindow;
 use crate::growth;
 
 /// How long one thread works for a query before other tasks get their turn.

@@ -94,14 +94,14 @@ impl SqlSession {
     ) -> Result<LogicalPlan, SqlError> {
         let wrong = |problem| SqlError::problem(problem, text);
         let mut statement = checked(statement, text).map_err(wrong)?;
-        let state = self.context().state();
+        let state = self.runtime().session();
         let pinned_tables = {
             let query = query_mut(&mut statement).ok_or_else(|| wrong(not_a_query("this", text)))?;
             let known = references(query, text);
             if let Some(unknown) = known.iter().find(|reference| reference.parts.len() != 2) {
                 return Err(wrong(self.unknown(&unknown.parts.join("."), unknown.range.clone(), text)));
             }
-            travel::pin(query, at, &state, text).map_err(wrong)?
+            travel::pin(query, at, state, text).map_err(wrong)?
         };
         let mut sources = TableSources::default();
         for pinned in pinned_tables {
@@ -109,7 +109,7 @@ impl SqlSession {
                 free.insert(self.source(&pinned, text, depth).await?);
             }
         }
-        let planner = Planner::new(&state, &sources);
+        let planner = Planner::new(state, &sources);
         let plan =
             unpanicked(|| planner.sql_to_rel().statement_to_plan(statement).and_then(microseconds::written))
                 .and_then(|plan| {

@@ -27,8 +27,7 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
-
-use super::node::{Node, Operator};
+use millstream_query::node::{Node, Operator};
 
 /// The number of rows up to which partitions are gathered and computed together.
 const PIECE_ROWS: usize = 8_192;

@@ -246,8 +246,6 @@ async fn a_plan_made_offline_runs_over_what_is_stored() {
     insta::with_settings!({prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!("bound_plan", pretty(&batches));
     });
-    let streams = session.table_streams(table).await.unwrap();
-    assert!(!streams.is_empty());
 }
 
 /// Each query runs many times: an order that comes by chance would be another one now and then.

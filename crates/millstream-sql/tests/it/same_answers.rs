@@ -188,7 +188,7 @@ async fn followed(
     let plan = session.bind(&analysed.plan).await.unwrap();
     let keep = Keep::Merge { key: key.split(',').map(str::to_owned).collect() };
     let maintenance = Maintenance::new(&plan, keep).unwrap();
-    let (context, mut before, mut change) = (session.context(), Inputs::new(), Inputs::new());
+    let (runtime, mut before, mut change) = (session.runtime().as_ref(), Inputs::new(), Inputs::new());
     for (table, new) in &all.0 {
         let old = fewer.0.get(table).unwrap();
         before = before.with(&table.to_string(), InputChange::unchanged(old.clone()));
@@ -201,10 +201,10 @@ async fn followed(
         change = change.with(&table.to_string(), replaced);
     }
     let now = TimestampMicros(0);
-    let kept: Vec<_> = maintenance.build(context, &before, now).await.unwrap().try_collect().await.unwrap();
+    let kept: Vec<_> = maintenance.build(runtime, &before, now).await.unwrap().try_collect().await.unwrap();
     let existing = Arc::new(MemTable::try_new(maintenance.schema(), vec![kept.clone()]).unwrap());
     let refresh = Refresh {
-        session: context,
+        runtime,
         inputs: &change,
         existing: existing.clone(),
         some_kept_out: false,
@@ -216,7 +216,7 @@ async fn followed(
         Change::Nothing => kept,
         Change::Everything { rows } => rows.stream().unwrap().try_collect().await.unwrap(),
         Change::Replace { keys, rows, .. } => {
-            let stay = survivors(context, &maintenance, existing, &keys).await.unwrap();
+            let stay = survivors(runtime, &maintenance, existing, &keys).await.unwrap();
             let mut after: Vec<_> = stay.try_collect().await.unwrap();
             after.extend(rows.stream().unwrap().try_collect::<Vec<_>>().await.unwrap());
             after
@@ -249,7 +249,8 @@ async fn check(
 
     let plan = session.bind(&analysed.plan).await.unwrap();
     let maintenance = Maintenance::new(&plan, Keep::Whole).unwrap();
-    let built = maintenance.build(session.context(), &Inputs::new(), TimestampMicros(0)).await.unwrap();
+    let built =
+        maintenance.build(session.runtime().as_ref(), &Inputs::new(), TimestampMicros(0)).await.unwrap();
     assert_eq!(stored(&built.schema()), *promised, "{called} as a table");
     let built: Vec<_> = built.try_collect().await.unwrap_or_else(|error| panic!("{called}: {error}"));
     assert_eq!(texts(&built, promised), expected, "{called} as a table");

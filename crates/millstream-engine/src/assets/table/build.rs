@@ -7,12 +7,12 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use millstream_lake::{At, Operation, Snapshot};
 use millstream_plan::{AssetStatus, Reason, Recorded};
 use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
+use millstream_query::QueryRuntime;
 use millstream_sql::incremental::{
     Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy, VALID_FROM, VALID_TO,
 };
@@ -98,7 +98,7 @@ pub(super) struct BuildAttempt<'a> {
     pub spec: &'a TableSpec,
     pub base: Option<&'a Snapshot>,
     pub inputs: &'a Inputs,
-    pub session: SessionContext,
+    pub runtime: Arc<dyn QueryRuntime>,
     pub maintenance: Maintenance,
     /// The columns as the table stores them.
     pub schema: SchemaRef,
@@ -155,7 +155,7 @@ impl<'a> BuildAttempt<'a> {
             spec,
             base,
             inputs,
-            session: session.context().clone(),
+            runtime: session.runtime().clone(),
             maintenance,
             schema,
             contract: Arc::new(contract),
@@ -196,7 +196,7 @@ impl<'a> BuildAttempt<'a> {
             None => return self.whole().await,
         };
         let refresh = Refresh {
-            session: &self.session,
+            runtime: self.runtime.as_ref(),
             inputs: &inputs,
             existing: provider(&self.context.world.lake, base)?,
             some_kept_out: self.rejected.is_some() || self.lost,
@@ -217,7 +217,7 @@ impl<'a> BuildAttempt<'a> {
     /// Computes all rows, from the new versions of the inputs.
     pub(super) async fn whole(&self) -> Result<Plan, EngineError> {
         let inputs = self.inputs.whole(&self.context.world)?;
-        let rows = self.maintenance.build(&self.session, &inputs, self.now).await;
+        let rows = self.maintenance.build(self.runtime.as_ref(), &inputs, self.now).await;
         Ok(Plan::Whole(rows.map_err(|source| self.failed(source))?))
     }
 

@@ -81,7 +81,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
             }
             let touched = if attempt.rewrites() { present() } else { touched(attempt, keys.predicate())? };
             let provider = files_of(attempt, touched.clone())?;
-            let stay = survivors(&attempt.session, &attempt.maintenance, provider, &keys).await;
+            let stay = survivors(attempt.runtime.as_ref(), &attempt.maintenance, provider, &keys).await;
             let kept = rewrite(attempt, stay.map_err(|source| attempt.failed(source))?).await?;
             let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
             let mut delta = with_rows(attempt, rows, touched, kept, false).await?;
@@ -96,7 +96,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
             let touched = touched(attempt, removal.predicate())?;
             let provider =
                 LakeTable::new(&attempt.context.world.lake, attempt.schema.clone(), touched.clone())?;
-            let stay = removal.survivors(&attempt.session, provider).await;
+            let stay = removal.survivors(attempt.runtime.as_ref(), provider).await;
             match rewrite(attempt, stay.map_err(|source| attempt.failed(source))?).await {
                 Ok(kept) => {
                     let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
@@ -131,7 +131,8 @@ async fn reshaped(attempt: &BuildAttempt<'_>) -> Result<Delta, EngineError> {
         return with_rows(attempt, none(), Vec::new(), Vec::new(), false).await;
     }
     let present = attempt.base.map(|base| base.files().to_vec()).unwrap_or_default();
-    let rows = all_rows(&attempt.session, &attempt.maintenance, files_of(attempt, present.clone())?).await;
+    let rows =
+        all_rows(attempt.runtime.as_ref(), &attempt.maintenance, files_of(attempt, present.clone())?).await;
     let kept = rewrite(attempt, rows.map_err(|source| attempt.failed(source))?).await?;
     with_rows(attempt, none(), present, kept, false).await
 }
@@ -154,7 +155,7 @@ async fn whole(attempt: &BuildAttempt<'_>, rows: SendableRecordBatchStream) -> R
 fn touched(attempt: &BuildAttempt<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
     let Some(base) = attempt.base else { return Ok(Vec::new()) };
     match condition {
-        Some(condition) => Ok(LakeTable::files_matching(&attempt.session, base, &condition)?),
+        Some(condition) => Ok(LakeTable::files_matching(attempt.runtime.session(), base, &condition)?),
         None => Ok(base.files().to_vec()),
     }
 }
@@ -235,7 +236,7 @@ fn superseded(
     }
     let gone = if let Gone::Keys(gone) = gone { Some(gone.as_ref()) } else { None };
     let keys = [keys].into_iter().chain(gone);
-    Superseded::new(&attempt.session, &attempt.spec.name, &attempt.schema, keys).map(Some)
+    Superseded::new(attempt.runtime.as_ref(), &attempt.spec.name, &attempt.schema, keys).map(Some)
 }
 
 /// Whether at least one rejected row is removed.
@@ -269,7 +270,9 @@ async fn check_written(attempt: &BuildAttempt<'_>, delta: &Delta) -> Result<(), 
     let world = &attempt.context.world;
     let files = delta.add.iter().map(DataFile::from).collect();
     let written = LakeTable::new(&world.lake, attempt.schema.clone(), files)?;
-    if let Err(source) = check_keys(&attempt.session, &attempt.maintenance, Arc::clone(&written)).await {
+    if let Err(source) =
+        check_keys(attempt.runtime.as_ref(), &attempt.maintenance, Arc::clone(&written)).await
+    {
         world.lake.discard(delta.add.clone()).await;
         world.lake.discard(delta.rejected.clone()).await;
         return Err(attempt.failed(source));

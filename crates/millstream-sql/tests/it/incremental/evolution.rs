@@ -13,7 +13,7 @@ use millstream_sql::incremental::{
 };
 use millstream_types::TimestampMicros;
 
-use super::world::{Cell, DAY, Dice, Kept, Row, START, World, collect, inputs, plan, session};
+use super::world::{Cell, DAY, Dice, Kept, Row, START, World, collect, inputs, plan, runtime, session};
 
 /// The texts of a row, by column; the time is in microseconds.
 type Record = BTreeMap<String, Option<String>>;
@@ -231,8 +231,9 @@ async fn refresh(
     now: i64,
     everything: bool,
 ) -> Result<Option<Kept>, IncrementalError> {
+    let runtime = runtime(session);
     let refresh = Refresh {
-        session,
+        runtime: &runtime,
         inputs,
         existing: kept.provider(),
         some_kept_out: false,
@@ -243,7 +244,7 @@ async fn refresh(
     let batches = match maintenance.refresh(&refresh).await? {
         Change::Nothing => return Ok(None),
         Change::Replace { keys, rows, .. } => {
-            let mut all = collect(survivors(session, maintenance, kept.provider(), &keys).await?).await?;
+            let mut all = collect(survivors(&runtime, maintenance, kept.provider(), &keys).await?).await?;
             all.extend(collect(rows.stream().unwrap()).await?);
             all
         }
@@ -302,7 +303,7 @@ async fn check(definitions: &[Definition], time: bool, seeds: u64) {
             match (refreshed, look(&known, definition, time, &next, now)) {
                 (Ok(Some(changed)), Some(expected)) => (kept, known) = (changed, expected),
                 (Ok(None), Some(expected)) => {
-                    let rows = all_rows(&session, &maintenance, kept.provider()).await.unwrap();
+                    let rows = all_rows(&runtime(&session), &maintenance, kept.provider()).await.unwrap();
                     let batches = collect(rows).await.unwrap();
                     (kept, known) = (Kept { maintenance: maintenance.clone(), batches }, expected);
                 }

@@ -15,6 +15,7 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 use futures::TryStreamExt;
+use millstream_query::LocalRuntime;
 use millstream_sql::incremental::{
     Change, IncrementalError, InputChange, Inputs, Limits, Maintenance, Refresh, check_keys, survivors,
 };
@@ -242,6 +243,11 @@ pub(crate) fn session() -> SessionContext {
     session
 }
 
+/// Where the session's plans are executed.
+pub(crate) fn runtime(session: &SessionContext) -> LocalRuntime {
+    LocalRuntime::new(session.state(), Vec::new())
+}
+
 pub(crate) async fn plan(session: &SessionContext, sql: &str) -> LogicalPlan {
     let state = session.state();
     let plan = state.create_logical_plan(sql).await.unwrap();
@@ -265,10 +271,10 @@ impl Kept {
         inputs: &Inputs,
         now: i64,
     ) -> Result<Self, IncrementalError> {
-        let stream = maintenance.build(session, inputs, TimestampMicros(now)).await?;
+        let stream = maintenance.build(&runtime(session), inputs, TimestampMicros(now)).await?;
         let batches = collect(stream).await?;
         let kept = Self { maintenance: maintenance.clone(), batches };
-        check_keys(session, maintenance, kept.provider()).await?;
+        check_keys(&runtime(session), maintenance, kept.provider()).await?;
         Ok(kept)
     }
 
@@ -292,8 +298,9 @@ impl Kept {
     ) -> Result<Change, IncrementalError> {
         // The budget is small, so that rows lie in memory and in a file.
         let limits = Limits { keys, spool_bytes: 2_000 };
+        let runtime = runtime(session);
         let refresh = Refresh {
-            session,
+            runtime: &runtime,
             inputs,
             existing: self.provider(),
             some_kept_out: false,
@@ -317,13 +324,14 @@ impl Kept {
                 all
             }
             Change::AddAndRemove { rows, removal } => {
-                let mut all = collect(removal.survivors(session, self.provider()).await?).await?;
+                let mut all = collect(removal.survivors(&runtime(session), self.provider()).await?).await?;
                 all.extend(collect(rows.stream().unwrap()).await?);
                 all
             }
             Change::Replace { keys, rows, .. } => {
                 let mut all =
-                    collect(survivors(session, &self.maintenance, self.provider(), &keys).await?).await?;
+                    collect(survivors(&runtime(session), &self.maintenance, self.provider(), &keys).await?)
+                        .await?;
                 all.extend(collect(rows.stream().unwrap()).await?);
                 all
             }

@@ -224,7 +224,7 @@ impl Merged {
             return Ok(found);
         }
         let near = match &self.near {
-            Some(near) => LakeTable::files_matching(world.sql.context(), base, near)?,
+            Some(near) => LakeTable::files_matching(world.sql.runtime().session(), base, near)?,
             None => base.files().to_vec(),
         };
         for file in near {

@@ -18,13 +18,13 @@ use datafusion::{
 };
 use futures::StreamExt;
 
-use super::node::{Node, Operator};
+use crate::node::{Node, Operator};
 
 /// Batches of a partition that wait for their turn.
 const WAITING_BATCHES: usize = 2;
 
 /// The plan with one partition, and nothing in it that takes rows as they happen to arrive.
-pub(super) fn in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = plan.transform_up(|node| {
         let Some(meeting) = node.downcast_ref::<CoalescePartitionsExec>() else {
             return Ok(Transformed::no(node));

@@ -11,7 +11,8 @@ use datafusion::{
 };
 
 /// What an operator does with the rows of its input.
-pub(super) trait Operator: fmt::Debug + Send + Sync + Sized + 'static {
+pub trait Operator: fmt::Debug + Send + Sync + Sized + 'static {
+    /// What the operator is called where a plan is shown.
     const NAME: &'static str;
 
     /// The operator as it was before it ran.
@@ -31,14 +32,15 @@ pub(super) trait Operator: fmt::Debug + Send + Sync + Sized + 'static {
 
 /// An operator in its place in a plan.
 #[derive(Debug)]
-pub(super) struct Node<O> {
+pub struct Node<O> {
     operator: O,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
 impl<O: Operator> Node<O> {
-    pub(super) fn over(input: Arc<dyn ExecutionPlan>, operator: O) -> Arc<dyn ExecutionPlan> {
+    /// The operator over its input, as a part of a plan.
+    pub fn over(input: Arc<dyn ExecutionPlan>, operator: O) -> Arc<dyn ExecutionPlan> {
         let properties = Arc::new(O::properties(input.as_ref()));
         Arc::new(Self { operator, input, properties })
     }
