@@ -49,7 +49,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-0722",
         "A file of labels",
-        "The file cannot be read. Labels come from Parquet, CSV with a header line, or JSON lines.",
+        "The file cannot be read. Labels come from Parquet, Avro, CSV with a header line, or JSON lines.",
     ),
     (
         "MS-0723",

@@ -53,8 +53,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "1%", value_name = "PERCENT")]
     pub(crate) sample: Percent,
     /// Change a bound, as in `rows=200000` or `request_time=60s`; may be given several times. The bounds are body_bytes,
-    /// buffered_bytes, rows, values, query_rows, connections, concurrent_requests, request_time, job_time, idle_time and
-    /// shutdown_time
+    /// buffered_bytes, rows, values, answer_bytes, query_rows, query_bytes, connections, concurrent_requests, request_time,
+    /// job_time, idle_time, shutdown_time and query_shutdown_time
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limits::parse)]
     pub(crate) limits: Vec<Limit>,
 }

@@ -11,22 +11,25 @@ use crate::{CliError, human};
 type Place<T> = fn(&mut Limits) -> &mut T;
 
 /// Bounds that are counts, by name.
-const COUNTS: [(&str, Place<usize>); 7] = [
+const COUNTS: [(&str, Place<usize>); 9] = [
     ("body_bytes", |limits| &mut limits.body_bytes),
     ("buffered_bytes", |limits| &mut limits.buffered_bytes),
     ("rows", |limits| &mut limits.rows),
     ("values", |limits| &mut limits.values),
+    ("answer_bytes", |limits| &mut limits.answer_bytes),
     ("query_rows", |limits| &mut limits.query_rows),
+    ("query_bytes", |limits| &mut limits.query_bytes),
     ("connections", |limits| &mut limits.connections),
     ("concurrent_requests", |limits| &mut limits.concurrent_requests),
 ];
 
 /// Bounds that are lengths of time, by name.
-const TIMES: [(&str, Place<Duration>); 4] = [
+const TIMES: [(&str, Place<Duration>); 5] = [
     ("request_time", |limits| &mut limits.request_time),
     ("job_time", |limits| &mut limits.job_time),
     ("idle_time", |limits| &mut limits.idle_time),
     ("shutdown_time", |limits| &mut limits.shutdown_time),
+    ("query_shutdown_time", |limits| &mut limits.query_shutdown_time),
 ];
 
 /// One bound and its new value.

@@ -4,10 +4,11 @@ use std::{collections::HashSet, fmt};
 
 use datafusion::error::DataFusionError;
 
-use crate::{codes, overflow, session::plain, without_values};
-
-/// The text that stands for a value that nobody is to see.
-const MASKED: &str = "***";
+use crate::{
+    codes, overflow,
+    session::{MASKED, plain},
+    without_values,
+};
 
 /// Why a table could not be kept up to date from its inputs' changes.
 #[derive(Debug, thiserror::Error)]

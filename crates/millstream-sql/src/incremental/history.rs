@@ -28,13 +28,14 @@ use super::{
     evaluation::counted,
     inputs::{read_as, scan_of},
     key_set::take_rows,
-    maintenance::{Keep, Maintenance, VALID_FROM, output},
+    maintenance::{Keep, Maintenance, output},
     periods::{Period, State, merge, overlap},
     refresh::{Change, Gone, Refresh, relabelled},
     retyped,
     spool::Spool,
     validate::describe,
 };
+use crate::catalog::VALID_FROM;
 
 /// What the walk knows of the columns: first the query's, then `valid_from`, `valid_to` and `is_state`.
 #[derive(Debug)]

@@ -18,11 +18,7 @@ use super::{
     inputs::{Inputs, tables_of},
     linear, normalize,
 };
-
-/// The column of a history table that says when a state began.
-pub const VALID_FROM: &str = "valid_from";
-/// The column of a history table that says when a state ended; null while the state is the current one.
-pub const VALID_TO: &str = "valid_to";
+use crate::catalog::{VALID_FROM, VALID_TO};
 
 /// Which rows of the output belong together and are replaced together.
 #[derive(Clone, Debug, PartialEq, Eq)]

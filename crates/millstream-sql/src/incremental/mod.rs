@@ -34,7 +34,7 @@ pub use evaluation::Limits;
 pub use inputs::{InputChange, Inputs};
 pub use key_match::KeyMatch;
 pub use key_set::{KeyRange, KeySet};
-pub use maintenance::{Keep, Maintenance, Strategy, VALID_FROM, VALID_TO};
+pub use maintenance::{Keep, Maintenance, Strategy};
 pub use refresh::{Change, Gone, Refresh, all_rows, survivors};
 pub use removal::Removal;
 pub use spool::Spool;

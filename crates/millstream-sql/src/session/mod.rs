@@ -37,6 +37,7 @@ pub(crate) use error::LOSES_DIGITS;
 pub use error::{QueryPlace, SqlError};
 pub use millstream_lake::At;
 pub(crate) use predicate::plain;
+pub(crate) use values::MASKED;
 pub use values::{arrow_without_values, without_values};
 
 use crate::{

@@ -7,7 +7,7 @@ use datafusion::common::DataFusionError;
 use super::{SqlError, predicate::plain};
 
 /// The text that stands for a value that nobody is to see.
-const MASKED: &str = "***";
+pub(crate) const MASKED: &str = "***";
 
 /// The failure without the values in its words. Failures outside of the computation, such as those of a store, hold no
 /// values.

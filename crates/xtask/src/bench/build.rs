@@ -122,7 +122,8 @@ mod tests {
         let target = world.path().join("target");
         fs::create_dir(&target).unwrap();
         fs::write(target.join("left"), "by an interrupted build").unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/measure.py");
+        write("measure.py", include_str!("../../bench/measure.py"));
+        let script = world.path().join("measure.py");
         let built = |binary: &str| {
             in_empty(&target, |target| {
                 assert!(!target.join("left").exists());

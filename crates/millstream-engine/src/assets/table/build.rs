@@ -13,8 +13,9 @@ use millstream_plan::{AssetStatus, Reason, Recorded};
 use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
 use millstream_query::QueryRuntime;
-use millstream_sql::incremental::{
-    Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy, VALID_FROM, VALID_TO,
+use millstream_sql::{
+    VALID_FROM, VALID_TO,
+    incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy},
 };
 use millstream_types::{AssetId, AssetVersion, Severity, TimestampMicros};
 
