@@ -83,12 +83,14 @@ impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         let mut stderr = io::stderr().lock();
-        stderr.write_all(self.priority.as_bytes())?;
-        stderr.write_all(cover(&text).text.as_bytes())?;
+        // The terminal may be closed: there is no place left to say that a line is lost, and the work goes on.
+        let written = stderr.write_all(self.priority.as_bytes());
+        let _ = written.and_then(|()| stderr.write_all(cover(&text).text.as_bytes()));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }

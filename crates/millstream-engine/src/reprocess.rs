@@ -99,7 +99,10 @@ fn keeps_states(table: &TableName) -> EngineError {
         table: table.clone(),
         message: "is a history: building it anew would forget the states that its inputs no longer have"
             .to_owned(),
-        hint: format!("where that is meant, `millstream run {table} --full-refresh` does it"),
+        hint: format!(
+            "once its checks have changed, `millstream run {table}` judges its rows again and keeps its states; \
+             where the states are to go, `millstream run {table} --full-refresh` computes it anew"
+        ),
     }
 }
 

@@ -42,11 +42,13 @@ impl Lake {
     ) -> BoxFuture<'a, Result<i64>> {
         Box::pin(async move {
             let files = change.add.clone();
+            // Whoever waits for the commit may be told to end, and the put goes on without: from here on nobody may delete
+            // what a commit names, or may name.
+            self.forget_staged(&files);
             let committed = self.commit_change(table, base, change).await;
             let is_local = self.storage().local.is_some();
-            // Nobody may delete files any more that a commit names, or may name.
-            if committed.as_ref().err().is_none_or(|error| error.may_be_committed(is_local)) {
-                self.forget_staged(&files);
+            if committed.as_ref().err().is_some_and(|error| !error.may_be_committed(is_local)) {
+                self.remember_staged(&files);
             }
             committed
         })

@@ -37,12 +37,19 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     if session.settings.json {
         output::print_json(&RejectedDocument::new(&table, &groups))?;
     } else {
-        output::print(&text(&table, &groups, arguments.examples))?;
+        let spec = engine.project().table(&table);
+        let again = match spec.is_some_and(|spec| spec.materialize.keeps_states()) {
+            // A history that is computed anew forgets states; a changed check alone does not do that.
+            true => format!("millstream run {table}"),
+            false => format!("millstream reprocess {table}"),
+        };
+        output::print(&text(&table, &groups, arguments.examples, &again))?;
     }
     Ok(Exit::Success)
 }
 
-fn text(table: &TableName, groups: &[RejectedGroup], examples: usize) -> String {
+/// The groups for people. `again`: the command that takes in the rows that pass by now.
+fn text(table: &TableName, groups: &[RejectedGroup], examples: usize, again: &str) -> String {
     let total: u64 = groups.iter().map(|group| group.rows).sum();
     if total == 0 {
         return format!("{} No row of {table} is rejected\n", styled(GOOD, '✓'));
@@ -74,7 +81,7 @@ fn text(table: &TableName, groups: &[RejectedGroup], examples: usize) -> String 
     text.push_str(&format!("\nAll of them: {all}\n"));
     let halted: u64 = groups.iter().map(|group| group.halted).sum();
     if halted < total {
-        let reprocess = command(&format!("millstream reprocess {table}"));
+        let reprocess = command(again);
         let is_unique = |group: &RejectedGroup| group.check.starts_with("unique");
         let gone =
             if groups.iter().any(is_unique) { ", or once the rows that they repeat are gone" } else { "" };

@@ -262,3 +262,32 @@ async fn discarded_files_leave_nothing_behind() {
     drop(abandoned);
     assert_eq!(count(), before);
 }
+
+/// A commit that nobody waits for any more may still land, as when a run is told to end in the midst of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_given_up_keeps_the_files_that_it_may_name() {
+    let (folder, lake) = local();
+    create(&lake, &[0]).await;
+    let mut given_up = 0;
+    for id in 1..=150_i64 {
+        let base = latest(&lake).await;
+        let change = TableChange { add: stage(&lake, &[id]).await, ..TableChange::default() };
+        let table = table();
+        let waited = async {
+            for _ in 0..id * id {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = lake.commit(&table, Some(&base), change) => {}
+            () = waited => given_up += 1,
+        }
+        lake.abandon(&table).await;
+    }
+    assert!(given_up > 10, "{given_up} of 150 commits were given up");
+    // What was begun ends within moments.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let kept = ids(&open(&folder), At::Latest).await;
+    assert!(kept.contains(&0) && kept.windows(2).all(|pair| pair[0] < pair[1]), "{kept:?}");
+}

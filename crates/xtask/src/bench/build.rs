@@ -100,7 +100,7 @@ fn build(root: &Path, target: &Path, binary: &str, script: &Path) -> Result<Cold
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::fs;
 
     use super::{build, in_empty, packages};
 
