@@ -299,7 +299,8 @@ pub struct OnDemandDocument {
 #[derive(Clone, Debug, Serialize)]
 pub struct ServiceDocument {
     pub name: String,
-    /// `version` is `None` when the project has the service no more.
+    /// The version that the project defines now; null when the project no longer has the service, or nothing has served its
+    /// present definition yet.
     pub version: Option<i64>,
     pub versions: Vec<i64>,
     /// Features with their types, in order.

@@ -22,6 +22,10 @@ pub(crate) const REPROCESS_TXN: &str = "reprocess";
 /// rejected rows. A table of rejected rows that is behind its table in this has lost rows.
 pub(crate) const REJECTED_TXN: &str = "rejected";
 
+/// The application id, on a table and on its table of rejected rows, of the transaction whose version is the last epoch that
+/// made earlier rejected rows obsolete. A table of rejected rows that is behind its table in this still has them.
+pub(crate) const OUTDATED_TXN: &str = "outdated";
+
 /// The format of [`CommitInfo`]; a reader refuses a higher one.
 const FORMAT: u32 = 1;
 
@@ -34,6 +38,9 @@ pub(crate) struct CommitInfo {
     pub fingerprint: Fingerprint,
     pub rows_written: u64,
     pub rows_rejected: u64,
+    /// The rejected rows of earlier epochs that the commit makes obsolete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outdates: Option<Outdated>,
     #[serde(flatten)]
     pub what: Committed,
 }
@@ -60,6 +67,15 @@ pub(crate) enum Committed {
     Reprocess { rejected_version: i64, next_sequence: i64 },
 }
 
+/// Rejected rows of earlier epochs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outdated {
+    All,
+    /// The rows of these parts, which were read again.
+    Parts(Vec<String>),
+}
+
 /// The columns of a table after one change of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AcceptedSchema {
@@ -72,7 +88,7 @@ pub(crate) struct AcceptedSchema {
 
 impl CommitInfo {
     pub(crate) fn new(run: RunId, at: TimestampMicros, fingerprint: Fingerprint, what: Committed) -> Self {
-        Self { format: FORMAT, run, at, fingerprint, rows_written: 0, rows_rejected: 0, what }
+        Self { format: FORMAT, run, at, fingerprint, rows_written: 0, rows_rejected: 0, outdates: None, what }
     }
 
     pub(crate) fn to_json(&self) -> Result<serde_json::Value, EngineError> {

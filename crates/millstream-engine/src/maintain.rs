@@ -194,8 +194,8 @@ impl Engine {
         for (table, version) in world.published().await?.0.iter() {
             // The newest version is kept by itself.
             let newest = recorded.get(&table.asset_id()).and_then(|recorded| recorded.version);
-            if newest.map(AssetVersion::number) != Some(*version) {
-                pinned.entry(table.clone()).or_default().insert(*version);
+            if newest != Some(*version) && !version.is_lost() {
+                pinned.entry(table.clone()).or_default().insert(version.number());
             }
         }
         // What the project no longer has asks for nothing.

@@ -2,6 +2,7 @@
 
 mod change;
 mod halted;
+mod outdated;
 mod rejected;
 mod reprocessed;
 
@@ -15,7 +16,7 @@ use crate::{
     EngineError, StepOutcome,
     assets::version_of,
     audit::Audit,
-    commit_info::{CommitInfo, REJECTED_TXN},
+    commit_info::{CommitInfo, OUTDATED_TXN, REJECTED_TXN},
     engine::StepContext,
     rejudge,
     run::StepResult,
@@ -23,10 +24,12 @@ use crate::{
 };
 
 pub(crate) use change::{Append, append};
+pub(crate) use outdated::{drop_unreached, finish_outdated, has_unreached, is_outdated};
 pub(crate) use rejected::may_hold;
 pub(crate) use reprocessed::{replace_rejected, take_in, taken};
 
 use change::Change;
+use outdated::{drop_outdated, outdated};
 use rejected::commit_rejected;
 
 /// The column of a rejected row that says which landing or build rejected it.
@@ -138,14 +141,19 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
 }
 
 /// Commits the rejected rows first, then the candidate. Should the process end in between, the step is done again, and the
-/// rejected rows are recognised by their epoch and replaced.
-async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
-    let context = candidate.context;
+/// rejected rows are recognised by their epoch and replaced. Earlier rejected rows that the candidate makes obsolete go last.
+async fn commit(mut candidate: Candidate<'_>) -> Result<i64, EngineError> {
+    let (context, table) = (candidate.context, candidate.table);
     let is_kept = commit_rejected(&candidate).await?;
-    let (txn, txn_version) = candidate.txn;
-    let mut txns = vec![(txn, txn_version)];
+    let outdated = outdated(&candidate).await?;
+    let epoch = candidate.rejected.epoch_before + 1;
+    let mut txns = vec![candidate.txn];
     if is_kept {
-        txns.push((REJECTED_TXN, candidate.rejected.epoch_before + 1));
+        txns.push((REJECTED_TXN, epoch));
+    }
+    if outdated.is_some() {
+        txns.push((OUTDATED_TXN, epoch));
+        candidate.info.outdates = outdated.clone();
     }
     let change = Change {
         add: candidate.add,
@@ -154,7 +162,11 @@ async fn commit(candidate: Candidate<'_>) -> Result<i64, EngineError> {
         operation: candidate.operation,
         txns,
         info: Some(candidate.info),
-        ..Change::of(candidate.table, candidate.base, candidate.now)
+        ..Change::of(table, candidate.base, candidate.now)
     };
-    change.commit(context).await
+    let version = change.commit(context).await?;
+    if let Some(outdated) = outdated {
+        drop_outdated(context, table, &outdated, epoch).await?;
+    }
+    Ok(version)
 }

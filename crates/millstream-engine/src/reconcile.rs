@@ -20,10 +20,14 @@ use crate::{
     commit_info::{CommitInfo, Committed},
     engine::World,
     error::told,
+    publish::is_outdated,
 };
 
 /// The number of probes at the same time; each is a look at one file or a listing.
 const PROBES_AT_ONCE: usize = 32;
+
+/// The fingerprint of no definition.
+const UNFINISHED: Fingerprint = Fingerprint::new([0; 32]);
 
 /// What lake and state store agree on.
 pub(crate) struct Reconciled {
@@ -181,6 +185,10 @@ async fn news_of(
                 built_at: info.at,
                 status: AssetStatus::Built,
             };
+            if matches!(info.what, Committed::Build { .. }) && is_unfinished(world, &probed.table).await? {
+                // Another build does again what this one left undone when its process ended.
+                return Ok(Some((Recorded { fingerprint: UNFINISHED, ..found }, Vec::new())));
+            }
             let metrics = metrics(rows).into_iter().map(|(name, value)| Metric { name, value });
             Ok(Some((found, metrics.collect())))
         }
@@ -189,6 +197,14 @@ async fn news_of(
             Ok(Some((Recorded { version: Some(version), ..known.clone() }, Vec::new())))
         }
         _ => Ok(None),
+    }
+}
+
+/// Whether a build of the table ended before it took away the rejected rows that it had made obsolete.
+async fn is_unfinished(world: &World, table: &TableName) -> Result<bool, EngineError> {
+    match world.lake.snapshot(table, At::Latest).await? {
+        Some(snapshot) => is_outdated(world, &snapshot).await,
+        None => Ok(false),
     }
 }
 

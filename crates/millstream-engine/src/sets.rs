@@ -10,12 +10,11 @@ use crate::{Engine, EngineError, assets::table_of, engine::World};
 
 /// Tables with the versions that belong together. A table that is not in the set is read at its newest version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadSet(pub(crate) Arc<BTreeMap<TableName, i64>>);
+pub struct ReadSet(pub(crate) Arc<BTreeMap<TableName, AssetVersion>>);
 
 impl ReadSet {
     fn of(versions: BTreeMap<AssetId, AssetVersion>) -> Self {
-        let tables =
-            versions.into_iter().filter_map(|(id, version)| Some((table_of(&id).ok()?, version.number())));
+        let tables = versions.into_iter().filter_map(|(id, version)| Some((table_of(&id).ok()?, version)));
         Self(Arc::new(tables.collect()))
     }
 }
@@ -46,22 +45,23 @@ impl World {
     }
 }
 
-/// A table at the version that `set` has. If the table's newest version is lower than that, it is not the table that was
-/// published, as after it was deleted and made again, and its newest version is taken.
+/// A table at the version that `set` has; `None` when the lake has no such table.
+///
+/// # Errors
+///
+/// The table was deleted or put back since that version was published. What the lake has of it now does not belong to the set.
 pub(crate) async fn snapshot_in(
     lake: &Lake,
     set: &ReadSet,
     table: &TableName,
 ) -> Result<Option<Arc<Snapshot>>, LakeError> {
     let Some(version) = set.0.get(table) else { return lake.snapshot(table, At::Latest).await };
-    match lake.snapshot(table, At::Version(*version)).await {
-        Err(error @ LakeError::VersionUnavailable { .. }) => {
-            let newest = lake.snapshot(table, At::Latest).await?;
-            match newest {
-                Some(newest) if newest.version() >= *version => Err(error),
-                newest => Ok(newest),
-            }
+    if !version.is_lost() {
+        match lake.snapshot(table, At::Version(version.number())).await {
+            Err(LakeError::VersionUnavailable { latest, .. }) if latest < version.number() => {}
+            found => return found,
         }
-        found => found,
     }
+    let newest = lake.snapshot(table, At::Latest).await?;
+    newest.map_or(Ok(None), |_| Err(LakeError::VersionLost { table: table.clone() }))
 }

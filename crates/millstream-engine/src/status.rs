@@ -7,7 +7,7 @@ use futures::{
     future::{self, BoxFuture},
     stream,
 };
-use millstream_lake::CommitRecord;
+use millstream_lake::{CommitRecord, LakeError};
 use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
@@ -48,7 +48,7 @@ pub struct AssetStatus {
     /// The record of the last build; `None` if the asset was never built, and for every view.
     pub recorded: Option<Recorded>,
     pub last_step: Option<StepRecord>,
-    /// The version that readers take; `None` where no run has published one.
+    /// The version that readers take; `None` where no run has published one, or the published one is gone.
     pub published: Option<AssetVersion>,
     /// The last known result of each check of the asset.
     pub checks: Vec<CheckResult>,
@@ -68,6 +68,12 @@ pub struct Unreadable {
     pub code: &'static str,
     pub error: String,
     pub hint: Option<String>,
+}
+
+impl Unreadable {
+    fn of(error: &EngineError) -> Self {
+        Self { code: error.code(), error: chain(error), hint: error.hint() }
+    }
 }
 
 impl Engine {
@@ -98,17 +104,22 @@ impl Engine {
                 let mut checks = self.checks_now(&facts.id).await?;
                 checks.retain(|check| !(all_read && check.check.as_str() == READABLE));
                 let left_out = checks.iter().find(|check| check.check.as_str() == READABLE && !check.passed);
+                let published = published.remove(&facts.id);
+                let recorded = recorded.remove(&facts.id).filter(Recorded::was_built);
+                let is_lost = recorded.is_some() && published.is_some_and(AssetVersion::is_lost);
+                let lost = table_of(&facts.id).ok().filter(|_| is_lost);
+                let lost = lost.map(|table| Unreadable::of(&LakeError::VersionLost { table }.into()));
                 assets.push(AssetStatus {
                     left_out: left_out.map(|check| check.observed.clone().unwrap_or_default()),
                     is_stale: self.is_stale(&facts.id, &checks),
                     asset: facts.id.clone(),
                     kind: facts.kind,
                     is_stored: !facts.passes_through,
-                    recorded: recorded.remove(&facts.id).filter(Recorded::was_built),
+                    recorded,
                     last_step,
-                    published: published.remove(&facts.id),
+                    published: published.filter(|version| !version.is_lost()),
                     checks,
-                    unreadable: unreadable.remove(&facts.id),
+                    unreadable: unreadable.remove(&facts.id).or(lost),
                     lease: leases.remove(&facts.id),
                 });
             }
@@ -134,8 +145,7 @@ impl Engine {
             let kind = kind_of(facts)?;
             looks.push(async move {
                 let unreadable = kind.unreadable(world, &facts.id).await?;
-                let (code, hint) = (unreadable.code(), unreadable.hint());
-                Some((facts.id.clone(), Unreadable { code, error: chain(&unreadable), hint }))
+                Some((facts.id.clone(), Unreadable::of(&unreadable)))
             });
         }
         Ok(stream::iter(looks).buffered(LOOKS_AT_ONCE).filter_map(future::ready).collect().await)

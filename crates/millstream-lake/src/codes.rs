@@ -74,4 +74,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Rows that cannot be encoded",
         "Rows could not be written as or read from Parquet; the cause says why.",
     ),
+    (
+        "MS-0416",
+        "A version that went away with its table",
+        "Readers take versions of tables that belong together. This table was deleted or put back to an earlier version, and no run in which every step ended well has published it since.",
+    ),
 ];

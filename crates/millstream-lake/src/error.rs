@@ -53,6 +53,11 @@ pub enum LakeError {
     /// The wanted version never existed or its log was cleaned away.
     #[error("version {wanted} of {table} is not available, versions {earliest} to {latest} are")]
     VersionUnavailable { table: TableName, wanted: i64, earliest: i64, latest: i64 },
+    /// A reader holds to a version of the table that went away with the table.
+    #[error(
+        "the version of {table} that belongs together with the other tables is gone: the table was deleted, or put back"
+    )]
+    VersionLost { table: TableName },
     /// The table did not exist at the wanted time, or that part of its log was cleaned away.
     #[error("{table} has no version as old as {}, the earliest is of {}", instant(*wanted), instant(*earliest))]
     TimestampUnavailable { table: TableName, wanted: TimestampMicros, earliest: TimestampMicros },
@@ -108,6 +113,7 @@ impl LakeError {
             Self::InvalidChange { .. } => "MS-0413",
             Self::Log { .. } => "MS-0414",
             Self::Rows { .. } => "MS-0415",
+            Self::VersionLost { .. } => "MS-0416",
         }
     }
 
@@ -135,6 +141,11 @@ impl LakeError {
             }
             Self::VersionUnavailable { earliest, latest, .. } => {
                 return Some(format!("choose a version between {earliest} and {latest}"));
+            }
+            Self::VersionLost { table } => {
+                return Some(format!(
+                    "`millstream run {table}` makes it again, and readers take it once every step of that run has ended well"
+                ));
             }
             Self::TimestampUnavailable { .. } => "choose a later time",
             Self::Unsupported { .. } => {

@@ -79,7 +79,8 @@ impl RunOutcome {
 const COLUMNS: &str = "run, command, version, started, finished, outcome, principal";
 
 impl State {
-    /// Records that a run begins. Earlier runs that have no end and no lease any more are marked as interrupted.
+    /// Records that a run begins. Earlier runs that have no end and no lease any more are marked as interrupted. Errors with
+    /// [`StateError::LeaseLost`], and records nothing, when the run's own lease is no more.
     pub fn begin_run<'a>(&'a self, start: &'a RunStart) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
@@ -103,6 +104,7 @@ impl State {
                     ],
                 )
                 .await?;
+                lease::hold(&mut work, &start.run).await?;
                 work.commit().await
             })
         }

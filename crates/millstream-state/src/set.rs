@@ -72,6 +72,16 @@ impl State {
     }
 }
 
+/// Puts [`AssetVersion::LOST`] into every set that has a version of an asset whose versions are gone: those that come after
+/// them may have the same numbers.
+pub(crate) async fn lose(work: &mut Work<'_>, asset: &AssetId) -> Result<(), StateError> {
+    for table in ["published", "published_before"] {
+        let sql = format!("UPDATE {table} SET version = $2 WHERE asset = $1");
+        work.execute(&sql, &parameters![asset.as_str(), AssetVersion::LOST]).await?;
+    }
+    Ok(())
+}
+
 /// Publishes the recorded versions of `assets`. A run that publishes again, because the answer to its first attempt got
 /// lost, changes nothing.
 pub(crate) async fn publish(work: &mut Work<'_>, run: &RunId, assets: &[AssetId]) -> Result<(), StateError> {

@@ -113,7 +113,11 @@ fn listed(list: &FeatureList) -> String {
                 service.versions.iter().map(|(version, _)| version.to_string()).collect();
             vec![
                 service.name.clone(),
-                service.current.map_or_else(|| "gone".to_owned(), |version| version.to_string()),
+                match service.current {
+                    Some(version) => version.to_string(),
+                    None if service.is_defined => "new".to_owned(),
+                    None => "gone".to_owned(),
+                },
                 versions.join(", "),
                 service.features.len().to_string(),
                 service.datasets.join(", "),
@@ -176,7 +180,7 @@ pub(crate) async fn materialize(
     request: &MaterializeRequest,
     session: &Session,
 ) -> Result<Materialized, CliError> {
-    let server = FeatureServer::open(engine, 0.0).await?;
+    let server = FeatureServer::open_for_work(engine).await?;
     let events =
         engine.begin(&session.settings.line).observed_by(Arc::new(Counter::start("materialising ", session)));
     let done = server.materialize(request, events, session.cancel.clone()).await?;
@@ -222,7 +226,7 @@ pub(crate) fn told(report: &MaterializeReport) -> String {
 
 async fn remove(arguments: &RemoveArguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open(session)?, session).await?;
-    let server = FeatureServer::open(&engine, 0.0).await?;
+    let server = FeatureServer::open_for_work(&engine).await?;
     let dropped = server.remove(&arguments.service).await?;
     server.close().await?;
     let freed = human::count(dropped as u64, "view");

@@ -81,6 +81,7 @@ fn query_kind(error: &SqlError) -> ErrorKind {
             LakeError::VersionUnavailable { .. } | LakeError::TimestampUnavailable { .. } => {
                 ErrorKind::BadQuery
             }
+            LakeError::VersionLost { .. } => ErrorKind::Unavailable,
             error if error.retryable() => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
         },

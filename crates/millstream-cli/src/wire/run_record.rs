@@ -24,7 +24,10 @@ impl Of<(&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, AssetVersion>>)> f
         Self {
             run: RunInfo::of(run),
             steps: steps.iter().map(step).collect(),
-            set: set.map(|set| set.iter().map(|(id, version)| (id.to_string(), version.number())).collect()),
+            set: set.map(|set| {
+                let kept = set.iter().filter(|(_, version)| !version.is_lost());
+                kept.map(|(id, version)| (id.to_string(), version.number())).collect()
+            }),
         }
     }
 }

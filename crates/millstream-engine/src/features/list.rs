@@ -76,7 +76,10 @@ pub struct OnDemandEntry {
 #[derive(Clone, Debug)]
 pub struct ServiceEntry {
     pub name: String,
-    /// The version that the project defines now; `None` when the project no longer has the service.
+    /// Whether the project has the service.
+    pub is_defined: bool,
+    /// The version that the project defines now; `None` when the project no longer has the service, or nothing has served its
+    /// present definition yet.
     pub current: Option<i64>,
     pub versions: Vec<(i64, TimestampMicros)>,
     pub features: Vec<(String, String)>,
@@ -153,35 +156,38 @@ impl Engine {
 
     async fn service_entries(&self, users: &Users) -> Result<Vec<ServiceEntry>, EngineError> {
         let world = self.world();
-        let served = services::served(world).await?;
-        let mut entries: Vec<ServiceEntry> = Vec::new();
-        for version in served {
-            let features = || {
-                let definition = &version.definition;
-                let named = definition.features.iter().map(|feature| {
-                    let data_type = definition.data_type(feature.source).map(millstream_sql::type_name);
-                    (feature.name.clone(), data_type.unwrap_or_default())
-                });
-                named.collect::<Vec<_>>()
-            };
-            match entries.last_mut().filter(|entry| entry.name == version.name) {
-                Some(entry) => {
-                    entry.versions.push((version.version, version.at));
-                    if version.is_current {
-                        (entry.current, entry.features) = (Some(version.version), features());
-                    }
-                }
-                None => entries.push(ServiceEntry {
-                    current: version.is_current.then_some(version.version),
-                    versions: vec![(version.version, version.at)],
-                    features: features(),
-                    datasets: users.of_service(&version.name),
-                    name: version.name,
-                }),
+        let mut entries: BTreeMap<String, ServiceEntry> = BTreeMap::new();
+        let entry = |name: &str| ServiceEntry {
+            name: name.to_owned(),
+            is_defined: false,
+            current: None,
+            versions: Vec::new(),
+            features: Vec::new(),
+            datasets: users.of_service(name),
+        };
+        for version in services::recorded(world).await? {
+            let known = entries.entry(version.name.clone()).or_insert_with(|| entry(&version.name));
+            known.versions.push((version.version, version.at));
+            known.features = features_of(&version.definition);
+            if version.is_current {
+                known.current = Some(version.version);
             }
         }
-        Ok(entries)
+        for (name, service) in &world.project.features.services {
+            let known = entries.entry(name.clone()).or_insert_with(|| entry(name));
+            (known.is_defined, known.features) = (true, features_of(&service.definition));
+        }
+        Ok(entries.into_values().collect())
     }
+}
+
+/// The features of a service with their types, in order.
+fn features_of(definition: &ServiceDefinition) -> Vec<(String, String)> {
+    let named = definition.features.iter().map(|feature| {
+        let data_type = definition.data_type(feature.source).map(millstream_sql::type_name);
+        (feature.name.clone(), data_type.unwrap_or_default())
+    });
+    named.collect()
 }
 
 /// The services and datasets that read features.

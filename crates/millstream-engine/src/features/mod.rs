@@ -4,6 +4,7 @@ mod access;
 mod encoded;
 pub(crate) mod keys;
 mod list;
+mod materialized;
 pub(crate) mod pushed;
 mod remove;
 pub(crate) mod rows;

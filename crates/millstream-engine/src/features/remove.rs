@@ -13,7 +13,7 @@ impl FeatureServer {
     pub fn remove<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<usize, EngineError>> {
         Box::pin(async move {
             let world = &self.0.world;
-            let served = services::served(world).await?;
+            let served = services::recorded(world).await?;
             let version = services::find(&served, name)?;
             if version.is_current {
                 return Err(EngineError::Request {

@@ -1,7 +1,7 @@
 //! Features at request time: services compiled once, one look-up in the store for all entities and views of a read.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -22,6 +22,7 @@ use super::{
     access::OnlineAccess,
     encoded::Fitted,
     keys::requested,
+    materialized::{MaterializedViews, before_materialization},
     pushed::{self, Pushable},
     served::{self, Answered},
     services::{self, DefinitionKey, ServedVersion},
@@ -111,8 +112,7 @@ pub(crate) struct Inner {
     pub(super) fitted: Mutex<HashMap<String, Arc<Fitted>>>,
     /// Every definition of a view that something reads.
     pub(super) pushable: Vec<Pushable>,
-    /// The views of the project that are known to have been materialised.
-    materialized: Mutex<BTreeSet<String>>,
+    materialized: MaterializedViews,
 }
 
 /// For whom a feature server is opened.
@@ -120,7 +120,8 @@ pub(crate) struct Inner {
 enum Opener {
     /// Somebody may read and push.
     Server,
-    Run,
+    /// A run or a command does its work.
+    Work,
 }
 
 impl FeatureServer {
@@ -130,12 +131,17 @@ impl FeatureServer {
         Self::open_in(engine.world(), sample, Opener::Server)
     }
 
+    /// Opens the online store for a command that neither reads nor takes pushes. This serves nothing, so it records no version.
+    pub fn open_for_work(engine: &Engine) -> BoxFuture<'_, Result<Self, EngineError>> {
+        Self::open_in(engine.world(), 0.0, Opener::Work)
+    }
+
     /// The feature server that is open for the project already, or else a new one for a run.
     pub(crate) async fn of(world: &Arc<World>) -> Result<Self, EngineError> {
         let known = || world.features.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         match known() {
             Some(inner) => Ok(Self(inner)),
-            None => Self::open_in(world, 0.0, Opener::Run).await,
+            None => Self::open_in(world, 0.0, Opener::Work).await,
         }
     }
 
@@ -159,18 +165,24 @@ impl FeatureServer {
                 views.insert(name.clone(), online_view(&analyzed.definition)?);
             }
             let named = definitions.iter().map(|((name, _), definition)| (name.clone(), definition.as_ref()));
-            let stored = services::views_of(&world, named).into_values();
-            let pushable =
-                stored.map(|view| Pushable::new(online_view(&view.definition)?)).collect::<Result<_, _>>()?;
+            let stored = services::views_of(&world, named);
+            let materialized = MaterializedViews::new(stored.keys().copied());
+            let pushable = stored
+                .into_values()
+                .map(|view| Pushable::new(online_view(&view.definition)?))
+                .collect::<Result<_, _>>()?;
             for name in views.keys() {
                 pushed::go_on(&world, access.store.as_ref(), name).await?;
             }
-            let services = services::served(&world).await?;
+            let services = match opener {
+                Opener::Server => services::record_own(&world).await?,
+                Opener::Work => services::recorded(&world).await?,
+            };
             let (compiled, current) = by_version(&services, readable)?;
             let inner = Arc::new(Inner {
                 world: world.clone(),
                 access,
-                is_alone: is_first && opener == Opener::Run,
+                is_alone: is_first && opener == Opener::Work,
                 sampled_below: served::threshold(sample),
                 services,
                 views,
@@ -179,7 +191,7 @@ impl FeatureServer {
                 lists: Mutex::default(),
                 fitted: Mutex::default(),
                 pushable,
-                materialized: Mutex::default(),
+                materialized,
             });
             *world.features.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
             Ok(Self(inner))
@@ -212,18 +224,10 @@ impl FeatureServer {
     /// The project's views that were never materialised as they are defined now, asked of the store.
     pub fn never_materialized<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, EngineError>> {
         Box::pin(async move {
-            let materialized = || self.0.materialized.lock().unwrap_or_else(PoisonError::into_inner);
             let mut never = Vec::new();
             for (name, view) in &self.0.views {
-                // A view that was materialised once stays materialised.
-                if materialized().contains(name) {
-                    continue;
-                }
-                match super::progress::read(self.0.access.store.as_ref(), view.space()).await? {
-                    Some(progress) if progress.epoch > 0 => {
-                        materialized().insert(name.clone());
-                    }
-                    _ => never.push(name.clone()),
+                if !self.0.materialized.contains(self.0.access.store.as_ref(), view.space()).await? {
+                    never.push(name.clone());
                 }
             }
             Ok(never)
@@ -288,8 +292,13 @@ impl FeatureServer {
                 let records: Vec<_> =
                     keys.iter().map(|key| key.as_ref().and_then(|_| found.next().flatten())).collect();
                 let columns = own.view.columns(&records, at, &own.plan);
-                let columns = columns.map_err(EngineError::online_view)?;
-                read.push(if is_of_past { without_inexact(columns)? } else { columns });
+                let mut columns = columns.map_err(EngineError::online_view)?;
+                let space = own.view.space();
+                let is_whole = self.0.materialized.contains(self.0.access.store.as_ref(), space).await?;
+                if !is_whole {
+                    columns = before_materialization(columns);
+                }
+                read.push(if is_of_past || !is_whole { without_inexact(columns)? } else { columns });
             }
             let answer = readable.answer(&read, columns, rows).map_err(|error| {
                 let views = readable.definition.views.iter().map(|view| view.name.as_str());

@@ -1,4 +1,4 @@
-//! The rejected rows of a candidate: which earlier ones are removed, and the commit that makes the new ones visible.
+//! The rejected rows of a candidate, and the commit that keeps them before the candidate itself is committed.
 
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -23,13 +23,9 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
     let mut add = rejected.files.clone();
     let mut remove = Vec::new();
     if let Some(base) = &base {
-        if rejected.replace {
-            remove = base.files().to_vec();
-        } else {
-            let (gone, kept) = drop_epochs(candidate, base).await?;
-            remove = gone;
-            add.extend(kept);
-        }
+        let (gone, kept) = drop_epochs(candidate, base).await?;
+        remove = gone;
+        add.extend(kept);
     }
     let lost = match candidate.base {
         Some(table) => is_lost(world, table).await?,
@@ -57,28 +53,23 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
     Ok(is_told)
 }
 
-/// The files with rows that are removed (those of epochs that never became visible, of replaced parts, and of keys that were
-/// computed again), and new files with the other rows of these files.
+/// The files with rows that are removed (those of epochs that never became visible, and of keys that were computed again), and
+/// new files with the other rows of these files.
 async fn drop_epochs(
     candidate: &Candidate<'_>,
     base: &Snapshot,
 ) -> Result<(Vec<DataFile>, Vec<StagedFile>), EngineError> {
     let world = &candidate.context.world;
     let before = candidate.rejected.epoch_before;
-    let replaced = &candidate.rejected.replaced_parts;
     let superseded = candidate.rejected.superseded.as_ref();
-    let certain =
-        |file: &DataFile| may_exceed(file, before) || replaced.iter().any(|part| may_hold(file, part));
-    let touched: Vec<_> =
-        base.files().iter().filter(|file| superseded.is_some() || certain(file)).cloned().collect();
+    let is_touched = |file: &&DataFile| superseded.is_some() || may_exceed(file, before);
+    let touched: Vec<_> = base.files().iter().filter(is_touched).cloned().collect();
     if touched.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
     let provider = LakeTable::new(&world.lake, base.schema(), touched.clone())?;
     let columns: Vec<_> = base.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let of_replaced = ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true);
     let condition = ident(EPOCH).lt_eq(lit(before));
-    let condition = if replaced.is_empty() { condition } else { condition.and(of_replaced) };
     let mut rows = stored::scan(world, base.table(), provider, &columns, Some(condition)).await?;
     let mut writers = Writers::new(&world.lake, base.table(), base.schema(), 1);
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(base.table(), source))? {
@@ -99,9 +90,23 @@ async fn drop_epochs(
 }
 
 fn may_exceed(file: &DataFile, epoch: i64) -> bool {
-    match file.column(EPOCH, &DataType::Int64).max {
-        Some(ScalarValue::Int64(Some(max))) => max > epoch,
-        _ => true,
+    max_epoch(file).is_none_or(|max| max > epoch)
+}
+
+/// The lowest epoch of the file's rows, if its statistics tell.
+pub(super) fn min_epoch(file: &DataFile) -> Option<i64> {
+    number(file.column(EPOCH, &DataType::Int64).min)
+}
+
+/// The highest epoch of the file's rows, if its statistics tell.
+pub(super) fn max_epoch(file: &DataFile) -> Option<i64> {
+    number(file.column(EPOCH, &DataType::Int64).max)
+}
+
+fn number(value: Option<ScalarValue>) -> Option<i64> {
+    match value {
+        Some(ScalarValue::Int64(number)) => number,
+        _ => None,
     }
 }
 

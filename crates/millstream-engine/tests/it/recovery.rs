@@ -337,3 +337,106 @@ fn every_change_of_a_schema_is_recorded() {
     );
     check_story(&landed_under("  evolution: add_columns\n"), &steps, &expected);
 }
+
+/// One part with a rejected row and one with none; then the first part is replaced by a run that dies at `moment` of the
+/// commit at `point`, and is as it was before when the next run looks.
+#[track_caller]
+fn check_replaced_and_put_back(moment: millstream_state::Moment, point: &'static str) {
+    let steps = [
+        Put("orders/a", "id,size\n1,10\nno,1"),
+        Put("orders/b", "id,size\n2,20"),
+        Run,
+        Put("orders/a", "id,size\n1,11\nno,2\nnor,2"),
+        Die(moment, point),
+        Put("orders/a", "id,size\n1,10\nno,1"),
+        Run,
+        Run,
+        Rows("bronze.orders"),
+        Rows("bronze.orders__rejected"),
+    ];
+    let rows = r#"bronze.orders:
+id: 1, size: 10
+id: 2, size: 20
+bronze.orders__rejected:
+_check: type(id), _reason: `id` is `no`, not an int64, _row: {"id":"no","size":"1"}"#;
+    let begin = "bronze.orders built +2, 1 rejected\nsilver.added built +2\ngold.total built +1\n";
+    let done = "bronze.orders unchanged\nsilver.added unchanged\ngold.total unchanged";
+    check_story(PROJECT, &steps, &format!("{begin}{done}\n(nothing)\n{rows}"));
+}
+
+#[test]
+fn rejected_rows_of_a_part_whose_replacement_never_came_are_kept() {
+    check_replaced_and_put_back(After, "lake: put lake/bronze/orders__rejected/_delta_log");
+    check_replaced_and_put_back(Before, "lake: put lake/bronze/orders/_delta_log");
+}
+
+#[test]
+fn rejected_rows_of_a_part_that_was_replaced_before_a_death_leave() {
+    let steps = [
+        Put("orders/a", "id,size\n1,10\nno,1"),
+        Run,
+        Put("orders/a", "id,size\n1,11\nno,2"),
+        Die(After, "lake: put lake/bronze/orders/_delta_log"),
+        Run,
+        Run,
+        Rows("bronze.orders__rejected"),
+    ];
+    check_story(
+        PROJECT,
+        &steps,
+        r#"bronze.orders built +1, 1 rejected
+silver.added built +1
+gold.total built +1
+bronze.orders unchanged
+silver.added built +1 -1
+gold.total built +1 -1
+(nothing)
+bronze.orders__rejected:
+_check: type(id), _reason: `id` is `no`, not an int64, _row: {"id":"no","size":"2"}"#,
+    );
+}
+
+#[test]
+fn rejected_rows_of_a_table_whose_next_version_never_came_are_kept() {
+    let with = |check: &str| {
+        format!(
+            "
+=== sources/orders.yaml
+connector: {{type: scripted, place: orders}}
+contract: {{columns: {{id: {{type: int64, required: true}}, size: {{type: int64}}}}}}
+=== tables/silver/all.sql
+/*---
+materialize: table
+on_violation: quarantine
+checks: [{{expression: {check}, severity: quarantine}}]
+---*/
+SELECT id, size FROM bronze.orders
+"
+        )
+    };
+    let (first, second) = (with("size < 20"), with("size > 10"));
+    let point = "lake: put lake/silver/all__rejected/_delta_log";
+    let steps = [
+        Put("orders/a", "id,size\n1,10\n2,20"),
+        Run,
+        Define(second),
+        Die(After, point),
+        Define(first.clone()),
+        Run,
+        Rows("silver.all"),
+        Rows("silver.all__rejected"),
+    ];
+    // The rows of the version that never came stay with those of a halted build until the table is built again.
+    check_story(
+        &first,
+        &steps,
+        r#"bronze.orders built +2
+silver.all built +1, 1 rejected
+(nothing)
+silver.all:
+id: 1, size: 10
+silver.all__rejected:
+_check: expression(size < 20), _reason: `size < 20` is false, _row: {"id":2,"size":20}
+_check: expression(size > 10), _reason: `size > 10` is false, _row: {"id":1,"size":10}"#,
+    );
+}

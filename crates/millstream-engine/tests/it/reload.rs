@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use millstream_engine::{
     Engine, Event, FeatureServer, MaterializeRequest, Observer, PushTo, ReadableName, RunReport, RunRequest,
 };
+use millstream_features::view::Status;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Definition, Line, World, block_on};
@@ -73,6 +74,15 @@ async fn run(engine: &Engine, observer: Option<Arc<dyn Observer>>) -> RunReport 
 
 fn lines(report: &RunReport) -> Vec<String> {
     report.steps.iter().map(|step| format!("{} {}", step.asset, step.outcome.as_str())).collect()
+}
+
+/// The number of events of a customer, with its status.
+async fn count(server: &FeatureServer, customer: i64) -> (Option<i64>, Status) {
+    let readable = server.readable(ReadableName::Service { name: "s", version: None }).unwrap();
+    let keys: ArrayRef = Arc::new(Int64Array::from(vec![customer]));
+    let columns: IndexMap<String, ArrayRef> = [("customer_id".to_owned(), keys)].into();
+    let read = server.read(&readable, &columns, 1, None, None).await.unwrap();
+    (read[0].values.as_primitive::<Int64Type>().iter().next().flatten(), read[0].statuses[0])
 }
 
 /// The features of customer 1, by the service's version.
@@ -148,6 +158,30 @@ fn what_comes_later_follows_the_project_as_it_is_then() {
         assert_eq!(read(&server, None).await, [Some(5)]);
         let again = run(&reloaded, None).await;
         assert!(again.steps.is_empty(), "{:?}", lines(&again));
+        changed.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_view_without_values_says_so_until_it_has_them() {
+    block_on(async {
+        let world = world().await;
+        let engine = world.engine(&Line::quiet()).await;
+        run(&engine, None).await;
+        let server = FeatureServer::open(&engine, 0.0).await.unwrap();
+        assert_eq!(count(&server, 2).await, (Some(1), Status::Present));
+        assert_eq!(count(&server, 4).await, (Some(0), Status::Missing));
+
+        let reloaded = engine.reloaded(after(&world)).unwrap();
+        let changed = FeatureServer::open(&reloaded, 0.0).await.unwrap();
+        assert_eq!(changed.never_materialized().await.unwrap(), ["seen"]);
+        for customer in [2, 4] {
+            assert_eq!(count(&changed, customer).await, (None, Status::Degraded));
+        }
+        run(&reloaded, None).await;
+        assert_eq!(count(&changed, 2).await, (Some(1), Status::Present));
+        assert_eq!(count(&changed, 4).await, (Some(0), Status::Missing));
+        assert!(changed.never_materialized().await.unwrap().is_empty());
         changed.close().await.unwrap();
     });
 }

@@ -53,6 +53,9 @@ pub struct RowDefinition {
     pub time: String,
     /// The keys, the time, and the columns that [`ColumnDefinition::sql`] names, each once.
     pub columns: Vec<KeyDefinition>,
+    /// The SQL behind FROM in [`ViewDefinition::query`]. A definition from before it was kept has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub from: String,
 }
 
 /// A column of the entity's key, or of a row.

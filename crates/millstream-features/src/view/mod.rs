@@ -1,6 +1,7 @@
 //! A feature view as every execution sees it: a definition that needs nothing else, and rows of events in one shape.
 
 mod definition;
+mod identity;
 mod key;
 mod offline;
 mod online;
@@ -17,6 +18,6 @@ pub use online::{
     RECENT_MAX, RECORD_VERSION, ReadPlan, Reading,
 };
 pub use service::{
-    EntityDefinition, FeatureSource, OnDemandDefinition, OnDemandInput, RequestValue, SERVICE_VERSION,
-    ServiceDefinition, ServiceFeature,
+    EntityDefinition, FeatureSource, OnDemandDefinition, OnDemandInput, RequestValue, ServiceDefinition,
+    ServiceFeature,
 };

@@ -3,12 +3,8 @@
 
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::{KeyDefinition, ViewDefinition, definition::type_text};
-
-/// Version of the written form of a service.
-pub const SERVICE_VERSION: u8 = 1;
 
 /// A list of features with all that decides on their values. It never changes; a service that changes becomes
 /// another definition with another [`ServiceDefinition::version`].
@@ -83,15 +79,6 @@ pub struct RequestValue {
 }
 
 impl ServiceDefinition {
-    /// The identity of the definition: 32 hexadecimal digits that change with everything that can change a value, a
-    /// type or the order of the answer.
-    #[must_use]
-    pub fn version(&self) -> String {
-        // A definition holds nothing that JSON cannot: keys are texts, and numbers that are no numbers become null.
-        let text = serde_json::to_vec(&(SERVICE_VERSION, self)).unwrap_or_default();
-        format!("{:032x}", xxh3_128(&text))
-    }
-
     /// Every value that a request has to bring, each once, in the order of first use.
     #[must_use]
     pub fn request(&self) -> Vec<RequestValue> {

@@ -205,7 +205,8 @@ impl<'a> Base<'a> {
             let data_type = data_type.map(|found| kept_type(found).unwrap_or_else(|| found.clone()));
             columns.extend(data_type.map(|data_type| KeyDefinition { name: name.to_owned(), data_type }));
         }
-        RowDefinition { time: self.spec.time.value.clone(), columns }
+        let (time, from) = (self.spec.time.value.clone(), self.relation.from.clone());
+        RowDefinition { time, columns, from }
     }
 
     /// The query that gives rows in the shape of [`ViewDefinition::event_schema`].

@@ -26,6 +26,7 @@ on_each_database! {
     a_holder_that_asks_again_is_not_in_its_own_way,
     leases_are_told_with_their_assets_while_they_keep_others_away,
     runs_are_interrupted_once_their_leases_are_no_more,
+    a_run_whose_lease_is_gone_before_it_begins_leaves_no_record,
     what_was_seen_before_somebody_recorded_is_not_recorded,
 }
 
@@ -199,6 +200,18 @@ async fn runs_are_interrupted_once_their_leases_are_no_more(place: Place) {
     state.begin_run(&under(next, 3)).await.unwrap();
     let outcomes: Vec<_> = state.runs(9).await.unwrap().into_iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [None, None, Some(RunOutcome::Interrupted)]);
+}
+
+async fn a_run_whose_lease_is_gone_before_it_begins_leaves_no_record(place: Place) {
+    let state = place.open().await;
+    let paused = take(&state, &["silver.a"], SHORT).await.unwrap();
+    tokio::time::sleep(SHORT * 2).await;
+    let next = take(&state, &["silver.a"], LONG).await.unwrap();
+    let error = state.begin_run(&under(paused, 1)).await.unwrap_err();
+    assert!(matches!(error, StateError::LeaseLost), "{error:?}");
+    assert!(state.runs(9).await.unwrap().is_empty());
+    state.begin_run(&under(next, 2)).await.unwrap();
+    assert_eq!(state.runs(9).await.unwrap().len(), 1);
 }
 
 async fn what_was_seen_before_somebody_recorded_is_not_recorded(place: Place) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_state::{RunEnd, RunOutcome, State, StepOutcome};
+use millstream_state::{FoundAsset, RunEnd, RunOutcome, State, StepOutcome};
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
 use crate::{
@@ -15,6 +15,7 @@ on_each_database! {
     a_run_publishes_only_what_was_its_own,
     sets_of_forgotten_runs_go_and_the_present_one_stays,
     a_version_with_the_same_rows_takes_its_place_in_every_set,
+    versions_of_an_asset_that_went_back_are_lost_in_every_set,
 }
 
 /// A run that makes `versions`, and publishes `publishes` of them.
@@ -91,4 +92,27 @@ async fn a_version_with_the_same_rows_takes_its_place_in_every_set(place: Place)
         .unwrap();
     assert_eq!(state.published().await.unwrap(), set(&[("silver.a", 5)]));
     assert_eq!(state.set_of(&run(1).run).await.unwrap(), Some(set(&[("silver.a", 5)])));
+}
+
+async fn versions_of_an_asset_that_went_back_are_lost_in_every_set(place: Place) {
+    let state = place.open().await;
+    let both = ["silver.a", "gold.b"];
+    make(&state, 1, &[("silver.a", 4), ("gold.b", 4)], Some(&both)).await;
+    make(&state, 2, &[("silver.a", 5), ("gold.b", 5)], Some(&both)).await;
+    let (a, b) = (asset("silver.a"), asset("gold.b"));
+    let (seen, earlier, later) = (recorded(5), recorded(4), recorded(6));
+    let found = |asset, recorded| FoundAsset { asset, seen: Some(&seen), recorded, metrics: &[] };
+    state.record_found(&[found(&a, Some(&earlier)), found(&b, Some(&later))]).await.unwrap();
+    let lost = |version| {
+        let mut set = set(&[("gold.b", version)]);
+        set.insert(asset("silver.a"), AssetVersion::LOST);
+        set
+    };
+    assert_eq!(state.published().await.unwrap(), lost(5));
+    assert_eq!(state.set_of(&run(1).run).await.unwrap(), Some(lost(4)));
+    make(&state, 3, &[("silver.a", 5)], Some(&["silver.a"])).await;
+    assert_eq!(state.published().await.unwrap(), set(&[("silver.a", 5), ("gold.b", 5)]));
+    let gone = FoundAsset { asset: &b, seen: Some(&later), recorded: None, metrics: &[] };
+    state.record_found(&[gone]).await.unwrap();
+    assert!(state.published().await.unwrap()[&b].is_lost());
 }

@@ -105,12 +105,19 @@ fn an_embedded_store_is_one_process_s_alone() {
 }
 
 #[test]
-fn a_view_that_was_never_materialised_is_told_and_answers_with_nothing() {
+fn a_view_that_was_never_materialised_is_told_and_answers_with_nothing_that_looks_like_a_value() {
     let folder = desk("");
     let server = Server::start(&folder);
     assert_eq!(server.get("/ready").json()["waiting_for"], serde_json::json!(["orders", "latest"]));
-    let values = server.values(&["orders.orders", "orders.spend"], &serde_json::json!({"customer_id": 1}));
-    assert_eq!(values, [serde_json::json!(0), serde_json::json!("0.00")]);
+    let body =
+        serde_json::json!({"features": ["orders.orders", "orders.spend"], "entities": {"customer_id": [1]}});
+    let answer = server.post("/v1/features/read", &body).good();
+    // Neither the count of no events nor a default stands for what is not known.
+    for feature in ["orders.orders", "orders.spend"] {
+        let column = &answer["columns"][feature];
+        assert_eq!(column["values"], serde_json::json!([null]), "{answer}");
+        assert_eq!(column["statuses"], serde_json::json!(["degraded"]), "{answer}");
+    }
     server.stop();
 }
 

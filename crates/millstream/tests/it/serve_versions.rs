@@ -44,10 +44,15 @@ fn an_old_version_is_served_with_its_own_values_until_it_is_removed() {
         "features/customer.yaml",
         &FEATURES.replace("from: bronze.orders", "description: Said better\n    from:   bronze.orders"),
     );
+    folder.stdout(&["run", "service:*"]);
     assert_eq!(versions(&folder, "plain"), json!([1]));
 
     folder.write("features/customer.yaml", &halved());
+    // Who looks, or brings views up to date, records no version.
+    folder.stdout(&["features", "show", "plain"]);
     folder.stdout(&["features", "materialize"]);
+    assert_eq!(versions(&folder, "plain"), json!([1]));
+    assert!(folder.stdout(&["features", "list"]).contains("new"));
     // Both definitions take in further rows of the table.
     folder.write(
         "data/orders/2.csv",
@@ -82,9 +87,9 @@ fn an_old_version_is_served_with_its_own_values_until_it_is_removed() {
 
     // A definition that comes back gets the version that it had.
     folder.write("features/customer.yaml", FEATURES);
-    assert_eq!(versions(&folder, "plain"), json!([1, 2]));
     folder.stdout(&["features", "materialize"]);
     let server = Server::start(&folder);
+    assert_eq!(versions(&folder, "plain"), json!([1, 2]));
     assert_eq!(counted(&server, "plain"), (json!(1), json!(4)));
     server.stop();
 }

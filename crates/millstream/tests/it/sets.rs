@@ -74,6 +74,38 @@ fn a_run_that_fails_leaves_the_set_before() {
 }
 
 #[test]
+fn a_table_that_was_deleted_belongs_to_no_set_until_a_run_has_ended_well() {
+    let folder = project();
+    let first = last_run(&folder);
+    folder.write("data/2.csv", "id\n2\n");
+    folder.stdout(&["run"]);
+    std::fs::remove_dir_all(folder.path().join(".millstream/lake/silver/rows")).unwrap();
+    folder.write("data/3.csv", "id\n200\n");
+    assert_eq!(folder.output(&["run"]).status.code(), Some(1));
+    // The table that was made anew has the rows of a run that failed, and its versions have the numbers of those before.
+    for options in [&[][..], &["--run", &first]] {
+        let call = [&["query", COUNTS][..], options].concat();
+        let refused = folder.output(&call);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) || refused.status.code() == Some(1), "{refused:?}");
+        assert!(told.contains("MS-0416") && told.contains("`millstream run silver.rows`"), "{told}");
+    }
+    assert_eq!(
+        folder.stdout(&["query", "select count(*) from bronze.s", "--format", "csv"]).trim(),
+        "count(*)\n2"
+    );
+    let status = folder.stdout(&["status"]);
+    assert!(status.contains("unreadable") && !status.contains("v-1"), "{status}");
+    let shown = folder.stdout(&["status", "--run", &first]);
+    assert!(shown.contains("gone") && !shown.contains("v-1"), "{shown}");
+
+    folder.write("data/3.csv", "id\n20\n");
+    folder.stdout(&["run"]);
+    assert_eq!(counts(&folder, &[]), "3,3,20");
+    assert!(!folder.stdout(&["status"]).contains("unreadable"));
+}
+
+#[test]
 fn a_reader_beside_runs_sees_all_old_or_all_new() {
     let folder = project();
     let is_over = AtomicBool::new(false);

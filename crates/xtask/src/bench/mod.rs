@@ -174,15 +174,16 @@ impl Options {
             folder: workspace.scratch("bench")?,
             binary: workspace.built("millstream"),
         };
-        process::run(process::cargo(&workspace.root).args([
-            "build",
-            "--release",
-            "--quiet",
-            "-p",
-            "millstream",
-        ]))?;
+        process::run(release_build(workspace).args(["--bin", "millstream"]))?;
         Ok(context)
     }
+}
+
+/// A build with the features of the tests, so that no dependency is compiled again.
+fn release_build(workspace: &Workspace) -> Command {
+    let mut build = process::cargo(&workspace.root);
+    build.args(["build", "--release", "--quiet", "--workspace", "--features", "millstream/full"]);
+    build
 }
 
 fn unknown(name: &str) -> String {
@@ -257,11 +258,9 @@ impl Context<'_> {
         Ok(Measure::median(rounds))
     }
 
-    /// Builds an example with the features of the tests, so that no dependency is compiled again, and returns its path.
+    /// Builds an example, and returns its path.
     fn example(&self, name: &str) -> Result<PathBuf> {
-        let mut build = process::cargo(&self.workspace.root);
-        build.args(["build", "--release", "--quiet", "--workspace", "--features", "millstream/full"]);
-        process::run(build.args(["--example", name]))?;
+        process::run(release_build(self.workspace).args(["--example", name]))?;
         Ok(self.workspace.built("examples").join(name))
     }
 

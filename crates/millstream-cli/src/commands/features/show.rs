@@ -186,10 +186,11 @@ fn service_text(service: &ServiceEntry) -> String {
         &[
             (
                 "version",
-                Some(service.current.map_or_else(
-                    || "the project no longer has it".to_owned(),
-                    |version| version.to_string(),
-                )),
+                Some(match service.current {
+                    Some(version) => version.to_string(),
+                    None if service.is_defined => "new: nothing has served it yet".to_owned(),
+                    None => "the project no longer has it".to_owned(),
+                }),
             ),
             ("served", Some(versions.join(", "))),
             ("datasets", Some(service.datasets.join(", "))),

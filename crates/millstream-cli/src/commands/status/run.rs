@@ -54,7 +54,11 @@ fn text(
         let _ = writeln!(text, "\n{}", styled(FAINT, why));
         return text;
     };
-    let rows: Vec<_> = set.iter().map(|(id, version)| vec![id.to_string(), format!("v{version}")]).collect();
+    let told = |version: &AssetVersion| match version.is_lost() {
+        true => styled(BAD, "gone"),
+        false => format!("v{version}"),
+    };
+    let rows: Vec<_> = set.iter().map(|(id, version)| vec![id.to_string(), told(version)]).collect();
     let _ = write!(
         text,
         "\n{}\n{}",

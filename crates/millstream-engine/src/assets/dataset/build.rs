@@ -402,7 +402,7 @@ fn move_pair(built: &Built, place: &Path) -> Result<(), EngineError> {
 /// The service's name with its present version.
 async fn service(world: &World, spec: &DatasetSpec) -> Result<Option<String>, EngineError> {
     let DatasetFeatures::Service(name) = &spec.features else { return Ok(None) };
-    let served = services::served(world).await?;
+    let served = services::record_own(world).await?;
     let current = served.iter().find(|served| served.name == name.value && served.is_current);
     Ok(current.map(|served| format!("{}@{}", served.name, served.version)))
 }

@@ -60,7 +60,7 @@ impl Kind for Services {
     async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError> {
         let (world, name) = (&runner.world, step.asset.name());
         let before = world.state.recorded_of(&step.asset).await?.and_then(|known| known.version);
-        let served = versions::served(world).await?;
+        let served = versions::record_own(world).await?;
         let current = served.iter().find(|version| version.name == name && version.is_current);
         let version = current
             .map(|current| AssetVersion::numbered(current.version))

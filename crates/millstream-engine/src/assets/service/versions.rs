@@ -1,7 +1,7 @@
 //! Versions of services: the project's own are recorded when they change, and every one is served until it is removed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -32,62 +32,89 @@ pub struct ServedVersion {
     pub definition: Arc<ServiceDefinition>,
 }
 
+/// A version on record that is served.
+struct Known {
+    artifact: Artifact,
+    /// The project's own definition, if that is what this version has.
+    own: Option<Arc<ServiceDefinition>>,
+}
+
+/// Every version that is served, sorted by name and version. Records nothing: a definition of the project that no version has
+/// yet is none of them.
+pub(crate) async fn recorded(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
+    known(world).await?.into_iter().map(served).collect()
+}
+
+/// Records the present definitions of the project's services, and returns every version that is served, sorted by name and
+/// version.
+pub(crate) async fn record_own(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
+    let before = known(world).await?;
+    let mut is_news = false;
+    for (name, service) in &world.project.features.services {
+        let definition = &service.definition;
+        let text = serde_json::to_string(definition)
+            .map_err(|source| EngineError::Definition { name: name.clone(), source })?;
+        let known = before.iter().find(|known| known.artifact.name == *name && known.own.is_some());
+        let hash = match known {
+            Some(known) if known.artifact.definition == text => continue,
+            // What the service does not read of its views has changed, and the version follows: its records are kept up to date.
+            Some(known) => known.artifact.hash.clone(),
+            None => definition.version(),
+        };
+        record(world, name, &hash, &text).await?;
+        is_news = true;
+    }
+    match is_news {
+        true => recorded(world).await,
+        false => before.into_iter().map(served).collect(),
+    }
+}
+
 /// Every definition of a service that is served, or would be once the project's own are recorded, by the service's name and the
 /// definition's hash. Records nothing.
 pub(crate) async fn definitions(
     world: &World,
 ) -> Result<BTreeMap<DefinitionKey, Arc<ServiceDefinition>>, EngineError> {
+    let recorded = recorded(world).await?;
     let mut definitions = BTreeMap::new();
     for (name, service) in &world.project.features.services {
-        let definition = &service.definition;
-        definitions.insert((name.clone(), definition.version()), Arc::new(definition.clone()));
-    }
-    for known in world.state.artifacts(SERVICE).await?.into_iter().filter(|known| known.removed_at.is_none())
-    {
-        let key = (known.name.clone(), known.hash.clone());
-        if let Entry::Vacant(place) = definitions.entry(key) {
-            place.insert(Arc::new(defined(&known)?));
+        if !recorded.iter().any(|version| version.name == *name && version.is_current) {
+            let definition = &service.definition;
+            definitions.insert((name.clone(), definition.version()), Arc::new(definition.clone()));
         }
     }
+    definitions
+        .extend(recorded.into_iter().map(|version| ((version.name, version.hash), version.definition)));
     Ok(definitions)
 }
 
-/// Records the present definitions of the project's services, and returns every version that is served, sorted by name and
-/// version.
-pub(crate) async fn served(world: &World) -> Result<Vec<ServedVersion>, EngineError> {
-    let known = world.state.artifacts(SERVICE).await?;
-    let mut current = BTreeMap::new();
+async fn known(world: &World) -> Result<Vec<Known>, EngineError> {
+    let recorded = world.state.artifacts(SERVICE).await?;
+    let recorded = recorded.into_iter().filter(|artifact| artifact.removed_at.is_none());
+    let mut known: Vec<_> = recorded.map(|artifact| Known { artifact, own: None }).collect();
     for (name, service) in &world.project.features.services {
         let definition = &service.definition;
         let hash = definition.version();
-        let known = known
-            .iter()
-            .find(|known| known.name == *name && known.hash == hash && known.removed_at.is_none());
-        let version = match known {
-            Some(known) => known.version,
-            None => {
-                let text = serde_json::to_string(definition)
-                    .map_err(|source| EngineError::Definition { name: name.clone(), source })?;
-                record(world, name, &hash, &text).await?
-            }
+        let is_own = |artifact: &Artifact| {
+            let answers_alike = || defined(artifact).is_ok_and(|known| known.answers_as(definition));
+            artifact.name == *name && (artifact.hash == hash || answers_alike())
         };
-        current.insert((name.clone(), version), Arc::new(definition.clone()));
-    }
-    let mut served = Vec::new();
-    for known in world.state.artifacts(SERVICE).await? {
-        if known.removed_at.is_some() {
-            continue;
+        // Versions are sorted, and the newest one stands for the definition.
+        if let Some(newest) = known.iter_mut().rev().find(|known| is_own(&known.artifact)) {
+            newest.own = Some(Arc::new(definition.clone()));
         }
-        let own = current.remove(&(known.name.clone(), known.version));
-        let is_current = own.is_some();
-        let definition = match own {
-            Some(definition) => definition,
-            None => Arc::new(defined(&known)?),
-        };
-        let Artifact { name, version, hash, at, .. } = known;
-        served.push(ServedVersion { name, version, hash, is_current, at, definition });
     }
-    Ok(served)
+    Ok(known)
+}
+
+fn served(known: Known) -> Result<ServedVersion, EngineError> {
+    let is_current = known.own.is_some();
+    let definition = match known.own {
+        Some(own) => own,
+        None => Arc::new(defined(&known.artifact)?),
+    };
+    let Artifact { name, version, hash, at, .. } = known.artifact;
+    Ok(ServedVersion { name, version, hash, is_current, at, definition })
 }
 
 /// The definition that was recorded.
@@ -96,9 +123,9 @@ fn defined(known: &Artifact) -> Result<ServiceDefinition, EngineError> {
         .map_err(|source| EngineError::Definition { name: known.name.clone(), source })
 }
 
-/// Records a definition and returns its version. A definition that was there before has the version that it had then, and is
-/// served again, even if other definitions came in between.
-async fn record(world: &World, name: &str, hash: &str, definition: &str) -> Result<i64, EngineError> {
+/// Records a definition. One that was there before has the version that it had then, and is served again, even if other
+/// definitions came in between.
+async fn record(world: &World, name: &str, hash: &str, definition: &str) -> Result<(), EngineError> {
     let artifact = NewArtifact {
         kind: SERVICE,
         name,
@@ -110,7 +137,8 @@ async fn record(world: &World, name: &str, hash: &str, definition: &str) -> Resu
         pins: &[],
         sameness: Sameness::AnyOfItsHash,
     };
-    Ok(world.state.record_artifact(&artifact).await?)
+    world.state.record_artifact(&artifact).await?;
+    Ok(())
 }
 
 /// Ends the serving of a version.
@@ -148,7 +176,7 @@ impl StoredView {
 
 /// Every definition of a view that something reads, by what it stores: the project's own and those of served versions.
 pub(crate) async fn stored_views(world: &World) -> Result<BTreeMap<u64, StoredView>, EngineError> {
-    let served = served(world).await?;
+    let served = recorded(world).await?;
     let named = |version: &ServedVersion| format!("{}@{}", version.name, version.version);
     Ok(views_of(world, served.iter().map(|version| (named(version), version.definition.as_ref()))))
 }

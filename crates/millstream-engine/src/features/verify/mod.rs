@@ -126,7 +126,7 @@ impl Engine {
             let world = self.world();
             let samples = sample::samples(world, request).await?;
             let views = services::stored_views(world).await?;
-            let served = services::served(world).await?;
+            let served = services::recorded(world).await?;
             let mut report = VerifyReport::default();
             for (origin, sample) in samples {
                 let subject = match &origin {

@@ -50,6 +50,13 @@ fn a_version_does_not_change_with_the_way_of_writing() {
         ),
         CUSTOMER.replace("window: 7d", "window: 168h"),
         CUSTOMER.replace("on_demand:\n", "on_demand:\n  unused: \"orders.spend_30d + 1\"\n"),
+        // Features of its views that the service does not read.
+        CUSTOMER.replace("      last_category:  {last: category}\n", ""),
+        CUSTOMER.replace("{last: category}", "{first: category, window: 1d}"),
+        CUSTOMER.replace(
+            "    features:\n",
+            "    features:\n      biggest: {max: quantity, where: \"quantity > 1\"}\n",
+        ),
     ];
     for text in &same {
         assert_eq!(version(text), base, "{text}");
@@ -85,6 +92,21 @@ fn a_version_changes_with_every_meaning() {
     ];
     let versions: BTreeSet<String> = other.iter().map(|text| version(text)).collect();
     assert_eq!(versions.len(), other.len());
+}
+
+#[test]
+fn a_record_from_before_the_rows_were_kept_answers_as_what_it_was_written_of() {
+    let before = |text: &str| {
+        let mut definition = customer(text).features.services["churn_v1"].definition.clone();
+        definition.views.iter_mut().for_each(|view| view.rows.from.clear());
+        let text = serde_json::to_string(&definition).unwrap();
+        assert!(!text.contains("\"from\""), "{text}");
+        serde_json::from_str::<ServiceDefinition>(&text).unwrap()
+    };
+    let now = customer(CUSTOMER).features.services["churn_v1"].definition.clone();
+    assert!(before(CUSTOMER).answers_as(&now));
+    assert!(!before(&CUSTOMER.replace("window: 30d", "window: 31d")).answers_as(&now));
+    assert!(!before(&CUSTOMER.replace("{last: category}", "{first: category}")).answers_as(&now));
 }
 
 #[test]

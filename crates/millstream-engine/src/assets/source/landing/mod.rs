@@ -34,6 +34,7 @@ use crate::{
     EngineError, StepOutcome,
     assets::version_of,
     engine::{StepContext, World},
+    publish::{drop_unreached, finish_outdated, has_unreached, is_outdated},
     rejected::is_lost,
     rejudge, reprocess,
     run::StepResult,
@@ -49,6 +50,9 @@ const DESCRIBED_AT_ONCE: usize = 8;
 
 /// The entry among the waiting parts, shown to people, for a reprocessing that made only the first of its two commits.
 const INTERRUPTED: &str = "the end of a reprocessing that was interrupted";
+
+/// The entry for rejected rows that a landing left behind which was interrupted, or which does not wait any more.
+const LEFT_BEHIND: &str = "rejected rows of a landing that was interrupted";
 
 /// What a landing would take in now: the ids of parts, and what a reprocessing left undone. `is_alone` says that the
 /// source's asset is leased, so that the landing that follows can go by this look.
@@ -68,10 +72,14 @@ pub(crate) async fn waiting_parts(
         waiting.push(UNACKNOWLEDGED.to_owned());
     }
     let Standing { landing, snapshot } = standing;
-    if let Some(bronze) = snapshot
-        && reprocess::interrupted(world, &bronze).await?.is_some()
-    {
-        waiting.push(INTERRUPTED.to_owned());
+    if let Some(bronze) = snapshot {
+        if reprocess::interrupted(world, &bronze).await?.is_some() {
+            waiting.push(INTERRUPTED.to_owned());
+        }
+        // A landing that waits takes the rows away that an attempt before it left behind.
+        if is_outdated(world, &bronze).await? || waiting.is_empty() && has_unreached(world, &bronze).await? {
+            waiting.push(LEFT_BEHIND.to_owned());
+        }
     }
     remember_refreshed(world, source, &landing, std::mem::take(&mut found.refreshed)).await?;
     // A source that was not told is told and looked at again by its step, which says what is wrong.
@@ -131,6 +139,12 @@ async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepRe
             discover(world, source, known_before(&standing, full)).await?
         }
     };
+    if let Some(bronze) = &standing.snapshot {
+        finish_outdated(context, bronze).await?;
+        if found.parts.is_empty() && has_unreached(world, bronze).await? {
+            drop_unreached(context, bronze).await?;
+        }
+    }
     for waiting in &found.waiting {
         context.note(format!("{} waits: {}", waiting.id, waiting.reason));
     }
