@@ -1,4 +1,5 @@
-//! Rejected rows of a merged table whose keys are computed or landed again: the new rows take their place, rejected or not.
+//! Rejected rows whose keys, or whose states of a history, are computed or landed again: the new rows take their place,
+//! rejected or not.
 
 use std::fmt;
 
@@ -8,14 +9,14 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use millstream_connector::column_type;
-use millstream_quality::{Contract, ContractColumn, ContractOptions, Relations, Restored, restore};
+use millstream_quality::{Contract, ContractColumn, ContractOptions, Relations, Restored, restore_apart};
 use millstream_query::QueryRuntime;
 use millstream_sql::incremental::{KeyMatch, KeySet};
 use millstream_types::{Severity, TableName, TimestampMicros};
 
 use crate::EngineError;
 
-/// A function that says which of the restored rows are superseded.
+/// A function that says which of the restored rows are superseded. It is asked apart for rows that have other columns.
 type Gone = Box<dyn Fn(&Restored) -> Result<BooleanArray, EngineError> + Send + Sync>;
 
 /// The rejected rows that are superseded.
@@ -68,12 +69,13 @@ impl Superseded {
     /// The rejected rows that stay.
     pub(crate) fn without(&self, rejected: &RecordBatch) -> Result<RecordBatch, EngineError> {
         let quality = |source| EngineError::Quality { table: self.table.clone(), source };
-        let restored = restore(rejected).map_err(quality)?;
-        let gone = (self.gone)(&restored)?;
         let mut stays = vec![true; rejected.num_rows()];
-        for (place, gone) in restored.places.iter().zip(gone.values()) {
-            if let Some(stays) = stays.get_mut(*place) {
-                *stays &= !gone;
+        for restored in restore_apart(rejected).map_err(quality)? {
+            let gone = (self.gone)(&restored)?;
+            for (place, gone) in restored.places.iter().zip(gone.values()) {
+                if let Some(stays) = stays.get_mut(*place) {
+                    *stays &= !gone;
+                }
             }
         }
         filter_record_batch(rejected, &BooleanArray::from(stays))
@@ -82,7 +84,7 @@ impl Superseded {
 }
 
 /// The columns of `schema` as a contract without checks.
-fn types_of(table: &TableName, schema: &SchemaRef) -> Result<Contract, EngineError> {
+pub(crate) fn types_of(table: &TableName, schema: &SchemaRef) -> Result<Contract, EngineError> {
     let columns = schema.fields().iter().filter_map(|field| {
         let column_type = column_type(field.data_type())?;
         Some(ContractColumn { name: field.name().clone(), column_type, pii: false, inferred: false })

@@ -32,7 +32,7 @@ pub use error::{CheckProblem, QualityError};
 pub use evaluated::{Evaluated, Failure};
 pub use key_set::{KeySet, Relation, Relations, relations_of};
 pub use outcome::{CheckCount, Tally, Verdict};
-pub use rejected::{MALFORMED, RejectedRows, Restored, Sources, rejected_schema, restore};
+pub use rejected::{MALFORMED, RejectedRows, Restored, Sources, rejected_schema, restore, restore_apart};
 pub use row_key::{RowKey, RowKeys};
 pub use table_check::{TableCheckOutcome, VersionBefore, evaluate_table_checks};
 pub use unique::UniqueIndex;

@@ -15,7 +15,7 @@ use arrow::{
 use millstream_connector::{MalformedRow, Positions};
 use millstream_types::{POSITION, RunId, SOURCE, TimestampMicros};
 
-pub use restore::{Restored, restore};
+pub use restore::{Restored, restore, restore_apart};
 
 use crate::{Contract, Evaluated, QualityError};
 

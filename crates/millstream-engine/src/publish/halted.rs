@@ -14,14 +14,19 @@ use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
 use millstream_lake::{At, DataFile, LakeTable, StagedFile};
 use millstream_quality::rejected_schema;
+use millstream_sql::{VALID_FROM, VALID_TO};
 use millstream_types::SOURCE;
+use serde_json::{Map, Value};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Candidate, EPOCH, rejected::commit_rejected};
 use crate::{EngineError, stored, writers::Writers};
 
+/// The column that holds the values of a rejected row.
+const ROW: &str = "_row";
+
 /// The columns in which two rejected rows have to agree to be the same: the check, the source, and the row itself.
-const IDENTITY: [&str; 4] = ["_check", SOURCE, "_row", "_text"];
+const IDENTITY: [&str; 4] = ["_check", SOURCE, ROW, "_text"];
 
 /// Commits the rows that the step rejected, and keeps the earlier ones, which belong to the version that stays.
 pub(super) async fn keep_rejected(candidate: &mut Candidate<'_>) -> Result<(), EngineError> {
@@ -42,13 +47,15 @@ async fn without_known(candidate: &mut Candidate<'_>) -> Result<Vec<StagedFile>,
     let world = &candidate.context.world;
     let table = candidate.table.rejected();
     let Some(base) = world.lake.snapshot(&table, At::Latest).await? else { return Ok(staged) };
+    let spec = world.project.table(candidate.table);
+    let is_history = spec.is_some_and(|spec| spec.materialize.keeps_states());
     let mut known: HashMap<u128, u64> = HashMap::new();
     let names: Vec<String> = IDENTITY.iter().map(|name| (*name).to_owned()).collect();
     let provider = LakeTable::new(&world.lake, base.schema(), base.files().to_vec())?;
     let reached = ident(EPOCH).lt_eq(lit(candidate.rejected.epoch_before));
     let mut rows = stored::scan(world, &table, provider, &names, Some(reached)).await?;
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(&table, source))? {
-        for identity in identities(&batch) {
+        for identity in identities(&batch, is_history) {
             *known.entry(identity).or_default() += 1;
         }
     }
@@ -65,7 +72,7 @@ async fn without_known(candidate: &mut Candidate<'_>) -> Result<Vec<StagedFile>,
             }
             _ => true,
         };
-        let new: BooleanArray = identities(&batch).into_iter().map(is_new).map(Some).collect();
+        let new: BooleanArray = identities(&batch, is_history).into_iter().map(is_new).map(Some).collect();
         let batch = filter_record_batch(&batch, &new)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
         writers.write(batch).await?;
@@ -75,11 +82,16 @@ async fn without_known(candidate: &mut Candidate<'_>) -> Result<Vec<StagedFile>,
     Ok(new)
 }
 
-/// One number for each row, equal where the rows are the same.
-fn identities(batch: &RecordBatch) -> Vec<u128> {
+/// One number for each row, equal where the rows are the same. Those of a history are when their states are, whatever the
+/// periods.
+fn identities(batch: &RecordBatch, is_history: bool) -> Vec<u128> {
     let texts = |name: &str| -> Option<StringArray> {
         let column: ArrayRef = cast(batch.column_by_name(name)?, &DataType::Utf8).ok()?;
-        column.as_any().downcast_ref::<StringArray>().cloned()
+        let texts = column.as_any().downcast_ref::<StringArray>()?;
+        if is_history && name == ROW {
+            return Some(texts.iter().map(|row| row.map(without_period)).collect());
+        }
+        Some(texts.clone())
     };
     let columns: Vec<_> = IDENTITY.iter().map(|name| texts(name)).collect();
     let identity = |row: usize| {
@@ -93,4 +105,11 @@ fn identities(batch: &RecordBatch) -> Vec<u128> {
         hash.digest128()
     };
     (0..batch.num_rows()).map(identity).collect()
+}
+
+/// The values of a rejected state without the period in which it held.
+fn without_period(row: &str) -> String {
+    let Ok(mut values) = serde_json::from_str::<Map<String, Value>>(row) else { return row.to_owned() };
+    values.retain(|name, _| name != VALID_FROM && name != VALID_TO);
+    Value::Object(values).to_string()
 }

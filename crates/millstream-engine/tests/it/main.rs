@@ -11,6 +11,7 @@ mod dataset;
 mod events;
 mod harness;
 mod history;
+mod history_rejected;
 mod kills;
 mod landing;
 mod landing_bounds;

@@ -1,9 +1,13 @@
 //! Materialising: the online store follows the lake, from its changes where each row is an event.
 
+use millstream_engine::MaterializeRequest;
 use millstream_state::Moment::{After, Before};
 
 use crate::{
-    harness::{Contents, Definition, Step, Step::*, World, block_on, check as check_story},
+    harness::{
+        Act, Contents, Definition, Ended, Harm, Injection, Line, Step, Step::*, World, block_on,
+        check as check_story,
+    },
     shop::SHOP,
 };
 
@@ -185,6 +189,87 @@ fn a_materialisation_whose_process_died_goes_on() {
             merged: UpToDate, 0 rows of 0
         ",
         );
+    }
+}
+
+/// The records end at the newest rows, however often a process died on the way.
+#[test]
+fn a_materialisation_that_goes_on_takes_in_what_came_since() {
+    let rows =
+        "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";
+    let begin = [Put("events/a", rows), Run];
+    let more = [Append("events/a", "4,3,2026-06-03T00:00:00Z"), Run];
+    for (moment, point) in [(Before, "online: update"), (After, "online: update")] {
+        let dies = [DieIn(Box::new(Materialize), moment, point)];
+        check_story(
+            PROJECT,
+            &[&begin[..], &dies, &more, &[Materialize, Features, Materialize]].concat(),
+            "
+            bronze.events built +3
+            silver.keyed built +3
+            bronze.events built +1
+            silver.keyed built +1
+            added: Full, 4 rows of 3
+            merged: Full, 4 rows of 3
+            s.added.events: 2 Present, 1 Present, 1 Present
+            s.merged.merged: 2 Present, 1 Present, 1 Present
+            added: UpToDate, 0 rows of 0
+            merged: UpToDate, 0 rows of 0
+        ",
+        );
+        // Of a view that has no records yet, a run's step loads them.
+        let dies = [DieIn(Box::new(RunAll), moment, "online: load")];
+        check_story(
+            PROJECT,
+            &[&begin[..], &dies, &more[..1], &[RunAll, Features, PlanAll]].concat(),
+            "
+            bronze.events built +3
+            silver.keyed built +3
+            bronze.events built +1
+            service:s built
+            silver.keyed built +1
+            view:added built +4
+            view:merged built +4
+            s.added.events: 2 Present, 1 Present, 1 Present
+            s.merged.merged: 2 Present, 1 Present, 1 Present
+            (nothing)
+        ",
+        );
+    }
+}
+
+/// An interrupted materialisation of new rows is continued, unless everything is asked for.
+#[test]
+fn everything_is_computed_anew_when_asked_in_the_midst_of_a_materialisation() {
+    let (new, all) = (MaterializeRequest::default(), MaterializeRequest { full: true, ..Default::default() });
+    let told = [
+        (new.clone(), "added: Incremental, 2 rows of 2\nmerged: Incremental, 2 rows of 1"),
+        (all, "added: Full, 5 rows of 2\nmerged: Full, 5 rows of 2"),
+    ];
+    let materialize = Act::Materialize(new);
+    let grown = async || {
+        let world = World::new(Definition::of(PROJECT));
+        let rows =
+            "id,customer_id,at\n1,1,2026-06-01T00:00:00Z\n2,1,2026-06-02T00:00:00Z\n3,2,2026-06-02T00:00:00Z";
+        world.definition.script.put("events", "a", rows);
+        world.run().await;
+        world.act(&materialize).await;
+        world.definition.script.append("events", "a", "4,2,2026-06-03T00:00:00Z");
+        world.run().await;
+        world
+    };
+    for (request, expected) in told {
+        block_on(async {
+            let line = Line::quiet();
+            grown().await.act_on(&materialize, &line).await;
+            let at = line.points().iter().position(|point| point.what.contains("online: update")).unwrap();
+            let line = Line::harmed(Injection { at, moment: Before, harm: Harm::Death });
+            let world = grown().await;
+            assert_eq!(world.act_on(&materialize, &line).await, Ended::Died);
+            world.definition.script.append("events", "a", "5,2,2026-06-04T00:00:00Z");
+            world.run().await;
+            assert_eq!(world.act(&Act::Materialize(request)).await, Ended::Well(expected.to_owned()));
+        });
     }
 }
 

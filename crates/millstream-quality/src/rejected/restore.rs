@@ -34,34 +34,73 @@ pub struct Restored {
 
 /// Rebuilds the original rows. A batch may mix rows of several epochs: a column that a row lacks is null.
 pub fn restore(rejected: &RecordBatch) -> Result<Restored, QualityError> {
+    let (kept, malformed) = kept_rows(rejected)?;
+    restored(rejected, &kept, malformed)
+}
+
+/// Rebuilds the original rows, apart for each set of columns: no row lacks one of the columns that it is given with. Malformed
+/// rows are left out.
+pub fn restore_apart(rejected: &RecordBatch) -> Result<Vec<Restored>, QualityError> {
+    let mut groups: Vec<Vec<KeptRow>> = Vec::new();
+    for row in kept_rows(rejected)?.0 {
+        let has_columns = |group: &&mut Vec<KeptRow>| {
+            group.first().is_some_and(|first| first.values.keys().eq(row.values.keys()))
+        };
+        match groups.iter_mut().find(has_columns) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    groups.iter().map(|group| restored(rejected, group, Vec::new())).collect()
+}
+
+/// A rejected row that was no malformed one, as it was kept.
+struct KeptRow {
+    /// The row's place in the batch of rejected rows.
+    place: usize,
+    values: Map<String, Value>,
+}
+
+/// The rows whose values were kept, and the places of the malformed ones.
+fn kept_rows(rejected: &RecordBatch) -> Result<(Vec<KeptRow>, Vec<usize>), QualityError> {
     let kept = text_column(rejected, ROW)?;
     let texts = text_column(rejected, TEXT)?;
     let (places, malformed): (Vec<usize>, Vec<usize>) =
         (0..kept.len()).partition(|row| kept.is_valid(*row) && texts.is_null(*row));
+    let read = |place: usize| {
+        let values = serde_json::from_str(kept.value(place));
+        let values = values.map_err(|source| QualityError::RejectedRow { row: place, source })?;
+        Ok(KeptRow { place, values })
+    };
+    Ok((places.into_iter().map(read).collect::<Result<_, QualityError>>()?, malformed))
+}
+
+fn restored(
+    rejected: &RecordBatch,
+    rows: &[KeptRow],
+    malformed: Vec<usize>,
+) -> Result<Restored, QualityError> {
     let mut names: Vec<String> = Vec::new();
-    let mut objects = Vec::with_capacity(places.len());
-    for place in &places {
-        let object: Map<String, Value> = serde_json::from_str(kept.value(*place))
-            .map_err(|source| QualityError::RejectedRow { row: *place, source })?;
-        for (at, name) in object.keys().enumerate() {
+    for row in rows {
+        for (at, name) in row.values.keys().enumerate() {
             // Nearly all rows have the same columns in the same order.
             if names.get(at) != Some(name) && !names.contains(name) {
                 names.push(name.clone());
             }
         }
-        objects.push(object);
     }
-    let columns: Vec<ArrayRef> = names.iter().map(|name| column(&objects, name)).collect();
+    let columns: Vec<ArrayRef> = names.iter().map(|name| column(rows, name)).collect();
     let fields =
         names.iter().zip(&columns).map(|(name, array)| Field::new(name, array.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-    let rows = RecordBatch::try_new_with_options(schema, columns, &options);
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let restored = RecordBatch::try_new_with_options(schema, columns, &options);
     let positions = named(rejected, POSITION)?;
     let positions = positions
         .as_primitive_opt::<Int64Type>()
         .ok_or_else(|| QualityError::ColumnMissing { column: POSITION.into() })?;
     let (sources, reasons) = (text_column(rejected, SOURCE)?, text_column(rejected, REASON)?);
+    let (kept, texts) = (text_column(rejected, ROW)?, text_column(rejected, TEXT)?);
     let malformed_row = |place: &usize| {
         let bytes =
             kept.is_valid(*place).then(|| serde_json::from_str::<Value>(kept.value(*place)).ok()).flatten();
@@ -75,10 +114,10 @@ pub fn restore(rejected: &RecordBatch) -> Result<Restored, QualityError> {
     };
     Ok(Restored {
         malformed_rows: malformed.iter().map(malformed_row).collect(),
-        rows: rows.map_err(QualityError::arrow("rebuild rejected rows"))?,
-        positions: places.iter().map(|place| positions.value(*place)).collect::<Vec<_>>().into(),
-        sources: places.iter().map(|place| Some(sources.value(*place))).collect(),
-        places,
+        rows: restored.map_err(QualityError::arrow("rebuild rejected rows"))?,
+        positions: rows.iter().map(|row| positions.value(row.place)).collect::<Vec<_>>().into(),
+        sources: rows.iter().map(|row| Some(sources.value(row.place))).collect(),
+        places: rows.iter().map(|row| row.place).collect(),
         malformed,
     })
 }
@@ -94,8 +133,8 @@ fn text_column(batch: &RecordBatch, name: &str) -> Result<StringArray, QualityEr
 }
 
 /// The column as text; as binary when one of its values was binary and no text.
-fn column(objects: &[Map<String, Value>], name: &str) -> ArrayRef {
-    let values = || objects.iter().map(|object| object.get(name).unwrap_or(&Value::Null));
+fn column(rows: &[KeptRow], name: &str) -> ArrayRef {
+    let values = || rows.iter().map(|row| row.values.get(name).unwrap_or(&Value::Null));
     if values().any(|value| bytes_of(value).is_some()) {
         let mut column = BinaryBuilder::new();
         for value in values() {

@@ -262,18 +262,39 @@ struct Epoch {
 
 impl Work<'_> {
     async fn run(&self, request: &MaterializeRequest) -> Result<MaterializeReport, EngineError> {
-        let started = Instant::now();
         let known = progress::read(self.store.as_ref(), self.view.space()).await?;
         let is_first = known.as_ref().is_none_or(|known| known.epoch == 0);
+        let is_begun = known.as_ref().is_some_and(|known| known.under_way.is_some());
         let fills =
             request.alone && self.world.online.is_embedded() && is_first && !self.has_records().await?;
-        let Some(mut epoch) = self.epoch(known.as_ref(), request.full).await? else {
+        let done = self.run_epoch(known, request.full, fills, 0).await?;
+        if !is_begun {
+            return Ok(done);
+        }
+        // An epoch that was begun before ends at the versions of then, so what came since is for another one.
+        let known = progress::read(self.store.as_ref(), self.view.space()).await?;
+        let next = self.run_epoch(known, false, false, done.rows).await?;
+        Ok(done.followed_by(next))
+    }
+
+    /// Carries one epoch out, from what is `known` of the records. `fills` says that the view has no records yet, and
+    /// `rows_before` is the number of events that were read before the epoch.
+    async fn run_epoch(
+        &self,
+        known: Option<Progress>,
+        full: bool,
+        fills: bool,
+        rows_before: u64,
+    ) -> Result<MaterializeReport, EngineError> {
+        let started = Instant::now();
+        let Some(mut epoch) = self.epoch(known.as_ref(), full).await? else {
             let known = known.unwrap_or_default();
             self.pin_versions(&known).await?;
             return Ok(self.report(MaterializeMode::UpToDate, &known, started));
         };
-        let (chunks, of_table) = self.collect(&mut epoch).await?;
+        let (chunks, of_table) = self.collect(&mut epoch, rows_before).await?;
         let mut done = known.unwrap_or_default();
+        let goes_on = done.under_way.as_ref().is_some_and(|begun| begun.epoch == epoch.under_way.epoch);
         done.under_way = Some(epoch.under_way.clone());
         if epoch.under_way.full {
             (done.watermark, done.table_watermark) = (chunks.newest, of_table);
@@ -298,7 +319,8 @@ impl Work<'_> {
             table_watermark: done.table_watermark,
             at: self.world.options.clock.now().0,
             rows,
-            pushes: self.pushes,
+            // What was pushed since an epoch began is for the next one to look at.
+            pushes: if goes_on { done.pushes } else { self.pushes },
             under_way: None,
         };
         progress::write(self.store.as_ref(), self.view.space(), &finished).await?;
@@ -372,10 +394,11 @@ impl Work<'_> {
         }
     }
 
-    /// The epoch that has to be done; `None` when the records have everything. An epoch that was begun is continued.
+    /// The epoch that has to be done; `None` when the records have everything. An epoch that was begun is continued, unless all
+    /// is wanted and it takes in only what was new.
     async fn epoch(&self, known: Option<&Progress>, full: bool) -> Result<Option<Epoch>, EngineError> {
         if let Some(known) = known
-            && let Some(under_way) = &known.under_way
+            && let Some(under_way) = known.under_way.as_ref().filter(|begun| begun.full || !full)
         {
             let (lake, versions) = (&self.world.lake, &under_way.versions);
             match Pinning::at(self.world, versions).await {
@@ -468,11 +491,17 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// The events, and the newest time among those that the view's tables brought.
-    async fn collect(&self, epoch: &mut Epoch) -> Result<(Chunks, Option<i64>), EngineError> {
+    /// The events, and the newest time among those that the view's tables brought. `rows_before` events were read before.
+    async fn collect(
+        &self,
+        epoch: &mut Epoch,
+        rows_before: u64,
+    ) -> Result<(Chunks, Option<i64>), EngineError> {
         let definition = self.view.definition();
-        let count =
-            |rows| self.meter.show(Figures { doing: Some(self.label.clone()), rows, ..Figures::default() });
+        let count = |rows| {
+            let (doing, rows) = (Some(self.label.clone()), rows_before + rows);
+            self.meter.show(Figures { doing, rows, ..Figures::default() });
+        };
         let (spill, now) = (self.world.made_spill_dir()?, self.world.options.clock.now().0);
         let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
         let under_way = &epoch.under_way;

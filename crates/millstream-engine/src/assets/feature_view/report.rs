@@ -76,8 +76,24 @@ pub struct MaterializeReport {
     pub elapsed: Duration,
 }
 
-/// How much had to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl MaterializeReport {
+    /// The report of two epochs of one materialisation, of which `next` came after this one.
+    pub(super) fn followed_by(self, next: Self) -> Self {
+        // A full epoch meets the events again that were left out before it.
+        let left_out_before = if next.mode == MaterializeMode::Full { 0 } else { self.left_out };
+        Self {
+            mode: self.mode.max(next.mode),
+            rows: self.rows + next.rows,
+            left_out: left_out_before + next.left_out,
+            entities: self.entities + next.entities,
+            elapsed: self.elapsed + next.elapsed,
+            ..next
+        }
+    }
+}
+
+/// How much had to be done, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MaterializeMode {
     /// Nothing was new.
     UpToDate,

@@ -274,7 +274,7 @@ impl<'a> BuildAttempt<'a> {
                 rows: delta.rows_rejected,
                 epoch_before: self.build - 1,
                 replaced_parts: Vec::new(),
-                replace: delta.whole || delta.all_rejected_again,
+                replace: delta.all_rejected_again,
                 superseded: delta.superseded,
             },
             now: self.now,

@@ -12,11 +12,14 @@ use millstream_lake::{DataFile, LakeTable, Snapshot, StagedFile};
 use millstream_quality::{Sources, Tally};
 use millstream_sql::{
     conform, conform_stream,
-    incremental::{Change, Gone, IncrementalError, KeySet, all_rows, check_keys, survivors},
+    incremental::{Change, Gone, IncrementalError, KeySet, Spool, all_rows, check_keys, survivors},
 };
 use std::sync::Arc;
 
-use super::build::{BuildAttempt, Plan};
+use super::{
+    build::{BuildAttempt, Plan},
+    states,
+};
 use crate::{
     EngineError,
     event::{Figures, StepMeter},
@@ -54,8 +57,11 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
         Plan::Change(Change::Nothing) if attempt.reshapes() => reshaped(attempt).await?,
         Plan::Change(Change::Nothing) => return Ok(None),
         Plan::Change(Change::Everything { rows }) => {
+            let is_history = attempt.spec.materialize.keeps_states();
+            let superseded = if is_history { states::judged_again(attempt, &rows).await? } else { None };
             let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
-            with_rows(attempt, rows, present(), Vec::new(), true).await?
+            let delta = with_rows(attempt, rows, present(), Vec::new(), true).await?;
+            Delta { superseded, all_rejected_again: !is_history, ..delta }
         }
         Plan::Change(Change::Add { rows }) => {
             let delta = with_rows(attempt, rows, Vec::new(), Vec::new(), false).await?;
@@ -65,7 +71,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
             delta
         }
         Plan::Change(Change::Replace { keys, rows, gone }) => {
-            let superseded = superseded(attempt, &keys, &gone)?;
+            let superseded = superseded(attempt, &keys, &rows, &gone).await?;
             let all_rejected_again = matches!(gone, Gone::AllOthers);
             if keys.is_empty() {
                 let some = match &superseded {
@@ -221,18 +227,23 @@ async fn with_rows(
         tally,
         whole,
         superseded: None,
-        all_rejected_again: false,
+        all_rejected_again: whole,
     })
 }
 
-/// The rejected rows that have one of `keys` or `gone`, and are removed; `None` while the table has no rejected rows.
-fn superseded(
+/// The rejected rows that are removed: those that have one of `keys` or `gone`, or, of a history, a state that is among `rows`.
+/// `None` if there are none.
+async fn superseded(
     attempt: &BuildAttempt<'_>,
     keys: &KeySet,
+    rows: &Spool,
     gone: &Gone,
 ) -> Result<Option<Superseded>, EngineError> {
     if attempt.rejected.is_none() {
         return Ok(None);
+    }
+    if attempt.spec.materialize.keeps_states() {
+        return states::judged_again(attempt, rows).await;
     }
     let gone = if let Gone::Keys(gone) = gone { Some(gone.as_ref()) } else { None };
     let keys = [keys].into_iter().chain(gone);

@@ -3,6 +3,7 @@
 mod build;
 mod delta;
 mod inputs;
+mod states;
 mod widened;
 
 use std::collections::BTreeMap;
