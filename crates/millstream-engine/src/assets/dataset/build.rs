@@ -251,6 +251,18 @@ fn find_columns(
     })
 }
 
+/// How far a build is.
+fn figures(progress: Progress<'_>) -> Figures {
+    let (rows, rows_total) = match progress.phase {
+        // Encodings are no rows.
+        Phase::Fit => (0, None),
+        // Nothing follows, so that the total of the phase leads to that of the build.
+        Phase::Write => (progress.rows, progress.total),
+        Phase::Labels | Phase::Events | Phase::Join => (progress.rows, None),
+    };
+    Figures { doing: Some(doing(progress)), rows, rows_total, ..Figures::default() }
+}
+
 /// What a build is at, in words.
 fn doing(progress: Progress<'_>) -> String {
     let view = progress.view.unwrap_or_default();
@@ -289,8 +301,7 @@ async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<
             values.map_err(|error| cause(EngineError::Query(error)))
         };
         let report = |progress: Progress<'_>| {
-            let (doing, rows, rows_total) = (Some(doing(progress)), progress.rows, progress.total);
-            meter.show(Figures { doing, rows, rows_total, ..Figures::default() });
+            meter.show(figures(progress));
         };
         build(&plan, label_rows, &mut events, &mut on_demand, &report)
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })
