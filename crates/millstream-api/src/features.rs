@@ -130,13 +130,6 @@ fn yes() -> bool {
     true
 }
 
-/// A job that goes on.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct AcceptedAnswer {
-    pub status: &'static str,
-    pub views: Vec<String>,
-}
-
 /// What was materialised.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MaterializeAnswer {
@@ -164,7 +157,8 @@ pub struct ViewMaterialized {
     pub rows: u64,
     /// Rows that were left out because the store cannot hold a key as long as theirs.
     pub left_out: u64,
-    /// The table's version up to which the view is materialised.
+    /// The version up to which the view is materialised of the table that it is computed from; null where a SQL view reads
+    /// several tables.
     pub table_version: Option<i64>,
 }
 

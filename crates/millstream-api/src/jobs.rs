@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::error::ErrorDetail;
 
-/// The jobs that the server remembers, newest first.
+/// The jobs that the server remembers, newest first. A run that was refused is none: the answer to its request said why.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobsAnswer {
     pub jobs: Vec<JobInfo>,
@@ -69,8 +69,11 @@ impl JobState {
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JobProgress {
-    /// What is worked on: a view, a phase of a dataset, an asset.
+    /// The asset that is worked on, and after a colon what of it where there is more to say: a phase of a dataset, a definition of
+    /// a view that only versions of services still have.
     pub doing: String,
+    /// Of a run the steps that were carried out, whatever came of them, and none that was skipped or cancelled; of other jobs the
+    /// rows of the asset so far.
     pub done: u64,
     /// Absent where it is not known.
     pub total: Option<u64>,

@@ -63,10 +63,13 @@ pub enum RunEvent {
     },
     StepProgress {
         asset: String,
-        /// What is worked on within the step: a definition of a view, a phase of a dataset's build.
+        /// What is worked on within the step, where there is more to say than its asset: a phase of a dataset's build, a
+        /// definition of a view that only versions of services still have.
         #[serde(skip_serializing_if = "Option::is_none")]
         doing: Option<String>,
+        /// The rows of the step so far; what is read more than once within it counts each time.
         rows: u64,
+        /// Known of some steps, and of a dataset's only while it is written.
         #[serde(skip_serializing_if = "Option::is_none")]
         rows_total: Option<u64>,
         bytes: u64,
@@ -82,6 +85,8 @@ pub enum RunEvent {
         wait_ms: u64,
         error: String,
     },
+    /// The end of a step, told once of each. A step that never began was not told to begin either: it is `skipped` because of one
+    /// before it, or, in a run that is told to end, `cancelled`.
     StepFinished(StepResult),
     RunFinished(RunSummary),
     TableMaintained(MaintainedTable),
@@ -187,6 +192,8 @@ pub struct RunBody {
     /// How many steps run at once.
     #[schema(minimum = 1)]
     pub concurrency: Option<usize>,
+    /// Wait while others work on what is selected, instead of being refused; what the command calls `--wait`.
+    pub wait_for_others: bool,
 }
 
 /// The newest runs first.

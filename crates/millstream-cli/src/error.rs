@@ -9,7 +9,7 @@ use millstream_server::ServerError;
 use millstream_sql::SqlError;
 use millstream_state::StateError;
 
-use crate::{Exit, codes, project::nearest};
+use crate::{Exit, codes, project::nearest, serve::KEEPING};
 
 /// A fault that ends a command.
 #[derive(Debug, thiserror::Error)]
@@ -174,15 +174,26 @@ impl CliError {
             Self::Engine(error) => (error.code(), error.hint(), engine_exit(error)),
             Self::Server(error) => (error.code(), error.hint(), server_exit(error)),
         };
-        if let Some(locked @ StateError::Locked { .. }) = self.state_error() {
+        if let Some(locked @ StateError::Locked { holder, .. }) = self.state_error() {
             // That another run is under way is no failure of the store, and needs no chain of causes.
             let message = locked.to_string();
-            let hint = Some("wait for it with `--wait`, or stop it".to_owned());
+            let hint = Some(way_around(&holder.command).to_owned());
             return ErrorReport { code, message, causes: Vec::new(), hint, exit };
         }
         let (message, causes) = message_chain(self);
         ErrorReport { code, message, causes, hint, exit }
     }
+}
+
+/// What to do while `command` holds what is wanted. The process of a server's work is the server itself, and need not end with it.
+fn way_around(command: &str) -> &'static str {
+    if command == KEEPING {
+        return "wait for it with `--wait`: a running `millstream serve` brings its views up to date, and need not be stopped";
+    }
+    if command.starts_with("POST ") {
+        return "wait for it with `--wait`, or end the server's job: `DELETE /v1/jobs/{id}`";
+    }
+    "wait for it with `--wait`, or stop it; a run that a server was asked for ends by `DELETE /v1/jobs/{id}`"
 }
 
 /// A call that names what does not exist is wrong; everything else is a failure of data or machine.

@@ -15,6 +15,9 @@ use millstream_types::{AssetId, ByteSize, TableName};
 
 use crate::{CliError, Exit, diagnostics, human, output, session::Session, settings::variable, wire};
 
+/// What stands before the name of a source in a selection.
+const SOURCE: &str = "source:";
+
 /// The folder of `--project`, or the nearest one upwards that holds a project.
 pub(crate) fn find_root(session: &Session) -> Result<PathBuf, CliError> {
     if let Some(folder) = &session.settings.project {
@@ -167,7 +170,10 @@ pub(crate) fn show_problems(checked: &Checked, json: bool) -> Result<(), CliErro
 /// The asset's table of this name: `silver.orders`, its rejected rows' table, or `orders` where one schema has it.
 pub(crate) fn table_named(project: &Project, name: &str) -> Result<TableName, CliError> {
     let tables: Vec<TableName> = project.asset_tables().collect();
-    let text = name.strip_suffix(millstream_types::REJECTED_SUFFIX).unwrap_or(name);
+    // A selection may name a source; its table is meant.
+    let of_source = name.strip_prefix(SOURCE).map(|source| format!("bronze.{source}"));
+    let text = of_source.as_deref().unwrap_or(name);
+    let text = text.strip_suffix(millstream_types::REJECTED_SUFFIX).unwrap_or(text);
     let candidates: Vec<&TableName> =
         tables.iter().filter(|table| table.to_string() == text || table.name() == text).collect();
     match candidates.as_slice() {
@@ -197,7 +203,7 @@ pub(crate) fn asset_named(project: &Project, name: &str) -> Result<AssetId, CliE
         return Ok(facts.id.clone());
     }
     let assets = || project.graph.assets().iter().map(|facts| &facts.id);
-    if asked.kind().is_some() {
+    if asked.kind().is_some() && !name.starts_with(SOURCE) {
         let known: Vec<&str> = assets().map(AssetId::as_str).collect();
         return Err(CliError::unknown("asset", name, &known));
     }

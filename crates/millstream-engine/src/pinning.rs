@@ -102,6 +102,15 @@ impl Pinning {
         Ok(snapshot.map(|snapshot| self.remember(snapshot)).is_some())
     }
 
+    /// Holds a table at this version instead, from here on.
+    pub(crate) async fn hold_at(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
+        let snapshot = self.world.lake.snapshot(table, At::Version(version)).await?;
+        let snapshot = snapshot.ok_or_else(|| EngineError::NeverBuilt { table: table.clone() })?;
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.insert(table.clone(), snapshot);
+        Ok(())
+    }
+
     pub(crate) fn world(&self) -> &World {
         &self.world
     }

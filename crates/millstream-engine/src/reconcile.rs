@@ -263,7 +263,7 @@ async fn reread(
 }
 
 /// Whether only files were put together between the two versions.
-async fn same_rows(
+pub(crate) async fn same_rows(
     world: &World,
     table: &TableName,
     from: AssetVersion,

@@ -25,8 +25,12 @@ pub enum OnlineError {
     #[error("`{location}` cannot be opened as an online store: {reason}")]
     Location { location: String, reason: String },
     /// Another process has the embedded store open.
-    #[error("the online store `{location}` is in use by another process")]
-    Locked { location: String },
+    #[error("the online store `{location}` is in use by another process{}", numbered(*pid))]
+    Locked {
+        location: String,
+        /// The number of the process, where it is known.
+        pid: Option<u32>,
+    },
     /// What is stored cannot be understood.
     #[error("the online store `{location}` is damaged: {reason}")]
     Damaged {
@@ -78,6 +82,11 @@ pub enum OnlineError {
 
 pub(crate) type Result<T, E = OnlineError> = std::result::Result<T, E>;
 
+/// ` (pid 4711)`, or nothing where the number of the process is not known.
+fn numbered(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
 impl OnlineError {
     /// An error of the function that works out a record's new bytes.
     #[must_use]
@@ -115,7 +124,8 @@ impl OnlineError {
                 "use `embedded:<folder>` or `redis://[:password@]host[:port][/database]`"
             }
             Self::Locked { .. } => {
-                "one process at a time opens an embedded store: stop `millstream serve`, or let it do the work"
+                "one process at a time opens an embedded store: stop that process, or let it do the work; a running \
+                 `millstream serve` materialises on `POST /v1/features/materialize`"
             }
             Self::Damaged { .. } => {
                 "remove it, but not the file beside it that ends with `.pushed`, and run `millstream features \

@@ -48,7 +48,7 @@ codes! {
     UNSET_VARIABLE = "MS-0120", "A variable is not set",
         "`${NAME}` names a variable that the process environment does not hold. Set it, or give a default: `${NAME:-default}`. Environments that are not chosen need no variables.";
     WRONG_VARIABLE = "MS-0121", "A malformed variable",
-        "Variables are written `${NAME}` or `${NAME:-default}`, the name from letters, digits and `_`. Write `$${` for a literal `${`.";
+        "Variables are written `${NAME}` or `${NAME:-default}`, the name from letters, digits and `_`. Write `$${` for a literal `${`. The `type` of a connection or a connector is written out, without a variable.";
     UNREADABLE_VALUE = "MS-0122", "The file of a value cannot be read",
         "`${file:PATH}` stands for what a file holds, as secrets are handed to containers. The file does not exist, cannot be read by this user, is larger than 64 KiB or no UTF-8 text. Relative paths start at the project's folder.";
     OPEN_SECRET = "MS-0123", "A credential in a file of the project",

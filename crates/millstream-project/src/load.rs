@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use millstream_types::{SourceName, TableName};
 
 use crate::{
-    ConnectionSpec, DatasetSpec, Diagnostic, FileId, HiddenValues, Level, Located, Location, Node,
-    ProjectSpec, SourceMap, SourceSpec, TableSpec, TestSpec,
+    ConnectionSpec, ConnectorSpec, DatasetSpec, Diagnostic, FileId, HiddenValues, Level, Located, Location,
+    Node, ProjectSpec, SourceMap, SourceSpec, TableSpec, TestSpec,
     across::Across,
     build::{self, Context, Defaults, DefinedSources, Features, FindTables, Patterns, Project},
     codes, connections,
@@ -99,13 +99,17 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
         folder.datasets.iter().filter_map(|listed| loader.dataset(listed, &defaults)).collect();
     let Loader { files, mut diagnostics, mut broken, hidden, has_lost_source, .. } = loader;
     let listed = folder.connections.iter().map(|listed| listed.stem.clone()).collect();
-    connections::judge(&connections, &listed, &sources, !has_lost_source, &mut diagnostics);
-    let mut across = Across { files: &files, diagnostics: &mut diagnostics, broken: &mut broken };
+    let mut found = Vec::new();
+    connections::judge(&connections, &listed, &sources, !has_lost_source, &mut found);
+    let mut across = Across { files: &files, diagnostics: &mut found, broken: &mut broken };
     across.source_names(&mut sources);
     across.names(&sources, &mut tables);
     across.relationships(&sources, &tables);
     across.test_tables(&sources, &tables, &tests);
     References::new(across, &features).judge(&sources, &tables, &datasets);
+    // What is wrong between files repeats what stands in them, and a variable may stand there.
+    found.iter_mut().for_each(|diagnostic| hidden.hide(diagnostic));
+    diagnostics.append(&mut found);
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
@@ -206,11 +210,18 @@ impl Loader<'_> {
             self.wrong_name(file, "names that end in `__rejected` belong to rejected rows");
             return Vec::new();
         }
+        // Whoever looks for tables sees the values of connections, which are files of their own.
+        let find = |connector: &ConnectorSpec, connections: &[ConnectionSpec]| {
+            find(connector, connections).map_err(|mut found| {
+                found.iter_mut().for_each(|diagnostic| self.hidden.hide(diagnostic));
+                found
+            })
+        };
         let faults = Faults::default();
         let DefinedSources { mut names, specs } = match self.yaml(&faults, &text, file) {
             Some(node) => {
                 let context = self.context(&faults, defaults, file, &text);
-                build::sources(&context, name.clone(), node, connections, find)
+                build::sources(&context, name.clone(), node, connections, &find)
             }
             None => DefinedSources::default(),
         };

@@ -166,7 +166,10 @@ impl HiddenValues {
     pub fn hide(&self, diagnostic: &mut Diagnostic) {
         let Diagnostic { message, hint, label, .. } = diagnostic;
         for text in [Some(message), hint.as_mut(), label.as_mut()].into_iter().flatten() {
-            for value in self.0.iter().filter(|value| text.contains(value.as_str())).collect::<Vec<_>>() {
+            let mut found: Vec<_> = self.0.iter().filter(|value| text.contains(value.as_str())).collect();
+            // Of a value that begins with another one, the rest would stay.
+            found.sort_by_key(|value| std::cmp::Reverse(value.len()));
+            for value in found {
                 *text = text.replace(value.as_str(), "${…}");
             }
         }

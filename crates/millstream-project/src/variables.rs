@@ -9,6 +9,8 @@ use crate::{Diagnostic, Location, Node, NodeKind, codes, decode::Faults, secret}
 
 /// What a `${…}` of a file begins with.
 const FILE: &str = "file:";
+/// The key of a connection, and of a source's connector, that says what kind it is.
+const TYPE: &str = "type";
 /// The most bytes of a file that holds a value.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
@@ -25,6 +27,25 @@ pub(crate) struct Values<'a> {
 /// fault is reported and left out.
 pub(crate) fn substitute(node: &mut Node, source: &str, values: Values<'_>, faults: &Faults) {
     Substitution { source, values, faults }.node(node, "");
+}
+
+/// Reports a `${…}` in the value of `type` at the top of `node`, and leaves the value out. The type decides what is made of the
+/// other values, and messages repeat it, so that it is written out: what stands for it may be the wrong variable, a secret.
+pub(crate) fn refuse_in_type(node: &mut Node, source: &str, faults: &Faults) {
+    let NodeKind::Map(entries) = &mut node.kind else { return };
+    for (_, value) in entries.iter_mut().filter(|(key, _)| key.value == TYPE) {
+        let NodeKind::Text(text) = &mut value.kind else { continue };
+        if let Some((_, variable)) = text.split_once("${") {
+            let end = variable.find('}').map_or(variable.len(), |end| end + 1);
+            let at = narrow(value.at, source, &format!("${{{}", variable.get(..end).unwrap_or_default()));
+            let message = "`type` is written out: no variable stands for it";
+            let hint = "write the kind of connector itself: `type: files`";
+            faults.push(Diagnostic::error(codes::WRONG_VARIABLE, message, at).with_hint(hint));
+            faults.leave_out(value.at);
+            // The rest of the file is substituted; a second fault of the same value says nothing more.
+            text.clear();
+        }
+    }
 }
 
 struct Substitution<'a> {

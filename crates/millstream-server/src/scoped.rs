@@ -105,12 +105,17 @@ async fn allow(State(needs): State<Needs>, request: Request, next: Next) -> Resp
     let id = request_id(request.headers());
     let mut response = next.run(request).await;
     let (status, sent) = (response.status().as_u16(), id.as_ref().and_then(|id| id.to_str().ok()));
+    let outcome = match status {
+        ..400 => "changed",
+        400..500 => "refused",
+        _ => "failed",
+    };
     match needs.audit {
         Audit::Frequent => {
-            tracing::debug!(target: "audit", principal, request = sent, %method, path, status, "changed");
+            tracing::debug!(target: "audit", principal, request = sent, %method, path, status, "{outcome}");
         }
         Audit::None | Audit::Each => {
-            tracing::info!(target: "audit", principal, request = sent, %method, path, status, "changed");
+            tracing::info!(target: "audit", principal, request = sent, %method, path, status, "{outcome}");
         }
     }
     if let Some(id) = id {

@@ -79,4 +79,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "The lease was lost",
         "This process was stopped, or cut off from the state store, for longer than its lease, and another process has taken its place. Nothing more is written or recorded for it. What it had committed before stays, and the next run takes it from the lake.",
     ),
+    (
+        "MS-0618",
+        "A state store of an unknown format",
+        "The state store is marked with a format that no version of Millstream has made, such as 0 or a negative one: something else has written to it. Put a backup back, or name another place in `state`.",
+    ),
 ];

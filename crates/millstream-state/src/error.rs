@@ -29,6 +29,8 @@ pub enum StateError {
         "the state store `{place}` was made by a newer version of Millstream (format {found}, this version knows {known})"
     )]
     Newer { place: String, found: i64, known: i64 },
+    #[error("the state store `{place}` has the format {found}, which no version of Millstream has made")]
+    UnknownFormat { place: String, found: i64 },
     #[error("`{}` is a database, but not a state store of Millstream", path.display())]
     Foreign { path: PathBuf },
     #[error("the state store `{}` is damaged, or is no database", path.display())]
@@ -108,6 +110,7 @@ impl StateError {
             Self::NoSchema { .. } => "MS-0615",
             Self::Feature => "MS-0616",
             Self::LeaseLost => "MS-0617",
+            Self::UnknownFormat { .. } => "MS-0618",
         }
     }
 
@@ -122,6 +125,11 @@ impl StateError {
             Self::Locked { .. } => Some("wait for it to end (`--wait` does), or stop it".into()),
             Self::LeaseLost => Some("run it again: what was committed stays, and nothing is done twice".into()),
             Self::Damaged { .. } => Some(WITHOUT_STATE.into()),
+            Self::UnknownFormat { .. } => Some(
+                "put a backup back, or name another place under `state:` in millstream.yaml: the next run takes versions and \
+                 positions from the lake, and no row lands twice"
+                    .into(),
+            ),
             Self::Older { .. } => Some("let a user who may write it run any command once".into()),
             Self::Unreachable { .. } => Some(
                 "check the address under `state:` in millstream.yaml, that the server runs, and that this user may use \

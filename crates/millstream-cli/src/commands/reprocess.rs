@@ -15,7 +15,7 @@ use crate::{
 /// they are.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// The table: `bronze.orders`, or `orders`
+    /// The table: `bronze.orders`, `orders`, or `source:orders`
     pub(crate) table: String,
     /// Wait when another run on this project is under way, instead of refusing
     #[arg(long)]

@@ -26,8 +26,9 @@ impl Observer for Counter {
         match event {
             Event::Waiting { because } if self.is_for_people => output::tell(&waiting_line(because)),
             Event::StepProgress(progress) => {
-                let doing = progress.doing.as_deref().unwrap_or(progress.asset.name());
-                self.show(&format!("{}{doing}", self.verb), progress.rows, progress.rows_total);
+                let doing = progress.doing.iter().map(|doing| format!(": {doing}")).collect::<String>();
+                let doing = format!("{}{}{doing}", self.verb, progress.asset.name());
+                self.show(&doing, progress.rows, progress.rows_total);
             }
             _ => {}
         }

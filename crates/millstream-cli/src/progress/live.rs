@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use millstream_engine::{Event, Observer, StepProgress};
+use millstream_engine::{Event, Observer, StepOutcome, StepProgress};
 use millstream_types::AssetId;
 
 use super::line::{name_width, note_line, retry_line, step_line, waiting_line};
@@ -103,7 +103,8 @@ impl Observer for Live {
                 if let Some(bar) = state.running.remove(&report.asset).and_then(|step| step.bar) {
                     bar.finish_and_clear();
                 }
-                state.steps_done += 1;
+                let is_left = matches!(report.outcome, StepOutcome::Skipped { .. } | StepOutcome::Cancelled);
+                state.steps_done += usize::from(!is_left);
                 let line = step_line(report, state.name_width);
                 state.print(&line);
             }

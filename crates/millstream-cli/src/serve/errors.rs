@@ -47,9 +47,10 @@ pub(super) fn api_error(error: EngineError) -> ApiError {
     };
     let (code, hint) = match &error {
         // A command may wait for its turn, a request does not.
-        EngineError::State(error @ StateError::Locked { .. }) => {
-            (error.code(), Some("ask again when it has ended".to_owned()))
-        }
+        EngineError::State(error @ StateError::Locked { .. }) => (
+            error.code(),
+            Some("ask again when it has ended; a run waits for it with `wait_for_others`".to_owned()),
+        ),
         error => (error.code(), error.hint()),
     };
     let mut told = ApiError::new(kind, message(&error));

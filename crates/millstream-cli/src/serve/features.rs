@@ -103,7 +103,7 @@ impl FeatureBackend for Backend {
             view: report.view,
             rows: report.rows,
             left_out: report.left_out,
-            table_version: report.versions.values().next().copied(),
+            table_version: report.table_version,
         });
         Ok(MaterializeAnswer { views: views.collect(), failed })
     }

@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const RUNS_MAX: usize = 50;
 
 /// The command under which the runs are recorded.
-const COMMAND: &str = "serve";
+pub(crate) const KEEPING: &str = "serve";
 
 /// What is selected: every feature view.
 const VIEWS: &str = "view:*";
@@ -81,9 +81,9 @@ async fn look(
     }
     if has_left {
         let selection = vec![VIEWS.to_owned()];
-        let request = RunRequest { selection, command: COMMAND.to_owned(), ..RunRequest::default() };
+        let request = RunRequest { selection, command: KEEPING.to_owned(), ..RunRequest::default() };
         if !engine.plan(&request).await?.steps.is_empty() {
-            engine.run(&request, Duration::ZERO, engine.begin(COMMAND), cancel.clone()).await?;
+            engine.run(&request, Duration::ZERO, engine.begin(KEEPING), cancel.clone()).await?;
         }
     }
     seen.retain(|known| runs.iter().any(|run| run.run == *known));

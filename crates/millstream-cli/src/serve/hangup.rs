@@ -7,6 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::Backend;
 
 #[cfg(unix)]
+use super::project;
+
+#[cfg(unix)]
 use std::io::{IsTerminal, stderr, stdin, stdout};
 
 #[cfg(unix)]
@@ -47,16 +50,18 @@ impl Hangups {
             if self.had_terminal.iter().zip(terminals()).any(has_lost) {
                 return cancel.cancel();
             }
-            let line = match backend.reload().await {
+            let loaded = backend.reload().await;
+            // The log goes to standard error too.
+            if !is_told || project::is_logged(loaded.is_ok()) {
+                continue;
+            }
+            output::tell(&match loaded {
                 Ok(loaded) => {
                     let assets = human::count(loaded.assets as u64, "asset");
                     format!("{} Loaded again: {assets}", styled(GOOD, '✓'))
                 }
                 Err(error) => format!("{} Not loaded again: {error}", styled(CAUTION, '!')),
-            };
-            if is_told {
-                output::tell(&line);
-            }
+            });
         }
     }
 }

@@ -18,6 +18,6 @@ mod runs;
 pub(crate) mod tokens;
 
 pub(crate) use backend::Backend;
-pub(crate) use fresh::keep_fresh;
+pub(crate) use fresh::{KEEPING, keep_fresh};
 pub(crate) use hangup::Hangups;
 pub(crate) use log::log_steps;

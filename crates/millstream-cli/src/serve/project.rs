@@ -23,6 +23,7 @@ impl ProjectBackend for Backend {
 
     async fn reload(&self) -> Result<ProjectAnswer, ApiError> {
         let _alone = self.reloading.lock().await;
+        let had_none = waiting(&self.live()).await;
         let loaded = AssertUnwindSafe(self.load_again()).catch_unwind().await;
         match loaded.unwrap_or_else(|_| Err(defect())) {
             Ok(live) => {
@@ -31,7 +32,7 @@ impl ProjectBackend for Backend {
                     assets = live.engine.project().graph.assets().len(),
                     "the project was loaded again"
                 );
-                tell_waiting(&live).await;
+                tell_waiting(&live, &had_none).await;
                 Ok(self.answer(&live))
             }
             Err(error) => {
@@ -48,11 +49,25 @@ impl ProjectBackend for Backend {
     }
 }
 
-/// Tells the log which views have no values yet.
-async fn tell_waiting(live: &LoadedProject) {
+/// Whether the log has said how loading the project again ended.
+#[cfg(unix)]
+pub(super) fn is_logged(is_loaded: bool) -> bool {
+    match is_loaded {
+        true => tracing::enabled!(tracing::Level::INFO),
+        false => tracing::enabled!(tracing::Level::WARN),
+    }
+}
+
+/// The views that have no values yet.
+async fn waiting(live: &LoadedProject) -> Vec<String> {
+    live.features.never_materialized().await.unwrap_or_default()
+}
+
+/// Tells the log which views have no values, apart from those that had none `before` either.
+async fn tell_waiting(live: &LoadedProject, before: &[String]) {
     match live.features.never_materialized().await {
         Ok(views) => {
-            for view in views {
+            for view in views.into_iter().filter(|view| !before.contains(view)) {
                 tracing::warn!(
                     view,
                     "a view has no values until a run or `features materialize` brings it up to date"

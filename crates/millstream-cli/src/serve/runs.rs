@@ -21,7 +21,8 @@ impl RunBackend for Backend {
             return Err(ApiError::new(ErrorKind::Invalid, message).with_field("selection").with_hint(hint));
         }
         let command = line(&request);
-        let RunRequest { selection, exclude, full_refresh, forget_gone, force, concurrency } = request;
+        let RunRequest { selection, exclude, full_refresh, forget_gone, force, concurrency, wait_for_others } =
+            request;
         let principal = Some(job.principal().to_owned());
         let run = EngineRun {
             selection,
@@ -35,7 +36,8 @@ impl RunBackend for Backend {
         };
         let cancel = job.cancelled().clone();
         let events = progress::begin(&live.engine, &run.command, job);
-        let report = live.engine.run(&run, Duration::ZERO, events, cancel).await;
+        let wait = if wait_for_others { Duration::MAX } else { Duration::ZERO };
+        let report = live.engine.run(&run, wait, events, cancel).await;
         let report = report.map_err(api_error)?;
         Ok(RunEnd { failure: failure(&report), summary: RunSummary::of(&report) })
     }
@@ -67,6 +69,7 @@ fn line(request: &RunRequest) -> String {
     ];
     words.extend(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag.to_owned()));
     words.extend(request.concurrency.map(|steps| format!("--concurrency {steps}")));
+    words.extend(request.wait_for_others.then(|| "--wait".to_owned()));
     words.join(" ")
 }
 

@@ -54,9 +54,12 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct StepProgress {
     pub asset: AssetId,
-    /// What is worked on within the step: a definition of a view, a phase of a dataset's build.
+    /// What is worked on within the step, where there is more to say than its asset: a phase of a dataset's build, a definition
+    /// of a view that only versions of services still have.
     pub doing: Option<String>,
+    /// The rows of the whole step so far, which never go down within one attempt.
     pub rows: u64,
+    /// The rows at which the step ends, once that is known.
     pub rows_total: Option<u64>,
     pub bytes: u64,
     pub bytes_total: Option<u64>,

@@ -161,7 +161,12 @@ async fn carry_out(
             let because = blocker(&report);
             for step in schedule.finish(&report.asset, because.is_none()) {
                 let because = because.clone().unwrap_or_else(|| report.asset.clone());
-                finished.push_back(unstarted(step, StepOutcome::Skipped { because }));
+                // What is left of a run that is told to end is left for that reason, whatever else kept it back.
+                let outcome = match cancel.is_cancelled() {
+                    true => StepOutcome::Cancelled,
+                    false => StepOutcome::Skipped { because },
+                };
+                finished.push_back(unstarted(step, outcome));
             }
             reports.push(report);
         }

@@ -71,7 +71,8 @@ impl Schedule {
 
     /// Takes every step that has not started.
     pub(super) fn drain_waiting(&mut self) -> impl Iterator<Item = PlannedStep> {
-        let waiting: Vec<_> = self.waiting.drain().map(|(_, waiting)| waiting.step).collect();
+        let mut waiting: Vec<_> = self.waiting.drain().map(|(_, waiting)| waiting.step).collect();
+        waiting.sort_by(|a, b| a.asset.cmp(&b.asset));
         self.after.clear();
         std::mem::take(&mut self.ready).into_iter().chain(waiting)
     }

@@ -1,5 +1,7 @@
 //! Every kind of asset in one run: what is stale is brought up to date, in order, and nothing else.
 
+use std::time::Duration;
+
 use crate::harness::{Step, Step::*, check as check_story};
 
 const PROJECT: &str = "
@@ -120,6 +122,47 @@ fn a_dataset_whose_file_is_gone_is_built_again() {
         dataset:often built +3
         by hand dataset:seldom: what was built is gone, it was version 1
         dataset:seldom built +3
+        (nothing)
+    ",
+    );
+}
+
+/// Maintenance makes a version of a table with the rows of the version before.
+#[test]
+fn nothing_is_computed_again_because_small_files_were_put_together() {
+    check(
+        &[
+            Append("events/a", "4,2,2026-06-03T00:00:00Z"),
+            RunAll,
+            Dataset("seldom"),
+            Maintain(Duration::from_secs(3_600)),
+            PlanAll,
+            Dataset("seldom"),
+            Dataset("often"),
+            PlanAll,
+            RunAll,
+            Append("events/a", "5,2,2026-06-04T00:00:00Z"),
+            RunAll,
+            Dataset("seldom"),
+            PlanAll,
+        ],
+        "
+        bronze.events built +1
+        view:added built +1
+        view:seen built +4
+        dataset:often built +4
+        seldom v1
+        bronze.events: 2 put together, 0 gone
+        (nothing)
+        seldom v1, unchanged
+        often v2, unchanged
+        (nothing)
+        (nothing)
+        bronze.events built +1
+        view:added built +1
+        view:seen built +5
+        dataset:often built +5
+        seldom v2
         (nothing)
     ",
     );

@@ -7,7 +7,7 @@ use std::{
 
 use millstream_engine::{
     Clock, DatasetRequest, Event, EventBus, FeatureServer, Heard, MaintainRequest, Observer, RunRequest,
-    WorkChange, WorkEvent,
+    StepProgress, WorkChange, WorkEvent,
 };
 use millstream_plan::Reason;
 use millstream_types::AssetId;
@@ -202,6 +202,58 @@ fn runs_materialisations_datasets_and_maintenance_tell_on_one_bus() {
             told.push_str(&format!("{work}: {change}\n"));
         }
         assert_eq!(told, TOLD);
+    });
+}
+
+/// Keeps how far a step is told to be.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<StepProgress>>);
+
+impl Observer for Told {
+    fn event(&self, event: &Event) {
+        if let Event::StepProgress(progress) = event {
+            self.0.lock().unwrap().push(progress.clone());
+        }
+    }
+}
+
+#[test]
+fn how_far_a_step_is_never_goes_back() {
+    block_on(async {
+        let world = World::new(Definition::of(SHOP));
+        arrive(&world.definition.script, 0);
+        drop(world.online(&Line::quiet()).await);
+        let engine = world.engine(&Line::quiet()).await;
+        let run = RunRequest { exclude: vec!["view:*".into(), "dataset:*".into()], ..RunRequest::default() };
+        let cancel = CancellationToken::new;
+        Box::pin(engine.run(&run, Duration::ZERO, engine.begin("run"), cancel())).await.unwrap();
+        let dataset = DatasetRequest {
+            name: "churn".to_owned(),
+            memory_bytes: 64 << 20,
+            output: None,
+            command: String::new(),
+            principal: None,
+        };
+        let observer = Arc::new(Told::default());
+        let events = engine.begin("build").observed_by(observer.clone());
+        engine.build_dataset(&dataset, events, cancel()).await.unwrap();
+        let told = observer.0.lock().unwrap().clone();
+        let rows: Vec<u64> = told.iter().map(|told| told.rows).collect();
+        assert!(rows.is_sorted() && rows.last() > rows.first(), "{rows:?}");
+        let shares: Vec<f64> =
+            told.iter().filter_map(|told| Some(told.rows as f64 / told.rows_total? as f64)).collect();
+        assert!(shares.is_sorted() && shares.last() == Some(&1.0), "{shares:?}");
+        let mut doings: Vec<_> = told.into_iter().filter_map(|told| told.doing).collect();
+        doings.dedup();
+        let expected = [
+            "reading labels",
+            "reading orders",
+            "joining orders",
+            "reading visits",
+            "joining visits",
+            "writing",
+        ];
+        assert_eq!(doings, expected);
     });
 }
 

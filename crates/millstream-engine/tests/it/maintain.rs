@@ -153,7 +153,7 @@ fn a_version_that_a_dataset_pins_stays() {
         id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z
         id: 2, customer_id: 1, at: 2026-05-03T00:00:00Z
         id: 3, customer_id: 1, at: 2026-05-04T00:00:00Z
-        d v2
+        d v1, unchanged
         silver.orders:
         id: 0, customer_id: 1, at: 2026-05-01T00:00:00Z
         id: 1, customer_id: 2, at: 2026-05-02T00:00:00Z

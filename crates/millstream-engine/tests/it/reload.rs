@@ -246,6 +246,29 @@ fn features_that_a_run_opens_are_not_its_own_while_others_have_them() {
     });
 }
 
+/// The table of pushed rows has versions of its own, and comes before the view's table by name.
+#[test]
+fn the_version_that_is_told_of_a_view_is_that_of_its_table() {
+    block_on(async {
+        let world = world().await;
+        let engine = world.engine(&Line::quiet()).await;
+        assert!(run(&engine, None).await.succeeded());
+        let server = FeatureServer::open(&engine, 0.0).await.unwrap();
+        for (id, pushed) in [(7, 0), (8, 1)] {
+            push(&server, id).await;
+            let request = MaterializeRequest::default();
+            let done = server.materialize(&request, engine.begin("test"), CancellationToken::new()).await;
+            let told: Vec<_> = done
+                .unwrap()
+                .reports
+                .into_iter()
+                .map(|report| (report.versions.into_values().collect::<Vec<_>>(), report.table_version))
+                .collect();
+            assert_eq!(told, [(vec![pushed, 0], Some(0))]);
+        }
+    });
+}
+
 #[test]
 fn a_project_that_keeps_its_data_elsewhere_is_refused() {
     block_on(async {

@@ -373,6 +373,55 @@ fn a_run_that_is_cancelled_keeps_what_has_ended_and_the_next_one_goes_on() {
     });
 }
 
+/// Cancels as soon as a step has begun, and keeps what is told.
+struct Hasty {
+    cancel: CancellationToken,
+    told: std::sync::Mutex<Vec<String>>,
+}
+
+impl Observer for Hasty {
+    fn event(&self, event: &Event) {
+        let told = match event {
+            Event::StepStarted { asset, .. } => {
+                self.cancel.cancel();
+                format!("{asset} begins")
+            }
+            Event::StepFinished(step) => format!("{} {}", step.asset, step.outcome.as_str()),
+            _ => return,
+        };
+        self.told.lock().unwrap().push(told);
+    }
+}
+
+/// Whether it waits for a step that was cancelled, or would have been next.
+#[test]
+fn what_never_began_in_a_run_that_is_cancelled_is_told_once_and_as_cancelled() {
+    block_on(async {
+        let world = World::new(Definition::of(CHAINS));
+        world.definition.script.put("a", "x", "id\n1\n2");
+        world.definition.script.put("b", "x", "id\n2\n3");
+        let engine = world.engine(&Line::quiet()).await;
+        let cancel = CancellationToken::new();
+        let request = RunRequest { concurrency: Some(NonZeroUsize::MIN), ..RunRequest::default() };
+        let observer = Arc::new(Hasty { cancel: cancel.clone(), told: Default::default() });
+        let events = engine.begin("test").observed_by(observer.clone());
+        let run = engine.run(&request, Duration::ZERO, events, cancel);
+        let report: RunReport = Box::pin(run).await.unwrap();
+        assert!(report.cancelled && report.steps.len() == 5);
+        let mut told = observer.told.lock().unwrap().clone();
+        assert_eq!(told.remove(0), "bronze.a begins");
+        told.sort();
+        let expected = [
+            "bronze.a cancelled",
+            "bronze.b cancelled",
+            "gold.both cancelled",
+            "silver.a cancelled",
+            "silver.b cancelled",
+        ];
+        assert_eq!(told, expected);
+    });
+}
+
 /// The bound is far above the figure, so that a busy machine does not break it.
 #[test]
 fn ten_assets_run_in_milliseconds() {

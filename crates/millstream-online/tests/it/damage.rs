@@ -29,7 +29,9 @@ async fn a_store_is_opened_by_one_process_at_a_time() {
     let store = open_folder(folder.path()).await.unwrap();
     let error = open_folder(folder.path()).await.unwrap_err();
     assert_eq!((error.code(), error.retryable()), ("MS-1002", true), "{error}");
-    assert!(error.to_string().contains(&embedded(folder.path())));
+    let named =
+        format!("`{}` is in use by another process (pid {})", embedded(folder.path()), std::process::id());
+    assert!(error.to_string().contains(&named), "{error}");
     drop(store);
     open_folder(folder.path()).await.unwrap();
 }

@@ -8,6 +8,7 @@ use crate::{ConnectionSpec, Diagnostic, Located, Node, NodeKind, codes, secret, 
 /// Reads one connection, whose name is its file's. `None` when nothing can be made of the file.
 pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> Option<ConnectionSpec> {
     literals(context, &node, "");
+    variables::refuse_in_type(&mut node, context.text, context.faults);
     variables::substitute(&mut node, context.text, context.values, context.faults);
     let at = node.at;
     let NodeKind::Map(entries) = node.kind else {

@@ -39,6 +39,10 @@ pub(crate) fn sources(
     connections: &[ConnectionSpec],
     find: FindTables<'_>,
 ) -> DefinedSources {
+    if let NodeKind::Map(entries) = &mut node.kind {
+        let connectors = entries.iter_mut().filter(|(key, _)| key.value == "connector");
+        connectors.for_each(|(_, node)| variables::refuse_in_type(node, context.text, context.faults));
+    }
     variables::substitute(&mut node, context.text, context.values, context.faults);
     if is_given(&node, "tables") {
         return many(context, &name, &node, connections, find);

@@ -1,6 +1,6 @@
 //! `connections/*.yaml`: what is read of them, what is wrong with them, and that their secrets go nowhere.
 
-use millstream_project::cover;
+use millstream_project::{Diagnostic, cover, load_project_with};
 
 use crate::scratch::{PROJECT, folder, load, render, variables, write};
 
@@ -64,6 +64,49 @@ connections/exports.yaml:3:8 `${file:none/such}` error MS-0122: the file `none/s
         SOURCE,
         "connections/exports.yaml:2:11 `written-here` warning MS-0123: `password` stands in the file (keep it in a variable or a file of its own: `${NAME}`, `${file:/run/secrets/name}`)",
     );
+}
+
+/// A type is repeated in messages, and what a wrong variable holds may be a secret.
+#[test]
+fn a_type_is_written_out() {
+    let refused = "error MS-0121: `type` is written out: no variable stands for it (write the kind of connector itself: `type: files`)";
+    for variable in ["${PASSWORD}", "${UNSET_ONE}", "${file:none/such}", "${"] {
+        let of_connection = format!("type: \"{variable}\"\n");
+        let expected = format!("connections/exports.yaml:1:8 `{variable}` {refused}");
+        check(&of_connection, SOURCE, &expected);
+        let of_source = SOURCE.replace("type: files", &format!("type: \"{variable}\""));
+        let expected = format!("sources/s.yaml:1:20 `{variable}` {refused}");
+        check("type: files\n", &of_source, &expected);
+    }
+}
+
+#[test]
+fn what_is_wrong_between_files_does_not_repeat_what_a_variable_holds() {
+    check(
+        "type: files\n",
+        &SOURCE.replace("exports", "\"${PASSWORD}\""),
+        "sources/s.yaml:1:38 `\"${PASSWORD}\"` error MS-0164: there is no connection `${…}` (known here: exports)",
+    );
+}
+
+#[test]
+fn who_looks_for_tables_repeats_no_value_of_a_connection() {
+    let files = [
+        PROJECT,
+        ("connections/exports.yaml", "type: files\npath: \"${PASSWORD}\"\n"),
+        (
+            "sources/s.yaml",
+            "connector: {type: files, connection: exports, path: \"{table}.csv\"}\ntables: {\"*\": {}}\ncontract: {columns: {a: {type: int64}}}\n",
+        ),
+    ];
+    let root = folder(&files);
+    let options = millstream_project::LoadOptions { environment: None, variables: &variables };
+    let loaded = load_project_with(root.path(), &options, &|connector, connections| {
+        let path = connections[0].options.to_json()["path"].to_string();
+        Err(vec![Diagnostic::error("MS-0712", format!("no {path}"), connector.options.at)])
+    });
+    let text = render(&loaded);
+    assert!(text.contains("MS-0712: no \"${…}\"") && !text.contains("p: [x"), "{text}");
 }
 
 #[test]

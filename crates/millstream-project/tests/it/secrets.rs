@@ -83,3 +83,21 @@ fn values_of_variables_are_not_repeated() {
     assert_eq!(diagnostic.hint.as_deref(), Some("${…}"));
     assert_eq!(diagnostic.label.as_deref(), Some("${…}"));
 }
+
+#[test]
+fn of_two_values_of_which_one_begins_with_the_other_nothing_is_repeated() {
+    let files = [
+        ("millstream.yaml", "name: shop\n"),
+        ("connections/c.yaml", "type: files\na: \"${SHORT}\"\nb: \"${LONG}\"\n"),
+    ];
+    let values = |name: &str| match name {
+        "SHORT" => Some("value".to_owned()),
+        _ => Some("value-and-more".to_owned()),
+    };
+    let root = crate::scratch::folder(&files);
+    let options = millstream_project::LoadOptions { environment: None, variables: &values };
+    let hidden = millstream_project::load_project(root.path(), &options).hidden;
+    let mut diagnostic = millstream_project::Diagnostic::error_without_place("MS-0712", "no value-and-more");
+    hidden.hide(&mut diagnostic);
+    assert_eq!(diagnostic.message, "no ${…}");
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::{Extension, body::Bytes, extract::State, http::StatusCode, response::Response};
 use millstream_api::{
     error::ErrorBody,
-    features::{AcceptedAnswer, MaterializeAnswer, MaterializeBody},
-    jobs::JobKind,
+    features::{MaterializeAnswer, MaterializeBody},
+    jobs::{JobInfo, JobKind},
 };
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     request_body = MaterializeBody,
     responses(
         (status = 200, body = MaterializeAnswer),
-        (status = 202, description = "Started, with `wait: false`; `Location` names the job", body = AcceptedAnswer),
+        (status = 202, description = "Started, with `wait: false`; `Location` names the job", body = JobInfo),
         (status = 409, description = "MS-1221", body = ErrorBody),
         (status = "4XX", description = "The request is wrong", body = ErrorBody),
     )
@@ -43,10 +43,7 @@ pub(crate) async fn materialize(
     if body.wait {
         return Ok(small_json(StatusCode::OK, &started.done().await?));
     }
-    let answer = AcceptedAnswer { status: "accepted", views: started.job.about.clone() };
-    let mut response = small_json(StatusCode::ACCEPTED, &answer);
-    jobs::located(&mut response, &started.job);
-    Ok(response)
+    Ok(jobs::accepted(&started.job))
 }
 
 /// Which rows a request to materialise asks for.

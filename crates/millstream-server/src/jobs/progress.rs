@@ -20,8 +20,8 @@ pub(super) fn name(event: &RunEvent) -> &'static str {
     }
 }
 
-/// How far a job is after an event. A run counts the steps that have ended, and names the one that was started last; other
-/// jobs count the rows of what they are at.
+/// How far a job is after an event. A run counts the steps that were carried out, and names the one that was started last; other
+/// jobs count the rows of the asset that they are at.
 pub(super) fn after(kind: JobKind, before: Option<JobProgress>, event: &RunEvent) -> JobProgress {
     let unit = if kind == JobKind::Run { ProgressUnit::Steps } else { ProgressUnit::Rows };
     let mut progress = before.unwrap_or(JobProgress { doing: String::new(), done: 0, total: None, unit });
@@ -35,9 +35,13 @@ pub(super) fn after(kind: JobKind, before: Option<JobProgress>, event: &RunEvent
         (RunEvent::StepStarted { asset, .. }, ProgressUnit::Rows) => {
             progress = JobProgress { doing: asset.clone(), done: 0, total: None, unit };
         }
-        (RunEvent::StepFinished(_), ProgressUnit::Steps) => progress.done += 1,
+        (RunEvent::StepFinished(step), ProgressUnit::Steps)
+            if !["skipped", "cancelled"].contains(&step.outcome) =>
+        {
+            progress.done += 1;
+        }
         (RunEvent::StepProgress { asset, doing, rows, rows_total, .. }, ProgressUnit::Rows) => {
-            let doing = doing.as_ref().unwrap_or(asset).clone();
+            let doing = doing.as_ref().map_or_else(|| asset.clone(), |doing| format!("{asset}: {doing}"));
             progress = JobProgress { doing, done: *rows, total: *rows_total, unit };
         }
         _ => {}

@@ -101,6 +101,11 @@ impl Jobs {
         Ok(Claim { claimed: self.claimed.clone(), kind, names })
     }
 
+    /// Forgets a job that was refused.
+    pub(super) fn forget(&self, id: &str) {
+        self.known().shift_remove(id);
+    }
+
     /// Forgets the oldest jobs of those that ended, when they are too many.
     pub(super) fn forget_old(&self) {
         let mut known = self.known();

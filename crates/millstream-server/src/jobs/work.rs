@@ -77,8 +77,9 @@ impl StartedJob {
         }
     }
 
-    /// Waits until the job has begun its work, but no longer than `time`. One that could not begin is refused.
-    pub(crate) async fn begun(mut self, time: Duration) -> Result<Arc<Job>, ApiError> {
+    /// Waits until the job has begun its work, but no longer than `time`. One that could not begin is refused: whoever asked for
+    /// it learns why, and no such job is remembered.
+    pub(crate) async fn begun(mut self, shared: &Shared, time: Duration) -> Result<Arc<Job>, ApiError> {
         let mut changes = self.job.changes();
         let has_begun =
             async { while self.job.state() == JobState::Starting && changes.changed().await.is_ok() {} };
@@ -92,6 +93,7 @@ impl StartedJob {
             && info.run.is_none()
             && let Ok(JobEnd { error: Some(error), .. }) = (&mut self.end).await
         {
+            shared.jobs.forget(&self.job.id);
             return Err(error);
         }
         Ok(self.job)
@@ -170,7 +172,7 @@ pub(crate) fn accepted(job: &Job) -> Response {
 }
 
 /// Says where the job of an answer is.
-pub(crate) fn located(response: &mut Response, job: &Job) {
+fn located(response: &mut Response, job: &Job) {
     // The id is made of digits.
     if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(header::LOCATION, place);

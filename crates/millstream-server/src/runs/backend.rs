@@ -38,6 +38,8 @@ pub struct RunRequest {
     pub forget_gone: bool,
     pub force: bool,
     pub concurrency: Option<NonZeroUsize>,
+    /// Whether the run waits while others work on what is selected, instead of being refused.
+    pub wait_for_others: bool,
 }
 
 /// The end of a run that began.

@@ -68,8 +68,8 @@ pub(super) async fn start(
             Err(error) => error.into(),
         }
     };
-    let job =
-        jobs::start(&shared, order, work)?.begun(BEGIN_TIME.min(shared.limits.request_time / 2)).await?;
+    let time = BEGIN_TIME.min(shared.limits.request_time / 2);
+    let job = jobs::start(&shared, order, work)?.begun(&shared, time).await?;
     Ok(jobs::accepted(&job))
 }
 
@@ -94,6 +94,7 @@ fn checked(body: RunBody) -> Result<RunRequest, ApiError> {
         forget_gone: body.forget_gone,
         force: body.force,
         concurrency,
+        wait_for_others: body.wait_for_others,
     })
 }
 

@@ -136,6 +136,8 @@ impl RunBackend for Shop {
         }
         if asset == "slow" && self.stand_at_gate_unless_cancelled(&job).await.is_err() {
             self.cancelled.fetch_add(1, Ordering::SeqCst);
+            job.event(&RunEvent::StepFinished(step(asset, "cancelled")));
+            job.event(&RunEvent::StepFinished(step("behind", "cancelled")));
             let cancelled = summary(false, true);
             job.event(&RunEvent::RunFinished(cancelled.clone()));
             let failure = ApiError::new(ErrorKind::Cancelled, "the run was told to end");

@@ -23,7 +23,11 @@ async fn every_view_is_materialised_when_none_is_named() {
 async fn a_job_goes_on_when_its_client_leaves() {
     let server = start(options()).await;
     let accepted = server.post(PATH, r#"{"views": ["routes"], "wait": false}"#).await;
-    assert_eq!((accepted.status, accepted.text()), (202, r#"{"status":"accepted","views":["routes"]}"#));
+    let job = accepted.json();
+    let place = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    assert_eq!((accepted.status, accepted.header("location")), (202, Some(place.as_str())));
+    let told = (&job["kind"], &job["about"], &job["state"]);
+    assert_eq!(told, (&"materialize".into(), &serde_json::json!(["routes"]), &"running".into()));
     server.shop.wait_for(1).await;
     let refused = server.post(PATH, r#"{"views": ["orders", "routes"]}"#).await;
     assert_eq!(refused.status, 409);

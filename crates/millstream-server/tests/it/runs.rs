@@ -8,7 +8,7 @@ const PATH: &str = "/v1/runs";
 async fn a_run_takes_what_the_command_takes() {
     let server = start(options()).await;
     let body = r#"{"selection": ["silver.orders", "+gold.x"], "exclude": ["tag:slow"], "full_refresh": true,
-                   "forget_gone": true, "force": true, "concurrency": 2}"#;
+                   "forget_gone": true, "force": true, "concurrency": 2, "wait_for_others": true}"#;
     let answer = server.post(PATH, body).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     let job = answer.json();
@@ -37,6 +37,7 @@ async fn a_run_that_cannot_begin_is_refused() {
         shown.push_str(&format!("{body}\n{} {}\n\n", answer.status, answer.text()));
     }
     insta::assert_snapshot!(shown);
+    assert_eq!(server.get("/v1/jobs").await.text(), r#"{"jobs":[]}"#, "what was refused is no job");
 }
 
 #[tokio::test]

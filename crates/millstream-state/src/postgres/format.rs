@@ -63,6 +63,8 @@ pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str)
             return Err(StateError::OtherProject { place, owner, project: project.into() });
         }
         Some((found, _)) if found > known => return Err(StateError::Newer { place, found, known }),
+        // The format 0 is never seen: it becomes the present one in the transaction that makes it.
+        Some((found, _)) if found < 1 => return Err(StateError::UnknownFormat { place, found }),
         Some((found, _)) if found == known => return Ok(()),
         Some((found, _)) => found,
         None => {

@@ -15,6 +15,9 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0005.sql"),
 ];
 
+/// The format of the first store that was made.
+const FORMAT_MIN: i64 = 1;
+
 /// Marks the file as ours in SQLite's header: the letters `MILS`.
 const APPLICATION_ID: i64 = 0x4d49_4c53;
 
@@ -23,6 +26,9 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StateErr
     let (found, known) = (pragma(connection, path, "user_version")?, known_format());
     if pragma(connection, path, "application_id")? != APPLICATION_ID {
         return Err(StateError::Foreign { path: path.to_owned() });
+    }
+    if found < FORMAT_MIN {
+        return Err(unknown(path, found));
     }
     match found.cmp(&known) {
         Ordering::Less => Err(StateError::Older { path: path.to_owned(), found, known }),
@@ -51,6 +57,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     if found > known {
         return Err(StateError::Newer { place: path.display().to_string(), found, known });
     }
+    // A file that is new has the format 0, and no mark yet.
+    let formats = if application == APPLICATION_ID { FORMAT_MIN..=known } else { 0..=0 };
+    if !formats.contains(&found) {
+        return Err(unknown(path, found));
+    }
     let done = usize::try_from(found).unwrap_or(0);
     for step in &MIGRATIONS[done..] {
         transaction.execute_batch(step).map_err(open)?;
@@ -58,6 +69,10 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     transaction.pragma_update(None, "user_version", known).map_err(open)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(open)?;
     transaction.commit().map_err(open)
+}
+
+fn unknown(path: &Path, found: i64) -> StateError {
+    StateError::UnknownFormat { place: path.display().to_string(), found }
 }
 
 /// The format that the last migration leaves.

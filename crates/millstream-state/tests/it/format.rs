@@ -112,6 +112,23 @@ async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_store_of_a_format_that_never_was_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    drop(State::open(&path).await.unwrap());
+    for format in [0, -3] {
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", format).unwrap();
+        let error = State::open(&path).await.unwrap_err();
+        assert_eq!(error.code(), "MS-0618", "{error}");
+        let told = format!("has the format {format}, which no version of Millstream has made");
+        assert!(error.to_string().contains(&told) && error.hint().is_some(), "{error}");
+    }
+    let empty = folder.path().join("empty.db");
+    Connection::open(&empty).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    assert_eq!(State::open(&empty).await.unwrap_err().code(), "MS-0618");
+}
+
+#[tokio::test]
 async fn a_database_of_someone_else_and_a_file_that_is_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.db");

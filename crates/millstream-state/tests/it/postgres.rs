@@ -54,6 +54,8 @@ async fn a_store_of_a_newer_version_is_refused() {
     let error = refused(schema.url(), "shop").await;
     assert_eq!(error.code(), "MS-0603");
     assert!(error.to_string().contains("format 99"), "{error}");
+    schema.client().await.batch_execute("UPDATE millstream_state SET format = 0").await.unwrap();
+    assert_eq!(refused(schema.url(), "shop").await.code(), "MS-0618");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ fn the_rows_that_halted_a_step_can_be_looked_at_and_leave_with_the_halt() {
     assert_eq!(folder.json(&["rejected", "orders", "--json"])["groups"][0]["halted"], 1);
     // No row landed, so `reprocess` takes no rejected row in alone.
     folder.write("sources/orders.yaml", &halting.replace("[0, 1000]", "[-10, 1000]"));
-    folder.stdout(&["reprocess", "orders"]);
+    folder.stdout(&["reprocess", "source:orders"]);
     folder.stdout(&["run"]);
     assert_eq!(folder.json(&["rejected", "orders", "--json"])["rows"], 0);
     let rows = folder.json(&["query", "select count(*) as n from bronze.orders", "--json"]);

@@ -132,6 +132,44 @@ fn a_hangup_loads_the_project_again_and_says_in_the_log_what_came_of_it() {
     let said = log(&folder);
     assert!(said.contains("was not loaded again; what was loaded before goes on"), "{said}");
     assert!(said.contains("tables/silver/big.sql:1:8"), "{said}");
+    assert_eq!((count(&said, "loaded again: "), count(&said, "not loaded again")), (1, 1), "{said}");
+}
+
+/// The number of lines in which a text stands.
+fn count(said: &str, text: &str) -> usize {
+    said.to_lowercase().lines().filter(|line| line.contains(text)).count()
+}
+
+#[test]
+fn what_the_log_tells_of_a_hangup_is_told_once() {
+    let folder = desk("");
+    let server = Server::start_with(&folder, &["--log", "warn,millstream=info"]);
+    let assets = server.get("/v1/project").good()["assets"].as_u64().unwrap();
+    folder.write("tables/silver/big.sql", "SELECT order_id FROM bronze.orders WHERE amount > 20\n");
+    hang_up(&server);
+    wait_for_assets(&server, assets + 1);
+    server.stop();
+    let said = log(&folder);
+    assert_eq!(count(&said, "loaded again"), 1, "{said}");
+}
+
+#[test]
+fn the_log_tells_once_of_a_view_without_values_and_what_came_of_each_request() {
+    let folder = desk("");
+    folder.stdout(&["run"]);
+    let server = Server::start(&folder);
+    folder.write("features/second.yaml", SECOND);
+    reload(&server).good();
+    reload(&server).good();
+    folder.write("tables/silver/big.sql", "SELECT wrong FROM bronze.orders\n");
+    assert_eq!(reload(&server).status, 422);
+    server.stop();
+    let said = log(&folder);
+    assert_eq!(count(&said, "a view has no values until"), 1, "{said}");
+    let requests: Vec<_> = said.lines().filter(|line| line.contains("/v1/reload")).collect();
+    let outcomes = ["changed", "changed", "refused"];
+    assert!(requests.len() == 3, "{said}");
+    assert!(requests.iter().zip(outcomes).all(|(line, outcome)| line.contains(outcome)), "{said}");
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn an_unknown_name_is_met_with_the_names_that_there_are() {
         (&["lineage", "total"], "did you mean the column `gold.totals.total`?"),
         (&["status", "gold"], "did you mean `gold.totals`?"),
         (&["reprocess", "something"], "there are `bronze.orders`, `gold.totals`"),
+        (&["reprocess", "source:ordres"], "did you mean `bronze.orders`?"),
         (&["test", "something"], "the project has none yet"),
     ] {
         let said = folder.run(call);

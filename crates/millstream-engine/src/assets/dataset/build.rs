@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     DATASET,
+    inputs::Inputs,
     labels::{self, LabelFile, Labels},
     output::{DeltaVersion, Output},
     plan::{Surroundings, plan},
@@ -31,13 +32,12 @@ use crate::{
     Engine, EngineError, Publisher, ReadSet,
     assets::{
         apart::{self, Apart},
-        feature_view::asset_versions,
         service::versions as services,
     },
     blocking::Blocking,
     engine::World,
     event::{Figures, StepMeter},
-    features::rows::{all_events, pushed_table},
+    features::rows::all_events,
     pinning::Pinning,
 };
 
@@ -77,7 +77,7 @@ pub struct DatasetReport {
 /// A build with everything opened and nothing read.
 pub(super) struct Ready {
     pub spec: DatasetSpec,
-    pub pinning: Arc<Pinning>,
+    pub inputs: Inputs,
     pub labels: Labels,
     columns: LabelColumns,
     output: Output,
@@ -141,11 +141,11 @@ pub(super) fn build_dataset<'a>(
 ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
     Box::pin(async move {
         let started = Instant::now();
-        let Ready { spec, pinning, labels, columns, output, plan } = ready(world, request, set).await?;
+        let Ready { spec, inputs, labels, columns, output, plan } = ready(world, request, set).await?;
         // Looked at before the file is read: a change meanwhile is seen by the next plan.
         let label_file = super::label_file(world, &spec);
         output.make_folder()?;
-        let work = Work { labels, columns, plan, pinning: pinning.clone() };
+        let work = Work { labels, columns, plan, pinning: inputs.pinning.clone() };
         let project = &world.project;
         let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
         let views = work.plan.service.views.clone();
@@ -155,9 +155,9 @@ pub(super) fn build_dataset<'a>(
         })?;
         // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
         let Kept { version, is_unchanged, path } =
-            keep(world, &spec, &pinning, &built, output.is_own()).await?;
+            keep(world, &spec, &inputs.pinning, &built, output.is_own()).await?;
         let delta = output.publish(&path, &built.manifest, world.options.clock.now()).await?;
-        let mut read = asset_versions(&pinning.versions());
+        let mut read = inputs.to_record();
         read.extend(label_file);
         Ok(DatasetReport {
             name: spec.name,
@@ -191,12 +191,8 @@ pub(super) async fn ready(
     let spec =
         project.spec.datasets.iter().find(|spec| spec.name == request.name).ok_or_else(unknown)?.clone();
     let analyzed = project.features.datasets.get(&spec.name).ok_or_else(unknown)?;
-    let pinning = Arc::new(Pinning::new(world).reading(set));
-    pinning.pin(&analyzed.dependencies).await?;
-    for view in &analyzed.service.views {
-        pinning.pin_if_there(&pushed_table(&view.name)?).await?;
-    }
-    let session = pinning.session();
+    let inputs = Inputs::hold(world, &spec.name, analyzed, set).await?;
+    let session = inputs.pinning.session();
     let mut labels_blake3 = None;
     let labels = match (&spec.labels.origin, &analyzed.query) {
         (LabelOrigin::File(path), _) => {
@@ -219,7 +215,7 @@ pub(super) async fn ready(
     };
     let output = Output::find(world, &spec, request).await?;
     let around = Surroundings {
-        versions: pinning.versions(),
+        versions: inputs.pinning.versions(),
         output: output.place().to_owned(),
         named_by_hash: output.is_folder(),
         labels_blake3,
@@ -231,7 +227,7 @@ pub(super) async fn ready(
         },
     };
     let plan = plan(&spec, analyzed, &columns, around)?;
-    Ok(Ready { spec, pinning, labels, columns, output, plan })
+    Ok(Ready { spec, inputs, labels, columns, output, plan })
 }
 
 /// The columns of a file are known once it is open.
@@ -253,6 +249,18 @@ fn find_columns(
             hint: hint.unwrap_or_else(|| "the dataset's `labels` say which columns are used".to_owned()),
         }
     })
+}
+
+/// How far a build is.
+fn figures(progress: Progress<'_>) -> Figures {
+    let (rows, rows_total) = match progress.phase {
+        // Encodings are no rows.
+        Phase::Fit => (0, None),
+        // Nothing follows, so that the total of the phase leads to that of the build.
+        Phase::Write => (progress.rows, progress.total),
+        Phase::Labels | Phase::Events | Phase::Join => (progress.rows, None),
+    };
+    Figures { doing: Some(doing(progress)), rows, rows_total, ..Figures::default() }
 }
 
 /// What a build is at, in words.
@@ -293,8 +301,7 @@ async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<
             values.map_err(|error| cause(EngineError::Query(error)))
         };
         let report = |progress: Progress<'_>| {
-            let (doing, rows, rows_total) = (Some(doing(progress)), progress.rows, progress.total);
-            meter.show(Figures { doing, rows, rows_total, ..Figures::default() });
+            meter.show(figures(progress));
         };
         build(&plan, label_rows, &mut events, &mut on_demand, &report)
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })

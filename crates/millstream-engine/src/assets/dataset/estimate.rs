@@ -24,7 +24,7 @@ impl Engine {
             while let Some(batch) = rows.try_next().await.map_err(told)? {
                 labels += batch.num_rows() as u64;
             }
-            let snapshots = ready.pinning.snapshots();
+            let snapshots = ready.inputs.pinning.snapshots();
             let mut events = Vec::with_capacity(ready.plan.service.views.len());
             for view in &ready.plan.service.views {
                 let pushed = pushed_table(&view.name)?;

@@ -4,6 +4,7 @@ mod build;
 mod compare;
 pub(crate) mod encodings;
 mod estimate;
+mod inputs;
 mod labels;
 mod output;
 mod plan;

@@ -138,6 +138,7 @@ impl FeatureServer {
                 store,
                 view,
                 label: label.clone(),
+                doing: (!versions.is_empty()).then(|| format!("the definition of {}", versions.join(", "))),
                 is_current: versions.is_empty(),
                 pushes,
                 meter: &meter,
@@ -227,6 +228,16 @@ fn failed_alone(
     Ok(MaterializeFailure { view, is_current, error })
 }
 
+/// The version of the one table that a view is computed from, apart from rows that were pushed to it. Pure.
+fn table_version(view: &str, versions: &BTreeMap<TableName, i64>) -> Option<i64> {
+    let pushed = pushed_table(view).ok();
+    let mut tables = versions.iter().filter(|(table, _)| Some(*table) != pushed.as_ref());
+    match (tables.next(), tables.next()) {
+        (Some((_, version)), None) => Some(*version),
+        _ => None,
+    }
+}
+
 /// Raises `newest` to the newest event time that passes, up to the present.
 fn watched(events: EventStream, newest: &Arc<AtomicI64>, now: i64) -> EventStream {
     let newest = Arc::clone(newest);
@@ -245,6 +256,8 @@ struct Work<'a> {
     view: OnlineView,
     /// The name of the view in reports.
     label: String,
+    /// What is worked on within the view's step, where it is not what the project says now.
+    doing: Option<String>,
     is_current: bool,
     /// The number of the last push to the view, if there was one.
     pushes: u64,
@@ -386,6 +399,7 @@ impl Work<'_> {
             left_out: 0,
             entities: 0,
             versions: done.versions.clone(),
+            table_version: table_version(&self.view.definition().name, &done.versions),
             epoch: done.epoch,
             rows_total: done.rows,
             is_current: self.is_current,
@@ -499,7 +513,7 @@ impl Work<'_> {
     ) -> Result<(Chunks, Option<i64>), EngineError> {
         let definition = self.view.definition();
         let count = |rows| {
-            let (doing, rows) = (Some(self.label.clone()), rows_before + rows);
+            let (doing, rows) = (self.doing.clone(), rows_before + rows);
             self.meter.show(Figures { doing, rows, ..Figures::default() });
         };
         let (spill, now) = (self.world.made_spill_dir()?, self.world.options.clock.now().0);

@@ -64,7 +64,10 @@ pub struct MaterializeReport {
     pub left_out: u64,
     /// The number of records that were looked at.
     pub entities: u64,
+    /// The versions of all tables whose events the records have, the table of pushed rows among them.
     pub versions: BTreeMap<TableName, i64>,
+    /// The version of the table that the view is computed from, without pushed rows; `None` where a SQL view reads several.
+    pub table_version: Option<i64>,
     /// The number of the view's materialisation that the records are of.
     pub epoch: u64,
     /// The number of events that were taken in since the last full materialisation, its own included.

@@ -96,14 +96,15 @@ pub(crate) fn join_view(
         answer_schema: answer_schema(definition, features),
         space,
     };
+    let mut counter = Counter::new(report, Phase::Events, Some(&definition.name), None);
+    let (events, seen) = join.take_events(events, labels.time_max, &mut counter)?;
+    drop(counter);
+    // A phase is told from the moment on that it has a counter.
     let mut tally = Tally {
         counter: Counter::new(report, Phase::Join, Some(&definition.name), Some(labels.rows.rows() as u64)),
         same_instant: 0,
         example: None,
     };
-    let mut counter = Counter::new(report, Phase::Events, Some(&definition.name), None);
-    let (events, seen) = join.take_events(events, labels.time_max, &mut counter)?;
-    drop(counter);
     let rows = match events {
         Intake::Memory(events) => join.answer(
             events.into_iter().map(Ok::<_, SpoolError>),

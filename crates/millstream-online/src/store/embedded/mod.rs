@@ -8,6 +8,7 @@ mod fault;
 mod layout;
 mod load;
 mod numbers;
+mod owner;
 mod record_cache;
 mod restored;
 mod spaces;
@@ -61,7 +62,7 @@ pub(super) struct Embedded {
 
 impl Embedded {
     pub(super) async fn open(folder: PathBuf, options: &EmbeddedOptions) -> Result<Self> {
-        let faults = Faults { location: format!("embedded:{}", folder.display()) };
+        let faults = Faults { location: format!("embedded:{}", folder.display()), folder: folder.clone() };
         let options = options.clone();
         let opening = faults.clone();
         let opened = tokio::task::spawn_blocking(move || {

@@ -14,6 +14,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use super::{
     fault::Faults,
     layout::{self, FACTS, FORMAT, FORMAT_FACT, LOGS, MARKS},
+    owner,
     record_cache::RecordCache,
     unfinished,
 };
@@ -56,6 +57,7 @@ impl Spaces {
             .manual_journal_persist(true)
             .open()
             .map_err(fault)?;
+        owner::note(folder);
         let names = database.list_keyspace_names();
         if !names.is_empty() && !names.iter().any(|name| &**name == FACTS) {
             return Err(faults.damaged("the folder holds a database of something else", None));

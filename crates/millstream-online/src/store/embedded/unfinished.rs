@@ -10,10 +10,9 @@ use std::{
     path::Path,
 };
 
-use super::fault::Faults;
-use crate::error::{OnlineError, Result};
+use super::{fault::Faults, owner::LOCK};
+use crate::error::Result;
 
-const LOCK: &str = "lock";
 const JOURNAL: &str = "0.jnl";
 const KEYSPACES: &str = "keyspaces";
 const VERSION: &str = "version";
@@ -29,7 +28,7 @@ pub(super) fn remove(folder: &Path, faults: &Faults) -> Result<()> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OnlineError::Locked { location: faults.location.clone() });
+            return Err(faults.locked());
         }
         Err(TryLockError::Error(error)) => return Err(fault(error)),
     }
