@@ -51,7 +51,6 @@ pub(super) struct Delta {
 
 /// Stages what `plan` asks for; `None` when nothing changes.
 pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Option<Delta>, EngineError> {
-    let present = || attempt.base.map(|base| base.files().to_vec()).unwrap_or_default();
     let delta = match plan {
         Plan::Whole(rows) => whole(attempt, rows).await?,
         Plan::Change(Change::Nothing) if attempt.reshapes() => reshaped(attempt).await?,
@@ -60,7 +59,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
             let is_history = attempt.spec.materialize.keeps_states();
             let superseded = if is_history { states::judged_again(attempt, &rows).await? } else { None };
             let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
-            let delta = with_rows(attempt, rows, present(), Vec::new(), true).await?;
+            let delta = with_rows(attempt, rows, present(attempt), Vec::new(), true).await?;
             Delta { superseded, all_rejected_again: !is_history, ..delta }
         }
         Plan::Change(Change::Add { rows }) => {
@@ -71,32 +70,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
             delta
         }
         Plan::Change(Change::Replace { keys, rows, gone }) => {
-            let superseded = superseded(attempt, &keys, &rows, &gone).await?;
-            let all_rejected_again = matches!(gone, Gone::AllOthers);
-            if keys.is_empty() {
-                let some = match &superseded {
-                    Some(superseded) => all_rejected_again || any_goes(attempt, superseded).await?,
-                    None => false,
-                };
-                if !some {
-                    return Ok(None);
-                }
-                let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
-                let delta = with_rows(attempt, rows, Vec::new(), Vec::new(), false).await?;
-                return Ok(Some(Delta { superseded, all_rejected_again, ..delta }));
-            }
-            let touched = if attempt.rewrites() { present() } else { touched(attempt, keys.predicate())? };
-            let provider = files_of(attempt, touched.clone())?;
-            let stay = survivors(attempt.runtime.as_ref(), &attempt.maintenance, provider, &keys).await;
-            let kept = rewrite(attempt, stay.map_err(|source| attempt.failed(source))?).await?;
-            let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
-            let mut delta = with_rows(attempt, rows, touched, kept, false).await?;
-            if all_rejected_again {
-                // Every row was looked at, so the share of rejected rows has to count the rows that stay as they were, too.
-                let present = attempt.base.and_then(Snapshot::rows).unwrap_or(0);
-                delta.tally.rows += present.saturating_sub(delta.rows_deleted);
-            }
-            Delta { superseded, all_rejected_again, ..delta }
+            return replaced(attempt, &keys, rows, &gone).await;
         }
         Plan::Change(Change::AddAndRemove { rows, removal }) => {
             let touched = touched(attempt, removal.predicate())?;
@@ -123,6 +97,46 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
         }
     };
     Ok(Some(delta))
+}
+
+/// All files of the table.
+fn present(attempt: &BuildAttempt<'_>) -> Vec<DataFile> {
+    attempt.base.map(|base| base.files().to_vec()).unwrap_or_default()
+}
+
+/// Stages `rows` in the place of those that have one of `keys`; `None` when nothing changes.
+async fn replaced(
+    attempt: &BuildAttempt<'_>,
+    keys: &KeySet,
+    rows: Arc<Spool>,
+    gone: &Gone,
+) -> Result<Option<Delta>, EngineError> {
+    let superseded = superseded(attempt, keys, &rows, gone).await?;
+    let all_rejected_again = matches!(gone, Gone::AllOthers);
+    if keys.is_empty() {
+        let some = match &superseded {
+            Some(superseded) => all_rejected_again || any_goes(attempt, superseded).await?,
+            None => false,
+        };
+        if !some {
+            return Ok(None);
+        }
+        let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
+        let delta = with_rows(attempt, rows, Vec::new(), Vec::new(), false).await?;
+        return Ok(Some(Delta { superseded, all_rejected_again, ..delta }));
+    }
+    let touched = if attempt.rewrites() { present(attempt) } else { touched(attempt, keys.predicate())? };
+    let provider = files_of(attempt, touched.clone())?;
+    let stay = survivors(attempt.runtime.as_ref(), &attempt.maintenance, provider, keys).await;
+    let kept = rewrite(attempt, stay.map_err(|source| attempt.failed(source))?).await?;
+    let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
+    let mut delta = with_rows(attempt, rows, touched, kept, false).await?;
+    if all_rejected_again {
+        // Every row was looked at, so the share of rejected rows has to count the rows that stay as they were, too.
+        let present = attempt.base.and_then(Snapshot::rows).unwrap_or(0);
+        delta.tally.rows += present.saturating_sub(delta.rows_deleted);
+    }
+    Ok(Some(Delta { superseded, all_rejected_again, ..delta }))
 }
 
 /// Writes the same rows in the columns that the definition has now.
