@@ -10,6 +10,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     str::FromStr,
+    sync::Arc,
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -30,11 +31,12 @@ const CALENDAR_YEARS: i32 = 400;
 ///
 /// Its text is canonical: names of days and months are numbers (`MON` is 1), nicknames are their fields (`@daily` is
 /// `0 0 * * *`), and the zone follows unless it is UTC. Lines of equal text are equal.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CronLine {
-    cron: Cron,
-    /// The five fields, as they are written in the end.
-    fields: String,
+    /// The library's own form takes five kilobytes.
+    cron: Arc<Cron>,
+    /// The five fields in canonical form.
+    fields: Arc<str>,
     zone: Tz,
 }
 
@@ -55,7 +57,7 @@ impl CronLine {
             return Err(CronError::Never { line: text });
         }
         let fields = cron.pattern.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok(Self { cron, fields, zone })
+        Ok(Self { cron: Arc::new(cron), fields: fields.into(), zone })
     }
 
     /// The five fields in canonical form, without the zone.
@@ -102,6 +104,12 @@ impl CronLine {
         let local = DateTime::<Utc>::from_timestamp_micros(from)?.with_timezone(&self.zone);
         let found = self.cron.find_next_occurrence(&local, false).ok()?;
         Some(TimestampMicros(found.timestamp_micros())).filter(|found| found.0 > from)
+    }
+}
+
+impl fmt::Debug for CronLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CronLine({self})")
     }
 }
 
@@ -196,11 +204,8 @@ fn wrong(written: &[&str], error: &croner::errors::CronError) -> CronError {
     // The library does not say which field it means: it is the first one that is wrong by itself.
     const NAMES: [&str; 5] = ["minute", "hour", "day of month", "month", "day of week"];
     let is_wrong = |(place, field): &(usize, &&str)| {
-        let mut alone = ["*"; 5];
-        alone.get_mut(*place).is_some_and(|alone| {
-            *alone = field;
-            true
-        }) && parser().parse(&alone.join(" ")).is_err()
+        let alone = (0..NAMES.len()).map(|at| if at == *place { **field } else { "*" });
+        parser().parse(&alone.collect::<Vec<_>>().join(" ")).is_err()
     };
     let found = written.iter().enumerate().find(is_wrong);
     let named = found.and_then(|(place, field)| Some((NAMES.get(place)?, field)));

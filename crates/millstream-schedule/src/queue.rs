@@ -13,7 +13,7 @@ use std::{
 
 use millstream_types::{Span, TimestampMicros};
 
-use crate::{HoldReason, Limits, ScheduledAsset, trigger::micros};
+use crate::{HoldReason, Limits, trigger::micros};
 
 /// One level of priority is worth so long a wait: an asset of priority 1 goes before those of priority 0 that came up to so much earlier.
 pub const AGEING: Span = Span::from_ms(60_000);
@@ -98,10 +98,10 @@ impl Queue {
         queue
     }
 
-    /// The lane of the asset; unlimited connections take no place.
-    pub(crate) fn lane(&mut self, asset: &ScheduledAsset) -> usize {
-        let connection = asset.connection.iter().filter_map(|name| self.by_connection.get(name));
-        let pools = asset.pools.iter().filter_map(|name| self.by_pool.get(name));
+    /// The lane of assets that read over the connection and run in the pools. What has no limit takes no place.
+    pub(crate) fn lane(&mut self, connection: Option<&String>, pools: &[String]) -> usize {
+        let connection = connection.and_then(|name| self.by_connection.get(name)).into_iter();
+        let pools = pools.iter().filter_map(|name| self.by_pool.get(name));
         let slots: Vec<usize> = connection.chain(pools).copied().collect();
         *self.lane_of.entry(slots).or_insert_with_key(|slots| {
             self.lanes.push(Lane { slots: slots.clone(), waiting: BTreeSet::new() });

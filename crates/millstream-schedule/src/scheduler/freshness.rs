@@ -31,8 +31,8 @@ impl Scheduler {
     /// meanwhile.
     pub(super) fn judge_freshness(&mut self, timer: Timer, span: Span) {
         let state = &self.nodes[timer.asset].state;
-        // When the run that goes on or waits has ended, the timer is set anew.
-        if state.running.is_some() || state.due.is_some() {
+        // When the step that runs has ended, the timer is set anew.
+        if state.running.is_some() {
             return;
         }
         let outlook = self.outlook(timer.asset, timer.trigger, span);
@@ -40,7 +40,7 @@ impl Scheduler {
             return self.set_timer(timer, Some(outlook.start_at));
         }
         let state = &mut self.nodes[timer.asset].state.triggers[timer.trigger];
-        state.seen = outlook.start_at.max(TimestampMicros(state.answered.0.saturating_add(1)));
+        state.seen = self.now.max(TimestampMicros(state.answered.0.saturating_add(1)));
         self.make_due(timer.asset, self.wave, DueReason::Tick(Trigger::Freshness(span)), i8::MIN);
         if let Some(due) = &mut self.nodes[timer.asset].state.due {
             due.look_before = Some(outlook.look_before);

@@ -144,7 +144,8 @@ impl Scheduler {
                     self.webhooks.entry(name.clone()).or_default().push((place, at));
                 }
             }
-            let (lane, is_watched) = (self.queue.lane(&asset), is_watched[place]);
+            let lane = self.queue.lane(asset.connection.as_ref(), &asset.pools);
+            let is_watched = is_watched[place];
             let (is_gone, waiters) = (false, Vec::new());
             self.nodes.push(Node { asset, inputs, users, followers, lane, is_watched, is_gone, waiters, state });
             self.refresh(place);
@@ -215,7 +216,10 @@ impl Scheduler {
             (node.inputs, node.users, node.followers, node.waiters) = Default::default();
             (node.asset.triggers, node.state.triggers, node.state.due) = Default::default();
             (node.is_gone, node.is_watched) = (true, false);
-            node.lane = self.queue.lane(&node.asset);
+            if let Some(running) = &mut node.state.running {
+                let began_with = || (node.asset.connection.clone(), node.asset.pools.clone());
+                running.began_with.get_or_insert_with(began_with);
+            }
             self.places.insert(node.asset.id.clone(), self.nodes.len());
             self.nodes.push(node);
             self.met.push(0);
@@ -226,8 +230,11 @@ impl Scheduler {
     fn carry_on(&mut self, place: usize, changed: Option<DueReason>) {
         let node = &mut self.nodes[place];
         let runs = node.state.running.is_some();
-        if runs {
-            self.queue.take(node.lane);
+        if let Some(running) = &mut node.state.running {
+            if let Some((connection, pools)) = &running.began_with {
+                running.lane = self.queue.lane(connection.as_ref(), pools);
+            }
+            self.queue.take(running.lane);
         }
         if let Some(due) = &mut node.state.due {
             due.standing = if runs { Standing::AfterRun } else { Standing::Open };
@@ -296,6 +303,9 @@ fn carried_state(
 ) -> State {
     unwatch(&node, |trigger| !asset.triggers.contains(trigger), SkipReason::TriggerRemoved, decisions);
     let Node { asset: before, mut state, .. } = node;
+    if let Some(running) = &mut state.running {
+        running.began_with.get_or_insert_with(|| (before.connection.clone(), before.pools.clone()));
+    }
     let known: HashMap<&Trigger, TriggerState> =
         before.triggers.iter().zip(state.triggers.iter().copied()).collect();
     let triggers = asset.triggers.iter().map(|trigger| match known.get(trigger) {

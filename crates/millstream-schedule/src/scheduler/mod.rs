@@ -116,13 +116,14 @@ impl Scheduler {
             self.unqueue(place);
             let fresh_as_of = self.fresh_if_started(place);
             let node = &mut self.nodes[place];
-            node.state.running = Some(Running { wave: self.wave, fresh_as_of });
+            let lane = node.lane;
+            node.state.running = Some(Running { wave: self.wave, fresh_as_of, lane, began_with: None });
             node.state.stale_again = false;
             node.state.last_wave = self.wave;
             if let Some(due) = &mut node.state.due {
                 due.standing = Standing::AfterRun;
             }
-            self.queue.take(self.nodes[place].lane);
+            self.queue.take(lane);
             self.refresh(place);
         }
         self.decide()
@@ -134,7 +135,7 @@ impl Scheduler {
         if let Some(place) = self.place(asset)
             && let Some(running) = self.nodes[place].state.running.take()
         {
-            self.queue.release(self.nodes[place].lane);
+            self.queue.release(running.lane);
             let state = &mut self.nodes[place].state;
             state.failed = ending == Ending::Badly;
             state.stale = state.failed || state.stale_again;

@@ -60,6 +60,10 @@ pub(super) struct TriggerState {
 pub(super) struct Running {
     pub(super) wave: u64,
     pub(super) fresh_as_of: TimestampMicros,
+    /// The lane of the queue in which the step takes its places.
+    pub(super) lane: usize,
+    /// The connection and the pools of the asset as they were when the step began, if there was a reload since.
+    pub(super) began_with: Option<(Option<String>, Vec<String>)>,
 }
 
 #[derive(Debug)]

@@ -60,10 +60,11 @@ impl Scheduler {
         let Some(due) = self.nodes[place].state.due.take() else { return };
         let answers = self.take_answers(place);
         let node = &mut self.nodes[place];
-        node.state.running = Some(Running { wave: due.wave, fresh_as_of });
+        let lane = node.lane;
+        node.state.running = Some(Running { wave: due.wave, fresh_as_of, lane, began_with: None });
         node.state.stale_again = false;
         node.state.last_wave = due.wave;
-        self.queue.take(node.lane);
+        self.queue.take(lane);
         let step = StartedStep {
             asset: node.asset.id.clone(),
             reasons: due.reasons,
