@@ -81,6 +81,8 @@ pub enum DueReason {
     Stale,
     /// That asset is due and needs this one first.
     NeededBy { asset: AssetId },
+    /// The asset was skipped because of that one, which has ended well now.
+    Recovered { asset: AssetId },
     /// The process ended while the step ran.
     Interrupted,
 }
@@ -97,6 +99,7 @@ impl DueReason {
             Self::Unknown => "unknown",
             Self::Stale => "stale",
             Self::NeededBy { .. } => "needed_by",
+            Self::Recovered { .. } => "recovered",
             Self::Interrupted => "interrupted",
         }
     }
@@ -111,6 +114,7 @@ impl fmt::Display for DueReason {
             Self::Unknown => f.write_str("nothing recorded yet"),
             Self::Stale => f.write_str("not up to date"),
             Self::NeededBy { asset } => write!(f, "needed by {asset}"),
+            Self::Recovered { asset } => write!(f, "{asset} has recovered"),
             Self::Interrupted => f.write_str("interrupted by the end of the process"),
         }
     }

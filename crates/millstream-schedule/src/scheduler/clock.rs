@@ -12,11 +12,13 @@ use crate::{
 impl Scheduler {
     /// Opens a call: takes over the present instant, and opens a wave for what the call tells.
     pub(super) fn begin(&mut self, now: TimestampMicros) {
-        if now.0 < self.clock.0.saturating_sub(micros(CLOCK_BACK_MAX)) {
+        if now.0 < self.latest.0.saturating_sub(micros(CLOCK_BACK_MAX)) {
             self.rewind(now);
         }
+        let passed = now.0.saturating_sub(self.now.0).max(0);
+        self.clock = TimestampMicros(self.clock.0.saturating_add(passed));
+        self.latest = self.latest.max(now);
         self.now = now;
-        self.clock = self.clock.max(now);
         self.wave += 1;
     }
 
@@ -99,19 +101,13 @@ impl Scheduler {
 
     /// The clock was far ahead. What lies after `now` is forgotten, so that nothing waits until the clock is there again.
     fn rewind(&mut self, now: TimestampMicros) {
-        self.clock = now;
-        self.now = now;
+        (self.latest, self.now) = (now, now);
         for place in 0..self.nodes.len() {
             self.visits += 1;
-            self.unqueue(place);
             let state = &mut self.nodes[place].state;
             state.fresh_as_of = state.fresh_as_of.map(|at| at.min(now));
             if let Some(due) = &mut state.due {
-                due.since = due.since.min(now);
                 due.look_before = due.look_before.map(|at| at.min(now));
-            }
-            if state.due.as_ref().is_some_and(|due| due.standing == super::Standing::Open) {
-                self.open.push_back(place);
             }
             for trigger in 0..self.nodes[place].state.triggers.len() {
                 self.rewind_trigger(place, trigger, now);

@@ -45,7 +45,7 @@ impl Scheduler {
         });
         let states: Vec<State> = states.collect();
         let latest = states.iter().flat_map(|state| &state.triggers).map(|trigger| trigger.seen).max();
-        scheduler.clock = latest.map_or(now, |latest| latest.max(now));
+        scheduler.latest = latest.map_or(now, |latest| latest.max(now));
         scheduler.install(graph, states);
         for place in 0..scheduler.nodes.len() {
             let recorded = recorded.get(&scheduler.nodes[place].asset.id).copied();
@@ -85,8 +85,15 @@ impl Scheduler {
                 }
                 Some(node) => {
                     let is_changed = node.is_gone || node.asset.definition != asset.definition;
+                    // The failure for which it was skipped may have nothing to do with it any more.
+                    let may_run = !node.runs_on_change() || node.state.was_skipped;
                     let state = carried_state(node, asset, is_changed, now, &mut self.decisions);
-                    (state, is_changed.then_some(DueReason::DefinitionChanged))
+                    let reason = match state.stale {
+                        _ if is_changed => Some(DueReason::DefinitionChanged),
+                        true if may_run => Some(DueReason::Stale),
+                        _ => None,
+                    };
+                    (state, reason)
                 }
             };
             states.push(state);
@@ -113,6 +120,7 @@ impl Scheduler {
             timers: Timers::default(),
             unsettled: BTreeSet::new(),
             now,
+            latest: now,
             clock: now,
             wave: 0,
             arrivals: 0,
@@ -146,8 +154,18 @@ impl Scheduler {
             }
             let lane = self.queue.lane(asset.connection.as_ref(), &asset.pools);
             let is_watched = is_watched[place];
-            let (is_gone, waiters) = (false, Vec::new());
-            self.nodes.push(Node { asset, inputs, users, followers, lane, is_watched, is_gone, waiters, state });
+            self.nodes.push(Node {
+                asset,
+                inputs,
+                users,
+                followers,
+                lane,
+                is_watched,
+                is_gone: false,
+                waiters: Vec::new(),
+                skipped: Vec::new(),
+                state,
+            });
             self.refresh(place);
         }
     }
@@ -213,7 +231,8 @@ impl Scheduler {
             if node.state.running.is_none() {
                 continue;
             }
-            (node.inputs, node.users, node.followers, node.waiters) = Default::default();
+            (node.inputs, node.users, node.followers) = Default::default();
+            (node.waiters, node.skipped) = Default::default();
             (node.asset.triggers, node.state.triggers, node.state.due) = Default::default();
             (node.is_gone, node.is_watched) = (true, false);
             if let Some(running) = &mut node.state.running {
@@ -287,6 +306,7 @@ fn restored_state(
         due: None,
         last_wave: 0,
         failed: false,
+        was_skipped: false,
         version: None,
         fresh_as_of: fresh_as_of.map(|at| at.min(now)),
         durations: recorded.map(|recorded| Durations::of(&recorded.durations)).unwrap_or_default(),

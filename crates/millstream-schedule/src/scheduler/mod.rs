@@ -46,7 +46,9 @@ pub struct Scheduler {
     unsettled: BTreeSet<usize>,
     /// The present instant, as it was told last.
     now: TimestampMicros,
-    /// The latest instant that was ever told, by which waiting is measured.
+    /// The latest instant that was ever told.
+    latest: TimestampMicros,
+    /// An instant that goes on with `now` and never back, by which waiting is measured.
     clock: TimestampMicros,
     wave: u64,
     arrivals: u64,
@@ -145,6 +147,7 @@ impl Scheduler {
                 for (follower, trigger) in self.nodes[place].followers.clone() {
                     self.note(follower, trigger, running.wave);
                 }
+                self.recover(place, running.wave);
             }
             self.settle_down(place);
         }
@@ -171,7 +174,7 @@ impl Scheduler {
     fn note(&mut self, place: usize, trigger: usize, wave: u64) {
         let node = &mut self.nodes[place];
         let state = &mut node.state.triggers[trigger];
-        let at = self.clock.max(TimestampMicros(state.seen.0.saturating_add(1)));
+        let at = self.now.max(TimestampMicros(state.seen.0.saturating_add(1)));
         state.seen = at;
         let (asset, trigger) = (node.asset.id.clone(), node.asset.triggers[trigger].clone());
         self.decisions.push(Decision::Noted { asset, trigger: trigger.clone(), at });

@@ -19,6 +19,8 @@ pub(super) struct Node {
     pub(super) is_gone: bool,
     /// Assets that are due and wait for this one.
     pub(super) waiters: Vec<usize>,
+    /// Assets that were skipped because this one did not end well.
+    pub(super) skipped: Vec<usize>,
     pub(super) state: State,
 }
 
@@ -37,6 +39,8 @@ pub(super) struct State {
     pub(super) last_wave: u64,
     /// Whether that did not end well.
     pub(super) failed: bool,
+    /// Whether it was a skip for a failure upstream.
+    pub(super) was_skipped: bool,
     pub(super) version: Option<AssetVersion>,
     pub(super) fresh_as_of: Option<TimestampMicros>,
     pub(super) durations: Durations,

@@ -50,6 +50,9 @@ impl Scheduler {
             Verdict::UpToDate => self.skip(place, SkipReason::UpToDate),
             Verdict::UpstreamFailed(failed) => {
                 let asset = self.nodes[failed].asset.id.clone();
+                if !self.nodes[failed].skipped.contains(&place) {
+                    self.nodes[failed].skipped.push(place);
+                }
                 self.skip(place, SkipReason::UpstreamFailed { asset });
             }
         }
@@ -64,6 +67,7 @@ impl Scheduler {
         node.state.running = Some(Running { wave: due.wave, fresh_as_of, lane, began_with: None });
         node.state.stale_again = false;
         node.state.last_wave = due.wave;
+        node.state.was_skipped = false;
         self.queue.take(lane);
         let step = StartedStep {
             asset: node.asset.id.clone(),
@@ -87,7 +91,7 @@ impl Scheduler {
         let node = &mut self.nodes[place];
         if because != SkipReason::UpToDate {
             node.state.last_wave = due.wave.max(node.state.last_wave);
-            node.state.failed = true;
+            (node.state.failed, node.state.was_skipped) = (true, true);
         }
         let asset = node.asset.id.clone();
         self.decisions.push(Decision::Skip { asset, answers, because });
@@ -148,6 +152,19 @@ impl Scheduler {
             let reason = DueReason::Tick(node.asset.triggers[trigger].clone());
             self.wave += 1;
             self.make_due(place, self.wave, reason, i8::MIN);
+            // That it waits for itself goes without saying.
+            self.newly_due.pop();
+        }
+    }
+
+    /// What was skipped because the asset had not ended well may run now.
+    pub(super) fn recover(&mut self, place: usize, wave: u64) {
+        for skipped in std::mem::take(&mut self.nodes[place].skipped) {
+            let node = &self.nodes[skipped];
+            if node.state.was_skipped && node.state.stale && node.runs_on_change() {
+                let asset = self.nodes[place].asset.id.clone();
+                self.make_due(skipped, wave, DueReason::Recovered { asset }, i8::MIN);
+            }
         }
     }
 

@@ -109,6 +109,9 @@ impl World {
         let (seed, kind) = (self.seed, self.kind);
         let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.live_on()));
         if let Err(fault) = lived {
+            if self.tells {
+                self.project.assets.iter().for_each(|asset| tell_line(&format!("{asset:?}")));
+            }
             eprintln_seed(seed, kind);
             std::panic::resume_unwind(fault);
         }
