@@ -69,6 +69,8 @@ pub(super) struct World {
     waits: BTreeMap<(AssetId, Trigger), i64>,
     /// Since when an asset that runs on change is stale, although all that it reads is up to date.
     stale: BTreeMap<AssetId, i64>,
+    /// Assets whose steps were interrupted again and again, and wait for another reason.
+    given_up: BTreeSet<AssetId>,
     boots: u32,
     is_resting: bool,
     told: Vec<String>,
@@ -95,6 +97,7 @@ impl World {
             steps: BTreeMap::new(),
             waits: BTreeMap::new(),
             stale: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             boots: 0,
             is_resting: false,
             told: Vec::new(),
@@ -254,6 +257,11 @@ impl World {
             self.check_skip(decision);
         }
         self.ledger.record(decisions, now);
+        for decision in decisions {
+            if let Decision::Skip { asset, because: SkipReason::InterruptedAgain, .. } = decision {
+                self.given_up.insert(asset.clone());
+            }
+        }
         if risky && self.rng.random_bool(0.01) {
             self.die();
             return false;
@@ -304,6 +312,7 @@ impl World {
     }
 
     fn run(&mut self, asset: &ScheduledAsset, wave: u64) {
+        self.given_up.remove(&asset.id);
         let took = if self.rng.random_bool(0.3) { 1_000 } else { self.rng.random_range(1_000..STEP_MAX) };
         let fails = self.kind != WorldKind::Calm && !self.is_resting && self.rng.random_bool(0.1);
         let version = |input: &AssetId| (input.clone(), self.truth.get(input).map_or(0, |truth| truth.version));
@@ -438,7 +447,9 @@ impl World {
     fn check_stale(&mut self) {
         for asset in self.project.assets.clone().iter().filter(|asset| asset.triggers.contains(&Trigger::OnChange)) {
             let failed = self.truth.get(&asset.id).is_some_and(|truth| truth.failed);
-            let is_excused = failed || self.upstream(asset).iter().any(|first| self.is_stale(first));
+            let is_excused = failed
+                || self.given_up.contains(&asset.id)
+                || self.upstream(asset).iter().any(|first| self.is_stale(first));
             if is_excused || !self.is_stale(&asset.id) {
                 self.stale.remove(&asset.id);
                 continue;
