@@ -306,6 +306,7 @@ fn restored_state(
         due: None,
         last_wave: 0,
         failed: false,
+        failed_after: 0,
         was_skipped: false,
         version: None,
         fresh_as_of: fresh_as_of.map(|at| at.min(now)),

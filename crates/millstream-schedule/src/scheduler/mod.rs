@@ -139,7 +139,7 @@ impl Scheduler {
         {
             self.queue.release(running.lane);
             let state = &mut self.nodes[place].state;
-            state.failed = ending == Ending::Badly;
+            (state.failed, state.failed_after) = (ending == Ending::Badly, self.arrivals);
             state.stale = state.failed || state.stale_again;
             if ending == Ending::Well {
                 state.fresh_as_of = Some(running.fresh_as_of);
@@ -206,6 +206,7 @@ impl Scheduler {
             attempt: 1,
             look_before: None,
             standing: if runs { Standing::AfterRun } else { Standing::Open },
+            is_told: false,
         });
         if !runs {
             self.open.push_back(place);

@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) last_wave: u64,
     /// Whether that did not end well.
     pub(super) failed: bool,
+    /// The last arrival before it did not end well.
+    pub(super) failed_after: u64,
     /// Whether it was a skip for a failure upstream.
     pub(super) was_skipped: bool,
     pub(super) version: Option<AssetVersion>,
@@ -82,6 +84,8 @@ pub(super) struct Due {
     /// Sources of the asset that were looked at no later than this are looked at first.
     pub(super) look_before: Option<TimestampMicros>,
     pub(super) standing: Standing,
+    /// Whether it was said, or goes without saying, why the asset waits.
+    pub(super) is_told: bool,
 }
 
 /// Where an asset that is due waits.

@@ -13,19 +13,20 @@ pub(super) enum Verdict {
     /// That asset goes first.
     Behind(usize),
     UpToDate,
-    /// That asset did not end well in the same wave or a later one.
+    /// That asset did not end well, in the same wave or since the asset came to be due.
     UpstreamFailed(usize),
 }
 
 impl Scheduler {
     /// Walks from the asset to what it reads, the nearest first. What it reads goes first where it runs or is due in the same
     /// wave or an earlier one; what is stale, and did not run in the asset's wave or a later one, is made due and goes first too.
+    /// One that failed since the asset came to be due is not tried again for it.
     ///
     /// Later waves are not waited for, because a source that has something new all the time would never let the asset run.
     pub(super) fn verdict(&mut self, place: usize) -> Verdict {
         let state = &self.nodes[place].state;
         let Some(due) = &state.due else { return Verdict::UpToDate };
-        let (wave, priority, look_before) = (due.wave, due.priority, due.look_before);
+        let (wave, priority, look_before, arrival) = (due.wave, due.priority, due.look_before, due.arrival);
         // Nothing before the first unsettled asset can matter, unless sources have to be looked at.
         let floor = if look_before.is_some() { 0 } else { self.unsettled.first().copied().unwrap_or(place) };
         let mut wanted = Vec::new();
@@ -44,10 +45,11 @@ impl Scheduler {
                     continue;
                 }
                 if node.is_wanted(look_before) {
-                    if node.state.last_wave < wave {
-                        wanted.push(next);
-                    } else if node.state.failed {
+                    let state = &node.state;
+                    if state.failed && (state.last_wave >= wave || state.failed_after >= arrival) {
                         failed = failed.or(Some(next));
+                    } else if state.last_wave < wave {
+                        wanted.push(next);
                     }
                 }
             }

@@ -92,6 +92,7 @@ impl Scheduler {
         if because != SkipReason::UpToDate {
             node.state.last_wave = due.wave.max(node.state.last_wave);
             (node.state.failed, node.state.was_skipped) = (true, true);
+            node.state.failed_after = self.arrivals;
         }
         let asset = node.asset.id.clone();
         self.decisions.push(Decision::Skip { asset, answers, because });
@@ -152,8 +153,9 @@ impl Scheduler {
             let reason = DueReason::Tick(node.asset.triggers[trigger].clone());
             self.wave += 1;
             self.make_due(place, self.wave, reason, i8::MIN);
-            // That it waits for itself goes without saying.
-            self.newly_due.pop();
+            if let Some(due) = &mut self.nodes[place].state.due {
+                due.is_told = true;
+            }
         }
     }
 
@@ -175,7 +177,7 @@ impl Scheduler {
         places.dedup();
         for place in places {
             let node = &self.nodes[place];
-            let Some(due) = &node.state.due else { continue };
+            let Some(due) = node.state.due.as_ref().filter(|due| !due.is_told) else { continue };
             let because = match due.standing {
                 Standing::AfterRun => HoldReason::Running,
                 Standing::Behind(first) => {
@@ -184,6 +186,9 @@ impl Scheduler {
                 Standing::Queued | Standing::Open => self.queue.obstacle(node.lane),
             };
             self.decisions.push(Decision::NotNow { asset: node.asset.id.clone(), because });
+            if let Some(due) = &mut self.nodes[place].state.due {
+                due.is_told = true;
+            }
         }
     }
 }

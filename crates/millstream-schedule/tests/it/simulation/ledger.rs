@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use millstream_schedule::{Answer, Decision, Ending, RecordedAsset, Trigger};
 use millstream_types::{AssetId, Span, TimestampMicros};
 
+use crate::harness::named;
+
 type Key = (AssetId, Trigger);
 
 /// The store that outlives the process, with an account of each trigger that is kept apart from it.
@@ -97,18 +99,5 @@ impl Account {
     fn new(trigger: &Trigger, answered: TimestampMicros) -> Self {
         let next_tick = if trigger.is_timed() { trigger.next_after(answered) } else { None };
         Self { answered, noted: BTreeSet::new(), next_tick }
-    }
-}
-
-/// The assets that a decision is about.
-fn named(decision: &Decision) -> Vec<AssetId> {
-    match decision {
-        Decision::Start(start) => start.steps.iter().map(|step| step.asset.clone()).collect(),
-        Decision::Skip { asset, .. }
-        | Decision::NotNow { asset, .. }
-        | Decision::Noted { asset, .. }
-        | Decision::Look { asset }
-        | Decision::Watch { asset, .. }
-        | Decision::Unwatch { asset, .. } => vec![asset.clone()],
     }
 }
