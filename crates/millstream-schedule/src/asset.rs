@@ -1,0 +1,46 @@
+//! What the scheduler is told of an asset, and how much may run at once.
+
+use std::{collections::BTreeMap, num::NonZeroUsize};
+
+use millstream_types::{AssetId, Fingerprint};
+
+use crate::{CatchUp, Trigger};
+
+/// An asset that steps are made of. SQL views are none: nothing of them is stored, so `inputs` reaches through them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledAsset {
+    pub id: AssetId,
+    /// Another value says that the asset's definition has changed.
+    pub definition: Fingerprint,
+    /// The assets whose steps write what the asset reads, directly or through views.
+    pub inputs: Vec<AssetId>,
+    /// Whether the asset's rows come from outside of the lake, so that only a run of it can tell whether there is something new.
+    pub reads_outside: bool,
+    pub triggers: Vec<Trigger>,
+    pub catch_up: CatchUp,
+    /// Among assets that wait, the higher priority goes first. One level is worth [`crate::AGEING`] of waiting.
+    pub priority: i8,
+    /// The connection through which the asset's step reads.
+    pub connection: Option<String>,
+    /// The pools in each of which the asset's step takes one place.
+    pub pools: Vec<String>,
+}
+
+/// How many steps may run at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most steps of all.
+    pub steps: NonZeroUsize,
+    /// The most steps by connection; a connection that is not named has no limit of its own.
+    pub connections: BTreeMap<String, NonZeroUsize>,
+    /// The most steps by pool. Each pool that an asset names is here.
+    pub pools: BTreeMap<String, NonZeroUsize>,
+}
+
+impl Limits {
+    /// At most `steps` steps, without connections and pools.
+    #[must_use]
+    pub fn of(steps: NonZeroUsize) -> Self {
+        Self { steps, connections: BTreeMap::new(), pools: BTreeMap::new() }
+    }
+}

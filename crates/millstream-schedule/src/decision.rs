@@ -1,0 +1,217 @@
+//! What the scheduler decides, with its reasons.
+
+use std::fmt;
+
+use millstream_types::{AssetId, TimestampMicros};
+
+use crate::Trigger;
+
+/// What the caller has to do or to record.
+///
+/// The decisions of one call are recorded in one transaction, together with what the call told the scheduler, and only then
+/// acted on. [`crate::RecordedAsset::apply`] says what each of them changes in what is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// These steps start now.
+    Start(Start),
+    /// The asset was due and does not run. Its ticks are answered with that.
+    Skip { asset: AssetId, answers: Vec<Answer>, because: SkipReason },
+    /// The asset is due and waits. Said once, when it becomes due; nothing is answered yet.
+    NotNow { asset: AssetId, because: HoldReason },
+    /// Something happened that the asset has to run for. Once it is recorded, no crash loses it.
+    Noted { asset: AssetId, trigger: Trigger, at: TimestampMicros },
+    /// The source of the asset is to be listed, and [`crate::Scheduler::files_appeared`] called if there is something new. Nothing
+    /// has to be recorded.
+    Look { asset: AssetId },
+    /// The ticks of the trigger count from here on: it is new, or the clock was far ahead and went back.
+    Watch { asset: AssetId, trigger: Trigger, from: TimestampMicros },
+    /// The asset does not have the trigger any more.
+    Unwatch { asset: AssetId, trigger: Trigger },
+}
+
+/// Steps that start together, none of which reads another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The number of the wave that the steps belong to. Waves are counted anew by each process.
+    pub wave: u64,
+    /// The steps, the most urgent one first.
+    pub steps: Vec<StartedStep>,
+}
+
+/// One step that starts. It runs until [`crate::Scheduler::ended`] says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartedStep {
+    pub asset: AssetId,
+    /// Why the asset was due, in the order in which it came to be known. At most [`crate::REASONS_MAX`].
+    pub reasons: Vec<DueReason>,
+    /// The priority that the step had in the queue: its own, or that of something more urgent that waits for it.
+    pub priority: i8,
+    /// The ticks and events that the step answers.
+    pub answers: Vec<Answer>,
+    /// From 1. The second attempt follows on a first one that the end of its process interrupted.
+    pub attempt: u32,
+    /// If the step ends well, what the asset holds is as fresh as of this instant.
+    pub fresh_as_of: TimestampMicros,
+}
+
+/// All ticks or events of one trigger in a stretch of time. The answers of a trigger follow on one another without gap or overlap,
+/// so that each tick has exactly one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Answer {
+    pub trigger: Trigger,
+    /// The stretch begins after this instant,
+    pub after: TimestampMicros,
+    /// and ends with this one.
+    pub until: TimestampMicros,
+}
+
+/// Why an asset is due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DueReason {
+    /// This trigger's tick has come.
+    Tick(Trigger),
+    /// What this trigger waits for has happened.
+    Event(Trigger),
+    /// This input has a new version.
+    Changed { input: AssetId },
+    DefinitionChanged,
+    /// Nothing is known of the asset yet.
+    Unknown,
+    /// The asset was not up to date when the scheduler began.
+    Stale,
+    /// That asset is due and needs this one first.
+    NeededBy { asset: AssetId },
+    /// The asset was skipped because of that one, which has ended well now.
+    Recovered { asset: AssetId },
+    /// The process ended while the step ran.
+    Interrupted,
+}
+
+impl DueReason {
+    /// The stable word for machines and for the state store.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Tick(_) => "tick",
+            Self::Event(_) => "event",
+            Self::Changed { .. } => "new_input",
+            Self::DefinitionChanged => "definition_changed",
+            Self::Unknown => "unknown",
+            Self::Stale => "stale",
+            Self::NeededBy { .. } => "needed_by",
+            Self::Recovered { .. } => "recovered",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl fmt::Display for DueReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tick(trigger) | Self::Event(trigger) => trigger.fmt(f),
+            Self::Changed { input } => write!(f, "new input: {input}"),
+            Self::DefinitionChanged => f.write_str("definition changed"),
+            Self::Unknown => f.write_str("nothing recorded yet"),
+            Self::Stale => f.write_str("not up to date"),
+            Self::NeededBy { asset } => write!(f, "needed by {asset}"),
+            Self::Recovered { asset } => write!(f, "{asset} has recovered"),
+            Self::Interrupted => f.write_str("interrupted by the end of the process"),
+        }
+    }
+}
+
+/// Why an asset that is due waits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoldReason {
+    /// The asset runs. What comes meanwhile is answered by one run afterwards.
+    Running,
+    /// This asset, which it reads directly or not, goes first.
+    Upstream { asset: AssetId },
+    /// As many steps run as may.
+    Steps,
+    /// As many steps run over the connection as may.
+    Connection { name: String },
+    /// As many steps run in the pool as may.
+    Pool { name: String },
+    /// Places are kept for a step that has waited for too long.
+    Reserved,
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => f.write_str("it runs already, and runs once more afterwards"),
+            Self::Upstream { asset } => write!(f, "`{asset}` goes first"),
+            Self::Steps => f.write_str("as many steps run as may at once"),
+            Self::Connection { name } => write!(f, "the connection `{name}` is busy"),
+            Self::Pool { name } => write!(f, "the pool `{name}` is full"),
+            Self::Reserved => f.write_str("places are kept for a step that has waited for too long"),
+        }
+    }
+}
+
+/// Why an asset that was due does not run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SkipReason {
+    /// Neither the asset's definition nor what it reads has changed.
+    UpToDate,
+    /// This asset, which it reads directly or not, did not end well.
+    UpstreamFailed { asset: AssetId },
+    /// The ticks came while nobody looked, and the asset does not catch up.
+    Missed,
+    /// More ticks came while nobody looked than are caught up.
+    BeyondCatchUp,
+    /// The step was interrupted by the end of its process, was started again, and was interrupted again.
+    InterruptedAgain,
+    /// The asset does not have the trigger any more.
+    TriggerRemoved,
+    /// The project does not have the asset any more.
+    AssetRemoved,
+}
+
+impl SkipReason {
+    /// The stable word for machines and for the state store.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::UpToDate => "up_to_date",
+            Self::UpstreamFailed { .. } => "upstream_failed",
+            Self::Missed => "missed",
+            Self::BeyondCatchUp => "beyond_catch_up",
+            Self::InterruptedAgain => "interrupted_again",
+            Self::TriggerRemoved => "trigger_removed",
+            Self::AssetRemoved => "asset_removed",
+        }
+    }
+
+    /// Whether the skip is the end of an interrupted step, if there was one.
+    pub(crate) fn ends_interrupted(&self) -> bool {
+        matches!(self, Self::UpToDate | Self::UpstreamFailed { .. } | Self::InterruptedAgain)
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpToDate => f.write_str("up to date"),
+            Self::UpstreamFailed { asset } => write!(f, "`{asset}` did not end well"),
+            Self::Missed => f.write_str("missed while nobody looked, and `catch_up` is `none`"),
+            Self::BeyondCatchUp => {
+                write!(f, "more than {} ticks were missed while nobody looked", crate::CATCH_UP_MAX)
+            }
+            Self::InterruptedAgain => f.write_str("the end of the process interrupted it twice"),
+            Self::TriggerRemoved => f.write_str("the asset does not have the trigger any more"),
+            Self::AssetRemoved => f.write_str("the project does not have the asset any more"),
+        }
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// The asset is up to date with what it read, whether or not that changed anything.
+    Well,
+    /// The step failed, was halted, was skipped by its run, or was cancelled by a person. A step that breaks off because the
+    /// process ends is not told at all: it is started once more by [`crate::Scheduler::restore`].
+    Badly,
+}

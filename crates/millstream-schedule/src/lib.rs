@@ -1,0 +1,48 @@
+//! When assets are due, and which of them start now: the heart of a scheduler, without a clock.
+//!
+//! May touch: types. Must not: do IO, read a clock, start a thread, or know what a step does.
+//!
+//! The way through: [`ScheduledAsset`]s with their [`Trigger`]s and what is [recorded](RecordedAsset) of them →
+//! [`Scheduler::restore`]. From then on the caller tells what happens, with the present instant: [`Scheduler::tick`] when
+//! [`Scheduler::next_wake`] has come, [`Scheduler::committed`], [`Scheduler::ended`] and so on. Each call returns
+//! [`Decision`]s. The caller records them in one transaction, together with what it told, and then acts on them.
+//!
+//! # What holds
+//!
+//! - Each tick is answered exactly once: by a step, alone or with others, or by a skip, over any crash.
+//! - The steps of one asset never overlap. What comes while one runs is answered by one step afterwards.
+//! - No more steps run than [`Limits`] say, of all, by connection and by pool.
+//! - What an asset reads goes first where it runs, is due or is stale, and nothing that is up to date runs.
+//! - Nothing waits for ever. An asset waits for the waves that began before it was due, never for later ones.
+//! - Work is done for what has changed, and never for all assets. Only the clock going back by more than
+//!   [`CLOCK_BACK_MAX`] and a reload look at each asset.
+//! - Equal calls give equal decisions.
+//!
+//! # Waves
+//!
+//! A wave is a tick or an event with all the work that follows from it. An asset of a wave waits until everything it reads is
+//! through with that wave and with earlier ones. So a table that joins two others runs once when a source that both are made of
+//! has new rows, and what a wave leaves behind belongs together.
+
+mod asset;
+mod cron;
+mod decision;
+mod durations;
+mod error;
+mod graph;
+mod queue;
+mod record;
+mod scheduler;
+mod timers;
+mod trigger;
+
+pub use asset::{Limits, ScheduledAsset};
+pub use cron::{CronError, CronLine};
+pub use decision::{Answer, Decision, DueReason, Ending, HoldReason, SkipReason, Start, StartedStep};
+pub use error::ScheduleError;
+pub use queue::{AGEING, RESERVE_AFTER};
+pub use record::{RecordedAsset, RecordedAttempt, RecordedTrigger};
+pub use scheduler::{
+    ATTEMPTS_MAX, CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, REASONS_MAX, Scheduler, Upcoming,
+};
+pub use trigger::{CatchUp, Trigger};

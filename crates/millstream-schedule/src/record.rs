@@ -1,0 +1,105 @@
+//! What has to outlive the process, so that each tick is answered exactly once over crashes.
+
+use millstream_types::{AssetId, Span, TimestampMicros};
+
+use crate::{Answer, Decision, Ending, Trigger, durations::DURATIONS_MAX};
+
+/// What is recorded of one asset.
+///
+/// The caller keeps it in its store and changes it with [`Self::apply`] and [`Self::ended`], or in a way that has the same effect,
+/// in one transaction for each call of the scheduler. `stale` is not recorded but found out when the process begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedAsset {
+    pub asset: AssetId,
+    pub triggers: Vec<RecordedTrigger>,
+    /// The attempt at the asset's step that was started and of which no end is recorded.
+    pub running: Option<RecordedAttempt>,
+    /// Whether the plan has a reason to run the asset: its definition, its inputs' versions or its last attempt.
+    pub stale: bool,
+    /// What the asset holds is as fresh as of this instant; `None` if no step ever ended well.
+    pub fresh_as_of: Option<TimestampMicros>,
+    /// How long the last steps took that ended well, the newest last.
+    pub durations: Vec<Span>,
+}
+
+/// How far one trigger of an asset was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedTrigger {
+    pub trigger: Trigger,
+    /// All ticks and events up to and including this instant are answered.
+    pub answered: TimestampMicros,
+    /// The newest event that was noted; it waits for its answer if it is later than `answered`.
+    pub noted: Option<TimestampMicros>,
+}
+
+/// A step that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedAttempt {
+    /// From 1.
+    pub attempt: u32,
+    /// What the asset will be as fresh as of, if the step ends well.
+    pub fresh_as_of: TimestampMicros,
+}
+
+impl RecordedAsset {
+    /// An asset of which nothing has happened yet.
+    #[must_use]
+    pub fn new(asset: AssetId) -> Self {
+        Self { asset, triggers: Vec::new(), running: None, stale: true, fresh_as_of: None, durations: Vec::new() }
+    }
+
+    /// Takes over what a decision says of this asset; decisions about others change nothing.
+    pub fn apply(&mut self, decision: &Decision) {
+        match decision {
+            Decision::Start(start) => {
+                if let Some(step) = start.steps.iter().find(|step| step.asset == self.asset) {
+                    self.answer(&step.answers);
+                    self.running = Some(RecordedAttempt { attempt: step.attempt, fresh_as_of: step.fresh_as_of });
+                }
+            }
+            Decision::Skip { asset, answers, because } if *asset == self.asset => {
+                self.answer(answers);
+                if because.ends_interrupted() {
+                    self.running = None;
+                }
+            }
+            Decision::Noted { asset, trigger, at } if *asset == self.asset => {
+                self.trigger(trigger, *at).noted = Some(*at);
+            }
+            Decision::Watch { asset, trigger, from } if *asset == self.asset => {
+                *self.trigger(trigger, *from) =
+                    RecordedTrigger { trigger: trigger.clone(), answered: *from, noted: None };
+            }
+            Decision::Unwatch { asset, trigger } if *asset == self.asset => {
+                self.triggers.retain(|recorded| recorded.trigger != *trigger);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes over the end of the asset's step, which took so long.
+    pub fn ended(&mut self, ending: Ending, took: Span) {
+        let Some(running) = self.running.take() else { return };
+        if ending == Ending::Well {
+            self.fresh_as_of = Some(running.fresh_as_of);
+            self.durations.push(took);
+            let surplus = self.durations.len().saturating_sub(DURATIONS_MAX);
+            self.durations.drain(..surplus);
+        }
+    }
+
+    fn answer(&mut self, answers: &[Answer]) {
+        for answer in answers {
+            self.trigger(&answer.trigger, answer.after).answered = answer.until;
+        }
+    }
+
+    fn trigger(&mut self, trigger: &Trigger, answered: TimestampMicros) -> &mut RecordedTrigger {
+        let found = self.triggers.iter().position(|recorded| recorded.trigger == *trigger);
+        let place = found.unwrap_or_else(|| {
+            self.triggers.push(RecordedTrigger { trigger: trigger.clone(), answered, noted: None });
+            self.triggers.len() - 1
+        });
+        &mut self.triggers[place]
+    }
+}

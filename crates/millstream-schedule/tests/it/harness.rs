@@ -1,0 +1,193 @@
+//! A scheduler on a table: a project in a few words, a clock in the hand, decisions as text.
+
+use std::{collections::BTreeMap, num::NonZeroUsize};
+
+use millstream_schedule::{
+    CatchUp, Decision, Ending, Limits, RecordedAsset, ScheduledAsset, Scheduler, Trigger,
+};
+use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
+
+/// An asset that runs on change; without inputs it is a source.
+pub(crate) fn asset(id: &str, inputs: &[&str]) -> ScheduledAsset {
+    ScheduledAsset {
+        id: AssetId::new(id),
+        definition: Fingerprint::new([1; 32]),
+        inputs: inputs.iter().map(|input| AssetId::new(input)).collect(),
+        reads_outside: inputs.is_empty(),
+        triggers: vec![Trigger::OnChange],
+        catch_up: CatchUp::Latest,
+        priority: 0,
+        connection: None,
+        pools: Vec::new(),
+    }
+}
+
+/// An asset with these triggers and no others.
+pub(crate) fn triggered(id: &str, inputs: &[&str], triggers: &[&str]) -> ScheduledAsset {
+    ScheduledAsset { triggers: triggers.iter().map(|text| trigger(text)).collect(), ..asset(id, inputs) }
+}
+
+/// A trigger in the words of its `Display`.
+pub(crate) fn trigger(text: &str) -> Trigger {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match word {
+        "every" => Trigger::Every(rest.parse().unwrap()),
+        "cron" => Trigger::Cron(rest.parse().unwrap()),
+        "after" => Trigger::After(AssetId::new(rest)),
+        "files" => Trigger::NewFiles { poll: rest.parse().unwrap() },
+        "webhook" => Trigger::Webhook(rest.to_owned()),
+        "fresh" => Trigger::Freshness(rest.parse().unwrap()),
+        "change" => Trigger::OnChange,
+        _ => Trigger::Manual,
+    }
+}
+
+pub(crate) fn steps(count: usize) -> Limits {
+    Limits::of(NonZeroUsize::new(count).unwrap())
+}
+
+/// A scheduler with its store and its clock.
+pub(crate) struct Table {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) now: TimestampMicros,
+    recorded: BTreeMap<AssetId, RecordedAsset>,
+    versions: i64,
+}
+
+impl Table {
+    /// At noon. Everything is up to date, and is as fresh as of that instant.
+    pub(crate) fn set(assets: Vec<ScheduledAsset>, limits: &Limits) -> Self {
+        let now = crate::time::at("2026-11-30T12:00:00Z");
+        let built = |asset: &ScheduledAsset| RecordedAsset {
+            stale: false,
+            fresh_as_of: Some(now),
+            ..RecordedAsset::new(asset.id.clone())
+        };
+        let recorded: Vec<_> = assets.iter().map(built).collect();
+        let (scheduler, decisions) = Scheduler::restore(assets, limits, &recorded, now).unwrap();
+        let recorded = recorded.into_iter().map(|recorded| (recorded.asset.clone(), recorded)).collect();
+        let mut table = Self { scheduler, now, recorded, versions: 0 };
+        table.record(&decisions);
+        table
+    }
+
+    pub(crate) fn later(&mut self, span: &str) -> &mut Self {
+        self.now.0 += i64::try_from(span.parse::<Span>().unwrap().ms()).unwrap() * 1_000;
+        self
+    }
+
+    pub(crate) fn tick(&mut self) -> String {
+        let decisions = self.scheduler.tick(self.now);
+        self.record(&decisions)
+    }
+
+    /// Goes on to the next wake, and ticks.
+    pub(crate) fn wake(&mut self) -> String {
+        self.now = self.scheduler.next_wake().unwrap().max(self.now);
+        self.tick()
+    }
+
+    pub(crate) fn webhook(&mut self, name: &str) -> String {
+        let decisions = self.scheduler.triggered(name, self.now);
+        self.record(&decisions)
+    }
+
+    pub(crate) fn files(&mut self, id: &str) -> String {
+        let decisions = self.scheduler.files_appeared(&AssetId::new(id), self.now);
+        self.record(&decisions)
+    }
+
+    /// The asset has another version.
+    pub(crate) fn commit(&mut self, id: &str) -> String {
+        self.versions += 1;
+        let version = AssetVersion::numbered(self.versions);
+        let decisions = self.scheduler.committed(&AssetId::new(id), version, self.now);
+        self.record(&decisions)
+    }
+
+    /// The asset's step has ended well and changed nothing.
+    pub(crate) fn unchanged(&mut self, id: &str) -> String {
+        self.end(id, Ending::Well, "1s")
+    }
+
+    /// The asset's step has committed and ended well.
+    pub(crate) fn built(&mut self, id: &str) -> String {
+        let committed = self.commit(id);
+        let ended = self.end(id, Ending::Well, "1s");
+        [committed, ended].iter().filter(|told| !told.is_empty()).cloned().collect::<Vec<_>>().join("\n")
+    }
+
+    pub(crate) fn failed(&mut self, id: &str) -> String {
+        self.end(id, Ending::Badly, "1s")
+    }
+
+    pub(crate) fn end(&mut self, id: &str, ending: Ending, took: &str) -> String {
+        let (id, took) = (AssetId::new(id), took.parse().unwrap());
+        self.recorded.get_mut(&id).unwrap().ended(ending, took);
+        let decisions = self.scheduler.ended(&id, ending, took, self.now);
+        self.record(&decisions)
+    }
+
+    pub(crate) fn reload(&mut self, assets: Vec<ScheduledAsset>, limits: &Limits) -> String {
+        let decisions = self.scheduler.replace_graph(assets, limits, self.now).unwrap();
+        self.record(&decisions)
+    }
+
+    /// The process dies and begins again, with these assets stale.
+    pub(crate) fn restart(&mut self, assets: Vec<ScheduledAsset>, limits: &Limits, stale: &[&str]) -> String {
+        let mut recorded: Vec<_> = self.recorded.values().cloned().collect();
+        recorded.iter_mut().for_each(|recorded| recorded.stale = stale.contains(&recorded.asset.as_str()));
+        let (scheduler, decisions) = Scheduler::restore(assets, limits, &recorded, self.now).unwrap();
+        self.scheduler = scheduler;
+        self.record(&decisions)
+    }
+
+    fn record(&mut self, decisions: &[Decision]) -> String {
+        for decision in decisions {
+            for asset in named(decision) {
+                let new = || RecordedAsset::new(asset.clone());
+                self.recorded.entry(asset.clone()).or_insert_with(new).apply(decision);
+            }
+        }
+        told(decisions)
+    }
+}
+
+/// The assets that a decision is about.
+pub(crate) fn named(decision: &Decision) -> Vec<AssetId> {
+    match decision {
+        Decision::Start(start) => start.steps.iter().map(|step| step.asset.clone()).collect(),
+        Decision::Skip { asset, .. }
+        | Decision::NotNow { asset, .. }
+        | Decision::Noted { asset, .. }
+        | Decision::Look { asset }
+        | Decision::Watch { asset, .. }
+        | Decision::Unwatch { asset, .. } => vec![asset.clone()],
+    }
+}
+
+/// The decisions, one a line, without those about which triggers are watched.
+pub(crate) fn told(decisions: &[Decision]) -> String {
+    let line = |decision: &Decision| match decision {
+        Decision::Start(start) => {
+            let step = |step: &millstream_schedule::StartedStep| {
+                let reasons: Vec<String> = step.reasons.iter().map(ToString::to_string).collect();
+                let attempt = if step.attempt > 1 { format!(", attempt {}", step.attempt) } else { String::new() };
+                format!("start {} ({}{attempt})", step.asset, reasons.join("; "))
+            };
+            Some(start.steps.iter().map(step).collect::<Vec<_>>().join("\n"))
+        }
+        Decision::Skip { asset, because, .. } => Some(format!("skip {asset}: {because}")),
+        Decision::NotNow { asset, because } => Some(format!("wait {asset}: {because}")),
+        Decision::Noted { asset, trigger, .. } => Some(format!("note {asset}: {trigger}")),
+        Decision::Look { asset } => Some(format!("look {asset}")),
+        Decision::Watch { .. } | Decision::Unwatch { .. } => None,
+    };
+    decisions.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Compares what was told with lines that may be indented.
+pub(crate) fn check(told: &str, expected: &str) {
+    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}

@@ -1,0 +1,14 @@
+//! Behaviour of the scheduler at its boundary, in simulated time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
+
+mod catch_up;
+mod cost;
+mod cron;
+mod freshness;
+mod harness;
+mod order;
+mod queue;
+mod reload;
+mod simulation;
+mod time;
+mod trigger;
