@@ -12,7 +12,7 @@ use std::{
 use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connections, Connector};
 use millstream_lake::Snapshot;
-use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection, Trigger};
+use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
 use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
 use millstream_state::RunStart;
@@ -217,7 +217,7 @@ impl Engine {
             // A SQL view has nothing that could be written, and what runs by hand does not unless it is named.
             let is_written = |id: &AssetId| {
                 self.world.project.graph.get(id).is_some_and(|asset| {
-                    !asset.passes_through && (asset.trigger != Trigger::Manual || named.contains(id))
+                    !asset.passes_through && (!asset.schedule.is_by_hand() || named.contains(id))
                 })
             };
             let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();

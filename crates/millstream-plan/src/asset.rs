@@ -1,8 +1,9 @@
 //! What the plan knows of an asset: its definition now, and what was recorded of it.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
+use millstream_schedule::Schedule;
+use millstream_types::{AssetId, AssetVersion, Fingerprint, TimestampMicros};
 
 /// An asset as the project defines it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct AssetFacts {
     pub passes_through: bool,
     /// Whether the asset's rows come from outside of the lake, where they may not be found a second time.
     pub reads_outside: bool,
-    pub trigger: Trigger,
+    pub schedule: Schedule,
 }
 
 /// The word for what an asset is: `source`, `view`, `table`, `feature_view`. The engine has a folder for each family of kinds.
@@ -42,30 +43,6 @@ impl AssetKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.0
-    }
-}
-
-/// What makes an asset run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// Only a command that names the asset makes it run.
-    Manual,
-    /// The asset runs whenever its definition, or something that it reads, has changed.
-    OnChange,
-    /// As [`Self::OnChange`], and a scheduler looks at the asset this often.
-    Every(Span),
-    /// As [`Self::OnChange`], and a scheduler looks at the asset at the times of this cron line of five fields.
-    Cron(String),
-}
-
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Manual => f.write_str("by hand"),
-            Self::OnChange => f.write_str("on change"),
-            Self::Every(span) => write!(f, "every {span}"),
-            Self::Cron(line) => write!(f, "cron {line}"),
-        }
     }
 }
 

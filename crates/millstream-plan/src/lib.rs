@@ -16,7 +16,7 @@ mod plan;
 mod reason;
 mod selection;
 
-pub use asset::{AssetFacts, AssetKind, AssetStatus, Recorded, Trigger};
+pub use asset::{AssetFacts, AssetKind, AssetStatus, Recorded};
 pub use codes::CODES;
 pub use decide::{InputNow, Now, decide};
 pub use error::PlanError;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use millstream_types::{AssetId, AssetVersion};
 
 use crate::{
-    Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, Trigger, decide, graph::StoredInput,
+    Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, decide, graph::StoredInput,
 };
 
 /// What was seen in the world before planning.
@@ -94,7 +94,7 @@ pub fn plan(
             version: observed.versions.get(&input.table).copied(),
             changing: changes[input.producer],
         }));
-        let is_by_hand = asset.trigger == Trigger::Manual && !named.contains(&asset.id);
+        let is_by_hand = asset.schedule.is_by_hand() && !named.contains(&asset.id);
         let is_forced = request.force || (request.full_refresh && !asset.reads_outside);
         let now = Now {
             version: observed.versions.get(&asset.id).copied(),

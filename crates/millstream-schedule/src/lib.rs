@@ -32,6 +32,7 @@ mod error;
 mod graph;
 mod queue;
 mod record;
+mod schedule;
 mod scheduler;
 mod timers;
 mod trigger;
@@ -42,6 +43,7 @@ pub use decision::{Answer, Decision, DueReason, Ending, HoldReason, SkipReason, 
 pub use error::ScheduleError;
 pub use queue::{AGEING, RESERVE_AFTER};
 pub use record::{RecordedAsset, RecordedAttempt, RecordedTrigger};
+pub use schedule::Schedule;
 pub use scheduler::{
     ATTEMPTS_MAX, CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, REASONS_MAX, Scheduler, Upcoming,
 };

@@ -63,7 +63,7 @@ fn show_asset(project: &Project, name: &str, session: &Session) -> Result<Exit, 
         "{}  {}  {}\n",
         styled(STRONG, &facts.id),
         facts.kind.as_str(),
-        styled(FAINT, format_args!("{}, {}", facts.path, facts.trigger))
+        styled(FAINT, format_args!("{}, {}", facts.path, facts.schedule))
     );
     for (title, up) in [("made of", true), ("used by", false)] {
         let mut lines = String::new();

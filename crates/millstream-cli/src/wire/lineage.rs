@@ -17,7 +17,7 @@ impl Of<(&Graph, &AssetFacts)> for AssetLineageDocument {
             asset: facts.id.to_string(),
             kind: facts.kind.as_str(),
             path: facts.path.clone(),
-            trigger: facts.trigger.to_string(),
+            trigger: facts.schedule.to_string(),
             inputs: graph.inputs(&facts.id).map(|facts| facts.id.to_string()).collect(),
             users: graph.users(&facts.id).map(|facts| facts.id.to_string()).collect(),
             upstream: texts(graph.upstream(&facts.id)),

@@ -4,9 +4,10 @@ use indexmap::IndexMap;
 use millstream_plan::{fingerprint, source_fingerprint, table_fingerprint};
 use millstream_project::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Evolution, FileId,
-    HiddenValues, LandingMode, Located, Location, Materialize, Node, NodeKind, Scalar, ScheduleSpec,
+    HiddenValues, LandingMode, Located, Location, Materialize, Node, NodeKind, Scalar,
     SourceSpec, TableSpec,
 };
+use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{CheckId, ColumnType, Fingerprint, Severity, SourceName, Span, TableName};
 use serde_json::json;
 
@@ -111,7 +112,7 @@ fn a_source_is_its_connector_and_its_contract() {
     check_source(true, |source| source.description = Some("Orders".into()));
     check_source(true, |source| source.owner = Some("me".into()));
     check_source(true, |source| source.tags.push("daily".into()));
-    check_source(true, |source| source.schedule = Some(located(ScheduleSpec::Every(Span::from_ms(1)))));
+    check_source(true, |source| source.schedule = Some(located(Schedule::of(Trigger::Every(Span::from_ms(1))))));
     check_source(true, |source| source.contract.columns[0].pii = true);
     check_source(true, |source| source.contract.checks[0].at = at(9));
     check_source(true, |source| {

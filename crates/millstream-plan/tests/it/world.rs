@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use millstream_plan::{
-    AssetFacts, AssetKind, AssetStatus, Graph, Observed, Recorded, Request, RunPlan, Selection, Trigger, plan,
+    AssetFacts, AssetKind, AssetStatus, Graph, Observed, Recorded, Request, RunPlan, Selection, plan,
 };
+use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{AssetId, AssetVersion, Fingerprint, TimestampMicros};
 
 pub(crate) fn id(text: &str) -> AssetId {
@@ -46,7 +47,7 @@ pub(crate) fn facts(line: &str) -> AssetFacts {
         checked_against: Vec::new(),
         passes_through: kind == "view",
         reads_outside: kind == "source",
-        trigger: if by_hand.is_empty() { Trigger::OnChange } else { Trigger::Manual },
+        schedule: Schedule::of(if by_hand.is_empty() { Trigger::OnChange } else { Trigger::Manual }),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use croner::parser::{CronParser, Seconds, Year};
 use indexmap::IndexMap;
+use millstream_schedule::{CronLine, Schedule, Trigger};
 use millstream_types::{
     COLUMN_NAME_RULE, ColumnType, LANDING_COLUMNS, Severity, SourceName, Span, is_column_name, unfit_member,
 };
@@ -18,10 +18,13 @@ use super::{
 };
 use crate::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Diagnostic,
-    LandingMode, Located, Location, Node, NodeKind, ScheduleSpec, SourceSpec, codes,
+    LandingMode, Located, Location, Node, NodeKind, SourceSpec, codes,
     file::{self, ColumnFile, ConnectorFile, ContractFile, SourceOfTablesFile},
     variables, words,
 };
+
+/// The number of fields of a cron line; a word after them names its time zone.
+const CRON_FIELDS: usize = 5;
 
 /// What one file of `sources/` defines.
 #[derive(Default)]
@@ -185,7 +188,7 @@ fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Optio
     }
 }
 
-fn schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<ScheduleSpec>> {
+fn schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<Schedule>> {
     let schedule = parse_schedule(context, written)?;
     context.faults.push(
         Diagnostic::warning(
@@ -198,23 +201,27 @@ fn schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<S
     Some(schedule)
 }
 
-fn parse_schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<ScheduleSpec>> {
+fn parse_schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<Schedule>> {
     let text = written.trim();
-    let reason = if let Some(interval) = text.strip_prefix("every ") {
-        match Span::from_str(interval) {
-            Ok(interval) => return Some(Located::new(ScheduleSpec::Every(interval), written.at)),
-            Err(error) => error.to_string(),
-        }
-    } else {
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        match parser.parse(text) {
-            Ok(_) => return Some(Located::new(ScheduleSpec::Cron(text.to_owned()), written.at)),
-            Err(error) => format!("`{text}` is no schedule: {error}"),
+    let trigger = match text.strip_prefix("every ") {
+        Some(interval) => Span::from_str(interval).map(Trigger::Every).map_err(|error| error.to_string()),
+        None => {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let (line, zone) = match words.as_slice() {
+                [line @ .., zone] if line.len() == CRON_FIELDS => (line.join(" "), *zone),
+                _ => (text.to_owned(), "UTC"),
+            };
+            CronLine::new(&line, zone).map(Trigger::Cron).map_err(|error| error.to_string())
         }
     };
-    let hint = "write `every 15m`, or a cron line of five fields, as in `0 6 * * *`";
-    context.error(codes::WRONG_SCHEDULE, reason, written.at, hint);
-    None
+    match trigger {
+        Ok(trigger) => Some(Located::new(Schedule::of(trigger), written.at)),
+        Err(reason) => {
+            let hint = "write `every 15m`, or a cron line of five fields, as in `0 6 * * *` or `0 6 * * * Europe/Berlin`";
+            context.error(codes::WRONG_SCHEDULE, reason, written.at, hint);
+            None
+        }
+    }
 }
 
 fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: LandingMode) -> ContractSpec {

@@ -20,7 +20,7 @@ pub use feature::{
     AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec, FeaturesSpec,
     OnDemandSpec, RequestSpec, ServiceSpec,
 };
-pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, ScheduleSpec, SourceSpec};
+pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
 pub use test::{TestInput, TestSpec};
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use millstream_schedule::Schedule;
 use millstream_types::{ColumnType, Percent, Severity, SourceName, Span, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,7 +21,8 @@ pub struct SourceSpec {
     pub owner: Option<String>,
     pub tags: Vec<String>,
     pub connector: ConnectorSpec,
-    pub schedule: Option<Located<ScheduleSpec>>,
+    /// When the source is looked at by itself.
+    pub schedule: Option<Located<Schedule>>,
     pub landing: LandingMode,
     pub contract: ContractSpec,
 }
@@ -66,15 +68,6 @@ pub enum LandingMode {
     Append,
     /// Each row takes the place of the one with the same `key`, and rows that the source deleted leave.
     Merge,
-}
-
-/// When a source is looked at again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ScheduleSpec {
-    /// `every 15m`
-    Every(Span),
-    /// A cron line of five fields, checked.
-    Cron(String),
 }
 
 /// What a source's rows promise.

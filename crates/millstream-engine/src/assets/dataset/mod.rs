@@ -15,9 +15,10 @@ use std::{fs, time::UNIX_EPOCH};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_plan::{
-    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, Trigger, dataset_fingerprint,
+    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, dataset_fingerprint,
 };
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, RefreshSpec};
+use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{AssetId, AssetVersion, TableName};
 
 use super::{Defined, Kind, Look, StepRunner, feature_view, service, table::view_plans};
@@ -72,10 +73,10 @@ impl Kind for Datasets {
                 checked_against: Vec::new(),
                 passes_through: false,
                 reads_outside: false,
-                trigger: match spec.refresh {
+                schedule: Schedule::of(match spec.refresh {
                     RefreshSpec::Manual => Trigger::Manual,
                     RefreshSpec::OnChange => Trigger::OnChange,
-                },
+                }),
             })
         };
         defined.spec.datasets.iter().filter_map(facts).collect()

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_online::{OnlineError, OnlineStore};
 use millstream_plan::{
-    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Reason, Recorded, Trigger, fingerprint,
+    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Reason, Recorded, fingerprint,
 };
+use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{AssetId, AssetVersion, TableName};
 use serde_json::json;
 
@@ -60,7 +61,7 @@ impl Kind for FeatureViews {
                 checked_against: Vec::new(),
                 passes_through: false,
                 reads_outside: false,
-                trigger: Trigger::OnChange,
+                schedule: Schedule::of(Trigger::OnChange),
             }
         };
         defined.features.views.iter().map(facts).collect()

@@ -4,8 +4,9 @@ pub(crate) mod versions;
 
 use async_trait::async_trait;
 use millstream_plan::{
-    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, Trigger, fingerprint,
+    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, fingerprint,
 };
+use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{AssetId, AssetVersion};
 use serde_json::json;
 
@@ -41,7 +42,7 @@ impl Kind for Services {
                 checked_against: Vec::new(),
                 passes_through: false,
                 reads_outside: false,
-                trigger: Trigger::OnChange,
+                schedule: Schedule::of(Trigger::OnChange),
             }
         };
         defined.features.services.iter().map(facts).collect()

@@ -4,8 +4,9 @@ pub(crate) mod landing;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Trigger, source_fingerprint};
-use millstream_project::{ScheduleSpec, SourceSpec};
+use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, source_fingerprint};
+use millstream_project::SourceSpec;
+use millstream_schedule::{Schedule, Trigger};
 use millstream_types::AssetId;
 
 use super::{Defined, Kind, Look, StepRunner, table, table_of, unknown, unreadable_table};
@@ -42,10 +43,13 @@ impl Kind for Sources {
             checked_against: table::checked_against(&source.contract.checks),
             passes_through: false,
             reads_outside: true,
-            trigger: match source.schedule.as_ref().map(|schedule| &schedule.value) {
-                None => Trigger::OnChange,
-                Some(ScheduleSpec::Every(span)) => Trigger::Every(*span),
-                Some(ScheduleSpec::Cron(line)) => Trigger::Cron(line.clone()),
+            schedule: match &source.schedule {
+                None => Schedule::of(Trigger::OnChange),
+                Some(schedule) => {
+                    let mut schedule = schedule.value.clone();
+                    schedule.triggers.insert(0, Trigger::OnChange);
+                    schedule
+                }
             },
         };
         defined.spec.sources.iter().map(facts).collect()

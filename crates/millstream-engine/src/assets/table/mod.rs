@@ -9,8 +9,9 @@ mod widened;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Reason, Trigger, table_fingerprint};
+use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Reason, table_fingerprint};
 use millstream_project::{CheckKind, CheckSpec, Materialize, ProjectSpec, TableSpec};
+use millstream_schedule::{Schedule, Trigger};
 use millstream_sql::{Analysis, TableAnalysis};
 use millstream_types::{AssetId, Fingerprint, TableName};
 
@@ -59,7 +60,7 @@ impl Kind for Tables {
                 checked_against: checked_against(&spec.checks),
                 passes_through: spec.materialize.is_view(),
                 reads_outside: false,
-                trigger: Trigger::OnChange,
+                schedule: Schedule::of(Trigger::OnChange),
             });
         }
         tables
