@@ -172,8 +172,8 @@ pub(crate) fn table_named(project: &Project, name: &str) -> Result<TableName, Cl
     let tables: Vec<TableName> = project.asset_tables().collect();
     // A selection may name a source; its table is meant.
     let of_source = name.strip_prefix(SOURCE).map(|source| format!("bronze.{source}"));
-    let text = of_source.as_deref().unwrap_or(name);
-    let text = text.strip_suffix(millstream_types::REJECTED_SUFFIX).unwrap_or(text);
+    let name = of_source.as_deref().unwrap_or(name);
+    let text = name.strip_suffix(millstream_types::REJECTED_SUFFIX).unwrap_or(name);
     let candidates: Vec<&TableName> =
         tables.iter().filter(|table| table.to_string() == text || table.name() == text).collect();
     match candidates.as_slice() {

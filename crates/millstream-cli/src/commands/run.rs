@@ -13,7 +13,8 @@ use crate::{
 /// Land what is new, check it, and build what it touches
 ///
 /// Nothing that is up to date runs. Rows that break a contract go to `<table>__rejected`; a table that breaks a
-/// check of severity `halt` keeps its last good version, and what depends on it is skipped.
+/// check of severity `halt` keeps its last good version, and what depends on it is skipped. A run that is told to end keeps what
+/// was finished, and tells of every step that never began that it is cancelled.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]

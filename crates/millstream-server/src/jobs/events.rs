@@ -34,7 +34,9 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// What the job tells, as server-sent events: what it told so far, what it tells from now on, and at its end `ended`, with the
 /// job itself.
 ///
-/// A job tells the events that `run --json` prints, under their own names, whatever its work is. Comments keep the connection
+/// A job tells the events that `run --json` prints, under their own names, whatever its work is. Every step has one
+/// `step_finished`; one that never began has no `step_started`, and is `cancelled` in a run that is told to end, else `skipped`.
+/// `rows` and `bytes` of `step_progress` only grow within a step. Comments keep the connection
 /// alive. A client that lost it sends `Last-Event-ID` and gets what came after; when nothing more will come, the
 /// answer is 204.
 #[utoipa::path(

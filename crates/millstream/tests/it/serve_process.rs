@@ -5,7 +5,7 @@ use std::{
     io::{BufReader, Read, Write},
     net::TcpStream,
     process::{Child, ChildStdout, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arrow::{array::RecordBatch, compute::concat_batches, ipc::reader::StreamReader};
@@ -74,16 +74,29 @@ impl Server {
 
     /// Starts the server on a free port and waits until it says where it is.
     pub(crate) fn start_with(folder: &Folder, arguments: &[&str]) -> Self {
-        let mut command = folder.command(&["serve", "--address", "127.0.0.1:0", "--json"]);
-        let log = File::options().create(true).append(true).open(folder.path().join(LOG)).unwrap();
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let (mut child, mut output) = spawned(folder, &[&["--json"], arguments].concat());
         let said = serde_json::Deserializer::from_reader(&mut output).into_iter::<Value>().next();
         let Some(Ok(said)) = said else {
             let _ = child.wait();
             panic!("no server: {}", fs::read_to_string(folder.path().join(LOG)).unwrap());
         };
         Self { child, address: said["address"].as_str().unwrap().to_owned(), _output: output }
+    }
+
+    /// As [`Server::start_with`], but the server speaks to people, on standard error.
+    pub(crate) fn start_for_people(folder: &Folder, arguments: &[&str]) -> Self {
+        let (mut child, output) = spawned(folder, arguments);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let said = log(folder);
+            if let Some((_, address)) = said.split_once("Serving on http://") {
+                let address = address.split_whitespace().next().unwrap().to_owned();
+                return Self { child, address, _output: output };
+            }
+            let has_ended = child.try_wait().unwrap().is_some();
+            assert!(!has_ended && Instant::now() < until, "no server: {said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -194,6 +207,15 @@ pub(crate) fn received(stream: &mut TcpStream) -> Option<Answer> {
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some(Answer { status, head, body: bytes[end + 4..].to_vec() })
+}
+
+/// A server on a free port that has just begun to start.
+fn spawned(folder: &Folder, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut command = folder.command(&["serve", "--address", "127.0.0.1:0"]);
+    let log = File::options().create(true).append(true).open(folder.path().join(LOG)).unwrap();
+    let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    (child, output)
 }
 
 /// What the servers of a folder said on standard error.
