@@ -123,6 +123,7 @@ impl Scheduler {
             latest: now,
             clock: now,
             wave: 0,
+            added: 0,
             arrivals: 0,
             visits: 0,
             met: Vec::new(),
@@ -304,6 +305,7 @@ fn restored_state(
         stale_again: false,
         running: None,
         due: None,
+        cleared: None,
         last_wave: 0,
         failed: false,
         failed_after: 0,
@@ -344,6 +346,7 @@ fn carried_state(
         });
     }
     state.due = state.due.filter(|due| !due.reasons.is_empty());
+    state.cleared = None;
     if is_changed {
         (state.stale, state.stale_again) = (true, true);
     }

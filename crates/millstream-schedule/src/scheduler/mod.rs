@@ -51,6 +51,9 @@ pub struct Scheduler {
     /// An instant that goes on with `now` and never back, by which waiting is measured.
     clock: TimestampMicros,
     wave: u64,
+    /// How many times work was added to a wave other than by what that wave had changed: because something needed it, or ran after
+    /// another asset.
+    added: u64,
     arrivals: u64,
     visits: u64,
     /// The walk in which each asset was met last, by its place.
@@ -145,6 +148,7 @@ impl Scheduler {
                 state.fresh_as_of = Some(running.fresh_as_of);
                 state.durations.add(took);
                 for (follower, trigger) in self.nodes[place].followers.clone() {
+                    self.added += 1;
                     self.note(follower, trigger, running.wave);
                 }
                 self.recover(place, running.wave);

@@ -53,6 +53,11 @@ impl Scheduler {
                     }
                 }
             }
+            // Nothing before it can be in the way any more, unless something was added to a wave that had passed.
+            let cleared = self.nodes[next].state.cleared.filter(|_| next != place && look_before.is_none());
+            if cleared.is_some_and(|cleared| cleared.wave >= wave && cleared.added == self.added) {
+                continue;
+            }
             for input in self.nodes[next].inputs.iter().filter(|input| **input >= floor) {
                 if self.met[*input] != self.walks {
                     self.met[*input] = self.walks;
@@ -63,6 +68,7 @@ impl Scheduler {
         if let Some(failed) = failed {
             return Verdict::UpstreamFailed(failed);
         }
+        self.added += u64::try_from(wanted.len()).unwrap_or(u64::MAX);
         let asset = self.nodes[place].asset.id.clone();
         for first in &wanted {
             self.make_due(*first, wave, DueReason::NeededBy { asset: asset.clone() }, priority);

@@ -2,7 +2,7 @@
 
 use super::{
     Scheduler,
-    node::{Running, Standing},
+    node::{Cleared, Running, Standing},
     order::Verdict,
 };
 use crate::{Answer, Decision, DueReason, HoldReason, SkipReason, Start, StartedStep};
@@ -67,6 +67,7 @@ impl Scheduler {
         node.state.running = Some(Running { wave: due.wave, fresh_as_of, lane, began_with: None });
         node.state.stale_again = false;
         node.state.last_wave = due.wave;
+        node.state.cleared = Some(Cleared { wave: due.wave, added: self.added });
         node.state.was_skipped = false;
         self.queue.take(lane);
         let step = StartedStep {
