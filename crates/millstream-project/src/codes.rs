@@ -90,7 +90,7 @@ codes! {
     UNKNOWN_TABLE = "MS-0159", "Unknown table",
         "A relationship or a test names a table that no source and no SQL file defines.";
     WRONG_SCHEDULE = "MS-0160", "A malformed schedule",
-        "Schedules are `every 15m`, or cron lines of five fields: minute, hour, day of month, month, day of week.";
+        "Schedules are `every 15m`, or cron lines of five fields (minute, hour, day of month, month, day of week) that some day matches, with the name of a time zone behind them or in UTC.";
     WRONG_TIME_COLUMN = "MS-0161", "The time column has no time",
         "The column that `time` or a freshness check names must be a date or a timestamp.";
     WRONG_COLUMN_TYPE = "MS-0162", "Unknown column type",

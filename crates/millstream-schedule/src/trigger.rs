@@ -45,8 +45,13 @@ impl Trigger {
     }
 
     /// The instants of [`Self::next_after`] after `after`, up to and including `until`, in order.
-    pub fn ticks(&self, after: TimestampMicros, until: TimestampMicros) -> impl Iterator<Item = TimestampMicros> {
-        iter::successors(self.next_after(after), |tick| self.next_after(*tick)).take_while(move |tick| *tick <= until)
+    pub fn ticks(
+        &self,
+        after: TimestampMicros,
+        until: TimestampMicros,
+    ) -> impl Iterator<Item = TimestampMicros> {
+        iter::successors(self.next_after(after), |tick| self.next_after(*tick))
+            .take_while(move |tick| *tick <= until)
     }
 
     /// Whether the trigger has ticks of its own that must be answered. Looks at a source have not: a missed one is made up for
@@ -76,7 +81,12 @@ impl Trigger {
     }
 
     /// An instant after which at most about `count` ticks lie before `until`; `after` when there are not more since then.
-    pub(crate) fn back_from(&self, until: TimestampMicros, count: usize, after: TimestampMicros) -> TimestampMicros {
+    pub(crate) fn back_from(
+        &self,
+        until: TimestampMicros,
+        count: usize,
+        after: TimestampMicros,
+    ) -> TimestampMicros {
         if self.ticks(after, until).nth(count).is_none() {
             return after;
         }

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use croner::parser::{CronParser, Seconds, Year};
 use indexmap::IndexMap;
+use millstream_schedule::{CronError, CronLine};
 use millstream_types::{
     COLUMN_NAME_RULE, ColumnType, LANDING_COLUMNS, Severity, SourceName, Span, is_column_name, unfit_member,
 };
@@ -195,20 +195,21 @@ fn schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<S
 }
 
 fn parse_schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<ScheduleSpec>> {
+    let hint = "write `every 15m`, or a cron line of five fields, as in `0 6 * * *`";
     let text = written.trim();
-    let reason = if let Some(interval) = text.strip_prefix("every ") {
+    let (reason, hint) = if let Some(interval) = text.strip_prefix("every ") {
         match Span::from_str(interval) {
             Ok(interval) => return Some(Located::new(ScheduleSpec::Every(interval), written.at)),
-            Err(error) => error.to_string(),
+            Err(error) => (error.to_string(), hint.to_owned()),
         }
     } else {
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        match parser.parse(text) {
-            Ok(_) => return Some(Located::new(ScheduleSpec::Cron(text.to_owned()), written.at)),
-            Err(error) => format!("`{text}` is no schedule: {error}"),
+        match CronLine::from_str(text) {
+            Ok(line) => return Some(Located::new(ScheduleSpec::Cron(line), written.at)),
+            // So short a text may be meant as a span.
+            Err(error @ CronError::Fields { count: 0..5, .. }) => (error.to_string(), hint.to_owned()),
+            Err(error) => (error.to_string(), error.hint()),
         }
     };
-    let hint = "write `every 15m`, or a cron line of five fields, as in `0 6 * * *`";
     context.error(codes::WRONG_SCHEDULE, reason, written.at, hint);
     None
 }

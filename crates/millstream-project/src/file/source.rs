@@ -33,8 +33,8 @@ pub(crate) struct SourceFile {
     /// Which connector, and its options.
     #[schemars(required)]
     pub(crate) connector: Option<ConnectorFile>,
-    /// `every 15m`, or a cron line of five fields (UTC). Read and not acted on by this version: let cron or a systemd timer
-    /// call `millstream run`.
+    /// `every 15m`, or a cron line of five fields, in UTC or in the time zone that follows them (`0 6 * * * Europe/Berlin`). Read
+    /// and not acted on by this version: let cron or a systemd timer call `millstream run`.
     #[serde(default)]
     #[schemars(with = "Option<ScheduleText>")]
     pub(crate) schedule: Option<Located<String>>,

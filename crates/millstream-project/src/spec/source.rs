@@ -3,6 +3,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use millstream_schedule::CronLine;
 use millstream_types::{ColumnType, Percent, Severity, SourceName, Span, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -73,8 +74,8 @@ pub enum LandingMode {
 pub enum ScheduleSpec {
     /// `every 15m`
     Every(Span),
-    /// A cron line of five fields, checked.
-    Cron(String),
+    /// A cron line of five fields, in UTC unless a time zone follows them.
+    Cron(CronLine),
 }
 
 /// What a source's rows promise.

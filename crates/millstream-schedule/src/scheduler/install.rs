@@ -10,11 +10,7 @@ use super::{
 };
 use crate::{
     Answer, Decision, DueReason, Limits, RecordedAsset, ScheduleError, ScheduledAsset, SkipReason, Trigger,
-    durations::Durations,
-    graph::Graph,
-    queue::Queue,
-    timers::Timers,
-    trigger::micros,
+    durations::Durations, graph::Graph, queue::Queue, timers::Timers, trigger::micros,
 };
 
 /// A step that the end of its process interrupted is started so many times at most, counting the first.
@@ -80,9 +76,7 @@ impl Scheduler {
         let mut states = Vec::with_capacity(graph.assets.len());
         for asset in &graph.assets {
             let (state, reason) = match before.remove(&asset.id) {
-                None => {
-                    (restored_state(asset, None, now, &mut self.decisions), Some(DueReason::Unknown))
-                }
+                None => (restored_state(asset, None, now, &mut self.decisions), Some(DueReason::Unknown)),
                 Some(node) => {
                     let is_changed = node.is_gone || node.asset.definition != asset.definition;
                     // The failure for which it was skipped may have nothing to do with it any more.

@@ -76,7 +76,12 @@ impl Scheduler {
     }
 
     /// The asset has another version, whoever committed it. A version that is told twice is one.
-    pub fn committed(&mut self, asset: &AssetId, version: AssetVersion, now: TimestampMicros) -> Vec<Decision> {
+    pub fn committed(
+        &mut self,
+        asset: &AssetId,
+        version: AssetVersion,
+        now: TimestampMicros,
+    ) -> Vec<Decision> {
         self.begin(now);
         if let Some(place) = self.place(asset)
             && self.nodes[place].state.version != Some(version)
@@ -135,7 +140,13 @@ impl Scheduler {
     }
 
     /// The step of the asset that ran has ended, after so long.
-    pub fn ended(&mut self, asset: &AssetId, ending: Ending, took: Span, now: TimestampMicros) -> Vec<Decision> {
+    pub fn ended(
+        &mut self,
+        asset: &AssetId,
+        ending: Ending,
+        took: Span,
+        now: TimestampMicros,
+    ) -> Vec<Decision> {
         self.begin(now);
         if let Some(place) = self.place(asset)
             && let Some(running) = self.nodes[place].state.running.take()

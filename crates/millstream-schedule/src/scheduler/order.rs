@@ -91,7 +91,8 @@ impl Node {
 
     /// Whether the asset is to run before others that read it, and neither runs nor is due.
     fn is_wanted(&self, look_before: Option<TimestampMicros>) -> bool {
-        let is_old = |before| self.asset.reads_outside && self.state.fresh_as_of.is_none_or(|at| at <= before);
+        let is_old =
+            |before| self.asset.reads_outside && self.state.fresh_as_of.is_none_or(|at| at <= before);
         let is_idle = self.state.running.is_none() && self.state.due.is_none();
         is_idle && (self.state.stale || look_before.is_some_and(is_old))
     }

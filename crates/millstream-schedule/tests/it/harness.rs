@@ -172,7 +172,8 @@ pub(crate) fn told(decisions: &[Decision]) -> String {
         Decision::Start(start) => {
             let step = |step: &millstream_schedule::StartedStep| {
                 let reasons: Vec<String> = step.reasons.iter().map(ToString::to_string).collect();
-                let attempt = if step.attempt > 1 { format!(", attempt {}", step.attempt) } else { String::new() };
+                let attempt =
+                    if step.attempt > 1 { format!(", attempt {}", step.attempt) } else { String::new() };
                 format!("start {} ({}{attempt})", step.asset, reasons.join("; "))
             };
             Some(start.steps.iter().map(step).collect::<Vec<_>>().join("\n"))

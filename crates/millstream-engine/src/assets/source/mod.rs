@@ -45,7 +45,7 @@ impl Kind for Sources {
             trigger: match source.schedule.as_ref().map(|schedule| &schedule.value) {
                 None => Trigger::OnChange,
                 Some(ScheduleSpec::Every(span)) => Trigger::Every(*span),
-                Some(ScheduleSpec::Cron(line)) => Trigger::Cron(line.clone()),
+                Some(ScheduleSpec::Cron(line)) => Trigger::Cron(line.to_string()),
             },
         };
         defined.spec.sources.iter().map(facts).collect()
