@@ -47,3 +47,29 @@ fn triggers_that_wait_for_something_else_have_no_ticks() {
         assert_eq!(trigger.next_after(at("2026-11-30T12:00:00Z")), None);
     }
 }
+
+#[test]
+fn the_stored_text_of_a_trigger_is_read_back() {
+    let texts = [
+        "manual",
+        "change",
+        "every 15m",
+        "cron 0 6 * * 1-5 Europe/Berlin",
+        "after silver.orders",
+        "files 30s",
+        "webhook deployed",
+        "fresh 1h",
+    ];
+    for text in texts {
+        assert_eq!(text.parse::<Trigger>().unwrap().stored(), text);
+    }
+    for (text, expected) in [
+        ("", "`` is no trigger"),
+        ("after", "`after` is no trigger"),
+        ("manual now", "`manual now` is no trigger"),
+        ("every hour", "the trigger `every hour` has no length of time"),
+        ("cron 0 6", "the trigger `cron 0 6` has no cron line"),
+    ] {
+        assert_eq!(text.parse::<Trigger>().unwrap_err().to_string(), expected);
+    }
+}
