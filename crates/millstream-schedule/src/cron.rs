@@ -163,7 +163,9 @@ impl Hash for CronLine {
 /// Why a text is no cron line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
-    #[error("`{line}` has {count} fields, and a cron line has five: minute, hour, day of month, month, day of week")]
+    #[error(
+        "`{line}` has {count} fields, and a cron line has five: minute, hour, day of month, month, day of week"
+    )]
     Fields { line: String, count: usize },
     #[error("`{line}` is no cron line: {because}")]
     Wrong { line: String, because: String },

@@ -73,16 +73,22 @@ pub enum DueReason {
     /// What this trigger waits for has happened.
     Event(Trigger),
     /// This input has a new version.
-    Changed { input: AssetId },
+    Changed {
+        input: AssetId,
+    },
     DefinitionChanged,
     /// Nothing is known of the asset yet.
     Unknown,
     /// The asset was not up to date when the scheduler began.
     Stale,
     /// That asset is due and needs this one first.
-    NeededBy { asset: AssetId },
+    NeededBy {
+        asset: AssetId,
+    },
     /// The asset was skipped because of that one, which has ended well now.
-    Recovered { asset: AssetId },
+    Recovered {
+        asset: AssetId,
+    },
     /// The process ended while the step ran.
     Interrupted,
 }

@@ -29,6 +29,8 @@ impl Durations {
         let mut sorted: Vec<Span> = self.0.iter().copied().collect();
         sorted.sort_unstable();
         let rank = (sorted.len() * 95).div_ceil(100);
-        rank.checked_sub(1).and_then(|place| sorted.get(place)).map_or(0, |span| crate::trigger::micros(*span))
+        rank.checked_sub(1)
+            .and_then(|place| sorted.get(place))
+            .map_or(0, |span| crate::trigger::micros(*span))
     }
 }

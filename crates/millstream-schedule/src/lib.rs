@@ -7,6 +7,25 @@
 //! [`Scheduler::next_wake`] has come, [`Scheduler::committed`], [`Scheduler::ended`] and so on. Each call returns
 //! [`Decision`]s. The caller records them in one transaction, together with what it told, and then acts on them.
 //!
+//! ```text
+//! let (mut scheduler, mut decisions) = Scheduler::restore(assets, &limits, &recorded, now)?;
+//! loop {
+//!     record(&told, &decisions);      // one transaction: what was told, and what was decided
+//!     act(&decisions);                // begin the steps of each `Start`, list the source of each `Look`
+//!     told = next_to_tell(scheduler.next_wake());
+//!     decisions = match told {
+//!         Told::Wake => scheduler.tick(now),
+//!         Told::Committed(asset, version) => scheduler.committed(&asset, version, now),
+//!         Told::Ended(asset, ending, took) => scheduler.ended(&asset, ending, took, now),
+//!         Told::Webhook(name) => scheduler.triggered(&name, now), // acknowledged when recorded
+//!         …
+//!     };
+//! }
+//! ```
+//!
+//! A process that ends in an orderly way tells nothing of the steps that it breaks off: the next one starts them once more. Steps
+//! of one [`Start`] may run as one run; each of them is told when it ends.
+//!
 //! # What holds
 //!
 //! - Each tick is answered exactly once: by a step, alone or with others, or by a skip, over any crash.
@@ -47,4 +66,4 @@ pub use schedule::Schedule;
 pub use scheduler::{
     ATTEMPTS_MAX, CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, REASONS_MAX, Scheduler, Upcoming,
 };
-pub use trigger::{CatchUp, Trigger};
+pub use trigger::{CatchUp, Trigger, TriggerError};

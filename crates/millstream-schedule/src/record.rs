@@ -45,7 +45,14 @@ impl RecordedAsset {
     /// An asset of which nothing has happened yet.
     #[must_use]
     pub fn new(asset: AssetId) -> Self {
-        Self { asset, triggers: Vec::new(), running: None, stale: true, fresh_as_of: None, durations: Vec::new() }
+        Self {
+            asset,
+            triggers: Vec::new(),
+            running: None,
+            stale: true,
+            fresh_as_of: None,
+            durations: Vec::new(),
+        }
     }
 
     /// Takes over what a decision says of this asset; decisions about others change nothing.
@@ -54,7 +61,8 @@ impl RecordedAsset {
             Decision::Start(start) => {
                 if let Some(step) = start.steps.iter().find(|step| step.asset == self.asset) {
                     self.answer(&step.answers);
-                    self.running = Some(RecordedAttempt { attempt: step.attempt, fresh_as_of: step.fresh_as_of });
+                    self.running =
+                        Some(RecordedAttempt { attempt: step.attempt, fresh_as_of: step.fresh_as_of });
                 }
             }
             Decision::Skip { asset, answers, because } if *asset == self.asset => {

@@ -1,10 +1,10 @@
 //! What makes an asset run by itself, and the instants at which it does.
 
-use std::{fmt, iter};
+use std::{fmt, iter, str::FromStr};
 
-use millstream_types::{AssetId, Span, TimestampMicros};
+use millstream_types::{AssetId, DurationError, Span, TimestampMicros};
 
-use crate::CronLine;
+use crate::{CronError, CronLine};
 
 /// `every` counts from Monday, the 5th of January 1970, 00:00 UTC. Restarts and reloads therefore never shift it, `every 1d`
 /// ticks at midnight UTC and `every 1w` on Mondays.
@@ -45,8 +45,13 @@ impl Trigger {
     }
 
     /// The instants of [`Self::next_after`] after `after`, up to and including `until`, in order.
-    pub fn ticks(&self, after: TimestampMicros, until: TimestampMicros) -> impl Iterator<Item = TimestampMicros> {
-        iter::successors(self.next_after(after), |tick| self.next_after(*tick)).take_while(move |tick| *tick <= until)
+    pub fn ticks(
+        &self,
+        after: TimestampMicros,
+        until: TimestampMicros,
+    ) -> impl Iterator<Item = TimestampMicros> {
+        iter::successors(self.next_after(after), |tick| self.next_after(*tick))
+            .take_while(move |tick| *tick <= until)
     }
 
     /// Whether the trigger has ticks of its own that must be answered. Looks at a source have not: a missed one is made up for
@@ -54,6 +59,21 @@ impl Trigger {
     #[must_use]
     pub fn is_timed(&self) -> bool {
         matches!(self, Self::Every(_) | Self::Cron(_))
+    }
+
+    /// The text by which a store keeps the trigger; [`str::parse`] reads it. It never changes for a trigger that is the same.
+    #[must_use]
+    pub fn stored(&self) -> String {
+        match self {
+            Self::Manual => "manual".to_owned(),
+            Self::OnChange => "change".to_owned(),
+            Self::Every(span) => format!("every {span}"),
+            Self::Cron(line) => format!("cron {line}"),
+            Self::After(asset) => format!("after {asset}"),
+            Self::NewFiles { poll } => format!("files {poll}"),
+            Self::Webhook(name) => format!("webhook {name}"),
+            Self::Freshness(span) => format!("fresh {span}"),
+        }
     }
 
     /// The last tick up to and including `until`. `first` is a tick that is not later.
@@ -76,7 +96,12 @@ impl Trigger {
     }
 
     /// An instant after which at most about `count` ticks lie before `until`; `after` when there are not more since then.
-    pub(crate) fn back_from(&self, until: TimestampMicros, count: usize, after: TimestampMicros) -> TimestampMicros {
+    pub(crate) fn back_from(
+        &self,
+        until: TimestampMicros,
+        count: usize,
+        after: TimestampMicros,
+    ) -> TimestampMicros {
         if self.ticks(after, until).nth(count).is_none() {
             return after;
         }
@@ -98,7 +123,7 @@ impl Trigger {
     }
 }
 
-/// The words of a project's file.
+/// For people.
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -112,6 +137,41 @@ impl fmt::Display for Trigger {
             Self::Freshness(span) => write!(f, "fresher than {span}"),
         }
     }
+}
+
+/// Reads what [`Trigger::stored`] gives.
+impl FromStr for Trigger {
+    type Err = TriggerError;
+
+    fn from_str(text: &str) -> Result<Self, TriggerError> {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let span = || rest.parse().map_err(|source| TriggerError::Span { text: text.to_owned(), source });
+        match word {
+            "manual" if rest.is_empty() => Ok(Self::Manual),
+            "change" if rest.is_empty() => Ok(Self::OnChange),
+            "every" => Ok(Self::Every(span()?)),
+            "cron" => match rest.parse() {
+                Ok(line) => Ok(Self::Cron(line)),
+                Err(source) => Err(TriggerError::Cron { text: text.to_owned(), source }),
+            },
+            "after" if !rest.is_empty() => Ok(Self::After(AssetId::new(rest))),
+            "files" => Ok(Self::NewFiles { poll: span()? }),
+            "webhook" if !rest.is_empty() => Ok(Self::Webhook(rest.to_owned())),
+            "fresh" => Ok(Self::Freshness(span()?)),
+            _ => Err(TriggerError::Unknown { text: text.to_owned() }),
+        }
+    }
+}
+
+/// A stored text that is no trigger.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TriggerError {
+    #[error("`{text}` is no trigger")]
+    Unknown { text: String },
+    #[error("the trigger `{text}` has no length of time")]
+    Span { text: String, source: DurationError },
+    #[error("the trigger `{text}` has no cron line")]
+    Cron { text: String, source: CronError },
 }
 
 /// What happens to ticks that came while nobody looked: the process was down, the machine slept, the clock jumped.

@@ -3,11 +3,7 @@
 use millstream_types::TimestampMicros;
 
 use super::{CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, Scheduler};
-use crate::{
-    Answer, CatchUp, Decision, DueReason, SkipReason, Trigger,
-    timers::Timer,
-    trigger::micros,
-};
+use crate::{Answer, CatchUp, Decision, DueReason, SkipReason, Trigger, timers::Timer, trigger::micros};
 
 impl Scheduler {
     /// Opens a call: takes over the present instant, and opens a wave for what the call tells.

@@ -138,9 +138,10 @@ impl Scheduler {
         let mut lengths: BTreeMap<usize, i64> = BTreeMap::new();
         for next in around {
             let node = &self.nodes[*next];
-            let before = node.inputs.iter().filter_map(|input| lengths.get(input).copied()).max().unwrap_or(0);
-            let is_old = node.asset.reads_outside
-                && node.state.fresh_as_of.is_none_or(|at| at.0 <= look_before);
+            let before =
+                node.inputs.iter().filter_map(|input| lengths.get(input).copied()).max().unwrap_or(0);
+            let is_old =
+                node.asset.reads_outside && node.state.fresh_as_of.is_none_or(|at| at.0 <= look_before);
             let runs = *next == place || node.state.stale || is_old || before > 0;
             let own = if runs { node.state.durations.expected() } else { 0 };
             lengths.insert(*next, own.saturating_add(before));

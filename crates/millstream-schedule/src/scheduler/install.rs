@@ -10,11 +10,7 @@ use super::{
 };
 use crate::{
     Answer, Decision, DueReason, Limits, RecordedAsset, ScheduleError, ScheduledAsset, SkipReason, Trigger,
-    durations::Durations,
-    graph::Graph,
-    queue::Queue,
-    timers::Timers,
-    trigger::micros,
+    durations::Durations, graph::Graph, queue::Queue, timers::Timers, trigger::micros,
 };
 
 /// A step that the end of its process interrupted is started so many times at most, counting the first.
@@ -80,9 +76,7 @@ impl Scheduler {
         let mut states = Vec::with_capacity(graph.assets.len());
         for asset in &graph.assets {
             let (state, reason) = match before.remove(&asset.id) {
-                None => {
-                    (restored_state(asset, None, now, &mut self.decisions), Some(DueReason::Unknown))
-                }
+                None => (restored_state(asset, None, now, &mut self.decisions), Some(DueReason::Unknown)),
                 Some(node) => {
                     let is_changed = node.is_gone || node.asset.definition != asset.definition;
                     // The failure for which it was skipped may have nothing to do with it any more.
@@ -123,6 +117,7 @@ impl Scheduler {
             latest: now,
             clock: now,
             wave: 0,
+            added: 0,
             arrivals: 0,
             visits: 0,
             met: Vec::new(),
@@ -304,6 +299,7 @@ fn restored_state(
         stale_again: false,
         running: None,
         due: None,
+        cleared: None,
         last_wave: 0,
         failed: false,
         failed_after: 0,
@@ -344,6 +340,7 @@ fn carried_state(
         });
     }
     state.due = state.due.filter(|due| !due.reasons.is_empty());
+    state.cleared = None;
     if is_changed {
         (state.stale, state.stale_again) = (true, true);
     }

@@ -51,6 +51,9 @@ pub struct Scheduler {
     /// An instant that goes on with `now` and never back, by which waiting is measured.
     clock: TimestampMicros,
     wave: u64,
+    /// How many times work was added to a wave other than by what that wave had changed: because something needed it, or ran after
+    /// another asset.
+    added: u64,
     arrivals: u64,
     visits: u64,
     /// The walk in which each asset was met last, by its place.
@@ -73,7 +76,12 @@ impl Scheduler {
     }
 
     /// The asset has another version, whoever committed it. A version that is told twice is one.
-    pub fn committed(&mut self, asset: &AssetId, version: AssetVersion, now: TimestampMicros) -> Vec<Decision> {
+    pub fn committed(
+        &mut self,
+        asset: &AssetId,
+        version: AssetVersion,
+        now: TimestampMicros,
+    ) -> Vec<Decision> {
         self.begin(now);
         if let Some(place) = self.place(asset)
             && self.nodes[place].state.version != Some(version)
@@ -132,7 +140,13 @@ impl Scheduler {
     }
 
     /// The step of the asset that ran has ended, after so long.
-    pub fn ended(&mut self, asset: &AssetId, ending: Ending, took: Span, now: TimestampMicros) -> Vec<Decision> {
+    pub fn ended(
+        &mut self,
+        asset: &AssetId,
+        ending: Ending,
+        took: Span,
+        now: TimestampMicros,
+    ) -> Vec<Decision> {
         self.begin(now);
         if let Some(place) = self.place(asset)
             && let Some(running) = self.nodes[place].state.running.take()
@@ -145,6 +159,7 @@ impl Scheduler {
                 state.fresh_as_of = Some(running.fresh_as_of);
                 state.durations.add(took);
                 for (follower, trigger) in self.nodes[place].followers.clone() {
+                    self.added += 1;
                     self.note(follower, trigger, running.wave);
                 }
                 self.recover(place, running.wave);

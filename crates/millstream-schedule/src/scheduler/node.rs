@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) stale_again: bool,
     pub(super) running: Option<Running>,
     pub(super) due: Option<Due>,
+    /// The last step that the scheduler started, before which all that the asset reads was through with its wave.
+    pub(super) cleared: Option<Cleared>,
     /// The wave of the last step, or of the last skip for a failure upstream.
     pub(super) last_wave: u64,
     /// Whether that did not end well.
@@ -60,6 +62,13 @@ pub(super) struct TriggerState {
     pub(super) timer: Option<TimestampMicros>,
     /// Whether `answered` is the instant of a tick that this process answered.
     pub(super) was_answered: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cleared {
+    pub(super) wave: u64,
+    /// [`super::Scheduler::added`] at that time.
+    pub(super) added: u64,
 }
 
 #[derive(Debug)]

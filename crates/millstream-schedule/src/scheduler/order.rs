@@ -53,6 +53,11 @@ impl Scheduler {
                     }
                 }
             }
+            // Nothing before it can be in the way any more, unless something was added to a wave that had passed.
+            let cleared = self.nodes[next].state.cleared.filter(|_| next != place && look_before.is_none());
+            if cleared.is_some_and(|cleared| cleared.wave >= wave && cleared.added == self.added) {
+                continue;
+            }
             for input in self.nodes[next].inputs.iter().filter(|input| **input >= floor) {
                 if self.met[*input] != self.walks {
                     self.met[*input] = self.walks;
@@ -63,6 +68,7 @@ impl Scheduler {
         if let Some(failed) = failed {
             return Verdict::UpstreamFailed(failed);
         }
+        self.added += u64::try_from(wanted.len()).unwrap_or(u64::MAX);
         let asset = self.nodes[place].asset.id.clone();
         for first in &wanted {
             self.make_due(*first, wave, DueReason::NeededBy { asset: asset.clone() }, priority);
@@ -85,7 +91,8 @@ impl Node {
 
     /// Whether the asset is to run before others that read it, and neither runs nor is due.
     fn is_wanted(&self, look_before: Option<TimestampMicros>) -> bool {
-        let is_old = |before| self.asset.reads_outside && self.state.fresh_as_of.is_none_or(|at| at <= before);
+        let is_old =
+            |before| self.asset.reads_outside && self.state.fresh_as_of.is_none_or(|at| at <= before);
         let is_idle = self.state.running.is_none() && self.state.due.is_none();
         is_idle && (self.state.stale || look_before.is_some_and(is_old))
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Scheduler,
-    node::{Running, Standing},
+    node::{Cleared, Running, Standing},
     order::Verdict,
 };
 use crate::{Answer, Decision, DueReason, HoldReason, SkipReason, Start, StartedStep};
@@ -67,6 +67,7 @@ impl Scheduler {
         node.state.running = Some(Running { wave: due.wave, fresh_as_of, lane, began_with: None });
         node.state.stale_again = false;
         node.state.last_wave = due.wave;
+        node.state.cleared = Some(Cleared { wave: due.wave, added: self.added });
         node.state.was_skipped = false;
         self.queue.take(lane);
         let step = StartedStep {
@@ -133,10 +134,11 @@ impl Scheduler {
             }
             let after = state.answered;
             let missed = state.missed_until.filter(|missed| *missed > after);
-            let until = match missed.and_then(|missed| trigger.next_after(after).filter(|tick| *tick <= missed)) {
-                Some(tick) => tick,
-                None => state.seen,
-            };
+            let until =
+                match missed.and_then(|missed| trigger.next_after(after).filter(|tick| *tick <= missed)) {
+                    Some(tick) => tick,
+                    None => state.seen,
+                };
             state.answered = until;
             state.was_answered = true;
             state.missed_until = missed.filter(|missed| *missed > until);
@@ -180,9 +182,7 @@ impl Scheduler {
             let Some(due) = node.state.due.as_ref().filter(|due| !due.is_told) else { continue };
             let because = match due.standing {
                 Standing::AfterRun => HoldReason::Running,
-                Standing::Behind(first) => {
-                    HoldReason::Upstream { asset: self.nodes[first].asset.id.clone() }
-                }
+                Standing::Behind(first) => HoldReason::Upstream { asset: self.nodes[first].asset.id.clone() },
                 Standing::Queued | Standing::Open => self.queue.obstacle(node.lane),
             };
             self.decisions.push(Decision::NotNow { asset: node.asset.id.clone(), because });

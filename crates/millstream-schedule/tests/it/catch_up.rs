@@ -14,7 +14,10 @@ fn hourly(catch_up: CatchUp) -> Vec<ScheduledAsset> {
 #[test]
 fn the_latest_alone_is_made_up_for() {
     let mut table = Table::set(hourly(CatchUp::Latest), &steps(1));
-    check(&table.later("5h").later("30m").restart(hourly(CatchUp::Latest), &steps(1), &[]), "start s (cron 0 * * * *)");
+    check(
+        &table.later("5h").later("30m").restart(hourly(CatchUp::Latest), &steps(1), &[]),
+        "start s (cron 0 * * * *)",
+    );
     check(&table.unchanged("s"), "");
     assert_eq!(table.scheduler.next_wake(), Some(at("2026-11-30T18:00:00Z")));
 }
@@ -43,8 +46,11 @@ fn no_more_than_so_many_missed_ticks_are_made_up_for() {
     let every = |catch_up| vec![ScheduledAsset { catch_up, ..triggered("s", &[], &["every 1m"]) }];
     let mut table = Table::set(every(CatchUp::All), &steps(1));
     let told = table.later("2d").restart(every(CatchUp::All), &steps(1), &[]);
-    check(&told, "skip s: more than 1000 ticks were missed while nobody looked
-        start s (every 1m)");
+    check(
+        &told,
+        "skip s: more than 1000 ticks were missed while nobody looked
+        start s (every 1m)",
+    );
     let mut runs = 0;
     while !table.unchanged("s").is_empty() {
         runs += 1;
@@ -59,14 +65,20 @@ fn missed_ticks_are_skipped_where_nothing_is_made_up_for() {
     check(&told, "skip s: missed while nobody looked, and `catch_up` is `none`");
     // A tick that came while the process began is not missed.
     let told = table.later("2h").later("30m").later("5s").restart(hourly(CatchUp::None), &steps(1), &[]);
-    check(&told, "skip s: missed while nobody looked, and `catch_up` is `none`
-        start s (cron 0 * * * *)");
+    check(
+        &told,
+        "skip s: missed while nobody looked, and `catch_up` is `none`
+        start s (cron 0 * * * *)",
+    );
 }
 
 #[test]
 fn a_machine_that_slept_is_as_one_that_was_down() {
     let mut table = Table::set(hourly(CatchUp::None), &steps(1));
-    check(&table.later("5h").later("30m").tick(), "skip s: missed while nobody looked, and `catch_up` is `none`");
+    check(
+        &table.later("5h").later("30m").tick(),
+        "skip s: missed while nobody looked, and `catch_up` is `none`",
+    );
 }
 
 #[test]
@@ -74,15 +86,21 @@ fn an_event_that_was_noted_is_answered_after_a_crash() {
     let assets = || vec![triggered("a", &[], &["webhook w"]), triggered("b", &[], &["after a"])];
     let mut table = Table::set(assets(), &steps(1));
     table.webhook("w");
-    check(&table.unchanged("a"), "note b: after a
-        start b (after a)");
+    check(
+        &table.unchanged("a"),
+        "note b: after a
+        start b (after a)",
+    );
     table.unchanged("b");
     table.webhook("w");
     table.webhook("w");
     let again = table.restart(assets(), &steps(1), &[]);
     check(&again, "start a (interrupted by the end of the process; webhook w, attempt 2)");
-    check(&table.unchanged("a"), "note b: after a
-        start b (after a)");
+    check(
+        &table.unchanged("a"),
+        "note b: after a
+        start b (after a)",
+    );
     table.unchanged("b");
     check(&table.restart(assets(), &steps(1), &[]), "");
 }

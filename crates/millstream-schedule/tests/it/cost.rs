@@ -45,7 +45,11 @@ fn a_chain_of_ten_thousand_costs_as_much_for_each_link() {
     let before = table.scheduler.visits();
     table.webhook("w");
     for at in 0..10_000 {
-        table.scheduler.committed(&AssetId::new(&format!("c.{at}")), millstream_types::AssetVersion::numbered(1), table.now);
+        table.scheduler.committed(
+            &AssetId::new(&format!("c.{at}")),
+            millstream_types::AssetVersion::numbered(1),
+            table.now,
+        );
         let ending = millstream_schedule::Ending::Well;
         table.scheduler.ended(&AssetId::new(&format!("c.{at}")), ending, "1s".parse().unwrap(), table.now);
     }
@@ -64,7 +68,12 @@ fn a_full_pool_does_not_cost_a_look_at_each_asset_that_waits_for_it() {
     table.webhook("w");
     let before = table.scheduler.visits();
     for at in 0..1_000 {
-        table.scheduler.ended(&AssetId::new(&format!("s.{at}")), millstream_schedule::Ending::Well, "1s".parse().unwrap(), table.now);
+        table.scheduler.ended(
+            &AssetId::new(&format!("s.{at}")),
+            millstream_schedule::Ending::Well,
+            "1s".parse().unwrap(),
+            table.now,
+        );
     }
     assert!(table.scheduler.visits() - before < 1_000 * 10);
 }

@@ -209,7 +209,10 @@ fn what_is_no_line_is_refused_with_a_way_out() {
     );
     refused("0 6 * * * * 2027", &format!("`0 6 * * * * 2027` has 7 fields, {fields}; {five}"));
     refused("0 25 * * *", &format!("`0 25 * * *` is no cron line: its hour `25` is wrong; {five}"));
-    refused("@fortnightly", &format!("`@fortnightly` is no cron line: there is no nickname `@fortnightly`; {five}"));
+    refused(
+        "@fortnightly",
+        &format!("`@fortnightly` is no cron line: there is no nickname `@fortnightly`; {five}"),
+    );
     let never = "never ticks: no day of the calendar matches it; name a day that the month has, as in `0 6 L * *` for its last one";
     refused("0 6 30 2 *", &format!("`0 6 30 2 *` {never}"));
     refused("0 6 31 4,6,9,11 *", &format!("`0 6 31 4,6,9,11 *` {never}"));
@@ -229,9 +232,8 @@ fn lines() -> impl Strategy<Value = String> {
     let day = prop::sample::select(vec!["*", "1", "L", "29", "15W"]);
     let month = prop::sample::select(vec!["*", "3", "10", "4,11"]);
     let week = prop::sample::select(vec!["*", "SUN", "SUNL", "1-5", "0#1"]);
-    (minute, hour, day, month, week).prop_map(|(minute, hour, day, month, week)| {
-        format!("{minute} {hour} {day} {month} {week}")
-    })
+    (minute, hour, day, month, week)
+        .prop_map(|(minute, hour, day, month, week)| format!("{minute} {hour} {day} {month} {week}"))
 }
 
 proptest! {
@@ -257,4 +259,11 @@ proptest! {
         prop_assert!(between.windows(2).all(|pair| pair[0] < pair[1]));
         prop_assert!(between.iter().all(|found| *found <= start || *found == tick));
     }
+}
+
+#[test]
+fn a_step_needs_a_range_before_it() {
+    let five = "write five fields, as in `0 6 * * *` or `*/15 8-18 * * MON-FRI`, or one of `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly`";
+    refused("0/15 * * * *", &format!("`0/15 * * * *` is no cron line: its minute `0/15` is wrong; {five}"));
+    check("0-59/30 * * * *", "2026-11-30T12:10:00Z", &["Mon 2026-11-30 12:30:00 +00:00"]);
 }

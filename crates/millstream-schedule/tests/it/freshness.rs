@@ -15,8 +15,11 @@ fn chain(source: &[&str]) -> Vec<ScheduledAsset> {
 #[test]
 fn a_run_begins_as_late_as_the_steps_before_it_allow() {
     let mut table = Table::set(chain(&["webhook w"]), &steps(4));
-    check(&table.wake(), "start s (needed by t)
-        wait t: `s` goes first");
+    check(
+        &table.wake(),
+        "start s (needed by t)
+        wait t: `s` goes first",
+    );
     // Nothing is known of durations yet.
     assert_eq!(table.now, at("2026-11-30T13:00:00Z"));
     table.later("10m").commit("s");
@@ -25,8 +28,11 @@ fn a_run_begins_as_late_as_the_steps_before_it_allow() {
     check(&table.end("m", Ending::Well, "3m"), "start t (fresher than 1h)");
     table.later("5m").end("t", Ending::Well, "5m");
     // The table is as fresh as of the look at its source; the next run takes eighteen minutes.
-    check(&table.wake(), "start s (needed by t)
-        wait t: `s` goes first");
+    check(
+        &table.wake(),
+        "start s (needed by t)
+        wait t: `s` goes first",
+    );
     assert_eq!(table.now, at("2026-11-30T13:42:00Z"));
 }
 
@@ -35,8 +41,11 @@ fn a_look_at_the_source_that_finds_nothing_makes_the_table_fresh() {
     let mut table = Table::set(chain(&["webhook w"]), &steps(4));
     table.wake();
     check(&table.later("1m").unchanged("s"), "skip t: up to date");
-    check(&table.wake(), "start s (needed by t)
-        wait t: `s` goes first");
+    check(
+        &table.wake(),
+        "start s (needed by t)
+        wait t: `s` goes first",
+    );
     // A look at the source takes a second, and the rest is not expected to take any time.
     assert_eq!(table.now, at("2026-11-30T13:59:59Z"));
 }
@@ -74,8 +83,11 @@ fn a_failure_is_followed_by_a_pause() {
     let mut table = Table::set(chain(&["webhook w"]), &steps(4));
     table.wake();
     check(&table.later("1m").failed("s"), "skip t: `s` did not end well");
-    check(&table.wake(), "start s (needed by t)
-        wait t: `s` goes first");
+    check(
+        &table.wake(),
+        "start s (needed by t)
+        wait t: `s` goes first",
+    );
     assert_eq!(table.now, at("2026-11-30T13:30:00Z"));
 }
 

@@ -24,21 +24,9 @@ pub(crate) fn asset(id: &str, inputs: &[&str]) -> ScheduledAsset {
 
 /// An asset with these triggers and no others.
 pub(crate) fn triggered(id: &str, inputs: &[&str], triggers: &[&str]) -> ScheduledAsset {
-    ScheduledAsset { triggers: triggers.iter().map(|text| trigger(text)).collect(), ..asset(id, inputs) }
-}
-
-/// A trigger in the words of its `Display`.
-pub(crate) fn trigger(text: &str) -> Trigger {
-    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-    match word {
-        "every" => Trigger::Every(rest.parse().unwrap()),
-        "cron" => Trigger::Cron(rest.parse().unwrap()),
-        "after" => Trigger::After(AssetId::new(rest)),
-        "files" => Trigger::NewFiles { poll: rest.parse().unwrap() },
-        "webhook" => Trigger::Webhook(rest.to_owned()),
-        "fresh" => Trigger::Freshness(rest.parse().unwrap()),
-        "change" => Trigger::OnChange,
-        _ => Trigger::Manual,
+    ScheduledAsset {
+        triggers: triggers.iter().map(|text| text.parse().unwrap()).collect(),
+        ..asset(id, inputs)
     }
 }
 
@@ -172,7 +160,8 @@ pub(crate) fn told(decisions: &[Decision]) -> String {
         Decision::Start(start) => {
             let step = |step: &millstream_schedule::StartedStep| {
                 let reasons: Vec<String> = step.reasons.iter().map(ToString::to_string).collect();
-                let attempt = if step.attempt > 1 { format!(", attempt {}", step.attempt) } else { String::new() };
+                let attempt =
+                    if step.attempt > 1 { format!(", attempt {}", step.attempt) } else { String::new() };
                 format!("start {} ({}{attempt})", step.asset, reasons.join("; "))
             };
             Some(start.steps.iter().map(step).collect::<Vec<_>>().join("\n"))

@@ -19,13 +19,22 @@ fn diamond() -> Vec<millstream_schedule::ScheduledAsset> {
 fn a_table_that_joins_two_others_runs_once_for_one_new_version_of_their_source() {
     let mut table = Table::set(diamond(), &steps(4));
     check(&table.wake(), "start s (every 15m)");
-    check(&table.commit("s"), "wait left: `s` goes first
-        wait right: `s` goes first");
-    check(&table.unchanged("s"), "start left (new input: s)
-        start right (new input: s)");
+    check(
+        &table.commit("s"),
+        "wait left: `s` goes first
+        wait right: `s` goes first",
+    );
+    check(
+        &table.unchanged("s"),
+        "start left (new input: s)
+        start right (new input: s)",
+    );
     check(&table.built("left"), "wait join: `left` goes first");
-    check(&table.built("right"), "wait far: `right` goes first
-        start far (new input: right)");
+    check(
+        &table.built("right"),
+        "wait far: `right` goes first
+        start far (new input: right)",
+    );
     check(&table.built("far"), "start join (new input: left; new input: far)");
     check(&table.unchanged("join"), "");
 }
@@ -34,8 +43,11 @@ fn a_table_that_joins_two_others_runs_once_for_one_new_version_of_their_source()
 fn nothing_that_is_up_to_date_runs() {
     let assets = vec![triggered("s", &[], &["every 15m"]), triggered("t", &["s"], &["every 15m"])];
     let mut table = Table::set(assets, &steps(4));
-    check(&table.wake(), "start s (every 15m)
-        wait t: `s` goes first");
+    check(
+        &table.wake(),
+        "start s (every 15m)
+        wait t: `s` goes first",
+    );
     check(&table.unchanged("s"), "skip t: up to date");
     table.wake();
     check(&table.built("s"), "start t (every 15m)");
@@ -44,12 +56,19 @@ fn nothing_that_is_up_to_date_runs() {
 #[test]
 fn what_is_stale_on_the_way_runs_first_unless_only_a_command_runs_it() {
     let on_the_way = |triggers: &[&str]| {
-        vec![triggered("s", &[], &["manual"]), triggered("m", &["s"], triggers), triggered("t", &["m"], &["every 1h"])]
+        vec![
+            triggered("s", &[], &["manual"]),
+            triggered("m", &["s"], triggers),
+            triggered("t", &["m"], &["every 1h"]),
+        ]
     };
     let mut table = Table::set(on_the_way(&["webhook never"]), &steps(4));
     check(&table.commit("s"), "");
-    check(&table.wake(), "start m (needed by t)
-        wait t: `m` goes first");
+    check(
+        &table.wake(),
+        "start m (needed by t)
+        wait t: `m` goes first",
+    );
     check(&table.built("m"), "start t (every 1h)");
 
     let mut table = Table::set(on_the_way(&["manual"]), &steps(4));
@@ -72,7 +91,8 @@ fn ticks_that_come_while_a_step_runs_are_answered_by_one_step_afterwards() {
 fn a_version_that_is_told_twice_is_one() {
     let mut table = Table::set(vec![triggered("s", &[], &["manual"]), asset("t", &["s"])], &steps(4));
     check(&table.commit("s"), "start t (new input: s)");
-    let again = table.scheduler.committed(&AssetId::new("s"), millstream_types::AssetVersion::numbered(1), table.now);
+    let again =
+        table.scheduler.committed(&AssetId::new("s"), millstream_types::AssetVersion::numbered(1), table.now);
     assert_eq!(again, []);
 }
 
@@ -112,14 +132,20 @@ fn a_failure_skips_what_reads_it_and_its_recovery_makes_up_for_that() {
     ];
     let mut table = Table::set(assets, &steps(4));
     check(&table.wake(), "start s (every 15m)");
-    check(&table.webhook("w"), "note other: webhook w
-        start other (webhook w)");
+    check(
+        &table.webhook("w"),
+        "note other: webhook w
+        start other (webhook w)",
+    );
     check(&table.built("other"), "wait t: `other` goes first");
     check(&table.failed("s"), "skip t: `s` did not end well");
     check(&table.wake(), "start s (every 15m)");
     check(&table.unchanged("s"), "start t (s has recovered)");
-    check(&table.built("t"), "wait u: `t` goes first
-        start u (new input: t)");
+    check(
+        &table.built("t"),
+        "wait u: `t` goes first
+        start u (new input: t)",
+    );
 }
 
 #[test]
@@ -127,8 +153,11 @@ fn an_asset_runs_after_another_whether_or_not_that_changed_anything() {
     let assets = vec![triggered("s", &[], &["every 15m"]), triggered("report", &[], &["after s"])];
     let mut table = Table::set(assets, &steps(4));
     check(&table.wake(), "start s (every 15m)");
-    check(&table.unchanged("s"), "note report: after s
-        start report (after s)");
+    check(
+        &table.unchanged("s"),
+        "note report: after s
+        start report (after s)",
+    );
     check(&table.unchanged("report"), "");
     table.wake();
     check(&table.failed("s"), "");
@@ -139,8 +168,11 @@ fn new_files_are_looked_for_and_then_run() {
     let mut table = Table::set(vec![triggered("s", &[], &["files 5m"])], &steps(4));
     check(&table.wake(), "look s");
     assert_eq!(table.now, crate::time::at("2026-11-30T12:05:00Z"));
-    check(&table.files("s"), "note s: new files, looked for every 5m
-        start s (new files, looked for every 5m)");
+    check(
+        &table.files("s"),
+        "note s: new files, looked for every 5m
+        start s (new files, looked for every 5m)",
+    );
     check(&table.wake(), "");
     check(&table.unchanged("s"), "");
     check(&table.wake(), "look s");

@@ -38,10 +38,16 @@ fn a_connection_and_a_pool_have_limits_of_their_own_and_hold_up_nobody_else() {
     let mut table = Table::set(assets, &limits(10, &[("db", 2)], &[("gpu", 1)]));
     table.webhook("a");
     table.webhook("b");
-    check(&table.webhook("c"), "note c: webhook c
-        wait c: the connection `db` is busy");
-    check(&table.webhook("d"), "note d: webhook d
-        start d (webhook d)");
+    check(
+        &table.webhook("c"),
+        "note c: webhook c
+        wait c: the connection `db` is busy",
+    );
+    check(
+        &table.webhook("d"),
+        "note d: webhook d
+        start d (webhook d)",
+    );
     check(&table.unchanged("a"), "start c (webhook c)");
 }
 
@@ -49,8 +55,11 @@ fn a_connection_and_a_pool_have_limits_of_their_own_and_hold_up_nobody_else() {
 fn the_higher_priority_goes_first_and_waiting_makes_up_for_a_lower_one() {
     let mut table = Table::set(vec![source("low", 0), source("high", 2), source("runs", 0)], &steps(1));
     table.webhook("runs");
-    check(&table.webhook("low"), "note low: webhook low
-        wait low: as many steps run as may at once");
+    check(
+        &table.webhook("low"),
+        "note low: webhook low
+        wait low: as many steps run as may at once",
+    );
     table.later("1m").webhook("high");
     check(&table.unchanged("runs"), "start high (webhook high)");
     table.webhook("runs");
@@ -82,8 +91,11 @@ fn what_goes_first_for_something_urgent_is_as_urgent() {
     table.webhook("runs");
     table.webhook("first");
     table.later("1s").webhook("between");
-    check(&table.later("1s").webhook("urgent"), "note urgent: webhook urgent
-        wait urgent: `first` goes first");
+    check(
+        &table.later("1s").webhook("urgent"),
+        "note urgent: webhook urgent
+        wait urgent: `first` goes first",
+    );
     check(&table.unchanged("runs"), "start first (webhook first)");
 }
 

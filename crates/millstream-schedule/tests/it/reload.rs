@@ -16,8 +16,11 @@ fn what_changed_runs_and_what_did_not_is_left_alone() {
     check(&table.reload(assets(), &steps(4)), "");
     let [s, t, u]: [ScheduledAsset; 3] = assets().try_into().unwrap();
     let assets = vec![s, changed(t), u, asset("v", &["t"])];
-    check(&table.reload(assets, &steps(4)), "start t (definition changed)
-        wait v: `t` goes first");
+    check(
+        &table.reload(assets, &steps(4)),
+        "start t (definition changed)
+        wait v: `t` goes first",
+    );
     check(&table.built("t"), "start v (nothing recorded yet; new input: t)");
 }
 
@@ -46,25 +49,35 @@ fn an_asset_that_is_gone_keeps_its_place_until_its_step_ends_and_may_come_back()
     let mut table = Table::set(both(), &steps(1));
     table.webhook("w");
     check(&table.reload(vec![triggered("t", &[], &["webhook v"])], &steps(1)), "");
-    check(&table.webhook("v"), "note t: webhook v
-        wait t: as many steps run as may at once");
+    check(
+        &table.webhook("v"),
+        "note t: webhook v
+        wait t: as many steps run as may at once",
+    );
     check(&table.reload(both(), &steps(2)), "start t (webhook v)");
-    check(&table.webhook("w"), "note s: webhook w
-        wait s: it runs already, and runs once more afterwards");
+    check(
+        &table.webhook("w"),
+        "note s: webhook w
+        wait s: it runs already, and runs once more afterwards",
+    );
     check(&table.unchanged("s"), "start s (webhook w)");
 }
 
 #[test]
 fn a_step_keeps_the_places_with_which_it_began() {
-    let pooled = |pool: &str| ScheduledAsset { pools: vec![pool.into()], ..triggered("s", &[], &["webhook w"]) };
+    let pooled =
+        |pool: &str| ScheduledAsset { pools: vec![pool.into()], ..triggered("s", &[], &["webhook w"]) };
     let other = || ScheduledAsset { pools: vec!["p".into()], ..triggered("t", &[], &["webhook v"]) };
     let mut limits = steps(4);
     limits.pools = [("p", 1), ("q", 1)].map(|(name, max)| (name.into(), max.try_into().unwrap())).into();
     let mut table = Table::set(vec![pooled("p"), other()], &limits);
     table.webhook("w");
     table.reload(vec![pooled("q"), other()], &limits);
-    check(&table.webhook("v"), "note t: webhook v
-        wait t: the pool `p` is full");
+    check(
+        &table.webhook("v"),
+        "note t: webhook v
+        wait t: the pool `p` is full",
+    );
     check(&table.unchanged("s"), "start t (webhook v)");
 }
 
@@ -78,7 +91,8 @@ fn a_project_with_a_fault_changes_nothing() {
 
 #[test]
 fn triggers_that_went_while_the_process_was_down_are_forgotten() {
-    let mut table = Table::set(vec![triggered("s", &[], &["every 15m"]), triggered("t", &[], &["every 15m"])], &steps(4));
+    let mut table =
+        Table::set(vec![triggered("s", &[], &["every 15m"]), triggered("t", &[], &["every 15m"])], &steps(4));
     table.later("1d");
     table.restart(vec![triggered("s", &[], &["every 1h"])], &steps(4), &[]);
     // Had its old ticks been kept, there would be a day of them to make up for.
@@ -90,7 +104,12 @@ fn triggers_that_went_while_the_process_was_down_are_forgotten() {
 #[test]
 fn watching_begins_and_ends_with_a_decision_that_can_be_recorded() {
     let mut table = Table::set(vec![triggered("s", &[], &["every 15m"])], &steps(4));
-    let decisions =
-        table.scheduler.replace_graph(vec![triggered("s", &[], &["webhook w"])], &steps(4), table.now).unwrap();
-    assert!(matches!(decisions.as_slice(), [Decision::Unwatch { .. }, Decision::Watch { .. }]), "{decisions:?}");
+    let decisions = table
+        .scheduler
+        .replace_graph(vec![triggered("s", &[], &["webhook w"])], &steps(4), table.now)
+        .unwrap();
+    assert!(
+        matches!(decisions.as_slice(), [Decision::Unwatch { .. }, Decision::Watch { .. }]),
+        "{decisions:?}"
+    );
 }

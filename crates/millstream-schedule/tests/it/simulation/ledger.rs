@@ -41,7 +41,8 @@ impl Ledger {
             }
         }
         for (key, account) in &self.accounts {
-            let recorded = self.recorded[&key.0].triggers.iter().find(|found| found.trigger == key.1).unwrap();
+            let recorded =
+                self.recorded[&key.0].triggers.iter().find(|found| found.trigger == key.1).unwrap();
             assert_eq!(recorded.answered, account.answered, "{key:?}");
         }
     }
@@ -73,7 +74,9 @@ impl Ledger {
                 assert!(*at > account.answered, "an event lies in what is answered: {decision:?}");
                 account.noted.insert(*at);
             }
-            Decision::Start(start) => start.steps.iter().for_each(|step| self.answer(&step.asset, &step.answers, now)),
+            Decision::Start(start) => {
+                start.steps.iter().for_each(|step| self.answer(&step.asset, &step.answers, now));
+            }
             Decision::Skip { asset, answers, .. } => self.answer(asset, answers, now),
             Decision::NotNow { .. } | Decision::Look { .. } => {}
         }

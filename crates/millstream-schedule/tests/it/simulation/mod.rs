@@ -10,10 +10,13 @@ mod world;
 use world::{World, WorldKind};
 
 /// Worlds of each kind.
-const SEEDS: u64 = 1_500;
+const SEEDS: u64 = 600;
 
 fn check(kind: WorldKind) {
-    #[allow(clippy::disallowed_methods, reason = "a test takes its seed from where the person who runs it says")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a test takes its seed from where the person who runs it says"
+    )]
     let named = std::env::var("MILLSTREAM_SEED").ok().and_then(|seed| seed.parse().ok());
     match named {
         Some(seed) => World::new(seed, kind, true).live(),

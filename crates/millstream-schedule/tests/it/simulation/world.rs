@@ -81,7 +81,9 @@ impl World {
         let mut rng = SmallRng::seed_from_u64(seed);
         let project = Project::random(&mut rng);
         // Some worlds live through a clock change in Europe, some in America.
-        let begins = *["2026-03-28T22:17:03Z", "2026-10-24T20:00:00Z", "2026-11-01T02:00:00Z"].choose(&mut rng).unwrap();
+        let begins = *["2026-03-28T22:17:03Z", "2026-10-24T20:00:00Z", "2026-11-01T02:00:00Z"]
+            .choose(&mut rng)
+            .unwrap();
         let time = crate::time::at(begins).0 + rng.random_range(0..MINUTE);
         Self {
             rng,
@@ -315,7 +317,8 @@ impl World {
         self.given_up.remove(&asset.id);
         let took = if self.rng.random_bool(0.3) { 1_000 } else { self.rng.random_range(1_000..STEP_MAX) };
         let fails = self.kind != WorldKind::Calm && !self.is_resting && self.rng.random_bool(0.1);
-        let version = |input: &AssetId| (input.clone(), self.truth.get(input).map_or(0, |truth| truth.version));
+        let version =
+            |input: &AssetId| (input.clone(), self.truth.get(input).map_or(0, |truth| truth.version));
         let step = Step {
             wave,
             began: self.time,
@@ -332,7 +335,8 @@ impl World {
 
     /// The step that ends first commits what it made, and ends. The process may die in between.
     fn end_a_step(&mut self) {
-        let first = self.steps.iter().min_by_key(|(_, step)| step.ends).map(|(asset, _)| asset.clone()).unwrap();
+        let first =
+            self.steps.iter().min_by_key(|(_, step)| step.ends).map(|(asset, _)| asset.clone()).unwrap();
         let step = self.steps[&first].clone();
         let truth = self.truth.entry(first.clone()).or_default();
         let now = TimestampMicros(self.time + self.off);
@@ -391,7 +395,9 @@ impl World {
         let mut ahead: Vec<AssetId> = asset.inputs.clone();
         while let Some(next) = ahead.pop() {
             let next = self.asset(&next);
-            if next.triggers.iter().any(|trigger| *trigger != Trigger::Manual) && found.insert(next.id.clone()) {
+            if next.triggers.iter().any(|trigger| *trigger != Trigger::Manual)
+                && found.insert(next.id.clone())
+            {
                 ahead.extend(next.inputs.iter().cloned());
             }
         }
@@ -445,7 +451,9 @@ impl World {
 
     /// While nobody disturbs the world, what runs on change comes to be up to date, unless something before it is not.
     fn check_stale(&mut self) {
-        for asset in self.project.assets.clone().iter().filter(|asset| asset.triggers.contains(&Trigger::OnChange)) {
+        for asset in
+            self.project.assets.clone().iter().filter(|asset| asset.triggers.contains(&Trigger::OnChange))
+        {
             let failed = self.truth.get(&asset.id).is_some_and(|truth| truth.failed);
             let is_excused = failed
                 || self.given_up.contains(&asset.id)
