@@ -92,7 +92,8 @@ impl Kind for Sources {
     }
 }
 
-async fn waiting(
+/// What a landing of the source would take in now; see [`landing::waiting_parts`].
+pub(crate) async fn waiting(
     world: &World,
     asset: &AssetId,
     full: bool,
