@@ -6,7 +6,7 @@ use millstream_schedule::Ending;
 use millstream_types::{AssetId, Span};
 use tokio::task::JoinError;
 
-use super::tenure::Tenure;
+use super::{start::span, tenure::Tenure};
 use crate::{
     EngineError, Event, Heard, WorkChange, WorkEvent, WorkId,
     assets::source::waiting,
@@ -48,7 +48,13 @@ impl Tenure {
             Some(Heard::Change(WorkEvent { work, change })) if !self.works.contains(&work.id) => {
                 self.hear_of(work.id, &change).await
             }
-            Some(Heard::Change(_)) => Ok(()),
+            Some(Heard::Change(WorkEvent { work, change })) => {
+                // What a run of this loop tells may still be heard after its end was dealt with.
+                if matches!(change, WorkChange::Ended) {
+                    self.works.remove(&work.id);
+                }
+                Ok(())
+            }
             Some(Heard::Missed(events)) => {
                 tracing::warn!(events, "events of work were missed; what others run is taken to have ended");
                 for asset in self.foreign.leave_all() {
@@ -79,8 +85,7 @@ impl Tenure {
                         return Ok(());
                     }
                     let ending = if ended_well(step) { Ending::Well } else { Ending::Badly };
-                    let took = Span::from_ms(u64::try_from(step.elapsed.as_millis()).unwrap_or(u64::MAX));
-                    self.step_ended(&step.asset, ending, took).await
+                    self.step_ended(&step.asset, ending, span(step.elapsed)).await
                 }
                 _ => Ok(()),
             },

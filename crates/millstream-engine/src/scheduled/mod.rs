@@ -11,7 +11,10 @@ mod stale;
 mod start;
 mod tenure;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 use millstream_schedule::{Trigger, Upcoming};
@@ -20,7 +23,7 @@ use millstream_types::AssetId;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Engine, EngineError, Project, error::told};
+use crate::{Engine, EngineError, Project, error::told, lease::Lease};
 use tenure::Tenure;
 
 /// The name that is leased by the process that schedules the project.
@@ -194,21 +197,7 @@ impl Keeper {
 
     /// Schedules the project, once no other process does, until the loop is to end or something goes wrong.
     async fn hold_office(&mut self) -> Result<(), EngineError> {
-        let world = self.engine.world().clone();
-        let events = self.engine.begin(COMMAND);
-        let leased = [AssetId::new(LEASED)];
-        let taking = world.lease(COMMAND, &leased, Duration::MAX, &events, &self.cancel);
-        tokio::pin!(taking);
-        let lease = loop {
-            tokio::select! {
-                lease = &mut taking => break lease?,
-                Some(message) = self.receiver.recv() => match message {
-                    Message::Replace(engine) => self.engine = engine,
-                    message => decline(&self.engine, message),
-                },
-            }
-        };
-        drop(events);
+        let lease = self.take_lease().await?;
         let mut tenure = match Tenure::begin(&self.engine, lease.clone(), &self.cancel).await {
             Ok(tenure) => tenure,
             Err(error) => {
@@ -220,6 +209,24 @@ impl Keeper {
         self.engine = tenure.end().await;
         lease.end().await;
         ended
+    }
+
+    /// Waits until no other process schedules the project.
+    async fn take_lease(&mut self) -> Result<Arc<Lease>, EngineError> {
+        let world = self.engine.world().clone();
+        let events = self.engine.begin(COMMAND);
+        let leased = [AssetId::new(LEASED)];
+        let taking = world.lease(COMMAND, &leased, Duration::MAX, &events, &self.cancel);
+        tokio::pin!(taking);
+        loop {
+            tokio::select! {
+                lease = &mut taking => return lease,
+                Some(message) = self.receiver.recv() => match message {
+                    Message::Replace(engine) => self.engine = engine,
+                    message => decline(&self.engine, message),
+                },
+            }
+        }
     }
 
     /// Waits a little after a fault.

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Message, Outlook, is_scheduled, listen::Foreign, stale::stale, start::StepRun, unknown_webhook};
-use crate::{Engine, EngineError, Project, Subscription, WorkId, lease::Lease};
+use crate::{Engine, EngineError, Project, Subscription, WorkId, lease::Lease, reconcile::reconcile};
 
 /// The loop wakes this often at least, to find out that the clock was set.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
@@ -69,8 +69,10 @@ impl Tenure {
     ) -> Result<Self, EngineError> {
         let heard = engine.events().subscribe();
         let state = engine.world().state.clone();
+        // What a process committed that ended before it had recorded that is recorded now.
+        let reconciled = reconcile(engine.world()).await?;
         let versions = state.versions().await?;
-        let stale = stale(engine).await?;
+        let stale = stale(engine, &reconciled.recorded).await?;
         let mut recorded: BTreeMap<AssetId, RecordedAsset> = BTreeMap::new();
         for asset in state.scheduled_assets().await? {
             recorded.insert(asset.asset.clone(), asset);
