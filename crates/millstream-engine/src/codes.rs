@@ -78,5 +78,10 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A project that moved",
         "A project was loaded again in a running process, and names other stores than those that are open. Restart the process.",
     ),
+    (
+        "MS-0738",
+        "Triggers that cannot work",
+        "Assets set each other off in a circle, or name an asset or a pool that does not exist; the message says which.",
+    ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
 ];

@@ -262,10 +262,7 @@ impl Engine {
         let cancel = lease.cancel.clone();
         world.clean_spill();
         let plan = planned.await?;
-        let concurrency = request
-            .concurrency
-            .or_else(|| NonZeroUsize::new(world.project.spec.environment.concurrency?))
-            .unwrap_or(world.options.parallelism);
+        let concurrency = world.concurrency(request.concurrency);
         let run = world.begin_run(&request.command, request.principal.as_deref(), &lease).await?;
         let runner = StepRunner {
             world: world.clone(),
@@ -295,6 +292,13 @@ impl Engine {
 }
 
 impl World {
+    /// The number of steps that run at once: what a command `asked` for, what the environment says, or as many as there are
+    /// threads.
+    pub(crate) fn concurrency(&self, asked: Option<NonZeroUsize>) -> NonZeroUsize {
+        let said = || NonZeroUsize::new(self.project.spec.environment.concurrency?);
+        asked.or_else(said).unwrap_or(self.options.parallelism)
+    }
+
     /// Records that work has begun under a lease, and names it.
     pub(crate) async fn begin_run(
         &self,

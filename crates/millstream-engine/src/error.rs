@@ -10,6 +10,7 @@ use millstream_ml::{Cause, DatasetError};
 use millstream_online::OnlineError;
 use millstream_project::cover;
 use millstream_quality::QualityError;
+use millstream_schedule::ScheduleError;
 use millstream_sql::{SqlError, arrow_without_values, incremental::IncrementalError, without_values};
 use millstream_state::StateError;
 use millstream_types::{SourceName, TableName};
@@ -122,6 +123,11 @@ pub enum EngineError {
     },
     #[error("{what} is another than when this process started")]
     Moved { what: &'static str },
+    #[error("the triggers of the project cannot work")]
+    Schedule {
+        #[source]
+        source: ScheduleError,
+    },
     #[error("a worker stopped unexpectedly while {doing}")]
     Worker { doing: &'static str },
     #[error("cancelled")]
@@ -228,6 +234,7 @@ impl EngineError {
             Self::Arrow { .. } => "MS-0725",
             Self::File { .. } => "MS-0726",
             Self::Moved { .. } => "MS-0737",
+            Self::Schedule { .. } => "MS-0738",
             Self::Worker { .. } => "MS-0707",
             Self::Cancelled => "MS-0708",
         }
@@ -272,6 +279,7 @@ impl EngineError {
             )),
             Self::NeverBuilt { table } => Some(format!("build it with `millstream run +{table}`")),
             Self::Plan(error) => error.hint(),
+            Self::Schedule { source } => Some(source.hint()),
             Self::Refused { hint, .. } => Some(hint.clone()),
             Self::UnknownFeature { hint, .. } | Self::LabelFile { hint, .. } => Some(hint.clone()),
             Self::View { source, .. } => source.hint(),

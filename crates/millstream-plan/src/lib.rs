@@ -3,7 +3,7 @@
 //! May touch: types and project. Must not: do IO, read a clock, or know how a step is executed.
 //!
 //! The way through: [`AssetFacts`] of all assets → [`Graph`] → [`Selection`] → [`plan`], which asks [`decide`]
-//! for the one reason of each selected asset. SQL views are never steps: nothing of them is stored, so their
+//! for the one reason of each selected asset. What the scheduler is told of the same graph is [`scheduled`]. SQL views are never steps: nothing of them is stored, so their
 //! inputs count as the inputs of whoever reads them. What the kinds of assets differ in stands in their facts.
 
 mod asset;
@@ -14,6 +14,7 @@ mod fingerprint;
 mod graph;
 mod plan;
 mod reason;
+mod scheduled;
 mod selection;
 
 pub use asset::{AssetFacts, AssetKind, AssetStatus, Recorded};
@@ -24,4 +25,5 @@ pub use fingerprint::{dataset_fingerprint, fingerprint, source_fingerprint, tabl
 pub use graph::Graph;
 pub use plan::{ByHand, Observed, PlannedStep, Request, RunPlan, plan};
 pub use reason::Reason;
+pub use scheduled::{limits, scheduled};
 pub use selection::{Selection, SelectionError};

@@ -90,7 +90,7 @@ codes! {
     UNKNOWN_TABLE = "MS-0159", "Unknown table",
         "A relationship or a test names a table that no source and no SQL file defines.";
     WRONG_SCHEDULE = "MS-0160", "A malformed schedule",
-        "Schedules are `every 15m`, or cron lines of five fields: minute, hour, day of month, month, day of week.";
+        "A schedule is `every 15m`, a cron line of five fields (minute, hour, day of month, month, day of week) with or without a time zone, or a mapping with one or several of `every`, `cron`, `after`, `new_files`, `webhook` and `freshness`, and beside them `zone`, `catch_up`, `priority` and `pools`. Nothing of a view is stored, so a view has none.";
     WRONG_TIME_COLUMN = "MS-0161", "The time column has no time",
         "The column that `time` or a freshness check names must be a date or a timestamp.";
     WRONG_COLUMN_TYPE = "MS-0162", "Unknown column type",
@@ -105,6 +105,8 @@ codes! {
         "No source names the connection. Name it, or remove the file together with its secrets.";
     WRONG_TABLES = "MS-0167", "Tables of a source that cannot be",
         "A source of many tables says in the options of its connector where the name of a table stands, with `{table}`, and lists the tables under `tables`: by name, or by a pattern over those that are there. A pattern has to match, and what it matches has to be a name that a table can have.";
+    UNKNOWN_IN_SCHEDULE = "MS-0168", "A schedule names what is not there",
+        "`after` names an asset of which steps are made: a table that is stored, `view:…` for a feature view, `dataset:…`, or `source:…`. `pools` names pools of `millstream.yaml`, which say how many steps they take at once: `pools: {heavy: 2}`.";
     WRONG_LANDING = "MS-0169", "A source cannot land so",
         "`landing: merge` puts a row in the place of the one with the same key: the contract names that `key`, each column once, and checks no other columns for `unique`, because a row with the same value may be about to change.";
     WRONG_HEADER = "MS-0170", "A malformed header",

@@ -19,6 +19,7 @@ mod load;
 mod located;
 mod node;
 mod references;
+mod schedules;
 mod schema;
 mod secret;
 mod spec;

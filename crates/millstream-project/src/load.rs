@@ -14,6 +14,7 @@ use crate::{
     folder::{self, Content, ListedFile, PROJECT_FILE},
     header,
     references::References,
+    schedules::{self, Scheduled},
     variables::Values,
     yaml,
 };
@@ -107,18 +108,29 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
     across.relationships(&sources, &tables);
     across.test_tables(&sources, &tables, &tests);
     References::new(across, &features).judge(&sources, &tables, &datasets);
+    let scheduled = Scheduled {
+        sources: &sources,
+        tables: &tables,
+        features: &features,
+        datasets: &datasets,
+        listed_datasets: folder.datasets.iter().map(|listed| listed.stem.clone()).collect(),
+        broken: &broken,
+        pools: project.as_ref().map(|project| &project.pool_names),
+    };
+    schedules::judge(&scheduled, &mut found);
     // What is wrong between files repeats what stands in them, and a variable may stand there.
     found.iter_mut().for_each(|diagnostic| hidden.hide(diagnostic));
     diagnostics.append(&mut found);
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
-    let spec = project.and_then(|Project { name, environment, .. }| {
+    let spec = project.and_then(|Project { name, environment, pools, .. }| {
         let files = files.clone();
         Some(ProjectSpec {
             root: root.clone(),
             name,
             environment: environment?,
+            pools,
             connections,
             sources,
             tables,

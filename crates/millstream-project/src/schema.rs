@@ -88,6 +88,11 @@ fn connection(connections: &[(&str, Value)]) -> Value {
         let mut branch = branch(kind, options, "Which kind of connector makes something of the connection.");
         branch["properties"]["description"] =
             json!({"type": ["string", "null"], "description": "What the connection leads to."});
+        branch["properties"]["concurrency"] = json!({
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "description": "How many steps read through it at once under `millstream serve`; no bound of its own when absent."
+        });
         branch
     });
     let mut schema = one_of(branches);

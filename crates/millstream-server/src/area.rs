@@ -10,7 +10,7 @@ use utoipa::openapi::OpenApi;
 use crate::{
     catalog, datasets,
     error::{ApiError, ErrorKind},
-    features, jobs, process, project, query, runs,
+    features, jobs, process, project, query, runs, schedule,
     scoped::Endpoints,
 };
 
@@ -28,13 +28,14 @@ pub(crate) struct Area {
 }
 
 /// All areas.
-pub(crate) fn areas() -> [Area; 8] {
+pub(crate) fn areas() -> [Area; 9] {
     [
         features::area(),
         datasets::area(),
         query::area(),
         catalog::area(),
         runs::area(),
+        schedule::area(),
         jobs::area(),
         project::area(),
         process::area(),

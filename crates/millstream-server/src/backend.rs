@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend, jobs::JobBackend,
     project::ProjectBackend, query::QueryBackend, runs::RunBackend,
+    schedule::ScheduleBackend,
 };
 
 /// What answers each area.
@@ -15,6 +16,7 @@ pub struct Backends {
     pub query: Arc<dyn QueryBackend>,
     pub catalog: Arc<dyn CatalogBackend>,
     pub runs: Arc<dyn RunBackend>,
+    pub schedule: Arc<dyn ScheduleBackend>,
     pub jobs: Arc<dyn JobBackend>,
     pub project: Arc<dyn ProjectBackend>,
 }
@@ -28,6 +30,7 @@ impl Backends {
             + QueryBackend
             + CatalogBackend
             + RunBackend
+            + ScheduleBackend
             + JobBackend
             + ProjectBackend,
     {
@@ -37,6 +40,7 @@ impl Backends {
             query: backend.clone(),
             catalog: backend.clone(),
             runs: backend.clone(),
+            schedule: backend.clone(),
             jobs: backend.clone(),
             project: backend,
         }

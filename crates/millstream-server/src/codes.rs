@@ -89,6 +89,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Not loaded again",
         "The project's files have errors, or they cannot be read; what was loaded before is still at work. `millstream check` shows all errors.",
     ),
+    ("MS-1236", "Unknown trigger", "No asset of the project waits for a webhook of this name."),
     (
         "MS-1240",
         "A token is needed",

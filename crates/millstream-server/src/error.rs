@@ -73,6 +73,8 @@ pub enum ErrorKind {
     RunFailed,
     /// The project was not loaded again: what was loaded before is still at work.
     NotReloaded,
+    /// No asset waits for a webhook of this name.
+    UnknownTrigger,
     /// A defect of Millstream.
     Internal,
 }
@@ -116,6 +118,7 @@ impl ErrorKind {
             Self::Cancelled => (StatusCode::CONFLICT, "MS-1233"),
             Self::RunFailed => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1234"),
             Self::NotReloaded => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1235"),
+            Self::UnknownTrigger => (StatusCode::NOT_FOUND, "MS-1236"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "MS-1226"),
         }
     }
@@ -130,6 +133,7 @@ impl ErrorKind {
             Self::UnknownDataset => Some("`GET /v1/datasets` lists the datasets and their versions"),
             Self::UnknownJob => Some("`GET /v1/jobs` lists the jobs; a server that starts anew knows none"),
             Self::UnknownRun => Some("`GET /v1/runs` lists the runs"),
+            Self::UnknownTrigger => Some("give an asset a trigger `webhook` of this name"),
             Self::UnknownAsset => Some("`GET /v1/assets` lists the assets"),
             Self::NotReloaded => Some("`millstream check` shows what is wrong with the project"),
             Self::Forbidden => {

@@ -97,6 +97,7 @@ fn table(index: usize) -> Result<TableSpec, Box<dyn std::error::Error>> {
         description: None,
         owner: None,
         tags: Vec::new(),
+        schedule: None,
         materialize: Materialize::Table,
         checks: Vec::new(),
         on_violation: Severity::Warn,

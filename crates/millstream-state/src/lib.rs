@@ -1,5 +1,5 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
+//! source was landed, how far triggers were answered, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
 //!
@@ -25,6 +25,7 @@ mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod run;
+mod schedule;
 mod set;
 mod sqlite;
 mod step;
@@ -48,6 +49,7 @@ pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
 pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
+pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;
 pub use watch::{Moment, Watch};

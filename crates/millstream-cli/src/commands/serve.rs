@@ -32,11 +32,12 @@ const LOG_TIME: Duration = Duration::from_secs(1);
 /// The variable that holds the token of requests.
 const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 
-/// Serve features, pushes, queries, datasets and runs over HTTP
+/// Serve features, pushes, queries, datasets and runs over HTTP, and run what has a schedule
 ///
 /// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
 /// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`. SIGHUP, or `POST /v1/reload`,
-/// has it take over the project's files as they are then.
+/// has it take over the project's files as they are then. Assets with
+/// triggers run by themselves as long as it serves.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Where to listen, a host and a port; port 0 takes a free one
@@ -109,6 +110,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     // The tasks beside the server end with it, whatever ended it.
     let stopped = session.cancel.child_token();
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
+    let mut scheduled = backend.keep_scheduled(stopped.clone());
     let is_told = !session.settings.json;
     let reloads = tokio::spawn(hangups.reload(backend.clone(), session.cancel.clone(), is_told));
     let served = server.run(session.cancel.clone()).await;
@@ -118,6 +120,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     // A run that brings views up to date gets time to record its end.
     if timeout(LAST_TIME, &mut kept_fresh).await.is_err() {
         kept_fresh.abort();
+    }
+    // Steps that ran get time to end; what they were about is recorded, and the next process starts them once more.
+    if timeout(LAST_TIME, &mut scheduled).await.is_err() {
+        scheduled.abort();
     }
     let closed = backend.close().await;
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.

@@ -9,7 +9,7 @@ use std::{
 use arc_swap::ArcSwap;
 use millstream_api::project::FailedReload;
 use millstream_engine::{
-    Clock, Engine, EngineError, FeatureServer, Project, Queries, QueryThreads, SystemClock,
+    Clock, Engine, EngineError, FeatureServer, Project, Queries, QueryThreads, Scheduling, SystemClock,
 };
 use millstream_server::{HeldProject, JobBackend};
 use millstream_types::{Percent, TimestampMicros};
@@ -30,6 +30,8 @@ pub(crate) struct Backend {
     threads: ManuallyDrop<Arc<QueryThreads>>,
     /// Held while the project is loaded again, so that one load follows another.
     pub(super) reloading: tokio::sync::Mutex<()>,
+    /// What is asked of the loop that runs the project by its triggers, once there is one.
+    pub(super) scheduling: Mutex<Option<Scheduling>>,
     /// The last attempt to load the project again, if it failed.
     pub(super) failed: Mutex<Option<FailedReload>>,
 }
@@ -64,6 +66,7 @@ impl Backend {
             sample,
             threads,
             reloading: tokio::sync::Mutex::default(),
+            scheduling: Mutex::default(),
             failed: Mutex::default(),
         })
     }
@@ -92,6 +95,9 @@ impl Backend {
         let live = LoadedProject::open(engine, read_at, &self.loader, self.sample, &self.threads).await?;
         let live = Arc::new(live);
         self.live.store(live.clone());
+        if let Some(scheduling) = self.scheduling() {
+            scheduling.replace(live.engine.clone());
+        }
         Ok(live)
     }
 

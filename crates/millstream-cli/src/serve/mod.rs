@@ -15,6 +15,7 @@ mod progress;
 mod project;
 mod query;
 mod runs;
+mod schedule;
 pub(crate) mod tokens;
 
 pub(crate) use backend::Backend;

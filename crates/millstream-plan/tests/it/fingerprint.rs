@@ -5,7 +5,7 @@ use millstream_plan::{fingerprint, source_fingerprint, table_fingerprint};
 use millstream_project::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Evolution, FileId,
     HiddenValues, LandingMode, Located, Location, Materialize, Node, NodeKind, Scalar,
-    SourceSpec, TableSpec,
+    ScheduleSpec, SourceSpec, TableSpec,
 };
 use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{CheckId, ColumnType, Fingerprint, Severity, SourceName, Span, TableName};
@@ -80,11 +80,22 @@ fn table() -> TableSpec {
         description: None,
         owner: None,
         tags: vec![],
+        schedule: None,
         materialize: Materialize::Table,
         checks: source().contract.checks,
         on_violation: Severity::Quarantine,
         halt_above: None,
         sql: located("SELECT 1".into()),
+    }
+}
+
+fn each_millisecond() -> ScheduleSpec {
+    ScheduleSpec {
+        at: at(0),
+        schedule: Schedule { priority: 5, pools: vec!["heavy".into()], ..Schedule::of(Trigger::Every(Span::from_ms(1))) },
+        after: Vec::new(),
+        pools: vec![located("heavy".into())],
+        new_files: None,
     }
 }
 
@@ -112,7 +123,7 @@ fn a_source_is_its_connector_and_its_contract() {
     check_source(true, |source| source.description = Some("Orders".into()));
     check_source(true, |source| source.owner = Some("me".into()));
     check_source(true, |source| source.tags.push("daily".into()));
-    check_source(true, |source| source.schedule = Some(located(Schedule::of(Trigger::Every(Span::from_ms(1))))));
+    check_source(true, |source| source.schedule = Some(each_millisecond()));
     check_source(true, |source| source.contract.columns[0].pii = true);
     check_source(true, |source| source.contract.checks[0].at = at(9));
     check_source(true, |source| {
@@ -154,6 +165,7 @@ fn a_source_is_its_connection_too() {
             name: "exports".into(),
             at: at(0),
             description: None,
+            concurrency: None,
             kind: located("files".into()),
             options: Node { kind: NodeKind::Map(options.into()), at: at(0) },
             has_gap: false,
@@ -169,6 +181,7 @@ fn a_source_is_its_connection_too() {
 #[test]
 fn a_table_is_its_plan_and_how_it_is_kept_and_checked() {
     check_table(true, |table| table.description = Some("Orders".into()));
+    check_table(true, |table| table.schedule = Some(each_millisecond()));
     check_table(true, |table| table.sql = located("select 1 -- the same plan".into()));
     check_table(false, |table| table.checks.clear());
     check_table(false, |table| table.materialize = Materialize::History { key: vec![], time: None });

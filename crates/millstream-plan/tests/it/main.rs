@@ -5,5 +5,6 @@ mod decide;
 mod fingerprint;
 mod graph;
 mod plan;
+mod scheduled;
 mod selection;
 mod world;

@@ -2,7 +2,7 @@
 
 use millstream_types::is_secret_name;
 
-use super::Context;
+use super::{Context, environment::steps_at_once};
 use crate::{ConnectionSpec, Diagnostic, Located, Node, NodeKind, codes, secret, variables};
 
 /// Reads one connection, whose name is its file's. `None` when nothing can be made of the file.
@@ -16,11 +16,16 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
         context.error(codes::WRONG_KIND, message, at, "write `type: …` and the options, one per line");
         return None;
     };
-    let (mut kind, mut description, mut options) = (None, None, Vec::new());
+    let (mut kind, mut description, mut concurrency, mut options) = (None, None, None, Vec::new());
     for (key, value) in entries {
         match key.value.as_str() {
             "type" => kind = Some((key.at, value)),
             "description" => description = context.faults.decode_at::<String>(&value, key.at),
+            "concurrency" if !matches!(value.kind, NodeKind::Null) => {
+                let written: Option<Located<usize>> = context.faults.decode_at(&value, key.at);
+                concurrency = written.and_then(|written| steps_at_once(context, &written));
+            }
+            "concurrency" => {}
             _ => options.push((key, value)),
         }
     }
@@ -36,6 +41,7 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
         name: name.to_owned(),
         at: context.start(),
         description,
+        concurrency,
         kind,
         options: Node { kind: NodeKind::Map(options), at },
         has_gap: context.faults.has_gap_in(at),

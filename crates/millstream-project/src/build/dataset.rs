@@ -6,6 +6,7 @@ use millstream_types::{Percent, TimestampMicros};
 use super::{
     Context,
     feature::{feature_refs, not_empty, repeated, table_name},
+    schedule::{Owner, schedule},
 };
 use crate::{
     AsKnown, DatasetFeatures, DatasetSpec, EncodeSpec, LabelOrigin, LabelsSpec, Located, Node, NodeKind,
@@ -30,6 +31,7 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         let message = "`embargo` has no meaning without a split by time";
         context.error(codes::WRONG_SPLIT, message, embargo.at, "remove it, or split `by: time`");
     }
+    let schedule = schedule(context, file.schedule.as_ref(), Owner::Other);
     let output = file.output.and_then(|node| output(context, &node));
     Some(DatasetSpec {
         name: name.to_owned(),
@@ -45,6 +47,7 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         encode: file.encode.0.into_iter().map(|(column, value)| EncodeSpec { column, value }).collect(),
         output,
         refresh: file.refresh.unwrap_or_default(),
+        schedule,
     })
 }
 

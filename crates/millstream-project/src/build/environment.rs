@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -136,11 +137,7 @@ pub(super) fn environment(
         }
     }
     let concurrency = file.concurrency.as_ref().map(|concurrency| {
-        if !(1..=CONCURRENCY_MAX).contains(&concurrency.value) {
-            let message = format!("`{concurrency}` steps at once cannot run");
-            let hint = format!("write a number from 1 to {CONCURRENCY_MAX}");
-            context.error(codes::WRONG_KIND, message, concurrency.at, hint);
-        }
+        steps_at_once(context, concurrency);
         concurrency.value
     });
     let memory = file.memory.as_ref().map(|memory| {
@@ -161,6 +158,17 @@ pub(super) fn environment(
         concurrency,
         memory,
     })
+}
+
+/// A number of steps that run at once; reports one that cannot be.
+pub(super) fn steps_at_once(context: &Context<'_>, written: &Located<usize>) -> Option<NonZeroUsize> {
+    if !(1..=CONCURRENCY_MAX).contains(&written.value) {
+        let message = format!("`{written}` steps at once cannot run");
+        let hint = format!("write a number from 1 to {CONCURRENCY_MAX}");
+        context.error(codes::WRONG_KIND, message, written.at, hint);
+        return None;
+    }
+    NonZeroUsize::new(written.value)
 }
 
 /// An absolute folder or a URL.

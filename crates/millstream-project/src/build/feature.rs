@@ -4,7 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use millstream_types::{NameError, SourceName, TableName};
 
-use super::{Context, aggregate, source::column_type};
+use super::{
+    Context, aggregate,
+    schedule::{Owner, schedule},
+    source::column_type,
+};
 use crate::{
     EntitySpec, FeatureRef, FeatureViewSpec, FeaturesSpec, Located, Node, NodeKind, OnDemandSpec,
     RequestSpec, ServiceSpec, codes,
@@ -128,6 +132,7 @@ fn view(
             None => drop(found.incomplete.insert(format!("{name}.{feature}"))),
         }
     }
+    let schedule = schedule(context, file.schedule.as_ref(), Owner::Other);
     let owner = file.owner.or_else(|| context.defaults.owner.clone());
     is_whole.then_some(FeatureViewSpec {
         name: name.value.clone(),
@@ -139,6 +144,7 @@ fn view(
         ttl: file.ttl.map(|ttl| ttl.value.0),
         include_same_instant: file.include_same_instant,
         features,
+        schedule,
         description: file.description,
         owner,
         tags: context.defaults.with_tags(file.tags.0),

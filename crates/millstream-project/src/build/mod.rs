@@ -11,6 +11,7 @@ mod feature;
 mod landing;
 mod pattern;
 mod project;
+mod schedule;
 mod source;
 mod table;
 mod tables;

@@ -1,15 +1,21 @@
 //! `millstream.yaml`: the chosen environment and the defaults.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    path::Path,
+};
 
 use millstream_types::{Percent, Severity, Span};
 
 use super::{
     Context,
-    environment::{DEFAULT, environment, implied},
+    environment::{DEFAULT, environment, implied, steps_at_once},
+    feature::identifier,
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, Location, Node, NodeKind, codes,
+    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, codes,
+    decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,
 };
@@ -20,6 +26,9 @@ pub(crate) struct Project {
     pub(crate) name: String,
     /// The chosen environment; `None` when it is unknown or cannot be used.
     pub(crate) environment: Option<EnvironmentSpec>,
+    pub(crate) pools: BTreeMap<String, NonZeroUsize>,
+    /// The names of all pools, those with faults included.
+    pub(crate) pool_names: BTreeSet<String>,
     pub(crate) defaults: Defaults,
 }
 
@@ -111,7 +120,26 @@ pub(crate) fn project(
             None
         }
     };
-    Some(Project { name: file.name.value, environment, defaults: Defaults::new(file.defaults) })
+    Some(Project {
+        name: file.name.value,
+        environment,
+        pools: pools(context, &file.pools),
+        pool_names: pool_names(&node),
+        defaults: Defaults::new(file.defaults),
+    })
+}
+
+fn pools(context: &Context<'_>, written: &Entries<Located<usize>>) -> BTreeMap<String, NonZeroUsize> {
+    let pool = |(name, steps): &(Located<String>, Located<usize>)| {
+        let is_named = identifier(context, "pool", name);
+        steps_at_once(context, steps).filter(|_| is_named).map(|steps| (name.value.clone(), steps))
+    };
+    written.0.iter().filter_map(pool).collect()
+}
+
+fn pool_names(node: &Node) -> BTreeSet<String> {
+    let pools = node.get("pools").map(Node::entries).unwrap_or_default();
+    pools.iter().map(|(name, _)| name.value.clone()).collect()
 }
 
 /// Substitutes variables, but of the environments only those of the chosen one.

@@ -1,11 +1,8 @@
 //! `sources/*.yaml`: connector, schedule, contract; for each table of its own where there are several.
 
-use std::str::FromStr;
-
 use indexmap::IndexMap;
-use millstream_schedule::{CronLine, Schedule, Trigger};
 use millstream_types::{
-    COLUMN_NAME_RULE, ColumnType, LANDING_COLUMNS, Severity, SourceName, Span, is_column_name, unfit_member,
+    COLUMN_NAME_RULE, ColumnType, LANDING_COLUMNS, Severity, SourceName, is_column_name, unfit_member,
 };
 
 use super::{
@@ -14,6 +11,7 @@ use super::{
     check_body,
     columns::{ColumnChecker, Known},
     landing,
+    schedule::{Owner, schedule},
     tables::{self, FindTables},
 };
 use crate::{
@@ -22,9 +20,6 @@ use crate::{
     file::{self, ColumnFile, ConnectorFile, ContractFile, SourceOfTablesFile},
     variables, words,
 };
-
-/// The number of fields of a cron line; a word after them names its time zone.
-const CRON_FIELDS: usize = 5;
 
 /// What one file of `sources/` defines.
 #[derive(Default)]
@@ -66,7 +61,7 @@ fn many(
     let file: Option<SourceOfTablesFile> = context.faults.decode_at(node, context.start());
     let Some(file) = file else { return found };
     require(context, node, "connector", file.connector.is_none());
-    let schedule = file.schedule.and_then(|written| schedule(context, written));
+    let schedule = schedule(context, file.schedule.as_ref(), Owner::Source);
     let connector = file.connector.and_then(|file| connector(context, file));
     let find = || match &connector {
         Some(connector) => find(connector, connections),
@@ -131,7 +126,7 @@ fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpe
     let file: file::SourceFile = context.faults.decode_at(node, context.start())?;
     require(context, node, "connector", file.connector.is_none());
     require(context, node, "contract", file.contract.is_none());
-    let schedule = file.schedule.and_then(|written| schedule(context, written));
+    let schedule = schedule(context, file.schedule.as_ref(), Owner::Source);
     let key = file.contract.as_ref().and_then(|contract| contract.key.as_ref());
     let is_faulty = file.contract.as_ref().is_none_or(|contract| context.faults.has_gap_in(contract.at));
     let landing = landing::mode(context, file.landing.as_ref(), key, is_faulty);
@@ -183,42 +178,6 @@ fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Optio
                     "name the connector: `type: files`",
                 );
             }
-            None
-        }
-    }
-}
-
-fn schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<Schedule>> {
-    let schedule = parse_schedule(context, written)?;
-    context.faults.push(
-        Diagnostic::warning(
-            codes::UNAVAILABLE_FEATURE,
-            "this version starts nothing by itself: the schedule is read and not acted on",
-            schedule.at,
-        )
-        .with_hint("let cron, a systemd timer or your scheduler call `millstream run`; the line can stay"),
-    );
-    Some(schedule)
-}
-
-fn parse_schedule(context: &Context<'_>, written: Located<String>) -> Option<Located<Schedule>> {
-    let text = written.trim();
-    let trigger = match text.strip_prefix("every ") {
-        Some(interval) => Span::from_str(interval).map(Trigger::Every).map_err(|error| error.to_string()),
-        None => {
-            let words: Vec<&str> = text.split_whitespace().collect();
-            let (line, zone) = match words.as_slice() {
-                [line @ .., zone] if line.len() == CRON_FIELDS => (line.join(" "), *zone),
-                _ => (text.to_owned(), "UTC"),
-            };
-            CronLine::new(&line, zone).map(Trigger::Cron).map_err(|error| error.to_string())
-        }
-    };
-    match trigger {
-        Ok(trigger) => Some(Located::new(Schedule::of(trigger), written.at)),
-        Err(reason) => {
-            let hint = "write `every 15m`, or a cron line of five fields, as in `0 6 * * *` or `0 6 * * * Europe/Berlin`";
-            context.error(codes::WRONG_SCHEDULE, reason, written.at, hint);
             None
         }
     }

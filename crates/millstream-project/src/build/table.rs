@@ -2,9 +2,13 @@
 
 use millstream_types::TableName;
 
-use super::{Context, check::CheckReader};
+use super::{
+    Context,
+    check::CheckReader,
+    schedule::{Owner, schedule},
+};
 use crate::{
-    IncrementalSpec, Located, Location, Materialize, Node, TableSpec, codes,
+    IncrementalSpec, Located, Location, Materialize, Node, ScheduleSpec, TableSpec, codes,
     file::{MaterializeFile, TableFile},
     variables,
 };
@@ -25,6 +29,7 @@ pub(crate) fn table(
         }
     };
     let materialize = materialize(context, &file);
+    let schedule = table_schedule(context, &file);
     let on_violation =
         file.on_violation.as_ref().map_or(context.defaults.on_violation, |severity| severity.value);
     let mut checks = CheckReader::new(*context, on_violation);
@@ -37,12 +42,27 @@ pub(crate) fn table(
         description: file.description,
         owner: file.owner.or_else(|| context.defaults.owner.clone()),
         tags: context.defaults.with_tags(file.tags.0),
+        schedule,
         materialize: materialize?,
         checks: checks.finish(),
         on_violation,
         halt_above: file.halt_above.map(|share| share.value.0).or(context.defaults.halt_above),
         sql,
     })
+}
+
+/// The table's schedule. Nothing of a view is stored, so nothing of it could run.
+fn table_schedule(context: &Context<'_>, file: &TableFile) -> Option<ScheduleSpec> {
+    let is_view = file.materialize.as_ref().is_some_and(|way| way.value == MaterializeFile::View);
+    match &file.schedule {
+        Some(node) if is_view => {
+            let message = "`schedule` on a view: nothing of a view is stored, so nothing of it runs";
+            let hint = "use `materialize: table`, or schedule a table that reads it";
+            context.error(codes::WRONG_SCHEDULE, message, node.at, hint);
+            None
+        }
+        node => schedule(context, node.as_ref(), Owner::Other),
+    }
 }
 
 /// A key of the header and the ways of keeping a table that it goes with.

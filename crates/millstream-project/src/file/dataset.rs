@@ -4,7 +4,10 @@ use millstream_types::{Percent, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::schema_text::{AsKnownValue, FeatureList, OutputValue, PercentText, SpanText};
+use super::{
+    schedule::ScheduleValue,
+    schema_text::{AsKnownValue, FeatureList, OutputValue, PercentText, SpanText},
+};
 use crate::{
     Located, Node, OutputFormat, RefreshSpec, SplitBy,
     decode::{Entries, OneOrMany, Written},
@@ -53,6 +56,10 @@ pub(crate) struct DatasetFile {
     /// absent) only when a command names it.
     #[serde(default)]
     pub(crate) refresh: Option<RefreshSpec>,
+    /// When the dataset is built by itself, whatever `refresh` says: `every 15m`, a cron line of five fields with or without a time zone, or a mapping.
+    #[serde(default)]
+    #[schemars(with = "Option<ScheduleValue>")]
+    pub(crate) schedule: Option<Node>,
 }
 
 /// The rows that features are joined to: one of `from`, `sql` and `file`.

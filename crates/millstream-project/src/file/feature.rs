@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{
     described,
+    schedule::ScheduleValue,
     schema_text::{ColumnTypeText, SpanText},
     words,
 };
@@ -134,6 +135,10 @@ pub(crate) struct ViewFile {
     /// The features by name.
     #[schemars(with = "Entries<FeatureSchema>")]
     pub(crate) features: Located<Entries<Node>>,
+    /// When the view runs by itself: `every 15m`, a cron line of five fields with or without a time zone, or a mapping.
+    #[serde(default)]
+    #[schemars(with = "Option<ScheduleValue>")]
+    pub(crate) schedule: Option<Node>,
     /// What the view holds.
     #[serde(default)]
     pub(crate) description: Option<String>,

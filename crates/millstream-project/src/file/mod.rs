@@ -6,6 +6,7 @@ mod check;
 mod dataset;
 mod feature;
 mod project;
+mod schedule;
 mod schema_text;
 mod source;
 mod table;
@@ -22,6 +23,7 @@ pub(crate) use feature::{
     ViewFile,
 };
 pub(crate) use project::{DefaultsFile, EnvironmentFile, ProjectFile};
+pub(crate) use schedule::ScheduleFile;
 pub(crate) use source::{
     ColumnFile, ConnectorFile, ContractFile, SourceFile, SourceOfTablesFile, TableOfSourceFile,
 };

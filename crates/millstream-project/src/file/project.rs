@@ -23,6 +23,9 @@ pub(crate) struct ProjectFile {
     /// Named sets of stores. Without `default`, everything is kept under `.millstream/`.
     #[serde(default)]
     pub(crate) environments: Entries<EnvironmentFile>,
+    /// How many steps run at once in each pool, by the names that schedules give: `heavy: 2`.
+    #[serde(default)]
+    pub(crate) pools: Entries<Located<usize>>,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,

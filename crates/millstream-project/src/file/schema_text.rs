@@ -53,7 +53,7 @@ text_schema! {
     };
     ScheduleText: {
         "type": "string",
-        "examples": ["every 15m", "0 6 * * *"]
+        "examples": ["every 15m", "0 6 * * *", "0 6 * * * Europe/Berlin"]
     };
     ColumnAddress: {
         "type": "string",

@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::{
     CheckFile,
+    schedule::ScheduleValue,
     schema_text::{
-        ColumnAddress, ColumnTypeText, ConnectorOptions, LeftOut, PatternText, PercentText, ScheduleText,
-        SpanText,
+        ColumnAddress, ColumnTypeText, ConnectorOptions, LeftOut, PatternText, PercentText, SpanText,
     },
 };
 use crate::{
@@ -33,11 +33,10 @@ pub(crate) struct SourceFile {
     /// Which connector, and its options.
     #[schemars(required)]
     pub(crate) connector: Option<ConnectorFile>,
-    /// `every 15m`, or a cron line of five fields (UTC). Read and not acted on by this version: let cron or a systemd timer
-    /// call `millstream run`.
+    /// When the source runs by itself: `every 15m`, a cron line of five fields with or without a time zone, or a mapping.
     #[serde(default)]
-    #[schemars(with = "Option<ScheduleText>")]
-    pub(crate) schedule: Option<Located<String>>,
+    #[schemars(with = "Option<ScheduleValue>")]
+    pub(crate) schedule: Option<Node>,
     /// What rows do to those that landed before; `append` when absent. `merge` needs a `key` in the contract.
     #[serde(default)]
     pub(crate) landing: Option<Located<LandingMode>>,
@@ -63,7 +62,7 @@ pub(crate) struct SourceOfTablesFile {
     pub(crate) tags: OneOrMany<String>,
     pub(crate) connector: Option<ConnectorFile>,
     #[serde(default)]
-    pub(crate) schedule: Option<Located<String>>,
+    pub(crate) schedule: Option<Node>,
     #[serde(default)]
     pub(crate) landing: Option<Located<LandingMode>>,
     /// What holds for the tables that say nothing else.

@@ -4,7 +4,7 @@ use millstream_types::{Percent, Severity};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckFile, schema_text::PercentText};
+use super::{CheckFile, schedule::ScheduleValue, schema_text::PercentText};
 use crate::{
     Grain, Located, Node,
     decode::{OneOrMany, Written},
@@ -24,6 +24,10 @@ pub(crate) struct TableFile {
     /// Words to select it by: `tag:<word>`.
     #[serde(default)]
     pub(crate) tags: OneOrMany<String>,
+    /// When the table runs by itself: `every 15m`, a cron line of five fields with or without a time zone, or a mapping.
+    #[serde(default)]
+    #[schemars(with = "Option<ScheduleValue>")]
+    pub(crate) schedule: Option<Node>,
     /// How the table is kept; `table` when absent.
     #[serde(default)]
     pub(crate) materialize: Option<Located<MaterializeFile>>,

@@ -1,6 +1,6 @@
 //! A named way into an outside system.
 
-use std::fmt;
+use std::{fmt, num::NonZeroUsize};
 
 use crate::{HiddenValues, Located, Location, Node};
 
@@ -11,9 +11,11 @@ pub struct ConnectionSpec {
     /// The start of the file, for messages about the connection as a whole.
     pub at: Location,
     pub description: Option<String>,
+    /// How many steps read through the connection at once; no more than run at all where it says nothing.
+    pub concurrency: Option<NonZeroUsize>,
     /// The kind of connector that makes something of the connection.
     pub kind: Located<String>,
-    /// The mapping without `type` and `description`, variables and files substituted, with the place of every value. The
+    /// The mapping without `type`, `description` and `concurrency`, variables and files substituted, with the place of every value. The
     /// connector's own factory checks it.
     pub options: Node,
     /// Whether a faulty option was reported and left out, so that a missing one may be just that.

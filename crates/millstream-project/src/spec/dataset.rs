@@ -5,7 +5,7 @@ use millstream_types::{Percent, Span, TableName, TimestampMicros};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::FeatureRef;
+use super::{FeatureRef, ScheduleSpec};
 use crate::{Located, Location, Node};
 
 /// One file of `datasets/`.
@@ -27,6 +27,8 @@ pub struct DatasetSpec {
     pub encode: Vec<EncodeSpec>,
     pub output: Option<OutputSpec>,
     pub refresh: RefreshSpec,
+    /// When the dataset is built by itself.
+    pub schedule: Option<ScheduleSpec>,
 }
 
 /// When a dataset is built again.

@@ -3,7 +3,7 @@
 use indexmap::IndexSet;
 use millstream_types::{Aggregation, ColumnType, Span, TableName};
 
-use super::Scalar;
+use super::{Scalar, ScheduleSpec};
 use crate::{Located, Location};
 
 /// Everything of `features/`, each kind in the order of the files.
@@ -80,6 +80,8 @@ pub struct FeatureViewSpec {
     /// Whether a row is visible at its own event time, and not only after it.
     pub include_same_instant: bool,
     pub features: Vec<FeatureSpec>,
+    /// When the view runs by itself.
+    pub schedule: Option<ScheduleSpec>,
     pub description: Option<String>,
     pub owner: Option<String>,
     pub tags: Vec<String>,

@@ -5,6 +5,7 @@ mod connection;
 mod dataset;
 mod environment;
 mod feature;
+mod schedule;
 mod source;
 mod table;
 mod test;
@@ -20,11 +21,12 @@ pub use feature::{
     AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec, FeaturesSpec,
     OnDemandSpec, RequestSpec, ServiceSpec,
 };
+pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
 pub use test::{TestInput, TestSpec};
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
 use crate::SourceMap;
 
@@ -35,6 +37,8 @@ pub struct ProjectSpec {
     pub root: PathBuf,
     pub name: String,
     pub environment: EnvironmentSpec,
+    /// How many steps each pool takes at once, by the names of the pools.
+    pub pools: BTreeMap<String, NonZeroUsize>,
     /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
     /// The sources in the order of their names.

@@ -3,12 +3,11 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use millstream_schedule::Schedule;
 use millstream_types::{ColumnType, Percent, Severity, SourceName, Span, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::CheckSpec;
+use super::{CheckSpec, ScheduleSpec};
 use crate::{HiddenValues, Located, Location, Node};
 
 /// A file of `sources/`, or one table of a file with many.
@@ -21,8 +20,8 @@ pub struct SourceSpec {
     pub owner: Option<String>,
     pub tags: Vec<String>,
     pub connector: ConnectorSpec,
-    /// When the source is looked at by itself.
-    pub schedule: Option<Located<Schedule>>,
+    /// When the source runs by itself.
+    pub schedule: Option<ScheduleSpec>,
     pub landing: LandingMode,
     pub contract: ContractSpec,
 }

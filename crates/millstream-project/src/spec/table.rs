@@ -4,7 +4,7 @@ use millstream_types::{Percent, Severity, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::CheckSpec;
+use super::{CheckSpec, ScheduleSpec};
 use crate::{Located, Location};
 
 /// One file of `tables/<schema>/`.
@@ -15,6 +15,8 @@ pub struct TableSpec {
     pub description: Option<String>,
     pub owner: Option<String>,
     pub tags: Vec<String>,
+    /// When the table runs by itself; a view has none.
+    pub schedule: Option<ScheduleSpec>,
     pub materialize: Materialize,
     pub checks: Vec<CheckSpec>,
     pub on_violation: Severity,

@@ -9,10 +9,11 @@ use millstream_api::{
     runs::{
         Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult,
     },
+    schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer},
 };
 use millstream_server::{
     ApiError, CatalogBackend, ErrorKind, JobBackend, JobReporter, ProjectBackend, RunBackend, RunEnd,
-    RunRequest,
+    RunRequest, ScheduleBackend,
 };
 
 use crate::backend::{NOVEMBER, Shop};
@@ -256,5 +257,42 @@ fn asset() -> AssetState {
         hint: None,
         checks: Vec::new(),
         written_by: None,
+    }
+}
+
+/// A project in which one source waits for a webhook. A server that is asked for `standby` does not run it.
+#[async_trait]
+impl ScheduleBackend for Shop {
+    async fn schedule(&self, limit: usize) -> Result<ScheduleAnswer, ApiError> {
+        let next = |minute: u8| NextTick {
+            at: format!("2026-11-01T00:{minute:02}:00Z"),
+            asset: "bronze.orders".to_owned(),
+            trigger: "every 15m".to_owned(),
+        };
+        let decision = |asset: &str, decision, because: &str| ScheduleDecision {
+            at: "2026-11-01T00:00:00Z".to_owned(),
+            asset: asset.to_owned(),
+            decision,
+            because: because.to_owned(),
+        };
+        let decisions = [
+            decision("silver.orders", "held", "`bronze.orders` goes first"),
+            decision("bronze.orders", "started", "every 15m"),
+        ];
+        Ok(ScheduleAnswer {
+            is_active: true,
+            next: [15, 30].map(next).into_iter().take(limit).collect(),
+            decisions: decisions.into_iter().take(limit).collect(),
+        })
+    }
+
+    async fn trigger(&self, name: &str) -> Result<TriggerAnswer, ApiError> {
+        match name {
+            "orders_arrived" => {
+                Ok(TriggerAnswer { trigger: name.to_owned(), due: vec!["bronze.orders".to_owned()] })
+            }
+            "standby" => Err(ApiError::new(ErrorKind::Unavailable, "another server runs the project")),
+            _ => Err(ApiError::new(ErrorKind::UnknownTrigger, format!("no asset waits for `{name}`"))),
+        }
     }
 }

@@ -21,5 +21,6 @@ mod push;
 mod random;
 mod read;
 mod runs;
+mod schedule;
 mod shutdown;
 mod types;

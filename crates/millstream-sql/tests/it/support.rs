@@ -147,6 +147,7 @@ fn table(name: &str, options: &BTreeMap<&str, &str>, sql: &str, file: FileId) ->
         description: None,
         owner: None,
         tags: Vec::new(),
+        schedule: None,
         materialize,
         checks: Vec::new(),
         on_violation: Severity::Warn,

@@ -98,6 +98,25 @@ async fn a_store_of_version_4_is_read() {
 }
 
 #[tokio::test]
+async fn a_store_of_version_5_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let file = Connection::open(&path).unwrap();
+    for text in [
+        include_str!("../data/state_v1.sql"),
+        include_str!("../data/state_v2.sql"),
+        include_str!("../data/state_v4.sql"),
+        include_str!("../data/state_v5.sql"),
+    ] {
+        file.execute_batch(text).unwrap();
+    }
+    let state = State::open(&path).await.unwrap();
+    assert_eq!(artifacts(&state).await, ["dataset churn@3: ee {} None None since 9, removed None"]);
+    assert!(state.scheduled_assets().await.unwrap().is_empty());
+    assert!(state.schedule_decisions(9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
@@ -106,7 +125,7 @@ async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let error = State::open(&path).await.unwrap_err();
     assert_eq!(error.code(), "MS-0603");
     assert!(
-        error.to_string().contains("newer version of Millstream (format 99, this version knows 5)"),
+        error.to_string().contains("newer version of Millstream (format 99, this version knows 6)"),
         "{error}"
     );
 }

@@ -15,6 +15,7 @@ mod memory;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod schedule;
 #[cfg(feature = "postgres")]
 mod server;
 mod sets;

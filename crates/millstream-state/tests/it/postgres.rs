@@ -72,6 +72,18 @@ async fn a_store_of_version_2_is_read() {
 }
 
 #[tokio::test]
+async fn a_store_of_version_3_is_read() {
+    let Some(schema) = Schema::fresh("postgres::a_store_of_version_3_is_read").await else { return };
+    let client = schema.client().await;
+    client.batch_execute(include_str!("../data/postgres_v2.sql")).await.unwrap();
+    client.batch_execute(include_str!("../data/postgres_v3.sql")).await.unwrap();
+    let state = State::connect(schema.url(), "shop").await.unwrap();
+    assert_eq!(artifacts(&state).await, ["dataset churn@3: ee {} None None since 9, removed None"]);
+    assert!(state.scheduled_assets().await.unwrap().is_empty());
+    assert!(state.schedule_decisions(9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_cannot_be_reached_is_said_without_its_password() {
     let suite = "postgres::what_cannot_be_reached_is_said_without_its_password";
     let Some(schema) = Schema::fresh(suite).await else { return };

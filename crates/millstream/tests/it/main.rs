@@ -48,6 +48,7 @@ mod serve_push;
 #[cfg(feature = "redis")]
 mod serve_redis;
 mod serve_reload;
+mod serve_schedule;
 mod serve_versions;
 mod sets;
 mod shop;

@@ -17,8 +17,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use millstream_plan::{
     AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, dataset_fingerprint,
 };
-use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, RefreshSpec};
-use millstream_schedule::{Schedule, Trigger};
+use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin, RefreshSpec, ScheduleSpec};
+use millstream_schedule::Trigger;
 use millstream_types::{AssetId, AssetVersion, TableName};
 
 use super::{Defined, Kind, Look, StepRunner, feature_view, service, table::view_plans};
@@ -73,10 +73,13 @@ impl Kind for Datasets {
                 checked_against: Vec::new(),
                 passes_through: false,
                 reads_outside: false,
-                schedule: Schedule::of(match spec.refresh {
-                    RefreshSpec::Manual => Trigger::Manual,
-                    RefreshSpec::OnChange => Trigger::OnChange,
-                }),
+                schedule: ScheduleSpec::beside(
+                    match spec.refresh {
+                        RefreshSpec::Manual => Trigger::Manual,
+                        RefreshSpec::OnChange => Trigger::OnChange,
+                    },
+                    spec.schedule.as_ref(),
+                ),
             })
         };
         defined.spec.datasets.iter().filter_map(facts).collect()

@@ -14,7 +14,8 @@ use millstream_online::{OnlineError, OnlineStore};
 use millstream_plan::{
     AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Reason, Recorded, fingerprint,
 };
-use millstream_schedule::{Schedule, Trigger};
+use millstream_project::ScheduleSpec;
+use millstream_schedule::Trigger;
 use millstream_types::{AssetId, AssetVersion, TableName};
 use serde_json::json;
 
@@ -46,6 +47,7 @@ impl Kind for FeatureViews {
 
     fn facts(&self, defined: &Defined<'_>) -> Vec<AssetFacts> {
         let facts = |(name, view): (&String, &millstream_sql::features::AnalyzedView)| {
+            let spec = defined.spec.features.view(name);
             let stored = json!({
                 "space": format!("{:016x}", view.definition.space()),
                 "views": view_plans(defined.analysis, defined.spec, &view.dependencies),
@@ -54,14 +56,14 @@ impl Kind for FeatureViews {
                 id: id(name),
                 kind: FEATURE_VIEW,
                 path: defined.path(view.at.file),
-                tags: defined.spec.features.view(name).map(|spec| spec.tags.clone()).unwrap_or_default(),
+                tags: spec.map(|spec| spec.tags.clone()).unwrap_or_default(),
                 fingerprint: fingerprint(WORD, &stored),
                 inputs: view.dependencies.iter().map(TableName::asset_id).collect(),
                 defined_by: Vec::new(),
                 checked_against: Vec::new(),
                 passes_through: false,
                 reads_outside: false,
-                schedule: Schedule::of(Trigger::OnChange),
+                schedule: ScheduleSpec::beside(Trigger::OnChange, spec.and_then(|spec| spec.schedule.as_ref())),
             }
         };
         defined.features.views.iter().map(facts).collect()

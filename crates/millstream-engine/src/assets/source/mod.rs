@@ -5,8 +5,8 @@ pub(crate) mod landing;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, source_fingerprint};
-use millstream_project::SourceSpec;
-use millstream_schedule::{Schedule, Trigger};
+use millstream_project::{ScheduleSpec, SourceSpec};
+use millstream_schedule::Trigger;
 use millstream_types::AssetId;
 
 use super::{Defined, Kind, Look, StepRunner, table, table_of, unknown, unreadable_table};
@@ -43,14 +43,7 @@ impl Kind for Sources {
             checked_against: table::checked_against(&source.contract.checks),
             passes_through: false,
             reads_outside: true,
-            schedule: match &source.schedule {
-                None => Schedule::of(Trigger::OnChange),
-                Some(schedule) => {
-                    let mut schedule = schedule.value.clone();
-                    schedule.triggers.insert(0, Trigger::OnChange);
-                    schedule
-                }
-            },
+            schedule: ScheduleSpec::beside(Trigger::OnChange, source.schedule.as_ref()),
         };
         defined.spec.sources.iter().map(facts).collect()
     }
@@ -92,7 +85,8 @@ impl Kind for Sources {
     }
 }
 
-async fn waiting(
+/// What a landing of the source would take in now; see [`landing::waiting_parts`].
+pub(crate) async fn waiting(
     world: &World,
     asset: &AssetId,
     full: bool,

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Reason, table_fingerprint};
-use millstream_project::{CheckKind, CheckSpec, Materialize, ProjectSpec, TableSpec};
-use millstream_schedule::{Schedule, Trigger};
+use millstream_project::{CheckKind, CheckSpec, Materialize, ProjectSpec, ScheduleSpec, TableSpec};
+use millstream_schedule::Trigger;
 use millstream_sql::{Analysis, TableAnalysis};
 use millstream_types::{AssetId, Fingerprint, TableName};
 
@@ -60,7 +60,7 @@ impl Kind for Tables {
                 checked_against: checked_against(&spec.checks),
                 passes_through: spec.materialize.is_view(),
                 reads_outside: false,
-                schedule: Schedule::of(Trigger::OnChange),
+                schedule: ScheduleSpec::beside(Trigger::OnChange, spec.schedule.as_ref()),
             });
         }
         tables

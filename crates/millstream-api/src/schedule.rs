@@ -1,0 +1,45 @@
+//! When assets run by themselves, and why they did or did not.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What comes next, and what was decided last.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ScheduleAnswer {
+    /// Whether this server runs the project by its triggers. One server of a project does; another waits to take its place.
+    pub is_active: bool,
+    /// The next instants at which an asset is due or its source is listed, in order of time.
+    pub next: Vec<NextTick>,
+    /// The newest decisions first.
+    pub decisions: Vec<ScheduleDecision>,
+}
+
+/// An instant at which an asset will be due, if nothing else happens before.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct NextTick {
+    /// RFC 3339.
+    pub at: String,
+    pub asset: String,
+    /// What makes it due, as in `every 15m`.
+    pub trigger: String,
+}
+
+/// What was decided of an asset that was due.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ScheduleDecision {
+    /// RFC 3339.
+    pub at: String,
+    pub asset: String,
+    /// `started`, `skipped` or `held`.
+    pub decision: &'static str,
+    /// The reasons, in words.
+    pub because: String,
+}
+
+/// What a call of a webhook set off.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TriggerAnswer {
+    pub trigger: String,
+    /// The assets that are due for it. Each runs as soon as what it reads is up to date and there is room.
+    pub due: Vec<String>,
+}

@@ -1,0 +1,82 @@
+//! A project that runs by its triggers while it is served.
+
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+use millstream_api::schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer};
+use millstream_engine::{LoggedDecision, Scheduling, TriggerError};
+use millstream_schedule::Upcoming;
+use millstream_server::{ApiError, ErrorKind, ScheduleBackend};
+use millstream_types::AssetId;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Backend, errors::api_error};
+use crate::wire::instant;
+
+impl Backend {
+    /// Runs the project by its triggers from now on until `cancel`, on a task that ends when the steps that ran are cancelled.
+    pub(crate) fn keep_scheduled(&self, cancel: CancellationToken) -> JoinHandle<()> {
+        let (scheduling, kept) = self.live().engine.keep_scheduled(cancel);
+        *self.scheduling.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheduling);
+        tokio::spawn(kept)
+    }
+
+    pub(super) fn scheduling(&self) -> Option<Scheduling> {
+        self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl ScheduleBackend for Backend {
+    async fn schedule(&self, limit: usize) -> Result<ScheduleAnswer, ApiError> {
+        let decisions = self.live().engine.schedule_decisions(limit).await.map_err(api_error)?;
+        let outlook = match self.scheduling() {
+            Some(scheduling) => scheduling.outlook(limit).await,
+            None => millstream_engine::Outlook::default(),
+        };
+        Ok(ScheduleAnswer {
+            is_active: outlook.is_active,
+            next: outlook.upcoming.into_iter().map(next).collect(),
+            decisions: decisions.into_iter().map(decision).collect(),
+        })
+    }
+
+    async fn trigger(&self, name: &str) -> Result<TriggerAnswer, ApiError> {
+        let called = match self.scheduling() {
+            Some(scheduling) => scheduling.triggered(name).await,
+            None => Err(TriggerError::Idle),
+        };
+        let due = called.map_err(refused)?;
+        let due = due.iter().map(ToString::to_string).collect();
+        Ok(TriggerAnswer { trigger: name.to_owned(), due })
+    }
+}
+
+fn next((asset, Upcoming { at, trigger }): (AssetId, Upcoming)) -> NextTick {
+    NextTick { at: instant(at), asset: asset.to_string(), trigger: trigger.to_string() }
+}
+
+fn decision(logged: LoggedDecision) -> ScheduleDecision {
+    ScheduleDecision {
+        at: instant(logged.at),
+        asset: logged.asset.to_string(),
+        decision: logged.kind.as_str(),
+        because: logged.because,
+    }
+}
+
+fn refused(error: TriggerError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        TriggerError::Unknown { known, .. } => {
+            let error = ApiError::new(ErrorKind::UnknownTrigger, message);
+            match known.is_empty() {
+                true => error,
+                false => error.with_hint(format!("the webhooks are `{}`", known.join("`, `"))),
+            }
+        }
+        TriggerError::Idle => ApiError::new(ErrorKind::Unavailable, message)
+            .with_hint("call the server that does, or try again in a moment"),
+    }
+}

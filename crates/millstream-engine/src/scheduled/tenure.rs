@@ -1,0 +1,240 @@
+//! The time in which this process schedules the project: from the lease to its end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use millstream_plan::{limits, scheduled};
+use millstream_schedule::{Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
+use millstream_types::{AssetId, AssetVersion, TimestampMicros};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Message, Outlook, is_scheduled, listen::Foreign, stale::stale, start::StepRun, unknown_webhook};
+use crate::{Engine, EngineError, Project, Subscription, WorkId, lease::Lease, reconcile::reconcile};
+
+/// The loop wakes this often at least, to find out that the clock was set.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the state store is asked for the versions that other processes committed.
+const VERSIONS_EVERY: Duration = Duration::from_secs(2);
+
+/// A scheduler at work, and what is recorded of it.
+pub(super) struct Tenure {
+    pub(super) engine: Engine,
+    pub(super) lease: Arc<Lease>,
+    pub(super) scheduler: Scheduler,
+    /// What is recorded of each asset, as it is in the state store.
+    pub(super) recorded: BTreeMap<AssetId, RecordedAsset>,
+    /// The versions that the scheduler was told, or began with.
+    pub(super) versions: BTreeMap<AssetId, AssetVersion>,
+    /// The number of the last decision in the log.
+    pub(super) logged: i64,
+    pub(super) runs: JoinSet<StepRun>,
+    /// The assets whose steps this loop has started.
+    pub(super) own: BTreeSet<AssetId>,
+    /// The runs by which it did.
+    pub(super) works: BTreeSet<WorkId>,
+    pub(super) foreign: Foreign,
+    /// Looks at sources: the asset, and whether there is something new.
+    pub(super) looks: JoinSet<(AssetId, Result<bool, EngineError>)>,
+    heard: Subscription,
+    /// Ends the steps that this loop has started.
+    pub(super) cancel: CancellationToken,
+}
+
+/// What the scheduler is told of a project.
+fn told(project: &Project, engine: &Engine) -> (Vec<ScheduledAsset>, Limits) {
+    let steps = engine.world().concurrency(None);
+    let limits = limits(&project.spec, steps);
+    // A project that has no triggers any more is left to commands.
+    match is_scheduled(project) {
+        true => (scheduled(&project.graph, &project.spec), limits),
+        false => (Vec::new(), limits),
+    }
+}
+
+impl Tenure {
+    /// Begins with what is recorded.
+    pub(super) async fn begin(
+        engine: &Engine,
+        lease: Arc<Lease>,
+        cancel: &CancellationToken,
+    ) -> Result<Self, EngineError> {
+        let heard = engine.events().subscribe();
+        let state = engine.world().state.clone();
+        // What a process committed that ended before it had recorded that is recorded now.
+        let reconciled = reconcile(engine.world()).await?;
+        let versions = state.versions().await?;
+        let stale = stale(engine, &reconciled.recorded).await?;
+        let mut recorded: BTreeMap<AssetId, RecordedAsset> = BTreeMap::new();
+        for asset in state.scheduled_assets().await? {
+            recorded.insert(asset.asset.clone(), asset);
+        }
+        let (assets, limits) = told(engine.project(), engine);
+        for asset in &assets {
+            let found = recorded.entry(asset.id.clone());
+            found.or_insert_with(|| RecordedAsset::new(asset.id.clone())).stale = stale.contains(&asset.id);
+        }
+        let known: Vec<RecordedAsset> = recorded.values().cloned().collect();
+        let now = engine.world().options.clock.now();
+        let (scheduler, decisions) = Scheduler::restore(assets, &limits, &known, now).map_err(refused)?;
+        let mut tenure = Self {
+            engine: engine.clone(),
+            lease,
+            scheduler,
+            recorded,
+            versions,
+            logged: 0,
+            runs: JoinSet::new(),
+            own: BTreeSet::new(),
+            works: BTreeSet::new(),
+            foreign: Foreign::default(),
+            looks: JoinSet::new(),
+            heard,
+            cancel: cancel.child_token(),
+        };
+        tracing::info!(assets = known.len(), "the project runs by its triggers");
+        tenure.carry_out(decisions, &[]).await?;
+        Ok(tenure)
+    }
+
+    /// Schedules until `cancel`.
+    ///
+    /// # Errors
+    ///
+    /// What was decided could not be recorded, or another process has taken the lease.
+    pub(super) async fn hold(
+        &mut self,
+        receiver: &mut UnboundedReceiver<Message>,
+        cancel: &CancellationToken,
+    ) -> Result<(), EngineError> {
+        let mut versions = versions_interval();
+        loop {
+            if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
+                self.tick().await?;
+            }
+            let pause = self.pause();
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = self.lease.cancel.cancelled() => {
+                    return Err(millstream_state::StateError::LeaseLost.into());
+                }
+                Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
+                Some(found) = self.looks.join_next() => self.looked(found).await?,
+                Some(message) = receiver.recv() => self.answer(message).await?,
+                heard = self.heard.hear() => self.hear(heard).await?,
+                _ = versions.tick() => self.look_at_versions().await?,
+                () = tokio::time::sleep(pause) => self.tick().await?,
+            }
+        }
+    }
+
+    /// Cancels what runs, and waits until that has ended. The steps are not told as ended: the next process starts them once
+    /// more. Gives the engine that was at work last.
+    pub(super) async fn end(mut self) -> Engine {
+        self.cancel.cancel();
+        self.looks.abort_all();
+        while self.runs.join_next().await.is_some() {}
+        self.engine.clone()
+    }
+
+    pub(super) fn now(&self) -> TimestampMicros {
+        self.engine.world().options.clock.now()
+    }
+
+    async fn tick(&mut self) -> Result<(), EngineError> {
+        let now = self.now();
+        let decisions = self.scheduler.tick(now);
+        self.carry_out(decisions, &[]).await
+    }
+
+    /// The time until the next tick, as far as the clock is not set meanwhile.
+    fn pause(&self) -> Duration {
+        let Some(wake) = self.scheduler.next_wake() else { return CLOCK_EVERY };
+        let micros = u64::try_from(wake.0.saturating_sub(self.now().0)).unwrap_or(0);
+        Duration::from_micros(micros).min(CLOCK_EVERY)
+    }
+
+    async fn answer(&mut self, message: Message) -> Result<(), EngineError> {
+        match message {
+            Message::LookAtClock => self.tick().await,
+            Message::Trigger { name, answer } => {
+                let (now, due) = (self.now(), self.waiting_for(&name));
+                if due.is_empty() {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(Err(unknown_webhook(self.engine.project(), &name)));
+                    return Ok(());
+                }
+                tracing::info!(webhook = name, "a webhook was called");
+                let decisions = self.scheduler.triggered(&name, now);
+                self.carry_out(decisions, &[]).await?;
+                let _ = answer.send(Ok(due));
+                Ok(())
+            }
+            Message::Replace(engine) => self.replace(engine).await,
+            Message::Outlook { count, answer } => {
+                let _ = answer.send(self.outlook(count));
+                Ok(())
+            }
+        }
+    }
+
+    /// The assets that wait for the webhook.
+    fn waiting_for(&self, name: &str) -> Vec<AssetId> {
+        let waits = |trigger: &millstream_schedule::Trigger| {
+            matches!(trigger, millstream_schedule::Trigger::Webhook(hook) if hook == name)
+        };
+        let assets = self.engine.project().graph.assets().iter();
+        let waiting = assets.filter(|asset| asset.schedule.triggers.iter().any(waits));
+        waiting.map(|asset| asset.id.clone()).collect()
+    }
+
+    /// Takes over a project that was loaded again. Triggers that cannot work leave the schedule as it was.
+    async fn replace(&mut self, engine: Engine) -> Result<(), EngineError> {
+        let (assets, limits) = told(engine.project(), &engine);
+        let now = self.now();
+        match self.scheduler.replace_graph(assets, &limits, now) {
+            Ok(decisions) => {
+                self.engine = engine;
+                self.carry_out(decisions, &[]).await
+            }
+            Err(error) => {
+                let hint = error.hint();
+                tracing::warn!(%error, hint, "the triggers are those of before");
+                Ok(())
+            }
+        }
+    }
+
+    fn outlook(&mut self, count: usize) -> Outlook {
+        let ids: Vec<AssetId> =
+            self.engine.project().graph.assets().iter().map(|asset| asset.id.clone()).collect();
+        let mut upcoming: Vec<_> = ids
+            .into_iter()
+            .flat_map(|id| {
+                let found = self.scheduler.upcoming(&id, count);
+                found.into_iter().map(move |upcoming| (id.clone(), upcoming))
+            })
+            .collect();
+        upcoming.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+        upcoming.truncate(count);
+        Outlook { is_active: true, upcoming }
+    }
+}
+
+fn versions_interval() -> Interval {
+    let mut interval = tokio::time::interval(VERSIONS_EVERY);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+fn refused(error: ScheduleError) -> EngineError {
+    EngineError::Schedule { source: error }
+}

@@ -1,0 +1,283 @@
+//! A project that runs by its triggers: what is due starts, once, whatever happens to the process.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use millstream_engine::{Clock, DecisionKind, Engine, RunRequest, Scheduling, TriggerError};
+use millstream_schedule::Trigger;
+use millstream_state::{Holder, LeaseRequest, Moment, State};
+use millstream_types::{AssetId, TimestampMicros};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Definition, Harm, Injection, Line, World, block_on};
+
+const HOURLY: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+schedule: every 1h
+contract: {columns: {id: {type: int64, required: true}}}
+=== tables/silver/events.sql
+SELECT id FROM bronze.events
+";
+
+const HOOKED: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+schedule: {webhook: arrived}
+contract: {columns: {id: {type: int64, required: true}}}
+=== tables/silver/events.sql
+SELECT id FROM bronze.events
+=== tables/silver/count.sql
+SELECT count(*) AS n FROM silver.events
+";
+
+const HOUR: i64 = 3_600;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A process that schedules the world's project.
+struct Process {
+    engine: Engine,
+    scheduling: Scheduling,
+    task: JoinHandle<()>,
+    cancel: CancellationToken,
+}
+
+impl Process {
+    async fn start(world: &World, line: &Arc<Line>) -> Self {
+        let (engine, cancel) = (world.engine(line).await, CancellationToken::new());
+        let (scheduling, kept) = engine.keep_scheduled(cancel.clone());
+        Self { engine, scheduling, task: tokio::spawn(kept), cancel }
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// Ends at once, as if it was killed.
+    async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.is_err());
+    }
+
+    /// Moves the clock and lets the loop see it.
+    fn pass(&self, world: &World, seconds: i64) {
+        world.clock.pass(seconds);
+        self.scheduling.look_at_clock();
+    }
+}
+
+fn world(text: &str) -> World {
+    let world = World::new(Definition::of(text));
+    world.definition.script.put("events", "a", "id\n1\n2");
+    world
+}
+
+fn every_hour() -> Trigger {
+    Trigger::Every("1h".parse().unwrap())
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until nothing runs any more and the table has so many rows.
+async fn settled(state: &State, world: &World, table: &str, rows: usize) {
+    until(&format!("{table} never has {rows} rows"), async || {
+        let recorded = state.scheduled_assets().await.unwrap();
+        let runs = recorded.iter().any(|asset| asset.running.is_some());
+        !recorded.is_empty() && !runs && world.rows(table).await.len() == rows
+    })
+    .await;
+}
+
+/// Why the asset was started, skipped or held, the oldest first.
+async fn decisions(state: &State, asset: &str, kind: DecisionKind) -> Vec<String> {
+    let mut log = state.schedule_decisions(1_000).await.unwrap();
+    log.reverse();
+    let of_asset = log.into_iter().filter(|logged| logged.asset.as_str() == asset && logged.kind == kind);
+    of_asset.map(|logged| logged.because).collect()
+}
+
+async fn answered(state: &State, asset: &str, trigger: &Trigger) -> TimestampMicros {
+    let recorded = state.scheduled_assets().await.unwrap();
+    let asset = recorded.iter().find(|recorded| recorded.asset.as_str() == asset).unwrap();
+    asset.triggers.iter().find(|recorded| recorded.trigger == *trigger).unwrap().answered
+}
+
+#[test]
+fn a_due_tick_starts_its_step_and_what_reads_it_follows() {
+    block_on(async {
+        let world = world(HOURLY);
+        let process = Process::start(&world, &Line::quiet()).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        world.definition.script.put("events", "b", "id\n3");
+        process.pass(&world, HOUR / 2);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(world.rows("silver.events").await.len(), 2, "nothing is due yet");
+        process.pass(&world, HOUR / 2);
+        settled(&state, &world, "silver.events", 3).await;
+        let started = decisions(&state, "bronze.events", DecisionKind::Started).await;
+        assert_eq!(started.last().unwrap(), "every 1h");
+        let followed = decisions(&state, "silver.events", DecisionKind::Started).await;
+        assert_eq!(followed.last().unwrap(), "new input: bronze.events");
+        let runs = state.runs(9).await.unwrap();
+        assert!(runs.iter().any(|run| run.command == "serve: bronze.events, every 1h"), "{runs:?}");
+        process.stop().await;
+    });
+}
+
+#[test]
+fn ticks_that_come_while_a_step_runs_are_answered_by_one_afterwards() {
+    block_on(async {
+        let world = world(HOURLY);
+        let process = Process::start(&world, &Line::quiet()).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        let before = decisions(&state, "bronze.events", DecisionKind::Started).await.len();
+        // Somebody else works on the asset, so that the step waits.
+        let holder = Holder::this_process("maintain", TimestampMicros(0));
+        let assets = [AssetId::new("bronze.events")];
+        let now = world.clock.now();
+        let request = LeaseRequest { assets: &assets, holder: &holder, now, length: PATIENCE * 1_000 };
+        let other = state.take_lease(&request).await.unwrap();
+        world.definition.script.put("events", "b", "id\n3");
+        for _ in 0..4 {
+            process.pass(&world, HOUR);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        let started = decisions(&state, "bronze.events", DecisionKind::Started).await;
+        assert_eq!(started.len(), before + 1);
+        state.end_lease(other).await.unwrap();
+        settled(&state, &world, "silver.events", 3).await;
+        until("the last tick is not answered", async || {
+            answered(&state, "bronze.events", &every_hour()).await == world.clock.now()
+        })
+        .await;
+        settled(&state, &world, "silver.events", 3).await;
+        let started = decisions(&state, "bronze.events", DecisionKind::Started).await;
+        assert_eq!(started[before..], ["every 1h", "every 1h"]);
+        let runs = world.runs().await;
+        assert!(runs.iter().all(|outcome| outcome == "succeeded"), "{runs:?}");
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_run_by_hand_is_heard_of_and_what_reads_it_follows() {
+    block_on(async {
+        let world = world(HOURLY);
+        let process = Process::start(&world, &Line::quiet()).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        world.definition.script.put("events", "b", "id\n3");
+        let selection = vec!["bronze.events".to_owned()];
+        let request = RunRequest { selection, ..RunRequest::default() };
+        let events = process.engine.begin("run bronze.events");
+        let run = process.engine.run(&request, Duration::ZERO, events, CancellationToken::new());
+        assert!(Box::pin(run).await.unwrap().succeeded());
+        settled(&state, &world, "silver.events", 3).await;
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_project_that_is_loaded_again_runs_by_its_triggers_as_they_are_then() {
+    block_on(async {
+        let world = world(HOURLY);
+        let process = Process::start(&world, &Line::quiet()).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        let refused = process.scheduling.triggered("arrived").await.unwrap_err();
+        assert!(matches!(refused, TriggerError::Unknown { ref known, .. } if known.is_empty()), "{refused:?}");
+        let changed = Definition::with_script_at(HOOKED, world.definition.script.clone(), &world.definition);
+        process.scheduling.replace(process.engine.reloaded(changed.project).unwrap());
+        settled(&state, &world, "silver.count", 1).await;
+        world.definition.script.put("events", "b", "id\n3");
+        process.pass(&world, HOUR);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(world.rows("silver.events").await.len(), 2, "the trigger is gone");
+        let refused = process.scheduling.triggered("departed").await.unwrap_err();
+        assert!(matches!(refused, TriggerError::Unknown { ref known, .. } if known == &["arrived"]), "{refused:?}");
+        let due = process.scheduling.triggered("arrived").await.unwrap();
+        assert_eq!(due, [AssetId::new("bronze.events")]);
+        settled(&state, &world, "silver.events", 3).await;
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_second_process_waits_and_takes_over() {
+    block_on(async {
+        let world = world(HOURLY);
+        let first = Process::start(&world, &Line::quiet()).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        let second = Process::start(&world, &Line::quiet()).await;
+        assert!(first.scheduling.outlook(9).await.is_active);
+        let waiting = second.scheduling.outlook(9).await;
+        assert!(!waiting.is_active && waiting.upcoming.is_empty());
+        first.kill().await;
+        world.clock.pass(HOUR);
+        world.definition.script.put("events", "b", "id\n3");
+        settled(&state, &world, "silver.events", 3).await;
+        let outlook = second.scheduling.outlook(3).await;
+        assert!(outlook.is_active);
+        let next: Vec<_> = outlook.upcoming.iter().map(|(asset, next)| format!("{asset} {}", next.trigger)).collect();
+        assert_eq!(next, ["bronze.events every 1h"; 3]);
+        second.stop().await;
+    });
+}
+
+/// Lets a tick come, and waits until it is answered and everything has followed, or the process dies.
+async fn live_through_a_tick(world: &World, line: &Arc<Line>) {
+    let process = Process::start(world, line).await;
+    let state = world.state().await;
+    tokio::select! {
+        () = line.died() => process.kill().await,
+        () = settled(&state, world, "silver.events", 3) => {
+            until("the tick is not answered", async || {
+                answered(&state, "bronze.events", &every_hour()).await == world.clock.now()
+            }).await;
+            process.stop().await;
+        }
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_at_any_point_loses_no_tick_and_doubles_none() {
+    block_on(async {
+        let origin = world(HOURLY);
+        let process = Process::start(&origin, &Line::quiet()).await;
+        settled(&origin.state().await, &origin, "silver.events", 2).await;
+        process.stop().await;
+        origin.clock.pass(HOUR);
+        origin.definition.script.put("events", "b", "id\n3");
+        let line = Line::quiet();
+        live_through_a_tick(&origin.fork(), &line).await;
+        let points = line.points();
+        let changing: Vec<usize> = (0..points.len()).filter(|at| points[*at].changes).collect();
+        assert!(changing.len() > 10, "{points:?}");
+        for at in changing {
+            let world = origin.fork();
+            let line = Line::harmed(Injection { at, moment: Moment::Before, harm: Harm::Death });
+            live_through_a_tick(&world, &line).await;
+            live_through_a_tick(&world, &Line::quiet()).await;
+            let what = &points[at].what;
+            assert_eq!(world.rows("bronze.events").await.len(), 3, "killed at {at}, {what}");
+            assert_eq!(world.rows("silver.events").await.len(), 3, "killed at {at}, {what}");
+            let recorded = world.state().await.scheduled_assets().await.unwrap();
+            assert!(recorded.iter().all(|asset| asset.running.is_none()), "killed at {at}, {what}");
+        }
+    });
+}

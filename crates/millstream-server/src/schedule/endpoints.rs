@@ -1,0 +1,65 @@
+//! What comes next, what was decided, and webhooks.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::Response,
+};
+use millstream_api::{
+    error::ErrorBody,
+    schedule::{ScheduleAnswer, TriggerAnswer},
+};
+use serde::Deserialize;
+
+use crate::{
+    area::Name,
+    body::small_json,
+    error::{ApiError, ErrorKind},
+    guard::Shared,
+};
+
+/// The number of instants and decisions when the request does not name one.
+const LISTED: usize = 50;
+const LISTED_MAX: usize = 1_000;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ScheduleQuery {
+    limit: Option<usize>,
+}
+
+/// When assets run next by themselves, and what was decided last: what started, was skipped or waits, and why.
+#[utoipa::path(
+    get,
+    path = "/v1/schedule",
+    tag = "schedule",
+    params(("limit" = Option<usize>, Query, description = "How many of each at most; 50 if left out, 1,000 at most")),
+    responses((status = 200, body = ScheduleAnswer))
+)]
+pub(super) async fn schedule(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<ScheduleQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) =
+        query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("limit"))?;
+    let limit = query.limit.unwrap_or(LISTED).min(LISTED_MAX);
+    Ok(small_json(StatusCode::OK, &shared.backends.schedule.schedule(limit).await?))
+}
+
+/// Calls a webhook: the assets with this trigger are due. The body is not read. Once this is answered, no crash loses the call;
+/// calls that come while an asset runs are answered by one run afterwards.
+#[utoipa::path(
+    post,
+    path = "/v1/triggers/{name}",
+    tag = "schedule",
+    params(("name" = String, Path, description = "The webhook's name, as assets have it in their triggers")),
+    responses(
+        (status = 202, description = "Recorded", body = TriggerAnswer),
+        (status = 404, description = "MS-1236", body = ErrorBody),
+        (status = 503, description = "MS-1225: another server runs the project", body = ErrorBody),
+    )
+)]
+pub(super) async fn trigger(State(shared): State<Arc<Shared>>, Name(name): Name) -> Result<Response, ApiError> {
+    Ok(small_json(StatusCode::ACCEPTED, &shared.backends.schedule.trigger(&name).await?))
+}

@@ -1,0 +1,265 @@
+//! What a scheduler has to find again: how far each trigger was answered, which steps run, and a log of what was decided.
+//!
+//! One process schedules a project at a time, under a lease; nothing is recorded for one whose lease is gone. The scheduler's
+//! own crate says what each record means.
+
+use std::collections::BTreeMap;
+
+use futures::future::{BoxFuture, FutureExt};
+use millstream_schedule::{RecordedAsset, RecordedAttempt, RecordedTrigger, Trigger};
+use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
+
+use crate::{
+    LeaseToken, State, StateError,
+    database::{Row, parameters},
+    store::{Work, changed},
+    value,
+};
+
+/// The decisions that are kept; older ones are forgotten.
+const DECISIONS_MAX: i64 = 10_000;
+
+/// What one call of a scheduler changed, and what it decided.
+#[derive(Clone, Copy, Debug)]
+pub struct ScheduleRecord<'a> {
+    /// The lease under which the project is scheduled.
+    pub lease: LeaseToken,
+    /// The assets of which something changed, as they are now.
+    pub assets: &'a [RecordedAsset],
+    pub decisions: &'a [LoggedDecision],
+}
+
+/// A decision, for people who ask why something ran or did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedDecision {
+    /// The decision's number among those of its lease.
+    pub number: i64,
+    pub at: TimestampMicros,
+    pub asset: AssetId,
+    pub kind: DecisionKind,
+    /// The reasons, in words.
+    pub because: String,
+}
+
+/// What was decided of an asset that was due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DecisionKind {
+    Started,
+    /// The asset does not run.
+    Skipped,
+    /// The asset waits.
+    Held,
+}
+
+impl DecisionKind {
+    const ALL: [Self; 3] = [Self::Started, Self::Skipped, Self::Held];
+
+    /// The stable word for machines and for the state store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Skipped => "skipped",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl State {
+    /// Records what a call of the scheduler changed, in one transaction. Errors with [`StateError::LeaseLost`], and records
+    /// nothing, when another has taken the place of the lease.
+    pub fn record_schedule<'a>(
+        &'a self,
+        record: &'a ScheduleRecord<'a>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("record the schedule").await?;
+                let lease = parameters![record.lease.0];
+                // The row is changed to itself, so that whoever takes the lease at this moment waits, or this does.
+                let sql = "UPDATE leases SET until = until WHERE token = $1";
+                if work.execute(sql, &lease).await? == 0 {
+                    return Err(StateError::LeaseLost);
+                }
+                for asset in record.assets {
+                    insert(&mut work, asset).await?;
+                }
+                log(&mut work, record).await?;
+                work.commit().await
+            })
+        }
+        .boxed()
+    }
+
+    /// What is recorded of all scheduled assets, by id. Whether they are stale is not recorded: they are said to be.
+    pub fn scheduled_assets(&self) -> BoxFuture<'_, Result<Vec<RecordedAsset>, StateError>> {
+        async move {
+            let mut work = self.reading("read the schedule").await?;
+            let sql = "SELECT asset, cause, answered, noted FROM scheduled_triggers ORDER BY asset, cause";
+            let mut triggers: BTreeMap<String, Vec<RecordedTrigger>> = BTreeMap::new();
+            for mut row in work.rows(sql, &[]).await? {
+                triggers.entry(row.text(0)?).or_default().push(recorded_trigger(row)?);
+            }
+            let sql = "SELECT asset, attempt, attempt_fresh_as_of, fresh_as_of, durations \
+                       FROM scheduled_assets ORDER BY asset";
+            let rows = work.rows(sql, &[]).await?;
+            work.end().await?;
+            rows.into_iter().map(|row| recorded_asset(row, &mut triggers)).collect()
+        }
+        .boxed()
+    }
+
+    /// The newest decisions first.
+    pub fn schedule_decisions(&self, limit: usize) -> BoxFuture<'_, Result<Vec<LoggedDecision>, StateError>> {
+        async move {
+            let sql = "SELECT number, at, asset, decision, because FROM schedule_decisions \
+                       ORDER BY place DESC LIMIT $1";
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows = self.rows("read the decisions", sql, &parameters![limit]).await?;
+            rows.into_iter().map(logged).collect()
+        }
+        .boxed()
+    }
+
+    /// The recorded version of every asset that has one.
+    pub fn versions(&self) -> BoxFuture<'_, Result<BTreeMap<AssetId, AssetVersion>, StateError>> {
+        async move {
+            let sql = "SELECT asset, version FROM assets WHERE version IS NOT NULL";
+            let rows = self.rows("read the versions of assets", sql, &[]).await?;
+            let parse =
+                |mut row: Row| Ok((AssetId::from(row.text(0)?), AssetVersion::numbered(row.integer(1)?)));
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+}
+
+async fn insert(work: &mut Work<'_>, recorded: &RecordedAsset) -> Result<(), StateError> {
+    let asset = recorded.asset.as_str();
+    let durations: Vec<u64> = recorded.durations.iter().map(|span| span.ms()).collect();
+    let durations = serde_json::to_string(&durations)
+        .map_err(|error| value::unknown("the durations of steps", error.to_string()))?;
+    work.execute(
+        "INSERT INTO scheduled_assets (asset, attempt, attempt_fresh_as_of, fresh_as_of, durations) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (asset) DO UPDATE SET attempt = excluded.attempt, \
+         attempt_fresh_as_of = excluded.attempt_fresh_as_of, fresh_as_of = excluded.fresh_as_of, \
+         durations = excluded.durations",
+        &parameters![
+            asset,
+            recorded.running.map(|running| i64::from(running.attempt)),
+            recorded.running.map(|running| running.fresh_as_of.0),
+            recorded.fresh_as_of.map(|at| at.0),
+            &durations,
+        ],
+    )
+    .await?;
+    work.execute("DELETE FROM scheduled_triggers WHERE asset = $1", &parameters![asset]).await?;
+    for trigger in &recorded.triggers {
+        let cause = trigger_in(&trigger.trigger);
+        let noted = trigger.noted.map(|at| at.0);
+        let sql =
+            "INSERT INTO scheduled_triggers (asset, cause, answered, noted) VALUES ($1, $2, $3, $4)";
+        work.execute(sql, &parameters![asset, &cause, trigger.answered.0, noted]).await?;
+    }
+    Ok(())
+}
+
+async fn log(work: &mut Work<'_>, record: &ScheduleRecord<'_>) -> Result<(), StateError> {
+    if record.decisions.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = record
+        .decisions
+        .iter()
+        .map(|logged| {
+            parameters![
+                record.lease.0,
+                logged.number,
+                logged.at.0,
+                logged.asset.as_str(),
+                logged.kind.as_str(),
+                &logged.because,
+            ]
+            .to_vec()
+        })
+        .collect();
+    let sql = "INSERT INTO schedule_decisions (lease, number, at, asset, decision, because) \
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    work.execute_each(sql, &rows).await?;
+    let sql = "DELETE FROM schedule_decisions \
+               WHERE place <= (SELECT max(place) FROM schedule_decisions) - $1";
+    work.execute(sql, &parameters![DECISIONS_MAX]).await?;
+    Ok(())
+}
+
+fn recorded_asset(
+    mut row: Row,
+    triggers: &mut BTreeMap<String, Vec<RecordedTrigger>>,
+) -> Result<RecordedAsset, StateError> {
+    let id = row.text(0)?;
+    let triggers = triggers.remove(&id).unwrap_or_default();
+    let running = match (row.integer_or_null(1)?, row.integer_or_null(2)?) {
+        (Some(attempt), Some(at)) => Some(RecordedAttempt {
+            attempt: u32::try_from(attempt)
+                .map_err(|_| value::unknown("the number of an attempt", attempt.to_string()))?,
+            fresh_as_of: TimestampMicros(at),
+        }),
+        _ => None,
+    };
+    let fresh_as_of = row.integer_or_null(3)?.map(TimestampMicros);
+    let text = row.text(4)?;
+    let durations: Vec<u64> = serde_json::from_str(&text)
+        .map_err(|_| value::unknown("the durations of steps", text.as_str()))?;
+    let durations = durations.into_iter().map(Span::from_ms).collect();
+    Ok(RecordedAsset { triggers, running, fresh_as_of, durations, ..RecordedAsset::new(AssetId::from(id)) })
+}
+
+fn recorded_trigger(mut row: Row) -> Result<RecordedTrigger, StateError> {
+    Ok(RecordedTrigger {
+        trigger: trigger_out(&row.text(1)?)?,
+        answered: TimestampMicros(row.integer(2)?),
+        noted: row.integer_or_null(3)?.map(TimestampMicros),
+    })
+}
+
+fn logged(mut row: Row) -> Result<LoggedDecision, StateError> {
+    let word = row.text(3)?;
+    Ok(LoggedDecision {
+        number: row.integer(0)?,
+        at: TimestampMicros(row.integer(1)?),
+        asset: AssetId::from(row.text(2)?),
+        kind: value::word_out("a decision", &word, &DecisionKind::ALL, DecisionKind::as_str)?,
+        because: row.text(4)?,
+    })
+}
+
+/// A trigger as the store writes it: a word, and behind it what belongs to it.
+fn trigger_in(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Manual => "manual".to_owned(),
+        Trigger::OnChange => "on_change".to_owned(),
+        Trigger::Every(span) => format!("every {}", span.ms()),
+        Trigger::Cron(line) => format!("cron {line}"),
+        Trigger::After(asset) => format!("after {asset}"),
+        Trigger::NewFiles { poll } => format!("new_files {}", poll.ms()),
+        Trigger::Webhook(name) => format!("webhook {name}"),
+        Trigger::Freshness(span) => format!("freshness {}", span.ms()),
+    }
+}
+
+fn trigger_out(text: &str) -> Result<Trigger, StateError> {
+    let fault = || value::unknown("a trigger", text);
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let span = || rest.parse().map(Span::from_ms).map_err(|_| fault());
+    Ok(match word {
+        "manual" => Trigger::Manual,
+        "on_change" => Trigger::OnChange,
+        "every" => Trigger::Every(span()?),
+        "cron" => Trigger::Cron(rest.parse().map_err(|_| fault())?),
+        "after" => Trigger::After(AssetId::new(rest)),
+        "new_files" => Trigger::NewFiles { poll: span()? },
+        "webhook" => Trigger::Webhook(rest.to_owned()),
+        "freshness" => Trigger::Freshness(span()?),
+        _ => return Err(fault()),
+    })
+}

@@ -1,0 +1,26 @@
+CREATE TABLE scheduled_assets (
+    asset               TEXT PRIMARY KEY,
+    attempt             INTEGER,
+    attempt_fresh_as_of INTEGER,
+    fresh_as_of         INTEGER,
+    durations           TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scheduled_triggers (
+    asset    TEXT NOT NULL,
+    cause    TEXT NOT NULL,
+    answered INTEGER NOT NULL,
+    noted    INTEGER,
+    PRIMARY KEY (asset, cause)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE schedule_decisions (
+    place    INTEGER PRIMARY KEY AUTOINCREMENT,
+    lease    INTEGER NOT NULL,
+    number   INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    asset    TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    because  TEXT NOT NULL,
+    UNIQUE (lease, number)
+) STRICT;

@@ -1,0 +1,142 @@
+//! What a scheduler finds again, and who may record it.
+
+use std::time::Duration;
+
+use millstream_schedule::{
+    Answer, Decision, Ending, RecordedAsset, Start, StartedStep, Trigger,
+};
+use millstream_state::{
+    DecisionKind, Holder, LeaseRequest, LeaseToken, LoggedDecision, ScheduleRecord, State, StepOutcome,
+};
+use millstream_types::{AssetVersion, Span, TimestampMicros};
+
+use crate::{
+    place::{Place, on_each_database},
+    world::{asset, end, recorded, run, step},
+};
+
+on_each_database! {
+    what_is_recorded_of_a_scheduled_asset_is_found_again,
+    every_trigger_is_read_as_it_was_written,
+    nothing_is_recorded_for_a_scheduler_whose_lease_is_gone,
+    decisions_are_told_newest_first_and_recorded_once,
+    versions_are_those_of_all_assets_that_were_built,
+}
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+async fn lease(state: &State) -> LeaseToken {
+    let holder = Holder::this_process("serve", TimestampMicros(5));
+    let assets = [asset("schedule")];
+    let now = TimestampMicros(1_000_000);
+    state.take_lease(&LeaseRequest { assets: &assets, holder: &holder, now, length: LONG }).await.unwrap()
+}
+
+fn logged(number: i64, kind: DecisionKind, because: &str) -> LoggedDecision {
+    let at = TimestampMicros(number * 10);
+    LoggedDecision { number, at, asset: asset("silver.a"), kind, because: because.into() }
+}
+
+fn started(triggers: &[Trigger]) -> RecordedAsset {
+    let mut found = RecordedAsset::new(asset("silver.a"));
+    for trigger in triggers {
+        let from = TimestampMicros(7);
+        found.apply(&Decision::Watch { asset: asset("silver.a"), trigger: trigger.clone(), from });
+    }
+    let answers = triggers.iter().take(1).map(|trigger| Answer {
+        trigger: trigger.clone(),
+        after: TimestampMicros(7),
+        until: TimestampMicros(60),
+    });
+    let step = StartedStep {
+        asset: asset("silver.a"),
+        reasons: Vec::new(),
+        priority: 0,
+        answers: answers.collect(),
+        attempt: 2,
+        fresh_as_of: TimestampMicros(55),
+    };
+    found.apply(&Decision::Start(Start { wave: 1, steps: vec![step] }));
+    found
+}
+
+async fn what_is_recorded_of_a_scheduled_asset_is_found_again(place: Place) {
+    let state = place.open().await;
+    let lease = lease(&state).await;
+    let record = async |assets: &[RecordedAsset]| {
+        state.record_schedule(&ScheduleRecord { lease, assets, decisions: &[] }).await.unwrap();
+        assert_eq!(place.open().await.scheduled_assets().await.unwrap(), assets);
+    };
+    let every = Trigger::Every(Span::from_ms(60_000));
+    let mut found = started(&[every.clone()]);
+    let webhook = Trigger::Webhook("hook".into());
+    let at = TimestampMicros(70);
+    found.apply(&Decision::Noted { asset: asset("silver.a"), trigger: webhook, at });
+    record(&[found.clone()]).await;
+    found.ended(Ending::Well, Span::from_ms(12));
+    record(&[found.clone()]).await;
+    found.apply(&Decision::Unwatch { asset: asset("silver.a"), trigger: every });
+    record(&[found]).await;
+}
+
+async fn every_trigger_is_read_as_it_was_written(place: Place) {
+    let state = place.open().await;
+    let lease = lease(&state).await;
+    let triggers = [
+        Trigger::Manual,
+        Trigger::OnChange,
+        Trigger::Every(Span::from_ms(60_000)),
+        Trigger::Cron("0 6 * * MON-FRI Europe/Berlin".parse().unwrap()),
+        Trigger::Cron("@daily".parse().unwrap()),
+        Trigger::After(asset("silver.b")),
+        Trigger::NewFiles { poll: Span::from_ms(1) },
+        Trigger::Webhook("a b".into()),
+        Trigger::Freshness(Span::from_ms(3_600_000)),
+    ];
+    let assets = [started(&triggers)];
+    state.record_schedule(&ScheduleRecord { lease, assets: &assets, decisions: &[] }).await.unwrap();
+    let found = state.scheduled_assets().await.unwrap();
+    let mut read: Vec<_> = found[0].triggers.iter().map(|recorded| recorded.trigger.clone()).collect();
+    read.sort();
+    let mut written = triggers.to_vec();
+    written.sort();
+    assert_eq!(read, written);
+}
+
+async fn nothing_is_recorded_for_a_scheduler_whose_lease_is_gone(place: Place) {
+    let state = place.open().await;
+    let gone = lease(&state).await;
+    state.end_lease(gone).await.unwrap();
+    let assets = [started(&[Trigger::OnChange])];
+    let decisions = [logged(1, DecisionKind::Started, "on change")];
+    let record = ScheduleRecord { lease: gone, assets: &assets, decisions: &decisions };
+    assert_eq!(state.record_schedule(&record).await.unwrap_err().code(), "MS-0617");
+    assert!(state.scheduled_assets().await.unwrap().is_empty());
+    assert!(state.schedule_decisions(9).await.unwrap().is_empty());
+}
+
+async fn decisions_are_told_newest_first_and_recorded_once(place: Place) {
+    let state = place.open().await;
+    let lease = lease(&state).await;
+    let decisions = [
+        logged(1, DecisionKind::Held, "it runs already"),
+        logged(2, DecisionKind::Started, "every 1m"),
+        logged(3, DecisionKind::Skipped, "up to date"),
+    ];
+    for part in [&decisions[..2], &decisions[1..]] {
+        state.record_schedule(&ScheduleRecord { lease, assets: &[], decisions: part }).await.unwrap();
+    }
+    let [first, second, third] = decisions;
+    assert_eq!(state.schedule_decisions(2).await.unwrap(), [third.clone(), second.clone()]);
+    assert_eq!(state.schedule_decisions(9).await.unwrap(), [third, second, first]);
+}
+
+async fn versions_are_those_of_all_assets_that_were_built(place: Place) {
+    let state = place.open().await;
+    assert!(state.versions().await.unwrap().is_empty());
+    state.begin_run(&run(1)).await.unwrap();
+    let built = step(&run(1).run, "silver.a", StepOutcome::Built);
+    state.record_step(&end(&built, Some(&recorded(3)))).await.unwrap();
+    let known = [(asset("silver.a"), AssetVersion::numbered(3))].into();
+    assert_eq!(state.versions().await.unwrap(), known);
+}
