@@ -22,7 +22,7 @@ pub(crate) const REPROCESS_TXN: &str = "reprocess";
 /// rejected rows. A table of rejected rows that is behind its table in this has lost rows.
 pub(crate) const REJECTED_TXN: &str = "rejected";
 
-/// The application id, on a table and on its table of rejected rows, of the transaction whose version is the last epoch that
+/// The application id, on a table and on its table of rejected rows, of the transaction whose version counts the commits that
 /// made earlier rejected rows obsolete. A table of rejected rows that is behind its table in this still has them.
 pub(crate) const OUTDATED_TXN: &str = "outdated";
 
@@ -67,13 +67,21 @@ pub(crate) enum Committed {
     Reprocess { rejected_version: i64, next_sequence: i64 },
 }
 
-/// Rejected rows of earlier epochs.
+/// Rejected rows of epochs before this one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outdated {
+    pub epoch: i64,
+    pub rows: OutdatedRows,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outdated {
+pub(crate) enum OutdatedRows {
     All,
     /// The rows of these parts, which were read again.
     Parts(Vec<String>),
+    /// The rows whose keys or states were computed again. Only the process that computed them knows which.
+    Superseded,
 }
 
 /// The columns of a table after one change of them.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use millstream_lake::{LakeError, MaintainOptions, Maintained};
+use millstream_lake::{At, LakeError, MaintainOptions, Maintained};
 use millstream_plan::{PlanError, Selection};
 use millstream_state::FoundAsset;
 use millstream_types::{AssetId, AssetVersion, TableName};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, EngineError, Event, MaintenanceReport, Publisher, assets::table_of, features::rows, lease::Lease,
-    reconcile::reconcile, reprocess,
+    publish::is_outdated, reconcile::reconcile, reprocess,
 };
 
 /// What a maintenance run may do.
@@ -113,9 +113,16 @@ impl Engine {
         pinned: BTreeSet<i64>,
         retention: Duration,
     ) -> Result<Option<MaintenanceReport>, EngineError> {
-        // A reprocessing that was killed recognises its rejected table by the version.
+        // A reprocessing that was killed recognises its rejected table by the version, and obsolete rejected rows are named by a
+        // commit that the table's log has to keep.
+        let world = self.world();
         if let Some(owner) = table.rejected_of()
-            && reprocess::is_interrupted(self.world(), &owner).await?
+            && reprocess::is_interrupted(world, &owner).await?
+        {
+            return Ok(None);
+        }
+        if let Some(snapshot) = world.lake.snapshot(table, At::Latest).await?
+            && is_outdated(world, &snapshot).await?
         {
             return Ok(None);
         }

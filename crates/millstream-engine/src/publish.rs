@@ -16,7 +16,7 @@ use crate::{
     EngineError, StepOutcome,
     assets::version_of,
     audit::Audit,
-    commit_info::{CommitInfo, OUTDATED_TXN, REJECTED_TXN},
+    commit_info::{BUILD_TXN, CommitInfo, OUTDATED_TXN, OutdatedRows, REJECTED_TXN},
     engine::StepContext,
     rejudge,
     run::StepResult,
@@ -29,7 +29,7 @@ pub(crate) use rejected::may_hold;
 pub(crate) use reprocessed::{replace_rejected, take_in, taken};
 
 use change::Change;
-use outdated::{drop_outdated, outdated};
+use outdated::{drop_outdated, outdating};
 use rejected::commit_rejected;
 
 /// The column of a rejected row that says which landing or build rejected it.
@@ -74,6 +74,12 @@ pub(crate) struct Rejected {
 }
 
 impl Candidate<'_> {
+    /// Whether a process that ends in the midst of the commits leaves a step that computes all rows again. A landing does not:
+    /// what came from outside may not be there a second time.
+    fn follows_its_inputs(&self) -> bool {
+        self.txn.0 == BUILD_TXN
+    }
+
     fn audit(&self) -> Audit<'_> {
         Audit {
             context: self.context,
@@ -145,15 +151,14 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
 async fn commit(mut candidate: Candidate<'_>) -> Result<i64, EngineError> {
     let (context, table) = (candidate.context, candidate.table);
     let is_kept = commit_rejected(&candidate).await?;
-    let outdated = outdated(&candidate).await?;
-    let epoch = candidate.rejected.epoch_before + 1;
+    let outdating = outdating(&candidate).await?;
     let mut txns = vec![candidate.txn];
     if is_kept {
-        txns.push((REJECTED_TXN, epoch));
+        txns.push((REJECTED_TXN, candidate.rejected.epoch_before + 1));
     }
-    if outdated.is_some() {
-        txns.push((OUTDATED_TXN, epoch));
-        candidate.info.outdates = outdated.clone();
+    if let Some(outdating) = &outdating {
+        txns.push((OUTDATED_TXN, outdating.mark));
+        candidate.info.outdates = Some(outdating.outdated.clone());
     }
     let change = Change {
         add: candidate.add,
@@ -165,8 +170,10 @@ async fn commit(mut candidate: Candidate<'_>) -> Result<i64, EngineError> {
         ..Change::of(table, candidate.base, candidate.now)
     };
     let version = change.commit(context).await?;
-    if let Some(outdated) = outdated {
-        drop_outdated(context, table, &outdated, epoch).await?;
+    if let Some(outdating) = outdating {
+        let superseded = candidate.rejected.superseded.as_ref();
+        let superseded = superseded.filter(|_| outdating.outdated.rows == OutdatedRows::Superseded);
+        drop_outdated(context, table, &outdating, superseded).await?;
     }
     Ok(version)
 }

@@ -36,7 +36,7 @@ use crate::{
     engine::StepContext,
     event::RunReport,
     judge::Judge,
-    publish::{EPOCH, take_in},
+    publish::{EPOCH, finish_outdated, take_in},
     reconcile::reconcile,
     run::StepResult,
     stored::{self, relations},
@@ -145,6 +145,9 @@ async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepRes
     }
     finish_interrupted(context, &table).await?;
     let mut standing = landing::standing(world, source).await?;
+    if let Some(bronze) = &standing.snapshot {
+        finish_outdated(context, bronze).await?;
+    }
     // The rows may have been rejected by a type that the contract has widened since.
     if let Some(widened) = landing::widen(context, source, &standing).await? {
         if !matches!(widened.outcome, StepOutcome::Built) {

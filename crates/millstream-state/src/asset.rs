@@ -54,8 +54,8 @@ impl State {
     }
 
     /// Records what was found outside of a step, when the lake turned out to differ from the records: all of it, or
-    /// nothing. Unlike at a step's end, each record is replaced as a whole. An asset that went back to an earlier version, or is
-    /// gone, has lost its versions in every set.
+    /// nothing. Unlike at a step's end, each record is replaced as a whole. An asset that was put back to an earlier version
+    /// has lost the later ones in every set, and one that is gone has lost all.
     pub fn record_found<'a>(&'a self, found: &'a [FoundAsset<'a>]) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
@@ -68,8 +68,10 @@ impl State {
                     if present.as_ref() != *seen {
                         continue;
                     }
-                    if went_back(*seen, *recorded) {
-                        set::lose(&mut work, asset).await?;
+                    let version =
+                        |recorded: &Option<&Recorded>| recorded.and_then(|recorded| recorded.version);
+                    if version(recorded) < version(seen) {
+                        set::lose(&mut work, asset, version(recorded)).await?;
                     }
                     // What is recorded of the asset is forgotten. Its figures stay.
                     work.execute("DELETE FROM assets WHERE asset = $1", &parameters![asset.as_str()]).await?;
@@ -83,12 +85,6 @@ impl State {
         }
         .boxed()
     }
-}
-
-/// Whether the version that was recorded is no more, so that another one may come under its number.
-fn went_back(seen: Option<&Recorded>, found: Option<&Recorded>) -> bool {
-    let version = |recorded: Option<&Recorded>| recorded.and_then(|recorded| recorded.version);
-    version(found) < version(seen)
 }
 
 fn of_one() -> String {

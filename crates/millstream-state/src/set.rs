@@ -72,12 +72,33 @@ impl State {
     }
 }
 
-/// Puts [`AssetVersion::LOST`] into every set that has a version of an asset whose versions are gone: those that come after
-/// them may have the same numbers.
-pub(crate) async fn lose(work: &mut Work<'_>, asset: &AssetId) -> Result<(), StateError> {
+/// Puts [`AssetVersion::LOST`] into every set that has a version of an asset above `found`, the one that it was put back to, or
+/// any version if there is none: those that come next may have the same numbers.
+pub(crate) async fn lose(
+    work: &mut Work<'_>,
+    asset: &AssetId,
+    found: Option<AssetVersion>,
+) -> Result<(), StateError> {
+    let found = found.unwrap_or(AssetVersion::LOST);
     for table in ["published", "published_before"] {
-        let sql = format!("UPDATE {table} SET version = $2 WHERE asset = $1");
-        work.execute(&sql, &parameters![asset.as_str(), AssetVersion::LOST]).await?;
+        let sql = format!("UPDATE {table} SET version = $2 WHERE asset = $1 AND version > $3");
+        work.execute(&sql, &parameters![asset.as_str(), AssetVersion::LOST, found]).await?;
+    }
+    Ok(())
+}
+
+/// The same for an asset of which a step has just made `version`, if a higher one is on record: the asset was made anew.
+pub(crate) async fn lose_if_anew(
+    work: &mut Work<'_>,
+    asset: &AssetId,
+    version: AssetVersion,
+) -> Result<(), StateError> {
+    for table in ["published", "published_before"] {
+        let sql = format!(
+            "UPDATE {table} SET version = $2 WHERE asset = $1 \
+             AND EXISTS (SELECT 1 FROM assets a WHERE a.asset = $1 AND a.version > $3)"
+        );
+        work.execute(&sql, &parameters![asset.as_str(), AssetVersion::LOST, version]).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 use crate::{
     CheckResult, Metric, State, StateError, asset, check,
     database::{Row, parameters},
-    lease, metric,
+    lease, metric, set,
     store::{Work, changed},
     value,
 };
@@ -144,6 +144,11 @@ impl State {
                 lease::hold(&mut work, &end.step.run).await?;
                 insert(&mut work, end.step).await?;
                 if let Some(recorded) = end.recorded {
+                    // Only versions of tables never go back by themselves.
+                    let version = recorded.version.filter(|_| end.step.asset.kind().is_none());
+                    if let Some(version) = version {
+                        set::lose_if_anew(&mut work, &end.step.asset, version).await?;
+                    }
                     asset::record(&mut work, &end.step.asset, recorded).await?;
                 }
                 check::insert(&mut work, &end.step.run, &end.step.asset, end.checks).await?;

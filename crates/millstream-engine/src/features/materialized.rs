@@ -11,29 +11,38 @@ use millstream_online::OnlineStore;
 use super::progress;
 use crate::EngineError;
 
-/// Remembers the views that are known to have been materialised: a view that was once stays so.
-#[derive(Debug)]
+/// Remembers the views that were materialised: a view that was once stays so.
+#[derive(Debug, Default)]
 pub(super) struct MaterializedViews {
-    /// The numbers of the views of which that is not known.
-    open: RwLock<BTreeSet<u64>>,
+    /// The numbers of the views.
+    known: RwLock<BTreeSet<u64>>,
 }
 
 impl MaterializedViews {
-    /// Knows nothing of the views with these numbers.
-    pub(super) fn new(spaces: impl Iterator<Item = u64>) -> Self {
-        Self { open: RwLock::new(spaces.collect()) }
-    }
-
     /// Whether the view was ever materialised, asked of the store until it was.
     pub(super) async fn contains(&self, store: &dyn OnlineStore, space: u64) -> Result<bool, EngineError> {
-        if !self.open.read().unwrap_or_else(PoisonError::into_inner).contains(&space) {
+        if self.known.read().unwrap_or_else(PoisonError::into_inner).contains(&space) {
             return Ok(true);
         }
         let is_materialized = progress::read(store, space).await?.is_some_and(|progress| progress.epoch > 0);
         if is_materialized {
-            self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&space);
+            self.known.write().unwrap_or_else(PoisonError::into_inner).insert(space);
         }
         Ok(is_materialized)
+    }
+
+    /// Whether all of the views were.
+    pub(super) async fn contains_all(
+        &self,
+        store: &dyn OnlineStore,
+        spaces: impl Iterator<Item = u64>,
+    ) -> Result<bool, EngineError> {
+        for space in spaces {
+            if !self.contains(store, space).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

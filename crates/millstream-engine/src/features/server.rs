@@ -53,6 +53,8 @@ pub struct Readable {
     pub request: Fields,
     views: Vec<ReadableView>,
     on_demand: OnDemandExpressions,
+    /// What answers alike once its views are materialised, and stays.
+    next: Option<Arc<Readable>>,
     /// The feature of a view that each input of the on-demand features is; an input from the request has none.
     inputs: Vec<Option<FeatureSource>>,
 }
@@ -166,7 +168,6 @@ impl FeatureServer {
             }
             let named = definitions.iter().map(|((name, _), definition)| (name.clone(), definition.as_ref()));
             let stored = services::views_of(&world, named);
-            let materialized = MaterializedViews::new(stored.keys().copied());
             let pushable = stored
                 .into_values()
                 .map(|view| Pushable::new(online_view(&view.definition)?))
@@ -191,7 +192,7 @@ impl FeatureServer {
                 lists: Mutex::default(),
                 fitted: Mutex::default(),
                 pushable,
-                materialized,
+                materialized: MaterializedViews::default(),
             });
             *world.features.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
             Ok(Self(inner))
@@ -282,6 +283,7 @@ impl FeatureServer {
         encoding: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Vec<ReadColumn>, EngineError>> {
         Box::pin(async move {
+            let readable = self.present(readable).await?;
             let now = self.0.world.options.clock.now().0;
             let (at, is_of_past) = (at.unwrap_or(now), at.is_some());
             let keys = readable.keys_of(columns, rows)?;
@@ -314,6 +316,14 @@ impl FeatureServer {
         })
     }
 
+    /// What a version is read by now: its next definition once that has its values.
+    async fn present<'a>(&self, readable: &'a Readable) -> Result<&'a Readable, EngineError> {
+        let Some(next) = readable.next.as_deref() else { return Ok(readable) };
+        let spaces = next.views.iter().map(|own| own.view.space());
+        let has_values = self.0.materialized.contains_all(self.0.access.store.as_ref(), spaces).await?;
+        Ok(if has_values { next } else { readable })
+    }
+
     /// Writes the sampled values that are still in memory, and syncs the online store.
     pub fn close<'a>(&'a self) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
@@ -337,6 +347,8 @@ fn by_version(
             Some(known) => Readable { version, ..known },
             None => Readable::new(served.definition.clone(), version)?,
         };
+        let next = served.next.iter().map(|next| Readable::new(next.clone(), version).map(Arc::new)).next();
+        let readable = Readable { next: next.transpose()?, ..readable };
         compiled.entry(served.name.clone()).or_default().insert(served.version, Arc::new(readable));
     }
     for (name, versions) in &compiled {
@@ -418,7 +430,7 @@ impl Readable {
         }
         let request = definition.request();
         let request = request.iter().map(|value| field(&value.name, &value.data_type)).collect();
-        Ok(Self { definition, version, keys: keys.into(), request, views, on_demand, inputs })
+        Ok(Self { definition, version, keys: keys.into(), request, views, on_demand, next: None, inputs })
     }
 
     fn keys_of(&self, columns: &IndexMap<String, ArrayRef>, rows: usize) -> Result<Keys, EngineError> {

@@ -53,15 +53,15 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
     Ok(is_told)
 }
 
-/// The files with rows that are removed (those of epochs that never became visible, and of keys that were computed again), and
-/// new files with the other rows of these files.
+/// The files with rows that are removed (those of epochs that never became visible, and in a landing those of keys that came
+/// again), and new files with the other rows of these files.
 async fn drop_epochs(
     candidate: &Candidate<'_>,
     base: &Snapshot,
 ) -> Result<(Vec<DataFile>, Vec<StagedFile>), EngineError> {
     let world = &candidate.context.world;
     let before = candidate.rejected.epoch_before;
-    let superseded = candidate.rejected.superseded.as_ref();
+    let superseded = candidate.rejected.superseded.as_ref().filter(|_| !candidate.follows_its_inputs());
     let is_touched = |file: &&DataFile| superseded.is_some() || may_exceed(file, before);
     let touched: Vec<_> = base.files().iter().filter(is_touched).cloned().collect();
     if touched.is_empty() {

@@ -440,3 +440,130 @@ _check: expression(size < 20), _reason: `size < 20` is false, _row: {"id":2,"siz
 _check: expression(size > 10), _reason: `size > 10` is false, _row: {"id":1,"size":10}"#,
     );
 }
+
+#[test]
+fn obsolete_rejected_rows_are_not_taken_in_by_a_reprocessing() {
+    let steps = [
+        Put("orders/a", "id,size\n1,10\n2,no"),
+        Run,
+        Put("orders/a", "id,size\n1,11\n2,nor"),
+        Die(After, "lake: put lake/bronze/orders/_delta_log"),
+        Reprocess("bronze.orders"),
+        Rows("bronze.orders__rejected"),
+    ];
+    check_story(
+        PROJECT,
+        &steps,
+        r#"bronze.orders built +1, 1 rejected
+silver.added built +1
+gold.total built +1
+bronze.orders unchanged, 1 rejected
+bronze.orders__rejected:
+_check: type(size), _reason: `size` is `nor`, not an int64, _row: {"id":"2","size":"nor"}"#,
+    );
+}
+
+#[test]
+fn a_table_that_was_deleted_beside_its_rejected_rows_is_built_again_and_again() {
+    let project = |size: u32| {
+        format!(
+            "
+=== sources/orders.yaml
+connector: {{type: scripted, place: orders}}
+contract: {{columns: {{id: {{type: int64, required: true}}, size: {{type: int64}}}}}}
+=== tables/silver/all.sql
+/*---
+materialize: table
+checks: [{{expression: size < {size}, severity: quarantine}}]
+---*/
+SELECT id, size FROM bronze.orders
+"
+        )
+    };
+    let define = |size| Define(project(size));
+    let steps = [
+        Put("orders/a", "id,size\n1,10\n2,20"),
+        Run,
+        define(19),
+        Run,
+        define(18),
+        Run,
+        Lose("lake/silver/all/"),
+        Run,
+        define(17),
+        Run,
+        define(16),
+        Run,
+        Rows("silver.all"),
+        Rows("silver.all__rejected"),
+    ];
+    check_story(
+        &project(20),
+        &steps,
+        r#"bronze.orders built +2
+silver.all built +1, 1 rejected
+silver.all built +1 -1, 1 rejected
+silver.all built +1 -1, 1 rejected
+silver.all built +1, 1 rejected
+silver.all built +1 -1, 1 rejected
+silver.all built +1 -1, 1 rejected
+silver.all:
+id: 1, size: 10
+silver.all__rejected:
+_check: expression(size < 16), _reason: `size < 16` is false, _row: {"id":2,"size":20}"#,
+    );
+}
+
+#[test]
+fn rejected_rows_of_keys_whose_next_version_never_came_are_kept() {
+    let project = |check: &str| {
+        format!(
+            "
+=== sources/orders.yaml
+connector: {{type: scripted, place: orders}}
+contract: {{columns: {{id: {{type: int64, required: true}}, size: {{type: int64}}}}}}
+=== tables/silver/all.sql
+/*---
+materialize: incremental
+key: id
+checks: [{{expression: {check}, severity: quarantine}}]
+---*/
+SELECT id, size FROM bronze.orders
+"
+        )
+    };
+    let steps = [
+        Put("orders/a", "id,size\n1,10\n2,20"),
+        Run,
+        Define(project("size > 10")),
+        Die(Before, "lake: put lake/silver/all/_delta_log"),
+        Define(project("size < 20")),
+        Run,
+        Rows("silver.all"),
+        Rows("silver.all__rejected"),
+        Define(project("size > 10")),
+        Die(After, "lake: put lake/silver/all/_delta_log"),
+        Run,
+        Run,
+        Rows("silver.all"),
+        Rows("silver.all__rejected"),
+    ];
+    check_story(
+        &project("size < 20"),
+        &steps,
+        r#"bronze.orders built +2
+silver.all built +1, 1 rejected
+(nothing)
+silver.all:
+id: 1, size: 10
+silver.all__rejected:
+_check: expression(size < 20), _reason: `size < 20` is false, _row: {"id":2,"size":20}
+_check: expression(size > 10), _reason: `size > 10` is false, _row: {"id":1,"size":10}
+silver.all built +1 -1, 1 rejected
+(nothing)
+silver.all:
+id: 2, size: 20
+silver.all__rejected:
+_check: expression(size > 10), _reason: `size > 10` is false, _row: {"id":1,"size":10}"#,
+    );
+}

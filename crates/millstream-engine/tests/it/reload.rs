@@ -186,6 +186,43 @@ fn a_view_without_values_says_so_until_it_has_them() {
     });
 }
 
+#[test]
+fn a_version_answers_on_while_another_feature_of_its_view_has_no_values_yet() {
+    block_on(async {
+        let of_events = |text: &str| text.replace("[seen.*]", "[seen.events]");
+        let world = World::new(Definition::of(&of_events(BEFORE)));
+        world.definition.script.put("events", "a", ROWS);
+        drop(world.online(&Line::quiet()).await);
+        let engine = world.engine(&Line::quiet()).await;
+        run(&engine, None).await;
+        let server = FeatureServer::open(&engine, 0.0).await.unwrap();
+        assert_eq!(read(&server, Some(1)).await, [Some(2)]);
+
+        let script = world.definition.script.clone();
+        let after = Definition::with_script_at(&of_events(AFTER), script, &world.definition).project;
+        let reloaded = engine.reloaded(after).unwrap();
+        let changed = FeatureServer::open(&reloaded, 0.0).await.unwrap();
+        assert_eq!(changed.never_materialized().await.unwrap(), ["seen"]);
+        push(&changed, 7).await;
+        for version in [None, Some(1)] {
+            assert_eq!(read(&changed, version).await, [Some(3)]);
+        }
+        // The records that the version reads are kept up to date until the others take over.
+        world.definition.script.append("events", "a", "4,1,2026-06-03T00:00:00Z");
+        run(&reloaded, None).await;
+        push(&changed, 8).await;
+        for version in [None, Some(1)] {
+            assert_eq!(read(&changed, version).await, [Some(5)]);
+        }
+        let opened = FeatureServer::open(&reloaded, 0.0).await.unwrap();
+        let versions: Vec<_> =
+            opened.services().iter().map(|known| (known.version, known.next.is_some())).collect();
+        assert_eq!(versions, [(1, false)]);
+        assert_eq!(read(&opened, None).await, [Some(5)]);
+        changed.close().await.unwrap();
+    });
+}
+
 /// Loads the project again in the midst of a run.
 struct Reloader {
     engine: Engine,

@@ -53,9 +53,13 @@ pub struct RowDefinition {
     pub time: String,
     /// The keys, the time, and the columns that [`ColumnDefinition::sql`] names, each once.
     pub columns: Vec<KeyDefinition>,
-    /// The SQL behind FROM in [`ViewDefinition::query`]. A definition from before it was kept has none.
+    /// [`ViewDefinition::query`] without the columns of the view: keys, time and stamps of its rows. A definition from before it
+    /// was kept has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub from: String,
+    pub query: String,
+    /// The columns of the rows that each of [`ViewDefinition::columns`] is computed from, kept since [`Self::query`] is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<Vec<String>>,
 }
 
 /// A column of the entity's key, or of a row.

@@ -3,7 +3,8 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    FeatureDefinition, FeatureSource, FeatureValue, RowDefinition, ServiceDefinition, ViewDefinition,
+    FeatureDefinition, FeatureSource, FeatureValue, KeyDefinition, RowDefinition, ServiceDefinition,
+    ViewDefinition,
 };
 use crate::window::{Measure, Operand};
 
@@ -20,13 +21,16 @@ impl ServiceDefinition {
         format!("{:032x}", xxh3_128(&text))
     }
 
-    /// Whether both definitions answer alike. One that was recorded before [`RowDefinition::from`] was kept is compared as a
+    /// Whether both definitions answer alike. One that was recorded before [`RowDefinition::query`] was kept is compared as a
     /// whole.
     #[must_use]
     pub fn answers_as(&self, other: &Self) -> bool {
         let whole = |definition: &Self| {
             let mut whole = definition.clone();
-            whole.views.iter_mut().for_each(|view| view.rows.from.clear());
+            for view in &mut whole.views {
+                view.rows.query.clear();
+                view.rows.reads.clear();
+            }
             whole
         };
         self.version() == other.version() || whole(self) == whole(other)
@@ -63,15 +67,21 @@ impl ViewDefinition {
                 FeatureDefinition { value, ..feature.clone() }
             })
             .collect();
-        // The query names the columns of all features, so the rows stand for it where they are known.
-        let query = if self.rows.from.is_empty() { self.query.clone() } else { String::new() };
-        Self {
-            query,
-            columns: needed.iter().filter_map(|number| self.columns.get(*number)).cloned().collect(),
-            features,
-            rows: RowDefinition { columns: Vec::new(), ..self.rows.clone() },
-            ..self.clone()
+        let columns = needed.iter().filter_map(|number| self.columns.get(*number)).cloned().collect();
+        if self.rows.query.is_empty() {
+            return Self { columns, features, ..self.clone() };
         }
+        // The query names the columns of all features, so that of the rows stands for it, with the types of what is read.
+        let reads: Vec<_> =
+            needed.iter().filter_map(|number| self.rows.reads.get(*number)).cloned().collect();
+        let is_read = |column: &&KeyDefinition| {
+            let is_key = self.keys.iter().any(|key| key.name == column.name);
+            is_key || column.name == self.rows.time || reads.iter().flatten().any(|name| *name == column.name)
+        };
+        let mut of_rows: Vec<_> = self.rows.columns.iter().filter(is_read).cloned().collect();
+        of_rows.sort_by(|one, other| one.name.cmp(&other.name));
+        let rows = RowDefinition { columns: of_rows, reads, ..self.rows.clone() };
+        Self { query: String::new(), columns, features, rows, ..self.clone() }
     }
 }
 

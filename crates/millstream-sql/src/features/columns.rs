@@ -21,8 +21,8 @@ pub(super) struct Columns<'a> {
     relation: &'a Relation,
     schema: DFSchemaRef,
     pub(super) found: Vec<ColumnDefinition>,
-    /// The columns of the relation that the found columns are made of.
-    pub(super) used: BTreeSet<String>,
+    /// The columns of the relation that each of the found columns is made of.
+    pub(super) reads: Vec<BTreeSet<String>>,
     /// Warnings about expressions that have a meaning, but likely not the one that was meant.
     pub(super) warnings: Vec<Diagnostic>,
 }
@@ -32,13 +32,7 @@ impl<'a> Columns<'a> {
         // The names are unique, which is all that a schema asks for.
         let schema =
             DFSchema::try_from(relation.schema.as_ref().clone()).unwrap_or_else(|_| DFSchema::empty());
-        Self {
-            relation,
-            schema: schema.into(),
-            found: Vec::new(),
-            used: BTreeSet::new(),
-            warnings: Vec::new(),
-        }
+        Self { relation, schema: schema.into(), found: Vec::new(), reads: Vec::new(), warnings: Vec::new() }
     }
 
     /// The number of the column that holds an operand. `sql` is a column's name as it is, or an expression.
@@ -112,11 +106,15 @@ impl<'a> Columns<'a> {
     }
 
     fn add(&mut self, sql: String, data_type: DataType, planned: &Planned) -> usize {
-        self.used.extend(planned.columns());
         if let Some(index) = self.found.iter().position(|known| known.sql == sql) {
+            // A column of several conditions is made of what all of them read.
+            if let Some(reads) = self.reads.get_mut(index) {
+                reads.extend(planned.columns());
+            }
             return index;
         }
         self.found.push(ColumnDefinition { sql, data_type });
+        self.reads.push(planned.columns().into_iter().collect());
         self.found.len() - 1
     }
 }

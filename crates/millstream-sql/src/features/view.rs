@@ -96,7 +96,7 @@ impl<'a> Base<'a> {
         if !diagnostics.is_empty() {
             return Err(diagnostics);
         }
-        let rows = self.rows(&keys, &columns.used);
+        let rows = self.rows(&keys, &columns.reads);
         let mut definition = ViewDefinition {
             name: spec.name.clone(),
             entity: spec.entity.value.clone(),
@@ -104,10 +104,12 @@ impl<'a> Base<'a> {
             query: String::new(),
             ttl: spec.ttl,
             include_same_instant: spec.include_same_instant,
-            columns: columns.found,
+            columns: Vec::new(),
             features,
             rows,
         };
+        definition.rows.query = self.query(&definition);
+        definition.columns = columns.found;
         definition.query = self.query(&definition);
         let fail = |message: String| vec![Diagnostic::error(codes::FEATURE_EXPRESSION, message, spec.at)];
         if definition.layout().is_err() {
@@ -193,10 +195,11 @@ impl<'a> Base<'a> {
     }
 
     /// The columns that a pushed row has to have.
-    fn rows(&self, keys: &[KeyDefinition], used: &BTreeSet<String>) -> RowDefinition {
+    fn rows(&self, keys: &[KeyDefinition], reads: &[BTreeSet<String>]) -> RowDefinition {
         let mut columns = keys.to_vec();
         let time = std::iter::once(self.spec.time.value.as_str());
-        for name in time.chain(used.iter().map(String::as_str)) {
+        let used: BTreeSet<&String> = reads.iter().flatten().collect();
+        for name in time.chain(used.into_iter().map(String::as_str)) {
             if columns.iter().any(|known| known.name == name) {
                 continue;
             }
@@ -205,8 +208,8 @@ impl<'a> Base<'a> {
             let data_type = data_type.map(|found| kept_type(found).unwrap_or_else(|| found.clone()));
             columns.extend(data_type.map(|data_type| KeyDefinition { name: name.to_owned(), data_type }));
         }
-        let (time, from) = (self.spec.time.value.clone(), self.relation.from.clone());
-        RowDefinition { time, columns, from }
+        let reads = reads.iter().map(|names| names.iter().cloned().collect()).collect();
+        RowDefinition { time: self.spec.time.value.clone(), columns, query: String::new(), reads }
     }
 
     /// The query that gives rows in the shape of [`ViewDefinition::event_schema`].

@@ -16,6 +16,7 @@ on_each_database! {
     sets_of_forgotten_runs_go_and_the_present_one_stays,
     a_version_with_the_same_rows_takes_its_place_in_every_set,
     versions_of_an_asset_that_went_back_are_lost_in_every_set,
+    versions_of_a_table_that_a_step_made_anew_are_lost_in_every_set,
 }
 
 /// A run that makes `versions`, and publishes `publishes` of them.
@@ -109,10 +110,26 @@ async fn versions_of_an_asset_that_went_back_are_lost_in_every_set(place: Place)
         set
     };
     assert_eq!(state.published().await.unwrap(), lost(5));
-    assert_eq!(state.set_of(&run(1).run).await.unwrap(), Some(lost(4)));
+    // The version that it was put back to is still what it was.
+    let first = Some(set(&[("silver.a", 4), ("gold.b", 4)]));
+    assert_eq!(state.set_of(&run(1).run).await.unwrap(), first);
     make(&state, 3, &[("silver.a", 5)], Some(&["silver.a"])).await;
     assert_eq!(state.published().await.unwrap(), set(&[("silver.a", 5), ("gold.b", 5)]));
     let gone = FoundAsset { asset: &b, seen: Some(&later), recorded: None, metrics: &[] };
     state.record_found(&[gone]).await.unwrap();
     assert!(state.published().await.unwrap()[&b].is_lost());
+}
+
+async fn versions_of_a_table_that_a_step_made_anew_are_lost_in_every_set(place: Place) {
+    let state = place.open().await;
+    let both = ["silver.a", "service:s"];
+    make(&state, 1, &[("silver.a", 1), ("service:s", 2)], Some(&both)).await;
+    make(&state, 2, &[("silver.a", 5), ("service:s", 3)], Some(&both)).await;
+    // The table was deleted in the midst of a run that fails; a service goes back to a definition that it had.
+    make(&state, 3, &[("silver.a", 1), ("service:s", 2)], None).await;
+    let of = async |number| state.set_of(&run(number).run).await.unwrap().unwrap();
+    for (set, service) in [(state.published().await.unwrap(), 3), (of(1).await, 2), (of(2).await, 3)] {
+        assert!(set[&asset("silver.a")].is_lost(), "{set:?}");
+        assert_eq!(set[&asset("service:s")], AssetVersion::numbered(service));
+    }
 }

@@ -74,7 +74,7 @@ impl Server {
 
     /// Starts the server on a free port and waits until it says where it is.
     pub(crate) fn start_with(folder: &Folder, arguments: &[&str]) -> Self {
-        let (mut child, mut output) = spawned(folder, &[&["--json"], arguments].concat());
+        let (mut child, mut output) = spawned(folder, &[&["--json"][..], arguments].concat());
         let said = serde_json::Deserializer::from_reader(&mut output).into_iter::<Value>().next();
         let Some(Ok(said)) = said else {
             let _ = child.wait();

@@ -156,6 +156,7 @@ impl FeatureServer {
                 }
             }
         }
+        services::follow(&self.0.world, self.0.access.store.as_ref()).await?;
         Ok(done)
     }
 

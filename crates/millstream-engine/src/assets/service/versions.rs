@@ -6,11 +6,12 @@ use std::{
 };
 
 use millstream_features::view::{ServiceDefinition, ViewDefinition};
+use millstream_online::OnlineStore;
 use millstream_state::{Artifact, NewArtifact, Pin, Sameness};
 use millstream_types::TimestampMicros;
 
 use super::SERVICE;
-use crate::{EngineError, engine::World};
+use crate::{EngineError, assets::feature_view::progress, engine::World};
 
 /// The beginning of the names under which versions are pinned for the records of a view.
 const PINNED_BY_VIEW: &str = "view ";
@@ -30,6 +31,9 @@ pub struct ServedVersion {
     /// The time at which the version was recorded.
     pub at: TimestampMicros,
     pub definition: Arc<ServiceDefinition>,
+    /// The project's definition, which answers alike, where it is stored otherwise: another feature of a view has changed. It
+    /// takes over once its views are materialised.
+    pub next: Option<Arc<ServiceDefinition>>,
 }
 
 /// A version on record that is served.
@@ -56,8 +60,7 @@ pub(crate) async fn record_own(world: &World) -> Result<Vec<ServedVersion>, Engi
             .map_err(|source| EngineError::Definition { name: name.clone(), source })?;
         let known = before.iter().find(|known| known.artifact.name == *name && known.own.is_some());
         let hash = match known {
-            Some(known) if known.artifact.definition == text => continue,
-            // What the service does not read of its views has changed, and the version follows: its records are kept up to date.
+            Some(known) if known.artifact.definition == text || known.is_behind() => continue,
             Some(known) => known.artifact.hash.clone(),
             None => definition.version(),
         };
@@ -68,6 +71,28 @@ pub(crate) async fn record_own(world: &World) -> Result<Vec<ServedVersion>, Engi
         true => recorded(world).await,
         false => before.into_iter().map(served).collect(),
     }
+}
+
+/// Lets versions follow the project's definitions, which answer alike, once the views are materialised as the project has them
+/// now. What only the definitions before had stored is kept up to date no longer.
+pub(crate) async fn follow(world: &World, store: &dyn OnlineStore) -> Result<(), EngineError> {
+    let mut has_followed = false;
+    for known in known(world).await?.iter().filter(|known| known.is_behind()) {
+        let Some(own) = &known.own else { continue };
+        let mut is_ready = true;
+        for view in &own.views {
+            let done = progress::read(store, view.space()).await?;
+            is_ready &= done.is_some_and(|done| done.epoch > 0);
+        }
+        if is_ready {
+            let name = &known.artifact.name;
+            let text = serde_json::to_string(own.as_ref())
+                .map_err(|source| EngineError::Definition { name: name.clone(), source })?;
+            record(world, name, &known.artifact.hash, &text).await?;
+            has_followed = true;
+        }
+    }
+    if has_followed { unpin_unread(world).await } else { Ok(()) }
 }
 
 /// Every definition of a service that is served, or would be once the project's own are recorded, by the service's name and the
@@ -107,14 +132,27 @@ async fn known(world: &World) -> Result<Vec<Known>, EngineError> {
     Ok(known)
 }
 
+impl Known {
+    /// Whether the record's views are stored otherwise than the project's.
+    fn is_behind(&self) -> bool {
+        let spaces = |definition: &ServiceDefinition| -> Vec<u64> {
+            definition.views.iter().map(ViewDefinition::space).collect()
+        };
+        match (&self.own, defined(&self.artifact)) {
+            (Some(own), Ok(known)) => spaces(own) != spaces(&known),
+            _ => false,
+        }
+    }
+}
+
 fn served(known: Known) -> Result<ServedVersion, EngineError> {
-    let is_current = known.own.is_some();
-    let definition = match known.own {
-        Some(own) => own,
-        None => Arc::new(defined(&known.artifact)?),
+    let (is_current, is_behind) = (known.own.is_some(), known.is_behind());
+    let (definition, next) = match known.own {
+        Some(own) if !is_behind => (own, None),
+        own => (Arc::new(defined(&known.artifact)?), own),
     };
     let Artifact { name, version, hash, at, .. } = known.artifact;
-    Ok(ServedVersion { name, version, hash, is_current, at, definition })
+    Ok(ServedVersion { name, version, hash, is_current, at, definition, next })
 }
 
 /// The definition that was recorded.

@@ -54,12 +54,12 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     let now = world.options.clock.now();
     let inputs = Inputs::pin(world, &context.asset).await?;
     let base = world.lake.snapshot(&spec.name, At::Latest).await?;
-    if let Some(base) = &base {
-        publish::finish_outdated(context, base).await?;
-    }
     let version = base.as_deref().map(version_of);
     let recorded = world.state.recorded_of(&context.asset).await?.filter(Recorded::was_built);
     let recorded = built_from(world, &spec.name, version, recorded).await?;
+    if let Some(base) = &base {
+        publish::finish_outdated(context, base).await?;
+    }
     let facts = context.facts()?;
     let same_inputs = recorded.as_ref().is_some_and(|recorded| recorded.input_versions == inputs.versions());
     if let Some(base) = base.as_deref().filter(|_| !must && same_inputs) {

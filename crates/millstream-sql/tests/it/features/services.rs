@@ -95,12 +95,36 @@ fn a_version_changes_with_every_meaning() {
 }
 
 #[test]
+fn a_version_changes_with_the_types_of_what_its_features_read() {
+    let text = CUSTOMER
+        .replace(
+            "    features:\n",
+            "    features:\n      share: {count_if: \"quantity / order_id > 0\", window: 7d}\n",
+        )
+        .replace("churn_v1: [", "churn_v1: [orders.share, ");
+    let (_, orders) = super::FILES[1];
+    let version = |orders: &str| {
+        let shop = super::shop(&[("features/customer.yaml", &text), ("sources/orders.yaml", orders)]);
+        assert_eq!(shop.problems(), "");
+        shop.features.services["churn_v1"].version.clone()
+    };
+    // The quotient of integers is an integer.
+    let base = version(orders);
+    assert_ne!(version(&orders.replace("quantity: {type: int32}", "quantity: {type: float64}")), base);
+    // Only `last_category`, which the service does not read, is made of the category.
+    assert_eq!(version(&orders.replace("category: {type: string}", "category: {type: int64}")), base);
+}
+
+#[test]
 fn a_record_from_before_the_rows_were_kept_answers_as_what_it_was_written_of() {
     let before = |text: &str| {
         let mut definition = customer(text).features.services["churn_v1"].definition.clone();
-        definition.views.iter_mut().for_each(|view| view.rows.from.clear());
+        for view in &mut definition.views {
+            view.rows.query.clear();
+            view.rows.reads.clear();
+        }
         let text = serde_json::to_string(&definition).unwrap();
-        assert!(!text.contains("\"from\""), "{text}");
+        assert!(!text.contains("\"reads\""), "{text}");
         serde_json::from_str::<ServiceDefinition>(&text).unwrap()
     };
     let now = customer(CUSTOMER).features.services["churn_v1"].definition.clone();
