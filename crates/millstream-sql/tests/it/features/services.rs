@@ -99,16 +99,16 @@ fn a_version_changes_with_the_types_of_what_its_features_read() {
     let text = CUSTOMER
         .replace(
             "    features:\n",
-            "    features:\n      share: {count_if: \"quantity / order_id > 0\", window: 7d}\n",
+            "    features:\n      many: {count_if: \"quantity * 0.1 > 1\", window: 7d}\n",
         )
-        .replace("churn_v1: [", "churn_v1: [orders.share, ");
+        .replace("churn_v1: [", "churn_v1: [orders.many, ");
     let (_, orders) = super::FILES[1];
     let version = |orders: &str| {
         let shop = super::shop(&[("features/customer.yaml", &text), ("sources/orders.yaml", orders)]);
         assert_eq!(shop.problems(), "");
         shop.features.services["churn_v1"].version.clone()
     };
-    // The quotient of integers is an integer.
+    // The condition is written the same, and computed in another type.
     let base = version(orders);
     assert_ne!(version(&orders.replace("quantity: {type: int32}", "quantity: {type: float64}")), base);
     // Only `last_category`, which the service does not read, is made of the category.
