@@ -35,7 +35,8 @@ pub struct RecordedTrigger {
 /// A step that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedAttempt {
-    /// From 1.
+    /// From 1. A caller whose process ends in order may take the attempt back by one: it was cut short, and is no sign that the
+    /// step itself ends processes.
     pub attempt: u32,
     /// What the asset will be as fresh as of, if the step ends well.
     pub fresh_as_of: TimestampMicros,

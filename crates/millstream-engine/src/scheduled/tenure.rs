@@ -8,6 +8,7 @@ use std::{
 
 use millstream_plan::{limits, scheduled};
 use millstream_schedule::{Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
+use millstream_state::{ScheduleRecord, StateError};
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
@@ -124,7 +125,7 @@ impl Tenure {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 () = self.lease.cancel.cancelled() => {
-                    return Err(millstream_state::StateError::LeaseLost.into());
+                    return Err(StateError::LeaseLost.into());
                 }
                 Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
                 Some(found) = self.looks.join_next() => self.looked(found).await?,
@@ -142,7 +143,26 @@ impl Tenure {
         self.cancel.cancel();
         self.looks.abort_all();
         while self.runs.join_next().await.is_some() {}
+        if let Err(error) = self.take_back().await {
+            tracing::warn!(%error, "steps that were cut short count as attempts");
+        }
         self.engine.clone()
+    }
+
+    /// Steps that were cut short by an end in order are no attempts: a server that is restarted often gives up none of them.
+    async fn take_back(&self) -> Result<(), EngineError> {
+        let cut_short = |asset: &AssetId| {
+            let mut recorded = self.recorded.get(asset)?.clone();
+            let running = recorded.running.as_mut()?;
+            running.attempt = running.attempt.saturating_sub(1);
+            Some(recorded)
+        };
+        let assets: Vec<RecordedAsset> = self.own.iter().filter_map(cut_short).collect();
+        if assets.is_empty() {
+            return Ok(());
+        }
+        let record = ScheduleRecord { lease: self.lease.token, assets: &assets, decisions: &[] };
+        Ok(self.engine.world().state.record_schedule(&record).await?)
     }
 
     pub(super) fn now(&self) -> TimestampMicros {

@@ -217,6 +217,38 @@ fn a_project_that_is_loaded_again_runs_by_its_triggers_as_they_are_then() {
 }
 
 #[test]
+fn a_step_that_is_cut_short_by_restarts_is_never_given_up() {
+    block_on(async {
+        let world = world(HOURLY);
+        let process = Process::start(&world, &Line::quiet()).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        let holder = Holder::this_process("maintain", TimestampMicros(0));
+        let assets = [AssetId::new("bronze.events")];
+        let request =
+            LeaseRequest { assets: &assets, holder: &holder, now: world.clock.now(), length: PATIENCE * 1_000 };
+        let other = state.take_lease(&request).await.unwrap();
+        world.definition.script.put("events", "b", "id\n3");
+        process.pass(&world, HOUR);
+        let started = async || decisions(&state, "bronze.events", DecisionKind::Started).await;
+        until("the tick starts nothing", async || started().await.last().is_some_and(|last| last == "every 1h")).await;
+        process.stop().await;
+        for restart in 0..3 {
+            let before = started().await.len();
+            let process = Process::start(&world, &Line::quiet()).await;
+            until("the step does not start again", async || started().await.len() > before).await;
+            process.stop().await;
+            assert_eq!(started().await.len(), before + 1, "restart {restart}");
+        }
+        state.end_lease(other).await.unwrap();
+        let process = Process::start(&world, &Line::quiet()).await;
+        settled(&state, &world, "silver.events", 3).await;
+        assert!(decisions(&state, "bronze.events", DecisionKind::Skipped).await.is_empty());
+        process.stop().await;
+    });
+}
+
+#[test]
 fn a_second_process_waits_and_takes_over() {
     block_on(async {
         let world = world(HOURLY);

@@ -155,7 +155,7 @@ fn tokens_are_told_apart() {
 #[tokio::test]
 async fn a_scope_includes_those_before_it() {
     let server = start(with_tokens()).await;
-    let cases: [(&str, &str, &str, [u16; 3]); 10] = [
+    let cases: [(&str, &str, &str, [u16; 3]); 12] = [
         ("GET", "/v1/version", "", [200, 200, 200]),
         ("GET", "/v1/jobs", "", [200, 200, 200]),
         ("GET", "/v1/assets", "", [200, 200, 200]),
@@ -165,6 +165,8 @@ async fn a_scope_includes_those_before_it() {
         ("POST", "/v1/features/materialize", r#"{"views": ["orders"]}"#, [403, 200, 200]),
         ("POST", "/write-to-online-store", "{}", [403, 422, 422]),
         ("DELETE", "/v1/jobs/0-0", "", [403, 404, 404]),
+        ("GET", "/v1/schedule", "", [200, 200, 200]),
+        ("POST", "/v1/triggers/orders_arrived", "", [403, 202, 202]),
         ("POST", "/v1/reload", "", [403, 403, 200]),
     ];
     for (method, path, body, expected) in cases {

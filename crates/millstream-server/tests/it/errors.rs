@@ -180,6 +180,7 @@ fn every_code_is_described_once() {
         ErrorKind::Cancelled,
         ErrorKind::RunFailed,
         ErrorKind::NotReloaded,
+        ErrorKind::UnknownTrigger,
         ErrorKind::Internal,
     ];
     let address = ([127, 0, 0, 1], 1).into();
