@@ -17,5 +17,6 @@ pub mod process;
 pub mod project;
 pub mod query;
 pub mod runs;
+pub mod schedule;
 
 pub use columns::Columns;
