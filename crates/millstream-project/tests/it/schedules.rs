@@ -155,7 +155,7 @@ fn what_may_be_faulty_is_not_unknown() {
         ("millstream.yaml", POOLS),
         ("tables/silver/orders.sql", "/*---\nmaterialise: view\n---*/\nSELECT 1 AS id\n"),
         ("datasets/churn.yaml", "labels: 5\n"),
-        ("features/one.yaml", "views: 5\n"),
+        ("features/one.yaml", "entity: {name: one, key: id}\nviews: {spend: 5}\n"),
         (
             "tables/gold/sales.sql",
             "/*---\nschedule: {after: [silver.orders, 'dataset:churn', 'view:spend']}\n---*/\nSELECT 1 AS id\n",
