@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use millstream_project::ProjectSpec;
-use millstream_schedule::{
-    Limits, RecordedAsset, Schedule, ScheduledAsset, Scheduler, Trigger, Upcoming,
-};
+use millstream_schedule::{Limits, RecordedAsset, Schedule, ScheduledAsset, Scheduler, Trigger, Upcoming};
 use millstream_types::{AssetId, TimestampMicros};
 
 use crate::{AssetFacts, Graph, PlanError, Selection};
@@ -26,7 +24,13 @@ pub fn scheduled(graph: &Graph, spec: &ProjectSpec) -> Vec<ScheduledAsset> {
         definition: asset.fingerprint,
         inputs: producers(graph, place),
         reads_outside: asset.reads_outside,
-        triggers: asset.schedule.triggers.iter().filter(|trigger| can_happen(graph, trigger)).cloned().collect(),
+        triggers: asset
+            .schedule
+            .triggers
+            .iter()
+            .filter(|trigger| can_happen(graph, trigger))
+            .cloned()
+            .collect(),
         catch_up: asset.schedule.catch_up,
         priority: asset.schedule.priority,
         connection: connections.get(&asset.id).map(|name| (*name).clone()),

@@ -21,7 +21,8 @@ pub(super) fn check_files(
         if lists_files || diagnostics.iter().any(|said| said.at == Some(at)) {
             continue;
         }
-        let message = format!("`new_files` needs a connector that lists files, and `{}` does not", connector.kind);
+        let message =
+            format!("`new_files` needs a connector that lists files, and `{}` does not", connector.kind);
         diagnostics.push(Diagnostic::error(MALFORMED, message, at).with_hint("use `every` or `cron`"));
     }
 }

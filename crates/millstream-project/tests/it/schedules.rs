@@ -26,7 +26,10 @@ fn project(owner: &str, schedule: &str) -> Loaded {
         ("features/one.yaml", &format!("{FEATURES}{in_view}}}\n")),
         (
             "datasets/churn.yaml",
-            &format!("labels: {{from: silver.orders, entity: one, time: at}}\nfeatures: [spend.*]\n{}", of("dataset:churn")),
+            &format!(
+                "labels: {{from: silver.orders, entity: one, time: at}}\nfeatures: [spend.*]\n{}",
+                of("dataset:churn")
+            ),
         ),
     ])
 }
@@ -51,7 +54,10 @@ fn every_kind_of_asset_takes_every_form() {
             ("'0 6 * * * Europe/Berlin'", "cron 0 6 * * * Europe/Berlin"),
             ("'@daily'", "cron 0 0 * * *"),
             ("{every: 1h}", "every 1h"),
-            ("{cron: ['0 6 * * *', '0 18 * * *'], zone: Europe/Berlin}", "cron 0 6 * * * Europe/Berlin, cron 0 18 * * * Europe/Berlin"),
+            (
+                "{cron: ['0 6 * * *', '0 18 * * *'], zone: Europe/Berlin}",
+                "cron 0 6 * * * Europe/Berlin, cron 0 18 * * * Europe/Berlin",
+            ),
             ("{cron: '0 6 * * * Asia/Tokyo'}", "cron 0 6 * * * Asia/Tokyo"),
             ("{after: silver.orders}", "after silver.orders"),
             ("{after: ['source:orders', 'view:spend']}", "after bronze.orders, after view:spend"),
@@ -77,7 +83,10 @@ fn a_mapping_says_how_the_asset_takes_its_place() {
     let triggers = [Trigger::Every(minutes("15m")), Trigger::NewFiles { poll: minutes("1m") }];
     assert_eq!(found.triggers, triggers);
     let pools = loaded.spec.unwrap().pools;
-    assert_eq!(pools.iter().map(|(name, steps)| (name.as_str(), steps.get())).collect::<Vec<_>>(), [("heavy", 2), ("light", 4)]);
+    assert_eq!(
+        pools.iter().map(|(name, steps)| (name.as_str(), steps.get())).collect::<Vec<_>>(),
+        [("heavy", 2), ("light", 4)]
+    );
 }
 
 #[test]
@@ -127,8 +136,10 @@ fn each_fault_is_reported_at_its_place() {
         ("dataset:churn", "{every: 1s, new_files: 1m}"),
         ("source:orders", "{new_files: 500ms}"),
     ];
-    let text: String =
-        cases.iter().map(|(owner, written)| format!("{owner}: {written}\n{}", render(&project(owner, written)))).collect();
+    let text: String = cases
+        .iter()
+        .map(|(owner, written)| format!("{owner}: {written}\n{}", render(&project(owner, written))))
+        .collect();
     assert_snapshot!(text);
 }
 

@@ -1,8 +1,6 @@
 //! What a correct project means.
 
-use millstream_project::{
-    CheckKind, Grain, IncrementalSpec, Materialize, NodeKind, Pattern, StateLocation,
-};
+use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, NodeKind, Pattern, StateLocation};
 use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{ByteSize, Severity};
 
@@ -41,7 +39,10 @@ fn the_design_document_s_source_loads() {
     let spec = loaded.spec.unwrap();
     let source = &spec.sources[0];
     assert_eq!(source.table().to_string(), "bronze.orders");
-    assert_eq!(source.schedule.as_ref().unwrap().schedule, Schedule::of(Trigger::Every("15m".parse().unwrap())));
+    assert_eq!(
+        source.schedule.as_ref().unwrap().schedule,
+        Schedule::of(Trigger::Every("15m".parse().unwrap()))
+    );
     let options = source.connector.options.to_json();
     assert_eq!(options, serde_json::json!({"path": "data/orders/*.csv"}));
     let contract = &source.contract;

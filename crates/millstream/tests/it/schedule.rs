@@ -12,7 +12,7 @@ fn scheduled() -> Folder {
     );
     folder.write(
         "tables/gold/daily.sql",
-        "/*---\nschedule: {cron: ['30 2 * * *', '0 */8 * * *'], zone: Europe/Berlin, priority: 5, pools: heavy}\n---*/\nSELECT day FROM gold.totals\n",
+        "/*---\nschedule: {cron: ['30 2 * * *', '0 0-23/8 * * *'], zone: Europe/Berlin, priority: 5, pools: heavy}\n---*/\nSELECT day FROM gold.totals\n",
     );
     folder.write(
         "tables/gold/fresh.sql",
