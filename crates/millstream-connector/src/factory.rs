@@ -31,6 +31,11 @@ pub trait ConnectorFactory: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether sources of this kind list files, so that they can say `new_files` in their schedule.
+    fn lists_files(&self) -> bool {
+        false
+    }
+
     /// Checks the options without touching the world; reports every problem. `connection` is the one that the source
     /// names, of this kind's own type.
     fn validate(

@@ -3,6 +3,7 @@
 mod connectors;
 mod follow_ups;
 mod relationships;
+mod schedules;
 mod sound;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -116,6 +117,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     wrong.retain(|wrong| !diagnostics.iter().any(|said| (said.code, said.at) == (wrong.code, wrong.at)));
     found.append(&mut wrong);
     let label_files = validate_label_files(&spec.datasets, factories, &mut found);
+    schedules::check_files(&spec.sources, factories, &mut found);
     // A connector sees the values of variables and may repeat them; those who judge SQL see none.
     found.iter_mut().for_each(|diagnostic| loaded.hidden.hide(diagnostic));
     diagnostics.append(&mut found);
@@ -137,6 +139,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     match Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })) {
         Ok(graph) => {
             diagnostics.extend(relationships::check(&spec, &graph));
+            diagnostics.extend(schedules::check(&spec, &graph));
             if diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
                 diagnostics.sort_by_key(|diagnostic| diagnostic.at);
                 let sound = sound::part(spec, analysis, &diagnostics, &loaded.broken, factories);

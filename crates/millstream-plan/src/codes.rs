@@ -15,6 +15,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A selected table reads one that has never been built and is not selected. Select `+name` to build what it reads too.",
     ),
     (
+        "MS-0905",
+        "Assets that cannot be scheduled",
+        "By what they read and by `after` in their schedules, some assets wait for each other in a circle, so that none of them could be the first. The message names them in order.",
+    ),
+    (
         "MS-0911",
         "A malformed selection",
         "A selection is `name`, `+name`, `name+`, `2+name+1`, `tag:x`, `source:x`, `path:x` or a pattern like `gold.*`; a comma between two of them asks for both.",

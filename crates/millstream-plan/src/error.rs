@@ -1,5 +1,6 @@
 //! Why there is no plan.
 
+use millstream_schedule::ScheduleError;
 use millstream_types::AssetId;
 
 use crate::SelectionError;
@@ -18,6 +19,9 @@ pub enum PlanError {
     Selection(#[from] SelectionError),
     #[error("`{asset}` reads `{input}`, which was never built and is not selected")]
     InputNeverBuilt { asset: AssetId, input: AssetId },
+    /// The assets cannot be scheduled as they are defined.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
 }
 
 impl PlanError {
@@ -28,6 +32,7 @@ impl PlanError {
             Self::UnknownInput { .. } => "MS-0902",
             Self::Cycle { .. } => "MS-0903",
             Self::InputNeverBuilt { .. } => "MS-0904",
+            Self::Schedule(_) => "MS-0905",
             Self::Selection(error) => error.code(),
         }
     }
@@ -43,6 +48,7 @@ impl PlanError {
             Self::InputNeverBuilt { asset, .. } => {
                 Some(format!("select `+{asset}` to build what it reads too"))
             }
+            Self::Schedule(error) => Some(error.hint()),
             Self::Selection(error) => error.hint(),
         }
     }

@@ -25,5 +25,5 @@ pub use fingerprint::{dataset_fingerprint, fingerprint, source_fingerprint, tabl
 pub use graph::Graph;
 pub use plan::{ByHand, Observed, PlannedStep, Request, RunPlan, plan};
 pub use reason::Reason;
-pub use scheduled::{limits, scheduled};
+pub use scheduled::{AssetTicks, limits, scheduled, upcoming};
 pub use selection::{Selection, SelectionError};

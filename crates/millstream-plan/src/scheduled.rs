@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use millstream_project::ProjectSpec;
-use millstream_schedule::{Limits, ScheduledAsset, Trigger};
-use millstream_types::AssetId;
+use millstream_schedule::{Limits, RecordedAsset, Schedule, ScheduledAsset, Scheduler, Trigger, Upcoming};
+use millstream_types::{AssetId, TimestampMicros};
 
-use crate::{AssetFacts, Graph};
+use crate::{AssetFacts, Graph, PlanError, Selection};
 
 /// The assets of which steps are made, sorted by id. SQL views are none, and what reads them reads what they read.
 ///
@@ -24,7 +24,13 @@ pub fn scheduled(graph: &Graph, spec: &ProjectSpec) -> Vec<ScheduledAsset> {
         definition: asset.fingerprint,
         inputs: producers(graph, place),
         reads_outside: asset.reads_outside,
-        triggers: asset.schedule.triggers.iter().filter(|trigger| can_happen(graph, trigger)).cloned().collect(),
+        triggers: asset
+            .schedule
+            .triggers
+            .iter()
+            .filter(|trigger| can_happen(graph, trigger))
+            .cloned()
+            .collect(),
         catch_up: asset.schedule.catch_up,
         priority: asset.schedule.priority,
         connection: connections.get(&asset.id).map(|name| (*name).clone()),
@@ -43,6 +49,47 @@ pub fn limits(spec: &ProjectSpec, steps: NonZeroUsize) -> Limits {
         .filter_map(|connection| Some((connection.name.clone(), connection.concurrency?)))
         .collect();
     Limits { steps, connections, pools: spec.pools.clone() }
+}
+
+/// When an asset runs by itself, as far as that is known beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetTicks {
+    pub asset: AssetId,
+    pub schedule: Schedule,
+    /// The coming instants in order.
+    pub ticks: Vec<Upcoming>,
+}
+
+/// The next `count` ticks after `now` of each selected asset, sorted by id; SQL views have none.
+///
+/// Nothing of the past is asked: ticks of freshness are estimates, as if every asset had been brought up to date at `now` and a
+/// run took no time.
+///
+/// Errors when the selection means nothing, or when the assets cannot be scheduled as they are defined.
+pub fn upcoming(
+    graph: &Graph,
+    spec: &ProjectSpec,
+    selection: &Selection,
+    count: usize,
+    now: TimestampMicros,
+) -> Result<Vec<AssetTicks>, PlanError> {
+    let selected = selection.resolve(graph)?;
+    let assets = scheduled(graph, spec);
+    let fresh = |asset: &ScheduledAsset| RecordedAsset {
+        stale: false,
+        fresh_as_of: Some(now),
+        ..RecordedAsset::new(asset.id.clone())
+    };
+    let recorded: Vec<RecordedAsset> = assets.iter().map(fresh).collect();
+    let names: Vec<AssetId> = assets.iter().map(|asset| asset.id.clone()).collect();
+    let (mut scheduler, _) = Scheduler::restore(assets, &limits(spec, NonZeroUsize::MIN), &recorded, now)?;
+    let selected = names.into_iter().filter(|asset| selected.contains(asset));
+    let ticks = selected.filter_map(|asset| {
+        let schedule = graph.get(&asset)?.schedule.clone();
+        let ticks = scheduler.upcoming(&asset, count);
+        Some(AssetTicks { asset, schedule, ticks })
+    });
+    Ok(ticks.collect())
 }
 
 /// Whether the asset that the trigger waits for, if it waits for one, is there and has steps.

@@ -110,7 +110,7 @@ codes! {
     WRONG_LANDING = "MS-0169", "A source cannot land so",
         "`landing: merge` puts a row in the place of the one with the same key: the contract names that `key`, each column once, and checks no other columns for `unique`, because a row with the same value may be about to change.";
     WRONG_HEADER = "MS-0170", "A malformed header",
-        "A SQL file may begin with a header: YAML between `/*---` and `---*/`. SQL comments end at the first `*/`, so the header cannot contain it.";
+        "A SQL file may begin with a header: YAML between `/*---` and `---*/`. SQL comments end at the first `*/`, so the header cannot contain it: a cron line in it names the range of a step, `0-59/15` for `*/15`.";
     NO_SQL = "MS-0171", "No SQL",
         "The file has a header, but no query after it.";
     WRONG_MATERIALIZE = "MS-0172", "Keys that do not go together",

@@ -41,9 +41,16 @@ pub(crate) fn split(text: &str, file: FileId) -> Result<Split, Box<Diagnostic>> 
         None => {
             let diagnostic =
                 Diagnostic::error(codes::WRONG_HEADER, "the comment ends inside of the header", at(end, 2));
-            Err(Box::new(diagnostic.with_hint(format!(
-                "end the header with `{CLOSE}`; `*/` cannot occur in it, since SQL comments end there"
-            ))))
+            let is_step = text[end + 2..].starts_with(|next: char| next.is_ascii_digit());
+            let hint = if is_step {
+                "SQL comments end at `*/`: in a header, a cron line names the range, `0-59/15` for `*/15`"
+                    .to_owned()
+            } else {
+                format!(
+                    "end the header with `{CLOSE}`; `*/` cannot occur in it, since SQL comments end there"
+                )
+            };
+            Err(Box::new(diagnostic.with_hint(hint)))
         }
     }
 }

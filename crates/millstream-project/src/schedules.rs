@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use millstream_types::{AssetId, TableName};
 
 use crate::{
-    DatasetSpec, Diagnostic, FeaturesSpec, Located, ScheduleSpec, SourceSpec, TableSpec, build::Features, codes, words,
+    DatasetSpec, Diagnostic, FeaturesSpec, Located, ScheduleSpec, SourceSpec, TableSpec, build::Features,
+    codes, words,
 };
 
 /// Everything that may have a schedule.
@@ -25,8 +26,12 @@ pub(crate) struct Scheduled<'a> {
 /// Judges the names in all schedules.
 pub(crate) fn judge(all: &Scheduled<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let known = all.known();
-    let views: BTreeSet<AssetId> =
-        all.tables.iter().filter(|table| table.materialize.is_view()).map(|table| table.name.asset_id()).collect();
+    let views: BTreeSet<AssetId> = all
+        .tables
+        .iter()
+        .filter(|table| table.materialize.is_view())
+        .map(|table| table.name.asset_id())
+        .collect();
     let mut seen = BTreeSet::new();
     for schedule in all.schedules() {
         // The tables of one source have their schedule in one place.
@@ -35,11 +40,11 @@ pub(crate) fn judge(all: &Scheduled<'_>, diagnostics: &mut Vec<Diagnostic>) {
         }
         for after in &schedule.after {
             if views.contains(&after.value) {
-                let message = format!("nothing runs after `{after}`, which is a view: nothing of it is stored");
+                let message =
+                    format!("nothing runs after `{after}`, which is a view: nothing of it is stored");
                 let hint = "name a table that it reads, or give it `materialize: table`";
-                diagnostics.push(
-                    Diagnostic::error(codes::UNKNOWN_IN_SCHEDULE, message, after.at).with_hint(hint),
-                );
+                diagnostics
+                    .push(Diagnostic::error(codes::UNKNOWN_IN_SCHEDULE, message, after.at).with_hint(hint));
             } else if !known.contains(after.as_str()) && !all.may_be_faulty(&after.value) {
                 diagnostics.push(unknown_asset(after, &known));
             }
@@ -85,9 +90,13 @@ fn unknown_asset(after: &Located<AssetId>, known: &BTreeSet<String>) -> Diagnost
     let mut diagnostic = Diagnostic::error(codes::UNKNOWN_IN_SCHEDULE, message, after.at);
     let named = known.iter().map(String::as_str);
     // A feature view or a dataset may be meant by its bare name.
-    let bare = known.iter().find(|known| known.split_once(':').is_some_and(|(_, name)| name == after.as_str()));
+    let bare =
+        known.iter().find(|known| known.split_once(':').is_some_and(|(_, name)| name == after.as_str()));
     let landed = format!("bronze.{after}");
-    let meant = bare.or_else(|| known.get(&landed)).map(String::as_str).or_else(|| words::nearest(after.as_str(), named));
+    let meant = bare
+        .or_else(|| known.get(&landed))
+        .map(String::as_str)
+        .or_else(|| words::nearest(after.as_str(), named));
     diagnostic.hint = Some(match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "name a table as in `silver.orders`, or `view:…`, `dataset:…`, `source:…`".to_owned(),

@@ -13,6 +13,7 @@ pub(crate) mod reference;
 pub(crate) mod rejected;
 pub(crate) mod reprocess;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod status;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Lineage(arguments) => lineage::run(arguments, session),
         Command::Rejected(arguments) => rejected::run(arguments, session).await,
         Command::Reprocess(arguments) => reprocess::run(arguments, session).await,
+        Command::Schedule(arguments) => schedule::run(arguments, session),
         Command::Maintain(arguments) => maintain::run(arguments, session).await,
         Command::Dataset(arguments) => dataset::run(arguments, session).await,
         Command::Features(arguments) => features::run(arguments, session).await,

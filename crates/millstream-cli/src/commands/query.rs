@@ -126,7 +126,7 @@ async fn answer(
 }
 
 /// An instant; without an offset it is UTC.
-fn parse_time(text: &str) -> Result<TimestampMicros, String> {
+pub(crate) fn parse_time(text: &str) -> Result<TimestampMicros, String> {
     let text = text.trim();
     let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.timestamp_micros());
     let naive =

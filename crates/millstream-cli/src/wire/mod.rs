@@ -12,6 +12,7 @@ mod query;
 mod rejected;
 mod run;
 mod run_record;
+mod schedule;
 mod status;
 mod table_status;
 mod test;
@@ -35,6 +36,7 @@ pub use millstream_api::{
         Cause, CheckResult, LastRun, LastStep, PlanDocument, PlannedStep, RunDetail, RunEvent, RunInfo,
         RunStep, RunSummary, StepResult,
     },
+    schedule::{AssetSchedule, ScheduleDocument, Tick},
 };
 pub use problem::{CheckDocument, Problem};
 pub use query::QueryDocument;

@@ -81,6 +81,10 @@ impl ConnectorFactory for FilesFactory {
         Some(&FilesConnectionFactory)
     }
 
+    fn lists_files(&self) -> bool {
+        true
+    }
+
     fn options_of_file(&self, path: &str) -> Option<Value> {
         // A file that the user names himself is finished, so there is no wait for it to settle.
         Some(serde_json::json!({"path": path, "settle": 0}))

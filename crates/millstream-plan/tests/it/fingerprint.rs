@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 use millstream_plan::{fingerprint, source_fingerprint, table_fingerprint};
 use millstream_project::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Evolution, FileId,
-    HiddenValues, LandingMode, Located, Location, Materialize, Node, NodeKind, Scalar,
-    ScheduleSpec, SourceSpec, TableSpec,
+    HiddenValues, LandingMode, Located, Location, Materialize, Node, NodeKind, Scalar, ScheduleSpec,
+    SourceSpec, TableSpec,
 };
 use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{CheckId, ColumnType, Fingerprint, Severity, SourceName, Span, TableName};
@@ -92,7 +92,11 @@ fn table() -> TableSpec {
 fn each_millisecond() -> ScheduleSpec {
     ScheduleSpec {
         at: at(0),
-        schedule: Schedule { priority: 5, pools: vec!["heavy".into()], ..Schedule::of(Trigger::Every(Span::from_ms(1))) },
+        schedule: Schedule {
+            priority: 5,
+            pools: vec!["heavy".into()],
+            ..Schedule::of(Trigger::Every(Span::from_ms(1)))
+        },
         after: Vec::new(),
         pools: vec![located("heavy".into())],
         new_files: None,

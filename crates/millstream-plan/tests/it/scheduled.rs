@@ -28,8 +28,8 @@ fn spec() -> ProjectSpec {
         fs::write(path, text).unwrap();
     };
     write("millstream.yaml", "name: shop\npools: {heavy: 2, light: 9}\n");
-    write("connections/warehouse.yaml", "type: files\nconcurrency: 3\nroot: data\n");
-    write("connections/other.yaml", "type: files\nroot: data\n");
+    write("connections/warehouse.yaml", "type: files\nconcurrency: 3\npath: data\n");
+    write("connections/other.yaml", "type: files\npath: data\n");
     write(
         "sources/orders.yaml",
         "connector: {type: files, connection: warehouse, path: a.csv}\ncontract: {columns: {id: {type: int64}}}\n",
@@ -71,7 +71,11 @@ fn a_schedule_is_taken_over_without_what_a_fault_left_out() {
     let mut facts = project(GRAPH);
     let sales = facts.iter_mut().find(|asset| asset.id == id("gold.sales")).unwrap();
     sales.schedule = Schedule {
-        triggers: vec![Trigger::OnChange, Trigger::After(id("silver.orders")), Trigger::After(id("silver.gone"))],
+        triggers: vec![
+            Trigger::OnChange,
+            Trigger::After(id("silver.orders")),
+            Trigger::After(id("silver.gone")),
+        ],
         priority: 7,
         pools: vec!["heavy".into()],
         ..Schedule::default()

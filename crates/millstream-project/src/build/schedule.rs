@@ -71,12 +71,7 @@ fn of_text(context: &Context<'_>, text: &str, at: Location) -> Option<ScheduleSp
     })
 }
 
-fn of_keys(
-    context: &Context<'_>,
-    file: &ScheduleFile,
-    at: Location,
-    owner: Owner,
-) -> Option<ScheduleSpec> {
+fn of_keys(context: &Context<'_>, file: &ScheduleFile, at: Location, owner: Owner) -> Option<ScheduleSpec> {
     let mut triggers = Vec::new();
     triggers.extend(span(context, "every", file.every.as_ref()).map(Trigger::Every));
     triggers.extend(cron_lines(context, file).into_iter().map(Trigger::Cron));
@@ -113,7 +108,8 @@ fn judge_beside(context: &Context<'_>, file: &ScheduleFile, at: Location, trigge
     if context.faults.has_gap_in(at) {
         return;
     }
-    let lists = [("cron", &file.cron), ("after", &file.after), ("webhook", &file.webhook), ("pools", &file.pools)];
+    let lists =
+        [("cron", &file.cron), ("after", &file.after), ("webhook", &file.webhook), ("pools", &file.pools)];
     for (key, list) in lists {
         if let Some(list) = list.as_ref().filter(|list| list.value.0.is_empty()) {
             let message = format!("`{key}` names nothing");

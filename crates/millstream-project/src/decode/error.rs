@@ -73,6 +73,7 @@ impl Error for DecodeError {
             other => other.to_string(),
         };
         let wanted = match expected.to_string().as_str() {
+            "i8" => "a whole number from -128 to 127".to_owned(),
             "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on".to_owned(),
             other => other.to_owned(),
         };

@@ -269,6 +269,7 @@ fn headers_are_comments_of_one_form() {
         "/* ---\nowner: a\n--- */\nSELECT 1",
         "/*---\nowner: a\n*/\nSELECT 1",
         "/*---\nowner: a/*/b\n---*/\nSELECT 1",
+        "/*---\nschedule: '*/15 * * * *'\n---*/\nSELECT 1",
         "/*---\nowner: a\n---*/\n  \n",
         "-- a comment\n/*---\nowner: a\n---*/\nSELECT 1",
         "/*----------\n   Orders\n----------*/\nSELECT 1",

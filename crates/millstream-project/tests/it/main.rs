@@ -9,6 +9,7 @@ mod diagnostics;
 mod features;
 mod landing;
 mod project;
+mod schedules;
 mod schema;
 mod scratch;
 mod secrets;

@@ -194,3 +194,32 @@ fn a_faulty_path_is_not_missed_as_well() {
     );
     assert_said!(folder.run(&["check"]));
 }
+
+#[test]
+fn assets_that_set_each_other_off_are_named_in_order() {
+    let folder = Folder::with(SMALL);
+    let table = |name: &str, schedule: &str, from: &str| {
+        folder.write(
+            &format!("tables/gold/{name}.sql"),
+            &format!("/*---\nschedule: {schedule}\n---*/\nSELECT * FROM {from}\n"),
+        );
+    };
+    table("first", "{every: 1h, after: gold.third}", "bronze.orders");
+    table("second", "every 1h", "gold.first");
+    table("third", "{after: gold.second}", "bronze.orders");
+    assert_said!(folder.run(&["check"]));
+}
+
+/// What is wrong in one file is told together with its schedule, and leaves the rest of the project at work.
+#[test]
+fn a_schedule_after_what_is_left_out_does_not_stop_the_others() {
+    let folder = Folder::with(SMALL);
+    folder.write("tables/gold/broken.sql", "SELEC * FROM bronze.orders\n");
+    folder.write(
+        "tables/gold/after.sql",
+        "/*---\nschedule: {after: gold.broken}\n---*/\nSELECT * FROM bronze.orders\n",
+    );
+    let said = folder.output(&["schedule", "gold.after"]);
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("gold.after"), "{said:?}");
+}

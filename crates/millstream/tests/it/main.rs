@@ -38,6 +38,7 @@ mod reference;
 mod rejected;
 mod run;
 mod s3;
+mod schedule;
 mod secrets;
 mod sequences;
 mod serve_clients;

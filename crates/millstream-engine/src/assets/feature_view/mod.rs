@@ -63,7 +63,10 @@ impl Kind for FeatureViews {
                 checked_against: Vec::new(),
                 passes_through: false,
                 reads_outside: false,
-                schedule: ScheduleSpec::beside(Trigger::OnChange, spec.and_then(|spec| spec.schedule.as_ref())),
+                schedule: ScheduleSpec::beside(
+                    Trigger::OnChange,
+                    spec.and_then(|spec| spec.schedule.as_ref()),
+                ),
             }
         };
         defined.features.views.iter().map(facts).collect()
