@@ -26,4 +26,5 @@ mod recovery;
 mod reload;
 mod reprocess;
 mod run;
+mod schedules;
 mod shop;
