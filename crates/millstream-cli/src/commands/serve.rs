@@ -32,7 +32,7 @@ const LOG_TIME: Duration = Duration::from_secs(1);
 /// The variable that holds the token of requests.
 const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 
-/// Serve features, pushes, queries, datasets and runs over HTTP, and run what has a schedule
+/// Serve features, pushes, queries, datasets and runs over HTTP
 ///
 /// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
 /// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`. SIGHUP, or `POST /v1/reload`,

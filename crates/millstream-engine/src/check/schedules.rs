@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 
 use millstream_connector::ConnectorFactory;
 use millstream_plan::{Graph, PlanError, limits, scheduled};
-use millstream_project::{Diagnostic, Location, ProjectSpec, ScheduleSpec, SourceSpec};
-use millstream_schedule::{ScheduleError, Scheduler};
+use millstream_project::{Diagnostic, Located, ProjectSpec, ScheduleSpec, SourceSpec};
+use millstream_schedule::{ScheduleError, Scheduler, Trigger};
 use millstream_types::{AssetId, TimestampMicros};
 
 /// Reports `new_files` of sources whose connector lists no files. The tables of one source say it in one place.
@@ -30,38 +30,48 @@ pub(super) fn check_files(
 /// The code of a malformed schedule, which the project's own rules give too.
 const MALFORMED: &str = "MS-0160";
 
-/// Reports what keeps the assets from being scheduled as they are defined.
-pub(super) fn check(spec: &ProjectSpec, graph: &Graph) -> Option<Diagnostic> {
-    let assets = scheduled(graph, spec);
-    // No asset has a trigger that can be wrong together with others.
-    if !assets.iter().any(|asset| !asset.pools.is_empty() || asset.triggers.len() > 1) {
-        return None;
-    }
+/// The most circles that are reported; each is looked for in all assets.
+const CIRCLES_MAX: usize = 20;
+
+/// Reports what keeps the assets from being scheduled as they are defined. Each circle is cut where it is reported, so that the
+/// next one is found.
+pub(super) fn check(spec: &ProjectSpec, graph: &Graph) -> Vec<Diagnostic> {
+    let mut assets = scheduled(graph, spec);
     let limits = limits(spec, NonZeroUsize::MIN);
-    let error = Scheduler::restore(assets, &limits, &[], TimestampMicros(0)).err()?;
-    let at = match &error {
-        ScheduleError::Cycle { path } => place_on(path, spec),
-        ScheduleError::UnknownAfter { asset, .. } | ScheduleError::UnknownPool { asset, .. } => {
-            schedule_of(asset, spec).map(|schedule| schedule.at)
+    let mut found = Vec::new();
+    // What assets read makes no circle, and their pools are known; only `after` can close one.
+    while found.len() < CIRCLES_MAX && assets.iter().any(|asset| asset.triggers.iter().any(is_after)) {
+        let Err(error) = Scheduler::restore(assets.clone(), &limits, &[], TimestampMicros(0)) else { break };
+        let closing = match &error {
+            ScheduleError::Cycle { path } => closing(path, spec),
+            _ => None,
+        };
+        let error = PlanError::from(error);
+        let (code, message, hint) = (error.code(), error.to_string(), error.hint());
+        let Some((asset, after)) = closing else {
+            found.push(Diagnostic { hint, ..Diagnostic::error_without_place(code, message) });
+            break;
+        };
+        found.push(Diagnostic { hint, ..Diagnostic::error(code, message, after.at) });
+        let cut = Trigger::After(after.value.clone());
+        for scheduled in assets.iter_mut().filter(|scheduled| scheduled.id == asset) {
+            scheduled.triggers.retain(|trigger| *trigger != cut);
         }
-        ScheduleError::Duplicate { .. } | ScheduleError::UnknownInput { .. } => None,
-    };
-    let error = PlanError::from(error);
-    let (code, message) = (error.code(), error.to_string());
-    let diagnostic = match at {
-        Some(at) => Diagnostic::error(code, message, at),
-        None => Diagnostic::error_without_place(code, message),
-    };
-    Some(Diagnostic { hint: error.hint(), ..diagnostic })
+    }
+    found
 }
 
-/// The first place on the circle where an asset says that it runs after the one before it. A circle has one, since assets that
-/// only read each other are refused before.
-fn place_on(path: &[AssetId], spec: &ProjectSpec) -> Option<Location> {
+fn is_after(trigger: &Trigger) -> bool {
+    matches!(trigger, Trigger::After(_))
+}
+
+/// The first asset on the circle that says that it runs after the one before it. A circle has one, since assets that only read
+/// each other are refused before.
+fn closing<'a>(path: &[AssetId], spec: &'a ProjectSpec) -> Option<(AssetId, &'a Located<AssetId>)> {
     path.windows(2).find_map(|pair| {
         let [before, asset] = pair else { return None };
         let after = &schedule_of(asset, spec)?.after;
-        after.iter().find(|after| after.value == *before).map(|after| after.at)
+        after.iter().find(|after| after.value == *before).map(|after| (asset.clone(), after))
     })
 }
 

@@ -27,4 +27,5 @@ mod reload;
 mod reprocess;
 mod run;
 mod scheduled;
+mod schedules;
 mod shop;

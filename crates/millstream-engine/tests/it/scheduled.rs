@@ -140,9 +140,11 @@ fn a_due_tick_starts_its_step_and_what_reads_it_follows() {
 #[test]
 fn ticks_that_come_while_a_step_runs_are_answered_by_one_afterwards() {
     block_on(async {
-        let world = world(HOURLY);
+        // A lease that is over by the clock would be taken: the clock moves by less than it lasts.
+        let world = world(&HOURLY.replace("1h", "1m"));
         let process = Process::start(&world, &Line::quiet()).await;
         let state = world.state().await;
+        let every_minute = Trigger::Every("1m".parse().unwrap());
         settled(&state, &world, "silver.events", 2).await;
         let before = decisions(&state, "bronze.events", DecisionKind::Started).await.len();
         // Somebody else works on the asset, so that the step waits.
@@ -153,7 +155,7 @@ fn ticks_that_come_while_a_step_runs_are_answered_by_one_afterwards() {
         let other = state.take_lease(&request).await.unwrap();
         world.definition.script.put("events", "b", "id\n3");
         for _ in 0..4 {
-            process.pass(&world, HOUR);
+            process.pass(&world, 60);
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         let started = decisions(&state, "bronze.events", DecisionKind::Started).await;
@@ -161,12 +163,12 @@ fn ticks_that_come_while_a_step_runs_are_answered_by_one_afterwards() {
         state.end_lease(other).await.unwrap();
         settled(&state, &world, "silver.events", 3).await;
         until("the last tick is not answered", async || {
-            answered(&state, "bronze.events", &every_hour()).await == world.clock.now()
+            answered(&state, "bronze.events", &every_minute).await == world.clock.now()
         })
         .await;
         settled(&state, &world, "silver.events", 3).await;
         let started = decisions(&state, "bronze.events", DecisionKind::Started).await;
-        assert_eq!(started[before..], ["every 1h", "every 1h"]);
+        assert_eq!(started[before..], ["every 1m", "every 1m"]);
         let runs = world.runs().await;
         assert!(runs.iter().all(|outcome| outcome == "succeeded"), "{runs:?}");
         process.stop().await;
