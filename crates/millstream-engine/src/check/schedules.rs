@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use millstream_connector::ConnectorFactory;
 use millstream_plan::{Graph, PlanError, limits, scheduled};
 use millstream_project::{Diagnostic, Located, ProjectSpec, ScheduleSpec, SourceSpec};
-use millstream_schedule::{ScheduleError, Scheduler, Trigger};
+use millstream_schedule::{ScheduleError, ScheduledAsset, Scheduler, Trigger};
 use millstream_types::{AssetId, TimestampMicros};
 
 /// Reports `new_files` of sources whose connector lists no files. The tables of one source say it in one place.
@@ -43,7 +43,7 @@ pub(super) fn check(spec: &ProjectSpec, graph: &Graph) -> Vec<Diagnostic> {
     while found.len() < CIRCLES_MAX && assets.iter().any(|asset| asset.triggers.iter().any(is_after)) {
         let Err(error) = Scheduler::restore(assets.clone(), &limits, &[], TimestampMicros(0)) else { break };
         let closing = match &error {
-            ScheduleError::Cycle { path } => closing(path, spec),
+            ScheduleError::Cycle { path } => closing(path, &assets, spec),
             _ => None,
         };
         let error = PlanError::from(error);
@@ -65,11 +65,18 @@ fn is_after(trigger: &Trigger) -> bool {
     matches!(trigger, Trigger::After(_))
 }
 
-/// The first asset on the circle that says that it runs after the one before it. A circle has one, since assets that only read
-/// each other are refused before.
-fn closing<'a>(path: &[AssetId], spec: &'a ProjectSpec) -> Option<(AssetId, &'a Located<AssetId>)> {
+/// The first asset on the circle that runs after the one before it without reading it, so that the circle is cut there. A circle
+/// has one, since assets that only read each other are refused before.
+fn closing<'a>(
+    path: &[AssetId],
+    assets: &[ScheduledAsset],
+    spec: &'a ProjectSpec,
+) -> Option<(AssetId, &'a Located<AssetId>)> {
     path.windows(2).find_map(|pair| {
         let [before, asset] = pair else { return None };
+        if assets.iter().any(|scheduled| scheduled.id == *asset && scheduled.inputs.contains(before)) {
+            return None;
+        }
         let after = &schedule_of(asset, spec)?.after;
         after.iter().find(|after| after.value == *before).map(|after| (asset.clone(), after))
     })
