@@ -26,8 +26,8 @@ use crate::{
 /// The number of probes at the same time; each is a look at one file or a listing.
 const PROBES_AT_ONCE: usize = 32;
 
-/// The fingerprint of no definition.
-const UNFINISHED: Fingerprint = Fingerprint::new([0; 32]);
+/// The fingerprint of no definition, which is on record of a build that left something undone.
+pub(crate) const UNFINISHED: Fingerprint = Fingerprint::new([0; 32]);
 
 /// What lake and state store agree on.
 pub(crate) struct Reconciled {

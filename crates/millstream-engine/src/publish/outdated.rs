@@ -85,8 +85,8 @@ pub(crate) async fn is_outdated(world: &World, table: &Snapshot) -> Result<bool,
     Ok(rejected.is_some_and(|rejected| rejected.txn(OUTDATED_TXN).is_none_or(|done| done < mark)))
 }
 
-/// Takes away obsolete rejected rows that a process left behind. Those that only that process knew stay, and are for the next
-/// build, which computes all rows.
+/// Takes away obsolete rejected rows that were left behind. Those that only the process knew that made them obsolete stay marked,
+/// and are for the next build, which computes all rows.
 pub(crate) async fn finish_outdated(context: &StepContext, table: &Snapshot) -> Result<(), EngineError> {
     let world = &context.world;
     let Some(mark) = table.txn(OUTDATED_TXN) else { return Ok(()) };
@@ -97,8 +97,10 @@ pub(crate) async fn finish_outdated(context: &StepContext, table: &Snapshot) -> 
     let is_marked = |txn: &(String, i64)| txn.0 == OUTDATED_TXN && txn.1 == mark;
     let commit = commits.iter().find(|commit| commit.txns.iter().any(is_marked));
     let told = commit.and_then(|commit| CommitInfo::from_json(&commit.info)).and_then(|info| info.outdates);
+    if told.as_ref().is_some_and(|outdated| outdated.rows == OutdatedRows::Superseded) {
+        return Ok(());
+    }
     // A log without the commit no longer says which rows these are. Too many are better than too few.
-    let told = told.filter(|outdated| outdated.rows != OutdatedRows::Superseded);
     let outdated = told.unwrap_or(Outdated { epoch: 0, rows: OutdatedRows::Parts(Vec::new()) });
     drop_outdated(context, table.table(), &Outdating { outdated, mark }, None).await
 }

@@ -31,7 +31,7 @@ use crate::{
     commit_info::{BUILD_TXN, CommitInfo, Committed},
     engine::{StepContext, World},
     publish::{self, Candidate, Rejected, publish},
-    reconcile::built_from,
+    reconcile::{UNFINISHED, built_from},
     rejected::is_lost,
     rejudge::{self, Standing},
     resolver::provider,
@@ -62,7 +62,8 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
     }
     let facts = context.facts()?;
     let same_inputs = recorded.as_ref().is_some_and(|recorded| recorded.input_versions == inputs.versions());
-    if let Some(base) = base.as_deref().filter(|_| !must && same_inputs) {
+    let is_finished = recorded.as_ref().is_none_or(|recorded| recorded.fingerprint != UNFINISHED);
+    if let Some(base) = base.as_deref().filter(|_| !must && same_inputs && is_finished) {
         if context.reason != Reason::Stale {
             return Ok(StepResult::without_rows(StepOutcome::Unchanged, version));
         }
