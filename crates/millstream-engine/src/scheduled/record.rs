@@ -62,8 +62,7 @@ impl Tenure {
 
 /// The reasons in one line.
 pub(super) fn reasons(reasons: &[DueReason]) -> String {
-    let mut text =
-        reasons.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut text = reasons.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if let more @ 1.. = reasons.len().saturating_sub(NAMED_MAX) {
         text.push_str(&format!("; and {more} more"));
     }

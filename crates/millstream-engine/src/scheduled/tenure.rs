@@ -208,9 +208,7 @@ impl Tenure {
 
     /// The assets that wait for the webhook.
     fn waiting_for(&self, name: &str) -> Vec<AssetId> {
-        let waits = |trigger: &millstream_schedule::Trigger| {
-            matches!(trigger, millstream_schedule::Trigger::Webhook(hook) if hook == name)
-        };
+        let waits = |trigger: &millstream_schedule::Trigger| matches!(trigger, millstream_schedule::Trigger::Webhook(hook) if hook == name);
         let assets = self.engine.project().graph.assets().iter();
         let waiting = assets.filter(|asset| asset.schedule.triggers.iter().any(waits));
         waiting.map(|asset| asset.id.clone()).collect()
