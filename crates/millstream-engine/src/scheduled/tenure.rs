@@ -170,6 +170,8 @@ impl Tenure {
     }
 
     async fn tick(&mut self) -> Result<(), EngineError> {
+        // After the machine has slept, or its clock was set, the lease may be over without anybody having taken it.
+        self.lease.hold().await?;
         let now = self.now();
         let decisions = self.scheduler.tick(now);
         self.carry_out(decisions, &[]).await
