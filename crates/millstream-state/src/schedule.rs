@@ -157,8 +157,7 @@ async fn insert(work: &mut Work<'_>, recorded: &RecordedAsset) -> Result<(), Sta
     for trigger in &recorded.triggers {
         let cause = trigger_in(&trigger.trigger);
         let noted = trigger.noted.map(|at| at.0);
-        let sql =
-            "INSERT INTO scheduled_triggers (asset, cause, answered, noted) VALUES ($1, $2, $3, $4)";
+        let sql = "INSERT INTO scheduled_triggers (asset, cause, answered, noted) VALUES ($1, $2, $3, $4)";
         work.execute(sql, &parameters![asset, &cause, trigger.answered.0, noted]).await?;
     }
     Ok(())
@@ -208,8 +207,8 @@ fn recorded_asset(
     };
     let fresh_as_of = row.integer_or_null(3)?.map(TimestampMicros);
     let text = row.text(4)?;
-    let durations: Vec<u64> = serde_json::from_str(&text)
-        .map_err(|_| value::unknown("the durations of steps", text.as_str()))?;
+    let durations: Vec<u64> =
+        serde_json::from_str(&text).map_err(|_| value::unknown("the durations of steps", text.as_str()))?;
     let durations = durations.into_iter().map(Span::from_ms).collect();
     Ok(RecordedAsset { triggers, running, fresh_as_of, durations, ..RecordedAsset::new(AssetId::from(id)) })
 }

@@ -8,9 +8,7 @@ use tokio::task::JoinError;
 
 use super::{start::span, tenure::Tenure};
 use crate::{
-    EngineError, Event, Heard, WorkChange, WorkEvent, WorkId,
-    assets::source::waiting,
-    error::told,
+    EngineError, Event, Heard, WorkChange, WorkEvent, WorkId, assets::source::waiting, error::told,
     event::ended_well,
 };
 

@@ -32,8 +32,6 @@ impl Tenure {
         let logged: Vec<LoggedDecision> =
             decisions.iter().flat_map(|decision| log(decision, now, &mut self.logged)).collect();
         if !changed.is_empty() || !logged.is_empty() {
-            // After the machine has slept, or its clock was set, the lease may be over without anybody having taken it.
-            self.lease.hold().await?;
             let assets: Vec<RecordedAsset> =
                 changed.iter().filter_map(|asset| self.recorded.get(asset)).cloned().collect();
             let record = ScheduleRecord { lease: self.lease.token, assets: &assets, decisions: &logged };
@@ -62,8 +60,7 @@ impl Tenure {
 
 /// The reasons in one line.
 pub(super) fn reasons(reasons: &[DueReason]) -> String {
-    let mut text =
-        reasons.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut text = reasons.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if let more @ 1.. = reasons.len().saturating_sub(NAMED_MAX) {
         text.push_str(&format!("; and {more} more"));
     }

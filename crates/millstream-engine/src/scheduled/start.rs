@@ -78,7 +78,11 @@ impl Tenure {
     }
 
     /// The asset has a version that somebody committed.
-    pub(super) async fn committed(&mut self, asset: &AssetId, version: AssetVersion) -> Result<(), EngineError> {
+    pub(super) async fn committed(
+        &mut self,
+        asset: &AssetId,
+        version: AssetVersion,
+    ) -> Result<(), EngineError> {
         if self.versions.insert(asset.clone(), version) == Some(version) {
             return Ok(());
         }
@@ -90,9 +94,9 @@ impl Tenure {
 
 fn judge(asset: &AssetId, ended: &Result<Option<RunReport>, EngineError>) -> Ending {
     let is_well = match ended {
-        Ok(report) => report.iter().all(|report| {
-            !report.cancelled && !report.broke_off && report.steps.iter().all(ended_well)
-        }),
+        Ok(report) => report
+            .iter()
+            .all(|report| !report.cancelled && !report.broke_off && report.steps.iter().all(ended_well)),
         Err(error) => {
             let (code, error) = (error.code(), told(error));
             tracing::warn!(%asset, code, error, "a step did not run");

@@ -170,6 +170,8 @@ impl Tenure {
     }
 
     async fn tick(&mut self) -> Result<(), EngineError> {
+        // After the machine has slept, or its clock was set, the lease may be over without anybody having taken it.
+        self.lease.hold().await?;
         let now = self.now();
         let decisions = self.scheduler.tick(now);
         self.carry_out(decisions, &[]).await
@@ -208,9 +210,7 @@ impl Tenure {
 
     /// The assets that wait for the webhook.
     fn waiting_for(&self, name: &str) -> Vec<AssetId> {
-        let waits = |trigger: &millstream_schedule::Trigger| {
-            matches!(trigger, millstream_schedule::Trigger::Webhook(hook) if hook == name)
-        };
+        let waits = |trigger: &millstream_schedule::Trigger| matches!(trigger, millstream_schedule::Trigger::Webhook(hook) if hook == name);
         let assets = self.engine.project().graph.assets().iter();
         let waiting = assets.filter(|asset| asset.schedule.triggers.iter().any(waits));
         waiting.map(|asset| asset.id.clone()).collect()

@@ -201,7 +201,10 @@ fn a_project_that_is_loaded_again_runs_by_its_triggers_as_they_are_then() {
         let state = world.state().await;
         settled(&state, &world, "silver.events", 2).await;
         let refused = process.scheduling.triggered("arrived").await.unwrap_err();
-        assert!(matches!(refused, TriggerError::Unknown { ref known, .. } if known.is_empty()), "{refused:?}");
+        assert!(
+            matches!(refused, TriggerError::Unknown { ref known, .. } if known.is_empty()),
+            "{refused:?}"
+        );
         let changed = Definition::with_script_at(HOOKED, world.definition.script.clone(), &world.definition);
         process.scheduling.replace(process.engine.reloaded(changed.project).unwrap());
         settled(&state, &world, "silver.count", 1).await;
@@ -210,7 +213,10 @@ fn a_project_that_is_loaded_again_runs_by_its_triggers_as_they_are_then() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(world.rows("silver.events").await.len(), 2, "the trigger is gone");
         let refused = process.scheduling.triggered("departed").await.unwrap_err();
-        assert!(matches!(refused, TriggerError::Unknown { ref known, .. } if known == &["arrived"]), "{refused:?}");
+        assert!(
+            matches!(refused, TriggerError::Unknown { ref known, .. } if known == &["arrived"]),
+            "{refused:?}"
+        );
         let due = process.scheduling.triggered("arrived").await.unwrap();
         assert_eq!(due, [AssetId::new("bronze.events")]);
         settled(&state, &world, "silver.events", 3).await;
@@ -227,13 +233,20 @@ fn a_step_that_is_cut_short_by_restarts_is_never_given_up() {
         settled(&state, &world, "silver.events", 2).await;
         let holder = Holder::this_process("maintain", TimestampMicros(0));
         let assets = [AssetId::new("bronze.events")];
-        let request =
-            LeaseRequest { assets: &assets, holder: &holder, now: world.clock.now(), length: PATIENCE * 1_000 };
+        let request = LeaseRequest {
+            assets: &assets,
+            holder: &holder,
+            now: world.clock.now(),
+            length: PATIENCE * 1_000,
+        };
         let other = state.take_lease(&request).await.unwrap();
         world.definition.script.put("events", "b", "id\n3");
         process.pass(&world, HOUR);
         let started = async || decisions(&state, "bronze.events", DecisionKind::Started).await;
-        until("the tick starts nothing", async || started().await.last().is_some_and(|last| last == "every 1h")).await;
+        until("the tick starts nothing", async || {
+            started().await.last().is_some_and(|last| last == "every 1h")
+        })
+        .await;
         process.stop().await;
         for restart in 0..3 {
             let before = started().await.len();
@@ -267,7 +280,8 @@ fn a_second_process_waits_and_takes_over() {
         settled(&state, &world, "silver.events", 3).await;
         let outlook = second.scheduling.outlook(3).await;
         assert!(outlook.is_active);
-        let next: Vec<_> = outlook.upcoming.iter().map(|(asset, next)| format!("{asset} {}", next.trigger)).collect();
+        let next: Vec<_> =
+            outlook.upcoming.iter().map(|(asset, next)| format!("{asset} {}", next.trigger)).collect();
         assert_eq!(next, ["bronze.events every 1h"; 3]);
         second.stop().await;
     });

@@ -60,6 +60,9 @@ pub(super) async fn schedule(
         (status = 503, description = "MS-1225: another server runs the project", body = ErrorBody),
     )
 )]
-pub(super) async fn trigger(State(shared): State<Arc<Shared>>, Name(name): Name) -> Result<Response, ApiError> {
+pub(super) async fn trigger(
+    State(shared): State<Arc<Shared>>,
+    Name(name): Name,
+) -> Result<Response, ApiError> {
     Ok(small_json(StatusCode::ACCEPTED, &shared.backends.schedule.trigger(&name).await?))
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_schedule::{
-    Answer, Decision, Ending, RecordedAsset, Start, StartedStep, Trigger,
-};
+use millstream_schedule::{Answer, Decision, Ending, RecordedAsset, Start, StartedStep, Trigger};
 use millstream_state::{
     DecisionKind, Holder, LeaseRequest, LeaseToken, LoggedDecision, ScheduleRecord, State, StepOutcome,
 };

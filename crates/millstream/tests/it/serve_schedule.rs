@@ -23,10 +23,7 @@ const PROJECT: &[(&str, &str)] = &[
          schedule: {webhook: prices_arrived}\n\
          contract: {columns: {id: {type: int64}, price: {type: int64}}}\n",
     ),
-    (
-        "tables/silver/orders.sql",
-        "/*---\nmaterialize: table\n---*/\nSELECT id, amount FROM bronze.orders\n",
-    ),
+    ("tables/silver/orders.sql", "/*---\nmaterialize: table\n---*/\nSELECT id, amount FROM bronze.orders\n"),
     (
         "tables/gold/totals.sql",
         "/*---\nmaterialize: table\n---*/\nSELECT count(*) AS orders, sum(amount) AS total FROM silver.orders\n",
