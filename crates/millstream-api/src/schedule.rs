@@ -3,44 +3,6 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-<<<<<<< HEAD
-=======
-/// The coming ticks of assets.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ScheduleDocument {
-    /// The instant after which the ticks come, RFC 3339.
-    pub from: String,
-    pub assets: Vec<AssetSchedule>,
-}
-
-/// When one asset runs by itself.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct AssetSchedule {
-    pub asset: String,
-    /// What makes it run: `on change`, `every 15m`, `cron 0 6 * * * Europe/Berlin`, `after silver.orders`, …
-    pub triggers: Vec<String>,
-    /// What becomes of ticks that came while nothing ran: `latest`, `all`, `none`.
-    pub catch_up: &'static str,
-    /// Among assets that wait, the higher goes first.
-    pub priority: i8,
-    /// The pools in each of which the asset's step takes one place.
-    pub pools: Vec<String>,
-    /// The coming ticks in order; none for triggers that wait for something else to happen.
-    pub ticks: Vec<Tick>,
-}
-
-/// An instant at which an asset will be due, if nothing else happens before.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Tick {
-    /// RFC 3339.
-    pub at: String,
-    /// The trigger.
-    pub because: String,
-    /// Whether the instant is a guess, since it depends on when runs end.
-    pub is_estimate: bool,
-}
-
->>>>>>> ef8e040878beebe949f6b6fe3a252b64bd233fd1
 /// What comes next, and what was decided last.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ScheduleAnswer {
@@ -80,7 +42,6 @@ pub struct TriggerAnswer {
     pub trigger: String,
     /// The assets that are due for it. Each runs as soon as what it reads is up to date and there is room.
     pub due: Vec<String>,
-<<<<<<< HEAD
 }
 
 /// The coming ticks of assets.
@@ -116,6 +77,4 @@ pub struct Tick {
     pub because: String,
     /// Whether the instant is a guess, since it depends on when runs end.
     pub is_estimate: bool,
-=======
->>>>>>> ef8e040878beebe949f6b6fe3a252b64bd233fd1
 }
