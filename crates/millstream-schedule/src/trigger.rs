@@ -61,6 +61,11 @@ impl Trigger {
         matches!(self, Self::Every(_) | Self::Cron(_))
     }
 
+    /// Whether the trigger waits for something that is told to happen, and that is told once.
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self, Self::After(_) | Self::NewFiles { .. } | Self::Webhook(_))
+    }
+
     /// The text by which a store keeps the trigger; [`str::parse`] reads it. It never changes for a trigger that is the same.
     #[must_use]
     pub fn stored(&self) -> String {

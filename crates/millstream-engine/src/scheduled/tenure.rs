@@ -234,17 +234,7 @@ impl Tenure {
     }
 
     fn outlook(&mut self, count: usize) -> Outlook {
-        let ids: Vec<AssetId> =
-            self.engine.project().graph.assets().iter().map(|asset| asset.id.clone()).collect();
-        let mut upcoming: Vec<_> = ids
-            .into_iter()
-            .flat_map(|id| {
-                let found = self.scheduler.upcoming(&id, count);
-                found.into_iter().map(move |upcoming| (id.clone(), upcoming))
-            })
-            .collect();
-        upcoming.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
-        upcoming.truncate(count);
+        let upcoming = self.scheduler.upcoming_of_all(count);
         Outlook { is_active: true, upcoming }
     }
 }

@@ -78,6 +78,11 @@ fn a_circle_of_triggers_and_inputs_is_told() {
         let said = diagnostics(&PROJECT.replace(written, instead));
         assert_eq!(said, [format!("MS-0905 these assets set each other off in a circle: {path}")]);
     }
+    // So is one of datasets that have no trigger but `after`, and that only a command would build otherwise.
+    let both = PROJECT.replace("every 1w", "{after: \"dataset:by_hand\"}");
+    let said = diagnostics(&both.replace("{priority: 3}", "{after: \"dataset:seldom\"}"));
+    let path = "dataset:by_hand -> dataset:seldom -> dataset:by_hand";
+    assert_eq!(said, [format!("MS-0905 these assets set each other off in a circle: {path}")]);
     // Each of several circles is told.
     let two = PROJECT.replace("webhook: events", "after: bronze.events");
     let said = diagnostics(&two.replace("every 1w", "{after: \"dataset:seldom\"}"));

@@ -15,7 +15,12 @@ use crate::{
 /// What is shorter would keep the process busy with looking.
 const INTERVAL_MIN: Span = Span::from_ms(1_000);
 
+/// The most entries of each list. Every one is looked at whenever its asset is, and a project of people needs a few.
+const LIST_MAX: usize = 64;
+
 const EXAMPLES: &str = "write `every 15m`, a cron line as in `0 6 * * * Europe/Berlin`, or a mapping: `{every: 15m, priority: 5}`";
+
+type List = Located<OneOrMany<Located<String>>>;
 
 /// What the asset is to which a schedule belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +77,7 @@ fn of_text(context: &Context<'_>, text: &str, at: Location) -> Option<ScheduleSp
 }
 
 fn of_keys(context: &Context<'_>, file: &ScheduleFile, at: Location, owner: Owner) -> Option<ScheduleSpec> {
+    judge_lengths(context, file);
     let mut triggers = Vec::new();
     triggers.extend(span(context, "every", file.every.as_ref()).map(Trigger::Every));
     triggers.extend(cron_lines(context, file).into_iter().map(Trigger::Cron));
@@ -102,16 +108,43 @@ fn of_keys(context: &Context<'_>, file: &ScheduleFile, at: Location, owner: Owne
     Some(ScheduleSpec { at, schedule, after, pools, new_files })
 }
 
+/// The lists of a schedule by their keys.
+fn lists(file: &ScheduleFile) -> [(&'static str, Option<&List>); 4] {
+    [
+        ("cron", file.cron.as_ref()),
+        ("after", file.after.as_ref()),
+        ("webhook", file.webhook.as_ref()),
+        ("pools", file.pools.as_ref()),
+    ]
+}
+
+/// Refuses lists that are too long, at the first entry that is not read any more.
+fn judge_lengths(context: &Context<'_>, file: &ScheduleFile) {
+    for (key, list) in lists(file) {
+        let Some(list) = list else { continue };
+        let Some(first) = list.value.0.get(LIST_MAX) else { continue };
+        let message = format!("`{key}` has {} entries, and at most {LIST_MAX} are allowed", list.value.0.len());
+        context.error(codes::WRONG_SCHEDULE, message, first.at, hint_of_length(key));
+    }
+}
+
+fn hint_of_length(key: &str) -> &'static str {
+    match key {
+        "cron" => "one line may say several times: `0 6,12,18 * * MON-FRI`",
+        "after" => "let it run after an asset that itself runs after several of these",
+        "webhook" => "let several callers call one webhook",
+        _ => "let the asset take a place in fewer pools",
+    }
+}
+
 /// Refuses keys that mean nothing beside the others, and a list that names nothing.
 fn judge_beside(context: &Context<'_>, file: &ScheduleFile, at: Location, triggers: &[Trigger]) {
     // A faulty trigger is reported already, and may be the one that the key belongs to.
     if context.faults.has_gap_in(at) {
         return;
     }
-    let lists =
-        [("cron", &file.cron), ("after", &file.after), ("webhook", &file.webhook), ("pools", &file.pools)];
-    for (key, list) in lists {
-        if let Some(list) = list.as_ref().filter(|list| list.value.0.is_empty()) {
+    for (key, list) in lists(file) {
+        if let Some(list) = list.filter(|list| list.value.0.is_empty()) {
             let message = format!("`{key}` names nothing");
             context.error(codes::WRONG_SCHEDULE, message, list.at, "name something, or remove the key");
         }
@@ -134,8 +167,9 @@ fn judge_beside(context: &Context<'_>, file: &ScheduleFile, at: Location, trigge
     }
 }
 
-fn items(list: Option<&Located<OneOrMany<Located<String>>>>) -> impl Iterator<Item = &Located<String>> {
-    list.into_iter().flat_map(|list| &list.value.0)
+/// The entries of a list, as far as they are allowed.
+fn items(list: Option<&List>) -> impl Iterator<Item = &Located<String>> {
+    list.into_iter().flat_map(|list| list.value.0.iter().take(LIST_MAX))
 }
 
 fn span(context: &Context<'_>, key: &str, written: Option<&Located<Written<Span>>>) -> Option<Span> {

@@ -144,6 +144,26 @@ fn each_fault_is_reported_at_its_place() {
 }
 
 #[test]
+fn a_list_has_64_entries_at_most() {
+    let list = |key: &str, count: usize| {
+        let entry = |at: usize| match key {
+            "cron" => format!("'{} {} * * *'", at % 60, at / 60),
+            "after" => "silver.orders".to_owned(),
+            _ => format!("hook_{at}"),
+        };
+        format!("{{{key}: [{}]}}", (0..count).map(entry).collect::<Vec<_>>().join(", "))
+    };
+    for key in ["cron", "after", "webhook"] {
+        let loaded = project("gold.sales", &list(key, 64));
+        assert_eq!(render(&loaded), "", "{key}");
+        let said = render(&project("gold.sales", &list(key, 20_000)));
+        let expected = format!("`{key}` has 20000 entries, and at most 64 are allowed");
+        assert!(said.contains(&expected), "{said}");
+        assert_eq!(said.matches("MS-0160").count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn a_view_has_no_schedule() {
     let header = "/*---\nmaterialize: view\nschedule: every 1h\n---*/\nSELECT 1 AS id\n";
     let loaded = load(&[("millstream.yaml", POOLS), ("tables/gold/sales.sql", header)]);

@@ -8,7 +8,8 @@ use crate::{Answer, CatchUp, Decision, DueReason, SkipReason, Trigger, timers::T
 impl Scheduler {
     /// Opens a call: takes over the present instant, and opens a wave for what the call tells.
     pub(super) fn begin(&mut self, now: TimestampMicros) {
-        if now.0 < self.latest.0.saturating_sub(micros(CLOCK_BACK_MAX)) {
+        self.back = self.latest.0.saturating_sub(now.0).max(0);
+        if self.back > micros(CLOCK_BACK_MAX) {
             self.rewind(now);
         }
         let passed = now.0.saturating_sub(self.now.0).max(0);
@@ -116,11 +117,20 @@ impl Scheduler {
         let state = &mut node.state.triggers[trigger];
         let was_ahead = state.answered > now || state.seen > now;
         if was_ahead {
+            let watched = &node.asset.triggers[trigger];
+            let waits = watched.is_event() && state.waits();
             state.answered = state.answered.min(now);
             state.seen = state.answered;
             state.missed_until = None;
-            let (asset, trigger) = (node.asset.id.clone(), node.asset.triggers[trigger].clone());
-            self.decisions.push(Decision::Watch { asset, trigger, from: state.answered });
+            let from = state.answered;
+            let (asset, trigger) = (node.asset.id.clone(), watched.clone());
+            self.decisions.push(Decision::Watch { asset: asset.clone(), trigger: trigger.clone(), from });
+            if waits {
+                // The event is acknowledged already, and nothing but its record makes up for it after a crash.
+                let at = TimestampMicros(from.0.saturating_add(1));
+                state.seen = at;
+                self.decisions.push(Decision::Noted { asset, trigger, at });
+            }
         }
         self.arm(place, trigger);
     }

@@ -42,6 +42,7 @@ impl Scheduler {
         let states: Vec<State> = states.collect();
         let latest = states.iter().flat_map(|state| &state.triggers).map(|trigger| trigger.seen).max();
         scheduler.latest = latest.map_or(now, |latest| latest.max(now));
+        scheduler.back = scheduler.latest.0.saturating_sub(now.0);
         scheduler.install(graph, states);
         for place in 0..scheduler.nodes.len() {
             let recorded = recorded.get(&scheduler.nodes[place].asset.id).copied();
@@ -116,6 +117,7 @@ impl Scheduler {
             now,
             latest: now,
             clock: now,
+            back: 0,
             wave: 0,
             added: 0,
             arrivals: 0,
@@ -271,9 +273,15 @@ fn restored_state(
     decisions: &mut Vec<Decision>,
 ) -> State {
     let ahead_max = TimestampMicros(now.0.saturating_add(micros(CLOCK_BACK_MAX)));
-    let mut watch = |trigger: &Trigger| {
-        decisions.push(Decision::Watch { asset: asset.id.clone(), trigger: trigger.clone(), from: now });
-        TriggerState::answered(now)
+    let mut watch = |trigger: &Trigger, waits: bool| {
+        let (asset, trigger) = (asset.id.clone(), trigger.clone());
+        decisions.push(Decision::Watch { asset: asset.clone(), trigger: trigger.clone(), from: now });
+        let mut state = TriggerState::answered(now);
+        if waits {
+            state.seen = TimestampMicros(now.0.saturating_add(1));
+            decisions.push(Decision::Noted { asset, trigger, at: state.seen });
+        }
+        state
     };
     let triggers = asset.triggers.iter().map(|trigger| {
         let found = recorded.and_then(|recorded| recorded.triggers.iter().find(|r| r.trigger == *trigger));
@@ -284,7 +292,9 @@ fn restored_state(
                 was_answered: true,
                 ..TriggerState::answered(found.answered)
             },
-            _ => watch(trigger),
+            // An event that waits is not forgotten with the instant of that clock.
+            Some(found) => watch(trigger, found.noted.is_some_and(|noted| noted > found.answered)),
+            None => watch(trigger, false),
         }
     });
     let triggers = triggers.collect();

@@ -28,7 +28,7 @@ pub const CATCH_UP_MAX: usize = 1_000;
 pub const LATE_MAX: Span = Span::from_ms(60_000);
 /// A clock that goes back by no more than this is waited for, so that no tick happens twice. One that goes back further was wrong
 /// before, and ticks count from where it is now.
-pub const CLOCK_BACK_MAX: Span = Span::from_ms(86_400_000);
+pub const CLOCK_BACK_MAX: Span = Span::from_ms(3_600_000);
 /// So many reasons are kept of why an asset is due.
 pub const REASONS_MAX: usize = 16;
 
@@ -50,6 +50,8 @@ pub struct Scheduler {
     latest: TimestampMicros,
     /// An instant that goes on with `now` and never back, by which waiting is measured.
     clock: TimestampMicros,
+    /// By how many microseconds the last call came before the latest instant that had been told until then.
+    back: i64,
     wave: u64,
     /// How many times work was added to a wave other than by what that wave had changed: because something needed it, or ran after
     /// another asset.
@@ -173,6 +175,15 @@ impl Scheduler {
     #[must_use]
     pub fn next_wake(&self) -> Option<TimestampMicros> {
         self.timers.next()
+    }
+
+    /// By how much the clock of the last call was behind the latest instant that had been told or recorded before; `None` if it was
+    /// not. Up to [`CLOCK_BACK_MAX`] no tick comes until the clock is there again; where it is more, ticks count from where the
+    /// clock is, and the next call finds it behind no more.
+    #[must_use]
+    pub fn clock_back(&self) -> Option<Span> {
+        let back = Span::from_ms(u64::try_from(self.back / 1_000).unwrap_or(0));
+        Some(back).filter(|back| back.ms() > 0)
     }
 
     /// How many times an asset was looked at since the scheduler began, as a measure of its work.

@@ -1,6 +1,7 @@
 //! Ticks that came while nobody looked.
 
 use millstream_schedule::{ATTEMPTS_MAX, CATCH_UP_MAX, CatchUp, Decision, ScheduledAsset};
+use millstream_types::AssetId;
 
 use crate::{
     harness::{Table, asset, check, steps, triggered},
@@ -127,13 +128,60 @@ fn a_step_that_had_committed_before_its_process_ended_is_not_repeated() {
 }
 
 #[test]
-fn a_clock_that_goes_back_for_less_than_a_day_repeats_no_tick() {
+fn a_clock_that_goes_back_for_less_than_an_hour_repeats_no_tick() {
     let mut table = Table::set(hourly(CatchUp::Latest), &steps(1));
     table.wake();
     table.unchanged("s");
-    table.now.0 -= 5 * 3_600_000_000;
+    assert_eq!(table.scheduler.clock_back(), None);
+    table.now.0 -= 50 * 60_000_000;
     check(&table.tick(), "");
     assert_eq!(table.scheduler.next_wake(), Some(at("2026-11-30T14:00:00Z")));
+    // Who asks is told the truth: nothing comes before.
+    assert_eq!(table.scheduler.clock_back(), Some("50m".parse().unwrap()));
+    let upcoming = table.scheduler.upcoming(&AssetId::new("s"), 2);
+    let instants: Vec<_> = upcoming.into_iter().map(|next| next.at).collect();
+    assert_eq!(instants, [at("2026-11-30T14:00:00Z"), at("2026-11-30T15:00:00Z")]);
+    table.later("50m").tick();
+    assert_eq!(table.scheduler.clock_back(), None);
+}
+
+#[test]
+fn a_clock_that_goes_back_for_more_than_an_hour_is_told_once_and_not_waited_for() {
+    let mut table = Table::set(hourly(CatchUp::Latest), &steps(1));
+    table.wake();
+    table.unchanged("s");
+    table.now.0 -= 61 * 60_000_000;
+    table.tick();
+    assert_eq!(table.scheduler.clock_back(), Some("61m".parse().unwrap()));
+    assert_eq!(table.scheduler.next_wake(), Some(at("2026-11-30T12:00:00Z")));
+    table.later("1s").tick();
+    assert_eq!(table.scheduler.clock_back(), None);
+}
+
+#[test]
+fn an_event_that_waits_outlives_the_correction_of_the_clock_and_a_crash() {
+    let assets = || vec![triggered("s", &[], &["webhook w"])];
+    let ahead = at("2036-11-30T12:00:00Z");
+    let mut table = Table::set(assets(), &steps(1));
+    table.now = ahead;
+    table.webhook("w");
+    let called = table.webhook("w");
+    check(&called, "note s: webhook w\nwait s: it runs already, and runs once more afterwards");
+    table.now = at("2026-11-30T12:00:30Z");
+    check(&table.tick(), "note s: webhook w");
+    let begun = table.restart(assets(), &steps(1), &[]);
+    check(&begun, "start s (interrupted by the end of the process; webhook w, attempt 2)");
+    check(&table.unchanged("s"), "");
+    check(&table.restart(assets(), &steps(1), &[]), "");
+
+    // Nor is it lost when the process begins again before the clock is right.
+    let mut table = Table::set(assets(), &steps(1));
+    table.now = ahead;
+    table.webhook("w");
+    table.webhook("w");
+    table.now = at("2026-11-30T12:00:30Z");
+    let begun = table.restart(assets(), &steps(1), &[]);
+    check(&begun, "note s: webhook w\nstart s (interrupted by the end of the process; webhook w, attempt 2)");
 }
 
 #[test]

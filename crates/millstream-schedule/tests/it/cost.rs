@@ -77,3 +77,12 @@ fn a_full_pool_does_not_cost_a_look_at_each_asset_that_waits_for_it() {
     }
     assert!(table.scheduler.visits() - before < 1_000 * 10);
 }
+
+#[test]
+fn what_comes_of_all_assets_costs_as_much_as_is_asked_for() {
+    let assets = (0..5_000).map(|at| triggered(&format!("s.{at}"), &[], &["every 1s", "cron * * * * *"]));
+    let mut table = Table::set(assets.collect(), &steps(4));
+    let before = table.scheduler.visits();
+    assert_eq!(table.scheduler.upcoming_of_all(1_000).len(), 1_000);
+    assert!(table.scheduler.visits() - before <= 5_000 + 1_000);
+}

@@ -134,3 +134,22 @@ fn what_comes_can_be_asked() {
     assert_eq!(fresh.iter().map(|next| next.at).collect::<Vec<_>>(), [at("2026-11-30T15:00:00Z")]);
     assert_eq!(table.scheduler.upcoming(&AssetId::new("nobody"), 5), []);
 }
+
+#[test]
+fn what_comes_of_all_assets_is_what_comes_of_each_in_order() {
+    let assets = vec![
+        triggered("s", &[], &["every 20m", "cron 10 * * * *", "fresh 3h", "webhook w"]),
+        triggered("t", &["s"], &["every 10m", "change"]),
+        triggered("u", &["t"], &["every 20m", "fresh 2h"]),
+    ];
+    let mut table = Table::set(assets, &steps(4));
+    let mut each = Vec::new();
+    for id in ["s", "t", "u"].map(AssetId::new) {
+        let found = table.scheduler.upcoming(&id, 50);
+        each.extend(found.into_iter().map(|next| (next, id.clone())));
+    }
+    each.sort();
+    let all = table.scheduler.upcoming_of_all(50);
+    let all: Vec<_> = all.into_iter().map(|(id, next)| (next, id)).collect();
+    assert_eq!(all, each[..50]);
+}

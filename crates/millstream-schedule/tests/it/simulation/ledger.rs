@@ -15,6 +15,8 @@ pub(super) struct Ledger {
     pub(super) recorded: BTreeMap<AssetId, RecordedAsset>,
     accounts: BTreeMap<Key, Account>,
     pub(super) answered: u64,
+    /// Triggers that are watched anew in this call, whose events that wait have to be noted again.
+    to_note: BTreeSet<Key>,
     /// The latest instant that the scheduler was told. What was due then is due when the clock goes back, too.
     latest: Option<TimestampMicros>,
 }
@@ -44,7 +46,10 @@ impl Ledger {
             let recorded =
                 self.recorded[&key.0].triggers.iter().find(|found| found.trigger == key.1).unwrap();
             assert_eq!(recorded.answered, account.answered, "{key:?}");
+            let waits = recorded.noted.is_some_and(|noted| noted > recorded.answered);
+            assert_eq!(waits, !account.noted.is_empty(), "an event is not as it is recorded: {key:?}");
         }
+        assert!(self.to_note.is_empty(), "events were lost: {:?}", self.to_note);
     }
 
     pub(super) fn ended(&mut self, asset: &AssetId, ending: Ending, took: Span) {
@@ -62,8 +67,11 @@ impl Ledger {
     fn check(&mut self, decision: &Decision, now: TimestampMicros) {
         match decision {
             Decision::Watch { asset, trigger, from } => {
-                let account = Account::new(trigger, *from);
-                self.accounts.insert((asset.clone(), trigger.clone()), account);
+                let (key, account) = ((asset.clone(), trigger.clone()), Account::new(trigger, *from));
+                let before = self.accounts.insert(key.clone(), account);
+                if before.is_some_and(|before| !before.noted.is_empty()) {
+                    self.to_note.insert(key);
+                }
             }
             Decision::Unwatch { asset, trigger } => {
                 let account = self.accounts.remove(&(asset.clone(), trigger.clone())).unwrap();
@@ -73,6 +81,7 @@ impl Ledger {
                 let account = self.accounts.get_mut(&(asset.clone(), trigger.clone())).unwrap();
                 assert!(*at > account.answered, "an event lies in what is answered: {decision:?}");
                 account.noted.insert(*at);
+                self.to_note.remove(&(asset.clone(), trigger.clone()));
             }
             Decision::Start(start) => {
                 start.steps.iter().for_each(|step| self.answer(&step.asset, &step.answers, now));

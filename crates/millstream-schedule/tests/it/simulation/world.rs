@@ -193,8 +193,8 @@ impl World {
                 self.boot();
             }
             8 if self.kind == WorldKind::Wild => {
-                let hours = if self.rng.random_bool(0.5) { 1..20 } else { 20..80 };
-                let jump = self.rng.random_range(hours) * 60 * MINUTE;
+                let minutes = if self.rng.random_bool(0.5) { 1..90 } else { 90..80 * 60 };
+                let jump = self.rng.random_range(minutes) * MINUTE;
                 self.off += if self.rng.random_bool(0.5) { jump } else { -jump };
                 self.waits.clear();
                 let now = self.now();
