@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_types::{AssetId, AssetVersion};
 
-use crate::{
-    Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, decide, graph::StoredInput,
-};
+use crate::{Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, decide, graph::StoredInput};
 
 /// What was seen in the world before planning.
 #[derive(Clone, Debug, Default)]

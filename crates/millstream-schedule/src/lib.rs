@@ -63,7 +63,5 @@ pub use error::ScheduleError;
 pub use queue::{AGEING, RESERVE_AFTER};
 pub use record::{RecordedAsset, RecordedAttempt, RecordedTrigger};
 pub use schedule::Schedule;
-pub use scheduler::{
-    ATTEMPTS_MAX, CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, REASONS_MAX, Scheduler, Upcoming,
-};
+pub use scheduler::{ATTEMPTS_MAX, CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, REASONS_MAX, Scheduler, Upcoming};
 pub use trigger::{CatchUp, Trigger, TriggerError};

@@ -14,6 +14,7 @@ use arrow::{
     datatypes::{DataType, Field, Int64Type, Schema},
 };
 use async_trait::async_trait;
+use millstream_api::schedule::{ScheduleAnswer, TriggerAnswer};
 use millstream_api::{
     catalog::{LineageDocument, StatusDocument, TableStatusDocument},
     datasets::DatasetBuildAnswer,
@@ -25,7 +26,7 @@ use millstream_server::{
     EntitySchema, ErrorKind, FeatureBackend, HeldProject, JobBackend, JobReporter, MaterializeAnswer,
     MaterializeRequest, ProjectBackend, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryBackend,
     QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, RunBackend, RunEnd, RunRequest,
-    ServerOptions, ServiceInfo, Status, Statuses, ViewInfo, serve,
+    ScheduleBackend, ServerOptions, ServiceInfo, Status, Statuses, ViewInfo, serve,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -169,6 +170,17 @@ impl ProjectBackend for Memory {
     }
 
     async fn reload(&self) -> Result<ProjectAnswer, ApiError> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl ScheduleBackend for Memory {
+    async fn schedule(&self, _: usize) -> Result<ScheduleAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn trigger(&self, _: &str) -> Result<TriggerAnswer, ApiError> {
         nothing()
     }
 }

@@ -4,8 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend, jobs::JobBackend,
-    project::ProjectBackend, query::QueryBackend, runs::RunBackend,
-    schedule::ScheduleBackend,
+    project::ProjectBackend, query::QueryBackend, runs::RunBackend, schedule::ScheduleBackend,
 };
 
 /// What answers each area.

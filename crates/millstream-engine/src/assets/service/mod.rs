@@ -3,9 +3,7 @@
 pub(crate) mod versions;
 
 use async_trait::async_trait;
-use millstream_plan::{
-    AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, fingerprint,
-};
+use millstream_plan::{AssetFacts, AssetKind, AssetStatus, Observed, PlannedStep, Recorded, fingerprint};
 use millstream_schedule::{Schedule, Trigger};
 use millstream_types::{AssetId, AssetVersion};
 use serde_json::json;
