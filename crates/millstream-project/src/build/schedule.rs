@@ -123,7 +123,8 @@ fn judge_lengths(context: &Context<'_>, file: &ScheduleFile) {
     for (key, list) in lists(file) {
         let Some(list) = list else { continue };
         let Some(first) = list.value.0.get(LIST_MAX) else { continue };
-        let message = format!("`{key}` has {} entries, and at most {LIST_MAX} are allowed", list.value.0.len());
+        let message =
+            format!("`{key}` has {} entries, and at most {LIST_MAX} are allowed", list.value.0.len());
         context.error(codes::WRONG_SCHEDULE, message, first.at, hint_of_length(key));
     }
 }

@@ -30,11 +30,7 @@ impl Scheduler {
         self.next_of(0..self.nodes.len(), count)
     }
 
-    fn next_of(
-        &mut self,
-        places: impl IntoIterator<Item = usize>,
-        count: usize,
-    ) -> Vec<(AssetId, Upcoming)> {
+    fn next_of(&mut self, places: impl IntoIterator<Item = usize>, count: usize) -> Vec<(AssetId, Upcoming)> {
         let mut ahead = BinaryHeap::new();
         for place in places {
             self.visits += 1;
