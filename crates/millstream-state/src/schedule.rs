@@ -3,7 +3,7 @@
 //! One process schedules a project at a time, under a lease; nothing is recorded for one whose lease is gone. The scheduler's
 //! own crate says what each record means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_schedule::{RecordedAsset, RecordedAttempt, RecordedTrigger, Trigger};
@@ -18,6 +18,9 @@ use crate::{
 
 /// The decisions that are kept; older ones are forgotten.
 const DECISIONS_MAX: i64 = 10_000;
+
+/// The decisions of one asset that are kept, so that one that is due all the time leaves room for others.
+const DECISIONS_OF_ASSET_MAX: i64 = 200;
 
 /// What one call of a scheduler changed, and what it decided.
 #[derive(Clone, Copy, Debug)]
@@ -75,16 +78,38 @@ impl State {
         async move {
             changed!(self, async {
                 let mut work = self.change("record the schedule").await?;
-                let lease = parameters![record.lease.0];
-                // The row is changed to itself, so that whoever takes the lease at this moment waits, or this does.
-                let sql = "UPDATE leases SET until = until WHERE token = $1";
-                if work.execute(sql, &lease).await? == 0 {
-                    return Err(StateError::LeaseLost);
-                }
+                hold(&mut work, record.lease).await?;
                 for asset in record.assets {
                     insert(&mut work, asset).await?;
                 }
                 log(&mut work, record).await?;
+                work.commit().await
+            })
+        }
+        .boxed()
+    }
+
+    /// Forgets what is recorded of all scheduled assets but `kept`, so that one that comes back begins anew; decisions about
+    /// them stay in the log. Errors with [`StateError::LeaseLost`], and forgets nothing, when another has taken the place of
+    /// the lease.
+    pub fn keep_scheduled<'a>(
+        &'a self,
+        lease: LeaseToken,
+        kept: &'a BTreeSet<AssetId>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("forget assets of the schedule").await?;
+                hold(&mut work, lease).await?;
+                let sql = "SELECT asset FROM scheduled_assets UNION SELECT asset FROM scheduled_triggers";
+                for mut row in work.rows(sql, &[]).await? {
+                    let asset = AssetId::from(row.text(0)?);
+                    if !kept.contains(&asset) {
+                        let asset = parameters![asset.as_str()];
+                        work.execute("DELETE FROM scheduled_triggers WHERE asset = $1", &asset).await?;
+                        work.execute("DELETE FROM scheduled_assets WHERE asset = $1", &asset).await?;
+                    }
+                }
                 work.commit().await
             })
         }
@@ -131,6 +156,16 @@ impl State {
             rows.into_iter().map(parse).collect()
         }
         .boxed()
+    }
+}
+
+/// Errors when the lease is gone.
+async fn hold(work: &mut Work<'_>, lease: LeaseToken) -> Result<(), StateError> {
+    // The row is changed to itself, so that whoever takes the lease at this moment waits, or this does.
+    let sql = "UPDATE leases SET until = until WHERE token = $1";
+    match work.execute(sql, &parameters![lease.0]).await? {
+        0 => Err(StateError::LeaseLost),
+        _ => Ok(()),
     }
 }
 
@@ -185,8 +220,15 @@ async fn log(work: &mut Work<'_>, record: &ScheduleRecord<'_>) -> Result<(), Sta
     let sql = "INSERT INTO schedule_decisions (lease, number, at, asset, decision, because) \
                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
     work.execute_each(sql, &rows).await?;
-    let sql = "DELETE FROM schedule_decisions \
-               WHERE place <= (SELECT max(place) FROM schedule_decisions) - $1";
+    let assets: BTreeSet<&AssetId> = record.decisions.iter().map(|logged| &logged.asset).collect();
+    let bounds: Vec<_> =
+        assets.iter().map(|asset| parameters![asset.as_str(), DECISIONS_OF_ASSET_MAX].to_vec()).collect();
+    let sql = "DELETE FROM schedule_decisions WHERE asset = $1 AND place <= \
+               (SELECT place FROM schedule_decisions WHERE asset = $1 ORDER BY place DESC LIMIT 1 OFFSET $2)";
+    work.execute_each(sql, &bounds).await?;
+    // The places have gaps where decisions of one asset were forgotten.
+    let sql = "DELETE FROM schedule_decisions WHERE place <= \
+               (SELECT place FROM schedule_decisions ORDER BY place DESC LIMIT 1 OFFSET $1)";
     work.execute(sql, &parameters![DECISIONS_MAX]).await?;
     Ok(())
 }

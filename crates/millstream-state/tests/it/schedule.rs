@@ -18,6 +18,8 @@ on_each_database! {
     every_trigger_is_read_as_it_was_written,
     nothing_is_recorded_for_a_scheduler_whose_lease_is_gone,
     decisions_are_told_newest_first_and_recorded_once,
+    an_asset_that_is_due_all_the_time_leaves_room_in_the_log,
+    what_is_recorded_of_assets_that_are_gone_is_forgotten,
     versions_are_those_of_all_assets_that_were_built,
 }
 
@@ -127,6 +129,51 @@ async fn decisions_are_told_newest_first_and_recorded_once(place: Place) {
     let [first, second, third] = decisions;
     assert_eq!(state.schedule_decisions(2).await.unwrap(), [third.clone(), second.clone()]);
     assert_eq!(state.schedule_decisions(9).await.unwrap(), [third, second, first]);
+}
+
+async fn an_asset_that_is_due_all_the_time_leaves_room_in_the_log(place: Place) {
+    let state = place.open().await;
+    let lease = lease(&state).await;
+    let record = async |decisions: &[LoggedDecision]| {
+        state.record_schedule(&ScheduleRecord { lease, assets: &[], decisions }).await.unwrap();
+        state.schedule_decisions(50_000).await.unwrap()
+    };
+    let of = |number: i64, id: &str| LoggedDecision {
+        asset: asset(id),
+        ..logged(number, DecisionKind::Started, "every 1s")
+    };
+    record(&[of(1, "silver.seldom")]).await;
+    // So many that the places in the log go beyond what is kept in all.
+    for part in 0..50 {
+        let busy: Vec<_> = (0..220).map(|at| of(2 + part * 220 + at, "silver.busy")).collect();
+        record(&busy).await;
+    }
+    let found = record(&[of(20_000, "silver.busy")]).await;
+    assert_eq!(found.len(), 201);
+    assert_eq!(found[0], of(20_000, "silver.busy"));
+    assert_eq!(found[200], of(1, "silver.seldom"));
+    // All together are bounded too.
+    let many: Vec<_> = (0..10_100).map(|at| of(30_000 + at, &format!("silver.t{}", at % 101))).collect();
+    let found = record(&many).await;
+    assert_eq!(found.len(), 10_000);
+    assert_eq!(found[0], many[10_099]);
+}
+
+async fn what_is_recorded_of_assets_that_are_gone_is_forgotten(place: Place) {
+    let state = place.open().await;
+    let lease = lease(&state).await;
+    let stays = RecordedAsset::new(asset("silver.b"));
+    // Its step runs, and would be taken for an interrupted one if the asset came back.
+    let gone = started(&[Trigger::OnChange]);
+    let assets = [gone, stays.clone()];
+    state.record_schedule(&ScheduleRecord { lease, assets: &assets, decisions: &[] }).await.unwrap();
+    let kept = [asset("silver.b"), asset("silver.c")].into();
+    state.keep_scheduled(lease, &kept).await.unwrap();
+    assert_eq!(state.scheduled_assets().await.unwrap(), [stays.clone()]);
+    state.end_lease(lease).await.unwrap();
+    let error = state.keep_scheduled(lease, &std::collections::BTreeSet::new()).await.unwrap_err();
+    assert_eq!(error.code(), "MS-0617");
+    assert_eq!(state.scheduled_assets().await.unwrap(), [stays]);
 }
 
 async fn versions_are_those_of_all_assets_that_were_built(place: Place) {

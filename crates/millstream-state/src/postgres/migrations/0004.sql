@@ -24,3 +24,5 @@ CREATE TABLE schedule_decisions (
     because  TEXT NOT NULL,
     UNIQUE (lease, number)
 );
+
+CREATE INDEX schedule_decisions_of_assets ON schedule_decisions (asset, place);
