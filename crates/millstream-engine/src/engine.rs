@@ -261,7 +261,11 @@ impl Engine {
         let world = &self.world;
         let cancel = lease.cancel.clone();
         world.clean_spill();
-        let plan = planned.await?;
+        // A source that does not answer must not keep the run from ending.
+        let plan = tokio::select! {
+            plan = planned => plan?,
+            reason = lease.over() => return Err(reason),
+        };
         let concurrency = world.concurrency(request.concurrency);
         let run = world.begin_run(&request.command, request.principal.as_deref(), &lease).await?;
         let runner = StepRunner {

@@ -160,6 +160,15 @@ impl Lease {
         Ok(())
     }
 
+    /// Waits until the work under the lease is to end, and gives the reason.
+    pub(crate) async fn over(&self) -> EngineError {
+        self.cancel.cancelled().await;
+        match self.is_lost.load(Ordering::Relaxed) {
+            true => StateError::LeaseLost.into(),
+            false => EngineError::Cancelled,
+        }
+    }
+
     /// Gives the assets back.
     pub(crate) async fn end(&self) {
         self.beat.abort();

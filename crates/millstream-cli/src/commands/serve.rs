@@ -23,7 +23,7 @@ use crate::{
     settings::variable,
 };
 
-/// How long a server that stops waits for its own run of views.
+/// How long a server that stops waits for its own run of views, and for steps that it started.
 const LAST_TIME: Duration = Duration::from_secs(10);
 
 /// How long a server that stops waits for the last lines of its log.
@@ -117,12 +117,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     tracing::info!("no longer serving");
     stopped.cancel();
     reloads.abort();
-    // A run that brings views up to date gets time to record its end.
-    if timeout(LAST_TIME, &mut kept_fresh).await.is_err() {
+    // A run that brings views up to date gets time to record its end, and meanwhile steps that ran get time to end; what those
+    // were about is recorded, and the next process starts them once more.
+    let ended = tokio::join!(timeout(LAST_TIME, &mut kept_fresh), timeout(LAST_TIME, &mut scheduled));
+    if ended.0.is_err() {
         kept_fresh.abort();
     }
-    // Steps that ran get time to end; what they were about is recorded, and the next process starts them once more.
-    if timeout(LAST_TIME, &mut scheduled).await.is_err() {
+    if ended.1.is_err() {
         scheduled.abort();
     }
     let closed = backend.close().await;

@@ -1,10 +1,15 @@
 //! What others do, and what comes from outside: runs by hand, versions that other processes commit, new files at sources.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    time::Duration,
+};
 
+use futures::FutureExt;
 use millstream_schedule::Ending;
 use millstream_types::{AssetId, Span};
-use tokio::task::JoinError;
+use tokio::{task::JoinError, time::timeout};
 
 use super::{start::span, tenure::Tenure};
 use crate::{
@@ -12,31 +17,64 @@ use crate::{
     event::ended_well,
 };
 
+/// How long the listing of a source may take.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// So many runs that are over are known, of which something may still be heard: as many as the bus keeps events.
+const WORKS_MAX: usize = 1_024;
+
 /// The steps that run in pieces of work which this loop has not started.
 #[derive(Debug, Default)]
-pub(super) struct Foreign(BTreeMap<WorkId, BTreeSet<AssetId>>);
+pub(super) struct Foreign {
+    steps: BTreeMap<WorkId, BTreeSet<AssetId>>,
+    /// Whether ends of some of them may have been missed.
+    is_doubtful: bool,
+}
+
+/// A look at the source of an asset.
+pub(super) struct Look {
+    asset: AssetId,
+    found: Seen,
+}
+
+/// What a look at a source found.
+enum Seen {
+    Parts {
+        is_any: bool,
+    },
+    Fault(EngineError),
+    /// The source did not answer in time.
+    Nothing,
+}
 
 impl Foreign {
     fn begin(&mut self, work: WorkId, asset: &AssetId) {
-        self.0.entry(work).or_default().insert(asset.clone());
+        self.steps.entry(work).or_default().insert(asset.clone());
     }
 
     /// Whether the step was known to run.
     fn end(&mut self, work: WorkId, asset: &AssetId) -> bool {
-        self.0.get_mut(&work).is_some_and(|assets| assets.remove(asset))
+        self.steps.get_mut(&work).is_some_and(|assets| assets.remove(asset))
     }
 
     /// The steps of a piece of work that is over, of which no end was told.
     fn leave(&mut self, work: WorkId) -> BTreeSet<AssetId> {
-        self.0.remove(&work).unwrap_or_default()
+        self.steps.remove(&work).unwrap_or_default()
     }
 
-    fn leave_all(&mut self) -> BTreeSet<AssetId> {
-        std::mem::take(&mut self.0).into_values().flatten().collect()
+    /// The steps that have ended, since no process holds their assets any more. As long as others run, there is doubt.
+    fn leave_all_but(&mut self, held: &BTreeSet<AssetId>) -> BTreeSet<AssetId> {
+        let mut ended = BTreeSet::new();
+        for assets in self.steps.values_mut() {
+            ended.extend(assets.extract_if(.., |asset| !held.contains(asset)));
+        }
+        self.steps.retain(|_, assets| !assets.is_empty());
+        self.is_doubtful = !self.steps.is_empty();
+        ended
     }
 
     fn has(&self, asset: &AssetId) -> bool {
-        self.0.values().any(|assets| assets.contains(asset))
+        self.steps.values().any(|assets| assets.contains(asset))
     }
 }
 
@@ -47,21 +85,41 @@ impl Tenure {
                 self.hear_of(work.id, &change).await
             }
             Some(Heard::Change(WorkEvent { work, change })) => {
-                // What a run of this loop tells may still be heard after its end was dealt with.
-                if matches!(change, WorkChange::Ended) {
-                    self.works.remove(&work.id);
-                }
+                self.hear_of_own(work.id, &change);
                 Ok(())
             }
             Some(Heard::Missed(events)) => {
-                tracing::warn!(events, "events of work were missed; what others run is taken to have ended");
-                for asset in self.foreign.leave_all() {
-                    self.step_ended(&asset, Ending::Badly, Span::from_ms(0)).await?;
-                }
-                self.look_at_versions().await
+                tracing::warn!(events, "events of work were missed; ends of steps may be among them");
+                self.foreign.is_doubtful = true;
+                self.forget_works();
+                self.look_around().await
             }
             // The bus lives as long as the engine, which this loop holds.
             None => Err(EngineError::Worker { doing: "listening to the work of the process" }),
+        }
+    }
+
+    /// What a run of this loop tells may still be heard after its end was dealt with.
+    fn hear_of_own(&mut self, work: WorkId, change: &WorkChange) {
+        match change {
+            WorkChange::Ended => {
+                self.works.remove(&work);
+            }
+            WorkChange::Told(event) => {
+                if let Event::Waiting { because } = event.as_ref() {
+                    tracing::info!(because, "a step waits until others are done with its asset");
+                }
+            }
+            WorkChange::Began => {}
+        }
+    }
+
+    /// Forgets runs of this loop whose ends were missed: of those that are over, but for the latest, nothing is heard any more.
+    fn forget_works(&mut self) {
+        let runs: BTreeSet<WorkId> = self.own.values().copied().collect();
+        let over: Vec<WorkId> = self.works.difference(&runs).copied().collect();
+        for work in over.iter().rev().skip(WORKS_MAX) {
+            self.works.remove(work);
         }
     }
 
@@ -69,7 +127,9 @@ impl Tenure {
         match change {
             WorkChange::Began => Ok(()),
             WorkChange::Told(event) => match event.as_ref() {
-                Event::StepStarted { asset, .. } if !self.own.contains(asset) && !self.foreign.has(asset) => {
+                Event::StepStarted { asset, .. }
+                    if !self.own.contains_key(asset) && !self.foreign.has(asset) =>
+                {
                     self.foreign.begin(work, asset);
                     let now = self.now();
                     let decisions = self.scheduler.began(asset, now);
@@ -96,44 +156,76 @@ impl Tenure {
         }
     }
 
-    /// Finds the versions that other processes committed.
-    pub(super) async fn look_at_versions(&mut self) -> Result<(), EngineError> {
-        let versions = self.engine.world().state.versions().await?;
-        for (asset, version) in versions {
-            self.committed(&asset, version).await?;
+    /// Finds the versions that other processes committed, and the ends of steps that were not heard. When the state store is
+    /// away, that is found later.
+    pub(super) async fn look_around(&mut self) -> Result<(), EngineError> {
+        let state = self.engine.world().state.clone();
+        let held = match self.foreign.is_doubtful {
+            true => state.leases(self.now()).await.map(Some),
+            false => Ok(None),
+        };
+        match state.versions().await {
+            Ok(versions) => {
+                for (asset, version) in versions {
+                    self.committed(&asset, version).await?;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the versions of assets cannot be read; trying again"),
         }
-        Ok(())
+        match held {
+            Ok(None) => Ok(()),
+            Ok(Some(leases)) => {
+                let held: BTreeSet<AssetId> = leases.into_iter().flat_map(|lease| lease.assets).collect();
+                for asset in self.foreign.leave_all_but(&held) {
+                    self.step_ended(&asset, Ending::Badly, Span::from_ms(0)).await?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "it is not known what others run; trying again");
+                Ok(())
+            }
+        }
     }
 
-    /// Begins to list the source of an asset.
+    /// Begins to list the source of an asset, unless it is being listed.
     pub(super) fn look(&mut self, asset: &AssetId) {
+        if !self.looking.insert(asset.clone()) {
+            tracing::debug!(%asset, "a source is still being listed");
+            return;
+        }
         let (engine, asset) = (self.engine.clone(), asset.clone());
         self.looks.spawn(async move {
-            let waiting = waiting(engine.world(), &asset, false, false).await;
-            (asset, waiting.map(|parts| !parts.is_empty()))
+            let waiting = AssertUnwindSafe(waiting(engine.world(), &asset, false, false)).catch_unwind();
+            let found = match timeout(LOOK_MAX, waiting).await {
+                Ok(Ok(Ok(parts))) => Seen::Parts { is_any: !parts.is_empty() },
+                Ok(Ok(Err(error))) => Seen::Fault(error),
+                Ok(Err(_)) => Seen::Fault(EngineError::Worker { doing: "listing a source" }),
+                Err(_) => Seen::Nothing,
+            };
+            Look { asset, found }
         });
     }
 
-    pub(super) async fn looked(
-        &mut self,
-        looked: Result<(AssetId, Result<bool, EngineError>), JoinError>,
-    ) -> Result<(), EngineError> {
-        match looked {
-            Ok((asset, Ok(true))) => {
+    pub(super) async fn looked(&mut self, looked: Result<Look, JoinError>) -> Result<(), EngineError> {
+        // Panics are caught within, and the task is cancelled by the end of the tenure alone.
+        let Ok(Look { asset, found }) = looked else { return Ok(()) };
+        self.looking.remove(&asset);
+        match found {
+            Seen::Parts { is_any: true } => {
                 let now = self.now();
                 let decisions = self.scheduler.files_appeared(&asset, now);
-                self.carry_out(decisions, &[]).await
+                return self.carry_out(decisions, &[]).await;
             }
-            Ok((_, Ok(false))) => Ok(()),
-            Ok((asset, Err(error))) => {
+            Seen::Parts { is_any: false } => {}
+            Seen::Fault(error) => {
                 let (code, error) = (error.code(), told(&error));
                 tracing::warn!(%asset, code, error, "a source could not be listed; it is listed again later");
-                Ok(())
             }
-            Err(_) => {
-                tracing::warn!("listing a source met a defect; it is listed again later");
-                Ok(())
+            Seen::Nothing => {
+                tracing::warn!(%asset, "a source did not say in time what it has; it is listed again later");
             }
         }
+        Ok(())
     }
 }

@@ -12,11 +12,12 @@ mod start;
 mod tenure;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use millstream_schedule::{Trigger, Upcoming};
 use millstream_state::LoggedDecision;
 use millstream_types::AssetId;
@@ -167,7 +168,10 @@ impl Keeper {
                 }
                 continue;
             }
-            match self.hold_office().await {
+            let held = AssertUnwindSafe(self.hold_office()).catch_unwind().await;
+            // What a panic has left of the tenure was dropped: its steps are cut short, and its lease is free.
+            let died = |_| Err(EngineError::Worker { doing: "scheduling the project" });
+            match held.unwrap_or_else(died) {
                 Ok(()) => {}
                 Err(_) if self.cancel.is_cancelled() => return,
                 Err(error) => {

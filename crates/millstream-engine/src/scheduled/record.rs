@@ -1,16 +1,21 @@
 //! Decisions: recorded first, all of one call together, and then carried out.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use millstream_schedule::{Decision, DueReason, RecordedAsset};
-use millstream_state::{DecisionKind, LoggedDecision, ScheduleRecord};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use millstream_schedule::{Decision, DueReason, RecordedAsset, Start};
+use millstream_state::{DecisionKind, LoggedDecision, ScheduleRecord, StateError};
 use millstream_types::{AssetId, TimestampMicros};
 
 use super::tenure::Tenure;
-use crate::EngineError;
+use crate::{EngineError, error::told as worded};
 
 /// So many reasons are named in a line.
 const NAMED_MAX: usize = 4;
+
+/// How soon, at first and at last, what could not be recorded is recorded again.
+const AGAIN_MIN: Duration = Duration::from_millis(100);
+const AGAIN_MAX: Duration = Duration::from_secs(10);
 
 impl Tenure {
     /// Records what the scheduler decided, and what it was told of the assets `told`; then acts on it.
@@ -28,19 +33,61 @@ impl Tenure {
                 changed.insert(asset.clone());
             }
         }
+        for start in decisions.iter().filter_map(started) {
+            self.started.extend(start.steps.iter().map(|step| step.asset.clone()));
+        }
         let now = self.now();
         let logged: Vec<LoggedDecision> =
             decisions.iter().flat_map(|decision| log(decision, now, &mut self.logged)).collect();
         if !changed.is_empty() || !logged.is_empty() {
             let assets: Vec<RecordedAsset> =
                 changed.iter().filter_map(|asset| self.recorded.get(asset)).cloned().collect();
-            let record = ScheduleRecord { lease: self.lease.token, assets: &assets, decisions: &logged };
-            self.engine.world().state.record_schedule(&record).await?;
+            self.record(&assets, &logged).await?;
         }
         for decision in &decisions {
             self.act(decision);
         }
         Ok(())
+    }
+
+    /// Records until that works: what is recorded twice is there once.
+    ///
+    /// # Errors
+    ///
+    /// Another process has taken the lease, or the tenure is to end.
+    async fn record(
+        &self,
+        assets: &[RecordedAsset],
+        decisions: &[LoggedDecision],
+    ) -> Result<(), EngineError> {
+        let mut pauses = again().build();
+        loop {
+            let recorded = tokio::select! {
+                recorded = self.try_to_record(assets, decisions) => recorded,
+                reason = self.lease.over() => return Err(reason),
+            };
+            let error = match recorded {
+                Err(EngineError::State(StateError::LeaseLost)) | Ok(()) => return recorded,
+                Err(error) => error,
+            };
+            let (code, error) = (error.code(), worded(&error));
+            tracing::warn!(code, error, "the schedule could not be recorded; trying again");
+            tokio::select! {
+                () = tokio::time::sleep(pauses.next().unwrap_or(AGAIN_MAX)) => {}
+                reason = self.lease.over() => return Err(reason),
+            }
+        }
+    }
+
+    pub(super) async fn try_to_record(
+        &self,
+        assets: &[RecordedAsset],
+        decisions: &[LoggedDecision],
+    ) -> Result<(), EngineError> {
+        // After the machine has slept, or its clock was set, the lease may be over without anybody having taken it.
+        self.lease.hold().await?;
+        let record = ScheduleRecord { lease: self.lease.token, assets, decisions };
+        Ok(self.engine.world().state.record_schedule(&record).await?)
     }
 
     fn act(&mut self, decision: &Decision) {
@@ -56,6 +103,17 @@ impl Tenure {
             Decision::Noted { .. } | Decision::Watch { .. } | Decision::Unwatch { .. } => {}
         }
     }
+}
+
+fn started(decision: &Decision) -> Option<&Start> {
+    match decision {
+        Decision::Start(start) => Some(start),
+        _ => None,
+    }
+}
+
+fn again() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(AGAIN_MIN).with_max_delay(AGAIN_MAX).without_max_times()
 }
 
 /// The reasons in one line.

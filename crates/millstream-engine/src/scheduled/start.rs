@@ -35,7 +35,7 @@ impl Tenure {
             ..RunRequest::default()
         };
         let events = self.engine.begin(&request.command);
-        self.own.insert(asset.clone());
+        self.own.insert(asset.clone(), events.work().id);
         self.works.insert(events.work().id);
         let (engine, cancel, is_again) = (self.engine.clone(), self.cancel.clone(), step.attempt > 1);
         self.runs.spawn(async move {
@@ -43,7 +43,12 @@ impl Tenure {
             let run = AssertUnwindSafe(run(&engine, &request, is_again, events, cancel)).catch_unwind();
             let died = |_| Err(EngineError::Worker { doing: "running a scheduled step" });
             let ended = run.await.unwrap_or_else(died);
-            StepRun { asset, ended, took: began.elapsed() }
+            // A run that waited for others to be done with the asset was not at work before it was on record.
+            let took = match &ended {
+                Ok(Some(report)) => report.elapsed,
+                _ => began.elapsed(),
+            };
+            StepRun { asset, ended, took }
         });
     }
 
@@ -55,6 +60,7 @@ impl Tenure {
             return Ok(());
         }
         self.own.remove(&asset);
+        self.started.remove(&asset);
         let ending = judge(&asset, &ended);
         for (changed, version) in ended.iter().flatten().flat_map(versions).collect::<Vec<_>>() {
             self.committed(&changed, version).await?;

@@ -7,18 +7,26 @@ use std::{
 };
 
 use millstream_plan::{limits, scheduled};
-use millstream_schedule::{Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
-use millstream_state::{ScheduleRecord, StateError};
+use millstream_schedule::{Decision, Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     task::JoinSet,
-    time::{Interval, MissedTickBehavior},
+    time::{Interval, MissedTickBehavior, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Message, Outlook, is_scheduled, listen::Foreign, stale::stale, start::StepRun, unknown_webhook};
-use crate::{Engine, EngineError, Project, Subscription, WorkId, lease::Lease, reconcile::reconcile};
+use super::{
+    Message, Outlook, is_scheduled,
+    listen::{Foreign, Look},
+    stale::stale,
+    start::StepRun,
+    unknown_webhook,
+};
+use crate::{
+    Engine, EngineError, Project, Subscription, WorkId, error::told as worded, lease::Lease,
+    reconcile::reconcile,
+};
 
 /// The loop wakes this often at least, to find out that the clock was set.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
@@ -26,11 +34,21 @@ const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// How often the state store is asked for the versions that other processes committed.
 const VERSIONS_EVERY: Duration = Duration::from_secs(2);
 
+/// How long the sources may take to say what is new when the scheduler begins.
+const STALE_MAX: Duration = Duration::from_secs(30);
+
+/// How long the end of a tenure waits for the state store, and then for steps that were cancelled: together less than a server
+/// that stops gives the loop.
+const TAKE_BACK_MAX: Duration = Duration::from_secs(2);
+const END_MAX: Duration = Duration::from_secs(7);
+
 /// A scheduler at work, and what is recorded of it.
 pub(super) struct Tenure {
     pub(super) engine: Engine,
     pub(super) lease: Arc<Lease>,
     pub(super) scheduler: Scheduler,
+    /// What the scheduler decided when it began, until that is carried out.
+    begun: Vec<Decision>,
     /// What is recorded of each asset, as it is in the state store.
     pub(super) recorded: BTreeMap<AssetId, RecordedAsset>,
     /// The versions that the scheduler was told, or began with.
@@ -38,16 +56,57 @@ pub(super) struct Tenure {
     /// The number of the last decision in the log.
     pub(super) logged: i64,
     pub(super) runs: JoinSet<StepRun>,
-    /// The assets whose steps this loop has started.
-    pub(super) own: BTreeSet<AssetId>,
-    /// The runs by which it did.
+    /// The assets whose steps this loop has decided to start, and of which no end is known.
+    pub(super) started: BTreeSet<AssetId>,
+    /// The assets whose steps this loop has started, with their runs.
+    pub(super) own: BTreeMap<AssetId, WorkId>,
+    /// The runs of this loop, until their ends were heard.
     pub(super) works: BTreeSet<WorkId>,
     pub(super) foreign: Foreign,
-    /// Looks at sources: the asset, and whether there is something new.
-    pub(super) looks: JoinSet<(AssetId, Result<bool, EngineError>)>,
+    pub(super) looks: JoinSet<Look>,
+    /// The assets whose sources are looked at.
+    pub(super) looking: BTreeSet<AssetId>,
     heard: Subscription,
     /// Ends the steps that this loop has started.
     pub(super) cancel: CancellationToken,
+}
+
+/// What a tenure begins with.
+struct Found {
+    versions: BTreeMap<AssetId, AssetVersion>,
+    stale: BTreeSet<AssetId>,
+    recorded: BTreeMap<AssetId, RecordedAsset>,
+}
+
+async fn find(engine: &Engine) -> Result<Found, EngineError> {
+    let state = engine.world().state.clone();
+    // What a process committed that ended before it had recorded that is recorded now.
+    let reconciled = reconcile(engine.world()).await?;
+    let versions = state.versions().await?;
+    let stale = match timeout(STALE_MAX, stale(engine, &reconciled.recorded)).await {
+        Ok(Ok(stale)) => stale,
+        // A step that has nothing to do ends at once, and one whose source is away holds up nothing but itself.
+        Ok(Err(error)) => {
+            let (code, error) = (error.code(), worded(&error));
+            tracing::warn!(
+                code,
+                error,
+                "it is not known what is new; every asset is taken to be out of date"
+            );
+            everything(engine.project())
+        }
+        Err(_) => {
+            tracing::warn!("a source does not answer; every asset is taken to be out of date");
+            everything(engine.project())
+        }
+    };
+    let recorded =
+        state.scheduled_assets().await?.into_iter().map(|asset| (asset.asset.clone(), asset)).collect();
+    Ok(Found { versions, stale, recorded })
+}
+
+fn everything(project: &Project) -> BTreeSet<AssetId> {
+    project.graph.assets().iter().map(|asset| asset.id.clone()).collect()
 }
 
 /// What the scheduler is told of a project.
@@ -69,15 +128,10 @@ impl Tenure {
         cancel: &CancellationToken,
     ) -> Result<Self, EngineError> {
         let heard = engine.events().subscribe();
-        let state = engine.world().state.clone();
-        // What a process committed that ended before it had recorded that is recorded now.
-        let reconciled = reconcile(engine.world()).await?;
-        let versions = state.versions().await?;
-        let stale = stale(engine, &reconciled.recorded).await?;
-        let mut recorded: BTreeMap<AssetId, RecordedAsset> = BTreeMap::new();
-        for asset in state.scheduled_assets().await? {
-            recorded.insert(asset.asset.clone(), asset);
-        }
+        let Found { versions, stale, mut recorded } = tokio::select! {
+            found = find(engine) => found?,
+            reason = lease.over() => return Err(reason),
+        };
         let (assets, limits) = told(engine.project(), engine);
         for asset in &assets {
             let found = recorded.entry(asset.id.clone());
@@ -86,7 +140,9 @@ impl Tenure {
         let known: Vec<RecordedAsset> = recorded.values().cloned().collect();
         let now = engine.world().options.clock.now();
         let (scheduler, decisions) = Scheduler::restore(assets, &limits, &known, now).map_err(refused)?;
-        let mut tenure = Self {
+        tracing::info!(assets = known.len(), "the project runs by its triggers");
+        Ok(Self {
+            begun: decisions,
             engine: engine.clone(),
             lease,
             scheduler,
@@ -94,28 +150,29 @@ impl Tenure {
             versions,
             logged: 0,
             runs: JoinSet::new(),
-            own: BTreeSet::new(),
+            started: BTreeSet::new(),
+            own: BTreeMap::new(),
             works: BTreeSet::new(),
             foreign: Foreign::default(),
             looks: JoinSet::new(),
+            looking: BTreeSet::new(),
             heard,
             cancel: cancel.child_token(),
-        };
-        tracing::info!(assets = known.len(), "the project runs by its triggers");
-        tenure.carry_out(decisions, &[]).await?;
-        Ok(tenure)
+        })
     }
 
-    /// Schedules until `cancel`.
+    /// Schedules until `cancel`. That the state store is away ends nothing: what was decided is carried out once it is recorded.
     ///
     /// # Errors
     ///
-    /// What was decided could not be recorded, or another process has taken the lease.
+    /// Another process has taken the lease, or the loop met a defect.
     pub(super) async fn hold(
         &mut self,
         receiver: &mut UnboundedReceiver<Message>,
         cancel: &CancellationToken,
     ) -> Result<(), EngineError> {
+        let begun = std::mem::take(&mut self.begun);
+        self.carry_out(begun, &[]).await?;
         let mut versions = versions_interval();
         loop {
             if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
@@ -124,27 +181,34 @@ impl Tenure {
             let pause = self.pause();
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
-                () = self.lease.cancel.cancelled() => {
-                    return Err(StateError::LeaseLost.into());
-                }
+                reason = self.lease.over() => return Err(reason),
                 Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
                 Some(found) = self.looks.join_next() => self.looked(found).await?,
                 Some(message) = receiver.recv() => self.answer(message).await?,
                 heard = self.heard.hear() => self.hear(heard).await?,
-                _ = versions.tick() => self.look_at_versions().await?,
+                _ = versions.tick() => self.look_around().await?,
                 () = tokio::time::sleep(pause) => self.tick().await?,
             }
         }
     }
 
-    /// Cancels what runs, and waits until that has ended. The steps are not told as ended: the next process starts them once
-    /// more. Gives the engine that was at work last.
+    /// Cancels what runs, and waits a while until that has ended. The steps are not told as ended: the next process starts them
+    /// once more. Gives the engine that was at work last.
     pub(super) async fn end(mut self) -> Engine {
         self.cancel.cancel();
         self.looks.abort_all();
-        while self.runs.join_next().await.is_some() {}
-        if let Err(error) = self.take_back().await {
-            tracing::warn!(%error, "steps that were cut short count as attempts");
+        // A step may take longer to end than the process has, so that this comes first.
+        match timeout(TAKE_BACK_MAX, self.take_back()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "steps that were cut short count as attempts"),
+            Err(_) => {
+                tracing::warn!("the state store does not answer; steps that were cut short count as attempts")
+            }
+        }
+        let joined = async { while self.runs.join_next().await.is_some() {} };
+        if timeout(END_MAX, joined).await.is_err() {
+            tracing::warn!("steps do not end although they were cancelled; they are left");
+            self.runs.abort_all();
         }
         self.engine.clone()
     }
@@ -157,12 +221,11 @@ impl Tenure {
             running.attempt = running.attempt.saturating_sub(1);
             Some(recorded)
         };
-        let assets: Vec<RecordedAsset> = self.own.iter().filter_map(cut_short).collect();
+        let assets: Vec<RecordedAsset> = self.started.iter().filter_map(cut_short).collect();
         if assets.is_empty() {
             return Ok(());
         }
-        let record = ScheduleRecord { lease: self.lease.token, assets: &assets, decisions: &[] };
-        Ok(self.engine.world().state.record_schedule(&record).await?)
+        self.try_to_record(&assets, &[]).await
     }
 
     pub(super) fn now(&self) -> TimestampMicros {

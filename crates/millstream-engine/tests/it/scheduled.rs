@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millstream_engine::{Clock, DecisionKind, Engine, RunRequest, Scheduling, TriggerError};
+use millstream_engine::{
+    Clock, DecisionKind, Engine, EngineError, Event, RunRequest, Scheduling, TriggerError,
+};
+use millstream_plan::Reason;
 use millstream_schedule::Trigger;
-use millstream_state::{Holder, LeaseRequest, Moment, State};
+use millstream_state::{Holder, LeaseRequest, LeaseToken, Moment, State};
 use millstream_types::{AssetId, TimestampMicros};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -284,6 +287,112 @@ fn a_second_process_waits_and_takes_over() {
             outlook.upcoming.iter().map(|(asset, next)| format!("{asset} {}", next.trigger)).collect();
         assert_eq!(next, ["bronze.events every 1h"; 3]);
         second.stop().await;
+    });
+}
+
+/// Somebody else works on the source's asset.
+async fn occupied(state: &State, world: &World) -> LeaseToken {
+    let holder = Holder::this_process("maintain", TimestampMicros(0));
+    let (assets, now) = ([AssetId::new("bronze.events")], world.clock.now());
+    let request = LeaseRequest { assets: &assets, holder: &holder, now, length: PATIENCE * 1_000 };
+    state.take_lease(&request).await.unwrap()
+}
+
+#[test]
+fn a_state_store_that_is_away_for_a_while_cuts_no_step_short() {
+    block_on(async {
+        let world = world(&HOURLY.replace("1h", "1m"));
+        let line = Line::quiet();
+        let process = Process::start(&world, &line).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        let started = async || decisions(&state, "bronze.events", DecisionKind::Started).await;
+        let before = started().await.len();
+        let other = occupied(&state, &world).await;
+        world.definition.script.put("events", "b", "id\n3");
+        process.pass(&world, 60);
+        until("the tick starts nothing", async || started().await.len() > before).await;
+        line.refuse(&["record the schedule", "read the versions of assets"]);
+        // Long enough for the versions to be asked for, and with a tick that has to be recorded.
+        tokio::time::sleep(Duration::from_millis(2_200)).await;
+        process.pass(&world, 60);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        line.refuse(&[]);
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert!(process.scheduling.outlook(1).await.is_active);
+        assert_eq!(started().await.len(), before + 1, "the step was cut short");
+        state.end_lease(other).await.unwrap();
+        until("the tick of the outage is lost", async || started().await.len() == before + 2).await;
+        settled(&state, &world, "silver.events", 3).await;
+        let runs = world.runs().await;
+        assert!(runs.iter().all(|outcome| outcome == "succeeded"), "{runs:?}");
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_source_that_does_not_answer_keeps_nothing_from_ending() {
+    block_on(async {
+        let world = world(HOURLY);
+        world.definition.script.silence("events", true);
+        let process = Process::start(&world, &Line::quiet()).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let (selection, cancel) = (vec!["bronze.events".to_owned()], CancellationToken::new());
+        let request = RunRequest { selection, ..RunRequest::default() };
+        let events = process.engine.begin("run bronze.events");
+        let run = process.engine.run(&request, Duration::ZERO, events, cancel.clone());
+        let (ran, ()) = tokio::join!(tokio::time::timeout(PATIENCE, run), async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            cancel.cancel();
+        });
+        let ran = ran.expect("the run does not end");
+        assert!(matches!(ran, Err(EngineError::Cancelled)), "{ran:?}");
+        tokio::time::timeout(PATIENCE / 6, process.stop()).await.expect("the loop does not end");
+    });
+}
+
+#[test]
+fn a_loop_that_met_a_defect_begins_again() {
+    block_on(async {
+        let world = world(HOURLY);
+        let line = Line::quiet();
+        let process = Process::start(&world, &line).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        world.definition.script.put("events", "b", "id\n3");
+        line.panic_at("record the schedule");
+        process.pass(&world, HOUR);
+        settled(&state, &world, "silver.events", 3).await;
+        assert!(process.scheduling.outlook(1).await.is_active);
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_step_of_others_is_not_over_because_events_were_missed() {
+    block_on(async {
+        let world = world(HOURLY);
+        let process = Process::start(&world, &Line::quiet()).await;
+        let state = world.state().await;
+        settled(&state, &world, "silver.events", 2).await;
+        let started = async || decisions(&state, "bronze.events", DecisionKind::Started).await.len();
+        let before = started().await;
+        let other = occupied(&state, &world).await;
+        let events = process.engine.begin("run bronze.events");
+        events.publish(Event::StepStarted { asset: AssetId::new("bronze.events"), reason: Reason::Forced });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for _ in 0..20_000 {
+            drop(process.engine.begin("maintain"));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        process.pass(&world, HOUR);
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert_eq!(started().await, before, "the step of others still runs");
+        // Its end is missed too, and found by its lease.
+        state.end_lease(other).await.unwrap();
+        until("the tick is lost", async || started().await > before).await;
+        drop(events);
+        process.stop().await;
     });
 }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arrow::{
@@ -200,6 +201,9 @@ fn cut(rows: &[(i64, String)], is_log: bool, bound: Bound) -> usize {
 impl Connector for Scripted {
     async fn discover(&self, known: &[KnownPart]) -> Result<Discovery, ConnectorError> {
         self.call(Call::Discover, "")?;
+        while self.script.place(&self.place).is_some_and(|place| place.is_silent) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let place = self.script.place(&self.place).ok_or_else(|| self.fault(Harm::Lasting))?;
         let mut found = Discovery::default();
         for (id, text) in &place.parts {

@@ -50,6 +50,10 @@ pub(crate) struct Line {
     injection: Option<Injection>,
     seen: Mutex<Seen>,
     dead: CancellationToken,
+    /// Calls to the state store that fail until this is lifted.
+    refused: Mutex<Vec<&'static str>>,
+    /// A call to the state store that panics when it is made next.
+    defect: Mutex<Option<&'static str>>,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +75,13 @@ impl Line {
     }
 
     fn new(injection: Option<Injection>) -> Arc<Self> {
-        Arc::new(Self { injection, seen: Mutex::default(), dead: CancellationToken::new() })
+        Arc::new(Self {
+            injection,
+            seen: Mutex::default(),
+            dead: CancellationToken::new(),
+            refused: Mutex::default(),
+            defect: Mutex::default(),
+        })
     }
 
     pub(crate) fn points(&self) -> Vec<Point> {
@@ -95,6 +105,16 @@ impl Line {
     /// Lets the process die, without an injection.
     pub(crate) fn die(&self) {
         self.dead.cancel();
+    }
+
+    /// Lets these calls to the state store fail, and no others, until this is said again.
+    pub(crate) fn refuse(&self, calls: &[&'static str]) {
+        *self.refused.lock().unwrap() = calls.to_vec();
+    }
+
+    /// Lets the next such call to the state store panic.
+    pub(crate) fn panic_at(&self, call: &'static str) {
+        *self.defect.lock().unwrap() = Some(call);
     }
 
     /// Called for a touch before it takes effect; returns the number of its point.
@@ -152,6 +172,11 @@ impl Line {
 
 impl Watch for Line {
     fn allows(&self, doing: &'static str, moment: Moment) -> bool {
+        let defect = self.defect.lock().unwrap().take_if(|call| *call == doing);
+        assert!(defect.is_none(), "a defect of the script");
+        if self.refused.lock().unwrap().contains(&doing) {
+            return false;
+        }
         match moment {
             Moment::Before => {
                 let entered = self.enter(|| format!("state: {doing}"), false);

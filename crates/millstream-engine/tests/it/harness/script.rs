@@ -35,6 +35,8 @@ pub(crate) struct Place {
     pub meanwhile: Vec<(Call, String, String)>,
     /// The bound on what one commit takes in.
     pub bound: Bound,
+    /// Whether the place never says what it has.
+    pub is_silent: bool,
     /// Whether rows of a log are gone once they were acknowledged.
     pub forgets: bool,
     /// The position up to which the connector was told that each part is durable.
@@ -112,6 +114,11 @@ impl Script {
     /// Lets the next `times` calls fail.
     pub(crate) fn fail(&self, place: &str, call: Call, harm: Harm, times: usize) {
         self.change(place, |place| place.faults.extend(std::iter::repeat_n((call, harm), times)));
+    }
+
+    /// From here on, the place does not say what it has, or says it again.
+    pub(crate) fn silence(&self, place: &str, is_silent: bool) {
+        self.change(place, |place| place.is_silent = is_silent);
     }
 
     /// Adds rows to the part in the midst of the next such call.
