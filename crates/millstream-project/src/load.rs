@@ -71,16 +71,7 @@ pub fn load_project(root: &Path, options: &LoadOptions<'_>) -> Loaded {
 #[must_use]
 pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTables<'_>) -> Loaded {
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
-    let mut loader = Loader {
-        root: &root,
-        options,
-        files: SourceMap::default(),
-        diagnostics: Vec::new(),
-        broken: BTreeSet::new(),
-        patterns: Patterns::default(),
-        hidden: HiddenValues::default(),
-        has_lost_source: false,
-    };
+    let mut loader = Loader::new(&root, options);
     let project = loader.project();
     let defaults = project.as_ref().map_or_else(Defaults::default, |project| project.defaults.clone());
     let folder = folder::list(&root, &mut loader.files, &mut loader.diagnostics);
@@ -153,6 +144,21 @@ struct Loader<'a> {
     hidden: HiddenValues,
     /// Whether a file of `sources/` has no spec, or not all of its sources have one.
     has_lost_source: bool,
+}
+
+impl<'a> Loader<'a> {
+    fn new(root: &'a Path, options: &'a LoadOptions<'a>) -> Self {
+        Self {
+            root,
+            options,
+            files: SourceMap::default(),
+            diagnostics: Vec::new(),
+            broken: BTreeSet::new(),
+            patterns: Patterns::default(),
+            hidden: HiddenValues::default(),
+            has_lost_source: false,
+        }
+    }
 }
 
 impl Loader<'_> {

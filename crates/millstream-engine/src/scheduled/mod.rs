@@ -21,7 +21,10 @@ use futures::{FutureExt, future::BoxFuture};
 use millstream_schedule::{Trigger, Upcoming};
 use millstream_state::LoggedDecision;
 use millstream_types::AssetId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Engine, EngineError, Project, error::told, lease::Lease};
@@ -38,10 +41,13 @@ const COMMAND: &str = "serve";
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
 
+/// So many messages wait for the loop; whoever has another one waits for a place.
+const MESSAGES_MAX: usize = 1_024;
+
 /// What a process asks of the loop that runs its project by triggers. Cloning shares it; the loop outlives it.
 #[derive(Clone, Debug)]
 pub struct Scheduling {
-    sender: mpsc::UnboundedSender<Message>,
+    sender: mpsc::Sender<Message>,
 }
 
 /// Why a call of a webhook was not taken.
@@ -78,7 +84,7 @@ impl Scheduling {
     pub fn triggered<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<AssetId>, TriggerError>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            self.tell(Message::Trigger { name: name.to_owned(), answer });
+            self.ask(Message::Trigger { name: name.to_owned(), answer }).await;
             answered.await.unwrap_or(Err(TriggerError::Idle))
         })
     }
@@ -92,7 +98,7 @@ impl Scheduling {
     pub fn outlook(&self, count: usize) -> BoxFuture<'_, Outlook> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            self.tell(Message::Outlook { count, answer });
+            self.ask(Message::Outlook { count, answer }).await;
             answered.await.unwrap_or_default()
         })
     }
@@ -102,9 +108,19 @@ impl Scheduling {
         self.tell(Message::LookAtClock);
     }
 
+    /// Tells the loop what waits for an answer. A loop that has ended hears nothing any more, and whoever waits learns that from
+    /// the channel of the answer.
+    async fn ask(&self, message: Message) {
+        let _ = self.sender.send(message).await;
+    }
+
+    /// Tells the loop what needs no answer.
     fn tell(&self, message: Message) {
-        // A loop that has ended hears nothing any more, and whoever waits for its answer learns that from the channel.
-        let _ = self.sender.send(message);
+        if let Err(TrySendError::Full(message)) = self.sender.try_send(message) {
+            // The loop is held up; what it has to know waits for a place.
+            let sender = self.sender.clone();
+            tokio::spawn(async move { sender.send(message).await });
+        }
     }
 }
 
@@ -113,7 +129,7 @@ impl Engine {
     /// next process starts them once more. While no asset has a trigger but "on change" and "by hand", nothing is done.
     #[must_use]
     pub fn keep_scheduled(&self, cancel: CancellationToken) -> (Scheduling, BoxFuture<'static, ()>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
         let keeper = Keeper { engine: self.clone(), receiver, cancel };
         (Scheduling { sender }, Box::pin(keeper.keep()))
     }
@@ -153,7 +169,7 @@ fn unknown_webhook(project: &Project, name: &str) -> TriggerError {
 /// What lives as long as the loop.
 struct Keeper {
     engine: Engine,
-    receiver: mpsc::UnboundedReceiver<Message>,
+    receiver: mpsc::Receiver<Message>,
     cancel: CancellationToken,
 }
 

@@ -8,9 +8,10 @@ use std::{
 
 use millstream_plan::{limits, scheduled};
 use millstream_schedule::{Decision, Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
+use millstream_state::StateError;
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 use tokio::{
-    sync::mpsc::UnboundedReceiver,
+    sync::mpsc::Receiver,
     task::JoinSet,
     time::{Interval, MissedTickBehavior, timeout},
 };
@@ -168,11 +169,12 @@ impl Tenure {
     /// Another process has taken the lease, or the loop met a defect.
     pub(super) async fn hold(
         &mut self,
-        receiver: &mut UnboundedReceiver<Message>,
+        receiver: &mut Receiver<Message>,
         cancel: &CancellationToken,
     ) -> Result<(), EngineError> {
         let begun = std::mem::take(&mut self.begun);
         self.carry_out(begun, &[]).await?;
+        self.forget_gone().await?;
         let mut versions = versions_interval();
         loop {
             if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
@@ -202,7 +204,9 @@ impl Tenure {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "steps that were cut short count as attempts"),
             Err(_) => {
-                tracing::warn!("the state store does not answer; steps that were cut short count as attempts")
+                tracing::warn!(
+                    "the state store does not answer; steps that were cut short count as attempts"
+                );
             }
         }
         let joined = async { while self.runs.join_next().await.is_some() {} };
@@ -286,11 +290,30 @@ impl Tenure {
         match self.scheduler.replace_graph(assets, &limits, now) {
             Ok(decisions) => {
                 self.engine = engine;
-                self.carry_out(decisions, &[]).await
+                self.carry_out(decisions, &[]).await?;
+                self.forget_gone().await
             }
             Err(error) => {
                 let hint = error.hint();
                 tracing::warn!(%error, hint, "the triggers are those of before");
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets what is recorded of assets that the project has no more, once their steps have ended.
+    async fn forget_gone(&mut self) -> Result<(), EngineError> {
+        let assets = self.engine.project().graph.assets().iter().map(|asset| asset.id.clone());
+        let kept: BTreeSet<AssetId> = assets.chain(self.own.keys().cloned()).collect();
+        match self.engine.world().state.keep_scheduled(self.lease.token, &kept).await {
+            Ok(()) => {
+                self.recorded.retain(|asset, _| kept.contains(asset));
+                Ok(())
+            }
+            Err(lost @ StateError::LeaseLost) => Err(lost.into()),
+            // The next process, or the next project, forgets them.
+            Err(error) => {
+                tracing::warn!(%error, "what is recorded of assets that are gone was not forgotten");
                 Ok(())
             }
         }

@@ -14,7 +14,11 @@ use crate::{
 /// What `schedule` may be.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code, reason = "it describes the value to editors; its forms are decoded one by one")]
+#[allow(
+    dead_code,
+    clippy::large_enum_variant,
+    reason = "it describes the value to editors; its forms are decoded one by one"
+)]
 pub(crate) enum ScheduleValue {
     /// `every 15m`, or a cron line of five fields and perhaps a time zone: `0 6 * * * Europe/Berlin`.
     Text(#[schemars(with = "ScheduleText")] String),

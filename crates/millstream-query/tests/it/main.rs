@@ -119,9 +119,9 @@ async fn an_order_by_columns_that_are_not_there_is_an_error() {
 /// Both sides of the join outgrow the memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_outgrows_the_memory_sorts_both_sides_unless_its_order_is_to_be_stable() {
-    let side = "SELECT value AS n, concat('a text that is long enough ', value) AS x FROM generate_series(1, 1000000)";
+    let side = "SELECT value AS n, concat('a text that is long enough ', value) AS x FROM generate_series(1, 1500000)";
     let join = format!("SELECT a.n FROM ({side}) a JOIN ({side}) b ON a.x = b.x");
-    let context = session(32 << 20);
+    let context = session(48 << 20);
     for (order, is_sorted) in [(Order::Any, false), (Order::By(vec![0]), true)] {
         let found = batches(&context, &join, order.clone()).await;
         let found = found.unwrap_or_else(|error| panic!("{order:?}: {error}"));

@@ -68,7 +68,7 @@ async fn what_is_recorded_of_a_scheduled_asset_is_found_again(place: Place) {
         assert_eq!(place.open().await.scheduled_assets().await.unwrap(), assets);
     };
     let every = Trigger::Every(Span::from_ms(60_000));
-    let mut found = started(&[every.clone()]);
+    let mut found = started(std::slice::from_ref(&every));
     let webhook = Trigger::Webhook("hook".into());
     let at = TimestampMicros(70);
     found.apply(&Decision::Noted { asset: asset("silver.a"), trigger: webhook, at });
@@ -169,7 +169,7 @@ async fn what_is_recorded_of_assets_that_are_gone_is_forgotten(place: Place) {
     state.record_schedule(&ScheduleRecord { lease, assets: &assets, decisions: &[] }).await.unwrap();
     let kept = [asset("silver.b"), asset("silver.c")].into();
     state.keep_scheduled(lease, &kept).await.unwrap();
-    assert_eq!(state.scheduled_assets().await.unwrap(), [stays.clone()]);
+    assert_eq!(state.scheduled_assets().await.unwrap(), std::slice::from_ref(&stays));
     state.end_lease(lease).await.unwrap();
     let error = state.keep_scheduled(lease, &std::collections::BTreeSet::new()).await.unwrap_err();
     assert_eq!(error.code(), "MS-0617");
