@@ -1,9 +1,9 @@
 //! Rejected rows that the next version of a table makes obsolete. They leave after the commit of that version: a landing or
 //! build that never comes must not take rows away that stay rejected without it.
 //!
-//! The commit names its epoch under [`OUTDATED_TXN`] and says in its record what it outdates; the commit that takes the rows
-//! away names the same epoch on the table of rejected rows. Whoever finds the table ahead of its rejected rows finishes with the
-//! second commit.
+//! The commit sets a mark under [`OUTDATED_TXN`] and says in its record what it outdates; the commit that takes the rows away
+//! sets the same mark on the table of rejected rows. Whoever finds the table ahead of its rejected rows finishes with the second
+//! commit, or, where only the process that ended knew which rows these are, builds the table once more.
 
 use arrow::array::RecordBatch;
 use datafusion::{
