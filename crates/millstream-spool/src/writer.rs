@@ -11,10 +11,7 @@ use std::{
 use arrow::{
     array::RecordBatch,
     datatypes::SchemaRef,
-    ipc::{
-        CompressionType,
-        writer::{IpcWriteOptions, StreamWriter},
-    },
+    ipc::writer::{IpcWriteOptions, StreamWriter},
 };
 
 use crate::{
@@ -76,7 +73,7 @@ impl SpoolWriter {
         let path = self.space.next_path()?;
         let open = File::create_new(&path).map_err(file("create", &path))?;
         let spilled = SpillFile { path };
-        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
+        let options = IpcWriteOptions::default().try_with_compression(self.space.compression());
         let writer = options.and_then(|options| {
             StreamWriter::try_new_with_options(BufWriter::new(open), &self.schema, options)
         });

@@ -58,7 +58,7 @@ pub fn build(
 ) -> Result<Built, DatasetError> {
     let layout = Layout::new(plan)?;
     // A quarter of the memory is for rows between phases, a half for the join, the rest for batches on their way.
-    let space = Space::new(&plan.resources.spill, plan.resources.memory_bytes / 4);
+    let space = Space::compressed(&plan.resources.spill, plan.resources.memory_bytes / 4);
     space.prepare()?;
     let is_by_time = plan.split.as_ref().is_some_and(|split| matches!(split.by, SplitBy::Time { .. }));
     let mut labels = take_in(plan, labels, is_by_time, &space, report)?;

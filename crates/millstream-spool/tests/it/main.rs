@@ -64,9 +64,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn what_goes_in_comes_out_in_order(parts in rows(), limit in 0_usize..6_000, slice in any::<bool>()) {
+    fn what_goes_in_comes_out_in_order(parts in rows(), limit in 0_usize..6_000, [slice, compress] in any::<[bool; 2]>()) {
         let folder = TempDir::new().unwrap();
-        let space = Space::new(folder.path(), limit);
+        let space = if compress { Space::compressed(folder.path(), limit) } else { Space::new(folder.path(), limit) };
         let whole: Vec<_> = parts.iter().map(|rows| batch(rows)).collect();
         let cut = |batch: &RecordBatch| {
             let rows = batch.num_rows();

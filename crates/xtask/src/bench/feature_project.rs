@@ -60,7 +60,8 @@ services:
     )
 }
 
-/// A landed project in `folder` of the views that `define` writes, over `rows` rows of `entities` entities.
+/// A landed project in `folder` of the views that `define` writes, over `rows` rows of `entities` entities. None of the views
+/// is online yet.
 pub(super) fn landed(
     context: &Context<'_>,
     folder: &str,
@@ -78,6 +79,6 @@ pub(super) fn landed(
     source(&project, types)?;
     define(&project)?;
     project.link(&data, "data/rows.parquet")?;
-    context.once(&context.run_project(&project.folder))?;
+    context.once(context.run_project(&project.folder).arg("rows"))?;
     Ok(project)
 }
