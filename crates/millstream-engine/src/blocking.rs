@@ -1,7 +1,17 @@
-//! Streams for code that computes on threads of its own.
+//! Where asynchronous code meets code that blocks its thread.
 
 use futures::{Stream, StreamExt};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// Calls `work`, which may wait for the disk, while other threads take over the other tasks of this one. What `work` allocates is
+/// of this thread, so that the tasks that follow use its memory again: the allocator keeps the memory of each thread apart.
+pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        // A runtime of one thread has nobody who could take tasks over.
+        _ => work(),
+    }
+}
 
 /// A stream as an iterator. Only for threads that may block.
 pub(crate) struct Blocking<S> {

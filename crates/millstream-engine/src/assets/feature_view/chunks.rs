@@ -1,6 +1,6 @@
 //! A view's events cut into chunks, so that all events of an entity are in one and each fits into memory.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
@@ -13,7 +13,7 @@ use millstream_spool::{Space, Spool, SpoolError, SpoolWriter};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    EngineError,
+    EngineError, blocking,
     features::keys::{key_columns, storable},
 };
 
@@ -28,7 +28,7 @@ const CHUNKS_MAX: u64 = 512;
 #[derive(Debug)]
 pub(super) struct Chunks {
     schema: SchemaRef,
-    chunks: Vec<Arc<Spool>>,
+    chunks: Vec<Spool>,
     pub rows: u64,
     /// The number of events that are in no chunk, because the store cannot hold a key as long as theirs.
     pub left_out: u64,
@@ -72,7 +72,7 @@ impl Chunks {
                 }
             }
         }
-        let chunks = writers.into_iter().map(|writer| writer.finish().map(Arc::new));
+        let chunks = writers.into_iter().map(SpoolWriter::finish);
         let chunks = chunks.collect::<Result<_, _>>().map_err(failed)?;
         Ok(Self { schema, chunks, rows, left_out, newest })
     }
@@ -81,16 +81,15 @@ impl Chunks {
         self.chunks.len() as u64
     }
 
-    /// Reads all events of a chunk, on a thread that may wait for the disk.
-    pub(super) async fn read(&self, number: u64) -> Result<RecordBatch, EngineError> {
+    /// Reads all events of a chunk.
+    pub(super) fn read(&self, number: u64) -> Result<RecordBatch, EngineError> {
         let chunk = usize::try_from(number).ok().and_then(|number| self.chunks.get(number));
-        let Some(chunk) = chunk.cloned() else { return Ok(RecordBatch::new_empty(self.schema.clone())) };
-        let read = tokio::task::spawn_blocking(move || {
+        let Some(chunk) = chunk else { return Ok(RecordBatch::new_empty(self.schema.clone())) };
+        blocking::in_place(|| {
             let batches: Vec<_> = chunk.batches().and_then(Iterator::collect).map_err(failed)?;
             concat_batches(chunk.schema(), &batches)
                 .map_err(|source| EngineError::Arrow { action: "put events together", source })
-        });
-        read.await.unwrap_or(Err(EngineError::Worker { doing: "reading events from disk" }))
+        })
     }
 }
 

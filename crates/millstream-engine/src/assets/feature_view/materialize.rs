@@ -580,7 +580,7 @@ impl Work<'_> {
             if self.cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let events = chunks.read(number).await?;
+            let events = chunks.read(number)?;
             let chunk = self.chunk(epoch, done, number + 1);
             let applied = if epoch.under_way.full && fills {
                 feature::fill(self.store.as_ref(), &self.view, &chunk, &events, now).await?
