@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::housekeeping::HousekeepingState;
 use crate::runs::{CheckResult, LastRun, LastStep};
 
 /// The project as the state store knows it.
@@ -11,6 +12,9 @@ use crate::runs::{CheckResult, LastRun, LastStep};
 pub struct StatusDocument {
     /// The newest run.
     pub last_run: Option<LastRun>,
+    /// How housekeeping goes; absent where no server has done any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub housekeeping: Option<HousekeepingState>,
     pub assets: Vec<AssetState>,
 }
 

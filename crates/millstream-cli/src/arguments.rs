@@ -80,6 +80,7 @@ pub(crate) enum Command {
     Dataset(commands::dataset::Arguments),
     Features(commands::features::Arguments),
     Serve(commands::serve::Arguments),
+    Health(commands::health::Arguments),
     Schema(commands::schema::Arguments),
     #[command(hide = true)]
     Reference(commands::reference::Arguments),

@@ -3,7 +3,7 @@
 use std::{error::Error, io, path::PathBuf};
 
 use millstream_demo::DemoError;
-use millstream_engine::{Checked, EngineError};
+use millstream_engine::{Checked, EngineError, HOUSEKEEPING};
 use millstream_project::cover;
 use millstream_server::ServerError;
 use millstream_sql::SqlError;
@@ -190,6 +190,9 @@ fn way_around(command: &str) -> &'static str {
     if command == KEEPING {
         return "wait for it with `--wait`: a running `millstream serve` brings its views up to date, and need not be stopped";
     }
+    if command == HOUSEKEEPING {
+        return "wait for it with `--wait`: a running `millstream serve` tidies up, and is done with each table within moments";
+    }
     if command.starts_with("POST ") {
         return "wait for it with `--wait`, or end the server's job: `DELETE /v1/jobs/{id}`";
     }
@@ -210,7 +213,10 @@ fn engine_exit(error: &EngineError) -> Exit {
 /// A server that may not be started like this is a wrong call.
 fn server_exit(error: &ServerError) -> Exit {
     match error {
-        ServerError::TokenNeeded { .. } | ServerError::WeakToken { .. } | ServerError::TwoTokens { .. } => {
+        ServerError::TokenNeeded { .. }
+        | ServerError::WeakToken { .. }
+        | ServerError::TwoTokens { .. }
+        | ServerError::Tls(_) => {
             Exit::Usage
         }
         _ => Exit::Failure,

@@ -53,7 +53,7 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
-    fn new(root: PathBuf, session: &Session) -> Self {
+    pub(crate) fn new(root: PathBuf, session: &Session) -> Self {
         let Session { settings, connectors, .. } = session;
         Self {
             root,

@@ -25,7 +25,11 @@ pub(super) const MONTHS: [Month; 6] = [
 
 /// 2026-01-01T00:00:00Z in seconds.
 const YEAR_START_SECONDS: i64 = 1_767_225_600;
-const DAY_SECONDS: u32 = 86_400;
+pub(super) const DAY_SECONDS: u32 = 86_400;
+/// The days of the months that follow the generated ones, from July on.
+const DAYS_AFTER: [u32; 6] = [31, 31, 30, 31, 30, 31];
+/// The number of the month that follows the generated ones.
+const MONTH_AFTER: u32 = 7;
 /// 2026-01-01 is a Thursday; Monday is 0.
 const WEEKDAY_FIRST: u32 = 3;
 /// Share of a weekday's orders, Monday first.
@@ -89,6 +93,17 @@ pub(super) fn times_of_day(rows: u64, random: &mut ChaCha8Rng) -> Vec<u32> {
 pub(super) fn micros(month: Month, day: u32, second: u32) -> i64 {
     let days = i64::from(month.day_first + day);
     (YEAR_START_SECONDS + days * i64::from(DAY_SECONDS) + i64::from(second)) * 1_000_000
+}
+
+/// The month and the day of it, both from 1, that lie `days` after the last generated day's end; `None` beyond the year.
+pub(super) fn after_the_data(mut days: u32) -> Option<(u32, u32)> {
+    for (month, length) in (MONTH_AFTER..).zip(DAYS_AFTER) {
+        if days < length {
+            return Some((month, days + 1));
+        }
+        days -= length;
+    }
+    None
 }
 
 /// A second of the day as hours, minutes and seconds.

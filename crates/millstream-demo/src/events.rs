@@ -9,7 +9,8 @@ use rand::{Rng, RngCore};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    DemoError, FileTask,
+    DemoError, FileTask, Shop,
+    arrivals::Slice,
     calendar::{self, MONTHS},
     draw_fault,
     names::{CATEGORIES, DEVICES, weighted},
@@ -62,6 +63,22 @@ pub(super) fn write(task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Result<u64,
     Ok(bytes)
 }
 
+/// The text of a small file of events.
+pub(super) fn slice(slice: &Slice<'_>, random: &mut ChaCha8Rng) -> io::Result<Vec<u8>> {
+    let (month, day, _) = slice.at;
+    let (mut text, mut line) = (Vec::new(), Vec::new());
+    let (mut visits, mut session) = (Vec::new(), slice.first_id);
+    for second in slice.times(random) {
+        line.clear();
+        let fault = draw_fault(&FAULTS, 1, random).filter(|fault| *fault != Fault::Duplicate);
+        let event_id = (random.next_u64(), random.next_u64());
+        let visit = draw_visit(&mut visits, &mut session, slice.shop, random);
+        write_line(&mut line, event_id, visit, fault, (month, day, second), random)?;
+        text.extend_from_slice(&line);
+    }
+    Ok(text)
+}
+
 fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, out: &mut impl Write) -> io::Result<u64> {
     let month = MONTHS[task.month];
     let mut bytes = 0;
@@ -77,7 +94,7 @@ fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, out: &mut impl Write
             if fault != Some(Fault::Duplicate) {
                 event_id = (random.next_u64(), random.next_u64());
             }
-            let visit = draw_visit(&mut visits, &mut session, task, random);
+            let visit = draw_visit(&mut visits, &mut session, task.shop, random);
             write_line(&mut line, event_id, visit, fault, (month.number, day + 1, second), random)?;
             out.write_all(&line)?;
             bytes += line.len() as u64;
@@ -92,7 +109,7 @@ const VISITS_OPEN: usize = 64;
 fn draw_visit<'a>(
     visits: &'a mut Vec<Visit>,
     session: &mut u64,
-    task: &FileTask<'_>,
+    shop: &Shop,
     random: &mut ChaCha8Rng,
 ) -> &'a Visit {
     let slot = random.random_range(0..VISITS_OPEN);
@@ -103,7 +120,7 @@ fn draw_visit<'a>(
     }
     let visit = Visit {
         session: *session,
-        customer: (random.random_range(0..100) < 68).then(|| pick_customer(task.shop, random)),
+        customer: (random.random_range(0..100) < 68).then(|| pick_customer(shop, random)),
         device: weighted(&DEVICES, |device| device.1, random.random_range(0..100)).0,
         step: 0,
     };

@@ -7,6 +7,7 @@
 //! ChaCha generator, and nothing depends on a clock, a locale or a transcendental function. About one row in a
 //! hundred is dirty in the ways that real exports are.
 
+mod arrivals;
 mod calendar;
 mod customers;
 mod error;
@@ -25,7 +26,10 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use self::calendar::MONTHS;
 
-pub use self::error::DemoError;
+pub use self::{
+    arrivals::{Arrival, Arrivals},
+    error::DemoError,
+};
 
 /// The number of rows when the command does not say.
 pub const ROWS_DEFAULT: u64 = 1_000_000;
@@ -75,19 +79,39 @@ enum Kind {
 }
 
 /// Figures that all files agree on.
+#[derive(Debug)]
 struct Shop {
     /// The ids of customers go from 1 to this number.
     customers: u64,
 }
 
+/// How the rows are shared out.
+#[derive(Clone, Copy)]
+struct Shares {
+    customers: u64,
+    /// The rows of customers that change an earlier one.
+    changes: u64,
+    orders: u64,
+    events: u64,
+}
+
+impl Shares {
+    fn of(rows: u64) -> Self {
+        let rows = rows.clamp(ROWS_MIN, ROWS_MAX);
+        let (customers, orders) = (rows / 20, rows * 35 / 100);
+        Self { customers, changes: customers / 5, orders, events: rows - customers - orders }
+    }
+
+    fn shop(self) -> Shop {
+        Shop { customers: self.customers - self.changes }
+    }
+}
+
 /// Writes the data below `root` (`data/customers`, `data/orders`, `data/events`).
 pub fn generate(root: &Path, options: DemoOptions) -> Result<Generated, DemoError> {
-    let rows = options.rows.clamp(ROWS_MIN, ROWS_MAX);
-    let customer_rows = rows / 20;
-    let order_rows = rows * 35 / 100;
-    let event_rows = rows - customer_rows - order_rows;
-    let changes = customer_rows / 5;
-    let shop = Shop { customers: customer_rows - changes };
+    let shares = Shares::of(options.rows);
+    let Shares { customers: customer_rows, changes, orders: order_rows, events: event_rows } = shares;
+    let shop = shares.shop();
     let data = root.join("data");
     for folder in ["customers", "orders", "events"] {
         let folder = data.join(folder);

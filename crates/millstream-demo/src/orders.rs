@@ -9,7 +9,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    DemoError, FileTask,
+    DemoError, FileTask, Shop,
+    arrivals::Slice,
     calendar::{self, MONTHS},
     draw_fault,
     names::{CATEGORIES, STATUSES, weighted},
@@ -42,6 +43,8 @@ const FAULTS: [(Fault, u32); 9] = [
     (Fault::ExtraField, 4),
 ];
 
+const HEADER: &[u8] = b"order_id,customer_id,category,quantity,amount,status,ordered_at\n";
+
 struct Order {
     id: u64,
     customer: u64,
@@ -59,11 +62,23 @@ pub(super) fn write(task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Result<u64,
     Ok(bytes)
 }
 
+/// The text of a small file of orders.
+pub(super) fn slice(slice: &Slice<'_>, random: &mut ChaCha8Rng) -> io::Result<Vec<u8>> {
+    let (month, day, _) = slice.at;
+    let (mut text, mut id) = (HEADER.to_vec(), slice.first_id);
+    for second in slice.times(random) {
+        let fault = draw_fault(&FAULTS, 1, random).filter(|fault| *fault != Fault::Duplicate);
+        let order = draw_order(id, slice.shop, random);
+        id += 1;
+        write_line(&mut text, &order, fault, (month, day, second), random)?;
+    }
+    Ok(text)
+}
+
 fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, out: &mut impl Write) -> io::Result<u64> {
     let month = MONTHS[task.month];
-    let header = b"order_id,customer_id,category,quantity,amount,status,ordered_at\n";
-    out.write_all(header)?;
-    let mut bytes = header.len() as u64;
+    out.write_all(HEADER)?;
+    let mut bytes = HEADER.len() as u64;
     let mut line = Vec::with_capacity(128);
     let mut id = task.first_id;
     let mut last: Option<Order> = None;
@@ -73,7 +88,7 @@ fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, out: &mut impl Write
             let fault = draw_fault(&FAULTS, 1, random);
             let order = match last.take() {
                 Some(order) if fault == Some(Fault::Duplicate) => order,
-                _ => draw_order(id, task, random),
+                _ => draw_order(id, task.shop, random),
             };
             id += 1;
             write_line(&mut line, &order, fault, (month.number, day + 1, second), random)?;
@@ -85,7 +100,7 @@ fn write_rows(task: &FileTask<'_>, random: &mut ChaCha8Rng, out: &mut impl Write
     Ok(bytes)
 }
 
-fn draw_order(id: u64, task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Order {
+fn draw_order(id: u64, shop: &Shop, random: &mut ChaCha8Rng) -> Order {
     let category = weighted(&CATEGORIES, |category| category.weight, random.random_range(0..100));
     let quantity = [1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8][random.random_range(0..14)];
     let price = category.prices[random.random_range(0..6)];
@@ -93,7 +108,7 @@ fn draw_order(id: u64, task: &FileTask<'_>, random: &mut ChaCha8Rng) -> Order {
     let percent = if random.random_range(0..10) == 0 { 85 } else { 100 };
     Order {
         id,
-        customer: pick_customer(task.shop, random),
+        customer: pick_customer(shop, random),
         category: category.name,
         quantity,
         cents: u64::from(price) * u64::from(quantity) * percent / 100,

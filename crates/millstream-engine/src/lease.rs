@@ -18,7 +18,7 @@ use millstream_types::{AssetId, TimestampMicros};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, EngineError, Event, Publisher, engine::World};
+use crate::{Clock, EngineError, Event, Publisher, engine::World, housekeeping};
 
 /// How long a lease lasts when it is not prolonged. A holder that is cut off from the state store for so long loses its lease,
 /// and a holder that ended on another machine keeps others away for so long. The time is longer than the wait for a server of
@@ -31,6 +31,9 @@ const BEAT: Duration = Duration::from_secs(10);
 /// How soon a beat that failed is tried again, and how long one may take.
 const BEAT_AGAIN: Duration = Duration::from_secs(1);
 const BEAT_MAX: Duration = Duration::from_secs(20);
+
+/// How long everybody waits for housekeeping, which gives its leases back after each bounded round.
+const HOUSEKEEPING_MAX: Duration = Duration::from_secs(60);
 
 /// The shortest and the longest time after which a command that waits for a lease asks again.
 const LOOK_MIN: Duration = Duration::from_millis(20);
@@ -128,6 +131,7 @@ impl World {
             match self.state.take_lease(&request).await {
                 Ok(token) => return Ok((token, begun)),
                 Err(refused @ StateError::Locked { .. }) => {
+                    let wait = if is_housekeeping(&refused) { wait.max(HOUSEKEEPING_MAX) } else { wait };
                     let left = wait.saturating_sub(asked.elapsed());
                     if left.is_zero() {
                         return Err(refused.into());
@@ -244,6 +248,16 @@ impl Renewed {
     fn since(self, earlier: Self) -> Duration {
         let wall = u64::try_from(self.wall.0.saturating_sub(earlier.wall.0)).unwrap_or(0);
         (self.monotonic - earlier.monotonic).max(Duration::from_micros(wall))
+    }
+}
+
+/// Whether housekeeping has an asset that is wanted. For what it has as a whole there is no waiting.
+fn is_housekeeping(refused: &StateError) -> bool {
+    match refused {
+        StateError::Locked { asset, holder, .. } => {
+            holder.command == housekeeping::COMMAND && asset.as_str() != housekeeping::LEASED
+        }
+        _ => false,
     }
 }
 

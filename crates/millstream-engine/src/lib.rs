@@ -20,6 +20,7 @@ mod event;
 mod features;
 mod freshness;
 mod history;
+mod housekeeping;
 mod judge;
 mod lease;
 mod machine;
@@ -69,9 +70,10 @@ pub use features::{
     PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,
     ViewStatistics,
 };
+pub use housekeeping::{COMMAND as HOUSEKEEPING, HousekeepingAlarm, HousekeepingReport, HousekeepingStatus};
 pub use machine::memory_share;
-pub use maintain::MaintainRequest;
-pub use millstream_state::{DecisionKind, LoggedDecision, StepOutcome};
+pub use maintain::{MaintainRequest, Maintenance};
+pub use millstream_state::{DecisionKind, Forgotten, LoggedDecision, Pulse, StepOutcome};
 pub use queries::{Queries, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};

@@ -8,13 +8,13 @@ use std::{
 use futures::future::BoxFuture;
 use millstream_lake::{At, LakeError, MaintainOptions, Maintained};
 use millstream_plan::{PlanError, Selection};
-use millstream_state::FoundAsset;
+use millstream_state::{Forgotten, FoundAsset};
 use millstream_types::{AssetId, AssetVersion, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, Event, MaintenanceReport, Publisher, assets::table_of, features::rows, lease::Lease,
-    publish::is_outdated, reconcile::reconcile, reprocess,
+    Engine, EngineError, Event, MaintenanceReport, Publisher, assets::table_of, features::rows, housekeeping,
+    lease::Lease, publish::is_outdated, reconcile::reconcile, reprocess,
 };
 
 /// What a maintenance run may do.
@@ -27,22 +27,31 @@ pub struct MaintainRequest {
     pub command: String,
 }
 
+/// What maintenance did.
+#[derive(Clone, Debug, Default)]
+pub struct Maintenance {
+    /// The tables in the order in which they were maintained.
+    pub tables: Vec<MaintenanceReport>,
+    /// What was forgotten of the history of runs, where everything was maintained.
+    pub forgotten: Forgotten,
+}
+
 impl Engine {
     /// Maintains the selected tables and their tables of rejected rows, one after the other, and tells of
-    /// each as it is done. A table that cannot be maintained is left alone, and its error is given when the others are
-    /// done. Runs are kept out meanwhile.
+    /// each as it is done; everything being selected, the history of runs too. A table that cannot be maintained is left alone, and
+    /// its error is given when the others are done. Runs are kept out meanwhile.
     pub fn maintain<'a>(
         &'a self,
         request: &'a MaintainRequest,
         wait: Duration,
         events: Publisher,
         cancel: CancellationToken,
-    ) -> BoxFuture<'a, Result<Vec<MaintenanceReport>, EngineError>> {
+    ) -> BoxFuture<'a, Result<Maintenance, EngineError>> {
         Box::pin(async move {
             let world = self.world();
             // Also those who only read: what they read would go while they are at it.
-            let assets: Vec<AssetId> =
-                world.project.graph.assets().iter().map(|asset| asset.id.clone()).collect();
+            let assets = world.project.graph.assets().iter().map(|asset| asset.id.clone());
+            let assets: Vec<AssetId> = assets.chain([AssetId::new(housekeeping::LEASED)]).collect();
             let lease = world.lease(&request.command, &assets, wait, &events, &cancel).await?;
             let done = self.maintain_leased(request, &lease, events).await;
             lease.end().await;
@@ -55,7 +64,7 @@ impl Engine {
         request: &MaintainRequest,
         lease: &Lease,
         events: Publisher,
-    ) -> Result<Vec<MaintenanceReport>, EngineError> {
+    ) -> Result<Maintenance, EngineError> {
         let world = self.world();
         // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
         reconcile(world).await?;
@@ -63,7 +72,7 @@ impl Engine {
         let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
         world.clean_spill();
         let mut pinned = self.pinned().await?;
-        let (mut reports, mut failed) = (Vec::new(), None);
+        let (mut maintenance, mut failed) = (Maintenance::default(), None);
         for table in self.tables(&selected, selection.is_all()).await? {
             lease.hold().await?;
             if lease.cancel.is_cancelled() {
@@ -82,13 +91,23 @@ impl Engine {
                 }
             };
             events.publish(Event::TableMaintained(report.clone()));
-            reports.push(report);
+            maintenance.tables.push(report);
         }
-        failed.map_or(Ok(reports), Err)
+        if selection.is_all() {
+            maintenance.forgotten = housekeeping::forget(world).await?;
+        }
+        match failed {
+            Some(error) => Err(error),
+            None if selection.is_all() => {
+                housekeeping::record_all_well(world, lease).await?;
+                Ok(maintenance)
+            }
+            None => Ok(maintenance),
+        }
     }
 
     /// The selected tables, each with its table of rejected rows; of everything, what the features keep in the lake too.
-    async fn tables(
+    pub(crate) async fn tables(
         &self,
         selected: &BTreeSet<AssetId>,
         everything: bool,
@@ -107,60 +126,59 @@ impl Engine {
         Ok(tables)
     }
 
+    /// Whether a table may be tidied at all at this moment. A reprocessing that was killed recognises its rejected table by the
+    /// version, and obsolete rejected rows are named by a commit that the table's log has to keep.
+    pub(crate) async fn may_be_tidied(&self, table: &TableName) -> Result<bool, EngineError> {
+        let world = self.world();
+        if let Some(owner) = table.rejected_of()
+            && reprocess::is_interrupted(world, &owner).await?
+        {
+            return Ok(false);
+        }
+        match world.lake.snapshot(table, At::Latest).await? {
+            Some(snapshot) => Ok(!is_outdated(world, &snapshot).await?),
+            None => Ok(false),
+        }
+    }
+
     async fn maintain_unless_interrupted(
         &self,
         table: &TableName,
         pinned: BTreeSet<i64>,
         retention: Duration,
     ) -> Result<Option<MaintenanceReport>, EngineError> {
-        // A reprocessing that was killed recognises its rejected table by the version, and obsolete rejected rows are named by a
-        // commit that the table's log has to keep.
-        let world = self.world();
-        if let Some(owner) = table.rejected_of()
-            && reprocess::is_interrupted(world, &owner).await?
-        {
+        if !self.may_be_tidied(table).await? {
             return Ok(None);
         }
-        if let Some(snapshot) = world.lake.snapshot(table, At::Latest).await?
-            && is_outdated(world, &snapshot).await?
-        {
-            return Ok(None);
-        }
-        self.maintain_table(table, pinned, retention).await
-    }
-
-    async fn maintain_table(
-        &self,
-        table: &TableName,
-        pinned: BTreeSet<i64>,
-        retention: Duration,
-    ) -> Result<Option<MaintenanceReport>, EngineError> {
-        let world = self.world();
-        let pin =
-            pinned.first().map(|version| format!("kept from version {version} on, which is still needed"));
-        let options = MaintainOptions { retention, pinned, ..MaintainOptions::at(world.options.clock.now()) };
-        let is_short = retention < options.staged_grace;
-        let done = match world.lake.maintain(world.sql.runtime().as_ref(), table, &options).await {
-            Ok(Some(done)) => done,
-            Ok(None) => return Ok(None),
+        let now = self.world().options.clock.now();
+        let options = MaintainOptions { retention, pinned, ..MaintainOptions::at(now) };
+        let done = match self.compact_table(table, &options).await {
+            Ok(Some(compacted)) => {
+                self.world().lake.clean(table, &options).await?.map(|cleaned| compacted.and(cleaned))
+            }
+            Ok(None) => None,
             // Another tool has made it a table that only that tool may tidy; the others go on.
-            Err(error @ LakeError::Unsupported { .. }) => {
+            Err(EngineError::Lake(error @ LakeError::Unsupported { .. })) => {
                 return Ok(Some(MaintenanceReport::left_alone(table, error.to_string())));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        if let Some(version) = done.compacted {
+        Ok(done.map(|done| report(table, &done, &options)))
+    }
+
+    /// Puts small files together, as far as the options let one call do, and records that no row has changed. The caller has the
+    /// lease of the table's asset.
+    pub(crate) async fn compact_table(
+        &self,
+        table: &TableName,
+        options: &MaintainOptions,
+    ) -> Result<Option<Maintained>, EngineError> {
+        let world = self.world();
+        let done = world.lake.compact(world.sql.runtime().as_ref(), table, options).await?;
+        if let Some(version) = done.as_ref().and_then(|done| done.compacted) {
             self.rows_stayed(table, version).await?;
         }
-        Ok(Some(MaintenanceReport {
-            table: table.clone(),
-            files_compacted: done.files_compacted as u64,
-            files_written: done.files_written as u64,
-            files_deleted: (done.data_files_deleted + done.log_files_deleted) as u64,
-            bytes_freed: done.bytes_deleted,
-            checkpoint: done.checkpoint,
-            notes: pin.into_iter().chain(young(&done).filter(|_| is_short)).collect(),
-        }))
+        Ok(done)
     }
 
     /// Compaction makes a version with the same rows: who has seen the version before has seen this one too,
@@ -191,7 +209,7 @@ impl Engine {
 
     /// Versions that must stay readable: those that somebody pinned, those that readers take, and those from which an
     /// incremental table will ask for the changes since its last build.
-    async fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
+    pub(crate) async fn pinned(&self) -> Result<BTreeMap<TableName, BTreeSet<i64>>, EngineError> {
         let world = self.world();
         let mut pinned: BTreeMap<TableName, BTreeSet<i64>> = BTreeMap::new();
         for pin in world.state.pins().await? {
@@ -221,6 +239,23 @@ impl Engine {
     }
 }
 
+/// What was done to a table, for people.
+pub(crate) fn report(table: &TableName, done: &Maintained, options: &MaintainOptions) -> MaintenanceReport {
+    let pin = options.pinned.first();
+    let pin = pin.map(|version| format!("kept from version {version} on, which is still needed"));
+    let is_short = options.retention < options.staged_grace;
+    let left = (done.files_left > 0).then(|| format!("{} small files are left for the next time", done.files_left));
+    MaintenanceReport {
+        table: table.clone(),
+        files_compacted: done.files_compacted as u64,
+        files_written: done.files_written as u64,
+        files_deleted: (done.data_files_deleted + done.log_files_deleted) as u64,
+        bytes_freed: done.bytes_deleted,
+        checkpoint: done.checkpoint,
+        notes: pin.into_iter().chain(left).chain(young(done).filter(|_| is_short)).collect(),
+    }
+}
+
 /// Why files stay although no version needs them.
 fn young(done: &Maintained) -> Option<String> {
     let (files, stay) = match done.data_files_young {
@@ -232,7 +267,7 @@ fn young(done: &Maintained) -> Option<String> {
 }
 
 /// What is wrong with a table that was left alone, for people.
-fn left_because(error: &EngineError) -> String {
+pub(crate) fn left_because(error: &EngineError) -> String {
     match error {
         EngineError::Lake(error) => format!("left alone: {error}"),
         other => format!("left alone: {other}"),

@@ -11,15 +11,15 @@ use millstream_lake::{CommitRecord, LakeError};
 use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
-use millstream_state::{CheckResult, HeldLease, RunOutcome, RunRecord, SchemaVersion, State, StepRecord};
+use millstream_state::{CheckResult, HeldLease, Pulse, RunOutcome, RunRecord, SchemaVersion, State, StepRecord};
 use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
 use crate::{
-    Engine, EngineError,
+    Engine, EngineError, HousekeepingStatus,
     assets::{check_result, kind_of, table_of},
     audit,
     event::READABLE,
-    freshness,
+    freshness, housekeeping,
     run::chain,
 };
 
@@ -33,7 +33,10 @@ const LOOKS_AT_ONCE: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Status {
     pub now: TimestampMicros,
+    /// The newest run; housekeeping, which is on record too, is none.
     pub last_run: Option<RunRecord>,
+    /// How housekeeping goes, where a server does it.
+    pub housekeeping: Option<HousekeepingStatus>,
     /// All assets in the order of the graph: an asset comes after those that it reads.
     pub assets: Vec<AssetStatus>,
 }
@@ -93,7 +96,7 @@ impl Engine {
             };
             let mut unreadable = self.unreadable(order.iter().filter(is_built).copied()).await?;
             let mut published = world.state.published().await?;
-            let last_run = world.state.last_run().await?;
+            let last_run = world.state.last_run_but(housekeeping::COMMAND).await?;
             // A run that succeeded has read everything.
             let all_read = last_run.as_ref().is_none_or(|run| run.outcome == Some(RunOutcome::Succeeded));
             for facts in order {
@@ -123,7 +126,7 @@ impl Engine {
                     lease: leases.remove(&facts.id),
                 });
             }
-            Ok(Status { now, last_run, assets })
+            Ok(Status { now, last_run, housekeeping: self.housekeeping().await?, assets })
         })
     }
 
@@ -173,6 +176,11 @@ impl Engine {
             }
         }
         Ok(results)
+    }
+
+    /// A cheap sign of whether anything happened that [`Engine::status`] shows.
+    pub fn pulse(&self) -> BoxFuture<'_, Result<Pulse, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.pulse().await?) })
     }
 
     /// The newest commits of a table that its log still holds, newest first.

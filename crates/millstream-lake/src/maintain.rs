@@ -33,6 +33,9 @@ const COMMITS_PER_CHECKPOINT: i64 = 10;
 pub struct MaintainOptions {
     /// Files much smaller than this are put together.
     pub target_bytes: u64,
+    /// Compaction takes files of so many bytes together, and one group of files at least; what is left is for the next call. So
+    /// a call takes a bounded time, however much there is to do.
+    pub compact_bytes: u64,
     /// Versions that were current within this time stay readable, or within the table's own time where that is longer.
     pub retention: Duration,
     /// Files that no version lists are deleted only at this age: they may be about to be committed.
@@ -43,11 +46,18 @@ pub struct MaintainOptions {
 }
 
 impl MaintainOptions {
-    /// The usual options: a week of versions, files of 128 MiB, and a day for uncommitted files.
+    /// The usual options: a week of versions, files of 128 MiB, all of them in one call, and a day for uncommitted files.
     #[must_use]
     pub fn at(now: TimestampMicros) -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
-        Self { target_bytes: 128 << 20, retention: 7 * day, staged_grace: day, pinned: BTreeSet::new(), now }
+        Self {
+            target_bytes: 128 << 20,
+            compact_bytes: u64::MAX,
+            retention: 7 * day,
+            staged_grace: day,
+            pinned: BTreeSet::new(),
+            now,
+        }
     }
 
     /// The instant that lies `age` ago; what is from before it is old.
@@ -64,6 +74,8 @@ pub struct Maintained {
     pub compacted: Option<i64>,
     pub files_compacted: usize,
     pub files_written: usize,
+    /// The number of small files that a further call puts together.
+    pub files_left: usize,
     /// The version of the checkpoint that was written.
     pub checkpoint: Option<i64>,
     pub log_files_deleted: usize,
@@ -74,6 +86,23 @@ pub struct Maintained {
     pub bytes_young: u64,
     /// The oldest version that can still be read.
     pub earliest: i64,
+}
+
+impl Maintained {
+    /// What was done to a table first and `later`, as one.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            compacted: later.compacted.or(self.compacted),
+            files_compacted: self.files_compacted + later.files_compacted,
+            files_written: self.files_written + later.files_written,
+            checkpoint: later.checkpoint.or(self.checkpoint),
+            log_files_deleted: self.log_files_deleted + later.log_files_deleted,
+            data_files_deleted: self.data_files_deleted + later.data_files_deleted,
+            bytes_deleted: self.bytes_deleted + later.bytes_deleted,
+            ..later
+        }
+    }
 }
 
 impl Lake {
@@ -88,12 +117,40 @@ impl Lake {
         options: &'a MaintainOptions,
     ) -> BoxFuture<'a, Result<Option<Maintained>>> {
         Box::pin(async move {
+            let Some(compacted) = self.compact(runtime, table, options).await? else { return Ok(None) };
+            Ok(self.clean(table, options).await?.map(|cleaned| compacted.and(cleaned)))
+        })
+    }
+
+    /// The first half of [`Lake::maintain`]: puts small files together, in one commit that changes no row. A writer who replaces
+    /// files of the same table meanwhile is in the way of this, and this of the writer.
+    pub fn compact<'a>(
+        &'a self,
+        runtime: &'a dyn QueryRuntime,
+        table: &'a TableName,
+        options: &'a MaintainOptions,
+    ) -> BoxFuture<'a, Result<Option<Maintained>>> {
+        Box::pin(async move {
             let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
             // Only a writer that knows all that the table asks of its writers may delete and rewrite.
             check_writable(table, snapshot.protocol())?;
             let mut done = Maintained::default();
-            self.compact(runtime, &snapshot, options, &mut done).await?;
+            self.put_together(runtime, &snapshot, options, &mut done).await?;
+            Ok(Some(done))
+        })
+    }
+
+    /// The second half of [`Lake::maintain`]: writes a checkpoint, and deletes what neither the retention nor a pin needs. It
+    /// makes no version, so that nobody who writes is in its way.
+    pub fn clean<'a>(
+        &'a self,
+        table: &'a TableName,
+        options: &'a MaintainOptions,
+    ) -> BoxFuture<'a, Result<Option<Maintained>>> {
+        Box::pin(async move {
             let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
+            check_writable(table, snapshot.protocol())?;
+            let mut done = Maintained::default();
             let listing = self.storage().list_log(table).await?;
             self.checkpoint(&snapshot, &listing, options, &mut done).await?;
             let listing = self.storage().list_log(table).await?;
@@ -127,14 +184,16 @@ impl Lake {
         Ok(pinned.map_or(kept, |pinned| pinned.max(earliest).min(kept)))
     }
 
-    async fn compact(
+    async fn put_together(
         &self,
         runtime: &dyn QueryRuntime,
         snapshot: &Snapshot,
         options: &MaintainOptions,
         done: &mut Maintained,
     ) -> Result<()> {
-        let bins = bins(snapshot.files(), options.target_bytes);
+        let all = bins(snapshot.files(), options.target_bytes);
+        let bins = within(&all, options.compact_bytes);
+        let files_left = all.iter().skip(bins.len()).map(Vec::len).sum();
         if bins.is_empty() {
             return Ok(());
         }
@@ -147,7 +206,7 @@ impl Lake {
                     return Err(error);
                 }
             }
-            remove.extend(bin);
+            remove.extend(bin.iter().cloned());
         }
         let (written, compacted) = (add.len(), remove.len());
         let change = TableChange {
@@ -163,6 +222,7 @@ impl Lake {
                 done.compacted = Some(version);
                 done.files_compacted = compacted;
                 done.files_written = written;
+                done.files_left = files_left;
                 Ok(())
             }
             // Someone replaced the files meanwhile; the next maintenance finds what is left to do.
@@ -312,4 +372,15 @@ fn bins(files: &[DataFile], target: u64) -> Vec<Vec<DataFile>> {
     bins.push(bin);
     bins.retain(|bin| bin.len() > 1);
     bins
+}
+
+/// The first of the groups, as many as have so many bytes together, and one at least.
+fn within(bins: &[Vec<DataFile>], bytes_max: u64) -> &[Vec<DataFile>] {
+    let mut bytes = 0u64;
+    let fits = |bin: &&Vec<DataFile>| {
+        bytes = bin.iter().fold(bytes, |bytes, file| bytes.saturating_add(file.size()));
+        bytes <= bytes_max
+    };
+    let count = bins.iter().take_while(fits).count().max(1).min(bins.len());
+    bins.split_at(count).0
 }

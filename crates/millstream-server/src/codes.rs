@@ -103,4 +103,14 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Two tokens of one name",
         "The name says who did something; each token needs one of its own.",
     ),
+    (
+        "MS-1275",
+        "A certificate that cannot be served",
+        "A file of `--tls-cert` or `--tls-key` cannot be read, is not PEM, the two do not belong together, or the certificate is over. A running server keeps the pair of before, and says so in its log.",
+    ),
+    (
+        "MS-1276",
+        "Plain HTTP to a TLS port",
+        "The server speaks TLS on this port, and the client did not. Ask for https:// instead of http://.",
+    ),
 ];

@@ -1,4 +1,4 @@
-//! Connections: a bounded number of them, and none that only waits.
+//! Connections: a bounded number of them, plain or by TLS, and none that only waits.
 //!
 //! A connection counts as alive while a request of it runs or bytes go back to the client. One that is silent, whose headers
 //! trickle in, or whose client does not read its answer, is closed after the idle time.
@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use axum::{
     extract::connect_info::Connected,
     serve::{IncomingStream, Listener},
 };
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -26,11 +27,15 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use crate::tls::{Handshake, Secured, handshake};
+
 /// Accepts connections as long as there is room for one more.
 pub(crate) struct BoundedListener {
     pub(crate) listener: TcpListener,
     pub(crate) room: Arc<Semaphore>,
     pub(crate) idle_time: Duration,
+    /// How connections are secured; `None` for plain HTTP.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 impl Listener for BoundedListener {
@@ -44,7 +49,11 @@ impl Listener for BoundedListener {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("a connection keeps its delay: {error}");
         }
-        (BoundedStream::new(stream, permit, self.idle_time), address)
+        let transport = match &self.tls {
+            None => Transport::Plain(stream),
+            Some(config) => Transport::Shaking(handshake(stream, address, config.clone())),
+        };
+        (BoundedStream::new(transport, permit, self.idle_time), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -79,9 +88,39 @@ impl Drop for RunningRequest {
     }
 }
 
+/// The bytes of a connection.
+enum Transport {
+    Plain(TcpStream),
+    /// The handshake goes on, driven by whoever reads or writes.
+    Shaking(Handshake),
+    Secured(Box<Secured>),
+}
+
+impl Transport {
+    /// The open stream, once its handshake is done.
+    fn open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Bytes>>> {
+        if let Self::Shaking(handshake) = self {
+            let secured = ready!(handshake.as_mut().poll(context))?;
+            *self = Self::Secured(Box::new(secured));
+        }
+        Poll::Ready(match self {
+            Self::Plain(stream) => Ok(Pin::new(stream)),
+            Self::Secured(stream) => Ok(Pin::new(stream.as_mut())),
+            // It was replaced above.
+            Self::Shaking(_) => Err(io::ErrorKind::NotConnected.into()),
+        })
+    }
+}
+
+/// Both directions of a stream.
+trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl Bytes for TcpStream {}
+impl Bytes for Secured {}
+
 /// A stream that fails once it was idle for too long.
 pub(crate) struct BoundedStream {
-    stream: TcpStream,
+    transport: Transport,
     connection: Connection,
     idle_time: Duration,
     /// The time at which bytes last went out.
@@ -92,10 +131,10 @@ pub(crate) struct BoundedStream {
 }
 
 impl BoundedStream {
-    fn new(stream: TcpStream, permit: Option<OwnedSemaphorePermit>, idle_time: Duration) -> Self {
+    fn new(transport: Transport, permit: Option<OwnedSemaphorePermit>, idle_time: Duration) -> Self {
         let timer = Box::pin(tokio::time::sleep(idle_time));
         Self {
-            stream,
+            transport,
             connection: Connection::default(),
             idle_time,
             active: Instant::now(),
@@ -142,7 +181,12 @@ impl AsyncRead for BoundedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_read(context, buffer) {
+        let read = match this.transport.open(context) {
+            Poll::Ready(Ok(stream)) => stream.poll_read(context, buffer),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        match read {
             Poll::Pending => this.pending(context),
             ready => ready,
         }
@@ -152,7 +196,11 @@ impl AsyncRead for BoundedStream {
 impl AsyncWrite for BoundedStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(context, bytes);
+        let result = match this.transport.open(context) {
+            Poll::Ready(Ok(stream)) => stream.poll_write(context, bytes),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
         this.written(context, result)
     }
 
@@ -162,19 +210,29 @@ impl AsyncWrite for BoundedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        let result = match this.transport.open(context) {
+            Poll::Ready(Ok(stream)) => stream.poll_write_vectored(context, slices),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
         this.written(context, result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        // Both kinds of stream take several slices at once.
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        ready!(self.get_mut().transport.open(context))?.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        match &mut self.get_mut().transport {
+            // There is nobody yet to say goodbye to.
+            Transport::Shaking(_) => Poll::Ready(Ok(())),
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Secured(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
     }
 }

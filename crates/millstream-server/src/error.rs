@@ -5,6 +5,8 @@ use std::error::Error;
 use axum::http::StatusCode;
 use millstream_api::error::{ErrorBody, ErrorDetail};
 
+use crate::tls::TlsError;
+
 /// The cause below an error, whatever library it came from. It is logged and never sent.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -287,6 +289,9 @@ pub enum ServerError {
     /// Nobody could tell whose a request was.
     #[error("two tokens have the name `{name}`")]
     TwoTokens { name: String },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address is taken, or not one of this machine.
     #[error("cannot listen on {address}")]
     Bind {
@@ -312,6 +317,7 @@ impl ServerError {
             Self::Bind { .. } => "MS-1242",
             Self::Serve { .. } => "MS-1243",
             Self::TwoTokens { .. } => "MS-1244",
+            Self::Tls(_) => "MS-1275",
         }
     }
 
@@ -325,6 +331,7 @@ impl ServerError {
             Self::TwoTokens { .. } => {
                 "give each token a name of its own; `admin` is that of MILLSTREAM_TOKEN"
             }
+            Self::Tls(error) => error.hint(),
             Self::Serve { .. } => return None,
         };
         Some(hint.to_owned())

@@ -4,7 +4,7 @@
 //! A request is read against the declared types ([`FeatureBackend::entity_schema`]), handed over as Arrow columns, and the
 //! answer's columns are written straight into the bytes of the response: there is no tree of JSON values on the way.
 //!
-//! May touch: the network address it was told to listen on.
+//! May touch: the network address it was told to listen on, and the files of its certificate.
 //! Must not: know a store, SQL or the lake; read the clock's date; turn a mistake of a client into anything but a 4xx.
 
 mod area;
@@ -22,6 +22,7 @@ mod intake;
 mod jobs;
 mod options;
 mod principal;
+mod probe;
 mod process;
 mod project;
 mod query;
@@ -29,6 +30,7 @@ mod runs;
 mod schedule;
 mod scoped;
 mod server;
+mod tls;
 mod wire;
 
 pub use backend::Backends;
@@ -51,10 +53,12 @@ pub use millstream_api::{
 };
 pub use options::{FeastCompat, Limits, ServerOptions};
 pub use principal::{Scope, Token, TokenGrant};
+pub use probe::{Probed, probe};
 pub use process::openapi_json;
 pub use project::ProjectBackend;
 pub use query::{QueryAnswer, QueryBackend, QueryRequest};
 pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use schedule::ScheduleBackend;
 pub use server::{Server, serve};
+pub use tls::{TlsError, TlsFiles};
 pub use wire::{json::ColumnWriter, types::type_name};

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     error::ServerError,
     principal::{Scope, Token, TokenGrant, Tokens},
+    tls::TlsFiles,
 };
 
 /// How the server is run.
@@ -23,6 +24,8 @@ pub struct ServerOptions {
     pub tokens: Vec<TokenGrant>,
     pub limits: Limits,
     pub feast_compat: FeastCompat,
+    /// The certificate with which connections are secured; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Default for ServerOptions {
@@ -33,6 +36,7 @@ impl Default for ServerOptions {
             tokens: Vec::new(),
             limits: Limits::default(),
             feast_compat: FeastCompat::default(),
+            tls: None,
         }
     }
 }

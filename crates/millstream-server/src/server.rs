@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use futures::future::BoxFuture;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -17,6 +17,7 @@ use crate::{
     guard::{Dialect, Guard, Shared, guard, unsniffed},
     options::ServerOptions,
     process,
+    tls::{Rotation, Tls},
 };
 
 /// The time that connections have once the shutdown's time is over: enough to send the refusal of what still ran.
@@ -28,6 +29,7 @@ pub struct Server {
     address: SocketAddr,
     router: Router,
     shared: Arc<Shared>,
+    rotation: Option<Rotation>,
 }
 
 impl std::fmt::Debug for Server {
@@ -41,11 +43,19 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The options are not safe ([`ServerOptions::validate`]), or the address cannot be bound.
+    /// The options are not safe ([`ServerOptions::validate`]), the certificate or its key cannot be used, or the address cannot be
+    /// bound.
     pub fn bind(options: ServerOptions, backends: Backends) -> BoxFuture<'static, Result<Self, ServerError>> {
         Box::pin(async move {
             options.validate()?;
             let failed = |source| ServerError::Bind { address: options.address, source };
+            let (tls, rotation) = match options.tls.clone() {
+                Some(files) => {
+                    let Tls { config, rotation } = Tls::load(files, backends.jobs.now())?;
+                    (Some(config), Some(rotation))
+                }
+                None => (None, None),
+            };
             let listener = TcpListener::bind(options.address).await.map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
             let shared = Arc::new(Shared::new(&options, backends));
@@ -54,8 +64,9 @@ impl Server {
                 listener,
                 room: Arc::new(Semaphore::new(room)),
                 idle_time: options.limits.idle_time,
+                tls,
             };
-            Ok(Self { listener, address, router: router(&options, &shared), shared })
+            Ok(Self { listener, address, router: router(&options, &shared), shared, rotation })
         })
     }
 
@@ -73,7 +84,11 @@ impl Server {
     /// The listening socket failed.
     pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), ServerError>> {
         Box::pin(async move {
-            let Self { listener, router, shared, .. } = self;
+            let Self { listener, router, shared, rotation, .. } = self;
+            let rotating = rotation.map(|rotation| {
+                let (clock, cancel) = (shared.clone(), shutdown.clone());
+                tokio::spawn(rotation.go_on(move || clock.backends.jobs.now(), cancel))
+            });
             let service = router.into_make_service_with_connect_info::<Connection>();
             let stopping = shutdown.clone();
             let serving = axum::serve(listener, service)
@@ -103,6 +118,7 @@ impl Server {
                     tokio::time::timeout(LAST_WORDS, all).await.unwrap_or(Ok(()))
                 }
             };
+            rotating.inspect(JoinHandle::abort);
             result.map_err(|source| ServerError::Serve { source })
         })
     }

@@ -1,5 +1,5 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, how far triggers were answered, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
+//! source was landed, how far triggers were answered, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications, how housekeeping went; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
 //!
@@ -17,13 +17,16 @@ mod check;
 mod codes;
 mod database;
 mod error;
+mod forget;
 mod holder;
+mod housekeeping;
 mod landing;
 mod lease;
 mod metric;
 mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod pulse;
 mod run;
 mod schedule;
 mod set;
@@ -41,13 +44,16 @@ pub use check::CheckResult;
 pub use codes::CODES;
 pub use database::DatabaseError;
 pub use error::StateError;
+pub use forget::{Forget, Forgotten};
 pub use holder::{Holder, Mark};
+pub use housekeeping::HousekeepingRecord;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
+pub use pulse::Pulse;
 pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use step::{StepEnd, StepOutcome, StepRecord};

@@ -142,6 +142,21 @@ impl State {
         .boxed()
     }
 
+    /// The newest run of another command than this.
+    pub fn last_run_but<'a>(
+        &'a self,
+        command: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RunRecord>, StateError>> {
+        async move {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM runs WHERE command <> $1 ORDER BY started DESC, run DESC LIMIT 1"
+            );
+            let rows = self.rows("read the last run", &sql, &parameters![command]).await?;
+            rows.into_iter().next().map(parse).transpose()
+        }
+        .boxed()
+    }
+
     pub fn last_run(&self) -> BoxFuture<'_, Result<Option<RunRecord>, StateError>> {
         async move { Ok(self.runs(1).await?.pop()) }.boxed()
     }
@@ -151,36 +166,6 @@ impl State {
             let sql = format!("SELECT {COLUMNS} FROM runs WHERE run = $1");
             let rows = self.rows("read the run", &sql, &parameters![run.as_str()]).await?;
             rows.into_iter().next().map(parse).transpose()
-        }
-        .boxed()
-    }
-
-    /// Forgets runs that started before `before`, with their steps and check results, and older metrics.
-    /// Each asset's latest step stays. Returns the number of runs that were forgotten.
-    pub fn forget_runs(&self, before: TimestampMicros) -> BoxFuture<'_, Result<u64, StateError>> {
-        async move {
-            let mut work = self.change("forget old runs").await?;
-            let old = "run IN (SELECT run FROM runs WHERE started < $1 AND outcome IS NOT NULL)";
-            let latest = "SELECT max(id) FROM steps GROUP BY asset";
-            let before = parameters![before.0];
-            let of_latest = format!("SELECT run, asset FROM steps WHERE id IN ({latest})");
-            work.execute(
-                &format!("DELETE FROM check_results WHERE {old} AND (run, asset) NOT IN ({of_latest})"),
-                &before,
-            )
-            .await?;
-            work.execute(&format!("DELETE FROM steps WHERE {old} AND id NOT IN ({latest})"), &before).await?;
-            work.execute("DELETE FROM metrics WHERE at < $1", &before).await?;
-            let forgotten = work
-                .execute(
-                    "DELETE FROM runs WHERE started < $1 AND outcome IS NOT NULL \
-                     AND run NOT IN (SELECT run FROM steps)",
-                    &before,
-                )
-                .await?;
-            set::forget(&mut work).await?;
-            work.commit().await?;
-            Ok(forgotten)
         }
         .boxed()
     }

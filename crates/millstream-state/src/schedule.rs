@@ -160,7 +160,7 @@ impl State {
 }
 
 /// Errors when the lease is gone.
-async fn hold(work: &mut Work<'_>, lease: LeaseToken) -> Result<(), StateError> {
+pub(crate) async fn hold(work: &mut Work<'_>, lease: LeaseToken) -> Result<(), StateError> {
     // The row is changed to itself, so that whoever takes the lease at this moment waits, or this does.
     let sql = "UPDATE leases SET until = until WHERE token = $1";
     match work.execute(sql, &parameters![lease.0]).await? {

@@ -17,6 +17,9 @@ const DIGITS: usize = 9;
 pub struct Percent(u64);
 
 impl Percent {
+    /// One part of a hundred.
+    pub const ONE: Self = Self(UNITS_PER_PERCENT);
+
     /// The share as a float between 0 and 1, which may be rounded. [`Percent::compare`] compares counts without rounding.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share is wanted as near as a number can be")]

@@ -17,15 +17,17 @@ use crate::{
 /// Compact small files, write checkpoints, and delete what no version needs any more
 ///
 /// Versions younger than the retention stay readable, and so does every version that something pins. Files that no version
-/// lists stay for a day, whatever the retention, because a run may be about to commit them.
+/// lists stay for a day, whatever the retention, because a run may be about to commit them. Without a selection, old runs are
+/// forgotten too, as `housekeeping` of `millstream.yaml` says. A running `millstream serve` does all of this by itself.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Tables: `silver.orders`, `orders+`, patterns like `gold.*`, as for `run`; without one, every table
     #[arg(value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
-    /// How long old versions stay readable: `12h`, `7d`, `4w`
-    #[arg(long, value_name = "SPAN", default_value = "7d")]
-    pub(crate) retention: Span,
+    /// How long old versions stay readable: `12h`, `7d`, `4w`; without it, what `housekeeping` of `millstream.yaml` says, or 7
+    /// days
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) retention: Option<Span>,
     /// Wait when another run on this project is under way, instead of refusing
     #[arg(long)]
     pub(crate) wait: bool,
@@ -35,7 +37,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let request = MaintainRequest {
         selection: arguments.selection.clone(),
-        retention: arguments.retention.as_std(),
+        retention: arguments.retention.unwrap_or(engine.project().spec.housekeeping.files).as_std(),
         command: session.settings.line.clone(),
     };
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
@@ -44,20 +46,28 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     if !json {
         events = events.observed_by(Arc::new(Lines));
     }
-    let reports = engine.maintain(&request, wait, events, session.cancel.clone()).await?;
+    let done = engine.maintain(&request, wait, events, session.cancel.clone()).await?;
     if json {
-        let tables = reports.iter().map(MaintainedTable::of).collect();
-        output::print_json(&MaintainDocument { tables })?;
+        let tables = done.tables.iter().map(MaintainedTable::of).collect();
+        output::print_json(&MaintainDocument { tables, runs_forgotten: done.forgotten.runs })?;
     } else {
-        let freed: u64 = reports.iter().map(|report| report.bytes_freed).sum();
-        let said = human::count(reports.len() as u64, "table");
+        let freed: u64 = done.tables.iter().map(|report| report.bytes_freed).sum();
+        let said = human::count(done.tables.len() as u64, "table");
         output::print_line(&format!(
-            "{} {said} maintained, {} freed",
+            "{} {said} maintained, {} freed{}",
             styled(GOOD, '✓'),
-            human::bytes(freed)
+            human::bytes(freed),
+            forgotten(done.forgotten.runs),
         ))?;
     }
     Ok(project::done(engine.project(), super::plan::is_by_name(&arguments.selection)))
+}
+
+fn forgotten(runs: u64) -> String {
+    match runs {
+        0 => String::new(),
+        runs => format!(", {} forgotten", human::count(runs, "old run")),
+    }
 }
 
 /// A line on standard error for each table that is done.

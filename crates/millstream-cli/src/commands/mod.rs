@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod features;
+pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod lineage;
 pub(crate) mod maintain;
@@ -40,6 +41,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Dataset(arguments) => dataset::run(arguments, session).await,
         Command::Features(arguments) => features::run(arguments, session).await,
         Command::Serve(arguments) => serve::run(arguments, session).await,
+        Command::Health(arguments) => health::run(arguments, session).await,
         Command::Schema(arguments) => schema::run(arguments, session),
         Command::Reference(arguments) => reference::run(arguments, session),
     }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, SystemClock};
-use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
+use millstream_server::{Backends, FeastCompat, Server, ServerOptions, TlsFiles, Token};
 use millstream_types::Percent;
 use serde_json::json;
 use tokio::time::timeout;
@@ -15,16 +15,13 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend, Hangups, keep_fresh,
+        Backend, Hangups, Notify,
         limits::{self, Limit},
-        log_steps, tokens,
+        log_steps, serve, tokens,
     },
     session::Session,
     settings::variable,
 };
-
-/// How long a server that stops waits for its own run of views, and for steps that it started.
-const LAST_TIME: Duration = Duration::from_secs(10);
 
 /// How long a server that stops waits for the last lines of its log.
 const LOG_TIME: Duration = Duration::from_secs(1);
@@ -35,7 +32,7 @@ const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 /// Serve features, pushes, queries, datasets and runs over HTTP
 ///
 /// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
-/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`. SIGHUP, or `POST /v1/reload`,
+/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`, and with `--tls-cert` it speaks TLS. SIGHUP, or `POST /v1/reload`,
 /// has it take over the project's files as they are then. Assets with
 /// triggers run by themselves as long as it serves.
 #[derive(clap::Args, Debug)]
@@ -46,6 +43,13 @@ pub(crate) struct Arguments {
     /// Answer on Feast's paths with Feast's own quirks
     #[arg(long, value_enum, default_value = "correct")]
     pub(crate) feast_compat: Compat,
+    /// Speak TLS with the certificate of this PEM file, which also has those that it is signed by; it is taken over again when
+    /// it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The PEM file of the certificate's private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Take the tokens of this JSON file too, each with a name and a scope: read, write or admin. The one of MILLSTREAM_TOKEN
     /// may do everything
     #[arg(long, value_name = "FILE", env = "MILLSTREAM_TOKENS", hide_env_values = true)]
@@ -86,14 +90,16 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
             Compat::Strict => FeastCompat::Strict,
         },
         limits,
+        tls: tls(arguments),
     };
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
     let server = Server::bind(options, Backends::of(backend.clone())).await.map_err(CliError::from)?;
     let address = server.address();
     if session.settings.json {
         output::print_json(&json!({"address": address.to_string()}))?;
     } else {
         let in_time = human::duration(started.elapsed());
-        output::tell(&format!("{} Serving on http://{address} ({in_time})", styled(GOOD, '✓')));
+        output::tell(&format!("{} Serving on {scheme}://{address} ({in_time})", styled(GOOD, '✓')));
         for view in backend.live().features.never_materialized().await? {
             output::tell(&format!(
                 "{} `{view}` was never materialised: `millstream features materialize {view}`",
@@ -104,34 +110,26 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     if !session.settings.json {
         super::features::tell_unread(&backend.live().features.unread_pushes().await?);
     }
-    tracing::info!("serving on http://{address}");
+    tracing::info!("serving on {scheme}://{address}");
+    let notify = Notify::of_environment();
+    notify.ready();
+    let signs = tokio::spawn(notify.live(session.cancel.clone()));
     let logged = tokio::spawn(log_steps(engine.events().subscribe()));
     drop(engine);
-    // The tasks beside the server end with it, whatever ended it.
-    let stopped = session.cancel.child_token();
-    let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
-    let mut scheduled = backend.keep_scheduled(stopped.clone());
     let is_told = !session.settings.json;
-    let reloads = tokio::spawn(hangups.reload(backend.clone(), session.cancel.clone(), is_told));
-    let served = server.run(session.cancel.clone()).await;
-    tracing::info!("no longer serving");
-    stopped.cancel();
-    reloads.abort();
-    // A run that brings views up to date gets time to record its end, and meanwhile steps that ran get time to end; what those
-    // were about is recorded, and the next process starts them once more.
-    let ended = tokio::join!(timeout(LAST_TIME, &mut kept_fresh), timeout(LAST_TIME, &mut scheduled));
-    if ended.0.is_err() {
-        kept_fresh.abort();
-    }
-    if ended.1.is_err() {
-        scheduled.abort();
-    }
-    let closed = backend.close().await;
+    let served = serve(server, backend.clone(), hangups, is_told, session.cancel.clone()).await;
+    signs.abort();
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.
     drop(backend);
     if timeout(LOG_TIME, logged).await.is_err() {
         tracing::warn!("the log may lack how the last steps ended");
     }
-    served.map_err(CliError::from).and(closed)?;
+    served?;
     Ok(Exit::Success)
+}
+
+/// The files of the certificate; the command line takes both or none.
+fn tls(arguments: &Arguments) -> Option<TlsFiles> {
+    let (certificate, key) = (arguments.tls_cert.clone()?, arguments.tls_key.clone()?);
+    Some(TlsFiles { certificate, key })
 }

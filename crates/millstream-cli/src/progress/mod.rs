@@ -1,8 +1,8 @@
 //! A run while it runs: live lines on a terminal, plain lines elsewhere, JSON lines with `--json`.
 
 pub(crate) mod counter;
-mod json;
-mod line;
+pub(crate) mod json;
+pub(crate) mod line;
 mod live;
 mod plain;
 pub(crate) mod summary;

@@ -32,6 +32,11 @@ fn log(WorkEvent { work, change }: &WorkEvent, runs: &mut HashMap<WorkId, RunId>
                 let run = runs.get(&work.id).map(RunId::as_str).unwrap_or_default();
                 ended(step, &work.command, run);
             }
+            Event::TableMaintained(report) => {
+                let (compacted, deleted) = (report.files_compacted, report.files_deleted);
+                let notes = report.notes.join("; ");
+                tracing::info!(table = %report.table, compacted, deleted, notes, command = work.command, "a table was tidied");
+            }
             _ => {}
         },
         WorkChange::Ended => {

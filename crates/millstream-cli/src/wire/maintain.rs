@@ -10,6 +10,8 @@ use super::Of;
 #[derive(Clone, Debug, Serialize)]
 pub struct MaintainDocument {
     pub tables: Vec<MaintainedTable>,
+    /// The runs that were forgotten because they are older than the project's policy keeps them.
+    pub runs_forgotten: u64,
 }
 
 impl Of<&MaintenanceReport> for MaintainedTable {

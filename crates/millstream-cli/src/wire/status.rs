@@ -2,9 +2,10 @@
 
 use millstream_api::{
     catalog::{AssetState, StatusDocument, Writer},
+    housekeeping::{HousekeepingAlarm, HousekeepingState},
     runs::{CheckResult, LastRun},
 };
-use millstream_engine::{AssetStatus, Status};
+use millstream_engine::{AssetStatus, HousekeepingStatus, Status};
 use millstream_state::{Holder, RunRecord};
 use millstream_types::{AssetVersion, TimestampMicros};
 
@@ -14,7 +15,22 @@ use crate::standing::Standing;
 impl Of<&Status> for StatusDocument {
     fn of(status: &Status) -> Self {
         let last_run = status.last_run.as_ref().map(LastRun::of);
-        Self { last_run, assets: status.assets.iter().map(AssetState::of).collect() }
+        let housekeeping = status.housekeeping.as_ref().map(HousekeepingState::of);
+        Self { last_run, housekeeping, assets: status.assets.iter().map(AssetState::of).collect() }
+    }
+}
+
+impl Of<&HousekeepingStatus> for HousekeepingState {
+    fn of(status: &HousekeepingStatus) -> Self {
+        let alarm = |alarm: &millstream_engine::HousekeepingAlarm| HousekeepingAlarm {
+            message: alarm.message.clone(),
+            hint: alarm.hint.clone(),
+        };
+        Self {
+            last: status.last.map(instant),
+            next: status.next.map(instant),
+            alarms: status.alarms.iter().map(alarm).collect(),
+        }
     }
 }
 

@@ -156,6 +156,9 @@ async fn warmed(world: &World, warm: &[Act]) -> World {
 async fn settle(world: &World, act: &Act, place: &str) {
     let mut said = Vec::new();
     for _ in 0..TRIES {
+        if matches!(act, Act::KeepHouse) {
+            world.clock.pass(7 * 3_600);
+        }
         match world.act(act).await {
             Ended::Well(_) => return,
             ended => said.push(ended),
@@ -213,6 +216,17 @@ fn a_maintenance_that_is_harmed_anywhere() {
         let world = shop(3).await;
         world.clock.pass(30 * 86_400);
         check("maintenance", world, &[], Act::Maintain(Duration::from_secs(3_600))).await;
+    });
+}
+
+/// After harm, housekeeping is tried again once its pause is over; the table that it failed to tidy waits for the next day.
+#[test]
+fn a_housekeeping_that_is_harmed_anywhere() {
+    block_on(async {
+        let world = worn().await;
+        world.act(&Act::KeepHouse).await;
+        world.clock.pass(100 * 86_400);
+        check("housekeeping", world, &[], Act::KeepHouse).await;
     });
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod harness;
 mod history;
 mod history_rejected;
+mod housekeeping;
 mod kills;
 mod landing;
 mod landing_bounds;

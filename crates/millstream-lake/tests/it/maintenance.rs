@@ -47,6 +47,34 @@ async fn small_files_become_one_and_old_versions_stay() {
 }
 
 #[tokio::test]
+async fn compaction_goes_on_in_calls_that_are_bounded() {
+    let (_folder, lake) = local();
+    create(&lake, &[0]).await;
+    for id in 1..12 {
+        append(&lake, &[id]).await;
+    }
+    let size = latest(&lake).await.files()[0].size();
+    // Groups of two files, of which a call takes two.
+    let options =
+        MaintainOptions { target_bytes: size * 5 / 2, compact_bytes: size * 5, ..after(0) };
+    let done = lake.compact(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
+    assert_eq!((done.compacted, done.files_compacted, done.files_written), (Some(12), 4, 2));
+    assert_eq!((done.files_left, done.checkpoint, done.data_files_deleted), (8, None, 0));
+    let (mut calls, mut left) = (1, done.files_left);
+    while left > 0 {
+        left = lake.compact(&runtime(&lake), &table(), &options).await.unwrap().unwrap().files_left;
+        calls += 1;
+        assert!(calls < 12, "compaction does not come to an end");
+    }
+    assert_eq!(ids(&lake, At::Latest).await, (0..12).collect::<Vec<i64>>());
+    // A bound below any group takes one all the same.
+    append(&lake, &[12]).await;
+    let options = MaintainOptions { compact_bytes: 1, ..after(0) };
+    let done = lake.compact(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
+    assert!(done.files_compacted > 1, "{done:?}");
+}
+
+#[tokio::test]
 async fn a_checkpoint_keeps_txns_files_and_schema() {
     let (folder, lake) = local();
     create(&lake, &[]).await;

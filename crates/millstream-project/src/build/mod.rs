@@ -8,6 +8,7 @@ mod connection;
 mod dataset;
 mod environment;
 mod feature;
+mod housekeeping;
 mod landing;
 mod pattern;
 mod project;

@@ -12,9 +12,10 @@ use super::{
     Context,
     environment::{DEFAULT, environment, implied, steps_at_once},
     feature::identifier,
+    housekeeping::housekeeping,
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, codes,
+    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,
@@ -29,6 +30,7 @@ pub(crate) struct Project {
     pub(crate) pools: BTreeMap<String, NonZeroUsize>,
     /// The names of all pools, those with faults included.
     pub(crate) pool_names: BTreeSet<String>,
+    pub(crate) housekeeping: HousekeepingSpec,
     pub(crate) defaults: Defaults,
 }
 
@@ -125,6 +127,7 @@ pub(crate) fn project(
         environment,
         pools: pools(context, &file.pools),
         pool_names: pool_names(&node),
+        housekeeping: housekeeping(context, &file.housekeeping),
         defaults: Defaults::new(file.defaults),
     })
 }

@@ -50,7 +50,7 @@ pub(super) fn schedule(context: &Context<'_>, node: Option<&Node>, owner: Owner)
     }
 }
 
-fn of_text(context: &Context<'_>, text: &str, at: Location) -> Option<ScheduleSpec> {
+pub(super) fn of_text(context: &Context<'_>, text: &str, at: Location) -> Option<ScheduleSpec> {
     let text = text.trim();
     let trigger = match text.strip_prefix("every ") {
         Some(interval) => match Span::from_str(interval) {

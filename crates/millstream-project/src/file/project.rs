@@ -26,6 +26,9 @@ pub(crate) struct ProjectFile {
     /// How many steps run at once in each pool, by the names that schedules give: `heavy: 2`.
     #[serde(default)]
     pub(crate) pools: Entries<Located<usize>>,
+    /// When `millstream serve` tidies up, and what it keeps.
+    #[serde(default)]
+    pub(crate) housekeeping: HousekeepingFile,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,
@@ -68,6 +71,29 @@ pub(crate) struct EnvironmentFile {
     #[serde(default)]
     #[schemars(with = "Option<ByteSizeText>")]
     pub(crate) memory: Option<Located<Written<ByteSize>>>,
+}
+
+/// Compaction, checkpoints, clean-up, and the history of runs.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Housekeeping")]
+pub(crate) struct HousekeepingFile {
+    /// When it is done: a cron line with or without a time zone, `every 12h`, or `off`. Daily at 03:00 UTC when absent.
+    #[serde(default)]
+    pub(crate) schedule: Option<Located<String>>,
+    /// How long old versions of tables stay readable, where nothing pins them: 7 days when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) files: Option<Located<Written<Span>>>,
+    /// How long runs are remembered, with their steps, results of checks and decisions: 90 days when absent. The latest of each asset
+    /// always are.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) runs: Option<Located<Written<Span>>>,
+    /// How long the figures of assets are remembered: 400 days when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) metrics: Option<Located<Written<Span>>>,
 }
 
 /// Values for what sources and tables leave open.

@@ -5,6 +5,7 @@ mod connection;
 mod dataset;
 mod environment;
 mod feature;
+mod housekeeping;
 mod schedule;
 mod source;
 mod table;
@@ -21,6 +22,7 @@ pub use feature::{
     AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec, FeaturesSpec,
     OnDemandSpec, RequestSpec, ServiceSpec,
 };
+pub use housekeeping::HousekeepingSpec;
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
@@ -39,6 +41,8 @@ pub struct ProjectSpec {
     pub environment: EnvironmentSpec,
     /// How many steps each pool takes at once, by the names of the pools.
     pub pools: BTreeMap<String, NonZeroUsize>,
+    /// When a server tidies up, and what it keeps.
+    pub housekeeping: HousekeepingSpec,
     /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
     /// The sources in the order of their names.

@@ -200,7 +200,7 @@ fn info(run: &str) -> RunInfo {
 #[async_trait]
 impl CatalogBackend for Shop {
     async fn assets(&self) -> Result<StatusDocument, ApiError> {
-        Ok(StatusDocument { last_run: None, assets: vec![asset()] })
+        Ok(StatusDocument { last_run: None, housekeeping: None, assets: vec![asset()] })
     }
 
     async fn asset(&self, name: &str) -> Result<TableStatusDocument, ApiError> {

@@ -8,13 +8,16 @@
 )]
 
 mod artifacts;
+mod forget;
 mod format;
+mod housekeeping;
 mod landing;
 mod leases;
 mod memory;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod pulse;
 mod schedule;
 #[cfg(feature = "postgres")]
 mod server;

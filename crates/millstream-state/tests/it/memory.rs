@@ -20,7 +20,6 @@ on_each_database! {
     checks_and_metrics_belong_to_their_step,
     schemas_are_numbered_and_a_repeated_one_is_not_counted,
     pins_are_kept_until_their_owner_lets_go,
-    old_runs_are_forgotten_but_each_assets_latest_step_stays,
 }
 
 async fn a_run_and_its_steps_come_back(place: Place) {
@@ -187,20 +186,4 @@ async fn pins_are_kept_until_their_owner_lets_go(place: Place) {
     assert!(state.unpin(&table("gold.t"), 3, "dataset churn").await.unwrap());
     assert!(!state.unpin(&table("gold.t"), 3, "dataset churn").await.unwrap());
     assert_eq!(state.pins().await.unwrap(), [pin(3, "me", 1)]);
-}
-
-async fn old_runs_are_forgotten_but_each_assets_latest_step_stays(place: Place) {
-    let state = place.open().await;
-    for number in 1..=3 {
-        let start = run(number);
-        state.begin_run(&start).await.unwrap();
-        let name = if number == 1 { "silver.old" } else { "silver.t" };
-        state.record_step(&end(&step(&start.run, name, StepOutcome::Built), None)).await.unwrap();
-        let finished = TimestampMicros(number * 1_000 + 1);
-        let (run, outcome) = (&start.run, RunOutcome::Succeeded);
-        state.finish_run(&RunEnd { run, finished, outcome, publishes: None }).await.unwrap();
-    }
-    assert_eq!(state.forget_runs(TimestampMicros(3_000)).await.unwrap(), 1);
-    let left: Vec<_> = state.latest_steps().await.unwrap().into_iter().map(|step| step.run).collect();
-    assert_eq!(left, [run(1).run, run(3).run]);
 }

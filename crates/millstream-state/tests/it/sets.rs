@@ -7,7 +7,7 @@ use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
 use crate::{
     place::{Place, on_each_database},
-    world::{asset, end, recorded, run, step},
+    world::{asset, before, end, recorded, run, step},
 };
 
 on_each_database! {
@@ -73,7 +73,7 @@ async fn sets_of_forgotten_runs_go_and_the_present_one_stays(place: Place) {
     for number in 1..=4 {
         make(&state, number, &[("silver.a", number)], Some(&["silver.a"])).await;
     }
-    state.forget_runs(TimestampMicros(3_000)).await.unwrap();
+    state.forget(&before(3_000)).await.unwrap();
     assert_eq!(state.set_of(&run(2).run).await.unwrap(), None);
     assert_eq!(state.set_of(&run(3).run).await.unwrap(), Some(set(&[("silver.a", 3)])));
     assert_eq!(state.published().await.unwrap(), set(&[("silver.a", 4)]));

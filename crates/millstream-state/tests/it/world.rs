@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream_plan::{AssetKind, AssetStatus, Reason, Recorded};
-use millstream_state::{NewArtifact, RunStart, Sameness, StepEnd, StepOutcome, StepRecord};
+use millstream_state::{Forget, NewArtifact, RunStart, Sameness, StepEnd, StepOutcome, StepRecord};
 use millstream_types::{AssetId, AssetVersion, Fingerprint, RunId, TableName, TimestampMicros};
 
 pub(crate) fn asset(name: &str) -> AssetId {
@@ -71,4 +71,9 @@ pub(crate) fn artifact(name: &str) -> NewArtifact<'_> {
         pins: &[],
         sameness: Sameness::NewestAlike,
     }
+}
+
+/// Forgets all that is from before `at`.
+pub(crate) fn before(at: i64) -> Forget {
+    Forget { runs: TimestampMicros(at), metrics: TimestampMicros(at) }
 }

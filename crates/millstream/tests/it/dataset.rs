@@ -92,7 +92,7 @@ fn manifest(built: &Value) -> &Path {
 #[test]
 fn a_build_that_spills_gives_the_same_bytes_as_one_that_does_not() {
     let folder = Folder::empty();
-    folder.stdout(&["demo", "--rows", "120000", "--path", "."]);
+    folder.stdout(&["demo", "--once", "--rows", "120000", "--path", "."]);
     let large = build(&folder, &["churn", "--output", "large.parquet", "--memory", "2048"]);
     let small = build(&folder, &["churn", "--output", "small.parquet", "--memory", "16"]);
     assert_eq!(large["spilled_bytes"], 0);

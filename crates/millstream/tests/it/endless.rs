@@ -42,7 +42,7 @@ fn ticks(process: u32) -> u64 {
 #[test]
 fn a_server_answers_beside_endless_queries_and_ends_them() {
     let folder = Folder::empty();
-    folder.stdout(&["demo", "--rows", "3000", "--path", "."]);
+    folder.stdout(&["demo", "--once", "--rows", "3000", "--path", "."]);
     let server = Server::start(&folder);
     let endless: Vec<TcpStream> = (0..10).map(|_| ask(&server)).collect();
     thread::sleep(Duration::from_millis(500));
@@ -80,7 +80,7 @@ fn a_server_answers_beside_endless_queries_and_ends_them() {
 #[test]
 fn nothing_that_is_sent_ends_the_server() {
     let folder = Folder::empty();
-    folder.stdout(&["demo", "--rows", "3000", "--path", "."]);
+    folder.stdout(&["demo", "--once", "--rows", "3000", "--path", "."]);
     let server = Server::start(&folder);
     let chain = |part: &str, operator: &str, parts| format!("select {}", vec![part; parts].join(operator));
     let digits = "repeat('9', 1000000)";

@@ -49,7 +49,7 @@ fn write_labels(folder: &Folder, times: &[i64], dice: &mut SmallRng) {
 /// The shop's project without any data, and the folder in which its data waits.
 fn empty_shop() -> (Folder, Folder) {
     let source = Folder::empty();
-    source.stdout(&["demo", "--rows", "3000", "--path", "."]);
+    source.stdout(&["demo", "--once", "--rows", "3000", "--path", "."]);
     let shop = Folder::empty();
     for folder in ["sources", "tables", "features"] {
         copy(&source.path().join(folder), &shop.path().join(folder));
@@ -132,7 +132,7 @@ fn assert_modes(said: &str, month: usize) {
 #[test]
 fn an_answer_is_the_same_in_json_in_arrow_and_in_the_words_of_feast() {
     let shop = Folder::empty();
-    shop.stdout(&["demo", "--rows", "3000", "--path", "."]);
+    shop.stdout(&["demo", "--once", "--rows", "3000", "--path", "."]);
     shop.stdout(&["features", "materialize"]);
     let server = Server::start(&shop);
     let customers: Vec<i64> = (1..=125).chain([NOBODY]).collect();

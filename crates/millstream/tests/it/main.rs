@@ -10,6 +10,8 @@ mod dataset_encodings;
 mod dataset_files;
 mod dataset_labels;
 mod dataset_splits;
+#[cfg(unix)]
+mod deploy;
 mod endless;
 mod evolution;
 mod faults;
@@ -28,6 +30,8 @@ mod human;
 mod init;
 mod kills;
 mod landing;
+#[cfg(unix)]
+mod living;
 mod online_kills;
 mod places;
 mod query;
@@ -50,6 +54,7 @@ mod serve_push;
 mod serve_redis;
 mod serve_reload;
 mod serve_schedule;
+mod serve_tls;
 mod serve_versions;
 mod sets;
 mod shop;

@@ -128,7 +128,7 @@ fn materialisations_that_are_killed_anywhere_leave_the_values_of_those_that_were
     let mut dice = SmallRng::seed_from_u64(11);
     let (folder, twin) = (Folder::empty(), Folder::empty());
     for folder in [&folder, &twin] {
-        folder.stdout(&["demo", "--rows", "20000", "--path", "."]);
+        folder.stdout(&["demo", "--once", "--rows", "20000", "--path", "."]);
         std::fs::remove_dir_all(folder.path().join(".millstream/online")).unwrap();
     }
     let mut kills = 0;

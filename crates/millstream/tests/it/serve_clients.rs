@@ -12,7 +12,7 @@ const FEAST_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/feast_
 
 fn shop() -> Folder {
     let folder = Folder::empty();
-    folder.stdout(&["demo", "--rows", "3000", "--path", "."]);
+    folder.stdout(&["demo", "--once", "--rows", "3000", "--path", "."]);
     folder
 }
 

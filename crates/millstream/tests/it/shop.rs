@@ -22,14 +22,14 @@ fn the_shop_runs_and_answers() {
 #[test]
 fn the_demo_says_what_happened_and_what_to_try() {
     let folder = Folder::empty();
-    let said = folder.run(&["demo", "--rows", "5000", "--path", "shop"]);
+    let said = folder.run(&["demo", "--once", "--rows", "5000", "--path", "shop"]);
     assert!(said.starts_with("exit: 0"), "{said}");
     for word in
         ["Shop created", "landed", "rejected", "Rejected rows and why", "built", "Try next", "cd shop"]
     {
         assert!(said.contains(word), "`{word}` is missing in\n{said}");
     }
-    let again = folder.run(&["demo", "--rows", "5000", "--path", "shop"]);
+    let again = folder.run(&["demo", "--once", "--rows", "5000", "--path", "shop"]);
     assert!(again.starts_with("exit: 2"), "{again}");
 }
 

@@ -3,6 +3,7 @@
 mod overview;
 mod run;
 mod table;
+mod watch;
 
 pub(crate) use table::known;
 
@@ -25,6 +26,9 @@ pub(crate) struct Arguments {
     /// A run to show: its steps, and the set of versions that readers took once it was over
     #[arg(long, value_name = "RUN", conflicts_with = "asset")]
     pub(crate) run: Option<String>,
+    /// Keep showing every asset, as they change, until `q` and Enter, or Ctrl-C; with `--json`, a line for each change
+    #[arg(long, conflicts_with_all = ["asset", "run"])]
+    pub(crate) watch: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
@@ -33,6 +37,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project, session).await?;
     if let Some(run) = &arguments.run {
         run::show(&engine, run, session).await?;
+        return Ok(Exit::Success);
+    }
+    if arguments.watch {
+        watch::watch(&engine, session).await?;
         return Ok(Exit::Success);
     }
     let status = engine.status().await?;

@@ -53,6 +53,10 @@ pub(super) fn text(status: &Status) -> String {
             text.push_str(&format!("\n{}", told(asset, ended, trouble)));
         }
     }
+    for alarm in status.housekeeping.iter().flat_map(|status| &status.alarms) {
+        let help = styled(GOOD, "help:");
+        text.push_str(&format!("\n{} {}\n  {help} {}\n", styled(CAUTION, '!'), alarm.message, alarm.hint));
+    }
     text
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Act {
     Reprocess(&'static str),
     /// Maintenance of all tables that keeps old versions for so long.
     Maintain(Duration),
+    /// The housekeeping that is due.
+    KeepHouse,
     Materialize(MaterializeRequest),
     Dataset(&'static str),
 }
@@ -95,6 +97,7 @@ impl Act {
                 };
                 let done = engine.maintain(&request, Duration::ZERO, engine.begin("test"), cancel).await?;
                 let lines: Vec<_> = done
+                    .tables
                     .iter()
                     .filter(|report| report.files_compacted + report.files_deleted > 0)
                     .map(|MaintenanceReport { table, files_compacted, files_deleted, .. }| {
@@ -102,6 +105,22 @@ impl Act {
                     })
                     .collect();
                 Ok(Ended::Well(lines.join("\n")))
+            }
+            Act::KeepHouse => {
+                let Some(report) = engine.keep_house(cancel).await? else {
+                    return Ok(Ended::Well("not due".to_owned()));
+                };
+                let tidied = report.tables.iter().map(|report| {
+                    let MaintenanceReport { table, files_compacted, files_deleted, notes, .. } = report;
+                    let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+                    format!("{table}: {files_compacted} put together, {files_deleted} gone{notes}")
+                });
+                let forgotten = report.forgotten.runs;
+                let runs = (forgotten > 0).then(|| format!("{forgotten} runs forgotten"));
+                let failed = report.failed.iter().map(|(what, because)| format!("{what} failed: {because}"));
+                let lines: Vec<String> = tidied.chain(runs).chain(failed).collect();
+                let text = lines.join("\n");
+                Ok(if report.failed.is_empty() { Ended::Well(text) } else { Ended::Badly(text) })
             }
             Act::Materialize(request) => {
                 let server = FeatureServer::open(engine, 0.0).await?;

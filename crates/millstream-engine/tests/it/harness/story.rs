@@ -59,6 +59,10 @@ pub(crate) enum Step {
     Force(&'static [&'static str]),
     Reprocess(&'static str),
     Maintain(Duration),
+    /// The housekeeping that is due.
+    KeepHouse,
+    /// Tells what is wrong with housekeeping.
+    Alarms,
     Materialize,
     MaterializeAnew,
     Dataset(&'static str),
@@ -148,6 +152,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         Step::Rejected(table) => tell(told, world.rejected(table).await),
         Step::Checks(table) => tell(told, world.checks(table).await),
         Step::Unreadable => tell(told, world.unreadable().await),
+        Step::Alarms => tell(told, world.alarms().await),
         Step::Plan => tell(told, world.plan().await),
         Step::PlanAll => tell(told, world.plan_all().await),
         Step::Features => tell(told, world.features().await),
@@ -203,6 +208,7 @@ fn act_of(step: &Step) -> Act {
         }
         Step::Reprocess(table) => Act::Reprocess(table),
         Step::Maintain(retention) => Act::Maintain(*retention),
+        Step::KeepHouse => Act::KeepHouse,
         Step::Materialize => Act::Materialize(MaterializeRequest::default()),
         Step::MaterializeAnew => {
             Act::Materialize(MaterializeRequest { full: true, ..MaterializeRequest::default() })

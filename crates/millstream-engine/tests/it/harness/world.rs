@@ -299,6 +299,13 @@ impl World {
         found.map(|(asset, found)| format!("{asset}: {} {}", found.code, found.error)).collect()
     }
 
+    /// What is wrong with housekeeping, as `status` tells it.
+    pub(crate) async fn alarms(&self) -> Vec<String> {
+        let engine = self.engine(&Line::quiet()).await;
+        let status = engine.status().await.unwrap().housekeeping;
+        status.into_iter().flat_map(|status| status.alarms).map(|alarm| alarm.message).collect()
+    }
+
     /// The steps of a further run, with their reasons. Planning takes commits that are not recorded from the lake.
     pub(crate) async fn plan(&self) -> Vec<String> {
         let engine = self.engine(&Line::quiet()).await;

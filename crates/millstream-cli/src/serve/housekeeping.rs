@@ -1,0 +1,68 @@
+//! Housekeeping while the project is served.
+
+use std::{sync::Arc, time::Duration};
+
+use millstream_engine::{Engine, EngineError, HousekeepingReport};
+use tokio_util::sync::CancellationToken;
+
+use super::Backend;
+use crate::human;
+
+/// How often it is looked whether housekeeping is due.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// After so many looks the log is told again what stays untidy.
+const LOOKS_PER_ALARM: u32 = 720;
+
+/// Does the housekeeping that is due, until `cancel`. What it is about, it logs.
+pub(crate) async fn keep_house(backend: Arc<Backend>, cancel: CancellationToken) {
+    let mut looks = 0_u32;
+    loop {
+        let engine = backend.live().engine.clone();
+        match engine.keep_house(cancel.clone()).await {
+            Ok(Some(report)) => log(&report),
+            Ok(None) => {}
+            Err(EngineError::Cancelled) => return,
+            Err(error) => {
+                tracing::warn!(code = error.code(), %error, "housekeeping did not come to its end; it is tried again later");
+            }
+        }
+        if looks.is_multiple_of(LOOKS_PER_ALARM) {
+            tell_alarms(&engine).await;
+        }
+        looks = looks.wrapping_add(1);
+        drop(engine);
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+fn log(report: &HousekeepingReport) {
+    let freed = human::bytes(report.tables.iter().map(|table| table.bytes_freed).sum());
+    let compacted: u64 = report.tables.iter().map(|table| table.files_compacted).sum();
+    let (run, forgotten, failed) = (report.run.as_str(), report.forgotten.runs, report.failed.len());
+    let took = human::duration(report.elapsed);
+    tracing::info!(
+        run,
+        tables = report.tables.len(),
+        compacted,
+        freed,
+        forgotten,
+        failed,
+        took,
+        "housekeeping ended"
+    );
+}
+
+async fn tell_alarms(engine: &Engine) {
+    match engine.housekeeping().await {
+        Ok(status) => {
+            for alarm in status.into_iter().flat_map(|status| status.alarms) {
+                tracing::warn!(hint = alarm.hint, "{}", alarm.message);
+            }
+        }
+        Err(error) => tracing::warn!(code = error.code(), %error, "it is not known how housekeeping goes"),
+    }
+}

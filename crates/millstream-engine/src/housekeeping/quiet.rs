@@ -1,0 +1,52 @@
+//! Housekeeping beside other work: it waits while this process does something else, though not for ever.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::FutureExt;
+
+use crate::{Heard, Publisher, Subscription, WorkChange, WorkEvent, WorkId};
+
+/// What else is at work in this process.
+pub(super) struct Quiet {
+    heard: Subscription,
+    own: WorkId,
+    /// The pieces of work that have begun, and of which no end was heard.
+    running: BTreeSet<WorkId>,
+}
+
+impl Quiet {
+    pub(super) fn beside(own: &Publisher, heard: Subscription) -> Self {
+        Self { heard, own: own.work().id, running: BTreeSet::new() }
+    }
+
+    /// Waits until nothing else is at work, but no longer than `most`.
+    pub(super) async fn wait(&mut self, most: Duration) {
+        while let Some(Some(heard)) = self.heard.hear().now_or_never() {
+            self.note(&heard);
+        }
+        let until_quiet = async {
+            while !self.running.is_empty() {
+                match self.heard.hear().await {
+                    Some(heard) => self.note(&heard),
+                    None => return,
+                }
+            }
+        };
+        // Work that never ends would keep the house untidy for ever.
+        let _ = tokio::time::timeout(most, until_quiet).await;
+    }
+
+    fn note(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Change(WorkEvent { work, change }) if work.id != self.own => {
+                match change {
+                    WorkChange::Ended => self.running.remove(&work.id),
+                    WorkChange::Began | WorkChange::Told(_) => self.running.insert(work.id),
+                };
+            }
+            Heard::Change(_) => {}
+            // Ends may be among them; what still runs tells of itself soon.
+            Heard::Missed(_) => self.running.clear(),
+        }
+    }
+}

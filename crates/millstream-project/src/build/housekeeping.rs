@@ -1,0 +1,52 @@
+//! `housekeeping` of `millstream.yaml`.
+
+use millstream_schedule::Trigger;
+use millstream_types::Span;
+
+use super::{Context, schedule::of_text};
+use crate::{HousekeepingSpec, Located, codes, decode::Written, file::HousekeepingFile};
+
+/// The word that turns housekeeping off.
+const OFF: &str = "off";
+
+/// What a step may still read that began a while ago.
+const FILES_MIN: Span = Span::from_ms(60 * 60 * 1_000);
+
+/// With less than this nobody could say what ran yesterday.
+const HISTORY_MIN: Span = Span::from_ms(24 * 60 * 60 * 1_000);
+
+pub(super) fn housekeeping(context: &Context<'_>, file: &HousekeepingFile) -> HousekeepingSpec {
+    let usual = HousekeepingSpec::default();
+    HousekeepingSpec {
+        schedule: match &file.schedule {
+            None => usual.schedule,
+            Some(written) => schedule(context, written),
+        },
+        files: at_least(context, "files", file.files.as_ref(), FILES_MIN, usual.files),
+        runs: at_least(context, "runs", file.runs.as_ref(), HISTORY_MIN, usual.runs),
+        metrics: at_least(context, "metrics", file.metrics.as_ref(), HISTORY_MIN, usual.metrics),
+    }
+}
+
+fn schedule(context: &Context<'_>, written: &Located<String>) -> Option<Trigger> {
+    if written.trim() == OFF {
+        return None;
+    }
+    of_text(context, written, written.at)?.schedule.triggers.into_iter().next()
+}
+
+fn at_least(
+    context: &Context<'_>,
+    key: &str,
+    written: Option<&Located<Written<Span>>>,
+    least: Span,
+    usual: Span,
+) -> Span {
+    let Some(written) = written else { return usual };
+    let span = written.value.0;
+    if span < least {
+        let message = format!("housekeeping cannot keep `{key}` for `{span}` only");
+        context.error(codes::WRONG_HOUSEKEEPING, message, written.at, format!("write at least `{least}`"));
+    }
+    span
+}
