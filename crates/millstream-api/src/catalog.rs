@@ -4,13 +4,19 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::runs::{CheckResult, LastRun, LastStep};
+use crate::{
+    project::FailedReload,
+    runs::{CheckResult, LastRun, LastStep},
+};
 
 /// The project as the state store knows it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StatusDocument {
     /// The newest run.
     pub last_run: Option<LastRun>,
+    /// How a server failed to load the project again, if it goes on with what it had loaded before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_reload: Option<FailedReload>,
     pub assets: Vec<AssetState>,
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, EngineError, Event, MaintenanceReport, Publisher, assets::table_of, features::rows, lease::Lease,
-    publish::is_outdated, reconcile::reconcile, reprocess,
+    publish::is_outdated, reconcile::{Scope, reconcile}, reprocess,
 };
 
 /// What a maintenance run may do.
@@ -58,7 +58,7 @@ impl Engine {
     ) -> Result<Vec<MaintenanceReport>, EngineError> {
         let world = self.world();
         // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
-        reconcile(world).await?;
+        reconcile(world, Scope::All).await?;
         let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
         let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
         world.clean_spill();

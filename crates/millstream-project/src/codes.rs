@@ -139,4 +139,6 @@ codes! {
         "The shares of a split add up to 100%. `seed` and `entity` belong to splits by `hash` and `random`, `embargo` to splits by `time`.";
     WRONG_OUTPUT = "MS-0199", "A malformed cut-off or output",
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
+    WRONG_WEBHOOK = "MS-0296", "A webhook's secret that can be guessed",
+        "Callers of a webhook under `webhooks` sign with its secret, which is a long random text that stands in a variable or in a file of its own.";
 }

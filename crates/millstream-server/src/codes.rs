@@ -103,4 +103,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Two tokens of one name",
         "The name says who did something; each token needs one of its own.",
     ),
+    (
+        "MS-1245",
+        "A webhook's signature is missing or wrong",
+        "A call of a webhook that has a secret is signed with it, HMAC-SHA256 of the body as it is sent, and not long ago.",
+    ),
 ];

@@ -29,6 +29,7 @@ mod runs;
 mod schedule;
 mod scoped;
 mod server;
+mod signature;
 mod wire;
 
 pub use backend::Backends;
@@ -57,4 +58,5 @@ pub use query::{QueryAnswer, QueryBackend, QueryRequest};
 pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use schedule::ScheduleBackend;
 pub use server::{Server, serve};
+pub use signature::WebhookSecret;
 pub use wire::{json::ColumnWriter, types::type_name};

@@ -24,6 +24,7 @@ mod metric;
 mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod reload;
 mod run;
 mod schedule;
 mod set;
@@ -48,6 +49,7 @@ pub use metric::Metric;
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
+pub use reload::FailedReload;
 pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use step::{StepEnd, StepOutcome, StepRecord};

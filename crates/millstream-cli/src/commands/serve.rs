@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
-use millstream_types::Percent;
+use millstream_types::{Percent, Span};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend, Hangups, keep_fresh,
+        Backend, Hangups, Watcher, keep_fresh,
         limits::{self, Limit},
         log_steps, tokens,
     },
@@ -35,9 +35,9 @@ const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 /// Serve features, pushes, queries, datasets and runs over HTTP
 ///
 /// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
-/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`. SIGHUP, or `POST /v1/reload`,
-/// has it take over the project's files as they are then. Assets with
-/// triggers run by themselves as long as it serves.
+/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`. What is saved in the project's files
+/// is taken over within a second; SIGHUP, or `POST /v1/reload`, asks for that too. Assets with triggers run by themselves as long as
+/// it serves.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Where to listen, a host and a port; port 0 takes a free one
@@ -53,6 +53,13 @@ pub(crate) struct Arguments {
     /// Keep this share of the served entities' values, so that `features verify` can compare them with the lake
     #[arg(long, default_value = "1%", value_name = "PERCENT")]
     pub(crate) sample: Percent,
+    /// Leave the project's files alone until SIGHUP or `POST /v1/reload` asks for them
+    #[arg(long)]
+    pub(crate) no_watch: bool,
+    /// How long steps that run by themselves have to end when the server is told to stop: `30s`, `5m`, `0s`. Nothing starts
+    /// meanwhile, and a second signal ends the process at once
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = drain)]
+    pub(crate) drain: Duration,
     /// Change a bound, as in `rows=200000` or `request_time=60s`; may be given several times. The bounds are body_bytes,
     /// buffered_bytes, rows, values, answer_bytes, query_rows, query_bytes, connections, concurrent_requests, request_time,
     /// job_time, idle_time, shutdown_time and query_shutdown_time
@@ -69,11 +76,20 @@ pub(crate) enum Compat {
     Strict,
 }
 
+/// A span, which may be none at all.
+fn drain(text: &str) -> Result<Duration, String> {
+    if text.trim() == "0s" {
+        return Ok(Duration::ZERO);
+    }
+    text.parse().map(Span::as_std).map_err(|error: millstream_types::DurationError| error.to_string())
+}
+
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     // Before anything else: without somebody who takes it, the signal would end the process.
     let hangups = Hangups::listen();
     let (started, read_at) = (std::time::Instant::now(), SystemClock.now());
     let limits = limits::changed(&arguments.limits)?;
+    let watcher = if arguments.no_watch { None } else { Some(Watcher::begin(session)?) };
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let loader = project::Loader::of(session)?;
     let backend = Arc::new(Backend::open(engine.clone(), read_at, loader, arguments.sample).await?);
@@ -105,21 +121,28 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         super::features::tell_unread(&backend.live().features.unread_pushes().await?);
     }
     tracing::info!("serving on http://{address}");
+    backend.remember(None).await;
     let logged = tokio::spawn(log_steps(engine.events().subscribe()));
     drop(engine);
     // The tasks beside the server end with it, whatever ended it.
     let stopped = session.cancel.child_token();
+    let ending = session.cancel.child_token();
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
-    let mut scheduled = backend.keep_scheduled(stopped.clone());
+    let mut scheduled = backend.keep_scheduled(ending.clone(), arguments.drain);
     let is_told = !session.settings.json;
+    let watched = watcher.map(|watcher| watcher.watch(backend.clone(), stopped.clone(), is_told));
+    let watched = tokio::spawn(futures::future::OptionFuture::from(watched));
     let reloads = tokio::spawn(hangups.reload(backend.clone(), session.cancel.clone(), is_told));
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
     stopped.cancel();
+    ending.cancel();
     reloads.abort();
+    watched.abort();
+    let for_steps = LAST_TIME + arguments.drain;
     // A run that brings views up to date gets time to record its end, and meanwhile steps that ran get time to end; what those
     // were about is recorded, and the next process starts them once more.
-    let ended = tokio::join!(timeout(LAST_TIME, &mut kept_fresh), timeout(LAST_TIME, &mut scheduled));
+    let ended = tokio::join!(timeout(LAST_TIME, &mut kept_fresh), timeout(for_steps, &mut scheduled));
     if ended.0.is_err() {
         kept_fresh.abort();
     }

@@ -17,8 +17,11 @@ mod query;
 mod runs;
 mod schedule;
 pub(crate) mod tokens;
+mod told;
+mod watch;
 
 pub(crate) use backend::Backend;
 pub(crate) use fresh::{KEEPING, keep_fresh};
 pub(crate) use hangup::Hangups;
 pub(crate) use log::log_steps;
+pub(crate) use watch::Watcher;

@@ -2,6 +2,7 @@
 
 use millstream_api::{
     catalog::{AssetState, StatusDocument, Writer},
+    project::FailedReload,
     runs::{CheckResult, LastRun},
 };
 use millstream_engine::{AssetStatus, Status};
@@ -14,7 +15,15 @@ use crate::standing::Standing;
 impl Of<&Status> for StatusDocument {
     fn of(status: &Status) -> Self {
         let last_run = status.last_run.as_ref().map(LastRun::of);
-        Self { last_run, assets: status.assets.iter().map(AssetState::of).collect() }
+        let failed_reload = status.failed_reload.as_ref().map(FailedReload::of);
+        Self { last_run, failed_reload, assets: status.assets.iter().map(AssetState::of).collect() }
+    }
+}
+
+impl Of<&millstream_state::FailedReload> for FailedReload {
+    fn of(failed: &millstream_state::FailedReload) -> Self {
+        let millstream_state::FailedReload { at, code, message, hint } = failed.clone();
+        Self { at: instant(at), code, message, hint }
     }
 }
 

@@ -10,11 +10,13 @@ use millstream_types::{Percent, Severity, Span};
 
 use super::{
     Context,
+    connection::literals,
     environment::{DEFAULT, environment, implied, steps_at_once},
     feature::identifier,
+    webhook::webhooks,
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, codes,
+    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, WebhookSpec, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,
@@ -27,6 +29,7 @@ pub(crate) struct Project {
     /// The chosen environment; `None` when it is unknown or cannot be used.
     pub(crate) environment: Option<EnvironmentSpec>,
     pub(crate) pools: BTreeMap<String, NonZeroUsize>,
+    pub(crate) webhooks: BTreeMap<String, WebhookSpec>,
     /// The names of all pools, those with faults included.
     pub(crate) pool_names: BTreeSet<String>,
     pub(crate) defaults: Defaults,
@@ -85,6 +88,7 @@ pub(crate) fn project(
     root: &Path,
 ) -> Option<Project> {
     let chosen = asked.unwrap_or(DEFAULT);
+    node.get("webhooks").into_iter().for_each(|webhooks| literals(context, webhooks, ""));
     substitute(context, &mut node, chosen);
     let file: ProjectFile = context.faults.decode_at(&node, context.start())?;
     if file.name.trim().is_empty() {
@@ -124,6 +128,7 @@ pub(crate) fn project(
         name: file.name.value,
         environment,
         pools: pools(context, &file.pools),
+        webhooks: webhooks(context, &file.webhooks),
         pool_names: pool_names(&node),
         defaults: Defaults::new(file.defaults),
     })

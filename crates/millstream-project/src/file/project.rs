@@ -26,6 +26,9 @@ pub(crate) struct ProjectFile {
     /// How many steps run at once in each pool, by the names that schedules give: `heavy: 2`.
     #[serde(default)]
     pub(crate) pools: Entries<Located<usize>>,
+    /// Webhooks whose callers sign what they send, by the names that triggers give: `orders: {secret: "${ORDERS_HOOK_SECRET}"}`.
+    #[serde(default)]
+    pub(crate) webhooks: Entries<WebhookFile>,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,
@@ -68,6 +71,16 @@ pub(crate) struct EnvironmentFile {
     #[serde(default)]
     #[schemars(with = "Option<ByteSizeText>")]
     pub(crate) memory: Option<Located<Written<ByteSize>>>,
+}
+
+/// How one webhook is called.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Webhook")]
+pub(crate) struct WebhookFile {
+    /// The secret with which calls are signed, HMAC-SHA256: `${NAME}` of the environment, or `${file:/run/secrets/name}`. A call
+    /// that is signed needs no token.
+    pub(crate) secret: Located<String>,
 }
 
 /// Values for what sources and tables leave open.

@@ -9,6 +9,7 @@ mod schedule;
 mod source;
 mod table;
 mod test;
+mod webhook;
 
 pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
 pub use connection::ConnectionSpec;
@@ -25,6 +26,7 @@ pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
 pub use test::{TestInput, TestSpec};
+pub use webhook::WebhookSpec;
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
@@ -39,6 +41,8 @@ pub struct ProjectSpec {
     pub environment: EnvironmentSpec,
     /// How many steps each pool takes at once, by the names of the pools.
     pub pools: BTreeMap<String, NonZeroUsize>,
+    /// The webhooks whose callers sign, by name.
+    pub webhooks: BTreeMap<String, WebhookSpec>,
     /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
     /// The sources in the order of their names.

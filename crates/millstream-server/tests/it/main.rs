@@ -23,4 +23,5 @@ mod read;
 mod runs;
 mod schedule;
 mod shutdown;
+mod signature;
 mod types;

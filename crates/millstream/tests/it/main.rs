@@ -51,6 +51,7 @@ mod serve_redis;
 mod serve_reload;
 mod serve_schedule;
 mod serve_versions;
+mod serve_watch;
 mod sets;
 mod shop;
 mod side_by_side;

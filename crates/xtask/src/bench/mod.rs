@@ -5,6 +5,7 @@
 
 mod build;
 mod contract;
+mod dispatch;
 mod feast;
 mod feature_project;
 mod incremental;
@@ -61,13 +62,14 @@ struct Bench {
     run: fn(&Context<'_>) -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 13] = [
+const BENCHES: [Bench; 14] = [
     Bench { name: "land_csv", run: land_csv::run },
     Bench { name: "land_jsonl", run: land_jsonl::run },
     Bench { name: "land_parquet", run: land_parquet::run },
     Bench { name: "contract", run: contract::run },
     Bench { name: "noop", run: noop::run },
     Bench { name: "step_overhead", run: step_overhead::run },
+    Bench { name: "dispatch", run: dispatch::run },
     Bench { name: "incremental", run: incremental::run },
     Bench { name: "point_in_time", run: point_in_time::run },
     Bench { name: "windows", run: windows::run },
