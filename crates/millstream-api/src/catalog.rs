@@ -4,8 +4,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::housekeeping::HousekeepingState;
-use crate::runs::{CheckResult, LastRun, LastStep};
+use crate::{
+    housekeeping::HousekeepingState,
+    project::FailedReload,
+    runs::{CheckResult, LastRun, LastStep},
+};
 
 /// The project as the state store knows it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -15,6 +18,9 @@ pub struct StatusDocument {
     /// How housekeeping goes; absent where no server has done any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub housekeeping: Option<HousekeepingState>,
+    /// How a server failed to load the project again, if it goes on with what it had loaded before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_reload: Option<FailedReload>,
     pub assets: Vec<AssetState>,
 }
 

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::project::FailedReload;
+
 /// What runs here.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct VersionAnswer {
@@ -16,4 +18,7 @@ pub struct Readiness {
     pub ready: bool,
     /// What is waited for, in words.
     pub waiting_for: Vec<String>,
+    /// The attempt to load the project again that failed, if that was the last one. What was loaded before answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_reload: Option<FailedReload>,
 }

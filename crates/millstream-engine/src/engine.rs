@@ -240,9 +240,26 @@ impl Engine {
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
         let lease = self.world.lease(&request.command, assets, wait, &events, &cancel).await?;
+        let planned = async { planned.await.map(Some) };
+        let done = self.run_under(lease, request, assets, events, planned, executor).await?;
+        done.ok_or(EngineError::Worker { doing: "running a plan" })
+    }
+
+    /// Runs on record under the lease of `assets`, which ends with that. `planned` is awaited first; where it finds nothing to do
+    /// there is no run.
+    pub(crate) async fn run_under(
+        &self,
+        lease: Arc<Lease>,
+        request: &RunRequest,
+        assets: &[AssetId],
+        events: Publisher,
+        planned: impl Future<Output = Result<Option<RunPlan>, EngineError>>,
+        executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
+    ) -> Result<Option<RunReport>, EngineError> {
         let done = self.run_leased(request, assets, lease.clone(), events, planned, executor).await;
-        // What a failed or cancelled step wrote is nobody's.
-        for facts in assets.iter().filter_map(|asset| self.world.project.graph.get(asset)) {
+        // What a failed or cancelled step wrote is nobody's. Without a run nothing was written.
+        let written = if matches!(done, Ok(None)) { &[] } else { assets };
+        for facts in written.iter().filter_map(|asset| self.world.project.graph.get(asset)) {
             assets::kind_of(facts)?.abandon(&self.world, &facts.id).await;
         }
         lease.end().await;
@@ -255,17 +272,18 @@ impl Engine {
         assets: &[AssetId],
         lease: Arc<Lease>,
         events: Publisher,
-        planned: impl Future<Output = Result<RunPlan, EngineError>>,
+        planned: impl Future<Output = Result<Option<RunPlan>, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
-    ) -> Result<RunReport, EngineError> {
+    ) -> Result<Option<RunReport>, EngineError> {
         let world = &self.world;
         let cancel = lease.cancel.clone();
-        world.clean_spill();
         // A source that does not answer must not keep the run from ending.
         let plan = tokio::select! {
             plan = planned => plan?,
             reason = lease.over() => return Err(reason),
         };
+        let Some(plan) = plan else { return Ok(None) };
+        world.clean_spill();
         let concurrency = world.concurrency(request.concurrency);
         let run = world.begin_run(&request.command, request.principal.as_deref(), &lease).await?;
         let runner = StepRunner {
@@ -285,7 +303,7 @@ impl Engine {
         let seed = world.options.random.next();
         let options = ExecuteOptions { run, concurrency, retry, seed };
         let (report, broke) = execute(plan, executor(runner), options, events.clone(), cancel).await;
-        world.end_run(report, broke, assets, &lease, &events).await
+        world.end_run(report, broke, assets, &lease, &events).await.map(Some)
     }
 
     /// A session for queries over the project's tables.

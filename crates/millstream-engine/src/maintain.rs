@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, EngineError, Event, MaintenanceReport, Publisher, assets::table_of, features::rows, housekeeping,
-    lease::Lease, publish::is_outdated, reconcile::reconcile, reprocess,
+    lease::Lease, publish::is_outdated, reconcile::{Scope, reconcile}, reprocess,
 };
 
 /// What a maintenance run may do.
@@ -67,7 +67,7 @@ impl Engine {
     ) -> Result<Maintenance, EngineError> {
         let world = self.world();
         // A maintenance that died may have left readers behind, and they would keep versions that nobody needs.
-        reconcile(world).await?;
+        reconcile(world, Scope::All).await?;
         let selection = Selection::parse(&request.selection, &[]).map_err(PlanError::from)?;
         let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
         world.clean_spill();

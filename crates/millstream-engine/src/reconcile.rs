@@ -15,7 +15,7 @@ use millstream_types::{AssetId, AssetVersion, Fingerprint, TableName};
 
 use crate::{
     EngineError,
-    assets::table::is_gone,
+    assets::{table::is_gone, table_of},
     audit::metrics,
     commit_info::{CommitInfo, Committed},
     engine::World,
@@ -47,23 +47,48 @@ struct Probed {
     version: Option<AssetVersion>,
 }
 
-/// Looks at every stored table, and takes over what the state store does not know of it. What others record meanwhile is
-/// newer, and stays.
-pub(crate) async fn reconcile(world: &World) -> Result<Reconciled, EngineError> {
-    let (reconciled, news) = look(world).await?;
+/// The assets that are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'a> {
+    All,
+    /// These, which [`millstream_plan::Graph::looked_at`] gives for a plan of some assets. Where the state store turns out to be
+    /// behind for one of them, all are looked at: what it did not know changes what is recorded of those that read it.
+    Of(&'a BTreeSet<AssetId>),
+}
+
+/// Looks at the stored tables in the scope, and takes over what the state store does not know of them. What others record
+/// meanwhile is newer, and stays.
+pub(crate) async fn reconcile(world: &World, scope: Scope<'_>) -> Result<Reconciled, EngineError> {
+    let (reconciled, news) = look(world, scope).await?;
     news.record(world, &reconciled.recorded).await?;
     Ok(reconciled)
 }
 
 /// What lake and state store would agree on, without recording it.
-pub(crate) async fn reconciled(world: &World) -> Result<Reconciled, EngineError> {
-    look(world).await.map(|(reconciled, _)| reconciled)
+pub(crate) async fn reconciled(world: &World, scope: Scope<'_>) -> Result<Reconciled, EngineError> {
+    look(world, scope).await.map(|(reconciled, _)| reconciled)
 }
 
-async fn look(world: &World) -> Result<(Reconciled, News), EngineError> {
-    let known = world.state.recorded().await?;
+async fn look(world: &World, scope: Scope<'_>) -> Result<(Reconciled, News), EngineError> {
+    if let Scope::Of(assets) = scope {
+        let known = world.state.recorded_among(assets).await?;
+        let looked = compare(world, known, tables_among(world, assets)).await?;
+        if looked.1.assets.is_empty() {
+            return Ok(looked);
+        }
+    }
+    compare(world, world.state.recorded().await?, stored_tables(world).collect()).await
+}
+
+/// Compares what is `known` with the `tables` of the lake.
+async fn compare(
+    world: &World,
+    known: BTreeMap<AssetId, Recorded>,
+    tables: Vec<TableName>,
+) -> Result<(Reconciled, News), EngineError> {
     let mut recorded = known.clone();
-    let probes: Vec<_> = stored_tables(world)
+    let probes: Vec<_> = tables
+        .into_iter()
         .map(|table| {
             let known = recorded.get(&table.asset_id()).and_then(|recorded| recorded.version);
             probe(world, table, known)
@@ -278,6 +303,13 @@ pub(crate) async fn same_rows(
         Err(error) if is_gone(&error) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Those of the assets that are tables which exist in the lake once they are built.
+fn tables_among(world: &World, assets: &BTreeSet<AssetId>) -> Vec<TableName> {
+    let graph = &world.project.graph;
+    let is_stored = |id: &AssetId| graph.get(id).is_none_or(|facts| !facts.passes_through);
+    assets.iter().filter(|id| is_stored(id)).filter_map(|id| table_of(id).ok()).collect()
 }
 
 /// The tables that exist in the lake once they are built: all but views, and the tables of rejected rows that

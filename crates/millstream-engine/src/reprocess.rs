@@ -37,7 +37,7 @@ use crate::{
     event::RunReport,
     judge::Judge,
     publish::{EPOCH, finish_outdated, take_in},
-    reconcile::reconcile,
+    reconcile::{Scope, reconcile},
     run::StepResult,
     stored::{self, relations},
     stored_keys::StoredKeys,
@@ -82,7 +82,7 @@ impl Engine {
             };
             let plan = async {
                 // Commits that are not recorded yet would be hidden by the record of this step.
-                reconcile(self.world()).await?;
+                reconcile(self.world(), Scope::All).await?;
                 Ok(RunPlan { steps: vec![step], ..RunPlan::default() })
             };
             let request = RunRequest { command: command.to_owned(), ..RunRequest::default() };

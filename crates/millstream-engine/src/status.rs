@@ -11,7 +11,9 @@ use millstream_lake::{CommitRecord, LakeError};
 use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
-use millstream_state::{CheckResult, HeldLease, Pulse, RunOutcome, RunRecord, SchemaVersion, State, StepRecord};
+use millstream_state::{
+    CheckResult, FailedReload, HeldLease, Pulse, RunOutcome, RunRecord, SchemaVersion, State, StepRecord,
+};
 use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
 use crate::{
@@ -37,6 +39,8 @@ pub struct Status {
     pub last_run: Option<RunRecord>,
     /// How housekeeping goes, where a server does it.
     pub housekeeping: Option<HousekeepingStatus>,
+    /// How a server failed to load the project again, if it goes on with what it had loaded before.
+    pub failed_reload: Option<FailedReload>,
     /// All assets in the order of the graph: an asset comes after those that it reads.
     pub assets: Vec<AssetStatus>,
 }
@@ -126,8 +130,18 @@ impl Engine {
                     lease: leases.remove(&facts.id),
                 });
             }
-            Ok(Status { now, last_run, housekeeping: self.housekeeping().await?, assets })
+            let failed_reload = world.state.failed_reload().await?;
+            let housekeeping = self.housekeeping().await?;
+            Ok(Status { now, last_run, housekeeping, failed_reload, assets })
         })
+    }
+
+    /// Records for [`Self::status`] how a server failed to load the project again, or that nothing is wrong any more.
+    pub fn record_reload<'a>(
+        &'a self,
+        failed: Option<&'a FailedReload>,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move { Ok(self.world().state.record_reload(failed).await?) })
     }
 
     fn is_stale(&self, asset: &AssetId, known: &[CheckResult]) -> bool {

@@ -1,10 +1,8 @@
 //! Which asset reads which, and an order in which they can run.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, VecDeque},
-};
+use std::collections::{BTreeSet, VecDeque};
 
+use millstream_schedule::ordered;
 use millstream_types::{AssetId, REJECTED_SUFFIX};
 
 use crate::{AssetFacts, PlanError};
@@ -49,10 +47,10 @@ impl Graph {
             })
             .collect::<Result<Vec<Vec<usize>>, PlanError>>()?;
         let users = reversed(&inputs);
-        let order = topological(&inputs, &users);
-        if order.len() < assets.len() {
-            return Err(PlanError::Cycle { path: find_cycle(&assets, &inputs, &order) });
-        }
+        let cycle = |places: Vec<usize>| PlanError::Cycle {
+            path: places.into_iter().map(|place| assets[place].id.clone()).collect(),
+        };
+        let order = ordered(&inputs).map_err(cycle)?;
         let stored_inputs = stored_inputs(&assets, &order);
         let checked_against = acyclic_checks(&assets, &users);
         let order = if checked_against.iter().all(Vec::is_empty) {
@@ -63,7 +61,7 @@ impl Graph {
                 .zip(&checked_against)
                 .map(|(a, b)| a.iter().chain(b).copied().collect())
                 .collect();
-            topological(&all, &reversed(&all))
+            ordered(&all).map_err(cycle)?
         };
         Ok(Self { assets, inputs, users, stored_inputs, checked_against, order })
     }
@@ -137,6 +135,16 @@ impl Graph {
             .flat_map(|place| self.stored_inputs[place].iter().map(|input| &input.table))
     }
 
+    /// All that a plan of the assets looks at: themselves, the stored tables that they read, and the assets whose steps write those.
+    #[must_use]
+    pub fn looked_at(&self, assets: &BTreeSet<AssetId>) -> BTreeSet<AssetId> {
+        let mut looked_at = assets.clone();
+        for input in assets.iter().filter_map(|id| self.place(id)).flat_map(|place| &self.stored_inputs[place]) {
+            looked_at.extend([input.table.clone(), self.assets[input.producer].id.clone()]);
+        }
+        looked_at
+    }
+
     pub(crate) fn order(&self) -> &[usize] {
         &self.order
     }
@@ -204,50 +212,6 @@ fn reversed(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
         }
     }
     reversed
-}
-
-/// Kahn's algorithm, smallest place first. Members of a cycle and what depends on them are left out.
-fn topological(inputs: &[Vec<usize>], users: &[Vec<usize>]) -> Vec<usize> {
-    let mut missing: Vec<usize> = inputs.iter().map(Vec::len).collect();
-    let mut ready: BinaryHeap<Reverse<usize>> = missing
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count == 0)
-        .map(|(place, _)| Reverse(place))
-        .collect();
-    let mut order = Vec::with_capacity(inputs.len());
-    while let Some(Reverse(place)) = ready.pop() {
-        order.push(place);
-        for user in &users[place] {
-            missing[*user] -= 1;
-            if missing[*user] == 0 {
-                ready.push(Reverse(*user));
-            }
-        }
-    }
-    order
-}
-
-/// Walks upstream inside what could not be ordered until a place comes again.
-fn find_cycle(assets: &[AssetFacts], inputs: &[Vec<usize>], ordered: &[usize]) -> Vec<AssetId> {
-    let mut left = vec![true; assets.len()];
-    ordered.iter().for_each(|place| left[*place] = false);
-    let mut path: Vec<usize> = left.iter().position(|left| *left).into_iter().collect();
-    while let Some(next) =
-        path.last().and_then(|last| inputs[*last].iter().find(|input| left[**input]).copied())
-    {
-        if let Some(start) = path.iter().position(|place| *place == next) {
-            path.drain(..start);
-            break;
-        }
-        path.push(next);
-    }
-    path.reverse();
-    // The path begins with the smallest name, whichever member the walk met first.
-    let smallest = path.iter().enumerate().min_by_key(|(_, place)| **place).map_or(0, |(index, _)| index);
-    path.rotate_left(smallest);
-    path.extend(path.first().copied());
-    path.into_iter().map(|place| assets[place].id.clone()).collect()
 }
 
 fn stored_inputs(assets: &[AssetFacts], order: &[usize]) -> Vec<Vec<StoredInput>> {

@@ -141,4 +141,6 @@ codes! {
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
     WRONG_HOUSEKEEPING = "MS-0292", "Housekeeping that keeps too little",
         "`housekeeping` of `millstream.yaml` keeps old versions of tables for an hour at least, since whoever reads one needs its files, and the history of runs for a day.";
+    WRONG_WEBHOOK = "MS-0296", "A webhook's secret that can be guessed",
+        "Callers of a webhook under `webhooks` sign with its secret, which is a long random text that stands in a variable or in a file of its own.";
 }

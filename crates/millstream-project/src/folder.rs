@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const LATER_FOLDERS: [(&str, Option<&str>); 2] =
     [("models", Some("SQL goes to `tables/<schema>/`, as in `tables/silver/orders.sql`")), ("indexes", None)];
 /// Folders that are read, and what their files end in.
-const FOLDERS: [(&str, &str); 6] = [
+pub(crate) const FOLDERS: [(&str, &str); 6] = [
     ("connections", "yaml"),
     ("sources", "yaml"),
     ("tables", "sql"),

@@ -107,6 +107,7 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
         listed_datasets: folder.datasets.iter().map(|listed| listed.stem.clone()).collect(),
         broken: &broken,
         pools: project.as_ref().map(|project| &project.pool_names),
+        webhooks: project.as_ref().map(|project| &project.webhooks),
     };
     schedules::judge(&scheduled, &mut found);
     // What is wrong between files repeats what stands in them, and a variable may stand there.
@@ -115,7 +116,7 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
-    let spec = project.and_then(|Project { name, environment, pools, housekeeping, .. }| {
+    let spec = project.and_then(|Project { name, environment, pools, housekeeping, webhooks, .. }| {
         let files = files.clone();
         Some(ProjectSpec {
             root: root.clone(),
@@ -123,6 +124,7 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
             environment: environment?,
             pools,
             housekeeping,
+            webhooks,
             connections,
             sources,
             tables,

@@ -1,12 +1,13 @@
 //! Rules between schedules and the rest of the project: the assets that they run after and the pools that they name exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use millstream_schedule::Trigger;
 use millstream_types::{AssetId, TableName};
 
 use crate::{
-    DatasetSpec, Diagnostic, FeaturesSpec, Located, ScheduleSpec, SourceSpec, TableSpec, build::Features,
-    codes, words,
+    DatasetSpec, Diagnostic, FeaturesSpec, Located, ScheduleSpec, SourceSpec, TableSpec, WebhookSpec,
+    build::Features, codes, words,
 };
 
 /// Everything that may have a schedule.
@@ -21,6 +22,8 @@ pub(crate) struct Scheduled<'a> {
     pub(crate) broken: &'a BTreeSet<TableName>,
     /// The names of all pools; `None` where the project's file could not be read.
     pub(crate) pools: Option<&'a BTreeSet<String>>,
+    /// The webhooks of the project's file; `None` where it could not be read.
+    pub(crate) webhooks: Option<&'a BTreeMap<String, WebhookSpec>>,
 }
 
 /// Judges the names in all schedules.
@@ -53,6 +56,10 @@ pub(crate) fn judge(all: &Scheduled<'_>, diagnostics: &mut Vec<Diagnostic>) {
         let unknown = schedule.pools.iter().filter(|pool| !pools.contains(&pool.value));
         diagnostics.extend(unknown.map(|pool| unknown_pool(pool, pools)));
     }
+    // An asset with a fault may be the one that waits.
+    if all.broken.is_empty() && !all.features.has_gap {
+        diagnostics.extend(all.unused_webhooks());
+    }
 }
 
 impl<'a> Scheduled<'a> {
@@ -62,6 +69,27 @@ impl<'a> Scheduled<'a> {
         let views = self.features.spec.views.iter().filter_map(|view| view.schedule.as_ref());
         let datasets = self.datasets.iter().filter_map(|dataset| dataset.schedule.as_ref());
         sources.chain(tables).chain(views).chain(datasets)
+    }
+
+    /// Webhooks of the project's file for which no asset waits.
+    fn unused_webhooks(&self) -> Vec<Diagnostic> {
+        let triggers = self.schedules().flat_map(|schedule| &schedule.schedule.triggers);
+        let waited: BTreeSet<&str> = triggers
+            .filter_map(|trigger| match trigger {
+                Trigger::Webhook(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        let unused = self.webhooks.into_iter().flatten().filter(|(name, _)| !waited.contains(name.as_str()));
+        let warning = |(name, webhook): (&String, &WebhookSpec)| {
+            let message = format!("no asset waits for the webhook `{name}`");
+            let hint = match words::nearest(name, waited.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("give an asset the trigger: `schedule: {{webhook: {name}}}`"),
+            };
+            Diagnostic::warning(codes::UNKNOWN_IN_SCHEDULE, message, webhook.at).with_hint(hint)
+        };
+        unused.map(warning).collect()
     }
 
     /// What assets are called that may set off another one.

@@ -18,6 +18,9 @@ pub enum Decision {
     Skip { asset: AssetId, answers: Vec<Answer>, because: SkipReason },
     /// The asset is due and waits. Said once, when it becomes due; nothing is answered yet.
     NotNow { asset: AssetId, because: HoldReason },
+    /// The step that was started did not begin, because somebody else works on the asset. It gives its places back, does not count
+    /// as an attempt, and starts once more when [`crate::Scheduler::freed`] is called. What it answers stays answered.
+    Postponed { asset: AssetId },
     /// Something happened that the asset has to run for. Once it is recorded, no crash loses it.
     Noted { asset: AssetId, trigger: Trigger, at: TimestampMicros },
     /// The source of the asset is to be listed, and [`crate::Scheduler::files_appeared`] called if there is something new. Nothing
@@ -141,6 +144,10 @@ pub enum HoldReason {
     Pool { name: String },
     /// Places are kept for a step that has waited for too long.
     Reserved,
+    /// Somebody else works on the asset.
+    KeptAway,
+    /// The process starts nothing more, because it is about to end.
+    Closing,
 }
 
 impl fmt::Display for HoldReason {
@@ -152,6 +159,8 @@ impl fmt::Display for HoldReason {
             Self::Connection { name } => write!(f, "the connection `{name}` is busy"),
             Self::Pool { name } => write!(f, "the pool `{name}` is full"),
             Self::Reserved => f.write_str("places are kept for a step that has waited for too long"),
+            Self::Closing => f.write_str("the process is about to end, and the next one starts it"),
+            Self::KeptAway => f.write_str("somebody else works on it, and it starts when they are done"),
         }
     }
 }

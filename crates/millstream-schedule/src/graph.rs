@@ -1,10 +1,10 @@
 //! An order of the assets in which each comes after all that set it off.
 
-use std::{cmp::Reverse, collections::BinaryHeap, collections::HashMap};
+use std::collections::HashMap;
 
 use millstream_types::AssetId;
 
-use crate::{Limits, ScheduleError, ScheduledAsset, Trigger};
+use crate::{Limits, ScheduleError, ScheduledAsset, Trigger, ordered};
 
 /// Assets in an order in which each one comes after what it reads and what it runs after. The fields name an asset by its place.
 #[derive(Debug)]
@@ -36,10 +36,9 @@ impl Graph {
         }
         let places = places_of(&assets);
         let edges = edges(&assets, &places)?;
-        let order = topological(&edges);
-        if order.len() < assets.len() {
-            return Err(ScheduleError::Cycle { path: find_cycle(&assets, &edges, &order) });
-        }
+        let named = |place: usize| assets[place].id.clone();
+        let order = ordered(&edges)
+            .map_err(|circle| ScheduleError::Cycle { path: circle.into_iter().map(named).collect() })?;
         let mut taken: Vec<Option<ScheduledAsset>> = assets.into_iter().map(Some).collect();
         let assets: Vec<ScheduledAsset> = order.into_iter().filter_map(|place| taken[place].take()).collect();
         Ok(Self::of_ordered(assets))
@@ -93,48 +92,4 @@ fn edges(
         Ok(edges)
     };
     assets.iter().map(of_asset).collect()
-}
-
-/// Kahn's algorithm, smallest place first. Members of a circle and what depends on them are left out.
-fn topological(edges: &[Vec<usize>]) -> Vec<usize> {
-    let mut users = vec![Vec::new(); edges.len()];
-    for (place, inputs) in edges.iter().enumerate() {
-        inputs.iter().for_each(|input| users[*input].push(place));
-    }
-    let mut missing: Vec<usize> = edges.iter().map(Vec::len).collect();
-    let mut ready: BinaryHeap<Reverse<usize>> =
-        (0..edges.len()).filter(|place| missing[*place] == 0).map(Reverse).collect();
-    let mut order = Vec::with_capacity(edges.len());
-    while let Some(Reverse(place)) = ready.pop() {
-        order.push(place);
-        for user in &users[place] {
-            missing[*user] -= 1;
-            if missing[*user] == 0 {
-                ready.push(Reverse(*user));
-            }
-        }
-    }
-    order
-}
-
-/// Walks back inside what could not be ordered until a place comes again.
-fn find_cycle(assets: &[ScheduledAsset], edges: &[Vec<usize>], ordered: &[usize]) -> Vec<AssetId> {
-    let mut left = vec![true; assets.len()];
-    ordered.iter().for_each(|place| left[*place] = false);
-    let mut path: Vec<usize> = left.iter().position(|left| *left).into_iter().collect();
-    while let Some(next) =
-        path.last().and_then(|last| edges[*last].iter().find(|input| left[**input]).copied())
-    {
-        if let Some(start) = path.iter().position(|place| *place == next) {
-            path.drain(..start);
-            break;
-        }
-        path.push(next);
-    }
-    path.reverse();
-    // The path begins with the smallest name, whichever member the walk met first.
-    let smallest = path.iter().enumerate().min_by_key(|(_, place)| **place).map_or(0, |(index, _)| index);
-    path.rotate_left(smallest);
-    path.extend(path.first().copied());
-    path.into_iter().map(|place| assets[place].id.clone()).collect()
 }

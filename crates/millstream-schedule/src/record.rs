@@ -36,7 +36,7 @@ pub struct RecordedTrigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedAttempt {
     /// From 1. A caller whose process ends in order may take the attempt back by one: it was cut short, and is no sign that the
-    /// step itself ends processes.
+    /// step itself ends processes. A step that was postponed has its attempt taken back too.
     pub attempt: u32,
     /// What the asset will be as fresh as of, if the step ends well.
     pub fresh_as_of: TimestampMicros,
@@ -70,6 +70,12 @@ impl RecordedAsset {
                 self.answer(answers);
                 if because.ends_interrupted() {
                     self.running = None;
+                }
+            }
+            Decision::Postponed { asset } if *asset == self.asset => {
+                // The step is still owed, as one that was cut short is.
+                if let Some(running) = &mut self.running {
+                    running.attempt = running.attempt.saturating_sub(1);
                 }
             }
             Decision::Noted { asset, trigger, at } if *asset == self.asset => {

@@ -103,7 +103,7 @@ impl FeatureBackend for Memory {
     }
 
     async fn ready(&self) -> Readiness {
-        Readiness { ready: true, waiting_for: Vec::new() }
+        Readiness { ready: true, waiting_for: Vec::new(), failed_reload: None }
     }
 }
 
@@ -182,6 +182,10 @@ impl ScheduleBackend for Memory {
 
     async fn trigger(&self, _: &str) -> Result<TriggerAnswer, ApiError> {
         nothing()
+    }
+
+    fn webhook_secret(&self, _: &str) -> Option<millstream_server::WebhookSecret> {
+        None
     }
 }
 

@@ -113,4 +113,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Plain HTTP to a TLS port",
         "The server speaks TLS on this port, and the client did not. Ask for https:// instead of http://.",
     ),
+    (
+        "MS-1245",
+        "A webhook's signature is missing or wrong",
+        "A call of a webhook that has a secret is signed with it, HMAC-SHA256 of the body as it is sent, and not long ago.",
+    ),
 ];

@@ -77,6 +77,8 @@ pub enum ErrorKind {
     NotReloaded,
     /// No asset waits for a webhook of this name.
     UnknownTrigger,
+    /// A call of a webhook that has a secret is not signed with it.
+    BadSignature,
     /// A defect of Millstream.
     Internal,
 }
@@ -121,6 +123,7 @@ impl ErrorKind {
             Self::RunFailed => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1234"),
             Self::NotReloaded => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1235"),
             Self::UnknownTrigger => (StatusCode::NOT_FOUND, "MS-1236"),
+            Self::BadSignature => (StatusCode::UNAUTHORIZED, "MS-1245"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "MS-1226"),
         }
     }
@@ -142,6 +145,10 @@ impl ErrorKind {
                 Some("use a token with this scope; `serve --tokens` says which token has which")
             }
             Self::RunFailed => Some("`GET /v1/runs/{id}` has every step"),
+            Self::BadSignature => Some(
+                "sign the body as it is sent with HMAC-SHA256 and the webhook's secret: `X-Hub-Signature-256: sha256=<hex>`, or \
+                 `X-Millstream-Signature: t=<seconds since 1970>,v1=<hex>` of the seconds, a point and the body",
+            ),
             Self::Unauthorized => Some("send the header `Authorization: Bearer <token>`"),
             Self::Busy | Self::ShuttingDown | Self::Unavailable => Some("try again in a moment"),
             Self::TooManyRows | Self::BodyTooLarge => Some("split the request into smaller ones"),

@@ -21,7 +21,9 @@ use crate::{
     feast,
     jobs::Jobs,
     options::{FeastCompat, Limits, ServerOptions},
-    principal::{Principal, Tokens},
+    principal::{Principal, Scope, Tokens},
+    schedule::called_webhook,
+    signature::{Signature, WebhookSecret, unsigned},
 };
 
 /// What all requests share.
@@ -128,15 +130,28 @@ pub(crate) async fn guard(
 async fn guarded(guard: &Guard, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let shared = guard.shared.as_ref();
     one_host(&request)?;
-    let principal = admit(&shared.tokens, request.headers())?;
-    request.extensions_mut().insert(principal);
+    let signed = match admit(&shared.tokens, request.headers()) {
+        Ok(principal) if !shared.tokens.0.is_empty() => {
+            request.extensions_mut().insert(principal);
+            None
+        }
+        // Without tokens each program of this machine is let in, which says nothing of who sent a call.
+        admitted => match SignedCall::of(shared, &request)? {
+            Some(call) if call.signature.is_some() => Some(call),
+            Some(_) if admitted.is_ok() => return Err(unsigned()),
+            _ => {
+                request.extensions_mut().insert(admitted?);
+                None
+            }
+        },
+    };
     let _running = shared.running.try_acquire().map_err(|_| {
         let limit = shared.limits.concurrent_requests;
         ApiError::new(ErrorKind::Busy, format!("{limit} requests are running, which is the server's limit"))
     })?;
     let work = async {
         let (request, _room) = if *request.method() == Method::POST {
-            let (request, room) = with_body(shared, request).await?;
+            let (request, room) = with_body(shared, request, signed).await?;
             (request, Some(room))
         } else {
             (request, None)
@@ -160,18 +175,50 @@ pub(crate) fn stopped() -> ApiError {
     ApiError::new(ErrorKind::ShuttingDown, "the server stopped before the request was answered")
 }
 
-/// The request with its body received, so that endpoints get it at once.
+/// A call of a webhook that has a secret.
+struct SignedCall {
+    principal: Principal,
+    secret: WebhookSecret,
+    signature: Option<Signature>,
+}
+
+impl SignedCall {
+    /// The call that the request makes; `None` where it is another request.
+    fn of(shared: &Shared, request: &Request) -> Result<Option<Self>, ApiError> {
+        let webhook = called_webhook(request.uri().path()).filter(|_| *request.method() == Method::POST);
+        let schedule = &shared.backends.schedule;
+        let Some((name, secret)) = webhook.and_then(|name| Some((name, schedule.webhook_secret(name)?))) else {
+            return Ok(None);
+        };
+        let now = shared.backends.jobs.now().div_euclid(1_000_000);
+        let principal = Principal { name: format!("webhook {name}"), scope: Scope::Write };
+        Ok(Some(Self { principal, secret, signature: Signature::of(request.headers(), now)? }))
+    }
+
+    /// Who has signed the body.
+    fn signer(self, body: &[u8]) -> Result<Principal, ApiError> {
+        self.signature.ok_or_else(unsigned)?.verify(&self.secret, body)?;
+        Ok(self.principal)
+    }
+}
+
+/// The request with its body received, so that endpoints get it at once. A `signed` call is let in once its signature is found to
+/// be that of the body.
 async fn with_body(
     shared: &Shared,
     request: Request,
+    signed: Option<SignedCall>,
 ) -> Result<(Request, tokio::sync::SemaphorePermit<'_>), ApiError> {
     let time = shared.limits.request_time;
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
     let received = tokio::time::timeout(time, body::receive(shared, &parts.headers, incoming)).await;
     let (bytes, room) = received.map_err(|_| {
         let seconds = time.as_secs_f64();
         ApiError::new(ErrorKind::SlowBody, format!("the body did not arrive within {seconds} seconds"))
     })??;
+    if let Some(call) = signed {
+        parts.extensions.insert(call.signer(&bytes)?);
+    }
     Ok((Request::from_parts(parts, Body::from(bytes)), room))
 }
 

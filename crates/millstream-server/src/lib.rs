@@ -31,6 +31,7 @@ mod schedule;
 mod scoped;
 mod server;
 mod tls;
+mod signature;
 mod wire;
 
 pub use backend::Backends;
@@ -61,4 +62,5 @@ pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use schedule::ScheduleBackend;
 pub use server::{Server, serve};
 pub use tls::{TlsError, TlsFiles};
+pub use signature::WebhookSecret;
 pub use wire::{json::ColumnWriter, types::type_name};

@@ -1,6 +1,6 @@
 //! What is recorded of each asset's last attempt, for the next plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_plan::{AssetStatus, Recorded};
@@ -8,13 +8,16 @@ use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
 use crate::{
     Metric, State, StateError,
-    database::{Row, parameters},
+    database::{Parameter, Row, parameters},
     metric, set,
     store::{Work, changed},
     value,
 };
 
 const COLUMNS: &str = "asset, fingerprint, input_versions, version, rows, built_at, status, message, code";
+
+/// So many assets are named in one statement.
+pub(crate) const PARAMETERS_MAX: usize = 500;
 
 /// An asset as it was found in the lake.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,26 @@ impl State {
             let sql = format!("SELECT {COLUMNS} FROM assets");
             let rows = self.rows("read what is recorded of the assets", &sql, &[]).await?;
             rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
+    /// What is recorded of these assets, as far as something is.
+    pub fn recorded_among<'a>(
+        &'a self,
+        assets: &'a BTreeSet<AssetId>,
+    ) -> BoxFuture<'a, Result<BTreeMap<AssetId, Recorded>, StateError>> {
+        async move {
+            let mut recorded = BTreeMap::new();
+            let assets: Vec<&AssetId> = assets.iter().collect();
+            for assets in assets.chunks(PARAMETERS_MAX) {
+                let (places, parameters) = named(assets.iter().copied());
+                let sql = format!("SELECT {COLUMNS} FROM assets WHERE asset IN ({places})");
+                for row in self.rows("read what is recorded of the assets", &sql, &parameters).await? {
+                    recorded.extend([parse(row)?]);
+                }
+            }
+            Ok(recorded)
         }
         .boxed()
     }
@@ -85,6 +108,13 @@ impl State {
         }
         .boxed()
     }
+}
+
+/// The places of these assets among the parameters of a statement, with a comma between two, and the parameters.
+pub(crate) fn named<'a>(assets: impl IntoIterator<Item = &'a AssetId>) -> (String, Vec<Parameter<'a>>) {
+    let parameters: Vec<_> = assets.into_iter().map(|asset| Parameter::Text(asset.as_str())).collect();
+    let places: Vec<String> = (1..=parameters.len()).map(|place| format!("${place}")).collect();
+    (places.join(", "), parameters)
 }
 
 fn of_one() -> String {

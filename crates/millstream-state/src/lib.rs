@@ -27,6 +27,7 @@ mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod pulse;
+mod reload;
 mod run;
 mod schedule;
 mod set;
@@ -54,6 +55,7 @@ pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
 pub use pulse::Pulse;
+pub use reload::FailedReload;
 pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use step::{StepEnd, StepOutcome, StepRecord};

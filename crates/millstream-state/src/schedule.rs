@@ -16,8 +16,9 @@ use crate::{
     value,
 };
 
-/// The decisions that are kept; older ones are forgotten.
+/// The decisions that are kept when older ones are forgotten, and after how many that is done again.
 const DECISIONS_MAX: i64 = 10_000;
+const FORGOTTEN_EACH: i64 = 200;
 
 /// The decisions of one asset that are kept, so that one that is due all the time leaves room for others.
 const DECISIONS_OF_ASSET_MAX: i64 = 200;
@@ -226,6 +227,10 @@ async fn log(work: &mut Work<'_>, record: &ScheduleRecord<'_>) -> Result<(), Sta
     let sql = "DELETE FROM schedule_decisions WHERE asset = $1 AND place <= \
                (SELECT place FROM schedule_decisions WHERE asset = $1 ORDER BY place DESC LIMIT 1 OFFSET $2)";
     work.execute_each(sql, &bounds).await?;
+    // To find the place takes as long as reading so many decisions, so that it is not done each time.
+    if !record.decisions.iter().any(|logged| logged.number % FORGOTTEN_EACH == 0) {
+        return Ok(());
+    }
     // The places have gaps where decisions of one asset were forgotten.
     let sql = "DELETE FROM schedule_decisions WHERE place <= \
                (SELECT place FROM schedule_decisions ORDER BY place DESC LIMIT 1 OFFSET $1)";

@@ -12,6 +12,7 @@ use millstream_types::{AssetId, AssetVersion, RunId};
 
 use crate::{
     State, StateError,
+    asset::{PARAMETERS_MAX, named},
     database::{Row, parameters},
     store::{Work, changed},
 };
@@ -113,12 +114,19 @@ pub(crate) async fn publish(work: &mut Work<'_>, run: &RunId, assets: &[AssetId]
     let sql = "SELECT place FROM publications WHERE run = $1";
     let Some(mut row) = work.row(sql, &parameters![run.as_str()]).await? else { return Ok(()) };
     let place = row.integer(0)?;
-    let sql = "SELECT a.asset, a.version FROM assets a LEFT JOIN published p ON p.asset = a.asset \
-               WHERE a.version IS NOT NULL AND (p.version IS NULL OR p.version <> a.version)";
-    let news: Vec<(AssetId, AssetVersion)> =
-        work.rows(sql, &[]).await?.into_iter().map(parse).collect::<Result<_, _>>()?;
-    let assets: std::collections::HashSet<&AssetId> = assets.iter().collect();
-    for (asset, version) in news.iter().filter(|(asset, _)| assets.contains(asset)) {
+    let mut news: Vec<(AssetId, AssetVersion)> = Vec::new();
+    for assets in assets.chunks(PARAMETERS_MAX) {
+        let (places, parameters) = named(assets);
+        let sql = format!(
+            "SELECT a.asset, a.version FROM assets a LEFT JOIN published p ON p.asset = a.asset \
+             WHERE a.version IS NOT NULL AND (p.version IS NULL OR p.version <> a.version) \
+             AND a.asset IN ({places})"
+        );
+        for row in work.rows(&sql, &parameters).await? {
+            news.push(parse(row)?);
+        }
+    }
+    for (asset, version) in &news {
         work.execute(
             "INSERT INTO published_before (asset, place, version) \
              SELECT asset, place, version FROM published WHERE asset = $1",

@@ -23,7 +23,7 @@ use crate::{
         summary::{command, summary},
     },
     project,
-    serve::{Backend, Hangups, Life, serve},
+    serve::{Backend, Hangups, Life, Serving, Watcher, serve},
     session::Session,
     settings, templates,
 };
@@ -40,6 +40,9 @@ const PORT_LAST: u16 = 6575;
 const SELECTION: [&str; 2] = ["*", "dataset:*"];
 /// How long the last lines have to be told.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How long steps that are under way have to end once the demo is told to.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// A read at the end of the generated data, when every window has something in it.
 const READ: &str = r#"curl -s localhost:${port}/v1/features/read -d '{"service": "checkout_v1", "entities": {"customer_id": [1, 2]}, "request": {"cart_value": [80, 12.5]}, "at": "2026-07-01T00:00:00Z"}'"#;
@@ -144,7 +147,10 @@ async fn live(shop: Shop<'_>, hangups: Hangups, session: &Session) -> Result<(),
     drop(engine);
     let stopped = cancel.child_token();
     let serving = async {
-        let served = serve(server, backend.clone(), hangups, !json, cancel.clone()).await;
+        let watcher = Some(Watcher::of(root.to_owned()));
+        let serving =
+            Serving { server, backend: backend.clone(), hangups, watcher, drain: DRAIN, is_told: !json };
+        let served = serve(serving, cancel.clone()).await;
         stopped.cancel();
         served
     };

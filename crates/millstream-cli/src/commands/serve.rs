@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, TlsFiles, Token};
-use millstream_types::Percent;
+use millstream_types::{Percent, Span};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend, Hangups, Notify,
+        Backend, Hangups, Notify, Serving, Watcher,
         limits::{self, Limit},
         log_steps, serve, tokens,
     },
@@ -32,8 +32,8 @@ const TOKEN_VARIABLE: &str = "MILLSTREAM_TOKEN";
 /// Serve features, pushes, queries, datasets and runs over HTTP
 ///
 /// Feast's clients are answered on their own paths. The server listens on this machine alone; another address needs a
-/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`, and with `--tls-cert` it speaks TLS. SIGHUP, or `POST /v1/reload`,
-/// has it take over the project's files as they are then. Assets with
+/// token in the variable MILLSTREAM_TOKEN, which requests send as `Authorization: Bearer …`, and with `--tls-cert` it speaks TLS.
+/// What is saved in the project's files is taken over within a second; SIGHUP, or `POST /v1/reload`, asks for that too. Assets with
 /// triggers run by themselves as long as it serves.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
@@ -57,6 +57,13 @@ pub(crate) struct Arguments {
     /// Keep this share of the served entities' values, so that `features verify` can compare them with the lake
     #[arg(long, default_value = "1%", value_name = "PERCENT")]
     pub(crate) sample: Percent,
+    /// Leave the project's files alone until SIGHUP or `POST /v1/reload` asks for them
+    #[arg(long)]
+    pub(crate) no_watch: bool,
+    /// How long steps that run by themselves have to end when the server is told to stop: `30s`, `5m`, `0s`. Nothing starts
+    /// meanwhile, and a second signal ends the process at once
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = drain)]
+    pub(crate) drain: Duration,
     /// Change a bound, as in `rows=200000` or `request_time=60s`; may be given several times. The bounds are body_bytes,
     /// buffered_bytes, rows, values, answer_bytes, query_rows, query_bytes, connections, concurrent_requests, request_time,
     /// job_time, idle_time, shutdown_time and query_shutdown_time
@@ -73,11 +80,21 @@ pub(crate) enum Compat {
     Strict,
 }
 
+/// A span, which may be none at all.
+fn drain(text: &str) -> Result<Duration, String> {
+    if text.trim() == "0s" {
+        return Ok(Duration::ZERO);
+    }
+    text.parse().map(Span::as_std).map_err(|error: millstream_types::DurationError| error.to_string())
+}
+
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     // Before anything else: without somebody who takes it, the signal would end the process.
     let hangups = Hangups::listen();
     let (started, read_at) = (std::time::Instant::now(), SystemClock.now());
     let limits = limits::changed(&arguments.limits)?;
+    let root = project::find_root(session)?;
+    let watcher = (!arguments.no_watch).then(|| Watcher::of(root));
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let loader = project::Loader::of(session)?;
     let backend = Arc::new(Backend::open(engine.clone(), read_at, loader, arguments.sample).await?);
@@ -111,13 +128,16 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         super::features::tell_unread(&backend.live().features.unread_pushes().await?);
     }
     tracing::info!("serving on {scheme}://{address}");
+    backend.remember(None).await;
     let notify = Notify::of_environment();
     notify.ready();
     let signs = tokio::spawn(notify.live(session.cancel.clone()));
     let logged = tokio::spawn(log_steps(engine.events().subscribe()));
     drop(engine);
     let is_told = !session.settings.json;
-    let served = serve(server, backend.clone(), hangups, is_told, session.cancel.clone()).await;
+    let serving =
+        Serving { server, backend: backend.clone(), hangups, watcher, drain: arguments.drain, is_told };
+    let served = serve(serving, session.cancel.clone()).await;
     signs.abort();
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.
     drop(backend);

@@ -7,11 +7,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use millstream_api::project::FailedReload;
 use millstream_engine::{
     Clock, Engine, EngineError, FeatureServer, Project, Queries, QueryThreads, Scheduling, SystemClock,
 };
 use millstream_server::{HeldProject, JobBackend};
+use millstream_state::FailedReload;
 use millstream_types::{Percent, TimestampMicros};
 
 use crate::{

@@ -109,11 +109,12 @@ impl FeatureBackend for Backend {
     }
 
     async fn ready(&self) -> Readiness {
+        let failed_reload = self.failed_reload();
         match self.live().features.never_materialized().await {
-            Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for },
+            Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for, failed_reload },
             Err(error) => {
                 let waiting_for = vec![format!("the online store ({})", api_error(error))];
-                Readiness { ready: false, waiting_for }
+                Readiness { ready: false, waiting_for, failed_reload }
             }
         }
     }

@@ -7,19 +7,13 @@ use tokio_util::sync::CancellationToken;
 use super::Backend;
 
 #[cfg(unix)]
-use super::project;
+use super::told::tell_loaded;
 
 #[cfg(unix)]
 use std::io::{IsTerminal, stderr, stdin, stdout};
 
 #[cfg(unix)]
 use millstream_server::ProjectBackend;
-
-#[cfg(unix)]
-use crate::{
-    human,
-    output::{self, CAUTION, GOOD, styled},
-};
 
 /// The signals from the moment of [`Hangups::listen`] on.
 #[cfg(unix)]
@@ -50,18 +44,7 @@ impl Hangups {
             if self.had_terminal.iter().zip(terminals()).any(has_lost) {
                 return cancel.cancel();
             }
-            let loaded = backend.reload().await;
-            // The log goes to standard error too.
-            if !is_told || project::is_logged(loaded.is_ok()) {
-                continue;
-            }
-            output::tell(&match loaded {
-                Ok(loaded) => {
-                    let assets = human::count(loaded.assets as u64, "asset");
-                    format!("{} Loaded again: {assets}", styled(GOOD, '✓'))
-                }
-                Err(error) => format!("{} Not loaded again: {error}", styled(CAUTION, '!')),
-            });
+            tell_loaded(&backend.reload().await, is_told);
         }
     }
 }

@@ -21,6 +21,8 @@ mod runs;
 mod schedule;
 mod serving;
 pub(crate) mod tokens;
+mod told;
+mod watch;
 
 pub(crate) use backend::Backend;
 pub(crate) use fresh::{KEEPING, keep_fresh};
@@ -29,4 +31,5 @@ pub(crate) use housekeeping::keep_house;
 pub(crate) use living::Life;
 pub(crate) use log::log_steps;
 pub(crate) use notify::Notify;
-pub(crate) use serving::serve;
+pub(crate) use serving::{Serving, serve};
+pub(crate) use watch::Watcher;

@@ -7,13 +7,17 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use millstream_api::project::{FailedReload, ProjectAnswer};
+use millstream_api::project::{FailedReload as WireFailedReload, ProjectAnswer};
 use millstream_engine::{Checked, Clock, EngineError, SystemClock};
 use millstream_project::{Level, cover};
 use millstream_server::{ApiError, ErrorKind, ProjectBackend};
+use millstream_state::FailedReload;
 
 use super::{Backend, backend::LoadedProject, errors::api_error};
-use crate::{CliError, diagnostics, human, wire::instant};
+use crate::{
+    CliError, diagnostics, human,
+    wire::{Of, instant},
+};
 
 #[async_trait]
 impl ProjectBackend for Backend {
@@ -27,7 +31,7 @@ impl ProjectBackend for Backend {
         let loaded = AssertUnwindSafe(self.load_again()).catch_unwind().await;
         match loaded.unwrap_or_else(|_| Err(defect())) {
             Ok(live) => {
-                self.remember(None);
+                self.remember(None).await;
                 tracing::info!(
                     assets = live.engine.project().graph.assets().len(),
                     "the project was loaded again"
@@ -37,24 +41,16 @@ impl ProjectBackend for Backend {
             }
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, "the project was not loaded again; what was loaded before goes on");
-                self.remember(Some(FailedReload {
-                    at: instant(SystemClock.now()),
+                let failed = FailedReload {
+                    at: SystemClock.now(),
                     code: error.code().to_owned(),
                     message: error.to_string(),
                     hint: error.hint().map(str::to_owned),
-                }));
+                };
+                self.remember(Some(failed)).await;
                 Err(error)
             }
         }
-    }
-}
-
-/// Whether the log has said how loading the project again ended.
-#[cfg(unix)]
-pub(super) fn is_logged(is_loaded: bool) -> bool {
-    match is_loaded {
-        true => tracing::enabled!(tracing::Level::INFO),
-        false => tracing::enabled!(tracing::Level::WARN),
     }
 }
 
@@ -93,7 +89,17 @@ impl Backend {
         self.replace(project.into(), read_at).await.map_err(not_loaded)
     }
 
-    fn remember(&self, failed: Option<FailedReload>) {
+    /// The last attempt to load the project again, if it failed.
+    pub(super) fn failed_reload(&self) -> Option<WireFailedReload> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().map(WireFailedReload::of)
+    }
+
+    /// Remembers how the last attempt to load the project again ended, for whoever asks this process or the state store.
+    pub(crate) async fn remember(&self, failed: Option<FailedReload>) {
+        if let Err(error) = self.live().engine.record_reload(failed.as_ref()).await {
+            tracing::warn!(%error, "`millstream status` does not know how loading the project again ended");
+        }
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
     }
 
@@ -105,7 +111,7 @@ impl Backend {
             loaded_at: instant(live.loaded_at),
             is_whole: project.is_whole,
             assets: project.graph.assets().len(),
-            failed_reload: self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            failed_reload: self.failed_reload(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A project that runs by its triggers while it is served.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
 use millstream_api::schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer};
 use millstream_engine::{LoggedDecision, Scheduling, TriggerError};
 use millstream_schedule::Upcoming;
-use millstream_server::{ApiError, ErrorKind, ScheduleBackend};
+use millstream_server::{ApiError, ErrorKind, ScheduleBackend, WebhookSecret};
 use millstream_types::AssetId;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +15,10 @@ use super::{Backend, errors::api_error};
 use crate::wire::instant;
 
 impl Backend {
-    /// Runs the project by its triggers from now on until `cancel`, on a task that ends when the steps that ran are cancelled.
-    pub(crate) fn keep_scheduled(&self, cancel: CancellationToken) -> JoinHandle<()> {
-        let (scheduling, kept) = self.live().engine.keep_scheduled(cancel);
+    /// Runs the project by its triggers from now on until `cancel`, on a task that ends when the steps that ran have ended, or are
+    /// cancelled because they took longer than `drain`.
+    pub(crate) fn keep_scheduled(&self, cancel: CancellationToken, drain: Duration) -> JoinHandle<()> {
+        let (scheduling, kept) = self.live().engine.keep_scheduled(cancel, drain);
         *self.scheduling.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheduling);
         tokio::spawn(kept)
     }
@@ -51,6 +52,11 @@ impl ScheduleBackend for Backend {
         let due = due.iter().map(ToString::to_string).collect();
         Ok(TriggerAnswer { trigger: name.to_owned(), due })
     }
+
+    fn webhook_secret(&self, name: &str) -> Option<WebhookSecret> {
+        let webhook = self.live().engine.project().spec.webhooks.get(name)?.secret.clone();
+        Some(WebhookSecret::new(webhook.reveal()))
+    }
 }
 
 fn next((asset, Upcoming { at, trigger }): (AssetId, Upcoming)) -> NextTick {
@@ -76,6 +82,7 @@ fn refused(error: TriggerError) -> ApiError {
                 false => error.with_hint(format!("the webhooks are `{}`", known.join("`, `"))),
             }
         }
+        TriggerError::Unrecorded => ApiError::new(ErrorKind::Unavailable, message),
         TriggerError::Idle => ApiError::new(ErrorKind::Unavailable, message)
             .with_hint("call the server that does, or try again in a moment"),
     }

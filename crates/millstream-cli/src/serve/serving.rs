@@ -1,41 +1,53 @@
 //! A server from its address to its end, with the tasks beside it: steps by their triggers, views that runs leave to it,
-//! housekeeping, and SIGHUP.
+//! housekeeping, files that are saved, and SIGHUP.
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::OptionFuture;
 use millstream_server::Server;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Hangups, keep_fresh, keep_house};
+use super::{Backend, Hangups, Watcher, keep_fresh, keep_house};
 use crate::CliError;
 
-/// How long a server that stops waits for its own run of views, for steps that it started, and for housekeeping.
+/// How long a server that stops waits for its own run of views, and for housekeeping.
 const LAST_TIME: Duration = Duration::from_secs(10);
 
-/// Serves until `cancel`. `is_told` says that people are told what a server tells, beside the log.
-pub(crate) async fn serve(
-    server: Server,
-    backend: Arc<Backend>,
-    hangups: Hangups,
-    is_told: bool,
-    cancel: CancellationToken,
-) -> Result<(), CliError> {
+/// A server that listens, and what goes on beside it.
+pub(crate) struct Serving {
+    pub server: Server,
+    pub backend: Arc<Backend>,
+    pub hangups: Hangups,
+    /// Looks at the project's files, if what is saved is taken over.
+    pub watcher: Option<Watcher>,
+    /// How long steps that run by themselves have to end once the server is told to stop.
+    pub drain: Duration,
+    /// Whether people are told what a server tells, beside the log.
+    pub is_told: bool,
+}
+
+/// Serves until `cancel`.
+pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result<(), CliError> {
+    let Serving { server, backend, hangups, watcher, drain, is_told } = serving;
     // The tasks beside the server end with it, whatever ended it.
     let stopped = cancel.child_token();
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
-    let mut scheduled = backend.keep_scheduled(stopped.clone());
+    let mut scheduled = backend.keep_scheduled(stopped.clone(), drain);
     let mut tidied = tokio::spawn(keep_house(backend.clone(), stopped.clone()));
+    let watched = watcher.map(|watcher| watcher.watch(backend.clone(), stopped.clone(), is_told));
+    let watched = tokio::spawn(OptionFuture::from(watched));
     let reloads = tokio::spawn(hangups.reload(backend.clone(), cancel.clone(), is_told));
     let served = server.run(cancel).await;
     tracing::info!("no longer serving");
     stopped.cancel();
     reloads.abort();
+    watched.abort();
     // A run that brings views up to date gets time to record its end, and meanwhile steps that ran get time to end; what those
     // were about is recorded, and the next process starts them once more.
     let ended = tokio::join!(
         timeout(LAST_TIME, &mut kept_fresh),
-        timeout(LAST_TIME, &mut scheduled),
+        timeout(LAST_TIME + drain, &mut scheduled),
         timeout(LAST_TIME, &mut tidied)
     );
     for (is_late, task) in

@@ -3,6 +3,7 @@
 use millstream_api::{
     catalog::{AssetState, StatusDocument, Writer},
     housekeeping::{HousekeepingAlarm, HousekeepingState},
+    project::FailedReload,
     runs::{CheckResult, LastRun},
 };
 use millstream_engine::{AssetStatus, HousekeepingStatus, Status};
@@ -16,7 +17,9 @@ impl Of<&Status> for StatusDocument {
     fn of(status: &Status) -> Self {
         let last_run = status.last_run.as_ref().map(LastRun::of);
         let housekeeping = status.housekeeping.as_ref().map(HousekeepingState::of);
-        Self { last_run, housekeeping, assets: status.assets.iter().map(AssetState::of).collect() }
+        let failed_reload = status.failed_reload.as_ref().map(FailedReload::of);
+        let assets = status.assets.iter().map(AssetState::of).collect();
+        Self { last_run, housekeeping, failed_reload, assets }
     }
 }
 
@@ -31,6 +34,13 @@ impl Of<&HousekeepingStatus> for HousekeepingState {
             next: status.next.map(instant),
             alarms: status.alarms.iter().map(alarm).collect(),
         }
+    }
+}
+
+impl Of<&millstream_state::FailedReload> for FailedReload {
+    fn of(failed: &millstream_state::FailedReload) -> Self {
+        let millstream_state::FailedReload { at, code, message, hint } = failed.clone();
+        Self { at: instant(at), code, message, hint }
     }
 }
 

@@ -94,10 +94,10 @@ pub(crate) async fn look(
     is_alone: bool,
     observed: &mut Observed,
 ) -> Result<(), EngineError> {
+    let graph = &world.project.graph;
     for kind in KINDS {
-        let is_meant =
-            |facts: &&AssetFacts| kind.words().contains(&facts.kind) && selected.contains(&facts.id);
-        let assets: Vec<_> = world.project.graph.assets().iter().filter(is_meant).collect();
+        let is_meant = |facts: &&AssetFacts| kind.words().contains(&facts.kind);
+        let assets: Vec<_> = selected.iter().filter_map(|id| graph.get(id)).filter(is_meant).collect();
         if !assets.is_empty() {
             let look = Look { world, request, names_assets, recorded, assets, is_alone };
             kind.look(&look, observed).await?;

@@ -49,7 +49,7 @@ pub(super) async fn outdating(candidate: &Candidate<'_>) -> Result<Option<Outdat
     let touched = outdated.files(&base);
     let holds = match &rejected.superseded {
         Some(superseded) if outdated.rows == OutdatedRows::Superseded => {
-            any_goes(world, &base, touched, superseded, outdated.epoch).await?
+            any_superseded(world, &base, &touched, superseded, Some(outdated.epoch)).await?
         }
         _ => !touched.is_empty(),
     };
@@ -170,15 +170,16 @@ impl Keeping<'_> {
     }
 }
 
-/// Whether one of the rows of epochs before this one is superseded.
-async fn any_goes(
+/// Whether one of the rejected rows of the files is superseded; of those of epochs before one, where that is named.
+pub(crate) async fn any_superseded(
     world: &World,
     rejected: &Snapshot,
-    files: Vec<DataFile>,
+    files: &[DataFile],
     superseded: &Superseded,
-    epoch: i64,
+    before: Option<i64>,
 ) -> Result<bool, EngineError> {
-    let mut rows = rows_of(world, rejected, &files, Some(ident(EPOCH).lt(lit(epoch)))).await?;
+    let condition = before.map(|epoch| ident(EPOCH).lt(lit(epoch)));
+    let mut rows = rows_of(world, rejected, files, condition).await?;
     while let Some(batch) = rows.next().await? {
         if superseded.without(&batch)?.num_rows() < batch.num_rows() {
             return Ok(true);

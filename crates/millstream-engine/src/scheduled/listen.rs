@@ -101,16 +101,8 @@ impl Tenure {
 
     /// What a run of this loop tells may still be heard after its end was dealt with.
     fn hear_of_own(&mut self, work: WorkId, change: &WorkChange) {
-        match change {
-            WorkChange::Ended => {
-                self.works.remove(&work);
-            }
-            WorkChange::Told(event) => {
-                if let Event::Waiting { because } = event.as_ref() {
-                    tracing::info!(because, "a step waits until others are done with its asset");
-                }
-            }
-            WorkChange::Began => {}
+        if let WorkChange::Ended = change {
+            self.works.remove(&work);
         }
     }
 
@@ -160,10 +152,8 @@ impl Tenure {
     /// away, that is found later.
     pub(super) async fn look_around(&mut self) -> Result<(), EngineError> {
         let state = self.engine.world().state.clone();
-        let held = match self.foreign.is_doubtful {
-            true => state.leases(self.now()).await.map(Some),
-            false => Ok(None),
-        };
+        // Leases first: what their holders have committed is among the versions then.
+        let held = state.leases(self.now()).await;
         match state.versions().await {
             Ok(versions) => {
                 for (asset, version) in versions {
@@ -173,12 +163,14 @@ impl Tenure {
             Err(error) => tracing::warn!(%error, "the versions of assets cannot be read; trying again"),
         }
         match held {
-            Ok(None) => Ok(()),
-            Ok(Some(leases)) => {
-                let held: BTreeSet<AssetId> = leases.into_iter().flat_map(|lease| lease.assets).collect();
-                for asset in self.foreign.leave_all_but(&held) {
-                    self.step_ended(&asset, Ending::Badly, Span::from_ms(0)).await?;
+            Ok(leases) => {
+                if self.foreign.is_doubtful {
+                    let held = leases.iter().flat_map(|lease| &lease.assets).cloned().collect();
+                    for asset in self.foreign.leave_all_but(&held) {
+                        self.step_ended(&asset, Ending::Badly, Span::from_ms(0)).await?;
+                    }
                 }
+                self.see_leases(leases);
                 Ok(())
             }
             Err(error) => {

@@ -5,6 +5,8 @@
 //! records is bound to that lease; another process that serves the project too waits until the lease ends, and goes on with
 //! what is recorded.
 
+mod away;
+mod clock;
 mod listen;
 mod record;
 mod stale;
@@ -25,7 +27,7 @@ use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{Engine, EngineError, Project, error::told, lease::Lease};
 use tenure::Tenure;
@@ -44,6 +46,9 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// So many messages wait for the loop; whoever has another one waits for a place.
 const MESSAGES_MAX: usize = 1_024;
 
+/// How long a call of a webhook waits to be recorded: less than those who call wait for an answer.
+const RECORDED_MAX: Duration = Duration::from_secs(8);
+
 /// What a process asks of the loop that runs its project by triggers. Cloning shares it; the loop outlives it.
 #[derive(Clone, Debug)]
 pub struct Scheduling {
@@ -58,6 +63,9 @@ pub enum TriggerError {
     /// The process waits to take another one's place, or its loop begins again after a fault.
     #[error("this process does not schedule the project now")]
     Idle,
+    /// The state store did not take the call in time. It counts as not made.
+    #[error("the call could not be recorded, because the state store does not answer")]
+    Unrecorded,
 }
 
 /// What comes, and whether this process sees to it.
@@ -79,13 +87,17 @@ enum Message {
 }
 
 impl Scheduling {
-    /// The webhook was called. Once this returns, the call is recorded and no crash loses it. Returns the assets that are due
-    /// for it.
+    /// The webhook was called. Once this returns assets, the call is recorded and no crash loses it: those are due for it. A call
+    /// that cannot be recorded within a bound is an error, and whoever made it makes it again; should it be recorded later all the
+    /// same, one run answers both.
     pub fn triggered<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<AssetId>, TriggerError>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            self.ask(Message::Trigger { name: name.to_owned(), answer }).await;
-            answered.await.unwrap_or(Err(TriggerError::Idle))
+            let asked = async {
+                self.ask(Message::Trigger { name: name.to_owned(), answer }).await;
+                answered.await.unwrap_or(Err(TriggerError::Idle))
+            };
+            tokio::time::timeout(RECORDED_MAX, asked).await.unwrap_or(Err(TriggerError::Unrecorded))
         })
     }
 
@@ -125,12 +137,18 @@ impl Scheduling {
 }
 
 impl Engine {
-    /// Runs the project by its triggers until `cancel`, in the future that is returned. Steps that run then are cancelled; the
-    /// next process starts them once more. While no asset has a trigger but "on change" and "by hand", nothing is done.
+    /// Runs the project by its triggers until `cancel`, in the future that is returned. From then on nothing starts, and steps that
+    /// run have `drain` to end; those that run longer are cancelled, and the next process starts them once more. While no asset has
+    /// a trigger but "on change" and "by hand", nothing is done.
     #[must_use]
-    pub fn keep_scheduled(&self, cancel: CancellationToken) -> (Scheduling, BoxFuture<'static, ()>) {
+    pub fn keep_scheduled(
+        &self,
+        cancel: CancellationToken,
+        drain: Duration,
+    ) -> (Scheduling, BoxFuture<'static, ()>) {
         let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
-        let keeper = Keeper { engine: self.clone(), receiver, cancel };
+        let keeper =
+            Keeper { engine: self.clone(), receiver, cancel, drain, cut_short: CancellationToken::new() };
         (Scheduling { sender }, Box::pin(keeper.keep()))
     }
 
@@ -170,11 +188,17 @@ fn unknown_webhook(project: &Project, name: &str) -> TriggerError {
 struct Keeper {
     engine: Engine,
     receiver: mpsc::Receiver<Message>,
+    /// The wish that the loop ends.
     cancel: CancellationToken,
+    /// How long steps have then to end.
+    drain: Duration,
+    /// Cancelled when that time is over.
+    cut_short: CancellationToken,
 }
 
 impl Keeper {
     async fn keep(mut self) {
+        let _drained = self.cut_short_in_time();
         let mut pause = AGAIN;
         while !self.cancel.is_cancelled() {
             let began = Instant::now();
@@ -200,6 +224,16 @@ impl Keeper {
         }
     }
 
+    /// Cuts short, on a task that ends with what is returned, what still runs when the time for it is over.
+    fn cut_short_in_time(&self) -> AbortOnDropHandle<()> {
+        let (cancel, drain, cut_short) = (self.cancel.clone(), self.drain, self.cut_short.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            cancel.cancelled().await;
+            tokio::time::sleep(drain).await;
+            cut_short.cancel();
+        }))
+    }
+
     /// Waits until the project has a trigger; false when the loop is to end.
     async fn wait_for_triggers(&mut self) -> bool {
         while !is_scheduled(self.engine.project()) {
@@ -218,7 +252,11 @@ impl Keeper {
     /// Schedules the project, once no other process does, until the loop is to end or something goes wrong.
     async fn hold_office(&mut self) -> Result<(), EngineError> {
         let lease = self.take_lease().await?;
-        let mut tenure = match Tenure::begin(&self.engine, lease.clone(), &self.cancel).await {
+        let begun = tokio::select! {
+            begun = Tenure::begin(&self.engine, lease.clone(), &self.cut_short) => begun,
+            () = self.cancel.cancelled() => Err(EngineError::Cancelled),
+        };
+        let mut tenure = match begun {
             Ok(tenure) => tenure,
             Err(error) => {
                 lease.end().await;
@@ -236,11 +274,12 @@ impl Keeper {
         let world = self.engine.world().clone();
         let events = self.engine.begin(COMMAND);
         let leased = [AssetId::new(LEASED)];
-        let taking = world.lease(COMMAND, &leased, Duration::MAX, &events, &self.cancel);
+        let taking = world.lease(COMMAND, &leased, Duration::MAX, &events, &self.cut_short);
         tokio::pin!(taking);
         loop {
             tokio::select! {
                 lease = &mut taking => return lease,
+                () = self.cancel.cancelled() => return Err(EngineError::Cancelled),
                 Some(message) = self.receiver.recv() => match message {
                     Message::Replace(engine) => self.engine = engine,
                     message => decline(&self.engine, message),

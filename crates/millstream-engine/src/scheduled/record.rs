@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use millstream_schedule::{Decision, DueReason, RecordedAsset, Start};
+use millstream_schedule::{Decision, DueReason, HoldReason, RecordedAsset, Start};
 use millstream_state::{DecisionKind, LoggedDecision, ScheduleRecord, StateError};
 use millstream_types::{AssetId, TimestampMicros};
 
@@ -37,8 +37,9 @@ impl Tenure {
             self.started.extend(start.steps.iter().map(|step| step.asset.clone()));
         }
         let now = self.now();
-        let logged: Vec<LoggedDecision> =
-            decisions.iter().flat_map(|decision| log(decision, now, &mut self.logged)).collect();
+        let clock = self.told_of_clock(now);
+        let decided = decisions.iter().flat_map(|decision| log(decision, now, &mut self.logged));
+        let logged: Vec<LoggedDecision> = clock.into_iter().chain(decided).collect();
         if !changed.is_empty() || !logged.is_empty() {
             let assets: Vec<RecordedAsset> =
                 changed.iter().filter_map(|asset| self.recorded.get(asset)).cloned().collect();
@@ -97,6 +98,9 @@ impl Tenure {
             Decision::Skip { asset, because, .. } => {
                 tracing::info!(%asset, because = %because, "a step is skipped");
             }
+            Decision::Postponed { asset } => {
+                self.started.remove(asset);
+            }
             Decision::NotNow { asset, because } => {
                 tracing::debug!(%asset, because = %because, "a step waits");
             }
@@ -130,6 +134,7 @@ fn changed_by(decision: &Decision) -> Vec<&AssetId> {
     match decision {
         Decision::Start(start) => start.steps.iter().map(|step| &step.asset).collect(),
         Decision::Skip { asset, .. }
+        | Decision::Postponed { asset }
         | Decision::Noted { asset, .. }
         | Decision::Watch { asset, .. }
         | Decision::Unwatch { asset, .. } => vec![asset],
@@ -152,6 +157,9 @@ fn log(decision: &Decision, at: TimestampMicros, number: &mut i64) -> Vec<Logged
             vec![line(asset, DecisionKind::Skipped, because.to_string())]
         }
         Decision::NotNow { asset, because } => vec![line(asset, DecisionKind::Held, because.to_string())],
+        Decision::Postponed { asset } => {
+            vec![line(asset, DecisionKind::Held, HoldReason::KeptAway.to_string())]
+        }
         Decision::Noted { .. }
         | Decision::Look { .. }
         | Decision::Watch { .. }

@@ -1,19 +1,20 @@
 //! Which assets are not up to date when the scheduler begins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use millstream_plan::{Reason, Recorded};
+use millstream_plan::Reason;
 use millstream_types::AssetId;
 
-use crate::{Engine, EngineError, RunRequest};
+use crate::{Engine, EngineError, observe::observe_all, reconcile::Reconciled};
 
 /// The assets that the plan has a reason to run. That an input is only about to change is none: the scheduler finds out for
 /// itself when the input has changed.
 pub(super) async fn stale(
     engine: &Engine,
-    recorded: &BTreeMap<AssetId, Recorded>,
+    found: &Reconciled,
 ) -> Result<BTreeSet<AssetId>, EngineError> {
-    let plan = engine.plan(&RunRequest::default()).await?;
+    let plan = observe_all(engine.world(), found).await?;
+    let recorded = &found.recorded;
     let graph = &engine.project().graph;
     let version = |table: &AssetId| recorded.get(table).and_then(|recorded| recorded.version);
     let is_only_about_to_change = |asset: &AssetId, from: &[String]| {

@@ -4,28 +4,41 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::FutureExt;
 use millstream_schedule::{Ending, StartedStep};
+use millstream_state::StateError;
 use millstream_types::{AssetId, AssetVersion, Span};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::{record::reasons, tenure::Tenure};
-use crate::{Engine, EngineError, Publisher, RunReport, RunRequest, error::told, event::ended_well};
+use crate::{
+    Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, error::told, event::ended_well,
+    observe::observe,
+};
 
-/// A run that has ended.
+/// A step that this loop started, and that has come to its end.
 pub(super) struct StepRun {
     asset: AssetId,
-    /// What its run reports; `None` when there was nothing to do.
-    ended: Result<Option<RunReport>, EngineError>,
+    ended: Result<StepEnd, EngineError>,
     took: Duration,
 }
 
+/// What became of a step.
+enum StepEnd {
+    Ran(RunReport),
+    /// There was nothing to do, so that the step left no run.
+    Idle,
+    /// Somebody else works on the asset, so that the step did not begin.
+    KeptAway(StateError),
+}
+
 impl Tenure {
-    /// Starts a step whose start is recorded. While another process works on the asset, the step waits.
+    /// Starts a step whose start is recorded.
     pub(super) fn start(&mut self, step: &StartedStep) {
         let (asset, because) = (step.asset.clone(), reasons(&step.reasons));
         tracing::debug!(%asset, because, attempt = step.attempt, "a step is due");
@@ -40,15 +53,10 @@ impl Tenure {
         let (engine, cancel, is_again) = (self.engine.clone(), self.cancel.clone(), step.attempt > 1);
         self.runs.spawn(async move {
             let began = Instant::now();
-            let run = AssertUnwindSafe(run(&engine, &request, is_again, events, cancel)).catch_unwind();
+            let run = AssertUnwindSafe(run(&engine, &asset, &request, is_again, events, cancel)).catch_unwind();
             let died = |_| Err(EngineError::Worker { doing: "running a scheduled step" });
             let ended = run.await.unwrap_or_else(died);
-            // A run that waited for others to be done with the asset was not at work before it was on record.
-            let took = match &ended {
-                Ok(Some(report)) => report.elapsed,
-                _ => began.elapsed(),
-            };
-            StepRun { asset, ended, took }
+            StepRun { asset, ended, took: began.elapsed() }
         });
     }
 
@@ -56,12 +64,23 @@ impl Tenure {
     pub(super) async fn run_ended(&mut self, ended: Result<StepRun, JoinError>) -> Result<(), EngineError> {
         let worker = |_| EngineError::Worker { doing: "running a scheduled step" };
         let StepRun { asset, ended, took } = ended.map_err(worker)?;
+        // What was cut short has not ended: the next process starts it once more.
         if self.cancel.is_cancelled() {
             return Ok(());
         }
         self.own.remove(&asset);
         self.started.remove(&asset);
+        let ended = match ended {
+            Ok(StepEnd::KeptAway(because)) => return self.kept_away(&asset, &because).await,
+            Ok(StepEnd::Ran(report)) => Ok(Some(report)),
+            Ok(StepEnd::Idle) => Ok(None),
+            Err(error) => Err(error),
+        };
         let ending = judge(&asset, &ended);
+        if ended.as_ref().map_or(true, |report| report.as_ref().is_some_and(|report| report.broke_off)) {
+            // What it committed before may not be recorded.
+            self.doubtful.insert(asset.clone());
+        }
         for (changed, version) in ended.iter().flatten().flat_map(versions).collect::<Vec<_>>() {
             self.committed(&changed, version).await?;
         }
@@ -116,26 +135,34 @@ pub(super) fn span(took: Duration) -> Span {
     Span::from_ms(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Runs the one asset of the request, unless there is nothing to do. What an interrupted attempt has done may not be recorded
-/// yet, so that an attempt `again` always runs on record.
+/// Runs the one asset of the request, as the only one that writes it, unless there is nothing to do. What an interrupted attempt
+/// has done may not be recorded yet, so that an attempt `again` always runs on record.
 async fn run(
     engine: &Engine,
+    asset: &AssetId,
     request: &RunRequest,
     is_again: bool,
     events: Publisher,
     cancel: CancellationToken,
-) -> Result<Option<RunReport>, EngineError> {
-    if !is_again {
-        let plan = tokio::select! {
-            plan = engine.plan(request) => plan?,
-            () = cancel.cancelled() => return Err(EngineError::Cancelled),
-        };
-        if plan.steps.is_empty() {
-            return Ok(None);
+) -> Result<StepEnd, EngineError> {
+    let (world, assets) = (engine.world(), std::slice::from_ref(asset));
+    let lease = match world.lease(&request.command, assets, Duration::ZERO, &events, &cancel).await {
+        Err(EngineError::State(because @ StateError::Locked { .. })) => {
+            return Ok(StepEnd::KeptAway(because));
         }
-    }
-    tracing::info!(asset = request.selection.join(" "), command = request.command, "a step starts");
-    engine.run(request, Duration::MAX, events, cancel).await.map(Some)
+        lease => lease?,
+    };
+    let planned = async {
+        let plan = observe(world, request, true).await?;
+        let is_needed = is_again || !plan.steps.is_empty();
+        if is_needed {
+            tracing::info!(%asset, command = request.command, "a step starts");
+        }
+        Ok(is_needed.then_some(plan))
+    };
+    let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
+    let ran = engine.run_under(lease, request, assets, events, planned, executor).await?;
+    Ok(ran.map_or(StepEnd::Idle, StepEnd::Ran))
 }
 
 /// The versions that the steps of a run left.

@@ -18,7 +18,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Message, Outlook, is_scheduled,
+    Message, Outlook,
+    away::OthersLeases,
+    is_scheduled,
     listen::{Foreign, Look},
     stale::stale,
     start::StepRun,
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     Engine, EngineError, Project, Subscription, WorkId, error::told as worded, lease::Lease,
-    reconcile::reconcile,
+    reconcile::{Scope, reconcile},
 };
 
 /// The loop wakes this often at least, to find out that the clock was set.
@@ -34,6 +36,9 @@ const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the state store is asked for the versions that other processes committed.
 const VERSIONS_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the state store is asked whether others are done with an asset for which a step waits.
+const FREED_EVERY: Duration = Duration::from_millis(250);
 
 /// How long the sources may take to say what is new when the scheduler begins.
 const STALE_MAX: Duration = Duration::from_secs(30);
@@ -56,6 +61,8 @@ pub(super) struct Tenure {
     pub(super) versions: BTreeMap<AssetId, AssetVersion>,
     /// The number of the last decision in the log.
     pub(super) logged: i64,
+    /// Whether the clock was behind where it had been at the last call of the scheduler.
+    pub(super) is_clock_back: bool,
     pub(super) runs: JoinSet<StepRun>,
     /// The assets whose steps this loop has decided to start, and of which no end is known.
     pub(super) started: BTreeSet<AssetId>,
@@ -64,6 +71,13 @@ pub(super) struct Tenure {
     /// The runs of this loop, until their ends were heard.
     pub(super) works: BTreeSet<WorkId>,
     pub(super) foreign: Foreign,
+    /// The assets whose steps wait until others are done with them.
+    pub(super) waiting: BTreeSet<AssetId>,
+    pub(super) others: OthersLeases,
+    /// The assets of which versions may be committed that are not recorded.
+    pub(super) doubtful: BTreeSet<AssetId>,
+    /// The comparison of such assets with the lake, which gives those that are still in doubt.
+    pub(super) reconciling: JoinSet<BTreeSet<AssetId>>,
     pub(super) looks: JoinSet<Look>,
     /// The assets whose sources are looked at.
     pub(super) looking: BTreeSet<AssetId>,
@@ -82,9 +96,9 @@ struct Found {
 async fn find(engine: &Engine) -> Result<Found, EngineError> {
     let state = engine.world().state.clone();
     // What a process committed that ended before it had recorded that is recorded now.
-    let reconciled = reconcile(engine.world()).await?;
+    let reconciled = reconcile(engine.world(), Scope::All).await?;
     let versions = state.versions().await?;
-    let stale = match timeout(STALE_MAX, stale(engine, &reconciled.recorded)).await {
+    let stale = match timeout(STALE_MAX, stale(engine, &reconciled)).await {
         Ok(Ok(stale)) => stale,
         // A step that has nothing to do ends at once, and one whose source is away holds up nothing but itself.
         Ok(Err(error)) => {
@@ -150,11 +164,16 @@ impl Tenure {
             recorded,
             versions,
             logged: 0,
+            is_clock_back: false,
             runs: JoinSet::new(),
             started: BTreeSet::new(),
             own: BTreeMap::new(),
             works: BTreeSet::new(),
             foreign: Foreign::default(),
+            waiting: BTreeSet::new(),
+            others: OthersLeases::default(),
+            doubtful: BTreeSet::new(),
+            reconciling: JoinSet::new(),
             looks: JoinSet::new(),
             looking: BTreeSet::new(),
             heard,
@@ -162,11 +181,12 @@ impl Tenure {
         })
     }
 
-    /// Schedules until `cancel`. That the state store is away ends nothing: what was decided is carried out once it is recorded.
+    /// Schedules until `cancel`, and then until what runs has ended or is cut short. That the state store is away ends nothing: what
+    /// was decided is carried out once it is recorded.
     ///
     /// # Errors
     ///
-    /// Another process has taken the lease, or the loop met a defect.
+    /// Another process has taken the lease, what runs was cut short, or the loop met a defect.
     pub(super) async fn hold(
         &mut self,
         receiver: &mut Receiver<Message>,
@@ -175,23 +195,42 @@ impl Tenure {
         let begun = std::mem::take(&mut self.begun);
         self.carry_out(begun, &[]).await?;
         self.forget_gone().await?;
-        let mut versions = versions_interval();
+        let (mut versions, mut freed) = (interval(VERSIONS_EVERY), interval(FREED_EVERY));
         loop {
             if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
                 self.tick().await?;
             }
             let pause = self.pause();
             tokio::select! {
-                () = cancel.cancelled() => return Ok(()),
+                () = cancel.cancelled() => return self.drain(receiver).await,
                 reason = self.lease.over() => return Err(reason),
                 Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
                 Some(found) = self.looks.join_next() => self.looked(found).await?,
                 Some(message) = receiver.recv() => self.answer(message).await?,
                 heard = self.heard.hear() => self.hear(heard).await?,
+                Some(doubtful) = self.reconciling.join_next() => self.reconciled(doubtful).await?,
+                _ = freed.tick(), if !self.waiting.is_empty() => self.look_for_freed().await?,
                 _ = versions.tick() => self.look_around().await?,
                 () = tokio::time::sleep(pause) => self.tick().await?,
             }
         }
+    }
+
+    /// Starts nothing more, and waits until what runs has ended. What follows from that is recorded, for the next process to start.
+    async fn drain(&mut self, receiver: &mut Receiver<Message>) -> Result<(), EngineError> {
+        self.scheduler.stop_starting();
+        if !self.runs.is_empty() {
+            tracing::info!(steps = self.runs.len(), "the process is to end, and waits for the steps that run");
+        }
+        while !self.runs.is_empty() {
+            tokio::select! {
+                reason = self.lease.over() => return Err(reason),
+                Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
+                Some(message) = receiver.recv() => self.answer(message).await?,
+                heard = self.heard.hear() => self.hear(heard).await?,
+            }
+        }
+        Ok(())
     }
 
     /// Cancels what runs, and waits a while until that has ended. The steps are not told as ended: the next process starts them
@@ -254,6 +293,8 @@ impl Tenure {
     async fn answer(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
             Message::LookAtClock => self.tick().await,
+            // Whoever called was told meanwhile that the call was not recorded.
+            Message::Trigger { answer, .. } if answer.is_closed() => Ok(()),
             Message::Trigger { name, answer } => {
                 let (now, due) = (self.now(), self.waiting_for(&name));
                 if due.is_empty() {
@@ -325,8 +366,8 @@ impl Tenure {
     }
 }
 
-fn versions_interval() -> Interval {
-    let mut interval = tokio::time::interval(VERSIONS_EVERY);
+fn interval(every: Duration) -> Interval {
+    let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }

@@ -74,6 +74,22 @@ fn views_are_looked_through_to_the_stored_tables() {
 }
 
 #[test]
+fn a_plan_of_some_assets_looks_at_what_they_read_and_at_what_writes_that() {
+    let graph = graph(
+        "bronze.a: source
+         bronze.b: source
+         silver.v: view <- bronze.b
+         silver.t: table <- silver.v, bronze.a__rejected
+         gold.t: table <- silver.t",
+    );
+    let looked_at = |asset: &str| graph.looked_at(&[id(asset)].into());
+    assert_eq!(looked_at("bronze.a"), [id("bronze.a")].into());
+    let of_silver = ["bronze.a", "bronze.a__rejected", "bronze.b", "silver.t"].map(id);
+    assert_eq!(looked_at("silver.t"), of_silver.into());
+    assert_eq!(looked_at("gold.t"), [id("silver.t"), id("gold.t")].into());
+}
+
+#[test]
 fn tables_that_are_checked_against_each_other_are_no_cycle() {
     let mut facts = project("bronze.a: source\nbronze.b: source");
     facts[0].checked_against = vec![id("bronze.b"), id("bronze.a")];

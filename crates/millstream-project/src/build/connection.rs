@@ -50,7 +50,7 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
 }
 
 /// Warns of credentials that stand in the file itself; messages cover them like all others.
-fn literals(context: &Context<'_>, node: &Node, key: &str) {
+pub(super) fn literals(context: &Context<'_>, node: &Node, key: &str) {
     match &node.kind {
         NodeKind::Text(text) if !text.contains("${") => {
             let is_named = is_secret_name(key) && !text.is_empty();

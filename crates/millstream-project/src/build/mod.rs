@@ -17,6 +17,7 @@ mod source;
 mod table;
 mod tables;
 mod test;
+mod webhook;
 
 pub use columns::check_columns;
 pub(crate) use connection::connection;

@@ -10,12 +10,14 @@ use millstream_types::{Percent, Severity, Span};
 
 use super::{
     Context,
+    connection::literals,
     environment::{DEFAULT, environment, implied, steps_at_once},
     feature::identifier,
     housekeeping::housekeeping,
+    webhook::webhooks,
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, codes,
+    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, WebhookSpec, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,
@@ -28,6 +30,7 @@ pub(crate) struct Project {
     /// The chosen environment; `None` when it is unknown or cannot be used.
     pub(crate) environment: Option<EnvironmentSpec>,
     pub(crate) pools: BTreeMap<String, NonZeroUsize>,
+    pub(crate) webhooks: BTreeMap<String, WebhookSpec>,
     /// The names of all pools, those with faults included.
     pub(crate) pool_names: BTreeSet<String>,
     pub(crate) housekeeping: HousekeepingSpec,
@@ -87,6 +90,7 @@ pub(crate) fn project(
     root: &Path,
 ) -> Option<Project> {
     let chosen = asked.unwrap_or(DEFAULT);
+    node.get("webhooks").into_iter().for_each(|webhooks| literals(context, webhooks, ""));
     substitute(context, &mut node, chosen);
     let file: ProjectFile = context.faults.decode_at(&node, context.start())?;
     if file.name.trim().is_empty() {
@@ -126,6 +130,7 @@ pub(crate) fn project(
         name: file.name.value,
         environment,
         pools: pools(context, &file.pools),
+        webhooks: webhooks(context, &file.webhooks),
         pool_names: pool_names(&node),
         housekeeping: housekeeping(context, &file.housekeeping),
         defaults: Defaults::new(file.defaults),

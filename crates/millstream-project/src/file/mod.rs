@@ -22,7 +22,7 @@ pub(crate) use feature::{
     HistogramFile, KFile, OfColumnFile, OnDemandFile, QuantileOfFile, RateFile, RatioFile, TrendFile,
     ViewFile,
 };
-pub(crate) use project::{DefaultsFile, EnvironmentFile, HousekeepingFile, ProjectFile};
+pub(crate) use project::{DefaultsFile, EnvironmentFile, HousekeepingFile, ProjectFile, WebhookFile};
 pub(crate) use schedule::ScheduleFile;
 pub(crate) use source::{
     ColumnFile, ConnectorFile, ContractFile, SourceFile, SourceOfTablesFile, TableOfSourceFile,

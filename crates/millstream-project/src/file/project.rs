@@ -29,6 +29,9 @@ pub(crate) struct ProjectFile {
     /// When `millstream serve` tidies up, and what it keeps.
     #[serde(default)]
     pub(crate) housekeeping: HousekeepingFile,
+    /// Webhooks whose callers sign what they send, by the names that triggers give: `orders: {secret: "${ORDERS_HOOK_SECRET}"}`.
+    #[serde(default)]
+    pub(crate) webhooks: Entries<WebhookFile>,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,
@@ -94,6 +97,16 @@ pub(crate) struct HousekeepingFile {
     #[serde(default)]
     #[schemars(with = "Option<SpanText>")]
     pub(crate) metrics: Option<Located<Written<Span>>>,
+}
+
+/// How one webhook is called.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Webhook")]
+pub(crate) struct WebhookFile {
+    /// The secret with which calls are signed, HMAC-SHA256: `${NAME}` of the environment, or `${file:/run/secrets/name}`. A call
+    /// that is signed needs no token.
+    pub(crate) secret: Located<String>,
 }
 
 /// Values for what sources and tables leave open.

@@ -10,6 +10,7 @@ mod schedule;
 mod source;
 mod table;
 mod test;
+mod webhook;
 
 pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
 pub use connection::ConnectionSpec;
@@ -27,6 +28,7 @@ pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
 pub use test::{TestInput, TestSpec};
+pub use webhook::WebhookSpec;
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
@@ -43,6 +45,8 @@ pub struct ProjectSpec {
     pub pools: BTreeMap<String, NonZeroUsize>,
     /// When a server tidies up, and what it keeps.
     pub housekeeping: HousekeepingSpec,
+    /// The webhooks whose callers sign, by name.
+    pub webhooks: BTreeMap<String, WebhookSpec>,
     /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
     /// The sources in the order of their names.

@@ -195,3 +195,35 @@ fn what_may_be_faulty_is_not_unknown() {
     let said = render(&loaded);
     assert!(!said.contains("gold/sales"), "{said}");
 }
+
+/// A project whose source waits for the webhook `orders`.
+fn hooked(webhooks: &str) -> Loaded {
+    load(&[
+        ("millstream.yaml", &format!("name: shop\nwebhooks: {webhooks}\n")),
+        ("sources/orders.yaml", &format!("{SOURCE}schedule: {{webhook: orders}}\n")),
+        ("hook", "0123456789abcdef0123456789abcdef\n"),
+    ])
+}
+
+#[test]
+fn the_secret_of_a_webhook_stands_elsewhere_and_cannot_be_guessed() {
+    let loaded = hooked("{orders: {secret: '${file:hook}'}}");
+    assert_eq!(render(&loaded), "");
+    let webhooks = &loaded.spec.unwrap().webhooks;
+    assert_eq!(webhooks["orders"].secret.reveal(), "0123456789abcdef0123456789abcdef");
+    assert!(!format!("{webhooks:?}").contains("0123456789"));
+    let faults = |webhooks: &str| {
+        let told = render(&hooked(webhooks));
+        assert_eq!(told.lines().count(), 1, "{told}");
+        told
+    };
+    let short = faults("{orders: {secret: '${FIVE}'}}");
+    assert!(short.contains("MS-0296") && short.contains("has 1 characters, at least 16"), "{short}");
+    let open = faults("{orders: {secret: a-secret-that-stands-here}}");
+    assert!(open.contains("`secret` stands in the file"), "{open}");
+    let unused = faults("{order: {secret: '${file:hook}'}}");
+    assert!(unused.contains("no asset waits for the webhook `order`"), "{unused}");
+    assert!(unused.contains("did you mean `orders`?"), "{unused}");
+    assert!(faults("{orders: {secret: '${NOT_SET}'}}").contains("NOT_SET"));
+    assert!(faults("{orders: {secre: x}}").contains("secre"));
+}

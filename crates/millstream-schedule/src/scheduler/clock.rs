@@ -103,7 +103,8 @@ impl Scheduler {
             self.visits += 1;
             let state = &mut self.nodes[place].state;
             state.fresh_as_of = state.fresh_as_of.map(|at| at.min(now));
-            if let Some(due) = &mut state.due {
+            let started_for = state.running.iter_mut().filter_map(|running| running.started_for.as_mut());
+            for due in state.due.iter_mut().chain(started_for) {
                 due.look_before = due.look_before.map(|at| at.min(now));
             }
             for trigger in 0..self.nodes[place].state.triggers.len() {

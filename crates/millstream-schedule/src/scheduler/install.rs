@@ -112,6 +112,7 @@ impl Scheduler {
             places: HashMap::new(),
             webhooks: HashMap::new(),
             queue: Queue::new(limits),
+            is_closing: false,
             timers: Timers::default(),
             unsettled: BTreeSet::new(),
             now,
@@ -343,7 +344,8 @@ fn carried_state(
         }
     });
     state.triggers = triggers.collect();
-    if let Some(due) = &mut state.due {
+    // What a recorded start owes is owed whatever its reasons were.
+    if let Some(due) = state.due.as_mut().filter(|due| !due.is_owed) {
         due.reasons.retain(|reason| match reason {
             DueReason::Tick(trigger) | DueReason::Event(trigger) => asset.triggers.contains(trigger),
             _ => true,

@@ -1,5 +1,6 @@
 //! The state machine: what is told goes in, decisions come out.
 
+mod away;
 mod clock;
 mod freshness;
 mod install;
@@ -41,6 +42,8 @@ pub struct Scheduler {
     /// The triggers of each webhook, as places of assets and of triggers.
     webhooks: HashMap<String, Vec<(usize, usize)>>,
     queue: Queue,
+    /// Whether no step starts any more.
+    is_closing: bool,
     timers: Timers,
     /// The assets that run, are due, or are stale and may run by themselves.
     unsettled: BTreeSet<usize>,
@@ -129,7 +132,8 @@ impl Scheduler {
             let fresh_as_of = self.fresh_if_started(place);
             let node = &mut self.nodes[place];
             let lane = node.lane;
-            node.state.running = Some(Running { wave: self.wave, fresh_as_of, lane, began_with: None });
+            node.state.running =
+                Some(Running { wave: self.wave, fresh_as_of, lane, began_with: None, started_for: None });
             node.state.stale_again = false;
             node.state.last_wave = self.wave;
             if let Some(due) = &mut node.state.due {
@@ -169,6 +173,12 @@ impl Scheduler {
             self.settle_down(place);
         }
         self.decide()
+    }
+
+    /// The process is about to end: no step starts any more. What runs may end meanwhile and is told as ever; what waits, waits for
+    /// the next process.
+    pub fn stop_starting(&mut self) {
+        self.is_closing = true;
     }
 
     /// The next instant at which [`Self::tick`] has something to do; `None` if nothing is timed.
@@ -233,6 +243,7 @@ impl Scheduler {
             look_before: None,
             standing: if runs { Standing::AfterRun } else { Standing::Open },
             is_told: false,
+            is_owed: false,
         });
         if !runs {
             self.open.push_back(place);

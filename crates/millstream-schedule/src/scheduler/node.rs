@@ -79,6 +79,8 @@ pub(super) struct Running {
     pub(super) lane: usize,
     /// The connection and the pools of the asset as they were when the step began, if there was a reload since.
     pub(super) began_with: Option<(Option<String>, Vec<String>)>,
+    /// What the step was due for, if the scheduler started it.
+    pub(super) started_for: Option<Due>,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,8 @@ pub(super) struct Due {
     pub(super) standing: Standing,
     /// Whether it was said, or goes without saying, why the asset waits.
     pub(super) is_told: bool,
+    /// Whether a start is on record that answers ticks, and of which nothing was done yet.
+    pub(super) is_owed: bool,
 }
 
 /// Where an asset that is due waits.
@@ -108,6 +112,8 @@ pub(super) enum Standing {
     Behind(usize),
     /// It runs, and will be looked at afterwards.
     AfterRun,
+    /// Its step was started, and waits until others are done with it.
+    KeptAway,
 }
 
 impl TriggerState {

@@ -14,7 +14,8 @@ impl Scheduler {
             while let Some(place) = self.open.pop_front() {
                 self.consider(place, false);
             }
-            let Some(place) = self.queue.pop(self.clock) else { break };
+            let next = if self.is_closing { None } else { self.queue.pop(self.clock) };
+            let Some(place) = next else { break };
             if let Some(due) = &mut self.nodes[place].state.due {
                 due.standing = Standing::Open;
             }
@@ -61,26 +62,27 @@ impl Scheduler {
     fn start(&mut self, place: usize) {
         let fresh_as_of = self.fresh_if_started(place);
         let Some(due) = self.nodes[place].state.due.take() else { return };
-        let answers = self.take_answers(place);
+        let answers = self.take_answers(place, due.is_owed);
         let node = &mut self.nodes[place];
-        let lane = node.lane;
-        node.state.running = Some(Running { wave: due.wave, fresh_as_of, lane, began_with: None });
-        node.state.stale_again = false;
-        node.state.last_wave = due.wave;
-        node.state.cleared = Some(Cleared { wave: due.wave, added: self.added });
-        node.state.was_skipped = false;
-        self.queue.take(lane);
+        let (lane, wave) = (node.lane, due.wave);
         let step = StartedStep {
             asset: node.asset.id.clone(),
-            reasons: due.reasons,
+            reasons: due.reasons.clone(),
             priority: due.priority,
             answers,
             attempt: due.attempt,
             fresh_as_of,
         };
-        match self.starts.iter_mut().find(|start| start.wave == due.wave) {
+        node.state.running =
+            Some(Running { wave, fresh_as_of, lane, began_with: None, started_for: Some(due) });
+        node.state.stale_again = false;
+        node.state.last_wave = wave;
+        node.state.cleared = Some(Cleared { wave, added: self.added });
+        node.state.was_skipped = false;
+        self.queue.take(lane);
+        match self.starts.iter_mut().find(|start| start.wave == wave) {
             Some(start) => start.steps.push(step),
-            None => self.starts.push(Start { wave: due.wave, steps: vec![step] }),
+            None => self.starts.push(Start { wave, steps: vec![step] }),
         }
         self.due_again(place);
         self.refresh(place);
@@ -88,7 +90,7 @@ impl Scheduler {
 
     fn skip(&mut self, place: usize, because: SkipReason) {
         let Some(due) = self.nodes[place].state.due.take() else { return };
-        let answers = self.take_answers(place);
+        let answers = self.take_answers(place, due.is_owed);
         let node = &mut self.nodes[place];
         if because != SkipReason::UpToDate {
             node.state.last_wave = due.wave.max(node.state.last_wave);
@@ -124,8 +126,9 @@ impl Scheduler {
         }
     }
 
-    /// The ticks and events that wait for an answer get it now.
-    fn take_answers(&mut self, place: usize) -> Vec<Answer> {
+    /// The ticks and events that wait for an answer get it now. Where missed ticks have an answer each, one that is `owed` for an
+    /// earlier tick leaves the others to those after it.
+    fn take_answers(&mut self, place: usize, is_owed: bool) -> Vec<Answer> {
         let node = &mut self.nodes[place];
         let mut answers = Vec::new();
         for (trigger, state) in node.asset.triggers.iter().zip(&mut node.state.triggers) {
@@ -134,6 +137,9 @@ impl Scheduler {
             }
             let after = state.answered;
             let missed = state.missed_until.filter(|missed| *missed > after);
+            if is_owed && missed.is_some() {
+                continue;
+            }
             let until =
                 match missed.and_then(|missed| trigger.next_after(after).filter(|tick| *tick <= missed)) {
                     Some(tick) => tick,
@@ -183,6 +189,8 @@ impl Scheduler {
             let because = match due.standing {
                 Standing::AfterRun => HoldReason::Running,
                 Standing::Behind(first) => HoldReason::Upstream { asset: self.nodes[first].asset.id.clone() },
+                Standing::KeptAway => HoldReason::KeptAway,
+                Standing::Queued | Standing::Open if self.is_closing => HoldReason::Closing,
                 Standing::Queued | Standing::Open => self.queue.obstacle(node.lane),
             };
             self.decisions.push(Decision::NotNow { asset: node.asset.id.clone(), because });

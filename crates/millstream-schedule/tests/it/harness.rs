@@ -116,6 +116,18 @@ impl Table {
         self.record(&decisions)
     }
 
+    /// The asset's step was started and finds somebody else at work on the asset.
+    pub(crate) fn kept_away(&mut self, id: &str) -> String {
+        let decisions = self.scheduler.kept_away(&AssetId::new(id), self.now);
+        self.record(&decisions)
+    }
+
+    /// Nobody else works on the asset any more.
+    pub(crate) fn freed(&mut self, id: &str) -> String {
+        let decisions = self.scheduler.freed(&AssetId::new(id), self.now);
+        self.record(&decisions)
+    }
+
     pub(crate) fn reload(&mut self, assets: Vec<ScheduledAsset>, limits: &Limits) -> String {
         let decisions = self.scheduler.replace_graph(assets, limits, self.now).unwrap();
         self.record(&decisions)
@@ -147,6 +159,7 @@ pub(crate) fn named(decision: &Decision) -> Vec<AssetId> {
         Decision::Start(start) => start.steps.iter().map(|step| step.asset.clone()).collect(),
         Decision::Skip { asset, .. }
         | Decision::NotNow { asset, .. }
+        | Decision::Postponed { asset }
         | Decision::Noted { asset, .. }
         | Decision::Look { asset }
         | Decision::Watch { asset, .. }
@@ -168,6 +181,7 @@ pub(crate) fn told(decisions: &[Decision]) -> String {
         }
         Decision::Skip { asset, because, .. } => Some(format!("skip {asset}: {because}")),
         Decision::NotNow { asset, because } => Some(format!("wait {asset}: {because}")),
+        Decision::Postponed { asset } => Some(format!("postpone {asset}")),
         Decision::Noted { asset, trigger, .. } => Some(format!("note {asset}: {trigger}")),
         Decision::Look { asset } => Some(format!("look {asset}")),
         Decision::Watch { .. } | Decision::Unwatch { .. } => None,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use millstream_api::schedule::{ScheduleAnswer, TriggerAnswer};
 
-use crate::error::ApiError;
+use crate::{WebhookSecret, error::ApiError};
 
 /// Assets that run by themselves.
 #[async_trait]
@@ -16,6 +16,9 @@ pub trait ScheduleBackend: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`crate::ErrorKind::UnknownTrigger`] when no asset waits for it; [`crate::ErrorKind::Unavailable`] when another server
-    /// runs the project.
+    /// runs the project, or the state store did not take the call in time.
     async fn trigger(&self, name: &str) -> Result<TriggerAnswer, ApiError>;
+
+    /// The secret with which calls of the webhook are signed; `None` where it has none, or there is no such webhook.
+    fn webhook_secret(&self, name: &str) -> Option<WebhookSecret>;
 }

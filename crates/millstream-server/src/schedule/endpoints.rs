@@ -47,8 +47,10 @@ pub(super) async fn schedule(
     Ok(small_json(StatusCode::OK, &shared.backends.schedule.schedule(limit).await?))
 }
 
-/// Calls a webhook: the assets with this trigger are due. The body is not read. Once this is answered, no crash loses the call;
-/// calls that come while an asset runs are answered by one run afterwards.
+/// Calls a webhook: the assets with this trigger are due. Once this is answered, no crash loses the call; calls that come while
+/// an asset runs are answered by one run afterwards. Nothing is taken from the body. A webhook with a secret is called without a
+/// token when the call is signed: `X-Hub-Signature-256: sha256=<hex>`, HMAC-SHA256 of the body, or `X-Millstream-Signature`
+/// (`Stripe-Signature` too): `t=<unix>,v1=<hex>`, that of the instant, a point and the body, within 5 minutes.
 #[utoipa::path(
     post,
     path = "/v1/triggers/{name}",
@@ -56,8 +58,13 @@ pub(super) async fn schedule(
     params(("name" = String, Path, description = "The webhook's name, as assets have it in their triggers")),
     responses(
         (status = 202, description = "Recorded", body = TriggerAnswer),
+        (status = 401, description = "MS-1245: a wrong signature", body = ErrorBody),
         (status = 404, description = "MS-1236", body = ErrorBody),
-        (status = 503, description = "MS-1225: another server runs the project", body = ErrorBody),
+        (
+            status = 503,
+            description = "MS-1225: another server runs the project, or the call could not be recorded; call again",
+            body = ErrorBody
+        ),
     )
 )]
 pub(super) async fn trigger(

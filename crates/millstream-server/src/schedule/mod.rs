@@ -17,6 +17,14 @@ pub use backend::ScheduleBackend;
 )]
 struct Document;
 
+/// The path of webhooks, without the name.
+const TRIGGERS: &str = "/v1/triggers/";
+
+/// The webhook that a path calls. A name that is encoded in the path is none that a signature is read for.
+pub(crate) fn called_webhook(path: &str) -> Option<&str> {
+    path.strip_prefix(TRIGGERS).filter(|name| !name.is_empty() && !name.contains(['/', '%']))
+}
+
 pub(crate) fn area() -> Area {
     Area {
         quick: Endpoints::own()

@@ -398,7 +398,7 @@ impl FeatureBackend for Shop {
     async fn ready(&self) -> Readiness {
         let ready = self.waiting.load(Ordering::SeqCst) == 0;
         let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
-        Readiness { ready, waiting_for }
+        Readiness { ready, waiting_for, failed_reload: None }
     }
 }
 

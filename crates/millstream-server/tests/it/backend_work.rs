@@ -13,7 +13,7 @@ use millstream_api::{
 };
 use millstream_server::{
     ApiError, CatalogBackend, ErrorKind, JobBackend, JobReporter, ProjectBackend, RunBackend, RunEnd,
-    RunRequest, ScheduleBackend,
+    RunRequest, ScheduleBackend, WebhookSecret,
 };
 
 use crate::backend::{NOVEMBER, Shop};
@@ -200,7 +200,7 @@ fn info(run: &str) -> RunInfo {
 #[async_trait]
 impl CatalogBackend for Shop {
     async fn assets(&self) -> Result<StatusDocument, ApiError> {
-        Ok(StatusDocument { last_run: None, housekeeping: None, assets: vec![asset()] })
+        Ok(StatusDocument { last_run: None, housekeeping: None, failed_reload: None, assets: vec![asset()] })
     }
 
     async fn asset(&self, name: &str) -> Result<TableStatusDocument, ApiError> {
@@ -291,8 +291,13 @@ impl ScheduleBackend for Shop {
             "orders_arrived" => {
                 Ok(TriggerAnswer { trigger: name.to_owned(), due: vec!["bronze.orders".to_owned()] })
             }
+            "signed" => Ok(TriggerAnswer { trigger: name.to_owned(), due: vec!["bronze.orders".to_owned()] }),
             "standby" => Err(ApiError::new(ErrorKind::Unavailable, "another server runs the project")),
             _ => Err(ApiError::new(ErrorKind::UnknownTrigger, format!("no asset waits for `{name}`"))),
         }
+    }
+
+    fn webhook_secret(&self, name: &str) -> Option<WebhookSecret> {
+        (name == "signed").then(|| WebhookSecret::new("It's a Secret to Everybody"))
     }
 }

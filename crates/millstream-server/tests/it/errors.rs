@@ -181,6 +181,7 @@ fn every_code_is_described_once() {
         ErrorKind::RunFailed,
         ErrorKind::NotReloaded,
         ErrorKind::UnknownTrigger,
+        ErrorKind::BadSignature,
         ErrorKind::Internal,
     ];
     let address = ([127, 0, 0, 1], 1).into();

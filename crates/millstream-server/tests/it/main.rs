@@ -24,4 +24,5 @@ mod runs;
 mod schedule;
 mod shutdown;
 mod tls;
+mod signature;
 mod types;

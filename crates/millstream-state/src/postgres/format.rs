@@ -7,19 +7,20 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 
 /// Makes the table whose only row marks the schema's tables as a state store, and names the project that they belong to.
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "runs",
     "steps",
     "assets",
@@ -42,6 +43,7 @@ const TABLES: [&str; 22] = [
     "scheduled_triggers",
     "schedule_decisions",
     "housekeeping",
+    "failed_reloads",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

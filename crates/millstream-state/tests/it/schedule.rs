@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_schedule::{Answer, Decision, Ending, RecordedAsset, Start, StartedStep, Trigger};
 use millstream_state::{
-    DecisionKind, Holder, LeaseRequest, LeaseToken, LoggedDecision, ScheduleRecord, State, StepOutcome,
+    DecisionKind, FailedReload, Holder, LeaseRequest, LeaseToken, LoggedDecision, ScheduleRecord, State, StepOutcome,
 };
 use millstream_types::{AssetVersion, Span, TimestampMicros};
 
@@ -21,6 +21,8 @@ on_each_database! {
     an_asset_that_is_due_all_the_time_leaves_room_in_the_log,
     what_is_recorded_of_assets_that_are_gone_is_forgotten,
     versions_are_those_of_all_assets_that_were_built,
+    what_is_recorded_of_some_assets_is_found_among_many,
+    a_reload_that_failed_is_remembered_until_one_succeeds,
 }
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -184,4 +186,32 @@ async fn versions_are_those_of_all_assets_that_were_built(place: Place) {
     state.record_step(&end(&built, Some(&recorded(3)))).await.unwrap();
     let known = [(asset("silver.a"), AssetVersion::numbered(3))].into();
     assert_eq!(state.versions().await.unwrap(), known);
+}
+
+async fn what_is_recorded_of_some_assets_is_found_among_many(place: Place) {
+    let state = place.open().await;
+    state.begin_run(&run(1)).await.unwrap();
+    for number in 0..3 {
+        let built = step(&run(1).run, &format!("silver.t{number}"), StepOutcome::Built);
+        state.record_step(&end(&built, Some(&recorded(number + 1)))).await.unwrap();
+    }
+    // More than one statement names.
+    let asked = (1..1_200).map(|number| asset(&format!("silver.t{number}"))).collect();
+    let found = state.recorded_among(&asked).await.unwrap();
+    let expected = [(asset("silver.t1"), recorded(2)), (asset("silver.t2"), recorded(3))];
+    assert_eq!(found, expected.into());
+    assert!(state.recorded_among(&std::collections::BTreeSet::new()).await.unwrap().is_empty());
+}
+
+async fn a_reload_that_failed_is_remembered_until_one_succeeds(place: Place) {
+    let state = place.open().await;
+    assert_eq!(state.failed_reload().await.unwrap(), None);
+    for (at, hint) in [(3, None), (2, Some("look".to_owned()))] {
+        let failed =
+            FailedReload { at: TimestampMicros(at), code: "MS-1235".into(), message: "no".into(), hint };
+        state.record_reload(Some(&failed)).await.unwrap();
+        assert_eq!(state.failed_reload().await.unwrap(), Some(failed));
+    }
+    state.record_reload(None).await.unwrap();
+    assert_eq!(state.failed_reload().await.unwrap(), None);
 }

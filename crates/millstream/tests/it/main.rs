@@ -56,6 +56,7 @@ mod serve_reload;
 mod serve_schedule;
 mod serve_tls;
 mod serve_versions;
+mod serve_watch;
 mod sets;
 mod shop;
 mod side_by_side;

@@ -13,6 +13,11 @@ use crate::{
     serve_process::{Answer, Server, assert_quiet, log},
 };
 
+/// A server that takes over files only when it is asked.
+fn start(folder: &Folder) -> Server {
+    Server::start_with(folder, &["--no-watch"])
+}
+
 fn reload(server: &Server) -> Answer {
     server.try_send("POST", "/v1/reload", &[], b"").unwrap()
 }
@@ -54,7 +59,7 @@ services:
 fn changed_files_are_taken_over_and_broken_ones_are_not() {
     let folder = desk("");
     folder.stdout(&["run"]);
-    let server = Server::start(&folder);
+    let server = start(&folder);
     let loaded = server.get("/v1/project").good();
     assert_eq!(
         (&loaded["name"], &loaded["is_whole"], &loaded["failed_reload"]),
@@ -116,7 +121,7 @@ fn changed_files_are_taken_over_and_broken_ones_are_not() {
 fn a_hangup_loads_the_project_again_and_says_in_the_log_what_came_of_it() {
     let folder = desk("");
     folder.stdout(&["run"]);
-    let server = Server::start(&folder);
+    let server = start(&folder);
     let assets = server.get("/v1/project").good()["assets"].as_u64().unwrap();
     folder.write("tables/silver/big.sql", "SELECT order_id FROM bronze.orders WHERE amount > 20\n");
     hang_up(&server);
@@ -144,7 +149,7 @@ fn count(said: &str, text: &str) -> usize {
 fn what_came_of_a_hangup_is_told_once() {
     for level in ["warn", "warn,millstream=info", "off"] {
         let folder = desk("");
-        let server = Server::start_for_people(&folder, &["--log", level]);
+        let server = Server::start_for_people(&folder, &["--no-watch", "--log", level]);
         let assets = server.get("/v1/project").good()["assets"].as_u64().unwrap();
         folder.write("tables/silver/big.sql", "SELECT order_id FROM bronze.orders WHERE amount > 20\n");
         hang_up(&server);
@@ -167,7 +172,7 @@ fn what_came_of_a_hangup_is_told_once() {
 fn the_log_tells_once_of_a_view_without_values_and_what_came_of_each_request() {
     let folder = desk("");
     folder.stdout(&["run"]);
-    let server = Server::start(&folder);
+    let server = start(&folder);
     folder.write("features/second.yaml", SECOND);
     reload(&server).good();
     reload(&server).good();
@@ -185,7 +190,7 @@ fn the_log_tells_once_of_a_view_without_values_and_what_came_of_each_request() {
 #[test]
 fn a_reload_takes_what_a_start_takes_and_a_run_over_http_what_a_command_takes() {
     let folder = desk("");
-    let server = Server::start(&folder);
+    let server = start(&folder);
     let terms = " OR order_id = 1".repeat(1_800);
     folder
         .write("tables/silver/deep.sql", &format!("SELECT order_id FROM bronze.orders WHERE true{terms}\n"));
@@ -207,7 +212,7 @@ fn a_reload_takes_what_a_start_takes_and_a_run_over_http_what_a_command_takes() 
 fn a_reload_that_fails_at_its_last_step_leaves_no_version_of_a_service() {
     let folder = desk("");
     folder.stdout(&["run"]);
-    let server = Server::start(&folder);
+    let server = start(&folder);
     let rows = order("latest", ANN, "2026-01-03T00:00:00Z", "", "paid");
     assert_eq!(server.push("latest", &rows, "online_and_offline").status, 200);
     server.post("/v1/features/materialize", &json!({})).good();
@@ -248,7 +253,7 @@ fn slow() -> Folder {
 #[test]
 fn a_run_that_is_under_way_ends_as_it_began() {
     let folder = slow();
-    let server = Server::start(&folder);
+    let server = start(&folder);
     let job = server.post("/v1/runs", &json!({})).json()["id"].as_str().unwrap().to_owned();
     let state = || server.get(&format!("/v1/jobs/{job}")).good();
     // While the run goes on, the project is first broken and then has other tables.

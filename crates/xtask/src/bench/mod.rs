@@ -6,6 +6,7 @@
 mod build;
 mod contract;
 mod dispatch_peers;
+mod dispatch;
 mod feast;
 mod feature_project;
 mod incremental;
@@ -62,7 +63,7 @@ struct Bench {
     run: fn(&Context<'_>) -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 14] = [
+const BENCHES: [Bench; 15] = [
     Bench { name: "land_csv", run: land_csv::run },
     Bench { name: "land_jsonl", run: land_jsonl::run },
     Bench { name: "land_parquet", run: land_parquet::run },
@@ -70,6 +71,7 @@ const BENCHES: [Bench; 14] = [
     Bench { name: "noop", run: noop::run },
     Bench { name: "step_overhead", run: step_overhead::run },
     Bench { name: "dispatch_peers", run: dispatch_peers::run },
+    Bench { name: "dispatch", run: dispatch::run },
     Bench { name: "incremental", run: incremental::run },
     Bench { name: "point_in_time", run: point_in_time::run },
     Bench { name: "windows", run: windows::run },

@@ -127,6 +127,29 @@ pub(super) fn ask_until(address: &str, path: &str, body: &str, stop: &AtomicBool
     Ok(())
 }
 
+/// The JSON that a server answers on `path`.
+pub(super) fn get(address: &str, path: &str) -> Result<Value> {
+    ask(address, &format!("GET {path} HTTP/1.1\r\n"), "")
+}
+
+/// The JSON that a server answers on `path` when `body` is sent there.
+pub(super) fn post(address: &str, path: &str, body: &str) -> Result<Value> {
+    ask(address, &format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len()), body)
+}
+
+fn ask(address: &str, head: &str, body: &str) -> Result<Value> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "{head}host: {address}\r\nconnection: close\r\n\r\n{body}")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("the server hung up")?;
+    let status = head.split_whitespace().nth(1).unwrap_or_default();
+    if !status.starts_with('2') {
+        return Err(format!("the server answered {status}: {body}").into());
+    }
+    Ok(serde_json::from_str(body)?)
+}
+
 /// The number of ticks per second in which Linux counts processor time, for every program that reads it.
 const TICKS_PER_SECOND: f64 = 100.0;
 

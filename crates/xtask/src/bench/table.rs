@@ -32,6 +32,8 @@ pub(super) enum Target {
     PerSecondRatio(f64),
     /// A count of anything.
     Count(f64),
+    /// A part of a whole.
+    Share(f64),
     /// Seconds without a target, for the record.
     Recorded,
     /// A rate without a target.
@@ -99,9 +101,11 @@ impl Row {
     /// Whether the figure meets its target; `None` where there is no target.
     fn is_met(&self) -> Option<bool> {
         match self.target {
-            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) | Target::Count(max) => {
-                Some(self.ours <= max)
-            }
+            Target::Seconds(max)
+            | Target::Bytes(max)
+            | Target::BytesEach(max)
+            | Target::Count(max)
+            | Target::Share(max) => Some(self.ours <= max),
             Target::Ratio(max) | Target::BytesRatio(max) => {
                 Some(self.ratio().is_some_and(|ratio| ratio <= max))
             }
@@ -120,6 +124,7 @@ impl Row {
                 format!("{figure:.0}/s")
             }
             Target::Count(_) => format!("{figure:.0}"),
+            Target::Share(_) => format!("{:.2} %", figure * 100.0),
             Target::RecordedBytes => format!("{figure:.0} B ({:.1} MB)", figure / 1_000_000.0),
         }
     }
@@ -128,9 +133,11 @@ impl Row {
         let target = match self.target {
             Target::Ratio(max) | Target::BytesRatio(max) => format!("<= {max:.2}x"),
             Target::PerSecondRatio(min) => format!(">= {min:.2}x"),
-            Target::Seconds(max) | Target::Bytes(max) | Target::BytesEach(max) | Target::Count(max) => {
-                format!("<= {}", self.shown(max))
-            }
+            Target::Seconds(max)
+            | Target::Bytes(max)
+            | Target::BytesEach(max)
+            | Target::Count(max)
+            | Target::Share(max) => format!("<= {}", self.shown(max)),
             Target::PerSecond(min) => format!(">= {}", self.shown(min)),
             Target::Recorded | Target::RecordedRate | Target::RecordedBytes => String::new(),
         };

@@ -31,6 +31,14 @@ pub(super) fn text(status: &Status) -> String {
             )
         }
     };
+    if let Some(failed) = &status.failed_reload {
+        text.push_str(&format!(
+            "{} `millstream serve` goes on with the project as it was: {}, {}\n",
+            styled(CAUTION, '!'),
+            failed.message,
+            human::ago(between(failed.at, status.now)),
+        ));
+    }
     if status.assets.is_empty() {
         return text;
     }

@@ -24,6 +24,7 @@ use crate::{
     EngineError,
     event::{Figures, StepMeter},
     judge::Judge,
+    publish::any_superseded,
     stored,
     stored_keys::StoredKeys,
     superseded::Superseded,
@@ -267,18 +268,7 @@ async fn superseded(
 /// Whether at least one rejected row is removed.
 async fn any_goes(attempt: &BuildAttempt<'_>, superseded: &Superseded) -> Result<bool, EngineError> {
     let Some(rejected) = &attempt.rejected else { return Ok(false) };
-    let world = &attempt.context.world;
-    let columns: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
-    let mut rows = stored::scan(world, rejected.table(), provider, &columns, None).await?;
-    while let Some(batch) =
-        rows.try_next().await.map_err(|source| stored::failed(rejected.table(), source))?
-    {
-        if superseded.without(&batch)?.num_rows() < batch.num_rows() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    any_superseded(&attempt.context.world, rejected, rejected.files(), superseded, None).await
 }
 
 /// The keys of all rows that stay: of files that are not touched, and of what is kept of the others.

@@ -65,6 +65,10 @@ pub(super) struct World {
     ledger: Ledger,
     scheduler: Option<Scheduler>,
     steps: BTreeMap<AssetId, Step>,
+    /// The assets that others work on, and until when.
+    held: BTreeMap<AssetId, i64>,
+    /// Steps that were started and found others at work on their assets.
+    kept_away: Vec<AssetId>,
     /// Since when a trigger waits for an answer.
     waits: BTreeMap<(AssetId, Trigger), i64>,
     /// Since when an asset that runs on change is stale, although all that it reads is up to date.
@@ -72,6 +76,8 @@ pub(super) struct World {
     /// Assets whose steps were interrupted again and again, and wait for another reason.
     given_up: BTreeSet<AssetId>,
     boots: u32,
+    /// Whether the process is about to end.
+    is_closing: bool,
     is_resting: bool,
     told: Vec<String>,
 }
@@ -97,10 +103,13 @@ impl World {
             ledger: Ledger::default(),
             scheduler: None,
             steps: BTreeMap::new(),
+            held: BTreeMap::new(),
+            kept_away: Vec::new(),
             waits: BTreeMap::new(),
             stale: BTreeMap::new(),
             given_up: BTreeSet::new(),
             boots: 0,
+            is_closing: false,
             is_resting: false,
             told: Vec::new(),
         }
@@ -147,13 +156,20 @@ impl World {
 
     /// Time goes on to the next thing that happens, and it happens.
     fn turn(&mut self, with_fate: bool) {
+        if self.is_closing && (self.steps.is_empty() || self.rng.random_bool(0.1)) {
+            self.die();
+            self.boot();
+        }
         let wake = self.scheduler.as_ref().and_then(Scheduler::next_wake).map(|wake| wake.0 - self.off);
         let ends = self.steps.values().map(|step| step.ends).min();
+        let freed = self.held.values().copied().min();
         let fate = self.time + self.rng.random_range(1..10 * MINUTE);
-        let next = [wake, ends, Some(fate)].into_iter().flatten().min().unwrap();
+        let next = [wake, ends, freed, Some(fate)].into_iter().flatten().min().unwrap();
         self.time = self.time.max(next);
         if ends == Some(next) {
             self.end_a_step();
+        } else if freed == Some(next) {
+            self.free();
         } else if wake == Some(next) {
             let (now, boots) = (self.now(), self.boots);
             self.call(|scheduler| scheduler.tick(now));
@@ -185,12 +201,22 @@ impl World {
                 let version = AssetVersion::numbered(truth.version);
                 self.call(|scheduler| scheduler.committed(&asset, version, now));
             }
-            4 if !self.steps.contains_key(&asset) && self.scheduler.is_some() => self.begin_by_hand(&asset),
+            4 if !self.steps.contains_key(&asset) && !self.held.contains_key(&asset) => {
+                if self.scheduler.is_some() {
+                    self.begin_by_hand(&asset);
+                }
+            }
             5 | 6 if self.kind != WorldKind::Calm => self.reload(),
             7 if matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) => {
                 self.die();
                 self.time += self.rng.random_range(0..90) * MINUTE;
                 self.boot();
+            }
+            9 if matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) => {
+                if let Some(scheduler) = &mut self.scheduler {
+                    scheduler.stop_starting();
+                    self.is_closing = true;
+                }
             }
             8 if self.kind == WorldKind::Wild => {
                 let minutes = if self.rng.random_bool(0.5) { 1..90 } else { 90..80 * 60 };
@@ -235,6 +261,8 @@ impl World {
         self.tell(|| "dies".into());
         self.scheduler = None;
         self.steps.clear();
+        self.kept_away.clear();
+        self.is_closing = false;
     }
 
     fn call(&mut self, call: impl FnOnce(&mut Scheduler) -> Vec<Decision>) {
@@ -275,6 +303,7 @@ impl World {
                 }
             }
         }
+        self.postpone();
         for decision in decisions {
             if let Decision::Look { asset } = decision
                 && self.rng.random_bool(0.5)
@@ -287,6 +316,7 @@ impl World {
     }
 
     fn begin(&mut self, step: &StartedStep, wave: u64) {
+        assert!(!self.is_closing, "`{}` starts although the process is about to end", step.asset);
         let asset = self.asset(&step.asset).clone();
         assert!(!self.steps.contains_key(&asset.id), "`{}` overlaps itself", asset.id);
         assert!(step.attempt <= millstream_schedule::ATTEMPTS_MAX);
@@ -301,8 +331,44 @@ impl World {
             "`{}` is up to date and starts: {step:?}",
             asset.id
         );
+        let is_kept_away = self.held.contains_key(&asset.id)
+            || (self.kind != WorldKind::Calm && !self.is_resting && self.rng.random_bool(0.1));
+        if is_kept_away {
+            return self.kept_away.push(asset.id);
+        }
         self.run(&asset, wave);
         self.check_limits(&asset);
+    }
+
+    /// Steps whose assets others work on give their places back. Of some of the others the scheduler is told.
+    fn postpone(&mut self) {
+        let boots = self.boots;
+        for id in std::mem::take(&mut self.kept_away) {
+            let now = self.now();
+            self.call(|scheduler| scheduler.kept_away(&id, now));
+            if boots != self.boots {
+                return;
+            }
+            let is_running = self.steps.contains_key(&id);
+            assert!(!is_running, "`{id}` starts while others work on it");
+            if !self.held.contains_key(&id) && self.rng.random_bool(0.5) {
+                self.begin_by_hand(&id);
+                if boots != self.boots {
+                    return;
+                }
+            } else {
+                let until = self.time + self.rng.random_range(1_000..STEP_MAX);
+                self.held.entry(id).or_insert(until);
+            }
+        }
+    }
+
+    /// Others are done with the asset with which they are done first.
+    fn free(&mut self) {
+        let first = self.held.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone()).unwrap();
+        self.held.remove(&first);
+        let now = self.now();
+        self.call(|scheduler| scheduler.freed(&first, now));
     }
 
     fn begin_by_hand(&mut self, id: &AssetId) {
@@ -383,6 +449,7 @@ impl World {
                 start.steps.iter().for_each(|step| self.begin(step, start.wave));
             }
         }
+        self.postpone();
     }
 
     fn asset(&self, id: &AssetId) -> &ScheduledAsset {
