@@ -11,6 +11,7 @@ pub mod datasets;
 pub mod error;
 pub mod feast;
 pub mod features;
+pub mod figures;
 pub mod jobs;
 pub mod maintain;
 pub mod process;

@@ -139,4 +139,8 @@ codes! {
         "The shares of a split add up to 100%. `seed` and `entity` belong to splits by `hash` and `random`, `embargo` to splits by `time`.";
     WRONG_OUTPUT = "MS-0199", "A malformed cut-off or output",
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
+    WRONG_PRICE = "MS-0288", "A price that cannot be",
+        "`prices` are amounts of 0 or more in one `currency`: `prices: {cpu_hour: 0.04, gb_stored_month: 0.02, gb_read: 0.0, external_call: 0.001, currency: EUR}`. A price that is left out is 0.";
+    WRONG_TELEMETRY = "MS-0289", "A receiver that cannot be told",
+        "`telemetry.openlineage` names a `url` or a `file`, `telemetry.otlp` an `endpoint`; addresses begin with `http://` or `https://`.";
 }

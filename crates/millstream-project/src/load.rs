@@ -115,13 +115,15 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
-    let spec = project.and_then(|Project { name, environment, pools, .. }| {
+    let spec = project.and_then(|Project { name, environment, pools, prices, telemetry, .. }| {
         let files = files.clone();
         Some(ProjectSpec {
             root: root.clone(),
             name,
             environment: environment?,
             pools,
+            prices,
+            telemetry,
             connections,
             sources,
             tables,

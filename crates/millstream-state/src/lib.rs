@@ -1,5 +1,5 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, how far triggers were answered, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
+//! source was landed, how far triggers were answered, messages for receivers outside, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
 //!
@@ -17,10 +17,12 @@ mod check;
 mod codes;
 mod database;
 mod error;
+mod figures;
 mod holder;
 mod landing;
 mod lease;
 mod metric;
+mod outbox;
 mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -41,14 +43,16 @@ pub use check::CheckResult;
 pub use codes::CODES;
 pub use database::DatabaseError;
 pub use error::StateError;
+pub use figures::{Cost, Proof, Receipt, StepFigures};
 pub use holder::{Holder, Mark};
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
+pub use outbox::{Begun, MESSAGES_MAX, Message, NewMessage};
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
-pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
+pub use run::{RunEnd, RunFilter, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;

@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
+use millstream_telemetry::Metrics;
 use millstream_types::Percent;
 use serde_json::json;
 use tokio::time::timeout;
@@ -15,7 +16,7 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend, Hangups, keep_fresh,
+        Backend, Counting, Hangups, keep_fresh, keep_telling,
         limits::{self, Limit},
         log_steps, tokens,
     },
@@ -58,6 +59,9 @@ pub(crate) struct Arguments {
     /// job_time, idle_time, shutdown_time and query_shutdown_time
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limits::parse)]
     pub(crate) limits: Vec<Limit>,
+    /// Answer `/metrics` without a token; only while the server listens on this machine alone
+    #[arg(long)]
+    pub(crate) open_metrics: bool,
 }
 
 /// How closely Feast is followed.
@@ -77,7 +81,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let loader = project::Loader::of(session)?;
     let backend = Arc::new(Backend::open(engine.clone(), read_at, loader, arguments.sample).await?);
+    let metrics = Arc::new(Metrics::new().map_err(|error| CliError::Format(error.into()))?);
+    let counting = Arc::new(Counting::new(metrics.clone()));
+    counting.ask(&backend);
+    engine.events().observe(counting);
     let options = ServerOptions {
+        metrics: Some(metrics.clone()),
+        open_metrics: arguments.open_metrics,
         address: arguments.address.resolve()?,
         token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
         tokens: arguments.tokens.as_deref().map(tokens::read).transpose()?.unwrap_or_default(),
@@ -109,6 +119,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     drop(engine);
     // The tasks beside the server end with it, whatever ended it.
     let stopped = session.cancel.child_token();
+    let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics, stopped.clone()));
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
     let mut scheduled = backend.keep_scheduled(stopped.clone());
     let is_told = !session.settings.json;
@@ -125,6 +136,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     if ended.1.is_err() {
         scheduled.abort();
+    }
+    // The ends of steps are told too.
+    if timeout(LAST_TIME, &mut telling).await.is_err() {
+        telling.abort();
     }
     let closed = backend.close().await;
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.

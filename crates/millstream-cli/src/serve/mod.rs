@@ -11,14 +11,18 @@ mod fresh;
 mod hangup;
 pub(crate) mod limits;
 mod log;
+mod metrics;
 mod progress;
 mod project;
 mod query;
 mod runs;
 mod schedule;
+mod telling;
 pub(crate) mod tokens;
 
 pub(crate) use backend::Backend;
 pub(crate) use fresh::{KEEPING, keep_fresh};
 pub(crate) use hangup::Hangups;
 pub(crate) use log::log_steps;
+pub(crate) use metrics::Counting;
+pub(crate) use telling::{drain, keep_telling};

@@ -29,3 +29,4 @@ mod run;
 mod scheduled;
 mod schedules;
 mod shop;
+mod telling;

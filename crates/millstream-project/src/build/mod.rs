@@ -15,6 +15,7 @@ mod schedule;
 mod source;
 mod table;
 mod tables;
+mod telemetry;
 mod test;
 
 pub use columns::check_columns;

@@ -12,9 +12,10 @@ use super::{
     Context,
     environment::{DEFAULT, environment, implied, steps_at_once},
     feature::identifier,
+    telemetry::{prices, telemetry},
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, codes,
+    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, PricesSpec, TelemetrySpec, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,
@@ -30,6 +31,8 @@ pub(crate) struct Project {
     /// The names of all pools, those with faults included.
     pub(crate) pool_names: BTreeSet<String>,
     pub(crate) defaults: Defaults,
+    pub(crate) prices: Option<PricesSpec>,
+    pub(crate) telemetry: TelemetrySpec,
 }
 
 /// Values for what sources and tables leave open.
@@ -120,7 +123,10 @@ pub(crate) fn project(
             None
         }
     };
+    let telemetry = telemetry(context, file.telemetry, &file.name.value, root);
     Some(Project {
+        telemetry,
+        prices: file.prices.map(|file| prices(context, file)),
         name: file.name.value,
         environment,
         pools: pools(context, &file.pools),

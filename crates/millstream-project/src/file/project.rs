@@ -4,7 +4,10 @@ use millstream_types::{ByteSize, Percent, Severity, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::schema_text::{ByteSizeText, PercentText, SpanText};
+use super::{
+    schema_text::{ByteSizeText, PercentText, SpanText},
+    telemetry::{PricesFile, TelemetryFile},
+};
 use crate::{
     Located,
     decode::{Entries, OneOrMany, TextLike, Written},
@@ -26,6 +29,12 @@ pub(crate) struct ProjectFile {
     /// How many steps run at once in each pool, by the names that schedules give: `heavy: 2`.
     #[serde(default)]
     pub(crate) pools: Entries<Located<usize>>,
+    /// What the use of machines and services costs, so that runs tell what they cost.
+    #[serde(default)]
+    pub(crate) prices: Option<PricesFile>,
+    /// Who is told what runs do.
+    #[serde(default)]
+    pub(crate) telemetry: TelemetryFile,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,

@@ -8,6 +8,7 @@ mod feature;
 mod schedule;
 mod source;
 mod table;
+mod telemetry;
 mod test;
 
 pub use check::{Bounds, CheckKind, CheckSpec, NamedPattern, Pattern, Scalar};
@@ -24,6 +25,7 @@ pub use feature::{
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
+pub use telemetry::{OpenLineageReceiver, OpenLineageSpec, OtlpSpec, PricesSpec, TelemetrySpec};
 pub use test::{TestInput, TestSpec};
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
@@ -39,6 +41,9 @@ pub struct ProjectSpec {
     pub environment: EnvironmentSpec,
     /// How many steps each pool takes at once, by the names of the pools.
     pub pools: BTreeMap<String, NonZeroUsize>,
+    /// `None` where the project names no prices, so that nobody knows what anything costs.
+    pub prices: Option<PricesSpec>,
+    pub telemetry: TelemetrySpec,
     /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
     /// The sources in the order of their names.

@@ -8,10 +8,12 @@
 )]
 
 mod artifacts;
+mod figures;
 mod format;
 mod landing;
 mod leases;
 mod memory;
+mod outbox;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -43,7 +43,7 @@ async fn a_run_and_its_steps_come_back(place: Place) {
         state.record_step(&end(step, None)).await.unwrap();
     }
     let (run, outcome) = (&start.run, RunOutcome::Failed);
-    let end = RunEnd { run, finished: TimestampMicros(2_000), outcome, publishes: None };
+    let end = RunEnd { run, finished: TimestampMicros(2_000), outcome, publishes: None, messages: &[] };
     state.finish_run(&end).await.unwrap();
     let again = place.open().await;
     assert_eq!(again.steps(&start.run).await.unwrap(), steps);
@@ -198,7 +198,7 @@ async fn old_runs_are_forgotten_but_each_assets_latest_step_stays(place: Place) 
         state.record_step(&end(&step(&start.run, name, StepOutcome::Built), None)).await.unwrap();
         let finished = TimestampMicros(number * 1_000 + 1);
         let (run, outcome) = (&start.run, RunOutcome::Succeeded);
-        state.finish_run(&RunEnd { run, finished, outcome, publishes: None }).await.unwrap();
+        state.finish_run(&RunEnd { run, finished, outcome, publishes: None, messages: &[] }).await.unwrap();
     }
     assert_eq!(state.forget_runs(TimestampMicros(3_000)).await.unwrap(), 1);
     let left: Vec<_> = state.latest_steps().await.unwrap().into_iter().map(|step| step.run).collect();

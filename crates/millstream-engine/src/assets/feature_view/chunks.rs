@@ -10,6 +10,7 @@ use arrow::{
 use futures::{Stream, TryStreamExt};
 use millstream_features::view::{OnlineView, TIME};
 use millstream_spool::{Space, Spool, SpoolError, SpoolWriter};
+use millstream_usage::charged;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -85,11 +86,11 @@ impl Chunks {
     pub(super) async fn read(&self, number: u64) -> Result<RecordBatch, EngineError> {
         let chunk = usize::try_from(number).ok().and_then(|number| self.chunks.get(number));
         let Some(chunk) = chunk.cloned() else { return Ok(RecordBatch::new_empty(self.schema.clone())) };
-        let read = tokio::task::spawn_blocking(move || {
+        let read = tokio::task::spawn_blocking(charged(move || {
             let batches: Vec<_> = chunk.batches().and_then(Iterator::collect).map_err(failed)?;
             concat_batches(chunk.schema(), &batches)
                 .map_err(|source| EngineError::Arrow { action: "put events together", source })
-        });
+        }));
         read.await.unwrap_or(Err(EngineError::Worker { doing: "reading events from disk" }))
     }
 }
