@@ -12,6 +12,7 @@ pub mod error;
 pub mod feast;
 pub mod features;
 pub mod housekeeping;
+pub mod figures;
 pub mod jobs;
 pub mod maintain;
 pub mod process;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::maintain::MaintainedTable;
+use crate::{
+    figures::{Cost, Figures},
+    maintain::MaintainedTable,
+};
 
 /// What would run, in order.
 #[derive(Clone, Debug, Serialize)]
@@ -146,6 +149,9 @@ pub struct RunSummary {
 pub struct LastRun {
     pub run: String,
     pub command: String,
+    /// When somebody asked for the run, or when it was due; absent where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     pub started: String,
     pub finished: Option<String>,
     /// `succeeded`, `failed`, `cancelled`, `interrupted`; absent while it runs.
@@ -173,6 +179,9 @@ pub struct LastStep {
     pub version: Option<i64>,
     pub finished: String,
     pub elapsed_ms: u64,
+    /// What was measured; absent where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
 }
 
 /// What is to run, as the command `run` takes it.
@@ -217,6 +226,11 @@ pub struct RunDetail {
     #[serde(flatten)]
     pub run: RunInfo,
     pub steps: Vec<RunStep>,
+    /// The steps that decided how long the run took, each of which waited for the one before.
+    pub critical_path: Vec<String>,
+    /// What all steps cost together; absent where no step has a cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// The versions that readers took once the run was over, by asset; absent when it published none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set: Option<BTreeMap<String, i64>>,

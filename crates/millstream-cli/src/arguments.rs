@@ -53,6 +53,9 @@ pub(crate) struct GlobalArguments {
     /// `warn,millstream=debug` (the variable MILLSTREAM_LOG does the same)
     #[arg(long, global = true, value_name = "LEVEL", value_parser = log::filter)]
     pub(crate) log: Option<String>,
+    /// How log lines look: as text, or as one JSON object a line, with the ids of run and step as fields
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "MILLSTREAM_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: log::Format,
 }
 
 /// Less than 16 MiB lets no sort end.
@@ -71,6 +74,7 @@ pub(crate) enum Command {
     Plan(commands::plan::Arguments),
     Run(commands::run::Arguments),
     Status(commands::status::Arguments),
+    Runs(commands::runs::Arguments),
     Query(commands::query::Arguments),
     Lineage(commands::lineage::Arguments),
     Rejected(commands::rejected::Arguments),

@@ -9,11 +9,29 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::settings::variable;
 
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 /// The variable by which systemd says that it keeps what a service writes.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
 
 /// Sends what `filter` lets through to standard error. A second call in one process (a test) keeps the first.
-pub(crate) fn start(filter: &str) {
+pub(crate) fn start(filter: &str, format: Format) {
+    if format == Format::Json {
+        let lines = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_env_filter(EnvFilter::new(filter))
+            .with_writer(Lines { is_journal: false });
+        let _ = lines.try_init();
+        return;
+    }
     let stderr = io::stderr();
     let is_journal = !stderr.is_terminal() && variable(JOURNAL_VARIABLE).is_some();
     let colour = anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;

@@ -6,13 +6,30 @@ use millstream_types::RunId;
 
 use crate::CliError;
 
-/// The record of the run with this id.
+/// The record of the run with this id, or of the one whose id begins so.
 pub(crate) async fn named(engine: &Engine, run: &str) -> Result<RunRecord, CliError> {
-    let unknown = || {
-        let hint = "`millstream status --json` has the id of the last run; `--json` of `run` has its own";
-        CliError::Unknown { what: "run", name: run.to_owned(), hint: hint.to_owned() }
-    };
-    engine.run_record(&RunId::new(run)).await?.ok_or_else(unknown)
+    let unknown = |hint: &str| CliError::Unknown { what: "run", name: run.to_owned(), hint: hint.to_owned() };
+    if let Some(record) = engine.run_record(&RunId::new(run)).await? {
+        return Ok(record);
+    }
+    let mut found = if run.is_empty() { Vec::new() } else { engine.runs_beginning(run).await? };
+    match (found.pop(), found.is_empty()) {
+        (Some(record), true) => Ok(record),
+        (Some(_), false) => Err(unknown("more than one run begins so: write more of the id")),
+        (None, _) => Err(unknown("`millstream runs` lists the runs")),
+    }
+}
+
+/// The run that is named, or the last one.
+pub(crate) async fn named_or_last(engine: &Engine, run: Option<&str>) -> Result<RunRecord, CliError> {
+    match run {
+        Some(run) => named(engine, run).await,
+        None => engine.runs(1).await?.pop().ok_or_else(|| CliError::Unknown {
+            what: "run",
+            name: "last".to_owned(),
+            hint: "`millstream run` makes the first one".to_owned(),
+        }),
+    }
 }
 
 /// The set of versions that a run has published.

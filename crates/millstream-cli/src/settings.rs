@@ -27,6 +27,7 @@ pub(crate) struct Settings {
     /// The command as typed, without the program's name; for the record of runs.
     pub(crate) line: String,
     log: String,
+    log_format: log::Format,
 }
 
 impl Settings {
@@ -52,6 +53,7 @@ impl Settings {
             folder: current_folder(),
             live: std::io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb"),
             line,
+            log_format: arguments.log_format,
             log: arguments
                 .log
                 .clone()
@@ -62,7 +64,7 @@ impl Settings {
 
     /// Sends log lines to standard error.
     pub(crate) fn start_logging(&self) {
-        log::start(&self.log);
+        log::start(&self.log, self.log_format);
     }
 }
 

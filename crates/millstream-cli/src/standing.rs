@@ -1,9 +1,12 @@
 //! Where an asset stands, in the one word that both people and machines get, and what else is known of it.
 
+use std::time::Duration;
+
 use millstream_engine::AssetStatus;
 use millstream_lake::CommitRecord;
 use millstream_plan::AssetStatus as Recorded;
 use millstream_state::{RunRecord, SchemaVersion, StepOutcome};
+use millstream_types::TimestampMicros;
 
 /// Where an asset stands after all that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,4 +93,9 @@ impl std::fmt::Display for Trouble<'_> {
             None => f.write_str(self.reason),
         }
     }
+}
+
+/// The time between two instants; zero when the clock went back.
+pub(crate) fn between(from: TimestampMicros, to: TimestampMicros) -> Duration {
+    Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }

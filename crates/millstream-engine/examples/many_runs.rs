@@ -19,7 +19,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let run = RunId::new(&format!("00000000-0000-7000-8000-{number:012}"));
         let (command, version) = ("run".to_owned(), "0".to_owned());
         let started = TimestampMicros(number * 1_000_000);
-        let start = RunStart { run: run.clone(), command, version, started, lease: None, principal: None };
+        let start = RunStart {
+            run: run.clone(),
+            command,
+            version,
+            asked: None,
+            started,
+            lease: None,
+            principal: None,
+        };
         state.begin_run(&start).await?;
         for asset in &assets {
             state
@@ -28,11 +36,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     recorded: None,
                     checks: &[],
                     metrics: &[],
+                    messages: &[],
                 })
                 .await?;
         }
-        let end =
-            RunEnd { run: &run, finished: started, outcome: RunOutcome::Succeeded, publishes: Some(&assets) };
+        let (outcome, publishes) = (RunOutcome::Succeeded, Some(assets.as_slice()));
+        let end = RunEnd { run: &run, finished: started, outcome, publishes, messages: &[] };
         state.finish_run(&end).await?;
     }
     Ok(())
@@ -51,5 +60,6 @@ fn step(run: &RunId, asset: &AssetId, finished: TimestampMicros) -> StepRecord {
         version: Some(AssetVersion::numbered(0)),
         finished,
         elapsed: Duration::from_millis(1),
+        figures: None,
     }
 }

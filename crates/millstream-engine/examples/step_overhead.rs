@@ -34,7 +34,7 @@ impl StepExecutor for Empty {
         Ok(StepResult::without_rows(StepOutcome::Unchanged, Some(AssetVersion::numbered(0))))
     }
 
-    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+    async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
         let step = StepRecord {
             run: self.run.clone(),
             asset: report.asset.clone(),
@@ -47,9 +47,10 @@ impl StepExecutor for Empty {
             version: report.version,
             finished: TimestampMicros(0),
             elapsed: report.elapsed,
+            figures: None,
         };
         let step = step.with_reason(&report.reason);
-        let end = StepEnd { step: &step, recorded: None, checks: &[], metrics: &[] };
+        let end = StepEnd { step: &step, recorded: None, checks: &[], metrics: &[], messages: &[] };
         Ok(self.state.record_step(&end).await?)
     }
 }
@@ -66,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         LeaseRequest { assets: &[], holder: &holder, now: started, length: Duration::from_secs(3_600) };
     let lease = Some(state.take_lease(&request).await?);
     let (command, principal, version) = (String::new(), None, String::new());
-    state.begin_run(&RunStart { run: run.clone(), command, principal, version, started, lease }).await?;
+    state.begin_run(&RunStart { run: run.clone(), command, principal, version, asked: None, started, lease }).await?;
     let options = ExecuteOptions {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),

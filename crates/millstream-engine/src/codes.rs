@@ -83,5 +83,15 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Triggers that cannot work",
         "Assets set each other off in a circle, or name an asset or a pool that does not exist; the message says which.",
     ),
+    (
+        "MS-0775",
+        "Rows that are not accounted for",
+        "The rows that a step read are not those that it wrote, rejected and left out, so that nothing was committed. Run it again; if it stays so, a data file of an input has lost rows (build the input again with `--full-refresh`), or it is a defect: please report it.",
+    ),
+    (
+        "MS-0776",
+        "A receiver outside",
+        "What `telemetry` of `millstream.yaml` names cannot be reached, or refuses what it is told. Messages wait in the state store, the last 100,000 of them, and are sent in order once it takes them.",
+    ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
 ];

@@ -16,18 +16,21 @@ use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
 use millstream_project::SourceSpec;
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
 use millstream_state::RunStart;
-use millstream_types::{AssetId, RunId, TableName};
+use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     Clock, EngineError, Project, Random, Stores,
     assets::{self, StepRunner, source::landing::Discoveries, table::upkeep, table_of},
     event::{Event, EventBus, Publisher, RunReport},
     lease::Lease,
+    measure::Measures,
     observe::observe,
     process::{Process, same_stores},
     resolver::LakeResolver,
+    telemetry::ToldRun,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
 };
 
@@ -239,24 +242,25 @@ impl Engine {
         planned: impl Future<Output = Result<RunPlan, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<RunReport, EngineError> {
+        let asked = request.due.unwrap_or_else(|| self.world.options.clock.now());
         let lease = self.world.lease(&request.command, assets, wait, &events, &cancel).await?;
         let planned = async { planned.await.map(Some) };
-        let done = self.run_under(lease, request, assets, events, planned, executor).await?;
+        let done = self.run_under((asked, lease), request, assets, events, planned, executor).await?;
         done.ok_or(EngineError::Worker { doing: "running a plan" })
     }
 
-    /// Runs on record under the lease of `assets`, which ends with that. `planned` is awaited first; where it finds nothing to do
-    /// there is no run.
+    /// Runs on record under the lease of `assets`, which ends with that; it was asked for at the instant beside it. `planned` is
+    /// awaited first; where it finds nothing to do there is no run.
     pub(crate) async fn run_under(
         &self,
-        lease: Arc<Lease>,
+        (asked, lease): (TimestampMicros, Arc<Lease>),
         request: &RunRequest,
         assets: &[AssetId],
         events: Publisher,
         planned: impl Future<Output = Result<Option<RunPlan>, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
     ) -> Result<Option<RunReport>, EngineError> {
-        let done = self.run_leased(request, assets, lease.clone(), events, planned, executor).await;
+        let done = self.run_leased(request, assets, (asked, lease.clone()), events, planned, executor).await;
         // What a failed or cancelled step wrote is nobody's. Without a run nothing was written.
         let written = if matches!(done, Ok(None)) { &[] } else { assets };
         for facts in written.iter().filter_map(|asset| self.world.project.graph.get(asset)) {
@@ -270,7 +274,7 @@ impl Engine {
         &self,
         request: &RunRequest,
         assets: &[AssetId],
-        lease: Arc<Lease>,
+        (asked, lease): (TimestampMicros, Arc<Lease>),
         events: Publisher,
         planned: impl Future<Output = Result<Option<RunPlan>, EngineError>>,
         executor: impl FnOnce(StepRunner) -> Arc<dyn StepExecutor>,
@@ -285,7 +289,8 @@ impl Engine {
         let Some(plan) = plan else { return Ok(None) };
         world.clean_spill();
         let concurrency = world.concurrency(request.concurrency);
-        let run = world.begin_run(&request.command, request.principal.as_deref(), &lease).await?;
+        let began = world.options.clock.now();
+        let run = world.begin_run(&request.command, request.principal.as_deref(), asked, &lease).await?;
         let runner = StepRunner {
             world: world.clone(),
             run: run.clone(),
@@ -297,12 +302,15 @@ impl Engine {
             forced: request.force,
             events: events.clone(),
             cancel: cancel.clone(),
+            measures: Measures::new(began),
             features: OnceCell::new(),
         };
+        let span = tracing::error_span!("run", run = %run);
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run, concurrency, retry, seed };
-        let (report, broke) = execute(plan, executor(runner), options, events.clone(), cancel).await;
+        let (report, broke) =
+            execute(plan, executor(runner), options, events.clone(), cancel).instrument(span).await;
         world.end_run(report, broke, assets, &lease, &events).await.map(Some)
     }
 
@@ -321,11 +329,12 @@ impl World {
         asked.or_else(said).unwrap_or(self.options.parallelism)
     }
 
-    /// Records that work has begun under a lease, and names it.
+    /// Records that work has begun under a lease, for which somebody `asked` at that time, and names it.
     pub(crate) async fn begin_run(
         &self,
         command: &str,
         principal: Option<&str>,
+        asked: TimestampMicros,
         lease: &Lease,
     ) -> Result<RunId, EngineError> {
         let start = RunStart {
@@ -333,10 +342,13 @@ impl World {
             command: command.to_owned(),
             principal: principal.map(str::to_owned),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            asked: Some(asked),
             started: self.options.clock.now(),
             lease: Some(lease.token),
         };
         self.state.begin_run(&start).await?;
+        let told = ToldRun { run: &start.run, command, asked, started: start.started };
+        self.tell_run_begun(told).await?;
         Ok(start.run)
     }
 

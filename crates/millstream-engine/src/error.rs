@@ -12,7 +12,8 @@ use millstream_project::cover;
 use millstream_quality::QualityError;
 use millstream_schedule::ScheduleError;
 use millstream_sql::{SqlError, arrow_without_values, incremental::IncrementalError, without_values};
-use millstream_state::StateError;
+use millstream_state::{Proof, Receipt, StateError};
+use millstream_telemetry::DeliveryError;
 use millstream_types::{SourceName, TableName};
 
 /// A fault of the engine or of a crate below it, with the asset or place that it concerns.
@@ -128,6 +129,13 @@ pub enum EngineError {
         #[source]
         source: ScheduleError,
     },
+    #[error("`{table}` does not account for all of its rows: {}", unaccounted(receipt))]
+    Receipt { table: TableName, receipt: Receipt },
+    #[error("a receiver outside cannot be told")]
+    Telemetry {
+        #[source]
+        source: DeliveryError,
+    },
     #[error("a worker stopped unexpectedly while {doing}")]
     Worker { doing: &'static str },
     #[error("cancelled")]
@@ -140,6 +148,20 @@ fn state_failure(error: &StateError) -> &'static str {
         StateError::Locked { .. } => "another run is under way",
         StateError::LeaseLost => "the run has lost its place",
         _ => "the state store failed",
+    }
+}
+
+/// The equation of a receipt that does not hold.
+fn unaccounted(receipt: &Receipt) -> String {
+    let Receipt { proof, rows_in, rows_made, rows_out, rows_rejected, rows_filtered } = receipt;
+    let count = |rows: &Option<u64>| rows.map_or_else(|| "an unknown number".to_owned(), |rows| rows.to_string());
+    match proof {
+        Proof::EachRow => format!(
+            "{} read, {rows_out} written + {rows_rejected} rejected + {} left out",
+            count(rows_in),
+            count(rows_filtered)
+        ),
+        Proof::RowsMade => format!("{rows_made} made, {rows_out} written + {rows_rejected} rejected"),
     }
 }
 
@@ -235,6 +257,8 @@ impl EngineError {
             Self::File { .. } => "MS-0726",
             Self::Moved { .. } => "MS-0737",
             Self::Schedule { .. } => "MS-0738",
+            Self::Receipt { .. } => "MS-0775",
+            Self::Telemetry { source } => source.code(),
             Self::Worker { .. } => "MS-0707",
             Self::Cancelled => "MS-0708",
         }
@@ -295,6 +319,13 @@ impl EngineError {
             ),
             Self::Request { hint, .. } => hint.clone(),
             Self::Moved { .. } => Some("what was loaded before goes on; restart the process".to_owned()),
+            Self::Receipt { .. } => Some(
+                "nothing was committed; run it again, and if it stays so, build its inputs again with `--full-refresh`"
+                    .to_owned(),
+            ),
+            Self::Telemetry { .. } => {
+                Some("messages wait and are sent later; `telemetry` of `millstream.yaml` names the receiver".to_owned())
+            }
             Self::Definition { .. } | Self::LabelColumn { .. } | Self::Arrow { .. } | Self::File { .. } => {
                 None
             }

@@ -10,6 +10,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_lake::{DataFile, LakeTable, Operation, Snapshot, StagedFile};
 use millstream_project::CheckSpec;
 use millstream_quality::{Contract, Tally};
+use millstream_state::Receipt;
 use millstream_types::{AssetVersion, Percent, TableName, TimestampMicros};
 
 use crate::{
@@ -56,6 +57,7 @@ pub(crate) struct Candidate<'a> {
     pub now: TimestampMicros,
     pub rows_written: u64,
     pub rows_deleted: u64,
+    pub receipt: Receipt,
 }
 
 /// Rows on their way to the table of rejected rows.
@@ -116,10 +118,14 @@ pub(crate) fn staying(base: Option<&Snapshot>, remove: &[DataFile], kept: Vec<Da
     untouched.chain(kept).collect()
 }
 
-/// Judges the candidate and makes it visible if it may be.
+/// Judges the candidate and makes it visible if it may be. A candidate that does not account for all of its rows is an error.
 pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, EngineError> {
     let context = candidate.context;
     let world = &context.world;
+    let receipt = candidate.receipt;
+    if !receipt.holds() {
+        return Err(EngineError::Receipt { table: candidate.table.clone(), receipt });
+    }
     let audited = candidate.audit().judge().await?;
     let (mut stop, mut checks) = (audited.stop.map(StepOutcome::from), audited.checks);
     if stop.is_none() && !candidate.staying.is_empty() {
@@ -132,7 +138,7 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
         world.lake.discard(std::mem::take(&mut candidate.add)).await;
         halted::keep_rejected(&mut candidate).await?;
         let version = candidate.base.map(version_of);
-        return Ok(StepResult { checks, ..StepResult::without_rows(stop, version) });
+        return Ok(StepResult { checks, receipt: Some(receipt), ..StepResult::without_rows(stop, version) });
     }
     let (rows_written, rows_deleted) = (candidate.rows_written, candidate.rows_deleted);
     let rows_rejected = candidate.rejected.rows;
@@ -142,6 +148,7 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
         rows_deleted,
         rows_rejected,
         checks,
+        receipt: Some(receipt),
         ..StepResult::without_rows(StepOutcome::Built, Some(version))
     })
 }

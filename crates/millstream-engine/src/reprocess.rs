@@ -117,13 +117,12 @@ impl StepExecutor for Reprocessor {
         let context = self.runner.context(step);
         let table = crate::assets::table_of(&step.asset)?;
         let project = context.world.project.clone();
-        match project.source(&table) {
-            Some(source) => reprocess(&context, source).await.map_err(|error| project.told_of(&table, error)),
-            None => Err(project.unknown_table(&table)),
-        }
+        let Some(source) = project.source(&table) else { return Err(project.unknown_table(&table)) };
+        let attempt = reprocess(&context, source);
+        self.runner.measured(step, attempt).await.map_err(|error| project.told_of(&table, error))
     }
 
-    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+    async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
         self.runner.record(report).await
     }
 }

@@ -5,6 +5,7 @@ use arrow::datatypes::SchemaRef;
 use futures::{Stream, StreamExt};
 use millstream_lake::{Lake, StagedFile, TableWriter, WriteOptions};
 use millstream_types::TableName;
+use millstream_usage::charged;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{EngineError, stored};
@@ -90,12 +91,12 @@ impl Writers {
     fn start(&self) -> Writer {
         let mut writer = self.lake.writer(&self.table, self.schema.clone(), WriteOptions::default());
         let (batches, mut received) = mpsc::channel::<RecordBatch>(BATCHES_WAITING);
-        let thread = tokio::task::spawn_blocking(move || {
+        let thread = tokio::task::spawn_blocking(charged(move || {
             while let Some(batch) = received.blocking_recv() {
                 writer.write(&batch)?;
             }
             Ok(writer)
-        });
+        }));
         Writer { batches, thread }
     }
 

@@ -26,6 +26,7 @@ mod listing;
 mod load;
 mod log;
 mod maintain;
+mod metered;
 mod retention;
 mod snapshot;
 mod state;

@@ -19,7 +19,10 @@ use object_store::{
 };
 use url::Url;
 
-use crate::error::{LakeError, Result};
+use crate::{
+    error::{LakeError, Result},
+    metered::Metered,
+};
 
 /// The folder of a table that holds its commits.
 pub(crate) const LOG_FOLDER: &str = "_delta_log";
@@ -89,7 +92,7 @@ impl Storage {
         let prefix =
             ObjectPath::from_url_path(url.path()).map_err(|error| bad_location(url.as_str(), &error))?;
         let uploads = Some(Uploads::new(url.as_str())?);
-        Ok(Self { store, prefix, local: None, is_table: false, uploads, url })
+        Ok(Self { store: Metered::over(store), prefix, local: None, is_table: false, uploads, url })
     }
 
     fn local(location: &str, options: &BTreeMap<String, String>) -> Result<Self> {
@@ -103,7 +106,7 @@ impl Storage {
         let url = Url::from_directory_path(folder).map_err(|()| bad_location(location, &"not a path"))?;
         let prefix =
             ObjectPath::from_absolute_path(folder).map_err(|error| bad_location(location, &error))?;
-        let store = Arc::new(LocalFileSystem::new());
+        let store = Metered::over(Arc::new(LocalFileSystem::new()));
         Ok(Self { store, url, prefix, local: Some(folder.to_owned()), is_table: false, uploads: None })
     }
 
@@ -129,7 +132,8 @@ impl Storage {
         let (store, prefix) =
             object_store::parse_url_opts(&url, merged).map_err(|error| bad_location(location, &error))?;
         let uploads = Some(Uploads::new(location)?);
-        Ok(Self { store: Arc::from(store), prefix, local: None, is_table: false, uploads, url })
+        let store = Metered::over(Arc::from(store));
+        Ok(Self { store, prefix, local: None, is_table: false, uploads, url })
     }
 
     /// The part of the address that names the store, as DataFusion registers it.

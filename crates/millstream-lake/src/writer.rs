@@ -212,6 +212,7 @@ impl TableWriter {
     fn close(&self, open: &mut OpenFile) -> Result<ClosedFile> {
         let metadata = open.writer.finish().map_err(|error| self.failed(error.into()))?;
         let size = open.writer.bytes_written() as u64;
+        millstream_usage::wrote(size);
         let stats = collect::stats_json(&self.schema, &open.nan, &metadata);
         let stored = match open.writer.inner_mut() {
             Sink::Local(file) => {

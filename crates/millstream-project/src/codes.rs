@@ -143,4 +143,8 @@ codes! {
         "`housekeeping` of `millstream.yaml` keeps old versions of tables for an hour at least, since whoever reads one needs its files, and the history of runs for a day.";
     WRONG_WEBHOOK = "MS-0296", "A webhook's secret that can be guessed",
         "Callers of a webhook under `webhooks` sign with its secret, which is a long random text that stands in a variable or in a file of its own.";
+    WRONG_PRICE = "MS-0288", "A price that cannot be",
+        "`prices` are amounts of 0 or more in one `currency`: `prices: {cpu_hour: 0.04, gb_stored_month: 0.02, gb_read: 0.0, external_call: 0.001, currency: EUR}`. A price that is left out is 0.";
+    WRONG_TELEMETRY = "MS-0289", "A receiver that cannot be told",
+        "`telemetry.openlineage` names a `url` or a `file`, `telemetry.otlp` an `endpoint`; addresses begin with `http://` or `https://`.";
 }

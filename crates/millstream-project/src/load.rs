@@ -116,7 +116,8 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
-    let spec = project.and_then(|Project { name, environment, pools, housekeeping, webhooks, .. }| {
+    let spec = project.and_then(|project| {
+        let Project { name, environment, pools, housekeeping, webhooks, prices, telemetry, .. } = project;
         let files = files.clone();
         Some(ProjectSpec {
             root: root.clone(),
@@ -125,6 +126,8 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
             pools,
             housekeeping,
             webhooks,
+            prices,
+            telemetry,
             connections,
             sources,
             tables,

@@ -4,8 +4,11 @@
 //! of them. Nothing else starts a plan, so that another runtime, such as a cluster, takes the place of [`LocalRuntime`]
 //! without a change anywhere else. docs/decisions/0021 says what such a runtime has to keep.
 //!
+//! What plans use is charged to the account of the work that they are executed for.
+//!
 //! May touch: DataFusion. Must not: know SQL text, tables of the lake, contracts or runs.
 
+mod account;
 mod frugal;
 mod in_order;
 mod local;
@@ -13,5 +16,6 @@ pub mod node;
 mod runtime;
 mod sorted;
 
+pub use account::AccountedPool;
 pub use local::LocalRuntime;
 pub use runtime::{Execution, Order, QueryRuntime, scan};

@@ -13,6 +13,7 @@ use datafusion::{
 
 use crate::{
     Execution, Order, QueryRuntime,
+    account::follow_spawned,
     frugal::{first_rows, frugal, gathers},
     in_order::in_order,
     sorted::sorted,
@@ -30,6 +31,7 @@ impl LocalRuntime {
     /// the rules `after_coercion` instead of the session's analysis.
     #[must_use]
     pub fn new(session: SessionState, after_coercion: Vec<Arc<dyn AnalyzerRule + Send + Sync>>) -> Self {
+        follow_spawned();
         let coerced = SessionStateBuilder::new_from_existing(session.clone());
         let coerced = coerced.with_analyzer_rules(after_coercion).build();
         Self { session, coerced }

@@ -109,6 +109,11 @@ impl Queue {
         })
     }
 
+    /// The number of assets that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.open.iter().map(|lane| self.lanes[*lane].waiting.len()).sum()
+    }
+
     pub(crate) fn insert(&mut self, lane: usize, rank: Rank, asset: usize, since: TimestampMicros) {
         self.lanes[lane].waiting.insert(Waiting { rank, asset, since });
         self.open.insert(lane);

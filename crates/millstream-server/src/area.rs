@@ -28,7 +28,8 @@ pub(crate) struct Area {
 }
 
 /// All areas.
-pub(crate) fn areas() -> [Area; 9] {
+/// `open_metrics` says whether figures are among what everybody may read.
+pub(crate) fn areas(open_metrics: bool) -> [Area; 9] {
     [
         features::area(),
         datasets::area(),
@@ -38,7 +39,7 @@ pub(crate) fn areas() -> [Area; 9] {
         schedule::area(),
         jobs::area(),
         project::area(),
-        process::area(),
+        process::area(open_metrics),
     ]
 }
 

@@ -290,6 +290,9 @@ pub enum ServerError {
     /// Only this machine may use a server without a token.
     #[error("{address} can be reached from other machines, and the server has no token")]
     TokenNeeded { address: std::net::SocketAddr },
+    /// What everybody may read has to stay on this machine.
+    #[error("{address} can be reached from other machines, and figures are to be open without a token")]
+    OpenMetrics { address: std::net::SocketAddr },
     /// The token is too short to keep anybody out.
     #[error("the token of `{name}` has {found} characters, at least {needed} are needed")]
     WeakToken { name: String, found: usize, needed: usize },
@@ -320,6 +323,7 @@ impl ServerError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::TokenNeeded { .. } => "MS-1240",
+            Self::OpenMetrics { .. } => "MS-1255",
             Self::WeakToken { .. } => "MS-1241",
             Self::Bind { .. } => "MS-1242",
             Self::Serve { .. } => "MS-1243",
@@ -333,6 +337,7 @@ impl ServerError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::TokenNeeded { .. } => "set a token, or listen on 127.0.0.1",
+            Self::OpenMetrics { .. } => "leave out `--open-metrics`, or listen on 127.0.0.1",
             Self::WeakToken { .. } => "use a long random text, such as `openssl rand -hex 32` prints",
             Self::Bind { .. } => "choose another port, or port 0 for a free one",
             Self::TwoTokens { .. } => {

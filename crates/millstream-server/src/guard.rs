@@ -1,7 +1,12 @@
 //! What every request passes before its endpoint: who asks, whether there is room, how long it may take; and the shape in
 //! which a refusal is answered.
 
-use std::{any::Any, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -10,6 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use millstream_telemetry::{Metrics, RouteFigures};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +32,9 @@ use crate::{
     signature::{Signature, WebhookSecret, unsigned},
 };
 
+/// The name under which requests are counted that were refused, or ran out of time, on their way.
+const REFUSED: &str = "refused";
+
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) backends: Backends,
@@ -39,6 +48,9 @@ pub(crate) struct Shared {
     pub(crate) jobs_stop: CancellationToken,
     /// Ends queries, which a shutdown leaves less time.
     pub(crate) queries_stop: CancellationToken,
+    pub(crate) metrics: Option<Arc<Metrics>>,
+    /// What requests are counted in that did not reach their endpoint.
+    refused: Option<RouteFigures>,
     tokens: Tokens,
     running: Semaphore,
 }
@@ -55,6 +67,8 @@ impl Shared {
             hard_stop: CancellationToken::new(),
             jobs_stop: CancellationToken::new(),
             queries_stop: CancellationToken::new(),
+            metrics: options.metrics.clone(),
+            refused: options.metrics.as_ref().map(|metrics| metrics.route(REFUSED)),
             tokens: options.grants(),
             running: Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)),
             limits,
@@ -121,9 +135,16 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let _busy = connection.request();
+    let began = Instant::now();
     match guarded(&guard, request, next).await {
         Ok(response) => response,
-        Err(error) => guard.dialect.respond(&error),
+        Err(error) => {
+            let response = guard.dialect.respond(&error);
+            if let Some(refused) = &guard.shared.refused {
+                refused.answered(response.status().as_u16(), began.elapsed());
+            }
+            response
+        }
     }
 }
 
@@ -256,7 +277,7 @@ fn admit(tokens: &Tokens, headers: &HeaderMap) -> Result<Principal, ApiError> {
 
 /// Without a token only programs of this machine may ask. A browser runs pages of anybody and would carry their requests
 /// here; it says so in `Origin`, or, when a foreign name was made to point to this machine, in `Host`.
-fn local_only(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn local_only(headers: &HeaderMap) -> Result<(), ApiError> {
     let foreign = |name: header::HeaderName, value: &HeaderValue| {
         let host = value.to_str().unwrap_or_default();
         let host = host.split_once("://").map_or(host, |(_, host)| host);

@@ -3,8 +3,11 @@
 use std::{
     collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
+
+use millstream_telemetry::Metrics;
 
 use crate::{
     error::ServerError,
@@ -26,6 +29,10 @@ pub struct ServerOptions {
     pub feast_compat: FeastCompat,
     /// The certificate with which connections are secured; `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// The figures that requests are counted in and that `/metrics` shows; `None` where none are kept.
+    pub metrics: Option<Arc<Metrics>>,
+    /// Whether `/metrics` needs no token. Only on a loopback address.
+    pub open_metrics: bool,
 }
 
 impl Default for ServerOptions {
@@ -37,6 +44,8 @@ impl Default for ServerOptions {
             limits: Limits::default(),
             feast_compat: FeastCompat::default(),
             tls: None,
+            metrics: None,
+            open_metrics: false,
         }
     }
 }
@@ -49,11 +58,14 @@ impl ServerOptions {
     ///
     /// # Errors
     ///
-    /// The address is open to other machines and there is no token; or a token is too short, or two have one name.
+    /// The address is open to other machines and there is no token, or figures are to be open to them; or a token is too short, or two have one name.
     pub fn validate(&self) -> Result<(), ServerError> {
         let grants = self.grants().0;
         if grants.is_empty() && !self.address.ip().is_loopback() {
             return Err(ServerError::TokenNeeded { address: self.address });
+        }
+        if self.open_metrics && !self.address.ip().is_loopback() {
+            return Err(ServerError::OpenMetrics { address: self.address });
         }
         let mut names = HashSet::new();
         for TokenGrant { name, token, .. } in grants {

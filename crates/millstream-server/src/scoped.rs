@@ -1,6 +1,6 @@
 //! Endpoints and the scope that each needs. There is no way to add one without, so that nothing is open by oversight.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -10,6 +10,8 @@ use axum::{
     response::Response,
     routing::MethodRouter,
 };
+
+use millstream_telemetry::{Metrics, RouteFigures};
 
 use crate::{
     error::{ApiError, ErrorKind},
@@ -25,16 +27,26 @@ const REQUEST_ID_MAX: usize = 128;
 
 /// Endpoints that tell errors in one dialect.
 pub(crate) struct Endpoints {
-    router: Router<Arc<Shared>>,
+    endpoints: Vec<Endpoint>,
     dialect: Dialect,
 }
 
+/// An endpoint with what it asks of whoever calls it.
+struct Endpoint {
+    path: String,
+    methods: MethodRouter<Arc<Shared>>,
+    scope: Scope,
+    audit: Audit,
+}
+
 /// What one endpoint asks of whoever calls it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Needs {
     scope: Scope,
     dialect: Dialect,
     audit: Audit,
+    /// What calls are counted in, if anything.
+    figures: Option<Arc<RouteFigures>>,
 }
 
 /// How calls of an endpoint are written to the log.
@@ -54,7 +66,7 @@ impl Endpoints {
     }
 
     pub(crate) fn of(dialect: Dialect) -> Self {
-        Self { router: Router::new(), dialect }
+        Self { endpoints: Vec::new(), dialect }
     }
 
     /// An endpoint that changes nothing.
@@ -77,19 +89,32 @@ impl Endpoints {
         self.add(path, endpoint, Scope::Write, Audit::Frequent)
     }
 
-    fn add(self, path: &str, endpoint: MethodRouter<Arc<Shared>>, scope: Scope, audit: Audit) -> Self {
-        let needs = Needs { scope, dialect: self.dialect, audit };
-        let endpoint = endpoint.route_layer(from_fn_with_state(needs, allow));
-        Self { router: self.router.route(path, endpoint), dialect: self.dialect }
+    fn add(mut self, path: &str, methods: MethodRouter<Arc<Shared>>, scope: Scope, audit: Audit) -> Self {
+        self.endpoints.push(Endpoint { path: path.to_owned(), methods, scope, audit });
+        self
     }
 
-    pub(crate) fn into_router(self) -> Router<Arc<Shared>> {
-        self.router
+    /// The endpoints as a router, counting calls in `metrics`.
+    pub(crate) fn into_router(self, metrics: Option<&Metrics>) -> Router<Arc<Shared>> {
+        let dialect = self.dialect;
+        self.endpoints.into_iter().fold(Router::new(), |router, Endpoint { path, methods, scope, audit }| {
+            let figures = metrics.map(|metrics| Arc::new(metrics.route(&path)));
+            let needs = Needs { scope, dialect, audit, figures };
+            router.route(&path, methods.route_layer(from_fn_with_state(needs, allow)))
+        })
     }
 }
 
-/// Lets a request through whose principal may ask for this.
+/// Lets a request through whose principal may ask for this, and counts it.
 async fn allow(State(needs): State<Needs>, request: Request, next: Next) -> Response {
+    let Some(figures) = needs.figures.clone() else { return allowed(needs, request, next).await };
+    let began = Instant::now();
+    let response = allowed(needs, request, next).await;
+    figures.answered(response.status().as_u16(), began.elapsed());
+    response
+}
+
+async fn allowed(needs: Needs, request: Request, next: Next) -> Response {
     let Some(principal) = request.extensions().get::<Principal>() else {
         let error = ApiError::new(ErrorKind::Unauthorized, "it is not known who sent the request");
         return needs.dialect.respond(&error);

@@ -145,6 +145,7 @@ pub fn serve(
 /// All endpoints, each group behind its guard.
 fn router(options: &ServerOptions, shared: &Arc<Shared>) -> Router {
     let feast = Dialect::Feast(options.feast_compat);
+    let metrics = options.metrics.as_deref();
     let (quick, long) = (options.limits.request_time, options.limits.job_time);
     let guarded = |router: Router<Arc<Shared>>, dialect: Dialect, time: Duration| {
         let state = Guard { shared: shared.clone(), dialect, time };
@@ -155,18 +156,18 @@ fn router(options: &ServerOptions, shared: &Arc<Shared>) -> Router {
             .layer(middleware::from_fn_with_state(state, guard))
     };
     let (mut own_quick, mut own_long) = (Router::new(), Router::new());
-    for area in areas() {
-        own_quick = own_quick.merge(area.quick.into_router());
-        own_long = own_long.merge(area.long.into_router());
+    for area in areas(options.open_metrics) {
+        own_quick = own_quick.merge(area.quick.into_router(metrics));
+        own_long = own_long.merge(area.long.into_router(metrics));
     }
     let own_quick = own_quick.method_not_allowed_fallback(wrong_method);
     let own_long = own_long.method_not_allowed_fallback(wrong_method);
     Router::new()
         .merge(guarded(own_quick, Dialect::Own, quick))
         .merge(guarded(own_long, Dialect::Own, long))
-        .merge(guarded(feast::router(options.feast_compat), feast, quick))
-        .merge(guarded(feast::job_router(options.feast_compat), feast, long))
-        .merge(process::open_router().method_not_allowed_fallback(wrong_method))
+        .merge(guarded(feast::router(options.feast_compat, metrics), feast, quick))
+        .merge(guarded(feast::job_router(options.feast_compat, metrics), feast, long))
+        .merge(process::open_router(options.open_metrics).method_not_allowed_fallback(wrong_method))
         .fallback(unknown_path)
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             Dialect::Own.panicked(panic.as_ref())

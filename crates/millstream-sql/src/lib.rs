@@ -34,6 +34,7 @@ mod session;
 mod size;
 mod time_zone;
 mod type_name;
+mod row_by_row;
 mod walk;
 mod with;
 
@@ -46,6 +47,7 @@ pub use lineage::{
     lineage,
 };
 pub use project_test::{ChangedCell, ChangedRow, TestOutcome, TestRow, Verdict, check_test, run_test};
+pub use row_by_row::{RowByRow, row_by_row};
 pub use schema::{StorableError, conform, conform_stream, storable_schema, storable_type};
 pub use session::{
     At, QueryPlace, Resolved, SessionOptions, SqlError, SqlSession, TableResolver, arrow_without_values,

@@ -1,5 +1,6 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, how far triggers were answered, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications, how housekeeping went; and
+//! source was landed, how far triggers were answered, messages for receivers outside, schema versions, check results, metrics,
+//! pins, versions of artifacts, reports of verifications, how housekeeping went; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
 //!
@@ -18,11 +19,13 @@ mod codes;
 mod database;
 mod error;
 mod forget;
+mod figures;
 mod holder;
 mod housekeeping;
 mod landing;
 mod lease;
 mod metric;
+mod outbox;
 mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -46,17 +49,19 @@ pub use codes::CODES;
 pub use database::DatabaseError;
 pub use error::StateError;
 pub use forget::{Forget, Forgotten};
+pub use figures::{Cost, Proof, Receipt, StepFigures};
 pub use holder::{Holder, Mark};
 pub use housekeeping::HousekeepingRecord;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
+pub use outbox::{Begun, MESSAGES_MAX, Message, NewMessage};
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
 pub use pulse::Pulse;
 pub use reload::FailedReload;
-pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
+pub use run::{RunEnd, RunFilter, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;

@@ -4,9 +4,9 @@ use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{AssetId, RunId, TimestampMicros};
 
 use crate::{
-    LeaseToken, State, StateError,
+    LeaseToken, NewMessage, State, StateError,
     database::{Row, parameters},
-    lease, set,
+    lease, outbox, set,
     store::changed,
     value,
 };
@@ -21,6 +21,9 @@ pub struct RunStart {
     pub principal: Option<String>,
     /// The version of Millstream that does the run.
     pub version: String,
+    /// When somebody asked for the run, or when it was due: before `started` where it had to wait for others. `None` where
+    /// nobody knows.
+    pub asked: Option<TimestampMicros>,
     pub started: TimestampMicros,
     /// The lease under which the run writes. Nothing is recorded for the run once another lease took its place; a run
     /// without a lease has no such protection.
@@ -36,6 +39,8 @@ pub struct RunEnd<'a> {
     /// The assets that the run alone could write, if their recorded versions belong together: these are published, all at
     /// once.
     pub publishes: Option<&'a [AssetId]>,
+    /// What is told of the end outside.
+    pub messages: &'a [NewMessage],
 }
 
 /// A run as it is remembered.
@@ -46,11 +51,28 @@ pub struct RunRecord {
     /// Who asked a server for the run; `None` for a command.
     pub principal: Option<String>,
     pub version: String,
+    /// When somebody asked for the run, or when it was due; `None` where nobody knows.
+    pub asked: Option<TimestampMicros>,
     pub started: TimestampMicros,
     pub finished: Option<TimestampMicros>,
     /// How the run ended; `None` while it goes on.
     pub outcome: Option<RunOutcome>,
 }
+
+/// Which runs are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Runs with a step of this asset.
+    pub asset: Option<AssetId>,
+    /// Runs that ended so; `Some(None)` asks for those that go on.
+    pub status: Option<Option<RunOutcome>>,
+    /// Runs that started then or later.
+    pub since: Option<TimestampMicros>,
+    pub limit: usize,
+}
+
+/// The word for the status of a run that goes on.
+const UNDER_WAY: &str = "under way";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +98,7 @@ impl RunOutcome {
     }
 }
 
-const COLUMNS: &str = "run, command, version, started, finished, outcome, principal";
+const COLUMNS: &str = "run, command, version, started, finished, outcome, principal, asked";
 
 impl State {
     /// Records that a run begins. Earlier runs that have no end and no lease any more are marked as interrupted. Errors with
@@ -91,9 +113,10 @@ impl State {
                     &parameters![RunOutcome::Interrupted.as_str()],
                 )
                 .await?;
+                outbox::tell_interrupted(&mut work, start.started).await?;
                 work.execute(
-                    "INSERT INTO runs (run, command, version, started, lease, principal) \
-                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+                    "INSERT INTO runs (run, command, version, started, lease, principal, asked) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
                     &parameters![
                         start.run.as_str(),
                         &start.command,
@@ -101,6 +124,7 @@ impl State {
                         start.started.0,
                         start.lease.map(|lease| lease.0),
                         start.principal.as_deref(),
+                        start.asked.map(|asked| asked.0),
                     ],
                 )
                 .await?;
@@ -126,6 +150,8 @@ impl State {
                     &parameters![end.run.as_str(), end.finished.0, end.outcome.as_str()],
                 )
                 .await?;
+                outbox::end_run(&mut work, end.run, end.finished).await?;
+                outbox::insert(&mut work, end.finished, end.messages).await?;
                 work.commit().await
             })
         }
@@ -157,6 +183,40 @@ impl State {
         .boxed()
     }
 
+    /// The runs that fit `filter`, the newest first.
+    pub fn runs_matching<'a>(
+        &'a self,
+        filter: &'a RunFilter,
+    ) -> BoxFuture<'a, Result<Vec<RunRecord>, StateError>> {
+        async move {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM runs \
+                 WHERE ($1 IS NULL OR run IN (SELECT run FROM steps WHERE asset = $1)) \
+                 AND ($2 IS NULL OR coalesce(outcome, 'under way') = $2) AND started >= $3 \
+                 ORDER BY started DESC, run DESC LIMIT $4"
+            );
+            let outcome = filter.status.map(|status| status.map_or(UNDER_WAY, RunOutcome::as_str));
+            let since = filter.since.map_or(i64::MIN, |since| since.0);
+            let asset = filter.asset.as_ref().map(AssetId::as_str);
+            let limit = value::count_in(filter.limit as u64);
+            let rows = self.rows("read the runs", &sql, &parameters![asset, outcome, since, limit]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
+    /// At most two runs whose ids begin with `prefix`, so that one that is alone is known to be.
+    pub fn runs_beginning<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<RunRecord>, StateError>> {
+        async move {
+            // Every character of an id sorts before `~`.
+            let (end, sql) =
+                (format!("{prefix}~"), format!("SELECT {COLUMNS} FROM runs WHERE run >= $1 AND run < $2 ORDER BY run LIMIT 2"));
+            let rows = self.rows("read the runs", &sql, &parameters![prefix, &end]).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
     pub fn last_run(&self) -> BoxFuture<'_, Result<Option<RunRecord>, StateError>> {
         async move { Ok(self.runs(1).await?.pop()) }.boxed()
     }
@@ -184,5 +244,6 @@ fn parse(mut row: Row) -> Result<RunRecord, StateError> {
         finished: row.integer_or_null(4)?.map(TimestampMicros),
         outcome,
         principal: row.text_or_null(6)?,
+        asked: row.integer_or_null(7)?.map(TimestampMicros),
     })
 }

@@ -7,9 +7,9 @@ use millstream_plan::{Reason, Recorded};
 use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 
 use crate::{
-    CheckResult, Metric, State, StateError, asset, check,
+    CheckResult, Metric, NewMessage, State, StateError, StepFigures, asset, check,
     database::{Row, parameters},
-    lease, metric, set,
+    lease, metric, outbox, set,
     store::{Work, changed},
     value,
 };
@@ -31,6 +31,8 @@ pub struct StepRecord {
     pub version: Option<AssetVersion>,
     pub finished: TimestampMicros,
     pub elapsed: Duration,
+    /// What was measured of the step; `None` where nothing was.
+    pub figures: Option<StepFigures>,
 }
 
 /// How a step ended.
@@ -67,6 +69,8 @@ pub struct StepEnd<'a> {
     pub checks: &'a [CheckResult],
     /// The figures of the step, recorded with its `finished` as their time.
     pub metrics: &'a [Metric],
+    /// What is told of the end outside.
+    pub messages: &'a [NewMessage],
 }
 
 impl StepRecord {
@@ -132,7 +136,7 @@ impl StepOutcome {
 }
 
 const COLUMNS: &str = "run, asset, reason, reason_text, outcome, message, code, hint, \
-                       rows_written, rows_deleted, rows_rejected, version, finished, elapsed";
+                       rows_written, rows_deleted, rows_rejected, version, finished, elapsed, figures";
 
 impl State {
     /// Records the end of a step and all that follows from it, or nothing. Errors with [`StateError::LeaseLost`] when
@@ -153,6 +157,10 @@ impl State {
                 }
                 check::insert(&mut work, &end.step.run, &end.step.asset, end.checks).await?;
                 metric::insert(&mut work, &end.step.asset, end.step.finished, end.metrics).await?;
+                outbox::insert(&mut work, end.step.finished, end.messages).await?;
+                if !end.messages.is_empty() {
+                    outbox::forget_last_words(&mut work, &end.step.run, &end.step.asset).await?;
+                }
                 work.commit().await
             })
         }
@@ -187,11 +195,12 @@ const READING: &str = "read the steps";
 /// record.
 async fn insert(work: &mut Work<'_>, step: &StepRecord) -> Result<(), StateError> {
     let known = parameters![step.run.as_str(), step.asset.as_str()];
+    let figures = step.figures.as_ref().map(value::figures_in).transpose()?;
     work.execute("DELETE FROM steps WHERE run = $1 AND asset = $2", &known).await?;
     work.execute(
         "INSERT INTO steps (run, asset, reason, reason_text, outcome, message, code, hint, \
-         rows_written, rows_deleted, rows_rejected, version, finished, elapsed) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         rows_written, rows_deleted, rows_rejected, version, finished, elapsed, figures) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         &parameters![
             step.run.as_str(),
             step.asset.as_str(),
@@ -207,6 +216,7 @@ async fn insert(work: &mut Work<'_>, step: &StepRecord) -> Result<(), StateError
             step.version,
             step.finished.0,
             value::duration_in(step.elapsed),
+            figures.as_deref(),
         ],
     )
     .await
@@ -228,5 +238,6 @@ fn parse(mut row: Row) -> Result<StepRecord, StateError> {
         version: row.version_or_null(11)?,
         finished: TimestampMicros(row.integer(12)?),
         elapsed: value::duration_out(row.integer(13)?),
+        figures: row.text_or_null(14)?.map(|text| value::figures_out(&text)).transpose()?,
     })
 }

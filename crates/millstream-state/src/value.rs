@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_types::Severity;
 
-use crate::StateError;
+use crate::{StateError, StepFigures};
 
 /// Counts beyond the range of a column are kept as its largest value.
 pub(crate) fn count_in(count: u64) -> i64 {
@@ -43,4 +43,12 @@ pub(crate) fn severity_out(word: &str) -> Result<Severity, StateError> {
 /// A value that was stored as text and no longer parses.
 pub(crate) fn unknown(what: &'static str, value: impl Into<String>) -> StateError {
     StateError::Value { what, value: value.into() }
+}
+
+pub(crate) fn figures_in(figures: &StepFigures) -> Result<String, StateError> {
+    serde_json::to_string(figures).map_err(|error| unknown("a step's figures", error.to_string()))
+}
+
+pub(crate) fn figures_out(text: &str) -> Result<StepFigures, StateError> {
+    serde_json::from_str(text).map_err(|_| unknown("a step's figures", text))
 }

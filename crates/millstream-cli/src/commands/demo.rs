@@ -23,7 +23,7 @@ use crate::{
         summary::{command, summary},
     },
     project,
-    serve::{Backend, Hangups, Life, Serving, Watcher, serve},
+    serve::{Backend, Counting, Hangups, Life, Serving, Watcher, serve},
     session::Session,
     settings, templates,
 };
@@ -131,7 +131,8 @@ struct Shop<'a> {
 async fn live(shop: Shop<'_>, hangups: Hangups, session: &Session) -> Result<(), CliError> {
     let Shop { root, data, backend, engine } = shop;
     let (json, cancel) = (session.settings.json, &session.cancel);
-    let server = bind(&backend).await?;
+    let metrics = Counting::begin(&engine, &backend)?;
+    let server = bind(&backend, &metrics).await?;
     let address = server.address();
     if json {
         output::print_json(&json!({"address": address.to_string()}))?;
@@ -148,8 +149,8 @@ async fn live(shop: Shop<'_>, hangups: Hangups, session: &Session) -> Result<(),
     let stopped = cancel.child_token();
     let serving = async {
         let watcher = Some(Watcher::of(root.to_owned()));
-        let serving =
-            Serving { server, backend: backend.clone(), hangups, watcher, drain: DRAIN, is_told: !json };
+        let (backend, drain, is_told) = (backend.clone(), DRAIN, !json);
+        let serving = Serving { server, backend, metrics, hangups, watcher, drain, is_told };
         let served = serve(serving, cancel.clone()).await;
         stopped.cancel();
         served
@@ -167,10 +168,10 @@ async fn live(shop: Shop<'_>, hangups: Hangups, session: &Session) -> Result<(),
 }
 
 /// Listens on this machine alone, on the first port that is free.
-async fn bind(backend: &Arc<Backend>) -> Result<Server, CliError> {
+async fn bind(backend: &Arc<Backend>, metrics: &Arc<Metrics>) -> Result<Server, CliError> {
     for port in PORT_FIRST..=PORT_LAST {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let options = ServerOptions { address, ..ServerOptions::default() };
+        let options = ServerOptions { address, metrics: Some(metrics.clone()), ..ServerOptions::default() };
         match Server::bind(options, Backends::of(backend.clone())).await {
             Ok(server) => return Ok(server),
             Err(ServerError::Bind { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {}

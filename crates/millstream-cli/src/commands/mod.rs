@@ -14,6 +14,7 @@ pub(crate) mod reference;
 pub(crate) mod rejected;
 pub(crate) mod reprocess;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod serve;
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Test(arguments) => test::run(arguments, session).await,
         Command::Plan(arguments) => plan::run(arguments, session).await,
         Command::Run(arguments) => run::run(arguments, session).await,
+        Command::Runs(arguments) => runs::run(arguments, session).await,
         Command::Status(arguments) => status::run(arguments, session).await,
         Command::Query(arguments) => query::run(arguments, session).await,
         Command::Lineage(arguments) => lineage::run(arguments, session),

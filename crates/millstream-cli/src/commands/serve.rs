@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, SystemClock};
-use millstream_server::{Backends, FeastCompat, Server, ServerOptions, TlsFiles, Token};
+use millstream_server::{Backends, FeastCompat, Limits, Server, ServerOptions, TlsFiles, Token};
+use millstream_telemetry::Metrics;
 use millstream_types::{Percent, Span};
 use serde_json::json;
 use tokio::time::timeout;
@@ -15,7 +16,7 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend, Hangups, Notify, Serving, Watcher,
+        Backend, Counting, Hangups, Notify, Serving, Watcher,
         limits::{self, Limit},
         log_steps, serve, tokens,
     },
@@ -69,6 +70,9 @@ pub(crate) struct Arguments {
     /// job_time, idle_time, shutdown_time and query_shutdown_time
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limits::parse)]
     pub(crate) limits: Vec<Limit>,
+    /// Answer `/metrics` without a token; only while the server listens on this machine alone
+    #[arg(long)]
+    pub(crate) open_metrics: bool,
 }
 
 /// How closely Feast is followed.
@@ -98,17 +102,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let loader = project::Loader::of(session)?;
     let backend = Arc::new(Backend::open(engine.clone(), read_at, loader, arguments.sample).await?);
-    let options = ServerOptions {
-        address: arguments.address.resolve()?,
-        token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
-        tokens: arguments.tokens.as_deref().map(tokens::read).transpose()?.unwrap_or_default(),
-        feast_compat: match arguments.feast_compat {
-            Compat::Correct => FeastCompat::Correct,
-            Compat::Strict => FeastCompat::Strict,
-        },
-        limits,
-        tls: tls(arguments),
-    };
+    let metrics = Counting::begin(&engine, &backend)?;
+    let options = options(arguments, limits, metrics.clone())?;
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     let server = Server::bind(options, Backends::of(backend.clone())).await.map_err(CliError::from)?;
     let address = server.address();
@@ -135,8 +130,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let logged = tokio::spawn(log_steps(engine.events().subscribe()));
     drop(engine);
     let is_told = !session.settings.json;
-    let serving =
-        Serving { server, backend: backend.clone(), hangups, watcher, drain: arguments.drain, is_told };
+    let (counted, drain) = (backend.clone(), arguments.drain);
+    let serving = Serving { server, backend: counted, metrics, hangups, watcher, drain, is_told };
     let served = serve(serving, session.cancel.clone()).await;
     signs.abort();
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.
@@ -146,6 +141,22 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     served?;
     Ok(Exit::Success)
+}
+
+fn options(arguments: &Arguments, limits: Limits, metrics: Arc<Metrics>) -> Result<ServerOptions, CliError> {
+    Ok(ServerOptions {
+        address: arguments.address.resolve()?,
+        token: variable(TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Token::new),
+        tokens: arguments.tokens.as_deref().map(tokens::read).transpose()?.unwrap_or_default(),
+        feast_compat: match arguments.feast_compat {
+            Compat::Correct => FeastCompat::Correct,
+            Compat::Strict => FeastCompat::Strict,
+        },
+        limits,
+        tls: tls(arguments),
+        metrics: Some(metrics),
+        open_metrics: arguments.open_metrics,
+    })
 }
 
 /// The files of the certificate; the command line takes both or none.

@@ -33,6 +33,7 @@ impl RunBackend for Backend {
             concurrency,
             command,
             principal,
+            due: None,
         };
         let cancel = job.cancelled().clone();
         let events = progress::begin(&live.engine, &run.command, job);

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::OptionFuture;
 use millstream_server::Server;
+use millstream_telemetry::Metrics;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Hangups, Watcher, keep_fresh, keep_house};
+use super::{Backend, Hangups, Watcher, keep_fresh, keep_house, keep_telling};
 use crate::CliError;
 
 /// How long a server that stops waits for its own run of views, and for housekeeping.
@@ -18,6 +19,8 @@ const LAST_TIME: Duration = Duration::from_secs(10);
 pub(crate) struct Serving {
     pub server: Server,
     pub backend: Arc<Backend>,
+    /// The figures of the process, for what waits to be told outside.
+    pub metrics: Arc<Metrics>,
     pub hangups: Hangups,
     /// Looks at the project's files, if what is saved is taken over.
     pub watcher: Option<Watcher>,
@@ -29,9 +32,10 @@ pub(crate) struct Serving {
 
 /// Serves until `cancel`.
 pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result<(), CliError> {
-    let Serving { server, backend, hangups, watcher, drain, is_told } = serving;
+    let Serving { server, backend, metrics, hangups, watcher, drain, is_told } = serving;
     // The tasks beside the server end with it, whatever ended it.
     let stopped = cancel.child_token();
+    let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics, stopped.clone()));
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
     let mut scheduled = backend.keep_scheduled(stopped.clone(), drain);
     let mut tidied = tokio::spawn(keep_house(backend.clone(), stopped.clone()));
@@ -56,6 +60,10 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
         if is_late {
             task.abort();
         }
+    }
+    // The ends of steps are told too.
+    if timeout(LAST_TIME, &mut telling).await.is_err() {
+        telling.abort();
     }
     let closed = backend.close().await;
     served.map_err(CliError::from).and(closed)

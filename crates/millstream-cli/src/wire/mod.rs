@@ -4,6 +4,7 @@
 mod dataset;
 mod error;
 mod features;
+mod figures;
 mod lineage;
 mod maintain;
 mod plan;
@@ -31,16 +32,18 @@ pub use millstream_api::{
         FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
         ViewDocument,
     },
+    figures::{Cost, Figures, Receipt, RunDiff, StepDiff},
     maintain::MaintainedTable,
     runs::{
         Cause, CheckResult, LastRun, LastStep, PlanDocument, PlannedStep, RunDetail, RunEvent, RunInfo,
-        RunStep, RunSummary, StepResult,
+        RunStep, RunSummary, RunsAnswer, StepResult,
     },
     schedule::{AssetSchedule, ScheduleDocument, Tick},
 };
 pub use problem::{CheckDocument, Problem};
 pub use query::QueryDocument;
 pub use rejected::{RejectedByCheck, RejectedDocument, RejectedRow};
+pub(crate) use figures::total;
 pub(crate) use status::instant;
 pub use test::{TestChange, TestDocument, TestResult};
 

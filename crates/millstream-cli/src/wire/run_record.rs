@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use millstream_api::runs::{LastRun, LastStep, RunDetail, RunInfo, RunStep};
+use millstream_api::{
+    figures::Cost,
+    runs::{LastRun, LastStep, RunDetail, RunInfo, RunStep},
+};
 use millstream_state::{RunRecord, StepRecord};
 use millstream_types::{AssetId, AssetVersion};
 
-use super::Of;
+use super::{Of, total};
+use crate::commands::runs::critical_path;
 
 impl Of<&RunRecord> for RunInfo {
     fn of(run: &RunRecord) -> Self {
@@ -24,6 +28,8 @@ impl Of<(&RunRecord, &[StepRecord], Option<&BTreeMap<AssetId, AssetVersion>>)> f
         Self {
             run: RunInfo::of(run),
             steps: steps.iter().map(step).collect(),
+            critical_path: critical_path(steps).iter().map(ToString::to_string).collect(),
+            cost: total(steps).as_ref().map(Cost::of),
             set: set.map(|set| {
                 let kept = set.iter().filter(|(_, version)| !version.is_lost());
                 kept.map(|(id, version)| (id.to_string(), version.number())).collect()

@@ -49,6 +49,7 @@ impl Of<&RunRecord> for LastRun {
         Self {
             run: run.run.to_string(),
             command: run.command.clone(),
+            asked: run.asked.map(instant),
             started: instant(run.started),
             finished: run.finished.map(instant),
             outcome: run.outcome.map(|outcome| outcome.as_str()),

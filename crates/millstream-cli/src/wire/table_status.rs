@@ -2,6 +2,7 @@
 
 use millstream_api::{
     catalog::{AssetState, SchemaState, TableStatusDocument, VersionState},
+    figures::Figures,
     runs::LastStep,
 };
 use millstream_lake::CommitRecord;
@@ -48,6 +49,7 @@ impl Of<&StepRecord> for LastStep {
             version: step.version.map(AssetVersion::number),
             finished: instant(step.finished),
             elapsed_ms: u64::try_from(step.elapsed.as_millis()).unwrap_or(u64::MAX),
+            figures: step.figures.as_ref().map(Figures::of),
         }
     }
 }

@@ -11,6 +11,7 @@ use millstream_connector::{
     Block, BlockStream, Connector, ConnectorError, Discovery, FoundColumn, KnownPart, MalformedRow, Part,
     ReadEnd, ReadRequest, SourceBatch,
 };
+use millstream_usage::charged;
 use tokio::{
     sync::mpsc::{self, Sender},
     task::{JoinHandle, spawn_blocking},
@@ -160,7 +161,7 @@ impl FilesConnector {
             Format::Csv | Format::Jsonl => self.text_reading(part, format, &version, request).await?,
         };
         let (sender, receiver) = mpsc::channel(BLOCKS_QUEUED_MAX);
-        let thread = spawn_blocking(move || reading(&sender));
+        let thread = spawn_blocking(charged(move || reading(&sender)));
         let received = stream::unfold(receiver, |mut receiver| async move {
             let block = receiver.recv().await?;
             Some((Ok(block), receiver))

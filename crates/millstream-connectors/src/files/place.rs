@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_connector::{ConnectorError, WaitingPart};
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
+use millstream_usage::following;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
@@ -86,6 +87,7 @@ impl Place {
                 Ok(local_stat(&metadata))
             }
             Self::Remote(remote) => {
+                millstream_usage::called();
                 let meta = remote.store.head(&remote.key(id)?).await.map_err(|e| store_error(id, e))?;
                 Ok(remote_stat(&meta))
             }
@@ -139,6 +141,7 @@ impl Remote {
         let place = format!("{}/{}", self.base, pattern.text());
         let key = self.parse_key(pattern.prefix()).map_err(|error| store_error(&place, error))?;
         let failed = |error| store_error(&place, error);
+        millstream_usage::called();
         let found: Vec<ObjectMeta> = if pattern.is_literal() {
             vec![self.store.head(&key).await.map_err(failed)?]
         } else {
@@ -159,9 +162,10 @@ impl Remote {
         let (sender, pieces) = mpsc::channel(RANGES_IN_FLIGHT_MAX);
         let (remote, id, stat) = (self.clone(), id.to_owned(), stat.clone());
         let key = self.key(&id)?;
-        tokio::spawn(async move {
+        let fetching = async move {
             let mut fetched = if remote.kind == StoreKind::Http {
                 // Many web servers answer with the whole file only.
+                millstream_usage::called();
                 let whole = remote.store.get_opts(&key, options(&stat, None)).await;
                 match whole {
                     Ok(found) => found.into_stream().map_err(|error| store_error(&id, error)).boxed(),
@@ -186,13 +190,15 @@ impl Remote {
                     break;
                 }
             }
-        });
+        };
+        tokio::spawn(following(fetching.boxed()));
         Ok(FetchedReader { pieces, current: Bytes::new() })
     }
 
     async fn fetch(&self, id: &str, stat: &Stat, range: Range<u64>) -> Result<Bytes, ConnectorError> {
         let key = self.key(id)?;
         let failed = |error| store_error(id, error);
+        millstream_usage::called();
         let found = self.store.get_opts(&key, options(stat, Some(range))).await.map_err(failed)?;
         found.bytes().await.map_err(failed)
     }

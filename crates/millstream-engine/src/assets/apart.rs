@@ -7,6 +7,7 @@ use std::{
 
 use millstream_plan::Reason;
 use millstream_types::{AssetId, RunId};
+use millstream_usage::Account;
 use tokio_util::sync::CancellationToken;
 
 use super::runner;
@@ -15,6 +16,7 @@ use crate::{
     engine::World,
     event::ended_well,
     lease::Lease,
+    measure::figures,
     run::{StepResult, failed_outcome},
 };
 
@@ -51,8 +53,9 @@ pub(crate) async fn begin<'a>(
     cancel: &CancellationToken,
 ) -> Result<ApartRun<'a>, EngineError> {
     let Apart { command, principal, assets, wait } = apart;
+    let asked = world.options.clock.now();
     let lease = world.lease(command, assets, wait, events, cancel).await?;
-    let run = match world.begin_run(command, principal, &lease).await {
+    let run = match world.begin_run(command, principal, asked, &lease).await {
         Ok(run) => run,
         Err(error) => {
             lease.end().await;
@@ -74,16 +77,20 @@ impl ApartRun<'_> {
         asset: &AssetId,
         work: impl Future<Output = Result<(T, StepResult), EngineError>>,
     ) -> Result<T, EngineError> {
-        let started = Instant::now();
+        let (started, began) = (Instant::now(), self.world.options.clock.now());
         self.events.publish(Event::StepStarted { asset: asset.clone(), reason: Reason::Forced });
-        let (done, result) = match work.await {
+        let account = Account::default();
+        self.world.tell_step_begun(&self.run, asset, &Reason::Forced, began).await?;
+        let (done, result) = match account.charge(Box::pin(work)).await {
             Ok((value, result)) => (Ok(value), result),
             Err(error) => {
                 let failed = StepResult::without_rows(failed_outcome(&error), None);
                 (Err(error), failed)
             }
         };
-        let report = StepReport::of(asset.clone(), Reason::Forced, result, started.elapsed());
+        let mut report = StepReport::of(asset.clone(), Reason::Forced, result, started.elapsed());
+        let prices = self.world.project.spec.prices.as_ref();
+        report.figures = Some(figures(&account, (began, began), 0, report.receipt, prices));
         match (done, self.record(report).await) {
             (Ok(value), Ok(())) => Ok(value),
             (Ok(_), Err(error)) | (Err(error), Ok(())) => Err(error),

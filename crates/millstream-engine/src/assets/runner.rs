@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millstream_plan::{AssetStatus, PlannedStep, Recorded};
-use millstream_state::{CheckResult, Metric, StepEnd, StepRecord};
+use millstream_state::{CheckResult, Metric, StepEnd, StepFigures, StepRecord};
 use millstream_types::{RunId, TimestampMicros};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{kind_of, unknown};
 use crate::{
     CheckReport, EngineError, FeatureServer, Publisher, StepExecutor, StepOutcome, StepReport,
     engine::{StepContext, World},
     lease::Lease,
+    measure::Measures,
     run::StepResult,
 };
 
@@ -33,6 +35,7 @@ pub(crate) struct StepRunner {
     pub forced: bool,
     pub events: Publisher,
     pub cancel: CancellationToken,
+    pub measures: Measures,
     /// The online store, once a step has needed it. Only one process can have an embedded store open, and this one keeps it
     /// open until the run is over.
     pub features: OnceCell<FeatureServer>,
@@ -42,10 +45,13 @@ pub(crate) struct StepRunner {
 impl StepExecutor for StepRunner {
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError> {
         let facts = self.world.project.graph.get(&step.asset).ok_or_else(|| unknown(&step.asset))?;
-        kind_of(facts)?.attempt(self, step).await
+        let kind = kind_of(facts)?;
+        self.measured(step, kind.attempt(self, step)).await
     }
 
-    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+    async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
+        let (now, prices) = (self.world.options.clock.now(), self.world.project.spec.prices.as_ref());
+        report.figures = Some(self.measures.end(&report.asset, report.receipt, prices, now));
         record(&self.world, &self.run, report).await
     }
 
@@ -58,6 +64,22 @@ impl StepExecutor for StepRunner {
 }
 
 impl StepRunner {
+    /// Makes an attempt at a step whose work is charged to the step.
+    pub(crate) async fn measured<T>(
+        &self,
+        step: &PlannedStep,
+        attempt: impl Future<Output = Result<T, EngineError>> + Send,
+    ) -> Result<T, EngineError> {
+        let now = self.world.options.clock.now();
+        let (account, is_first) = self.measures.attempt(step, now);
+        if is_first {
+            self.world.tell_step_begun(&self.run, &step.asset, &step.reason, now).await?;
+        }
+        // The span is there whatever the filter lets through, since a warning needs it as much.
+        let span = tracing::error_span!("step", run = %self.run, asset = %step.asset);
+        account.charge(Box::pin(attempt.instrument(span))).await
+    }
+
     pub(crate) fn context(&self, step: &PlannedStep) -> StepContext {
         StepContext {
             world: self.world.clone(),
@@ -93,13 +115,23 @@ pub(super) async fn record(world: &World, run: &RunId, report: &StepReport) -> R
         version: report.version,
         finished: now,
         elapsed: report.elapsed,
+        figures: report.figures.clone().map(|figures| of_version(figures, report.recorded.as_ref())),
     };
     let step = step.with_reason(&report.reason);
     let checks: Vec<_> = report.checks.iter().map(check_result).collect();
     let metrics: Vec<_> =
         report.metrics.iter().map(|(name, value)| Metric { name: name.clone(), value: *value }).collect();
-    let end = StepEnd { step: &step, recorded: recorded.as_ref(), checks: &checks, metrics: &metrics };
+    let messages = world.told_of_step(run, report).await;
+    let (recorded, messages) = (recorded.as_ref(), messages.as_slice());
+    let end = StepEnd { step: &step, recorded, checks: &checks, metrics: &metrics, messages };
     Ok(world.state.record_step(&end).await?)
+}
+
+/// The figures with the definition and the inputs of the version that the step leaves.
+fn of_version(figures: StepFigures, recorded: Option<&Recorded>) -> StepFigures {
+    let Some(recorded) = recorded else { return figures };
+    let (definition, inputs) = (Some(recorded.fingerprint.to_string()), recorded.input_versions.clone());
+    StepFigures { definition, inputs, ..figures }
 }
 
 /// The record of an asset whose attempt failed, for later plans. If the asset was built before, the state store takes only

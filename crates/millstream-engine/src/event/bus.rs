@@ -1,7 +1,7 @@
 //! Everything that is told of work in this process goes over one bus, whatever the work is and whoever listens.
 //!
-//! There are two ways to listen. Who asked for a piece of work gives an [`Observer`] to its [`Publisher`], and misses
-//! nothing: the work goes on when the observer has returned. Everybody else subscribes, to the work of the whole process,
+//! There are two ways to listen. Who asked for a piece of work gives an [`Observer`] to its [`Publisher`], and who counts all
+//! work gives one to the bus; an observer misses nothing: the work goes on when it has returned. Everybody else subscribes, to the work of the whole process,
 //! and hears also when a piece of work begins and ends; work never waits for subscribers, and one that falls too far behind
 //! is told how much it missed.
 //!
@@ -11,7 +11,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -27,12 +27,20 @@ const WAITING_MAX: usize = 1_024;
 /// Receives the events of one piece of work in order, from any thread. The work waits for it.
 pub trait Observer: Send + Sync {
     fn event(&self, event: &Event);
+
+    /// The scheduler of this process decided something, in words such as `started`; so many assets wait now, and so many of its
+    /// steps run. Only an observer of the whole bus hears this.
+    fn scheduled(&self, _decisions: &[&'static str], _waiting: usize, _running: usize) {}
 }
 
+/// Observers of all work of the process.
+type Observers = Arc<RwLock<Vec<Arc<dyn Observer>>>>;
+
 /// The bus of a process. Cloning shares it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EventBus {
     sender: broadcast::Sender<WorkEvent>,
+    observers: Observers,
     /// The number of the next piece of work.
     next: Arc<AtomicU64>,
 }
@@ -77,6 +85,8 @@ pub struct Publisher {
 struct Announced {
     work: Arc<Work>,
     sender: broadcast::Sender<WorkEvent>,
+    /// Those who hear all work of the process.
+    observers: Observers,
 }
 
 /// What a subscriber hears next.
@@ -93,7 +103,11 @@ pub struct Subscription(broadcast::Receiver<WorkEvent>);
 
 impl Default for EventBus {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(WAITING_MAX), next: Arc::new(AtomicU64::new(1)) }
+        Self {
+            sender: broadcast::Sender::new(WAITING_MAX),
+            observers: Observers::default(),
+            next: Arc::new(AtomicU64::new(1)),
+        }
     }
 }
 
@@ -103,9 +117,21 @@ impl EventBus {
     pub fn begin(&self, command: &str) -> Publisher {
         let id = WorkId(self.next.fetch_add(1, Ordering::Relaxed));
         let work = Arc::new(Work { id, command: command.to_owned() });
-        let announced = Announced { work, sender: self.sender.clone() };
+        let announced = Announced { work, sender: self.sender.clone(), observers: self.observers.clone() };
         announced.tell(WorkChange::Began);
         Publisher { announced: Arc::new(announced), observers: Vec::new() }
+    }
+
+    /// Lets `observer` hear every event of all work from now on, for as long as the bus lives.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.observers.write().unwrap_or_else(PoisonError::into_inner).push(observer);
+    }
+
+    /// Tells the observers what the scheduler decided.
+    pub(crate) fn scheduled(&self, decisions: &[&'static str], waiting: usize, running: usize) {
+        for observer in self.observers.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            observer.scheduled(decisions, waiting, running);
+        }
     }
 
     /// Listens to all work of the process from now on.
@@ -134,9 +160,18 @@ impl Publisher {
         for observer in &self.observers {
             observer.event(&event);
         }
+        for observer in self.announced.observers.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            observer.event(&event);
+        }
         if self.announced.is_heard() {
             self.announced.tell(WorkChange::Told(Arc::new(event)));
         }
+    }
+}
+
+impl fmt::Debug for EventBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBus").finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ mod meter;
 use std::time::Duration;
 
 use millstream_plan::{Reason, Recorded};
-use millstream_state::{RunOutcome, StepOutcome};
+use millstream_state::{Receipt, RunOutcome, StepFigures, StepOutcome};
 use millstream_types::{AssetId, AssetVersion, CheckId, RunId, Severity, TableName};
 
 use crate::StepResult;
@@ -91,6 +91,10 @@ pub struct StepReport {
     /// Figures to remember, by name.
     pub metrics: Vec<(String, f64)>,
     pub elapsed: Duration,
+    /// The proof of the step's rows, where it has moved rows that can be counted.
+    pub receipt: Option<Receipt>,
+    /// What was measured of the step; `None` until it is recorded.
+    pub figures: Option<StepFigures>,
 }
 
 impl StepReport {
@@ -107,6 +111,8 @@ impl StepReport {
             recorded: result.recorded,
             metrics: result.metrics,
             elapsed,
+            receipt: result.receipt,
+            figures: None,
         }
     }
 }

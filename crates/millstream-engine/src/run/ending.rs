@@ -1,13 +1,15 @@
 //! The end of a run on record, whatever it was: recorded first, then told.
 
-use millstream_state::{RunEnd, StateError};
+use millstream_state::{NewMessage, RunEnd, RunRecord, StateError};
 use millstream_types::AssetId;
 
 use crate::{
     EngineError,
     engine::World,
+    error::told as told_error,
     event::{Event, Publisher, RunReport},
     lease::Lease,
+    telemetry::ToldRun,
 };
 
 impl World {
@@ -29,7 +31,9 @@ impl World {
         // What is newer than the set before belongs together once every step has ended well.
         let publishes = report.is_whole().then_some(assets);
         let finished = self.options.clock.now();
-        let end = RunEnd { run: &report.run, finished, outcome: report.outcome(), publishes };
+        let messages = self.told_of_end(&report, broke.as_ref()).await?;
+        let (outcome, messages) = (report.outcome(), messages.as_slice());
+        let end = RunEnd { run: &report.run, finished, outcome, publishes, messages };
         match (broke, self.state.finish_run(&end).await) {
             (broke, Ok(())) => {
                 events.publish(Event::RunFinished(report.clone()));
@@ -41,5 +45,21 @@ impl World {
                 Err(broke)
             }
         }
+    }
+
+    /// What is told outside of the end of a run.
+    async fn told_of_end(
+        &self,
+        report: &RunReport,
+        broke: Option<&EngineError>,
+    ) -> Result<Vec<NewMessage>, EngineError> {
+        if !self.is_told() {
+            return Ok(Vec::new());
+        }
+        let Some(record) = self.state.run(&report.run).await? else { return Ok(Vec::new()) };
+        let RunRecord { run, command, asked, started, .. } = &record;
+        let told = ToldRun { run, command, asked: asked.unwrap_or(*started), started: *started };
+        let broke = broke.map(|error| told_error(error));
+        Ok(self.told_of_run(told, report, broke.as_deref()))
     }
 }

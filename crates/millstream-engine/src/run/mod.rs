@@ -9,8 +9,8 @@ use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Instant};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use millstream_plan::{PlannedStep, Recorded, RunPlan};
-use millstream_state::StepOutcome;
-use millstream_types::{AssetId, AssetVersion, RunId};
+use millstream_state::{Receipt, StepOutcome};
+use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,8 @@ pub struct RunRequest {
     pub command: String,
     /// Who asked a server for the run, for the record.
     pub principal: Option<String>,
+    /// When the run was due, where a schedule asks for it; `None` where a command asks now.
+    pub due: Option<TimestampMicros>,
 }
 
 /// What one attempt at a step gave.
@@ -56,6 +58,8 @@ pub struct StepResult {
     pub recorded: Option<Recorded>,
     /// Figures to remember, by name.
     pub metrics: Vec<(String, f64)>,
+    /// The proof of the step's rows, where it has moved rows that can be counted.
+    pub receipt: Option<Receipt>,
 }
 
 impl StepResult {
@@ -71,6 +75,7 @@ impl StepResult {
             checks: Vec::new(),
             recorded: None,
             metrics: Vec::new(),
+            receipt: None,
         }
     }
 }
@@ -81,8 +86,8 @@ pub trait StepExecutor: Send + Sync {
     /// One attempt. Must be safe to repeat after an error.
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError>;
 
-    /// Records the end of a step, whatever it was.
-    async fn record(&self, report: &StepReport) -> Result<(), EngineError>;
+    /// Records the end of a step, whatever it was, and adds the figures that were measured to its report.
+    async fn record(&self, report: &mut StepReport) -> Result<(), EngineError>;
 
     /// Stores what steps left in memory; called once, after the last of them.
     async fn end(&self) -> Result<(), EngineError> {
@@ -155,8 +160,8 @@ async fn carry_out(
             None if finished.is_empty() && schedule.is_done() => break,
             None => {}
         }
-        while let Some(report) = finished.pop_front() {
-            executor.record(&report).await?;
+        while let Some(mut report) = finished.pop_front() {
+            executor.record(&mut report).await?;
             events.publish(Event::StepFinished(Box::new(report.clone())));
             let because = blocker(&report);
             for step in schedule.finish(&report.asset, because.is_none()) {

@@ -48,6 +48,8 @@ impl Tenure {
         for decision in &decisions {
             self.act(decision);
         }
+        let words: Vec<_> = logged.iter().map(|line| line.kind.as_str()).collect();
+        self.engine.events().scheduled(&words, self.scheduler.waiting(), self.started.len());
         Ok(())
     }
 

@@ -45,6 +45,7 @@ impl Tenure {
         let request = RunRequest {
             selection: vec![asset.to_string()],
             command: format!("serve: {asset}, {because}"),
+            due: step.answers.iter().map(|answer| answer.until).min(),
             ..RunRequest::default()
         };
         let events = self.engine.begin(&request.command);

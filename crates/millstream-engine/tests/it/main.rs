@@ -30,3 +30,4 @@ mod run;
 mod scheduled;
 mod schedules;
 mod shop;
+mod telling;

@@ -16,6 +16,7 @@ mod schedule;
 mod source;
 mod table;
 mod tables;
+mod telemetry;
 mod test;
 mod webhook;
 

@@ -14,10 +14,12 @@ use super::{
     environment::{DEFAULT, environment, implied, steps_at_once},
     feature::identifier,
     housekeeping::housekeeping,
+    telemetry::{prices, telemetry},
     webhook::webhooks,
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, WebhookSpec, codes,
+    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, PricesSpec, TelemetrySpec,
+    WebhookSpec, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,
@@ -35,6 +37,8 @@ pub(crate) struct Project {
     pub(crate) pool_names: BTreeSet<String>,
     pub(crate) housekeeping: HousekeepingSpec,
     pub(crate) defaults: Defaults,
+    pub(crate) prices: Option<PricesSpec>,
+    pub(crate) telemetry: TelemetrySpec,
 }
 
 /// Values for what sources and tables leave open.
@@ -126,7 +130,10 @@ pub(crate) fn project(
             None
         }
     };
+    let telemetry = telemetry(context, file.telemetry, &file.name.value, root);
     Some(Project {
+        telemetry,
+        prices: file.prices.map(|file| prices(context, file)),
         name: file.name.value,
         environment,
         pools: pools(context, &file.pools),

@@ -10,6 +10,7 @@ mod schedule;
 mod schema_text;
 mod source;
 mod table;
+mod telemetry;
 mod test;
 
 pub(crate) use check::{
@@ -28,6 +29,7 @@ pub(crate) use source::{
     ColumnFile, ConnectorFile, ContractFile, SourceFile, SourceOfTablesFile, TableOfSourceFile,
 };
 pub(crate) use table::{MaterializeFile, TableFile};
+pub(crate) use telemetry::{OpenLineageFile, OtlpFile, PricesFile, TelemetryFile};
 pub(crate) use test::{TestFile, TestsFile};
 
 /// The words of a list of words with their descriptions.

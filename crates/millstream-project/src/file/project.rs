@@ -4,7 +4,10 @@ use millstream_types::{ByteSize, Percent, Severity, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::schema_text::{ByteSizeText, PercentText, SpanText};
+use super::{
+    schema_text::{ByteSizeText, PercentText, SpanText},
+    telemetry::{PricesFile, TelemetryFile},
+};
 use crate::{
     Located,
     decode::{Entries, OneOrMany, TextLike, Written},
@@ -32,6 +35,12 @@ pub(crate) struct ProjectFile {
     /// Webhooks whose callers sign what they send, by the names that triggers give: `orders: {secret: "${ORDERS_HOOK_SECRET}"}`.
     #[serde(default)]
     pub(crate) webhooks: Entries<WebhookFile>,
+    /// What the use of machines and services costs, so that runs tell what they cost.
+    #[serde(default)]
+    pub(crate) prices: Option<PricesFile>,
+    /// Who is told what runs do.
+    #[serde(default)]
+    pub(crate) telemetry: TelemetryFile,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,

@@ -9,6 +9,7 @@ mod housekeeping;
 mod schedule;
 mod source;
 mod table;
+mod telemetry;
 mod test;
 mod webhook;
 
@@ -27,6 +28,7 @@ pub use housekeeping::HousekeepingSpec;
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
+pub use telemetry::{OpenLineageReceiver, OpenLineageSpec, OtlpSpec, PricesSpec, TelemetrySpec};
 pub use test::{TestInput, TestSpec};
 pub use webhook::WebhookSpec;
 
@@ -47,6 +49,9 @@ pub struct ProjectSpec {
     pub housekeeping: HousekeepingSpec,
     /// The webhooks whose callers sign, by name.
     pub webhooks: BTreeMap<String, WebhookSpec>,
+    /// `None` where the project names no prices, so that nobody knows what anything costs.
+    pub prices: Option<PricesSpec>,
+    pub telemetry: TelemetrySpec,
     /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
     /// The sources in the order of their names.

@@ -181,6 +181,12 @@ impl Scheduler {
         self.is_closing = true;
     }
 
+    /// The number of assets that are due and wait for nothing but room.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The next instant at which [`Self::tick`] has something to do; `None` if nothing is timed.
     #[must_use]
     pub fn next_wake(&self) -> Option<TimestampMicros> {

@@ -18,6 +18,8 @@ use axum::{
 };
 use utoipa::OpenApi;
 
+use millstream_telemetry::Metrics;
+
 use crate::{
     error::{ApiError, ErrorKind},
     guard::{Dialect, Shared},
@@ -44,7 +46,7 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// Endpoints that answer within the time of a request.
-pub(crate) fn router(compat: FeastCompat) -> Router<Arc<Shared>> {
+pub(crate) fn router(compat: FeastCompat, metrics: Option<&Metrics>) -> Router<Arc<Shared>> {
     let read = move |state, body| told(compat, read::get_online_features(state, compat, body));
     let push = move |state, body| told(compat, write::push(state, body));
     let write = move |state, body| told(compat, write::write_to_online_store(state, body));
@@ -52,12 +54,12 @@ pub(crate) fn router(compat: FeastCompat) -> Router<Arc<Shared>> {
         .read("/get-online-features", post(read))
         .push("/push", post(push))
         .push("/write-to-online-store", post(write))
-        .into_router()
+        .into_router(metrics)
         .method_not_allowed_fallback(move |method, uri| wrong_method(compat, method, uri))
 }
 
 /// Endpoints that may go through whole tables.
-pub(crate) fn job_router(compat: FeastCompat) -> Router<Arc<Shared>> {
+pub(crate) fn job_router(compat: FeastCompat, metrics: Option<&Metrics>) -> Router<Arc<Shared>> {
     let all = move |state, principal, query, body| {
         told(compat, materialize::materialize(state, principal, query, body))
     };
@@ -67,7 +69,7 @@ pub(crate) fn job_router(compat: FeastCompat) -> Router<Arc<Shared>> {
     Endpoints::of(Dialect::Feast(compat))
         .write("/materialize", post(all))
         .write("/materialize-incremental", post(new))
-        .into_router()
+        .into_router(metrics)
         .method_not_allowed_fallback(move |method, uri| wrong_method(compat, method, uri))
 }
 

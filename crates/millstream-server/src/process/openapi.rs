@@ -41,7 +41,7 @@ impl Modify for BearerToken {
 /// The document, indented, with a line feed at its end.
 #[must_use]
 pub fn openapi_json() -> String {
-    let areas = areas().into_iter().map(|area| area.document).chain([feast::document()]);
+    let areas = areas(false).into_iter().map(|area| area.document).chain([feast::document()]);
     let document = areas.fold(Document::openapi(), utoipa::openapi::OpenApi::merge_from);
     // The document is made of names and texts, which always have a form in JSON.
     let mut text = document.to_pretty_json().unwrap_or_default();

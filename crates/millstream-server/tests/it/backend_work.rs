@@ -177,10 +177,11 @@ impl RunBackend for Shop {
             version: Some(4),
             finished: "2026-11-01T00:00:01Z".to_owned(),
             elapsed_ms: 5,
+            figures: None,
         };
         let step = RunStep { asset: "silver.orders".to_owned(), step };
         let set = Some([("silver.orders".to_owned(), 4)].into());
-        Ok(RunDetail { run: info(run), steps: vec![step], set })
+        Ok(RunDetail { run: info(run), steps: vec![step], critical_path: Vec::new(), cost: None, set })
     }
 }
 
@@ -189,6 +190,7 @@ fn info(run: &str) -> RunInfo {
         run: LastRun {
             run: run.to_owned(),
             command: "run".to_owned(),
+            asked: None,
             started: "2026-11-01T00:00:00Z".to_owned(),
             finished: None,
             outcome: None,

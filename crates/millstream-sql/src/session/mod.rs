@@ -30,7 +30,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 use futures::future::BoxFuture;
-use millstream_query::{Execution, LocalRuntime, Order, QueryRuntime};
+use millstream_query::{AccountedPool, Execution, LocalRuntime, Order, QueryRuntime};
 use millstream_types::TableName;
 
 pub(crate) use error::LOSES_DIGITS;
@@ -103,7 +103,7 @@ impl SqlSession {
     /// the memory go to the system's folder for temporary files.
     pub fn open(options: SessionOptions, resolver: Arc<dyn TableResolver>) -> Result<Self, SqlError> {
         let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), CONSUMERS_NAMED);
-        let pool = Arc::new(pool);
+        let pool = Arc::new(AccountedPool::new(pool));
         let build = |disk: DiskManagerMode| {
             RuntimeEnvBuilder::new()
                 .with_memory_pool(pool.clone())

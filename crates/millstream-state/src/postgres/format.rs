@@ -7,11 +7,12 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0006.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
 ];
@@ -39,6 +40,8 @@ const TABLES: [&str; 23] = [
     "published",
     "published_before",
     "artifacts",
+    "outbox",
+    "last_words",
     "scheduled_assets",
     "scheduled_triggers",
     "schedule_decisions",

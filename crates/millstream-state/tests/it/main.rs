@@ -9,11 +9,13 @@
 
 mod artifacts;
 mod forget;
+mod figures;
 mod format;
 mod housekeeping;
 mod landing;
 mod leases;
 mod memory;
+mod outbox;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;

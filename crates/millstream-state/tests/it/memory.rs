@@ -42,7 +42,7 @@ async fn a_run_and_its_steps_come_back(place: Place) {
         state.record_step(&end(step, None)).await.unwrap();
     }
     let (run, outcome) = (&start.run, RunOutcome::Failed);
-    let end = RunEnd { run, finished: TimestampMicros(2_000), outcome, publishes: None };
+    let end = RunEnd { run, finished: TimestampMicros(2_000), outcome, publishes: None, messages: &[] };
     state.finish_run(&end).await.unwrap();
     let again = place.open().await;
     assert_eq!(again.steps(&start.run).await.unwrap(), steps);

@@ -31,7 +31,7 @@ async fn make(state: &State, number: i64, versions: &[(&str, i64)], publishes: O
     let assets: Option<Vec<AssetId>> = publishes.map(|names| names.iter().map(|name| asset(name)).collect());
     let outcome = if assets.is_some() { RunOutcome::Succeeded } else { RunOutcome::Failed };
     let finished = TimestampMicros(number * 1_000 + 1);
-    let end = RunEnd { run: &start.run, finished, outcome, publishes: assets.as_deref() };
+    let end = RunEnd { run: &start.run, finished, outcome, publishes: assets.as_deref(), messages: &[] };
     state.finish_run(&end).await.unwrap();
     // A run that is finished a second time changes nothing.
     state.finish_run(&end).await.unwrap();

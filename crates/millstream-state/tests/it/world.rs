@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use millstream_plan::{AssetKind, AssetStatus, Reason, Recorded};
-use millstream_state::{Forget, NewArtifact, RunStart, Sameness, StepEnd, StepOutcome, StepRecord};
+use millstream_state::{
+    Forget, NewArtifact, Proof, Receipt, RunStart, Sameness, StepEnd, StepFigures, StepOutcome, StepRecord,
+};
 use millstream_types::{AssetId, AssetVersion, Fingerprint, RunId, TableName, TimestampMicros};
 
 pub(crate) fn asset(name: &str) -> AssetId {
@@ -20,6 +22,7 @@ pub(crate) fn run(number: i64) -> RunStart {
         command: "millstream run".into(),
         principal: Some("ci".into()),
         version: "0.1.0".into(),
+        asked: Some(TimestampMicros(number * 1_000 - 300)),
         started: TimestampMicros(number * 1_000),
         lease: None,
     }
@@ -50,12 +53,32 @@ pub(crate) fn step(run: &RunId, name: &str, outcome: StepOutcome) -> StepRecord 
         version: Some(AssetVersion::numbered(4)),
         finished: TimestampMicros(9),
         elapsed: Duration::from_micros(1_500),
+        figures: Some(figures()),
     }
     .with_reason(&Reason::NewInput { from: vec!["bronze.a".into()] })
 }
 
+/// Figures of which some are known.
+pub(crate) fn figures() -> StepFigures {
+    StepFigures {
+        ready: Some(TimestampMicros(7)),
+        started: Some(TimestampMicros(8)),
+        retries: Some(1),
+        cpu_us: Some(1_200),
+        receipt: Some(Receipt {
+            proof: Proof::EachRow,
+            rows_in: Some(6),
+            rows_made: 6,
+            rows_out: 3,
+            rows_rejected: 1,
+            rows_filtered: Some(2),
+        }),
+        ..StepFigures::default()
+    }
+}
+
 pub(crate) fn end<'a>(step: &'a StepRecord, recorded: Option<&'a Recorded>) -> StepEnd<'a> {
-    StepEnd { step, recorded, checks: &[], metrics: &[] }
+    StepEnd { step, recorded, checks: &[], metrics: &[], messages: &[] }
 }
 
 /// A model that differs from others by its name.

@@ -1,6 +1,6 @@
 //! The last run, and where each asset stands, one line each.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use millstream_engine::{AssetStatus, Status};
 use millstream_state::{HeldLease, LeaseToken};
@@ -10,7 +10,7 @@ use crate::{
     human,
     output::{BAD, CAUTION, FAINT, GOOD, STRONG, styled},
     show::table::table,
-    standing::{Standing, Trouble},
+    standing::{Standing, Trouble, between},
 };
 
 /// The text for people.
@@ -140,9 +140,4 @@ pub(super) fn told(asset: &AssetStatus, ended: &str, trouble: Trouble<'_>) -> St
     let kept = if asset.recorded.is_none() { ", and was never built" } else { "" };
     let hint = trouble.hint.map(|hint| format!("  {} {hint}\n", styled(GOOD, "help:"))).unwrap_or_default();
     format!("{} {} {ended}{kept}: {trouble}\n{hint}", styled(BAD, '✗'), asset.asset)
-}
-
-/// The time between two instants; zero when the clock went back.
-pub(super) fn between(from: TimestampMicros, to: TimestampMicros) -> Duration {
-    Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }

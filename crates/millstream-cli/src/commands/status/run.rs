@@ -6,13 +6,13 @@ use millstream_engine::Engine;
 use millstream_state::{RunOutcome, RunRecord, StepOutcome, StepRecord};
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
-use super::overview::between;
 use crate::{
     CliError, human,
     output::{self, BAD, CAUTION, FAINT, GOOD, STRONG, styled},
     runs,
     session::Session,
     show::table::table,
+    standing::between,
     wire::{Of, RunDetail},
 };
 

@@ -7,13 +7,13 @@ use millstream_lake::CommitRecord;
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepOutcome, StepRecord};
 use millstream_types::{AssetId, Severity, TableName, TimestampMicros};
 
-use super::overview::{at_work, between, state, told};
+use super::overview::{at_work, state, told};
 use crate::{
     CliError, human,
     output::{self, BAD, CAUTION, FAINT, GOOD, STRONG, styled},
     session::Session,
     show::table::table,
-    standing::{Standing, TableStatus},
+    standing::{Standing, TableStatus, between},
     wire::{Of, TableStatusDocument},
 };
 

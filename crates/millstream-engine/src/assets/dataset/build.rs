@@ -19,6 +19,7 @@ use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
 use millstream_state::{NewArtifact, Pin, Sameness};
 use millstream_types::{AssetId, AssetVersion};
+use millstream_usage::charged;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -280,7 +281,7 @@ async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<
     let Work { labels, columns, plan, pinning } = work;
     let stop = cancel.clone();
     let runtime = tokio::runtime::Handle::current();
-    let work = tokio::task::spawn_blocking(move || {
+    let work = tokio::task::spawn_blocking(charged(move || {
         let _within = runtime.enter();
         let cause = |error: EngineError| -> Cause { error.into() };
         let project = move |batch: RecordBatch| columns.project(&batch).map_err(EngineError::Query);
@@ -305,7 +306,7 @@ async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<
         };
         build(&plan, label_rows, &mut events, &mut on_demand, &report)
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })
-    });
+    }));
     let built = work.await.map_err(|_| EngineError::Worker { doing: "building a dataset" })?;
     if cancel.is_cancelled() && built.is_err() {
         return Err(EngineError::Cancelled);

@@ -17,6 +17,7 @@ use millstream_quality::{
 };
 use millstream_sql::SqlSession;
 use millstream_types::{Field, POSITION, RunId, Severity, TimestampMicros};
+use millstream_usage::charged;
 use tokio::task::spawn_blocking;
 
 use crate::{EngineError, Project, run::chain};
@@ -110,7 +111,7 @@ impl LabelFile {
             let (path, contract) = (path.clone(), contract.clone());
             async move {
                 let block = block.map_err(|error| unreadable(&path, &error))?;
-                let decoded = spawn_blocking(move || rows(&path, &contract, block)).await;
+                let decoded = spawn_blocking(charged(move || rows(&path, &contract, block))).await;
                 decoded.unwrap_or(Err(EngineError::Worker { doing: "reading labels" }))
             }
         });

@@ -14,9 +14,11 @@ use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSp
 use millstream_quality::{Contract, ContractOptions};
 use millstream_query::QueryRuntime;
 use millstream_sql::{
-    VALID_FROM, VALID_TO,
+    RowByRow, VALID_FROM, VALID_TO,
     incremental::{Change, IncrementalError, Keep, Limits, Maintenance, Refresh, Strategy},
+    row_by_row,
 };
+use millstream_state::{Proof, Receipt};
 use millstream_types::{AssetId, AssetVersion, Severity, TimestampMicros};
 
 use super::{
@@ -78,9 +80,13 @@ async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Res
         .as_ref()
         .filter(|_| same_definition && same_columns)
         .map(|recorded| &recorded.input_versions);
-    let change = attempt.change(since).await?;
+    let (change, rows_in) = attempt.change(since).await?;
+    let covers = Covers::of(&change);
     match delta::stage(&attempt, change).await? {
-        Some(delta) => attempt.publish(delta, recorded.as_ref()).await,
+        Some(mut delta) => {
+            delta.receipt = attempt.receipt(delta.receipt, covers, rows_in);
+            attempt.publish(delta, recorded.as_ref()).await
+        }
         None => attempt.unchanged(recorded.as_ref()).await,
     }
 }
@@ -97,6 +103,25 @@ pub(super) enum Plan {
     Change(Change),
 }
 
+/// Which rows of the inputs the rows of a change are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Covers {
+    All,
+    /// The rows that were added are all that changed, if their number is known.
+    Added,
+    Some,
+}
+
+impl Covers {
+    fn of(plan: &Plan) -> Self {
+        match plan {
+            Plan::Whole(_) | Plan::Change(Change::Everything { .. }) => Self::All,
+            Plan::Change(Change::Add { .. }) => Self::Added,
+            Plan::Change(_) => Self::Some,
+        }
+    }
+}
+
 /// An attempt at a build, with everything decided that does not depend on rows.
 pub(super) struct BuildAttempt<'a> {
     pub context: &'a StepContext,
@@ -105,6 +130,8 @@ pub(super) struct BuildAttempt<'a> {
     pub inputs: &'a Inputs,
     pub runtime: Arc<dyn QueryRuntime>,
     pub maintenance: Maintenance,
+    /// How the query makes its rows of one table's, if it does.
+    row_by_row: Option<RowByRow>,
     /// The columns as the table stores them.
     pub schema: SchemaRef,
     pub contract: Arc<Contract>,
@@ -130,6 +157,7 @@ impl<'a> BuildAttempt<'a> {
         let failed = |source| EngineError::Sql { table: spec.name.clone(), source };
         let analysed = widened::analysed(world, spec).await?;
         let plan = session.bind(&analysed.plan).await.map_err(failed)?;
+        let row_by_row = row_by_row(&plan);
         let maintenance = Maintenance::new(&plan, keep(&spec.materialize))
             .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?
             .keeping_out_nulls(never_null(spec));
@@ -162,6 +190,7 @@ impl<'a> BuildAttempt<'a> {
             inputs,
             runtime: session.runtime().clone(),
             maintenance,
+            row_by_row,
             schema,
             contract: Arc::new(contract),
             lost,
@@ -171,11 +200,16 @@ impl<'a> BuildAttempt<'a> {
         })
     }
 
-    /// Decides how the table changes. `since` are the input versions of the last build with the same definition.
-    async fn change(&self, since: Option<&BTreeMap<AssetId, AssetVersion>>) -> Result<Plan, EngineError> {
+    /// Decides how the table changes, and says how many rows of the inputs were added, if rows were only added. `since` are the
+    /// input versions of the last build with the same definition.
+    async fn change(
+        &self,
+        since: Option<&BTreeMap<AssetId, AssetVersion>>,
+    ) -> Result<(Plan, Option<u64>), EngineError> {
         let is_history = self.spec.materialize.keeps_states();
         let is_anew = self.context.full_refresh || (self.lost && !is_history);
-        let Some(base) = self.base.filter(|_| !is_anew) else { return self.whole().await };
+        let whole = async || Ok((self.whole().await?, None));
+        let Some(base) = self.base.filter(|_| !is_anew) else { return whole().await };
         let was_history = is_stored_history(base);
         if was_history && !is_history {
             self.context.note(format!(
@@ -185,20 +219,20 @@ impl<'a> BuildAttempt<'a> {
         }
         // Rows of another kind of table have no time from which they were valid.
         if is_history && !was_history {
-            return self.whole().await;
+            return whole().await;
         }
         let changes = match since {
             Some(since) => self.inputs.changes(&self.context.world, since).await?,
             None => None,
         };
         // A new definition computes all rows again, but a history keeps the states that it has seen.
-        let (inputs, everything) = match changes {
-            Some(inputs) => (inputs, false),
-            None if is_history => (self.inputs.whole(&self.context.world)?, true),
+        let (inputs, rows_added, everything) = match changes {
+            Some(changes) => (changes.inputs, changes.rows_added, false),
+            None if is_history => (self.inputs.whole(&self.context.world)?, None, true),
             None if since.is_some() && !matches!(keep(&self.spec.materialize), Keep::Append) => {
-                (self.inputs.whole(&self.context.world)?, true)
+                (self.inputs.whole(&self.context.world)?, None, true)
             }
-            None => return self.whole().await,
+            None => return whole().await,
         };
         let refresh = Refresh {
             runtime: self.runtime.as_ref(),
@@ -210,13 +244,31 @@ impl<'a> BuildAttempt<'a> {
             everything,
         };
         match self.maintenance.refresh(&refresh).await {
-            Ok(change) => Ok(Plan::Change(change)),
+            Ok(change) => Ok((Plan::Change(change), rows_added)),
             Err(IncrementalError::NeedsFullRebuild { why }) if !is_history => {
                 self.context.note(format!("rebuilt as a whole: {why}"));
-                self.whole().await
+                whole().await
             }
             Err(source) => Err(self.failed(source)),
         }
+    }
+
+    /// The receipt of the rows that were `made`, with those that they were made of where these can be counted.
+    fn receipt(&self, made: Receipt, covers: Covers, rows_added: Option<u64>) -> Receipt {
+        let rows_in = match covers {
+            Covers::All => self.inputs.rows(),
+            Covers::Added => rows_added,
+            Covers::Some => None,
+        };
+        let made = Receipt { rows_in, ..made };
+        let one = self.row_by_row.as_ref().filter(|one| {
+            let reads = self.inputs.snapshots.keys().map(ToString::to_string);
+            !self.spec.materialize.keeps_states() && reads.eq([one.table.clone()])
+        });
+        let (Some(one), Some(rows_in)) = (one, rows_in) else { return made };
+        // Where nothing is filtered, a row that is missing is missed.
+        let filtered = if one.filters { rows_in.saturating_sub(made.rows_made) } else { 0 };
+        Receipt { proof: Proof::EachRow, rows_filtered: Some(filtered), ..made }
     }
 
     /// Computes all rows, from the new versions of the inputs.
@@ -281,6 +333,7 @@ impl<'a> BuildAttempt<'a> {
             now: self.now,
             rows_written: delta.rows_written,
             rows_deleted: delta.rows_deleted,
+            receipt: delta.receipt,
         };
         let mut result = publish(candidate).await?;
         if matches!(result.outcome, StepOutcome::Built) {

@@ -14,6 +14,7 @@ use millstream_sql::{
     conform, conform_stream,
     incremental::{Change, Gone, IncrementalError, KeySet, Spool, all_rows, check_keys, survivors},
 };
+use millstream_state::{Proof, Receipt};
 use std::sync::Arc;
 
 use super::{
@@ -42,6 +43,8 @@ pub(super) struct Delta {
     pub rows_written: u64,
     pub rows_deleted: u64,
     pub rows_rejected: u64,
+    /// Where the rows went that were computed.
+    pub receipt: Receipt,
     /// Whether every row of the table is new.
     pub whole: bool,
     /// The earlier rejected rows that are removed; `None` if there are none to look for.
@@ -213,9 +216,10 @@ async fn with_rows(
     let threads = world.options.parallelism.get();
     let mut writers = Writers::new(&world.lake, table, attempt.schema.clone(), threads);
     let name = table.to_string();
-    let (mut written, meter) = (0_u64, StepMeter::new(&attempt.context.asset, &attempt.context.events));
+    let (mut written, mut made, meter) = (0_u64, 0_u64, StepMeter::new(&attempt.context.asset, &attempt.context.events));
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         attempt.context.check_cancelled()?;
+        made += batch.num_rows() as u64;
         let batch = conform(&batch, &attempt.schema)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
         let seen = judge.tally.rows + batch.num_rows() as u64;
@@ -228,10 +232,20 @@ async fn with_rows(
     let before: u64 = remove.iter().filter_map(DataFile::rows).sum();
     let staying: u64 = kept.iter().map(StagedFile::rows).sum();
     let mut add = writers.finish().await?;
+    let rows_out = add.iter().map(StagedFile::rows).sum();
     let kept_files = kept.iter().map(DataFile::from).collect();
     add.extend(kept);
     let (rejected, tally) = judge.finish().await?;
+    let receipt = Receipt {
+        proof: Proof::RowsMade,
+        rows_in: None,
+        rows_made: made,
+        rows_out,
+        rows_rejected: rejected.iter().map(StagedFile::rows).sum(),
+        rows_filtered: None,
+    };
     Ok(Delta {
+        receipt,
         add,
         remove,
         kept: kept_files,

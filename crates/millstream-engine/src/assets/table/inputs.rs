@@ -14,6 +14,13 @@ pub(crate) struct Inputs {
     pub snapshots: BTreeMap<TableName, Arc<Snapshot>>,
 }
 
+/// What changed in the inputs.
+pub(crate) struct ChangedInputs {
+    pub inputs: incremental::Inputs,
+    /// The number of rows that were added; `None` where rows were removed too, or a file does not tell its rows.
+    pub rows_added: Option<u64>,
+}
+
 impl Inputs {
     /// Pins the stored tables that `asset` reads, directly or through views. A table of rejected rows that does
     /// not exist yet is left out: it counts as empty.
@@ -40,25 +47,31 @@ impl Inputs {
         })
     }
 
+    /// The number of rows of all inputs; `None` where a file does not tell its rows.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        self.snapshots.values().map(|snapshot| snapshot.rows()).sum()
+    }
+
     /// What changed in the inputs since the recorded versions. `None` when the build reads other tables than before, or when
     /// the past of an input can no longer be read.
     pub(crate) async fn changes(
         &self,
         world: &World,
         since: &BTreeMap<AssetId, AssetVersion>,
-    ) -> Result<Option<incremental::Inputs>, EngineError> {
+    ) -> Result<Option<ChangedInputs>, EngineError> {
         if since.len() != self.snapshots.len() {
             return Ok(None);
         }
-        let mut inputs = incremental::Inputs::new();
+        let (mut inputs, mut rows_added) = (incremental::Inputs::new(), Some(0_u64));
         for (table, snapshot) in &self.snapshots {
             let Some(&from) = since.get(&table.asset_id()) else { return Ok(None) };
-            let Some(change) = input_change(world, table, snapshot, from.number()).await? else {
+            let Some((change, added)) = input_change(world, table, snapshot, from.number()).await? else {
                 return Ok(None);
             };
+            rows_added = rows_added.zip(added).map(|(sum, added)| sum.saturating_add(added));
             inputs = inputs.with(&table.to_string(), change);
         }
-        Ok(Some(inputs))
+        Ok(Some(ChangedInputs { inputs, rows_added }))
     }
 
     /// The versions to record.
@@ -72,15 +85,16 @@ pub(crate) fn is_gone(error: &LakeError) -> bool {
     matches!(error, LakeError::VersionUnavailable { .. } | LakeError::ChangesUnavailable { .. })
 }
 
+/// How an input changed, and the number of rows that were added, as in [`ChangedInputs`].
 async fn input_change(
     world: &World,
     table: &TableName,
     snapshot: &Snapshot,
     from: i64,
-) -> Result<Option<InputChange>, EngineError> {
+) -> Result<Option<(InputChange, Option<u64>)>, EngineError> {
     let new = provider(&world.lake, snapshot)?;
     if from == snapshot.version() {
-        return Ok(Some(InputChange::unchanged(new)));
+        return Ok(Some((InputChange::unchanged(new), Some(0))));
     }
     let old = match world.lake.snapshot(table, At::Version(from)).await {
         Ok(Some(old)) => old,
@@ -93,14 +107,17 @@ async fn input_change(
         Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let is_added = changes.removed.is_empty();
+    let rows_added = if is_added { changes.added.iter().map(DataFile::rows).sum() } else { None };
     let rows = |files: Vec<DataFile>| {
         let some = (!files.is_empty()).then(|| LakeTable::new(&world.lake, snapshot.schema(), files));
         some.transpose()
     };
-    Ok(Some(InputChange {
+    let change = InputChange {
         old: provider(&world.lake, &old)?,
         new,
         added: rows(changes.added)?,
         removed: rows(changes.removed)?,
-    }))
+    };
+    Ok(Some((change, rows_added)))
 }

@@ -95,6 +95,7 @@ async fn publish_staged(
         now: staged.now,
         rows_written: staged.accepted,
         rows_deleted: leaving.rows,
+        receipt: staged.receipt,
     };
     let mut result = publish_candidate(candidate).await?;
     if matches!(result.outcome, StepOutcome::Built) {

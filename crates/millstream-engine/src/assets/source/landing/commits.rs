@@ -89,6 +89,10 @@ fn joined(before: StepResult, next: StepResult) -> StepResult {
         version: next.version.or(before.version),
         checks: joined_checks(before.checks, next.checks),
         recorded: next.recorded,
+        receipt: match (before.receipt, next.receipt) {
+            (Some(before), Some(next)) => Some(before.joined(next)),
+            (before, next) => before.or(next),
+        },
         metrics: if next.metrics.is_empty() { before.metrics } else { next.metrics },
     }
 }

@@ -23,6 +23,13 @@ pub(super) struct Removals {
 }
 
 impl Removals {
+    /// The number of rows of the source that came to take keys away or to empty the table, and brought none.
+    pub(super) fn rows(&self) -> u64 {
+        // The keys of deletions come first; those of updates belong to rows that come too.
+        let deleted = self.keys.first().map_or(0, |(positions, _)| positions.len());
+        (self.truncates.len() + deleted) as u64
+    }
+
     /// The number of rows of the source that took keys away or emptied the table.
     pub(super) fn len(&self) -> usize {
         self.truncates.len() + self.keys.iter().map(|(positions, _)| positions.len()).sum::<usize>()

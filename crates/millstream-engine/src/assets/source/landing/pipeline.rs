@@ -17,7 +17,9 @@ use millstream_project::{LandingMode, SourceSpec};
 use millstream_quality::{
     Contract, ContractColumn, ContractOptions, Evaluated, Relations, RowKey, Sources, Tally,
 };
+use millstream_state::{Proof, Receipt};
 use millstream_types::{ColumnType, TimestampMicros};
+use millstream_usage::charged;
 
 use super::{
     LandingAttempt, bronze_schema,
@@ -65,6 +67,8 @@ pub(super) struct Staged {
     pub rest: Vec<Part>,
     /// The keys that came and left, where rows are merged.
     pub merged: Option<Merged>,
+    /// The rows that were decoded, and where each of them went.
+    pub receipt: Receipt,
     pub now: TimestampMicros,
 }
 
@@ -117,6 +121,10 @@ struct Pipeline<'a> {
     widened: usize,
     rows: Writers,
     staged: Staged,
+    /// The rows that were decoded, malformed ones included.
+    rows_read: u64,
+    /// The rows among them that took keys away or emptied the table, and brought none.
+    rows_removing: u64,
     request: ReadRequest,
     bytes: u64,
     bytes_total: Option<u64>,
@@ -129,6 +137,8 @@ struct Judged {
     evaluated: Evaluated,
     removals: Removals,
     bytes: usize,
+    /// The rows of the block as it was decoded.
+    rows_read: u64,
 }
 
 impl<'a> Pipeline<'a> {
@@ -170,8 +180,11 @@ impl<'a> Pipeline<'a> {
                 parts: Vec::new(),
                 rest: Vec::new(),
                 merged: None,
+                receipt: EMPTY,
                 now,
             },
+            rows_read: 0,
+            rows_removing: 0,
             request: ReadRequest { columns: attempt.evolved.columns.clone(), ..ReadRequest::default() },
             bytes: 0,
             bytes_total,
@@ -269,17 +282,19 @@ impl<'a> Pipeline<'a> {
     /// Evaluates the present contract over a block that was judged before a column turned up.
     async fn judged_again(&self, judged: Judged) -> Result<Judged, EngineError> {
         let (contract, table) = (self.staged.contract.clone(), self.attempt.source.table());
-        let work = tokio::task::spawn_blocking(move || {
+        let work = tokio::task::spawn_blocking(charged(move || {
             let evaluated = contract.evaluate(&judged.source.rows);
             let evaluated = evaluated.map_err(|source| EngineError::Quality { table, source })?;
             Ok(Judged { evaluated, ..judged })
-        });
+        }));
         work.await.unwrap_or(Err(EngineError::Worker { doing: "checking rows" }))
     }
 
     /// Judges uniqueness, numbers the accepted rows and hands all rows to their writers.
     async fn take(&mut self, part: &Part, judged: Judged) -> Result<(), EngineError> {
-        let Judged { source, evaluated, removals, bytes } = judged;
+        let Judged { source, evaluated, removals, bytes, rows_read } = judged;
+        self.rows_read += rows_read;
+        self.rows_removing += removals.rows();
         let table = self.attempt.source.table();
         let compute = |source| EngineError::Compute { table: table.clone(), source };
         let contract = self.staged.contract.clone();
@@ -344,6 +359,7 @@ impl<'a> Pipeline<'a> {
                 return Err(error);
             }
         }
+        let mut receipt = written(&self.staged, self.rows_read, self.rows_removing);
         if let Some(merge) = self.merge {
             let (world, schema) = (self.attempt.world(), bronze_schema(&self.staged.evolved.columns));
             let files = std::mem::take(&mut self.staged.files);
@@ -353,7 +369,9 @@ impl<'a> Pipeline<'a> {
             let rejected = std::mem::take(&mut self.staged.rejected_files);
             self.staged.rejected_files = merged.without_overtaken(world, rejected).await?;
             self.staged.merged = Some(merged);
+            receipt = overtaken(receipt, &self.staged);
         }
+        self.staged.receipt = receipt;
         Ok(self.staged)
     }
 
@@ -364,6 +382,41 @@ impl<'a> Pipeline<'a> {
         lake.discard(self.judge.finish().await?.0).await;
         Ok(())
     }
+}
+
+/// A receipt of no rows.
+const EMPTY: Receipt = Receipt {
+    proof: Proof::EachRow,
+    rows_in: Some(0),
+    rows_made: 0,
+    rows_out: 0,
+    rows_rejected: 0,
+    rows_filtered: Some(0),
+};
+
+/// The receipt of the rows as they were written, before newer ones take the place of others.
+fn written(staged: &Staged, rows_read: u64, rows_removing: u64) -> Receipt {
+    Receipt {
+        rows_in: Some(rows_read),
+        rows_made: rows_read,
+        rows_out: rows_of(&staged.files),
+        rows_rejected: rows_of(&staged.rejected_files),
+        rows_filtered: Some(rows_removing),
+        ..EMPTY
+    }
+}
+
+fn rows_of(files: &[StagedFile]) -> u64 {
+    files.iter().map(StagedFile::rows).sum()
+}
+
+/// The receipt after rows were taken out whose place newer rows of the same landing have taken.
+fn overtaken(before: Receipt, staged: &Staged) -> Receipt {
+    let (rows_out, rows_rejected) = (rows_of(&staged.files), rows_of(&staged.rejected_files));
+    let kept = rows_out.saturating_add(rows_rejected);
+    let gone = before.rows_out.saturating_add(before.rows_rejected).checked_sub(kept);
+    let rows_filtered = before.rows_filtered.zip(gone).map(|(filtered, gone)| filtered.saturating_add(gone));
+    Receipt { rows_out, rows_rejected, rows_filtered, ..before }
 }
 
 /// The keys of a source whose rows are merged; the project's check sees to it that there are some.
@@ -439,15 +492,17 @@ fn judged(
 
 /// Decodes a block and evaluates the contract, on a thread made for CPU work.
 async fn judge(block: Box<dyn Block>, work: Arc<Work>) -> Result<Judged, EngineError> {
-    let done = tokio::task::spawn_blocking(move || {
+    let done = tokio::task::spawn_blocking(charged(move || {
         let Work { contract, key, source, part } = &*work;
         let bytes = block.bytes();
+        millstream_usage::read(bytes as u64);
         let batch = block.decode().map_err(|error| source_error(source, error))?;
+        let rows_read = (batch.rows.num_rows() + batch.malformed.len()) as u64;
         let (batch, removals) = split(batch, key.as_ref(), source, part)?;
         let evaluated = contract
             .evaluate(&batch.rows)
             .map_err(|error| EngineError::Quality { table: source.table(), source: error })?;
-        Ok(Judged { source: batch, evaluated, removals, bytes })
-    });
+        Ok(Judged { source: batch, evaluated, removals, bytes, rows_read })
+    }));
     done.await.unwrap_or(Err(EngineError::Worker { doing: "checking rows" }))
 }

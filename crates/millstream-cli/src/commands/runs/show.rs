@@ -1,0 +1,171 @@
+//! `millstream runs show`: a run in full, from when it was asked for to the receipts of its steps.
+
+use std::fmt::Write;
+
+use millstream_engine::Engine;
+use millstream_state::{Proof, Receipt, RunRecord, StepOutcome, StepRecord};
+use millstream_types::TimestampMicros;
+
+use super::{list::status, timeline::bars};
+use crate::{
+    CliError, Exit, human,
+    output::{self, BAD, CAUTION, FAINT, GOOD, STRONG, styled},
+    project, runs,
+    session::Session,
+    show::table::table,
+    standing::between,
+    wire::{Of, RunDetail, total},
+};
+
+/// Show a run: its timeline, its steps with reasons, figures, receipts and costs, and what went wrong
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// The id of the run, which may be cut short; the last run when absent
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+}
+
+pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    let engine = project::engine(project::open_sound(session)?, session).await?;
+    let run = runs::named_or_last(&engine, arguments.run.as_deref()).await?;
+    let steps = engine.steps(&run.run).await?;
+    if session.settings.json {
+        let set = engine.versions_of(&run.run).await?;
+        output::print_json(&RunDetail::of((&run, steps.as_slice(), set.as_ref())))?;
+    } else {
+        output::print(&text(&run, &steps, &engine))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn text(run: &RunRecord, steps: &[StepRecord], engine: &Engine) -> String {
+    let mut text = String::new();
+    headline(&mut text, run, steps, engine.now());
+    let bars = bars(run, steps);
+    if !bars.is_empty() {
+        let _ = write!(text, "\n{bars}");
+    }
+    if !steps.is_empty() {
+        let header =
+            ["step", "outcome", "because", "queued", "took", "retries", "cpu", "memory", "read", "written", "cost"];
+        let right = header.map(|name| !["step", "outcome", "because"].contains(&name));
+        let rows: Vec<_> = steps.iter().map(row).collect();
+        let _ = write!(text, "\n{}", table(&header, &rows, &right));
+    }
+    receipts(&mut text, steps);
+    for step in steps {
+        trouble(&mut text, run, step);
+    }
+    text
+}
+
+// Writing to a string cannot fail.
+fn headline(text: &mut String, run: &RunRecord, steps: &[StepRecord], now: TimestampMicros) {
+    let took = run.finished.map(|finished| human::duration(between(run.started, finished)));
+    let took = took.map(|took| format!(" in {took}")).unwrap_or_default();
+    let ago = human::ago(between(run.started, now));
+    let _ = writeln!(text, "{} `{}` {}{took}, {ago}", styled(STRONG, &run.run), run.command, status(run));
+    let mut facts = Vec::new();
+    facts.extend(run.principal.as_ref().map(|principal| format!("asked for by {principal}")));
+    let queued = run.asked.map(|asked| between(asked, run.started)).filter(|queued| queued.as_millis() > 0);
+    facts.extend(queued.map(|queued| format!("waited {} to start", human::duration(queued))));
+    facts.push(human::count(steps.len() as u64, "step"));
+    let cpu: Option<u64> = steps.iter().filter_map(|step| step.figures.as_ref()?.cpu_us).reduce(u64::saturating_add);
+    facts.extend(cpu.map(|cpu| format!("{} of processor time", micros(cpu))));
+    if let Some(cost) = total(steps) {
+        facts.push(format!("cost {}", money(cost.total(), &cost.currency)));
+        if cost.stored_month > 0 {
+            facts.push(format!("stored {} a month", money(cost.stored_month, &cost.currency)));
+        }
+    }
+    let _ = writeln!(text, "  {}", facts.join(", "));
+}
+
+fn row(step: &StepRecord) -> Vec<String> {
+    let none = || styled(FAINT, "-");
+    let outcome = match &step.outcome {
+        StepOutcome::Built => styled(GOOD, "built"),
+        StepOutcome::Unchanged => "no change".to_owned(),
+        StepOutcome::Skipped { because } => format!("skipped because of {because}"),
+        StepOutcome::Cancelled => styled(CAUTION, "cancelled"),
+        StepOutcome::Halted { .. } | StepOutcome::Failed { .. } => styled(BAD, step.outcome.as_str()),
+    };
+    let figures = step.figures.clone().unwrap_or_default();
+    let bytes = |bytes: Option<u64>| bytes.map_or_else(none, human::bytes);
+    vec![
+        step.asset.to_string(),
+        outcome,
+        step.reason_text.clone(),
+        figures.queued_us().map_or_else(none, micros),
+        if figures.started.is_some() { human::duration(step.elapsed) } else { none() },
+        figures.retries.map_or_else(none, |retries| retries.to_string()),
+        figures.cpu_us.map_or_else(none, micros),
+        bytes(figures.memory_peak),
+        bytes(figures.bytes_read),
+        bytes(figures.bytes_written),
+        figures.cost.as_ref().map_or_else(none, |cost| money(cost.total(), &cost.currency)),
+    ]
+}
+
+fn receipts(text: &mut String, steps: &[StepRecord]) {
+    let receipt = |step: &StepRecord| Some((step.asset.to_string(), step.figures.as_ref()?.receipt?));
+    let receipts: Vec<_> = steps.iter().filter_map(receipt).collect();
+    if receipts.is_empty() {
+        return;
+    }
+    let rows: Vec<_> = receipts.iter().map(|(asset, receipt)| vec![asset.clone(), equation(receipt)]).collect();
+    let _ = write!(text, "\n{}\n{}", styled(STRONG, "Receipts"), table(&["step", "rows"], &rows, &[false, false]));
+}
+
+/// `12 read = 10 written + 2 rejected + 0 left out`
+fn equation(receipt: &Receipt) -> String {
+    let Receipt { proof, rows_in, rows_made, rows_out, rows_rejected, rows_filtered } = receipt;
+    let count = |rows: u64| human::thousands(rows);
+    let (out, rejected) = (count(*rows_out), count(*rows_rejected));
+    match (proof, rows_in, rows_filtered) {
+        (Proof::EachRow, Some(read), Some(filtered)) => {
+            format!("{} read = {out} written + {rejected} rejected + {} left out", count(*read), count(*filtered))
+        }
+        (_, read, _) => {
+            let read = read.map(|read| format!(", of {} read", count(read))).unwrap_or_default();
+            format!("{} made{read} = {out} written + {rejected} rejected", count(*rows_made))
+        }
+    }
+}
+
+/// What went wrong in a step, what to do, and where its log is.
+fn trouble(text: &mut String, run: &RunRecord, step: &StepRecord) {
+    let (word, message, code, hint) = match &step.outcome {
+        StepOutcome::Failed { code, error, hint } => ("failed", error, Some(code), hint),
+        StepOutcome::Halted { reason, hint } => ("was halted", reason, None, hint),
+        _ => return,
+    };
+    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+    let _ = writeln!(text, "\n{} {} {word}: {message}{code}", styled(BAD, '✗'), step.asset);
+    if let Some(hint) = hint {
+        let _ = writeln!(text, "  {} {hint}", styled(GOOD, "help:"));
+    }
+    let _ = writeln!(
+        text,
+        "  {} lines with `{}` and `{}` on the standard error of the process, in its journal under systemd",
+        styled(FAINT, "log:"),
+        run.run,
+        step.asset
+    );
+}
+
+/// A length of time; below 10 ms with its microseconds.
+fn micros(micros: u64) -> String {
+    match micros {
+        0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        _ => human::duration(std::time::Duration::from_micros(micros)),
+    }
+}
+
+/// An amount in millionths of the currency, with four digits or more: `0.0123 EUR`.
+fn money(millionths: u64, currency: &str) -> String {
+    let (whole, part) = (millionths / 1_000_000, millionths % 1_000_000);
+    let digits = format!("{part:06}");
+    let digits = if part > 0 && part < 100 { digits.as_str() } else { digits.get(..4).unwrap_or(&digits) };
+    format!("{}.{digits} {currency}", human::thousands(whole))
+}

@@ -1,0 +1,67 @@
+//! Sends what the work of a server tells to receivers outside, for as long as it serves.
+
+use std::{sync::Arc, time::Duration};
+
+use millstream_engine::Engine;
+use millstream_telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use super::Backend;
+
+/// How often it is looked whether the project names other receivers now, and how many messages wait.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a command, or a server that stops, sends what it told. What is left is sent by the next one.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Sends until `cancel`, to the receivers that the project at work names.
+pub(crate) async fn keep_telling(backend: Arc<Backend>, metrics: Arc<Metrics>, cancel: CancellationToken) {
+    while !cancel.is_cancelled() {
+        let engine = backend.live().engine.clone();
+        let until = cancel.child_token();
+        let sending = match engine.sending() {
+            Ok(sending) => sending,
+            Err(error) => {
+                tracing::warn!(%error, "nothing is told outside");
+                None
+            }
+        };
+        let sent = async {
+            match &sending {
+                Some(sending) => sending.go_on(&until).await,
+                None => until.cancelled().await,
+            }
+        };
+        let changed = async {
+            watch(&backend, &engine, &metrics, &until).await;
+            until.cancel();
+        };
+        futures::join!(sent, changed);
+    }
+    drain(&backend.live().engine).await;
+}
+
+/// Returns when the project at work names other receivers.
+async fn watch(backend: &Backend, engine: &Engine, metrics: &Metrics, until: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = until.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        if let Ok(all) = engine.telemetry().await {
+            all.iter().for_each(|status| metrics.messages_waiting(status.receiver, status.waiting));
+        }
+        if backend.live().engine.project().spec.telemetry != engine.project().spec.telemetry {
+            return;
+        }
+    }
+}
+
+/// Sends what waits, as far as its receivers take it within a few seconds.
+pub(crate) async fn drain(engine: &Engine) {
+    match engine.sending() {
+        Ok(Some(sending)) => sending.drain(DRAIN_TIME).await,
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "nothing is told outside"),
+    }
+}
