@@ -5,6 +5,7 @@
 //!
 //! May touch: nothing. Must not: know another room, or hold behaviour.
 
+pub mod backfills;
 pub mod catalog;
 mod columns;
 pub mod datasets;

@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Lineage(commands::lineage::Arguments),
     Rejected(commands::rejected::Arguments),
     Reprocess(commands::reprocess::Arguments),
+    Backfill(commands::backfill::Arguments),
     Schedule(commands::schedule::Arguments),
     Maintain(commands::maintain::Arguments),
     Dataset(commands::dataset::Arguments),

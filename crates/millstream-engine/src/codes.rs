@@ -84,4 +84,14 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Assets set each other off in a circle, or name an asset or a pool that does not exist; the message says which.",
     ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
+    (
+        "MS-0755",
+        "Partitions of a table",
+        "The table has no partitions, has none of that name, or has more of them than one run or backfill builds; the message says which.",
+    ),
+    (
+        "MS-0756",
+        "A backfill that is not there",
+        "No backfill of this id is on record; `millstream backfill list` names those that are.",
+    ),
 ];

@@ -54,6 +54,10 @@ pub use assets::{
         Progress,
     },
     service::versions::ServedVersion,
+    table::partitions::{
+        BackfillPreview, BackfillReport, BackfillRequest, BackfillWish, BrokenPartition, PartitionOverview,
+        PartitionRange,
+    },
 };
 pub use check::{Checked, Project, check};
 pub use clock::{Clock, SystemClock};
@@ -71,7 +75,8 @@ pub use features::{
 };
 pub use machine::memory_share;
 pub use maintain::MaintainRequest;
-pub use millstream_state::{DecisionKind, LoggedDecision, StepOutcome};
+pub use millstream_schedule::PartitionGrain;
+pub use millstream_state::{BackfillRecord, BackfillStatus, DecisionKind, LoggedDecision, StepOutcome};
 pub use queries::{Queries, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};

@@ -20,6 +20,8 @@ pub struct Observed {
     pub unreadable: BTreeMap<AssetId, String>,
     /// The assets of which a freshness check no longer holds, by the clock alone.
     pub overdue: BTreeSet<AssetId>,
+    /// How many partitions of an asset are missing, stale or failed.
+    pub partitions_open: BTreeMap<AssetId, u64>,
 }
 
 /// What the command asks for.
@@ -102,6 +104,7 @@ pub fn plan(
             vanished: observed.vanished.get(&asset.id).copied(),
             unreadable: observed.unreadable.get(&asset.id).map(String::as_str),
             overdue: observed.overdue.contains(&asset.id),
+            partitions_open: observed.partitions_open.get(&asset.id).copied().unwrap_or(0),
         };
         match decide(asset, recorded.get(&asset.id), &now) {
             Reason::UpToDate => run_plan.up_to_date.push(asset.id.clone()),

@@ -139,4 +139,8 @@ codes! {
         "The shares of a split add up to 100%. `seed` and `entity` belong to splits by `hash` and `random`, `embargo` to splits by `time`.";
     WRONG_OUTPUT = "MS-0199", "A malformed cut-off or output",
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
+    WRONG_PARTITION = "MS-0271", "Partitions that cannot be",
+        "`partition: {by: day, column: ordered_at}` parts the rows of a table by the hour, day, week, month or year of a date or timestamp, or by a value (`by: value`). `zone` says where days begin, `from` which partition is the first. A view and a history have no partitions, and an incremental table has its own.";
+    WRONG_PARAMETER = "MS-0272", "A parameter that cannot be",
+        "`parameters: {rate: {type: float64, default: 1.0}}` declares a value that the SQL names as `$rate`. Types are `bool`, `int64`, `float64`, `string` and `date`, and the default is a value of the type.";
 }

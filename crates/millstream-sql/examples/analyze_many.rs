@@ -99,6 +99,8 @@ fn table(index: usize) -> Result<TableSpec, Box<dyn std::error::Error>> {
         tags: Vec::new(),
         schedule: None,
         materialize: Materialize::Table,
+        partition: None,
+        parameters: Vec::new(),
         checks: Vec::new(),
         on_violation: Severity::Warn,
         halt_above: None,

@@ -24,6 +24,7 @@ mod lineage;
 mod microseconds;
 mod nearest;
 mod overflow;
+mod parameters;
 mod parse;
 mod place;
 mod planner;

@@ -12,6 +12,7 @@
 
 mod artifact;
 mod asset;
+mod backfill;
 mod catalog;
 mod check;
 mod codes;
@@ -21,6 +22,7 @@ mod holder;
 mod landing;
 mod lease;
 mod metric;
+mod partition;
 mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -36,6 +38,7 @@ mod watch;
 
 pub use artifact::{Artifact, NewArtifact, Sameness};
 pub use asset::FoundAsset;
+pub use backfill::{BackfillRecord, BackfillStatus};
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
 pub use codes::CODES;
@@ -45,6 +48,7 @@ pub use holder::{Holder, Mark};
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
+pub use partition::{BrokenCheck, PartitionRecord, PartitionValues};
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;

@@ -1,6 +1,7 @@
 //! What `--json` prints, made by hand from the rooms' types. Structs that HTTP has too are those of [`millstream_api`]; the
 //! others stand here. All are a public format and only ever gain fields.
 
+mod backfill;
 mod dataset;
 mod error;
 mod features;

@@ -21,6 +21,7 @@ mod landing_merge;
 mod leases;
 mod maintain;
 mod materialize;
+mod partitions;
 mod personal;
 mod recovery;
 mod reload;

@@ -82,6 +82,8 @@ fn table() -> TableSpec {
         tags: vec![],
         schedule: None,
         materialize: Materialize::Table,
+        partition: None,
+        parameters: Vec::new(),
         checks: source().contract.checks,
         on_violation: Severity::Quarantine,
         halt_above: None,

@@ -9,6 +9,7 @@ mod dataset;
 mod environment;
 mod feature;
 mod landing;
+mod partition;
 mod pattern;
 mod project;
 mod schedule;

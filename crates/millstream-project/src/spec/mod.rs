@@ -5,6 +5,7 @@ mod connection;
 mod dataset;
 mod environment;
 mod feature;
+mod partition;
 mod schedule;
 mod source;
 mod table;
@@ -21,6 +22,7 @@ pub use feature::{
     AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec, FeaturesSpec,
     OnDemandSpec, RequestSpec, ServiceSpec,
 };
+pub use partition::{ParameterSpec, PartitionBy, PartitionSpec};
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};

@@ -1,6 +1,7 @@
 //! Behaviour of the scheduler at its boundary, in simulated time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
 
+mod calendar;
 mod catch_up;
 mod cost;
 mod cron;

@@ -149,6 +149,8 @@ fn table(name: &str, options: &BTreeMap<&str, &str>, sql: &str, file: FileId) ->
         tags: Vec::new(),
         schedule: None,
         materialize,
+        partition: None,
+        parameters: Vec::new(),
         checks: Vec::new(),
         on_violation: Severity::Warn,
         halt_above: None,

@@ -1,6 +1,7 @@
 //! `millstream status`: the last run, and where each asset stands; or all that is known of one asset.
 
 mod overview;
+mod partitions;
 mod run;
 mod table;
 
@@ -25,6 +26,9 @@ pub(crate) struct Arguments {
     /// A run to show: its steps, and the set of versions that readers took once it was over
     #[arg(long, value_name = "RUN", conflicts_with = "asset")]
     pub(crate) run: Option<String>,
+    /// Show where the partitions of the asset stand, and which of its checks do not hold in which
+    #[arg(long, requires = "asset")]
+    pub(crate) partitions: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
@@ -33,6 +37,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project, session).await?;
     if let Some(run) = &arguments.run {
         run::show(&engine, run, session).await?;
+        return Ok(Exit::Success);
+    }
+    if let Some(name) = named.as_ref().filter(|_| arguments.partitions) {
+        partitions::show(&engine, name, session).await?;
         return Ok(Exit::Success);
     }
     let status = engine.status().await?;

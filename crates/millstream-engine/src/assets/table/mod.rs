@@ -3,6 +3,7 @@
 mod build;
 mod delta;
 mod inputs;
+pub(crate) mod partitions;
 mod states;
 mod widened;
 
@@ -66,8 +67,18 @@ impl Kind for Tables {
         tables
     }
 
-    async fn look(&self, _: &Look<'_>, _: &mut Observed) -> Result<(), EngineError> {
-        // Tables need no look of their own: their versions are read from the lake for all families together.
+    /// Looks for partitions that are still to be built. The versions of tables are read from the lake for all families together.
+    async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
+        let project = &look.world.project;
+        let has_partitions = |facts: &&&AssetFacts| {
+            let table = table_of(&facts.id).ok().and_then(|table| project.table(&table));
+            table.is_some_and(|spec| spec.partition.is_some())
+        };
+        for facts in look.assets.iter().filter(has_partitions) {
+            if let Some(open) = partitions::open_of(look.world, &facts.id).await? {
+                observed.partitions_open.insert(facts.id.clone(), open);
+            }
+        }
         Ok(())
     }
 
@@ -76,7 +87,10 @@ impl Kind for Tables {
         let project = &runner.world.project;
         let spec = project.table(&table).ok_or_else(|| unknown(&step.asset))?;
         let context = StepContext { full_refresh: computes_anew(runner, spec), ..runner.context(step) };
-        let built = build::build(&context, spec, must_build(runner, &step.reason)).await;
+        let built = match &spec.partition {
+            Some(partition) => partitions::build(&context, spec, partition).await,
+            None => build::build(&context, spec, must_build(runner, &step.reason)).await,
+        };
         built.map_err(|error| project.told_of(&table, error))
     }
 
