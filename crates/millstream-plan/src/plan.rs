@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_types::{AssetId, AssetVersion};
+use millstream_types::{AssetId, AssetVersion, CheckId};
 
 use crate::{Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, decide, graph::StoredInput};
 
@@ -64,6 +64,8 @@ pub struct PlannedStep {
     pub after: Vec<AssetId>,
     /// The steps of this plan whose result only this step's checks read, sorted; they end first, whether they fail or not.
     pub checks_after: Vec<AssetId>,
+    /// Of some of the steps in `after`, the checks that alone keep this step from starting when they halt it.
+    pub needs: BTreeMap<AssetId, BTreeSet<CheckId>>,
 }
 
 /// Decides for every selected asset. What is not selected is read in its present version.
@@ -118,6 +120,7 @@ pub fn plan(
                     reason,
                     after: running(graph, &runs, inputs.iter().map(|input| input.producer)),
                     checks_after: running(graph, &runs, graph.checked_against_at(place).iter().copied()),
+                    needs: asset.needs.clone(),
                 });
                 runs[place] = true;
             }

@@ -143,4 +143,6 @@ codes! {
         "`partition: {by: day, column: ordered_at}` parts the rows of a table by the hour, day, week, month or year of a date or timestamp, or by a value (`by: value`). `zone` says where days begin, `from` which partition is the first. A view and a history have no partitions, and an incremental table has its own.";
     WRONG_PARAMETER = "MS-0272", "A parameter that cannot be",
         "`parameters: {rate: {type: float64, default: 1.0}}` declares a value that the SQL names as `$rate`. Types are `bool`, `int64`, `float64`, `string` and `date`, and the default is a value of the type.";
+    WRONG_NEED = "MS-0275", "A need that cannot be",
+        "`needs` names tables that this one reads, and of each the checks that keep this one from being built when they halt: by id, as in `range(amount)`, by kind, as in `not_null`, or `none`. Other failures of these tables keep it from being built as before.";
 }

@@ -9,6 +9,7 @@
 
 mod area;
 mod backend;
+mod backfills;
 mod body;
 mod catalog;
 mod codes;
@@ -32,6 +33,7 @@ mod server;
 mod wire;
 
 pub use backend::Backends;
+pub use backfills::{BackfillBackend, BackfillEnd};
 pub use catalog::CatalogBackend;
 pub use codes::CODES;
 pub use datasets::{DatasetBackend, DatasetReader};

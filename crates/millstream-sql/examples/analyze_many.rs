@@ -101,6 +101,7 @@ fn table(index: usize) -> Result<TableSpec, Box<dyn std::error::Error>> {
         materialize: Materialize::Table,
         partition: None,
         parameters: Vec::new(),
+        needs: Vec::new(),
         checks: Vec::new(),
         on_violation: Severity::Warn,
         halt_above: None,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod backend;
+mod backfills;
 mod catalog;
 mod datasets;
 mod describe;

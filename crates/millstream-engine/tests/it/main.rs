@@ -21,6 +21,7 @@ mod landing_merge;
 mod leases;
 mod maintain;
 mod materialize;
+mod needs;
 mod partitions;
 mod personal;
 mod recovery;

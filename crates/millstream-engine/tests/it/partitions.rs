@@ -55,7 +55,7 @@ fn a_late_row_builds_its_day_alone() {
         silver.t:
         id: 1, day: 2026-06-01T10:00:00Z, size: 5
         id: 2, day: 2026-06-02T10:00:00Z, size: 6
-        id: 3, day: , size: 7
+        id: 3, size: 7
         id: 4, day: 2026-06-01T11:00:00Z, size: 8
         id: 5, day: 2026-06-09T11:00:00Z, size: 9
         null..null built
@@ -120,8 +120,8 @@ fn a_partition_is_halted_alone() {
             Partitions("silver.t"),
         ],
         "
-        bronze.names built +1
-        bronze.orders built +2
+        ! bronze.names built +1
+        ! bronze.orders built +2
         ! silver.t halted: 1 partition (2026-06-02): check range(size) failed for 1 row +1
         silver.t:
         id: 1, day: 2026-06-01T10:00:00Z, size: 5
@@ -162,7 +162,7 @@ fn values_part_a_table_and_a_parameter_belongs_to_its_partition() {
         silver.t:
         id: 1, name: north, rated: 1.0
         id: 2, name: south, rated: 4.0
-        id: 3, name: , rated: 3.0
+        id: 3, rated: 3.0
         id: 4, name: south, rated: 8.0
         id: 5, name: west, rated: 5.0
         null..null built

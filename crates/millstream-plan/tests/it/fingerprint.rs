@@ -84,6 +84,7 @@ fn table() -> TableSpec {
         materialize: Materialize::Table,
         partition: None,
         parameters: Vec::new(),
+        needs: Vec::new(),
         checks: source().contract.checks,
         on_violation: Severity::Quarantine,
         halt_above: None,

@@ -9,6 +9,7 @@ mod dataset;
 mod environment;
 mod feature;
 mod landing;
+mod needs;
 mod partition;
 mod pattern;
 mod project;

@@ -4,7 +4,7 @@ use millstream_schedule::{Calendar, PartitionGrain};
 
 use super::Context;
 use crate::{
-    Located, Location, Node, NodeKind, ParameterSpec, PartitionBy, PartitionSpec, codes,
+    CheckKind, CheckSpec, Located, Location, Node, NodeKind, ParameterSpec, PartitionBy, PartitionSpec, codes,
     file::{MaterializeFile, ParameterFile, PartitionFile, PartitionWord, TableFile},
 };
 
@@ -38,6 +38,15 @@ pub(super) fn partition(context: &Context<'_>, file: &TableFile) -> Option<Parti
         (Some(from), PartitionBy::Time(calendar)) => Some(begin(context, from, &calendar)?),
     };
     Some(PartitionSpec { at: node.at, by, column: written.column, from })
+}
+
+/// Refuses checks that compare a table with its earlier versions: partitions come and go with their rows.
+pub(super) fn judge_checks(context: &Context<'_>, partition: Option<&PartitionSpec>, checks: &[CheckSpec]) {
+    let compares = |check: &&CheckSpec| matches!(check.kind, CheckKind::RowCount { change_max: Some(_), .. });
+    for check in checks.iter().filter(|_| partition.is_some()).filter(compares) {
+        let message = "`row_count` of a table with partitions counts the rows of each partition, which has no count before it";
+        context.error(codes::WRONG_PARTITION, message, check.at, "use `min` and `max`");
+    }
 }
 
 /// Why a table that is kept so has no partitions, and what to do about it.

@@ -31,6 +31,7 @@ pub(crate) fn table(
     let materialize = materialize(context, &file);
     let partition = super::partition::partition(context, &file);
     let parameters = super::partition::parameters(context, &file);
+    let needs = super::needs::needs(context, &file);
     let schedule = table_schedule(context, &file);
     let on_violation =
         file.on_violation.as_ref().map_or(context.defaults.on_violation, |severity| severity.value);
@@ -38,6 +39,8 @@ pub(crate) fn table(
     if let Some(items) = &file.checks {
         items.iter().for_each(|item| checks.item(item));
     }
+    let checks = checks.finish();
+    super::partition::judge_checks(context, partition.as_ref(), &checks);
     Some(TableSpec {
         name,
         at: header_at,
@@ -48,7 +51,8 @@ pub(crate) fn table(
         materialize: materialize?,
         partition,
         parameters,
-        checks: checks.finish(),
+        needs,
+        checks,
         on_violation,
         halt_above: file.halt_above.map(|share| share.value.0).or(context.defaults.halt_above),
         sql,

@@ -44,6 +44,11 @@ pub(crate) struct TableFile {
     #[serde(default)]
     #[schemars(with = "Option<PartitionValue>")]
     pub(crate) partition: Option<Node>,
+    /// Which checks of tables that this one reads keep it from being built when they halt: `{silver.orders: [not_null]}`, or
+    /// `none`. All that halt, of tables that are not named.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    pub(crate) needs: Option<Node>,
     /// Values that the SQL names as `$name`, and that a backfill may set.
     #[serde(default)]
     #[schemars(with = "std::collections::BTreeMap<String, ParameterFile>")]

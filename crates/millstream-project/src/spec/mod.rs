@@ -22,7 +22,8 @@ pub use feature::{
     AggregateSpec, EntitySpec, FeatureRef, FeatureSpec, FeatureValue, FeatureViewSpec, FeaturesSpec,
     OnDemandSpec, RequestSpec, ServiceSpec,
 };
-pub use partition::{ParameterSpec, PartitionBy, PartitionSpec};
+pub(crate) use partition::is_named;
+pub use partition::{NeedSpec, ParameterSpec, PartitionBy, PartitionSpec};
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};

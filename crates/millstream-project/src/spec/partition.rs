@@ -1,9 +1,9 @@
-//! The partitions of a SQL table, and the parameters of its SQL.
+//! The partitions of a SQL table, the parameters of its SQL, and what it needs of what it reads.
 
 use millstream_schedule::Calendar;
-use millstream_types::ColumnType;
+use millstream_types::{ColumnType, TableName};
 
-use crate::{Located, Location};
+use crate::{CheckSpec, Located, Location};
 
 /// How the rows of a table are parted: those of one partition are built, judged and replaced together.
 #[derive(Clone, Debug)]
@@ -23,6 +23,28 @@ pub enum PartitionBy {
     Time(Calendar),
     /// They have the same value.
     Value,
+}
+
+/// Which checks of a table that is read keep its reader from being built, when they halt it.
+#[derive(Clone, Debug)]
+pub struct NeedSpec {
+    pub table: Located<TableName>,
+    /// The checks by id or by kind; none where no check keeps the reader from being built.
+    pub checks: Vec<Located<String>>,
+}
+
+impl NeedSpec {
+    /// Whether `check` is one of those that are needed.
+    #[must_use]
+    pub fn names(&self, check: &CheckSpec) -> bool {
+        self.checks.iter().any(|name| is_named(name, check))
+    }
+}
+
+/// Whether a check is meant by a name, which is its id or the word of its kind.
+pub(crate) fn is_named(name: &str, check: &CheckSpec) -> bool {
+    let id = check.id.as_str();
+    id == name || id.split_once('(').is_some_and(|(kind, _)| kind == name)
 }
 
 /// A value that the SQL of a table names as `$name`, and that a backfill may set.

@@ -151,6 +151,7 @@ fn table(name: &str, options: &BTreeMap<&str, &str>, sql: &str, file: FileId) ->
         materialize,
         partition: None,
         parameters: Vec::new(),
+        needs: Vec::new(),
         checks: Vec::new(),
         on_violation: Severity::Warn,
         halt_above: None,

@@ -12,6 +12,7 @@ mod format;
 mod landing;
 mod leases;
 mod memory;
+mod partitions;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -343,7 +343,7 @@ impl<'a> BuildAttempt<'a> {
         }
     }
 
-    pub(super) fn recorded(&self, version: Option<AssetVersion>, rows: Option<u64>) -> Result<Recorded, EngineError> {
+    fn recorded(&self, version: Option<AssetVersion>, rows: Option<u64>) -> Result<Recorded, EngineError> {
         Ok(Recorded {
             fingerprint: self.context.facts()?.fingerprint,
             input_versions: self.inputs.versions(),

@@ -162,10 +162,10 @@ impl Engine {
                 finished: None,
             };
             if !finds && let Some(same) = self.same_open(&record).await? {
-                return self.resume(same, request, wait, events, cancel).await;
+                return self.resume(same, false, request, wait, events, cancel).await;
             }
             self.world().state.begin_backfill(&record).await?;
-            self.resume(record, request, wait, events, cancel).await
+            self.resume(record, finds, request, wait, events, cancel).await
         })
     }
 
@@ -182,7 +182,8 @@ impl Engine {
             self.world().state.reopen_backfill(id).await?;
             let record = self.backfill_record(id).await?;
             let request = BackfillRequest { command: command.to_owned(), ..BackfillRequest::default() };
-            self.resume(record, &request, wait, events, cancel).await
+            let finds = record.wanted.is_empty();
+            self.resume(record, finds, &request, wait, events, cancel).await
         })
     }
 
@@ -214,7 +215,7 @@ impl Engine {
         let is_same = |known: &BackfillRecord| {
             known.status == BackfillStatus::Open
                 && known.asset == record.asset
-                && known.wanted.difference(&known.done) == record.wanted
+                && [&known.wanted, &known.wanted.difference(&known.done)].contains(&&record.wanted)
                 && known.parameters == record.parameters
         };
         Ok(self.world().state.backfills(LOOKED_AT).await?.into_iter().find(is_same))
@@ -223,6 +224,7 @@ impl Engine {
     async fn resume(
         &self,
         record: BackfillRecord,
+        finds: bool,
         request: &BackfillRequest,
         wait: Duration,
         events: Publisher,
@@ -235,6 +237,7 @@ impl Engine {
             reason: Reason::Forced,
             after: Vec::new(),
             checks_after: Vec::new(),
+            needs: Default::default(),
         };
         let plan = async {
             reconcile(self.world()).await?;
@@ -247,7 +250,7 @@ impl Engine {
         };
         let (id, assets) = (record.id.clone(), [record.asset.clone()]);
         let filler = |runner| {
-            Arc::new(Filler { runner, record, by, partition: partition.clone() }) as Arc<dyn StepExecutor>
+            Arc::new(Filler { runner, record, finds, by, partition: partition.clone() }) as Arc<dyn StepExecutor>
         };
         let run = self.run_with(&run, &assets, wait, events, cancel, plan, filler).await?;
         let record = self.backfill_record(&id).await?;
@@ -429,6 +432,8 @@ fn parameters(spec: &TableSpec, set: &BTreeMap<String, String>) -> Result<String
 struct Filler {
     runner: StepRunner,
     record: BackfillRecord,
+    /// Whether the partitions that are open are the ones that are meant, and are still to be found.
+    finds: bool,
     by: Option<PartitionGrain>,
     partition: PartitionSpec,
 }
@@ -448,9 +453,14 @@ impl StepExecutor for Filler {
             // Another attempt, or another process, may have come further than the record that this one began with.
             let record = context.world.state.backfill(&self.record.id).await?;
             let mut record = record.unwrap_or_else(|| self.record.clone());
-            if record.wanted.is_empty() {
+            if self.finds && record.wanted.is_empty() {
                 record.wanted = table.states.open().last(PARTITIONS_MAX);
                 context.world.state.want_in_backfill(&record.id, &record.wanted).await?;
+            }
+            if let Some(filled) = table.filled.get(&record.id) {
+                record.done = record.done.union(filled);
+                let progress = (record.id.as_str(), &record.done, &record.failed);
+                table.record(&PartitionSet::new(), &[], Some(progress)).await?;
             }
             let left = record.wanted.difference(&record.done);
             let chunks = chunks(&table.grid, &name, &left, self.by)?;

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use futures::{StreamExt, future::BoxFuture, stream};
 use millstream_lake::At;
-use millstream_plan::{PartitionSet, PartitionStanding, PartitionStates, PartitionStatus};
+use millstream_plan::{AssetStatus, PartitionSet, PartitionStanding, PartitionStates, PartitionStatus, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::VersionBefore;
 use millstream_sql::incremental::{Limits, Spool};
@@ -245,8 +245,16 @@ impl PartitionedTable<'_> {
         }
         let done = if sum.built.is_empty() { StepOutcome::Unchanged } else { StepOutcome::Built };
         let outcome = halted(&self.grid, &sum).or(late).unwrap_or(done);
-        let attempt = self.attempt(self.spec, Some(&snapshot)).await?;
-        let recorded = attempt.recorded(Some(version), rows)?;
+        let known = world.state.recorded_of(&context.asset).await?;
+        let known = known.filter(|known| known.version == Some(version) && known.was_built());
+        let recorded = Recorded {
+            fingerprint: context.facts()?.fingerprint,
+            input_versions: self.inputs.versions(),
+            version: Some(version),
+            rows,
+            built_at: known.map_or(self.now, |known| known.built_at),
+            status: AssetStatus::Built,
+        };
         let is_recorded = matches!(outcome, StepOutcome::Built | StepOutcome::Unchanged);
         Ok(StepResult {
             outcome,

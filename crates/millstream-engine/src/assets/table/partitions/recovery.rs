@@ -1,6 +1,8 @@
 //! What the commits of a table tell of its partitions. The state store is behind them when a process ended between a commit and
 //! its record, and knows nothing when it was lost.
 
+use std::collections::BTreeMap;
+
 use millstream_lake::Snapshot;
 use millstream_plan::{PartitionSet, PartitionStanding, PartitionStates, PartitionStatus};
 use millstream_types::AssetVersion;
@@ -14,27 +16,43 @@ use crate::{
     publish::is_outdated,
 };
 
-/// Where the partitions stand at the newest version of the table, by what is `recorded` and by the commits since. `None` where
-/// nobody knows, so that all of them are to be built.
+/// What is known of the partitions once the commits have been read that were not recorded.
+#[derive(Debug)]
+pub(super) struct CaughtUp {
+    /// `None` where nobody knows, so that all of them are to be built.
+    pub states: Option<PartitionStates>,
+    /// What backfills built with commits that were not recorded, by backfill.
+    pub filled: BTreeMap<String, PartitionSet>,
+}
+
+impl CaughtUp {
+    fn with(states: Option<PartitionStates>) -> Self {
+        Self { states, filled: BTreeMap::new() }
+    }
+}
+
+/// Where the partitions stand at the newest version of the table, by what is `recorded` and by the commits since.
 pub(super) async fn caught_up(
     world: &World,
     grid: &mut Grid,
     base: &Snapshot,
     recorded: Option<PartitionStates>,
-) -> Result<Option<PartitionStates>, EngineError> {
+) -> Result<CaughtUp, EngineError> {
     let version = version_of(base);
     // What was recorded before the first commit has no version.
     let before = |recorded: &PartitionStates| recorded.version.map_or(-1, AssetVersion::number);
     let known = recorded.as_ref().map(before);
     match known {
-        Some(known) if known == version.number() => return Ok(recorded),
+        Some(known) if known == version.number() => return Ok(CaughtUp::with(recorded)),
         // The table was put back, or made anew.
-        Some(known) if known > version.number() => return Ok(None),
+        Some(known) if known > version.number() => return Ok(CaughtUp::with(None)),
         // The newest commit has left rejected rows behind, which building its partitions once more takes away.
-        _ if is_outdated(world, base).await? => return Ok(recorded),
+        _ if is_outdated(world, base).await? => return Ok(CaughtUp::with(recorded)),
         _ => {}
     }
-    let commits = world.lake.history(base.table(), None).await?;
+    let since = known.map(|known| usize::try_from(version.number() - known).unwrap_or(usize::MAX));
+    let commits = world.lake.history(base.table(), since).await?;
+    let mut filled: BTreeMap<String, PartitionSet> = BTreeMap::new();
     let mut states = recorded;
     // Of the commits since the recorded version none may be missing from the log.
     let mut next = known.map(|known| known + 1);
@@ -47,6 +65,10 @@ pub(super) async fn caught_up(
         match &info.what {
             Committed::Build { inputs, partitions: Some(partitions), .. } => {
                 grid.learn(&partitions.values);
+                if let (Some(backfill), Ok(built)) = (&partitions.backfill, partitions.built.parse()) {
+                    let known = filled.entry(backfill.clone()).or_default();
+                    *known = known.union(&built);
+                }
                 let applied = apply(states.take(), &info, partitions);
                 states = applied.map(|mut applied| {
                     applied.seen.clone_from(inputs);
@@ -58,10 +80,11 @@ pub(super) async fn caught_up(
             Committed::Landing { .. } | Committed::Reprocess { .. } => {}
         }
     }
-    Ok(states.map(|mut states| {
+    let states = states.map(|mut states| {
         states.version = Some(version);
         states
-    }))
+    });
+    Ok(CaughtUp { states, filled })
 }
 
 fn apply(

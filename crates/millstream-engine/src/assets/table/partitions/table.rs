@@ -1,6 +1,6 @@
 //! A table with partitions at work: its inputs, its partitions, and where they stand.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use millstream_lake::{At, Snapshot};
 use millstream_plan::{PartitionSet, PartitionStates};
@@ -26,6 +26,8 @@ pub(super) struct PartitionedTable<'a> {
     pub states: PartitionStates,
     /// Whether nothing is known of the partitions, so that all are to be built.
     pub is_unknown: bool,
+    /// What backfills built with commits that were not recorded, by backfill.
+    pub filled: BTreeMap<String, PartitionSet>,
     pub now: TimestampMicros,
 }
 
@@ -47,9 +49,12 @@ impl<'a> PartitionedTable<'a> {
         let analysed = analysed.ok_or_else(|| world.project.unknown_table(&spec.name))?;
         let mut grid = Grid::new(spec, partition, &analysed.stored_schema, values)?;
         let recorded = world.state.partitions(&context.asset).await?;
-        let states = match &base {
-            Some(base) => recovery::caught_up(world, &mut grid, base, recorded).await?,
-            None => None,
+        let (states, filled) = match &base {
+            Some(base) => {
+                let caught_up = recovery::caught_up(world, &mut grid, base, recorded).await?;
+                (caught_up.states, caught_up.filled)
+            }
+            None => (None, BTreeMap::new()),
         };
         let fingerprint = context.facts()?.fingerprint;
         Ok(Self {
@@ -57,6 +62,7 @@ impl<'a> PartitionedTable<'a> {
             spec,
             inputs,
             grid,
+            filled,
             is_unknown: states.is_none(),
             states: states.unwrap_or_else(|| PartitionStates::new(fingerprint)),
             now: world.options.clock.now(),
@@ -73,7 +79,7 @@ impl<'a> PartitionedTable<'a> {
         if parameters.is_empty() {
             return Ok(spec);
         }
-        let values: std::collections::BTreeMap<String, String> = serde_json::from_str(parameters)
+        let values: BTreeMap<String, String> = serde_json::from_str(parameters)
             .map_err(|source| EngineError::Definition { name: self.spec.name.to_string(), source })?;
         for (name, value) in values {
             let named = |parameter: &&mut ParameterSpec| parameter.name.value == name;
