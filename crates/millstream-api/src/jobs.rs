@@ -43,6 +43,7 @@ pub enum JobKind {
     Materialize,
     Dataset,
     Run,
+    Backfill,
 }
 
 /// Where a job stands.

@@ -5,14 +5,15 @@
 //!
 //! May touch: nothing. Must not: know another room, or hold behaviour.
 
+pub mod backfills;
 pub mod catalog;
 mod columns;
 pub mod datasets;
 pub mod error;
 pub mod feast;
 pub mod features;
-pub mod housekeeping;
 pub mod figures;
+pub mod housekeeping;
 pub mod jobs;
 pub mod maintain;
 pub mod process;

@@ -54,7 +54,14 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, value_name = "LEVEL", value_parser = log::filter)]
     pub(crate) log: Option<String>,
     /// How log lines look: as text, or as one JSON object a line, with the ids of run and step as fields
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "MILLSTREAM_LOG_FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "MILLSTREAM_LOG_FORMAT",
+        default_value = "text"
+    )]
     pub(crate) log_format: log::Format,
 }
 
@@ -79,6 +86,7 @@ pub(crate) enum Command {
     Lineage(commands::lineage::Arguments),
     Rejected(commands::rejected::Arguments),
     Reprocess(commands::reprocess::Arguments),
+    Backfill(commands::backfill::Arguments),
     Schedule(commands::schedule::Arguments),
     Maintain(commands::maintain::Arguments),
     Dataset(commands::dataset::Arguments),

@@ -67,7 +67,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         LeaseRequest { assets: &[], holder: &holder, now: started, length: Duration::from_secs(3_600) };
     let lease = Some(state.take_lease(&request).await?);
     let (command, principal, version) = (String::new(), None, String::new());
-    state.begin_run(&RunStart { run: run.clone(), command, principal, version, asked: None, started, lease }).await?;
+    state
+        .begin_run(&RunStart { run: run.clone(), command, principal, version, asked: None, started, lease })
+        .await?;
     let options = ExecuteOptions {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),
@@ -89,7 +91,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn step(number: usize) -> PlannedStep {
     let asset = |number: usize| AssetId::new(&format!("chain.step_{number}"));
     let after = if number.is_multiple_of(CHAIN) { Vec::new() } else { vec![asset(number - 1)] };
-    PlannedStep { asset: asset(number), reason: Reason::Forced, after, checks_after: Vec::new() }
+    PlannedStep {
+        asset: asset(number),
+        reason: Reason::Forced,
+        after,
+        checks_after: Vec::new(),
+        needs: Default::default(),
+    }
 }
 
 /// The most memory that the process held, as Linux tells it; 0 elsewhere.

@@ -146,7 +146,7 @@ pub(crate) fn row_check_reports(tally: &Tally, counts: &[CheckCount]) -> Vec<Che
 }
 
 /// Why the rows themselves may not be published.
-fn stopped(verdict: &Verdict, counts: &[CheckCount], malformed: u64) -> String {
+pub(crate) fn stopped(verdict: &Verdict, counts: &[CheckCount], malformed: u64) -> String {
     match verdict {
         Verdict::Commit => String::new(),
         Verdict::Halted { check, failed } => match failed {

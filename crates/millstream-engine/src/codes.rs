@@ -94,4 +94,14 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "What `telemetry` of `millstream.yaml` names cannot be reached, or refuses what it is told. Messages wait in the state store, the last 100,000 of them, and are sent in order once it takes them.",
     ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
+    (
+        "MS-0755",
+        "Partitions of a table",
+        "The table has no partitions, has none of that name, or has more of them than one run or backfill builds; the message says which.",
+    ),
+    (
+        "MS-0756",
+        "A backfill that is not there",
+        "No backfill of this id is on record; `millstream backfill list` names those that are.",
+    ),
 ];

@@ -62,9 +62,35 @@ pub(crate) enum Committed {
         schemas: Vec<AcceptedSchema>,
     },
     /// A build of a SQL table from these versions of its inputs.
-    Build { build: i64, inputs: BTreeMap<AssetId, AssetVersion> },
+    Build {
+        build: i64,
+        inputs: BTreeMap<AssetId, AssetVersion>,
+        /// The partitions that were built, of a table that has some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partitions: Option<BuiltPartitions>,
+    },
     /// A reprocessing, which took rejected rows in.
     Reprocess { rejected_version: i64, next_sequence: i64 },
+}
+
+/// What a commit did to the partitions of a table. Numbers are those of `millstream_plan::PartitionSet`, as it writes itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BuiltPartitions {
+    /// The partitions whose rows were replaced.
+    pub built: String,
+    /// The partitions that were still to be built after it.
+    pub open: String,
+    /// Whether the commit replaced every row of the table, so that no other partition has rows.
+    pub whole: bool,
+    /// JSON of the parameters that a backfill has set; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub parameters: String,
+    /// The backfill that the commit belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<String>,
+    /// The values of the partitions in `built` by their numbers, of a table that is parted by value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<i64, String>,
 }
 
 /// Rejected rows of epochs before this one.

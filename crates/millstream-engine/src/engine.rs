@@ -30,8 +30,8 @@ use crate::{
     observe::observe,
     process::{Process, same_stores},
     resolver::LakeResolver,
-    telemetry::ToldRun,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
+    telemetry::ToldRun,
 };
 
 /// How an engine is opened.

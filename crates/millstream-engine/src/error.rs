@@ -63,6 +63,10 @@ pub enum EngineError {
     Plan(millstream_plan::PlanError),
     #[error("`{table}` {message}")]
     Refused { table: TableName, message: String, hint: String },
+    #[error("`{table}` {message}")]
+    Partitions { table: TableName, message: String, hint: String },
+    #[error("no backfill `{id}`")]
+    UnknownBackfill { id: String },
     #[error("the record of a commit cannot be written")]
     CommitInfo {
         #[source]
@@ -154,7 +158,8 @@ fn state_failure(error: &StateError) -> &'static str {
 /// The equation of a receipt that does not hold.
 fn unaccounted(receipt: &Receipt) -> String {
     let Receipt { proof, rows_in, rows_made, rows_out, rows_rejected, rows_filtered } = receipt;
-    let count = |rows: &Option<u64>| rows.map_or_else(|| "an unknown number".to_owned(), |rows| rows.to_string());
+    let count =
+        |rows: &Option<u64>| rows.map_or_else(|| "an unknown number".to_owned(), |rows| rows.to_string());
     match proof {
         Proof::EachRow => format!(
             "{} read, {rows_out} written + {rows_rejected} rejected + {} left out",
@@ -240,6 +245,8 @@ impl EngineError {
             Self::NeverBuilt { .. } => "MS-0703",
             Self::Plan(error) => error.code(),
             Self::Refused { .. } => "MS-0705",
+            Self::Partitions { .. } => "MS-0755",
+            Self::UnknownBackfill { .. } => "MS-0756",
             Self::CommitInfo { .. } => "MS-0706",
             Self::UnknownFeature { .. } => "MS-0720",
             Self::Definition { .. } => "MS-0721",
@@ -304,7 +311,10 @@ impl EngineError {
             Self::NeverBuilt { table } => Some(format!("build it with `millstream run +{table}`")),
             Self::Plan(error) => error.hint(),
             Self::Schedule { source } => Some(source.hint()),
-            Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::Refused { hint, .. } | Self::Partitions { hint, .. } => Some(hint.clone()),
+            Self::UnknownBackfill { .. } => {
+                Some("`millstream backfill list` names the backfills".to_owned())
+            }
             Self::UnknownFeature { hint, .. } | Self::LabelFile { hint, .. } => Some(hint.clone()),
             Self::View { source, .. } => source.hint(),
             Self::OnlineView(error) => error.hint(),

@@ -58,6 +58,10 @@ pub use assets::{
         Progress,
     },
     service::versions::ServedVersion,
+    table::partitions::{
+        BackfillPreview, BackfillReport, BackfillRequest, BackfillWish, BrokenPartition, PartitionOverview,
+        PartitionRange,
+    },
 };
 pub use check::{Checked, Project, check};
 pub use clock::{Clock, SystemClock};
@@ -76,13 +80,16 @@ pub use features::{
 pub use housekeeping::{COMMAND as HOUSEKEEPING, HousekeepingAlarm, HousekeepingReport, HousekeepingStatus};
 pub use machine::memory_share;
 pub use maintain::{MaintainRequest, Maintenance};
-pub use millstream_state::{DecisionKind, Forgotten, LoggedDecision, Pulse, StepOutcome};
+pub use millstream_schedule::PartitionGrain;
+pub use millstream_state::{
+    BackfillRecord, BackfillStatus, DecisionKind, Forgotten, LoggedDecision, Pulse, StepOutcome,
+};
 pub use queries::{Queries, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
-pub use telemetry::{Sending, TelemetryStatus};
 pub use run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
 pub use scheduled::{Outlook, Scheduling, TriggerError};
 pub use sets::ReadSet;
 pub use status::{AssetStatus, Status, Unreadable};
 pub use stores::{Online, Stores};
+pub use telemetry::{Sending, TelemetryStatus};

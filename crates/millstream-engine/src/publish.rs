@@ -153,6 +153,12 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
     })
 }
 
+/// Keeps the rows that a candidate rejected, and everything else as it is.
+pub(crate) async fn hold_back(mut candidate: Candidate<'_>) -> Result<(), EngineError> {
+    candidate.context.world.lake.discard(std::mem::take(&mut candidate.add)).await;
+    halted::keep_rejected(&mut candidate).await
+}
+
 /// Commits the rejected rows first, then the candidate. Should the process end in between, the step is done again, and the
 /// rejected rows are recognised by their epoch and replaced. Earlier rejected rows that the candidate makes obsolete go last.
 async fn commit(mut candidate: Candidate<'_>) -> Result<i64, EngineError> {

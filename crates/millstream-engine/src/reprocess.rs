@@ -79,6 +79,7 @@ impl Engine {
                 reason: Reason::Forced,
                 after: Vec::new(),
                 checks_after: Vec::new(),
+                needs: Default::default(),
             };
             let plan = async {
                 // Commits that are not recorded yet would be hidden by the record of this step.

@@ -49,6 +49,11 @@ impl StoredKeys {
         Self { table: snapshot.table().clone(), schema: snapshot.schema(), files, condition: None }
     }
 
+    /// The keys of those rows that `condition` holds for.
+    pub(crate) fn only(self, condition: Expr) -> Self {
+        Self { condition: Some(condition), ..self }
+    }
+
     /// Adds to `unique` the keys of each file that could hold a key of `rows`, unless they were added before.
     pub(crate) async fn load_near(
         &mut self,

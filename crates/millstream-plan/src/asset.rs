@@ -1,9 +1,9 @@
 //! What the plan knows of an asset: its definition now, and what was recorded of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_schedule::Schedule;
-use millstream_types::{AssetId, AssetVersion, Fingerprint, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, TimestampMicros};
 
 /// An asset as the project defines it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct AssetFacts {
     /// The tables that the asset's checks read (`relationship`). They finish first where they run too, but their
     /// changes do not make this asset run, and their failure does not skip it.
     pub checked_against: Vec<AssetId>,
+    /// Of some inputs, the checks that keep this asset from being built when they halt the input; of the others all do.
+    pub needs: BTreeMap<AssetId, BTreeSet<CheckId>>,
     /// Whether nothing of the asset is stored, so that its inputs count as the inputs of whoever reads it.
     pub passes_through: bool,
     /// Whether the asset's rows come from outside of the lake, where they may not be found a second time.

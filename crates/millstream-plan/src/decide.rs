@@ -20,6 +20,8 @@ pub struct Now<'a> {
     pub unreadable: Option<&'a str>,
     /// Whether one of the asset's freshness checks no longer holds, by the clock alone.
     pub overdue: bool,
+    /// The number of the asset's partitions that are missing, stale or failed.
+    pub partitions_open: u64,
 }
 
 /// A stored input at the time of the decision.
@@ -42,8 +44,9 @@ pub struct InputNow<'a> {
 ///    something that they read beside the graph has changed;
 /// 5. *retry*: the last attempt failed or halted. Both are tried again on each run, as with a failed step in dbt or
 ///    Dagster: the cause of a failure is often outside (a full disk, a fixed file), and a halt is cheap to judge again;
-/// 6. *stale*: the asset's rows are older than a freshness check allows, which is reported again at each run;
-/// 7. *up to date*.
+/// 6. *partitions*: some partitions are still to be built;
+/// 7. *stale*: the asset's rows are older than a freshness check allows, which is reported again at each run;
+/// 8. *up to date*.
 ///
 /// A SQL view is always up to date: nothing of it is stored.
 #[must_use]
@@ -74,6 +77,9 @@ pub fn decide(facts: &AssetFacts, recorded: Option<&Recorded>, now: &Now<'_>) ->
         AssetStatus::Built => {}
         AssetStatus::Halted { reason } => return Reason::Retry { because: reason.clone() },
         AssetStatus::Failed { error, .. } => return Reason::Retry { because: error.clone() },
+    }
+    if now.partitions_open > 0 {
+        return Reason::Partitions { open: now.partitions_open };
     }
     if now.overdue { Reason::Stale } else { Reason::UpToDate }
 }

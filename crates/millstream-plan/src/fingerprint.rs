@@ -5,8 +5,8 @@
 
 use millstream_project::{
     AsKnown, Bounds, CheckKind, CheckSpec, ConnectionSpec, DatasetSpec, Grain, HiddenValues, IncrementalSpec,
-    LabelOrigin, LandingMode, Located, Materialize, NamedPattern, Node, NodeKind, Pattern, Scalar,
-    SourceSpec, SplitBy, SplitSpec, TableSpec,
+    LabelOrigin, LandingMode, Located, Materialize, NamedPattern, Node, NodeKind, PartitionBy, Pattern,
+    Scalar, SourceSpec, SplitBy, SplitSpec, TableSpec,
 };
 use millstream_types::{Fingerprint, Percent, is_secret_name};
 use serde_json::{Map, Value, json};
@@ -62,17 +62,24 @@ pub fn table_fingerprint(table: &TableSpec, plan: &Fingerprint, views: &[Fingerp
     let mut views: Vec<String> = views.iter().map(Fingerprint::to_string).collect();
     views.sort_unstable();
     views.dedup();
-    fingerprint(
-        "table",
-        &json!({
-            "plan": plan.to_string(),
-            "views": views,
-            "materialize": materialize(&table.materialize),
-            "checks": if is_view { Value::Null } else { checks(&table.checks) },
-            "on_violation": if is_view { Value::Null } else { table.on_violation.as_str().into() },
-            "halt_above": if is_view { Value::Null } else { percent(table.halt_above) },
-        }),
-    )
+    let mut canonical = json!({
+        "plan": plan.to_string(),
+        "views": views,
+        "materialize": materialize(&table.materialize),
+        "checks": if is_view { Value::Null } else { checks(&table.checks) },
+        "on_violation": if is_view { Value::Null } else { table.on_violation.as_str().into() },
+        "halt_above": if is_view { Value::Null } else { percent(table.halt_above) },
+    });
+    // Tables without partitions mean what they meant before there were any.
+    if let Some(partition) = &table.partition {
+        let by = match &partition.by {
+            PartitionBy::Time(calendar) => calendar.to_string(),
+            PartitionBy::Value => "value".to_owned(),
+        };
+        let from = partition.from.as_ref().map(|from| from.value);
+        canonical["partition"] = json!([by, partition.column.value, from]);
+    }
+    fingerprint("table", &canonical)
 }
 
 /// What decides on a dataset's rows and values beside its inputs. `service` stands for the features, `query` gives the labels

@@ -12,6 +12,7 @@ mod decide;
 mod error;
 mod fingerprint;
 mod graph;
+mod partition;
 mod plan;
 mod reason;
 mod scheduled;
@@ -23,6 +24,9 @@ pub use decide::{InputNow, Now, decide};
 pub use error::PlanError;
 pub use fingerprint::{dataset_fingerprint, fingerprint, source_fingerprint, table_fingerprint};
 pub use graph::Graph;
+pub use partition::{
+    NULL_PARTITION, PartitionSet, PartitionSpan, PartitionStanding, PartitionStates, PartitionStatus,
+};
 pub use plan::{ByHand, Observed, PlannedStep, Request, RunPlan, plan};
 pub use reason::Reason;
 pub use scheduled::{AssetTicks, limits, scheduled, upcoming};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_types::{AssetId, AssetVersion};
+use millstream_types::{AssetId, AssetVersion, CheckId};
 
 use crate::{Graph, InputNow, Now, PlanError, Reason, Recorded, Selection, decide, graph::StoredInput};
 
@@ -20,6 +20,8 @@ pub struct Observed {
     pub unreadable: BTreeMap<AssetId, String>,
     /// The assets of which a freshness check no longer holds, by the clock alone.
     pub overdue: BTreeSet<AssetId>,
+    /// How many partitions of an asset are missing, stale or failed.
+    pub partitions_open: BTreeMap<AssetId, u64>,
 }
 
 /// What the command asks for.
@@ -62,6 +64,8 @@ pub struct PlannedStep {
     pub after: Vec<AssetId>,
     /// The steps of this plan whose result only this step's checks read, sorted; they end first, whether they fail or not.
     pub checks_after: Vec<AssetId>,
+    /// Of some of the steps in `after`, the checks that alone keep this step from starting when they halt it.
+    pub needs: BTreeMap<AssetId, BTreeSet<CheckId>>,
 }
 
 /// Decides for every selected asset. What is not selected is read in its present version.
@@ -102,6 +106,7 @@ pub fn plan(
             vanished: observed.vanished.get(&asset.id).copied(),
             unreadable: observed.unreadable.get(&asset.id).map(String::as_str),
             overdue: observed.overdue.contains(&asset.id),
+            partitions_open: observed.partitions_open.get(&asset.id).copied().unwrap_or(0),
         };
         match decide(asset, recorded.get(&asset.id), &now) {
             Reason::UpToDate => run_plan.up_to_date.push(asset.id.clone()),
@@ -115,6 +120,7 @@ pub fn plan(
                     reason,
                     after: running(graph, &runs, inputs.iter().map(|input| input.producer)),
                     checks_after: running(graph, &runs, graph.checked_against_at(place).iter().copied()),
+                    needs: asset.needs.clone(),
                 });
                 runs[place] = true;
             }

@@ -28,6 +28,10 @@ pub enum Reason {
     Retry {
         because: String,
     },
+    /// Partitions are missing, stale or failed, and nothing else asks for a run.
+    Partitions {
+        open: u64,
+    },
     /// A freshness check does not hold any more, because nothing new came.
     Stale,
     Forced,
@@ -48,6 +52,7 @@ impl Reason {
             Self::Unreadable { .. } => "unreadable",
             Self::NewInput { .. } => "new_input",
             Self::Retry { .. } => "retry",
+            Self::Partitions { .. } => "partitions",
             Self::Stale => "stale",
             Self::Forced => "forced",
             Self::UpToDate => "up_to_date",
@@ -80,6 +85,8 @@ impl fmt::Display for Reason {
                 }
             }
             Self::Retry { because } => write!(f, "last attempt failed: {because}"),
+            Self::Partitions { open: 1 } => f.write_str("1 partition to build"),
+            Self::Partitions { open } => write!(f, "{open} partitions to build"),
             Self::Stale => f.write_str("stale"),
             Self::Forced => f.write_str("forced"),
             Self::UpToDate => f.write_str("up to date"),

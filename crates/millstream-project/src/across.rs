@@ -6,7 +6,7 @@ use millstream_types::TableName;
 
 use crate::{
     CheckKind, CheckSpec, Diagnostic, FileId, Located, Location, SourceMap, SourceSpec, TableSpec, TestSpec,
-    codes, words,
+    codes, spec::is_named, words,
 };
 
 /// The files, and the diagnostics and broken tables that the rules add to.
@@ -87,6 +87,32 @@ impl Across<'_> {
             }
         }
         self.broken.extend(broken);
+    }
+
+    /// Needs name checks that tables have.
+    pub(crate) fn needs(&mut self, sources: &[SourceSpec], tables: &[TableSpec]) {
+        let known = self.known(sources, tables);
+        let of_sources = sources.iter().map(|source| (source.table(), &source.contract.checks));
+        let of_tables = tables.iter().map(|table| (table.name.clone(), &table.checks));
+        let checks: BTreeMap<TableName, &Vec<CheckSpec>> = of_sources.chain(of_tables).collect();
+        for need in tables.iter().flat_map(|table| &table.needs) {
+            let Some(checks) = checks.get(&need.table.value) else {
+                if !known.contains(&need.table.value.to_string()) {
+                    self.diagnostics.push(unknown_table(&need.table, &known));
+                }
+                continue;
+            };
+            for name in &need.checks {
+                if checks.iter().any(|check| is_named(name, check)) {
+                    continue;
+                }
+                let message = format!("`{}` has no check `{name}`", need.table);
+                let ids = checks.iter().map(|check| check.id.as_str());
+                let hint = words::hint(name, ids)
+                    .unwrap_or_else(|| "write `none`: the table has no checks".to_owned());
+                self.diagnostics.push(Diagnostic::error(codes::WRONG_NEED, message, name.at).with_hint(hint));
+            }
+        }
     }
 
     /// Tests run the SQL of tables, on rows of any asset, and have names of their own.

@@ -147,4 +147,10 @@ codes! {
         "`prices` are amounts of 0 or more in one `currency`: `prices: {cpu_hour: 0.04, gb_stored_month: 0.02, gb_read: 0.0, external_call: 0.001, currency: EUR}`. A price that is left out is 0.";
     WRONG_TELEMETRY = "MS-0289", "A receiver that cannot be told",
         "`telemetry.openlineage` names a `url` or a `file`, `telemetry.otlp` an `endpoint`; addresses begin with `http://` or `https://`.";
+    WRONG_PARTITION = "MS-0271", "Partitions that cannot be",
+        "`partition: {by: day, column: ordered_at}` parts the rows of a table by the hour, day, week, month or year of a date or timestamp, or by a value (`by: value`). `zone` says where days begin, `from` which partition is the first. A view and a history have no partitions, and an incremental table has its own.";
+    WRONG_PARAMETER = "MS-0272", "A parameter that cannot be",
+        "`parameters: {rate: {type: float64, default: 1.0}}` declares a value that the SQL names as `$rate`. Types are `bool`, `int64`, `float64`, `string` and `date`, and the default is a value of the type.";
+    WRONG_NEED = "MS-0275", "A need that cannot be",
+        "`needs` names tables that this one reads, and of each the checks that keep this one from being built when they halt: by id, as in `range(amount)`, by kind, as in `not_null`, or `none`. Other failures of these tables keep it from being built as before.";
 }

@@ -97,6 +97,7 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
     across.source_names(&mut sources);
     across.names(&sources, &mut tables);
     across.relationships(&sources, &tables);
+    across.needs(&sources, &tables);
     across.test_tables(&sources, &tables, &tests);
     References::new(across, &features).judge(&sources, &tables, &datasets);
     let scheduled = Scheduled {

@@ -46,7 +46,7 @@ impl CronLine {
     /// Errors when the line or the zone is none, when the line has a field for seconds or for years, and when no day ever
     /// matches it.
     pub fn new(line: &str, zone: &str) -> Result<Self, CronError> {
-        let zone = zone_named(zone)?;
+        let zone = zone_named(zone).map_err(|nearest| CronError::Zone { zone: zone.to_owned(), nearest })?;
         let written: Vec<&str> = line.split_whitespace().collect();
         let text = written.join(" ");
         if !matches!(written.as_slice(), [nickname] if nickname.starts_with('@')) && written.len() != 5 {
@@ -228,11 +228,12 @@ fn matches_some_day(cron: &Cron) -> bool {
     found.zip(end).is_some_and(|(found, end)| found < end)
 }
 
-fn zone_named(name: &str) -> Result<Tz, CronError> {
+/// The zone of that name; without one, the name that is nearest.
+pub(crate) fn zone_named(name: &str) -> Result<Tz, Option<&'static str>> {
     name.parse().map_err(|_| {
         let near = |zone: &Tz| (strsim::damerau_levenshtein(zone.name(), name), zone.name());
         let nearest = TZ_VARIANTS.iter().map(near).min().filter(|(distance, _)| *distance <= 3);
-        CronError::Zone { zone: name.to_owned(), nearest: nearest.map(|(_, name)| name) }
+        nearest.map(|(_, name)| name)
     })
 }
 

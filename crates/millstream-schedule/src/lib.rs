@@ -44,6 +44,7 @@
 //! has new rows, and what a wave leaves behind belongs together.
 
 mod asset;
+mod calendar;
 mod cron;
 mod decision;
 mod durations;
@@ -58,6 +59,7 @@ mod timers;
 mod trigger;
 
 pub use asset::{Limits, ScheduledAsset};
+pub use calendar::{Calendar, CalendarError, PartitionGrain};
 pub use cron::{CronError, CronLine};
 pub use decision::{Answer, Decision, DueReason, Ending, HoldReason, SkipReason, Start, StartedStep};
 pub use error::ScheduleError;

@@ -8,7 +8,7 @@ use axum::{
 use utoipa::openapi::OpenApi;
 
 use crate::{
-    catalog, datasets,
+    backfills, catalog, datasets,
     error::{ApiError, ErrorKind},
     features, jobs, process, project, query, runs, schedule,
     scoped::Endpoints,
@@ -29,13 +29,14 @@ pub(crate) struct Area {
 
 /// All areas.
 /// `open_metrics` says whether figures are among what everybody may read.
-pub(crate) fn areas(open_metrics: bool) -> [Area; 9] {
+pub(crate) fn areas(open_metrics: bool) -> [Area; 10] {
     [
         features::area(),
         datasets::area(),
         query::area(),
         catalog::area(),
         runs::area(),
+        backfills::area(),
         schedule::area(),
         jobs::area(),
         project::area(),

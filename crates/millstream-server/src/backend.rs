@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend, jobs::JobBackend,
-    project::ProjectBackend, query::QueryBackend, runs::RunBackend, schedule::ScheduleBackend,
+    backfills::BackfillBackend, catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend,
+    jobs::JobBackend, project::ProjectBackend, query::QueryBackend, runs::RunBackend,
+    schedule::ScheduleBackend,
 };
 
 /// What answers each area.
@@ -15,6 +16,7 @@ pub struct Backends {
     pub query: Arc<dyn QueryBackend>,
     pub catalog: Arc<dyn CatalogBackend>,
     pub runs: Arc<dyn RunBackend>,
+    pub backfills: Arc<dyn BackfillBackend>,
     pub schedule: Arc<dyn ScheduleBackend>,
     pub jobs: Arc<dyn JobBackend>,
     pub project: Arc<dyn ProjectBackend>,
@@ -29,6 +31,7 @@ impl Backends {
             + QueryBackend
             + CatalogBackend
             + RunBackend
+            + BackfillBackend
             + ScheduleBackend
             + JobBackend
             + ProjectBackend,
@@ -39,6 +42,7 @@ impl Backends {
             query: backend.clone(),
             catalog: backend.clone(),
             runs: backend.clone(),
+            backfills: backend.clone(),
             schedule: backend.clone(),
             jobs: backend.clone(),
             project: backend,

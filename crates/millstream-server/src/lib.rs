@@ -9,6 +9,7 @@
 
 mod area;
 mod backend;
+mod backfills;
 mod body;
 mod catalog;
 mod codes;
@@ -30,11 +31,12 @@ mod runs;
 mod schedule;
 mod scoped;
 mod server;
-mod tls;
 mod signature;
+mod tls;
 mod wire;
 
 pub use backend::Backends;
+pub use backfills::{BackfillBackend, BackfillEnd};
 pub use catalog::CatalogBackend;
 pub use codes::CODES;
 pub use datasets::{DatasetBackend, DatasetReader};
@@ -61,6 +63,6 @@ pub use query::{QueryAnswer, QueryBackend, QueryRequest};
 pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use schedule::ScheduleBackend;
 pub use server::{Server, serve};
-pub use tls::{TlsError, TlsFiles};
 pub use signature::WebhookSecret;
+pub use tls::{TlsError, TlsFiles};
 pub use wire::{json::ColumnWriter, types::type_name};

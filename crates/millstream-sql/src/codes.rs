@@ -125,4 +125,8 @@ codes! {
         "A key has one state at a time. Under the key that the table has now, recorded states of one key hold at the same time, because they were recorded as those of several keys.";
     RETYPED_STATES = "MS-0270", "history whose recorded states do not fit a new type",
         "A history keeps what it recorded, also when a column gets another type. A recorded value has no counterpart in that type.";
+    UNKNOWN_PARAMETER = "MS-0273", "parameter that the header does not declare",
+        "`$name` in the SQL of a table stands for a value that `parameters` of its header declares with a type and a default.";
+    PARTITION_COLUMN = "MS-0274", "column that cannot part a table",
+        "Partitions of time are those of a timestamp or a date of the table's own columns; partitions by value those of a text, a whole number, a truth or a date.";
 }

@@ -13,19 +13,21 @@
 
 mod artifact;
 mod asset;
+mod backfill;
 mod catalog;
 mod check;
 mod codes;
 mod database;
 mod error;
-mod forget;
 mod figures;
+mod forget;
 mod holder;
 mod housekeeping;
 mod landing;
 mod lease;
 mod metric;
 mod outbox;
+mod partition;
 mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -43,19 +45,21 @@ mod watch;
 
 pub use artifact::{Artifact, NewArtifact, Sameness};
 pub use asset::FoundAsset;
+pub use backfill::{BackfillRecord, BackfillStatus};
 pub use catalog::{NewSchema, SchemaVersion};
 pub use check::CheckResult;
 pub use codes::CODES;
 pub use database::DatabaseError;
 pub use error::StateError;
-pub use forget::{Forget, Forgotten};
 pub use figures::{Cost, Proof, Receipt, StepFigures};
+pub use forget::{Forget, Forgotten};
 pub use holder::{Holder, Mark};
 pub use housekeeping::HousekeepingRecord;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
 pub use outbox::{Begun, MESSAGES_MAX, Message, NewMessage};
+pub use partition::{BrokenCheck, PartitionRecord, PartitionValues};
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;

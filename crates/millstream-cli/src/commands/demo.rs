@@ -11,6 +11,7 @@ use std::{
 use millstream_demo::{DemoOptions, ROWS_DEFAULT, ROWS_MAX, ROWS_MIN};
 use millstream_engine::{Clock, Engine, RunRequest, SystemClock};
 use millstream_server::{Backends, Server, ServerError, ServerOptions};
+use millstream_telemetry::Metrics;
 use millstream_types::Percent;
 use serde_json::json;
 use tokio::time::timeout;
@@ -178,8 +179,8 @@ async fn bind(backend: &Arc<Backend>, metrics: &Arc<Metrics>) -> Result<Server, 
             Err(error) => return Err(error.into()),
         }
     }
-    let options =
-        ServerOptions { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..ServerOptions::default() };
+    let (address, metrics) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Some(metrics.clone()));
+    let options = ServerOptions { address, metrics, ..ServerOptions::default() };
     Ok(Server::bind(options, Backends::of(backend.clone())).await?)
 }
 

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and `run`, which carries it out.
 
+pub(crate) mod backfill;
 pub(crate) mod check;
 pub(crate) mod dataset;
 pub(crate) mod demo;
@@ -38,6 +39,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Lineage(arguments) => lineage::run(arguments, session),
         Command::Rejected(arguments) => rejected::run(arguments, session).await,
         Command::Reprocess(arguments) => reprocess::run(arguments, session).await,
+        Command::Backfill(arguments) => backfill::run(arguments, session).await,
         Command::Schedule(arguments) => schedule::run(arguments, session),
         Command::Maintain(arguments) => maintain::run(arguments, session).await,
         Command::Dataset(arguments) => dataset::run(arguments, session).await,

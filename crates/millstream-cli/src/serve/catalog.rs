@@ -44,7 +44,7 @@ impl CatalogBackend for Backend {
 }
 
 /// A fault of a command's own in the words of a request.
-fn told(error: CliError) -> ApiError {
+pub(super) fn told(error: CliError) -> ApiError {
     let report = match error {
         CliError::Engine(error) => return api_error(*error),
         error => error.report(),

@@ -18,7 +18,9 @@ impl Counting {
     /// Counts all that `engine` tells from now on, and returns the figures.
     pub(crate) fn begin(engine: &Engine, backend: &Arc<Backend>) -> Result<Arc<Metrics>, CliError> {
         let metrics = Arc::new(Metrics::new().map_err(|error| CliError::Format(error.into()))?);
-        engine.events().observe(Arc::new(Self { metrics: metrics.clone(), backend: Arc::downgrade(backend) }));
+        engine
+            .events()
+            .observe(Arc::new(Self { metrics: metrics.clone(), backend: Arc::downgrade(backend) }));
         Ok(metrics)
     }
 

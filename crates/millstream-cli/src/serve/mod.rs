@@ -2,6 +2,7 @@
 
 mod answers;
 mod backend;
+mod backfills;
 mod catalog;
 mod datasets;
 mod describe;
@@ -13,8 +14,8 @@ mod housekeeping;
 pub(crate) mod limits;
 mod living;
 mod log;
-mod notify;
 mod metrics;
+mod notify;
 mod progress;
 mod project;
 mod query;
@@ -32,8 +33,8 @@ pub(crate) use hangup::Hangups;
 pub(crate) use housekeeping::keep_house;
 pub(crate) use living::Life;
 pub(crate) use log::log_steps;
+pub(crate) use metrics::Counting;
 pub(crate) use notify::Notify;
 pub(crate) use serving::{Serving, serve};
-pub(crate) use watch::Watcher;
-pub(crate) use metrics::Counting;
 pub(crate) use telling::{drain, keep_telling};
+pub(crate) use watch::Watcher;

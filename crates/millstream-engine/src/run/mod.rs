@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use millstream_plan::{PlannedStep, Recorded, RunPlan};
 use millstream_state::{Receipt, StepOutcome};
-use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, RunId, Severity, TimestampMicros};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -164,7 +164,8 @@ async fn carry_out(
             executor.record(&mut report).await?;
             events.publish(Event::StepFinished(Box::new(report.clone())));
             let because = blocker(&report);
-            for step in schedule.finish(&report.asset, because.is_none()) {
+            let halted_by = halting(&report);
+            for step in schedule.finish(&report.asset, because.is_none(), halted_by.as_deref()) {
                 let because = because.clone().unwrap_or_else(|| report.asset.clone());
                 // What is left of a run that is told to end is left for that reason, whatever else kept it back.
                 let outcome = match cancel.is_cancelled() {
@@ -188,6 +189,14 @@ fn blocker(report: &StepReport) -> Option<AssetId> {
             Some(report.asset.clone())
         }
     }
+}
+
+/// The checks that halted a step; `None` for one that was not halted, or not by its checks.
+fn halting(report: &StepReport) -> Option<Vec<CheckId>> {
+    let is_broken = |check: &&CheckReport| !check.passed && check.severity == Severity::Halt;
+    let broken = report.checks.iter().filter(is_broken).map(|check| check.check.clone()).collect::<Vec<_>>();
+    let is_halted = matches!(report.outcome, StepOutcome::Halted { .. });
+    (is_halted && !broken.is_empty()).then_some(broken)
 }
 
 fn unstarted(step: PlannedStep, outcome: StepOutcome) -> StepReport {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use millstream_plan::PlannedStep;
-use millstream_types::AssetId;
+use millstream_types::{AssetId, CheckId};
 
 /// Steps that have not started, ordered by the plan.
 #[derive(Debug)]
@@ -50,11 +50,19 @@ impl Schedule {
 
     /// Marks `asset` as ended. When it did not end well, the steps that wait for it can never start and are
     /// returned.
-    pub(super) fn finish(&mut self, asset: &AssetId, well: bool) -> Vec<PlannedStep> {
+    ///
+    /// `halted_by` are the checks that halted it, if checks did: a step that does not need one of them goes on all the same, with the
+    /// version from before.
+    pub(super) fn finish(
+        &mut self,
+        asset: &AssetId,
+        well: bool,
+        halted_by: Option<&[CheckId]>,
+    ) -> Vec<PlannedStep> {
         let mut blocked = Vec::new();
         for (next, must_end_well) in self.after.remove(asset).unwrap_or_default() {
-            let goes_on = well || !must_end_well;
             let Some(waiting) = self.waiting.get_mut(&next) else { continue };
+            let goes_on = well || !must_end_well || is_unneeded(&waiting.step, asset, halted_by);
             waiting.open = waiting.open.saturating_sub(1);
             let open = waiting.open;
             if !goes_on || open == 0 {
@@ -79,5 +87,13 @@ impl Schedule {
 
     pub(super) fn is_done(&self) -> bool {
         self.waiting.is_empty() && self.ready.is_empty()
+    }
+}
+
+/// Whether the step says which checks of `asset` it needs, and none of those that halted it is one of them.
+fn is_unneeded(step: &PlannedStep, asset: &AssetId, halted_by: Option<&[CheckId]>) -> bool {
+    match (step.needs.get(asset), halted_by) {
+        (Some(needed), Some(checks)) => !checks.iter().any(|check| needed.contains(check)),
+        _ => false,
     }
 }

@@ -153,7 +153,11 @@ impl Sending {
                     // Told once, however long the receiver is away.
                     if !std::mem::replace(&mut is_away, true) {
                         let error = told(&error);
-                        tracing::warn!(receiver = line.receiver, error, "the receiver takes no messages; they wait");
+                        tracing::warn!(
+                            receiver = line.receiver,
+                            error,
+                            "the receiver takes no messages; they wait"
+                        );
                     }
                     next.next().unwrap_or(WAIT_MAX)
                 }
@@ -184,7 +188,11 @@ impl Sending {
                 Ok(()) => taken.push(message.place),
                 Err(error) if error.is_lasting() => {
                     let error = told(&error);
-                    tracing::warn!(receiver = line.receiver, error, "the receiver refused a message, which is dropped");
+                    tracing::warn!(
+                        receiver = line.receiver,
+                        error,
+                        "the receiver refused a message, which is dropped"
+                    );
                     taken.push(message.place);
                 }
                 Err(error) => {

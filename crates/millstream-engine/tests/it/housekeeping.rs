@@ -200,7 +200,8 @@ async fn story(world: &mut Option<World>, steps: &[Step]) -> Vec<String> {
             Garble(path) => world.shelf.spoil(path).await,
             Alarms => told.extend(world.alarms().await),
             step => {
-                let act = if matches!(step, KeepHouse) { Act::KeepHouse } else { Act::Run(RunRequest::default()) };
+                let act =
+                    if matches!(step, KeepHouse) { Act::KeepHouse } else { Act::Run(RunRequest::default()) };
                 match world.act(&act).await {
                     Ended::Well(text) => told.extend(text.lines().map(str::to_owned)),
                     Ended::Badly(text) => told.extend(text.lines().map(|line| format!("! {line}"))),

@@ -79,7 +79,7 @@ fn columns_apart(act: &Act) -> &'static [&'static str] {
 }
 
 /// Does `act` in a copy of `world`, after `warm` went by undisturbed, once for each injection.
-async fn check(name: &str, world: World, warm: &[Act], act: Act) {
+pub(crate) async fn check(name: &str, world: World, warm: &[Act], act: Act) {
     let (wish, started) = (wish(), Instant::now());
     let undisturbed = warmed(&world, warm).await;
     let line = Line::quiet();

@@ -22,6 +22,8 @@ mod landing_merge;
 mod leases;
 mod maintain;
 mod materialize;
+mod needs;
+mod partitions;
 mod personal;
 mod recovery;
 mod reload;

@@ -439,7 +439,8 @@ fn a_step_that_waits_for_others_leaves_its_place_to_the_next() {
 #[test]
 fn a_scheduled_step_looks_at_nothing_but_its_asset_and_what_it_reads() {
     block_on(async {
-        let world = world(&format!("{HOOKED}=== sources/orders.yaml{}", TWO.split("orders.yaml").last().unwrap()));
+        let world =
+            world(&format!("{HOOKED}=== sources/orders.yaml{}", TWO.split("orders.yaml").last().unwrap()));
         world.definition.script.put("orders", "a", "id\n1");
         let line = Line::quiet();
         let process = Process::start(&world, &line).await;

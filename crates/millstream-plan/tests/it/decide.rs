@@ -35,6 +35,7 @@ struct Case {
     vanished: Option<i64>,
     unreadable: Option<&'static str>,
     overdue: bool,
+    partitions_open: u64,
 }
 
 fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
@@ -47,6 +48,7 @@ fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
         vanished: None,
         unreadable: None,
         overdue: false,
+        partitions_open: 0,
     };
     change(&mut case);
     let table = facts("silver.t: table <- bronze.a");
@@ -59,6 +61,7 @@ fn check(expected: Reason, change: impl FnOnce(&mut Case)) {
         vanished: case.vanished.map(version),
         unreadable: case.unreadable,
         overdue: case.overdue,
+        partitions_open: case.partitions_open,
     };
     assert_eq!(decide(&table, case.recorded.as_ref(), &now), expected, "{case:?}");
 }
@@ -101,6 +104,8 @@ fn each_reason_has_its_cause() {
         last(case, failed());
         case.input = Some(8);
     });
+    check(Reason::Partitions { open: 3 }, |case| (case.partitions_open, case.overdue) = (3, true));
+    check(new_input(), |case| (case.partitions_open, case.input) = (3, Some(8)));
     check(Reason::Stale, |case| case.overdue = true);
     check(new_input(), |case| (case.overdue, case.changing) = (true, true));
     check(because("12 % rejected"), |case| {
@@ -122,6 +127,7 @@ fn what_is_new_beside_the_inputs_is_a_new_input() {
             vanished: None,
             unreadable: None,
             overdue: false,
+            partitions_open: 0,
         };
         decide(&source, Some(&recorded), &now)
     };
@@ -141,6 +147,7 @@ fn a_view_never_runs() {
         vanished: None,
         unreadable: None,
         overdue: false,
+        partitions_open: 0,
     };
     assert_eq!(decide(&view, None, &now), Reason::UpToDate);
 }

@@ -4,6 +4,7 @@
 mod decide;
 mod fingerprint;
 mod graph;
+mod partition;
 mod plan;
 mod scheduled;
 mod selection;

@@ -50,6 +50,7 @@ fn new_parts_reach_their_descendants_through_views() {
         reason: Reason::NewInput { from: vec![from.into()] },
         after: after.iter().map(|asset| id(asset)).collect(),
         checks_after: vec![],
+        needs: Default::default(),
     };
     assert_eq!(
         run_plan.steps,

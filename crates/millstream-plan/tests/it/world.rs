@@ -45,6 +45,7 @@ pub(crate) fn facts(line: &str) -> AssetFacts {
         inputs: inputs_of(inputs, false),
         defined_by: inputs_of(inputs, true),
         checked_against: Vec::new(),
+        needs: Default::default(),
         passes_through: kind == "view",
         reads_outside: kind == "source",
         schedule: Schedule::of(if by_hand.is_empty() { Trigger::OnChange } else { Trigger::Manual }),

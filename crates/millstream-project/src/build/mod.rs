@@ -10,6 +10,8 @@ mod environment;
 mod feature;
 mod housekeeping;
 mod landing;
+mod needs;
+mod partition;
 mod pattern;
 mod project;
 mod schedule;

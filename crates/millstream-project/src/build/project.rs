@@ -18,8 +18,8 @@ use super::{
     webhook::webhooks,
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, PricesSpec, TelemetrySpec,
-    WebhookSpec, codes,
+    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, PricesSpec,
+    TelemetrySpec, WebhookSpec, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,

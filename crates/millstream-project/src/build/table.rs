@@ -8,7 +8,7 @@ use super::{
     schedule::{Owner, schedule},
 };
 use crate::{
-    IncrementalSpec, Located, Location, Materialize, Node, ScheduleSpec, TableSpec, codes,
+    IncrementalSpec, Located, Location, Materialize, Node, NodeKind, ScheduleSpec, TableSpec, codes,
     file::{MaterializeFile, TableFile},
     variables,
 };
@@ -29,6 +29,9 @@ pub(crate) fn table(
         }
     };
     let materialize = materialize(context, &file);
+    let partition = super::partition::partition(context, &file);
+    let parameters = super::partition::parameters(context, &file);
+    let needs = super::needs::needs(context, &file);
     let schedule = table_schedule(context, &file);
     let on_violation =
         file.on_violation.as_ref().map_or(context.defaults.on_violation, |severity| severity.value);
@@ -36,6 +39,8 @@ pub(crate) fn table(
     if let Some(items) = &file.checks {
         items.iter().for_each(|item| checks.item(item));
     }
+    let checks = checks.finish();
+    super::partition::judge_checks(context, partition.as_ref(), &checks);
     Some(TableSpec {
         name,
         at: header_at,
@@ -44,7 +49,10 @@ pub(crate) fn table(
         tags: context.defaults.with_tags(file.tags.0),
         schedule,
         materialize: materialize?,
-        checks: checks.finish(),
+        partition,
+        parameters,
+        needs,
+        checks,
         on_violation,
         halt_above: file.halt_above.map(|share| share.value.0).or(context.defaults.halt_above),
         sql,
@@ -86,10 +94,12 @@ fn materialize(context: &Context<'_>, file: &TableFile) -> Option<Materialize> {
         at: time.at,
         hint: "`time` goes with `partition` of an incremental table, and with `materialize: history`",
     });
-    let partition = file.partition.as_ref().map(|partition| Given {
+    // A mapping is another thing, which is judged by itself.
+    let is_word = |node: &&Node| matches!(node.kind, NodeKind::Text(_));
+    let partition = file.partition.as_ref().filter(is_word).map(|partition| Given {
         key: "partition",
         at: partition.at,
-        hint: "`partition` goes with `materialize: incremental` and `time`",
+        hint: "a word goes with `materialize: incremental` and `time`; write `partition: {by: day, column: …}`",
     });
     let refuse = |given: Option<Given>, why: &str| {
         if let Some(given) = given {
@@ -148,7 +158,7 @@ fn incremental(
         }
         (None, Some(_), Some(_)) => {
             let (time, partition) = (file.time.clone()?, file.partition.as_ref()?);
-            IncrementalSpec::Partition { time, grain: partition.value }
+            IncrementalSpec::Partition { time, grain: context.faults.decode(partition)? }
         }
         (Some(_), _, Some(partition)) => {
             let message = "`key` and `partition` exclude each other";

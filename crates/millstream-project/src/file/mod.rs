@@ -5,6 +5,7 @@
 mod check;
 mod dataset;
 mod feature;
+mod partition;
 mod project;
 mod schedule;
 mod schema_text;
@@ -23,6 +24,7 @@ pub(crate) use feature::{
     HistogramFile, KFile, OfColumnFile, OnDemandFile, QuantileOfFile, RateFile, RatioFile, TrendFile,
     ViewFile,
 };
+pub(crate) use partition::{ParameterFile, PartitionFile, PartitionWord};
 pub(crate) use project::{DefaultsFile, EnvironmentFile, HousekeepingFile, ProjectFile, WebhookFile};
 pub(crate) use schedule::ScheduleFile;
 pub(crate) use source::{

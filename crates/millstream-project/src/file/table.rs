@@ -4,9 +4,11 @@ use millstream_types::{Percent, Severity};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckFile, schedule::ScheduleValue, schema_text::PercentText};
+use super::{
+    CheckFile, ParameterFile, partition::PartitionValue, schedule::ScheduleValue, schema_text::PercentText,
+};
 use crate::{
-    Grain, Located, Node,
+    Located, Node,
     decode::{OneOrMany, Written},
 };
 
@@ -37,9 +39,20 @@ pub(crate) struct TableFile {
     /// The time column: of `incremental` with `partition`, or of `history`.
     #[serde(default)]
     pub(crate) time: Option<Located<String>>,
-    /// Length of the time partitions that `incremental` recomputes as a whole.
+    /// The partitions in which the table is built, judged and filled: a mapping. Of `incremental` with `time`, the length of the
+    /// time partitions that are recomputed as a whole.
     #[serde(default)]
-    pub(crate) partition: Option<Located<Grain>>,
+    #[schemars(with = "Option<PartitionValue>")]
+    pub(crate) partition: Option<Node>,
+    /// Which checks of tables that this one reads keep it from being built when they halt: `{silver.orders: [not_null]}`, or
+    /// `none`. All that halt, of tables that are not named.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    pub(crate) needs: Option<Node>,
+    /// Values that the SQL names as `$name`, and that a backfill may set.
+    #[serde(default)]
+    #[schemars(with = "std::collections::BTreeMap<String, ParameterFile>")]
+    pub(crate) parameters: Option<Node>,
     /// Checks on rows and on the table.
     #[serde(default)]
     #[schemars(with = "Vec<CheckFile>")]

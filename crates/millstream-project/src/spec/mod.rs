@@ -6,6 +6,7 @@ mod dataset;
 mod environment;
 mod feature;
 mod housekeeping;
+mod partition;
 mod schedule;
 mod source;
 mod table;
@@ -25,6 +26,8 @@ pub use feature::{
     OnDemandSpec, RequestSpec, ServiceSpec,
 };
 pub use housekeeping::HousekeepingSpec;
+pub(crate) use partition::is_named;
+pub use partition::{NeedSpec, ParameterSpec, PartitionBy, PartitionSpec};
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};

@@ -4,7 +4,7 @@ use millstream_types::{Percent, Severity, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckSpec, ScheduleSpec};
+use super::{CheckSpec, NeedSpec, ParameterSpec, PartitionSpec, ScheduleSpec};
 use crate::{Located, Location};
 
 /// One file of `tables/<schema>/`.
@@ -18,6 +18,12 @@ pub struct TableSpec {
     /// When the table runs by itself; a view has none.
     pub schedule: Option<ScheduleSpec>,
     pub materialize: Materialize,
+    /// The partitions in which the table is built; `None` where it is built as a whole.
+    pub partition: Option<PartitionSpec>,
+    /// The values that the SQL names as `$name`.
+    pub parameters: Vec<ParameterSpec>,
+    /// Which checks of what the table reads keep it from being built; all that halt, of tables that are not named.
+    pub needs: Vec<NeedSpec>,
     pub checks: Vec<CheckSpec>,
     pub on_violation: Severity,
     pub halt_above: Option<Percent>,

@@ -93,6 +93,7 @@ impl Jobs {
                 JobKind::Materialize => "materialised",
                 JobKind::Dataset => "built",
                 JobKind::Run => "run",
+                JobKind::Backfill => "filled",
             };
             let message = format!("{} is being {doing}", taken.join(", "));
             return Err(ApiError::new(ErrorKind::AlreadyRunning, message));

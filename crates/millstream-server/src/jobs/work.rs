@@ -187,6 +187,9 @@ fn too_slow(kind: JobKind, time: Duration) -> ApiError {
     let (doing, hint) = match kind {
         JobKind::Materialize => ("materialising", "ask again: it continues where it stopped"),
         JobKind::Dataset => ("building the dataset", "raise `--limit job_time=…`"),
+        JobKind::Backfill => {
+            ("the backfill", "ask again: it goes on where it stopped; or raise `--limit job_time=…`")
+        }
         JobKind::Run => {
             ("the run", "start it again: what was committed stays; or raise `--limit job_time=…`")
         }
@@ -202,6 +205,10 @@ fn stopped(kind: JobKind) -> ApiError {
             "ask again once it runs: materialising continues where it stopped",
         ),
         JobKind::Dataset => ("the server stopped before the dataset was built", "ask again once it runs"),
+        JobKind::Backfill => (
+            "the server stopped before the backfill ended",
+            "ask again once it runs: a backfill goes on where it stopped",
+        ),
         JobKind::Run => (
             "the server stopped before the run ended",
             "start it again once the server runs: what was committed stays",

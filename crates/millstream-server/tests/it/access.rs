@@ -184,7 +184,7 @@ async fn a_scope_includes_those_before_it() {
 
 #[tokio::test]
 async fn nothing_that_changes_something_is_open_to_who_may_only_read() {
-    let reading = ["/v1/features/read", "/v1/query", "/get-online-features"];
+    let reading = ["/v1/features/read", "/v1/query", "/get-online-features", "/v1/backfills/preview"];
     let server = start(with_tokens()).await;
     let document: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
     for (path, operations) in document["paths"].as_object().unwrap() {

@@ -4,7 +4,9 @@
 mod access;
 mod arrow_answer;
 mod backend;
+mod backend_backfills;
 mod backend_work;
+mod backfills;
 mod catalog;
 mod client;
 mod data;
@@ -23,6 +25,6 @@ mod read;
 mod runs;
 mod schedule;
 mod shutdown;
-mod tls;
 mod signature;
+mod tls;
 mod types;

@@ -8,7 +8,8 @@ use datafusion::{
     sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Spanned},
 };
 use millstream_connector::column_type;
-use millstream_project::{Diagnostic, IncrementalSpec, Located, Materialize};
+use millstream_project::{Diagnostic, IncrementalSpec, Located, Materialize, PartitionBy, PartitionSpec};
+use millstream_schedule::PartitionGrain;
 use millstream_types::{is_column_name, unfit_member};
 
 use crate::{
@@ -201,6 +202,39 @@ fn time_column(column: &Located<String>, schema: &Schema) -> Option<Diagnostic> 
         Diagnostic::error(codes::TIME_TYPE, message, column.at)
             .with_hint(format!("cast it in the SELECT: `cast({0} as timestamp) AS {0}`", column.value))
     })
+}
+
+/// The problem of the column by whose values a table is parted, if there is one.
+pub(super) fn partition_column(partition: &PartitionSpec, schema: &Schema) -> Option<Diagnostic> {
+    let column = &partition.column;
+    let Ok(field) = schema.field_with_name(&column.value) else {
+        return Some(absent(column, schema));
+    };
+    let refuse = |why: &str, hint: String| {
+        let message = format!("`{column}` is {}, {why}", type_name(field.data_type()));
+        Some(Diagnostic::error(codes::PARTITION_COLUMN, message, column.at).with_hint(hint))
+    };
+    match (&partition.by, field.data_type()) {
+        (PartitionBy::Time(calendar), DataType::Date32) => match (calendar.grain, calendar.zone()) {
+            (PartitionGrain::Hour, _) => refuse("which has no hours", "write `by: day`".to_owned()),
+            (_, "UTC") => None,
+            _ => refuse("which has no time zone", "remove `zone`".to_owned()),
+        },
+        (PartitionBy::Time(_), DataType::Timestamp(..)) => None,
+        (PartitionBy::Time(_), _) => refuse(
+            "not a timestamp or a date",
+            format!("cast it in the SELECT: `cast({column} as timestamp) AS {column}`, or write `by: value`"),
+        ),
+        (PartitionBy::Value, DataType::Utf8 | DataType::Boolean | DataType::Date32) => None,
+        (PartitionBy::Value, other) if other.is_integer() => None,
+        (PartitionBy::Value, DataType::Timestamp(..)) => {
+            refuse("of which each instant would be a partition", "write `by: day`".to_owned())
+        }
+        (PartitionBy::Value, _) => refuse(
+            "whose values cannot part a table",
+            "use a column of text, whole numbers, truths or dates".to_owned(),
+        ),
+    }
 }
 
 fn absent(column: &Located<String>, schema: &Schema) -> Diagnostic {

@@ -21,6 +21,7 @@ use crate::{
     explain::{Problem, explain},
     fingerprint::fingerprint,
     nearest::{name_hint, nearest},
+    parameters,
     parse::{Reference, parse_query, references, text_as_table},
     place::SqlText,
     planner::{Planner, offline_state},
@@ -104,10 +105,11 @@ pub(super) fn plan(
     parsed: Parsed<'_>,
     catalog: &Catalog,
 ) -> Result<TableAnalysis, Vec<Diagnostic>> {
-    let Parsed { text, query, dependencies } = parsed;
+    let Parsed { text, mut query, dependencies } = parsed;
     let refuse = |problems: Vec<Problem>| -> Vec<Diagnostic> {
         problems.into_iter().map(|problem| diagnostic(problem, table.sql.at)).collect()
     };
+    parameters::substitute(&mut query, &table.parameters, &text).map_err(refuse)?;
     let planner = Planner::new(offline_state(), catalog);
     let columns = OutputColumns::new(&query, &text);
     let plan =

@@ -7,12 +7,13 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
 ];
@@ -21,7 +22,7 @@ const MIGRATIONS: [&str; 7] = [
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 28] = [
     "runs",
     "steps",
     "assets",
@@ -47,6 +48,11 @@ const TABLES: [&str; 23] = [
     "schedule_decisions",
     "housekeeping",
     "failed_reloads",
+    "partitioned_assets",
+    "partitions",
+    "partition_values",
+    "partition_checks",
+    "backfills",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

@@ -8,14 +8,15 @@
 )]
 
 mod artifacts;
-mod forget;
 mod figures;
+mod forget;
 mod format;
 mod housekeeping;
 mod landing;
 mod leases;
 mod memory;
 mod outbox;
+mod partitions;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -6,9 +6,8 @@ mod process;
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-    core::Collector,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 use process::ProcessFigures;
@@ -120,7 +119,11 @@ impl Metrics {
         let of = Declare(&registry);
         let metrics = Self {
             runs: of.counters("millstream_runs_total", "Runs that have ended.", &["outcome"])?,
-            run_seconds: of.histogram("millstream_run_duration_seconds", "How long runs took.", &WORK_BUCKETS)?,
+            run_seconds: of.histogram(
+                "millstream_run_duration_seconds",
+                "How long runs took.",
+                &WORK_BUCKETS,
+            )?,
             steps: of.counters("millstream_steps_total", "Steps that have ended.", &["kind", "outcome"])?,
             step_seconds: of.histograms(
                 "millstream_step_duration_seconds",
@@ -144,8 +147,16 @@ impl Metrics {
                 "When the last step of the asset ended well, in this process.",
                 &["asset"],
             )?,
-            rows_written: of.counters("millstream_rows_written_total", "Rows that steps wrote.", &["kind"])?,
-            rows_rejected: of.counters("millstream_rows_rejected_total", "Rows that checks kept out.", &["kind"])?,
+            rows_written: of.counters(
+                "millstream_rows_written_total",
+                "Rows that steps wrote.",
+                &["kind"],
+            )?,
+            rows_rejected: of.counters(
+                "millstream_rows_rejected_total",
+                "Rows that checks kept out.",
+                &["kind"],
+            )?,
             bytes_read: of.counters(
                 "millstream_step_read_bytes_total",
                 "Bytes that steps read from sources and from the lake.",
@@ -161,14 +172,19 @@ impl Metrics {
                 "Processor time that steps took.",
                 &["kind"],
             )?,
-            retries: of.counters("millstream_step_retries_total", "Attempts after the first one.", &["kind"])?,
+            retries: of.counters(
+                "millstream_step_retries_total",
+                "Attempts after the first one.",
+                &["kind"],
+            )?,
             decisions: of.counters(
                 "millstream_schedule_decisions_total",
                 "What the scheduler decided.",
                 &["decision"],
             )?,
             queue_depth: of.gauge("millstream_schedule_queue_depth", "Assets that are due and wait.")?,
-            running: of.gauge("millstream_schedule_running_steps", "Steps that the scheduler has started.")?,
+            running: of
+                .gauge("millstream_schedule_running_steps", "Steps that the scheduler has started.")?,
             messages: of.gauges(
                 "millstream_telemetry_waiting_messages",
                 "Messages that wait for a receiver outside.",

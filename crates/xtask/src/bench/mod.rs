@@ -5,8 +5,8 @@
 
 mod build;
 mod contract;
-mod dispatch_peers;
 mod dispatch;
+mod dispatch_peers;
 mod feast;
 mod feature_project;
 mod incremental;

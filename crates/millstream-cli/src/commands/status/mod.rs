@@ -1,6 +1,7 @@
 //! `millstream status`: the last run, and where each asset stands; or all that is known of one asset.
 
 mod overview;
+mod partitions;
 mod run;
 mod table;
 mod watch;
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// Keep showing every asset, as they change, until `q` and Enter, or Ctrl-C; with `--json`, a line for each change
     #[arg(long, conflicts_with_all = ["asset", "run"])]
     pub(crate) watch: bool,
+    /// Show where the partitions of the asset stand, and which of its checks do not hold in which
+    #[arg(long, requires = "asset")]
+    pub(crate) partitions: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
@@ -41,6 +45,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     if arguments.watch {
         watch::watch(&engine, session).await?;
+        return Ok(Exit::Success);
+    }
+    if let Some(name) = named.as_ref().filter(|_| arguments.partitions) {
+        partitions::show(&engine, name, session).await?;
         return Ok(Exit::Success);
     }
     let status = engine.status().await?;

@@ -71,6 +71,7 @@ impl Kind for Datasets {
                     }
                 },
                 checked_against: Vec::new(),
+                needs: Default::default(),
                 passes_through: false,
                 reads_outside: false,
                 schedule: ScheduleSpec::beside(

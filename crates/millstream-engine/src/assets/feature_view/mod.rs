@@ -61,6 +61,7 @@ impl Kind for FeatureViews {
                 inputs: view.dependencies.iter().map(TableName::asset_id).collect(),
                 defined_by: Vec::new(),
                 checked_against: Vec::new(),
+                needs: Default::default(),
                 passes_through: false,
                 reads_outside: false,
                 schedule: ScheduleSpec::beside(

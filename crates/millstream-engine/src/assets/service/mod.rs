@@ -38,6 +38,7 @@ impl Kind for Services {
                 inputs: Vec::new(),
                 defined_by: views.map(|name| feature_view::id(name)).collect(),
                 checked_against: Vec::new(),
+                needs: Default::default(),
                 passes_through: false,
                 reads_outside: false,
                 schedule: Schedule::of(Trigger::OnChange),

@@ -41,6 +41,7 @@ impl Kind for Sources {
             inputs: Vec::new(),
             defined_by: Vec::new(),
             checked_against: table::checked_against(&source.contract.checks),
+            needs: Default::default(),
             passes_through: false,
             reads_outside: true,
             schedule: ScheduleSpec::beside(Trigger::OnChange, source.schedule.as_ref()),

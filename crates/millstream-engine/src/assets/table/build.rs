@@ -145,7 +145,7 @@ pub(super) struct BuildAttempt<'a> {
 }
 
 impl<'a> BuildAttempt<'a> {
-    async fn open(
+    pub(super) async fn open(
         context: &'a StepContext,
         spec: &'a TableSpec,
         base: Option<&'a Snapshot>,
@@ -198,6 +198,33 @@ impl<'a> BuildAttempt<'a> {
             now,
             build,
         })
+    }
+
+    /// The same attempt over a newer version of the table.
+    pub(super) fn over<'b>(
+        &'b self,
+        base: Option<&'b Snapshot>,
+        rejected: Option<Arc<Snapshot>>,
+    ) -> BuildAttempt<'b> {
+        BuildAttempt {
+            context: self.context,
+            spec: self.spec,
+            base,
+            inputs: self.inputs,
+            runtime: self.runtime.clone(),
+            maintenance: self.maintenance.clone(),
+            schema: self.schema.clone(),
+            contract: self.contract.clone(),
+            lost: self.lost,
+            rejected,
+            now: self.now,
+            build: base.and_then(|base| base.txn(BUILD_TXN)).unwrap_or(0) + 1,
+        }
+    }
+
+    /// Whether rejected rows of the table are lost, so that nobody knows what was kept out of it.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost
     }
 
     /// Decides how the table changes, and says how many rows of the inputs were added, if rows were only added. `since` are the
@@ -302,7 +329,7 @@ impl<'a> BuildAttempt<'a> {
         } else {
             Vec::new()
         };
-        let what = Committed::Build { build: self.build, inputs: self.inputs.versions() };
+        let what = Committed::Build { build: self.build, inputs: self.inputs.versions(), partitions: None };
         let facts = self.context.facts()?;
         let mut info = CommitInfo::new(self.context.run.clone(), self.now, facts.fingerprint, what);
         info.rows_written = delta.rows_written;

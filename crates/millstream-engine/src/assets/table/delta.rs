@@ -104,7 +104,7 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
 }
 
 /// All files of the table.
-fn present(attempt: &BuildAttempt<'_>) -> Vec<DataFile> {
+pub(super) fn present(attempt: &BuildAttempt<'_>) -> Vec<DataFile> {
     attempt.base.map(|base| base.files().to_vec()).unwrap_or_default()
 }
 
@@ -162,7 +162,10 @@ async fn reshaped(attempt: &BuildAttempt<'_>) -> Result<Delta, EngineError> {
 }
 
 /// The rows of some of the present version's files, with the columns of that version.
-fn files_of(attempt: &BuildAttempt<'_>, files: Vec<DataFile>) -> Result<Arc<dyn TableProvider>, EngineError> {
+pub(super) fn files_of(
+    attempt: &BuildAttempt<'_>,
+    files: Vec<DataFile>,
+) -> Result<Arc<dyn TableProvider>, EngineError> {
     let schema = attempt.base.map_or_else(|| attempt.schema.clone(), Snapshot::schema);
     Ok(LakeTable::new(&attempt.context.world.lake, schema, files)?)
 }
@@ -176,7 +179,10 @@ async fn whole(attempt: &BuildAttempt<'_>, rows: SendableRecordBatchStream) -> R
 }
 
 /// The files of the present version that, by their statistics, may hold rows for which the condition is true.
-fn touched(attempt: &BuildAttempt<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
+pub(super) fn touched(
+    attempt: &BuildAttempt<'_>,
+    condition: Option<Expr>,
+) -> Result<Vec<DataFile>, EngineError> {
     let Some(base) = attempt.base else { return Ok(Vec::new()) };
     match condition {
         Some(condition) => Ok(LakeTable::files_matching(attempt.runtime.session(), base, &condition)?),
@@ -184,7 +190,7 @@ fn touched(attempt: &BuildAttempt<'_>, condition: Option<Expr>) -> Result<Vec<Da
     }
 }
 
-async fn rewrite(
+pub(super) async fn rewrite(
     attempt: &BuildAttempt<'_>,
     stay: SendableRecordBatchStream,
 ) -> Result<Vec<StagedFile>, EngineError> {
@@ -216,7 +222,8 @@ async fn with_rows(
     let threads = world.options.parallelism.get();
     let mut writers = Writers::new(&world.lake, table, attempt.schema.clone(), threads);
     let name = table.to_string();
-    let (mut written, mut made, meter) = (0_u64, 0_u64, StepMeter::new(&attempt.context.asset, &attempt.context.events));
+    let (mut written, mut made, meter) =
+        (0_u64, 0_u64, StepMeter::new(&attempt.context.asset, &attempt.context.events));
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         attempt.context.check_cancelled()?;
         made += batch.num_rows() as u64;
@@ -286,7 +293,12 @@ async fn any_goes(attempt: &BuildAttempt<'_>, superseded: &Superseded) -> Result
 }
 
 /// The keys of all rows that stay: of files that are not touched, and of what is kept of the others.
-fn staying(attempt: &BuildAttempt<'_>, remove: &[DataFile], kept: &[StagedFile], whole: bool) -> StoredKeys {
+pub(super) fn staying(
+    attempt: &BuildAttempt<'_>,
+    remove: &[DataFile],
+    kept: &[StagedFile],
+    whole: bool,
+) -> StoredKeys {
     let Some(base) = attempt.base.filter(|_| !whole) else {
         return StoredKeys::none(attempt.spec.name.clone(), attempt.schema.clone());
     };

@@ -3,17 +3,18 @@
 mod build;
 mod delta;
 mod inputs;
+pub(crate) mod partitions;
 mod states;
 mod widened;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Reason, table_fingerprint};
-use millstream_project::{CheckKind, CheckSpec, Materialize, ProjectSpec, ScheduleSpec, TableSpec};
+use millstream_project::{CheckKind, CheckSpec, Materialize, NeedSpec, ProjectSpec, ScheduleSpec, TableSpec};
 use millstream_schedule::Trigger;
 use millstream_sql::{Analysis, TableAnalysis};
-use millstream_types::{AssetId, Fingerprint, TableName};
+use millstream_types::{AssetId, CheckId, Fingerprint, TableName};
 
 use super::{Defined, Kind, Look, StepRunner, table_of, unknown, unreadable_table};
 use crate::{
@@ -58,6 +59,7 @@ impl Kind for Tables {
                 inputs: table.dependencies.iter().map(TableName::asset_id).collect(),
                 defined_by: Vec::new(),
                 checked_against: checked_against(&spec.checks),
+                needs: needs(defined, spec),
                 passes_through: spec.materialize.is_view(),
                 reads_outside: false,
                 schedule: ScheduleSpec::beside(Trigger::OnChange, spec.schedule.as_ref()),
@@ -66,8 +68,18 @@ impl Kind for Tables {
         tables
     }
 
-    async fn look(&self, _: &Look<'_>, _: &mut Observed) -> Result<(), EngineError> {
-        // Tables need no look of their own: their versions are read from the lake for all families together.
+    /// Looks for partitions that are still to be built. The versions of tables are read from the lake for all families together.
+    async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
+        let project = &look.world.project;
+        let has_partitions = |facts: &&&AssetFacts| {
+            let table = table_of(&facts.id).ok().and_then(|table| project.table(&table));
+            table.is_some_and(|spec| spec.partition.is_some())
+        };
+        for facts in look.assets.iter().filter(has_partitions) {
+            if let Some(open) = partitions::open_of(look.world, &facts.id).await? {
+                observed.partitions_open.insert(facts.id.clone(), open);
+            }
+        }
         Ok(())
     }
 
@@ -76,7 +88,10 @@ impl Kind for Tables {
         let project = &runner.world.project;
         let spec = project.table(&table).ok_or_else(|| unknown(&step.asset))?;
         let context = StepContext { full_refresh: computes_anew(runner, spec), ..runner.context(step) };
-        let built = build::build(&context, spec, must_build(runner, &step.reason)).await;
+        let built = match &spec.partition {
+            Some(partition) => partitions::build(&context, spec, partition).await,
+            None => build::build(&context, spec, must_build(runner, &step.reason)).await,
+        };
         built.map_err(|error| project.told_of(&table, error))
     }
 
@@ -104,6 +119,19 @@ pub(super) fn checked_against(checks: &[CheckSpec]) -> Vec<AssetId> {
         _ => None,
     });
     tables.collect()
+}
+
+/// The checks of what a table reads that alone keep it from being built.
+fn needs(defined: &Defined<'_>, spec: &TableSpec) -> BTreeMap<AssetId, BTreeSet<CheckId>> {
+    let of_tables = defined.spec.tables.iter().map(|table| (table.name.clone(), &table.checks));
+    let of_sources = defined.spec.sources.iter().map(|source| (source.table(), &source.contract.checks));
+    let checks: BTreeMap<TableName, &Vec<CheckSpec>> = of_tables.chain(of_sources).collect();
+    let named = |need: &NeedSpec| {
+        let of_table = checks.get(&need.table.value).map(|checks| checks.as_slice()).unwrap_or_default();
+        let named = of_table.iter().filter(|check| need.names(check)).map(|check| check.id.clone());
+        (need.table.value.asset_id(), named.collect())
+    };
+    spec.needs.iter().map(named).collect()
 }
 
 fn view_fingerprints(

@@ -20,14 +20,22 @@ pub(super) struct Analysed {
     pub stored_schema: SchemaRef,
 }
 
-/// The analysis of the SQL of `spec`. It is made again when a source that the table reads, directly or not, was widened.
+/// The analysis of the SQL of `spec`. It is made again when a source that the table reads, directly or not, was widened, and when
+/// its parameters have other values than in the project.
 pub(super) async fn analysed(world: &World, spec: &TableSpec) -> Result<Analysed, EngineError> {
     let project = &world.project;
     let before = project.graph.upstream(&spec.name.asset_id());
-    if let Some(sources) = widened_sources(world, &before).await? {
-        let takes_part =
-            |table: &&TableSpec| table.name == spec.name || before.contains(&table.name.asset_id());
-        let tables: Vec<_> = project.spec.tables.iter().filter(takes_part).cloned().collect();
+    let values = |spec: &TableSpec| -> Vec<String> {
+        spec.parameters.iter().map(|parameter| parameter.default.clone()).collect()
+    };
+    let has_other_values = project.table(&spec.name).is_some_and(|known| values(known) != values(spec));
+    let widened = widened_sources(world, &before).await?;
+    let sources = widened.or_else(|| has_other_values.then(|| project.spec.sources.clone()));
+    if let Some(sources) = sources {
+        let is_before =
+            |table: &&TableSpec| table.name != spec.name && before.contains(&table.name.asset_id());
+        let tables = project.spec.tables.iter().filter(is_before).chain([spec]);
+        let tables: Vec<_> = tables.cloned().collect();
         let analysis = analyze(&sources, &tables);
         return match analysis.tables.get(&spec.name) {
             Some(found) => {

@@ -9,8 +9,9 @@ use std::{
 };
 
 use millstream_engine::{
-    DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest, MaintenanceReport,
-    MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome, StepReport,
+    BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest,
+    MaintenanceReport, MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome,
+    StepReport,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,8 @@ pub(crate) enum Act {
     KeepHouse,
     Materialize(MaterializeRequest),
     Dataset(&'static str),
+    /// A backfill, which asks again for what is left until nothing is.
+    Backfill(BackfillRequest),
 }
 
 /// The outcome of an act.
@@ -126,6 +129,17 @@ impl Act {
                 let server = FeatureServer::open(engine, 0.0).await?;
                 let done = server.materialize(request, engine.begin("test"), cancel).await?;
                 Ok(materialized(&done))
+            }
+            Act::Backfill(request) => {
+                let done = engine.backfill(request, Duration::ZERO, events, cancel).await?;
+                let backfill = &done.backfill;
+                let (status, ended) = (backfill.status.as_str(), judged(&done.run));
+                let line = format!("{status}, {} of {}", backfill.done.len(), backfill.wanted.len());
+                Ok(match ended {
+                    Ended::Well(text) if done.succeeded() => Ended::Well(format!("{text}\n{line}")),
+                    Ended::Well(text) | Ended::Badly(text) => Ended::Badly(format!("{text}\n{line}")),
+                    Ended::Died => Ended::Died,
+                })
             }
             Act::Dataset(name) => {
                 let request = DatasetRequest {

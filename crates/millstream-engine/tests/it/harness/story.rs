@@ -4,7 +4,7 @@
 use std::{fmt::Write, time::Duration};
 
 use millstream_connector::Bound;
-use millstream_engine::{MaterializeRequest, RunRequest};
+use millstream_engine::{BackfillRequest, BackfillWish, MaterializeRequest, RunRequest};
 use millstream_state::Moment;
 
 use super::{Act, Call, Definition, Ended, Harm, Injection, Line, World, block_on};
@@ -58,6 +58,14 @@ pub(crate) enum Step {
     /// A run of the selection, although it is up to date.
     Force(&'static [&'static str]),
     Reprocess(&'static str),
+    /// A backfill of a table from one time up to another.
+    Backfill(&'static str, &'static str, &'static str),
+    /// A backfill of what is missing in a table.
+    BackfillMissing(&'static str),
+    /// A backfill of one partition with a value for a parameter: table, partition, `name=value`.
+    BackfillWith(&'static str, &'static str, &'static str),
+    /// Tells where the partitions of a table stand.
+    Partitions(&'static str),
     Maintain(Duration),
     /// The housekeeping that is due.
     KeepHouse,
@@ -151,6 +159,7 @@ async fn play(world: &mut World, step: &Step, told: &mut String) {
         }
         Step::Rejected(table) => tell(told, world.rejected(table).await),
         Step::Checks(table) => tell(told, world.checks(table).await),
+        Step::Partitions(table) => tell(told, world.partitions(table).await),
         Step::Unreadable => tell(told, world.unreadable().await),
         Step::Alarms => tell(told, world.alarms().await),
         Step::Plan => tell(told, world.plan().await),
@@ -207,6 +216,23 @@ fn act_of(step: &Step) -> Act {
             Act::Run(RunRequest { selection: selection(names), force: true, ..RunRequest::default() })
         }
         Step::Reprocess(table) => Act::Reprocess(table),
+        Step::Backfill(table, from, to) => Act::Backfill(BackfillRequest {
+            asset: (*table).to_owned(),
+            wish: BackfillWish::Between { from: (*from).to_owned(), to: Some((*to).to_owned()) },
+            ..BackfillRequest::default()
+        }),
+        Step::BackfillMissing(table) => {
+            Act::Backfill(BackfillRequest { asset: (*table).to_owned(), ..BackfillRequest::default() })
+        }
+        Step::BackfillWith(table, partition, set) => {
+            let (name, value) = set.split_once('=').unwrap();
+            Act::Backfill(BackfillRequest {
+                asset: (*table).to_owned(),
+                wish: BackfillWish::Named(vec![(*partition).to_owned()]),
+                set: [(name.to_owned(), value.to_owned())].into(),
+                ..BackfillRequest::default()
+            })
+        }
         Step::Maintain(retention) => Act::Maintain(*retention),
         Step::KeepHouse => Act::KeepHouse,
         Step::Materialize => Act::Materialize(MaterializeRequest::default()),

@@ -228,6 +228,21 @@ impl World {
         contents::rows(self, &lake, &table.parse().unwrap(), &["_run", "_columns"]).await
     }
 
+    /// Where the partitions of a table stand, and which of their checks do not hold.
+    pub(crate) async fn partitions(&self, table: &str) -> Vec<String> {
+        let engine = self.engine(&Line::quiet()).await;
+        let overview = engine.partitions(&table.parse().unwrap()).await.unwrap().unwrap();
+        let range = |range: &millstream_engine::PartitionRange| {
+            let error = range.error.clone().unwrap_or_default();
+            let named = format!("{}..{} {}", range.first, range.last, range.status);
+            format!("{named} {}{error}", range.parameters).trim().to_owned()
+        };
+        let broken = |broken: &millstream_engine::BrokenPartition| {
+            format!("{}: {} {}", broken.partition, broken.check, broken.failed)
+        };
+        overview.ranges.iter().map(range).chain(overview.broken.iter().map(broken)).collect()
+    }
+
     /// The features of the customers 1 to 3.
     pub(crate) async fn features(&self) -> Vec<String> {
         contents::features(self, 1..4).await

@@ -1,0 +1,362 @@
+//! From what is to be built to chunks, and through all of them: rows are computed side by side, commits follow one another.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use futures::{StreamExt, future::BoxFuture, stream};
+use millstream_lake::At;
+use millstream_plan::{
+    AssetStatus, PartitionSet, PartitionStanding, PartitionStates, PartitionStatus, Recorded,
+};
+use millstream_project::{CheckKind, CheckSpec};
+use millstream_quality::VersionBefore;
+use millstream_sql::incremental::{Limits, Spool};
+use millstream_state::BackfillStatus;
+use millstream_types::Severity;
+use tokio::task::JoinSet;
+
+use super::{
+    PARTITIONS_MAX,
+    chunk::{Chunk, ChunkEnd, ChunkRows, Halted},
+    survey::Survey,
+    table::PartitionedTable,
+};
+use crate::{
+    CheckReport, EngineError, StepOutcome,
+    assets::{table::build::BuildAttempt, version_of},
+    audit,
+    resolver::provider,
+    run::StepResult,
+    stored,
+};
+
+/// The most partitions that are built with one commit, unless a command says how many.
+const CHUNK_MAX: u64 = 64;
+
+/// How many halted partitions a message names.
+const NAMED_MAX: usize = 3;
+
+/// What is to be filled, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Fill {
+    pub survey: Survey,
+    /// The partitions that are meant; `None` for all that are to be built.
+    pub only: Option<PartitionSet>,
+    /// The chunks in which they are built, which hold them all; `None` where a chunk is as large as it may be.
+    pub chunks: Option<Vec<PartitionSet>>,
+    /// JSON of the parameters to build with; `None` where each partition keeps its own.
+    pub parameters: Option<String>,
+    /// How many chunks are computed at once.
+    pub parallel: NonZeroUsize,
+    /// The backfill that asks for it.
+    pub backfill: Option<Progress>,
+}
+
+/// How far a backfill has come.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    pub id: String,
+    pub wanted: u64,
+    pub done: PartitionSet,
+    pub failed: PartitionSet,
+}
+
+impl Fill {
+    /// What a run fills: whatever is to be built.
+    pub(super) fn of_run(survey: Survey) -> Self {
+        Self {
+            survey,
+            only: None,
+            chunks: None,
+            parameters: None,
+            parallel: NonZeroUsize::MIN,
+            backfill: None,
+        }
+    }
+}
+
+/// What all chunks together did.
+#[derive(Default)]
+struct Sum {
+    built: PartitionSet,
+    halted: Vec<Halted>,
+    rows_written: u64,
+    rows_deleted: u64,
+    rows_rejected: u64,
+    checks: Vec<CheckReport>,
+}
+
+impl PartitionedTable<'_> {
+    /// Builds what is to be built, and ends the step.
+    pub(super) fn fill(&mut self, mut fill: Fill) -> BoxFuture<'_, Result<StepResult, EngineError>> {
+        Box::pin(async move {
+            let mut sum = Sum::default();
+            for (parameters, chunks) in self.chunks(&fill) {
+                let spec = self.spec_with(&parameters)?;
+                let (base, inputs) = (self.snapshot().await?, self.inputs.clone());
+                let attempt =
+                    BuildAttempt::open(self.context, &spec, base.as_deref(), &inputs, self.now).await?;
+                self.through(&attempt, chunks, &mut fill, &mut sum).await?;
+            }
+            self.end(sum).await
+        })
+    }
+
+    /// The chunks by the parameters that they are built with.
+    fn chunks(&self, fill: &Fill) -> Vec<(String, Vec<Chunk>)> {
+        if fill.survey == Survey::Whole {
+            return vec![(String::new(), vec![Chunk { partitions: None, parameters: String::new() }])];
+        }
+        let open = fill.only.clone().unwrap_or_else(|| self.states.open());
+        let open = open.last(PARTITIONS_MAX);
+        let mut groups: Vec<(String, PartitionSet)> = Vec::new();
+        match &fill.parameters {
+            Some(parameters) => groups.push((parameters.clone(), open)),
+            None => {
+                let mut left = open;
+                for span in self.states.spans() {
+                    let part = PartitionSet::range(span.first, span.last).intersection(&left);
+                    if part.is_empty() {
+                        continue;
+                    }
+                    left = left.difference(&part);
+                    let own = &span.standing.parameters;
+                    match groups.iter_mut().find(|(parameters, _)| parameters == own) {
+                        Some((_, group)) => *group = group.union(&part),
+                        None => groups.push((own.clone(), part)),
+                    }
+                }
+            }
+        }
+        let chunked = |(parameters, group): (String, PartitionSet)| {
+            let parts = match &fill.chunks {
+                Some(chunks) => chunks.iter().map(|chunk| chunk.intersection(&group)).collect(),
+                None => cut(&group, CHUNK_MAX),
+            };
+            let chunk = |partitions: PartitionSet| Chunk {
+                partitions: Some(partitions),
+                parameters: parameters.clone(),
+            };
+            let chunks = parts.into_iter().filter(|part| !part.is_empty()).map(chunk).collect();
+            (parameters.clone(), chunks)
+        };
+        groups.into_iter().map(chunked).collect()
+    }
+
+    /// Ends the work of a backfill that somebody has cancelled.
+    async fn refuse_cancelled(&self, backfill: &str) -> Result<(), EngineError> {
+        let record = self.context.world.state.backfill(backfill).await?;
+        match record.is_some_and(|record| record.status == BackfillStatus::Cancelled) {
+            true => Err(EngineError::Cancelled),
+            false => Ok(()),
+        }
+    }
+
+    /// Goes through chunks: the rows of some are computed while others are committed.
+    async fn through(
+        &mut self,
+        attempt: &BuildAttempt<'_>,
+        chunks: Vec<Chunk>,
+        fill: &mut Fill,
+        sum: &mut Sum,
+    ) -> Result<(), EngineError> {
+        let (context, count) = (self.context, chunks.len());
+        let computing =
+            chunks.into_iter().map(|chunk| computed(attempt, self.grid.clone(), chunk, fill.parallel));
+        let mut computed = stream::iter(computing.collect::<Vec<_>>()).buffered(fill.parallel.get());
+        while let Some(ready) = computed.next().await {
+            context.check_cancelled()?;
+            let (chunk, rows) = ready?;
+            if let Some(progress) = &fill.backfill {
+                self.refuse_cancelled(&progress.id).await?;
+            }
+            let backfill = fill.backfill.as_ref().map(|progress| progress.id.clone());
+            let started = context.world.options.clock.now();
+            let end = self.publish_chunk(attempt, &chunk, rows, backfill).await?;
+            let micros = context.world.options.clock.now().0.saturating_sub(started.0);
+            self.record_chunk(&chunk, &end, micros, fill).await?;
+            if count > 1 || fill.backfill.is_some() {
+                self.tell(&end, fill, sum);
+            }
+            sum.add(end);
+        }
+        Ok(())
+    }
+
+    async fn record_chunk(
+        &mut self,
+        chunk: &Chunk,
+        end: &ChunkEnd,
+        micros: i64,
+        fill: &mut Fill,
+    ) -> Result<(), EngineError> {
+        if chunk.partitions.is_none() {
+            // Only what was built or halted has rows.
+            let mut states = PartitionStates::new(self.states.fingerprint);
+            (states.built, states.micros) = (self.states.built, self.states.micros);
+            self.states = states;
+        }
+        let parameters = chunk.parameters.clone();
+        let built = PartitionStanding { status: PartitionStatus::Built, parameters: parameters.clone() };
+        self.states.set(&end.built, &built);
+        for halted in &end.halted {
+            let one = PartitionSet::range(halted.partition, halted.partition);
+            let status = PartitionStatus::Failed { error: halted.reason.clone() };
+            self.states.set(&one, &PartitionStanding { status, parameters: parameters.clone() });
+        }
+        self.states.seen = self.inputs.versions();
+        self.states.version = end.version.or(self.states.version);
+        self.states.built = self.states.built.saturating_add(end.built.len());
+        self.states.micros = self.states.micros.saturating_add(u64::try_from(micros).unwrap_or(0));
+        let halted: PartitionSet = end.halted.iter().map(|halted| halted.partition).collect();
+        if let Some(progress) = &mut fill.backfill {
+            progress.done = progress.done.union(&end.built);
+            progress.failed = progress.failed.difference(&end.built).union(&halted);
+        }
+        let backfill = fill.backfill.as_ref();
+        let backfill = backfill.map(|progress| (progress.id.as_str(), &progress.done, &progress.failed));
+        self.record(&end.built.union(&halted), &end.broken, backfill).await
+    }
+
+    fn tell(&self, end: &ChunkEnd, fill: &Fill, sum: &Sum) {
+        let Some((first, last)) = end.built.bounds() else { return };
+        let (first, last) = (self.grid.label(first), self.grid.label(last));
+        let named = if first == last { first } else { format!("{first} to {last}") };
+        let done = sum.built.len() + end.built.len();
+        let far = match &fill.backfill {
+            Some(progress) => format!("{} of {} partitions are done", progress.done.len(), progress.wanted),
+            None => format!("{done} partitions are built"),
+        };
+        self.context.note(format!("{named}: {} rows; {far}", end.rows_written));
+    }
+
+    /// Ends the step: with what was built, with what the checks of the whole table say, and with what is on record from now on.
+    async fn end(&mut self, sum: Sum) -> Result<StepResult, EngineError> {
+        let (context, world) = (self.context, &self.context.world);
+        let Some(snapshot) = world.lake.snapshot(&self.spec.name, At::Latest).await? else {
+            let outcome = halted(&self.grid, &sum).unwrap_or(StepOutcome::Unchanged);
+            return Ok(StepResult { checks: sum.checks, ..StepResult::without_rows(outcome, None) });
+        };
+        let (version, rows) = (version_of(&snapshot), snapshot.rows());
+        let is_clocked = |check: &&CheckSpec| matches!(check.kind, CheckKind::Freshness { .. });
+        let clocked: Vec<CheckSpec> = self.spec.checks.iter().filter(is_clocked).cloned().collect();
+        let of_table = provider(&world.lake, &snapshot)?;
+        let before = VersionBefore::default();
+        let outcomes =
+            audit::table_checks(world, &self.spec.name, of_table, &clocked, before, self.now).await?;
+        let mut checks = sum.checks.clone();
+        let failed = outcomes.iter().find(|outcome| !outcome.passed && outcome.severity == Severity::Halt);
+        let late = failed.map(|outcome| StepOutcome::Halted {
+            reason: format!("check {} failed: {}", outcome.check, outcome.message),
+            hint: Some("the rows stay; mend the input, or change the check".to_owned()),
+        });
+        checks.extend(outcomes.into_iter().map(audit::report));
+        let left = self.states.open().len();
+        if left > sum.halted.len() as u64 {
+            context.note(format!("{left} partitions are still to be built: the next run goes on"));
+        }
+        let done = if sum.built.is_empty() { StepOutcome::Unchanged } else { StepOutcome::Built };
+        let outcome = halted(&self.grid, &sum).or(late).unwrap_or(done);
+        let known = world.state.recorded_of(&context.asset).await?;
+        let known = known.filter(|known| known.version == Some(version) && known.was_built());
+        let recorded = Recorded {
+            fingerprint: context.facts()?.fingerprint,
+            input_versions: self.inputs.versions(),
+            version: Some(version),
+            rows,
+            built_at: known.map_or(self.now, |known| known.built_at),
+            status: AssetStatus::Built,
+        };
+        let is_recorded = matches!(outcome, StepOutcome::Built | StepOutcome::Unchanged);
+        Ok(StepResult {
+            outcome,
+            rows_written: sum.rows_written,
+            rows_deleted: sum.rows_deleted,
+            rows_rejected: sum.rows_rejected,
+            version: Some(version),
+            checks,
+            recorded: is_recorded.then_some(recorded),
+            metrics: audit::metrics(rows),
+        })
+    }
+}
+
+/// The rows of a chunk, computed on a task of their own. Those of a whole table are computed while they are written.
+async fn computed(
+    attempt: &BuildAttempt<'_>,
+    grid: super::grid::Grid,
+    chunk: Chunk,
+    parallel: NonZeroUsize,
+) -> Result<(Chunk, ChunkRows), EngineError> {
+    let inputs = attempt.inputs.whole(&attempt.context.world)?;
+    let (maintenance, runtime) = (attempt.maintenance.clone(), attempt.runtime.clone());
+    let query = super::chunk::ChunkQuery { maintenance, runtime, inputs, key: grid.key() };
+    let Some(partitions) = &chunk.partitions else {
+        return Ok((chunk, ChunkRows::Query(Box::new(query), grid.all())));
+    };
+    let possible = grid.possible(partitions);
+    let condition = grid.condition(&possible);
+    let memory = Limits::default().spool_bytes / parallel.get();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let rows = query.rows(Some(&condition)).await?;
+        Ok::<_, millstream_sql::incremental::IncrementalError>(
+            Spool::collect(query.runtime.as_ref(), rows, memory).await,
+        )
+    });
+    let done = task.join_next().await.and_then(Result::ok);
+    let done = done.ok_or(EngineError::Worker { doing: "computing partitions" })?;
+    let spool = done.map_err(|source| attempt.failed(source))?;
+    let spool: Arc<Spool> = spool.map_err(|source| stored::failed(&attempt.spec.name, source))?;
+    Ok((chunk, ChunkRows::Spool(spool)))
+}
+
+/// Why the step halts, if partitions were halted.
+fn halted(grid: &super::grid::Grid, sum: &Sum) -> Option<StepOutcome> {
+    let first = sum.halted.first()?;
+    let count = sum.halted.len();
+    let named: Vec<String> = sum.halted.iter().take(NAMED_MAX).map(|one| grid.label(one.partition)).collect();
+    let more = count.saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = if count == 1 { "partition" } else { "partitions" };
+    Some(StepOutcome::Halted {
+        reason: format!("{count} {what} ({}{more}): {}", named.join(", "), first.reason),
+        hint: Some(
+            "their earlier rows stay, the other partitions are built; mend the data, or change the check"
+                .to_owned(),
+        ),
+    })
+}
+
+impl Sum {
+    fn add(&mut self, end: ChunkEnd) {
+        self.built = self.built.union(&end.built);
+        self.rows_written += end.rows_written;
+        self.rows_deleted += end.rows_deleted;
+        self.rows_rejected += end.rows_rejected;
+        self.halted.extend(end.halted);
+        for report in end.checks {
+            match self.checks.iter_mut().find(|known| known.check == report.check) {
+                Some(known) => {
+                    known.failed += report.failed;
+                    known.rejected += report.rejected;
+                    known.passed &= report.passed;
+                    known.message = known.message.take().or(report.message);
+                    known.observed = known.observed.take().or(report.observed);
+                }
+                None => self.checks.push(report),
+            }
+        }
+    }
+}
+
+/// Partitions in pieces of at most `most`, the last ones first. Partitions that do not follow one another are in one piece as well,
+/// as long as there are few of them.
+fn cut(partitions: &PartitionSet, most: u64) -> Vec<PartitionSet> {
+    let (mut left, mut pieces) = (partitions.clone(), Vec::new());
+    while !left.is_empty() {
+        let piece = left.last(most);
+        left = left.difference(&piece);
+        pieces.push(piece);
+    }
+    pieces
+}

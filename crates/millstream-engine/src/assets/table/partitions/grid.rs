@@ -1,0 +1,272 @@
+//! The partitions of one table: the number, the name and the rows of each.
+//!
+//! Partitions of time are numbered by their calendar. Values are numbered in the order in which they were first seen, and the
+//! state store and each commit keep which number is which value.
+
+use std::collections::BTreeMap;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    datatypes::{DataType, Int64Type, Schema},
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::utils::{conjunction, disjunction},
+    prelude::{Expr, ident, lit},
+};
+use millstream_lake::DataFile;
+use millstream_plan::{NULL_PARTITION, PartitionSet};
+use millstream_project::{PartitionBy, PartitionSpec, TableSpec};
+use millstream_schedule::Calendar;
+use millstream_sql::incremental::PartitionKey;
+use millstream_state::PartitionValues;
+use millstream_types::{TableName, TimestampMicros};
+
+use crate::EngineError;
+
+/// The most values by which a table is parted: each is a partition of its own, with files of its own.
+pub(crate) const VALUES_MAX: usize = 10_000;
+
+/// The name of the partition of rows without a value.
+pub(crate) const NULL_LABEL: &str = "null";
+
+/// The partitions of one table.
+#[derive(Clone, Debug)]
+pub(crate) struct Grid {
+    table: TableName,
+    column: String,
+    /// The type in which the table stores the column.
+    data_type: DataType,
+    calendar: Option<Calendar>,
+    from: Option<i64>,
+    values: PartitionValues,
+    numbers: BTreeMap<String, i64>,
+    /// Values that have a number since the state store was asked.
+    new: PartitionValues,
+}
+
+impl Grid {
+    /// The partitions of a table with the columns of `schema`; `values` are those that have a number already.
+    pub(crate) fn new(
+        spec: &TableSpec,
+        partition: &PartitionSpec,
+        schema: &Schema,
+        values: PartitionValues,
+    ) -> Result<Self, EngineError> {
+        let column = partition.column.value.clone();
+        let field = schema.field_with_name(&column);
+        let field = field.map_err(|source| EngineError::Compute { table: spec.name.clone(), source })?;
+        Ok(Self {
+            table: spec.name.clone(),
+            data_type: field.data_type().clone(),
+            calendar: match partition.by {
+                PartitionBy::Time(calendar) => Some(calendar),
+                PartitionBy::Value => None,
+            },
+            from: partition.from.as_ref().map(|from| from.value),
+            numbers: values.iter().map(|(number, value)| (value.clone(), *number)).collect(),
+            values,
+            new: PartitionValues::new(),
+            column,
+        })
+    }
+
+    pub(crate) fn key(&self) -> PartitionKey {
+        PartitionKey { column: self.column.clone(), calendar: self.calendar }
+    }
+
+    pub(crate) fn calendar(&self) -> Option<Calendar> {
+        self.calendar
+    }
+
+    /// Numbers for values that other processes have named.
+    pub(crate) fn learn(&mut self, values: &PartitionValues) {
+        for (number, value) in values {
+            if !self.numbers.contains_key(value) && !self.values.contains_key(number) {
+                self.numbers.insert(value.clone(), *number);
+                self.values.insert(*number, value.clone());
+                self.new.insert(*number, value.clone());
+            }
+        }
+    }
+
+    /// The values that were named since they were taken last.
+    pub(crate) fn take_new(&mut self) -> PartitionValues {
+        std::mem::take(&mut self.new)
+    }
+
+    /// The values of these partitions, of a table that is parted by value.
+    pub(crate) fn values_of(&self, partitions: &PartitionSet) -> PartitionValues {
+        let is_meant = |(number, _): &(&i64, &String)| partitions.contains(**number);
+        self.values.iter().filter(is_meant).map(|(number, value)| (*number, value.clone())).collect()
+    }
+
+    /// The number of each key; a value that has none gets one.
+    pub(crate) fn numbers(&mut self, keys: &ArrayRef) -> Result<Vec<i64>, EngineError> {
+        if self.calendar.is_none() {
+            let mut before: Option<String> = None;
+            for text in self.texts(keys)?.into_iter().flatten() {
+                if before.as_ref() != Some(&text) && !self.numbers.contains_key(&text) {
+                    self.name(&text)?;
+                }
+                before = Some(text);
+            }
+        }
+        let known = self.known(keys)?;
+        Ok(known.into_iter().map(|number| number.unwrap_or(NULL_PARTITION)).collect())
+    }
+
+    /// The number of each key; none for a value that has no number.
+    pub(crate) fn known(&self, keys: &ArrayRef) -> Result<Vec<Option<i64>>, EngineError> {
+        Ok(match self.calendar {
+            Some(_) => {
+                let numbers = keys.as_primitive::<Int64Type>();
+                numbers.iter().map(|number| Some(number.unwrap_or(NULL_PARTITION))).collect()
+            }
+            None => {
+                let number = |text: Option<String>| match text {
+                    Some(text) => self.numbers.get(&text).copied(),
+                    None => Some(NULL_PARTITION),
+                };
+                self.texts(keys)?.into_iter().map(number).collect()
+            }
+        })
+    }
+
+    fn name(&mut self, value: &str) -> Result<i64, EngineError> {
+        if let Some(number) = self.numbers.get(value) {
+            return Ok(*number);
+        }
+        if self.numbers.len() >= VALUES_MAX {
+            return Err(EngineError::Partitions {
+                table: self.table.clone(),
+                message: format!("has more than {VALUES_MAX} values of `{}` to part it by", self.column),
+                hint: "part it by a column with fewer values, or by time".to_owned(),
+            });
+        }
+        let number = self.values.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.numbers.insert(value.to_owned(), number);
+        self.values.insert(number, value.to_owned());
+        self.new.insert(number, value.to_owned());
+        Ok(number)
+    }
+
+    fn texts(&self, keys: &ArrayRef) -> Result<Vec<Option<String>>, EngineError> {
+        let options = FormatOptions::default();
+        let formatter = ArrayFormatter::try_new(keys.as_ref(), &options)
+            .map_err(|source| EngineError::Compute { table: self.table.clone(), source })?;
+        let text = |row: usize| keys.is_valid(row).then(|| formatter.value(row).to_string());
+        Ok((0..keys.len()).map(text).collect())
+    }
+
+    /// The partitions that rows of the table can lie in.
+    pub(crate) fn possible(&self, partitions: &PartitionSet) -> PartitionSet {
+        match self.from {
+            Some(from) => {
+                let null = PartitionSet::range(NULL_PARTITION, NULL_PARTITION);
+                partitions.intersection(&PartitionSet::range(from, i64::MAX).union(&null))
+            }
+            None => partitions.clone(),
+        }
+    }
+
+    /// The condition of the rows that lie in these partitions.
+    pub(crate) fn condition(&self, partitions: &PartitionSet) -> Expr {
+        let column = || ident(&self.column);
+        let null = partitions.contains(NULL_PARTITION).then(|| column().is_null());
+        let rest = partitions.difference(&PartitionSet::range(NULL_PARTITION, NULL_PARTITION));
+        let found = match self.calendar {
+            Some(calendar) => {
+                let within = |(first, last): &(i64, i64)| {
+                    let from = self.bound(&calendar, *first).map(|bound| column().gt_eq(lit(bound)));
+                    let next = last.checked_add(1).and_then(|next| self.bound(&calendar, next));
+                    let to = next.map(|bound| column().lt(lit(bound)));
+                    conjunction(from.into_iter().chain(to)).unwrap_or_else(|| column().is_not_null())
+                };
+                disjunction(rest.ranges().iter().map(within).chain(null))
+            }
+            None => {
+                let listed: Vec<Expr> = self
+                    .values_of(&rest)
+                    .into_values()
+                    .filter_map(|value| ScalarValue::try_from_string(value, &self.data_type).ok())
+                    .map(lit)
+                    .collect();
+                let listed = (!listed.is_empty()).then(|| column().in_list(listed, false));
+                disjunction(listed.into_iter().chain(null))
+            }
+        };
+        found.unwrap_or_else(|| lit(false))
+    }
+
+    /// The condition of the rows that are rows of the table at all; none where all are.
+    pub(crate) fn all(&self) -> Option<Expr> {
+        self.from.map(|_| self.condition(&self.possible(&PartitionSet::range(NULL_PARTITION, i64::MAX))))
+    }
+
+    /// The least value of a partition of time, in the column's type.
+    fn bound(&self, calendar: &Calendar, number: i64) -> Option<ScalarValue> {
+        match &self.data_type {
+            DataType::Date32 => {
+                let day = i32::try_from(calendar.first_day(number)?).ok()?;
+                Some(ScalarValue::Date32(Some(day)))
+            }
+            _ => {
+                let TimestampMicros(at) = calendar.start(number)?;
+                let instant = ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into()));
+                instant.cast_to(&self.data_type).ok()
+            }
+        }
+    }
+
+    /// Whether the file's statistics show that every row of it lies in one of these partitions.
+    pub(crate) fn covers(&self, partitions: &PartitionSet, file: &DataFile) -> bool {
+        let Some(calendar) = self.calendar else { return false };
+        let bounds = file.column(&self.column, &self.data_type);
+        let number = |value: Option<ScalarValue>| match value? {
+            ScalarValue::Date32(day) => calendar.number_of_day(day?.into()),
+            ScalarValue::TimestampMicrosecond(at, _) => calendar.number(TimestampMicros(at?)),
+            _ => None,
+        };
+        let (Some(first), Some(last), Some(0)) = (number(bounds.min), number(bounds.max), bounds.nulls)
+        else {
+            return false;
+        };
+        PartitionSet::range(first, last).difference(partitions).is_empty()
+    }
+
+    /// The name of a partition for people.
+    pub(crate) fn label(&self, number: i64) -> String {
+        match (number, self.calendar) {
+            (NULL_PARTITION, _) => NULL_LABEL.to_owned(),
+            (_, Some(calendar)) => calendar.label(number),
+            (_, None) => self.values.get(&number).cloned().unwrap_or_else(|| format!("#{number}")),
+        }
+    }
+
+    /// The number of the value that is written so; a value that has none gets one.
+    pub(crate) fn find(&mut self, text: &str) -> Result<i64, EngineError> {
+        if text == NULL_LABEL {
+            return Ok(NULL_PARTITION);
+        }
+        match self.calendar {
+            Some(calendar) => calendar.parse(text).map_err(|error| EngineError::Partitions {
+                table: self.table.clone(),
+                message: format!("has no such partition: {error}"),
+                hint: error.hint(),
+            }),
+            None => {
+                let value = ScalarValue::try_from_string(text.to_owned(), &self.data_type).ok();
+                match value.filter(|value| !value.is_null()) {
+                    Some(_) => self.name(text),
+                    None => Err(EngineError::Partitions {
+                        table: self.table.clone(),
+                        message: format!("has no such partition: `{text}` is no value of `{}`", self.column),
+                        hint: format!("write one, or `{NULL_LABEL}` for the rows without a value"),
+                    }),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Which partitions are to be built: those that the inputs' changes reach, those that were never built, or all of them.
+
+use millstream_plan::{PartitionSet, PartitionStatus};
+use millstream_sql::incremental::{Limits, Reached};
+
+use super::{PARTITIONS_MAX, table::PartitionedTable};
+use crate::{EngineError, assets::table::build::BuildAttempt};
+
+/// The most partitions that a table is searched for.
+const FOUND_MAX: usize = 1_000_000;
+
+/// What a survey found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Survey {
+    /// The partitions that are not built are the ones to build.
+    Some,
+    /// Every row is to be computed, and which partitions there are is seen from the rows.
+    Whole,
+}
+
+impl PartitionedTable<'_> {
+    /// Finds out what is to be built, and records it. `anew` asks for all partitions. With `may_be_whole`, a table of which all is
+    /// to be built is not searched for its partitions: nothing is recorded then, since only its rows tell them.
+    pub(super) async fn survey(&mut self, anew: bool, may_be_whole: bool) -> Result<Survey, EngineError> {
+        let fingerprint = self.context.facts()?.fingerprint;
+        let (base, spec) = (self.snapshot().await?, self.spec.clone());
+        let mut grid = self.grid.clone();
+        let (found, everything) = {
+            let attempt = self.attempt(&spec, base.as_deref()).await?;
+            let reshaped = attempt.reshapes();
+            let everything = anew
+                || self.is_unknown
+                || reshaped
+                || attempt.has_lost()
+                || self.states.fingerprint != fingerprint;
+            let found = match everything {
+                true => None,
+                false => self.reached(&attempt, &mut grid).await?,
+            };
+            let found = match found {
+                None if !self.is_whole(may_be_whole, everything) => {
+                    Some(self.search(&attempt, &mut grid).await?)
+                }
+                found => found,
+            };
+            (found, everything)
+        };
+        self.grid = grid;
+        if everything {
+            self.states.outdate_all();
+            self.states.fingerprint = fingerprint;
+        }
+        let Some(found) = found else { return Ok(Survey::Whole) };
+        let found = self.grid.possible(&found);
+        self.states.outdate(&found);
+        self.states.seen = self.inputs.versions();
+        self.states.version = base.as_deref().map(crate::assets::version_of).or(self.states.version);
+        self.is_unknown = false;
+        self.keep_values().await?;
+        self.record(&PartitionSet::new(), &[], None).await?;
+        Ok(Survey::Some)
+    }
+
+    /// Whether all rows may be computed at once: partitions that were built with other parameters have to be computed apart, as
+    /// long as the definition is the one that they belong to.
+    fn is_whole(&self, may_be_whole: bool, everything: bool) -> bool {
+        let has_parameters = self.states.spans().iter().any(|span| !span.standing.parameters.is_empty());
+        may_be_whole && (everything || !has_parameters)
+    }
+
+    /// The partitions that the changes of the inputs reach; `None` where no bound can be shown.
+    async fn reached(
+        &self,
+        attempt: &BuildAttempt<'_>,
+        grid: &mut super::grid::Grid,
+    ) -> Result<Option<PartitionSet>, EngineError> {
+        if self.states.seen == self.inputs.versions() {
+            return Ok(Some(PartitionSet::new()));
+        }
+        let changes = self.inputs.changes(&self.context.world, &self.states.seen).await?;
+        let Some(changes) = changes else {
+            self.context.note("all partitions are looked at: the past of an input can no longer be read");
+            return Ok(None);
+        };
+        let limits = Limits { keys: FOUND_MAX, ..Limits::default() };
+        let reached =
+            attempt.maintenance.reached(attempt.runtime.as_ref(), &changes, &grid.key(), limits).await;
+        match reached.map_err(|source| attempt.failed(source))? {
+            Reached::Nothing => Ok(Some(PartitionSet::new())),
+            Reached::Keys(keys) => Ok(Some(grid.numbers(&keys)?.into_iter().collect())),
+            Reached::All { why } => {
+                self.context.note(format!("all partitions are built: {why}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// All partitions that the query has rows for, and those that are known.
+    async fn search(
+        &self,
+        attempt: &BuildAttempt<'_>,
+        grid: &mut super::grid::Grid,
+    ) -> Result<PartitionSet, EngineError> {
+        let inputs = self.inputs.whole(&self.context.world)?;
+        let (condition, limits) = (grid.all(), Limits { keys: FOUND_MAX, ..Limits::default() });
+        let runtime = attempt.runtime.as_ref();
+        let keys =
+            attempt.maintenance.partitions(runtime, &inputs, &grid.key(), condition.as_ref(), limits).await;
+        let Some(keys) = keys.map_err(|source| attempt.failed(source))? else {
+            return Err(self.too_many(FOUND_MAX as u64));
+        };
+        let found: PartitionSet = grid.numbers(&keys)?.into_iter().collect();
+        let is_built = |status: &PartitionStatus| *status != PartitionStatus::Missing;
+        Ok(found.union(&self.states.which(|standing| is_built(&standing.status))))
+    }
+
+    pub(super) fn too_many(&self, most: u64) -> EngineError {
+        EngineError::Partitions {
+            table: self.spec.name.clone(),
+            message: format!("has more than {most} partitions to build"),
+            hint: format!(
+                "part it by a longer time; one run or backfill builds {PARTITIONS_MAX} at most, so a backfill may also name \
+                 a shorter range"
+            ),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Tables with partitions: only what has changed is built, each partition is judged by itself, and whatever happened, the rows are
+//! those of a table without partitions.
+
+use std::num::NonZeroUsize;
+
+use millstream_engine::{BackfillRequest, BackfillWish, PartitionGrain, RunRequest};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use crate::{
+    harness::{Act, Definition, Ended, Step::*, World, block_on, check},
+    kills,
+};
+
+/// One source and one table, `silver.t`, with this header and query.
+fn project(header: &str, sql: &str) -> String {
+    format!(
+        "=== sources/orders.yaml\n\
+         connector: {{type: scripted, place: orders}}\n\
+         contract: {{columns: {{id: {{type: int64, required: true}}, day: {{type: timestamp}}, size: {{type: int64}}}}}}\n\
+         === sources/names.yaml\n\
+         connector: {{type: scripted, place: names}}\n\
+         contract: {{columns: {{id: {{type: int64, required: true}}, name: {{type: string}}}}}}\n\
+         === tables/silver/t.sql\n\
+         /*---\n{header}\n---*/\n{sql}\n"
+    )
+}
+
+const DAYS: &str = "partition: {by: day, column: day}";
+const ROWS: &str = "SELECT id, day, size FROM bronze.orders";
+
+#[test]
+fn a_late_row_builds_its_day_alone() {
+    check(
+        &project(DAYS, ROWS),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5\n2,2026-06-02T10:00:00Z,6\n3,,7"),
+            Run,
+            Partitions("silver.t"),
+            Append("orders/a", "4,2026-06-01T11:00:00Z,8"),
+            Append("orders/a", "5,2026-06-09T11:00:00Z,9"),
+            Run,
+            Rows("silver.t"),
+            Partitions("silver.t"),
+            Run,
+        ],
+        "
+        bronze.names built +1
+        bronze.orders built +3
+        silver.t built +3
+        null..null built
+        2026-06-01..2026-06-02 built
+        bronze.orders built +2
+        silver.t built +3 -1
+        silver.t:
+        id: 1, day: 2026-06-01T10:00:00Z, size: 5
+        id: 2, day: 2026-06-02T10:00:00Z, size: 6
+        id: 3, size: 7
+        id: 4, day: 2026-06-01T11:00:00Z, size: 8
+        id: 5, day: 2026-06-09T11:00:00Z, size: 9
+        null..null built
+        2026-06-01..2026-06-02 built
+        2026-06-09..2026-06-09 built
+        (nothing)
+        ",
+    );
+}
+
+#[test]
+fn a_backfill_builds_its_range_and_a_run_the_rest() {
+    check(
+        &project(DAYS, ROWS),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put(
+                "orders/a",
+                "id,day,size\n1,2026-06-01T10:00:00Z,5\n2,2026-06-02T10:00:00Z,6\n3,2026-06-04T10:00:00Z,7",
+            ),
+            RunNamed(&["source:orders"]),
+            Backfill("silver.t", "2026-06-01", "2026-06-03"),
+            Rows("silver.t"),
+            Partitions("silver.t"),
+            Backfill("silver.t", "2026-06-01", "2026-06-03"),
+            BackfillMissing("silver.t"),
+            Partitions("silver.t"),
+            Plan,
+        ],
+        "
+        bronze.orders built +3
+        silver.t built +2
+        finished, 2 of 2
+        silver.t:
+        id: 1, day: 2026-06-01T10:00:00Z, size: 5
+        id: 2, day: 2026-06-02T10:00:00Z, size: 6
+        2026-06-01..2026-06-02 built
+        2026-06-04..2026-06-04 missing
+        silver.t unchanged
+        finished, 0 of 0
+        silver.t built +1
+        finished, 1 of 1
+        2026-06-01..2026-06-02 built
+        2026-06-04..2026-06-04 built
+        bronze.names: never built
+        ",
+    );
+}
+
+#[test]
+fn a_partition_is_halted_alone() {
+    check(
+        &project(
+            "partition: {by: day, column: day}\nchecks:\n  - range: {column: size, max: 10}\n    severity: halt",
+            ROWS,
+        ),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5\n2,2026-06-02T10:00:00Z,60"),
+            Run,
+            Rows("silver.t"),
+            Partitions("silver.t"),
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5\n2,2026-06-02T10:00:00Z,6"),
+            Run,
+            Partitions("silver.t"),
+        ],
+        "
+        ! bronze.names built +1
+        ! bronze.orders built +2
+        ! silver.t halted: 1 partition (2026-06-02): check range(size) failed for 1 row +1
+        silver.t:
+        id: 1, day: 2026-06-01T10:00:00Z, size: 5
+        2026-06-01..2026-06-01 built
+        2026-06-02..2026-06-02 failed check range(size) failed for 1 row
+        2026-06-02: range(size) 1
+        bronze.orders built +2 -2
+        silver.t built +1
+        2026-06-01..2026-06-02 built
+        ",
+    );
+}
+
+#[test]
+fn values_part_a_table_and_a_parameter_belongs_to_its_partition() {
+    let header = "partition: {by: value, column: name}\nparameters: {rate: {type: float64, default: 1.0}}";
+    check(
+        &project(header, "SELECT id, name, $rate * id AS rated FROM bronze.names"),
+        &[
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5"),
+            Put("names/a", "id,name\n1,north\n2,south\n3,"),
+            Run,
+            BackfillWith("silver.t", "south", "rate=2"),
+            Append("names/a", "4,south"),
+            Append("names/a", "5,west"),
+            Run,
+            Rows("silver.t"),
+            Partitions("silver.t"),
+        ],
+        "
+        bronze.names built +3
+        bronze.orders built +1
+        silver.t built +3
+        silver.t built +1 -1
+        finished, 1 of 1
+        bronze.names built +2
+        silver.t built +3 -1
+        silver.t:
+        id: 1, name: north, rated: 1.0
+        id: 2, name: south, rated: 4.0
+        id: 3, rated: 3.0
+        id: 4, name: south, rated: 8.0
+        id: 5, name: west, rated: 5.0
+        null..null built
+        north..north built
+        south..south built {\"rate\":\"2\"}
+        west..west built
+        ",
+    );
+}
+
+fn request(from: &str, to: &str) -> BackfillRequest {
+    BackfillRequest {
+        asset: "silver.t".to_owned(),
+        wish: BackfillWish::Between { from: from.to_owned(), to: Some(to.to_owned()) },
+        ..BackfillRequest::default()
+    }
+}
+
+/// A world whose orders of ten days have landed.
+async fn landed() -> World {
+    let checks = "checks:\n  - unique: id\n  - range: {column: size, max: 100}";
+    let world = World::new(Definition::of(&project(&format!("{DAYS}\n{checks}"), ROWS)));
+    let script = &world.definition.script;
+    script.put("names", "a", "id,name\n1,one");
+    let mut rows = "id,day,size".to_owned();
+    for id in 0..20 {
+        let size = if id % 7 == 3 { 1_000 } else { id };
+        rows.push_str(&format!("\n{id},2026-06-{:02}T10:00:00Z,{size}", 1 + id % 10));
+    }
+    script.put("orders", "a", &rows);
+    world
+}
+
+#[test]
+fn a_backfill_that_is_harmed_anywhere() {
+    block_on(async {
+        let world = landed().await;
+        let sources = RunRequest {
+            selection: vec!["source:orders".into(), "source:names".into()],
+            ..RunRequest::default()
+        };
+        world.act(&Act::Run(sources)).await;
+        let parallel = NonZeroUsize::new(2);
+        let by = Some(PartitionGrain::Day);
+        let act = Act::Backfill(BackfillRequest { parallel, by, ..request("2026-06-02", "2026-06-07") });
+        kills::check("backfill", world, &[], act).await;
+    });
+}
+
+#[test]
+fn a_run_over_partitions_that_is_harmed_anywhere() {
+    block_on(async {
+        let world = landed().await;
+        kills::check("first run over partitions", landed().await, &[], Act::Run(RunRequest::default())).await;
+        world.run().await;
+        world.definition.script.append("orders", "a", "50,2026-06-03T12:00:00Z,7");
+        world.definition.script.append("orders", "a", "51,2026-06-20T12:00:00Z,7000");
+        kills::check("next run over partitions", world, &[], Act::Run(RunRequest::default())).await;
+    });
+}
+
+/// Queries whose rows lie in partitions that follow from one input, from a join, from an aggregate, or from nothing that can be
+/// followed.
+const QUERIES: [&str; 5] = [
+    "SELECT id, day, size FROM bronze.orders",
+    "SELECT o.id, o.day, o.size, n.name FROM bronze.orders o LEFT JOIN bronze.names n ON n.id = o.id",
+    "SELECT date_trunc('day', day) AS day, count(*) AS orders, sum(size) AS size FROM bronze.orders GROUP BY 1",
+    "SELECT o.day, o.size, n.total AS total FROM bronze.orders o CROSS JOIN (SELECT count(*) AS total FROM bronze.names) n",
+    "SELECT max(day) AS day, id % 3 AS third, count(*) AS orders FROM bronze.orders GROUP BY id % 3",
+];
+
+/// Whatever comes, goes and changes, and whatever is built of it in which order: in the end the table is that of a full build.
+#[test]
+fn partitions_built_in_any_order_equal_a_full_build() {
+    block_on(async {
+        for (place, query) in QUERIES.iter().enumerate() {
+            for seed in 0..4 {
+                lives_of(query, place as u64 * 100 + seed).await;
+            }
+        }
+    });
+}
+
+async fn lives_of(query: &str, seed: u64) {
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let grains = ["day", "week", "month", "day, zone: America/Sao_Paulo", "hour"];
+    let grain = grains[dice.random_range(0..grains.len())];
+    let parted = format!("partition: {{by: {grain}, column: day}}");
+    let mut world = World::new(Definition::of(&project(&parted, query)));
+    let script = world.definition.script.clone();
+    let twin = World::new(Definition::with_script(&project("materialize: table", query), script.clone()));
+    let mut next = 0;
+    script.put("names", "a", "id,name\n1,one");
+    script.put("orders", "a", "id,day,size\n0,2026-06-01T10:00:00Z,5");
+    for round in 0..12 {
+        for _ in 0..dice.random_range(1..4) {
+            next += 1;
+            let day = dice.random_range(1..29);
+            let at = match dice.random_range(0..12) {
+                0 => String::new(),
+                hour => format!("2026-0{}-{day:02}T{hour:02}:30:00Z", dice.random_range(5..8)),
+            };
+            match dice.random_range(0..6) {
+                0 => script.append("names", "a", &format!("{next},name{next}")),
+                1 => script.put(
+                    "orders",
+                    "b",
+                    &format!("id,day,size\n{next},{at},{}", dice.random_range(0..9)),
+                ),
+                _ => script.append("orders", "a", &format!("{next},{at},{}", dice.random_range(0..9))),
+            }
+        }
+        let act = match dice.random_range(0..6) {
+            0 => Act::Backfill(request("2026-06", "2026-07")),
+            1 => Act::Backfill(BackfillRequest { asset: "silver.t".into(), ..BackfillRequest::default() }),
+            2 => Act::Run(RunRequest { selection: vec!["source:*".into()], ..RunRequest::default() }),
+            3 => {
+                world.lose_state();
+                Act::Run(RunRequest::default())
+            }
+            _ => Act::Run(RunRequest::default()),
+        };
+        // A backfill by months of a table parted by weeks names none of its partitions, and one of a table that reads nothing
+        // yet has nothing to read.
+        let _ = world.act(&act).await;
+        if dice.random_range(0..5) == 0 {
+            let other = format!("{parted}\nchecks:\n  - unique: nothing_{round}")
+                .replace("checks:\n  - unique: nothing_", "tags: t");
+            world.define(&project(&other, query));
+        }
+        if round % 3 == 2 {
+            assert!(
+                matches!(world.act(&Act::Run(RunRequest::default())).await, Ended::Well(_)),
+                "seed {seed}"
+            );
+            twin.run().await;
+            let (found, expected) = (world.rows("silver.t").await, twin.rows("silver.t").await);
+            assert_eq!(found, expected, "seed {seed}, round {round}, {grain}: {query}");
+            assert!(world.plan().await.is_empty(), "seed {seed}, round {round}");
+        }
+    }
+}
