@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, EngineError, Event, MaintenanceReport, Publisher, engine::World, lease::Lease,
-    maintain::left_because, reconcile::reconcile,
+    maintain::left_because,
+    reconcile::{Scope, reconcile},
 };
 use due::{Due, due};
 use quiet::Quiet;
@@ -113,7 +114,7 @@ impl Engine {
         events: Publisher,
     ) -> Result<HousekeepingReport, EngineError> {
         let (world, began) = (self.world(), Instant::now());
-        let run = world.begin_run(COMMAND, None, lease).await?;
+        let run = world.begin_run(COMMAND, None, world.options.clock.now(), lease).await?;
         // An attempt counts as failed until it has ended, so that a process that dies of it waits before the next one.
         whole.begun = Some(world.options.clock.now());
         whole.failures = whole.failures.saturating_add(1);
@@ -144,7 +145,8 @@ impl Engine {
         let finished = world.options.clock.now();
         let recorded = async {
             lease.hold().await?;
-            world.state.finish_run(&RunEnd { run: &run, finished, outcome, publishes: None }).await?;
+            let end = RunEnd { run: &run, finished, outcome, publishes: None, messages: &[] };
+            world.state.finish_run(&end).await?;
             Ok::<_, EngineError>(world.state.record_housekeeping(lease.token, &whole).await?)
         };
         match (done, recorded.await) {
@@ -162,7 +164,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let world = self.world();
         // Leftovers of processes that died would keep versions and disk space that nobody needs.
-        reconcile(world).await?;
+        reconcile(world, Scope::All).await?;
         world.clean_spill();
         let selected =
             Selection::all().resolve(&world.project.graph).map_err(millstream_plan::PlanError::from)?;

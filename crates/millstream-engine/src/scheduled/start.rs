@@ -163,7 +163,8 @@ async fn run(
         Ok(is_needed.then_some(plan))
     };
     let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
-    let ran = engine.run_under(lease, request, assets, events, planned, executor).await?;
+    let asked = request.due.unwrap_or_else(|| world.options.clock.now());
+    let ran = engine.run_under((asked, lease), request, assets, events, planned, executor).await?;
     Ok(ran.map_or(StepEnd::Idle, StepEnd::Ran))
 }
 

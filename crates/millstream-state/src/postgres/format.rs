@@ -22,7 +22,7 @@ const MIGRATIONS: [&str; 8] = [
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 30] = [
     "runs",
     "steps",
     "assets",

@@ -10,7 +10,6 @@ use arrow::{
 use futures::{Stream, TryStreamExt};
 use millstream_features::view::{OnlineView, TIME};
 use millstream_spool::{Space, Spool, SpoolError, SpoolWriter};
-use millstream_usage::charged;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{

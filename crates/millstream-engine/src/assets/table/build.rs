@@ -213,6 +213,7 @@ impl<'a> BuildAttempt<'a> {
             inputs: self.inputs,
             runtime: self.runtime.clone(),
             maintenance: self.maintenance.clone(),
+            row_by_row: self.row_by_row.clone(),
             schema: self.schema.clone(),
             contract: self.contract.clone(),
             lost: self.lost,

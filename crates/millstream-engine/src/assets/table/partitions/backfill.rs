@@ -22,7 +22,7 @@ use crate::{
     Engine, EngineError, Publisher, RunRequest, StepExecutor, StepOutcome, StepReport,
     assets::{StepRunner, table_of},
     event::RunReport,
-    reconcile::reconcile,
+    reconcile::{Scope, reconcile},
     run::StepResult,
 };
 
@@ -240,7 +240,7 @@ impl Engine {
             needs: Default::default(),
         };
         let plan = async {
-            reconcile(self.world()).await?;
+            reconcile(self.world(), Scope::All).await?;
             Ok(RunPlan { steps: vec![step], ..RunPlan::default() })
         };
         let run = RunRequest {
@@ -490,7 +490,7 @@ impl StepExecutor for Filler {
         filled.await.map_err(|error| project.told_of(&name, error))
     }
 
-    async fn record(&self, report: &StepReport) -> Result<(), EngineError> {
+    async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
         StepExecutor::record(&self.runner, report).await
     }
 }

@@ -15,7 +15,7 @@ use millstream_sql::{
     conform,
     incremental::{IncrementalError, Inputs, Maintenance, PartitionKey, Spool},
 };
-use millstream_state::BrokenCheck;
+use millstream_state::{BrokenCheck, Proof, Receipt};
 use millstream_types::{AssetVersion, Severity};
 
 use super::{PARTITIONS_MAX, grid::Grid, table::PartitionedTable};
@@ -439,8 +439,17 @@ impl PartitionedTable<'_> {
             Some(_) if !whole => Some(self.superseded(attempt, built.union(left_out))?),
             _ => None,
         };
+        let receipt = Receipt {
+            proof: Proof::RowsMade,
+            rows_in: None,
+            rows_made: tally.rows,
+            rows_out: rows_written,
+            rows_rejected: staged.rejected.iter().map(StagedFile::rows).sum(),
+            rows_filtered: None,
+        };
         Ok(Candidate {
             context: self.context,
+            receipt,
             table: &self.spec.name,
             base: attempt.base,
             schema: attempt.schema.clone(),

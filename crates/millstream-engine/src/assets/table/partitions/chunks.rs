@@ -272,6 +272,8 @@ impl PartitionedTable<'_> {
             rows_written: sum.rows_written,
             rows_deleted: sum.rows_deleted,
             rows_rejected: sum.rows_rejected,
+            // Each chunk's commit had a receipt of its own.
+            receipt: None,
             version: Some(version),
             checks,
             recorded: is_recorded.then_some(recorded),

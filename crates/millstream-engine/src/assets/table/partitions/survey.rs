@@ -84,7 +84,7 @@ impl PartitionedTable<'_> {
         };
         let limits = Limits { keys: FOUND_MAX, ..Limits::default() };
         let reached =
-            attempt.maintenance.reached(attempt.runtime.as_ref(), &changes, &grid.key(), limits).await;
+            attempt.maintenance.reached(attempt.runtime.as_ref(), &changes.inputs, &grid.key(), limits).await;
         match reached.map_err(|source| attempt.failed(source))? {
             Reached::Nothing => Ok(Some(PartitionSet::new())),
             Reached::Keys(keys) => Ok(Some(grid.numbers(&keys)?.into_iter().collect())),
