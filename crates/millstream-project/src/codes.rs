@@ -119,6 +119,8 @@ codes! {
         "A view is never stored, so there is no moment at which its rows could be checked or kept back. Use `materialize: table`.";
     WRONG_TEST = "MS-0180", "A malformed test",
         "A test names a table, gives rows for its inputs and expects rows; each row is a mapping from column to value.";
+    WRONG_WEBHOOK = "MS-0186", "A webhook's secret that can be guessed",
+        "Callers of a webhook under `webhooks` sign with its secret, which is a long random text that stands in a variable or in a file of its own.";
     WRONG_FEATURE = "MS-0190", "A malformed feature",
         "A feature is a mapping with exactly one kind, such as `sum: amount` or `column: category`, and optionally `window`, `where`, `default`, `description`, `owner` and `tags`. A kind's parameters have bounds, which the hint names.";
     WRONG_WINDOW = "MS-0191", "A window that cannot be",
@@ -139,6 +141,4 @@ codes! {
         "The shares of a split add up to 100%. `seed` and `entity` belong to splits by `hash` and `random`, `embargo` to splits by `time`.";
     WRONG_OUTPUT = "MS-0199", "A malformed cut-off or output",
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
-    WRONG_WEBHOOK = "MS-0296", "A webhook's secret that can be guessed",
-        "Callers of a webhook under `webhooks` sign with its secret, which is a long random text that stands in a variable or in a file of its own.";
 }
