@@ -88,7 +88,11 @@ impl Tenure {
             Err(error) => Err(error),
         };
         let ending = judge(&asset, &ended);
-        if ended.as_ref().map_or(true, |report| report.as_ref().is_some_and(|report| report.broke_off)) {
+        let broke_off = match &ended {
+            Err(_) => true,
+            Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
+        };
+        if broke_off {
             // What it committed before may not be recorded.
             self.doubtful.insert(asset.clone());
         }
@@ -175,7 +179,7 @@ async fn run(
         lease => lease?,
     };
     let planned = async {
-        let plan = observe(world, request, true).await?;
+        let plan = Box::pin(observe(world, request, true)).await?;
         let is_needed = is_again || !plan.steps.is_empty();
         if is_needed {
             tracing::info!(%asset, command = request.command, "a step starts");
@@ -183,7 +187,7 @@ async fn run(
         Ok(is_needed.then_some(plan))
     };
     let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
-    let ran = engine.run_under(lease, request, assets, events, planned, executor).await?;
+    let ran = Box::pin(engine.run_under(lease, request, assets, events, planned, executor)).await?;
     Ok(ran.map_or(Became::Idle, Became::Run))
 }
 
