@@ -51,7 +51,9 @@ pub struct Project {
 impl Project {
     #[must_use]
     pub fn source(&self, table: &TableName) -> Option<&SourceSpec> {
-        self.spec.sources.iter().find(|source| &source.table() == table)
+        let sources = &self.spec.sources;
+        let at = sources.binary_search_by(|source| source.name.as_str().cmp(table.name())).ok()?;
+        sources.get(at).filter(|source| source.table() == *table)
     }
 
     #[must_use]

@@ -119,6 +119,8 @@ codes! {
         "A view is never stored, so there is no moment at which its rows could be checked or kept back. Use `materialize: table`.";
     WRONG_TEST = "MS-0180", "A malformed test",
         "A test names a table, gives rows for its inputs and expects rows; each row is a mapping from column to value.";
+    WRONG_WEBHOOK = "MS-0186", "A webhook's secret that can be guessed",
+        "Callers of a webhook under `webhooks` sign with its secret, which is a long random text that stands in a variable or in a file of its own.";
     WRONG_FEATURE = "MS-0190", "A malformed feature",
         "A feature is a mapping with exactly one kind, such as `sum: amount` or `column: category`, and optionally `window`, `where`, `default`, `description`, `owner` and `tags`. A kind's parameters have bounds, which the hint names.";
     WRONG_WINDOW = "MS-0191", "A window that cannot be",
@@ -141,9 +143,6 @@ codes! {
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
     WRONG_HOUSEKEEPING = "MS-0292", "Housekeeping that keeps too little",
         "`housekeeping` of `millstream.yaml` keeps old versions of tables for an hour at least, since whoever reads one needs its files, and the history of runs for a day.";
-    WRONG_WEBHOOK = "MS-0296", "A webhook's secret that can be guessed",
-        "Callers of a webhook under `webhooks` sign with its secret, which is a long random text that stands in a variable or in a file of its own.";
-    WRONG_PRICE = "MS-0288", "A price that cannot be",
         "`prices` are amounts of 0 or more in one `currency`: `prices: {cpu_hour: 0.04, gb_stored_month: 0.02, gb_read: 0.0, external_call: 0.001, currency: EUR}`. A price that is left out is 0.";
     WRONG_TELEMETRY = "MS-0289", "A receiver that cannot be told",
         "`telemetry.openlineage` names a `url` or a `file`, `telemetry.otlp` an `endpoint`; addresses begin with `http://` or `https://`.";

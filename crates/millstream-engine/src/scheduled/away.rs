@@ -29,16 +29,12 @@ impl OthersLeases {
 
 impl Tenure {
     /// A step that was started found somebody else at work on its asset.
-    pub(super) async fn kept_away(
-        &mut self,
-        asset: &AssetId,
-        because: &StateError,
-    ) -> Result<(), EngineError> {
+    pub(super) fn take_kept_away(&mut self, asset: &AssetId, because: &StateError) {
         tracing::info!(%asset, %because, "a step waits until others are done with its asset");
         self.waiting.insert(asset.clone());
         let now = self.now();
         let decisions = self.scheduler.kept_away(asset, now);
-        self.carry_out(decisions, &[]).await
+        self.take(decisions, &[]);
     }
 
     /// Lets the steps start whose assets nobody holds any more. When the state store is away, that is found out later.
@@ -55,9 +51,9 @@ impl Tenure {
             self.waiting.remove(&asset);
             let now = self.now();
             let decisions = self.scheduler.freed(&asset, now);
-            self.carry_out(decisions, &[]).await?;
+            self.take(decisions, &[]);
         }
-        Ok(())
+        self.carry_out_taken().await
     }
 
     /// Takes note of what others hold now. A lease that has ended may be that of a process which was killed after it had committed

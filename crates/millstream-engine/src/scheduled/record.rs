@@ -17,6 +17,15 @@ const NAMED_MAX: usize = 4;
 const AGAIN_MIN: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(10);
 
+/// What was decided and is not yet on record.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    decisions: Vec<Decision>,
+    /// The assets of whose record something changes.
+    changed: BTreeSet<AssetId>,
+    logged: Vec<LoggedDecision>,
+}
+
 impl Tenure {
     /// Records what the scheduler decided, and what it was told of the assets `told`; then acts on it.
     pub(super) async fn carry_out(
@@ -24,13 +33,19 @@ impl Tenure {
         decisions: Vec<Decision>,
         told: &[AssetId],
     ) -> Result<(), EngineError> {
-        let mut changed: BTreeSet<AssetId> =
-            told.iter().filter(|asset| self.recorded.contains_key(*asset)).cloned().collect();
+        self.take(decisions, told);
+        self.carry_out_taken().await
+    }
+
+    /// Takes in what one call of the scheduler decided, so that what several calls decide is one transaction.
+    pub(super) fn take(&mut self, decisions: Vec<Decision>, told: &[AssetId]) {
+        let known = told.iter().filter(|asset| self.recorded.contains_key(*asset));
+        self.taken.changed.extend(known.cloned());
         for decision in &decisions {
             for asset in changed_by(decision) {
                 let recorded = self.recorded.entry(asset.clone());
                 recorded.or_insert_with(|| RecordedAsset::new(asset.clone())).apply(decision);
-                changed.insert(asset.clone());
+                self.taken.changed.insert(asset.clone());
             }
         }
         for start in decisions.iter().filter_map(started) {
@@ -39,7 +54,13 @@ impl Tenure {
         let now = self.now();
         let clock = self.told_of_clock(now);
         let decided = decisions.iter().flat_map(|decision| log(decision, now, &mut self.logged));
-        let logged: Vec<LoggedDecision> = clock.into_iter().chain(decided).collect();
+        self.taken.logged.extend(clock.into_iter().chain(decided));
+        self.taken.decisions.extend(decisions);
+    }
+
+    /// Records all that was taken in, and then acts on it.
+    pub(super) async fn carry_out_taken(&mut self) -> Result<(), EngineError> {
+        let Taken { decisions, changed, logged } = std::mem::take(&mut self.taken);
         if !changed.is_empty() || !logged.is_empty() {
             let assets: Vec<RecordedAsset> =
                 changed.iter().filter_map(|asset| self.recorded.get(asset)).cloned().collect();

@@ -24,13 +24,13 @@ use crate::{
 /// A step that this loop started, and that has come to its end.
 pub(super) struct StepRun {
     asset: AssetId,
-    ended: Result<StepEnd, EngineError>,
+    ended: Result<Became, EngineError>,
     took: Duration,
 }
 
 /// What became of a step.
-enum StepEnd {
-    Ran(RunReport),
+enum Became {
+    Run(RunReport),
     /// There was nothing to do, so that the step left no run.
     Idle,
     /// Somebody else works on the asset, so that the step did not begin.
@@ -62,8 +62,16 @@ impl Tenure {
         });
     }
 
-    /// Tells the scheduler how a step ended.
+    /// Tells the scheduler how a step ended, and others that have ended by now.
     pub(super) async fn run_ended(&mut self, ended: Result<StepRun, JoinError>) -> Result<(), EngineError> {
+        self.take_end(ended)?;
+        while let Some(ended) = self.runs.try_join_next() {
+            self.take_end(ended)?;
+        }
+        self.carry_out_taken().await
+    }
+
+    fn take_end(&mut self, ended: Result<StepRun, JoinError>) -> Result<(), EngineError> {
         let worker = |_| EngineError::Worker { doing: "running a scheduled step" };
         let StepRun { asset, ended, took } = ended.map_err(worker)?;
         // What was cut short has not ended: the next process starts it once more.
@@ -73,20 +81,28 @@ impl Tenure {
         self.own.remove(&asset);
         self.started.remove(&asset);
         let ended = match ended {
-            Ok(StepEnd::KeptAway(because)) => return self.kept_away(&asset, &because).await,
-            Ok(StepEnd::Ran(report)) => Ok(Some(report)),
-            Ok(StepEnd::Idle) => Ok(None),
+            Ok(Became::KeptAway(because)) => {
+                self.take_kept_away(&asset, &because);
+                return Ok(());
+            }
+            Ok(Became::Run(report)) => Ok(Some(report)),
+            Ok(Became::Idle) => Ok(None),
             Err(error) => Err(error),
         };
         let ending = judge(&asset, &ended);
-        if ended.as_ref().map_or(true, |report| report.as_ref().is_some_and(|report| report.broke_off)) {
+        let broke_off = match &ended {
+            Err(_) => true,
+            Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
+        };
+        if broke_off {
             // What it committed before may not be recorded.
             self.doubtful.insert(asset.clone());
         }
         for (changed, version) in ended.iter().flatten().flat_map(versions).collect::<Vec<_>>() {
-            self.committed(&changed, version).await?;
+            self.take_version(&changed, version);
         }
-        self.step_ended(&asset, ending, span(took)).await
+        self.take_step_end(&asset, ending, span(took));
+        Ok(())
     }
 
     /// The end of a step, whoever started it.
@@ -96,12 +112,17 @@ impl Tenure {
         ending: Ending,
         took: Span,
     ) -> Result<(), EngineError> {
+        self.take_step_end(asset, ending, took);
+        self.carry_out_taken().await
+    }
+
+    fn take_step_end(&mut self, asset: &AssetId, ending: Ending, took: Span) {
         let now = self.now();
         let decisions = self.scheduler.ended(asset, ending, took, now);
         if let Some(recorded) = self.recorded.get_mut(asset) {
             recorded.ended(ending, took);
         }
-        self.carry_out(decisions, std::slice::from_ref(asset)).await
+        self.take(decisions, std::slice::from_ref(asset));
     }
 
     /// The asset has a version that somebody committed.
@@ -110,12 +131,17 @@ impl Tenure {
         asset: &AssetId,
         version: AssetVersion,
     ) -> Result<(), EngineError> {
+        self.take_version(asset, version);
+        self.carry_out_taken().await
+    }
+
+    fn take_version(&mut self, asset: &AssetId, version: AssetVersion) {
         if self.versions.insert(asset.clone(), version) == Some(version) {
-            return Ok(());
+            return;
         }
         let now = self.now();
         let decisions = self.scheduler.committed(asset, version, now);
-        self.carry_out(decisions, &[]).await
+        self.take(decisions, &[]);
     }
 }
 
@@ -146,16 +172,16 @@ async fn run(
     is_again: bool,
     events: Publisher,
     cancel: CancellationToken,
-) -> Result<StepEnd, EngineError> {
+) -> Result<Became, EngineError> {
     let (world, assets) = (engine.world(), std::slice::from_ref(asset));
     let lease = match world.lease(&request.command, assets, Duration::ZERO, &events, &cancel).await {
         Err(EngineError::State(because @ StateError::Locked { .. })) => {
-            return Ok(StepEnd::KeptAway(because));
+            return Ok(Became::KeptAway(because));
         }
         lease => lease?,
     };
     let planned = async {
-        let plan = observe(world, request, true).await?;
+        let plan = Box::pin(observe(world, request, true)).await?;
         let is_needed = is_again || !plan.steps.is_empty();
         if is_needed {
             tracing::info!(%asset, command = request.command, "a step starts");
@@ -164,8 +190,9 @@ async fn run(
     };
     let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
     let asked = request.due.unwrap_or_else(|| world.options.clock.now());
-    let ran = engine.run_under((asked, lease), request, assets, events, planned, executor).await?;
-    Ok(ran.map_or(StepEnd::Idle, StepEnd::Ran))
+    let running = engine.run_under((asked, lease), request, assets, events, planned, executor);
+    let ran = Box::pin(running).await?;
+    Ok(ran.map_or(Became::Idle, Became::Run))
 }
 
 /// The versions that the steps of a run left.

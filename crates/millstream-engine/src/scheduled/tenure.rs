@@ -22,6 +22,7 @@ use super::{
     away::OthersLeases,
     is_scheduled,
     listen::{Foreign, Look},
+    record::Taken,
     stale::stale,
     start::StepRun,
     unknown_webhook,
@@ -63,6 +64,8 @@ pub(super) struct Tenure {
     pub(super) versions: BTreeMap<AssetId, AssetVersion>,
     /// The number of the last decision in the log.
     pub(super) logged: i64,
+    /// What was decided and is not yet on record.
+    pub(super) taken: Taken,
     /// Whether the clock was behind where it had been at the last call of the scheduler.
     pub(super) is_clock_back: bool,
     pub(super) runs: JoinSet<StepRun>,
@@ -166,6 +169,7 @@ impl Tenure {
             recorded,
             versions,
             logged: 0,
+            taken: Taken::default(),
             is_clock_back: false,
             runs: JoinSet::new(),
             started: BTreeSet::new(),

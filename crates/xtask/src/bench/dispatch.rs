@@ -82,13 +82,13 @@ fn tick_to_start(server: &Server) -> Result<Row> {
 
 /// Calls the webhook for which all sources wait, and takes the time from the first start to the last.
 fn steps_per_second(server: &Server) -> Result<f64> {
-    let before = DateTime::from(std::time::SystemTime::now()) as DateTime<chrono::Utc>;
+    let before = starts(server, "bronze.s")?.into_iter().max().unwrap_or(0);
     post(&server.address, "/v1/triggers/all", "")?;
     let began = Instant::now();
     loop {
         thread::sleep(Duration::from_millis(200));
         let mut started: Vec<i64> =
-            starts(server, "bronze.s")?.into_iter().filter(|at| *at >= before.timestamp_micros()).collect();
+            starts(server, "bronze.s")?.into_iter().filter(|at| *at > before).collect();
         started.sort_unstable();
         match started.as_slice() {
             [first, .., last] if started.len() >= SOURCES => {
