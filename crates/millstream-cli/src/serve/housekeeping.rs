@@ -16,15 +16,22 @@ const LOOKS_PER_ALARM: u32 = 720;
 
 /// Does the housekeeping that is due, until `cancel`. What it is about, it logs.
 pub(crate) async fn keep_house(backend: Arc<Backend>, cancel: CancellationToken) {
-    let mut looks = 0_u32;
+    let (mut looks, mut told) = (0_u32, None);
     loop {
         let engine = backend.live().engine.clone();
         match engine.keep_house(cancel.clone()).await {
-            Ok(Some(report)) => log(&report),
-            Ok(None) => {}
+            Ok(Some(report)) => {
+                log(&report);
+                told = None;
+            }
+            Ok(None) => told = None,
             Err(EngineError::Cancelled) => return,
+            // What stays wrong, such as a store that cannot be written, is told once.
+            Err(error) if told.as_ref() == Some(&error.to_string()) => {}
             Err(error) => {
-                tracing::warn!(code = error.code(), %error, "housekeeping did not come to its end; it is tried again later");
+                let code = error.code();
+                tracing::warn!(code, %error, "housekeeping did not come to its end; it is tried again later");
+                told = Some(error.to_string());
             }
         }
         if looks.is_multiple_of(LOOKS_PER_ALARM) {

@@ -225,11 +225,13 @@ impl Engine {
             Ok(Tidied::Not) => {}
             Ok(Tidied::Done(done)) => {
                 self.well(&table.to_string(), known, lease).await?;
-                tell(done, events, report);
+                let is_idle = done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
+                if !is_idle {
+                    tell(done, events, report);
+                }
             }
-            Err(error @ (EngineError::State(StateError::LeaseLost) | EngineError::Cancelled)) => {
-                return Err(error);
-            }
+            Ok(Tidied::Foreign(left)) => tell(left, events, report),
+            Err(error @ (EngineError::State(StateError::LeaseLost) | EngineError::Cancelled)) => return Err(error),
             Err(error) => {
                 self.world().lake.abandon(table).await;
                 tell(MaintenanceReport::left_alone(table, left_because(&error)), events, report);
@@ -298,10 +300,6 @@ fn note_failure(record: &mut HousekeepingRecord, error: &EngineError) {
 
 /// Tells of a table to which something was done, or that was left for a reason.
 fn tell(done: MaintenanceReport, events: &Publisher, report: &mut HousekeepingReport) {
-    let is_idle = done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
-    if is_idle && done.notes.is_empty() {
-        return;
-    }
     events.publish(Event::TableMaintained(done.clone()));
     report.tables.push(done);
 }

@@ -34,6 +34,8 @@ const READERS: Duration = Duration::from_secs(60 * 60);
 /// What became of a table.
 pub(super) enum Tidied {
     Done(MaintenanceReport),
+    /// Another tool has made it a table that only that tool may tidy.
+    Foreign(MaintenanceReport),
     /// Others are at work on it.
     Busy,
     /// There is no such table, or something else has to be done first.
@@ -70,9 +72,8 @@ impl Engine {
             match round {
                 Ok(Some(round)) => done = done.and(round),
                 Ok(None) => return Ok(Tidied::Not),
-                // Another tool has made it a table that only that tool may tidy.
                 Err(EngineError::Lake(error @ LakeError::Unsupported { .. })) => {
-                    return Ok(Tidied::Done(MaintenanceReport::left_alone(table, error.to_string())));
+                    return Ok(Tidied::Foreign(MaintenanceReport::left_alone(table, error.to_string())));
                 }
                 Err(error) => return Err(error),
             }
@@ -107,7 +108,10 @@ impl Engine {
     async fn options_of(&self, table: &TableName) -> Result<MaintainOptions, EngineError> {
         let world = self.world();
         let (now, policy) = (world.options.clock.now(), &world.project.spec.housekeeping);
-        let pinned = self.pinned().await?.remove(table).unwrap_or_default();
+        let mut pinned = self.pinned().await?.remove(table).unwrap_or_default();
+        // The newest version is kept by itself.
+        let newest = world.lake.snapshot(table, At::Latest).await?;
+        pinned.retain(|version| newest.as_ref().is_none_or(|newest| *version < newest.version()));
         let assets: BTreeSet<&AssetId> = world.project.graph.assets().iter().map(|asset| &asset.id).collect();
         let leases = world.state.leases(now).await?;
         let working = leases.iter().filter(|lease| lease.assets.iter().any(|asset| assets.contains(asset)));
