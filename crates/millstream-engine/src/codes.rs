@@ -83,5 +83,10 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Triggers that cannot work",
         "Assets set each other off in a circle, or name an asset or a pool that does not exist; the message says which.",
     ),
+    (
+        "MS-0740",
+        "An attempt took too long",
+        "An attempt at a step took longer than its `timeout`, and was broken off; nothing half-done is visible. It is tried again like after other faults that may pass.",
+    ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
 ];

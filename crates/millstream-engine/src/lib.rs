@@ -17,6 +17,7 @@ mod commit_info;
 mod engine;
 mod error;
 mod event;
+mod failure;
 mod features;
 mod freshness;
 mod history;
@@ -64,6 +65,7 @@ pub use event::{
     CheckReport, Event, EventBus, Heard, MaintenanceReport, Observer, PlannedAsset, Publisher, RunReport,
     StepProgress, StepReport, Subscription, Work, WorkChange, WorkEvent, WorkId,
 };
+pub use failure::ErrorClass;
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, OnDemandEntry,
     PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,
@@ -75,7 +77,9 @@ pub use millstream_state::{DecisionKind, LoggedDecision, StepOutcome};
 pub use queries::{Queries, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
-pub use run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
+pub use run::{
+    ExecuteOptions, NextAttempt, RetryPolicy, RunRequest, StepExecutor, StepResult, StepRules, execute,
+};
 pub use scheduled::{Outlook, Scheduling, TriggerError};
 pub use sets::ReadSet;
 pub use status::{AssetStatus, Status, Unreadable};

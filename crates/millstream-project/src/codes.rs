@@ -139,4 +139,8 @@ codes! {
         "The shares of a split add up to 100%. `seed` and `entity` belong to splits by `hash` and `random`, `embargo` to splits by `time`.";
     WRONG_OUTPUT = "MS-0199", "A malformed cut-off or output",
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
+    WRONG_STEPS = "MS-0280", "Steps that cannot go so",
+        "`retry` has `attempts` from 1 to 100, a `base` no longer than its `cap`, and in `millstream.yaml` a `budget` as in `60/h`. `timeout` is a time, `set_aside_after` a number of failures. Nothing of a view runs, so a view has none of them.";
+    WRONG_SLA = "MS-0281", "A malformed promise",
+        "`sla` has one or several of `fresh_by` (a time of day, perhaps with a time zone: `09:00 Europe/Berlin`), `at_most` and `step_at_most`; `days` belongs to `fresh_by`. Nothing of a view is stored, so nothing can be promised of it.";
 }

@@ -115,13 +115,14 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
-    let spec = project.and_then(|Project { name, environment, pools, .. }| {
+    let spec = project.and_then(|Project { name, environment, pools, retry_budget, .. }| {
         let files = files.clone();
         Some(ProjectSpec {
             root: root.clone(),
             name,
             environment: environment?,
             pools,
+            retry_budget,
             connections,
             sources,
             tables,

@@ -228,7 +228,7 @@ fn matches_some_day(cron: &Cron) -> bool {
     found.zip(end).is_some_and(|(found, end)| found < end)
 }
 
-fn zone_named(name: &str) -> Result<Tz, CronError> {
+pub(crate) fn zone_named(name: &str) -> Result<Tz, CronError> {
     name.parse().map_err(|_| {
         let near = |zone: &Tz| (strsim::damerau_levenshtein(zone.name(), name), zone.name());
         let nearest = TZ_VARIANTS.iter().map(near).min().filter(|(distance, _)| *distance <= 3);

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{kind_of, unknown};
 use crate::{
-    CheckReport, EngineError, FeatureServer, Publisher, StepExecutor, StepOutcome, StepReport,
+    CheckReport, EngineError, FeatureServer, NextAttempt, Publisher, StepExecutor, StepOutcome, StepReport,
+    StepRules,
     engine::{StepContext, World},
     lease::Lease,
     run::StepResult,
@@ -43,6 +44,18 @@ impl StepExecutor for StepRunner {
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError> {
         let facts = self.world.project.graph.get(&step.asset).ok_or_else(|| unknown(&step.asset))?;
         kind_of(facts)?.attempt(self, step).await
+    }
+
+    fn rules(&self, step: &PlannedStep) -> StepRules {
+        self.world.step_rules(&step.asset)
+    }
+
+    async fn succeeded(&self, step: &PlannedStep) {
+        self.world.attempt_ended(&step.asset, &self.events).await;
+    }
+
+    async fn failed(&self, step: &PlannedStep, error: &EngineError, wants_another: bool) -> NextAttempt {
+        self.world.attempt_failed(&step.asset, error, wants_another, &self.events).await
     }
 
     async fn record(&self, report: &StepReport) -> Result<(), EngineError> {

@@ -5,7 +5,9 @@
 //! records is bound to that lease; another process that serves the project too waits until the lease ends, and goes on with
 //! what is recorded.
 
+mod failures;
 mod listen;
+mod promises;
 mod record;
 mod stale;
 mod start;

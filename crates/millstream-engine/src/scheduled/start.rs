@@ -13,8 +13,8 @@ use millstream_types::{AssetId, AssetVersion, Span};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use super::{record::reasons, tenure::Tenure};
-use crate::{Engine, EngineError, Publisher, RunReport, RunRequest, error::told, event::ended_well};
+use super::{failures::judge, record::reasons, tenure::Tenure};
+use crate::{Engine, EngineError, Publisher, RunReport, RunRequest};
 
 /// A run that has ended.
 pub(super) struct StepRun {
@@ -37,6 +37,8 @@ impl Tenure {
         let events = self.engine.begin(&request.command);
         self.own.insert(asset.clone(), events.work().id);
         self.works.insert(events.work().id);
+        let now = self.now();
+        self.promises.step_began(&asset, now);
         let (engine, cancel, is_again) = (self.engine.clone(), self.cancel.clone(), step.attempt > 1);
         self.runs.spawn(async move {
             let began = Instant::now();
@@ -65,6 +67,7 @@ impl Tenure {
         for (changed, version) in ended.iter().flatten().flat_map(versions).collect::<Vec<_>>() {
             self.committed(&changed, version).await?;
         }
+        self.tell_circuits().await?;
         self.step_ended(&asset, ending, span(took)).await
     }
 
@@ -76,6 +79,7 @@ impl Tenure {
         took: Span,
     ) -> Result<(), EngineError> {
         let now = self.now();
+        self.promises.step_ended(asset);
         let decisions = self.scheduler.ended(asset, ending, took, now);
         if let Some(recorded) = self.recorded.get_mut(asset) {
             recorded.ended(ending, took);
@@ -96,20 +100,6 @@ impl Tenure {
         let decisions = self.scheduler.committed(asset, version, now);
         self.carry_out(decisions, &[]).await
     }
-}
-
-fn judge(asset: &AssetId, ended: &Result<Option<RunReport>, EngineError>) -> Ending {
-    let is_well = match ended {
-        Ok(report) => report
-            .iter()
-            .all(|report| !report.cancelled && !report.broke_off && report.steps.iter().all(ended_well)),
-        Err(error) => {
-            let (code, error) = (error.code(), told(error));
-            tracing::warn!(%asset, code, error, "a step did not run");
-            false
-        }
-    };
-    if is_well { Ending::Well } else { Ending::Badly }
 }
 
 pub(super) fn span(took: Duration) -> Span {

@@ -13,6 +13,7 @@ mod pattern;
 mod project;
 mod schedule;
 mod source;
+mod steps;
 mod table;
 mod tables;
 mod test;

@@ -12,9 +12,10 @@ use super::{
     Context,
     environment::{DEFAULT, environment, implied, steps_at_once},
     feature::identifier,
+    steps::{project_budget, project_steps},
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, codes,
+    Diagnostic, EnvironmentSpec, Located, Location, Node, NodeKind, StepsSpec, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
     variables, words,
@@ -27,6 +28,7 @@ pub(crate) struct Project {
     /// The chosen environment; `None` when it is unknown or cannot be used.
     pub(crate) environment: Option<EnvironmentSpec>,
     pub(crate) pools: BTreeMap<String, NonZeroUsize>,
+    pub(crate) retry_budget: u32,
     /// The names of all pools, those with faults included.
     pub(crate) pool_names: BTreeSet<String>,
     pub(crate) defaults: Defaults,
@@ -40,6 +42,7 @@ pub(crate) struct Defaults {
     pub(crate) freshness: Option<Span>,
     pub(crate) owner: Option<String>,
     pub(crate) tags: Vec<String>,
+    pub(crate) steps: StepsSpec,
 }
 
 impl Default for Defaults {
@@ -50,18 +53,20 @@ impl Default for Defaults {
             freshness: None,
             owner: None,
             tags: Vec::new(),
+            steps: StepsSpec::default(),
         }
     }
 }
 
 impl Defaults {
-    fn new(file: DefaultsFile) -> Self {
+    fn new(file: DefaultsFile, steps: StepsSpec) -> Self {
         Self {
             on_violation: file.on_violation.unwrap_or(Severity::Quarantine),
             halt_above: file.halt_above.map(|share| share.0),
             freshness: file.freshness.map(|age| age.0),
             owner: file.owner,
             tags: file.tags.0,
+            steps,
         }
     }
 
@@ -120,12 +125,15 @@ pub(crate) fn project(
             None
         }
     };
+    let steps =
+        project_steps(context, file.retry.as_ref(), file.timeout.as_ref(), file.set_aside_after.as_ref());
     Some(Project {
         name: file.name.value,
         environment,
         pools: pools(context, &file.pools),
         pool_names: pool_names(&node),
-        defaults: Defaults::new(file.defaults),
+        retry_budget: project_budget(context, file.retry.as_ref()),
+        defaults: Defaults::new(file.defaults, steps),
     })
 }
 

@@ -9,6 +9,7 @@ mod project;
 mod schedule;
 mod schema_text;
 mod source;
+mod steps;
 mod table;
 mod test;
 
@@ -27,6 +28,7 @@ pub(crate) use schedule::ScheduleFile;
 pub(crate) use source::{
     ColumnFile, ConnectorFile, ContractFile, SourceFile, SourceOfTablesFile, TableOfSourceFile,
 };
+pub(crate) use steps::{ProjectRetryFile, RetryFile, SlaFile};
 pub(crate) use table::{MaterializeFile, TableFile};
 pub(crate) use test::{TestFile, TestsFile};
 

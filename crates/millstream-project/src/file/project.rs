@@ -4,7 +4,10 @@ use millstream_types::{ByteSize, Percent, Severity, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::schema_text::{ByteSizeText, PercentText, SpanText};
+use super::{
+    ProjectRetryFile,
+    schema_text::{ByteSizeText, PercentText, SpanText},
+};
 use crate::{
     Located,
     decode::{Entries, OneOrMany, TextLike, Written},
@@ -26,6 +29,16 @@ pub(crate) struct ProjectFile {
     /// How many steps run at once in each pool, by the names that schedules give: `heavy: 2`.
     #[serde(default)]
     pub(crate) pools: Entries<Located<usize>>,
+    /// How steps that failed for a reason that may pass are tried again.
+    #[serde(default)]
+    pub(crate) retry: Option<Located<ProjectRetryFile>>,
+    /// The longest time that one attempt at a step may take; without it, there is no such bound.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) timeout: Option<Located<Written<Span>>>,
+    /// After so many failures in a row an asset runs by itself no more, until it is changed or resumed; 5 when absent, 0 for never.
+    #[serde(default)]
+    pub(crate) set_aside_after: Option<Located<u32>>,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,

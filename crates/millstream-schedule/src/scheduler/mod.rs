@@ -1,5 +1,7 @@
 //! The state machine: what is told goes in, decisions come out.
 
+mod aside;
+mod circuits;
 mod clock;
 mod freshness;
 mod install;
@@ -8,7 +10,7 @@ mod order;
 mod step;
 mod upcoming;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
 
@@ -17,6 +19,7 @@ use crate::{
     queue::{Queue, Rank},
     timers::Timers,
 };
+use circuits::Gate;
 use node::{Due, Node, Running, Standing};
 
 pub use install::ATTEMPTS_MAX;
@@ -42,6 +45,8 @@ pub struct Scheduler {
     webhooks: HashMap<String, Vec<(usize, usize)>>,
     queue: Queue,
     timers: Timers,
+    /// The circuits that are not closed, by name.
+    gates: BTreeMap<String, Gate>,
     /// The assets that run, are due, or are stale and may run by themselves.
     unsettled: BTreeSet<usize>,
     /// The present instant, as it was told last.
@@ -74,6 +79,7 @@ impl Scheduler {
     pub fn tick(&mut self, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);
         self.find_ticks();
+        self.find_probes();
         self.decide()
     }
 
@@ -129,7 +135,9 @@ impl Scheduler {
             let fresh_as_of = self.fresh_if_started(place);
             let node = &mut self.nodes[place];
             let lane = node.lane;
-            node.state.running = Some(Running { wave: self.wave, fresh_as_of, lane, began_with: None });
+            let is_own = false;
+            node.state.running =
+                Some(Running { wave: self.wave, fresh_as_of, lane, is_own, began_with: None });
             node.state.stale_again = false;
             node.state.last_wave = self.wave;
             if let Some(due) = &mut node.state.due {
@@ -155,7 +163,7 @@ impl Scheduler {
         {
             self.queue.release(running.lane);
             let state = &mut self.nodes[place].state;
-            (state.failed, state.failed_after) = (ending == Ending::Badly, self.arrivals);
+            (state.failed, state.failed_after) = (ending.is_bad(), self.arrivals);
             state.stale = state.failed || state.stale_again;
             if ending == Ending::Well {
                 state.fresh_as_of = Some(running.fresh_as_of);
@@ -166,6 +174,13 @@ impl Scheduler {
                 }
                 self.recover(place, running.wave);
             }
+            self.count_failure(place, ending, running.is_own);
+            self.probe_ended(place);
+            // Its circuit holds it until what it asks answers again. What is not there to be held is not asked for ever.
+            let node = &self.nodes[place];
+            if ending == Ending::Unreachable && running.is_own && node.asset.circuit.is_some() {
+                self.make_due(place, running.wave, DueReason::Unreachable, i8::MIN);
+            }
             self.settle_down(place);
         }
         self.decide()
@@ -174,7 +189,7 @@ impl Scheduler {
     /// The next instant at which [`Self::tick`] has something to do; `None` if nothing is timed.
     #[must_use]
     pub fn next_wake(&self) -> Option<TimestampMicros> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.next_probe()).min()
     }
 
     /// By how much the clock of the last call was behind the latest instant that had been told or recorded before; `None` if it was

@@ -32,7 +32,15 @@ impl Scheduler {
         if !self.nodes[place].state.due.as_ref().is_some_and(is_open) {
             return;
         }
+        if self.nodes[place].state.failures.aside.is_some() {
+            return self.skip(place, SkipReason::SetAside);
+        }
         match self.verdict(place) {
+            Verdict::Run if !self.passes_circuit(place, has_place) => {
+                if let Some(due) = &mut self.nodes[place].state.due {
+                    due.standing = Standing::Held;
+                }
+            }
             Verdict::Run if has_place => self.start(place),
             Verdict::Run => {
                 let node = &mut self.nodes[place];
@@ -64,7 +72,8 @@ impl Scheduler {
         let answers = self.take_answers(place);
         let node = &mut self.nodes[place];
         let lane = node.lane;
-        node.state.running = Some(Running { wave: due.wave, fresh_as_of, lane, began_with: None });
+        node.state.running =
+            Some(Running { wave: due.wave, fresh_as_of, lane, is_own: true, began_with: None });
         node.state.stale_again = false;
         node.state.last_wave = due.wave;
         node.state.cleared = Some(Cleared { wave: due.wave, added: self.added });
@@ -90,7 +99,7 @@ impl Scheduler {
         let Some(due) = self.nodes[place].state.due.take() else { return };
         let answers = self.take_answers(place);
         let node = &mut self.nodes[place];
-        if because != SkipReason::UpToDate {
+        if matches!(because, SkipReason::UpstreamFailed { .. }) {
             node.state.last_wave = due.wave.max(node.state.last_wave);
             (node.state.failed, node.state.was_skipped) = (true, true);
             node.state.failed_after = self.arrivals;
@@ -183,6 +192,7 @@ impl Scheduler {
             let because = match due.standing {
                 Standing::AfterRun => HoldReason::Running,
                 Standing::Behind(first) => HoldReason::Upstream { asset: self.nodes[first].asset.id.clone() },
+                Standing::Held => self.circuit_hold(place),
                 Standing::Queued | Standing::Open => self.queue.obstacle(node.lane),
             };
             self.decisions.push(Decision::NotNow { asset: node.asset.id.clone(), because });

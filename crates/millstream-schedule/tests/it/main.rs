@@ -4,11 +4,13 @@
 mod catch_up;
 mod cost;
 mod cron;
+mod failures;
 mod freshness;
 mod harness;
 mod order;
 mod queue;
 mod reload;
 mod simulation;
+mod sla;
 mod time;
 mod trigger;

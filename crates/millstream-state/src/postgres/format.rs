@@ -7,18 +7,19 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 
 /// Makes the table whose only row marks the schema's tables as a state store, and names the project that they belong to.
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 27] = [
     "runs",
     "steps",
     "assets",
@@ -40,6 +41,12 @@ const TABLES: [&str; 21] = [
     "scheduled_assets",
     "scheduled_triggers",
     "schedule_decisions",
+    "resumptions",
+    "circuits",
+    "retry_budgets",
+    "repairs",
+    "sla_promises",
+    "sla_breaches",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

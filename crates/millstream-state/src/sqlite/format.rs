@@ -7,13 +7,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 
 /// The format of the first store that was made.

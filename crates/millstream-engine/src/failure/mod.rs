@@ -1,0 +1,8 @@
+//! What becomes of failures: their classes, and what a process learns from them about the places that its steps ask.
+
+mod circuits;
+mod class;
+mod retries;
+
+pub(crate) use circuits::Circuits;
+pub use class::ErrorClass;
