@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::runs::{CheckResult, LastRun, LastStep};
+use crate::{
+    failures::{AsideState, ConnectionState},
+    runs::{CheckResult, LastRun, LastStep},
+};
 
 /// The project as the state store knows it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -12,6 +15,12 @@ pub struct StatusDocument {
     /// The newest run.
     pub last_run: Option<LastRun>,
     pub assets: Vec<AssetState>,
+    /// The places that do not answer, so that steps which ask them wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<ConnectionState>,
+    /// The assets that run by themselves no more, because they failed too often in a row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<AsideState>,
 }
 
 /// Where one asset stands.

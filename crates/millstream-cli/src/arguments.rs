@@ -76,6 +76,7 @@ pub(crate) enum Command {
     Rejected(commands::rejected::Arguments),
     Reprocess(commands::reprocess::Arguments),
     Schedule(commands::schedule::Arguments),
+    Sla(commands::sla::Arguments),
     Maintain(commands::maintain::Arguments),
     Dataset(commands::dataset::Arguments),
     Features(commands::features::Arguments),

@@ -65,7 +65,7 @@ pub use event::{
     CheckReport, Event, EventBus, Heard, MaintenanceReport, Observer, PlannedAsset, Publisher, RunReport,
     StepProgress, StepReport, Subscription, Work, WorkChange, WorkEvent, WorkId,
 };
-pub use failure::ErrorClass;
+pub use failure::{ConnectionStatus, ErrorClass, PromiseStatus, RetriesStatus};
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, OnDemandEntry,
     PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,

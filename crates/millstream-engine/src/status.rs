@@ -11,11 +11,12 @@ use millstream_lake::{CommitRecord, LakeError};
 use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
+use millstream_schedule::RecordedAside;
 use millstream_state::{CheckResult, HeldLease, RunOutcome, RunRecord, SchemaVersion, State, StepRecord};
 use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
 use crate::{
-    Engine, EngineError,
+    ConnectionStatus, Engine, EngineError,
     assets::{check_result, kind_of, table_of},
     audit,
     event::READABLE,
@@ -34,6 +35,10 @@ const LOOKS_AT_ONCE: usize = 8;
 pub struct Status {
     pub now: TimestampMicros,
     pub last_run: Option<RunRecord>,
+    /// The places whose circuits are not closed.
+    pub held: Vec<ConnectionStatus>,
+    /// The assets that are set aside, and since when.
+    pub aside: BTreeMap<AssetId, RecordedAside>,
     /// All assets in the order of the graph: an asset comes after those that it reads.
     pub assets: Vec<AssetStatus>,
 }
@@ -123,7 +128,10 @@ impl Engine {
                     lease: leases.remove(&facts.id),
                 });
             }
-            Ok(Status { now, last_run, assets })
+            let mut held = self.connections().await?;
+            held.retain(|connection| connection.since.is_some());
+            let aside = self.aside().await?;
+            Ok(Status { now, last_run, held, aside, assets })
         })
     }
 

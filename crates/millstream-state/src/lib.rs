@@ -1,5 +1,5 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, how far triggers were answered, circuits, budgets of retries, repairs, promises, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
+//! source was landed, how far triggers were answered, circuits, budgets of retries, promises, schema versions, check results, metrics, pins, versions of artifacts, reports of verifications; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
 //!
@@ -25,7 +25,6 @@ mod metric;
 mod pin;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod repair;
 mod resumption;
 mod run;
 mod schedule;
@@ -52,7 +51,6 @@ pub use metric::Metric;
 pub use pin::Pin;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresFault;
-pub use repair::{Repair, RepairOutcome};
 pub use run::{RunEnd, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use sla::SlaRecord;

@@ -3,6 +3,7 @@
 
 mod dataset;
 mod error;
+mod failures;
 mod features;
 mod lineage;
 mod maintain;
@@ -27,6 +28,7 @@ pub use millstream_api::{
         AssetLineageDocument, AssetState, LineageDocument, LineageStep, SchemaState, StatusDocument,
         TableStatusDocument, VersionState,
     },
+    failures::{AsideState, ConnectionState, PromiseAnswer, ResumeAnswer, SlaAnswer},
     features::{
         FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
         ViewDocument,

@@ -2,6 +2,7 @@
 
 use millstream_api::{
     catalog::{AssetState, StatusDocument, Writer},
+    failures::{AsideState, ConnectionState},
     runs::{CheckResult, LastRun},
 };
 use millstream_engine::{AssetStatus, Status};
@@ -14,7 +15,14 @@ use crate::standing::Standing;
 impl Of<&Status> for StatusDocument {
     fn of(status: &Status) -> Self {
         let last_run = status.last_run.as_ref().map(LastRun::of);
-        Self { last_run, assets: status.assets.iter().map(AssetState::of).collect() }
+        let aside = status.aside.iter();
+        let aside = aside.map(|(asset, aside)| AsideState { asset: asset.to_string(), since: instant(aside.since) });
+        Self {
+            last_run,
+            assets: status.assets.iter().map(AssetState::of).collect(),
+            held: status.held.iter().map(ConnectionState::of).collect(),
+            set_aside: aside.collect(),
+        }
     }
 }
 

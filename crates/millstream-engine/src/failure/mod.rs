@@ -2,7 +2,9 @@
 
 mod circuits;
 mod class;
+mod known;
 mod retries;
 
 pub(crate) use circuits::Circuits;
 pub use class::ErrorClass;
+pub use known::{ConnectionStatus, PromiseStatus, RetriesStatus};

@@ -19,7 +19,7 @@ const MIGRATIONS: [&str; 5] = [
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 26] = [
     "runs",
     "steps",
     "assets",
@@ -44,7 +44,6 @@ const TABLES: [&str; 27] = [
     "resumptions",
     "circuits",
     "retry_budgets",
-    "repairs",
     "sla_promises",
     "sla_breaches",
 ];

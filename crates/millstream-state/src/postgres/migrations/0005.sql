@@ -21,17 +21,6 @@ CREATE TABLE retry_budgets (
     minutes TEXT NOT NULL
 );
 
-CREATE TABLE repairs (
-    id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at      BIGINT NOT NULL,
-    asset   TEXT COLLATE "C" NOT NULL,
-    cause   TEXT NOT NULL,
-    action  TEXT NOT NULL,
-    outcome TEXT NOT NULL
-);
-
-CREATE INDEX repairs_of_assets ON repairs (asset, at);
-
 CREATE TABLE sla_promises (
     asset        TEXT COLLATE "C" NOT NULL,
     promise      TEXT COLLATE "C" NOT NULL,

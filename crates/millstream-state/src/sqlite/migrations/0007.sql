@@ -21,17 +21,6 @@ CREATE TABLE retry_budgets (
     minutes TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE repairs (
-    id      INTEGER PRIMARY KEY AUTOINCREMENT,
-    at      INTEGER NOT NULL,
-    asset   TEXT NOT NULL,
-    cause   TEXT NOT NULL,
-    action  TEXT NOT NULL,
-    outcome TEXT NOT NULL
-) STRICT;
-
-CREATE INDEX repairs_of_assets ON repairs (asset, at);
-
 CREATE TABLE sla_promises (
     asset        TEXT NOT NULL,
     promise      TEXT NOT NULL,
