@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
+    failures::{AsideState, ConnectionState},
     housekeeping::HousekeepingState,
     project::FailedReload,
     runs::{CheckResult, LastRun, LastStep},
@@ -22,6 +23,12 @@ pub struct StatusDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_reload: Option<FailedReload>,
     pub assets: Vec<AssetState>,
+    /// The places that do not answer, so that steps which ask them wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<ConnectionState>,
+    /// The assets that run by themselves no more, because they failed too often in a row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<AsideState>,
 }
 
 /// Where one asset stands.

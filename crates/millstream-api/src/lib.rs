@@ -10,6 +10,7 @@ pub mod catalog;
 mod columns;
 pub mod datasets;
 pub mod error;
+pub mod failures;
 pub mod feast;
 pub mod features;
 pub mod figures;

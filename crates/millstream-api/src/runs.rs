@@ -88,6 +88,13 @@ pub enum RunEvent {
         wait_ms: u64,
         error: String,
     },
+    /// Something is wrong that a person may want to know of, or is right again.
+    Alarm {
+        /// A connection, or `source:…` for a source without one.
+        about: String,
+        message: String,
+        is_over: bool,
+    },
     /// The end of a step, told once of each. A step that never began was not told to begin either: it is `skipped` because of one
     /// before it, or, in a run that is told to end, `cancelled`.
     StepFinished(StepResult),

@@ -88,6 +88,7 @@ pub(crate) enum Command {
     Reprocess(commands::reprocess::Arguments),
     Backfill(commands::backfill::Arguments),
     Schedule(commands::schedule::Arguments),
+    Sla(commands::sla::Arguments),
     Maintain(commands::maintain::Arguments),
     Dataset(commands::dataset::Arguments),
     Features(commands::features::Arguments),

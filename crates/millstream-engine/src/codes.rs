@@ -84,6 +84,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Assets set each other off in a circle, or name an asset or a pool that does not exist; the message says which.",
     ),
     (
+        "MS-0740",
+        "An attempt took too long",
+        "An attempt at a step took longer than its `timeout`, and was broken off; nothing half-done is visible. It is tried again like after other faults that may pass.",
+    ),
+    (
         "MS-0775",
         "Rows that are not accounted for",
         "The rows that a step read are not those that it wrote, rejected and left out, so that nothing was committed. Run it again; if it stays so, a data file of an input has lost rows (build the input again with `--full-refresh`), or it is a defect: please report it.",

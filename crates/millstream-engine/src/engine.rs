@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use millstream_connector::{BuildContext, Connections, Connector};
 use millstream_lake::Snapshot;
 use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
-use millstream_project::SourceSpec;
+use millstream_project::{SourceSpec, StepsSpec};
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
 use millstream_state::RunStart;
 use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
@@ -59,6 +59,10 @@ pub(crate) struct World {
     /// What reads and takes the project's features, while somebody holds it.
     pub features: Mutex<Weak<crate::features::Inner>>,
     pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
+    /// How the steps of each asset go.
+    pub steps: BTreeMap<AssetId, StepsSpec>,
+    /// The circuit of each source.
+    pub source_circuits: BTreeMap<AssetId, String>,
     /// What the present run found at its sources.
     pub discoveries: Discoveries,
     /// Over the newest versions; bounded memory shared by everything that runs.
@@ -166,7 +170,10 @@ impl Engine {
             connectors.insert(name.clone(), connector);
         }
         let (features, discoveries) = (Mutex::default(), Discoveries::default());
-        let world = World { process, project, features, connectors, discoveries, sql };
+        let steps = project.spec.steps().map(|(asset, steps)| (asset, steps.clone())).collect();
+        let source_circuits = project.spec.circuits().collect();
+        let world =
+            World { process, project, features, connectors, steps, source_circuits, discoveries, sql };
         Ok(Self { world: Arc::new(world) })
     }
 

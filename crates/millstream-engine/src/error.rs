@@ -14,7 +14,7 @@ use millstream_schedule::ScheduleError;
 use millstream_sql::{SqlError, arrow_without_values, incremental::IncrementalError, without_values};
 use millstream_state::{Proof, Receipt, StateError};
 use millstream_telemetry::DeliveryError;
-use millstream_types::{SourceName, TableName};
+use millstream_types::{AssetId, SourceName, Span, TableName};
 
 /// A fault of the engine or of a crate below it, with the asset or place that it concerns.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +140,8 @@ pub enum EngineError {
         #[source]
         source: DeliveryError,
     },
+    #[error("an attempt at `{asset}` took longer than {}", span_of(*.after))]
+    TimedOut { asset: AssetId, after: Duration },
     #[error("a worker stopped unexpectedly while {doing}")]
     Worker { doing: &'static str },
     #[error("cancelled")]
@@ -268,6 +270,7 @@ impl EngineError {
             Self::Telemetry { source } => source.code(),
             Self::Worker { .. } => "MS-0707",
             Self::Cancelled => "MS-0708",
+            Self::TimedOut { .. } => "MS-0740",
         }
     }
 
@@ -328,6 +331,9 @@ impl EngineError {
                     .to_owned(),
             ),
             Self::Request { hint, .. } => hint.clone(),
+            Self::TimedOut { .. } => Some(
+                "give it more time with `timeout`, or find out what it waits for: `millstream run` tells how far a step is".to_owned(),
+            ),
             Self::Moved { .. } => Some("what was loaded before goes on; restart the process".to_owned()),
             Self::Receipt { .. } => Some(
                 "nothing was committed; run it again, and if it stays so, build its inputs again with `--full-refresh`"
@@ -355,6 +361,7 @@ impl EngineError {
             Self::State(error) => error.is_transient().then_some(None),
             Self::Online(error) => error.retryable().then_some(None),
             Self::Materialize { source, .. } => source.retry(),
+            Self::TimedOut { .. } => Some(None),
             Self::Sql { source, .. } | Self::Query(source) => source.retryable().then_some(None),
             Self::Incremental { source: IncrementalError::Engine { source, .. }, .. }
             | Self::Quality { source: QualityError::Query { source, .. }, .. } => {
@@ -363,6 +370,11 @@ impl EngineError {
             _ => None,
         }
     }
+}
+
+/// The time as a project's files write it.
+fn span_of(time: Duration) -> Span {
+    Span::from_ms(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The error with all that caused it, in one line.

@@ -18,6 +18,7 @@ mod cost;
 mod engine;
 mod error;
 mod event;
+mod failure;
 mod features;
 mod freshness;
 mod history;
@@ -72,6 +73,7 @@ pub use event::{
     CheckReport, Event, EventBus, Heard, MaintenanceReport, Observer, PlannedAsset, Publisher, RunReport,
     StepProgress, StepReport, Subscription, Work, WorkChange, WorkEvent, WorkId,
 };
+pub use failure::{ConnectionStatus, ErrorClass, PromiseStatus, RetriesStatus};
 pub use features::{
     Difference, DifferenceExample, FeatureEntry, FeatureList, FeatureMatch, FeatureServer, OnDemandEntry,
     PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,
@@ -87,7 +89,9 @@ pub use millstream_state::{
 pub use queries::{Queries, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
-pub use run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, StepResult, execute};
+pub use run::{
+    ExecuteOptions, NextAttempt, RetryPolicy, RunRequest, StepExecutor, StepResult, StepRules, execute,
+};
 pub use scheduled::{Outlook, Scheduling, TriggerError};
 pub use sets::ReadSet;
 pub use status::{AssetStatus, Status, Unreadable};

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     EngineError, EngineOptions, EventBus, Stores,
+    failure::Circuits,
     features::OnlineAccess,
     spill::{self, Spill},
     stores::SharedOnline,
@@ -30,6 +31,8 @@ pub(crate) struct Process {
     pub access: Mutex<Weak<OnlineAccess>>,
     pub events: EventBus,
     pub options: EngineOptions,
+    /// What is known of the places that steps ask.
+    pub circuits: Circuits,
     pub state_dir: PathBuf,
     /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
     beside_queries: Semaphore,
@@ -53,6 +56,7 @@ impl Process {
             access: Mutex::default(),
             events: EventBus::default(),
             options,
+            circuits: Circuits::default(),
             beside_queries: Semaphore::new(1),
             spill: Spill::open(&state_dir),
             state_dir,

@@ -11,13 +11,14 @@ use millstream_lake::{CommitRecord, LakeError};
 use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
+use millstream_schedule::RecordedAside;
 use millstream_state::{
     CheckResult, FailedReload, HeldLease, Pulse, RunOutcome, RunRecord, SchemaVersion, State, StepRecord,
 };
 use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
 use crate::{
-    Engine, EngineError, HousekeepingStatus,
+    ConnectionStatus, Engine, EngineError, HousekeepingStatus,
     assets::{check_result, kind_of, table_of},
     audit,
     event::READABLE,
@@ -41,6 +42,10 @@ pub struct Status {
     pub housekeeping: Option<HousekeepingStatus>,
     /// How a server failed to load the project again, if it goes on with what it had loaded before.
     pub failed_reload: Option<FailedReload>,
+    /// The places whose circuits are not closed.
+    pub held: Vec<ConnectionStatus>,
+    /// The assets that are set aside, and since when.
+    pub aside: BTreeMap<AssetId, RecordedAside>,
     /// All assets in the order of the graph: an asset comes after those that it reads.
     pub assets: Vec<AssetStatus>,
 }
@@ -132,7 +137,10 @@ impl Engine {
             }
             let failed_reload = world.state.failed_reload().await?;
             let housekeeping = self.housekeeping().await?;
-            Ok(Status { now, last_run, housekeeping, failed_reload, assets })
+            let mut held = self.connections().await?;
+            held.retain(|connection| connection.since.is_some());
+            let aside = self.aside().await?;
+            Ok(Status { now, last_run, housekeeping, failed_reload, held, aside, assets })
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
-use millstream_project::ProjectSpec;
+use millstream_project::{ProjectSpec, StepsSpec};
 use millstream_schedule::{Limits, RecordedAsset, Schedule, ScheduledAsset, Scheduler, Trigger, Upcoming};
 use millstream_types::{AssetId, TimestampMicros};
 
@@ -19,6 +19,8 @@ pub fn scheduled(graph: &Graph, spec: &ProjectSpec) -> Vec<ScheduledAsset> {
         .iter()
         .filter_map(|source| Some((source.table().asset_id(), &source.connector.connection.as_ref()?.value)))
         .collect();
+    let steps: BTreeMap<AssetId, &StepsSpec> = spec.steps().collect();
+    let circuits: BTreeMap<AssetId, String> = spec.circuits().collect();
     let of_place = |(place, asset): (usize, &AssetFacts)| ScheduledAsset {
         id: asset.id.clone(),
         definition: asset.fingerprint,
@@ -35,6 +37,9 @@ pub fn scheduled(graph: &Graph, spec: &ProjectSpec) -> Vec<ScheduledAsset> {
         priority: asset.schedule.priority,
         connection: connections.get(&asset.id).map(|name| (*name).clone()),
         pools: asset.schedule.pools.clone(),
+        circuit: circuits.get(&asset.id).cloned(),
+        set_aside_after: steps.get(&asset.id).and_then(|steps| steps.set_aside_after),
+        is_promised: steps.get(&asset.id).is_some_and(|steps| steps.sla.promises().next().is_some()),
     };
     let stored = graph.assets().iter().enumerate().filter(|(_, asset)| !asset.passes_through);
     stored.map(of_place).collect()

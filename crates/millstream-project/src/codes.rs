@@ -141,15 +141,20 @@ codes! {
         "The shares of a split add up to 100%. `seed` and `entity` belong to splits by `hash` and `random`, `embargo` to splits by `time`.";
     WRONG_OUTPUT = "MS-0199", "A malformed cut-off or output",
         "`as_known` is `true`, a column of the labels, or an instant; `output` is a path, or `path` with `format`.";
-    WRONG_HOUSEKEEPING = "MS-0292", "Housekeeping that keeps too little",
-        "`housekeeping` of `millstream.yaml` keeps old versions of tables for an hour at least, since whoever reads one needs its files, and the history of runs for a day.";
-        "`prices` are amounts of 0 or more in one `currency`: `prices: {cpu_hour: 0.04, gb_stored_month: 0.02, gb_read: 0.0, external_call: 0.001, currency: EUR}`. A price that is left out is 0.";
-    WRONG_TELEMETRY = "MS-0289", "A receiver that cannot be told",
-        "`telemetry.openlineage` names a `url` or a `file`, `telemetry.otlp` an `endpoint`; addresses begin with `http://` or `https://`.";
     WRONG_PARTITION = "MS-0271", "Partitions that cannot be",
         "`partition: {by: day, column: ordered_at}` parts the rows of a table by the hour, day, week, month or year of a date or timestamp, or by a value (`by: value`). `zone` says where days begin, `from` which partition is the first. A view and a history have no partitions, and an incremental table has its own.";
     WRONG_PARAMETER = "MS-0272", "A parameter that cannot be",
         "`parameters: {rate: {type: float64, default: 1.0}}` declares a value that the SQL names as `$rate`. Types are `bool`, `int64`, `float64`, `string` and `date`, and the default is a value of the type.";
     WRONG_NEED = "MS-0275", "A need that cannot be",
         "`needs` names tables that this one reads, and of each the checks that keep this one from being built when they halt: by id, as in `range(amount)`, by kind, as in `not_null`, or `none`. Other failures of these tables keep it from being built as before.";
+    WRONG_STEPS = "MS-0280", "Steps that cannot go so",
+        "`retry` has `attempts` from 1 to 100, a `base` no longer than its `cap`, and in `millstream.yaml` a `budget` as in `60/h`. `timeout` is a time, `set_aside_after` a number of failures. Nothing of a view runs, so a view has none of them.";
+    WRONG_SLA = "MS-0281", "A malformed promise",
+        "`sla` has one or several of `fresh_by` (a time of day, perhaps with a time zone: `09:00 Europe/Berlin`), `at_most` and `step_at_most`; `days` belongs to `fresh_by`. Nothing of a view is stored, so nothing can be promised of it.";
+    WRONG_PRICE = "MS-0288", "A price that cannot be",
+        "`prices` are amounts of 0 or more in one `currency`: `prices: {cpu_hour: 0.04, gb_stored_month: 0.02, gb_read: 0.0, external_call: 0.001, currency: EUR}`. A price that is left out is 0.";
+    WRONG_TELEMETRY = "MS-0289", "A receiver that cannot be told",
+        "`telemetry.openlineage` names a `url` or a `file`, `telemetry.otlp` an `endpoint`; addresses begin with `http://` or `https://`.";
+    WRONG_HOUSEKEEPING = "MS-0292", "Housekeeping that keeps too little",
+        "`housekeeping` of `millstream.yaml` keeps old versions of tables for an hour at least, since whoever reads one needs its files, and the history of runs for a day.";
 }

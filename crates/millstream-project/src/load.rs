@@ -118,7 +118,9 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
         (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
     });
     let spec = project.and_then(|project| {
-        let Project { name, environment, pools, housekeeping, webhooks, prices, telemetry, .. } = project;
+        let Project {
+            name, environment, pools, housekeeping, webhooks, prices, telemetry, retry_budget, ..
+        } = project;
         let files = files.clone();
         Some(ProjectSpec {
             root: root.clone(),
@@ -129,6 +131,7 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
             webhooks,
             prices,
             telemetry,
+            retry_budget,
             connections,
             sources,
             tables,

@@ -62,6 +62,9 @@ fn asset(layer: usize, at: usize) -> ScheduledAsset {
         priority: 0,
         connection: None,
         pools: Vec::new(),
+        circuit: None,
+        set_aside_after: None,
+        is_promised: false,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the scheduler is told of an asset, and how much may run at once.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+};
 
 use millstream_types::{AssetId, Fingerprint};
 
@@ -24,6 +27,12 @@ pub struct ScheduledAsset {
     pub connection: Option<String>,
     /// The pools in each of which the asset's step takes one place.
     pub pools: Vec<String>,
+    /// The circuit of what the asset's step asks outside of the lake. While it is open, the step waits.
+    pub circuit: Option<String>,
+    /// After so many failures in a row the asset is set aside; never where this is `None`.
+    pub set_aside_after: Option<NonZeroU32>,
+    /// Whether somebody judges how fresh the asset is, so that it is known also where no trigger asks for it.
+    pub is_promised: bool,
 }
 
 /// How many steps may run at once.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_types::{AssetId, Fingerprint, TimestampMicros};
 
 use crate::Trigger;
 
@@ -30,6 +30,11 @@ pub enum Decision {
     Watch { asset: AssetId, trigger: Trigger, from: TimestampMicros },
     /// The asset does not have the trigger any more.
     Unwatch { asset: AssetId, trigger: Trigger },
+    /// The asset has failed so many times in a row that it runs by itself no more, until [`Self::Resume`]. What reads it goes on
+    /// with what it holds.
+    SetAside { asset: AssetId, failures: u32, definition: Fingerprint, at: TimestampMicros },
+    /// The asset was set aside, and runs by itself again.
+    Resume { asset: AssetId, because: ResumeReason },
 }
 
 /// Steps that start together, none of which reads another.
@@ -94,6 +99,10 @@ pub enum DueReason {
     },
     /// The process ended while the step ran.
     Interrupted,
+    /// The asset was set aside, and somebody asked for it again.
+    Resumed,
+    /// What the step before asked could not be reached.
+    Unreachable,
 }
 
 impl DueReason {
@@ -110,6 +119,8 @@ impl DueReason {
             Self::NeededBy { .. } => "needed_by",
             Self::Recovered { .. } => "recovered",
             Self::Interrupted => "interrupted",
+            Self::Resumed => "resumed",
+            Self::Unreachable => "unreachable",
         }
     }
 }
@@ -125,6 +136,8 @@ impl fmt::Display for DueReason {
             Self::NeededBy { asset } => write!(f, "needed by {asset}"),
             Self::Recovered { asset } => write!(f, "{asset} has recovered"),
             Self::Interrupted => f.write_str("interrupted by the end of the process"),
+            Self::Resumed => f.write_str("resumed after it was set aside"),
+            Self::Unreachable => f.write_str("what it asks could not be reached before"),
         }
     }
 }
@@ -148,6 +161,8 @@ pub enum HoldReason {
     KeptAway,
     /// The process starts nothing more, because it is about to end.
     Closing,
+    /// What the step asks does not answer, and nobody asks before `until`; then one step tries.
+    Circuit { name: String, until: TimestampMicros },
 }
 
 impl fmt::Display for HoldReason {
@@ -161,6 +176,9 @@ impl fmt::Display for HoldReason {
             Self::Reserved => f.write_str("places are kept for a step that has waited for too long"),
             Self::Closing => f.write_str("the process is about to end, and the next one starts it"),
             Self::KeptAway => f.write_str("somebody else works on it, and it starts when they are done"),
+            Self::Circuit { name, until } => {
+                write!(f, "{} is open until {}", circuit_words(name), shown(*until))
+            }
         }
     }
 }
@@ -182,6 +200,8 @@ pub enum SkipReason {
     TriggerRemoved,
     /// The project does not have the asset any more.
     AssetRemoved,
+    /// The asset has failed too often in a row.
+    SetAside,
 }
 
 impl SkipReason {
@@ -196,6 +216,7 @@ impl SkipReason {
             Self::InterruptedAgain => "interrupted_again",
             Self::TriggerRemoved => "trigger_removed",
             Self::AssetRemoved => "asset_removed",
+            Self::SetAside => "set_aside",
         }
     }
 
@@ -217,8 +238,49 @@ impl fmt::Display for SkipReason {
             Self::InterruptedAgain => f.write_str("the end of the process interrupted it twice"),
             Self::TriggerRemoved => f.write_str("the asset does not have the trigger any more"),
             Self::AssetRemoved => f.write_str("the project does not have the asset any more"),
+            Self::SetAside => f.write_str("set aside after too many failures in a row"),
         }
     }
+}
+
+/// Why an asset that was set aside runs by itself again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResumeReason {
+    /// Somebody asked for it.
+    Asked,
+    /// The asset is another one now, or is not to be set aside any more.
+    DefinitionChanged,
+    /// A run by hand ended well.
+    EndedWell,
+}
+
+impl fmt::Display for ResumeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "somebody asked for it",
+            Self::DefinitionChanged => "its definition has changed",
+            Self::EndedWell => "a run of it ended well",
+        })
+    }
+}
+
+/// What a circuit is called where people read of it: a connection has a name, a source without one is a circuit of its own.
+#[must_use]
+pub fn circuit_words(name: &str) -> String {
+    match name.strip_prefix(SOURCE_CIRCUIT) {
+        Some(source) => format!("the circuit of the source `{source}`"),
+        None => format!("the circuit of the connection `{name}`"),
+    }
+}
+
+/// What the name of the circuit of a source without a connection begins with.
+pub const SOURCE_CIRCUIT: &str = "source:";
+
+/// An instant for people, to the second.
+#[must_use]
+pub fn shown(at: TimestampMicros) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(at.0);
+    time.map_or_else(|| at.0.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 /// How a step ended.
@@ -229,4 +291,15 @@ pub enum Ending {
     /// The step failed, was halted, was skipped by its run, or was cancelled by a person. A step that breaks off because the
     /// process ends is not told at all: it is started once more by [`crate::Scheduler::restore`].
     Badly,
+    /// The step failed because what it asks could not be reached. That says nothing against the asset, which is not set aside
+    /// for it: its circuit waits, and takes it up again.
+    Unreachable,
+}
+
+impl Ending {
+    /// Whether the asset is not up to date.
+    #[must_use]
+    pub fn is_bad(self) -> bool {
+        self != Self::Well
+    }
 }

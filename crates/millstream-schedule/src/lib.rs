@@ -32,6 +32,8 @@
 //! - The steps of one asset never overlap. What comes while one runs is answered by one step afterwards.
 //! - No more steps run than [`Limits`] say, of all, by connection and by pool.
 //! - What an asset reads goes first where it runs, is due or is stale, and nothing that is up to date runs.
+//! - While a circuit is open, no step that asks its place starts; when its wait is over, one step does.
+//! - An asset that was set aside holds up nothing: what reads it goes on with what it holds.
 //! - Nothing waits for ever. An asset waits for the waves that began before it was due, never for later ones.
 //! - Work is done for what has changed, and never for all assets. Only the clock going back by more than
 //!   [`CLOCK_BACK_MAX`] and a reload look at each asset.
@@ -45,6 +47,7 @@
 
 mod asset;
 mod calendar;
+mod circuit;
 mod cron;
 mod decision;
 mod durations;
@@ -53,19 +56,30 @@ mod graph;
 mod ordered;
 mod queue;
 mod record;
+mod retrying;
 mod schedule;
 mod scheduler;
+mod sla;
 mod timers;
 mod trigger;
 
 pub use asset::{Limits, ScheduledAsset};
 pub use calendar::{Calendar, CalendarError, PartitionGrain};
+pub use circuit::{Circuit, CircuitChange, CircuitPolicy, CircuitState, OpenCircuit};
 pub use cron::{CronError, CronLine};
-pub use decision::{Answer, Decision, DueReason, Ending, HoldReason, SkipReason, Start, StartedStep};
+pub use decision::{
+    Answer, Decision, DueReason, Ending, HoldReason, ResumeReason, SOURCE_CIRCUIT, SkipReason, Start,
+    StartedStep, circuit_words, shown,
+};
 pub use error::ScheduleError;
 pub use ordered::ordered;
 pub use queue::{AGEING, RESERVE_AFTER};
-pub use record::{RecordedAsset, RecordedAttempt, RecordedTrigger};
+pub use record::{RecordedAside, RecordedAsset, RecordedAttempt, RecordedTrigger};
+pub use retrying::{RetryBudget, Retrying, full_jitter};
 pub use schedule::Schedule;
 pub use scheduler::{ATTEMPTS_MAX, CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, REASONS_MAX, Scheduler, Upcoming};
+pub use sla::{
+    Breach, CalendarDay, DayState, Deadline, DeadlineError, Promise, PromiseState, Sla, SlaChange, SlaFacts,
+    SlaWatch, WatchedPromise, WeekDays, calendar,
+};
 pub use trigger::{CatchUp, Trigger, TriggerError};

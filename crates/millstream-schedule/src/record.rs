@@ -1,6 +1,6 @@
 //! What has to outlive the process, so that each tick is answered exactly once over crashes.
 
-use millstream_types::{AssetId, Span, TimestampMicros};
+use millstream_types::{AssetId, Fingerprint, Span, TimestampMicros};
 
 use crate::{Answer, Decision, Ending, Trigger, durations::DURATIONS_MAX};
 
@@ -20,6 +20,20 @@ pub struct RecordedAsset {
     pub fresh_as_of: Option<TimestampMicros>,
     /// How long the last steps took that ended well, the newest last.
     pub durations: Vec<Span>,
+    /// How many of the asset's last steps that the scheduler started have failed in a row.
+    pub failures: u32,
+    /// Whether the last step that the scheduler started could not reach what it asks, so that it is taken up again.
+    pub is_unreachable: bool,
+    /// `Some` while the asset is set aside.
+    pub aside: Option<RecordedAside>,
+}
+
+/// An asset that was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedAside {
+    pub since: TimestampMicros,
+    /// The definition that failed; another one is tried.
+    pub definition: Fingerprint,
 }
 
 /// How far one trigger of an asset was answered.
@@ -53,6 +67,9 @@ impl RecordedAsset {
             stale: true,
             fresh_as_of: None,
             durations: Vec::new(),
+            failures: 0,
+            is_unreachable: false,
+            aside: None,
         }
     }
 
@@ -88,13 +105,29 @@ impl RecordedAsset {
             Decision::Unwatch { asset, trigger } if *asset == self.asset => {
                 self.triggers.retain(|recorded| recorded.trigger != *trigger);
             }
+            Decision::SetAside { asset, failures, definition, at } if *asset == self.asset => {
+                self.failures = *failures;
+                self.aside = Some(RecordedAside { since: *at, definition: *definition });
+            }
+            Decision::Resume { asset, .. } if *asset == self.asset => {
+                (self.failures, self.aside) = (0, None);
+            }
             _ => {}
         }
     }
 
     /// Takes over the end of the asset's step, which took so long.
     pub fn ended(&mut self, ending: Ending, took: Span) {
-        let Some(running) = self.running.take() else { return };
+        let running = self.running.take();
+        if ending == Ending::Well {
+            (self.failures, self.is_unreachable) = (0, false);
+        }
+        // What others ran says nothing of how long the asset takes here, and counts for nothing against it.
+        let Some(running) = running else { return };
+        self.is_unreachable = ending == Ending::Unreachable;
+        if ending == Ending::Badly {
+            self.failures = self.failures.saturating_add(1);
+        }
         if ending == Ending::Well {
             self.fresh_as_of = Some(running.fresh_as_of);
             self.durations.push(took);

@@ -14,12 +14,13 @@ use arrow::{
     datatypes::{DataType, Field, Int64Type, Schema},
 };
 use async_trait::async_trait;
-use millstream_api::schedule::{ScheduleAnswer, TriggerAnswer};
 use millstream_api::{
     catalog::{LineageDocument, StatusDocument, TableStatusDocument},
     datasets::DatasetBuildAnswer,
+    failures::{ConnectionsAnswer, ResumeAnswer, SlaAnswer},
     project::ProjectAnswer,
     runs::{RunDetail, RunInfo},
+    schedule::{ScheduleAnswer, TriggerAnswer},
 };
 use millstream_server::{
     AnswerColumn, ApiError, Backends, CatalogBackend, DatasetBackend, DatasetInfo, DatasetReader,
@@ -186,6 +187,18 @@ impl ScheduleBackend for Memory {
 
     fn webhook_secret(&self, _: &str) -> Option<millstream_server::WebhookSecret> {
         None
+    }
+
+    async fn connections(&self) -> Result<ConnectionsAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn resume(&self, _: &str) -> Result<ResumeAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn promises(&self, _: Option<&str>, _: u32) -> Result<SlaAnswer, ApiError> {
+        nothing()
     }
 }
 

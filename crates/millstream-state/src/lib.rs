@@ -1,6 +1,6 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, how far triggers were answered, messages for receivers outside, schema versions, check results, metrics,
-//! pins, versions of artifacts, reports of verifications, how housekeeping went; and
+//! source was landed, how far triggers were answered, circuits, budgets of retries, promises, messages for receivers outside,
+//! schema versions, check results, metrics, pins, versions of artifacts, reports of verifications, how housekeeping went; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
 //!
@@ -16,6 +16,7 @@ mod asset;
 mod backfill;
 mod catalog;
 mod check;
+mod circuit;
 mod codes;
 mod database;
 mod error;
@@ -33,9 +34,11 @@ mod pin;
 mod postgres;
 mod pulse;
 mod reload;
+mod resumption;
 mod run;
 mod schedule;
 mod set;
+mod sla;
 mod sqlite;
 mod step;
 mod store;
@@ -67,6 +70,7 @@ pub use pulse::Pulse;
 pub use reload::FailedReload;
 pub use run::{RunEnd, RunFilter, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
+pub use sla::SlaRecord;
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;
 pub use watch::{Moment, Watch};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, FutureExt};
-use millstream_schedule::{RecordedAsset, RecordedAttempt, RecordedTrigger, Trigger};
+use millstream_schedule::{RecordedAside, RecordedAsset, RecordedAttempt, RecordedTrigger, Trigger};
 use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
 
 use crate::{
@@ -53,10 +53,14 @@ pub enum DecisionKind {
     Skipped,
     /// The asset waits.
     Held,
+    /// The asset runs by itself no more, until it is resumed.
+    SetAside,
+    /// The asset was set aside, and runs by itself again.
+    Resumed,
 }
 
 impl DecisionKind {
-    const ALL: [Self; 3] = [Self::Started, Self::Skipped, Self::Held];
+    const ALL: [Self; 5] = [Self::Started, Self::Skipped, Self::Held, Self::SetAside, Self::Resumed];
 
     /// The stable word for machines and for the state store.
     #[must_use]
@@ -65,6 +69,8 @@ impl DecisionKind {
             Self::Started => "started",
             Self::Skipped => "skipped",
             Self::Held => "held",
+            Self::SetAside => "set_aside",
+            Self::Resumed => "resumed",
         }
     }
 }
@@ -126,8 +132,8 @@ impl State {
             for mut row in work.rows(sql, &[]).await? {
                 triggers.entry(row.text(0)?).or_default().push(recorded_trigger(row)?);
             }
-            let sql = "SELECT asset, attempt, attempt_fresh_as_of, fresh_as_of, durations \
-                       FROM scheduled_assets ORDER BY asset";
+            let sql = "SELECT asset, attempt, attempt_fresh_as_of, fresh_as_of, durations, failures, \
+                       unreachable, aside_since, aside_definition FROM scheduled_assets ORDER BY asset";
             let rows = work.rows(sql, &[]).await?;
             work.end().await?;
             rows.into_iter().map(|row| recorded_asset(row, &mut triggers)).collect()
@@ -175,17 +181,25 @@ async fn insert(work: &mut Work<'_>, recorded: &RecordedAsset) -> Result<(), Sta
     let durations: Vec<u64> = recorded.durations.iter().map(|span| span.ms()).collect();
     let durations = serde_json::to_string(&durations)
         .map_err(|error| value::unknown("the durations of steps", error.to_string()))?;
+    let definition = recorded.aside.map(|aside| aside.definition.to_string());
     work.execute(
-        "INSERT INTO scheduled_assets (asset, attempt, attempt_fresh_as_of, fresh_as_of, durations) \
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (asset) DO UPDATE SET attempt = excluded.attempt, \
+        "INSERT INTO scheduled_assets (asset, attempt, attempt_fresh_as_of, fresh_as_of, durations, \
+         failures, unreachable, aside_since, aside_definition) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (asset) DO UPDATE SET attempt = excluded.attempt, \
          attempt_fresh_as_of = excluded.attempt_fresh_as_of, fresh_as_of = excluded.fresh_as_of, \
-         durations = excluded.durations",
+         durations = excluded.durations, failures = excluded.failures, \
+         unreachable = excluded.unreachable, aside_since = excluded.aside_since, aside_definition = excluded.aside_definition",
         &parameters![
             asset,
             recorded.running.map(|running| i64::from(running.attempt)),
             recorded.running.map(|running| running.fresh_as_of.0),
             recorded.fresh_as_of.map(|at| at.0),
             &durations,
+            i64::from(recorded.failures),
+            recorded.is_unreachable,
+            recorded.aside.map(|aside| aside.since.0),
+            definition.as_ref(),
         ],
     )
     .await?;
@@ -257,7 +271,17 @@ fn recorded_asset(
     let durations: Vec<u64> =
         serde_json::from_str(&text).map_err(|_| value::unknown("the durations of steps", text.as_str()))?;
     let durations = durations.into_iter().map(Span::from_ms).collect();
-    Ok(RecordedAsset { triggers, running, fresh_as_of, durations, ..RecordedAsset::new(AssetId::from(id)) })
+    let failures = u32::try_from(row.integer(5)?).unwrap_or(u32::MAX);
+    let is_unreachable = row.integer(6)? != 0;
+    let aside = match (row.integer_or_null(7)?, row.text_or_null(8)?) {
+        (Some(since), Some(text)) => Some(RecordedAside {
+            since: TimestampMicros(since),
+            definition: text.parse().map_err(|_| value::unknown("a definition", text.as_str()))?,
+        }),
+        _ => None,
+    };
+    let new = RecordedAsset::new(AssetId::from(id));
+    Ok(RecordedAsset { triggers, running, fresh_as_of, durations, failures, is_unreachable, aside, ..new })
 }
 
 fn recorded_trigger(mut row: Row) -> Result<RecordedTrigger, StateError> {

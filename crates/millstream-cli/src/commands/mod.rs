@@ -19,6 +19,7 @@ pub(crate) mod runs;
 pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod serve;
+pub(crate) mod sla;
 pub(crate) mod status;
 pub(crate) mod test;
 
@@ -40,7 +41,8 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Rejected(arguments) => rejected::run(arguments, session).await,
         Command::Reprocess(arguments) => reprocess::run(arguments, session).await,
         Command::Backfill(arguments) => backfill::run(arguments, session).await,
-        Command::Schedule(arguments) => schedule::run(arguments, session),
+        Command::Schedule(arguments) => schedule::run(arguments, session).await,
+        Command::Sla(arguments) => sla::run(arguments, session).await,
         Command::Maintain(arguments) => maintain::run(arguments, session).await,
         Command::Dataset(arguments) => dataset::run(arguments, session).await,
         Command::Features(arguments) => features::run(arguments, session).await,

@@ -13,7 +13,7 @@ use crate::{
     output::{self, FAINT, STRONG, styled},
     project,
     session::Session,
-    wire::{AssetSchedule, Of, ScheduleDocument, instant},
+    wire::{AssetSchedule, Of, ResumeAnswer, ScheduleDocument, instant},
 };
 
 /// Show when assets run by themselves
@@ -21,7 +21,10 @@ use crate::{
 /// Prints the coming ticks of each asset with the trigger that makes each of them, in UTC. Reads the project's files only: no
 /// store is opened. `millstream serve` acts on schedules.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Assets, as `millstream plan` selects them; without one, everything
     #[arg(value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
@@ -33,7 +36,41 @@ pub(crate) struct Arguments {
     pub(crate) from: Option<TimestampMicros>,
 }
 
-pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    /// Let an asset that was set aside run by itself again
+    ///
+    /// An asset that failed too often in a row (`set_aside_after`) is started by `millstream serve` no more. It comes back by this,
+    /// when its definition changes, or when `millstream run` builds it. The process that serves the project sees to it within a
+    /// few seconds, or when it starts.
+    Resume {
+        /// An asset: `bronze.orders`, or `orders`, `view:spend`, `dataset:churn`
+        #[arg(value_name = "ASSET")]
+        asset: String,
+    },
+}
+
+pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
+    match &arguments.action {
+        None => show(arguments, session),
+        Some(Action::Resume { asset }) => resume(asset, session).await,
+    }
+}
+
+async fn resume(name: &str, session: &Session) -> Result<Exit, CliError> {
+    let project = project::open_sound(session)?;
+    let asset = project::asset_named(&project, name)?;
+    let engine = project::engine(project, session).await?;
+    engine.resume(&asset).await?;
+    if session.settings.json {
+        output::print_json(&ResumeAnswer { asset: asset.to_string() })?;
+    } else {
+        output::print(&format!("{asset} runs by itself again, as soon as the project is served\n"))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn show(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let project = project::open_sound(session)?;
     let from = arguments.from.unwrap_or_else(|| SystemClock.now());
     let selection = Selection::parse(&arguments.selection, &[]).map_err(PlanError::from);

@@ -75,3 +75,9 @@ pub(crate) fn waiting_line(because: &str) -> String {
 pub(crate) fn note_line(asset: &str, note: &str) -> String {
     format!("{} {asset}  {note}", styled(FAINT, '·'))
 }
+
+/// `the circuit of the connection `shop` is open: …`
+pub(crate) fn alarm_line(message: &str, is_over: bool) -> String {
+    let symbol = if is_over { styled(GOOD, '✓') } else { styled(BAD, '!') };
+    format!("{symbol} {message}")
+}

@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use millstream_engine::{Event, Observer, StepOutcome, StepProgress};
 use millstream_types::AssetId;
 
-use super::line::{name_width, note_line, retry_line, step_line, waiting_line};
+use super::line::{alarm_line, name_width, note_line, retry_line, step_line, waiting_line};
 use crate::{human, output};
 
 /// How often the running lines are redrawn.
@@ -99,6 +99,7 @@ impl Observer for Live {
             Event::StepRetry { asset, attempt, wait, error } => {
                 state.print(&retry_line(asset.as_str(), *attempt, *wait, error));
             }
+            Event::Alarm { message, is_over, .. } => state.print(&alarm_line(message, *is_over)),
             Event::StepFinished(report) => {
                 if let Some(bar) = state.running.remove(&report.asset).and_then(|step| step.bar) {
                     bar.finish_and_clear();

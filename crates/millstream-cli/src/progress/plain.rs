@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use millstream_engine::{Event, Observer};
 
-use super::line::{name_width, note_line, retry_line, step_line, waiting_line};
+use super::line::{alarm_line, name_width, note_line, retry_line, step_line, waiting_line};
 use crate::output;
 
 /// One line per finished step; nothing is redrawn.
@@ -25,6 +25,7 @@ impl Observer for Plain {
             Event::StepRetry { asset, attempt, wait, error } => {
                 output::tell(&retry_line(asset.as_str(), *attempt, *wait, error));
             }
+            Event::Alarm { message, is_over, .. } => output::tell(&alarm_line(message, *is_over)),
             Event::StepStarted { .. }
             | Event::StepProgress(_)
             | Event::RunFinished(_)

@@ -3,8 +3,11 @@
 use std::{sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
-use millstream_api::schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer};
-use millstream_engine::{LoggedDecision, Scheduling, TriggerError};
+use millstream_api::{
+    failures::{ConnectionState, ConnectionsAnswer, PromiseAnswer, ResumeAnswer, SlaAnswer},
+    schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer},
+};
+use millstream_engine::{Engine, LoggedDecision, Scheduling, TriggerError};
 use millstream_schedule::Upcoming;
 use millstream_server::{ApiError, ErrorKind, ScheduleBackend, WebhookSecret};
 use millstream_types::AssetId;
@@ -12,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Backend, errors::api_error};
-use crate::wire::instant;
+use crate::wire::{Of, instant};
 
 impl Backend {
     /// Runs the project by its triggers from now on until `cancel`, on a task that ends when the steps that ran have ended, or are
@@ -56,6 +59,40 @@ impl ScheduleBackend for Backend {
     fn webhook_secret(&self, name: &str) -> Option<WebhookSecret> {
         let webhook = self.live().engine.project().spec.webhooks.get(name)?.secret.clone();
         Some(WebhookSecret::new(webhook.reveal()))
+    }
+
+    async fn connections(&self) -> Result<ConnectionsAnswer, ApiError> {
+        let live = self.live();
+        let connections = live.engine.connections().await.map_err(api_error)?;
+        let retries = live.engine.retries().await.map_err(api_error)?;
+        Ok(ConnectionsAnswer {
+            connections: connections.iter().map(ConnectionState::of).collect(),
+            retries: retries.used,
+            retries_max: retries.most,
+        })
+    }
+
+    async fn resume(&self, asset: &str) -> Result<ResumeAnswer, ApiError> {
+        let live = self.live();
+        let asset = known(&live.engine, asset)?;
+        live.engine.resume(&asset).await.map_err(api_error)?;
+        Ok(ResumeAnswer { asset: asset.to_string() })
+    }
+
+    async fn promises(&self, asset: Option<&str>, days: u32) -> Result<SlaAnswer, ApiError> {
+        let live = self.live();
+        let asset = asset.map(|name| known(&live.engine, name)).transpose()?;
+        let promises = live.engine.promises(asset.as_ref(), days).await.map_err(api_error)?;
+        Ok(SlaAnswer { promises: promises.iter().map(PromiseAnswer::of).collect() })
+    }
+}
+
+/// The asset of this name.
+fn known(engine: &Engine, name: &str) -> Result<AssetId, ApiError> {
+    let asset = AssetId::new(name);
+    match engine.project().graph.get(&asset) {
+        Some(_) => Ok(asset),
+        None => Err(ApiError::new(ErrorKind::UnknownAsset, format!("no asset is named `{name}`"))),
     }
 }
 

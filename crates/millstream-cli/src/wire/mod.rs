@@ -4,6 +4,7 @@
 mod backfill;
 mod dataset;
 mod error;
+mod failures;
 mod features;
 mod figures;
 mod lineage;
@@ -30,6 +31,7 @@ pub use millstream_api::{
         AssetLineageDocument, AssetState, LineageDocument, LineageStep, SchemaState, StatusDocument,
         TableStatusDocument, VersionState,
     },
+    failures::{AsideState, ConnectionState, PromiseAnswer, ResumeAnswer, SlaAnswer},
     features::{
         FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
         ViewDocument,

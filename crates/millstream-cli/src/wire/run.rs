@@ -44,6 +44,9 @@ impl Of<&Event> for RunEvent {
                 wait_ms: milliseconds(*wait),
                 error: error.clone(),
             },
+            Event::Alarm { about, message, is_over } => {
+                Self::Alarm { about: about.clone(), message: message.clone(), is_over: *is_over }
+            }
             Event::StepFinished(step) => Self::StepFinished(StepResult::of(step.as_ref())),
             Event::RunFinished(report) => Self::RunFinished(RunSummary::of(report)),
             Event::TableMaintained(report) => Self::TableMaintained(MaintainedTable::of(report)),

@@ -2,6 +2,7 @@
 
 use millstream_api::{
     catalog::{AssetState, StatusDocument, Writer},
+    failures::{AsideState, ConnectionState},
     housekeeping::{HousekeepingAlarm, HousekeepingState},
     project::FailedReload,
     runs::{CheckResult, LastRun},
@@ -16,10 +17,18 @@ use crate::standing::Standing;
 impl Of<&Status> for StatusDocument {
     fn of(status: &Status) -> Self {
         let last_run = status.last_run.as_ref().map(LastRun::of);
-        let housekeeping = status.housekeeping.as_ref().map(HousekeepingState::of);
-        let failed_reload = status.failed_reload.as_ref().map(FailedReload::of);
-        let assets = status.assets.iter().map(AssetState::of).collect();
-        Self { last_run, housekeeping, failed_reload, assets }
+        let aside = status
+            .aside
+            .iter()
+            .map(|(asset, aside)| AsideState { asset: asset.to_string(), since: instant(aside.since) });
+        Self {
+            last_run,
+            housekeeping: status.housekeeping.as_ref().map(HousekeepingState::of),
+            failed_reload: status.failed_reload.as_ref().map(FailedReload::of),
+            assets: status.assets.iter().map(AssetState::of).collect(),
+            held: status.held.iter().map(ConnectionState::of).collect(),
+            set_aside: aside.collect(),
+        }
     }
 }
 

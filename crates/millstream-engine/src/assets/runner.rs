@@ -12,7 +12,8 @@ use tracing::Instrument;
 
 use super::{kind_of, unknown};
 use crate::{
-    CheckReport, EngineError, FeatureServer, Publisher, StepExecutor, StepOutcome, StepReport,
+    CheckReport, EngineError, FeatureServer, NextAttempt, Publisher, StepExecutor, StepOutcome, StepReport,
+    StepRules,
     engine::{StepContext, World},
     lease::Lease,
     measure::Measures,
@@ -47,6 +48,18 @@ impl StepExecutor for StepRunner {
         let facts = self.world.project.graph.get(&step.asset).ok_or_else(|| unknown(&step.asset))?;
         let kind = kind_of(facts)?;
         self.measured(step, kind.attempt(self, step)).await
+    }
+
+    fn rules(&self, step: &PlannedStep) -> StepRules {
+        self.world.step_rules(&step.asset)
+    }
+
+    async fn succeeded(&self, step: &PlannedStep) {
+        self.world.attempt_ended(&step.asset, &self.events).await;
+    }
+
+    async fn failed(&self, step: &PlannedStep, error: &EngineError, wants_another: bool) -> NextAttempt {
+        self.world.attempt_failed(&step.asset, error, wants_another, &self.events).await
     }
 
     async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {

@@ -10,7 +10,7 @@ use millstream_plan::{Reason, Recorded};
 use millstream_state::{Receipt, RunOutcome, StepFigures, StepOutcome};
 use millstream_types::{AssetId, AssetVersion, CheckId, RunId, Severity, TableName};
 
-use crate::StepResult;
+use crate::{ErrorClass, StepResult};
 
 pub use bus::{EventBus, Heard, Observer, Publisher, Subscription, Work, WorkChange, WorkEvent, WorkId};
 pub(crate) use meter::{Figures, StepMeter};
@@ -46,6 +46,13 @@ pub enum Event {
     },
     StepFinished(Box<StepReport>),
     RunFinished(RunReport),
+    /// Something is wrong that a person may want to know of, or is right again: told once when it begins, and once when it is over.
+    Alarm {
+        /// What it is about: a circuit, an asset.
+        about: String,
+        message: String,
+        is_over: bool,
+    },
     /// A table was compacted, or left as it is for a reason.
     TableMaintained(MaintenanceReport),
 }
@@ -78,6 +85,8 @@ pub struct StepReport {
     pub asset: AssetId,
     pub reason: Reason,
     pub outcome: StepOutcome,
+    /// The class of the error with which the step failed; `None` of one that ended otherwise.
+    pub class: Option<ErrorClass>,
     /// Rows that became visible: appended, merged or rebuilt.
     pub rows_written: u64,
     pub rows_deleted: u64,
@@ -103,6 +112,7 @@ impl StepReport {
             asset,
             reason,
             outcome: result.outcome,
+            class: None,
             rows_written: result.rows_written,
             rows_deleted: result.rows_deleted,
             rows_rejected: result.rows_rejected,

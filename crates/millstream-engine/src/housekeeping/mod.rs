@@ -22,7 +22,9 @@ use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, Event, MaintenanceReport, Publisher, engine::World, lease::Lease,
+    Engine, EngineError, Event, MaintenanceReport, Publisher,
+    engine::World,
+    lease::Lease,
     maintain::left_because,
     reconcile::{Scope, reconcile},
 };
@@ -225,13 +227,16 @@ impl Engine {
             Ok(Tidied::Not) => {}
             Ok(Tidied::Done(done)) => {
                 self.well(&table.to_string(), known, lease).await?;
-                let is_idle = done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
+                let is_idle =
+                    done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
                 if !is_idle {
                     tell(done, events, report);
                 }
             }
             Ok(Tidied::Foreign(left)) => tell(left, events, report),
-            Err(error @ (EngineError::State(StateError::LeaseLost) | EngineError::Cancelled)) => return Err(error),
+            Err(error @ (EngineError::State(StateError::LeaseLost) | EngineError::Cancelled)) => {
+                return Err(error);
+            }
             Err(error) => {
                 self.world().lake.abandon(table).await;
                 tell(MaintenanceReport::left_alone(table, left_because(&error)), events, report);

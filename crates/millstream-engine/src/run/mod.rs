@@ -20,7 +20,7 @@ use crate::{
 };
 use schedule::Schedule;
 
-pub use retry::RetryPolicy;
+pub use retry::{NextAttempt, RetryPolicy, StepRules};
 pub(crate) use retry::{chain, outcome as failed_outcome};
 
 /// What a user asks to run.
@@ -85,6 +85,19 @@ impl StepResult {
 pub trait StepExecutor: Send + Sync {
     /// One attempt. Must be safe to repeat after an error.
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError>;
+
+    /// How the step is tried, where that is not left to the run.
+    fn rules(&self, _step: &PlannedStep) -> StepRules {
+        StepRules::default()
+    }
+
+    /// An attempt has ended without an error.
+    async fn succeeded(&self, _step: &PlannedStep) {}
+
+    /// An attempt has failed. Says whether another one may follow, which is asked for where one `wants_another`.
+    async fn failed(&self, _step: &PlannedStep, _error: &EngineError, _wants_another: bool) -> NextAttempt {
+        NextAttempt::May
+    }
 
     /// Records the end of a step, whatever it was, and adds the figures that were measured to its report.
     async fn record(&self, report: &mut StepReport) -> Result<(), EngineError>;

@@ -135,6 +135,7 @@ impl Tenure {
                         return Ok(());
                     }
                     let ending = if ended_well(step) { Ending::Well } else { Ending::Badly };
+                    self.tell_circuits().await?;
                     self.step_ended(&step.asset, ending, span(step.elapsed)).await
                 }
                 _ => Ok(()),
@@ -151,6 +152,7 @@ impl Tenure {
     /// Finds the versions that other processes committed, and the ends of steps that were not heard. When the state store is
     /// away, that is found later.
     pub(super) async fn look_around(&mut self) -> Result<(), EngineError> {
+        self.look_at_failures().await?;
         let state = self.engine.world().state.clone();
         // Leases first: what their holders have committed is among the versions then.
         let held = state.leases(self.now()).await;
@@ -203,6 +205,13 @@ impl Tenure {
         // Panics are caught within, and the task is cancelled by the end of the tenure alone.
         let Ok(Look { asset, found }) = looked else { return Ok(()) };
         self.looking.remove(&asset);
+        let fault = match &found {
+            Seen::Parts { .. } | Seen::Nothing => None,
+            Seen::Fault(error) => Some(error),
+        };
+        if !matches!(found, Seen::Nothing) {
+            self.learn_from_look(&asset, fault).await?;
+        }
         match found {
             Seen::Parts { is_any: true } => {
                 let now = self.now();

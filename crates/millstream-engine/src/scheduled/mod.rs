@@ -7,7 +7,9 @@
 
 mod away;
 mod clock;
+mod failures;
 mod listen;
+mod promises;
 mod record;
 mod stale;
 mod start;

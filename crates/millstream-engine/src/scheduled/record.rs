@@ -127,6 +127,8 @@ impl Tenure {
             Decision::NotNow { asset, because } => {
                 tracing::debug!(%asset, because = %because, "a step waits");
             }
+            Decision::SetAside { asset, failures, .. } => self.tell_aside(asset, *failures),
+            Decision::Resume { asset, because } => self.tell_resumed(asset, &because.to_string()),
             Decision::Noted { .. } | Decision::Watch { .. } | Decision::Unwatch { .. } => {}
         }
     }
@@ -160,7 +162,9 @@ fn changed_by(decision: &Decision) -> Vec<&AssetId> {
         | Decision::Postponed { asset }
         | Decision::Noted { asset, .. }
         | Decision::Watch { asset, .. }
-        | Decision::Unwatch { asset, .. } => vec![asset],
+        | Decision::Unwatch { asset, .. }
+        | Decision::SetAside { asset, .. }
+        | Decision::Resume { asset, .. } => vec![asset],
         Decision::NotNow { .. } | Decision::Look { .. } => Vec::new(),
     }
 }
@@ -182,6 +186,13 @@ fn log(decision: &Decision, at: TimestampMicros, number: &mut i64) -> Vec<Logged
         Decision::NotNow { asset, because } => vec![line(asset, DecisionKind::Held, because.to_string())],
         Decision::Postponed { asset } => {
             vec![line(asset, DecisionKind::Held, HoldReason::KeptAway.to_string())]
+        }
+        Decision::SetAside { asset, failures, .. } => {
+            let because = format!("{failures} failures in a row");
+            vec![line(asset, DecisionKind::SetAside, because)]
+        }
+        Decision::Resume { asset, because } => {
+            vec![line(asset, DecisionKind::Resumed, because.to_string())]
         }
         Decision::Noted { .. }
         | Decision::Look { .. }

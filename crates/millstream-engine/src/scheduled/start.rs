@@ -15,11 +15,8 @@ use millstream_types::{AssetId, AssetVersion, Span};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use super::{record::reasons, tenure::Tenure};
-use crate::{
-    Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, error::told, event::ended_well,
-    observe::observe,
-};
+use super::{failures::judge, record::reasons, tenure::Tenure};
+use crate::{Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe};
 
 /// A step that this loop started, and that has come to its end.
 pub(super) struct StepRun {
@@ -51,6 +48,8 @@ impl Tenure {
         let events = self.engine.begin(&request.command);
         self.own.insert(asset.clone(), events.work().id);
         self.works.insert(events.work().id);
+        let now = self.now();
+        self.promises.step_began(&asset, now);
         let (engine, cancel, is_again) = (self.engine.clone(), self.cancel.clone(), step.attempt > 1);
         self.runs.spawn(async move {
             let began = Instant::now();
@@ -101,6 +100,7 @@ impl Tenure {
         for (changed, version) in ended.iter().flatten().flat_map(versions).collect::<Vec<_>>() {
             self.take_version(&changed, version);
         }
+        self.tell_circuits().await?;
         self.take_step_end(&asset, ending, span(took));
         Ok(())
     }
@@ -118,6 +118,7 @@ impl Tenure {
 
     fn take_step_end(&mut self, asset: &AssetId, ending: Ending, took: Span) {
         let now = self.now();
+        self.promises.step_ended(asset);
         let decisions = self.scheduler.ended(asset, ending, took, now);
         if let Some(recorded) = self.recorded.get_mut(asset) {
             recorded.ended(ending, took);
@@ -143,20 +144,6 @@ impl Tenure {
         let decisions = self.scheduler.committed(asset, version, now);
         self.take(decisions, &[]);
     }
-}
-
-fn judge(asset: &AssetId, ended: &Result<Option<RunReport>, EngineError>) -> Ending {
-    let is_well = match ended {
-        Ok(report) => report
-            .iter()
-            .all(|report| !report.cancelled && !report.broke_off && report.steps.iter().all(ended_well)),
-        Err(error) => {
-            let (code, error) = (error.code(), told(error));
-            tracing::warn!(%asset, code, error, "a step did not run");
-            false
-        }
-    };
-    if is_well { Ending::Well } else { Ending::Badly }
 }
 
 pub(super) fn span(took: Duration) -> Span {

@@ -18,17 +18,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Message, Outlook,
+    COMMAND, Message, Outlook,
     away::OthersLeases,
     is_scheduled,
     listen::{Foreign, Look},
+    promises::Promises,
     record::Taken,
     stale::stale,
     start::StepRun,
     unknown_webhook,
 };
 use crate::{
-    Engine, EngineError, Project, Subscription, WorkId,
+    Engine, EngineError, Project, Publisher, Subscription, WorkId,
     error::told as worded,
     lease::Lease,
     reconcile::{Scope, reconcile},
@@ -62,6 +63,11 @@ pub(super) struct Tenure {
     pub(super) recorded: BTreeMap<AssetId, RecordedAsset>,
     /// The versions that the scheduler was told, or began with.
     pub(super) versions: BTreeMap<AssetId, AssetVersion>,
+    /// The circuits that the scheduler was told of as open, and until when.
+    pub(super) circuits: BTreeMap<String, TimestampMicros>,
+    pub(super) promises: Promises,
+    /// By which the loop tells what is no run's.
+    pub(super) events: Publisher,
     /// The number of the last decision in the log.
     pub(super) logged: i64,
     /// What was decided and is not yet on record.
@@ -102,6 +108,7 @@ async fn find(engine: &Engine) -> Result<Found, EngineError> {
     let state = engine.world().state.clone();
     // What a process committed that ended before it had recorded that is recorded now.
     let reconciled = reconcile(engine.world(), Scope::All).await?;
+    engine.world().refresh_circuits().await?;
     let versions = state.versions().await?;
     let stale = match timeout(STALE_MAX, stale(engine, &reconciled)).await {
         Ok(Ok(stale)) => stale,
@@ -159,7 +166,10 @@ impl Tenure {
         }
         let known: Vec<RecordedAsset> = recorded.values().cloned().collect();
         let now = engine.world().options.clock.now();
-        let (scheduler, decisions) = Scheduler::restore(assets, &limits, &known, now).map_err(refused)?;
+        let circuits = engine.world().open_circuits();
+        let open: Vec<(String, TimestampMicros)> = circuits.clone().into_iter().collect();
+        let (scheduler, decisions) =
+            Scheduler::restore_with(assets, &limits, &known, &open, now).map_err(refused)?;
         tracing::info!(assets = known.len(), "the project runs by its triggers");
         Ok(Self {
             begun: decisions,
@@ -168,6 +178,9 @@ impl Tenure {
             scheduler,
             recorded,
             versions,
+            circuits,
+            promises: Promises::default(),
+            events: engine.begin(COMMAND),
             logged: 0,
             taken: Taken::default(),
             is_clock_back: false,
@@ -201,6 +214,7 @@ impl Tenure {
         let begun = std::mem::take(&mut self.begun);
         self.carry_out(begun, &[]).await?;
         self.forget_gone().await?;
+        self.take_promises().await?;
         let (mut versions, mut freed) = (interval(VERSIONS_EVERY), interval(FREED_EVERY));
         loop {
             if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
@@ -289,7 +303,9 @@ impl Tenure {
         self.lease.hold().await?;
         let now = self.now();
         let decisions = self.scheduler.tick(now);
-        self.carry_out(decisions, &[]).await
+        self.carry_out(decisions, &[]).await?;
+        self.look_at_promises().await;
+        Ok(())
     }
 
     /// The time until the next tick, as far as the clock is not set meanwhile.
@@ -341,6 +357,7 @@ impl Tenure {
             Ok(decisions) => {
                 self.engine = engine;
                 self.carry_out(decisions, &[]).await?;
+                self.take_promises().await?;
                 self.forget_gone().await
             }
             Err(error) => {

@@ -36,6 +36,7 @@ fn name(event: &Event) -> String {
         Event::StepProgress(progress) => format!("{} progresses", progress.asset),
         Event::StepNote { asset, .. } => format!("{asset} notes"),
         Event::StepRetry { asset, .. } => format!("{asset} again"),
+        Event::Alarm { message, .. } => message.clone(),
         Event::StepFinished(step) => format!("{} {}", step.asset, step.outcome.as_str()),
         Event::RunFinished(report) => format!("run ends, {}", report.succeeded()),
         Event::TableMaintained(report) => format!("{} maintained", report.table),

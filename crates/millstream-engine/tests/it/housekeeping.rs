@@ -359,7 +359,11 @@ fn runs_and_housekeeping_at_the_same_time_disturb_each_other_in_nothing() {
             for table in ["bronze.orders", "silver.orders"] {
                 assert_eq!(world.rows(table).await, twin.rows(table).await, "round {id}");
             }
-            assert_eq!(world.plan().await, Vec::<String>::new(), "round {id}: something runs for housekeeping");
+            assert_eq!(
+                world.plan().await,
+                Vec::<String>::new(),
+                "round {id}: something runs for housekeeping"
+            );
         }
         assert!(tidied > 10, "only {tidied} tables were tidied");
     });

@@ -9,6 +9,7 @@ mod conformance;
 mod connections;
 mod dataset;
 mod events;
+mod failing;
 mod harness;
 mod history;
 mod history_rejected;

@@ -48,6 +48,7 @@ fn source() -> SourceSpec {
             secrets: HiddenValues::default(),
         },
         schedule: None,
+        steps: Default::default(),
         landing: LandingMode::Append,
         contract: ContractSpec {
             columns: columns
@@ -81,6 +82,7 @@ fn table() -> TableSpec {
         owner: None,
         tags: vec![],
         schedule: None,
+        steps: Default::default(),
         materialize: Materialize::Table,
         partition: None,
         parameters: Vec::new(),
@@ -173,6 +175,7 @@ fn a_source_is_its_connection_too() {
             at: at(0),
             description: None,
             concurrency: None,
+            retry_budget: None,
             kind: located("files".into()),
             options: Node { kind: NodeKind::Map(options.into()), at: at(0) },
             has_gap: false,

@@ -2,7 +2,7 @@
 
 use millstream_types::is_secret_name;
 
-use super::{Context, environment::steps_at_once};
+use super::{Context, environment::steps_at_once, steps::budget};
 use crate::{ConnectionSpec, Diagnostic, Located, Node, NodeKind, codes, secret, variables};
 
 /// Reads one connection, whose name is its file's. `None` when nothing can be made of the file.
@@ -17,6 +17,7 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
         return None;
     };
     let (mut kind, mut description, mut concurrency, mut options) = (None, None, None, Vec::new());
+    let mut retry_budget = None;
     for (key, value) in entries {
         match key.value.as_str() {
             "type" => kind = Some((key.at, value)),
@@ -26,6 +27,10 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
                 concurrency = written.and_then(|written| steps_at_once(context, &written));
             }
             "concurrency" => {}
+            "retry_budget" => {
+                let written: Option<Option<Located<String>>> = context.faults.decode_at(&value, key.at);
+                retry_budget = written.flatten().and_then(|written| budget(context, &written));
+            }
             _ => options.push((key, value)),
         }
     }
@@ -42,6 +47,7 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
         at: context.start(),
         description,
         concurrency,
+        retry_budget,
         kind,
         options: Node { kind: NodeKind::Map(options), at },
         has_gap: context.faults.has_gap_in(at),

@@ -7,6 +7,7 @@ use super::{
     Context,
     feature::{feature_refs, not_empty, repeated, table_name},
     schedule::{Owner, schedule},
+    steps::{WrittenSteps, steps},
 };
 use crate::{
     AsKnown, DatasetFeatures, DatasetSpec, EncodeSpec, LabelOrigin, LabelsSpec, Located, Node, NodeKind,
@@ -32,6 +33,15 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         context.error(codes::WRONG_SPLIT, message, embargo.at, "remove it, or split `by: time`");
     }
     let schedule = schedule(context, file.schedule.as_ref(), Owner::Other);
+    let steps = steps(
+        context,
+        &WrittenSteps {
+            retry: file.retry.as_ref(),
+            timeout: file.timeout.as_ref(),
+            set_aside_after: file.set_aside_after.as_ref(),
+            sla: file.sla.as_ref(),
+        },
+    );
     let output = file.output.and_then(|node| output(context, &node));
     Some(DatasetSpec {
         name: name.to_owned(),
@@ -48,6 +58,7 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         output,
         refresh: file.refresh.unwrap_or_default(),
         schedule,
+        steps,
     })
 }
 

@@ -8,6 +8,7 @@ use super::{
     Context, aggregate,
     schedule::{Owner, schedule},
     source::column_type,
+    steps::{WrittenSteps, steps},
 };
 use crate::{
     EntitySpec, FeatureRef, FeatureViewSpec, FeaturesSpec, Located, Node, NodeKind, OnDemandSpec,
@@ -133,6 +134,15 @@ fn view(
         }
     }
     let schedule = schedule(context, file.schedule.as_ref(), Owner::Other);
+    let steps = steps(
+        context,
+        &WrittenSteps {
+            retry: file.retry.as_ref(),
+            timeout: file.timeout.as_ref(),
+            set_aside_after: file.set_aside_after.as_ref(),
+            sla: file.sla.as_ref(),
+        },
+    );
     let owner = file.owner.or_else(|| context.defaults.owner.clone());
     is_whole.then_some(FeatureViewSpec {
         name: name.value.clone(),
@@ -145,6 +155,7 @@ fn view(
         include_same_instant: file.include_same_instant,
         features,
         schedule,
+        steps,
         description: file.description,
         owner,
         tags: context.defaults.with_tags(file.tags.0),

@@ -16,6 +16,7 @@ mod pattern;
 mod project;
 mod schedule;
 mod source;
+mod steps;
 mod table;
 mod tables;
 mod telemetry;

@@ -14,11 +14,12 @@ use super::{
     environment::{DEFAULT, environment, implied, steps_at_once},
     feature::identifier,
     housekeeping::housekeeping,
+    steps::{project_budget, project_steps},
     telemetry::{prices, telemetry},
     webhook::webhooks,
 };
 use crate::{
-    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, PricesSpec,
+    Diagnostic, EnvironmentSpec, HousekeepingSpec, Located, Location, Node, NodeKind, PricesSpec, StepsSpec,
     TelemetrySpec, WebhookSpec, codes,
     decode::Entries,
     file::{DefaultsFile, ProjectFile},
@@ -33,6 +34,7 @@ pub(crate) struct Project {
     pub(crate) environment: Option<EnvironmentSpec>,
     pub(crate) pools: BTreeMap<String, NonZeroUsize>,
     pub(crate) webhooks: BTreeMap<String, WebhookSpec>,
+    pub(crate) retry_budget: u32,
     /// The names of all pools, those with faults included.
     pub(crate) pool_names: BTreeSet<String>,
     pub(crate) housekeeping: HousekeepingSpec,
@@ -49,6 +51,7 @@ pub(crate) struct Defaults {
     pub(crate) freshness: Option<Span>,
     pub(crate) owner: Option<String>,
     pub(crate) tags: Vec<String>,
+    pub(crate) steps: StepsSpec,
 }
 
 impl Default for Defaults {
@@ -59,18 +62,20 @@ impl Default for Defaults {
             freshness: None,
             owner: None,
             tags: Vec::new(),
+            steps: StepsSpec::default(),
         }
     }
 }
 
 impl Defaults {
-    fn new(file: DefaultsFile) -> Self {
+    fn new(file: DefaultsFile, steps: StepsSpec) -> Self {
         Self {
             on_violation: file.on_violation.unwrap_or(Severity::Quarantine),
             halt_above: file.halt_above.map(|share| share.0),
             freshness: file.freshness.map(|age| age.0),
             owner: file.owner,
             tags: file.tags.0,
+            steps,
         }
     }
 
@@ -131,6 +136,8 @@ pub(crate) fn project(
         }
     };
     let telemetry = telemetry(context, file.telemetry, &file.name.value, root);
+    let steps =
+        project_steps(context, file.retry.as_ref(), file.timeout.as_ref(), file.set_aside_after.as_ref());
     Some(Project {
         telemetry,
         prices: file.prices.map(|file| prices(context, file)),
@@ -140,7 +147,8 @@ pub(crate) fn project(
         webhooks: webhooks(context, &file.webhooks),
         pool_names: pool_names(&node),
         housekeeping: housekeeping(context, &file.housekeeping),
-        defaults: Defaults::new(file.defaults),
+        retry_budget: project_budget(context, file.retry.as_ref()),
+        defaults: Defaults::new(file.defaults, steps),
     })
 }
 

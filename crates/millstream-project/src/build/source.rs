@@ -12,6 +12,7 @@ use super::{
     columns::{ColumnChecker, Known},
     landing,
     schedule::{Owner, schedule},
+    steps::{WrittenSteps, steps},
     tables::{self, FindTables},
 };
 use crate::{
@@ -62,6 +63,15 @@ fn many(
     let Some(file) = file else { return found };
     require(context, node, "connector", file.connector.is_none());
     let schedule = schedule(context, file.schedule.as_ref(), Owner::Source);
+    let steps = steps(
+        context,
+        &WrittenSteps {
+            retry: file.retry.as_ref(),
+            timeout: file.timeout.as_ref(),
+            set_aside_after: file.set_aside_after.as_ref(),
+            sla: file.sla.as_ref(),
+        },
+    );
     let connector = file.connector.and_then(|file| connector(context, file));
     let find = || match &connector {
         Some(connector) => find(connector, connections),
@@ -102,6 +112,7 @@ fn many(
             tags: context.defaults.with_tags(tags),
             connector: tables::connector(connector, &table),
             schedule: schedule.clone(),
+            steps: steps.clone(),
             landing,
             contract,
         });
@@ -127,6 +138,15 @@ fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpe
     require(context, node, "connector", file.connector.is_none());
     require(context, node, "contract", file.contract.is_none());
     let schedule = schedule(context, file.schedule.as_ref(), Owner::Source);
+    let steps = steps(
+        context,
+        &WrittenSteps {
+            retry: file.retry.as_ref(),
+            timeout: file.timeout.as_ref(),
+            set_aside_after: file.set_aside_after.as_ref(),
+            sla: file.sla.as_ref(),
+        },
+    );
     let key = file.contract.as_ref().and_then(|contract| contract.key.as_ref());
     let is_faulty = file.contract.as_ref().is_none_or(|contract| context.faults.has_gap_in(contract.at));
     let landing = landing::mode(context, file.landing.as_ref(), key, is_faulty);
@@ -140,6 +160,7 @@ fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpe
         tags: context.defaults.with_tags(file.tags.0),
         connector: connector?,
         schedule,
+        steps,
         landing,
         contract: contract?,
     })

@@ -6,6 +6,7 @@ use super::{
     Context,
     check::CheckReader,
     schedule::{Owner, schedule},
+    steps::{WrittenSteps, steps},
 };
 use crate::{
     IncrementalSpec, Located, Location, Materialize, Node, NodeKind, ScheduleSpec, TableSpec, codes,
@@ -33,6 +34,16 @@ pub(crate) fn table(
     let parameters = super::partition::parameters(context, &file);
     let needs = super::needs::needs(context, &file);
     let schedule = table_schedule(context, &file);
+    refuse_steps_of_view(context, &file);
+    let steps = steps(
+        context,
+        &WrittenSteps {
+            retry: file.retry.as_ref(),
+            timeout: file.timeout.as_ref(),
+            set_aside_after: file.set_aside_after.as_ref(),
+            sla: file.sla.as_ref(),
+        },
+    );
     let on_violation =
         file.on_violation.as_ref().map_or(context.defaults.on_violation, |severity| severity.value);
     let mut checks = CheckReader::new(*context, on_violation);
@@ -48,6 +59,7 @@ pub(crate) fn table(
         owner: file.owner.or_else(|| context.defaults.owner.clone()),
         tags: context.defaults.with_tags(file.tags.0),
         schedule,
+        steps,
         materialize: materialize?,
         partition,
         parameters,
@@ -70,6 +82,37 @@ fn table_schedule(context: &Context<'_>, file: &TableFile) -> Option<ScheduleSpe
             None
         }
         node => schedule(context, node.as_ref(), Owner::Other),
+    }
+}
+
+/// Nothing of a view runs or is stored, so nothing of it can fail or be late.
+fn refuse_steps_of_view(context: &Context<'_>, file: &TableFile) {
+    if file.materialize.as_ref().is_none_or(|way| way.value != MaterializeFile::View) {
+        return;
+    }
+    let keys = [
+        ("retry", file.retry.as_ref().map(|written| written.at)),
+        ("timeout", file.timeout.as_ref().map(|written| written.at)),
+        ("set_aside_after", file.set_aside_after.as_ref().map(|written| written.at)),
+    ];
+    for (key, at) in keys {
+        let Some(at) = at else { continue };
+        let message = format!("`{key}` on a view: nothing of a view is stored, so nothing of it runs");
+        context.error(
+            codes::WRONG_STEPS,
+            message,
+            at,
+            "use `materialize: table`, or say it of a table that reads it",
+        );
+    }
+    if let Some(sla) = &file.sla {
+        let message = "`sla` on a view: nothing of a view is stored, so nothing can be promised of it";
+        context.error(
+            codes::WRONG_SLA,
+            message,
+            sla.at,
+            "use `materialize: table`, or promise it of a table that it reads",
+        );
     }
 }
 

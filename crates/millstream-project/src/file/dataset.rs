@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    RetryFile, SlaFile,
     schedule::ScheduleValue,
     schema_text::{AsKnownValue, FeatureList, OutputValue, PercentText, SpanText},
 };
@@ -60,6 +61,19 @@ pub(crate) struct DatasetFile {
     #[serde(default)]
     #[schemars(with = "Option<ScheduleValue>")]
     pub(crate) schedule: Option<Node>,
+    /// How a step that failed for a reason that may pass is tried again; as the project says when absent.
+    #[serde(default)]
+    pub(crate) retry: Option<Located<RetryFile>>,
+    /// The longest time that one attempt at a step may take; as the project says when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) timeout: Option<Located<Written<Span>>>,
+    /// After so many failures in a row the asset runs by itself no more, until it is changed or resumed; 5 when absent, 0 for never.
+    #[serde(default)]
+    pub(crate) set_aside_after: Option<Located<u32>>,
+    /// What is promised of the asset.
+    #[serde(default)]
+    pub(crate) sla: Option<Located<SlaFile>>,
 }
 
 /// The rows that features are joined to: one of `from`, `sql` and `file`.

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{
-    described,
+    RetryFile, SlaFile, described,
     schedule::ScheduleValue,
     schema_text::{ColumnTypeText, SpanText},
     words,
@@ -139,6 +139,19 @@ pub(crate) struct ViewFile {
     #[serde(default)]
     #[schemars(with = "Option<ScheduleValue>")]
     pub(crate) schedule: Option<Node>,
+    /// How a step that failed for a reason that may pass is tried again; as the project says when absent.
+    #[serde(default)]
+    pub(crate) retry: Option<Located<RetryFile>>,
+    /// The longest time that one attempt at a step may take; as the project says when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) timeout: Option<Located<Written<Span>>>,
+    /// After so many failures in a row the asset runs by itself no more, until it is changed or resumed; 5 when absent, 0 for never.
+    #[serde(default)]
+    pub(crate) set_aside_after: Option<Located<u32>>,
+    /// What is promised of the asset.
+    #[serde(default)]
+    pub(crate) sla: Option<Located<SlaFile>>,
     /// What the view holds.
     #[serde(default)]
     pub(crate) description: Option<String>,

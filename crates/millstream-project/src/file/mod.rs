@@ -10,6 +10,7 @@ mod project;
 mod schedule;
 mod schema_text;
 mod source;
+mod steps;
 mod table;
 mod telemetry;
 mod test;
@@ -30,6 +31,7 @@ pub(crate) use schedule::ScheduleFile;
 pub(crate) use source::{
     ColumnFile, ConnectorFile, ContractFile, SourceFile, SourceOfTablesFile, TableOfSourceFile,
 };
+pub(crate) use steps::{ProjectRetryFile, RetryFile, SlaFile};
 pub(crate) use table::{MaterializeFile, TableFile};
 pub(crate) use telemetry::{OpenLineageFile, OtlpFile, PricesFile, TelemetryFile};
 pub(crate) use test::{TestFile, TestsFile};

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    ProjectRetryFile,
     schema_text::{ByteSizeText, PercentText, SpanText},
     telemetry::{PricesFile, TelemetryFile},
 };
@@ -41,6 +42,16 @@ pub(crate) struct ProjectFile {
     /// Who is told what runs do.
     #[serde(default)]
     pub(crate) telemetry: TelemetryFile,
+    /// How steps that failed for a reason that may pass are tried again.
+    #[serde(default)]
+    pub(crate) retry: Option<Located<ProjectRetryFile>>,
+    /// The longest time that one attempt at a step may take; without it, there is no such bound.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) timeout: Option<Located<Written<Span>>>,
+    /// After so many failures in a row an asset runs by itself no more, until it is changed or resumed; 5 when absent, 0 for never.
+    #[serde(default)]
+    pub(crate) set_aside_after: Option<Located<u32>>,
     /// What sources and tables take where they say nothing.
     #[serde(default)]
     pub(crate) defaults: DefaultsFile,

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    CheckFile,
+    CheckFile, RetryFile, SlaFile,
     schedule::ScheduleValue,
     schema_text::{
         ColumnAddress, ColumnTypeText, ConnectorOptions, LeftOut, PatternText, PercentText, SpanText,
@@ -37,6 +37,19 @@ pub(crate) struct SourceFile {
     #[serde(default)]
     #[schemars(with = "Option<ScheduleValue>")]
     pub(crate) schedule: Option<Node>,
+    /// How a step that failed for a reason that may pass is tried again; as the project says when absent.
+    #[serde(default)]
+    pub(crate) retry: Option<Located<RetryFile>>,
+    /// The longest time that one attempt at a step may take; as the project says when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) timeout: Option<Located<Written<Span>>>,
+    /// After so many failures in a row the asset runs by itself no more, until it is changed or resumed; 5 when absent, 0 for never.
+    #[serde(default)]
+    pub(crate) set_aside_after: Option<Located<u32>>,
+    /// What is promised of the asset.
+    #[serde(default)]
+    pub(crate) sla: Option<Located<SlaFile>>,
     /// What rows do to those that landed before; `append` when absent. `merge` needs a `key` in the contract.
     #[serde(default)]
     pub(crate) landing: Option<Located<LandingMode>>,
@@ -63,6 +76,14 @@ pub(crate) struct SourceOfTablesFile {
     pub(crate) connector: Option<ConnectorFile>,
     #[serde(default)]
     pub(crate) schedule: Option<Node>,
+    #[serde(default)]
+    pub(crate) retry: Option<Located<RetryFile>>,
+    #[serde(default)]
+    pub(crate) timeout: Option<Located<Written<Span>>>,
+    #[serde(default)]
+    pub(crate) set_aside_after: Option<Located<u32>>,
+    #[serde(default)]
+    pub(crate) sla: Option<Located<SlaFile>>,
     #[serde(default)]
     pub(crate) landing: Option<Located<LandingMode>>,
     /// What holds for the tables that say nothing else.

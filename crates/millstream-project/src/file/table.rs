@@ -1,11 +1,14 @@
 //! The header of `tables/<schema>/*.sql`.
 
-use millstream_types::{Percent, Severity};
+use millstream_types::{Percent, Severity, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    CheckFile, ParameterFile, partition::PartitionValue, schedule::ScheduleValue, schema_text::PercentText,
+    CheckFile, ParameterFile, RetryFile, SlaFile,
+    partition::PartitionValue,
+    schedule::ScheduleValue,
+    schema_text::{PercentText, SpanText},
 };
 use crate::{
     Located, Node,
@@ -30,6 +33,19 @@ pub(crate) struct TableFile {
     #[serde(default)]
     #[schemars(with = "Option<ScheduleValue>")]
     pub(crate) schedule: Option<Node>,
+    /// How a step that failed for a reason that may pass is tried again; as the project says when absent.
+    #[serde(default)]
+    pub(crate) retry: Option<Located<RetryFile>>,
+    /// The longest time that one attempt at a step may take; as the project says when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) timeout: Option<Located<Written<Span>>>,
+    /// After so many failures in a row the asset runs by itself no more, until it is changed or resumed; 5 when absent, 0 for never.
+    #[serde(default)]
+    pub(crate) set_aside_after: Option<Located<u32>>,
+    /// What is promised of the asset.
+    #[serde(default)]
+    pub(crate) sla: Option<Located<SlaFile>>,
     /// How the table is kept; `table` when absent.
     #[serde(default)]
     pub(crate) materialize: Option<Located<MaterializeFile>>,

@@ -13,9 +13,12 @@ pub struct ConnectionSpec {
     pub description: Option<String>,
     /// How many steps read through the connection at once; no more than run at all where it says nothing.
     pub concurrency: Option<NonZeroUsize>,
+    /// How many attempts of steps that read through the connection may follow on failed ones within an hour; without it, only
+    /// the project's budget counts.
+    pub retry_budget: Option<u32>,
     /// The kind of connector that makes something of the connection.
     pub kind: Located<String>,
-    /// The mapping without `type`, `description` and `concurrency`, variables and files substituted, with the place of every value. The
+    /// The mapping without `type`, `description`, `concurrency` and `retry_budget`, variables and files substituted, with the place of every value. The
     /// connector's own factory checks it.
     pub options: Node,
     /// Whether a faulty option was reported and left out, so that a missing one may be just that.

@@ -5,7 +5,7 @@ use millstream_types::{Percent, Span, TableName, TimestampMicros};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{FeatureRef, ScheduleSpec};
+use super::{FeatureRef, ScheduleSpec, StepsSpec};
 use crate::{Located, Location, Node};
 
 /// One file of `datasets/`.
@@ -29,6 +29,7 @@ pub struct DatasetSpec {
     pub refresh: RefreshSpec,
     /// When the dataset is built by itself.
     pub schedule: Option<ScheduleSpec>,
+    pub steps: StepsSpec,
 }
 
 /// When a dataset is built again.

@@ -3,7 +3,7 @@
 use indexmap::IndexSet;
 use millstream_types::{Aggregation, ColumnType, Span, TableName};
 
-use super::{Scalar, ScheduleSpec};
+use super::{Scalar, ScheduleSpec, StepsSpec};
 use crate::{Located, Location};
 
 /// Everything of `features/`, each kind in the order of the files.
@@ -82,6 +82,7 @@ pub struct FeatureViewSpec {
     pub features: Vec<FeatureSpec>,
     /// When the view runs by itself.
     pub schedule: Option<ScheduleSpec>,
+    pub steps: StepsSpec,
     pub description: Option<String>,
     pub owner: Option<String>,
     pub tags: Vec<String>,

@@ -9,6 +9,7 @@ mod housekeeping;
 mod partition;
 mod schedule;
 mod source;
+mod steps;
 mod table;
 mod telemetry;
 mod test;
@@ -30,12 +31,16 @@ pub(crate) use partition::is_named;
 pub use partition::{NeedSpec, ParameterSpec, PartitionBy, PartitionSpec};
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
+pub use steps::StepsSpec;
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
 pub use telemetry::{OpenLineageReceiver, OpenLineageSpec, OtlpSpec, PricesSpec, TelemetrySpec};
 pub use test::{TestInput, TestSpec};
 pub use webhook::WebhookSpec;
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
+
+use millstream_schedule::SOURCE_CIRCUIT;
+use millstream_types::AssetId;
 
 use crate::SourceMap;
 
@@ -55,6 +60,8 @@ pub struct ProjectSpec {
     /// `None` where the project names no prices, so that nobody knows what anything costs.
     pub prices: Option<PricesSpec>,
     pub telemetry: TelemetrySpec,
+    /// How many attempts of all assets together may follow on failed ones within an hour.
+    pub retry_budget: u32,
     /// The connections in the order of their names.
     pub connections: Vec<ConnectionSpec>,
     /// The sources in the order of their names.
@@ -76,5 +83,25 @@ impl ProjectSpec {
     pub fn connection_of(&self, source: &SourceSpec) -> Option<&ConnectionSpec> {
         let name = source.connector.connection.as_ref()?;
         self.connections.iter().find(|connection| connection.name == name.value)
+    }
+
+    /// How the steps of each asset go. SQL views have none, and services have nothing that could fail in another place.
+    pub fn steps(&self) -> impl Iterator<Item = (AssetId, &StepsSpec)> {
+        let sources = self.sources.iter().map(|source| (source.table().asset_id(), &source.steps));
+        let tables = self.tables.iter().map(|table| (table.name.asset_id(), &table.steps));
+        let views = self.features.views.iter();
+        let views = views.map(|view| (AssetId::new(&format!("view:{}", view.name)), &view.steps));
+        let datasets = self.datasets.iter();
+        let datasets = datasets.map(|one| (AssetId::new(&format!("dataset:{}", one.name)), &one.steps));
+        sources.chain(tables).chain(views).chain(datasets)
+    }
+
+    /// The circuit of each source: that of its connection, or its own.
+    pub fn circuits(&self) -> impl Iterator<Item = (AssetId, String)> {
+        self.sources.iter().map(|source| {
+            let own = || format!("{SOURCE_CIRCUIT}{}", source.name);
+            let circuit = source.connector.connection.as_ref().map_or_else(own, |name| name.value.clone());
+            (source.table().asset_id(), circuit)
+        })
     }
 }

@@ -7,7 +7,7 @@ use millstream_types::{ColumnType, Percent, Severity, SourceName, Span, TableNam
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckSpec, ScheduleSpec};
+use super::{CheckSpec, ScheduleSpec, StepsSpec};
 use crate::{HiddenValues, Located, Location, Node};
 
 /// A file of `sources/`, or one table of a file with many.
@@ -22,6 +22,7 @@ pub struct SourceSpec {
     pub connector: ConnectorSpec,
     /// When the source runs by itself.
     pub schedule: Option<ScheduleSpec>,
+    pub steps: StepsSpec,
     pub landing: LandingMode,
     pub contract: ContractSpec,
 }

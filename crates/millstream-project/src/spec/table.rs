@@ -4,7 +4,7 @@ use millstream_types::{Percent, Severity, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckSpec, NeedSpec, ParameterSpec, PartitionSpec, ScheduleSpec};
+use super::{CheckSpec, NeedSpec, ParameterSpec, PartitionSpec, ScheduleSpec, StepsSpec};
 use crate::{Located, Location};
 
 /// One file of `tables/<schema>/`.
@@ -17,6 +17,7 @@ pub struct TableSpec {
     pub tags: Vec<String>,
     /// When the table runs by itself; a view has none.
     pub schedule: Option<ScheduleSpec>,
+    pub steps: StepsSpec,
     pub materialize: Materialize,
     /// The partitions in which the table is built; `None` where it is built as a whole.
     pub partition: Option<PartitionSpec>,

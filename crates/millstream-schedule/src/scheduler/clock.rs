@@ -77,7 +77,8 @@ impl Scheduler {
     /// The time has come to list the source of the asset. While the asset runs or is due there is no need.
     fn look(&mut self, timer: Timer) {
         let node = &self.nodes[timer.asset];
-        if node.state.running.is_none() && node.state.due.is_none() {
+        let is_asked = node.state.failures.aside.is_none() && !self.is_held(&node.asset.id);
+        if node.state.running.is_none() && node.state.due.is_none() && is_asked {
             self.decisions.push(Decision::Look { asset: node.asset.id.clone() });
         }
         let next = self.nodes[timer.asset].asset.triggers[timer.trigger].next_after(self.now);

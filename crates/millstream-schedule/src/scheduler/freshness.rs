@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use millstream_types::{Span, TimestampMicros};
+use millstream_types::{AssetId, Span, TimestampMicros};
 
 use super::Scheduler;
 use crate::{DueReason, Trigger, timers::Timer, trigger::micros};
@@ -27,6 +27,27 @@ const NEVER: AsOf = i64::MIN;
 const ALWAYS: AsOf = i64::MAX;
 
 impl Scheduler {
+    /// The instant that what the asset holds is as fresh as of: that of its oldest source, as long as nothing on the way is out of
+    /// date; `None` where that is not known.
+    pub fn fresh_as_of(&mut self, asset: &AssetId) -> Option<TimestampMicros> {
+        let place = self.place(asset)?;
+        let around = self.upstream(place);
+        match self.as_of(place, &around) {
+            NEVER => None,
+            ALWAYS => self.nodes[place].state.fresh_as_of,
+            as_of => Some(TimestampMicros(as_of.min(self.now.0))),
+        }
+    }
+
+    /// How long it takes, by what the last steps took, until the asset is up to date with its sources of this moment: its own
+    /// step and the longest chain of steps before it.
+    pub fn expected(&mut self, asset: &AssetId) -> Span {
+        let Some(place) = self.place(asset) else { return Span::from_ms(0) };
+        let around = self.upstream(place);
+        let length = self.critical(place, &around, self.now.0);
+        Span::from_ms(u64::try_from(length / 1_000).unwrap_or(0))
+    }
+
     /// A timer of freshness has come. Whether a run is needed is found out only now, since others may have made the asset fresh
     /// meanwhile.
     pub(super) fn judge_freshness(&mut self, timer: Timer, span: Span) {

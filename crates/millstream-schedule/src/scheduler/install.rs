@@ -1,11 +1,12 @@
 //! Beginning with what is recorded, and taking over another project.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use millstream_types::{AssetId, TimestampMicros};
 
 use super::{
     CLOCK_BACK_MAX, Scheduler,
+    aside::Failures,
     node::{Node, Standing, State, TriggerState},
 };
 use crate::{
@@ -27,10 +28,24 @@ impl Scheduler {
         recorded: &[RecordedAsset],
         now: TimestampMicros,
     ) -> Result<(Self, Vec<Decision>), ScheduleError> {
+        Self::restore_with(assets, limits, recorded, &[], now)
+    }
+
+    /// As [`Self::restore`], where some circuits are not closed: their names, and until when nobody asks.
+    pub fn restore_with(
+        assets: Vec<ScheduledAsset>,
+        limits: &Limits,
+        recorded: &[RecordedAsset],
+        open: &[(String, TimestampMicros)],
+        now: TimestampMicros,
+    ) -> Result<(Self, Vec<Decision>), ScheduleError> {
         let graph = Graph::build(assets, limits)?;
         let mut scheduler = Self::empty(limits, now);
+        open.iter().for_each(|(name, until)| scheduler.shut(name, *until));
         for gone in recorded.iter().filter(|recorded| !graph.places.contains_key(&recorded.asset)) {
             forget(gone, |_| true, &SkipReason::AssetRemoved, &mut scheduler.decisions);
+            let failures = Failures { in_a_row: gone.failures, aside: gone.aside };
+            failures.forget(&gone.asset, &mut scheduler.decisions);
         }
         let recorded: HashMap<&AssetId, &RecordedAsset> =
             recorded.iter().map(|recorded| (&recorded.asset, recorded)).collect();
@@ -71,6 +86,7 @@ impl Scheduler {
         self.queue = Queue::new(limits);
         self.timers = Timers::default();
         (self.unsettled, self.open) = (BTreeSet::new(), VecDeque::new());
+        self.forget_held();
         let mut before: HashMap<AssetId, Node> =
             self.nodes.drain(..).map(|node| (node.asset.id.clone(), node)).collect();
         let mut changed = Vec::new();
@@ -96,6 +112,7 @@ impl Scheduler {
         }
         self.install(graph, states);
         self.keep_running(before);
+        self.forget_probes();
         changed.resize(self.nodes.len(), None);
         for (place, reason) in changed.into_iter().enumerate() {
             self.carry_on(place, reason);
@@ -114,6 +131,7 @@ impl Scheduler {
             queue: Queue::new(limits),
             is_closing: false,
             timers: Timers::default(),
+            gates: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             now,
             latest: now,
@@ -136,7 +154,9 @@ impl Scheduler {
         let Graph { assets, places, inputs, users, followers } = graph;
         let mut is_watched: Vec<bool> = vec![false; assets.len()];
         for place in (0..assets.len()).rev() {
-            let has_trigger = assets[place].triggers.iter().any(|t| matches!(t, Trigger::Freshness(_)));
+            let mut triggers = assets[place].triggers.iter();
+            let has_trigger =
+                assets[place].is_promised || triggers.any(|t| matches!(t, Trigger::Freshness(_)));
             is_watched[place] = has_trigger || users[place].iter().any(|user| is_watched[*user]);
         }
         self.met = vec![0; assets.len()];
@@ -213,6 +233,10 @@ impl Scheduler {
                 self.make_due(place, self.wave, event, i8::MIN);
             }
         }
+        let is_unreachable = recorded.is_some_and(|recorded| recorded.is_unreachable);
+        if is_unreachable && self.nodes[place].asset.circuit.is_some() && self.nodes[place].runs_by_itself() {
+            self.make_due(place, self.wave, DueReason::Unreachable, i8::MIN);
+        }
         let node = &self.nodes[place];
         if node.state.stale && node.runs_on_change() && !is_given_up {
             let reason = if recorded.is_some() { DueReason::Stale } else { DueReason::Unknown };
@@ -226,6 +250,8 @@ impl Scheduler {
         gone.sort_by(|a, b| a.asset.id.cmp(&b.asset.id));
         for mut node in gone {
             unwatch(&node, |_| true, SkipReason::AssetRemoved, &mut self.decisions);
+            let failures = std::mem::take(&mut node.state.failures);
+            failures.forget(&node.asset.id, &mut self.decisions);
             if node.state.running.is_none() {
                 continue;
             }
@@ -304,6 +330,7 @@ fn restored_state(
         forget(recorded, is_gone, &SkipReason::TriggerRemoved, decisions);
     }
     let fresh_as_of = recorded.and_then(|recorded| recorded.fresh_as_of);
+    let failures = recorded.map(|recorded| Failures { in_a_row: recorded.failures, aside: recorded.aside });
     State {
         triggers,
         stale: recorded.is_none_or(|recorded| recorded.stale),
@@ -318,6 +345,7 @@ fn restored_state(
         version: None,
         fresh_as_of: fresh_as_of.map(|at| at.min(now)),
         durations: recorded.map(|recorded| Durations::of(&recorded.durations)).unwrap_or_default(),
+        failures: failures.unwrap_or_default().carried(asset, decisions),
     }
 }
 
@@ -353,6 +381,7 @@ fn carried_state(
     }
     state.due = state.due.filter(|due| !due.reasons.is_empty());
     state.cleared = None;
+    state.failures = state.failures.carried(asset, decisions);
     if is_changed {
         (state.stale, state.stale_again) = (true, true);
     }

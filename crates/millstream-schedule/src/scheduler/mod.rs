@@ -1,6 +1,8 @@
 //! The state machine: what is told goes in, decisions come out.
 
+mod aside;
 mod away;
+mod circuits;
 mod clock;
 mod freshness;
 mod install;
@@ -9,7 +11,7 @@ mod order;
 mod step;
 mod upcoming;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
 
@@ -18,6 +20,7 @@ use crate::{
     queue::{Queue, Rank},
     timers::Timers,
 };
+use circuits::Gate;
 use node::{Due, Node, Running, Standing};
 
 pub use install::ATTEMPTS_MAX;
@@ -45,6 +48,8 @@ pub struct Scheduler {
     /// Whether no step starts any more.
     is_closing: bool,
     timers: Timers,
+    /// The circuits that are not closed, by name.
+    gates: BTreeMap<String, Gate>,
     /// The assets that run, are due, or are stale and may run by themselves.
     unsettled: BTreeSet<usize>,
     /// The present instant, as it was told last.
@@ -77,6 +82,7 @@ impl Scheduler {
     pub fn tick(&mut self, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);
         self.find_ticks();
+        self.find_probes();
         self.decide()
     }
 
@@ -159,7 +165,7 @@ impl Scheduler {
         {
             self.queue.release(running.lane);
             let state = &mut self.nodes[place].state;
-            (state.failed, state.failed_after) = (ending == Ending::Badly, self.arrivals);
+            (state.failed, state.failed_after) = (ending.is_bad(), self.arrivals);
             state.stale = state.failed || state.stale_again;
             if ending == Ending::Well {
                 state.fresh_as_of = Some(running.fresh_as_of);
@@ -169,6 +175,14 @@ impl Scheduler {
                     self.note(follower, trigger, running.wave);
                 }
                 self.recover(place, running.wave);
+            }
+            let is_own = running.started_for.is_some();
+            self.count_failure(place, ending, is_own);
+            self.probe_ended(place);
+            // Its circuit holds it until what it asks answers again. What is not there to be held is not asked for ever.
+            let node = &self.nodes[place];
+            if ending == Ending::Unreachable && is_own && node.asset.circuit.is_some() {
+                self.make_due(place, running.wave, DueReason::Unreachable, i8::MIN);
             }
             self.settle_down(place);
         }
@@ -190,7 +204,7 @@ impl Scheduler {
     /// The next instant at which [`Self::tick`] has something to do; `None` if nothing is timed.
     #[must_use]
     pub fn next_wake(&self) -> Option<TimestampMicros> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.next_probe()).min()
     }
 
     /// By how much the clock of the last call was behind the latest instant that had been told or recorded before; `None` if it was

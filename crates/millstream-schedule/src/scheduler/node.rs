@@ -2,6 +2,7 @@
 
 use millstream_types::{AssetVersion, TimestampMicros};
 
+use super::aside::Failures;
 use crate::{DueReason, ScheduledAsset, Trigger, durations::Durations};
 
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub(super) struct State {
     pub(super) version: Option<AssetVersion>,
     pub(super) fresh_as_of: Option<TimestampMicros>,
     pub(super) durations: Durations,
+    pub(super) failures: Failures,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +116,8 @@ pub(super) enum Standing {
     AfterRun,
     /// Its step was started, and waits until others are done with it.
     KeptAway,
+    /// Its circuit is open.
+    Held,
 }
 
 impl TriggerState {
@@ -130,11 +134,13 @@ impl TriggerState {
 impl Node {
     /// Whether something else than a command makes the asset run.
     pub(super) fn runs_by_itself(&self) -> bool {
-        !self.is_gone && self.asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual)
+        !self.is_gone
+            && self.state.failures.aside.is_none()
+            && self.asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual)
     }
 
     pub(super) fn runs_on_change(&self) -> bool {
-        self.asset.triggers.contains(&Trigger::OnChange)
+        self.asset.triggers.contains(&Trigger::OnChange) && self.state.failures.aside.is_none()
     }
 
     pub(super) fn is_unsettled(&self) -> bool {

@@ -33,7 +33,15 @@ impl Scheduler {
         if !self.nodes[place].state.due.as_ref().is_some_and(is_open) {
             return;
         }
+        if self.nodes[place].state.failures.aside.is_some() {
+            return self.skip(place, SkipReason::SetAside);
+        }
         match self.verdict(place) {
+            Verdict::Run if !self.passes_circuit(place, has_place) => {
+                if let Some(due) = &mut self.nodes[place].state.due {
+                    due.standing = Standing::Held;
+                }
+            }
             Verdict::Run if has_place => self.start(place),
             Verdict::Run => {
                 let node = &mut self.nodes[place];
@@ -92,7 +100,7 @@ impl Scheduler {
         let Some(due) = self.nodes[place].state.due.take() else { return };
         let answers = self.take_answers(place, due.is_owed);
         let node = &mut self.nodes[place];
-        if because != SkipReason::UpToDate {
+        if matches!(because, SkipReason::UpstreamFailed { .. }) {
             node.state.last_wave = due.wave.max(node.state.last_wave);
             (node.state.failed, node.state.was_skipped) = (true, true);
             node.state.failed_after = self.arrivals;
@@ -191,6 +199,7 @@ impl Scheduler {
                 Standing::Behind(first) => HoldReason::Upstream { asset: self.nodes[first].asset.id.clone() },
                 Standing::KeptAway => HoldReason::KeptAway,
                 Standing::Queued | Standing::Open if self.is_closing => HoldReason::Closing,
+                Standing::Held => self.circuit_hold(place),
                 Standing::Queued | Standing::Open => self.queue.obstacle(node.lane),
             };
             self.decisions.push(Decision::NotNow { asset: node.asset.id.clone(), because });

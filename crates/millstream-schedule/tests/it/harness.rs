@@ -19,6 +19,9 @@ pub(crate) fn asset(id: &str, inputs: &[&str]) -> ScheduledAsset {
         priority: 0,
         connection: None,
         pools: Vec::new(),
+        circuit: None,
+        set_aside_after: None,
+        is_promised: false,
     }
 }
 
@@ -163,7 +166,9 @@ pub(crate) fn named(decision: &Decision) -> Vec<AssetId> {
         | Decision::Noted { asset, .. }
         | Decision::Look { asset }
         | Decision::Watch { asset, .. }
-        | Decision::Unwatch { asset, .. } => vec![asset.clone()],
+        | Decision::Unwatch { asset, .. }
+        | Decision::SetAside { asset, .. }
+        | Decision::Resume { asset, .. } => vec![asset.clone()],
     }
 }
 
@@ -184,6 +189,8 @@ pub(crate) fn told(decisions: &[Decision]) -> String {
         Decision::Postponed { asset } => Some(format!("postpone {asset}")),
         Decision::Noted { asset, trigger, .. } => Some(format!("note {asset}: {trigger}")),
         Decision::Look { asset } => Some(format!("look {asset}")),
+        Decision::SetAside { asset, failures, .. } => Some(format!("set aside {asset}: {failures} failures")),
+        Decision::Resume { asset, because } => Some(format!("resume {asset}: {because}")),
         Decision::Watch { .. } | Decision::Unwatch { .. } => None,
     };
     decisions.iter().filter_map(line).collect::<Vec<_>>().join("\n")

@@ -14,6 +14,7 @@ pub(super) fn name(event: &RunEvent) -> &'static str {
         RunEvent::StepProgress { .. } => "step_progress",
         RunEvent::StepNote { .. } => "step_note",
         RunEvent::StepRetry { .. } => "step_retry",
+        RunEvent::Alarm { .. } => "alarm",
         RunEvent::StepFinished(_) => "step_finished",
         RunEvent::RunFinished(_) => "run_finished",
         RunEvent::TableMaintained(_) => "table_maintained",

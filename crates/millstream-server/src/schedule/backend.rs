@@ -1,7 +1,10 @@
 //! What the schedule's endpoints ask of the rest of Millstream.
 
 use async_trait::async_trait;
-use millstream_api::schedule::{ScheduleAnswer, TriggerAnswer};
+use millstream_api::{
+    failures::{ConnectionsAnswer, ResumeAnswer, SlaAnswer},
+    schedule::{ScheduleAnswer, TriggerAnswer},
+};
 
 use crate::{WebhookSecret, error::ApiError};
 
@@ -21,4 +24,21 @@ pub trait ScheduleBackend: Send + Sync + 'static {
 
     /// The secret with which calls of the webhook are signed; `None` where it has none, or there is no such webhook.
     fn webhook_secret(&self, name: &str) -> Option<WebhookSecret>;
+
+    /// The places that steps ask, with their circuits and the retries of the last hour.
+    async fn connections(&self) -> Result<ConnectionsAnswer, ApiError>;
+
+    /// Lets an asset that was set aside run by itself again. Once this returns, no crash loses it.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::UnknownAsset`] when there is no asset of this name.
+    async fn resume(&self, asset: &str) -> Result<ResumeAnswer, ApiError>;
+
+    /// What is promised of all assets, or of one, with the last `days` days.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::UnknownAsset`] when there is no asset of this name.
+    async fn promises(&self, asset: Option<&str>, days: u32) -> Result<SlaAnswer, ApiError>;
 }

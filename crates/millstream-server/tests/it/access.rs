@@ -155,7 +155,7 @@ fn tokens_are_told_apart() {
 #[tokio::test]
 async fn a_scope_includes_those_before_it() {
     let server = start(with_tokens()).await;
-    let cases: [(&str, &str, &str, [u16; 3]); 12] = [
+    let cases: [(&str, &str, &str, [u16; 3]); 15] = [
         ("GET", "/v1/version", "", [200, 200, 200]),
         ("GET", "/v1/jobs", "", [200, 200, 200]),
         ("GET", "/v1/assets", "", [200, 200, 200]),
@@ -167,6 +167,9 @@ async fn a_scope_includes_those_before_it() {
         ("DELETE", "/v1/jobs/0-0", "", [403, 404, 404]),
         ("GET", "/v1/schedule", "", [200, 200, 200]),
         ("POST", "/v1/triggers/orders_arrived", "", [403, 202, 202]),
+        ("GET", "/v1/connections", "", [200, 200, 200]),
+        ("GET", "/v1/sla", "", [200, 200, 200]),
+        ("POST", "/v1/schedule/bronze.orders/resume", "", [403, 202, 202]),
         ("POST", "/v1/reload", "", [403, 403, 200]),
     ];
     for (method, path, body, expected) in cases {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use millstream_api::{
     catalog::{AssetState, LineageDocument, LineageStep, StatusDocument, TableStatusDocument},
+    failures::{ConnectionState, ConnectionsAnswer, PromiseAnswer, PromiseDay, ResumeAnswer, SlaAnswer},
     project::{FailedReload, ProjectAnswer},
     runs::{
         Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult,
@@ -202,7 +203,14 @@ fn info(run: &str) -> RunInfo {
 #[async_trait]
 impl CatalogBackend for Shop {
     async fn assets(&self) -> Result<StatusDocument, ApiError> {
-        Ok(StatusDocument { last_run: None, housekeeping: None, failed_reload: None, assets: vec![asset()] })
+        Ok(StatusDocument {
+            last_run: None,
+            housekeeping: None,
+            failed_reload: None,
+            assets: vec![asset()],
+            held: Vec::new(),
+            set_aside: Vec::new(),
+        })
     }
 
     async fn asset(&self, name: &str) -> Result<TableStatusDocument, ApiError> {
@@ -301,5 +309,39 @@ impl ScheduleBackend for Shop {
 
     fn webhook_secret(&self, name: &str) -> Option<WebhookSecret> {
         (name == "signed").then(|| WebhookSecret::new("It's a Secret to Everybody"))
+    }
+
+    async fn connections(&self) -> Result<ConnectionsAnswer, ApiError> {
+        let shop = ConnectionState {
+            name: "shop".to_owned(),
+            circuit: "open",
+            since: Some("2026-11-01T00:00:00Z".to_owned()),
+            until: Some("2026-11-01T00:00:30Z".to_owned()),
+            failures: 0,
+            retries: None,
+            retries_max: None,
+        };
+        Ok(ConnectionsAnswer { connections: vec![shop], retries: 3, retries_max: 600 })
+    }
+
+    async fn resume(&self, asset: &str) -> Result<ResumeAnswer, ApiError> {
+        match asset {
+            "bronze.orders" => Ok(ResumeAnswer { asset: asset.to_owned() }),
+            _ => Err(ApiError::new(ErrorKind::UnknownAsset, format!("no asset is named `{asset}`"))),
+        }
+    }
+
+    async fn promises(&self, asset: Option<&str>, days: u32) -> Result<SlaAnswer, ApiError> {
+        let day = PromiseDay { day: "2026-11-01".to_owned(), state: "met" };
+        let promise = PromiseAnswer {
+            asset: asset.unwrap_or("bronze.orders").to_owned(),
+            promise: "at_most",
+            says: "at most 15m old".to_owned(),
+            state: "kept",
+            broken_since: None,
+            days: vec![day; days.min(2) as usize],
+            breaches: Vec::new(),
+        };
+        Ok(SlaAnswer { promises: vec![promise] })
     }
 }

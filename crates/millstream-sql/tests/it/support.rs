@@ -63,6 +63,7 @@ pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
             secrets: HiddenValues::default(),
         },
         schedule: None,
+        steps: Default::default(),
         landing: LandingMode::Append,
         contract: ContractSpec {
             columns: columns.iter().map(column).collect::<IndexMap<_, _>>(),
@@ -148,6 +149,7 @@ fn table(name: &str, options: &BTreeMap<&str, &str>, sql: &str, file: FileId) ->
         owner: None,
         tags: Vec::new(),
         schedule: None,
+        steps: Default::default(),
         materialize,
         partition: None,
         parameters: Vec::new(),

@@ -7,11 +7,12 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
@@ -22,7 +23,7 @@ const MIGRATIONS: [&str; 8] = [
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 30] = [
+const TABLES: [&str; 35] = [
     "runs",
     "steps",
     "assets",
@@ -53,6 +54,11 @@ const TABLES: [&str; 30] = [
     "partition_values",
     "partition_checks",
     "backfills",
+    "resumptions",
+    "circuits",
+    "retry_budgets",
+    "sla_promises",
+    "sla_breaches",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use millstream_engine::{AssetStatus, Status};
+use millstream_engine::{AssetStatus, ConnectionStatus, Status};
+use millstream_schedule::{CircuitState, circuit_words, shown};
 use millstream_state::{HeldLease, LeaseToken};
 use millstream_types::{Severity, TimestampMicros};
 
@@ -56,6 +57,7 @@ pub(super) fn text(status: &Status) -> String {
         let assets = human::count(lease.assets.len() as u64, "asset");
         text.push_str(&format!("\n{} {}\n", styled(CAUTION, '●'), at_work(lease, &assets, status.now)));
     }
+    text.push_str(&held(status));
     for asset in &status.assets {
         if let Some((ended, trouble)) = Standing::of(asset).trouble() {
             text.push_str(&format!("\n{}", told(asset, ended, trouble)));
@@ -64,6 +66,29 @@ pub(super) fn text(status: &Status) -> String {
     for alarm in status.housekeeping.iter().flat_map(|status| &status.alarms) {
         let help = styled(GOOD, "help:");
         text.push_str(&format!("\n{} {}\n  {help} {}\n", styled(CAUTION, '!'), alarm.message, alarm.hint));
+    }
+    text
+}
+
+/// What waits for places that do not answer, and what is set aside.
+fn held(status: &Status) -> String {
+    let place = |connection: &ConnectionStatus| {
+        let since = connection.since.map(|since| format!(", {}", human::ago(between(since, status.now))));
+        let until = match connection.circuit {
+            CircuitState::Open { until } => format!("steps wait until {}", shown(until)),
+            CircuitState::Closed | CircuitState::HalfOpen => "the next step tries".to_owned(),
+        };
+        let words = circuit_words(&connection.name);
+        format!("\n{} {words} opened{}: {until}\n", styled(CAUTION, '●'), since.unwrap_or_default())
+    };
+    let mut text: String = status.held.iter().map(place).collect();
+    for (asset, aside) in &status.aside {
+        let ago = human::ago(between(aside.since, status.now));
+        text.push_str(&format!(
+            "\n{} {asset} was set aside {ago}, after too many failures in a row\n  {} `millstream schedule resume {asset}` lets it run by itself again\n",
+            styled(CAUTION, '●'),
+            styled(GOOD, "help:"),
+        ));
     }
     text
 }

@@ -52,7 +52,7 @@ impl Kind for Sources {
     async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
         let full = look.request.full_refresh && look.names_assets;
         let looks: Vec<_> =
-            look.assets.iter().map(|facts| waiting(look.world, &facts.id, full, look.is_alone)).collect();
+            look.assets.iter().map(|facts| in_time(look.world, &facts.id, full, look.is_alone)).collect();
         let looked: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
         for (facts, parts) in look.assets.iter().zip(looked) {
             match parts {
@@ -83,6 +83,23 @@ impl Kind for Sources {
 
     async fn unreadable(&self, world: &World, asset: &AssetId) -> Option<EngineError> {
         unreadable_table(world, asset).await
+    }
+}
+
+/// What a landing of the source would take in now, unless finding that out takes longer than an attempt at its step may.
+async fn in_time(
+    world: &World,
+    asset: &AssetId,
+    full: bool,
+    is_alone: bool,
+) -> Result<Vec<String>, EngineError> {
+    let looking = waiting(world, asset, full, is_alone);
+    match world.step_rules(asset).timeout {
+        None => looking.await,
+        Some(after) => {
+            let late = |_| Err(EngineError::TimedOut { asset: asset.clone(), after });
+            tokio::time::timeout(after, looking).await.unwrap_or_else(late)
+        }
     }
 }
 

@@ -116,6 +116,11 @@ impl Script {
         self.change(place, |place| place.faults.extend(std::iter::repeat_n((call, harm), times)));
     }
 
+    /// Takes back all faults to come.
+    pub(crate) fn calm(&self, place: &str) {
+        self.change(place, |place| place.faults.clear());
+    }
+
     /// From here on, the place does not say what it has, or says it again.
     pub(crate) fn silence(&self, place: &str, is_silent: bool) {
         self.change(place, |place| place.is_silent = is_silent);

@@ -87,7 +87,11 @@ impl Ledger {
                 start.steps.iter().for_each(|step| self.answer(&step.asset, &step.answers, now));
             }
             Decision::Skip { asset, answers, .. } => self.answer(asset, answers, now),
-            Decision::NotNow { .. } | Decision::Postponed { .. } | Decision::Look { .. } => {}
+            Decision::NotNow { .. }
+            | Decision::Postponed { .. }
+            | Decision::Look { .. }
+            | Decision::SetAside { .. }
+            | Decision::Resume { .. } => {}
         }
     }
 

@@ -4,6 +4,7 @@
 //! `MILLSTREAM_SEED=17 cargo test -p millstream-schedule --test it simulation` repeats one world and tells what happened.
 
 mod ledger;
+mod places;
 mod project;
 mod world;
 
@@ -42,6 +43,11 @@ fn promises_hold_over_crashes() {
 #[test]
 fn promises_hold_over_crashes_where_the_clock_jumps_too() {
     check(WorldKind::Wild);
+}
+
+#[test]
+fn promises_hold_where_places_are_down_and_assets_fail_again_and_again() {
+    check(WorldKind::Failing);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Random projects.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use millstream_schedule::{CatchUp, Limits, ScheduledAsset, Trigger};
 use millstream_types::{AssetId, Fingerprint, Span};
@@ -69,6 +69,9 @@ fn names(asset: &ScheduledAsset) -> Vec<&AssetId> {
 fn asset(rng: &mut SmallRng, place: usize, before: &[ScheduledAsset]) -> ScheduledAsset {
     let is_source = before.is_empty() || rng.random_bool(0.3);
     let count = if is_source { 0 } else { rng.random_range(1..=before.len().min(3)) };
+    let connection = rng.random_bool(0.4).then(|| format!("c{}", rng.random_range(0..3)));
+    let own = || format!("source:a.{place}");
+    let circuit = is_source.then(|| connection.clone().unwrap_or_else(own));
     let inputs: Vec<AssetId> = before.choose_multiple(rng, count).map(|asset| asset.id.clone()).collect();
     ScheduledAsset {
         id: AssetId::new(&format!("a.{place}")),
@@ -78,7 +81,10 @@ fn asset(rng: &mut SmallRng, place: usize, before: &[ScheduledAsset]) -> Schedul
         inputs,
         catch_up: *[CatchUp::Latest, CatchUp::Latest, CatchUp::All, CatchUp::None].choose(rng).unwrap(),
         priority: rng.random_range(-2..=2),
-        connection: rng.random_bool(0.4).then(|| format!("c{}", rng.random_range(0..3))),
+        connection,
+        circuit,
+        set_aside_after: rng.random_bool(0.5).then(|| NonZeroU32::new(rng.random_range(1..=4)).unwrap()),
+        is_promised: rng.random_bool(0.2),
         pools: (0..2).filter(|_| rng.random_bool(0.2)).map(|pool| format!("p{pool}")).collect(),
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_schedule::{
-    Decision, DueReason, Ending, ScheduledAsset, Scheduler, SkipReason, StartedStep, Trigger,
+    CircuitState, Decision, DueReason, Ending, ScheduledAsset, Scheduler, SkipReason, StartedStep, Trigger,
 };
 use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{
     ledger::Ledger,
+    places::{News, Places},
     project::{MINUTE, Project},
 };
 
@@ -20,6 +21,8 @@ pub(super) enum WorldKind {
     Changing,
     Crashing,
     Wild,
+    /// Places are down for a while, and some assets fail until they are changed or asked for.
+    Failing,
 }
 
 /// How long a world is watched, and how long it is left alone at the end.
@@ -49,6 +52,7 @@ struct Step {
     definition: Fingerprint,
     connection: Option<String>,
     pools: Vec<String>,
+    circuit: Option<String>,
 }
 
 #[derive(Debug)]
@@ -75,6 +79,9 @@ pub(super) struct World {
     stale: BTreeMap<AssetId, i64>,
     /// Assets whose steps were interrupted again and again, and wait for another reason.
     given_up: BTreeSet<AssetId>,
+    places: Places,
+    /// Definitions whose steps always fail.
+    hopeless: BTreeSet<Fingerprint>,
     boots: u32,
     /// Whether the process is about to end.
     is_closing: bool,
@@ -108,6 +115,8 @@ impl World {
             waits: BTreeMap::new(),
             stale: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            places: Places::default(),
+            hopeless: BTreeSet::new(),
             boots: 0,
             is_closing: false,
             is_resting: false,
@@ -140,6 +149,7 @@ impl World {
             self.turn(true);
         }
         self.is_resting = true;
+        self.places.recover();
         if self.scheduler.is_none() {
             self.boot();
         }
@@ -207,7 +217,7 @@ impl World {
                 }
             }
             5 | 6 if self.kind != WorldKind::Calm => self.reload(),
-            7 if matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) => {
+            7 if matches!(self.kind, WorldKind::Crashing | WorldKind::Wild | WorldKind::Failing) => {
                 self.die();
                 self.time += self.rng.random_range(0..90) * MINUTE;
                 self.boot();
@@ -218,6 +228,15 @@ impl World {
                     self.is_closing = true;
                 }
             }
+            8 if self.kind == WorldKind::Failing => {
+                let name = self.asset(&asset).circuit.clone();
+                let until = self.time + self.rng.random_range(1..80) * MINUTE;
+                name.into_iter().for_each(|name| self.places.go_down(&name, self.time, until));
+            }
+            9 if self.kind == WorldKind::Failing && self.rng.random_bool(0.3) => {
+                self.hopeless.insert(self.asset(&asset).definition);
+            }
+            9 if self.kind == WorldKind::Failing => self.call(|scheduler| scheduler.resumed(&asset, now)),
             8 if self.kind == WorldKind::Wild => {
                 let minutes = if self.rng.random_bool(0.5) { 1..90 } else { 90..80 * 60 };
                 let jump = self.rng.random_range(minutes) * MINUTE;
@@ -247,7 +266,10 @@ impl World {
                 recorded.stale = self.is_stale(&recorded.asset);
             }
             let (assets, limits) = (self.project.assets.clone(), self.project.limits.clone());
-            let (scheduler, decisions) = Scheduler::restore(assets, &limits, &recorded, self.now()).unwrap();
+            let (scheduler, decisions) = {
+                let open = self.places.open();
+                Scheduler::restore_with(assets, &limits, &recorded, &open, self.now()).unwrap()
+            };
             self.scheduler = Some(scheduler);
             self.waits.clear();
             if self.take(&decisions) {
@@ -336,6 +358,7 @@ impl World {
         if is_kept_away {
             return self.kept_away.push(asset.id);
         }
+        self.check_circuit(&asset);
         self.run(&asset, wave);
         self.check_limits(&asset);
     }
@@ -382,7 +405,9 @@ impl World {
     fn run(&mut self, asset: &ScheduledAsset, wave: u64) {
         self.given_up.remove(&asset.id);
         let took = if self.rng.random_bool(0.3) { 1_000 } else { self.rng.random_range(1_000..STEP_MAX) };
-        let fails = self.kind != WorldKind::Calm && !self.is_resting && self.rng.random_bool(0.1);
+        let is_hopeless = self.hopeless.contains(&asset.definition);
+        let fails =
+            is_hopeless || self.kind != WorldKind::Calm && !self.is_resting && self.rng.random_bool(0.1);
         let version =
             |input: &AssetId| (input.clone(), self.truth.get(input).map_or(0, |truth| truth.version));
         let step = Step {
@@ -395,6 +420,7 @@ impl World {
             definition: asset.definition,
             connection: asset.connection.clone(),
             pools: asset.pools.clone(),
+            circuit: asset.circuit.clone(),
         };
         self.steps.insert(asset.id.clone(), step);
     }
@@ -403,10 +429,16 @@ impl World {
     fn end_a_step(&mut self) {
         let first =
             self.steps.iter().min_by_key(|(_, step)| step.ends).map(|(asset, _)| asset.clone()).unwrap();
-        let step = self.steps[&first].clone();
+        let mut step = self.steps[&first].clone();
+        let now = self.now();
+        if let Some(name) = step.circuit.as_ref().filter(|_| self.kind == WorldKind::Failing) {
+            let is_own = step.wave < u64::MAX;
+            step.ending = self.places.ask(name, step.ending, is_own, self.time, now);
+            self.tell_circuits();
+        }
         let truth = self.truth.entry(first.clone()).or_default();
         let now = TimestampMicros(self.time + self.off);
-        truth.failed = step.ending == Ending::Badly;
+        truth.failed = step.ending.is_bad();
         if step.ending == Ending::Well {
             (truth.read, truth.built) = (step.read, Some(step.definition));
             if step.changes {
@@ -452,6 +484,43 @@ impl World {
         self.postpone();
     }
 
+    fn tell_circuits(&mut self) {
+        let now = self.now();
+        for news in self.places.news() {
+            match news {
+                News::Opened(name, until) => {
+                    self.call(|scheduler| scheduler.circuit_opened(&name, until, now));
+                }
+                News::Closed(name) => self.call(|scheduler| scheduler.circuit_closed(&name, now)),
+            }
+        }
+    }
+
+    /// A step starts: nobody asks a place whose circuit is open, and one asks where it is half-open.
+    fn check_circuit(&self, asset: &ScheduledAsset) {
+        let recorded = &self.ledger.recorded[&asset.id];
+        assert!(recorded.aside.is_none(), "`{}` is set aside and starts", asset.id);
+        let Some(name) = &asset.circuit else { return };
+        match self.places.state(name, self.now()) {
+            CircuitState::Closed => {}
+            CircuitState::Open { .. } => panic!("`{}` starts although `{name}` is open", asset.id),
+            CircuitState::HalfOpen => {
+                let since = self.places.probes_since(name).unwrap().0 - self.off;
+                let asks = |step: &&Step| {
+                    step.circuit.as_ref() == Some(name) && step.wave < u64::MAX && step.began >= since
+                };
+                assert!(!self.steps.values().any(|step| asks(&step)), "two steps try `{name}`");
+            }
+        }
+    }
+
+    /// Whether the asset waits for a place that does not answer, or for something that does.
+    fn is_held(&self, asset: &ScheduledAsset) -> bool {
+        let is_shut =
+            |asset: &ScheduledAsset| asset.circuit.as_ref().is_some_and(|name| !self.places.is_closed(name));
+        is_shut(asset) || self.upstream(asset).iter().any(|first| is_shut(self.asset(first)))
+    }
+
     fn asset(&self, id: &AssetId) -> &ScheduledAsset {
         self.project.assets.iter().find(|asset| asset.id == *id).unwrap()
     }
@@ -462,7 +531,9 @@ impl World {
         let mut ahead: Vec<AssetId> = asset.inputs.clone();
         while let Some(next) = ahead.pop() {
             let next = self.asset(&next);
+            let recorded = self.ledger.recorded.get(&next.id);
             if next.triggers.iter().any(|trigger| *trigger != Trigger::Manual)
+                && recorded.is_none_or(|recorded| recorded.aside.is_none())
                 && found.insert(next.id.clone())
             {
                 ahead.extend(next.inputs.iter().cloned());
@@ -511,6 +582,10 @@ impl World {
         for key in waiting {
             let Some(asset) = self.project.assets.iter().find(|asset| asset.id == key.0) else { continue };
             let catches_all = asset.catch_up == millstream_schedule::CatchUp::All;
+            if self.is_held(asset) {
+                self.waits.remove(&key);
+                continue;
+            }
             let since = *self.waits.entry(key.clone()).or_insert(self.time);
             assert!(catches_all || self.time - since < WAIT_MAX, "{key:?} waits for ever");
         }
@@ -523,6 +598,7 @@ impl World {
         {
             let failed = self.truth.get(&asset.id).is_some_and(|truth| truth.failed);
             let is_excused = failed
+                || self.ledger.recorded.get(&asset.id).is_some_and(|recorded| recorded.aside.is_some())
                 || self.given_up.contains(&asset.id)
                 || self.upstream(asset).iter().any(|first| self.is_stale(first));
             if is_excused || !self.is_stale(&asset.id) {
@@ -535,6 +611,7 @@ impl World {
     }
 
     fn check_end(&self) {
+        self.check_recovered();
         for (id, recorded) in &self.ledger.recorded {
             let is_there = self.project.assets.iter().any(|asset| asset.id == *id);
             assert!(
@@ -542,6 +619,21 @@ impl World {
                 "the step of `{id}` was lost"
             );
         }
+    }
+
+    /// What could not be reached was taken up again by itself, and what is set aside is set aside on both sides.
+    fn check_recovered(&self) {
+        let Some(scheduler) = &self.scheduler else { return };
+        let mut aside = Vec::new();
+        for asset in &self.project.assets {
+            let Some(recorded) = self.ledger.recorded.get(&asset.id) else { continue };
+            aside.extend(recorded.aside.map(|_| asset.id.clone()));
+            let runs = asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual);
+            let is_left = recorded.is_unreachable && runs && recorded.aside.is_none();
+            assert!(!is_left || self.steps.contains_key(&asset.id), "`{}` was not taken up again", asset.id);
+        }
+        aside.sort();
+        assert_eq!(scheduler.aside(), aside);
     }
 
     fn tell(&mut self, what: impl Fn() -> String) {

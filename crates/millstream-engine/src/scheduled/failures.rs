@@ -1,0 +1,109 @@
+//! What failures do to the schedule: circuits that hold steps, assets that are set aside and come back.
+
+use millstream_schedule::Ending;
+use millstream_state::StateError;
+use millstream_types::AssetId;
+
+use super::tenure::Tenure;
+use crate::{EngineError, ErrorClass, Event, RunReport, error::told, event::ended_well};
+
+impl Tenure {
+    /// Tells the scheduler of the circuits that opened, were probed in vain, or closed since it was told last.
+    pub(super) async fn tell_circuits(&mut self) -> Result<(), EngineError> {
+        let now = self.now();
+        let open = self.engine.world().open_circuits();
+        let before = std::mem::replace(&mut self.circuits, open.clone());
+        for (name, until) in &open {
+            if before.get(name) != Some(until) {
+                let decisions = self.scheduler.circuit_opened(name, *until, now);
+                self.carry_out(decisions, &[]).await?;
+            }
+        }
+        for name in before.keys().filter(|name| !open.contains_key(*name)) {
+            let decisions = self.scheduler.circuit_closed(name, now);
+            self.carry_out(decisions, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds out what other processes did to circuits, and which assets somebody asked for. When the state store is away, that is
+    /// found out later.
+    pub(super) async fn look_at_failures(&mut self) -> Result<(), EngineError> {
+        let world = self.engine.world().clone();
+        if let Err(error) = world.refresh_circuits().await {
+            let (code, error) = (error.code(), told(&error));
+            tracing::warn!(code, error, "the circuits cannot be read; trying again");
+        }
+        self.tell_circuits().await?;
+        match world.state.resumptions().await {
+            Ok(assets) => {
+                for asset in assets {
+                    self.resume(&asset).await?;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what was asked for cannot be read; trying again"),
+        }
+        Ok(())
+    }
+
+    async fn resume(&mut self, asset: &AssetId) -> Result<(), EngineError> {
+        let now = self.now();
+        let decisions = self.scheduler.resumed(asset, now);
+        self.carry_out(decisions, &[]).await?;
+        // An asset that is asked for twice comes back once more, which does no harm.
+        match self.engine.world().state.resumed(asset).await {
+            Err(lost @ StateError::LeaseLost) => Err(lost.into()),
+            Err(error) => {
+                tracing::warn!(%asset, %error, "that an asset was resumed was not recorded; trying again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A source that was looked at has answered, or has not.
+    pub(super) async fn learn_from_look(
+        &mut self,
+        asset: &AssetId,
+        fault: Option<&EngineError>,
+    ) -> Result<(), EngineError> {
+        let (world, events) = (self.engine.world().clone(), self.events.clone());
+        match fault {
+            Some(fault) => drop(world.attempt_failed(asset, fault, false, &events).await),
+            None => world.attempt_ended(asset, &events).await,
+        }
+        self.tell_circuits().await
+    }
+
+    pub(super) fn tell_aside(&self, asset: &AssetId, failures: u32) {
+        let message = format!(
+            "`{asset}` is set aside: it has failed {failures} times in a row; `millstream schedule resume {asset}` lets it run again"
+        );
+        tracing::warn!(%asset, failures, "{message}");
+        self.events.publish(Event::Alarm { about: asset.to_string(), message, is_over: false });
+    }
+
+    pub(super) fn tell_resumed(&self, asset: &AssetId, because: &str) {
+        let message = format!("`{asset}` is set aside no more: {because}");
+        tracing::info!(%asset, "{message}");
+        self.events.publish(Event::Alarm { about: asset.to_string(), message, is_over: true });
+    }
+}
+
+/// How the step of a run of one asset ended.
+pub(super) fn judge(asset: &AssetId, ended: &Result<Option<RunReport>, EngineError>) -> Ending {
+    let report = match ended {
+        Ok(report) => report,
+        Err(error) => {
+            let (code, error) = (error.code(), told(error));
+            tracing::warn!(%asset, code, error, "a step did not run");
+            return Ending::Badly;
+        }
+    };
+    let Some(report) = report else { return Ending::Well };
+    if !report.cancelled && !report.broke_off && report.steps.iter().all(ended_well) {
+        return Ending::Well;
+    }
+    let is_unreachable = report.steps.iter().any(|step| step.class == Some(ErrorClass::Unavailable));
+    if is_unreachable { Ending::Unreachable } else { Ending::Badly }
+}

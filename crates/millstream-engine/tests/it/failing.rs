@@ -1,0 +1,228 @@
+//! Steps that fail: what is tried again, what waits for a place that does not answer, what is set aside, and what is promised.
+
+use std::time::Duration;
+
+use millstream_engine::{Clock, DecisionKind, Engine, EngineError, ErrorClass, Scheduling};
+use millstream_schedule::{CircuitState, Promise, PromiseState};
+use millstream_state::State;
+use millstream_types::{AssetId, TimestampMicros};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Act, Call, Definition, Ended, Harm, Line, World, block_on};
+
+const HOURLY: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+schedule: every 1h
+contract: {columns: {id: {type: int64, required: true}}}
+=== tables/silver/events.sql
+SELECT id FROM bronze.events
+";
+
+fn world(text: &str) -> World {
+    let world = World::new(Definition::of(text));
+    world.definition.script.put("events", "a", "id\n1\n2");
+    world
+}
+
+struct Process {
+    engine: Engine,
+    scheduling: Scheduling,
+    task: JoinHandle<()>,
+    cancel: CancellationToken,
+}
+
+impl Process {
+    async fn start(world: &World) -> Self {
+        let (engine, cancel) = (world.engine(&Line::quiet()).await, CancellationToken::new());
+        let (scheduling, kept) = engine.keep_scheduled(cancel.clone());
+        Self { engine, scheduling, task: tokio::spawn(kept), cancel }
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
+    }
+
+    fn pass(&self, world: &World, seconds: i64) {
+        world.clock.pass(seconds);
+        self.scheduling.look_at_clock();
+    }
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..6_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what}");
+}
+
+async fn logged(state: &State, asset: &str, kind: DecisionKind) -> Vec<String> {
+    let mut log = state.schedule_decisions(1_000).await.unwrap();
+    log.reverse();
+    let of_asset = log.into_iter().filter(|logged| logged.asset.as_str() == asset && logged.kind == kind);
+    of_asset.map(|logged| logged.because).collect()
+}
+
+async fn circuit(engine: &Engine) -> Option<CircuitState> {
+    engine.connections().await.unwrap().first().map(|connection| connection.circuit)
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_broken_off_and_tried_again() {
+    block_on(async {
+        let text = HOURLY.replace("schedule: every 1h", "timeout: 50ms\nretry: {attempts: 2, base: 1ms}");
+        let world = world(&text);
+        world.definition.script.silence("events", true);
+        let Ended::Well(told) = world.act(&Act::Run(Default::default())).await else { panic!() };
+        assert!(told.contains("MS-0740"), "{told}");
+        let notes = world.notes.take();
+        assert_eq!(notes.iter().filter(|note| note.contains("fails at attempt")).count(), 1, "{notes:?}");
+        world.definition.script.silence("events", false);
+        world.run().await;
+        assert_eq!(world.rows("silver.events").await.len(), 2);
+    });
+}
+
+#[test]
+fn retries_beyond_the_budget_of_the_hour_are_refused() {
+    block_on(async {
+        let text = format!("=== millstream.yaml\nname: test\nretry: {{budget: 2/h}}\n{HOURLY}");
+        let world = world(&text);
+        world.definition.script.fail("events", Call::Read, Harm::Passing, 20);
+        world.act(&Act::Run(Default::default())).await;
+        let notes = world.notes.take();
+        assert_eq!(notes.iter().filter(|note| note.contains("fails at attempt")).count(), 2, "{notes:?}");
+        let refused = "the 2 retries of an hour of the project are used up";
+        assert!(notes.iter().any(|note| note.contains(refused)), "{notes:?}");
+    });
+}
+
+#[test]
+fn a_source_that_is_away_opens_its_circuit_and_is_read_again_when_it_answers() {
+    block_on(async {
+        let world = world(HOURLY);
+        let process = Process::start(&world).await;
+        let state = world.state().await;
+        until("nothing is built", async || world.rows("silver.events").await.len() == 2).await;
+        world.definition.script.put("events", "b", "id\n3");
+        world.definition.script.fail("events", Call::Discover, Harm::Passing, 10_000);
+        process.pass(&world, 3_600);
+        until("the circuit does not open", async || {
+            circuit(&process.engine).await.is_some_and(|state| state != CircuitState::Closed)
+        })
+        .await;
+        let held = async || logged(&state, "bronze.events", DecisionKind::Held).await;
+        until("nothing is held", async || {
+            held().await.iter().any(|because| because.contains("source `events`"))
+        })
+        .await;
+        // A minute passes, the probe fails; then the place answers, and everything goes on by itself.
+        process.pass(&world, 31);
+        until("there is no probe", async || {
+            let started = logged(&state, "bronze.events", DecisionKind::Started).await;
+            started.iter().any(|because| because.contains("could not be reached"))
+        })
+        .await;
+        world.definition.script.calm("events");
+        until("it does not recover", async || {
+            process.pass(&world, 30);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            world.rows("silver.events").await.len() == 3
+        })
+        .await;
+        until("the circuit stays open", async || state.circuits().await.unwrap().is_empty()).await;
+        process.stop().await;
+    });
+}
+
+#[test]
+fn an_asset_that_fails_again_and_again_is_set_aside_until_somebody_asks_for_it() {
+    block_on(async {
+        let text = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+schedule: every 1h
+set_aside_after: 2
+contract: {columns: {id: {type: int64, required: true}}}
+";
+        let world = world(text);
+        world.definition.script.fail("events", Call::Read, Harm::Lasting, 4);
+        let process = Process::start(&world).await;
+        let state = world.state().await;
+        let events = AssetId::new("bronze.events");
+        until("it is not set aside", async || {
+            process.pass(&world, 3_600);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            process.engine.aside().await.unwrap().contains_key(&events)
+        })
+        .await;
+        process.pass(&world, 3_600);
+        until("a tick is not answered", async || {
+            let skipped = logged(&state, "bronze.events", DecisionKind::Skipped).await;
+            skipped.iter().any(|because| because.starts_with("set aside"))
+        })
+        .await;
+        world.definition.script.calm("events");
+        process.engine.resume(&events).await.unwrap();
+        until("it does not come back", async || world.rows("bronze.events").await.len() == 2).await;
+        until("it is still set aside", async || process.engine.aside().await.unwrap().is_empty()).await;
+        assert!(state.resumptions().await.unwrap().is_empty());
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_promise_that_is_broken_is_recorded_once_and_once_when_it_is_kept_again() {
+    block_on(async {
+        let text = HOURLY.replace("SELECT id", "/*---\nsla: {at_most: 2h}\n---*/\nSELECT id");
+        let world = world(&text);
+        let process = Process::start(&world).await;
+        let state = world.state().await;
+        until("nothing is built", async || world.rows("silver.events").await.len() == 2).await;
+        let promised = async || {
+            let promises = process.engine.promises(None, 2).await.unwrap();
+            promises.into_iter().find(|promise| promise.promise == Promise::AtMost).unwrap()
+        };
+        until("it is not kept", async || promised().await.state == Some(PromiseState::Kept)).await;
+        world.definition.script.fail("events", Call::Discover, Harm::Passing, 10_000);
+        process.pass(&world, 3_600);
+        process.pass(&world, 2 * 3_600);
+        until("it is not broken", async || {
+            process.pass(&world, 1);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            matches!(promised().await.state, Some(PromiseState::Broken { .. }))
+        })
+        .await;
+        world.definition.script.calm("events");
+        until("it is not kept again", async || {
+            process.pass(&world, 60);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            promised().await.state == Some(PromiseState::Kept)
+        })
+        .await;
+        let breaches = state.sla_breaches(TimestampMicros(0)).await.unwrap();
+        let breaches = &breaches[&AssetId::new("silver.events")];
+        assert_eq!(breaches.len(), 1, "{breaches:?}");
+        assert!(
+            breaches[0].met_at.is_some_and(|met| met > breaches[0].broken_at && met <= world.clock.now())
+        );
+        process.stop().await;
+    });
+}
+
+#[test]
+fn each_error_has_one_class() {
+    let timed_out =
+        EngineError::TimedOut { asset: AssetId::new("silver.a"), after: Duration::from_secs(600) };
+    assert_eq!(timed_out.to_string(), "an attempt at `silver.a` took longer than 10m");
+    assert_eq!(timed_out.class(), ErrorClass::Transient);
+    assert_eq!(EngineError::Cancelled.class(), ErrorClass::Cancelled);
+    assert_eq!(EngineError::Worker { doing: "x" }.class(), ErrorClass::Bug);
+    let unknown = EngineError::UnknownAsset { name: "x".into(), nearest: None };
+    assert_eq!((unknown.class(), unknown.class().may_pass()), (ErrorClass::Definition, false));
+}

@@ -1,0 +1,145 @@
+//! Steps wait while the circuit of what they ask is open; when its wait is over, one of them tries.
+
+use std::collections::BTreeSet;
+
+use millstream_types::{AssetId, TimestampMicros};
+
+use super::{Scheduler, node::Standing};
+use crate::{Decision, HoldReason};
+
+/// A circuit that is not closed, as the scheduler knows it.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// No step starts before this instant.
+    until: TimestampMicros,
+    /// The asset whose step tries. Places change when a project is loaded again, names do not.
+    probe: Option<AssetId>,
+    /// The assets that are held, by their places; some of them may have gone on otherwise.
+    held: BTreeSet<usize>,
+}
+
+impl Gate {
+    fn new(until: TimestampMicros) -> Self {
+        Self { until, probe: None, held: BTreeSet::new() }
+    }
+}
+
+impl Scheduler {
+    /// The circuit is open until then, or for longer than it was: none of the assets that name it starts before, and then one does.
+    /// Steps that run go on.
+    pub fn circuit_opened(
+        &mut self,
+        name: &str,
+        until: TimestampMicros,
+        now: TimestampMicros,
+    ) -> Vec<Decision> {
+        self.begin(now);
+        self.shut(name, until);
+        self.decide()
+    }
+
+    /// The circuit is closed: what waits for it goes on.
+    pub fn circuit_closed(&mut self, name: &str, now: TimestampMicros) -> Vec<Decision> {
+        self.begin(now);
+        if let Some(gate) = self.gates.remove(name) {
+            self.let_go(gate.held);
+        }
+        self.decide()
+    }
+
+    /// Whether the circuit of the asset keeps it from being asked at this moment.
+    #[must_use]
+    pub fn is_held(&self, asset: &AssetId) -> bool {
+        self.place(asset).is_some_and(|place| self.gate_of(place).is_some_and(|gate| gate.until > self.now))
+    }
+
+    /// Takes over an open circuit.
+    pub(super) fn shut(&mut self, name: &str, until: TimestampMicros) {
+        match self.gates.get_mut(name) {
+            Some(gate) if gate.until == until => {}
+            Some(gate) => (gate.until, gate.probe) = (until, None),
+            None => drop(self.gates.insert(name.to_owned(), Gate::new(until))),
+        }
+    }
+
+    /// Lets assets try whose circuits have waited for long enough.
+    pub(super) fn find_probes(&mut self) {
+        let now = self.now;
+        let over = self.gates.values_mut().filter(|gate| gate.until <= now && gate.probe.is_none());
+        let held: Vec<BTreeSet<usize>> = over.map(|gate| std::mem::take(&mut gate.held)).collect();
+        held.into_iter().for_each(|held| self.let_go(held));
+    }
+
+    /// The step of the asset has ended, which may have been the one that tried: what is known of its circuit by then was told
+    /// before. If that is nothing new, the next one tries.
+    pub(super) fn probe_ended(&mut self, place: usize) {
+        // The asset may have another circuit than when its step began.
+        let asset = &self.nodes[place].asset.id;
+        let tried = self.gates.values_mut().find(|gate| gate.probe.as_ref() == Some(asset));
+        if let Some(gate) = tried {
+            gate.probe = None;
+            self.find_probes();
+        }
+    }
+
+    /// Whether the circuit of the asset lets its step start; one that is to try is noted as such where it `starts`.
+    pub(super) fn passes_circuit(&mut self, place: usize, starts: bool) -> bool {
+        let node = &self.nodes[place];
+        let Some(gate) = node.asset.circuit.as_ref().and_then(|name| self.gates.get_mut(name)) else {
+            return true;
+        };
+        let passes = gate.until <= self.now && gate.probe.is_none();
+        if passes && starts {
+            gate.probe = Some(node.asset.id.clone());
+        } else if !passes {
+            gate.held.insert(place);
+        }
+        passes
+    }
+
+    /// What an asset that is held waits for.
+    pub(super) fn circuit_hold(&self, place: usize) -> HoldReason {
+        let name = self.nodes[place].asset.circuit.clone().unwrap_or_default();
+        let until = self.gates.get(&name).map_or(self.now, |gate| gate.until);
+        HoldReason::Circuit { name, until }
+    }
+
+    /// The next instant at which an asset may try. Where nothing is held, nothing has to be woken.
+    pub(super) fn next_probe(&self) -> Option<TimestampMicros> {
+        let held = self.gates.values().filter(|gate| !gate.held.is_empty() && gate.until > self.now);
+        held.map(|gate| gate.until).min()
+    }
+
+    /// After a reload the assets stand elsewhere, and are looked at anew. A probe goes on where its step does.
+    pub(super) fn forget_held(&mut self) {
+        self.gates.values_mut().for_each(|gate| gate.held.clear());
+    }
+
+    /// The steps that try and are not among those that run will never end.
+    pub(super) fn forget_probes(&mut self) {
+        let (nodes, places) = (&self.nodes, &self.places);
+        let runs = |asset: &AssetId| {
+            let node = places.get(asset).and_then(|place| nodes.get(*place));
+            node.is_some_and(|node| node.state.running.is_some())
+        };
+        for gate in self.gates.values_mut() {
+            gate.probe = gate.probe.take().filter(&runs);
+        }
+    }
+
+    fn let_go(&mut self, held: BTreeSet<usize>) {
+        for place in held {
+            let Some(due) = self.nodes.get_mut(place).and_then(|node| node.state.due.as_mut()) else {
+                continue;
+            };
+            if due.standing == Standing::Held {
+                due.standing = Standing::Open;
+                self.open.push_back(place);
+            }
+        }
+    }
+
+    fn gate_of(&self, place: usize) -> Option<&Gate> {
+        self.gates.get(self.nodes[place].asset.circuit.as_ref()?)
+    }
+}
