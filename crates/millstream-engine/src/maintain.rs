@@ -13,8 +13,13 @@ use millstream_types::{AssetId, AssetVersion, TableName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, Event, MaintenanceReport, Publisher, assets::table_of, features::rows, lease::Lease,
-    publish::is_outdated, reconcile::{Scope, reconcile}, reprocess,
+    Engine, EngineError, Event, MaintenanceReport, Publisher,
+    assets::table_of,
+    features::rows,
+    lease::Lease,
+    publish::is_outdated,
+    reconcile::{Scope, reconcile},
+    reprocess,
 };
 
 /// What a maintenance run may do.

@@ -139,7 +139,9 @@ impl Graph {
     #[must_use]
     pub fn looked_at(&self, assets: &BTreeSet<AssetId>) -> BTreeSet<AssetId> {
         let mut looked_at = assets.clone();
-        for input in assets.iter().filter_map(|id| self.place(id)).flat_map(|place| &self.stored_inputs[place]) {
+        for input in
+            assets.iter().filter_map(|id| self.place(id)).flat_map(|place| &self.stored_inputs[place])
+        {
             looked_at.extend([input.table.clone(), self.assets[input.producer].id.clone()]);
         }
         looked_at

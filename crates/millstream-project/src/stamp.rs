@@ -45,7 +45,8 @@ fn walk(folder: &Path, depth: usize, stamps: &mut BTreeMap<PathBuf, FileStamp>) 
         }
         let path = entry.path();
         // A link counts as what it leads to.
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir() || (kind.is_symlink() && path.is_dir()));
+        let is_folder =
+            entry.file_type().is_ok_and(|kind| kind.is_dir() || (kind.is_symlink() && path.is_dir()));
         match is_folder {
             true if depth > 1 => walk(&path, depth - 1, stamps),
             true => {}
@@ -56,8 +57,7 @@ fn walk(folder: &Path, depth: usize, stamps: &mut BTreeMap<PathBuf, FileStamp>) 
 
 fn stamp(path: PathBuf, stamps: &mut BTreeMap<PathBuf, FileStamp>) {
     if let Ok(file) = fs::metadata(&path) {
-        let stamp =
-            FileStamp { bytes: file.len(), changed: file.modified().ok(), identity: identity(&file) };
+        let stamp = FileStamp { bytes: file.len(), changed: file.modified().ok(), identity: identity(&file) };
         stamps.insert(path, stamp);
     }
 }

@@ -187,7 +187,8 @@ impl SignedCall {
     fn of(shared: &Shared, request: &Request) -> Result<Option<Self>, ApiError> {
         let webhook = called_webhook(request.uri().path()).filter(|_| *request.method() == Method::POST);
         let schedule = &shared.backends.schedule;
-        let Some((name, secret)) = webhook.and_then(|name| Some((name, schedule.webhook_secret(name)?))) else {
+        let Some((name, secret)) = webhook.and_then(|name| Some((name, schedule.webhook_secret(name)?)))
+        else {
             return Ok(None);
         };
         let now = shared.backends.jobs.now().div_euclid(1_000_000);

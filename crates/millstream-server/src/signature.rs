@@ -84,7 +84,8 @@ impl Signature {
         let instant = instant.filter(|_| !values.is_empty()).ok_or_else(shape)?;
         let at: i64 = instant.parse().map_err(|_| shape())?;
         if at.abs_diff(now) > TOLERANCE_SECONDS {
-            let message = format!("the call was signed at {at}, more than 5 minutes from {now}, the server's time");
+            let message =
+                format!("the call was signed at {at}, more than 5 minutes from {now}, the server's time");
             return Err(ApiError::new(ErrorKind::BadSignature, message)
                 .with_hint("send the call when it is signed, and set the clocks of both machines right"));
         }

@@ -90,7 +90,11 @@ impl Tenure {
                 Ok(_) => BTreeSet::new(),
                 Err(error) => {
                     let (code, error) = (error.code(), told(&error));
-                    tracing::warn!(code, error, "it is not known whether all versions are recorded; looking again");
+                    tracing::warn!(
+                        code,
+                        error,
+                        "it is not known whether all versions are recorded; looking again"
+                    );
                     assets
                 }
             }

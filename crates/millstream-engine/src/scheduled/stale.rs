@@ -9,10 +9,7 @@ use crate::{Engine, EngineError, observe::observe_all, reconcile::Reconciled};
 
 /// The assets that the plan has a reason to run. That an input is only about to change is none: the scheduler finds out for
 /// itself when the input has changed.
-pub(super) async fn stale(
-    engine: &Engine,
-    found: &Reconciled,
-) -> Result<BTreeSet<AssetId>, EngineError> {
+pub(super) async fn stale(engine: &Engine, found: &Reconciled) -> Result<BTreeSet<AssetId>, EngineError> {
     let plan = observe_all(engine.world(), found).await?;
     let recorded = &found.recorded;
     let graph = &engine.project().graph;

@@ -53,7 +53,8 @@ impl Tenure {
         let (engine, cancel, is_again) = (self.engine.clone(), self.cancel.clone(), step.attempt > 1);
         self.runs.spawn(async move {
             let began = Instant::now();
-            let run = AssertUnwindSafe(run(&engine, &asset, &request, is_again, events, cancel)).catch_unwind();
+            let run =
+                AssertUnwindSafe(run(&engine, &asset, &request, is_again, events, cancel)).catch_unwind();
             let died = |_| Err(EngineError::Worker { doing: "running a scheduled step" });
             let ended = run.await.unwrap_or_else(died);
             StepRun { asset, ended, took: began.elapsed() }

@@ -28,7 +28,9 @@ use super::{
     unknown_webhook,
 };
 use crate::{
-    Engine, EngineError, Project, Subscription, WorkId, error::told as worded, lease::Lease,
+    Engine, EngineError, Project, Subscription, WorkId,
+    error::told as worded,
+    lease::Lease,
     reconcile::{Scope, reconcile},
 };
 
@@ -224,7 +226,10 @@ impl Tenure {
     async fn drain(&mut self, receiver: &mut Receiver<Message>) -> Result<(), EngineError> {
         self.scheduler.stop_starting();
         if !self.runs.is_empty() {
-            tracing::info!(steps = self.runs.len(), "the process is to end, and waits for the steps that run");
+            tracing::info!(
+                steps = self.runs.len(),
+                "the process is to end, and waits for the steps that run"
+            );
         }
         while !self.runs.is_empty() {
             tokio::select! {

@@ -27,5 +27,6 @@ mod reload;
 mod reprocess;
 mod run;
 mod scheduled;
+mod scheduled_others;
 mod schedules;
 mod shop;

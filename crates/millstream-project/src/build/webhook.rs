@@ -18,8 +18,9 @@ pub(super) fn webhooks(
     for (name, file) in &written.0 {
         let found = file.secret.chars().count();
         if found < SECRET_CHARS_MIN {
-            let message =
-                format!("the secret of the webhook `{name}` has {found} characters, at least {SECRET_CHARS_MIN} are needed");
+            let message = format!(
+                "the secret of the webhook `{name}` has {found} characters, at least {SECRET_CHARS_MIN} are needed"
+            );
             let hint = "use a long random text, such as `openssl rand -hex 32` prints";
             context.error(codes::WRONG_WEBHOOK, message, file.secret.at, hint);
         } else if identifier(context, "webhook", name) {

@@ -71,10 +71,7 @@ fn being_kept_away_is_no_attempt() {
     table.webhook("a");
     for _ in 0..3 {
         check(&table.kept_away("a"), "postpone a");
-        check(
-            &table.restart(assets(), &steps(1), &[]),
-            "start a (interrupted by the end of the process)",
-        );
+        check(&table.restart(assets(), &steps(1), &[]), "start a (interrupted by the end of the process)");
     }
     check(&table.unchanged("a"), "");
     check(&table.restart(assets(), &steps(1), &[]), "");
@@ -91,7 +88,10 @@ fn a_process_that_is_about_to_end_starts_nothing_and_loses_nothing() {
         "note b: after a
         wait b: the process is about to end, and the next one starts it",
     );
-    check(&table.webhook("a"), "note a: webhook a\nwait a: the process is about to end, and the next one starts it");
+    check(
+        &table.webhook("a"),
+        "note a: webhook a\nwait a: the process is about to end, and the next one starts it",
+    );
     check(
         &table.restart(assets(), &steps(2), &[]),
         "start a (webhook a)

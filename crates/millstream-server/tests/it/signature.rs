@@ -6,7 +6,8 @@ use crate::client::{Running, options, start};
 
 const BODY: &[u8] = b"Hello, World!";
 /// The example of GitHub's documentation.
-const OF_BODY: &str = "X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+const OF_BODY: &str =
+    "X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
 /// The server's time is 1793491200.
 const NOW: &str = "t=1793491200,v1=2793a24fcfba1692365a7baa43c82b0a2a0db651723c84ed090345112f2b8a79";
@@ -34,7 +35,8 @@ const SIGNED: &str = "/v1/triggers/signed";
 async fn a_signed_call_needs_no_token() {
     let server = with_token().await;
     assert_eq!(status(&server, SIGNED, &[OF_BODY], BODY).await, 202);
-    let [millstream, stripe] = ["X-Millstream-Signature", "Stripe-Signature"].map(|name| format!("{name}: {NOW}"));
+    let [millstream, stripe] =
+        ["X-Millstream-Signature", "Stripe-Signature"].map(|name| format!("{name}: {NOW}"));
     for header in [&millstream, &stripe] {
         assert_eq!(status(&server, SIGNED, &[header], BODY).await, 202, "{header}");
     }
@@ -83,7 +85,8 @@ async fn a_call_that_is_not_signed_well_is_refused() {
 #[tokio::test]
 async fn a_signature_opens_nothing_but_its_webhook() {
     let server = with_token().await;
-    for path in ["/v1/triggers/orders_arrived", "/v1/triggers/nothing", "/v1/reload", "/v1/triggers/%73igned"] {
+    for path in ["/v1/triggers/orders_arrived", "/v1/triggers/nothing", "/v1/reload", "/v1/triggers/%73igned"]
+    {
         assert_eq!(status(&server, path, &[OF_BODY], BODY).await, 401, "{path}");
     }
     assert_eq!(server.send("GET", SIGNED, &[OF_BODY], b"").await.status, 401);

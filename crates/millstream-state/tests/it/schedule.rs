@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use millstream_schedule::{Answer, Decision, Ending, RecordedAsset, Start, StartedStep, Trigger};
 use millstream_state::{
-    DecisionKind, FailedReload, Holder, LeaseRequest, LeaseToken, LoggedDecision, ScheduleRecord, State, StepOutcome,
+    DecisionKind, FailedReload, Holder, LeaseRequest, LeaseToken, LoggedDecision, ScheduleRecord, State,
+    StepOutcome,
 };
 use millstream_types::{AssetVersion, Span, TimestampMicros};
 

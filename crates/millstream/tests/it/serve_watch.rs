@@ -23,10 +23,7 @@ const SIGNATURE: &str =
 
 fn project() -> Folder {
     Folder::with(&[
-        (
-            "millstream.yaml",
-            "name: watched\nwebhooks: {arrived: {secret: \"${file:hook_secret}\"}}\n",
-        ),
+        ("millstream.yaml", "name: watched\nwebhooks: {arrived: {secret: \"${file:hook_secret}\"}}\n"),
         ("hook_secret", &format!("{SECRET}\n")),
         (
             "sources/orders.yaml",
@@ -111,14 +108,19 @@ fn a_signed_call_lands_what_has_arrived_and_the_secret_is_never_shown() {
     };
     wait("the project does not run", || rows() == 2);
     folder.write("data/b.csv", "id\n3\n");
-    let call = |headers: &[&str], body: &[u8]| server.try_send("POST", "/v1/triggers/arrived", headers, body).unwrap();
+    let call = |headers: &[&str], body: &[u8]| {
+        server.try_send("POST", "/v1/triggers/arrived", headers, body).unwrap()
+    };
     assert_eq!(call(&[], BODY).refusal().1, "MS-1245");
     assert_eq!(call(&[SIGNATURE], b"{}").refusal().1, "MS-1245");
     assert_eq!(call(&[SIGNATURE], BODY).status, 202);
     wait("what has arrived is not landed", || rows() == 3);
     // A secret that is changed is the one that counts, once the file that names it is saved.
     folder.write("hook_secret", "another secret that is long enough");
-    folder.write("millstream.yaml", "name: watched\nwebhooks: {arrived: {secret: \"${file:hook_secret}\"}} # changed\n");
+    folder.write(
+        "millstream.yaml",
+        "name: watched\nwebhooks: {arrived: {secret: \"${file:hook_secret}\"}} # changed\n",
+    );
     wait("the new secret is not taken over", || call(&[SIGNATURE], BODY).status == 401);
     server.stop();
     assert_quiet(&folder);

@@ -55,7 +55,11 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     }
     rates.sort_by(f64::total_cmp);
     let rate = rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN);
-    rows.push(Row::figure("empty steps by schedule, on record", rate, Target::PerSecond(STEPS_PER_SECOND_MIN)));
+    rows.push(Row::figure(
+        "empty steps by schedule, on record",
+        rate,
+        Target::PerSecond(STEPS_PER_SECOND_MIN),
+    ));
     rows.extend(idle(&server)?);
     Ok(rows)
 }
@@ -69,7 +73,11 @@ fn tick_to_start(server: &Server) -> Result<Row> {
         let micros = at.rem_euclid(TICK_SECONDS * 1_000_000);
         latest = latest.max(Duration::from_micros(u64::try_from(micros)?).as_secs_f64());
     }
-    Ok(Row::figure(format!("tick to start, the slowest of {TICKS}"), latest, Target::Seconds(TICK_TO_START_MAX)))
+    Ok(Row::figure(
+        format!("tick to start, the slowest of {TICKS}"),
+        latest,
+        Target::Seconds(TICK_TO_START_MAX),
+    ))
 }
 
 /// Calls the webhook for which all sources wait, and takes the time from the first start to the last.
@@ -101,7 +109,8 @@ fn starts(server: &Server, asset: &str) -> Result<Vec<i64>> {
     let schedule = get(&server.address, "/v1/schedule?limit=1000")?;
     let decisions = schedule["decisions"].as_array().ok_or("the schedule has no decisions")?;
     let is_meant = |decision: &&Value| {
-        decision["decision"] == "started" && decision["asset"].as_str().is_some_and(|id| id.starts_with(asset))
+        decision["decision"] == "started"
+            && decision["asset"].as_str().is_some_and(|id| id.starts_with(asset))
     };
     let at = |decision: &Value| {
         let at = decision["at"].as_str().ok_or("a decision has no time")?;
