@@ -31,6 +31,7 @@ mod reload;
 mod reprocess;
 mod run;
 mod scheduled;
+mod scheduled_others;
 mod schedules;
 mod shop;
 mod telling;
