@@ -216,9 +216,7 @@ fn server_exit(error: &ServerError) -> Exit {
         ServerError::TokenNeeded { .. }
         | ServerError::WeakToken { .. }
         | ServerError::TwoTokens { .. }
-        | ServerError::Tls(_) => {
-            Exit::Usage
-        }
+        | ServerError::Tls(_) => Exit::Usage,
         _ => Exit::Failure,
     }
 }

@@ -244,7 +244,8 @@ pub(crate) fn report(table: &TableName, done: &Maintained, options: &MaintainOpt
     let pin = options.pinned.first();
     let pin = pin.map(|version| format!("kept from version {version} on, which is still needed"));
     let is_short = options.retention < options.staged_grace;
-    let left = (done.files_left > 0).then(|| format!("{} small files are left for the next time", done.files_left));
+    let left =
+        (done.files_left > 0).then(|| format!("{} small files are left for the next time", done.files_left));
     MaintenanceReport {
         table: table.clone(),
         files_compacted: done.files_compacted as u64,

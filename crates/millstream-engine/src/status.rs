@@ -11,7 +11,9 @@ use millstream_lake::{CommitRecord, LakeError};
 use millstream_plan::{AssetFacts, AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
-use millstream_state::{CheckResult, HeldLease, Pulse, RunOutcome, RunRecord, SchemaVersion, State, StepRecord};
+use millstream_state::{
+    CheckResult, HeldLease, Pulse, RunOutcome, RunRecord, SchemaVersion, State, StepRecord,
+};
 use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
 use crate::{

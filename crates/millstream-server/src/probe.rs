@@ -1,11 +1,6 @@
 //! A look at a server of this machine from outside: what a container's health check asks, where no other client is at hand.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use rustls::{

@@ -164,7 +164,8 @@ async fn forget_runs(
 ) -> Result<(u64, u64), StateError> {
     let (mut gone, mut gone_steps) = (Vec::new(), Vec::new());
     for (_, run) in places {
-        let steps = work.rows("SELECT id, asset FROM steps WHERE run = $1", &parameters![run.as_str()]).await?;
+        let steps =
+            work.rows("SELECT id, asset FROM steps WHERE run = $1", &parameters![run.as_str()]).await?;
         let mut is_left = false;
         for mut row in steps {
             let (id, asset) = (row.integer(0)?, row.text(1)?);

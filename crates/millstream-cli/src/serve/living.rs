@@ -10,7 +10,9 @@ use std::{
 };
 
 use millstream_demo::{Arrivals, DemoOptions};
-use millstream_engine::{Event, Heard, Observer, StepOutcome, StepReport, Subscription, WorkChange, WorkEvent};
+use millstream_engine::{
+    Event, Heard, Observer, StepOutcome, StepReport, Subscription, WorkChange, WorkEvent,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{

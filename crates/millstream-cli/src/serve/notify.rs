@@ -22,13 +22,14 @@ pub(crate) struct Notify {
 impl Notify {
     /// By the variables that the service manager has set.
     pub(crate) fn of_environment() -> Self {
-        let is_ours =
-            variable(WATCHDOG_PID_VARIABLE).is_none_or(|pid| pid == std::process::id().to_string());
+        let is_ours = variable(WATCHDOG_PID_VARIABLE).is_none_or(|pid| pid == std::process::id().to_string());
         let micros = variable(WATCHDOG_VARIABLE).and_then(|micros| micros.parse().ok());
         Self {
             socket: variable(SOCKET_VARIABLE).filter(|socket| !socket.is_empty()),
             // Half of what is allowed, as systemd asks for.
-            sign_every: micros.filter(|micros| is_ours && *micros > 0).map(|micros| Duration::from_micros(micros) / 2),
+            sign_every: micros
+                .filter(|micros| is_ours && *micros > 0)
+                .map(|micros| Duration::from_micros(micros) / 2),
         }
     }
 

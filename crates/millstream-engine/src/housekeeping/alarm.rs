@@ -91,8 +91,5 @@ fn of_failures(record: &HousekeepingRecord) -> HousekeepingAlarm {
         WHOLE | HISTORY => "the log of `millstream serve` says more".to_owned(),
         _ => "`millstream maintain` tries it now, and says more".to_owned(),
     };
-    HousekeepingAlarm {
-        message: format!("{what} failed {} times in a row: {error}", record.failures),
-        hint,
-    }
+    HousekeepingAlarm { message: format!("{what} failed {} times in a row: {error}", record.failures), hint }
 }

@@ -8,8 +8,7 @@ use crate::{EngineError, engine::World, lease::Lease};
 /// Forgets history that is older than the project's policy keeps it.
 pub(crate) async fn forget(world: &World) -> Result<Forgotten, EngineError> {
     let (policy, now) = (&world.project.spec.housekeeping, world.options.clock.now());
-    let forget =
-        Forget { runs: ago(now, policy.runs.as_std()), metrics: ago(now, policy.metrics.as_std()) };
+    let forget = Forget { runs: ago(now, policy.runs.as_std()), metrics: ago(now, policy.metrics.as_std()) };
     Ok(world.state.forget(&forget).await?)
 }
 

@@ -22,8 +22,8 @@ use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, Event, MaintenanceReport, Publisher, engine::World, lease::Lease, maintain::left_because,
-    reconcile::reconcile,
+    Engine, EngineError, Event, MaintenanceReport, Publisher, engine::World, lease::Lease,
+    maintain::left_because, reconcile::reconcile,
 };
 use due::{Due, due};
 use quiet::Quiet;
@@ -164,7 +164,8 @@ impl Engine {
         // Leftovers of processes that died would keep versions and disk space that nobody needs.
         reconcile(world).await?;
         world.clean_spill();
-        let selected = Selection::all().resolve(&world.project.graph).map_err(millstream_plan::PlanError::from)?;
+        let selected =
+            Selection::all().resolve(&world.project.graph).map_err(millstream_plan::PlanError::from)?;
         let tables = self.tables(&selected, true).await?;
         let known: Vec<HousekeepingRecord> = world.state.housekeeping().await?;
         let mut quiet = Quiet::beside(events, world.events.subscribe());
@@ -178,11 +179,13 @@ impl Engine {
         for table in busy {
             if !self.tidy_one(table, &known, &mut quiet, lease, events, report).await? {
                 let because = "others were at work on it all the time".to_owned();
-                self.failed(table.to_string(), &known, Failure { because, code: None }, lease, report).await?;
+                self.failed(table.to_string(), &known, Failure { because, code: None }, lease, report)
+                    .await?;
             }
         }
         // What is recorded of tables that are gone is about nothing any more.
-        let is_gone = |name: &str| name.contains('.') && !tables.iter().any(|table| table.to_string() == name);
+        let is_gone =
+            |name: &str| name.contains('.') && !tables.iter().any(|table| table.to_string() == name);
         for record in known.iter().filter(|record| is_gone(&record.name)) {
             world.state.forget_housekeeping(lease.token, &record.name).await?;
         }
@@ -220,13 +223,16 @@ impl Engine {
             Ok(Tidied::Not) => {}
             Ok(Tidied::Done(done)) => {
                 self.well(&table.to_string(), known, lease).await?;
-                let is_idle = done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
+                let is_idle =
+                    done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
                 if !is_idle {
                     tell(done, events, report);
                 }
             }
             Ok(Tidied::Foreign(left)) => tell(left, events, report),
-            Err(error @ (EngineError::State(StateError::LeaseLost) | EngineError::Cancelled)) => return Err(error),
+            Err(error @ (EngineError::State(StateError::LeaseLost) | EngineError::Cancelled)) => {
+                return Err(error);
+            }
             Err(error) => {
                 self.world().lake.abandon(table).await;
                 tell(MaintenanceReport::left_alone(table, left_because(&error)), events, report);
@@ -237,12 +243,7 @@ impl Engine {
     }
 
     /// Records that something is well that was not.
-    async fn well(
-        &self,
-        name: &str,
-        known: &[HousekeepingRecord],
-        lease: &Lease,
-    ) -> Result<(), EngineError> {
+    async fn well(&self, name: &str, known: &[HousekeepingRecord], lease: &Lease) -> Result<(), EngineError> {
         if known.iter().any(|record| record.name == name) {
             self.world().state.forget_housekeeping(lease.token, name).await?;
         }
@@ -269,7 +270,12 @@ impl Engine {
             code: failure.code,
             ..known
         };
-        tracing::warn!(what = name, failures = record.failures, error = failure.because, "housekeeping failed");
+        tracing::warn!(
+            what = name,
+            failures = record.failures,
+            error = failure.because,
+            "housekeeping failed"
+        );
         world.state.record_housekeeping(lease.token, &record).await?;
         report.failed.push((name, failure.because));
         Ok(())

@@ -132,7 +132,9 @@ impl Engine {
         let mut assets: BTreeSet<AssetId> =
             graph.assets().iter().filter(reads).map(|asset| asset.id.clone()).collect();
         for (asset, recorded) in world.state.recorded().await? {
-            if recorded.input_versions.keys().any(|input| tables.contains(input)) && graph.get(&asset).is_some() {
+            if recorded.input_versions.keys().any(|input| tables.contains(input))
+                && graph.get(&asset).is_some()
+            {
                 assets.insert(asset);
             }
         }

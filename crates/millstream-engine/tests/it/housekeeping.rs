@@ -132,7 +132,8 @@ fn a_version_that_a_dataset_pins_stays() {
 fn a_project_can_turn_it_off_or_have_it_more_often() {
     let steps = [days(), vec![Pass(400 * DAY), KeepHouse, Alarms]].concat();
     check(&with("{schedule: off}"), &steps, &format!("{}not due\n(nothing)", told_of_days()));
-    let steps = [days(), vec![Pass(HOUR), KeepHouse, Pass(HOUR), KeepHouse, Pass(HOUR / 2), KeepHouse]].concat();
+    let steps =
+        [days(), vec![Pass(HOUR), KeepHouse, Pass(HOUR), KeepHouse, Pass(HOUR / 2), KeepHouse]].concat();
     let expected = "bronze.orders: 4 put together, 0 gone
         silver.orders: 4 put together, 0 gone
         (nothing)
@@ -199,7 +200,8 @@ async fn story(world: &mut Option<World>, steps: &[Step]) -> Vec<String> {
             Garble(path) => world.shelf.spoil(path).await,
             Alarms => told.extend(world.alarms().await),
             step => {
-                let act = if matches!(step, KeepHouse) { Act::KeepHouse } else { Act::Run(RunRequest::default()) };
+                let act =
+                    if matches!(step, KeepHouse) { Act::KeepHouse } else { Act::Run(RunRequest::default()) };
                 match world.act(&act).await {
                     Ended::Well(text) => told.extend(text.lines().map(str::to_owned)),
                     Ended::Badly(text) => told.extend(text.lines().map(|line| format!("! {line}"))),
@@ -358,7 +360,11 @@ fn runs_and_housekeeping_at_the_same_time_disturb_each_other_in_nothing() {
             for table in ["bronze.orders", "silver.orders"] {
                 assert_eq!(world.rows(table).await, twin.rows(table).await, "round {id}");
             }
-            assert_eq!(world.plan().await, Vec::<String>::new(), "round {id}: something runs for housekeeping");
+            assert_eq!(
+                world.plan().await,
+                Vec::<String>::new(),
+                "round {id}: something runs for housekeeping"
+            );
         }
         assert!(tidied > 10, "only {tidied} tables were tidied");
     });

@@ -55,8 +55,7 @@ async fn compaction_goes_on_in_calls_that_are_bounded() {
     }
     let size = latest(&lake).await.files()[0].size();
     // Groups of two files, of which a call takes two.
-    let options =
-        MaintainOptions { target_bytes: size * 5 / 2, compact_bytes: size * 5, ..after(0) };
+    let options = MaintainOptions { target_bytes: size * 5 / 2, compact_bytes: size * 5, ..after(0) };
     let done = lake.compact(&runtime(&lake), &table(), &options).await.unwrap().unwrap();
     assert_eq!((done.compacted, done.files_compacted, done.files_written), (Some(12), 4, 2));
     assert_eq!((done.files_left, done.checkpoint, done.data_files_deleted), (8, None, 0));

@@ -60,7 +60,9 @@ impl TlsError {
             }
             Self::Mismatch { .. } => "put the key beside the certificate that it was made for",
             Self::Unusable { .. } => "use an RSA, ECDSA or Ed25519 certificate with its key",
-            Self::Expired { .. } => "renew the certificate; a running server takes the new one over by itself",
+            Self::Expired { .. } => {
+                "renew the certificate; a running server takes the new one over by itself"
+            }
             Self::Early { .. } => "wait until then, or set the machine's clock right",
         }
     }
@@ -87,8 +89,10 @@ impl Texts {
 
     /// The pair, if it may be shown at the time `now`.
     pub(super) fn pair(&self, files: &TlsFiles, now: i64) -> Result<Pair, TlsError> {
-        let malformed =
-            |path: &Path| { let path = path.to_owned(); move |source| TlsError::Malformed { path, source } };
+        let malformed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TlsError::Malformed { path, source }
+        };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
             .map_err(malformed(&files.certificate))?;

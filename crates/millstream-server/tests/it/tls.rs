@@ -132,7 +132,9 @@ async fn both_versions_are_spoken_and_others_are_not_trusted() {
             answer.extend_from_slice(&piece[..count]);
             let head = String::from_utf8_lossy(&answer).into_owned();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let Some(length) = length.and_then(|length| length.trim().parse::<usize>().ok()) else { continue };
+            let Some(length) = length.and_then(|length| length.trim().parse::<usize>().ok()) else {
+                continue;
+            };
             let body = head.find("\r\n\r\n").map(|at| answer.len() - at - 4);
             if body == Some(length) {
                 break;

@@ -27,7 +27,13 @@ async fn finish(state: &State, number: i64) {
 
 fn found(check: &str, failed: u64) -> CheckResult {
     let severity = Severity::Warn;
-    CheckResult { check: CheckId::from(check.to_owned()), severity, passed: failed == 0, failed, observed: None }
+    CheckResult {
+        check: CheckId::from(check.to_owned()),
+        severity,
+        passed: failed == 0,
+        failed,
+        observed: None,
+    }
 }
 
 /// A run of one step.
@@ -108,10 +114,7 @@ async fn answers_are_the_same_whatever_was_forgotten(place: Place) {
     }
 }
 
-async fn answers(
-    state: &State,
-    names: &[&str],
-) -> (BTreeMap<String, Vec<CheckResult>>, BTreeSet<String>) {
+async fn answers(state: &State, names: &[&str]) -> (BTreeMap<String, Vec<CheckResult>>, BTreeSet<String>) {
     let mut checks = BTreeMap::new();
     for name in names {
         checks.insert((*name).to_owned(), state.known_checks(&asset(name)).await.unwrap());

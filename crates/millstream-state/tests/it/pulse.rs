@@ -34,10 +34,8 @@ async fn it_differs_after_each_change_and_only_then(place: Place) {
     differs("the end of a run").await;
     let holder = Holder::this_process("run", TimestampMicros(5));
     let (assets, now, length) = ([asset("silver.a")], TimestampMicros(5), Duration::from_secs(9));
-    let lease = state
-        .take_lease(&LeaseRequest { assets: &assets, holder: &holder, now, length })
-        .await
-        .unwrap();
+    let lease =
+        state.take_lease(&LeaseRequest { assets: &assets, holder: &holder, now, length }).await.unwrap();
     differs("a lease").await;
     let failed = HousekeepingRecord { failures: 1, ..HousekeepingRecord::new("all", now) };
     state.record_housekeeping(lease, &failed).await.unwrap();

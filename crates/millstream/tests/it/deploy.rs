@@ -43,7 +43,11 @@ fn every_option_that_is_named_exists() {
         let text = text(file);
         let lines = text.lines().filter(|line| {
             let is_call = line.contains("millstream") || line.contains("args:") || line.contains("CMD");
-            is_call && !line.contains("docker ") && !line.contains("cargo ") && !line.contains("RUN") && !line.contains("COPY")
+            is_call
+                && !line.contains("docker ")
+                && !line.contains("cargo ")
+                && !line.contains("RUN")
+                && !line.contains("COPY")
         });
         for line in lines.filter(|line| !line.contains("useradd") && !line.contains("groupadd")) {
             for option in line.split(|c: char| !(c.is_ascii_lowercase() || c == '-')) {
@@ -85,10 +89,7 @@ fn the_manifest_is_yaml() {
         assert!(bad.is_none(), "{bad:?}\n{document}");
         kinds.extend(document.lines().filter_map(|line| line.strip_prefix("kind: ")));
     }
-    assert_eq!(
-        kinds,
-        ["Secret", "PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget"]
-    );
+    assert_eq!(kinds, ["Secret", "PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget"]);
 }
 
 #[test]
@@ -96,8 +97,10 @@ fn the_probes_are_answered() {
     let folder = Folder::with(&[("millstream.yaml", "name: probed\n")]);
     let server = Server::start(&folder);
     let text = text("deploy/kubernetes.yaml");
-    let probes: Vec<&str> =
-        text.lines().filter_map(|line| line.trim().strip_prefix("httpGet: {path: ")?.split(',').next()).collect();
+    let probes: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("httpGet: {path: ")?.split(',').next())
+        .collect();
     assert_eq!(probes, ["/health", "/health", "/ready"]);
     for path in probes {
         assert_eq!(server.get(path).status, 200, "{path}");
@@ -137,7 +140,8 @@ fn a_service_manager_is_told_that_the_server_is_ready_lives_and_stops() {
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut command = folder.command(&["serve", "--address", "127.0.0.1:0"]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID");
-    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let heard = || {
         let mut text = [0; 64];
         let length = socket.recv(&mut text).unwrap();

@@ -23,7 +23,8 @@ struct Running {
 impl Running {
     fn start(folder: &Folder, arguments: &[&str]) -> Self {
         let mut command = folder.command(arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let streams: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
@@ -121,7 +122,10 @@ fn a_demo_takes_the_next_port_where_one_is_taken() {
 fn a_text_is_shown_for_each_change_where_there_is_no_terminal() {
     let folder = Folder::with(&[
         ("millstream.yaml", "name: watched\n"),
-        ("sources/a.yaml", "connector: {type: files, path: a.csv}\ncontract: {columns: {id: {type: int64}}}\n"),
+        (
+            "sources/a.yaml",
+            "connector: {type: files, path: a.csv}\ncontract: {columns: {id: {type: int64}}}\n",
+        ),
         ("a.csv", "id\n1\n"),
     ]);
     let watch = Running::start(&folder, &["status", "--watch"]);

@@ -12,8 +12,7 @@ fn sample(name: &str) -> String {
 }
 
 fn folder(certificate: &str, key: &str) -> Folder {
-    let (certificate, key) =
-        (sample(&format!("{certificate}.cert.pem")), sample(&format!("{key}.key.pem")));
+    let (certificate, key) = (sample(&format!("{certificate}.cert.pem")), sample(&format!("{key}.key.pem")));
     Folder::with(&[("millstream.yaml", "name: secured\n"), ("cert.pem", &certificate), ("key.pem", &key)])
 }
 

@@ -248,7 +248,9 @@ fn until_q(cancel: CancellationToken) {
     let typed = move || {
         for line in io::stdin().lock().lines() {
             match line {
-                Ok(line) if line.trim_start().to_ascii_lowercase().starts_with('q') => return cancel.cancel(),
+                Ok(line) if line.trim_start().to_ascii_lowercase().starts_with('q') => {
+                    return cancel.cancel();
+                }
                 Ok(_) => {}
                 Err(_) => return,
             }
