@@ -37,8 +37,6 @@ const FOLDERS_MAX: u32 = 1_000;
 /// The ports that are tried one after the other, before one that is free.
 const PORT_FIRST: u16 = 6566;
 const PORT_LAST: u16 = 6575;
-/// What runs: every asset, and the training set too, which otherwise waits for its schedule.
-const SELECTION: [&str; 2] = ["*", "dataset:*"];
 /// How long the last lines have to be told.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -97,8 +95,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     let read_at = SystemClock.now();
     let engine = project::engine_at(&root, session).await?;
-    let selection = SELECTION.map(str::to_owned).to_vec();
-    let request = RunRequest { selection, command: session.settings.line.clone(), ..RunRequest::default() };
+    let request = RunRequest { command: session.settings.line.clone(), ..RunRequest::default() };
     let events = progress::begin(&engine, session);
     let report = engine.run(&request, Duration::ZERO, events, session.cancel.clone()).await?;
     if !session.settings.json {

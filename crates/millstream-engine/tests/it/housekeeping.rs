@@ -132,11 +132,12 @@ fn a_version_that_a_dataset_pins_stays() {
 fn a_project_can_turn_it_off_or_have_it_more_often() {
     let steps = [days(), vec![Pass(400 * DAY), KeepHouse, Alarms]].concat();
     check(&with("{schedule: off}"), &steps, &format!("{}not due\n(nothing)", told_of_days()));
-    let steps = [days(), vec![Pass(HOUR), KeepHouse, Pass(HOUR - 1), KeepHouse, Pass(2), KeepHouse]].concat();
+    let steps =
+        [days(), vec![Pass(HOUR), KeepHouse, Pass(HOUR), KeepHouse, Pass(HOUR / 2), KeepHouse]].concat();
     let expected = "bronze.orders: 4 put together, 0 gone
         silver.orders: 4 put together, 0 gone
-        not due
-        (nothing)";
+        (nothing)
+        not due";
     check(&with("{schedule: every 1h}"), &steps, &format!("{}{expected}", told_of_days()));
 }
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 use millstream_engine::{
-    BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest,
+    BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer, HousekeepingReport,
+    MaintainRequest,
     MaintenanceReport, MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome,
     StepReport,
 };
@@ -109,22 +110,10 @@ impl Act {
                     .collect();
                 Ok(Ended::Well(lines.join("\n")))
             }
-            Act::KeepHouse => {
-                let Some(report) = engine.keep_house(cancel).await? else {
-                    return Ok(Ended::Well("not due".to_owned()));
-                };
-                let tidied = report.tables.iter().map(|report| {
-                    let MaintenanceReport { table, files_compacted, files_deleted, notes, .. } = report;
-                    let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
-                    format!("{table}: {files_compacted} put together, {files_deleted} gone{notes}")
-                });
-                let forgotten = report.forgotten.runs;
-                let runs = (forgotten > 0).then(|| format!("{forgotten} runs forgotten"));
-                let failed = report.failed.iter().map(|(what, because)| format!("{what} failed: {because}"));
-                let lines: Vec<String> = tidied.chain(runs).chain(failed).collect();
-                let text = lines.join("\n");
-                Ok(if report.failed.is_empty() { Ended::Well(text) } else { Ended::Badly(text) })
-            }
+            Act::KeepHouse => Ok(match engine.keep_house(cancel).await? {
+                Some(report) => kept(&report),
+                None => Ended::Well("not due".to_owned()),
+            }),
             Act::Materialize(request) => {
                 let server = FeatureServer::open(engine, 0.0).await?;
                 let done = server.materialize(request, engine.begin("test"), cancel).await?;
@@ -163,6 +152,19 @@ pub(super) fn other_kinds(engine: &Engine) -> Vec<String> {
     let kinds: BTreeSet<String> =
         assets.filter_map(|asset| Some(format!("{}:*", asset.id.kind()?))).collect();
     kinds.into_iter().collect()
+}
+
+fn kept(report: &HousekeepingReport) -> Ended {
+    let tidied = report.tables.iter().map(|report| {
+        let MaintenanceReport { table, files_compacted, files_deleted, notes, .. } = report;
+        let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+        format!("{table}: {files_compacted} put together, {files_deleted} gone{notes}")
+    });
+    let forgotten = report.forgotten.runs;
+    let runs = (forgotten > 0).then(|| format!("{forgotten} runs forgotten"));
+    let failed = report.failed.iter().map(|(what, because)| format!("{what} failed: {because}"));
+    let text = tidied.chain(runs).chain(failed).collect::<Vec<_>>().join("\n");
+    if report.failed.is_empty() { Ended::Well(text) } else { Ended::Badly(text) }
 }
 
 fn materialized(done: &Materialized) -> Ended {
