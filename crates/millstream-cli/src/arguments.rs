@@ -54,7 +54,14 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, value_name = "LEVEL", value_parser = log::filter)]
     pub(crate) log: Option<String>,
     /// How log lines look: as text, or as one JSON object a line, with the ids of run and step as fields
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "MILLSTREAM_LOG_FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "MILLSTREAM_LOG_FORMAT",
+        default_value = "text"
+    )]
     pub(crate) log_format: log::Format,
 }
 

@@ -67,7 +67,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         LeaseRequest { assets: &[], holder: &holder, now: started, length: Duration::from_secs(3_600) };
     let lease = Some(state.take_lease(&request).await?);
     let (command, principal, version) = (String::new(), None, String::new());
-    state.begin_run(&RunStart { run: run.clone(), command, principal, version, asked: None, started, lease }).await?;
+    state
+        .begin_run(&RunStart { run: run.clone(), command, principal, version, asked: None, started, lease })
+        .await?;
     let options = ExecuteOptions {
         run: run.clone(),
         concurrency: NonZeroUsize::MIN.saturating_add(1),

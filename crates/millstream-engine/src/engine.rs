@@ -30,8 +30,8 @@ use crate::{
     observe::observe,
     process::{Process, same_stores},
     resolver::LakeResolver,
-    telemetry::ToldRun,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
+    telemetry::ToldRun,
 };
 
 /// How an engine is opened.
@@ -291,7 +291,8 @@ impl Engine {
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run, concurrency, retry, seed };
-        let (report, broke) = execute(plan, executor(runner), options, events.clone(), cancel).instrument(span).await;
+        let (report, broke) =
+            execute(plan, executor(runner), options, events.clone(), cancel).instrument(span).await;
         world.end_run(report, broke, assets, &lease, &events).await
     }
 

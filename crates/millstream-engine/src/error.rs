@@ -154,7 +154,8 @@ fn state_failure(error: &StateError) -> &'static str {
 /// The equation of a receipt that does not hold.
 fn unaccounted(receipt: &Receipt) -> String {
     let Receipt { proof, rows_in, rows_made, rows_out, rows_rejected, rows_filtered } = receipt;
-    let count = |rows: &Option<u64>| rows.map_or_else(|| "an unknown number".to_owned(), |rows| rows.to_string());
+    let count =
+        |rows: &Option<u64>| rows.map_or_else(|| "an unknown number".to_owned(), |rows| rows.to_string());
     match proof {
         Proof::EachRow => format!(
             "{} read, {rows_out} written + {rows_rejected} rejected + {} left out",

@@ -103,4 +103,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Two tokens of one name",
         "The name says who did something; each token needs one of its own.",
     ),
+    (
+        "MS-1255",
+        "Figures that everybody could read",
+        "`--open-metrics` shows figures without a token, and the address can be reached from other machines; the server does not start.",
+    ),
 ];

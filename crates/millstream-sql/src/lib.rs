@@ -28,13 +28,13 @@ mod parse;
 mod place;
 mod planner;
 mod project_test;
+mod row_by_row;
 mod scalar_names;
 mod schema;
 mod session;
 mod size;
 mod time_zone;
 mod type_name;
-mod row_by_row;
 mod walk;
 mod with;
 

@@ -95,8 +95,7 @@ impl Receipt {
             Proof::RowsMade => is_written == Some(self.rows_made),
             Proof::EachRow => {
                 let Some(filtered) = self.rows_filtered else { return false };
-                self.rows_in.is_some()
-                    && sum(&[self.rows_out, self.rows_rejected, filtered]) == self.rows_in
+                self.rows_in.is_some() && sum(&[self.rows_out, self.rows_rejected, filtered]) == self.rows_in
             }
         }
     }

@@ -191,11 +191,16 @@ impl State {
     }
 
     /// At most two runs whose ids begin with `prefix`, so that one that is alone is known to be.
-    pub fn runs_beginning<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<RunRecord>, StateError>> {
+    pub fn runs_beginning<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<RunRecord>, StateError>> {
         async move {
             // Every character of an id sorts before `~`.
-            let (end, sql) =
-                (format!("{prefix}~"), format!("SELECT {COLUMNS} FROM runs WHERE run >= $1 AND run < $2 ORDER BY run LIMIT 2"));
+            let (end, sql) = (
+                format!("{prefix}~"),
+                format!("SELECT {COLUMNS} FROM runs WHERE run >= $1 AND run < $2 ORDER BY run LIMIT 2"),
+            );
             let rows = self.rows("read the runs", &sql, &parameters![prefix, &end]).await?;
             rows.into_iter().map(parse).collect()
         }

@@ -67,7 +67,9 @@ impl Of<&RecordedCost> for Cost {
 
 /// How the second run differs from the first, each with its steps.
 impl Of<((&RunRecord, &[StepRecord]), (&RunRecord, &[StepRecord]))> for RunDiff {
-    fn of(((before, first), (after, second)): ((&RunRecord, &[StepRecord]), (&RunRecord, &[StepRecord]))) -> Self {
+    fn of(
+        ((before, first), (after, second)): ((&RunRecord, &[StepRecord]), (&RunRecord, &[StepRecord])),
+    ) -> Self {
         let by_asset = |steps: &'_ [StepRecord]| -> BTreeMap<AssetId, StepRecord> {
             steps.iter().map(|step| (step.asset.clone(), step.clone())).collect()
         };

@@ -21,6 +21,7 @@ mod test;
 pub use dataset::{DatasetBuilt, DatasetEntry, DatasetListDocument};
 pub use error::{ErrorBody, ErrorDocument};
 pub use features::{MaterializeDocument, MaterializedView, ViewFailed, ViewStatisticsDocument};
+pub(crate) use figures::total;
 pub use lineage::use_word;
 pub use maintain::MaintainDocument;
 pub use millstream_api::{
@@ -43,7 +44,6 @@ pub use millstream_api::{
 pub use problem::{CheckDocument, Problem};
 pub use query::QueryDocument;
 pub use rejected::{RejectedByCheck, RejectedDocument, RejectedRow};
-pub(crate) use figures::total;
 pub(crate) use status::instant;
 pub use test::{TestChange, TestDocument, TestResult};
 

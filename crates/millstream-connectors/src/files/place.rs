@@ -10,8 +10,8 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use millstream_connector::{ConnectorError, WaitingPart};
-use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use millstream_usage::following;
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{

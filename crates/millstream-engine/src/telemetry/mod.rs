@@ -18,11 +18,7 @@ use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 pub use sending::{Sending, TelemetryStatus};
 
-use crate::{
-    EngineError, RunReport, StepReport,
-    assets::table_of,
-    engine::World,
-};
+use crate::{EngineError, RunReport, StepReport, assets::table_of, engine::World};
 
 /// The words for receivers in the state store.
 pub(crate) const OPENLINEAGE: &str = "openlineage";
@@ -109,7 +105,12 @@ impl World {
     }
 
     /// What is told of the end of a run.
-    pub(crate) fn told_of_run(&self, run: ToldRun<'_>, report: &RunReport, broke: Option<&str>) -> Vec<NewMessage> {
+    pub(crate) fn told_of_run(
+        &self,
+        run: ToldRun<'_>,
+        report: &RunReport,
+        broke: Option<&str>,
+    ) -> Vec<NewMessage> {
         let mut messages = Vec::new();
         if self.project.spec.telemetry.openlineage.is_some() {
             messages.push(openlineage::message(openlineage::run_end(self, run, report, broke)));

@@ -122,7 +122,8 @@ pub(super) fn step_end(world: &World, run: &RunId, report: &StepReport, found: &
 fn describe(world: &World, output: &mut Dataset, report: &StepReport, found: &Surroundings) {
     if let Some(snapshot) = &found.output {
         output.facets.insert("schema".into(), schema_facet(&snapshot.schema()));
-        let metrics = json!({"rowCount": snapshot.rows(), "fileCount": snapshot.files().len(), "columnMetrics": {}});
+        let metrics =
+            json!({"rowCount": snapshot.rows(), "fileCount": snapshot.files().len(), "columnMetrics": {}});
         output.facets.insert(
             "dataQualityMetrics".into(),
             facet("1-0-0/DataQualityMetricsDatasetFacet", without_nulls(metrics)),
@@ -138,10 +139,9 @@ fn describe(world: &World, output: &mut Dataset, report: &StepReport, found: &Su
         let written = report.figures.as_ref().and_then(|figures| figures.bytes_written);
         let rows = report.receipt.map_or(report.rows_written, |receipt| receipt.rows_out);
         let statistics = without_nulls(json!({"rowCount": rows, "size": written}));
-        output.own_facets.insert(
-            "outputStatistics".into(),
-            facet("1-0-2/OutputStatisticsOutputDatasetFacet", statistics),
-        );
+        output
+            .own_facets
+            .insert("outputStatistics".into(), facet("1-0-2/OutputStatisticsOutputDatasetFacet", statistics));
     }
 }
 
@@ -388,9 +388,10 @@ fn failure(outcome: &StepOutcome) -> Option<String> {
     match outcome {
         StepOutcome::Failed { code, error, .. } => Some(format!("{error} ({code})")),
         StepOutcome::Halted { reason, .. } => Some(reason.clone()),
-        StepOutcome::Built | StepOutcome::Unchanged | StepOutcome::Skipped { .. } | StepOutcome::Cancelled => {
-            None
-        }
+        StepOutcome::Built
+        | StepOutcome::Unchanged
+        | StepOutcome::Skipped { .. }
+        | StepOutcome::Cancelled => None,
     }
 }
 
@@ -455,4 +456,3 @@ pub(super) fn instant(time: TimestampMicros) -> String {
         .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
         .unwrap_or_default()
 }
-

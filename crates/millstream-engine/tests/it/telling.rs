@@ -59,7 +59,8 @@ fn a_step_records_what_it_used_and_where_its_rows_went() {
         let cost = landed.cost.unwrap();
         assert_eq!((cost.currency.as_str(), cost.cpu), ("EUR", landed.cpu_us.unwrap()));
         let receipt = landed.receipt.unwrap();
-        let told = (receipt.proof, receipt.rows_in, receipt.rows_out, receipt.rows_rejected, receipt.rows_filtered);
+        let told =
+            (receipt.proof, receipt.rows_in, receipt.rows_out, receipt.rows_rejected, receipt.rows_filtered);
         assert_eq!(told, (Proof::EachRow, Some(4), 3, 1, Some(0)));
         for (asset, proof, rows_in, made, filtered) in [
             ("silver.each", Proof::EachRow, Some(3), 3, Some(0)),
@@ -91,11 +92,8 @@ fn rows_that_get_lost_fail_the_step_before_anything_is_visible() {
         let more = text.replace(r#"\"numRecords\":3"#, r#"\"numRecords\":4"#);
         assert_ne!(text, more, "{text}");
         world.shelf.replace(log, more).await;
-        let again = RunRequest {
-            selection: vec!["silver.each".into()],
-            full_refresh: true,
-            ..RunRequest::default()
-        };
+        let again =
+            RunRequest { selection: vec!["silver.each".into()], full_refresh: true, ..RunRequest::default() };
         world.act(&Act::Run(again)).await;
         let state = world.state().await;
         let steps = steps(&state).await;
@@ -103,7 +101,8 @@ fn rows_that_get_lost_fail_the_step_before_anything_is_visible() {
             panic!("{steps:#?}");
         };
         assert_eq!(code, "MS-0775");
-        let expected = "`silver.each` does not account for all of its rows: 4 read, 3 written + 0 rejected + 0 left out";
+        let expected =
+            "`silver.each` does not account for all of its rows: 4 read, 3 written + 0 rejected + 0 left out";
         assert_eq!(error, expected);
         assert!(hint.as_ref().unwrap().contains("nothing was committed"));
         assert_eq!(world.rows("silver.each").await, before);
@@ -170,24 +169,34 @@ fn runs_and_steps_are_told_with_what_they_made() {
             "COMPLETE world.run",
         ];
         let mut sorted = told(&events);
-        assert_eq!((sorted.first().unwrap().as_str(), sorted.last().unwrap().as_str()), ("START world.run", "COMPLETE world.run"));
+        assert_eq!(
+            (sorted.first().unwrap().as_str(), sorted.last().unwrap().as_str()),
+            ("START world.run", "COMPLETE world.run")
+        );
         let mut expected = expected.map(str::to_owned).to_vec();
         sorted.sort();
         expected.sort();
         assert_eq!(sorted, expected);
-        let end = events.iter().map(json).find(|event| {
-            event["eventType"] == "COMPLETE" && event["job"]["name"] == "world.gold.counted"
-        });
+        let end = events
+            .iter()
+            .map(json)
+            .find(|event| event["eventType"] == "COMPLETE" && event["job"]["name"] == "world.gold.counted");
         let end = end.unwrap();
         let run = json(&events[0])["run"]["runId"].clone();
         assert_eq!(end["run"]["facets"]["parent"]["run"]["runId"], run);
         let output = &end["outputs"][0];
-        assert_eq!((&output["namespace"], &output["name"]), (&"memory://".into(), &"lake/gold/counted".into()));
+        assert_eq!(
+            (&output["namespace"], &output["name"]),
+            (&"memory://".into(), &"lake/gold/counted".into())
+        );
         assert_eq!(output["facets"]["schema"]["fields"][1]["name"], "rows");
         let inputs = &output["facets"]["columnLineage"]["fields"]["rows"]["inputFields"];
         assert!(inputs.as_array().is_some(), "{output:#}");
         let of_rows = &output["facets"]["columnLineage"]["dataset"][0];
-        assert_eq!((&of_rows["field"], &of_rows["transformations"][0]["subtype"]), (&"note".into(), &"GROUP_BY".into()));
+        assert_eq!(
+            (&of_rows["field"], &of_rows["transformations"][0]["subtype"]),
+            (&"note".into(), &"GROUP_BY".into())
+        );
         assert_eq!(output["outputFacets"]["outputStatistics"]["rowCount"], 2);
         assert_eq!(end["job"]["facets"]["sql"]["dialect"], "datafusion");
         // Spans: four of steps, one of the run, all in one trace.
@@ -202,7 +211,10 @@ fn runs_and_steps_are_told_with_what_they_made() {
         for span in &spans[..4] {
             assert_eq!(span["parentSpanId"], root["spanId"]);
             assert_eq!(span["traceId"], root["traceId"]);
-            assert_eq!((span["spanId"].as_str().unwrap().len(), span["traceId"].as_str().unwrap().len()), (16, 32));
+            assert_eq!(
+                (span["spanId"].as_str().unwrap().len(), span["traceId"].as_str().unwrap().len()),
+                (16, 32)
+            );
         }
     });
 }
@@ -247,15 +259,17 @@ fn a_failed_step_is_told_with_its_error() {
         let state = world.state().await;
         let events = messages(&state, "openlineage").await;
         // What is skipped never began.
-        let expected =
-            ["START world.run", "START world.bronze.a", "FAIL world.bronze.a", "FAIL world.run"];
+        let expected = ["START world.run", "START world.bronze.a", "FAIL world.bronze.a", "FAIL world.run"];
         assert_eq!(told(&events), expected);
         let failed = json(&events[2]);
         let error = &failed["run"]["facets"]["errorMessage"];
         assert!(error["message"].as_str().unwrap().contains("(MS-"), "{error}");
         assert_eq!(error["programmingLanguage"], "RUST");
         let logs = messages(&state, "otlp_logs").await;
-        assert_eq!(json(&logs[0])["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityText"], "ERROR");
+        assert_eq!(
+            json(&logs[0])["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityText"],
+            "ERROR"
+        );
     });
 }
 

@@ -52,7 +52,8 @@ fn openlineage(
     project: &str,
     root: &Path,
 ) -> Option<OpenLineageSpec> {
-    let hint = "write `openlineage: {url: https://lineage.example/api/v1/lineage}`, or `{file: lineage.jsonl}`";
+    let hint =
+        "write `openlineage: {url: https://lineage.example/api/v1/lineage}`, or `{file: lineage.jsonl}`";
     let at = file.at;
     let OpenLineageFile { url, token, file, namespace } = file.value;
     let to = match (url, file) {
@@ -96,12 +97,19 @@ fn address(context: &Context<'_>, written: &Located<String>) -> Option<String> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let is_address = host.is_some_and(|host| {
         let name = host.split(['/', '?', '#']).next().unwrap_or_default();
-        !name.is_empty() && !name.starts_with(':') && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+        !name.is_empty()
+            && !name.starts_with(':')
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control())
     });
     if is_address {
         return Some(text.to_owned());
     }
     let message = format!("`{text}` is no address of HTTP");
-    context.error(codes::WRONG_TELEMETRY, message, written.at, "write `http://host:port/…` or `https://host/…`");
+    context.error(
+        codes::WRONG_TELEMETRY,
+        message,
+        written.at,
+        "write `http://host:port/…` or `https://host/…`",
+    );
     None
 }

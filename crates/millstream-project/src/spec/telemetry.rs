@@ -31,7 +31,10 @@ pub struct OpenLineageSpec {
 /// Where events of OpenLineage go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenLineageReceiver {
-    Url { url: String, token: Option<Secret> },
+    Url {
+        url: String,
+        token: Option<Secret>,
+    },
     /// A file to which lines are appended.
     File(PathBuf),
 }

@@ -170,7 +170,8 @@ async fn a_server_that_ends_all_sessions_is_reached_again() {
             run: &run(number).run,
             finished: TimestampMicros(9),
             outcome: RunOutcome::Succeeded,
-            publishes: None, messages: &[]
+            publishes: None,
+            messages: &[],
         };
         state.finish_run(&end).await.unwrap();
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use millstream_plan::{AssetKind, AssetStatus, Reason, Recorded};
-use millstream_state::{NewArtifact, Proof, Receipt, RunStart, Sameness, StepEnd, StepFigures, StepOutcome, StepRecord};
+use millstream_state::{
+    NewArtifact, Proof, Receipt, RunStart, Sameness, StepEnd, StepFigures, StepOutcome, StepRecord,
+};
 use millstream_types::{AssetId, AssetVersion, Fingerprint, RunId, TableName, TimestampMicros};
 
 pub(crate) fn asset(name: &str) -> AssetId {

@@ -34,7 +34,6 @@ fn seen() -> Metrics {
     metrics.decided("start");
     metrics.scheduled(3, 1);
     metrics.messages_waiting("openlineage", 4);
-    metrics.missed(1);
     let read = metrics.route("/v1/features/read");
     read.answered(200, Duration::from_micros(600));
     read.answered(503, Duration::from_millis(2));
@@ -132,14 +131,19 @@ fn odd_names_of_assets_are_escaped() {
 /// Prometheus's own rules, where its tool is installed.
 #[test]
 fn promtool_finds_no_fault() {
-    let started =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let started = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
     let Ok(mut tool) = started else {
         println!("promtool is not installed");
         return;
     };
     std::io::Write::write_all(&mut tool.stdin.take().unwrap(), seen().text().unwrap().0.as_bytes()).unwrap();
     let output = tool.wait_with_output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }

@@ -45,8 +45,7 @@ fn work_is_charged_on_every_thread_and_to_nobody_else() {
         assert!(usage.cpu >= Duration::from_millis(10), "{usage:?}");
         assert!(usage.cpu < Duration::from_secs(5), "{usage:?}");
         let rest = Usage { cpu: Duration::ZERO, ..usage };
-        let expected =
-            Usage { bytes_read: bytes, bytes_written: bytes + 1, calls: 1, ..Usage::default() };
+        let expected = Usage { bytes_read: bytes, bytes_written: bytes + 1, calls: 1, ..Usage::default() };
         assert_eq!(rest, expected);
     }
 }

@@ -60,7 +60,8 @@ fn text(diff: &RunDiff) -> String {
 
 fn row(step: &StepDiff) -> Vec<String> {
     let rows = |pair: Pair<u64>| changed(pair, |rows| human::thousands(*rows));
-    let version = |version: &Option<i64>| version.map_or_else(|| "-".to_owned(), |version| format!("v{version}"));
+    let version =
+        |version: &Option<i64>| version.map_or_else(|| "-".to_owned(), |version| format!("v{version}"));
     let took = |ms: &u64| human::duration(std::time::Duration::from_millis(*ms));
     vec![
         step.asset.clone(),
@@ -98,7 +99,8 @@ fn what_changed(step: &StepDiff) -> String {
     if step.definition_changed == Some(true) {
         words.push("definition".to_owned());
     }
-    let version = |version: Option<i64>| version.map_or_else(|| "-".to_owned(), |version| format!("v{version}"));
+    let version =
+        |version: Option<i64>| version.map_or_else(|| "-".to_owned(), |version| format!("v{version}"));
     let input = |(asset, pair): (&String, &Pair<Option<i64>>)| {
         format!("{asset} {} → {}", version(pair.before), version(pair.after))
     };

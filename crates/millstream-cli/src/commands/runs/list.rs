@@ -51,13 +51,20 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(span) = text.parse::<millstream_types::Span>() {
         return Ok(Since::Age(span.as_std()));
     }
-    let wrong = |_: String| "write an age such as `12h` or `7d`, or an instant such as `2026-11-01T06:00:00Z`".to_owned();
+    let wrong = |_: String| {
+        "write an age such as `12h` or `7d`, or an instant such as `2026-11-01T06:00:00Z`".to_owned()
+    };
     crate::commands::query::parse_time(text).map(Since::At).map_err(wrong)
 }
 
 fn limit(text: &str) -> Result<usize, String> {
-    let number = usize::try_from(human::whole_number(text)?).map_err(|_| "the number is too large".to_owned())?;
-    if (1..=10_000).contains(&number) { Ok(number) } else { Err("write a number from 1 to 10,000".to_owned()) }
+    let number =
+        usize::try_from(human::whole_number(text)?).map_err(|_| "the number is too large".to_owned())?;
+    if (1..=10_000).contains(&number) {
+        Ok(number)
+    } else {
+        Err("write a number from 1 to 10,000".to_owned())
+    }
 }
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {

@@ -46,8 +46,10 @@ fn text(run: &RunRecord, steps: &[StepRecord], engine: &Engine) -> String {
         let _ = write!(text, "\n{bars}");
     }
     if !steps.is_empty() {
-        let header =
-            ["step", "outcome", "because", "queued", "took", "retries", "cpu", "memory", "read", "written", "cost"];
+        let header = [
+            "step", "outcome", "because", "queued", "took", "retries", "cpu", "memory", "read", "written",
+            "cost",
+        ];
         let right = header.map(|name| !["step", "outcome", "because"].contains(&name));
         let rows: Vec<_> = steps.iter().map(row).collect();
         let _ = write!(text, "\n{}", table(&header, &rows, &right));
@@ -70,7 +72,8 @@ fn headline(text: &mut String, run: &RunRecord, steps: &[StepRecord], now: Times
     let queued = run.asked.map(|asked| between(asked, run.started)).filter(|queued| queued.as_millis() > 0);
     facts.extend(queued.map(|queued| format!("waited {} to start", human::duration(queued))));
     facts.push(human::count(steps.len() as u64, "step"));
-    let cpu: Option<u64> = steps.iter().filter_map(|step| step.figures.as_ref()?.cpu_us).reduce(u64::saturating_add);
+    let cpu: Option<u64> =
+        steps.iter().filter_map(|step| step.figures.as_ref()?.cpu_us).reduce(u64::saturating_add);
     facts.extend(cpu.map(|cpu| format!("{} of processor time", micros(cpu))));
     if let Some(cost) = total(steps) {
         facts.push(format!("cost {}", money(cost.total(), &cost.currency)));
@@ -113,8 +116,14 @@ fn receipts(text: &mut String, steps: &[StepRecord]) {
     if receipts.is_empty() {
         return;
     }
-    let rows: Vec<_> = receipts.iter().map(|(asset, receipt)| vec![asset.clone(), equation(receipt)]).collect();
-    let _ = write!(text, "\n{}\n{}", styled(STRONG, "Receipts"), table(&["step", "rows"], &rows, &[false, false]));
+    let rows: Vec<_> =
+        receipts.iter().map(|(asset, receipt)| vec![asset.clone(), equation(receipt)]).collect();
+    let _ = write!(
+        text,
+        "\n{}\n{}",
+        styled(STRONG, "Receipts"),
+        table(&["step", "rows"], &rows, &[false, false])
+    );
 }
 
 /// `12 read = 10 written + 2 rejected + 0 left out`
@@ -124,7 +133,11 @@ fn equation(receipt: &Receipt) -> String {
     let (out, rejected) = (count(*rows_out), count(*rows_rejected));
     match (proof, rows_in, rows_filtered) {
         (Proof::EachRow, Some(read), Some(filtered)) => {
-            format!("{} read = {out} written + {rejected} rejected + {} left out", count(*read), count(*filtered))
+            format!(
+                "{} read = {out} written + {rejected} rejected + {} left out",
+                count(*read),
+                count(*filtered)
+            )
         }
         (_, read, _) => {
             let read = read.map(|read| format!(", of {} read", count(read))).unwrap_or_default();

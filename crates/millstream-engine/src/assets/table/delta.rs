@@ -215,7 +215,8 @@ async fn with_rows(
     let threads = world.options.parallelism.get();
     let mut writers = Writers::new(&world.lake, table, attempt.schema.clone(), threads);
     let name = table.to_string();
-    let (mut written, mut made, meter) = (0_u64, 0_u64, StepMeter::new(&attempt.context.asset, &attempt.context.events));
+    let (mut written, mut made, meter) =
+        (0_u64, 0_u64, StepMeter::new(&attempt.context.asset, &attempt.context.events));
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
         attempt.context.check_cancelled()?;
         made += batch.num_rows() as u64;
