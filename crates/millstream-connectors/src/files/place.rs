@@ -191,7 +191,7 @@ impl Remote {
                 }
             }
         };
-        tokio::spawn(following(fetching.boxed()));
+        tokio::spawn(following(Box::pin(fetching)));
         Ok(FetchedReader { pieces, current: Bytes::new() })
     }
 
