@@ -118,4 +118,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A webhook's signature is missing or wrong",
         "A call of a webhook that has a secret is signed with it, HMAC-SHA256 of the body as it is sent, and not long ago.",
     ),
+    (
+        "MS-1255",
+        "Figures that everybody could read",
+        "`--open-metrics` shows figures without a token, and the address can be reached from other machines; the server does not start.",
+    ),
 ];

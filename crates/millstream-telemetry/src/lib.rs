@@ -7,4 +7,4 @@ mod delivery;
 mod metrics;
 
 pub use delivery::{Delivery, DeliveryError};
-pub use metrics::{Metrics, Outcome, RouteFigures, StepSeen};
+pub use metrics::{Metrics, RouteFigures, StepSeen};

@@ -118,12 +118,24 @@ impl Sending {
     /// Sends what waits now, as far as receivers take it within `time`. What is left is sent by the next process.
     pub fn drain<'a>(&'a self, time: Duration) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let all = self.lines.iter().map(|line| async move {
-                while let Ok(Sent::Some) = self.send_batch(line, &CancellationToken::new()).await {}
+            let cancel = CancellationToken::new();
+            let sending = self.lines.iter().map(|line| {
+                let cancel = &cancel;
+                async move {
+                    while !cancel.is_cancelled()
+                        && matches!(self.send_batch(line, cancel).await, Ok(Sent::Some))
+                    {}
+                }
             });
-            let all = futures::future::join_all(all);
-            if tokio::time::timeout(time, all).await.is_err() {
-                tracing::info!("messages for receivers outside wait for the next run or server");
+            let mut all = futures::future::join_all(sending);
+            tokio::select! {
+                _ = &mut all => {}
+                () = tokio::time::sleep(time) => {
+                    // What is claimed is given back.
+                    cancel.cancel();
+                    all.await;
+                    tracing::info!("messages for receivers outside wait for the next run or server");
+                }
             }
         })
     }

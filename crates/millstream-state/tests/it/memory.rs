@@ -130,7 +130,13 @@ async fn checks_and_metrics_belong_to_their_step(place: Place) {
             Metric { name: "mean(amount)".into(), value: f64::NAN },
         ];
         state
-            .record_step(&StepEnd { step: &step, recorded: None, checks: &checks, metrics: &metrics, messages: &[] })
+            .record_step(&StepEnd {
+                step: &step,
+                recorded: None,
+                checks: &checks,
+                metrics: &metrics,
+                messages: &[],
+            })
             .await
             .unwrap();
     }

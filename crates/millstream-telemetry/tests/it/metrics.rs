@@ -34,7 +34,6 @@ fn seen() -> Metrics {
     metrics.decided("start");
     metrics.scheduled(3, 1);
     metrics.messages_waiting("openlineage", 4);
-    metrics.missed(1);
     let read = metrics.route("/v1/features/read");
     read.answered(200, Duration::from_micros(600));
     read.answered(503, Duration::from_millis(2));

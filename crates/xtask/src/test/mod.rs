@@ -32,7 +32,7 @@ const SKIPS: &str = "MILLSTREAM_TEST_SKIPS";
 /// A Python that has Feast, for the suite in which its SDK asks our server.
 const FEAST: &str = "MILLSTREAM_TEST_FEAST";
 
-const READERS: [&str; 7] = [
+const READERS: [&str; 8] = [
     "duckdb==2.0.0",
     "deltalake==1.6.6",
     "pyarrow==26.0.1",
@@ -40,6 +40,7 @@ const READERS: [&str; 7] = [
     "pandas==3.1.1",
     "polars==2.1.0",
     "pytest==9.2.0",
+    "jsonschema==4.26.0",
 ];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {

@@ -1,0 +1,208 @@
+//! Receivers outside: what they are told, by the specification, over outages and kills.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    harness::{Folder, given},
+    serve_process::Server,
+};
+
+const SOURCE: &str = "connector: {type: files, path: data/*.csv}\n\
+                      contract: {columns: {id: {type: int64, required: true}, n: {type: int64}}}\n";
+
+fn project(telemetry: &str) -> Folder {
+    Folder::with(&[
+        ("millstream.yaml", &format!("name: told\ntelemetry: {telemetry}\n")),
+        ("sources/s.yaml", SOURCE),
+        ("tables/silver/rows.sql", "SELECT id, n * 2 AS n FROM bronze.s WHERE id > 1\n"),
+        (
+            "tables/gold/total.sql",
+            "/*---\nchecks: [{row_count: {min: 1}}]\n---*/\nSELECT id % 2 AS odd, sum(n) AS n FROM silver.rows GROUP BY id % 2\n",
+        ),
+        ("data/1.csv", "id,n\n1,1\n2,2\n3,3\nx,4\n"),
+    ])
+}
+
+#[test]
+fn events_are_valid_by_the_specification() {
+    let folder = project("{openlineage: {file: lineage.jsonl}}");
+    folder.stdout(&["run"]);
+    folder.write("tables/gold/broken.sql", "SELECT 1 / (id - id) AS n FROM silver.rows\n");
+    folder.output(&["run"]);
+    let lines = std::fs::read_to_string(folder.path().join("lineage.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 8 + 4, "{lines}");
+    let suite = "OpenLineage's schemas take our events";
+    let Some(python) = given("MILLSTREAM_TEST_PYTHON", suite, "no Python with jsonschema") else { return };
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+    let said = Command::new(python)
+        .args([&format!("{tests}/openlineage.py"), &format!("{tests}/openlineage")])
+        .arg(folder.path().join("lineage.jsonl"))
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let seen: Value = serde_json::from_slice(&said.stdout).unwrap();
+    for facet in
+        ["columnLineage", "dataQualityAssertions", "errorMessage", "nominalTime", "parent", "schema", "test"]
+    {
+        assert!(seen["facets"].as_array().unwrap().iter().any(|seen| seen == facet), "{facet} in {seen}");
+    }
+}
+
+/// A receiver over HTTP that can be away.
+struct Receiver {
+    port: u16,
+    taken: Arc<Mutex<Vec<(String, Value)>>>,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (taken, is_away) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (all, away) = (taken.clone(), is_away.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, all, away) = (stream.unwrap(), all.clone(), away.clone());
+                std::thread::spawn(move || {
+                    let mut reader = BufReader::new(stream.try_clone().unwrap());
+                    while let Some((path, body)) = request(&mut reader) {
+                        let status = if away.load(Ordering::SeqCst) { 503 } else { 200 };
+                        if status == 200 {
+                            all.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap()));
+                        }
+                        let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
+                        if stream.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, taken, is_away }
+    }
+
+    fn count(&self, path: &str) -> usize {
+        self.taken.lock().unwrap().iter().filter(|(to, _)| to == path).count()
+    }
+}
+
+fn request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut path, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim().to_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        path = path.or_else(|| Some(line.strip_prefix("post ")?.split(' ').next()?.to_owned()));
+        if line.is_empty() {
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            return Some((path?, body));
+        }
+    }
+}
+
+fn wait(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(150), "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn figure(server: &Server, name: &str) -> f64 {
+    let answer = server.get("/metrics");
+    let text = answer.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} in\n{text}")).parse().unwrap()
+}
+
+#[test]
+fn messages_wait_while_their_receiver_is_away_and_arrive_once_it_is_back() {
+    let receiver = Receiver::start();
+    receiver.is_away.store(true, Ordering::SeqCst);
+    let base = format!("http://127.0.0.1:{}", receiver.port);
+    let folder =
+        project(&format!("{{openlineage: {{url: '{base}/lineage'}}, otlp: {{endpoint: '{base}'}}}}"));
+    folder.stdout(&["run"]);
+    assert_eq!(receiver.count("/lineage"), 0);
+    // A server that is killed loses none of them.
+    Server::start(&folder).kill();
+    let server = Server::start(&folder);
+    let waiting = r#"millstream_telemetry_waiting_messages{receiver="openlineage"}"#;
+    wait("the messages are counted", || server.get("/metrics").text().contains(waiting));
+    assert_eq!(figure(&server, waiting), 8.0);
+    // Runs go on, and what waits takes neither memory nor files.
+    let files = figure(&server, "process_open_fds");
+    for number in 2..8 {
+        folder.write(&format!("data/{number}.csv"), &format!("id,n\n{number}0,1\n"));
+        let job = server.post("/v1/runs", &serde_json::json!({}));
+        assert_eq!(job.status, 202, "{}", job.text());
+        let runs = r#"millstream_runs_total{outcome="succeeded"}"#;
+        wait("the run ends", || {
+            let text = server.get("/metrics");
+            text.text().contains(runs) && figure(&server, runs) >= f64::from(number - 1)
+        });
+    }
+    assert!(figure(&server, "process_open_fds") <= files + 24.0);
+    receiver.is_away.store(false, Ordering::SeqCst);
+    wait("all events arrive", || receiver.count("/lineage") >= 8 * 7);
+    wait("all spans arrive", || receiver.count("/v1/traces") >= 4 * 7);
+    server.stop();
+    let taken = receiver.taken.lock().unwrap();
+    let events: Vec<_> =
+        taken.iter().filter(|(path, _)| path == "/lineage").map(|(_, event)| event).collect();
+    assert_eq!((&events[0]["eventType"], &events[0]["job"]["name"]), (&"START".into(), &"told.run".into()));
+    let spans = taken.iter().filter(|(path, _)| path == "/v1/traces");
+    for (_, span) in spans {
+        let span = &span["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+        assert!(span["startTimeUnixNano"].as_str().unwrap() <= span["endTimeUnixNano"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn figures_need_a_token_unless_they_are_open() {
+    let folder = project("{}");
+    let server = Server::start(&folder);
+    let answer = server.get("/metrics");
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(answer.text().contains("millstream_build_info{version="));
+    server.get("/v1/runs").good();
+    let requests = r#"millstream_http_requests_total{route="/v1/runs",status="2xx"}"#;
+    assert_eq!(figure(&server, requests), 1.0);
+    server.stop();
+    let refused = folder.run(&["serve", "--address", "0.0.0.0:0", "--open-metrics"]);
+    assert!(refused.contains("token"), "{refused}");
+}
+
+#[test]
+fn log_lines_are_json_with_the_ids_of_run_and_step() {
+    let folder = project("{}");
+    folder.write("tables/gold/total.sql", "SELECT 1 / (id - id) AS n FROM silver.rows\n");
+    let output = folder.output(&["run", "--log", "debug", "--log-format", "json"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert!(!lines.is_empty(), "{text}");
+    let run = folder.json(&["runs", "--json"])["runs"][0]["run"].clone();
+    let in_step = lines.iter().any(|line| {
+        let spans = line["spans"].as_array().cloned().unwrap_or_default();
+        spans.iter().any(|span| span["name"] == "step" && span["run"] == run && span["asset"].is_string())
+    });
+    assert!(in_step, "{text}");
+}
