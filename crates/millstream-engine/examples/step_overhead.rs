@@ -88,7 +88,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn step(number: usize) -> PlannedStep {
     let asset = |number: usize| AssetId::new(&format!("chain.step_{number}"));
     let after = if number.is_multiple_of(CHAIN) { Vec::new() } else { vec![asset(number - 1)] };
-    PlannedStep { asset: asset(number), reason: Reason::Forced, after, checks_after: Vec::new(), needs: Default::default() }
+    PlannedStep {
+        asset: asset(number),
+        reason: Reason::Forced,
+        after,
+        checks_after: Vec::new(),
+        needs: Default::default(),
+    }
 }
 
 /// The most memory that the process held, as Linux tells it; 0 elsewhere.

@@ -6,8 +6,7 @@
 use millstream_project::{
     AsKnown, Bounds, CheckKind, CheckSpec, ConnectionSpec, DatasetSpec, Grain, HiddenValues, IncrementalSpec,
     LabelOrigin, LandingMode, Located, Materialize, NamedPattern, Node, NodeKind, PartitionBy, Pattern,
-    Scalar,
-    SourceSpec, SplitBy, SplitSpec, TableSpec,
+    Scalar, SourceSpec, SplitBy, SplitSpec, TableSpec,
 };
 use millstream_types::{Fingerprint, Percent, is_secret_name};
 use serde_json::{Map, Value, json};

@@ -254,7 +254,11 @@ impl Calendar {
 
 impl fmt::Display for Calendar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.zone == Tz::UTC { self.grain.fmt(f) } else { write!(f, "{} {}", self.grain, self.zone.name()) }
+        if self.zone == Tz::UTC {
+            self.grain.fmt(f)
+        } else {
+            write!(f, "{} {}", self.grain, self.zone.name())
+        }
     }
 }
 

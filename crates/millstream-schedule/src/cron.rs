@@ -46,8 +46,7 @@ impl CronLine {
     /// Errors when the line or the zone is none, when the line has a field for seconds or for years, and when no day ever
     /// matches it.
     pub fn new(line: &str, zone: &str) -> Result<Self, CronError> {
-        let zone = zone_named(zone)
-            .map_err(|nearest| CronError::Zone { zone: zone.to_owned(), nearest })?;
+        let zone = zone_named(zone).map_err(|nearest| CronError::Zone { zone: zone.to_owned(), nearest })?;
         let written: Vec<&str> = line.split_whitespace().collect();
         let text = written.join(" ");
         if !matches!(written.as_slice(), [nickname] if nickname.starts_with('@')) && written.len() != 5 {

@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    backfills::BackfillBackend, catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend, jobs::JobBackend,
-    project::ProjectBackend, query::QueryBackend, runs::RunBackend, schedule::ScheduleBackend,
+    backfills::BackfillBackend, catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend,
+    jobs::JobBackend, project::ProjectBackend, query::QueryBackend, runs::RunBackend,
+    schedule::ScheduleBackend,
 };
 
 /// What answers each area.

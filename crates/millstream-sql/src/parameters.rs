@@ -51,7 +51,9 @@ impl QueryEditor for Substitution<'_> {
                 let message = format!("there is no parameter `{name}`");
                 let names = self.parameters.iter().map(|parameter| parameter.name.value.as_str());
                 let hint = name_hint(name, names, "the parameters").unwrap_or_else(|| {
-                    format!("declare it in the header: `parameters: {{{name}: {{type: float64, default: 1.0}}}}`")
+                    format!(
+                        "declare it in the header: `parameters: {{{name}: {{type: float64, default: 1.0}}}}`"
+                    )
                 });
                 self.problems.push(Problem::new(codes::UNKNOWN_PARAMETER, message, range).with_hint(hint));
             }

@@ -65,10 +65,7 @@ const COLUMNS: &str =
 
 impl State {
     /// Records a backfill that begins. One that is recorded already stays as it is.
-    pub fn begin_backfill<'a>(
-        &'a self,
-        record: &'a BackfillRecord,
-    ) -> BoxFuture<'a, Result<(), StateError>> {
+    pub fn begin_backfill<'a>(&'a self, record: &'a BackfillRecord) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
                 let mut work = self.change("record the backfill").await?;
@@ -126,7 +123,8 @@ impl State {
         async move {
             changed!(self, async {
                 let mut work = self.change("record the end of the backfill").await?;
-                let sql = "UPDATE backfills SET status = $2, finished = $3 WHERE backfill = $1 AND status = 'open'";
+                let sql =
+                    "UPDATE backfills SET status = $2, finished = $3 WHERE backfill = $1 AND status = 'open'";
                 let ended = work.execute(sql, &parameters![id, status.as_str(), at.0]).await?;
                 work.commit().await?;
                 Ok::<bool, StateError>(ended > 0)
@@ -150,10 +148,7 @@ impl State {
     }
 
     /// One backfill.
-    pub fn backfill<'a>(
-        &'a self,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<BackfillRecord>, StateError>> {
+    pub fn backfill<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<BackfillRecord>, StateError>> {
         async move {
             let sql = format!("SELECT {COLUMNS} FROM backfills WHERE backfill = $1");
             let rows = self.rows(READING, &sql, &parameters![id]).await?;
@@ -165,7 +160,8 @@ impl State {
     /// The last `limit` backfills, the newest first.
     pub fn backfills(&self, limit: usize) -> BoxFuture<'_, Result<Vec<BackfillRecord>, StateError>> {
         async move {
-            let sql = format!("SELECT {COLUMNS} FROM backfills ORDER BY started DESC, backfill DESC LIMIT $1");
+            let sql =
+                format!("SELECT {COLUMNS} FROM backfills ORDER BY started DESC, backfill DESC LIMIT $1");
             let rows = self.rows(READING, &sql, &parameters![value::count_in(limit as u64)]).await?;
             rows.into_iter().map(parse).collect()
         }

@@ -51,18 +51,20 @@ impl State {
     ) -> BoxFuture<'a, Result<Option<PartitionStates>, StateError>> {
         async move {
             let mut work = self.reading("read the partitions").await?;
-            let head = "SELECT fingerprint, seen, version, built, micros FROM partitioned_assets WHERE asset = $1";
+            let head =
+                "SELECT fingerprint, seen, version, built, micros FROM partitioned_assets WHERE asset = $1";
             let Some(mut head) = work.row(head, &parameters![asset.as_str()]).await? else {
                 return Ok(None);
             };
             let spans = spans(&mut work, asset).await?;
             work.end().await?;
             let (fingerprint, seen) = (head.text(0)?, head.text(1)?);
-            let seen: BTreeMap<AssetId, AssetVersion> = serde_json::from_str::<BTreeMap<String, AssetVersion>>(&seen)
-                .map_err(|_| value::unknown("input versions", seen.as_str()))?
-                .into_iter()
-                .map(|(asset, version)| (AssetId::from(asset), version))
-                .collect();
+            let seen: BTreeMap<AssetId, AssetVersion> =
+                serde_json::from_str::<BTreeMap<String, AssetVersion>>(&seen)
+                    .map_err(|_| value::unknown("input versions", seen.as_str()))?
+                    .into_iter()
+                    .map(|(asset, version)| (AssetId::from(asset), version))
+                    .collect();
             let fingerprint =
                 fingerprint.parse().map_err(|_| value::unknown("a fingerprint", fingerprint.as_str()))?;
             let mut states = PartitionStates::new(fingerprint);
@@ -175,8 +177,8 @@ async fn head(work: &mut Work<'_>, record: &PartitionRecord<'_>) -> Result<(), S
     let states = record.states;
     let seen: BTreeMap<&str, AssetVersion> =
         states.seen.iter().map(|(asset, version)| (asset.as_str(), *version)).collect();
-    let seen = serde_json::to_string(&seen)
-        .map_err(|error| value::unknown("input versions", error.to_string()))?;
+    let seen =
+        serde_json::to_string(&seen).map_err(|error| value::unknown("input versions", error.to_string()))?;
     let fingerprint = states.fingerprint.to_string();
     let sql = "INSERT INTO partitioned_assets (asset, fingerprint, seen, version, built, micros) \
                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (asset) DO UPDATE SET \

@@ -53,7 +53,11 @@ impl BackfillBackend for Backend {
 }
 
 /// The request as the engine takes it.
-fn asked(engine: &Engine, body: BackfillBody, principal: Option<String>) -> Result<BackfillRequest, ApiError> {
+fn asked(
+    engine: &Engine,
+    body: BackfillBody,
+    principal: Option<String>,
+) -> Result<BackfillRequest, ApiError> {
     let invalid = |field: &str, message: &str| ApiError::new(ErrorKind::Invalid, message).with_field(field);
     let asset = table_named(engine.project(), &body.asset).map_err(told)?.to_string();
     let by = match &body.by {

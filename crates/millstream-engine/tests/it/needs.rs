@@ -35,7 +35,9 @@ fn a_check_that_a_table_does_not_need_keeps_it_from_nothing() {
     of(
         "[{bronze.orders: not_null(id)}]",
         ",5",
-        &format!("{null}\n! silver.careful skipped for bronze.orders\n! silver.easy skipped for bronze.orders"),
+        &format!(
+            "{null}\n! silver.careful skipped for bronze.orders\n! silver.easy skipped for bronze.orders"
+        ),
     );
     of(
         "{bronze.orders: none}",

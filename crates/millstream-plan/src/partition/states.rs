@@ -80,14 +80,7 @@ impl PartitionStates {
     /// Nothing is known of any partition.
     #[must_use]
     pub fn new(fingerprint: Fingerprint) -> Self {
-        Self {
-            fingerprint,
-            seen: BTreeMap::new(),
-            version: None,
-            built: 0,
-            micros: 0,
-            spans: Vec::new(),
-        }
+        Self { fingerprint, seen: BTreeMap::new(), version: None, built: 0, micros: 0, spans: Vec::new() }
     }
 
     /// The states with these spans, which may come in any order and must not overlap.

@@ -42,7 +42,12 @@ pub(super) fn needs(context: &Context<'_>, file: &TableFile) -> Vec<NeedSpec> {
 fn need(context: &Context<'_>, name: &Located<String>, checks: &Node) -> Option<NeedSpec> {
     let Ok(table) = name.value.parse() else {
         let message = format!("`{name}` is no table");
-        context.error(codes::WRONG_NEED, message, name.at, "tables are named `schema.table`, as in `silver.orders`");
+        context.error(
+            codes::WRONG_NEED,
+            message,
+            name.at,
+            "tables are named `schema.table`, as in `silver.orders`",
+        );
         return None;
     };
     let text = |node: &Node| match &node.kind {

@@ -4,7 +4,8 @@ use millstream_schedule::{Calendar, PartitionGrain};
 
 use super::Context;
 use crate::{
-    CheckKind, CheckSpec, Located, Location, Node, NodeKind, ParameterSpec, PartitionBy, PartitionSpec, codes,
+    CheckKind, CheckSpec, Located, Location, Node, NodeKind, ParameterSpec, PartitionBy, PartitionSpec,
+    codes,
     file::{MaterializeFile, ParameterFile, PartitionFile, PartitionWord, TableFile},
 };
 
@@ -53,9 +54,10 @@ pub(super) fn judge_checks(context: &Context<'_>, partition: Option<&PartitionSp
 fn refusal(way: MaterializeFile) -> Option<(&'static str, &'static str)> {
     match way {
         MaterializeFile::Table | MaterializeFile::Stream => None,
-        MaterializeFile::View => {
-            Some(("a view", "use `materialize: table`: nothing of a view is stored, so nothing of it is parted"))
-        }
+        MaterializeFile::View => Some((
+            "a view",
+            "use `materialize: table`: nothing of a view is stored, so nothing of it is parted",
+        )),
         MaterializeFile::History => Some((
             "a history",
             "remove it, or part a table that reads the history: past states cannot be computed a second time",
@@ -123,12 +125,22 @@ pub(super) fn parameters(context: &Context<'_>, file: &TableFile) -> Vec<Paramet
     }
     if !matches!(node.kind, NodeKind::Map(_)) {
         let message = format!("expected parameters by their names, found {}", node.describe());
-        context.error(codes::WRONG_KIND, message, node.at, "write `parameters: {rate: {type: float64, default: 1.0}}`");
+        context.error(
+            codes::WRONG_KIND,
+            message,
+            node.at,
+            "write `parameters: {rate: {type: float64, default: 1.0}}`",
+        );
         return Vec::new();
     }
     if node.entries().len() > PARAMETERS_MAX {
         let message = format!("more than {PARAMETERS_MAX} parameters");
-        context.error(codes::WRONG_PARAMETER, message, node.at, "keep values that are often changed in a table");
+        context.error(
+            codes::WRONG_PARAMETER,
+            message,
+            node.at,
+            "keep values that are often changed in a table",
+        );
     }
     let entries = node.entries().iter().take(PARAMETERS_MAX);
     entries.filter_map(|(name, value)| parameter(context, name, value)).collect()
@@ -152,7 +164,8 @@ fn parameter(context: &Context<'_>, name: &Located<String>, node: &Node) -> Opti
         context.error(codes::WRONG_PARAMETER, message, file.column_type.at, hint);
         return None;
     }
-    let mut spec = ParameterSpec { name: name.clone(), column_type: column_type.clone(), default: String::new() };
+    let mut spec =
+        ParameterSpec { name: name.clone(), column_type: column_type.clone(), default: String::new() };
     let Some(text) = plain(&file.default) else {
         let message = format!("expected a value of type {column_type}, found {}", file.default.describe());
         context.error(codes::WRONG_KIND, message, file.default.at, "write `default: 1.0`");

@@ -70,12 +70,17 @@ fn a_time_inside_of_a_partition_is_refused_with_its_neighbours() {
     for wrong in ["", "24", "2024-13", "2024-1", "yesterday", "2024-02-30", "2024-01T05"] {
         assert!(matches!(calendar.parse(wrong), Err(CalendarError::Time { .. })), "{wrong}");
     }
-    assert!(matches!(Calendar::new(PartitionGrain::Day, Some("Europe/Berln")), Err(CalendarError::Zone { .. })));
+    assert!(matches!(
+        Calendar::new(PartitionGrain::Day, Some("Europe/Berln")),
+        Err(CalendarError::Zone { .. })
+    ));
 }
 
 #[test]
 fn grains_consist_of_finer_ones() {
     use PartitionGrain::{Day, Hour, Month, Week, Year};
-    assert!(Day.consists_of(Hour) && Year.consists_of(Month) && Week.consists_of(Day) && Day.consists_of(Day));
+    assert!(
+        Day.consists_of(Hour) && Year.consists_of(Month) && Week.consists_of(Day) && Day.consists_of(Day)
+    );
     assert!(!Month.consists_of(Week) && !Year.consists_of(Week) && !Hour.consists_of(Day));
 }

@@ -187,7 +187,9 @@ fn too_slow(kind: JobKind, time: Duration) -> ApiError {
     let (doing, hint) = match kind {
         JobKind::Materialize => ("materialising", "ask again: it continues where it stopped"),
         JobKind::Dataset => ("building the dataset", "raise `--limit job_time=…`"),
-        JobKind::Backfill => ("the backfill", "ask again: it goes on where it stopped; or raise `--limit job_time=…`"),
+        JobKind::Backfill => {
+            ("the backfill", "ask again: it goes on where it stopped; or raise `--limit job_time=…`")
+        }
         JobKind::Run => {
             ("the run", "start it again: what was committed stays; or raise `--limit job_time=…`")
         }

@@ -191,7 +191,9 @@ fn diagnose(
         if let Some(analysed) = analysis.tables.get(&table.name) {
             diagnostics.extend(output::header_columns(&table.materialize, &analysed.schema));
             let partition = table.partition.as_ref();
-            diagnostics.extend(partition.and_then(|partition| output::partition_column(partition, &analysed.schema)));
+            diagnostics.extend(
+                partition.and_then(|partition| output::partition_column(partition, &analysed.schema)),
+            );
             diagnostics.extend(context.table(table, &analysed.schema));
             diagnostics.extend(present::warning(analysis, by_name, table));
         }

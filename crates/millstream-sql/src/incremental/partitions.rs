@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use datafusion::{
-    catalog::TableProvider,
     arrow::{
         array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, new_empty_array},
         compute::{cast, concat},
         datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType},
     },
+    catalog::TableProvider,
     common::{DataFusionError, Result},
     execution::SendableRecordBatchStream,
     logical_expr::{

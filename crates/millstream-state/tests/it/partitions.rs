@@ -18,14 +18,8 @@ on_each_database! {
 async fn record(state: &State, states: &PartitionStates, broken: &[BrokenCheck]) {
     let (begun, table) = (run(1), asset("silver.orders"));
     let judged = PartitionSet::range(0, 10);
-    let record = PartitionRecord {
-        run: &begun.run,
-        asset: &table,
-        states,
-        judged: &judged,
-        broken,
-        backfill: None,
-    };
+    let record =
+        PartitionRecord { run: &begun.run, asset: &table, states, judged: &judged, broken, backfill: None };
     state.record_partitions(&record).await.unwrap();
     assert_eq!(state.partitions(&table).await.unwrap().as_ref(), Some(states));
 }

@@ -15,7 +15,8 @@ pub(super) fn preview(preview: &BackfillPreview) -> String {
     let mut text = format!("{}\n", styled(STRONG, &preview.asset));
     let Some((first, last)) = &preview.bounds else {
         let skipped = human::count(preview.skipped, "partition");
-        let said = if preview.skipped > 0 { format!("{skipped} built already") } else { "none is known".into() };
+        let said =
+            if preview.skipped > 0 { format!("{skipped} built already") } else { "none is known".into() };
         let _ = writeln!(text, "  nothing to build: {said}");
         return text;
     };

@@ -52,9 +52,13 @@ fn text(overview: &PartitionOverview) -> String {
             "failed" => BAD,
             _ => CAUTION,
         };
-        let named =
-            if range.first == range.last { range.first.clone() } else { format!("{} to {}", range.first, range.last) };
-        let count = if range.count > 1 { format!("  {}", human::thousands(range.count)) } else { String::new() };
+        let named = if range.first == range.last {
+            range.first.clone()
+        } else {
+            format!("{} to {}", range.first, range.last)
+        };
+        let count =
+            if range.count > 1 { format!("  {}", human::thousands(range.count)) } else { String::new() };
         let set = if range.parameters.is_empty() { String::new() } else { format!("  {}", range.parameters) };
         let error = range.error.as_ref().map(|error| format!("  {error}")).unwrap_or_default();
         let _ = writeln!(

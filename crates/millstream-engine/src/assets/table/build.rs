@@ -172,7 +172,11 @@ impl<'a> BuildAttempt<'a> {
     }
 
     /// The same attempt over a newer version of the table.
-    pub(super) fn over<'b>(&'b self, base: Option<&'b Snapshot>, rejected: Option<Arc<Snapshot>>) -> BuildAttempt<'b> {
+    pub(super) fn over<'b>(
+        &'b self,
+        base: Option<&'b Snapshot>,
+        rejected: Option<Arc<Snapshot>>,
+    ) -> BuildAttempt<'b> {
         BuildAttempt {
             context: self.context,
             spec: self.spec,

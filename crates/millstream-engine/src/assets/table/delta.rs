@@ -158,7 +158,10 @@ async fn reshaped(attempt: &BuildAttempt<'_>) -> Result<Delta, EngineError> {
 }
 
 /// The rows of some of the present version's files, with the columns of that version.
-pub(super) fn files_of(attempt: &BuildAttempt<'_>, files: Vec<DataFile>) -> Result<Arc<dyn TableProvider>, EngineError> {
+pub(super) fn files_of(
+    attempt: &BuildAttempt<'_>,
+    files: Vec<DataFile>,
+) -> Result<Arc<dyn TableProvider>, EngineError> {
     let schema = attempt.base.map_or_else(|| attempt.schema.clone(), Snapshot::schema);
     Ok(LakeTable::new(&attempt.context.world.lake, schema, files)?)
 }
@@ -172,7 +175,10 @@ async fn whole(attempt: &BuildAttempt<'_>, rows: SendableRecordBatchStream) -> R
 }
 
 /// The files of the present version that, by their statistics, may hold rows for which the condition is true.
-pub(super) fn touched(attempt: &BuildAttempt<'_>, condition: Option<Expr>) -> Result<Vec<DataFile>, EngineError> {
+pub(super) fn touched(
+    attempt: &BuildAttempt<'_>,
+    condition: Option<Expr>,
+) -> Result<Vec<DataFile>, EngineError> {
     let Some(base) = attempt.base else { return Ok(Vec::new()) };
     match condition {
         Some(condition) => Ok(LakeTable::files_matching(attempt.runtime.session(), base, &condition)?),
@@ -282,7 +288,12 @@ async fn any_goes(attempt: &BuildAttempt<'_>, superseded: &Superseded) -> Result
 }
 
 /// The keys of all rows that stay: of files that are not touched, and of what is kept of the others.
-pub(super) fn staying(attempt: &BuildAttempt<'_>, remove: &[DataFile], kept: &[StagedFile], whole: bool) -> StoredKeys {
+pub(super) fn staying(
+    attempt: &BuildAttempt<'_>,
+    remove: &[DataFile],
+    kept: &[StagedFile],
+    whole: bool,
+) -> StoredKeys {
     let Some(base) = attempt.base.filter(|_| !whole) else {
         return StoredKeys::none(attempt.spec.name.clone(), attempt.schema.clone());
     };

@@ -32,7 +32,8 @@ pub(super) async fn analysed(world: &World, spec: &TableSpec) -> Result<Analysed
     let widened = widened_sources(world, &before).await?;
     let sources = widened.or_else(|| has_other_values.then(|| project.spec.sources.clone()));
     if let Some(sources) = sources {
-        let is_before = |table: &&TableSpec| table.name != spec.name && before.contains(&table.name.asset_id());
+        let is_before =
+            |table: &&TableSpec| table.name != spec.name && before.contains(&table.name.asset_id());
         let tables = project.spec.tables.iter().filter(is_before).chain([spec]);
         let tables: Vec<_> = tables.cloned().collect();
         let analysis = analyze(&sources, &tables);

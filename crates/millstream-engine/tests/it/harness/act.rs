@@ -9,8 +9,9 @@ use std::{
 };
 
 use millstream_engine::{
-    BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest, MaintenanceReport,
-    MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome, StepReport,
+    BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer, MaintainRequest,
+    MaintenanceReport, MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome,
+    StepReport,
 };
 use tokio_util::sync::CancellationToken;
 

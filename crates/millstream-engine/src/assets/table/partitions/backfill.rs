@@ -126,7 +126,7 @@ impl Engine {
                 skipped: planned.skipped,
                 chunks: planned.chunks.len() as u64,
                 parallel: planned.parallel.get(),
-                rows: rows.map(|rows| rows / built * count),
+                rows: rows.map(|rows| rows.saturating_mul(count) / built),
                 takes: took.map(|took| Duration::from_micros(took.saturating_mul(count))),
                 named: planned.wanted.last(NAMED_MAX as u64).iter().map(label).collect(),
                 asset: planned.asset,
@@ -250,7 +250,8 @@ impl Engine {
         };
         let (id, assets) = (record.id.clone(), [record.asset.clone()]);
         let filler = |runner| {
-            Arc::new(Filler { runner, record, finds, by, partition: partition.clone() }) as Arc<dyn StepExecutor>
+            Arc::new(Filler { runner, record, finds, by, partition: partition.clone() })
+                as Arc<dyn StepExecutor>
         };
         let run = self.run_with(&run, &assets, wait, events, cancel, plan, filler).await?;
         let record = self.backfill_record(&id).await?;
@@ -312,7 +313,8 @@ impl Engine {
                     "would build {} partitions, one backfill builds {PARTITIONS_MAX} at most",
                     wanted.len()
                 ),
-                hint: "name a shorter range with `--from` and `--to`, or part the table by a longer time".to_owned(),
+                hint: "name a shorter range with `--from` and `--to`, or part the table by a longer time"
+                    .to_owned(),
             });
         }
         let parallel = request.parallel.unwrap_or(NonZeroUsize::MIN);
@@ -403,20 +405,23 @@ fn chunks(
 
 /// The values of parameters as JSON in one spelling; empty where all are the defaults.
 fn parameters(spec: &TableSpec, set: &BTreeMap<String, String>) -> Result<String, EngineError> {
-    let refuse = |message: String, hint: String| EngineError::Partitions { table: spec.name.clone(), message, hint };
+    let refuse =
+        |message: String, hint: String| EngineError::Partitions { table: spec.name.clone(), message, hint };
     let mut values: BTreeMap<&str, String> = BTreeMap::new();
     for (name, text) in set {
         let Some(parameter) = spec.parameters.iter().find(|parameter| parameter.name.value == *name) else {
             let known = spec.parameters.iter().map(|parameter| parameter.name.value.as_str());
             let hint = match millstream_project::nearest(name, known) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("declare it in the header: `parameters: {{{name}: {{type: float64, default: 1.0}}}}`"),
+                None => format!(
+                    "declare it in the header: `parameters: {{{name}: {{type: float64, default: 1.0}}}}`"
+                ),
             };
             return Err(refuse(format!("has no parameter `{name}`"), hint));
         };
-        let value = parameter
-            .value(text)
-            .map_err(|message| refuse(format!("cannot take `{name}`: {message}"), "write `--set name=value`".into()))?;
+        let value = parameter.value(text).map_err(|message| {
+            refuse(format!("cannot take `{name}`: {message}"), "write `--set name=value`".into())
+        })?;
         if value != parameter.default {
             values.insert(name, value);
         }
@@ -494,9 +499,7 @@ impl BackfillReport {
     /// Whether every partition that was asked for is built.
     #[must_use]
     pub fn succeeded(&self) -> bool {
-        let ended = |step: &StepReport| {
-            matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged)
-        };
+        let ended = |step: &StepReport| matches!(step.outcome, StepOutcome::Built | StepOutcome::Unchanged);
         self.backfill.status == BackfillStatus::Finished && self.run.steps.iter().all(ended)
     }
 }

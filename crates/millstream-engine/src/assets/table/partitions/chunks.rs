@@ -4,7 +4,9 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use futures::{StreamExt, future::BoxFuture, stream};
 use millstream_lake::At;
-use millstream_plan::{AssetStatus, PartitionSet, PartitionStanding, PartitionStates, PartitionStatus, Recorded};
+use millstream_plan::{
+    AssetStatus, PartitionSet, PartitionStanding, PartitionStates, PartitionStatus, Recorded,
+};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::VersionBefore;
 use millstream_sql::incremental::{Limits, Spool};
@@ -61,7 +63,14 @@ pub(super) struct Progress {
 impl Fill {
     /// What a run fills: whatever is to be built.
     pub(super) fn of_run(survey: Survey) -> Self {
-        Self { survey, only: None, chunks: None, parameters: None, parallel: NonZeroUsize::MIN, backfill: None }
+        Self {
+            survey,
+            only: None,
+            chunks: None,
+            parameters: None,
+            parallel: NonZeroUsize::MIN,
+            backfill: None,
+        }
     }
 }
 
@@ -151,7 +160,8 @@ impl PartitionedTable<'_> {
         sum: &mut Sum,
     ) -> Result<(), EngineError> {
         let (context, count) = (self.context, chunks.len());
-        let computing = chunks.into_iter().map(|chunk| computed(attempt, self.grid.clone(), chunk, fill.parallel));
+        let computing =
+            chunks.into_iter().map(|chunk| computed(attempt, self.grid.clone(), chunk, fill.parallel));
         let mut computed = stream::iter(computing.collect::<Vec<_>>()).buffered(fill.parallel.get());
         while let Some(ready) = computed.next().await {
             context.check_cancelled()?;
@@ -231,7 +241,8 @@ impl PartitionedTable<'_> {
         let clocked: Vec<CheckSpec> = self.spec.checks.iter().filter(is_clocked).cloned().collect();
         let of_table = provider(&world.lake, &snapshot)?;
         let before = VersionBefore::default();
-        let outcomes = audit::table_checks(world, &self.spec.name, of_table, &clocked, before, self.now).await?;
+        let outcomes =
+            audit::table_checks(world, &self.spec.name, of_table, &clocked, before, self.now).await?;
         let mut checks = sum.checks.clone();
         let failed = outcomes.iter().find(|outcome| !outcome.passed && outcome.severity == Severity::Halt);
         let late = failed.map(|outcome| StepOutcome::Halted {
@@ -310,7 +321,8 @@ fn halted(grid: &super::grid::Grid, sum: &Sum) -> Option<StepOutcome> {
     Some(StepOutcome::Halted {
         reason: format!("{count} {what} ({}{more}): {}", named.join(", "), first.reason),
         hint: Some(
-            "their earlier rows stay, the other partitions are built; mend the data, or change the check".to_owned(),
+            "their earlier rows stay, the other partitions are built; mend the data, or change the check"
+                .to_owned(),
         ),
     })
 }

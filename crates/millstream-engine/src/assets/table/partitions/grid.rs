@@ -56,8 +56,7 @@ impl Grid {
     ) -> Result<Self, EngineError> {
         let column = partition.column.value.clone();
         let field = schema.field_with_name(&column);
-        let field =
-            field.map_err(|source| EngineError::Compute { table: spec.name.clone(), source })?;
+        let field = field.map_err(|source| EngineError::Compute { table: spec.name.clone(), source })?;
         Ok(Self {
             table: spec.name.clone(),
             data_type: field.data_type().clone(),
@@ -230,7 +229,8 @@ impl Grid {
             ScalarValue::TimestampMicrosecond(at, _) => calendar.number(TimestampMicros(at?)),
             _ => None,
         };
-        let (Some(first), Some(last), Some(0)) = (number(bounds.min), number(bounds.max), bounds.nulls) else {
+        let (Some(first), Some(last), Some(0)) = (number(bounds.min), number(bounds.max), bounds.nulls)
+        else {
             return false;
         };
         PartitionSet::range(first, last).difference(partitions).is_empty()
