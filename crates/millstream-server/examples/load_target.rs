@@ -14,6 +14,7 @@ use arrow::{
     datatypes::{DataType, Field, Int64Type, Schema},
 };
 use async_trait::async_trait;
+use millstream_api::backfills::{BackfillBody, BackfillInfo, BackfillPlan, PartitionsDocument};
 use millstream_api::{
     catalog::{LineageDocument, StatusDocument, TableStatusDocument},
     datasets::DatasetBuildAnswer,
@@ -23,11 +24,11 @@ use millstream_api::{
     schedule::{ScheduleAnswer, TriggerAnswer},
 };
 use millstream_server::{
-    AnswerColumn, ApiError, Backends, CatalogBackend, DatasetBackend, DatasetInfo, DatasetReader,
-    EntitySchema, ErrorKind, FeatureBackend, HeldProject, JobBackend, JobReporter, MaterializeAnswer,
-    MaterializeRequest, ProjectBackend, PushAnswer, PushRequest, PushSchema, QueryAnswer, QueryBackend,
-    QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, RunBackend, RunEnd, RunRequest,
-    ScheduleBackend, ServerOptions, ServiceInfo, Status, Statuses, ViewInfo, serve,
+    AnswerColumn, ApiError, Backends, BackfillBackend, BackfillEnd, CatalogBackend, DatasetBackend,
+    DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend, HeldProject, JobBackend,
+    JobReporter, MaterializeAnswer, MaterializeRequest, ProjectBackend, PushAnswer, PushRequest, PushSchema,
+    QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, RunBackend,
+    RunEnd, RunRequest, ScheduleBackend, ServerOptions, ServiceInfo, Status, Statuses, ViewInfo, serve,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -198,6 +199,29 @@ impl ScheduleBackend for Memory {
     }
 
     async fn promises(&self, _: Option<&str>, _: u32) -> Result<SlaAnswer, ApiError> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl BackfillBackend for Memory {
+    async fn preview_backfill(&self, _: BackfillBody) -> Result<BackfillPlan, ApiError> {
+        nothing()
+    }
+
+    async fn backfill(&self, _: BackfillBody, _: JobReporter) -> Result<BackfillEnd, ApiError> {
+        nothing()
+    }
+
+    async fn backfills(&self, _: usize) -> Result<Vec<BackfillInfo>, ApiError> {
+        nothing()
+    }
+
+    async fn cancel_backfill(&self, _: &str) -> Result<BackfillInfo, ApiError> {
+        nothing()
+    }
+
+    async fn partitions(&self, _: &str) -> Result<PartitionsDocument, ApiError> {
         nothing()
     }
 }

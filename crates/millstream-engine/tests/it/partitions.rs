@@ -7,8 +7,9 @@ use millstream_engine::{BackfillRequest, BackfillWish, PartitionGrain, RunReques
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
-    harness::{Act, Definition, Ended, Step::*, World, block_on, check},
+    harness::{Act, Definition, Ended, Step::*, World, block_on, check, diagnostics},
     kills,
+    shop::{SHOP, arrive},
 };
 
 /// One source and one table, `silver.t`, with this header and query.
@@ -307,4 +308,115 @@ async fn lives_of(query: &str, seed: u64) {
             assert!(world.plan().await.is_empty(), "seed {seed}, round {round}");
         }
     }
+}
+
+#[test]
+fn what_cannot_be_parted_is_refused() {
+    let refused = |header: &str, expected: &str| {
+        let found = diagnostics(&project(header, ROWS)).join("\n");
+        assert!(found.contains(expected), "{header}: {found}");
+    };
+    refused(
+        "materialize: view\npartition: {by: day, column: day}",
+        "MS-0271 `partition` has no meaning for a view",
+    );
+    refused("materialize: history\nkey: id\npartition: {by: day, column: day}", "no meaning for a history");
+    refused(
+        "materialize: incremental\nkey: id\npartition: {by: day, column: day}",
+        "for an incremental table",
+    );
+    refused("partition: {by: day, column: size}", "MS-0274 `size` is int64, not a timestamp or a date");
+    refused("partition: {by: value, column: day}", "MS-0274");
+    refused("partition: {by: day, column: nothing}", "the result has no column `nothing`");
+    refused("partition: {by: day, column: day, zone: Europe/Berln}", "`Europe/Berln` is no time zone");
+    refused(
+        "partition: {by: hour, column: day, zone: Europe/Berlin}",
+        "`zone` has no meaning for `by: hour`",
+    );
+    refused("partition: {by: value, column: id, from: 2024}", "`from` has no meaning for `by: value`");
+    refused(
+        "partition: {by: month, column: day, from: 2024-01-15}",
+        "`2024-01-15` is not where a partition begins",
+    );
+    refused("partition: {by: decade, column: day}", "decade");
+    refused("partition: {column: day}", "`by`");
+    refused("partition: 3", "expected partitions, found the number `3`");
+    refused(
+        "partition: {by: day, column: day}\nchecks:\n  - row_count: {change: 50%}",
+        "`row_count` of a table with partitions counts the rows of each partition",
+    );
+    refused("parameters: {rate: {type: float64, default: much}}", "MS-0272 `much` is no float64");
+    refused("parameters: {rate: {type: timestamp, default: 1}}", "a parameter cannot be a timestamp");
+    refused("parameters: {Rate: {type: int64, default: 1}}", "`Rate` cannot be the name of a parameter");
+    let unknown = diagnostics(&project(DAYS, "SELECT id, day, $rate AS rate FROM bronze.orders")).join("\n");
+    assert!(unknown.contains("MS-0273 there is no parameter `rate`"), "{unknown}");
+}
+
+/// The chain of tables behind one another: what one builds of a partition, the next one sees as a change of that partition.
+#[test]
+fn a_table_behind_builds_the_same_partitions() {
+    let text = project(DAYS, ROWS)
+        + "=== tables/gold/sums.sql\n/*---\npartition: {by: month, column: month}\n---*/\n\
+           SELECT date_trunc('month', day) AS month, sum(size) AS size FROM silver.t GROUP BY 1\n";
+    check(
+        &text,
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put("orders/a", "id,day,size\n1,2026-05-01T10:00:00Z,5\n2,2026-06-02T10:00:00Z,6"),
+            Run,
+            Append("orders/a", "3,2026-06-05T10:00:00Z,7"),
+            Run,
+            Rows("gold.sums"),
+        ],
+        "
+        bronze.names built +1
+        bronze.orders built +2
+        silver.t built +2
+        gold.sums built +2
+        bronze.orders built +1
+        silver.t built +1
+        gold.sums built +1 -1
+        gold.sums:
+        month: 2026-05-01T00:00:00Z, size: 5
+        month: 2026-06-01T00:00:00Z, size: 13
+        ",
+    );
+}
+
+/// Features, labels, datasets and rejected rows over tables with partitions are those over tables without, as parts come, grow, are
+/// replaced, and a maintenance goes by.
+#[test]
+fn what_is_made_of_partitions_is_made_of_rows() {
+    let parted = SHOP
+        .replace("materialize: incremental\nkey: order_id", "partition: {by: day, column: ordered_at}")
+        .replace(
+            "materialize: incremental\ntime: day\npartition: day",
+            "partition: {by: month, column: day}",
+        );
+    assert_ne!(parted, SHOP);
+    block_on(async {
+        let worlds = [World::new(Definition::of(SHOP)), World::new(Definition::of(&parted))];
+        for round in 0..4 {
+            let mut told = Vec::new();
+            for world in &worlds {
+                if round < 3 {
+                    arrive(&world.definition.script, round);
+                }
+                let keeping = Act::Maintain(std::time::Duration::from_secs(60));
+                for act in [Act::RunAll(RunRequest::default()), Act::Dataset("churn"), keeping] {
+                    let ended = world.act(&act).await;
+                    assert!(matches!(ended, Ended::Well(_)), "round {round}: {ended:?}");
+                }
+                let mut seen = world.features().await;
+                for table in ["silver.orders", "gold.daily", "gold.labels", "silver.orders__rejected"] {
+                    seen.extend(world.rows(table).await);
+                }
+                seen.extend(world.dataset("churn").await);
+                assert!(world.plan_all().await.is_empty(), "round {round}");
+                told.push(seen);
+                world.clock.pass(3_600);
+            }
+            assert_eq!(told.first(), told.last(), "round {round}");
+        }
+    });
 }

@@ -126,7 +126,7 @@ impl Engine {
                 skipped: planned.skipped,
                 chunks: planned.chunks.len() as u64,
                 parallel: planned.parallel.get(),
-                rows: rows.map(|rows| rows / built * count),
+                rows: rows.map(|rows| rows.saturating_mul(count) / built),
                 takes: took.map(|took| Duration::from_micros(took.saturating_mul(count))),
                 named: planned.wanted.last(NAMED_MAX as u64).iter().map(label).collect(),
                 asset: planned.asset,

@@ -8,6 +8,7 @@
 mod backfill;
 mod chunk;
 mod chunks;
+mod commit;
 mod grid;
 mod overview;
 mod recovery;
