@@ -8,6 +8,7 @@
 )]
 
 mod artifacts;
+mod failures;
 mod format;
 mod landing;
 mod leases;
