@@ -63,6 +63,7 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
             secrets: HiddenValues::default(),
         },
         schedule: None,
+        steps: Default::default(),
         landing: LandingMode::Append,
         contract: ContractSpec {
             columns,
@@ -98,6 +99,7 @@ fn table(index: usize) -> Result<TableSpec, Box<dyn std::error::Error>> {
         owner: None,
         tags: Vec::new(),
         schedule: None,
+        steps: Default::default(),
         materialize: Materialize::Table,
         partition: None,
         parameters: Vec::new(),

@@ -10,20 +10,25 @@ use crate::{EngineError, ErrorClass, Event, RunReport, error::told, event::ended
 impl Tenure {
     /// Tells the scheduler of the circuits that opened, were probed in vain, or closed since it was told last.
     pub(super) async fn tell_circuits(&mut self) -> Result<(), EngineError> {
+        self.take_circuits();
+        self.carry_out_taken().await
+    }
+
+    /// The same without acting on it yet.
+    pub(super) fn take_circuits(&mut self) {
         let now = self.now();
         let open = self.engine.world().open_circuits();
         let before = std::mem::replace(&mut self.circuits, open.clone());
         for (name, until) in &open {
             if before.get(name) != Some(until) {
                 let decisions = self.scheduler.circuit_opened(name, *until, now);
-                self.carry_out(decisions, &[]).await?;
+                self.take(decisions, &[]);
             }
         }
         for name in before.keys().filter(|name| !open.contains_key(*name)) {
             let decisions = self.scheduler.circuit_closed(name, now);
-            self.carry_out(decisions, &[]).await?;
+            self.take(decisions, &[]);
         }
-        Ok(())
     }
 
     /// Finds out what other processes did to circuits, and which assets somebody asked for. When the state store is away, that is

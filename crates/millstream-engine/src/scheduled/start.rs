@@ -100,7 +100,7 @@ impl Tenure {
         for (changed, version) in ended.iter().flatten().flat_map(versions).collect::<Vec<_>>() {
             self.take_version(&changed, version);
         }
-        self.tell_circuits().await?;
+        self.take_circuits();
         self.take_step_end(&asset, ending, span(took));
         Ok(())
     }

@@ -117,6 +117,32 @@ async fn a_store_of_version_5_is_read() {
 }
 
 #[tokio::test]
+async fn a_store_of_version_6_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let file = Connection::open(&path).unwrap();
+    for text in [
+        include_str!("../data/state_v1.sql"),
+        include_str!("../data/state_v2.sql"),
+        include_str!("../data/state_v4.sql"),
+        include_str!("../data/state_v5.sql"),
+        include_str!("../data/state_v6.sql"),
+    ] {
+        file.execute_batch(text).unwrap();
+    }
+    check_scheduled(&State::open(&path).await.unwrap()).await;
+}
+
+/// What the samples of the versions that first had schedules say.
+pub(crate) async fn check_scheduled(state: &State) {
+    let [scheduled] = state.scheduled_assets().await.unwrap().try_into().unwrap();
+    assert_eq!((scheduled.running.unwrap().attempt, scheduled.triggers.len(), scheduled.durations.len()), (1, 1, 2));
+    assert_eq!((scheduled.failures, scheduled.is_unreachable, scheduled.aside), (0, false, None));
+    assert_eq!(state.schedule_decisions(9).await.unwrap().len(), 1);
+    assert!(state.circuits().await.unwrap().is_empty() && state.sla_promises().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");

@@ -10,6 +10,7 @@
 mod artifacts;
 mod figures;
 mod forget;
+mod failures;
 mod format;
 mod housekeeping;
 mod landing;

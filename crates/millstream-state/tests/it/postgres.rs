@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    format::{ARTIFACTS, artifacts},
+    format::{ARTIFACTS, artifacts, check_scheduled},
     server::Schema,
     world::{artifact, end, recorded, run, step},
 };
@@ -81,6 +81,20 @@ async fn a_store_of_version_3_is_read() {
     assert_eq!(artifacts(&state).await, ["dataset churn@3: ee {} None None since 9, removed None"]);
     assert!(state.scheduled_assets().await.unwrap().is_empty());
     assert!(state.schedule_decisions(9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_store_of_version_4_is_read() {
+    let Some(schema) = Schema::fresh("postgres::a_store_of_version_4_is_read").await else { return };
+    let client = schema.client().await;
+    for text in [
+        include_str!("../data/postgres_v2.sql"),
+        include_str!("../data/postgres_v3.sql"),
+        include_str!("../data/postgres_v4.sql"),
+    ] {
+        client.batch_execute(text).await.unwrap();
+    }
+    check_scheduled(&State::connect(schema.url(), "shop").await.unwrap()).await;
 }
 
 #[tokio::test]

@@ -162,10 +162,10 @@ impl Engine {
                 finished: None,
             };
             if !finds && let Some(same) = self.same_open(&record).await? {
-                return self.resume(same, false, request, wait, events, cancel).await;
+                return self.go_on(same, false, request, wait, events, cancel).await;
             }
             self.world().state.begin_backfill(&record).await?;
-            self.resume(record, finds, request, wait, events, cancel).await
+            self.go_on(record, finds, request, wait, events, cancel).await
         })
     }
 
@@ -183,7 +183,7 @@ impl Engine {
             let record = self.backfill_record(id).await?;
             let request = BackfillRequest { command: command.to_owned(), ..BackfillRequest::default() };
             let finds = record.wanted.is_empty();
-            self.resume(record, finds, &request, wait, events, cancel).await
+            self.go_on(record, finds, &request, wait, events, cancel).await
         })
     }
 
@@ -221,7 +221,7 @@ impl Engine {
         Ok(self.world().state.backfills(LOOKED_AT).await?.into_iter().find(is_same))
     }
 
-    async fn resume(
+    async fn go_on(
         &self,
         record: BackfillRecord,
         finds: bool,

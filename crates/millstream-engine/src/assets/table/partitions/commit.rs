@@ -6,6 +6,7 @@ use arrow::{array::new_null_array, datatypes::DataType};
 use millstream_lake::{DataFile, Operation, StagedFile};
 use millstream_plan::PartitionSet;
 use millstream_quality::{Restored, Tally};
+use millstream_state::{Proof, Receipt};
 
 use super::{
     chunk::{Chunk, ChunkEnd, Halted, Staged},
