@@ -36,7 +36,7 @@ struct Process {
 impl Process {
     async fn start(world: &World) -> Self {
         let (engine, cancel) = (world.engine(&Line::quiet()).await, CancellationToken::new());
-        let (scheduling, kept) = engine.keep_scheduled(cancel.clone());
+        let (scheduling, kept) = engine.keep_scheduled(cancel.clone(), Duration::ZERO);
         Self { engine, scheduling, task: tokio::spawn(kept), cancel }
     }
 
