@@ -22,7 +22,10 @@ on_each_database! {
 
 async fn finish(state: &State, number: i64) {
     let (finished, outcome) = (TimestampMicros(number * 1_000 + 1), RunOutcome::Succeeded);
-    state.finish_run(&RunEnd { run: &run(number).run, finished, outcome, publishes: None, messages: &[] }).await.unwrap();
+    state
+        .finish_run(&RunEnd { run: &run(number).run, finished, outcome, publishes: None, messages: &[] })
+        .await
+        .unwrap();
 }
 
 fn found(check: &str, failed: u64) -> CheckResult {

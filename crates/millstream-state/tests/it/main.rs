@@ -8,9 +8,9 @@
 )]
 
 mod artifacts;
+mod failures;
 mod figures;
 mod forget;
-mod failures;
 mod format;
 mod housekeeping;
 mod landing;

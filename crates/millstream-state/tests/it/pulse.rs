@@ -30,7 +30,10 @@ async fn it_differs_after_each_change_and_only_then(place: Place) {
     state.record_step(&end(&step(&start.run, "silver.a", StepOutcome::Built), Some(&built))).await.unwrap();
     differs("the end of a step").await;
     let (finished, outcome) = (TimestampMicros(1_001), RunOutcome::Succeeded);
-    state.finish_run(&RunEnd { run: &start.run, finished, outcome, publishes: None, messages: &[] }).await.unwrap();
+    state
+        .finish_run(&RunEnd { run: &start.run, finished, outcome, publishes: None, messages: &[] })
+        .await
+        .unwrap();
     differs("the end of a run").await;
     let holder = Holder::this_process("run", TimestampMicros(5));
     let (assets, now, length) = ([asset("silver.a")], TimestampMicros(5), Duration::from_secs(9));

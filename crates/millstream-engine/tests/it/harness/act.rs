@@ -10,9 +10,8 @@ use std::{
 
 use millstream_engine::{
     BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer, HousekeepingReport,
-    MaintainRequest,
-    MaintenanceReport, MaterializeRequest, Materialized, Observer, RunReport, RunRequest, StepOutcome,
-    StepReport,
+    MaintainRequest, MaintenanceReport, MaterializeRequest, Materialized, Observer, RunReport, RunRequest,
+    StepOutcome, StepReport,
 };
 use tokio_util::sync::CancellationToken;
 
