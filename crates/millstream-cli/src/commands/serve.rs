@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
-use millstream_types::{Percent, Span};
+use millstream_types::{DurationError, Percent, Span};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -78,10 +78,11 @@ pub(crate) enum Compat {
 
 /// A span, which may be none at all.
 fn drain(text: &str) -> Result<Duration, String> {
-    if text.trim() == "0s" {
-        return Ok(Duration::ZERO);
+    match text.parse::<Span>() {
+        Ok(span) => Ok(span.as_std()),
+        Err(DurationError::TooShort { .. }) => Ok(Duration::ZERO),
+        Err(error) => Err(error.to_string()),
     }
-    text.parse().map(Span::as_std).map_err(|error: millstream_types::DurationError| error.to_string())
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
@@ -126,9 +127,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     drop(engine);
     // The tasks beside the server end with it, whatever ended it.
     let stopped = session.cancel.child_token();
-    let ending = session.cancel.child_token();
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
-    let mut scheduled = backend.keep_scheduled(ending.clone(), arguments.drain);
+    let mut scheduled = backend.keep_scheduled(stopped.clone(), arguments.drain);
     let is_told = !session.settings.json;
     let watched = watcher.map(|watcher| watcher.watch(backend.clone(), stopped.clone(), is_told));
     let watched = tokio::spawn(futures::future::OptionFuture::from(watched));
@@ -136,7 +136,6 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let served = server.run(session.cancel.clone()).await;
     tracing::info!("no longer serving");
     stopped.cancel();
-    ending.cancel();
     reloads.abort();
     watched.abort();
     let for_steps = LAST_TIME + arguments.drain;
@@ -149,6 +148,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     if ended.1.is_err() {
         scheduled.abort();
     }
+    backend.remember(None).await;
     let closed = backend.close().await;
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.
     drop(backend);

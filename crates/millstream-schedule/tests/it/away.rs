@@ -72,10 +72,7 @@ fn the_end_of_a_run_of_others_pays_back_nothing_that_is_owed() {
     table.others_begin("a");
     table.scheduler.stop_starting();
     check(&table.others_end("a", Ending::Badly), "");
-    check(
-        &table.restart(assets(), &steps(1), &[]),
-        "start a (interrupted by the end of the process)",
-    );
+    check(&table.restart(assets(), &steps(1), &[]), "start a (interrupted by the end of the process)");
 }
 
 #[test]
