@@ -36,6 +36,12 @@ impl ProjectStamp {
         }
         Self(stamps)
     }
+
+    /// Whether each of these files is there in the other stamp too, in whatever state.
+    #[must_use]
+    pub fn is_among(&self, other: &Self) -> bool {
+        self.0.keys().all(|path| other.0.contains_key(path))
+    }
 }
 
 fn walk(folder: &Path, depth: usize, stamps: &mut BTreeMap<PathBuf, FileStamp>) {

@@ -1,5 +1,7 @@
 //! Bodies: received within their bounds, read as JSON with an error that says where.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes},
     extract::{
@@ -23,6 +25,12 @@ const UNIT: usize = 1 << 10;
 
 /// From here on reading a body keeps a thread busy so long that other requests would notice.
 const LARGE_BODY: usize = 256 << 10;
+
+/// The most bytes of a signed call's body, how many of them are received at once, and how long each may take: anybody may send one
+/// with a signature that turns out to be wrong.
+const SIGNED_BODY_BYTES_MAX: usize = 1 << 20;
+pub(crate) const SIGNED_CALLS_MAX: usize = 16;
+pub(crate) const SIGNED_TIME: Duration = Duration::from_secs(5);
 
 /// The units of the room that all bodies share.
 pub(crate) fn units(bytes: usize) -> usize {
@@ -54,10 +62,36 @@ pub(crate) async fn receive<'a>(
             "the bodies of the requests that are running take all the room there is",
         )
     })?;
+    Ok((received(body, limit, too_large).await?, permit))
+}
+
+/// Receives the body of a signed call, of which it is not known yet whether its signature is right: it has to say its length, and has a
+/// room of its own.
+pub(crate) async fn receive_signed<'a>(
+    shared: &'a Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, SemaphorePermit<'a>), ApiError> {
+    let limit = shared.limits.body_bytes.min(SIGNED_BODY_BYTES_MAX);
+    let too_large = || {
+        let message = format!("a signed call says how long its body is, {limit} bytes at most");
+        ApiError::new(ErrorKind::BodyTooLarge, message)
+    };
+    refuse_encoded(headers)?;
+    if content_length(headers).is_none_or(|length| length > limit) {
+        return Err(too_large());
+    }
+    let permit = shared.signed_calls.try_acquire().map_err(|_| {
+        ApiError::new(ErrorKind::Busy, format!("{SIGNED_CALLS_MAX} signed calls are being received"))
+    })?;
+    Ok((received(body, limit, too_large).await?, permit))
+}
+
+async fn received(body: Body, limit: usize, too_large: impl Fn() -> ApiError) -> Result<Bytes, ApiError> {
     let mut request = Request::new(body);
     DefaultBodyLimit::max(limit).apply(&mut request);
     match Bytes::from_request(request, &()).await {
-        Ok(bytes) => Ok((bytes, permit)),
+        Ok(bytes) => Ok(bytes),
         Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) => Err(too_large()),
         Err(other) => {
             Err(ApiError::new(ErrorKind::Malformed, "the body ended before it was complete")

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     /// The room that all bodies share, in units of [`body::units`].
     pub(crate) buffers: Semaphore,
+    /// The room for bodies of signed calls, of which it is not known yet who sends them: they take none of the others'.
+    pub(crate) signed_calls: Semaphore,
     /// Ends what did not finish in the time that a shutdown leaves.
     pub(crate) hard_stop: CancellationToken,
     /// Asks jobs to end, which some of them do in an orderly way.
@@ -64,6 +66,7 @@ impl Shared {
             backends,
             jobs: Jobs::default(),
             buffers: Semaphore::new(buffered.min(Semaphore::MAX_PERMITS)),
+            signed_calls: Semaphore::new(body::SIGNED_CALLS_MAX),
             hard_stop: CancellationToken::new(),
             jobs_stop: CancellationToken::new(),
             queries_stop: CancellationToken::new(),
@@ -152,14 +155,14 @@ async fn guarded(guard: &Guard, mut request: Request, next: Next) -> Result<Resp
     let shared = guard.shared.as_ref();
     one_host(&request)?;
     let signed = match admit(&shared.tokens, request.headers()) {
-        Ok(principal) if !shared.tokens.0.is_empty() => {
+        Ok(principal) if !shared.tokens.0.is_empty() && principal.scope >= Scope::Write => {
             request.extensions_mut().insert(principal);
             None
         }
         // Without tokens each program of this machine is let in, which says nothing of who sent a call.
         admitted => match SignedCall::of(shared, &request)? {
             Some(call) if call.signature.is_some() => Some(call),
-            Some(_) if admitted.is_ok() => return Err(unsigned()),
+            Some(_) if admitted.is_ok() && shared.tokens.0.is_empty() => return Err(unsigned()),
             _ => {
                 request.extensions_mut().insert(admitted?);
                 None
@@ -231,9 +234,18 @@ async fn with_body(
     request: Request,
     signed: Option<SignedCall>,
 ) -> Result<(Request, tokio::sync::SemaphorePermit<'_>), ApiError> {
-    let time = shared.limits.request_time;
+    let time = shared.limits.request_time.min(match &signed {
+        Some(_) => body::SIGNED_TIME,
+        None => Duration::MAX,
+    });
     let (mut parts, incoming) = request.into_parts();
-    let received = tokio::time::timeout(time, body::receive(shared, &parts.headers, incoming)).await;
+    let receiving = async {
+        match &signed {
+            Some(_) => body::receive_signed(shared, &parts.headers, incoming).await,
+            None => body::receive(shared, &parts.headers, incoming).await,
+        }
+    };
+    let received = tokio::time::timeout(time, receiving).await;
     let (bytes, room) = received.map_err(|_| {
         let seconds = time.as_secs_f64();
         ApiError::new(ErrorKind::SlowBody, format!("the body did not arrive within {seconds} seconds"))

@@ -242,7 +242,7 @@ async fn log(work: &mut Work<'_>, record: &ScheduleRecord<'_>) -> Result<(), Sta
                (SELECT place FROM schedule_decisions WHERE asset = $1 ORDER BY place DESC LIMIT 1 OFFSET $2)";
     work.execute_each(sql, &bounds).await?;
     // To find the place takes as long as reading so many decisions, so that it is not done each time.
-    if !record.decisions.iter().any(|logged| logged.number % FORGOTTEN_EACH == 0) {
+    if !record.decisions.iter().any(|logged| logged.number % FORGOTTEN_EACH == 1) {
         return Ok(());
     }
     // The places have gaps where decisions of one asset were forgotten.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Limits, Server, ServerOptions, TlsFiles, Token};
 use millstream_telemetry::Metrics;
-use millstream_types::{Percent, Span};
+use millstream_types::{DurationError, Percent, Span};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -86,10 +86,11 @@ pub(crate) enum Compat {
 
 /// A span, which may be none at all.
 fn drain(text: &str) -> Result<Duration, String> {
-    if text.trim() == "0s" {
-        return Ok(Duration::ZERO);
+    match text.parse::<Span>() {
+        Ok(span) => Ok(span.as_std()),
+        Err(DurationError::TooShort { .. }) => Ok(Duration::ZERO),
+        Err(error) => Err(error.to_string()),
     }
-    text.parse().map(Span::as_std).map_err(|error: millstream_types::DurationError| error.to_string())
 }
 
 pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {

@@ -65,6 +65,7 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
     if timeout(LAST_TIME, &mut telling).await.is_err() {
         telling.abort();
     }
+    backend.remember(None).await;
     let closed = backend.close().await;
     served.map_err(CliError::from).and(closed)
 }

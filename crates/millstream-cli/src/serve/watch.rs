@@ -17,15 +17,18 @@ use super::{Backend, told::tell_loaded};
 
 /// The time between two looks, and the longest for a project whose looks take long.
 const LOOK: Duration = Duration::from_millis(400);
-const LOOK_MAX: Duration = Duration::from_secs(10);
+const LOOK_MAX: Duration = Duration::from_millis(800);
 
-/// A look may take this share of the time, so that a large project on a slow disk does not cost a core.
-const LOOK_SHARE: u32 = 200;
+/// A look may take this share of the time, as far as the longest pause allows.
+const LOOK_SHARE: u32 = 100;
 
-/// How long the files have to stay as they are before they are read: somebody who saves several is not done with the first. Files that
-/// change all the time are read as they are in the end.
+/// How long the files have to stay as they are before they are read: somebody who saves several is not done with the first. Where files
+/// are gone that were there, a folder may be about to be replaced, which takes longer.
 const SETTLED: Duration = Duration::from_millis(200);
-const SETTLED_MAX: Duration = Duration::from_secs(5);
+const SETTLED_GONE: Duration = Duration::from_secs(2);
+
+/// After so long it is told that files which change all the time are not read.
+const SETTLED_TOLD: Duration = Duration::from_secs(60);
 
 /// How soon a project is read again that was not taken over because a store did not answer.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -58,7 +61,8 @@ impl Watcher {
                 tell_loaded(&loaded, is_told);
                 while loaded.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
                     tokio::time::sleep(AGAIN).await;
-                    self.read = self.look().await.0;
+                    let now = self.look().await.0;
+                    self.read = self.settled(now).await;
                     loaded = backend.reload().await;
                 }
             }
@@ -71,14 +75,18 @@ impl Watcher {
 
     /// The files once nobody writes to them any more.
     async fn settled(&self, mut before: ProjectStamp) -> ProjectStamp {
-        let began = Instant::now();
+        let (began, mut is_told) = (Instant::now(), false);
         loop {
-            tokio::time::sleep(SETTLED).await;
+            let is_less = !self.read.is_among(&before);
+            tokio::time::sleep(if is_less { SETTLED_GONE } else { SETTLED }).await;
             let (now, _) = self.look().await;
-            if now == before || began.elapsed() > SETTLED_MAX {
+            if now == before {
                 return now;
             }
             before = now;
+            if began.elapsed() > SETTLED_TOLD && !std::mem::replace(&mut is_told, true) {
+                tracing::warn!("the project's files change all the time; they are taken over once they rest");
+            }
         }
     }
 

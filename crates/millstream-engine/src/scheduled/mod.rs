@@ -65,8 +65,8 @@ pub enum TriggerError {
     /// The process waits to take another one's place, or its loop begins again after a fault.
     #[error("this process does not schedule the project now")]
     Idle,
-    /// The state store did not take the call in time. It counts as not made.
-    #[error("the call could not be recorded, because the state store does not answer")]
+    /// The call was not on record in time, because the state store is away or the schedule only begins. It counts as not made.
+    #[error("the call could not be recorded in time")]
     Unrecorded,
 }
 

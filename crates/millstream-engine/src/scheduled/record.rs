@@ -78,7 +78,7 @@ impl Tenure {
     ///
     /// # Errors
     ///
-    /// Another process has taken the lease, or the tenure is to end.
+    /// Another process has taken the lease, or the time is over that the process has to end.
     async fn record(
         &self,
         assets: &[RecordedAsset],

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use millstream_schedule::{Ending, StartedStep};
+use millstream_schedule::{DueReason, Ending, StartedStep};
 use millstream_state::StateError;
 use millstream_types::{AssetId, AssetVersion, Span};
 use tokio::task::JoinError;
@@ -50,7 +50,9 @@ impl Tenure {
         self.works.insert(events.work().id);
         let now = self.now();
         self.promises.step_began(&asset, now);
-        let (engine, cancel, is_again) = (self.engine.clone(), self.cancel.clone(), step.attempt > 1);
+        let (engine, cancel) = (self.engine.clone(), self.cancel.clone());
+        // The number of the attempt does not tell: one that was cut short in order does not count.
+        let is_again = step.reasons.contains(&DueReason::Interrupted);
         self.runs.spawn(async move {
             let began = Instant::now();
             let run =
@@ -101,29 +103,27 @@ impl Tenure {
             self.take_version(&changed, version);
         }
         self.take_circuits();
-        self.take_step_end(&asset, ending, span(took));
+        self.promises.step_ended(&asset);
+        let now = self.now();
+        let decisions = self.scheduler.ended(&asset, ending, span(took), now);
+        if let Some(recorded) = self.recorded.get_mut(&asset) {
+            recorded.ended(ending, span(took));
+        }
+        self.take(decisions, std::slice::from_ref(&asset));
         Ok(())
     }
 
-    /// The end of a step, whoever started it.
+    /// The end of a step that somebody else started. What this loop owes the asset on record stays owed.
     pub(super) async fn step_ended(
         &mut self,
         asset: &AssetId,
         ending: Ending,
         took: Span,
     ) -> Result<(), EngineError> {
-        self.take_step_end(asset, ending, took);
-        self.carry_out_taken().await
-    }
-
-    fn take_step_end(&mut self, asset: &AssetId, ending: Ending, took: Span) {
         let now = self.now();
         self.promises.step_ended(asset);
         let decisions = self.scheduler.ended(asset, ending, took, now);
-        if let Some(recorded) = self.recorded.get_mut(asset) {
-            recorded.ended(ending, took);
-        }
-        self.take(decisions, std::slice::from_ref(asset));
+        self.carry_out(decisions, &[]).await
     }
 
     /// The asset has a version that somebody committed.

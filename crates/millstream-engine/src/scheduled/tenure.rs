@@ -239,6 +239,8 @@ impl Tenure {
     /// Starts nothing more, and waits until what runs has ended. What follows from that is recorded, for the next process to start.
     async fn drain(&mut self, receiver: &mut Receiver<Message>) -> Result<(), EngineError> {
         self.scheduler.stop_starting();
+        // Whoever asked the process to end may kill it before its steps have ended, which is no fault of theirs.
+        self.take_back_in_time().await;
         if !self.runs.is_empty() {
             tracing::info!(
                 steps = self.runs.len(),
@@ -262,21 +264,23 @@ impl Tenure {
         self.cancel.cancel();
         self.looks.abort_all();
         // A step may take longer to end than the process has, so that this comes first.
-        match timeout(TAKE_BACK_MAX, self.take_back()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "steps that were cut short count as attempts"),
-            Err(_) => {
-                tracing::warn!(
-                    "the state store does not answer; steps that were cut short count as attempts"
-                );
-            }
-        }
+        self.take_back_in_time().await;
         let joined = async { while self.runs.join_next().await.is_some() {} };
         if timeout(END_MAX, joined).await.is_err() {
             tracing::warn!("steps do not end although they were cancelled; they are left");
             self.runs.abort_all();
         }
         self.engine.clone()
+    }
+
+    async fn take_back_in_time(&self) {
+        match timeout(TAKE_BACK_MAX, self.take_back()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "steps that are cut short count as attempts"),
+            Err(_) => {
+                tracing::warn!("the state store does not answer; steps that are cut short count as attempts");
+            }
+        }
     }
 
     /// Steps that were cut short by an end in order are no attempts: a server that is restarted often gives up none of them.

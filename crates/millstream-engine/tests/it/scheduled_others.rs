@@ -106,11 +106,20 @@ fn a_step_that_does_not_end_in_time_is_cut_short_and_started_once_more() {
         settled(&state, &world, "silver.count", 1).await;
         world.definition.script.silence("events", true);
         world.definition.script.put("events", "b", "id\n3");
+        let started = async || decisions(&state, "bronze.events", DecisionKind::Started).await;
+        let before = started().await.len();
         process.scheduling.triggered("arrived").await.unwrap();
+        until("the step does not start", async || started().await.len() > before).await;
         tokio::time::timeout(PATIENCE / 2, process.stop()).await.expect("the process does not end");
+        assert_eq!(world.rows("bronze.events").await.len(), 2, "the step was not cut short");
+        let recorded = state.scheduled_assets().await.unwrap();
+        let attempt = recorded.iter().find_map(|asset| asset.running).unwrap().attempt;
+        assert_eq!(attempt, 0, "a step that is cut short in order is no attempt");
         world.definition.script.silence("events", false);
         let process = Process::start(&world, &Line::quiet()).await;
         settled(&state, &world, "silver.events", 3).await;
+        let again = started().await;
+        assert!(again[before + 1].starts_with("interrupted by the end of the process"), "{again:?}");
         process.stop().await;
     });
 }

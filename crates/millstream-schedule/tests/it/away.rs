@@ -1,6 +1,6 @@
 //! Steps that others keep away from their assets.
 
-use millstream_schedule::ScheduledAsset;
+use millstream_schedule::{Ending, ScheduledAsset};
 
 use crate::harness::{Table, check, steps, triggered};
 
@@ -58,10 +58,21 @@ fn a_run_that_is_heard_of_does_the_work_of_the_step_that_it_keeps_away() {
     let mut table = Table::set(vec![hooked("a", &[]), hooked("b", &["a"])], &steps(2));
     table.commit("a");
     check(&table.kept_away("b"), "postpone b");
-    let began = table.scheduler.began(&millstream_types::AssetId::new("b"), table.now);
-    assert!(began.is_empty(), "{began:?}");
-    check(&table.unchanged("b"), "skip b: up to date");
+    check(&table.others_begin("b"), "");
+    check(&table.others_end("b", Ending::Well), "skip b: up to date");
     check(&table.freed("b"), "");
+}
+
+#[test]
+fn the_end_of_a_run_of_others_pays_back_nothing_that_is_owed() {
+    let assets = || vec![hooked("a", &[]), hooked("b", &[])];
+    let mut table = Table::set(assets(), &steps(1));
+    table.webhook("a");
+    table.kept_away("a");
+    table.others_begin("a");
+    table.scheduler.stop_starting();
+    check(&table.others_end("a", Ending::Badly), "");
+    check(&table.restart(assets(), &steps(1), &[]), "start a (interrupted by the end of the process)");
 }
 
 #[test]

@@ -125,6 +125,19 @@ impl Table {
         self.record(&decisions)
     }
 
+    /// A step of the asset begins that somebody else started.
+    pub(crate) fn others_begin(&mut self, id: &str) -> String {
+        let decisions = self.scheduler.began(&AssetId::new(id), self.now);
+        self.record(&decisions)
+    }
+
+    /// A step that somebody else started has ended.
+    pub(crate) fn others_end(&mut self, id: &str, ending: Ending) -> String {
+        let took = "1s".parse().unwrap();
+        let decisions = self.scheduler.ended(&AssetId::new(id), ending, took, self.now);
+        self.record(&decisions)
+    }
+
     /// Nobody else works on the asset any more.
     pub(crate) fn freed(&mut self, id: &str) -> String {
         let decisions = self.scheduler.freed(&AssetId::new(id), self.now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::Response,
 };
 use millstream_api::{
@@ -13,6 +13,7 @@ use millstream_api::{
 };
 use serde::Deserialize;
 
+use super::called_webhook;
 use crate::{
     area::Name,
     body::small_json,
@@ -69,7 +70,12 @@ pub(super) async fn schedule(
 )]
 pub(super) async fn trigger(
     State(shared): State<Arc<Shared>>,
+    uri: Uri,
     Name(name): Name,
 ) -> Result<Response, ApiError> {
+    // Names are identifiers. One that is encoded in the path is not the one whose secret was asked for on the way here.
+    if called_webhook(uri.path()) != Some(name.as_str()) {
+        return Err(ApiError::new(ErrorKind::UnknownTrigger, "no webhook has a name that is encoded"));
+    }
     Ok(small_json(StatusCode::ACCEPTED, &shared.backends.schedule.trigger(&name).await?))
 }

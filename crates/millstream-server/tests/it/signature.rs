@@ -77,6 +77,9 @@ async fn a_call_that_is_not_signed_well_is_refused() {
         assert!(answer.text().contains("MS-1245"), "{header}: {}", answer.text());
         assert!(!answer.text().contains("Everybody"));
     }
+    // Before it is known who sends it, a body takes no room that it does not ask for.
+    let large = vec![b'x'; (1 << 20) + 1];
+    assert_eq!(status(&server, SIGNED, &[OF_BODY], &large).await, 413);
     // A good signature beside another one says too much.
     assert_eq!(status(&server, SIGNED, &[OF_BODY, OF_BODY], BODY).await, 401);
     server.stop().await;
@@ -102,5 +105,9 @@ async fn a_server_without_tokens_wants_the_signature_of_a_webhook_with_a_secret(
     assert_eq!(status(&server, SIGNED, &[], BODY).await, 401);
     assert_eq!(status(&server, SIGNED, &[OF_BODY], BODY).await, 202);
     assert_eq!(status(&server, "/v1/triggers/orders_arrived", &[], BODY).await, 202);
+    // The same name in other letters is none.
+    for path in ["/v1/triggers/%73igned", "/v1/triggers/%6frders_arrived"] {
+        assert_eq!(status(&server, path, &[], BODY).await, 404, "{path}");
+    }
     server.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_schedule::{Answer, Decision, Ending, RecordedAsset, Trigger};
+use millstream_schedule::{Answer, Decision, Ending, RecordedAsset, SkipReason, Trigger};
 use millstream_types::{AssetId, Span, TimestampMicros};
 
 use crate::harness::named;
@@ -17,6 +17,8 @@ pub(super) struct Ledger {
     pub(super) answered: u64,
     /// Triggers that are watched anew in this call, whose events that wait have to be noted again.
     to_note: BTreeSet<Key>,
+    /// The assets whose steps were started and postponed.
+    owed: BTreeSet<AssetId>,
     /// The latest instant that the scheduler was told. What was due then is due when the clock goes back, too.
     latest: Option<TimestampMicros>,
 }
@@ -41,6 +43,9 @@ impl Ledger {
                     self.recorded.entry(asset.clone()).or_insert_with(|| RecordedAsset::new(asset.clone()));
                 recorded.apply(decision);
             }
+        }
+        for asset in &self.owed {
+            assert!(self.recorded[asset].running.is_some(), "the step that `{asset}` is owed was forgotten");
         }
         for (key, account) in &self.accounts {
             let recorded =
@@ -84,11 +89,23 @@ impl Ledger {
                 self.to_note.remove(&(asset.clone(), trigger.clone()));
             }
             Decision::Start(start) => {
-                start.steps.iter().for_each(|step| self.answer(&step.asset, &step.answers, now));
+                for step in &start.steps {
+                    self.owed.remove(&step.asset);
+                    self.answer(&step.asset, &step.answers, now);
+                }
             }
-            Decision::Skip { asset, answers, .. } => self.answer(asset, answers, now),
+            Decision::Skip { asset, answers, because } => {
+                let is_paid = [SkipReason::UpToDate, SkipReason::InterruptedAgain].contains(because)
+                    || matches!(because, SkipReason::UpstreamFailed { .. });
+                if is_paid {
+                    self.owed.remove(asset);
+                }
+                self.answer(asset, answers, now);
+            }
+            Decision::Postponed { asset } => {
+                self.owed.insert(asset.clone());
+            }
             Decision::NotNow { .. }
-            | Decision::Postponed { .. }
             | Decision::Look { .. }
             | Decision::SetAside { .. }
             | Decision::Resume { .. } => {}
