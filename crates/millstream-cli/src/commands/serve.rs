@@ -134,7 +134,14 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let (counted, drain) = (backend.clone(), arguments.drain);
     let serving = Serving { server, backend: counted, metrics, hangups, watcher, drain, is_told };
     let served = serve(serving, session.cancel.clone()).await;
-    signs.abort();
+    // The service manager is told of the end, unless the server ended by itself.
+    let signs_ended = async {
+        session.cancel.cancelled().await;
+        signs.await
+    };
+    if timeout(LOG_TIME, signs_ended).await.is_err() {
+        tracing::debug!("the service manager was not told of the end");
+    }
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.
     drop(backend);
     if timeout(LOG_TIME, logged).await.is_err() {
