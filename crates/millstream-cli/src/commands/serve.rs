@@ -4,7 +4,6 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
-use millstream_telemetry::Metrics;
 use millstream_types::Percent;
 use serde_json::json;
 use tokio::time::timeout;
@@ -81,10 +80,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let loader = project::Loader::of(session)?;
     let backend = Arc::new(Backend::open(engine.clone(), read_at, loader, arguments.sample).await?);
-    let metrics = Arc::new(Metrics::new().map_err(|error| CliError::Format(error.into()))?);
-    let counting = Arc::new(Counting::new(metrics.clone()));
-    counting.ask(&backend);
-    engine.events().observe(counting);
+    let metrics = Counting::begin(&engine, &backend)?;
     let options = ServerOptions {
         metrics: Some(metrics.clone()),
         open_metrics: arguments.open_metrics,

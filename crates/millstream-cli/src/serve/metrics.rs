@@ -1,31 +1,30 @@
 //! Counts what work tells, for `/metrics`.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
-use millstream_engine::{Clock, Event, Observer, RunReport, StepOutcome, StepReport, SystemClock};
+use millstream_engine::{Clock, Engine, Event, Observer, RunReport, StepOutcome, StepReport, SystemClock};
 use millstream_telemetry::{Metrics, StepSeen};
 
 use super::Backend;
+use crate::CliError;
 
 /// The figures of a server, and whom to ask for the kind of an asset.
 pub(crate) struct Counting {
     metrics: Arc<Metrics>,
-    backend: OnceLock<Weak<Backend>>,
+    backend: Weak<Backend>,
 }
 
 impl Counting {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, backend: OnceLock::new() }
-    }
-
-    /// Asks this backend for kinds from now on.
-    pub(crate) fn ask(&self, backend: &Arc<Backend>) {
-        // The first backend is the only one.
-        let _ = self.backend.set(Arc::downgrade(backend));
+    /// Counts all work that is told on the engine's bus from now on.
+    pub(crate) fn begin(engine: &Engine, backend: &Arc<Backend>) -> Result<Arc<Metrics>, CliError> {
+        let metrics = Arc::new(Metrics::new().map_err(|error| CliError::Format(error.into()))?);
+        let counting = Self { metrics: metrics.clone(), backend: Arc::downgrade(backend) };
+        engine.events().observe(Arc::new(counting));
+        Ok(metrics)
     }
 
     fn kind(&self, step: &StepReport) -> &'static str {
-        let live = self.backend.get().and_then(Weak::upgrade).map(|backend| backend.live());
+        let live = self.backend.upgrade().map(|backend| backend.live());
         let facts = live.as_ref().and_then(|live| live.engine.project().graph.get(&step.asset));
         facts.map_or("unknown", |facts| facts.kind.as_str())
     }
