@@ -6,7 +6,7 @@ use millstream_engine::{Clock, SystemClock};
 use millstream_server::{Backends, FeastCompat, Server, ServerOptions, Token};
 use millstream_types::Percent;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     CliError, Exit,
@@ -115,9 +115,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     drop(engine);
     // The tasks beside the server end with it, whatever ended it.
     let stopped = session.cancel.child_token();
-    let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics, stopped.clone()));
-    let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
-    let mut scheduled = backend.keep_scheduled(stopped.clone());
+    let telling = tokio::spawn(keep_telling(backend.clone(), metrics, stopped.clone()));
+    let kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
+    let scheduled = backend.keep_scheduled(stopped.clone());
     let is_told = !session.settings.json;
     let reloads = tokio::spawn(hangups.reload(backend.clone(), session.cancel.clone(), is_told));
     let served = server.run(session.cancel.clone()).await;
@@ -126,17 +126,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     reloads.abort();
     // A run that brings views up to date gets time to record its end, and meanwhile steps that ran get time to end; what those
     // were about is recorded, and the next process starts them once more.
-    let ended = tokio::join!(timeout(LAST_TIME, &mut kept_fresh), timeout(LAST_TIME, &mut scheduled));
-    if ended.0.is_err() {
-        kept_fresh.abort();
-    }
-    if ended.1.is_err() {
-        scheduled.abort();
-    }
+    tokio::join!(ended(kept_fresh), ended(scheduled));
     // The ends of steps are told too.
-    if timeout(LAST_TIME, &mut telling).await.is_err() {
-        telling.abort();
-    }
+    ended(telling).await;
     let closed = backend.close().await;
     // The log has the last steps once the bus is gone, and that goes with the backend, unless something holds on to it.
     drop(backend);
@@ -145,4 +137,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     served.map_err(CliError::from).and(closed)?;
     Ok(Exit::Success)
+}
+
+/// Waits a while until the work has ended by itself, and breaks it off if it has not.
+async fn ended<T>(mut work: JoinHandle<T>) {
+    if timeout(LAST_TIME, &mut work).await.is_err() {
+        work.abort();
+    }
 }
