@@ -1,7 +1,7 @@
 //! Receivers outside: what they are told, by the specification, over outages and kills.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     process::Command,
     sync::{
