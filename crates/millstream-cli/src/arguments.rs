@@ -60,6 +60,7 @@ pub(crate) struct GlobalArguments {
         value_enum,
         value_name = "FORMAT",
         env = "MILLSTREAM_LOG_FORMAT",
+        hide_env_values = true,
         default_value = "text"
     )]
     pub(crate) log_format: log::Format,

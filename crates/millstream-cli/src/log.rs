@@ -13,7 +13,6 @@ use crate::settings::variable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     Text,
-    /// One JSON object a line
     Json,
 }
 

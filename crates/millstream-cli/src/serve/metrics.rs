@@ -15,12 +15,11 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    /// Counts all that `engine` tells from now on, and returns the figures.
+    /// Counts all work that is told on the engine's bus from now on.
     pub(crate) fn begin(engine: &Engine, backend: &Arc<Backend>) -> Result<Arc<Metrics>, CliError> {
         let metrics = Arc::new(Metrics::new().map_err(|error| CliError::Format(error.into()))?);
-        engine
-            .events()
-            .observe(Arc::new(Self { metrics: metrics.clone(), backend: Arc::downgrade(backend) }));
+        let counting = Self { metrics: metrics.clone(), backend: Arc::downgrade(backend) };
+        engine.events().observe(Arc::new(counting));
         Ok(metrics)
     }
 

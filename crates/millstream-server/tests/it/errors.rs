@@ -188,6 +188,7 @@ fn every_code_is_described_once() {
     let failed = || std::io::Error::other("x");
     let starts = [
         ServerError::TokenNeeded { address },
+        ServerError::OpenMetrics { address },
         ServerError::WeakToken { name: "ci".to_owned(), found: 1, needed: 2 },
         ServerError::TwoTokens { name: "ci".to_owned() },
         ServerError::Bind { address, source: failed() },

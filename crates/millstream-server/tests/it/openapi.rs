@@ -1,17 +1,20 @@
 //! The document describes what is served.
 
-use millstream_server::openapi_json;
+use std::sync::Arc;
+
+use millstream_server::{ServerOptions, openapi_json};
 
 use crate::client::{options, start};
 
 #[tokio::test]
 async fn every_described_endpoint_is_served() {
-    let server = start(options()).await;
+    let metrics = Some(Arc::new(millstream_telemetry::Metrics::new().unwrap()));
+    let server = start(ServerOptions { metrics, ..options() }).await;
     let served = server.get("/v1/openapi.json").await;
     assert_eq!(served.text(), openapi_json());
     let document = served.json();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 31);
+    assert_eq!(paths.len(), 32);
     for (path, operations) in paths {
         let path = path.replace("{name}", "churn_v1").replace("{view}", "orders").replace("{id}", "0199-a");
         for method in operations.as_object().unwrap().keys() {

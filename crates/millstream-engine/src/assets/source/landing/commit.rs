@@ -58,8 +58,7 @@ async fn publish_staged(
         schemas: accepted.clone(),
     };
     let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
-    info.rows_written = staged.accepted;
-    info.rows_rejected = staged.rejected;
+    (info.rows_written, info.rows_rejected) = (staged.accepted, staged.rejected);
     let staying = staying(attempt, &leaving).await?;
     let mut add = staged.files;
     add.extend(leaving.kept);
