@@ -81,6 +81,9 @@ impl ParameterSpec {
 }
 
 fn value_of(column_type: &ColumnType, text: &str) -> Result<String, String> {
+    if *column_type == ColumnType::String {
+        return Ok(text.to_owned());
+    }
     let text = text.trim();
     let wrong = |example: &str| format!("`{text}` is no {column_type}: write one like `{example}`");
     match column_type {

@@ -161,7 +161,10 @@ impl Engine {
                 started,
                 finished: None,
             };
-            if !finds && let Some(same) = self.same_open(&record).await? {
+            if !finds
+                && !request.force
+                && let Some(same) = self.same_open(&record).await?
+            {
                 return self.go_on(same, false, request, wait, events, cancel).await;
             }
             self.world().state.begin_backfill(&record).await?;
@@ -182,7 +185,7 @@ impl Engine {
             self.world().state.reopen_backfill(id).await?;
             let record = self.backfill_record(id).await?;
             let request = BackfillRequest { command: command.to_owned(), ..BackfillRequest::default() };
-            let finds = record.wanted.is_empty();
+            let finds = record.wanted.is_empty() && record.status == BackfillStatus::Open;
             self.go_on(record, finds, &request, wait, events, cancel).await
         })
     }
@@ -215,7 +218,7 @@ impl Engine {
         let is_same = |known: &BackfillRecord| {
             known.status == BackfillStatus::Open
                 && known.asset == record.asset
-                && [&known.wanted, &known.wanted.difference(&known.done)].contains(&&record.wanted)
+                && known.wanted.difference(&known.done) == record.wanted
                 && known.parameters == record.parameters
         };
         Ok(self.world().state.backfills(LOOKED_AT).await?.into_iter().find(is_same))
@@ -290,10 +293,10 @@ impl Engine {
         let analysed = world.project.analysis.tables.get(&table);
         let analysed = analysed.ok_or_else(|| self.project().unknown_table(&table))?;
         let values = world.state.partition_values(&asset).await?;
-        let mut grid = Grid::new(spec, partition, &analysed.stored_schema, values)?;
+        let grid = Grid::new(spec, partition, &analysed.stored_schema, values)?;
         let states = world.state.partitions(&asset).await?;
         let parameters = parameters(spec, &request.set)?;
-        let meant = meant(&mut grid, &table, request, states.as_ref(), self.now())?;
+        let meant = meant(&grid, &table, request, states.as_ref(), self.now())?;
         let meant = grid.possible(&meant);
         let is_done = |number: &PartitionSet| match &states {
             Some(states) if !request.force => {
@@ -331,7 +334,7 @@ impl Engine {
 
 /// The partitions that a request means.
 fn meant(
-    grid: &mut Grid,
+    grid: &Grid,
     table: &TableName,
     request: &BackfillRequest,
     states: Option<&PartitionStates>,
@@ -454,6 +457,14 @@ impl StepExecutor for Filler {
         let spec = project.table(&name).ok_or_else(|| project.unknown_table(&name))?;
         let filled = async {
             let mut table = PartitionedTable::open(&context, spec, &self.partition).await?;
+            let base = table.snapshot().await?;
+            if base.is_some_and(|base| table.grid.field_of(&base.schema()).is_err()) {
+                return Err(EngineError::Partitions {
+                    table: name.clone(),
+                    message: "was built before it had the column that parts it".to_owned(),
+                    hint: format!("build it once with `millstream run {name}`"),
+                });
+            }
             table.survey(false, false).await?;
             // Another attempt, or another process, may have come further than the record that this one began with.
             let record = context.world.state.backfill(&self.record.id).await?;

@@ -245,7 +245,9 @@ impl PartitionedTable<'_> {
         let whole = chunk.partitions.is_none() && left_out.is_empty();
         match attempt.base.filter(|_| !whole) {
             Some(base) => {
-                let stays = self.gone(chunk, left_out).is_not_true();
+                // A key may come from a partition that is built after this one.
+                let pending = self.grid.condition(&self.pending.difference(left_out));
+                let stays = self.gone(chunk, left_out).or(pending).is_not_true();
                 StoredKeys::of_files(base, base.files().to_vec()).only(stays)
             }
             None => staying(attempt, &[], &[], true),

@@ -90,7 +90,11 @@ impl PartitionedTable<'_> {
     pub(super) fn fill(&mut self, mut fill: Fill) -> BoxFuture<'_, Result<StepResult, EngineError>> {
         Box::pin(async move {
             let mut sum = Sum::default();
-            for (parameters, chunks) in self.chunks(&fill) {
+            let groups = self.chunks(&fill);
+            let meant =
+                groups.iter().flat_map(|(_, chunks)| chunks).filter_map(|chunk| chunk.partitions.as_ref());
+            self.pending = PartitionSet::of_ranges(meant.flat_map(|set| set.ranges().iter().copied()));
+            for (parameters, chunks) in groups {
                 let spec = self.spec_with(&parameters)?;
                 let (base, inputs) = (self.snapshot().await?, self.inputs.clone());
                 let attempt =
@@ -159,9 +163,8 @@ impl PartitionedTable<'_> {
         fill: &mut Fill,
         sum: &mut Sum,
     ) -> Result<(), EngineError> {
-        let (context, count) = (self.context, chunks.len());
-        let computing =
-            chunks.into_iter().map(|chunk| computed(attempt, self.grid.clone(), chunk, fill.parallel));
+        let (context, count, grid) = (self.context, chunks.len(), Arc::new(self.grid.clone()));
+        let computing = chunks.into_iter().map(|chunk| computed(attempt, grid.clone(), chunk, fill.parallel));
         let mut computed = stream::iter(computing.collect::<Vec<_>>()).buffered(fill.parallel.get());
         while let Some(ready) = computed.next().await {
             context.check_cancelled()?;
@@ -173,6 +176,9 @@ impl PartitionedTable<'_> {
             let started = context.world.options.clock.now();
             let end = self.publish_chunk(attempt, &chunk, rows, backfill).await?;
             let micros = context.world.options.clock.now().0.saturating_sub(started.0);
+            if let Some(partitions) = &chunk.partitions {
+                self.pending = self.pending.difference(partitions);
+            }
             self.record_chunk(&chunk, &end, micros, fill).await?;
             if count > 1 || fill.backfill.is_some() {
                 self.tell(&end, fill, sum);
@@ -285,7 +291,7 @@ impl PartitionedTable<'_> {
 /// The rows of a chunk, computed on a task of their own. Those of a whole table are computed while they are written.
 async fn computed(
     attempt: &BuildAttempt<'_>,
-    grid: super::grid::Grid,
+    grid: Arc<super::grid::Grid>,
     chunk: Chunk,
     parallel: NonZeroUsize,
 ) -> Result<(Chunk, ChunkRows), EngineError> {

@@ -139,14 +139,14 @@ impl PartitionedTable<'_> {
         let before: u64 = remove.iter().filter_map(DataFile::rows).sum();
         let stay: u64 = kept.iter().map(StagedFile::rows).sum();
         add.extend(kept);
-        let open = self.states.open().difference(built);
+        let open = self.states.open().union(left_out).difference(built);
         let partitions = BuiltPartitions {
             built: built.to_string(),
             open: open.to_string(),
             whole,
             parameters: chunk.parameters.clone(),
             backfill,
-            values: self.grid.values_of(built),
+            values: self.grid.values_of(&built.union(&open)),
         };
         let what = Committed::Build {
             build: attempt.build,

@@ -80,6 +80,11 @@ impl Grid {
         self.calendar
     }
 
+    /// The type of the table's column, if a schema has the column at all.
+    pub(crate) fn field_of(&self, schema: &Schema) -> Result<DataType, arrow::error::ArrowError> {
+        schema.field_with_name(&self.column).map(|_| self.data_type.clone())
+    }
+
     /// Numbers for values that other processes have named.
     pub(crate) fn learn(&mut self, values: &PartitionValues) {
         for (number, value) in values {
@@ -245,28 +250,36 @@ impl Grid {
         }
     }
 
-    /// The number of the value that is written so; a value that has none gets one.
-    pub(crate) fn find(&mut self, text: &str) -> Result<i64, EngineError> {
+    /// The number of the partition of that name.
+    ///
+    /// # Errors
+    ///
+    /// The name is none of a time, or of a value that was seen.
+    pub(crate) fn find(&self, text: &str) -> Result<i64, EngineError> {
+        let refused = |message: String, hint: String| EngineError::Partitions {
+            table: self.table.clone(),
+            message: format!("has no such partition: {message}"),
+            hint,
+        };
         if text == NULL_LABEL {
             return Ok(NULL_PARTITION);
         }
-        match self.calendar {
-            Some(calendar) => calendar.parse(text).map_err(|error| EngineError::Partitions {
-                table: self.table.clone(),
-                message: format!("has no such partition: {error}"),
-                hint: error.hint(),
-            }),
-            None => {
-                let value = ScalarValue::try_from_string(text.to_owned(), &self.data_type).ok();
-                match value.filter(|value| !value.is_null()) {
-                    Some(_) => self.name(text),
-                    None => Err(EngineError::Partitions {
-                        table: self.table.clone(),
-                        message: format!("has no such partition: `{text}` is no value of `{}`", self.column),
-                        hint: format!("write one, or `{NULL_LABEL}` for the rows without a value"),
-                    }),
-                }
-            }
+        if let Some(calendar) = self.calendar {
+            return calendar.parse(text).map_err(|error| refused(error.to_string(), error.hint()));
+        }
+        let value = ScalarValue::try_from_string(text.to_owned(), &self.data_type).ok();
+        let value = value.filter(|value| !value.is_null()).and_then(|value| value.to_array().ok());
+        let Some(value) = value else {
+            let hint = format!("write one, or `{NULL_LABEL}` for the rows without a value");
+            return Err(refused(format!("`{text}` is no value of `{}`", self.column), hint));
+        };
+        // A value has one spelling, however it was written.
+        match self.known(&value)?.first() {
+            Some(Some(number)) => Ok(*number),
+            _ => Err(refused(
+                format!("no row with `{text}` in `{}` was seen", self.column),
+                "`--missing` looks for values that are new, and `millstream status --partitions` names the others".into(),
+            )),
         }
     }
 }

@@ -46,13 +46,12 @@ pub(super) async fn caught_up(
         Some(known) if known == version.number() => return Ok(CaughtUp::with(recorded)),
         // The table was put back, or made anew.
         Some(known) if known > version.number() => return Ok(CaughtUp::with(None)),
-        // The newest commit has left rejected rows behind, which building its partitions once more takes away.
-        _ if is_outdated(world, base).await? => return Ok(CaughtUp::with(recorded)),
         _ => {}
     }
     let since = known.map(|known| usize::try_from(version.number() - known).unwrap_or(usize::MAX));
     let commits = world.lake.history(base.table(), since).await?;
     let mut filled: BTreeMap<String, PartitionSet> = BTreeMap::new();
+    let mut last = PartitionSet::new();
     let mut states = recorded;
     // Of the commits since the recorded version none may be missing from the log.
     let mut next = known.map(|known| known + 1);
@@ -65,6 +64,7 @@ pub(super) async fn caught_up(
         match &info.what {
             Committed::Build { inputs, partitions: Some(partitions), .. } => {
                 grid.learn(&partitions.values);
+                last = partitions.built.parse().unwrap_or_default();
                 if let (Some(backfill), Ok(built)) = (&partitions.backfill, partitions.built.parse()) {
                     let known = filled.entry(backfill.clone()).or_default();
                     *known = known.union(&built);
@@ -80,7 +80,10 @@ pub(super) async fn caught_up(
             Committed::Landing { .. } | Committed::Reprocess { .. } => {}
         }
     }
+    // The newest build has left rejected rows behind, which building its partitions once more takes away.
+    let left_behind = if is_outdated(world, base).await? { last } else { PartitionSet::new() };
     let states = states.map(|mut states| {
+        states.outdate(&left_behind);
         states.version = Some(version);
         states
     });

@@ -1,10 +1,15 @@
 //! Which partitions are to be built: those that the inputs' changes reach, those that were never built, or all of them.
 
-use millstream_plan::{PartitionSet, PartitionStatus};
-use millstream_sql::incremental::{Limits, Reached};
+use std::collections::BTreeSet;
 
-use super::{PARTITIONS_MAX, table::PartitionedTable};
-use crate::{EngineError, assets::table::build::BuildAttempt};
+use arrow::compute::cast;
+use futures::TryStreamExt;
+use millstream_lake::Snapshot;
+use millstream_plan::{PartitionSet, PartitionStanding, PartitionStatus};
+use millstream_sql::incremental::{Inputs, Limits, Reached};
+
+use super::{PARTITIONS_MAX, grid::Grid, table::PartitionedTable};
+use crate::{EngineError, assets::table::build::BuildAttempt, resolver::provider, stored};
 
 /// The most partitions that a table is searched for.
 const FOUND_MAX: usize = 1_000_000;
@@ -38,7 +43,7 @@ impl PartitionedTable<'_> {
                 false => self.reached(&attempt, &mut grid).await?,
             };
             let found = match found {
-                None if !self.is_whole(may_be_whole, everything) => {
+                None if !self.is_whole(may_be_whole, self.states.fingerprint != fingerprint) => {
                     Some(self.search(&attempt, &mut grid).await?)
                 }
                 found => found,
@@ -46,12 +51,18 @@ impl PartitionedTable<'_> {
             (found, everything)
         };
         self.grid = grid;
-        if everything {
+        if everything && self.states.fingerprint != fingerprint {
             self.states.outdate_all();
             self.states.fingerprint = fingerprint;
+        } else if everything {
+            self.states.outdate(&self.states.known());
         }
         let Some(found) = found else { return Ok(Survey::Whole) };
-        let found = self.grid.possible(&found);
+        let mut found = self.grid.possible(&found);
+        if let Some(base) = base.as_deref().filter(|_| everything) {
+            // Rows that the query no longer gives have to leave, also those that could not come any more.
+            found = found.union(&self.stored(base).await?);
+        }
         self.states.outdate(&found);
         self.states.seen = self.inputs.versions();
         self.states.version = base.as_deref().map(crate::assets::version_of).or(self.states.version);
@@ -63,16 +74,16 @@ impl PartitionedTable<'_> {
 
     /// Whether all rows may be computed at once: partitions that were built with other parameters have to be computed apart, as
     /// long as the definition is the one that they belong to.
-    fn is_whole(&self, may_be_whole: bool, everything: bool) -> bool {
+    fn is_whole(&self, may_be_whole: bool, forgets_parameters: bool) -> bool {
         let has_parameters = self.states.spans().iter().any(|span| !span.standing.parameters.is_empty());
-        may_be_whole && (everything || !has_parameters)
+        may_be_whole && (forgets_parameters || !has_parameters)
     }
 
     /// The partitions that the changes of the inputs reach; `None` where no bound can be shown.
     async fn reached(
         &self,
         attempt: &BuildAttempt<'_>,
-        grid: &mut super::grid::Grid,
+        grid: &mut Grid,
     ) -> Result<Option<PartitionSet>, EngineError> {
         if self.states.seen == self.inputs.versions() {
             return Ok(Some(PartitionSet::new()));
@@ -82,9 +93,28 @@ impl PartitionedTable<'_> {
             self.context.note("all partitions are looked at: the past of an input can no longer be read");
             return Ok(None);
         };
+        let Some(mut found) = self.reached_by(attempt, &changes.inputs, grid).await? else { return Ok(None) };
+        // A row that the query leaves out with the default values may be one with the values of a backfill.
+        for parameters in self.parameters() {
+            let with = |standing: &PartitionStanding| standing.parameters == parameters;
+            let (spec, own) = (self.spec_with(&parameters)?, self.states.which(with));
+            let attempt = self.attempt(&spec, attempt.base).await?;
+            let Some(reached) = self.reached_by(&attempt, &changes.inputs, grid).await? else { return Ok(None) };
+            found = found.union(&reached.intersection(&own));
+        }
+        Ok(Some(found))
+    }
+
+    /// The partitions that changes reach in the query of one attempt; `None` where no bound can be shown.
+    async fn reached_by(
+        &self,
+        attempt: &BuildAttempt<'_>,
+        changes: &Inputs,
+        grid: &mut Grid,
+    ) -> Result<Option<PartitionSet>, EngineError> {
         let limits = Limits { keys: FOUND_MAX, ..Limits::default() };
         let reached =
-            attempt.maintenance.reached(attempt.runtime.as_ref(), &changes.inputs, &grid.key(), limits).await;
+            attempt.maintenance.reached(attempt.runtime.as_ref(), changes, &grid.key(), limits).await;
         match reached.map_err(|source| attempt.failed(source))? {
             Reached::Nothing => Ok(Some(PartitionSet::new())),
             Reached::Keys(keys) => Ok(Some(grid.numbers(&keys)?.into_iter().collect())),
@@ -93,6 +123,32 @@ impl PartitionedTable<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// The parameters that backfills have set for partitions, each once.
+    fn parameters(&self) -> BTreeSet<String> {
+        let set = self.states.spans().iter().map(|span| span.standing.parameters.clone());
+        set.filter(|parameters| !parameters.is_empty()).collect()
+    }
+
+    /// The partitions that rows of the stored table lie in.
+    async fn stored(&mut self, base: &Snapshot) -> Result<PartitionSet, EngineError> {
+        let (world, table, key) = (&self.context.world, &self.spec.name, self.grid.key());
+        let Ok(field) = self.grid.field_of(&base.schema()) else { return Ok(PartitionSet::new()) };
+        let rows = provider(&world.lake, base)?;
+        let mut rows = stored::scan(world, table, rows, &[key.column.clone()], None).await?;
+        let mut found = PartitionSet::new();
+        while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
+            self.context.check_cancelled()?;
+            let values = cast(batch.column(0), &field)
+                .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
+            let keys = key.keys(&values).map_err(|source| stored::failed(table, source))?;
+            let mut numbers = self.grid.numbers(&keys)?;
+            numbers.sort_unstable();
+            numbers.dedup();
+            found = found.union(&numbers.into_iter().collect());
+        }
+        Ok(found)
     }
 
     /// All partitions that the query has rows for, and those that are known.

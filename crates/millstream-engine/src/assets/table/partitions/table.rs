@@ -28,6 +28,8 @@ pub(super) struct PartitionedTable<'a> {
     pub is_unknown: bool,
     /// What backfills built with commits that were not recorded, by backfill.
     pub filled: BTreeMap<String, PartitionSet>,
+    /// The partitions that this step is still going to build, whose rows leave in any case.
+    pub pending: PartitionSet,
     pub now: TimestampMicros,
 }
 
@@ -63,6 +65,7 @@ impl<'a> PartitionedTable<'a> {
             inputs,
             grid,
             filled,
+            pending: PartitionSet::new(),
             is_unknown: states.is_none(),
             states: states.unwrap_or_else(|| PartitionStates::new(fingerprint)),
             now: world.options.clock.now(),
@@ -83,9 +86,16 @@ impl<'a> PartitionedTable<'a> {
             .map_err(|source| EngineError::Definition { name: self.spec.name.to_string(), source })?;
         for (name, value) in values {
             let named = |parameter: &&mut ParameterSpec| parameter.name.value == name;
-            if let Some(parameter) = spec.parameters.iter_mut().find(named) {
-                parameter.default = value;
-            }
+            let Some(parameter) = spec.parameters.iter_mut().find(named) else {
+                return Err(EngineError::Partitions {
+                    table: self.spec.name.clone(),
+                    message: format!(
+                        "has partitions that were built with `{name}`, which it no longer declares"
+                    ),
+                    hint: "declare it in the header once more, or build them again without it".to_owned(),
+                });
+            };
+            parameter.default = value;
         }
         Ok(spec)
     }
