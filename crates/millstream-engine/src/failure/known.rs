@@ -124,7 +124,8 @@ impl Engine {
         Box::pin(async move {
             let world = self.world();
             let now = world.options.clock.now();
-            let since = TimestampMicros(now.0.saturating_sub(i64::from(days).saturating_add(1).saturating_mul(DAY)));
+            let since =
+                TimestampMicros(now.0.saturating_sub(i64::from(days).saturating_add(1).saturating_mul(DAY)));
             let watched = world.state.sla_promises().await?;
             let breaches = world.state.sla_breaches(since).await?;
             let mut found = Vec::new();

@@ -112,9 +112,15 @@ fn a_source_that_is_away_opens_its_circuit_and_is_read_again_when_it_answers() {
         world.definition.script.put("events", "b", "id\n3");
         world.definition.script.fail("events", Call::Discover, Harm::Passing, 10_000);
         process.pass(&world, 3_600);
-        until("the circuit does not open", async || circuit(&process.engine).await.is_some_and(|state| state != CircuitState::Closed)).await;
+        until("the circuit does not open", async || {
+            circuit(&process.engine).await.is_some_and(|state| state != CircuitState::Closed)
+        })
+        .await;
         let held = async || logged(&state, "bronze.events", DecisionKind::Held).await;
-        until("nothing is held", async || held().await.iter().any(|because| because.contains("source `events`"))).await;
+        until("nothing is held", async || {
+            held().await.iter().any(|because| because.contains("source `events`"))
+        })
+        .await;
         // A minute passes, the probe fails; then the place answers, and everything goes on by itself.
         process.pass(&world, 31);
         until("there is no probe", async || {
@@ -202,7 +208,9 @@ fn a_promise_that_is_broken_is_recorded_once_and_once_when_it_is_kept_again() {
         let breaches = state.sla_breaches(TimestampMicros(0)).await.unwrap();
         let breaches = &breaches[&AssetId::new("silver.events")];
         assert_eq!(breaches.len(), 1, "{breaches:?}");
-        assert!(breaches[0].met_at.is_some_and(|met| met > breaches[0].broken_at && met <= world.clock.now()));
+        assert!(
+            breaches[0].met_at.is_some_and(|met| met > breaches[0].broken_at && met <= world.clock.now())
+        );
         process.stop().await;
     });
 }

@@ -136,7 +136,10 @@ async fn a_store_of_version_6_is_read() {
 /// What the samples of the versions that first had schedules say.
 pub(crate) async fn check_scheduled(state: &State) {
     let [scheduled] = state.scheduled_assets().await.unwrap().try_into().unwrap();
-    assert_eq!((scheduled.running.unwrap().attempt, scheduled.triggers.len(), scheduled.durations.len()), (1, 1, 2));
+    assert_eq!(
+        (scheduled.running.unwrap().attempt, scheduled.triggers.len(), scheduled.durations.len()),
+        (1, 1, 2)
+    );
     assert_eq!((scheduled.failures, scheduled.is_unreachable, scheduled.aside), (0, false, None));
     assert_eq!(state.schedule_decisions(9).await.unwrap().len(), 1);
     assert!(state.circuits().await.unwrap().is_empty() && state.sla_promises().await.unwrap().is_empty());
