@@ -17,10 +17,9 @@ use crate::standing::Standing;
 impl Of<&Status> for StatusDocument {
     fn of(status: &Status) -> Self {
         let last_run = status.last_run.as_ref().map(LastRun::of);
-        let aside = status
-            .aside
-            .iter()
-            .map(|(asset, aside)| AsideState { asset: asset.to_string(), since: instant(aside.since) });
+        let aside = status.aside.iter();
+        let aside =
+            aside.map(|(asset, aside)| AsideState { asset: asset.to_string(), since: instant(aside.since) });
         Self {
             last_run,
             housekeeping: status.housekeeping.as_ref().map(HousekeepingState::of),

@@ -259,6 +259,14 @@ impl World {
         self.project = project;
         self.waits.clear();
         self.call(move |scheduler| scheduler.replace_graph(assets, &limits, now).unwrap());
+        self.forget_gone();
+    }
+
+    /// An asset that is gone is not taken up again, even if another one has its name later.
+    fn forget_gone(&mut self) {
+        for (id, recorded) in &mut self.ledger.recorded {
+            recorded.is_unreachable &= self.project.assets.iter().any(|asset| asset.id == *id);
+        }
     }
 
     fn boot(&mut self) {
@@ -460,6 +468,7 @@ impl World {
         // What somebody else did pays back nothing that a recorded start owes.
         if step.wave != BY_HAND && self.ledger.recorded.contains_key(&first) {
             self.ledger.ended(&first, step.ending, took);
+            self.forget_gone();
         }
         let answered = self.ledger.answered;
         let dies = |world: &Self| world.scheduler.is_none();
@@ -633,7 +642,8 @@ impl World {
             let Some(recorded) = self.ledger.recorded.get(&asset.id) else { continue };
             aside.extend(recorded.aside.map(|_| asset.id.clone()));
             let runs = asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual);
-            let is_left = recorded.is_unreachable && runs && recorded.aside.is_none();
+            let is_asked = asset.circuit.is_some();
+            let is_left = recorded.is_unreachable && is_asked && runs && recorded.aside.is_none();
             assert!(!is_left || self.steps.contains_key(&asset.id), "`{}` was not taken up again", asset.id);
         }
         aside.sort();
