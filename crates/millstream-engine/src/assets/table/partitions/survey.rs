@@ -99,7 +99,9 @@ impl PartitionedTable<'_> {
             let with = |standing: &PartitionStanding| standing.parameters == parameters;
             let (spec, own) = (self.spec_with(&parameters)?, self.states.which(with));
             let attempt = self.attempt(&spec, attempt.base).await?;
-            let Some(reached) = self.reached_by(&attempt, &changes.inputs, grid).await? else { return Ok(None) };
+            let Some(reached) = self.reached_by(&attempt, &changes.inputs, grid).await? else {
+                return Ok(None);
+            };
             found = found.union(&reached.intersection(&own));
         }
         Ok(Some(found))
