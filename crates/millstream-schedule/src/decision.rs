@@ -288,11 +288,14 @@ pub fn shown(at: TimestampMicros) -> String {
 pub enum Ending {
     /// The asset is up to date with what it read, whether or not that changed anything.
     Well,
-    /// The step failed, was halted, was skipped by its run, or was cancelled by a person. A step that breaks off because the
+    /// The step failed or was halted for a reason that lies in the asset or in its data. A step that breaks off because the
     /// process ends is not told at all: it is started once more by [`crate::Scheduler::restore`].
     Badly,
+    /// The step did not end well for a reason that says nothing against the asset: a store was away for a moment, retries were used
+    /// up, the step was cancelled. The asset is not set aside for it, and its triggers start it again.
+    Passing,
     /// The step failed because what it asks could not be reached. That says nothing against the asset, which is not set aside
-    /// for it: its circuit waits, and takes it up again.
+    /// for it: its circuit holds it, or a wait that grows, and then it is taken up again.
     Unreachable,
 }
 

@@ -37,6 +37,8 @@ impl Scheduler {
         let was_started = |running: &mut super::Running| running.started_for.is_some();
         let Some(running) = node.state.running.take_if(was_started) else { return };
         self.queue.release(running.lane);
+        self.forget_probe(place);
+        let node = &mut self.nodes[place];
         let Some(owed) = running.started_for else { return };
         self.decisions.push(Decision::Postponed { asset: node.asset.id.clone() });
         if node.is_gone {

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use millstream_types::{AssetId, TimestampMicros};
 
 use super::{Scheduler, node::Standing};
-use crate::{Decision, HoldReason};
+use crate::{CircuitPolicy, Decision, Ending, HoldReason, trigger::micros};
 
 /// A circuit that is not closed, as the scheduler knows it.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// No step starts before this instant.
     until: TimestampMicros,
+    /// How long it is shut at a time, in microseconds.
+    wait: i64,
     /// The asset whose step tries. Places change when a project is loaded again, names do not.
     probe: Option<AssetId>,
     /// The assets that are held, by their places; some of them may have gone on otherwise.
@@ -19,8 +21,8 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn new(until: TimestampMicros) -> Self {
-        Self { until, probe: None, held: BTreeSet::new() }
+    fn new(until: TimestampMicros, now: TimestampMicros) -> Self {
+        Self { until, wait: wait(until, now), probe: None, held: BTreeSet::new() }
     }
 }
 
@@ -42,6 +44,7 @@ impl Scheduler {
     pub fn circuit_closed(&mut self, name: &str, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);
         if let Some(gate) = self.gates.remove(name) {
+            gate.held.iter().for_each(|place| self.wait_instead(*place));
             self.let_go(gate.held);
         }
         self.decide()
@@ -55,10 +58,11 @@ impl Scheduler {
 
     /// Takes over an open circuit.
     pub(super) fn shut(&mut self, name: &str, until: TimestampMicros) {
+        let now = self.now;
         match self.gates.get_mut(name) {
             Some(gate) if gate.until == until => {}
-            Some(gate) => (gate.until, gate.probe) = (until, None),
-            None => drop(self.gates.insert(name.to_owned(), Gate::new(until))),
+            Some(gate) => (gate.until, gate.wait, gate.probe) = (until, wait(until, now), None),
+            None => drop(self.gates.insert(name.to_owned(), Gate::new(until, now))),
         }
     }
 
@@ -71,12 +75,22 @@ impl Scheduler {
     }
 
     /// The step of the asset has ended, which may have been the one that tried: what is known of its circuit by then was told
-    /// before. If that is nothing new, the next one tries.
-    pub(super) fn probe_ended(&mut self, place: usize) {
+    /// before. If that is nothing new, the next one tries: at once where the step ended well, and after the present wait where it
+    /// did not, since nothing says that the place answers.
+    pub(super) fn probe_ended(&mut self, place: usize, ending: Ending) {
         // The asset may have another circuit than when its step began.
         let asset = &self.nodes[place].asset.id;
         let tried = self.gates.values_mut().find(|gate| gate.probe.as_ref() == Some(asset));
-        if let Some(gate) = tried {
+        if let Some(gate) = tried.filter(|_| ending.is_bad()) {
+            gate.until = gate.until.max(TimestampMicros(self.now.0.saturating_add(gate.wait)));
+        }
+        self.forget_probe(place);
+    }
+
+    /// The step of the asset has asked nothing: if it was to try, another one does.
+    pub(super) fn forget_probe(&mut self, place: usize) {
+        let asset = &self.nodes[place].asset.id;
+        if let Some(gate) = self.gates.values_mut().find(|gate| gate.probe.as_ref() == Some(asset)) {
             gate.probe = None;
             self.find_probes();
         }
@@ -139,7 +153,18 @@ impl Scheduler {
         }
     }
 
+    /// Whether the circuit of the asset is not closed.
+    pub(super) fn has_gate(&self, place: usize) -> bool {
+        self.gate_of(place).is_some()
+    }
+
     fn gate_of(&self, place: usize) -> Option<&Gate> {
         self.gates.get(self.nodes[place].asset.circuit.as_ref()?)
     }
+}
+
+/// The wait of a circuit that is open until then, in microseconds: as far as it is known, and no wait that there is not.
+fn wait(until: TimestampMicros, now: TimestampMicros) -> i64 {
+    let policy = CircuitPolicy::default();
+    until.0.saturating_sub(now.0).clamp(micros(policy.wait), micros(policy.wait_max))
 }

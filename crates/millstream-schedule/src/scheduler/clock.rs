@@ -111,6 +111,7 @@ impl Scheduler {
             for trigger in 0..self.nodes[place].state.triggers.len() {
                 self.rewind_trigger(place, trigger, now);
             }
+            self.rewind_wait(place, now);
         }
     }
 

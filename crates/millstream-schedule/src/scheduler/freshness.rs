@@ -114,14 +114,15 @@ impl Scheduler {
         if oldest == NEVER { self.now } else { TimestampMicros(oldest.min(self.now.0)) }
     }
 
-    /// The asset and all that it reads as far as it runs by itself, each after what it reads.
+    /// The asset and all that it reads as far as triggers keep it fresh, each after what it reads. What is set aside counts too: its
+    /// rows are as old as they are, whether or not it runs.
     fn upstream(&mut self, place: usize) -> Vec<usize> {
         self.walks += 1;
         self.met[place] = self.walks;
         let (mut ahead, mut found) = (VecDeque::from([place]), Vec::new());
         while let Some(next) = ahead.pop_front() {
             self.visits += 1;
-            if next != place && !self.nodes[next].runs_by_itself() {
+            if next != place && !self.nodes[next].has_triggers() {
                 continue;
             }
             found.push(next);

@@ -6,6 +6,7 @@ use millstream_types::{AssetId, TimestampMicros};
 
 use super::{
     CLOCK_BACK_MAX, Scheduler,
+    again::Unreached,
     aside::Failures,
     node::{Node, Standing, State, TriggerState},
 };
@@ -84,7 +85,7 @@ impl Scheduler {
         let graph = Graph::build(assets, limits)?;
         self.begin(now);
         self.queue = Queue::new(limits);
-        self.timers = Timers::default();
+        (self.timers, self.again) = (Timers::default(), Timers::default());
         (self.unsettled, self.open) = (BTreeSet::new(), VecDeque::new());
         self.forget_held();
         let mut before: HashMap<AssetId, Node> =
@@ -131,6 +132,7 @@ impl Scheduler {
             queue: Queue::new(limits),
             is_closing: false,
             timers: Timers::default(),
+            again: Timers::default(),
             gates: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             now,
@@ -258,6 +260,7 @@ impl Scheduler {
             (node.inputs, node.users, node.followers) = Default::default();
             (node.waiters, node.skipped) = Default::default();
             (node.asset.triggers, node.state.triggers, node.state.due) = Default::default();
+            node.state.unreached = Unreached::default();
             (node.is_gone, node.is_watched) = (true, false);
             if let Some(running) = &mut node.state.running {
                 let began_with = || (node.asset.connection.clone(), node.asset.pools.clone());
@@ -286,6 +289,7 @@ impl Scheduler {
             }
         }
         self.refresh(place);
+        self.wait_on(place);
         if let Some(reason) = changed.filter(|_| self.nodes[place].runs_on_change()) {
             self.make_due(place, self.wave, reason, i8::MIN);
         }
@@ -346,6 +350,7 @@ fn restored_state(
         fresh_as_of: fresh_as_of.map(|at| at.min(now)),
         durations: recorded.map(|recorded| Durations::of(&recorded.durations)).unwrap_or_default(),
         failures: failures.unwrap_or_default().carried(asset, decisions),
+        unreached: Unreached::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The state machine: what is told goes in, decisions come out.
 
+mod again;
 mod aside;
 mod away;
 mod circuits;
@@ -48,6 +49,8 @@ pub struct Scheduler {
     /// Whether no step starts any more.
     is_closing: bool,
     timers: Timers,
+    /// When assets that could not reach what they ask are taken up again, by their places.
+    again: Timers,
     /// The circuits that are not closed, by name.
     gates: BTreeMap<String, Gate>,
     /// The assets that run, are due, or are stale and may run by themselves.
@@ -82,6 +85,7 @@ impl Scheduler {
     pub fn tick(&mut self, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);
         self.find_ticks();
+        self.find_again();
         self.find_probes();
         self.decide()
     }
@@ -178,11 +182,9 @@ impl Scheduler {
             }
             let is_own = running.started_for.is_some();
             self.count_failure(place, ending, is_own);
-            self.probe_ended(place);
-            // Its circuit holds it until what it asks answers again. What is not there to be held is not asked for ever.
-            let node = &self.nodes[place];
-            if ending == Ending::Unreachable && is_own && node.asset.circuit.is_some() {
-                self.make_due(place, running.wave, DueReason::Unreachable, i8::MIN);
+            self.probe_ended(place, ending);
+            if is_own {
+                self.take_up_again(place, ending, running.wave);
             }
             self.settle_down(place);
         }
@@ -204,7 +206,8 @@ impl Scheduler {
     /// The next instant at which [`Self::tick`] has something to do; `None` if nothing is timed.
     #[must_use]
     pub fn next_wake(&self) -> Option<TimestampMicros> {
-        self.timers.next().into_iter().chain(self.next_probe()).min()
+        let timers = [self.timers.next(), self.again.next(), self.next_probe()];
+        timers.into_iter().flatten().min()
     }
 
     /// By how much the clock of the last call was behind the latest instant that had been told or recorded before; `None` if it was

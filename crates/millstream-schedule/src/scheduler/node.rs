@@ -2,7 +2,7 @@
 
 use millstream_types::{AssetVersion, TimestampMicros};
 
-use super::aside::Failures;
+use super::{again::Unreached, aside::Failures};
 use crate::{DueReason, ScheduledAsset, Trigger, durations::Durations};
 
 #[derive(Debug)]
@@ -50,6 +50,7 @@ pub(super) struct State {
     pub(super) fresh_as_of: Option<TimestampMicros>,
     pub(super) durations: Durations,
     pub(super) failures: Failures,
+    pub(super) unreached: Unreached,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,11 +133,14 @@ impl TriggerState {
 }
 
 impl Node {
-    /// Whether something else than a command makes the asset run.
+    /// Whether something else than a command makes the asset run at this moment.
     pub(super) fn runs_by_itself(&self) -> bool {
-        !self.is_gone
-            && self.state.failures.aside.is_none()
-            && self.asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual)
+        self.has_triggers() && self.state.failures.aside.is_none()
+    }
+
+    /// Whether something else than a command is to make the asset run, although it may be set aside.
+    pub(super) fn has_triggers(&self) -> bool {
+        !self.is_gone && self.asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual)
     }
 
     pub(super) fn runs_on_change(&self) -> bool {

@@ -88,6 +88,7 @@ impl Scheduler {
         node.state.cleared = Some(Cleared { wave, added: self.added });
         node.state.was_skipped = false;
         self.queue.take(lane);
+        self.waits_no_more(place);
         match self.starts.iter_mut().find(|start| start.wave == wave) {
             Some(start) => start.steps.push(step),
             None => self.starts.push(Start { wave, steps: vec![step] }),

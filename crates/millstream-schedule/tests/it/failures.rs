@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use millstream_schedule::{
     Circuit, CircuitChange, CircuitPolicy, CircuitState, Ending, RetryBudget, ScheduledAsset, full_jitter,
 };
-use millstream_types::{Fingerprint, TimestampMicros};
+use millstream_types::{AssetId, Fingerprint, TimestampMicros};
 use proptest::prelude::*;
 
 use crate::harness::{Table, asset, check, steps, triggered};
@@ -156,7 +156,121 @@ fn an_end_that_says_nothing_of_the_place_lets_the_next_one_try() {
     table.scheduler.circuit_opened("shop", until, now);
     table.webhook("w");
     check(&table.wake(), "start a (webhook w)");
-    check(&table.failed("a"), "start b (webhook w)");
+    // Nothing says that the place answers, so that the others wait as long as they have waited.
+    check(&table.end("a", Ending::Passing, "1s"), "");
+    let until = TimestampMicros(table.now.0 + 30 * SECOND);
+    check(&table.wake(), "start b (webhook w)");
+    assert_eq!(table.now, until);
+    // A step that ends well without asking anything lets the next one try at once.
+    table.webhook("w");
+    check(&table.unchanged("b"), "start a (webhook w)");
+}
+
+#[test]
+fn a_step_that_was_to_try_and_finds_somebody_else_at_work_leaves_that_to_others() {
+    let assets = vec![over("shop", "a", &["webhook w"]), over("shop", "b", &["webhook w"])];
+    let mut table = Table::set(assets, &steps(4));
+    let (now, until) = (table.now, TimestampMicros(table.now.0 + 30 * SECOND));
+    table.scheduler.circuit_opened("shop", until, now);
+    table.webhook("w");
+    check(&table.wake(), "start a (webhook w)");
+    let told = table.kept_away("a");
+    assert!(told.contains("start b (webhook w)"), "{told}");
+    table.unchanged("b");
+    check(&table.freed("a"), "start a (webhook w)");
+}
+
+#[test]
+fn what_could_not_be_reached_waits_longer_each_time_where_no_circuit_holds_it() {
+    let assets = || vec![over("shop", "a", &["webhook w"])];
+    let mut table = Table::set(assets(), &steps(4));
+    let waited = |table: &mut Table| {
+        let ended = table.now;
+        check(&table.end("a", Ending::Unreachable, "1s"), "");
+        check(&table.reload(assets(), &steps(4)), "");
+        check(&table.wake(), "start a (what it asks could not be reached before)");
+        (table.now.0 - ended.0) / SECOND
+    };
+    table.webhook("w");
+    let waits: Vec<i64> = (0..7).map(|_| waited(&mut table)).collect();
+    assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+    // What else makes it run does not wait, and its end decides anew.
+    table.end("a", Ending::Unreachable, "1s");
+    check(&table.webhook("w"), "note a: webhook w\nstart a (webhook w)");
+    table.unchanged("a");
+    assert_eq!(table.scheduler.next_wake(), None);
+    table.webhook("w");
+    assert_eq!(waited(&mut table), 30);
+}
+
+#[test]
+fn what_never_reaches_a_place_that_answers_others_does_not_open_its_circuit_again_and_again() {
+    let assets = vec![over("shop", "a", &["webhook a"]), over("shop", "b", &["webhook b"])];
+    let mut table = Table::set(assets, &steps(4));
+    let mut tried = Vec::new();
+    table.webhook("a");
+    for _ in 0..6 {
+        tried.push(table.now.0);
+        // Its attempts open the circuit, and the other asset closes it.
+        let (now, until) = (table.now, TimestampMicros(table.now.0 + 30 * SECOND));
+        table.scheduler.circuit_opened("shop", until, now);
+        table.end("a", Ending::Unreachable, "1s");
+        table.webhook("b");
+        table.now = until;
+        let now = table.now;
+        let mut told = crate::harness::told(&table.scheduler.circuit_closed("shop", now));
+        while !told.contains("start a") {
+            if told.contains("start b") {
+                table.unchanged("b");
+            }
+            told = table.wake();
+        }
+    }
+    let waits: Vec<i64> = tried.windows(2).map(|pair| (pair[1] - pair[0]) / SECOND).collect();
+    assert_eq!(waits, [30, 30, 150, 270, 510]);
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_nothing_waiting() {
+    let mut table = Table::set(vec![over("shop", "a", &["webhook w"])], &steps(4));
+    table.webhook("w");
+    table.later("30d").end("a", Ending::Unreachable, "1s");
+    table.now.0 -= 30 * 24 * 60 * MINUTE;
+    table.tick();
+    assert_eq!(table.scheduler.next_wake(), Some(TimestampMicros(table.now.0 + 30 * SECOND)));
+}
+
+#[test]
+fn an_end_that_says_nothing_of_the_asset_does_not_count_against_it() {
+    let set_aside_after = NonZeroU32::new(2);
+    let bad = ScheduledAsset { set_aside_after, ..over("shop", "bad", &["webhook w"]) };
+    let mut table = Table::set(vec![bad], &steps(4));
+    for ending in [Ending::Badly, Ending::Passing, Ending::Passing, Ending::Unreachable, Ending::Passing] {
+        table.webhook("w");
+        check(&table.end("bad", ending, "1s"), "");
+    }
+    table.webhook("w");
+    check(&table.failed("bad"), "set aside bad: 2 failures");
+}
+
+#[test]
+fn what_reads_an_asset_that_is_set_aside_is_as_old_as_it() {
+    let set_aside_after = NonZeroU32::new(1);
+    let assets = vec![
+        ScheduledAsset { set_aside_after, ..triggered("bad", &[], &["webhook w"]) },
+        triggered("good", &[], &["webhook v"]),
+        ScheduledAsset { is_promised: true, ..asset("both", &["bad", "good"]) },
+    ];
+    let mut table = Table::set(assets, &steps(4));
+    let noon = table.now;
+    table.webhook("w");
+    check(&table.failed("bad"), "set aside bad: 1 failures");
+    table.later("1h").webhook("v");
+    check(&table.built("good"), "wait both: `good` goes first\nstart both (new input: good)");
+    let fresh_as_of = |table: &mut Table| table.scheduler.fresh_as_of(&AssetId::new("both"));
+    assert_eq!(fresh_as_of(&mut table), Some(noon));
+    table.built("both");
+    assert_eq!(fresh_as_of(&mut table), Some(noon));
 }
 
 #[test]
