@@ -3,7 +3,7 @@
 use futures::future::{BoxFuture, FutureExt};
 use millstream_types::{AssetId, TimestampMicros};
 
-use crate::{State, StateError, database::parameters};
+use crate::{State, StateError, database::parameters, store::Work};
 
 impl State {
     /// Asks for an asset that was set aside. Once this returns, no crash loses it.
@@ -42,4 +42,17 @@ impl State {
         }
         .boxed()
     }
+}
+
+/// A step of the asset has ended well, whoever ran it: where the asset is set aside, that asks for it.
+pub(crate) async fn ask_if_aside(
+    work: &mut Work<'_>,
+    asset: &AssetId,
+    at: TimestampMicros,
+) -> Result<(), StateError> {
+    let sql = "INSERT INTO resumptions (asset, at) \
+               SELECT asset, CAST($2 AS BIGINT) FROM scheduled_assets WHERE asset = $1 AND aside_since IS NOT NULL \
+               ON CONFLICT (asset) DO UPDATE SET at = excluded.at";
+    work.execute(sql, &parameters![asset.as_str(), at.0]).await?;
+    Ok(())
 }

@@ -9,7 +9,7 @@ use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 use crate::{
     CheckResult, Metric, NewMessage, State, StateError, StepFigures, asset, check,
     database::{Row, parameters},
-    lease, metric, outbox, set,
+    lease, metric, outbox, resumption, set,
     store::{Work, changed},
     value,
 };
@@ -154,6 +154,9 @@ impl State {
                         set::lose_if_anew(&mut work, &end.step.asset, version).await?;
                     }
                     asset::record(&mut work, &end.step.asset, recorded).await?;
+                }
+                if matches!(end.step.outcome, StepOutcome::Built | StepOutcome::Unchanged) {
+                    resumption::ask_if_aside(&mut work, &end.step.asset, end.step.finished).await?;
                 }
                 check::insert(&mut work, &end.step.run, &end.step.asset, end.checks).await?;
                 metric::insert(&mut work, &end.step.asset, end.step.finished, end.metrics).await?;

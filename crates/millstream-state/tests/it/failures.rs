@@ -4,12 +4,12 @@ use millstream_schedule::{
     Breach, Circuit, CircuitPolicy, Promise, PromiseState, RecordedAside, RecordedAsset, SlaChange,
     WatchedPromise,
 };
-use millstream_state::{Holder, LeaseRequest, ScheduleRecord, SlaRecord, State};
+use millstream_state::{Holder, LeaseRequest, ScheduleRecord, SlaRecord, State, StepOutcome};
 use millstream_types::{Fingerprint, TimestampMicros};
 
 use crate::{
     place::{Place, on_each_database},
-    world::asset,
+    world::{asset, end, recorded, run, step},
 };
 
 on_each_database! {
@@ -17,6 +17,7 @@ on_each_database! {
     processes_that_change_one_circuit_or_budget_at_once_lose_nothing,
     an_asset_that_was_asked_for_is_there_until_it_was_seen_to,
     an_asset_that_is_set_aside_is_found_so,
+    a_step_that_ends_well_asks_for_an_asset_that_is_set_aside,
     promises_and_their_breaches_are_found_again,
 }
 
@@ -90,6 +91,34 @@ async fn an_asset_that_is_set_aside_is_found_so(place: Place) {
         state.record_schedule(&ScheduleRecord { lease, assets: &recorded, decisions: &[] }).await.unwrap();
     }
     assert_eq!(state.scheduled_assets().await.unwrap(), recorded);
+}
+
+async fn a_step_that_ends_well_asks_for_an_asset_that_is_set_aside(place: Place) {
+    let state = place.open().await;
+    let holder = Holder::this_process("serve", TimestampMicros(5));
+    let (assets, now) = ([asset("schedule")], TimestampMicros(1_000_000));
+    let length = std::time::Duration::from_secs(3_600);
+    let request = LeaseRequest { assets: &assets, holder: &holder, now, length };
+    let lease = state.take_lease(&request).await.unwrap();
+    let aside = RecordedAside { since: TimestampMicros(7), definition: Fingerprint::new([3; 32]) };
+    let scheduled = [
+        RecordedAsset { failures: 4, ..RecordedAsset::new(asset("bronze.b")) },
+        RecordedAsset { failures: 5, aside: Some(aside), ..RecordedAsset::new(asset("silver.a")) },
+    ];
+    state.record_schedule(&ScheduleRecord { lease, assets: &scheduled, decisions: &[] }).await.unwrap();
+    let (start, built) = (run(1), recorded(1));
+    state.begin_run(&start).await.unwrap();
+    let failed = StepOutcome::Failed { code: "MS-0001".into(), error: "no".into(), hint: None };
+    for (name, outcome) in [("silver.a", failed), ("bronze.b", StepOutcome::Built)] {
+        state.record_step(&end(&step(&start.run, name, outcome), None)).await.unwrap();
+        assert!(state.resumptions().await.unwrap().is_empty());
+    }
+    let start = run(2);
+    state.begin_run(&start).await.unwrap();
+    for outcome in [StepOutcome::Unchanged, StepOutcome::Built] {
+        state.record_step(&end(&step(&start.run, "silver.a", outcome), Some(&built))).await.unwrap();
+        assert_eq!(state.resumptions().await.unwrap(), [asset("silver.a")]);
+    }
 }
 
 async fn promises_and_their_breaches_are_found_again(place: Place) {
