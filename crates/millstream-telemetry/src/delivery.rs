@@ -60,6 +60,16 @@ impl DeliveryError {
         let Self::Refused { status, .. } = self else { return false };
         matches!(status.as_u16(), 400 | 413 | 422)
     }
+
+    /// Whether the receiver answered, and its answer may be about this message alone, as that of a receiver which fails at it.
+    /// Otherwise the receiver is away, busy, or takes nobody's messages.
+    #[must_use]
+    pub fn may_be_of_message(&self) -> bool {
+        let Self::Refused { status, .. } = self else { return false };
+        let is_of_receiver =
+            matches!(status.as_u16(), 401 | 403 | 404 | 405 | 407 | 408 | 429 | 502 | 503 | 504);
+        !is_of_receiver && (status.is_client_error() || status.is_server_error())
+    }
 }
 
 impl Delivery {

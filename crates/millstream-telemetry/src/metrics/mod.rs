@@ -32,6 +32,7 @@ pub struct Metrics {
     queue_depth: IntGauge,
     running: IntGauge,
     messages: IntGaugeVec,
+    dropped_messages: IntCounterVec,
     requests: RequestFigures,
     process: ProcessFigures,
 }
@@ -66,6 +67,11 @@ impl Metrics {
                 "Messages that wait for a receiver outside.",
                 &["receiver"],
             )?,
+            dropped_messages: of.counters(
+                "millstream_telemetry_dropped_messages_total",
+                "Messages that a receiver outside never took, and that are gone.",
+                &["receiver"],
+            )?,
             requests: RequestFigures::declare(&of)?,
             process: ProcessFigures::declare(&of)?,
             registry,
@@ -96,6 +102,11 @@ impl Metrics {
     /// How many messages wait for a receiver outside.
     pub fn messages_waiting(&self, receiver: &str, waiting: u64) {
         self.messages.with_label_values(&[receiver]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Counts messages for a receiver outside that were dropped.
+    pub fn messages_dropped(&self, receiver: &str, count: u64) {
+        self.dropped_messages.with_label_values(&[receiver]).inc_by(count);
     }
 
     /// The figures of the requests to one path, as the server declares it (`/v1/runs/{id}`), so that there are only so many.

@@ -104,3 +104,18 @@ async fn lines_are_appended_after_a_torn_one() {
     let error = blocked.deliver("{}".to_owned()).await.unwrap_err();
     assert!(matches!(error, DeliveryError::File { .. }) && !error.is_lasting());
 }
+
+#[tokio::test]
+async fn an_answer_is_about_the_message_or_about_the_receiver() {
+    let statuses = &[500, 409, 415, 431, 301, 401, 403, 404, 408, 429, 502, 503, 504];
+    let (url, thread) = receiver(statuses);
+    let delivery = Delivery::http(&url, None).unwrap();
+    let mut of_message = Vec::new();
+    for status in statuses {
+        let refused = delivery.deliver("{}".to_owned()).await.unwrap_err();
+        assert!(!refused.is_lasting(), "{refused}");
+        of_message.extend(refused.may_be_of_message().then_some(*status));
+    }
+    thread.join().unwrap();
+    assert_eq!(of_message, statuses[..4]);
+}

@@ -34,6 +34,7 @@ fn seen() -> Metrics {
     metrics.decided("start");
     metrics.scheduled(3, 1);
     metrics.messages_waiting("openlineage", 4);
+    metrics.messages_dropped("openlineage", 2);
     let read = metrics.route("/v1/features/read");
     read.answered(200, Duration::from_micros(600));
     read.answered(503, Duration::from_millis(2));
