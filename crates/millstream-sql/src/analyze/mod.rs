@@ -194,6 +194,7 @@ fn diagnose(
             diagnostics.extend(
                 partition.and_then(|partition| output::partition_column(partition, &analysed.schema)),
             );
+            diagnostics.extend(present::unrepeatable(analysis, by_name, table));
             diagnostics.extend(context.table(table, &analysed.schema));
             diagnostics.extend(present::warning(analysis, by_name, table));
         }

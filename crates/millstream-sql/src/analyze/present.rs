@@ -74,6 +74,47 @@ pub(super) fn warning(
     Some(Diagnostic::warning(codes::PRESENT_TIME, message, place).with_hint(hint))
 }
 
+/// The problem of a table with partitions whose query need not give the same rows twice: its partitions are computed one by one, so
+/// that a row could be in none of them, or in two.
+pub(super) fn unrepeatable(
+    analysis: &Analysis,
+    tables: &HashMap<TableName, &TableSpec>,
+    table: &TableSpec,
+) -> Option<Diagnostic> {
+    let partition = table.partition.as_ref()?;
+    let (why, hint) = if let Some((_, names)) = changing(analysis, tables, &table.name) {
+        let function = names.first().map_or("", String::as_str);
+        let why = format!("`{function}` gives another value each time");
+        (why, "compare with a column such as `_ingested_at`, or remove `partition`")
+    } else if is_limited(analysis, tables, &table.name) {
+        let hint = "number the rows with `row_number() OVER (ORDER BY …)` and keep the first ones, or remove `partition`";
+        ("a LIMIT may keep other rows each time".to_owned(), hint)
+    } else {
+        return None;
+    };
+    let message = format!("the table cannot have partitions, which are computed one by one: {why}");
+    Some(Diagnostic::error(codes::PARTITION_COLUMN, message, partition.column.at).with_hint(hint))
+}
+
+/// Whether the query of the table, or of a view that it reads, has a LIMIT.
+fn is_limited(analysis: &Analysis, tables: &HashMap<TableName, &TableSpec>, table: &TableName) -> bool {
+    let Some(analysed) = analysis.tables.get(table) else { return false };
+    let mut found = false;
+    // The closure cannot fail, so neither can the walk.
+    let _ = walk::all_nodes(&analysed.plan, &mut |node| {
+        found |= match node {
+            LogicalPlan::Limit(_) => true,
+            LogicalPlan::Sort(sort) => sort.fetch.is_some(),
+            _ => false,
+        };
+        Ok(TreeNodeRecursion::Continue)
+    });
+    let is_view = |name: &&TableName| {
+        tables.get(*name).is_some_and(|table| matches!(table.materialize, Materialize::View))
+    };
+    found || analysed.dependencies.iter().filter(is_view).any(|view| is_limited(analysis, tables, view))
+}
+
 /// A function of the table that gives another value each time, and the view that the table reads it from, if any.
 fn changing<'a>(
     analysis: &'a Analysis,
