@@ -70,7 +70,7 @@ impl Arrivals {
     /// A file cannot be written. The next call writes the same files.
     pub fn arrive(&mut self) -> Result<Option<Arrival>, DemoError> {
         let second = self.next.saturating_mul(u64::from(COVERS));
-        let Some(at) = u32::try_from(second).ok().and_then(|second| moment(second)) else { return Ok(None) };
+        let Some(at) = u32::try_from(second).ok().and_then(moment) else { return Ok(None) };
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(STREAM_FIRST + self.next);
         let (orders, events) = (random.random_range(8..40_u64), random.random_range(20..90_u64));

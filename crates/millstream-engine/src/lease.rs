@@ -32,8 +32,9 @@ const BEAT: Duration = Duration::from_secs(10);
 const BEAT_AGAIN: Duration = Duration::from_secs(1);
 const BEAT_MAX: Duration = Duration::from_secs(20);
 
-/// How long everybody waits for housekeeping, which gives its leases back after each bounded round.
-const HOUSEKEEPING_MAX: Duration = Duration::from_secs(60);
+/// How long everybody waits for housekeeping, which gives its leases back after each bounded round. The time is longer than that for
+/// which a lease of housekeeping that ended on another machine keeps others away.
+const HOUSEKEEPING_MAX: Duration = LENGTH.saturating_add(Duration::from_secs(30));
 
 /// The shortest and the longest time after which a command that waits for a lease asks again.
 const LOOK_MIN: Duration = Duration::from_millis(20);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, EngineError, Event, MaintenanceReport, Publisher,
-    assets::table_of,
+    assets::{feature_view, table_of},
     features::rows,
     housekeeping,
     lease::Lease,
@@ -42,6 +42,16 @@ pub struct Maintenance {
     pub forgotten: Forgotten,
 }
 
+/// Whether a table may be tidied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Free,
+    /// Something else has to be done first, which is said in words.
+    Held(String),
+    /// There is no such table.
+    Gone,
+}
+
 impl Engine {
     /// Maintains the selected tables and their tables of rejected rows, one after the other, and tells of
     /// each as it is done; everything being selected, the history of runs too. A table that cannot be maintained is left alone, and
@@ -57,7 +67,12 @@ impl Engine {
             let world = self.world();
             // Also those who only read: what they read would go while they are at it.
             let assets = world.project.graph.assets().iter().map(|asset| asset.id.clone());
-            let assets: Vec<AssetId> = assets.chain([AssetId::new(housekeeping::LEASED)]).collect();
+            // Rows may be pushed to views that stored versions of services alone still have.
+            let tables = world.lake.tables().await?;
+            let views = tables.iter().filter_map(rows::view_of_pushed).map(feature_view::id);
+            let assets: BTreeSet<AssetId> =
+                assets.chain(views).chain([AssetId::new(housekeeping::LEASED)]).collect();
+            let assets: Vec<AssetId> = assets.into_iter().collect();
             let lease = world.lease(&request.command, &assets, wait, &events, &cancel).await?;
             let done = self.maintain_leased(request, &lease, events).await;
             lease.end().await;
@@ -134,16 +149,23 @@ impl Engine {
 
     /// Whether a table may be tidied at all at this moment. A reprocessing that was killed recognises its rejected table by the
     /// version, and obsolete rejected rows are named by a commit that the table's log has to keep.
-    pub(crate) async fn may_be_tidied(&self, table: &TableName) -> Result<bool, EngineError> {
+    pub(crate) async fn standing(&self, table: &TableName) -> Result<Standing, EngineError> {
         let world = self.world();
+        let Some(snapshot) = world.lake.snapshot(table, At::Latest).await? else {
+            return Ok(Standing::Gone);
+        };
         if let Some(owner) = table.rejected_of()
             && reprocess::is_interrupted(world, &owner).await?
         {
-            return Ok(false);
+            return Ok(Standing::Held(format!(
+                "a reprocessing was interrupted and has to go on first: `millstream reprocess {owner}`"
+            )));
         }
-        match world.lake.snapshot(table, At::Latest).await? {
-            Some(snapshot) => Ok(!is_outdated(world, &snapshot).await?),
-            None => Ok(false),
+        match is_outdated(world, &snapshot).await? {
+            true => {
+                Ok(Standing::Held("its rows are obsolete, and the next run takes them away first".to_owned()))
+            }
+            false => Ok(Standing::Free),
         }
     }
 
@@ -153,7 +175,7 @@ impl Engine {
         pinned: BTreeSet<i64>,
         retention: Duration,
     ) -> Result<Option<MaintenanceReport>, EngineError> {
-        if !self.may_be_tidied(table).await? {
+        if self.standing(table).await? != Standing::Free {
             return Ok(None);
         }
         let now = self.world().options.clock.now();

@@ -12,7 +12,7 @@ use std::{
 use millstream_lake::Lake;
 use millstream_project::ProjectSpec;
 use millstream_state::State;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     EngineError, EngineOptions, EventBus, Stores,
@@ -35,7 +35,7 @@ pub(crate) struct Process {
     pub circuits: Circuits,
     pub state_dir: PathBuf,
     /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
-    beside_queries: Semaphore,
+    beside_queries: Arc<Semaphore>,
     /// Where rows go that do not fit into memory.
     spill: Spill,
 }
@@ -57,16 +57,16 @@ impl Process {
             events: EventBus::default(),
             options,
             circuits: Circuits::default(),
-            beside_queries: Semaphore::new(1),
+            beside_queries: Arc::new(Semaphore::new(1)),
             spill: Spill::open(&state_dir),
             state_dir,
         }
     }
 
     /// The right to hold many rows beside those of queries.
-    pub(crate) async fn beside_queries(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+    pub(crate) async fn beside_queries(&self) -> Result<OwnedSemaphorePermit, EngineError> {
         let closed = |_| EngineError::Worker { doing: "waiting for memory" };
-        self.beside_queries.acquire().await.map_err(closed)
+        self.beside_queries.clone().acquire_owned().await.map_err(closed)
     }
 
     /// The folder of spilled rows, made if it was not there.

@@ -140,6 +140,19 @@ impl Lake {
         })
     }
 
+    /// The number of small files that [`Lake::compact`] would put together in as many calls as that takes. Reads no row.
+    pub fn small_files<'a>(
+        &'a self,
+        table: &'a TableName,
+        options: &'a MaintainOptions,
+    ) -> BoxFuture<'a, Result<Option<usize>>> {
+        Box::pin(async move {
+            let Some(snapshot) = self.snapshot(table, At::Latest).await? else { return Ok(None) };
+            check_writable(table, snapshot.protocol())?;
+            Ok(Some(bins(snapshot.files(), options.target_bytes).iter().map(Vec::len).sum()))
+        })
+    }
+
     /// The second half of [`Lake::maintain`]: writes a checkpoint, and deletes what neither the retention nor a pin needs. It
     /// makes no version, so that nobody who writes is in its way.
     pub fn clean<'a>(

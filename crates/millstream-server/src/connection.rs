@@ -224,15 +224,30 @@ impl AsyncWrite for BoundedStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.get_mut().transport.open(context))?.poll_flush(context)
+        let this = self.get_mut();
+        let flushed = match this.transport.open(context) {
+            Poll::Ready(Ok(stream)) => stream.poll_flush(context),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        // What TLS has taken it keeps until the client reads, so that a client that does not is waited for here.
+        match flushed {
+            Poll::Pending => this.pending(context),
+            ready => ready,
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
+        let this = self.get_mut();
+        let shut = match &mut this.transport {
             // There is nobody yet to say goodbye to.
             Transport::Shaking(_) => Poll::Ready(Ok(())),
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Transport::Secured(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        };
+        match shut {
+            Poll::Pending => this.pending(context),
+            ready => ready,
         }
     }
 }

@@ -3,6 +3,9 @@
 //! What somebody still asks for stays whatever its age: of each asset its latest step, the last one that made a version, and
 //! the steps that hold the latest results of its checks, as [`State::known_checks`] gives them; and the newest report of a
 //! verification. A process that ends in the middle leaves a shorter history, and the next call goes on.
+//!
+//! What is bounded by the project itself is not history, and stays: where assets, partitions, promises, circuits and schedules stand.
+//! Broken promises are kept for two years by whoever records them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +26,9 @@ const RUNS_AT_ONCE: u64 = 200;
 /// From when on history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forget {
-    /// Runs that started before this are forgotten, with their steps and the results of their checks; and decisions of the
-    /// scheduler and reports of verifications that are older.
+    /// Runs that started before this are forgotten, with their steps, the results of their checks and their last words; and
+    /// decisions of the scheduler and reports of verifications that are older; backfills that ended before it; messages that no
+    /// receiver has taken since; and what was asked to run by itself again and nobody has seen to.
     pub runs: TimestampMicros,
     /// Figures of assets that are older than this are forgotten.
     pub metrics: TimestampMicros,
@@ -42,6 +46,19 @@ pub struct Forgotten {
 
 /// A run's place in the order in which runs are forgotten.
 type Place = (i64, String);
+
+/// The steps that stay whatever their age.
+struct Kept {
+    steps: BTreeSet<i64>,
+    /// The last step of which it was judged whether it stays. Those after it may be an asset's latest.
+    last: i64,
+}
+
+impl Kept {
+    fn has(&self, step: i64) -> bool {
+        step > self.last || self.steps.contains(&step)
+    }
+}
 
 impl State {
     /// Forgets what is older than `forget` says and nobody asks for any more. A run that has no end stays, and one of which a
@@ -61,8 +78,7 @@ impl State {
         .boxed()
     }
 
-    /// The numbers of the steps that stay whatever their age. Steps that end meanwhile belong to runs that are too young.
-    async fn kept_steps(&self) -> Result<BTreeSet<i64>, StateError> {
+    async fn kept_steps(&self) -> Result<Kept, StateError> {
         let mut work = self.reading("find the steps to keep").await?;
         let mut kept = BTreeSet::new();
         for mut row in work.rows("SELECT max(id) FROM steps GROUP BY asset", &[]).await? {
@@ -84,7 +100,9 @@ impl State {
         }
         kept.extend(built.into_values());
         work.end().await?;
-        Ok(kept)
+        // The last of all steps is some asset's latest.
+        let last = kept.last().copied().unwrap_or(i64::MIN);
+        Ok(Kept { steps: kept, last })
     }
 
     /// Forgets some of the runs behind the place `after`. Returns the last one's place; `None` when there is none any more.
@@ -92,7 +110,7 @@ impl State {
         &self,
         before: TimestampMicros,
         after: &Place,
-        kept: &BTreeSet<i64>,
+        kept: &Kept,
         forgotten: &mut Forgotten,
     ) -> Result<Option<Place>, StateError> {
         let (last, runs, steps) = changed!(self, async {
@@ -147,6 +165,10 @@ impl State {
             let sql =
                 "DELETE FROM verify_reports WHERE at < $1 AND id <> (SELECT max(id) FROM verify_reports)";
             let verifications = work.execute(sql, &before).await?;
+            let ended = "DELETE FROM backfills WHERE status <> 'open' AND finished < $1";
+            for sql in [ended, "DELETE FROM outbox WHERE at < $1", "DELETE FROM resumptions WHERE at < $1"] {
+                work.execute(sql, &before).await?;
+            }
             work.commit().await?;
             Ok::<_, StateError>((decisions, verifications))
         })?;
@@ -157,11 +179,7 @@ impl State {
 }
 
 /// Forgets the steps of these runs that are not kept, and each run of which none is left. Returns how many of both.
-async fn forget_runs(
-    work: &mut Work<'_>,
-    places: &[Place],
-    kept: &BTreeSet<i64>,
-) -> Result<(u64, u64), StateError> {
+async fn forget_runs(work: &mut Work<'_>, places: &[Place], kept: &Kept) -> Result<(u64, u64), StateError> {
     let (mut gone, mut gone_steps) = (Vec::new(), Vec::new());
     for (_, run) in places {
         let steps =
@@ -169,7 +187,7 @@ async fn forget_runs(
         let mut is_left = false;
         for mut row in steps {
             let (id, asset) = (row.integer(0)?, row.text(1)?);
-            match kept.contains(&id) {
+            match kept.has(id) {
                 true => is_left = true,
                 false => gone_steps.push((run.as_str(), asset)),
             }
@@ -184,6 +202,9 @@ async fn forget_runs(
         .collect();
     work.execute_each("DELETE FROM check_results WHERE run = $1 AND asset = $2", &steps).await?;
     work.execute_each("DELETE FROM steps WHERE run = $1 AND asset = $2", &steps).await?;
+    // They are told when a run is found to be interrupted, and these ended long ago.
+    let ended: Vec<_> = places.iter().map(|(_, run)| vec![Parameter::Text(run.as_str())]).collect();
+    work.execute_each("DELETE FROM last_words WHERE run = $1", &ended).await?;
     work.execute_each("DELETE FROM runs WHERE run = $1", &gone).await?;
     Ok((gone.len() as u64, steps.len() as u64))
 }

@@ -61,7 +61,7 @@ pub use housekeeping::HousekeepingRecord;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
-pub use outbox::{Begun, MESSAGES_MAX, Message, NewMessage};
+pub use outbox::{Begun, Claim, Message, NewMessage};
 pub use partition::{BrokenCheck, PartitionRecord, PartitionValues};
 pub use pin::Pin;
 #[cfg(feature = "postgres")]

@@ -15,9 +15,6 @@ use crate::{
     value,
 };
 
-/// The messages that are kept at most; older ones go.
-pub const MESSAGES_MAX: i64 = 100_000;
-
 /// A message that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMessage {
@@ -34,6 +31,18 @@ pub struct Message {
     /// When that was which it tells.
     pub at: TimestampMicros,
     pub message: String,
+    /// How often the receiver has refused it.
+    pub refusals: u64,
+}
+
+/// The oldest messages for a receiver, which are nobody else's for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    receiver: String,
+    /// The end of the claim, by which its messages are known.
+    until: i64,
+    /// The oldest first; empty where none wait, and where somebody else has claimed the oldest.
+    pub messages: Vec<Message>,
 }
 
 /// The beginning of work, and what is told of it.
@@ -76,46 +85,84 @@ impl State {
         limit: usize,
         now: TimestampMicros,
         length: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Message>, StateError>> {
+    ) -> BoxFuture<'a, Result<Claim, StateError>> {
         async move {
-            let mut work = self.change("claim messages").await?;
-            let now = work.now(now).await?;
-            let until = now.0.saturating_add(value::duration_in(length));
-            // Whoever has claimed the oldest messages sends the later ones too, so that they arrive in order.
-            let sql = "SELECT count(*) FROM outbox WHERE receiver = $1 AND claimed > $2";
-            let row = work.row(sql, &parameters![receiver, now.0]).await?;
-            if row.map(|mut row| row.integer(0)).transpose()?.unwrap_or(0) > 0 {
-                work.end().await?;
-                return Ok(Vec::new());
+            let none = Claim { receiver: receiver.to_owned(), until: 0, messages: Vec::new() };
+            // Writers take turns, so that an outbox that is empty, as it mostly is, is only read.
+            let mut look = self.reading("look for messages").await?;
+            let at = look.now(now).await?;
+            let is_free =
+                is_waiting(&mut look, receiver).await? && !is_claimed(&mut look, receiver, at).await?;
+            look.end().await?;
+            if !is_free {
+                return Ok(none);
             }
+            let mut work = self.change("claim messages").await?;
+            let at = work.now(now).await?;
+            if is_claimed(&mut work, receiver, at).await? {
+                work.end().await?;
+                return Ok(none);
+            }
+            let until = at.0.saturating_add(value::duration_in(length));
             let sql = "UPDATE outbox SET claimed = $2 WHERE place IN (\
                          SELECT place FROM outbox WHERE receiver = $1 ORDER BY place LIMIT $3) \
-                       RETURNING place, at, message";
+                       RETURNING place, at, message, refusals";
             let limit = value::count_in(limit as u64);
             let rows = work.rows(sql, &parameters![receiver, until, limit]).await?;
             work.commit().await?;
             let mut messages = rows.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
             messages.sort_by_key(|message| message.place);
-            Ok(messages)
+            Ok(Claim { until, messages, ..none })
         }
         .boxed()
     }
 
-    /// Forgets messages that were taken, and lets others have the ones that were claimed with them and were not.
-    pub fn messages_taken<'a>(
+    /// Ends a claim: forgets those of its messages that are `done`, counts that the receiver has `refused` others, and lets
+    /// others have what is left of it. Places that a claim does not hold any more, since it was too long, are changed all the
+    /// same: what was taken needs no sending.
+    pub fn end_claim<'a>(
         &'a self,
-        receiver: &'a str,
-        taken: &'a [i64],
+        claim: &'a Claim,
+        done: &'a [i64],
+        refused: &'a [i64],
     ) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
+            let rows =
+                |places: &[i64]| places.iter().map(|place| parameters![*place].to_vec()).collect::<Vec<_>>();
+            let (done, refused) = (rows(done), rows(refused));
             changed!(self, async {
                 let mut work = self.change("forget messages").await?;
-                let rows: Vec<_> = taken.iter().map(|place| parameters![*place].to_vec()).collect();
-                work.execute_each("DELETE FROM outbox WHERE place = $1", &rows).await?;
-                work.execute("UPDATE outbox SET claimed = NULL WHERE receiver = $1", &parameters![receiver])
+                work.execute_each("DELETE FROM outbox WHERE place = $1", &done).await?;
+                work.execute_each("UPDATE outbox SET refusals = refusals + 1 WHERE place = $1", &refused)
                     .await?;
+                work.execute(
+                    "UPDATE outbox SET claimed = NULL WHERE receiver = $1 AND claimed = $2",
+                    &parameters![claim.receiver.as_str(), claim.until],
+                )
+                .await?;
                 work.commit().await
             })
+        }
+        .boxed()
+    }
+
+    /// Drops the oldest messages for the receiver, so that at most `max` are left. Returns how many went.
+    pub fn drop_oldest_messages<'a>(
+        &'a self,
+        receiver: &'a str,
+        max: u64,
+    ) -> BoxFuture<'a, Result<u64, StateError>> {
+        async move {
+            let sql = "SELECT place FROM outbox WHERE receiver = $1 ORDER BY place DESC LIMIT 1 OFFSET $2";
+            let past = parameters![receiver, value::count_in(max)];
+            let rows = self.rows("count the messages", sql, &past).await?;
+            let Some(mut newest) = rows.into_iter().next() else { return Ok(0) };
+            let newest = newest.integer(0)?;
+            let mut work = self.change("drop messages").await?;
+            let sql = "DELETE FROM outbox WHERE receiver = $1 AND place <= $2";
+            let dropped = work.execute(sql, &parameters![receiver, newest]).await?;
+            work.commit().await?;
+            Ok(dropped)
         }
         .boxed()
     }
@@ -132,7 +179,19 @@ impl State {
     }
 }
 
-/// Keeps messages, and drops the oldest where there are too many.
+async fn is_waiting(work: &mut Work<'_>, receiver: &str) -> Result<bool, StateError> {
+    let sql = "SELECT place FROM outbox WHERE receiver = $1 ORDER BY place LIMIT 1";
+    Ok(work.row(sql, &parameters![receiver]).await?.is_some())
+}
+
+/// Whether somebody sends messages to the receiver. Whoever has claimed the oldest sends the later ones too, so that they
+/// arrive in order.
+async fn is_claimed(work: &mut Work<'_>, receiver: &str, now: TimestampMicros) -> Result<bool, StateError> {
+    let sql = "SELECT place FROM outbox WHERE receiver = $1 AND claimed > $2 LIMIT 1";
+    Ok(work.row(sql, &parameters![receiver, now.0]).await?.is_some())
+}
+
+/// Keeps messages.
 pub(crate) async fn insert(
     work: &mut Work<'_>,
     at: TimestampMicros,
@@ -145,13 +204,7 @@ pub(crate) async fn insert(
         .iter()
         .map(|message| parameters![message.receiver, at.0, &message.message].to_vec())
         .collect();
-    work.execute_each("INSERT INTO outbox (receiver, at, message) VALUES ($1, $2, $3)", &rows).await?;
-    work.execute(
-        "DELETE FROM outbox WHERE place <= (SELECT max(place) FROM outbox) - $1",
-        &parameters![MESSAGES_MAX],
-    )
-    .await
-    .map(|_| ())
+    work.execute_each("INSERT INTO outbox (receiver, at, message) VALUES ($1, $2, $3)", &rows).await
 }
 
 /// Forgets the last words of a step that has ended.
@@ -194,5 +247,10 @@ pub(crate) async fn tell_interrupted(work: &mut Work<'_>, at: TimestampMicros) -
 }
 
 fn parse(mut row: Row) -> Result<Message, StateError> {
-    Ok(Message { place: row.integer(0)?, at: TimestampMicros(row.integer(1)?), message: row.text(2)? })
+    Ok(Message {
+        place: row.integer(0)?,
+        at: TimestampMicros(row.integer(1)?),
+        message: row.text(2)?,
+        refusals: value::count_out(row.integer(3)?),
+    })
 }

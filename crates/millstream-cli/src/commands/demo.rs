@@ -153,7 +153,18 @@ async fn live(shop: Shop<'_>, hangups: Hangups, session: &Session) -> Result<(),
         stopped.cancel();
         served
     };
-    let (served, arrived) = tokio::join!(serving, life.clone().arrive(root, data, !json, stopped.clone()));
+    let arriving = async {
+        let arrived = life.clone().arrive(root, data, !json, stopped.clone()).await;
+        // The server goes on, so that whoever watches it is told at once.
+        match &arrived {
+            _ if stopped.is_cancelled() => {}
+            Ok(()) if json => tracing::info!("the shop's year is over: no further orders arrive"),
+            Ok(()) => output::tell("The shop's year is over: no further orders arrive\n"),
+            Err(error) => tracing::error!(%error, "no further orders arrive"),
+        }
+        arrived
+    };
+    let (served, arrived) = tokio::join!(serving, arriving);
     // The last lines are told once the bus is gone, and that goes with the backend.
     drop(backend);
     let _ = timeout(LAST_LINES, followed).await;

@@ -1,7 +1,8 @@
 //! Housekeeping while the project is served.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use millstream_engine::{Engine, EngineError, HousekeepingReport};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,15 @@ pub(crate) async fn keep_house(backend: Arc<Backend>, cancel: CancellationToken)
     let (mut looks, mut told) = (0_u32, None);
     loop {
         let engine = backend.live().engine.clone();
-        match engine.keep_house(cancel.clone()).await {
+        let kept = match AssertUnwindSafe(engine.keep_house(cancel.clone())).catch_unwind().await {
+            Ok(kept) => kept,
+            // The attempt is on record as failed, so that the next one comes after a pause, and alarms go on being told.
+            Err(_) => {
+                tracing::error!("housekeeping ended by a defect; it is tried again later");
+                Ok(None)
+            }
+        };
+        match kept {
             Ok(Some(report)) => {
                 log(&report);
                 told = None;

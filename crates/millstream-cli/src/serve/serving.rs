@@ -35,7 +35,10 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
     let Serving { server, backend, metrics, hangups, watcher, drain, is_told } = serving;
     // The tasks beside the server end with it, whatever ended it.
     let stopped = cancel.child_token();
-    let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics, stopped.clone()));
+    // What is told of ends at the last is sent too, so that telling goes on until the others have ended.
+    let told = CancellationToken::new();
+    let _told = told.clone().drop_guard();
+    let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics, told.clone()));
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
     let mut scheduled = backend.keep_scheduled(stopped.clone(), drain);
     let mut tidied = tokio::spawn(keep_house(backend.clone(), stopped.clone()));
@@ -61,7 +64,7 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
             task.abort();
         }
     }
-    // The ends of steps are told too.
+    told.cancel();
     if timeout(LAST_TIME, &mut telling).await.is_err() {
         telling.abort();
     }

@@ -20,7 +20,7 @@ pub(crate) async fn keep_telling(backend: Arc<Backend>, metrics: Arc<Metrics>, c
         let engine = backend.live().engine.clone();
         let until = cancel.child_token();
         let sending = match engine.sending() {
-            Ok(sending) => sending,
+            Ok(sending) => sending.map(|sending| sending.counted(metrics.clone())),
             Err(error) => {
                 tracing::warn!(%error, "nothing is told outside");
                 None

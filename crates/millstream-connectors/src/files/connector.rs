@@ -137,7 +137,7 @@ impl FilesConnector {
         }
         let raw = self.place.open(&part.id, &version.stat, 0, false).await?;
         let request = self.text_request(&part.id, format, &ReadRequest::default());
-        let columns = spawn_blocking(move || {
+        let columns = spawn_blocking(charged(move || {
             let mut input = open_input(&request.part, raw)?;
             if format == Format::Avro {
                 return avro::read_schema(&request.part, &mut input).map(|schema| declared_columns(&schema));
@@ -145,7 +145,7 @@ impl FilesConnector {
             let mut input = input.decoded(request.encoding);
             let sample = read_sample(&request, &mut input)?;
             Ok(sample.map_or_else(Vec::new, |sample| infer_columns(&sample.rows)))
-        });
+        }));
         columns.await.map_err(|error| file_error(&part.id, error.into()))?
     }
 
@@ -231,10 +231,10 @@ impl Connector for FilesConnector {
             Err(error) => return Err(error),
         };
         let raw = self.place.open(part, &stat, 0, false).await?;
-        let decoded = spawn_blocking(move || {
+        let decoded = spawn_blocking(charged(move || {
             let mut input = open_text(&request, raw)?;
             decode_rows(&request, &mut input, rows)
-        });
+        }));
         let batches = decoded.await.map_err(|error| file_error(part, error.into()))??;
         batches.into_iter().map(|batch| self.config.rename.batch(part, batch)).collect()
     }
@@ -314,10 +314,10 @@ async fn hash_afterwards(place: Place, id: String, version: FileVersion) -> Resu
     }
     let mut raw = place.open(&id, &version.stat, 0, true).await?;
     let failed = id.clone();
-    let learned = spawn_blocking(move || {
+    let learned = spawn_blocking(charged(move || {
         read_through(&mut raw, |_| {}).map_err(|error| io_error(&id, error))?;
         Ok(Learned { bytes: raw.bytes(), hash: raw.hash(), next_line: None })
-    });
+    }));
     learned.await.map_err(|error| file_error(&failed, error.into()))?
 }
 

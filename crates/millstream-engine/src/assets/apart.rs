@@ -6,7 +6,7 @@ use std::{
 };
 
 use millstream_plan::Reason;
-use millstream_types::{AssetId, RunId};
+use millstream_types::{AssetId, RunId, TimestampMicros};
 use millstream_usage::Account;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,8 @@ pub(crate) struct ApartRun<'a> {
     lease: Arc<Lease>,
     run: RunId,
     events: &'a Publisher,
+    /// When the work was asked for, which then waited for its assets.
+    asked: TimestampMicros,
     started: Instant,
     steps: Vec<StepReport>,
 }
@@ -63,7 +65,7 @@ pub(crate) async fn begin<'a>(
         }
     };
     let (cancel, started) = (lease.cancel.clone(), Instant::now());
-    let begun = ApartRun { cancel, world, assets, lease, run, events, started, steps: Vec::new() };
+    let begun = ApartRun { cancel, world, assets, lease, run, events, asked, started, steps: Vec::new() };
     let planned = |asset: &AssetId| PlannedAsset { asset: asset.clone(), reason: Reason::Forced };
     let steps = begun.planned().map(planned).collect();
     events.publish(Event::RunStarted { run: begun.run.clone(), steps });
@@ -90,7 +92,7 @@ impl ApartRun<'_> {
         };
         let mut report = StepReport::of(asset.clone(), Reason::Forced, result, started.elapsed());
         let prices = self.world.project.spec.prices.as_ref();
-        report.figures = Some(figures(&account, (began, began), 0, report.receipt, prices));
+        report.figures = Some(figures(&account, (self.asked, began), 0, report.receipt, prices));
         match (done, self.record(report).await) {
             (Ok(value), Ok(())) => Ok(value),
             (Ok(_), Err(error)) | (Err(error), Ok(())) => Err(error),

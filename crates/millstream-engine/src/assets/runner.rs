@@ -90,7 +90,12 @@ impl StepRunner {
         }
         // The span is there whatever the filter lets through, since a warning needs it as much.
         let span = tracing::error_span!("step", run = %self.run, asset = %step.asset);
-        account.charge(Box::pin(attempt.instrument(span))).await
+        let ended = account.charge(Box::pin(attempt.instrument(span.clone()))).await;
+        span.in_scope(|| match &ended {
+            Ok(_) => tracing::debug!("the attempt has ended well"),
+            Err(error) => tracing::debug!(code = error.code(), "the attempt has failed"),
+        });
+        ended
     }
 
     pub(crate) fn context(&self, step: &PlannedStep) -> StepContext {

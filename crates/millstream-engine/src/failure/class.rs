@@ -77,10 +77,11 @@ impl EngineError {
     fn lasting_class(&self) -> ErrorClass {
         match self {
             Self::Cancelled | Self::State(StateError::LeaseLost) => ErrorClass::Cancelled,
-            Self::Source { source, .. } => match source {
-                ConnectorError::Broken { .. } | ConnectorError::Unsupported { .. } => ErrorClass::Data,
-                _ => ErrorClass::Definition,
-            },
+            Self::Source {
+                source: ConnectorError::Broken { .. } | ConnectorError::Unsupported { .. },
+                ..
+            } => ErrorClass::Data,
+            Self::Source { .. } => ErrorClass::Definition,
             Self::Materialize { source, .. } => source.class(),
             Self::Lake(_)
             | Self::Quality { .. }

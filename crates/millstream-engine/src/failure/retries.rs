@@ -73,7 +73,9 @@ impl World {
         error: &EngineError,
         events: &Publisher,
     ) -> Result<Option<String>, EngineError> {
-        if error.class() != ErrorClass::Unavailable {
+        // A place that lets everybody wait until the time is up answers as little as one that nobody reaches.
+        let is_silent = matches!(error, EngineError::TimedOut { .. });
+        if error.class() != ErrorClass::Unavailable && !is_silent {
             // A place that asks for a wait is there, but may be about to go.
             if error.is_answer() {
                 self.has_answered(name, events).await?;

@@ -27,7 +27,7 @@ pub(crate) fn pushed_table(view: &str) -> Result<TableName, EngineError> {
 }
 
 /// The view to which the rows of a table were pushed; none of another table.
-pub(super) fn view_of_pushed(table: &TableName) -> Option<&str> {
+pub(crate) fn view_of_pushed(table: &TableName) -> Option<&str> {
     table.name().strip_suffix(PUSHED_SUFFIX).filter(|_| table.schema() == SCHEMA)
 }
 

@@ -17,6 +17,7 @@ use millstream_ml::{
     Cause,
     dataset::{ColumnStatistics, DatasetPlan, LabelColumns, Resources, Rows, build},
 };
+use millstream_usage::charged;
 
 use super::rows::all_events;
 use crate::{Engine, EngineError, blocking::Blocking, engine::World, pinning::Pinning};
@@ -105,7 +106,7 @@ async fn figures(
     let entities = labels.iter().map(|batch| batch.num_rows() as u64).sum();
     let plan = plan(world, &definition, schema, folder.path());
     let events = all_events(pinning, &definition).await?;
-    let work = tokio::task::spawn_blocking(move || {
+    let work = tokio::task::spawn_blocking(charged(move || {
         let cause = |error: EngineError| -> Cause { error.into() };
         let labels: Rows<'_> = Box::new(labels.into_iter().map(Ok));
         let mut rows = Some(events);
@@ -115,7 +116,7 @@ async fn figures(
         };
         build(&plan, labels, &mut events, &mut |_: &RecordBatch| Ok(Vec::new()), &|_| {})
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })
-    });
+    }));
     let built = work.await.map_err(|_| EngineError::Worker { doing: "computing statistics" })?;
     let project = &world.project;
     let built = built.map_err(|error| {

@@ -214,31 +214,27 @@ impl Engine {
         report: &mut HousekeepingReport,
     ) -> Result<bool, EngineError> {
         lease.hold().await?;
-        let tidied = tokio::select! {
-            tidied = self.tidy_table(table, quiet, events, &lease.cancel) => tidied,
-            reason = lease.over() => {
-                // What a round that was cut short has staged is nobody's.
-                self.world().lake.abandon(table).await;
-                return Err(reason);
+        match self.tidy_table(table, quiet, events, &lease.cancel).await {
+            Ok(Tidied::Busy(done)) => {
+                done.into_iter().for_each(|done| tell_unless_idle(done, events, report));
+                return Ok(false);
             }
-        };
-        match tidied {
-            Ok(Tidied::Busy) => return Ok(false),
-            Ok(Tidied::Not) => {}
+            Ok(Tidied::Gone) => self.well(&table.to_string(), known, lease).await?,
+            Ok(Tidied::Held(because)) => {
+                let failure = Failure { because, code: None };
+                self.failed(table.to_string(), known, failure, lease, report).await?;
+            }
             Ok(Tidied::Done(done)) => {
                 self.well(&table.to_string(), known, lease).await?;
-                let is_idle =
-                    done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
-                if !is_idle {
-                    tell(done, events, report);
-                }
+                tell_unless_idle(done, events, report);
             }
-            Ok(Tidied::Foreign(left)) => tell(left, events, report),
-            Err(error @ (EngineError::State(StateError::LeaseLost) | EngineError::Cancelled)) => {
-                return Err(error);
+            Ok(Tidied::Foreign(left)) => {
+                self.well(&table.to_string(), known, lease).await?;
+                tell(left, events, report);
             }
+            // The whole was told to end, or another process has taken its place.
+            Err(_) if lease.cancel.is_cancelled() => return Err(lease.over().await),
             Err(error) => {
-                self.world().lake.abandon(table).await;
                 tell(MaintenanceReport::left_alone(table, left_because(&error)), events, report);
                 self.failed(table.to_string(), known, Failure::of(&error), lease, report).await?;
             }
@@ -307,6 +303,14 @@ fn note_failure(record: &mut HousekeepingRecord, error: &EngineError) {
 fn tell(done: MaintenanceReport, events: &Publisher, report: &mut HousekeepingReport) {
     events.publish(Event::TableMaintained(done.clone()));
     report.tables.push(done);
+}
+
+/// Tells of a table if something was done to it.
+fn tell_unless_idle(done: MaintenanceReport, events: &Publisher, report: &mut HousekeepingReport) {
+    let is_idle = done.files_compacted == 0 && done.files_deleted == 0 && done.checkpoint.is_none();
+    if !is_idle {
+        tell(done, events, report);
+    }
 }
 
 /// The record of housekeeping as a whole.

@@ -1,6 +1,9 @@
 //! Housekeeping beside other work: it waits while this process does something else, though not for ever.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 
@@ -12,11 +15,16 @@ pub(super) struct Quiet {
     own: WorkId,
     /// The pieces of work that have begun, and of which no end was heard.
     running: BTreeSet<WorkId>,
+    /// How long it may be waited yet, over all tables.
+    left: Duration,
 }
+
+/// How long one housekeeping waits for quiet, all tables together.
+const QUIET_WHOLE: Duration = Duration::from_secs(20 * 60);
 
 impl Quiet {
     pub(super) fn beside(own: &Publisher, heard: Subscription) -> Self {
-        Self { heard, own: own.work().id, running: BTreeSet::new() }
+        Self { heard, own: own.work().id, running: BTreeSet::new(), left: QUIET_WHOLE }
     }
 
     /// Waits until nothing else is at work, but no longer than `most`.
@@ -24,6 +32,7 @@ impl Quiet {
         while let Some(Some(heard)) = self.heard.hear().now_or_never() {
             self.note(&heard);
         }
+        let most = most.min(self.left);
         let until_quiet = async {
             while !self.running.is_empty() {
                 match self.heard.hear().await {
@@ -33,7 +42,9 @@ impl Quiet {
             }
         };
         // Work that never ends would keep the house untidy for ever.
+        let began = Instant::now();
         let _ = tokio::time::timeout(most, until_quiet).await;
+        self.left = self.left.saturating_sub(began.elapsed());
     }
 
     fn note(&mut self, heard: &Heard) {

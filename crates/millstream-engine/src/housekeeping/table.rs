@@ -11,7 +11,12 @@ use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
 use super::{COMMAND, Quiet};
-use crate::{Engine, EngineError, MaintenanceReport, Publisher, maintain::report};
+use crate::{
+    Engine, EngineError, MaintenanceReport, Publisher,
+    assets::feature_view,
+    features::rows,
+    maintain::{Standing, report},
+};
 
 /// A round of compaction reads files of so many bytes: a few seconds' work, for which steps of the asset wait at most.
 const ROUND_BYTES: u64 = 256 << 20;
@@ -36,14 +41,31 @@ pub(super) enum Tidied {
     Done(MaintenanceReport),
     /// Another tool has made it a table that only that tool may tidy.
     Foreign(MaintenanceReport),
-    /// Others are at work on it.
+    /// Others are at work on it, so that it was not compacted; what else was done to it.
+    Busy(Option<MaintenanceReport>),
+    /// Something else has to be done first.
+    Held(String),
+    /// There is no such table.
+    Gone,
+}
+
+/// How the compaction of a table ended.
+enum Compacted {
+    Done(Maintained),
+    Busy(Maintained),
+    Instead(Tidied),
+}
+
+/// What one round under the table's lease did.
+enum Round {
+    Done(Maintained),
     Busy,
-    /// There is no such table, or something else has to be done first.
-    Not,
+    Held(String),
+    Gone,
 }
 
 impl Engine {
-    /// Tidies one table. What it does stays done when this is dropped.
+    /// Tidies one table. It ends soon after `cancel`, with no lease left behind; what it did until then stays done.
     pub(super) async fn tidy_table(
         &self,
         table: &TableName,
@@ -51,57 +73,110 @@ impl Engine {
         events: &Publisher,
         cancel: &CancellationToken,
     ) -> Result<Tidied, EngineError> {
-        let (world, began) = (self.world(), Instant::now());
-        if world.lake.snapshot(table, At::Latest).await?.is_none() {
-            return Ok(Tidied::Not);
-        }
-        let mut done = Maintained::default();
-        let writers = self.writers_of(table).await?;
-        loop {
-            quiet.wait(QUIET_MAX).await;
-            let lease = match world.lease(COMMAND, &writers, BUSY_MAX, events, cancel).await {
-                Ok(lease) => lease,
-                Err(EngineError::State(StateError::Locked { .. })) => return Ok(Tidied::Busy),
-                Err(error) => return Err(error),
+        let tidied = async {
+            let (done, is_busy) = match self.compact_in_rounds(table, quiet, events, cancel).await? {
+                Compacted::Done(done) => (done, false),
+                Compacted::Busy(done) => (done, true),
+                Compacted::Instead(tidied) => return Ok(tidied),
             };
-            let round = tokio::select! {
-                round = self.round(table) => round,
-                reason = lease.over() => Err(reason),
+            let options = self.options_of(table).await?;
+            let cleaned = tokio::select! {
+                cleaned = self.world().lake.clean(table, &options) => cleaned?,
+                () = cancel.cancelled() => return Err(EngineError::Cancelled),
             };
-            lease.end().await;
-            match round {
-                Ok(Some(round)) => done = done.and(round),
-                Ok(None) => return Ok(Tidied::Not),
-                Err(EngineError::Lake(error @ LakeError::Unsupported { .. })) => {
-                    return Ok(Tidied::Foreign(MaintenanceReport::left_alone(table, error.to_string())));
-                }
-                Err(error) => return Err(error),
+            let Some(cleaned) = cleaned else { return Ok(Tidied::Gone) };
+            let done = Maintained { files_left: done.files_left, ..done.and(cleaned) };
+            let report = report(table, &done, &options);
+            Ok(if is_busy { Tidied::Busy(Some(report)) } else { Tidied::Done(report) })
+        };
+        match tidied.await {
+            Err(EngineError::Lake(error @ LakeError::Unsupported { .. })) => {
+                Ok(Tidied::Foreign(MaintenanceReport::left_alone(table, error.to_string())))
             }
-            if done.files_left == 0 || began.elapsed() > COMPACT_MAX {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
+            tidied => tidied,
         }
-        let options = self.options_of(table).await?;
-        let cleaned = world.lake.clean(table, &options).await?;
-        let files_left = done.files_left;
-        Ok(match cleaned {
-            Some(cleaned) => {
-                let done = Maintained { files_left, ..done.and(cleaned) };
-                Tidied::Done(report(table, &done, &options))
-            }
-            None => Tidied::Not,
-        })
     }
 
-    /// One round of compaction; `None` when the table is not to be tidied now.
-    async fn round(&self, table: &TableName) -> Result<Option<Maintained>, EngineError> {
-        if !self.may_be_tidied(table).await? {
-            return Ok(None);
+    /// Compacts a table in rounds, each under a lease. Where nothing is to compact nobody is waited for.
+    async fn compact_in_rounds(
+        &self,
+        table: &TableName,
+        quiet: &mut Quiet,
+        events: &Publisher,
+        cancel: &CancellationToken,
+    ) -> Result<Compacted, EngineError> {
+        let (world, began) = (self.world(), Instant::now());
+        let writers = self.writers_of(table).await?;
+        let mut done = Maintained::default();
+        loop {
+            let standing = self.standing(table).await?;
+            let options = MaintainOptions::at(world.options.clock.now());
+            match world.lake.small_files(table, &options).await? {
+                None => return Ok(Compacted::Instead(Tidied::Gone)),
+                // A table that nobody is known to write is under no lease; it is only cleaned.
+                Some(small) if standing == Standing::Free && (small == 0 || writers.is_empty()) => {
+                    return Ok(Compacted::Done(Maintained { files_left: 0, ..done }));
+                }
+                Some(_) => {}
+            }
+            tokio::select! {
+                () = quiet.wait(QUIET_MAX) => {}
+                () = cancel.cancelled() => return Err(EngineError::Cancelled),
+            }
+            match self.round_leased(table, &writers, events, cancel).await? {
+                Round::Done(round) => done = done.and(round),
+                Round::Gone => return Ok(Compacted::Instead(Tidied::Gone)),
+                Round::Held(because) => return Ok(Compacted::Instead(Tidied::Held(because))),
+                Round::Busy if standing == Standing::Free => return Ok(Compacted::Busy(done)),
+                // Whoever works on it may be about what has to be done first.
+                Round::Busy => return Ok(Compacted::Instead(Tidied::Busy(None))),
+            }
+            if done.files_left == 0 || began.elapsed() > COMPACT_MAX {
+                return Ok(Compacted::Done(done));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = cancel.cancelled() => return Err(EngineError::Cancelled),
+            }
+        }
+    }
+
+    /// One round of compaction under the leases of those whom it could disturb.
+    async fn round_leased(
+        &self,
+        table: &TableName,
+        writers: &[AssetId],
+        events: &Publisher,
+        cancel: &CancellationToken,
+    ) -> Result<Round, EngineError> {
+        let world = self.world();
+        let lease = match world.lease(COMMAND, writers, BUSY_MAX, events, cancel).await {
+            Ok(lease) => lease,
+            Err(EngineError::State(StateError::Locked { .. })) => return Ok(Round::Busy),
+            Err(error) => return Err(error),
+        };
+        let round = tokio::select! {
+            round = self.round(table) => round,
+            reason = lease.over() => Err(reason),
+        };
+        // What the round has staged is nobody's, and as long as the lease is held nothing else is staged. Once the lease is lost, a
+        // step may have staged files too: then they stay, until they are a day old.
+        if round.is_err() && lease.hold().await.is_ok() {
+            world.lake.abandon(table).await;
+        }
+        lease.end().await;
+        round
+    }
+
+    async fn round(&self, table: &TableName) -> Result<Round, EngineError> {
+        match self.standing(table).await? {
+            Standing::Free => {}
+            Standing::Held(because) => return Ok(Round::Held(because)),
+            Standing::Gone => return Ok(Round::Gone),
         }
         let now = self.world().options.clock.now();
         let options = MaintainOptions { compact_bytes: ROUND_BYTES, ..MaintainOptions::at(now) };
-        self.compact_table(table, &options).await
+        Ok(self.compact_table(table, &options).await?.map_or(Round::Gone, Round::Done))
     }
 
     /// What may go: neither what the policy keeps, nor what is pinned or read, nor what work that goes on now may have opened.
@@ -138,6 +213,8 @@ impl Engine {
                 assets.insert(asset);
             }
         }
+        // Its step appends what was pushed, whether the project or only a stored version of a service still has the view.
+        assets.extend(rows::view_of_pushed(table).map(feature_view::id));
         Ok(assets.into_iter().collect())
     }
 }

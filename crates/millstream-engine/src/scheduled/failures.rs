@@ -1,11 +1,11 @@
 //! What failures do to the schedule: circuits that hold steps, assets that are set aside and come back.
 
 use millstream_schedule::Ending;
-use millstream_state::StateError;
+use millstream_state::{StateError, StepOutcome};
 use millstream_types::AssetId;
 
 use super::tenure::Tenure;
-use crate::{EngineError, ErrorClass, Event, RunReport, error::told, event::ended_well};
+use crate::{EngineError, ErrorClass, Event, RunReport, StepReport, error::told, event::ended_well};
 
 impl Tenure {
     /// Tells the scheduler of the circuits that opened, were probed in vain, or closed since it was told last.
@@ -95,20 +95,51 @@ impl Tenure {
     }
 }
 
-/// How the step of a run of one asset ended.
-pub(super) fn judge(asset: &AssetId, ended: &Result<Option<RunReport>, EngineError>) -> Ending {
+/// How the step of a run of one asset ended. A place that `has_circuit` and does not answer in time could not be reached.
+pub(super) fn judge(
+    asset: &AssetId,
+    ended: &Result<Option<RunReport>, EngineError>,
+    has_circuit: bool,
+) -> Ending {
     let report = match ended {
         Ok(report) => report,
         Err(error) => {
-            let (code, error) = (error.code(), told(error));
+            let (code, class, error) = (error.code(), error.class(), told(error));
             tracing::warn!(%asset, code, error, "a step did not run");
-            return Ending::Badly;
+            return ending_of(Some(class));
         }
     };
     let Some(report) = report else { return Ending::Well };
     if !report.cancelled && !report.broke_off && report.steps.iter().all(ended_well) {
         return Ending::Well;
     }
-    let is_unreachable = report.steps.iter().any(|step| step.class == Some(ErrorClass::Unavailable));
-    if is_unreachable { Ending::Unreachable } else { Ending::Badly }
+    let endings: Vec<Ending> = report.steps.iter().map(|step| step_ending(step, has_circuit)).collect();
+    // A run that was cancelled or broke off between steps says nothing of the asset.
+    [Ending::Unreachable, Ending::Badly]
+        .into_iter()
+        .find(|one| endings.contains(one))
+        .unwrap_or(Ending::Passing)
+}
+
+/// The code of an attempt that took too long.
+const TIMED_OUT: &str = "MS-0740";
+
+fn step_ending(step: &StepReport, has_circuit: bool) -> Ending {
+    match &step.outcome {
+        StepOutcome::Built | StepOutcome::Unchanged => Ending::Well,
+        StepOutcome::Halted { .. } => Ending::Badly,
+        StepOutcome::Skipped { .. } | StepOutcome::Cancelled => Ending::Passing,
+        StepOutcome::Failed { code, .. } if has_circuit && code == TIMED_OUT => Ending::Unreachable,
+        StepOutcome::Failed { .. } => ending_of(step.class),
+    }
+}
+
+/// How a step ends with an error of this class. Only what would fail in the same way again counts against the asset: a store that
+/// is away for a while would otherwise set aside all that asks it.
+fn ending_of(class: Option<ErrorClass>) -> Ending {
+    match class {
+        Some(ErrorClass::Unavailable) => Ending::Unreachable,
+        Some(ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Cancelled) => Ending::Passing,
+        Some(ErrorClass::Data | ErrorClass::Definition | ErrorClass::Bug) | None => Ending::Badly,
+    }
 }

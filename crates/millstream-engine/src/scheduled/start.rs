@@ -90,7 +90,8 @@ impl Tenure {
             Ok(Became::Idle) => Ok(None),
             Err(error) => Err(error),
         };
-        let ending = judge(&asset, &ended);
+        let has_circuit = self.engine.world().source_circuits.contains_key(&asset);
+        let ending = judge(&asset, &ended, has_circuit);
         let broke_off = match &ended {
             Err(_) => true,
             Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),

@@ -10,7 +10,8 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::future::BoxFuture;
 use millstream_project::{OpenLineageReceiver, TelemetrySpec};
 use millstream_state::{Message, State};
-use millstream_telemetry::Delivery;
+use millstream_telemetry::{Delivery, DeliveryError, Metrics};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{LOGS, OPENLINEAGE, TRACES, openlineage};
@@ -23,10 +24,16 @@ const BATCH: usize = 64;
 const CLAIM: Duration = Duration::from_secs(60);
 const BATCH_TIME: Duration = Duration::from_secs(30);
 
+/// The messages that are kept at most for one receiver while it is away; older ones go.
+const KEPT_MAX: u64 = 100_000;
+
+/// How often a receiver refuses a message before the next one is tried, by which it shows that the message is the fault.
+const REFUSALS_MAX: u64 = 5;
+
 /// How often the outbox is looked into while it is empty.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The waits between attempts at a receiver that is away.
+/// The first and the longest wait between attempts at a receiver that is away.
 const WAIT_MIN: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -45,6 +52,8 @@ pub struct Sending {
     state: Arc<State>,
     clock: Arc<dyn Clock>,
     lines: Vec<Line>,
+    /// Where dropped messages are counted.
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// A receiver and the way to it.
@@ -64,7 +73,7 @@ impl Engine {
         let world = self.world();
         let lines = lines(&world.project.spec.telemetry)?;
         let (state, clock) = (world.state.clone(), world.options.clock.clone());
-        Ok((!lines.is_empty()).then_some(Sending { state, clock, lines }))
+        Ok((!lines.is_empty()).then_some(Sending { state, clock, lines, metrics: None }))
     }
 
     /// How many messages wait for each receiver that the project names.
@@ -107,6 +116,12 @@ fn lines(telemetry: &TelemetrySpec) -> Result<Vec<Line>, EngineError> {
 }
 
 impl Sending {
+    /// The same, counting the messages that are dropped.
+    #[must_use]
+    pub fn counted(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
     /// Sends until `cancel`.
     pub fn go_on<'a>(&'a self, cancel: &'a CancellationToken) -> BoxFuture<'a, ()> {
         Box::pin(async move {
@@ -119,14 +134,7 @@ impl Sending {
     pub fn drain<'a>(&'a self, time: Duration) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let cancel = CancellationToken::new();
-            let sending = self.lines.iter().map(|line| {
-                let cancel = &cancel;
-                async move {
-                    while !cancel.is_cancelled()
-                        && matches!(self.send_batch(line, cancel).await, Ok(Sent::Some))
-                    {}
-                }
-            });
+            let sending = self.lines.iter().map(|line| self.empty(line, &cancel));
             let mut all = futures::future::join_all(sending);
             tokio::select! {
                 _ = &mut all => {}
@@ -138,6 +146,19 @@ impl Sending {
                 }
             }
         })
+    }
+
+    async fn empty(&self, line: &Line, cancel: &CancellationToken) {
+        while !cancel.is_cancelled() {
+            match self.send_batch(line, cancel).await {
+                Ok(Sent::Some) => {}
+                Ok(Sent::None) => return,
+                Err(error) => {
+                    self.tell_away(line, &error).await;
+                    return self.drop_oldest(line).await;
+                }
+            }
+        }
     }
 
     async fn keep_sending(&self, line: &Line, cancel: &CancellationToken) {
@@ -164,13 +185,9 @@ impl Sending {
                 Err(error) => {
                     // Told once, however long the receiver is away.
                     if !std::mem::replace(&mut is_away, true) {
-                        let error = told(&error);
-                        tracing::warn!(
-                            receiver = line.receiver,
-                            error,
-                            "the receiver takes no messages; they wait"
-                        );
+                        self.tell_away(line, &error).await;
                     }
+                    self.drop_oldest(line).await;
                     next.next().unwrap_or(WAIT_MAX)
                 }
             };
@@ -181,14 +198,73 @@ impl Sending {
         }
     }
 
+    async fn tell_away(&self, line: &Line, error: &EngineError) {
+        let (error, code) = (told(error), error.code());
+        let waiting = self.state.messages_waiting(line.receiver).await.ok();
+        tracing::warn!(
+            receiver = line.receiver,
+            code,
+            error,
+            waiting,
+            "the receiver takes no messages; they wait"
+        );
+    }
+
+    /// Drops what is too much to be kept for a receiver that is away.
+    async fn drop_oldest(&self, line: &Line) {
+        match self.state.drop_oldest_messages(line.receiver, KEPT_MAX).await {
+            Ok(0) => {}
+            Ok(dropped) => {
+                tracing::warn!(
+                    receiver = line.receiver,
+                    dropped,
+                    "too many messages wait for the receiver; the oldest are dropped"
+                );
+                self.count_dropped(line, dropped);
+            }
+            Err(error) => {
+                tracing::warn!(receiver = line.receiver, %error, "messages that are too many were not dropped");
+            }
+        }
+    }
+
+    /// Tells of a message that the receiver will never take.
+    fn tell_refused(&self, line: &Line, message: &Message, error: &DeliveryError) {
+        let (error, message) = (told(error), name(&message.message));
+        tracing::warn!(
+            receiver = line.receiver,
+            error,
+            refused = message.as_str(),
+            "the receiver refused a message, which is dropped"
+        );
+        self.count_dropped(line, 1);
+    }
+
+    fn count_dropped(&self, line: &Line, count: u64) {
+        if let Some(metrics) = &self.metrics {
+            metrics.messages_dropped(line.receiver, count);
+        }
+    }
+
     /// Sends the oldest messages, and forgets those that were taken, and those that will never be.
     async fn send_batch(&self, line: &Line, cancel: &CancellationToken) -> Result<Sent, EngineError> {
-        let claimed = self.state.claim_messages(line.receiver, BATCH, self.clock.now(), CLAIM).await?;
-        if claimed.is_empty() {
+        let claim = self.state.claim_messages(line.receiver, BATCH, self.clock.now(), CLAIM).await?;
+        if claim.messages.is_empty() {
             return Ok(Sent::None);
         }
-        let (mut taken, mut failure, began) = (Vec::with_capacity(claimed.len()), None, Instant::now());
-        for message in &claimed {
+        let batch = self.deliver(line, &claim.messages, cancel).await;
+        self.state.end_claim(&claim, &batch.done, &batch.refused).await?;
+        match batch.failure {
+            Some(source) => Err(EngineError::Telemetry { source }),
+            None => Ok(Sent::Some),
+        }
+    }
+
+    async fn deliver(&self, line: &Line, messages: &[Message], cancel: &CancellationToken) -> Batch {
+        let (mut batch, began) = (Batch::default(), Instant::now());
+        // Messages that are refused again and again, and whether they are the fault or the receiver: the next message shows it.
+        let mut suspects: Vec<(&Message, DeliveryError)> = Vec::new();
+        for message in messages {
             if began.elapsed() >= BATCH_TIME {
                 break;
             }
@@ -197,28 +273,42 @@ impl Sending {
                 () = cancel.cancelled() => break,
             };
             match delivered {
-                Ok(()) => taken.push(message.place),
+                Ok(()) => {
+                    for (suspect, error) in suspects.drain(..) {
+                        self.tell_refused(line, suspect, &error);
+                        batch.done.push(suspect.place);
+                    }
+                    batch.done.push(message.place);
+                }
                 Err(error) if error.is_lasting() => {
-                    let error = told(&error);
-                    tracing::warn!(
-                        receiver = line.receiver,
-                        error,
-                        "the receiver refused a message, which is dropped"
-                    );
-                    taken.push(message.place);
+                    self.tell_refused(line, message, &error);
+                    batch.done.push(message.place);
+                }
+                Err(error) if error.may_be_of_message() && message.refusals + 1 >= REFUSALS_MAX => {
+                    suspects.push((message, error));
                 }
                 Err(error) => {
-                    failure = Some(error);
+                    batch.refused.extend(error.may_be_of_message().then_some(message.place));
+                    batch.failure = Some(error);
                     break;
                 }
             }
         }
-        self.state.messages_taken(line.receiver, &taken).await?;
-        match failure {
-            Some(source) => Err(EngineError::Telemetry { source }),
-            None => Ok(Sent::Some),
-        }
+        batch.refused.extend(suspects.iter().map(|(suspect, _)| suspect.place));
+        batch.failure = batch.failure.or(suspects.pop().map(|(_, error)| error));
+        batch
     }
+}
+
+/// What became of the messages of a batch.
+#[derive(Debug, Default)]
+struct Batch {
+    /// The places of messages that were taken, or will never be.
+    done: Vec<i64>,
+    /// Those of messages that wait, though the receiver answered.
+    refused: Vec<i64>,
+    /// Why the receiver takes no more now.
+    failure: Option<DeliveryError>,
 }
 
 /// Whether messages were sent.
@@ -226,6 +316,25 @@ impl Sending {
 enum Sent {
     Some,
     None,
+}
+
+/// What a message is about, for people: the first of each of the parts that tell it.
+fn name(message: &str) -> String {
+    let Ok(message) = serde_json::from_str::<Value>(message) else { return String::new() };
+    let otlp = ["/resourceSpans/0/scopeSpans/0/spans/0", "/resourceLogs/0/scopeLogs/0/logRecords/0"];
+    let of_otlp = otlp.iter().find_map(|path| message.pointer(path));
+    let attribute = |number: usize| {
+        of_otlp.and_then(|told| told.pointer(&format!("/attributes/{number}/value/stringValue")))
+    };
+    let parts = [
+        message.get("eventType"),
+        message.pointer("/job/name"),
+        message.pointer("/run/runId"),
+        of_otlp.and_then(|told| told.get("name")),
+        attribute(0),
+        attribute(1),
+    ];
+    parts.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn body(receiver: &str, message: &Message) -> String {

@@ -75,7 +75,7 @@ async fn circuit(engine: &Engine) -> Option<CircuitState> {
 #[test]
 fn an_attempt_that_takes_too_long_is_broken_off_and_tried_again() {
     block_on(async {
-        let text = HOURLY.replace("schedule: every 1h", "timeout: 50ms\nretry: {attempts: 2, base: 1ms}");
+        let text = HOURLY.replace("schedule: every 1h", "timeout: 2s\nretry: {attempts: 2, base: 1ms}");
         let world = world(&text);
         world.definition.script.silence("events", true);
         world.act(&Act::Run(Default::default())).await;
@@ -174,6 +174,51 @@ contract: {columns: {id: {type: int64, required: true}}}
         until("it does not come back", async || world.rows("bronze.events").await.len() == 2).await;
         until("it is still set aside", async || process.engine.aside().await.unwrap().is_empty()).await;
         assert!(state.resumptions().await.unwrap().is_empty());
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_run_of_another_process_that_ends_well_brings_back_what_is_set_aside() {
+    block_on(async {
+        let text = HOURLY.replace("schedule: every 1h", "schedule: every 1h\nset_aside_after: 1");
+        let world = world(&text);
+        world.definition.script.fail("events", Call::Read, Harm::Lasting, 10_000);
+        let process = Process::start(&world).await;
+        let events = AssetId::new("bronze.events");
+        until("it is not set aside", async || {
+            process.pass(&world, 3_600);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            process.engine.aside().await.unwrap().contains_key(&events)
+        })
+        .await;
+        world.definition.script.calm("events");
+        world.run().await;
+        until("it is still set aside", async || {
+            process.pass(&world, 3);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            process.engine.aside().await.unwrap().is_empty()
+        })
+        .await;
+        process.stop().await;
+    });
+}
+
+#[test]
+fn a_place_that_hangs_opens_its_circuit_and_sets_nothing_aside() {
+    block_on(async {
+        let said = "schedule: every 1h\nset_aside_after: 1\ntimeout: 300ms\nretry: {attempts: 2, base: 1ms}";
+        let world = world(&HOURLY.replace("schedule: every 1h", said));
+        world.definition.script.silence("events", true);
+        let process = Process::start(&world).await;
+        process.pass(&world, 3_600);
+        until("the circuit does not open", async || {
+            process.pass(&world, 20);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            circuit(&process.engine).await.is_some_and(|state| state != CircuitState::Closed)
+        })
+        .await;
+        assert!(process.engine.aside().await.unwrap().is_empty());
         process.stop().await;
     });
 }

@@ -1,9 +1,15 @@
 //! What runs leave behind for those who want to know: figures, receipts, and messages for receivers outside.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use millstream_engine::RunRequest;
 use millstream_state::{Message, Moment, Proof, RunOutcome, State, StepOutcome, StepRecord};
+use millstream_telemetry::Metrics;
 use millstream_types::TimestampMicros;
 use serde_json::Value;
 
@@ -130,10 +136,10 @@ fn figures_of_an_incremental_table_are_those_of_the_new_rows() {
 
 async fn messages(state: &State, receiver: &str) -> Vec<Message> {
     let (now, length) = (TimestampMicros(0), Duration::from_secs(1));
-    let messages = state.claim_messages(receiver, 1_000, now, length).await.unwrap();
-    let places: Vec<_> = messages.iter().map(|message| message.place).collect();
-    state.messages_taken(receiver, &places).await.unwrap();
-    messages
+    let claim = state.claim_messages(receiver, 1_000, now, length).await.unwrap();
+    let places: Vec<_> = claim.messages.iter().map(|message| message.place).collect();
+    state.end_claim(&claim, &places, &[]).await.unwrap();
+    claim.messages
 }
 
 fn json(message: &Message) -> Value {
@@ -269,6 +275,117 @@ fn a_failed_step_is_told_with_its_error() {
             "ERROR"
         );
     });
+}
+
+/// A receiver over HTTP that answers with the status that `answer` gives to a message, and keeps those that it took.
+fn receiver(answer: fn(&str) -> u16) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/lineage", listener.local_addr().unwrap());
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let all = taken.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            serve(&mut stream.unwrap(), answer, &all);
+        }
+    });
+    (url, taken)
+}
+
+/// Answers the messages of one connection, until it is closed.
+fn serve(stream: &mut TcpStream, answer: fn(&str) -> u16, taken: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let message = String::from_utf8(body).unwrap();
+        let status = answer(&message);
+        if status == 200 {
+            taken.lock().unwrap().push(message);
+        }
+        if write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").is_err() {
+            return;
+        }
+    }
+}
+
+/// A world whose events of OpenLineage go to that address, and nothing else.
+fn world_with_receiver(url: &str) -> World {
+    let mut world = world();
+    let project = PROJECT.replace("http://127.0.0.1:1/api/v1/lineage", url);
+    world.define(&project.replace("  otlp: {endpoint: 'http://127.0.0.1:1'}\n", ""));
+    world
+}
+
+/// Longer than a receiver on this machine needs; nothing waits so long.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[test]
+fn a_message_at_which_its_receiver_fails_holds_up_no_others() {
+    let (url, taken) = receiver(|message| {
+        let is_of_each = message.contains(r#""name":"world.silver.each"#);
+        if is_of_each { 500 } else { 200 }
+    });
+    block_on(async {
+        let world = world_with_receiver(&url);
+        world.run().await;
+        let engine = world.engine(&Line::quiet()).await;
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let sending = engine.sending().unwrap().unwrap().counted(metrics.clone());
+        let state = world.state().await;
+        // Two messages are refused, five times each; the next one is taken, which shows that the receiver is well.
+        for _ in 0..8 {
+            sending.drain(PATIENCE).await;
+        }
+        assert!(state.messages_waiting("openlineage").await.unwrap() > 0);
+        for _ in 0..2 {
+            sending.drain(PATIENCE).await;
+        }
+        assert_eq!(state.messages_waiting("openlineage").await.unwrap(), 0);
+        let taken = taken.lock().unwrap();
+        let jobs: Vec<_> = taken
+            .iter()
+            .map(|message| {
+                let event: Value = serde_json::from_str(message).unwrap();
+                format!("{} {}", event["eventType"].as_str().unwrap(), event["job"]["name"].as_str().unwrap())
+            })
+            .collect();
+        assert_eq!(jobs.len(), 8, "{jobs:?}");
+        assert_eq!((jobs[0].as_str(), jobs[7].as_str()), ("START world.run", "COMPLETE world.run"));
+        let text = metrics.text().unwrap().0;
+        let dropped = r#"millstream_telemetry_dropped_messages_total{receiver="openlineage"} 2"#;
+        assert!(text.contains(dropped), "{text}");
+    });
+}
+
+#[test]
+fn a_receiver_that_takes_no_message_loses_none() {
+    for answer in [|_: &str| 500, |_: &str| 503, |_: &str| 401] {
+        let (url, taken) = receiver(answer);
+        block_on(async {
+            let world = world_with_receiver(&url);
+            world.run().await;
+            let engine = world.engine(&Line::quiet()).await;
+            let sending = engine.sending().unwrap().unwrap();
+            for _ in 0..20 {
+                sending.drain(PATIENCE).await;
+            }
+            assert_eq!(world.state().await.messages_waiting("openlineage").await.unwrap(), 10);
+            assert_eq!(taken.lock().unwrap().len(), 0);
+        });
+    }
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn breaches_agree_with_looking_at_every_minute() {
 fn compare(rng: &mut SmallRng, sla: Sla, oracle: &mut Oracle, seed: u64) {
     let start = oracle.start;
     let mut facts = SlaFacts { expected: "20m".parse().unwrap(), ..SlaFacts::default() };
-    let mut watch = SlaWatch::new(sla.clone(), facts, &[], TimestampMicros(start));
+    let mut watch = SlaWatch::new(sla, facts, &[], TimestampMicros(start));
     let mut broken: [Option<i64>; 3] = [None; 3];
     let mut found: [Option<i64>; 3] = [None; 3];
     let places = |promise: Promise| Promise::ALL.iter().position(|known| *known == promise).unwrap();

@@ -80,7 +80,11 @@ impl Job {
     ) -> Arc<Self> {
         let record = Record {
             // Others were looked at before they became jobs.
-            state: if kind == JobKind::Run { JobState::Starting } else { JobState::Running },
+            state: if matches!(kind, JobKind::Run | JobKind::Backfill) {
+                JobState::Starting
+            } else {
+                JobState::Running
+            },
             started,
             finished: None,
             run: None,

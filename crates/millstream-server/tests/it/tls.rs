@@ -253,3 +253,25 @@ async fn the_room_of_connections_is_free_again_after_failed_handshakes() {
     assert!(healthy(&server, &client(&["first"], &[&rustls::version::TLS13])).await);
     server.stop().await;
 }
+
+/// What TLS has taken waits for the client, who may never read it.
+#[tokio::test]
+async fn a_client_that_asks_and_does_not_read_is_let_go() {
+    let folder = Folder::with("first");
+    let mut options = folder.options();
+    options.limits.idle_time = Duration::from_secs(1);
+    let server = start(options).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let trusting = client(&["first"], &[&rustls::version::TLS13]);
+    let mut stream = trusting.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+    let requests = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    let asking = async {
+        loop {
+            if let Err(ended) = stream.write_all(requests.as_bytes()).await {
+                return ended;
+            }
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("an end in time");
+    server.stop().await;
+}

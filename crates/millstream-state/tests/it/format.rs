@@ -154,7 +154,7 @@ async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let error = State::open(&path).await.unwrap_err();
     assert_eq!(error.code(), "MS-0603");
     assert!(
-        error.to_string().contains("newer version of Millstream (format 99, this version knows 7)"),
+        error.to_string().contains("newer version of Millstream (format 99, this version knows "),
         "{error}"
     );
 }

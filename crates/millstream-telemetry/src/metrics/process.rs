@@ -21,6 +21,10 @@ impl ProcessFigures {
         let build = Opts::new("millstream_build_info", "The version of Millstream that runs.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         of.add(IntGauge::with_opts(build)?)?.set(1);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the process's own beginning, by the clock that scrapers compare it with"
+        )]
         let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let start = of.gauge(
             "process_start_time_seconds",

@@ -88,7 +88,7 @@ fn the_manifest_is_yaml() {
         assert!(bad.is_none(), "{bad:?}\n{document}");
         kinds.extend(document.lines().filter_map(|line| line.strip_prefix("kind: ")));
     }
-    assert_eq!(kinds, ["Secret", "PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget"]);
+    assert_eq!(kinds, ["PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget"]);
 }
 
 #[test]
@@ -112,6 +112,31 @@ fn the_probes_are_answered() {
     server.stop();
     let said = folder.run(&["health", "--address", &address, "--timeout", "2s"]);
     assert!(said.starts_with("exit: 1") && said.contains("does not answer /health"), "{said}");
+}
+
+/// Whoever ends a server by force does so only once it has had its own time.
+#[test]
+fn there_is_time_to_end_in_order() {
+    let help = Folder::empty().stdout(&["serve", "--help"]);
+    let of_drain = help.split_once("--drain").unwrap().1;
+    let drain = of_drain.split_once("[default: ").unwrap().1.split_once("s]").unwrap().0;
+    let drain: u64 = drain.parse().unwrap();
+    for (file, key) in [
+        ("deploy/kubernetes.yaml", "terminationGracePeriodSeconds: "),
+        ("deploy/millstream-serve@.service", "TimeoutStopSec="),
+    ] {
+        let text = text(file);
+        let given = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap();
+        assert!(given.parse::<u64>().unwrap() > drain + 40, "{file}: {given} s for a drain of {drain} s");
+    }
+}
+
+/// A token that can be read in a repository is none, and a context that nothing copies from names no project.
+#[test]
+fn no_token_is_published_and_the_named_project_is_copied() {
+    assert!(!text("deploy/kubernetes.yaml").contains("stringData"));
+    assert!(text("docs/how-to/deploy.md").contains("--build-context project="));
+    assert!(text("deploy/Dockerfile").contains("COPY --from=project "));
 }
 
 #[test]

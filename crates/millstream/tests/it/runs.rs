@@ -80,6 +80,19 @@ fn runs_are_listed_by_asset_outcome_and_age_and_compared() {
 }
 
 #[test]
+fn rows_that_a_check_held_back_are_not_told_to_be_written() {
+    let folder = project();
+    folder.write(
+        "tables/silver/rows.sql",
+        "/*---\nchecks: [{row_count: {min: 9}}]\n---*/\nSELECT id FROM bronze.s WHERE id > 1\n",
+    );
+    folder.output(&["run"]);
+    let shown = folder.stdout(&["runs", "show"]);
+    assert!(shown.contains("3 read = 2 held back + 0 rejected + 1 left out"), "{shown}");
+    assert!(!shown.contains("3 read = 2 written"), "{shown}");
+}
+
+#[test]
 fn what_failed_is_told_with_the_way_out() {
     let folder = project();
     folder.write("tables/gold/total.sql", "SELECT 1 / (id - id) AS n FROM silver.rows\n");

@@ -93,6 +93,20 @@ impl Receiver {
         Self { port, taken, is_away }
     }
 
+    /// The run's id, job and kind of each event that was taken, once where it was sent twice.
+    fn events(&self) -> Vec<(String, String, String)> {
+        let mut events = Vec::new();
+        for (_, event) in self.taken.lock().unwrap().iter().filter(|(path, _)| path == "/lineage") {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let event =
+                (text(&event["run"]["runId"]), text(&event["job"]["name"]), text(&event["eventType"]));
+            if !events.contains(&event) {
+                events.push(event);
+            }
+        }
+        events
+    }
+
     fn count(&self, path: &str) -> usize {
         self.taken.lock().unwrap().iter().filter(|(to, _)| to == path).count()
     }
@@ -118,10 +132,11 @@ fn request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     }
 }
 
+/// Waits for what is sure to come, for longer than any machine needs.
 fn wait(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(150), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(300), "{what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -148,7 +163,7 @@ fn messages_wait_while_their_receiver_is_away_and_arrive_once_it_is_back() {
     let waiting = r#"millstream_telemetry_waiting_messages{receiver="openlineage"}"#;
     wait("the messages are counted", || server.get("/metrics").text().contains(waiting));
     assert_eq!(figure(&server, waiting), 8.0);
-    // Runs go on, and what waits takes neither memory nor files.
+    // Runs go on, and attempts leave no files open.
     let files = figure(&server, "process_open_fds");
     for number in 2..8 {
         folder.write(&format!("data/{number}.csv"), &format!("id,n\n{number}0,1\n"));
@@ -161,18 +176,56 @@ fn messages_wait_while_their_receiver_is_away_and_arrive_once_it_is_back() {
         });
     }
     assert!(figure(&server, "process_open_fds") <= files + 24.0);
+    assert_eq!(receiver.count("/lineage"), 0);
     receiver.is_away.store(false, Ordering::SeqCst);
-    wait("all events arrive", || receiver.count("/lineage") >= 8 * 7);
+    // A server that begins tries at once, however long the receiver was away.
+    server.stop();
+    let server = Server::start(&folder);
+    wait("all events arrive", || receiver.events().len() >= 8 * 7);
     wait("all spans arrive", || receiver.count("/v1/traces") >= 4 * 7);
     server.stop();
+    let events = receiver.events();
+    assert_eq!(events.len(), 8 * 7, "{events:?}");
+    // Runs came one after the other, and each has its own events between its first and its last.
+    let kinds: Vec<_> = events.iter().map(|(_, job, kind)| (job.as_str(), kind.as_str())).collect();
+    for run in kinds.chunks(8) {
+        assert_eq!((run[0], run[7]), (("told.run", "START"), ("told.run", "COMPLETE")));
+    }
+    for (at, (run, _, kind)) in events.iter().enumerate() {
+        if kind != "START" {
+            let start = events.iter().position(|(other, _, kind)| other == run && kind == "START");
+            assert!(start.is_some_and(|start| start < at), "{run} in {events:?}");
+        }
+    }
     let taken = receiver.taken.lock().unwrap();
-    let events: Vec<_> =
-        taken.iter().filter(|(path, _)| path == "/lineage").map(|(_, event)| event).collect();
-    assert_eq!((&events[0]["eventType"], &events[0]["job"]["name"]), (&"START".into(), &"told.run".into()));
-    let spans = taken.iter().filter(|(path, _)| path == "/v1/traces");
-    for (_, span) in spans {
+    for (_, span) in taken.iter().filter(|(path, _)| path == "/v1/traces") {
         let span = &span["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
         assert!(span["startTimeUnixNano"].as_str().unwrap() <= span["endTimeUnixNano"].as_str().unwrap());
+    }
+}
+
+/// A join that compares each row with each other, and would go on for hours.
+const ENDLESS: &str = "SELECT count(*) AS n FROM generate_series(1, 900000) a, generate_series(1, 900000) b, bronze.s \
+                       WHERE a.value + b.value = 7 + id\n";
+
+#[test]
+fn the_ends_of_steps_that_a_stopping_server_cancels_are_told_by_it() {
+    let folder = project("{openlineage: {file: lineage.jsonl}}");
+    folder.write("tables/gold/endless.sql", ENDLESS);
+    let server = Server::start(&folder);
+    let job = server.post("/v1/runs", &serde_json::json!({"selection": ["+gold.endless"]}));
+    assert_eq!(job.status, 202, "{}", job.text());
+    let told = || std::fs::read_to_string(folder.path().join("lineage.jsonl")).unwrap_or_default();
+    let has = |kind: &str, job: &str| {
+        told()
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .any(|event| event["eventType"] == kind && event["job"]["name"] == job)
+    };
+    wait("the step begins", || has("START", "told.gold.endless"));
+    server.stop();
+    for job in ["told.gold.endless", "told.run"] {
+        assert!(has("ABORT", job) || has("FAIL", job), "{job} in {}", told());
     }
 }
 

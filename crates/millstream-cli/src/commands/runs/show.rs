@@ -111,13 +111,14 @@ fn row(step: &StepRecord) -> Vec<String> {
 }
 
 fn receipts(text: &mut String, steps: &[StepRecord]) {
-    let receipt = |step: &StepRecord| Some((step.asset.to_string(), step.figures.as_ref()?.receipt?));
-    let receipts: Vec<_> = steps.iter().filter_map(receipt).collect();
-    if receipts.is_empty() {
+    let receipt = |step: &StepRecord| {
+        let receipt = step.figures.as_ref()?.receipt?;
+        Some(vec![step.asset.to_string(), equation(&receipt, kept(&step.outcome))])
+    };
+    let rows: Vec<_> = steps.iter().filter_map(receipt).collect();
+    if rows.is_empty() {
         return;
     }
-    let rows: Vec<_> =
-        receipts.iter().map(|(asset, receipt)| vec![asset.clone(), equation(receipt)]).collect();
     let _ = write!(
         text,
         "\n{}\n{}",
@@ -126,22 +127,34 @@ fn receipts(text: &mut String, steps: &[StepRecord]) {
     );
 }
 
+/// What became of the rows that a step made and did not reject.
+fn kept(outcome: &StepOutcome) -> &'static str {
+    match outcome {
+        StepOutcome::Built | StepOutcome::Unchanged => "written",
+        // A check held them back, and their files are gone.
+        StepOutcome::Halted { .. }
+        | StepOutcome::Failed { .. }
+        | StepOutcome::Skipped { .. }
+        | StepOutcome::Cancelled => "held back",
+    }
+}
+
 /// `12 read = 10 written + 2 rejected + 0 left out`
-fn equation(receipt: &Receipt) -> String {
+fn equation(receipt: &Receipt, kept: &str) -> String {
     let Receipt { proof, rows_in, rows_made, rows_out, rows_rejected, rows_filtered } = receipt;
     let count = |rows: u64| human::thousands(rows);
     let (out, rejected) = (count(*rows_out), count(*rows_rejected));
     match (proof, rows_in, rows_filtered) {
         (Proof::EachRow, Some(read), Some(filtered)) => {
             format!(
-                "{} read = {out} written + {rejected} rejected + {} left out",
+                "{} read = {out} {kept} + {rejected} rejected + {} left out",
                 count(*read),
                 count(*filtered)
             )
         }
         (_, read, _) => {
             let read = read.map(|read| format!(", of {} read", count(read))).unwrap_or_default();
-            format!("{} made{read} = {out} written + {rejected} rejected", count(*rows_made))
+            format!("{} made{read} = {out} {kept} + {rejected} rejected", count(*rows_made))
         }
     }
 }

@@ -20,6 +20,7 @@ use millstream_sql::features::{LabelColumns, OnDemandExpressions};
 use millstream_state::{NewArtifact, Pin, Sameness};
 use millstream_types::{AssetId, AssetVersion};
 use millstream_usage::charged;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -93,6 +94,14 @@ struct Work {
     pinning: Arc<Pinning>,
 }
 
+/// What a build is held by.
+pub(super) struct Bounds {
+    /// Ends the thread that builds.
+    pub cancel: CancellationToken,
+    /// The right to hold many rows, which the thread gives back when it ends, whoever still waits for it.
+    pub alone: Option<OwnedSemaphorePermit>,
+}
+
 /// How long a build waits for others to be done with the dataset.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -121,8 +130,9 @@ impl Engine {
             let cancel = run.cancel.clone();
             let build = async {
                 let set = world.published().await?;
+                let bounds = Bounds { cancel, alone: None };
                 let report =
-                    build_dataset(world, request, set, StepMeter::new(&facts.id, &events), cancel).await?;
+                    build_dataset(world, request, set, StepMeter::new(&facts.id, &events), bounds).await?;
                 let result = super::result_of(facts, &report, world);
                 Ok((report, result))
             };
@@ -138,7 +148,7 @@ pub(super) fn build_dataset<'a>(
     request: &'a DatasetRequest,
     set: ReadSet,
     meter: StepMeter,
-    cancel: CancellationToken,
+    bounds: Bounds,
 ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
     Box::pin(async move {
         let started = Instant::now();
@@ -150,10 +160,11 @@ pub(super) fn build_dataset<'a>(
         let project = &world.project;
         let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
         let views = work.plan.service.views.clone();
-        let built = run(work, meter, cancel).await.map_err(|error| {
+        let built = run(work, meter, bounds).await.map_err(|error| {
             let views = views.iter().map(|view| view.name.as_str());
             project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
         })?;
+        millstream_usage::wrote(built.manifest.data.bytes);
         // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
         let Kept { version, is_unchanged, path } =
             keep(world, &spec, &inputs.pinning, &built, output.is_own()).await?;
@@ -277,12 +288,13 @@ fn doing(progress: Progress<'_>) -> String {
 }
 
 /// Joins and writes on a thread of its own; the streams are driven by the runtime.
-async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<Built, EngineError> {
+async fn run(work: Work, meter: StepMeter, bounds: Bounds) -> Result<Built, EngineError> {
     let Work { labels, columns, plan, pinning } = work;
+    let Bounds { cancel, alone } = bounds;
     let stop = cancel.clone();
     let runtime = tokio::runtime::Handle::current();
     let work = tokio::task::spawn_blocking(charged(move || {
-        let _within = runtime.enter();
+        let (_alone, _within) = (alone, runtime.enter());
         let cause = |error: EngineError| -> Cause { error.into() };
         let project = move |batch: RecordBatch| columns.project(&batch).map_err(EngineError::Query);
         let label_rows = labels.rows.map(move |batch| batch.and_then(&project).map_err(cause));
@@ -297,6 +309,9 @@ async fn run(work: Work, meter: StepMeter, cancel: CancellationToken) -> Result<
         let compiled = compiled.map_err(EngineError::Query)?;
         let mut computed = 0;
         let mut on_demand = |rows: &RecordBatch| -> Result<Vec<ArrayRef>, Cause> {
+            if stop.is_cancelled() {
+                return Err(Cause::from("cancelled"));
+            }
             let values = compiled.evaluate_from(rows, computed);
             computed += rows.num_rows() as u64;
             values.map_err(|error| cause(EngineError::Query(error)))

@@ -111,12 +111,14 @@ impl Kind for Datasets {
             command: String::new(),
             principal: None,
         };
-        let _alone = runner.world.beside_queries().await?;
+        // Whoever gives the attempt up drops it here, and its thread ends too. Until it has, it keeps the next one from beginning.
+        let stop = context.cancel.child_token();
+        let _stops = stop.clone().drop_guard();
+        let alone = runner.world.beside_queries().await?;
         // An empty read set reads the newest versions: what the run has committed so far is published together with this dataset.
         let meter = StepMeter::new(&step.asset, &context.events);
-        let report =
-            build::build_dataset(&runner.world, &request, ReadSet::default(), meter, context.cancel.clone())
-                .await?;
+        let bounds = build::Bounds { cancel: stop, alone: Some(alone) };
+        let report = build::build_dataset(&runner.world, &request, ReadSet::default(), meter, bounds).await?;
         for warning in &report.warnings {
             context.note(warning.to_string());
         }

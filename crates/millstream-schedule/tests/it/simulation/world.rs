@@ -214,10 +214,11 @@ impl World {
                 let version = AssetVersion::numbered(truth.version);
                 self.call(|scheduler| scheduler.committed(&asset, version, now));
             }
-            4 if !self.steps.contains_key(&asset) && !self.held.contains_key(&asset) => {
-                if self.scheduler.is_some() {
-                    self.begin_by_hand(&asset);
-                }
+            4 if !self.steps.contains_key(&asset)
+                && !self.held.contains_key(&asset)
+                && self.scheduler.is_some() =>
+            {
+                self.begin_by_hand(&asset);
             }
             5 | 6 if self.kind != WorldKind::Calm => self.reload(),
             7 if matches!(self.kind, WorldKind::Crashing | WorldKind::Wild | WorldKind::Failing) => {

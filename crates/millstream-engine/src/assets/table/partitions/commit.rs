@@ -165,7 +165,7 @@ impl PartitionedTable<'_> {
             rows_in: None,
             rows_made: tally.rows,
             rows_out: rows_written,
-            rows_rejected: staged.rejected.iter().map(StagedFile::rows).sum(),
+            rows_rejected: tally.rejected,
             rows_filtered: None,
         };
         Ok(Candidate {

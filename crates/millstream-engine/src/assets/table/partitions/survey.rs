@@ -138,7 +138,7 @@ impl PartitionedTable<'_> {
         let (world, table, key) = (&self.context.world, &self.spec.name, self.grid.key());
         let Ok(field) = self.grid.field_of(&base.schema()) else { return Ok(PartitionSet::new()) };
         let rows = provider(&world.lake, base)?;
-        let mut rows = stored::scan(world, table, rows, &[key.column.clone()], None).await?;
+        let mut rows = stored::scan(world, table, rows, std::slice::from_ref(&key.column), None).await?;
         let mut found = PartitionSet::new();
         while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
             self.context.check_cancelled()?;
