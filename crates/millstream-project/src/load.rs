@@ -114,24 +114,19 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
     // What is wrong between files repeats what stands in them, and a variable may stand there.
     found.iter_mut().for_each(|diagnostic| hidden.hide(diagnostic));
     diagnostics.append(&mut found);
-    diagnostics.sort_by_key(|diagnostic| {
-        (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
-    });
+    sort(&mut diagnostics);
     let spec = project.and_then(|project| {
-        let Project {
-            name, environment, pools, housekeeping, webhooks, prices, telemetry, retry_budget, ..
-        } = project;
         let files = files.clone();
         Some(ProjectSpec {
             root: root.clone(),
-            name,
-            environment: environment?,
-            pools,
-            housekeeping,
-            webhooks,
-            prices,
-            telemetry,
-            retry_budget,
+            name: project.name,
+            environment: project.environment?,
+            pools: project.pools,
+            housekeeping: project.housekeeping,
+            webhooks: project.webhooks,
+            prices: project.prices,
+            telemetry: project.telemetry,
+            retry_budget: project.retry_budget,
             connections,
             sources,
             tables,
@@ -142,6 +137,13 @@ pub fn load_project_with(root: &Path, options: &LoadOptions<'_>, find: FindTable
         })
     });
     Loaded { spec, diagnostics, files, broken, hidden }
+}
+
+/// Puts faults in the order of their places; those without a place come last.
+fn sort(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by_key(|diagnostic| {
+        (diagnostic.at.is_none(), diagnostic.at.map(|at| (at.file, at.start)), diagnostic.code)
+    });
 }
 
 struct Loader<'a> {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use millstream_types::Secret;
 use reqwest::{Client, StatusCode, Url, header};
 
@@ -103,16 +104,18 @@ impl Delivery {
     /// # Errors
     ///
     /// The receiver is away, or refuses the message.
-    pub async fn deliver(&self, message: String) -> Result<(), DeliveryError> {
-        match &self.0 {
-            Way::Http { client, url, token } => post(client, url, token.as_ref(), message).await,
-            Way::File(path) => {
-                let to = path.clone();
-                let written = tokio::task::spawn_blocking(move || append(&to, &message)).await;
-                let written = written.unwrap_or_else(|ended| Err(io::Error::other(ended)));
-                written.map_err(|source| DeliveryError::File { path: path.clone(), source })
+    pub fn deliver(&self, message: String) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            match &self.0 {
+                Way::Http { client, url, token } => post(client, url, token.as_ref(), message).await,
+                Way::File(path) => {
+                    let to = path.clone();
+                    let written = tokio::task::spawn_blocking(move || append(&to, &message)).await;
+                    let written = written.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+                    written.map_err(|source| DeliveryError::File { path: path.clone(), source })
+                }
             }
-        }
+        })
     }
 }
 

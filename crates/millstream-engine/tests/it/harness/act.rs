@@ -9,9 +9,9 @@ use std::{
 };
 
 use millstream_engine::{
-    BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer, HousekeepingReport,
-    MaintainRequest, MaintenanceReport, MaterializeRequest, Materialized, Observer, RunReport, RunRequest,
-    StepOutcome, StepReport,
+    BackfillReport, BackfillRequest, DatasetRequest, Engine, EngineError, Event, FeatureServer,
+    HousekeepingReport, MaintainRequest, MaintenanceReport, MaterializeRequest, Materialized, Observer,
+    RunReport, RunRequest, StepOutcome, StepReport,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -119,15 +119,7 @@ impl Act {
                 Ok(materialized(&done))
             }
             Act::Backfill(request) => {
-                let done = engine.backfill(request, Duration::ZERO, events, cancel).await?;
-                let backfill = &done.backfill;
-                let (status, ended) = (backfill.status.as_str(), judged(&done.run));
-                let line = format!("{status}, {} of {}", backfill.done.len(), backfill.wanted.len());
-                Ok(match ended {
-                    Ended::Well(text) if done.succeeded() => Ended::Well(format!("{text}\n{line}")),
-                    Ended::Well(text) | Ended::Badly(text) => Ended::Badly(format!("{text}\n{line}")),
-                    Ended::Died => Ended::Died,
-                })
+                Ok(filled(&engine.backfill(request, Duration::ZERO, events, cancel).await?))
             }
             Act::Dataset(name) => {
                 let request = DatasetRequest {
@@ -151,6 +143,17 @@ pub(super) fn other_kinds(engine: &Engine) -> Vec<String> {
     let kinds: BTreeSet<String> =
         assets.filter_map(|asset| Some(format!("{}:*", asset.id.kind()?))).collect();
     kinds.into_iter().collect()
+}
+
+fn filled(done: &BackfillReport) -> Ended {
+    let backfill = &done.backfill;
+    let (status, ended) = (backfill.status.as_str(), judged(&done.run));
+    let line = format!("{status}, {} of {}", backfill.done.len(), backfill.wanted.len());
+    match ended {
+        Ended::Well(text) if done.succeeded() => Ended::Well(format!("{text}\n{line}")),
+        Ended::Well(text) | Ended::Badly(text) => Ended::Badly(format!("{text}\n{line}")),
+        Ended::Died => Ended::Died,
+    }
 }
 
 fn kept(report: &HousekeepingReport) -> Ended {

@@ -160,17 +160,9 @@ impl PartitionedTable<'_> {
             Some(_) if !whole => Some(self.superseded(attempt, built.union(left_out))?),
             _ => None,
         };
-        let receipt = Receipt {
-            proof: Proof::RowsMade,
-            rows_in: None,
-            rows_made: tally.rows,
-            rows_out: rows_written,
-            rows_rejected: tally.rejected,
-            rows_filtered: None,
-        };
         Ok(Candidate {
             context: self.context,
-            receipt,
+            receipt: receipt(tally, rows_written),
             table: &self.spec.name,
             base: attempt.base,
             schema: attempt.schema.clone(),
@@ -241,4 +233,16 @@ fn worst(reports: Vec<CheckReport>) -> Vec<CheckReport> {
         }
     }
     joined.into_iter().map(|(_, report)| report).collect()
+}
+
+/// The receipt of what is published of a chunk; rows of partitions that are held back are in none.
+fn receipt(tally: &Tally, rows_out: u64) -> Receipt {
+    Receipt {
+        proof: Proof::RowsMade,
+        rows_in: None,
+        rows_made: tally.rows,
+        rows_out,
+        rows_rejected: tally.rejected,
+        rows_filtered: None,
+    }
 }
