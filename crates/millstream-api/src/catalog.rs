@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    failures::{AsideState, ConnectionState},
+    failures::{AsideState, ConnectionState, StaleMark},
     housekeeping::HousekeepingState,
     project::FailedReload,
     runs::{CheckResult, LastRun, LastStep},
@@ -49,6 +49,10 @@ pub struct AssetState {
     pub message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Why the asset is not what it should be; absent while it is fresh, or was never built. What was built last is served all
+    /// the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<StaleMark>,
     pub checks: Vec<CheckResult>,
     /// Who writes the asset at this moment; absent while nobody does.
     #[serde(skip_serializing_if = "Option::is_none")]

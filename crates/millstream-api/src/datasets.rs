@@ -3,7 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::features::ValueInfo;
+use crate::{
+    failures::{StaleAsset, StaleMark},
+    features::ValueInfo,
+};
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DatasetsAnswer {
@@ -19,6 +22,9 @@ pub struct DatasetInfo {
     pub columns: Vec<ValueInfo>,
     /// RFC 3339.
     pub built_at: String,
+    /// Why the dataset is not what it should be; absent while it is fresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<StaleMark>,
 }
 
 /// A dataset that a job built.
@@ -30,5 +36,8 @@ pub struct DatasetBuildAnswer {
     pub unchanged: bool,
     pub rows: u64,
     pub warnings: Vec<String>,
+    /// What it was made of that was stale then; absent when nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleAsset>,
     pub elapsed_ms: u64,
 }

@@ -1,4 +1,5 @@
-//! What failures leave behind: circuits of connections, assets that are set aside, promises that were broken.
+//! What failures leave behind: circuits of connections, assets that are set aside, promises that were broken, assets that are
+//! stale.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -41,6 +42,27 @@ pub struct AsideState {
     pub asset: String,
     /// RFC 3339.
     pub since: String,
+}
+
+/// Why an asset is not what it should be. Its last good version is served all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StaleMark {
+    /// Since when, RFC 3339; absent where that is not on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// `failed`, `halted`, `upstream`, `set_aside`, `circuit_open`, `promise_broken`, `definition_changed`, `withheld` or
+    /// `too_old`.
+    pub cause: &'static str,
+    /// The cause in words.
+    pub because: String,
+}
+
+/// An asset that is stale, among what an answer is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StaleAsset {
+    pub asset: String,
+    #[serde(flatten)]
+    pub mark: StaleMark,
 }
 
 /// An asset was asked for. The process that schedules the project lets it run by itself again within a few seconds.

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::Columns;
+use crate::{
+    Columns,
+    failures::{StaleAsset, StaleMark},
+};
 
 /// What is to be read, of which entities.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -56,6 +59,9 @@ pub struct ReadAnswer {
     pub service: Option<String>,
     pub version: Option<u32>,
     pub rows: u64,
+    /// The views behind the values that are stale; absent when none is, and without metadata.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleAsset>,
     pub columns: BTreeMap<String, ReadColumn>,
 }
 
@@ -222,6 +228,9 @@ pub struct ViewInfo {
     pub features: Vec<FeatureInfo>,
     /// Columns of a row that is pushed.
     pub push: Vec<ValueInfo>,
+    /// Why what the view holds is not what it should be; absent while it is fresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<StaleMark>,
 }
 
 /// What `features list --json` prints: everything that can be read, and how far it is in the online store.
@@ -249,6 +258,9 @@ pub struct ViewDocument {
     pub tags: Vec<String>,
     pub features: Vec<FeatureDocument>,
     pub materialized: Option<MaterializedDocument>,
+    /// Why what the view holds is not what it should be; absent while it is fresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<StaleMark>,
 }
 
 /// One feature in the list.

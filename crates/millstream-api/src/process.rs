@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::project::FailedReload;
+use crate::{failures::StaleAsset, project::FailedReload};
 
 /// What runs here.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -21,4 +21,7 @@ pub struct Readiness {
     /// The attempt to load the project again that failed, if that was the last one. What was loaded before answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_reload: Option<FailedReload>,
+    /// The assets of which an earlier version is served than there should be, the first hundred of them. Nothing waits for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleAsset>,
 }

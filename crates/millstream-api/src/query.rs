@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::features::ValueInfo;
+use crate::{failures::StaleAsset, features::ValueInfo};
 
 /// A statement that only reads.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -24,4 +24,7 @@ pub struct QueryAnswer {
     pub columns: Vec<ValueInfo>,
     pub rows: Vec<BTreeMap<String, Value>>,
     pub truncated: bool,
+    /// What the statement read that is stale; absent when nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleAsset>,
 }

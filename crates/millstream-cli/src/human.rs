@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use millstream_engine::Stale;
+use millstream_types::{AssetId, TimestampMicros};
+
+use crate::standing::between;
+
 /// `1,234,567`
 #[must_use]
 pub fn thousands(number: u64) -> String {
@@ -105,6 +110,15 @@ pub fn ago(age: Duration) -> String {
         seconds @ 60..3_600 => format!("{} min ago", seconds / 60),
         seconds @ 3_600..86_400 => format!("{} h ago", seconds / 3_600),
         seconds => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// Since when an asset is stale, and why: `silver.orders went stale 2 h ago: the last step failed: …`
+#[must_use]
+pub fn stale(asset: &AssetId, stale: &Stale, now: TimestampMicros) -> String {
+    match stale.since {
+        Some(since) => format!("{asset} went stale {}: {}", ago(between(since, now)), stale.cause),
+        None => format!("{asset} is stale: {}", stale.cause),
     }
 }
 

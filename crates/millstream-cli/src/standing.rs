@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_engine::AssetStatus;
+use millstream_engine::{AssetStatus, Stale};
 use millstream_lake::CommitRecord;
 use millstream_plan::AssetStatus as Recorded;
 use millstream_state::{RunRecord, SchemaVersion, StepOutcome};
@@ -16,8 +16,8 @@ pub(crate) enum Standing<'a> {
     /// Nothing is recorded of the asset, and its last step, if there was one, neither halted nor failed.
     NeverBuilt,
     Built,
-    /// Built, and its rows are older than a check allows.
-    Stale,
+    /// Built, and yet not what it should be.
+    Stale(&'a Stale),
     /// Built without the parts that could not be read.
     Incomplete(Trouble<'a>),
     Halted(Trouble<'a>),
@@ -66,10 +66,9 @@ impl<'a> Standing<'a> {
             }
             (Some(Recorded::Built), _) => match &asset.left_out {
                 Some(parts) => Self::Incomplete(Trouble { reason: parts, code: None, hint: None }),
-                None if asset.is_stale => Self::Stale,
-                None => Self::Built,
+                None => asset.stale.as_ref().map_or(Self::Built, Self::Stale),
             },
-            (None, _) if !asset.is_stored => Self::View,
+            (None, _) if !asset.is_stored => asset.stale.as_ref().map_or(Self::View, Self::Stale),
             (None, _) => Self::NeverBuilt,
         }
     }
@@ -81,7 +80,7 @@ impl<'a> Standing<'a> {
             Self::Failed(trouble) => Some(("failed", trouble)),
             Self::Unreadable(trouble) => Some(("unreadable", trouble)),
             Self::Incomplete(trouble) => Some(("landed without", trouble)),
-            Self::View | Self::NeverBuilt | Self::Built | Self::Stale => None,
+            Self::View | Self::NeverBuilt | Self::Built | Self::Stale(_) => None,
         }
     }
 }

@@ -200,7 +200,7 @@ impl Engine {
 
     /// What a run would do, and why.
     pub fn plan<'a>(&'a self, request: &'a RunRequest) -> BoxFuture<'a, Result<RunPlan, EngineError>> {
-        Box::pin(async move { observe(&self.world, request, false).await })
+        Box::pin(async move { observe(&self.world, request, None).await })
     }
 
     /// How an incremental table or a history is kept up to date, and why it is not cheaper; `None` for other assets.
@@ -231,7 +231,8 @@ impl Engine {
                 })
             };
             let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();
-            let planned = observe(&self.world, request, true);
+            let telling = events.clone();
+            let planned = observe(&self.world, request, Some(&telling));
             let executor = |runner| Arc::new(runner) as Arc<dyn StepExecutor>;
             self.run_with(request, &assets, wait, events, cancel, planned, executor).await
         })

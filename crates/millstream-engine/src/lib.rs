@@ -44,6 +44,7 @@ mod run;
 mod scheduled;
 mod sets;
 mod spill;
+mod staleness;
 mod status;
 mod stored;
 mod stored_keys;
@@ -94,6 +95,7 @@ pub use run::{
 };
 pub use scheduled::{Outlook, Scheduling, TriggerError};
 pub use sets::ReadSet;
+pub use staleness::{Stale, StaleAssets, StaleCause};
 pub use status::{AssetStatus, Status, Unreadable};
 pub use stores::{Online, Stores};
 pub use telemetry::{Sending, TelemetryStatus};

@@ -7,18 +7,18 @@ use millstream_plan::{Observed, PlanError, Request, RunPlan, Selection, plan};
 use millstream_types::AssetId;
 
 use crate::{
-    EngineError, RunRequest, assets,
+    EngineError, Publisher, RunRequest, assets,
     engine::World,
     freshness,
     reconcile::{Reconciled, Scope, reconcile, reconciled},
 };
 
-/// Looks at the selected assets and at what they read, and plans. `is_alone`: the selected assets are leased, and what the state
-/// store did not know is recorded.
+/// Looks at the selected assets and at what they read, and plans. `alone`, by which what is found out is told: the selected
+/// assets are leased, and what the state store did not know is recorded.
 pub(crate) async fn observe(
     world: &Arc<World>,
     request: &RunRequest,
-    is_alone: bool,
+    alone: Option<&Publisher>,
 ) -> Result<RunPlan, EngineError> {
     let graph = &world.project.graph;
     let selection = Selection::parse(&request.selection, &request.exclude).map_err(PlanError::from)?;
@@ -31,15 +31,16 @@ pub(crate) async fn observe(
             Scope::Of(&looked_at)
         }
     };
-    let found = if is_alone { reconcile(world, scope).await? } else { reconciled(world, scope).await? };
-    plan_on(world, request, selection, &selected, &found, is_alone).await
+    let found =
+        if alone.is_some() { reconcile(world, scope).await? } else { reconciled(world, scope).await? };
+    plan_on(world, request, selection, &selected, &found, alone).await
 }
 
 /// Plans everything on what lake and state store have agreed on.
 pub(crate) async fn observe_all(world: &Arc<World>, found: &Reconciled) -> Result<RunPlan, EngineError> {
     let selection = Selection::all();
     let selected = selection.resolve(&world.project.graph).map_err(PlanError::from)?;
-    plan_on(world, &RunRequest::default(), selection, &selected, found, false).await
+    plan_on(world, &RunRequest::default(), selection, &selected, found, None).await
 }
 
 async fn plan_on(
@@ -48,7 +49,7 @@ async fn plan_on(
     selection: Selection,
     selected: &BTreeSet<AssetId>,
     found: &Reconciled,
-    is_alone: bool,
+    alone: Option<&Publisher>,
 ) -> Result<RunPlan, EngineError> {
     let mut observed = Observed {
         versions: found.versions.clone(),
@@ -57,7 +58,7 @@ async fn plan_on(
         ..Observed::default()
     };
     let names_assets = selection.names_assets();
-    assets::look(world, request, names_assets, selected, &found.recorded, is_alone, &mut observed).await?;
+    assets::look(world, request, names_assets, selected, &found.recorded, alone, &mut observed).await?;
     observed.overdue = freshness::overdue(world, selected).await;
     let request = Request { selection, full_refresh: request.full_refresh, force: request.force };
     Ok(plan(&world.project.graph, &found.recorded, &observed, &request)?)

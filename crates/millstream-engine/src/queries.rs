@@ -4,19 +4,24 @@
 //! A statement ends with the value that hands out its rows. Work that is under way then goes on to the next point at
 //! which it gives way (`millstream-sql/src/session/pace.rs`), which is milliseconds off for what lasts long.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeSet, fmt, num::NonZeroUsize, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use futures::{StreamExt, future::BoxFuture};
 use millstream_lake::At;
 use millstream_sql::{SqlError, SqlSession};
+use millstream_types::{AssetId, REJECTED_SUFFIX};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{Semaphore, mpsc, oneshot},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Engine, EngineError, ReadSet, resolver::LakeResolver, run::chain};
+use crate::{
+    Engine, EngineError, ReadSet,
+    resolver::{LakeResolver, ReadTables},
+    run::chain,
+};
 
 /// Statements that are worked on at once; further ones wait.
 const RUNNING_MAX: usize = 32;
@@ -54,6 +59,7 @@ impl fmt::Debug for Queries {
 #[derive(Debug)]
 pub struct QueryRows {
     schema: SchemaRef,
+    tables: ReadTables,
     batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
     work: Option<AbortOnDropHandle<()>>,
 }
@@ -87,7 +93,7 @@ impl Queries {
     pub fn query(&self, sql: String, as_of: Option<At>) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
         Box::pin(async move {
             if as_of.is_some() {
-                return self.run(sql, as_of, self.session.clone()).await;
+                return self.run(sql, as_of, self.session.clone(), ReadTables::default()).await;
             }
             let told = |error: EngineError| SqlError::Execution { message: chain(&error) };
             let set = self.engine.published().await.map_err(told)?;
@@ -99,8 +105,10 @@ impl Queries {
     pub fn query_set(&self, sql: String, set: ReadSet) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
         Box::pin(async move {
             let world = self.engine.world();
-            let resolver = LakeResolver::new(world.lake.clone(), world.project.clone()).reading(set);
-            self.run(sql, None, self.session.with_resolver(Arc::new(resolver))).await
+            let tables = ReadTables::default();
+            let resolver = LakeResolver::new(world.lake.clone(), world.project.clone());
+            let resolver = resolver.reading(set).noting(&tables);
+            self.run(sql, None, self.session.with_resolver(Arc::new(resolver)), tables).await
         })
     }
 
@@ -109,6 +117,7 @@ impl Queries {
         sql: String,
         as_of: Option<At>,
         session: SqlSession,
+        tables: ReadTables,
     ) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
         Box::pin(async move {
             let Some(runtime) = &self.threads.runtime else { return Err(gave_up()) };
@@ -132,7 +141,7 @@ impl Queries {
             });
             let work = Some(AbortOnDropHandle::new(work));
             let schema = schema.await.map_err(|_| gave_up())??;
-            Ok(QueryRows { schema, batches, work })
+            Ok(QueryRows { schema, tables, batches, work })
         })
     }
 }
@@ -150,6 +159,14 @@ impl QueryRows {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    /// The assets that the statement reads in the version that is served. What it reads as of a version or a time is not among them:
+    /// that is what was asked for, however old.
+    #[must_use]
+    pub fn assets(&self) -> BTreeSet<AssetId> {
+        let name = |table: &str| AssetId::new(table.strip_suffix(REJECTED_SUFFIX).unwrap_or(table));
+        self.tables.get().iter().map(|table| name(&table.to_string())).collect()
     }
 
     /// The next rows; `None` after the last.

@@ -1,6 +1,9 @@
 //! Resolves names in SQL to tables of the lake.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use datafusion::{catalog::TableProvider, datasource::empty::EmptyTable};
@@ -20,15 +23,36 @@ pub(crate) struct LakeResolver {
     pinned: BTreeMap<TableName, Arc<Snapshot>>,
     /// The versions that are read where the query names none.
     set: ReadSet,
+    /// Where it is noted what is read, if somebody wants to know.
+    noted: Option<ReadTables>,
+}
+
+/// The tables and views that a statement reads as they are served, without those of which it names a version or a time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadTables(Arc<Mutex<BTreeSet<TableName>>>);
+
+impl ReadTables {
+    pub(crate) fn get(&self) -> BTreeSet<TableName> {
+        self.set().clone()
+    }
+
+    fn set(&self) -> MutexGuard<'_, BTreeSet<TableName>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl LakeResolver {
     pub(crate) fn new(lake: Lake, project: Arc<Project>) -> Self {
-        Self { lake, project, pinned: BTreeMap::new(), set: ReadSet::default() }
+        Self { lake, project, pinned: BTreeMap::new(), set: ReadSet::default(), noted: None }
     }
 
     pub(crate) fn reading(mut self, set: ReadSet) -> Self {
         self.set = set;
+        self
+    }
+
+    pub(crate) fn noting(mut self, tables: &ReadTables) -> Self {
+        self.noted = Some(tables.clone());
         self
     }
 
@@ -41,6 +65,9 @@ impl LakeResolver {
 #[async_trait]
 impl TableResolver for LakeResolver {
     async fn resolve(&self, table: &TableName, at: At) -> Result<Option<Resolved>, SqlError> {
+        if let Some(noted) = self.noted.as_ref().filter(|_| at == At::Latest) {
+            noted.set().insert(table.clone());
+        }
         let definition = self.project.table(table);
         if let Some(view) = definition.filter(|spec| spec.materialize.is_view()) {
             return Ok(Some(Resolved::View { sql: view.sql.value.clone() }));

@@ -18,7 +18,7 @@ use millstream_state::{
 use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
 use crate::{
-    ConnectionStatus, Engine, EngineError, HousekeepingStatus,
+    ConnectionStatus, Engine, EngineError, HousekeepingStatus, Stale, StaleCause,
     assets::{check_result, kind_of, table_of},
     audit,
     event::READABLE,
@@ -66,8 +66,8 @@ pub struct AssetStatus {
     pub checks: Vec<CheckResult>,
     /// The text about the parts that the last run could not read, for a source that landed all others.
     pub left_out: Option<String>,
-    /// Whether the asset's rows are older, at this moment, than one of its checks allows.
-    pub is_stale: bool,
+    /// Why the asset is not what it should be; `None` while it is fresh, or was never built.
+    pub stale: Option<Stale>,
     /// The error with which a read of the asset's newest version would end, no matter how the last step ended.
     pub unreadable: Option<Unreadable>,
     /// The lease under which somebody may write the asset at this moment.
@@ -105,6 +105,7 @@ impl Engine {
             };
             let mut unreadable = self.unreadable(order.iter().filter(is_built).copied()).await?;
             let mut published = world.state.published().await?;
+            let stale = world.stale().await?;
             let last_run = world.state.last_run_but(housekeeping::COMMAND).await?;
             // A run that succeeded has read everything.
             let all_read = last_run.as_ref().is_none_or(|run| run.outcome == Some(RunOutcome::Succeeded));
@@ -123,7 +124,7 @@ impl Engine {
                 let lost = lost.map(|table| Unreadable::of(&LakeError::VersionLost { table }.into()));
                 assets.push(AssetStatus {
                     left_out: left_out.map(|check| check.observed.clone().unwrap_or_default()),
-                    is_stale: self.is_stale(&facts.id, &checks),
+                    stale: stale.get(&facts.id).cloned().or_else(|| self.too_old(&facts.id, &checks)),
                     asset: facts.id.clone(),
                     kind: facts.kind,
                     is_stored: !facts.passes_through,
@@ -152,11 +153,16 @@ impl Engine {
         Box::pin(async move { Ok(self.world().state.record_reload(failed).await?) })
     }
 
-    fn is_stale(&self, asset: &AssetId, known: &[CheckResult]) -> bool {
-        let Ok(table) = table_of(asset) else { return false };
+    /// The first check on the age of the asset's rows that does not hold at this moment.
+    fn too_old(&self, asset: &AssetId, known: &[CheckResult]) -> Option<Stale> {
+        let table = table_of(asset).ok()?;
         let failed = |check: &CheckSpec| known.iter().any(|known| known.check == check.id && !known.passed);
         let mut clocked = self.project().checks(&table).iter();
-        clocked.any(|check| matches!(check.kind, CheckKind::Freshness { .. }) && failed(check))
+        let check = clocked
+            .find(|check| matches!(check.kind, CheckKind::Freshness { .. }) && failed(check))?
+            .id
+            .clone();
+        Some(Stale { since: None, cause: StaleCause::TooOld { check } })
     }
 
     /// Which of the assets that were built cannot be read, and why.

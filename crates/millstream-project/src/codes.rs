@@ -148,7 +148,7 @@ codes! {
     WRONG_NEED = "MS-0275", "A need that cannot be",
         "`needs` names tables that this one reads, and of each the checks that keep this one from being built when they halt: by id, as in `range(amount)`, by kind, as in `not_null`, or `none`. Other failures of these tables keep it from being built as before.";
     WRONG_STEPS = "MS-0280", "Steps that cannot go so",
-        "`retry` has `attempts` from 1 to 100, a `base` no longer than its `cap`, and in `millstream.yaml` a `budget` as in `60/h`. `timeout` is a time, `set_aside_after` a number of failures. Nothing of a view runs, so a view has none of them.";
+        "`retry` has `attempts` from 1 to 100, a `base` no longer than its `cap`, and in `millstream.yaml` a `budget` as in `60/h`. `timeout` is a time, `set_aside_after` a number of failures. `circuit` of a connection is `off`, or has `failures` from 1 to 100, a time `within`, and a `wait` no longer than its `wait_max`. Nothing of a view runs, so a view has none of them.";
     WRONG_SLA = "MS-0281", "A malformed promise",
         "`sla` has one or several of `fresh_by` (a time of day, perhaps with a time zone: `09:00 Europe/Berlin`), `at_most` and `step_at_most`; `days` belongs to `fresh_by`. Nothing of a view is stored, so nothing can be promised of it.";
     WRONG_PRICE = "MS-0288", "A price that cannot be",

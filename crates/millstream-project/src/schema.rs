@@ -3,7 +3,9 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use crate::file::{DatasetFile, FeaturesFile, ProjectFile, SourceFile, TableFile, TestFile, TestsFile};
+use crate::file::{
+    CircuitValue, DatasetFile, FeaturesFile, ProjectFile, SourceFile, TableFile, TestFile, TestsFile,
+};
 
 /// What the schemas' `$id`s begin with: names that never change, and no address at which anything answers.
 const ID_BASE: &str = "urn:millstream:schema:";
@@ -93,6 +95,11 @@ fn connection(connections: &[(&str, Value)]) -> Value {
             "minimum": 1,
             "description": "How many steps read through it at once under `millstream serve`; no bound of its own when absent."
         });
+        branch["properties"]["retry_budget"] = json!({
+            "type": ["string", "null"],
+            "description": "How many attempts of steps that read through it may follow on failed ones within an hour, as in `60/h`; only the project's budget counts when absent."
+        });
+        branch["properties"]["circuit"] = without_head(schema::<CircuitValue>());
         branch
     });
     let mut schema = one_of(branches);

@@ -131,6 +131,13 @@ impl Circuit {
         self.open.take().map(|open| CircuitChange::Closed { since: open.since })
     }
 
+    /// The clock was ahead when the circuit opened, and was set right: the wait is over. Whether that was so.
+    pub fn rewind(&mut self, policy: &CircuitPolicy, now: TimestampMicros) -> bool {
+        let Some(open) = self.open.as_mut().filter(|open| open.is_ahead(policy, now)) else { return false };
+        (open.since, open.until) = (open.since.min(now), now);
+        true
+    }
+
     /// Whether an answer would change nothing.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -141,7 +148,11 @@ impl Circuit {
 impl OpenCircuit {
     /// Whether the wait is over. An end that lies further ahead than any wait was set by a clock that was wrong.
     fn is_over(&self, policy: &CircuitPolicy, now: TimestampMicros) -> bool {
-        now >= self.until || self.until > later(now, policy.wait_max)
+        now >= self.until || self.is_ahead(policy, now)
+    }
+
+    fn is_ahead(&self, policy: &CircuitPolicy, now: TimestampMicros) -> bool {
+        self.until > later(now, policy.wait_max.max(self.wait))
     }
 }
 

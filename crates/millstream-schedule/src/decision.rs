@@ -35,6 +35,8 @@ pub enum Decision {
     SetAside { asset: AssetId, failures: u32, definition: Fingerprint, at: TimestampMicros },
     /// The asset was set aside, and runs by itself again.
     Resume { asset: AssetId, because: ResumeReason },
+    /// The asset was not set aside, and its failures in a row are counted from none again.
+    CountAnew { asset: AssetId },
 }
 
 /// Steps that start together, none of which reads another.
@@ -103,6 +105,8 @@ pub enum DueReason {
     Resumed,
     /// What the step before asked could not be reached.
     Unreachable,
+    /// What the asset holds is damaged, and is made again.
+    Damaged,
 }
 
 impl DueReason {
@@ -121,6 +125,7 @@ impl DueReason {
             Self::Interrupted => "interrupted",
             Self::Resumed => "resumed",
             Self::Unreachable => "unreachable",
+            Self::Damaged => "repair",
         }
     }
 }
@@ -138,6 +143,7 @@ impl fmt::Display for DueReason {
             Self::Interrupted => f.write_str("interrupted by the end of the process"),
             Self::Resumed => f.write_str("resumed after it was set aside"),
             Self::Unreachable => f.write_str("what it asks could not be reached before"),
+            Self::Damaged => f.write_str("repair: what it holds is damaged"),
         }
     }
 }

@@ -112,6 +112,7 @@ impl RecordedAsset {
             Decision::Resume { asset, .. } if *asset == self.asset => {
                 (self.failures, self.aside) = (0, None);
             }
+            Decision::CountAnew { asset } if *asset == self.asset => self.failures = 0,
             _ => {}
         }
     }

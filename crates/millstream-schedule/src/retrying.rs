@@ -67,6 +67,13 @@ impl RetryBudget {
         true
     }
 
+    /// Gives back a retry that was taken in this minute and did not begin.
+    pub fn give_back(&mut self, now: TimestampMicros) {
+        if let Some(count) = self.minutes.get_mut(&now.0.div_euclid(SLOT)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// The retries that began within the hour before `now`.
     #[must_use]
     pub fn used(&self, now: TimestampMicros) -> u64 {

@@ -79,7 +79,7 @@ impl FeatureBackend for Memory {
                 event_times: Some(TimestampMicrosecondArray::from_iter_values(times)),
             }
         });
-        Ok(ReadAnswer { columns: columns.collect(), service_version: Some(1) })
+        Ok(ReadAnswer { columns: columns.collect(), service_version: Some(1), stale: Vec::new() })
     }
 
     fn push_schema(&self, _: &str) -> Result<PushSchema, ApiError> {
@@ -105,7 +105,7 @@ impl FeatureBackend for Memory {
     }
 
     async fn ready(&self) -> Readiness {
-        Readiness { ready: true, waiting_for: Vec::new(), failed_reload: None }
+        Readiness { ready: true, waiting_for: Vec::new(), failed_reload: None, stale: Vec::new() }
     }
 }
 

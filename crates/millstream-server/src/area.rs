@@ -3,7 +3,8 @@
 
 use axum::{
     extract::{FromRequestParts, Path},
-    http::{Method, Uri, request::Parts},
+    http::{HeaderValue, Method, Uri, request::Parts},
+    response::Response,
 };
 use utoipa::openapi::OpenApi;
 
@@ -16,6 +17,20 @@ use crate::{
 
 /// Header with the version of the service or the dataset that answered, where the body has no place for it.
 pub(crate) const VERSION: &str = "x-millstream-version";
+
+/// Header with the names of the assets behind an answer that are stale, whatever form its body has.
+const STALE: &str = "x-millstream-stale";
+
+/// Says in the answer's header which assets behind it are stale, if any is.
+pub(crate) fn mark_stale<'a>(response: &mut Response, stale: impl Iterator<Item = &'a str>) {
+    let names: Vec<&str> = stale.collect();
+    // Names of assets are printable.
+    if !names.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&names.join(", "))
+    {
+        response.headers_mut().insert(STALE, names);
+    }
+}
 
 /// The endpoints of one area.
 pub(crate) struct Area {

@@ -65,6 +65,7 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
         schedule: None,
         steps: Default::default(),
         landing: LandingMode::Append,
+        on_lost_position: Default::default(),
         contract: ContractSpec {
             columns,
             key: Vec::new(),

@@ -144,15 +144,19 @@ pub(crate) async fn record(
     let kept = match recorded.status {
         AssetStatus::Built => {
             "fingerprint = excluded.fingerprint, input_versions = excluded.input_versions, \
-             version = excluded.version, rows = excluded.rows, built_at = excluded.built_at, "
+             version = excluded.version, rows = excluded.rows, built_at = excluded.built_at, \
+             bad_since = NULL, "
         }
-        AssetStatus::Halted { .. } | AssetStatus::Failed { .. } => "",
+        AssetStatus::Halted { .. } | AssetStatus::Failed { .. } => {
+            "bad_since = coalesce(assets.bad_since, excluded.bad_since), "
+        }
     };
     let fingerprint = recorded.fingerprint.to_string();
     work.execute(
         &format!(
-            "INSERT INTO assets (asset, fingerprint, input_versions, version, rows, built_at, status, message, code) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (asset) DO UPDATE SET {kept}\
+            "INSERT INTO assets \
+             (asset, fingerprint, input_versions, version, rows, built_at, status, message, code, bad_since) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (asset) DO UPDATE SET {kept}\
              status = excluded.status, message = excluded.message, code = excluded.code"
         ),
         &parameters![
@@ -165,6 +169,7 @@ pub(crate) async fn record(
             status,
             message,
             code,
+            (recorded.status != AssetStatus::Built).then_some(recorded.built_at.0),
         ],
     )
     .await

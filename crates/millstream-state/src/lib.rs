@@ -1,5 +1,5 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, how far triggers were answered, circuits, budgets of retries, promises, messages for receivers outside,
+//! source was landed, how far triggers were answered, circuits, budgets of retries, promises, repairs, messages for receivers outside,
 //! schema versions, check results, metrics, pins, versions of artifacts, reports of verifications, how housekeeping went; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
@@ -34,12 +34,14 @@ mod pin;
 mod postgres;
 mod pulse;
 mod reload;
+mod repair;
 mod resumption;
 mod run;
 mod schedule;
 mod set;
 mod sla;
 mod sqlite;
+mod stale;
 mod step;
 mod store;
 mod value;
@@ -68,9 +70,11 @@ pub use pin::Pin;
 pub use postgres::PostgresFault;
 pub use pulse::Pulse;
 pub use reload::FailedReload;
+pub use repair::{NewRepair, RepairAction, RepairRecord, RepairState};
 pub use run::{RunEnd, RunFilter, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use sla::SlaRecord;
+pub use stale::{AssetSigns, StaleSigns};
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use store::State;
 pub use watch::{Moment, Watch};

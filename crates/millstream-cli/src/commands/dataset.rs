@@ -12,7 +12,7 @@ use crate::{
     project,
     session::Session,
     show::table,
-    wire::{DatasetBuilt, DatasetEntry, DatasetListDocument},
+    wire::{DatasetBuilt, DatasetEntry, DatasetListDocument, Of},
 };
 
 mod compare;
@@ -136,6 +136,13 @@ pub(crate) fn told(report: &DatasetReport) -> String {
     if report.spilled_bytes > 0 {
         text.push_str(&styled(FAINT, format!("  {} went to disk\n", human::bytes(report.spilled_bytes))));
     }
+    for (asset, stale) in &report.stale {
+        text.push_str(&format!(
+            "{} {asset}, of which it was made, is stale: {}\n",
+            styled(CAUTION, '!'),
+            stale.cause
+        ));
+    }
     for warning in &report.warnings {
         text.push_str(&format!("{} {warning}\n", styled(CAUTION, '!')));
     }
@@ -165,7 +172,8 @@ async fn list(session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let built = engine.datasets().await?;
     if session.settings.json {
-        let datasets = built.iter().map(DatasetEntry::from).collect();
+        let stale = engine.stale().await?;
+        let datasets = built.iter().map(|built| DatasetEntry::of((built, &stale))).collect();
         output::print_json(&DatasetListDocument { datasets })?;
         return Ok(Exit::Success);
     }

@@ -105,6 +105,9 @@ fn listed(list: &FeatureList) -> String {
             text.push_str(&format!("{} {told}\n", styled(CAUTION, '!')));
         }
     }
+    for (view, stale) in list.views.iter().filter_map(|view| Some((view, view.stale.as_ref()?))) {
+        text.push_str(&format!("{} {} is stale: {}\n", styled(CAUTION, '!'), view.name, stale.cause));
+    }
     let rows: Vec<Vec<String>> = list
         .services
         .iter()

@@ -1,22 +1,23 @@
 //! `millstream query`: ask the tables, now or as they were.
 
-use std::{mem::ManuallyDrop, path::PathBuf};
+use std::{collections::BTreeSet, mem::ManuallyDrop, path::PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use millstream_engine::{Queries, QueryThreads, ReadSet};
+use millstream_api::failures::StaleAsset;
+use millstream_engine::{Engine, Queries, QueryThreads, ReadSet, Stale};
 use millstream_sql::{At, SqlError};
-use millstream_types::TimestampMicros;
+use millstream_types::{AssetId, TimestampMicros};
 
 use crate::{
     CliError, Exit, human,
-    output::{self, GOOD, styled},
+    output::{self, CAUTION, GOOD, styled},
     project, runs,
     session::Session,
     show::{
         format::Format,
         rows::{Apart, Target},
     },
-    wire::QueryDocument,
+    wire::{Of, QueryDocument},
 };
 
 /// Ask the tables in SQL, now or as they were
@@ -57,12 +58,14 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     // Queries run on threads apart from the one that hears signals. They are not dropped but end with the process: a thread
     // that ends while its runtime is dropped may be touched once more.
     let queries = ManuallyDrop::new(Queries::new(&engine, QueryThreads::start(project::cores())?));
+    // The versions of a run that is named are what was asked for, however old.
+    let is_present = set.is_none();
     let mut writer = None;
     let answered = tokio::select! {
         rows = answer(arguments, set, format, &queries, &mut writer) => Some(rows?),
         () = session.cancel.cancelled() => None,
     };
-    let Some(rows) = answered else {
+    let Some((rows, read)) = answered else {
         // A file takes the batches that wait, and is then removed. Standard output is not waited for: its reader may never
         // read on.
         if let (Some(writer), Some(_)) = (writer, &arguments.output) {
@@ -70,8 +73,13 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         }
         return Ok(Exit::Failure);
     };
+    let stale = if is_present { stale_among(&engine, &read).await? } else { Vec::new() };
+    for (asset, stale) in &stale {
+        output::tell(&format!("{} {}", styled(CAUTION, '!'), human::stale(asset, stale, engine.now())));
+    }
     if let (Some(path), true) = (&arguments.output, json) {
-        output::print_json(&QueryDocument { output: path.display().to_string(), rows })?;
+        let stale = stale.iter().map(|(asset, stale)| StaleAsset::of((asset, stale))).collect();
+        output::print_json(&QueryDocument { output: path.display().to_string(), rows, stale })?;
     } else if let Some(path) = &arguments.output {
         let said = human::count(rows, "row");
         output::print_line(&format!("{} {said} in {}", styled(GOOD, '✓'), path.display()))?;
@@ -79,14 +87,23 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(Exit::Success)
 }
 
-/// Streams the rows into their format and returns their number. `writer` holds what writes them, as long as it does.
+/// What was read and is stale.
+async fn stale_among(engine: &Engine, read: &BTreeSet<AssetId>) -> Result<Vec<(AssetId, Stale)>, CliError> {
+    if read.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stale = engine.stale().await?;
+    Ok(read.iter().filter_map(|asset| Some((asset.clone(), stale.get(asset)?.clone()))).collect())
+}
+
+/// Streams the rows into their format and returns their number, and what was read. `writer` holds what writes them, as long as it does.
 async fn answer(
     arguments: &Arguments,
     set: Option<ReadSet>,
     format: Format,
     queries: &Queries,
     writer: &mut Option<Apart>,
-) -> Result<u64, CliError> {
+) -> Result<(u64, BTreeSet<AssetId>), CliError> {
     let failed =
         |source: SqlError| CliError::Statement { sql: arguments.sql.clone(), source: Box::new(source) };
     let as_of = arguments.as_of.map(At::Timestamp);
@@ -96,6 +113,7 @@ async fn answer(
         None => queries.query(sql, as_of).await,
     }
     .map_err(failed)?;
+    let read = stream.assets();
     let target = arguments.output.clone().map_or(Target::Stdout, Target::File);
     let apart = writer.insert(Apart::start(format, stream.schema(), target));
     let (mut left, mut written) = (arguments.limit.unwrap_or(u64::MAX), 0);
@@ -122,7 +140,7 @@ async fn answer(
     };
     // The fault that ended the rows says more than a fault of their writer.
     fault.map_or(ended, Err)?;
-    Ok(written)
+    Ok((written, read))
 }
 
 /// An instant; without an offset it is UTC.

@@ -14,6 +14,7 @@ use millstream_server::{HeldProject, JobBackend};
 use millstream_state::FailedReload;
 use millstream_types::{Percent, TimestampMicros};
 
+use super::stale::StaleMarks;
 use crate::{
     CliError,
     project::{Loader, cores},
@@ -32,6 +33,8 @@ pub(crate) struct Backend {
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What is asked of the loop that runs the project by its triggers, once there is one.
     pub(super) scheduling: Mutex<Option<Scheduling>>,
+    /// The assets that are stale, as answers say it.
+    pub(super) stale: ArcSwap<StaleMarks>,
     /// The last attempt to load the project again, if it failed.
     pub(super) failed: Mutex<Option<FailedReload>>,
 }
@@ -60,6 +63,7 @@ impl Backend {
         let threads = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
         let threads = ManuallyDrop::new(QueryThreads::start(threads)?);
         let live = LoadedProject::open(engine, read_at, &loader, sample, &threads).await?;
+        let stale = StaleMarks::of(&live.engine.stale().await?);
         Ok(Self {
             live: ArcSwap::from_pointee(live),
             loader,
@@ -67,6 +71,7 @@ impl Backend {
             threads,
             reloading: tokio::sync::Mutex::default(),
             scheduling: Mutex::default(),
+            stale: ArcSwap::from_pointee(stale),
             failed: Mutex::default(),
         })
     }
@@ -95,6 +100,7 @@ impl Backend {
         let live = LoadedProject::open(engine, read_at, &self.loader, self.sample, &self.threads).await?;
         let live = Arc::new(live);
         self.live.store(live.clone());
+        self.mark_stale().await;
         if let Some(scheduling) = self.scheduling() {
             scheduling.replace(live.engine.clone());
         }

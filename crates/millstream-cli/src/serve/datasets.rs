@@ -4,18 +4,21 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use millstream_api::datasets::DatasetBuildAnswer;
+use millstream_api::{datasets::DatasetBuildAnswer, failures::StaleAsset};
 use millstream_engine::DatasetRequest;
 use millstream_server::{ApiError, DatasetBackend, DatasetInfo, DatasetReader, JobReporter, ValueInfo};
 use millstream_types::TimestampMicros;
 
 use super::{Backend, errors::api_error, progress};
+use crate::wire::Of;
 
 #[async_trait]
 impl DatasetBackend for Backend {
     async fn datasets(&self) -> Result<Vec<DatasetInfo>, ApiError> {
         let built = self.live().engine.datasets().await.map_err(api_error)?;
+        let stale = self.stale();
         let described = built.into_iter().map(|built| DatasetInfo {
+            stale: stale.of_dataset(&built.dataset).map(|stale| stale.mark),
             name: built.dataset,
             version: built.version.to_string(),
             rows: built.rows,
@@ -33,7 +36,9 @@ impl DatasetBackend for Backend {
         let (built, file) = self.live().engine.open_dataset(name, version).await.map_err(api_error)?;
         let bytes: Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(tokio::fs::File::from_std(file));
         let length = Some(built.manifest.data.bytes);
-        Ok(DatasetReader { bytes, length, version: built.version.to_string() })
+        // An earlier version that was asked for by name is what it should be.
+        let stale = version.is_none().then(|| self.stale().of_dataset(name)).flatten();
+        Ok(DatasetReader { bytes, length, version: built.version.to_string(), stale })
     }
 
     fn defined(&self) -> Vec<String> {
@@ -57,6 +62,7 @@ impl DatasetBackend for Backend {
             version: report.version.to_string(),
             unchanged: report.is_unchanged,
             rows: report.manifest.data.rows,
+            stale: report.stale.iter().map(|(asset, stale)| StaleAsset::of((asset, stale))).collect(),
             warnings: report.warnings.iter().map(ToString::to_string).collect(),
             elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
         })

@@ -63,6 +63,7 @@ pub(super) fn view(definition: &ViewDefinition, project: &Project) -> ViewInfo {
         entity: EntityInfo { name: definition.entity.clone(), keys: values(&definition.keys) },
         features: features.collect(),
         push: values(&definition.rows.columns),
+        stale: None,
     }
 }
 

@@ -32,8 +32,12 @@ impl FeatureBackend for Backend {
 
     fn views(&self) -> Vec<ViewInfo> {
         let live = self.live();
-        let views = live.features.views();
-        views.map(|definition| describe::view(definition, live.engine.project())).collect()
+        let (views, stale) = (live.features.views(), self.stale());
+        let view = |definition: &_| {
+            let info = describe::view(definition, live.engine.project());
+            ViewInfo { stale: stale.of_view(&info.name), ..info }
+        };
+        views.map(view).collect()
     }
 
     fn entity_schema(&self, target: &ReadTarget) -> Result<EntitySchema, ApiError> {
@@ -54,6 +58,7 @@ impl FeatureBackend for Backend {
             .map_err(|error| api_error_in("entities", error))?;
         Ok(ReadAnswer {
             columns: columns.into_iter().map(answers::column).collect(),
+            stale: self.stale().of_views(readable.definition.views.iter().map(|view| view.name.as_str())),
             service_version: readable.version.and_then(|version| u32::try_from(version).ok()),
         })
     }
@@ -109,12 +114,12 @@ impl FeatureBackend for Backend {
     }
 
     async fn ready(&self) -> Readiness {
-        let failed_reload = self.failed_reload();
+        let (failed_reload, stale) = (self.failed_reload(), self.stale().first());
         match self.live().features.never_materialized().await {
-            Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for, failed_reload },
+            Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for, failed_reload, stale },
             Err(error) => {
                 let waiting_for = vec![format!("the online store ({})", api_error(error))];
-                Readiness { ready: false, waiting_for, failed_reload }
+                Readiness { ready: false, waiting_for, failed_reload, stale }
             }
         }
     }

@@ -12,7 +12,7 @@ impl QueryBackend for Backend {
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let failed = |error: SqlError| api_error(millstream_engine::EngineError::Query(error));
         let mut rows = self.live().queries.query(request.sql, None).await.map_err(failed)?;
-        let schema = rows.schema();
+        let (schema, stale) = (rows.schema(), self.stale().among(rows.assets().iter()));
         let (mut batches, mut truncated) = (Vec::new(), false);
         let (mut rows_left, mut bytes_left) = (request.limit, request.bytes);
         while let Some(batch) = rows.next_rows().await {
@@ -30,7 +30,7 @@ impl QueryBackend for Backend {
                 break;
             }
         }
-        Ok(QueryAnswer { schema, batches, truncated })
+        Ok(QueryAnswer { schema, batches, truncated, stale })
     }
 }
 

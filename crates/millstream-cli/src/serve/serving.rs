@@ -9,7 +9,7 @@ use millstream_telemetry::Metrics;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Hangups, Watcher, keep_fresh, keep_house, keep_telling};
+use super::{Backend, Hangups, Watcher, keep_fresh, keep_house, keep_marked, keep_telling};
 use crate::CliError;
 
 /// How long a server that stops waits for its own run of views, and for housekeeping.
@@ -40,6 +40,7 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
     let _told = told.clone().drop_guard();
     let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics, told.clone()));
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
+    let marked = tokio::spawn(keep_marked(backend.clone(), stopped.clone()));
     let mut scheduled = backend.keep_scheduled(stopped.clone(), drain);
     let mut tidied = tokio::spawn(keep_house(backend.clone(), stopped.clone()));
     let watched = watcher.map(|watcher| watcher.watch(backend.clone(), stopped.clone(), is_told));
@@ -50,6 +51,7 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
     stopped.cancel();
     reloads.abort();
     watched.abort();
+    marked.abort();
     // A run that brings views up to date gets time to record its end, and meanwhile steps that ran get time to end; what those
     // were about is recorded, and the next process starts them once more.
     let ended = tokio::join!(

@@ -1,8 +1,12 @@
 //! `dataset --json`.
 
-use millstream_engine::{BuiltDataset, DatasetReport, FileState};
+use millstream_api::failures::{StaleAsset, StaleMark};
+use millstream_engine::{BuiltDataset, DatasetReport, FileState, StaleAssets};
 use millstream_ml::dataset::Manifest;
+use millstream_types::AssetId;
 use serde::Serialize;
+
+use super::Of;
 
 /// A dataset that was built.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +22,9 @@ pub struct DatasetBuilt {
     pub elapsed_ms: u64,
     pub spilled_bytes: u64,
     pub warnings: Vec<String>,
+    /// What it was made of that was stale then; absent when nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleAsset>,
     /// The manifest, as in its file.
     pub manifest: Manifest,
 }
@@ -44,6 +51,7 @@ impl From<&DatasetReport> for DatasetBuilt {
             elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
             spilled_bytes: report.spilled_bytes,
             warnings: report.warnings.iter().map(ToString::to_string).collect(),
+            stale: report.stale.iter().map(|(asset, stale)| StaleAsset::of((asset, stale))).collect(),
             manifest: report.manifest.clone(),
         }
     }
@@ -69,11 +77,15 @@ pub struct DatasetEntry {
     pub rows: u64,
     /// Microseconds since 1970 UTC.
     pub built_at: i64,
+    /// Why the dataset is not what it should be; absent while it is fresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<StaleMark>,
 }
 
-impl From<&BuiltDataset> for DatasetEntry {
-    fn from(built: &BuiltDataset) -> Self {
+impl Of<(&BuiltDataset, &StaleAssets)> for DatasetEntry {
+    fn of((built, stale): (&BuiltDataset, &StaleAssets)) -> Self {
         Self {
+            stale: stale.get(&AssetId::of_kind("dataset", &built.dataset)).map(StaleMark::of),
             name: built.dataset.clone(),
             version: built.version,
             id: built.id.clone(),

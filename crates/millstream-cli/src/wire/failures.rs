@@ -1,8 +1,11 @@
-//! Circuits, assets that are set aside, and promises, as `--json` and HTTP say them.
+//! Circuits, assets that are set aside, promises, and assets that are stale, as `--json` and HTTP say them.
 
-use millstream_api::failures::{BreachAnswer, ConnectionState, PromiseAnswer, PromiseDay};
-use millstream_engine::{ConnectionStatus, PromiseStatus};
+use millstream_api::failures::{
+    BreachAnswer, ConnectionState, PromiseAnswer, PromiseDay, StaleAsset, StaleMark,
+};
+use millstream_engine::{ConnectionStatus, PromiseStatus, Stale};
 use millstream_schedule::{Breach, CalendarDay, CircuitState, PromiseState};
+use millstream_types::AssetId;
 
 use super::{Of, instant};
 
@@ -21,6 +24,22 @@ impl Of<&ConnectionStatus> for ConnectionState {
             retries: connection.retries_max.map(|_| connection.retries),
             retries_max: connection.retries_max,
         }
+    }
+}
+
+impl Of<&Stale> for StaleMark {
+    fn of(stale: &Stale) -> Self {
+        Self {
+            since: stale.since.map(instant),
+            cause: stale.cause.as_str(),
+            because: stale.cause.to_string(),
+        }
+    }
+}
+
+impl Of<(&AssetId, &Stale)> for StaleAsset {
+    fn of((asset, stale): (&AssetId, &Stale)) -> Self {
+        Self { asset: asset.to_string(), mark: StaleMark::of(stale) }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use millstream_api::features::{
-    FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
-    ViewDocument,
+use millstream_api::{
+    failures::StaleMark,
+    features::{
+        FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
+        ViewDocument,
+    },
 };
 use millstream_engine::{
     FeatureEntry, FeatureList, MaterializeMode, MaterializeReport, OnDemandEntry, ServiceEntry, ViewEntry,
@@ -47,6 +50,7 @@ impl Of<&ViewEntry> for ViewDocument {
             tags: view.tags.clone(),
             features: view.features.iter().map(FeatureDocument::of).collect(),
             materialized,
+            stale: view.stale.as_ref().map(StaleMark::of),
         }
     }
 }

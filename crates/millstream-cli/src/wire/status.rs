@@ -2,7 +2,7 @@
 
 use millstream_api::{
     catalog::{AssetState, StatusDocument, Writer},
-    failures::{AsideState, ConnectionState},
+    failures::{AsideState, ConnectionState, StaleMark},
     housekeeping::{HousekeepingAlarm, HousekeepingState},
     project::FailedReload,
     runs::{CheckResult, LastRun},
@@ -71,7 +71,7 @@ impl Of<&AssetStatus> for AssetState {
         let standing = Standing::of(asset);
         let state = match standing {
             Standing::View | Standing::NeverBuilt => None,
-            Standing::Built | Standing::Stale | Standing::Incomplete(_) => Some("built"),
+            Standing::Built | Standing::Stale(_) | Standing::Incomplete(_) => Some("built"),
             Standing::Halted(_) => Some("halted"),
             Standing::Failed(_) => Some("failed"),
             Standing::Unreadable(_) => Some("unreadable"),
@@ -90,6 +90,7 @@ impl Of<&AssetStatus> for AssetState {
             state,
             message: trouble.map(|trouble| trouble.reason.to_owned()),
             hint: trouble.and_then(|trouble| trouble.hint).map(str::to_owned),
+            stale: asset.stale.as_ref().map(StaleMark::of),
             checks: asset
                 .checks
                 .iter()

@@ -22,7 +22,7 @@ use millstream_project::{FileId, ProjectSpec};
 use millstream_sql::{Analysis, features::FeaturesAnalysis};
 use millstream_types::{AssetId, AssetVersion, TableName};
 
-use crate::{EngineError, RunRequest, engine::World, run::StepResult};
+use crate::{EngineError, Publisher, RunRequest, engine::World, run::StepResult};
 
 pub(crate) use runner::{StepRunner, check_result};
 
@@ -69,8 +69,9 @@ pub(crate) struct Look<'a> {
     pub recorded: &'a BTreeMap<AssetId, Recorded>,
     /// The assets of the family that are selected.
     pub assets: Vec<&'a AssetFacts>,
-    /// Whether the assets are leased, so that the run that follows can use what this look found.
-    pub is_alone: bool,
+    /// By which the run that follows tells what happens, where there is one: the assets are leased, and the run can use what this look
+    /// found.
+    pub alone: Option<&'a Publisher>,
 }
 
 /// The family that an asset belongs to.
@@ -91,7 +92,7 @@ pub(crate) async fn look(
     names_assets: bool,
     selected: &BTreeSet<AssetId>,
     recorded: &BTreeMap<AssetId, Recorded>,
-    is_alone: bool,
+    alone: Option<&Publisher>,
     observed: &mut Observed,
 ) -> Result<(), EngineError> {
     let graph = &world.project.graph;
@@ -99,7 +100,7 @@ pub(crate) async fn look(
         let is_meant = |facts: &&AssetFacts| kind.words().contains(&facts.kind);
         let assets: Vec<_> = selected.iter().filter_map(|id| graph.get(id)).filter(is_meant).collect();
         if !assets.is_empty() {
-            let look = Look { world, request, names_assets, recorded, assets, is_alone };
+            let look = Look { world, request, names_assets, recorded, assets, alone };
             kind.look(&look, observed).await?;
         }
     }

@@ -62,6 +62,10 @@ impl StepExecutor for StepRunner {
         self.world.attempt_failed(&step.asset, error, wants_another, &self.events).await
     }
 
+    fn held(&self, step: &PlannedStep) -> Option<String> {
+        self.world.held_by_circuit(&step.asset)
+    }
+
     async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
         let (now, prices) = (self.world.options.clock.now(), self.world.project.spec.prices.as_ref());
         report.figures = Some(self.measures.end(&report.asset, report.receipt, prices, now));

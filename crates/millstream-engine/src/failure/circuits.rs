@@ -6,41 +6,65 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use millstream_schedule::{Circuit, CircuitChange, CircuitPolicy, CircuitState, circuit_words, shown};
-use millstream_types::TimestampMicros;
+use millstream_schedule::{Circuit, CircuitChange, CircuitState, circuit_words, shown};
+use millstream_types::{AssetId, TimestampMicros};
 
-use crate::{EngineError, Event, Publisher, process::Process};
+use crate::{EngineError, Event, Publisher, engine::World};
 
 /// What is known of the circuits of a process. All that are not here are closed and sound.
 #[derive(Debug, Default)]
-pub(crate) struct Circuits {
+pub(crate) struct Circuits(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
     /// `None` until they were read for the first time.
-    known: Mutex<Option<BTreeMap<String, Circuit>>>,
-    policy: CircuitPolicy,
+    circuits: Option<BTreeMap<String, Circuit>>,
+    /// How often a change was taken in, so that a read that such a change has overtaken is not.
+    changes: u64,
 }
 
-impl Process {
-    /// Reads the circuits as they are recorded.
+impl World {
+    /// Reads the circuits as they are recorded. One that a clock which was ahead has opened waits no more.
     pub(crate) async fn refresh_circuits(&self) -> Result<(), EngineError> {
-        let recorded = self.state.circuits().await?;
-        *self.circuits.known() = Some(recorded);
+        let changes = self.circuits.known().changes;
+        let mut recorded = self.state.circuits().await?;
+        for (name, circuit) in &mut recorded {
+            let (policy, now) = (self.project.spec.circuit_policy(name), self.options.clock.now());
+            if circuit.clone().rewind(&policy, now) {
+                let rewind = move |circuit: &mut Circuit| circuit.rewind(&policy, now);
+                *circuit = self.state.change_circuit(name, rewind).await?.0;
+            }
+        }
+        self.circuits.renew(recorded, changes);
         Ok(())
     }
 
     /// The circuits that are not closed, and until when each lets nobody ask.
     pub(crate) fn open_circuits(&self) -> BTreeMap<String, TimestampMicros> {
         let known = self.circuits.known();
-        let circuits = known.iter().flatten();
+        let circuits = known.circuits.iter().flatten();
         circuits.filter_map(|(name, circuit)| Some((name.clone(), circuit.open?.until))).collect()
+    }
+
+    /// Why the place that steps of the asset ask is not to be asked now, as far as this process knows.
+    pub(crate) fn held_by_circuit(&self, asset: &AssetId) -> Option<String> {
+        let name = self.source_circuits.get(asset)?;
+        let (policy, now) = (self.project.spec.circuit_policy(name), self.options.clock.now());
+        let known = self.circuits.known();
+        match known.circuits.as_ref()?.get(name)?.state(&policy, now) {
+            CircuitState::Open { until } => Some(is_open(name, until)),
+            CircuitState::Closed | CircuitState::HalfOpen => None,
+        }
     }
 
     /// The state of every circuit of which something is known.
     pub(crate) fn circuit_states(&self) -> BTreeMap<String, (Circuit, CircuitState)> {
         let now = self.options.clock.now();
-        let state = |circuit: &Circuit| circuit.state(&self.circuits.policy, now);
+        let state =
+            |name: &str, circuit: &Circuit| circuit.state(&self.project.spec.circuit_policy(name), now);
         let known = self.circuits.known();
-        let circuits = known.iter().flatten();
-        circuits.map(|(name, circuit)| (name.clone(), (circuit.clone(), state(circuit)))).collect()
+        let circuits = known.circuits.iter().flatten();
+        circuits.map(|(name, circuit)| (name.clone(), (circuit.clone(), state(name, circuit)))).collect()
     }
 
     /// An attempt could not reach the place. Gives the state of its circuit then; an alarm is told once, when it opens.
@@ -49,7 +73,7 @@ impl Process {
         name: &str,
         events: &Publisher,
     ) -> Result<CircuitState, EngineError> {
-        let (policy, now) = (self.circuits.policy, self.options.clock.now());
+        let (policy, now) = (self.project.spec.circuit_policy(name), self.options.clock.now());
         let changing = self.state.change_circuit(name, move |circuit| circuit.failed(&policy, now));
         let (circuit, change) = changing.await?;
         let state = circuit.state(&policy, now);
@@ -75,7 +99,7 @@ impl Process {
 
     /// The place has answered. The all-clear is told once, when its circuit was open.
     pub(crate) async fn has_answered(&self, name: &str, events: &Publisher) -> Result<(), EngineError> {
-        if self.circuits.known().is_none() {
+        if self.circuits.known().circuits.is_none() {
             self.refresh_circuits().await?;
         }
         // Nothing has to be asked for a place that always answers.
@@ -94,21 +118,36 @@ impl Process {
     }
 }
 
+/// The reason why a place is not asked.
+pub(super) fn is_open(name: &str, until: TimestampMicros) -> String {
+    format!("{} is open until {}", circuit_words(name), shown(until))
+}
+
 impl Circuits {
     fn is_sound(&self, name: &str) -> bool {
-        self.known().as_ref().is_some_and(|known| known.get(name).is_none_or(Circuit::is_sound))
+        let known = self.known();
+        known.circuits.as_ref().is_some_and(|known| known.get(name).is_none_or(Circuit::is_sound))
     }
 
     fn keep(&self, name: &str, circuit: Circuit) {
         let mut known = self.known();
-        let Some(known) = known.as_mut() else { return };
+        known.changes += 1;
+        let Some(circuits) = known.circuits.as_mut() else { return };
         match circuit.is_sound() {
-            true => drop(known.remove(name)),
-            false => drop(known.insert(name.to_owned(), circuit)),
+            true => drop(circuits.remove(name)),
+            false => drop(circuits.insert(name.to_owned(), circuit)),
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<BTreeMap<String, Circuit>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes over what was read when `changes` had been taken in, unless there were more meanwhile: the next read has them.
+    fn renew(&self, recorded: BTreeMap<String, Circuit>, changes: u64) {
+        let mut known = self.known();
+        if known.changes == changes || known.circuits.is_none() {
+            known.circuits = Some(recorded);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -111,6 +111,12 @@ impl Engine {
                 let nearest = millstream_project::nearest(asset.as_str(), known).map(str::to_owned);
                 return Err(EngineError::UnknownAsset { name: asset.to_string(), nearest });
             }
+            if world.project.graph.get(asset).is_some_and(|asset| asset.passes_through) {
+                return Err(EngineError::Request {
+                    message: format!("`{asset}` is a SQL view: nothing of it is stored, so it never runs"),
+                    hint: Some("resume a table that reads it".to_owned()),
+                });
+            }
             Ok(world.state.ask_to_resume(asset, world.options.clock.now()).await?)
         })
     }

@@ -1,9 +1,9 @@
 //! Whether an attempt may follow on one that failed: its circuit may be open, and the retries of the hour may be used up.
 
-use millstream_schedule::{CircuitState, circuit_words, shown};
+use millstream_schedule::CircuitState;
 use millstream_types::AssetId;
 
-use super::ErrorClass;
+use super::{ErrorClass, circuits::is_open};
 use crate::{
     EngineError, Publisher,
     engine::World,
@@ -57,6 +57,14 @@ impl World {
         }
     }
 
+    /// A source was looked at before its step, and gave what it has or this fault. Looking asks the place as an attempt does.
+    pub(crate) async fn looked(&self, asset: &AssetId, fault: Option<&EngineError>, events: &Publisher) {
+        match fault {
+            Some(fault) => drop(self.attempt_failed(asset, fault, false, events).await),
+            None => self.attempt_ended(asset, events).await,
+        }
+    }
+
     /// An attempt has ended without an error.
     pub(crate) async fn attempt_ended(&self, asset: &AssetId, events: &Publisher) {
         let Some(name) = self.source_circuits.get(asset) else { return };
@@ -83,9 +91,7 @@ impl World {
             return Ok(None);
         }
         Ok(match self.could_not_reach(name, events).await? {
-            CircuitState::Open { until } => {
-                Some(format!("{} is open until {}", circuit_words(name), shown(until)))
-            }
+            CircuitState::Open { until } => Some(is_open(name, until)),
             CircuitState::Closed | CircuitState::HalfOpen => None,
         })
     }
@@ -103,6 +109,10 @@ impl World {
         }
         let most = self.project.spec.retry_budget;
         if !self.state.change_retry_budget(PROJECT, |budget| budget.take(most, now)).await? {
+            // A retry that does not begin counts for nobody.
+            if let Some(own) = own.filter(|own| own.retry_budget.is_some()) {
+                self.state.change_retry_budget(&own.name, |budget| budget.give_back(now)).await?;
+            }
             return Ok(Some(format!("the {most} retries of an hour of the project are used up")));
         }
         Ok(None)

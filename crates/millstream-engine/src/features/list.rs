@@ -12,7 +12,7 @@ use millstream_project::{AggregateSpec, DatasetFeatures, FeatureRef, FeatureSpec
 use millstream_types::{Span, TimestampMicros};
 
 use super::{progress, services};
-use crate::{Engine, EngineError, Project};
+use crate::{Engine, EngineError, Project, Stale, assets::feature_view};
 
 /// Everything that can be read.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct ViewEntry {
     /// How far the view is materialised; `None` when the online store could not be asked, or the view was never
     /// materialised.
     pub materialized: Option<progress::Progress>,
+    /// Why what the view holds is not what it should be; `None` while it is fresh.
+    pub stale: Option<Stale>,
 }
 
 /// One feature of a view.
@@ -99,6 +101,7 @@ impl Engine {
                 Err(EngineError::Online(OnlineError::Locked { .. })) => None,
                 Err(error) => return Err(error),
             };
+            let stale = world.stale().await?;
             let mut views = Vec::new();
             for (name, analyzed) in &project.features.views {
                 let Some(spec) = project.spec.features.view(name) else { continue };
@@ -143,6 +146,7 @@ impl Engine {
                     tags: spec.tags.clone(),
                     features: features.collect(),
                     materialized,
+                    stale: stale.get(&feature_view::id(name)).cloned(),
                 });
             }
             Ok(FeatureList {

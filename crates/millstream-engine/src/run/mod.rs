@@ -99,6 +99,11 @@ pub trait StepExecutor: Send + Sync {
         NextAttempt::May
     }
 
+    /// Why a further attempt may not begin now although its wait is over; `None` if it may.
+    fn held(&self, _step: &PlannedStep) -> Option<String> {
+        None
+    }
+
     /// Records the end of a step, whatever it was, and adds the figures that were measured to its report.
     async fn record(&self, report: &mut StepReport) -> Result<(), EngineError>;
 

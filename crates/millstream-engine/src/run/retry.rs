@@ -106,6 +106,13 @@ pub(super) async fn run_step(
             () = cancel.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
+        // Others may have found out meanwhile that the place does not answer.
+        if let Some(because) = executor.held(&step) {
+            let note = format!("is not tried again: {because}");
+            events.publish(Event::StepNote { asset: step.asset.clone(), note });
+            let result = StepResult::without_rows(outcome(&error), None);
+            return StepReport { class: Some(class), ..ended(step, result, started.elapsed()) };
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What failures do to the schedule: circuits that hold steps, assets that are set aside and come back.
 
 use millstream_schedule::Ending;
-use millstream_state::{StateError, StepOutcome};
+use millstream_state::StepOutcome;
 use millstream_types::AssetId;
 
 use super::tenure::Tenure;
@@ -56,14 +56,10 @@ impl Tenure {
         let decisions = self.scheduler.resumed(asset, now);
         self.carry_out(decisions, &[]).await?;
         // An asset that is asked for twice comes back once more, which does no harm.
-        match self.engine.world().state.resumed(asset).await {
-            Err(lost @ StateError::LeaseLost) => Err(lost.into()),
-            Err(error) => {
-                tracing::warn!(%asset, %error, "that an asset was resumed was not recorded; trying again");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+        if let Err(error) = self.engine.world().state.resumed(asset).await {
+            tracing::warn!(%asset, %error, "that an asset was resumed was not recorded; trying again");
         }
+        Ok(())
     }
 
     /// A source that was looked at has answered, or has not.
@@ -73,10 +69,7 @@ impl Tenure {
         fault: Option<&EngineError>,
     ) -> Result<(), EngineError> {
         let (world, events) = (self.engine.world().clone(), self.events.clone());
-        match fault {
-            Some(fault) => drop(world.attempt_failed(asset, fault, false, &events).await),
-            None => world.attempt_ended(asset, &events).await,
-        }
+        world.looked(asset, fault, &events).await;
         self.tell_circuits().await
     }
 

@@ -39,12 +39,8 @@ pub(super) struct Look {
 
 /// What a look at a source found.
 enum Seen {
-    Parts {
-        is_any: bool,
-    },
+    Parts { is_any: bool },
     Fault(EngineError),
-    /// The source did not answer in time.
-    Nothing,
 }
 
 impl Foreign {
@@ -195,7 +191,7 @@ impl Tenure {
                 Ok(Ok(Ok(parts))) => Seen::Parts { is_any: !parts.is_empty() },
                 Ok(Ok(Err(error))) => Seen::Fault(error),
                 Ok(Err(_)) => Seen::Fault(EngineError::Worker { doing: "listing a source" }),
-                Err(_) => Seen::Nothing,
+                Err(_) => Seen::Fault(EngineError::TimedOut { asset: asset.clone(), after: LOOK_MAX }),
             };
             Look { asset, found }
         });
@@ -206,12 +202,10 @@ impl Tenure {
         let Ok(Look { asset, found }) = looked else { return Ok(()) };
         self.looking.remove(&asset);
         let fault = match &found {
-            Seen::Parts { .. } | Seen::Nothing => None,
+            Seen::Parts { .. } => None,
             Seen::Fault(error) => Some(error),
         };
-        if !matches!(found, Seen::Nothing) {
-            self.learn_from_look(&asset, fault).await?;
-        }
+        self.learn_from_look(&asset, fault).await?;
         match found {
             Seen::Parts { is_any: true } => {
                 let now = self.now();
@@ -222,9 +216,6 @@ impl Tenure {
             Seen::Fault(error) => {
                 let (code, error) = (error.code(), told(&error));
                 tracing::warn!(%asset, code, error, "a source could not be listed; it is listed again later");
-            }
-            Seen::Nothing => {
-                tracing::warn!(%asset, "a source did not say in time what it has; it is listed again later");
             }
         }
         Ok(())

@@ -42,6 +42,13 @@ impl Promises {
         self.is_stale = true;
     }
 
+    /// The next instant at which promises have to be looked at although nothing happens.
+    pub(super) fn next_wake(&self, now: TimestampMicros) -> Option<TimestampMicros> {
+        // No more often than they are looked at.
+        let soonest = self.looked.filter(|at| *at <= now).map(|at| at.0.saturating_add(LOOK_EVERY));
+        self.wake.map(|wake| wake.max(TimestampMicros(soonest.unwrap_or(i64::MIN))))
+    }
+
     fn is_due(&self, now: TimestampMicros) -> bool {
         // A clock that went back is looked at at once.
         let is_recent = self.looked.is_some_and(|at| at <= now && now.0.saturating_sub(at.0) < LOOK_EVERY);

@@ -129,7 +129,10 @@ impl Tenure {
             }
             Decision::SetAside { asset, failures, .. } => self.tell_aside(asset, *failures),
             Decision::Resume { asset, because } => self.tell_resumed(asset, &because.to_string()),
-            Decision::Noted { .. } | Decision::Watch { .. } | Decision::Unwatch { .. } => {}
+            Decision::Noted { .. }
+            | Decision::Watch { .. }
+            | Decision::Unwatch { .. }
+            | Decision::CountAnew { .. } => {}
         }
     }
 }
@@ -164,7 +167,8 @@ fn changed_by(decision: &Decision) -> Vec<&AssetId> {
         | Decision::Watch { asset, .. }
         | Decision::Unwatch { asset, .. }
         | Decision::SetAside { asset, .. }
-        | Decision::Resume { asset, .. } => vec![asset],
+        | Decision::Resume { asset, .. }
+        | Decision::CountAnew { asset } => vec![asset],
         Decision::NotNow { .. } | Decision::Look { .. } => Vec::new(),
     }
 }
@@ -195,6 +199,7 @@ fn log(decision: &Decision, at: TimestampMicros, number: &mut i64) -> Vec<Logged
             vec![line(asset, DecisionKind::Resumed, because.to_string())]
         }
         Decision::Noted { .. }
+        | Decision::CountAnew { .. }
         | Decision::Look { .. }
         | Decision::Watch { .. }
         | Decision::Unwatch { .. } => Vec::new(),

@@ -4,11 +4,15 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use futures::FutureExt;
+use millstream_plan::{PlannedStep, Reason};
 use millstream_schedule::{DueReason, Ending, StartedStep};
 use millstream_state::StateError;
 use millstream_types::{AssetId, AssetVersion, Span};
@@ -30,6 +34,8 @@ enum Became {
     Run(RunReport),
     /// There was nothing to do, so that the step left no run.
     Idle,
+    /// The place that it asks did not answer when it was looked at, and its circuit is open, so that there was no attempt.
+    Unreached,
     /// Somebody else works on the asset, so that the step did not begin.
     KeptAway(StateError),
 }
@@ -81,17 +87,18 @@ impl Tenure {
         }
         self.own.remove(&asset);
         self.started.remove(&asset);
+        let is_unreached = matches!(ended, Ok(Became::Unreached));
         let ended = match ended {
             Ok(Became::KeptAway(because)) => {
                 self.take_kept_away(&asset, &because);
                 return Ok(());
             }
             Ok(Became::Run(report)) => Ok(Some(report)),
-            Ok(Became::Idle) => Ok(None),
+            Ok(Became::Idle | Became::Unreached) => Ok(None),
             Err(error) => Err(error),
         };
         let has_circuit = self.engine.world().source_circuits.contains_key(&asset);
-        let ending = judge(&asset, &ended, has_circuit);
+        let ending = if is_unreached { Ending::Unreachable } else { judge(&asset, &ended, has_circuit) };
         let broke_off = match &ended {
             Err(_) => true,
             Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
@@ -168,8 +175,15 @@ async fn run(
         }
         lease => lease?,
     };
+    let (telling, is_held) = (events.clone(), AtomicBool::new(false));
     let planned = async {
-        let plan = Box::pin(observe(world, request, true)).await?;
+        let plan = Box::pin(observe(world, request, Some(&telling))).await?;
+        let is_unreadable = |step: &PlannedStep| matches!(step.reason, Reason::Unreadable { .. });
+        if plan.steps.iter().any(is_unreadable) && world.held_by_circuit(asset).is_some() {
+            // The look was the try, and the place is not asked once more.
+            is_held.store(true, Ordering::Relaxed);
+            return Ok(None);
+        }
         let is_needed = is_again || !plan.steps.is_empty();
         if is_needed {
             tracing::info!(%asset, command = request.command, "a step starts");
@@ -180,7 +194,11 @@ async fn run(
     let asked = request.due.unwrap_or_else(|| world.options.clock.now());
     let running = engine.run_under((asked, lease), request, assets, events, planned, executor);
     let ran = Box::pin(running).await?;
-    Ok(ran.map_or(Became::Idle, Became::Run))
+    Ok(match ran {
+        Some(report) => Became::Run(report),
+        None if is_held.into_inner() => Became::Unreached,
+        None => Became::Idle,
+    })
 }
 
 /// The versions that the steps of a run left.

@@ -216,6 +216,8 @@ impl Tenure {
         self.forget_gone().await?;
         self.take_promises().await?;
         let (mut versions, mut freed) = (interval(VERSIONS_EVERY), interval(FREED_EVERY));
+        // A pause begins anew with whatever is heard; this comes however much that is.
+        let mut clock = interval(CLOCK_EVERY);
         loop {
             if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
                 self.tick().await?;
@@ -231,6 +233,7 @@ impl Tenure {
                 Some(doubtful) = self.reconciling.join_next() => self.reconciled(doubtful).await?,
                 _ = freed.tick(), if !self.waiting.is_empty() => self.look_for_freed().await?,
                 _ = versions.tick() => self.look_around().await?,
+                _ = clock.tick() => self.tick().await?,
                 () = tokio::time::sleep(pause) => self.tick().await?,
             }
         }
@@ -314,7 +317,8 @@ impl Tenure {
 
     /// The time until the next tick, as far as the clock is not set meanwhile.
     fn pause(&self) -> Duration {
-        let Some(wake) = self.scheduler.next_wake() else { return CLOCK_EVERY };
+        let wakes = [self.scheduler.next_wake(), self.promises.next_wake(self.now())];
+        let Some(wake) = wakes.into_iter().flatten().min() else { return CLOCK_EVERY };
         let micros = u64::try_from(wake.0.saturating_sub(self.now().0)).unwrap_or(0);
         Duration::from_micros(micros).min(CLOCK_EVERY)
     }

@@ -34,4 +34,5 @@ mod scheduled;
 mod scheduled_others;
 mod schedules;
 mod shop;
+mod staleness;
 mod telling;

@@ -50,6 +50,7 @@ fn source() -> SourceSpec {
         schedule: None,
         steps: Default::default(),
         landing: LandingMode::Append,
+        on_lost_position: Default::default(),
         contract: ContractSpec {
             columns: columns
                 .into_iter()
@@ -176,6 +177,7 @@ fn a_source_is_its_connection_too() {
             description: None,
             concurrency: None,
             retry_budget: None,
+            circuit: Default::default(),
             kind: located("files".into()),
             options: Node { kind: NodeKind::Map(options.into()), at: at(0) },
             has_gap: false,

@@ -1,8 +1,9 @@
 //! `connections/*.yaml`: the type and the options of a way into an outside system.
 
+use millstream_schedule::CircuitPolicy;
 use millstream_types::is_secret_name;
 
-use super::{Context, environment::steps_at_once, steps::budget};
+use super::{Context, circuit::circuit, environment::steps_at_once, steps::budget};
 use crate::{ConnectionSpec, Diagnostic, Located, Node, NodeKind, codes, secret, variables};
 
 /// Reads one connection, whose name is its file's. `None` when nothing can be made of the file.
@@ -17,7 +18,7 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
         return None;
     };
     let (mut kind, mut description, mut concurrency, mut options) = (None, None, None, Vec::new());
-    let mut retry_budget = None;
+    let (mut retry_budget, mut policy) = (None, Some(CircuitPolicy::default()));
     for (key, value) in entries {
         match key.value.as_str() {
             "type" => kind = Some((key.at, value)),
@@ -27,6 +28,7 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
                 concurrency = written.and_then(|written| steps_at_once(context, &written));
             }
             "concurrency" => {}
+            "circuit" => policy = circuit(context, &value, key.at),
             "retry_budget" => {
                 let written: Option<Option<Located<String>>> = context.faults.decode_at(&value, key.at);
                 retry_budget = written.flatten().and_then(|written| budget(context, &written));
@@ -48,6 +50,7 @@ pub(crate) fn connection(context: &Context<'_>, name: &str, mut node: Node) -> O
         description,
         concurrency,
         retry_budget,
+        circuit: policy,
         kind,
         options: Node { kind: NodeKind::Map(options), at },
         has_gap: context.faults.has_gap_in(at),

@@ -3,6 +3,7 @@
 mod aggregate;
 mod check;
 mod check_body;
+mod circuit;
 mod columns;
 mod connection;
 mod dataset;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Bounds, CheckKind, CheckSpec, ColumnSpec, ConnectionSpec, ConnectorSpec, ContractSpec, Diagnostic,
-    LandingMode, Located, Location, Node, NodeKind, SourceSpec, codes,
+    LandingMode, Located, Location, LostPosition, Node, NodeKind, SourceSpec, codes,
     file::{self, ColumnFile, ConnectorFile, ContractFile, SourceOfTablesFile},
     variables, words,
 };
@@ -114,6 +114,7 @@ fn many(
             schedule: schedule.clone(),
             steps: steps.clone(),
             landing,
+            on_lost_position: lost_position(file.on_lost_position.as_ref()),
             contract,
         });
     }
@@ -162,8 +163,13 @@ fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpe
         schedule,
         steps,
         landing,
+        on_lost_position: lost_position(file.on_lost_position.as_ref()),
         contract: contract?,
     })
+}
+
+fn lost_position(written: Option<&Located<LostPosition>>) -> LostPosition {
+    written.map(|written| written.value).unwrap_or_default()
 }
 
 fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Option<ConnectorSpec> {

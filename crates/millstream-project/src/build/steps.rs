@@ -107,7 +107,7 @@ fn retrying(
     Retrying { attempts, base: base.map(|span| span.value.0), cap: cap.map(|span| span.value.0) }
 }
 
-fn some_time(context: &Context<'_>, key: &str, written: &Located<Written<Span>>) -> Option<Span> {
+pub(super) fn some_time(context: &Context<'_>, key: &str, written: &Located<Written<Span>>) -> Option<Span> {
     let span = written.value.0;
     if span.ms() == 0 {
         let message = format!("`{key}: {span}` leaves no time at all");

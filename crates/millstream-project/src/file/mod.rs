@@ -3,6 +3,7 @@
 //! Nothing here is checked beyond its shape; the doc comments are what editors show.
 
 mod check;
+mod circuit;
 mod dataset;
 mod feature;
 mod partition;
@@ -19,6 +20,7 @@ pub(crate) use check::{
     CHECK_KINDS, CheckFile, ColumnsFile, CompletenessFile, ExpressionFile, FreshnessFile, LengthCheckFile,
     MeanFile, OneOfFile, PatternFile, QuantileFile, RangeCheckFile, RelationshipFile, RowCountFile,
 };
+pub(crate) use circuit::{CircuitFile, CircuitValue};
 pub(crate) use dataset::{DatasetFile, LabelsFile, OutputFile, SplitFile};
 pub(crate) use feature::{
     BoundFile, DecayFile, EntityFile, FEATURE_BESIDE, FEATURE_KINDS, FeatureBesideFile, FeaturesFile,

@@ -12,7 +12,7 @@ use super::{
     },
 };
 use crate::{
-    Evolution, LandingMode, Located, Node, Scalar,
+    Evolution, LandingMode, Located, LostPosition, Node, Scalar,
     decode::{BoundsFile, Entries, OneOrMany, Written},
 };
 
@@ -53,6 +53,10 @@ pub(crate) struct SourceFile {
     /// What rows do to those that landed before; `append` when absent. `merge` needs a `key` in the contract.
     #[serde(default)]
     pub(crate) landing: Option<Located<LandingMode>>,
+    /// What is done when the position up to which the source was read is gone: `halt` when absent, which leaves it to a person, or
+    /// `resync`, by which the part is read again from its beginning and replaces what landed of it before.
+    #[serde(default)]
+    pub(crate) on_lost_position: Option<Located<LostPosition>>,
     /// What the rows promise. Beside `tables`, what the rows of each table promise where the table says nothing else.
     pub(crate) contract: Option<Located<ContractFile>>,
     /// The tables of a source of many, by name or by a pattern such as `tenant_*` over those that are there; `false` leaves
@@ -86,6 +90,8 @@ pub(crate) struct SourceOfTablesFile {
     pub(crate) sla: Option<Located<SlaFile>>,
     #[serde(default)]
     pub(crate) landing: Option<Located<LandingMode>>,
+    #[serde(default)]
+    pub(crate) on_lost_position: Option<Located<LostPosition>>,
     /// What holds for the tables that say nothing else.
     pub(crate) contract: Option<Node>,
     pub(crate) tables: Located<Entries<Node>>,

@@ -2,6 +2,8 @@
 
 use std::{fmt, num::NonZeroUsize};
 
+use millstream_schedule::CircuitPolicy;
+
 use crate::{HiddenValues, Located, Location, Node};
 
 /// One file of `connections/`.
@@ -16,10 +18,12 @@ pub struct ConnectionSpec {
     /// How many attempts of steps that read through the connection may follow on failed ones within an hour; without it, only
     /// the project's budget counts.
     pub retry_budget: Option<u32>,
+    /// When the connection's circuit opens, and for how long; `None` where its place is always asked.
+    pub circuit: Option<CircuitPolicy>,
     /// The kind of connector that makes something of the connection.
     pub kind: Located<String>,
-    /// The mapping without `type`, `description`, `concurrency` and `retry_budget`, variables and files substituted, with the place of every value. The
-    /// connector's own factory checks it.
+    /// The mapping without `type`, `description`, `concurrency`, `retry_budget` and `circuit`, variables and files substituted,
+    /// with the place of every value. The connector's own factory checks it.
     pub options: Node,
     /// Whether a faulty option was reported and left out, so that a missing one may be just that.
     pub has_gap: bool,

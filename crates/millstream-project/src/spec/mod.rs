@@ -30,7 +30,7 @@ pub use housekeeping::HousekeepingSpec;
 pub(crate) use partition::is_named;
 pub use partition::{NeedSpec, ParameterSpec, PartitionBy, PartitionSpec};
 pub use schedule::ScheduleSpec;
-pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, SourceSpec};
+pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, LostPosition, SourceSpec};
 pub use steps::StepsSpec;
 pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
 pub use telemetry::{OpenLineageReceiver, OpenLineageSpec, OtlpSpec, PricesSpec, TelemetrySpec};
@@ -96,12 +96,23 @@ impl ProjectSpec {
         sources.chain(tables).chain(views).chain(datasets)
     }
 
-    /// The circuit of each source: that of its connection, or its own.
+    /// The circuit of each source that has one: that of its connection, or its own.
     pub fn circuits(&self) -> impl Iterator<Item = (AssetId, String)> {
-        self.sources.iter().map(|source| {
+        self.sources.iter().filter_map(|source| {
             let own = || format!("{SOURCE_CIRCUIT}{}", source.name);
+            let connection = self.connection_of(source);
+            if connection.is_some_and(|connection| connection.circuit.is_none()) {
+                return None;
+            }
             let circuit = source.connector.connection.as_ref().map_or_else(own, |name| name.value.clone());
-            (source.table().asset_id(), circuit)
+            Some((source.table().asset_id(), circuit))
         })
+    }
+
+    /// When a circuit of this name opens, and for how long.
+    #[must_use]
+    pub fn circuit_policy(&self, name: &str) -> millstream_schedule::CircuitPolicy {
+        let connection = self.connections.iter().find(|connection| connection.name == name);
+        connection.and_then(|connection| connection.circuit).unwrap_or_default()
     }
 }

@@ -24,6 +24,7 @@ pub struct SourceSpec {
     pub schedule: Option<ScheduleSpec>,
     pub steps: StepsSpec,
     pub landing: LandingMode,
+    pub on_lost_position: LostPosition,
     pub contract: ContractSpec,
 }
 
@@ -68,6 +69,17 @@ pub enum LandingMode {
     Append,
     /// Each row takes the place of the one with the same `key`, and rows that the source deleted leave.
     Merge,
+}
+
+/// What is done when the position up to which a source was read is not there any more, as after a log was cut off behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LostPosition {
+    /// The step fails, and a person decides.
+    #[default]
+    Halt,
+    /// The part is read again from its beginning, and what the place has of it then takes the place of what landed of it before.
+    Resync,
 }
 
 /// What a source's rows promise.

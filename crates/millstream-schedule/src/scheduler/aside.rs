@@ -62,24 +62,35 @@ impl Scheduler {
     fn bring_back(&mut self, place: usize, because: ResumeReason) {
         let node = &mut self.nodes[place];
         let failures = std::mem::take(&mut node.state.failures);
-        // Asking for it forgets what was counted, which has to be recorded too; an end that is told says it by itself.
-        if failures.aside.is_some() || (failures.in_a_row > 0 && because == ResumeReason::Asked) {
-            let asset = node.asset.id.clone();
+        let asset = node.asset.id.clone();
+        if failures.aside.is_some() {
             self.decisions.push(Decision::Resume { asset, because });
             self.refresh(place);
+        } else if failures.in_a_row > 0 && because == ResumeReason::Asked {
+            // An end that is told says by itself that the count begins anew.
+            self.decisions.push(Decision::CountAnew { asset });
         }
     }
 }
 
 impl Failures {
-    /// What is left of them for the asset as it is defined now, and the decision that says so.
-    pub(super) fn carried(self, asset: &ScheduledAsset, decisions: &mut Vec<Decision>) -> Self {
+    /// What is left of them for the asset as it is defined now, and the decision that says so. `is_changed`: they were counted of
+    /// another definition.
+    pub(super) fn carried(
+        self,
+        asset: &ScheduledAsset,
+        is_changed: bool,
+        decisions: &mut Vec<Decision>,
+    ) -> Self {
         let is_another =
             |aside: RecordedAside| aside.definition != asset.definition || asset.set_aside_after.is_none();
-        if !self.aside.is_some_and(is_another) {
-            return self;
+        match self.aside {
+            Some(aside) if is_another(aside) => self.forget(&asset.id, decisions),
+            None if is_changed && self.in_a_row > 0 => {
+                decisions.push(Decision::CountAnew { asset: asset.id.clone() });
+            }
+            _ => return self,
         }
-        self.forget(&asset.id, decisions);
         Self::default()
     }
 

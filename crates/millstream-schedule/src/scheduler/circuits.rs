@@ -7,6 +7,9 @@ use millstream_types::{AssetId, TimestampMicros};
 use super::{Scheduler, node::Standing};
 use crate::{CircuitPolicy, Decision, Ending, HoldReason, trigger::micros};
 
+/// No gate is shut for longer at a time after a step that said nothing of its place, in microseconds.
+const WAIT_MAX: i64 = 60 * 60 * 1_000_000;
+
 /// A circuit that is not closed, as the scheduler knows it.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -120,8 +123,15 @@ impl Scheduler {
 
     /// The next instant at which an asset may try. Where nothing is held, nothing has to be woken.
     pub(super) fn next_probe(&self) -> Option<TimestampMicros> {
-        let held = self.gates.values().filter(|gate| !gate.held.is_empty() && gate.until > self.now);
+        let held = self.gates.values().filter(|gate| !gate.held.is_empty() && gate.probe.is_none());
         held.map(|gate| gate.until).min()
+    }
+
+    /// The clock was far ahead: nothing is held until it is there again.
+    pub(super) fn rewind_gates(&mut self, now: TimestampMicros) {
+        for gate in self.gates.values_mut() {
+            gate.until = gate.until.min(TimestampMicros(now.0.saturating_add(gate.wait)));
+        }
     }
 
     /// After a reload the assets stand elsewhere, and are looked at anew. A probe goes on where its step does.
@@ -163,8 +173,11 @@ impl Scheduler {
     }
 }
 
-/// The wait of a circuit that is open until then, in microseconds: as far as it is known, and no wait that there is not.
+/// The wait of a circuit that is open until then, in microseconds. One that was over before it was told of says nothing of how long
+/// it was.
 fn wait(until: TimestampMicros, now: TimestampMicros) -> i64 {
-    let policy = CircuitPolicy::default();
-    until.0.saturating_sub(now.0).clamp(micros(policy.wait), micros(policy.wait_max))
+    match until.0.saturating_sub(now.0) {
+        wait @ 1.. => wait.min(WAIT_MAX),
+        _ => micros(CircuitPolicy::default().wait),
+    }
 }

@@ -100,6 +100,7 @@ impl Scheduler {
     /// The clock was far ahead. What lies after `now` is forgotten, so that nothing waits until the clock is there again.
     fn rewind(&mut self, now: TimestampMicros) {
         (self.latest, self.now) = (now, now);
+        self.rewind_gates(now);
         for place in 0..self.nodes.len() {
             self.visits += 1;
             let state = &mut self.nodes[place].state;

@@ -349,7 +349,7 @@ fn restored_state(
         version: None,
         fresh_as_of: fresh_as_of.map(|at| at.min(now)),
         durations: recorded.map(|recorded| Durations::of(&recorded.durations)).unwrap_or_default(),
-        failures: failures.unwrap_or_default().carried(asset, decisions),
+        failures: failures.unwrap_or_default().carried(asset, false, decisions),
         unreached: Unreached::default(),
     }
 }
@@ -386,7 +386,7 @@ fn carried_state(
     }
     state.due = state.due.filter(|due| !due.reasons.is_empty());
     state.cleared = None;
-    state.failures = state.failures.carried(asset, decisions);
+    state.failures = state.failures.carried(asset, is_changed, decisions);
     if is_changed {
         (state.stale, state.stale_again) = (true, true);
     }

@@ -113,6 +113,26 @@ impl Scheduler {
         self.decide()
     }
 
+    /// A step of the asset, whoever ran it, has ended well that began at this instant: what the asset reads outside was looked at then.
+    pub fn looked_at(&mut self, asset: &AssetId, at: TimestampMicros, now: TimestampMicros) -> Vec<Decision> {
+        self.begin(now);
+        if let Some(place) = self.place(asset).filter(|place| self.nodes[*place].asset.reads_outside) {
+            let state = &mut self.nodes[place].state;
+            state.fresh_as_of = state.fresh_as_of.max(Some(at.min(now)));
+        }
+        self.decide()
+    }
+
+    /// What the asset holds is damaged: its next step makes it again, whatever its triggers say.
+    pub fn damaged(&mut self, asset: &AssetId, now: TimestampMicros) -> Vec<Decision> {
+        self.begin(now);
+        if let Some(place) = self.place(asset).filter(|place| !self.nodes[*place].is_gone) {
+            self.mark_stale(place);
+            self.make_due(place, self.wave, DueReason::Damaged, i8::MIN);
+        }
+        self.decide()
+    }
+
     /// The webhook of this name was called. It may be acknowledged once the decisions are recorded.
     pub fn triggered(&mut self, webhook: &str, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);

@@ -10,6 +10,8 @@ use crate::{Answer, Decision, DueReason, HoldReason, SkipReason, Start, StartedS
 impl Scheduler {
     /// Looks at everything that came to be due or may go on now, starts what fits, and closes the call.
     pub(super) fn decide(&mut self) -> Vec<Decision> {
+        // A call that tells something else may be the first after a wait was over.
+        self.find_probes();
         loop {
             while let Some(place) = self.open.pop_front() {
                 self.consider(place, false);

@@ -175,7 +175,9 @@ impl SlaWatch {
         let (state, change) = match (watched.state, judged.is_broken) {
             (PromiseState::Broken { .. }, true) => (watched.state, None),
             (_, true) => {
-                let since = judged.breaks_at.unwrap_or(at).max(watched.since);
+                // What was judged as kept stays so: facts that turn out to be older than they were change nothing of the past.
+                let since =
+                    judged.breaks_at.unwrap_or(at).max(watched.since).max(watched.judged_until.min(at));
                 (PromiseState::Broken { since }, Some(SlaChange::Broken { promise, at: since }))
             }
             (PromiseState::Broken { since }, false) => {

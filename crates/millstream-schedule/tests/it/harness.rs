@@ -181,7 +181,8 @@ pub(crate) fn named(decision: &Decision) -> Vec<AssetId> {
         | Decision::Watch { asset, .. }
         | Decision::Unwatch { asset, .. }
         | Decision::SetAside { asset, .. }
-        | Decision::Resume { asset, .. } => vec![asset.clone()],
+        | Decision::Resume { asset, .. }
+        | Decision::CountAnew { asset } => vec![asset.clone()],
     }
 }
 
@@ -204,6 +205,7 @@ pub(crate) fn told(decisions: &[Decision]) -> String {
         Decision::Look { asset } => Some(format!("look {asset}")),
         Decision::SetAside { asset, failures, .. } => Some(format!("set aside {asset}: {failures} failures")),
         Decision::Resume { asset, because } => Some(format!("resume {asset}: {because}")),
+        Decision::CountAnew { asset } => Some(format!("count anew {asset}")),
         Decision::Watch { .. } | Decision::Unwatch { .. } => None,
     };
     decisions.iter().filter_map(line).collect::<Vec<_>>().join("\n")

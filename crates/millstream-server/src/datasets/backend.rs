@@ -3,7 +3,10 @@
 use std::pin::Pin;
 
 use async_trait::async_trait;
-use millstream_api::datasets::{DatasetBuildAnswer, DatasetInfo};
+use millstream_api::{
+    datasets::{DatasetBuildAnswer, DatasetInfo},
+    failures::StaleAsset,
+};
 use tokio::io::AsyncRead;
 
 use crate::{error::ApiError, jobs::JobReporter};
@@ -33,6 +36,8 @@ pub struct DatasetReader {
     pub bytes: Pin<Box<dyn AsyncRead + Send>>,
     pub length: Option<u64>,
     pub version: String,
+    /// The dataset itself, if this is its newest version and stale.
+    pub stale: Option<StaleAsset>,
 }
 
 impl std::fmt::Debug for DatasetReader {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
 use crate::{
-    area::{Name, VERSION},
+    area::{Name, VERSION, mark_stale},
     body::small_json,
     error::{ApiError, ErrorKind},
     guard::Shared,
@@ -43,7 +43,7 @@ pub(crate) async fn datasets(State(shared): State<Arc<Shared>>) -> Result<Respon
         ("version" = Option<String>, Query, description = "A version; the newest if left out"),
     ),
     responses(
-        (status = 200, description = "Parquet; the header `x-millstream-version` names the version",
+        (status = 200, description = "Parquet; the header `x-millstream-version` names the version, `x-millstream-stale` the dataset if it is stale",
          content_type = "application/vnd.apache.parquet"),
         (status = 404, description = "MS-1206", body = ErrorBody),
         (status = 410, description = "MS-0735: the version's file was removed, replaced or damaged",
@@ -68,5 +68,6 @@ pub(crate) async fn dataset(
     if let Ok(version) = HeaderValue::from_str(&dataset.version) {
         headers.insert(VERSION, version);
     }
+    mark_stale(&mut response, dataset.stale.iter().map(|stale| stale.asset.as_str()));
     Ok(response)
 }

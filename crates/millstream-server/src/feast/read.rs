@@ -14,6 +14,7 @@ use millstream_api::{
 
 use super::{SharedState, names};
 use crate::{
+    area::mark_stale,
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
     features::{
@@ -73,8 +74,11 @@ pub(super) async fn get_online_features(
     let answer = shared.backends.features.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
+    let stale: Vec<String> = answer.stale.iter().map(|stale| stale.asset.clone()).collect();
     let bytes = compute(much, move || written(&keys, &answer, rows, style)).await?;
-    Ok(body::json(StatusCode::OK, bytes))
+    let mut response = body::json(StatusCode::OK, bytes);
+    mark_stale(&mut response, stale.iter().map(String::as_str));
+    Ok(response)
 }
 
 fn checked_read(

@@ -9,6 +9,7 @@ use arrow::{
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use millstream_api::{
+    failures::StaleAsset,
     features::{MaterializeAnswer, PushAnswer, PushTarget, ServiceInfo, Status, ViewInfo},
     process::Readiness,
 };
@@ -156,6 +157,8 @@ pub struct ReadAnswer {
     pub columns: Vec<AnswerColumn>,
     /// The version of the service that answered; none for a list of features.
     pub service_version: Option<u32>,
+    /// The views behind the values that are stale. It is asked for at every read: hand out what was prepared.
+    pub stale: Vec<StaleAsset>,
 }
 
 /// The columns of pushed rows.

@@ -15,7 +15,7 @@ use millstream_api::{
 };
 
 use crate::{
-    area::VERSION,
+    area::{VERSION, mark_stale},
     body::{self, compute, is_large, parse},
     error::{ApiError, ErrorKind},
     features::{AnswerColumn, FeatureBackend, ReadAnswer, ReadRequest, ReadTarget, Statuses},
@@ -42,7 +42,8 @@ struct CheckedRead {
 ///
 /// `service` may name a version, as in `churn_v1@3`. Every value comes with a status (`present`, `null`, `missing`, `expired`,
 /// `degraded`) and the time of the newest event behind it, unless `metadata` is `none`. NaN and infinities, which JSON does
-/// not have, are null with their status. With `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow stream
+/// not have, are null with their status. Views whose last good values are served because newer ones could not be made are named
+/// under `stale`, and in the header `x-millstream-stale`. With `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow stream
 /// with a column per feature, each followed by `<name>__status` and `<name>__event_time`; the header `x-millstream-version` names
 /// the service's version.
 #[utoipa::path(
@@ -68,6 +69,8 @@ pub(crate) async fn read(
     let answer = shared.backends.features.read(request).await?;
     checked(&answer, rows, &shared.limits)?;
     let much = rows.saturating_mul(answer.columns.len()) > LARGE_ANSWER;
+    let stale: Vec<String> = answer.stale.iter().map(|stale| stale.asset.clone()).collect();
+    let stale = || stale.iter().map(String::as_str);
     if body::wants_arrow(&headers) {
         let version = answer.service_version;
         let bytes =
@@ -76,10 +79,13 @@ pub(crate) async fn read(
         if let Some(version) = version {
             response.headers_mut().insert(VERSION, HeaderValue::from(version));
         }
+        mark_stale(&mut response, stale());
         return Ok(response);
     }
     let bytes = compute(much, move || written(&target, &answer, rows, metadata).map_err(unwritten)).await?;
-    Ok(body::json(StatusCode::OK, bytes))
+    let mut response = body::json(StatusCode::OK, bytes);
+    mark_stale(&mut response, stale());
+    Ok(response)
 }
 
 fn checked_read(body: &[u8], backend: &dyn FeatureBackend, limits: &Limits) -> Result<CheckedRead, ApiError> {
@@ -206,6 +212,10 @@ fn written(
     }
     out.extend_from_slice(b"\"rows\":");
     json::value(&mut out, &rows);
+    if metadata && !answer.stale.is_empty() {
+        out.extend_from_slice(b",\"stale\":");
+        json::value(&mut out, &answer.stale);
+    }
     out.extend_from_slice(b",\"columns\":{");
     let mut times = TimesWriter::new(b"null");
     for (index, column) in answer.columns.iter().enumerate() {

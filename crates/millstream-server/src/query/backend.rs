@@ -2,6 +2,7 @@
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use async_trait::async_trait;
+use millstream_api::failures::StaleAsset;
 
 use crate::error::ApiError;
 
@@ -29,4 +30,6 @@ pub struct QueryAnswer {
     pub batches: Vec<RecordBatch>,
     /// Whether rows were cut off because there were more than the limits allow.
     pub truncated: bool,
+    /// What the statement read that is stale.
+    pub stale: Vec<StaleAsset>,
 }

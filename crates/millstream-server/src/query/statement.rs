@@ -11,6 +11,7 @@ use axum::{
 use millstream_api::{error::ErrorBody, query::QueryBody};
 
 use crate::{
+    area::mark_stale,
     body::{self, compute, parse},
     error::{ApiError, ErrorKind},
     features::read::unwritten,
@@ -55,16 +56,21 @@ pub(crate) async fn query(
         () = shared.queries_stop.cancelled() => return Err(stopped()),
     };
     let truncated = answer.truncated;
+    let stale: Vec<String> = answer.stale.iter().map(|stale| stale.asset.clone()).collect();
+    let stale = || stale.iter().map(String::as_str);
     if body::wants_arrow(&headers) {
         let write = move || arrow_stream::batches(&answer.schema, &answer.batches).map_err(unwritten);
         let bytes = compute(true, write).await?;
         let mut response = body::response(StatusCode::OK, arrow_stream::MEDIA_TYPE, bytes);
         let truncated = HeaderValue::from_static(if truncated { "true" } else { "false" });
         response.headers_mut().insert(TRUNCATED, truncated);
+        mark_stale(&mut response, stale());
         return Ok(response);
     }
     let bytes = compute(true, move || written(&answer).map_err(unwritten)).await?;
-    Ok(body::json(StatusCode::OK, bytes))
+    let mut response = body::json(StatusCode::OK, bytes);
+    mark_stale(&mut response, stale());
+    Ok(response)
 }
 
 fn written(answer: &QueryAnswer) -> Result<Vec<u8>, arrow::error::ArrowError> {
@@ -90,6 +96,10 @@ fn written(answer: &QueryAnswer) -> Result<Vec<u8>, arrow::error::ArrowError> {
     }
     out.extend_from_slice(b"],\"truncated\":");
     json::value(&mut out, &answer.truncated);
+    if !answer.stale.is_empty() {
+        out.extend_from_slice(b",\"stale\":");
+        json::value(&mut out, &answer.stale);
+    }
     out.push(b'}');
     Ok(out)
 }

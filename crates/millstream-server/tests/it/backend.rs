@@ -16,7 +16,11 @@ use arrow::{
     datatypes::{DataType, Date32Type, Field, FieldRef, Int64Type, Schema, TimeUnit},
 };
 use async_trait::async_trait;
-use millstream_api::{datasets::DatasetBuildAnswer, runs::RunEvent};
+use millstream_api::{
+    datasets::DatasetBuildAnswer,
+    failures::{StaleAsset, StaleMark},
+    runs::RunEvent,
+};
 use millstream_server::{
     AnswerColumn, ApiError, DatasetBackend, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind,
     FeatureBackend, FeatureInfo, HeldProject, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
@@ -92,6 +96,16 @@ fn route() -> Vec<FieldRef> {
 
 fn cart() -> Vec<FieldRef> {
     vec![field("cart_value", DataType::Decimal128(12, 2))]
+}
+
+/// The mark of an asset whose last step failed.
+fn stale(asset: &str) -> StaleAsset {
+    let mark = StaleMark {
+        since: Some("2026-11-01T00:00:00Z".to_owned()),
+        cause: "failed",
+        because: "the last step failed".to_owned(),
+    };
+    StaleAsset { asset: asset.to_owned(), mark }
 }
 
 const CHURN: [&str; 4] =
@@ -277,6 +291,7 @@ impl FeatureBackend for Shop {
                 entity: EntityInfo { name: "customer".to_owned(), keys: infos(&customer()) },
                 features: vec![feature("spend_30d", "float64")],
                 push: Vec::new(),
+                stale: None,
             })
             .to_vec()
     }
@@ -336,7 +351,8 @@ impl FeatureBackend for Shop {
             ReadTarget::Service { version, .. } => Some(version.unwrap_or(3)),
             ReadTarget::Features(_) => None,
         };
-        Ok(ReadAnswer { columns, service_version })
+        let stale = features.iter().any(|name| name.starts_with("returns.")).then(|| stale("view:returns"));
+        Ok(ReadAnswer { columns, service_version, stale: stale.into_iter().collect() })
     }
 
     fn push_schema(&self, name: &str) -> Result<PushSchema, ApiError> {
@@ -398,7 +414,7 @@ impl FeatureBackend for Shop {
     async fn ready(&self) -> Readiness {
         let ready = self.waiting.load(Ordering::SeqCst) == 0;
         let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
-        Readiness { ready, waiting_for, failed_reload: None }
+        Readiness { ready, waiting_for, failed_reload: None, stale: Vec::new() }
     }
 }
 
@@ -419,7 +435,13 @@ impl QueryBackend for Shop {
         let texts: ArrayRef = Arc::new(StringArray::from(vec![None, Some("b")]));
         let batch = RecordBatch::try_new(schema.clone(), vec![ids, texts]).unwrap();
         let batch = batch.slice(0, request.limit.min(2));
-        Ok(QueryAnswer { schema, batches: vec![batch.clone(), batch], truncated: request.limit < 2 })
+        let stale = request.sql.contains("stale").then(|| stale("silver.orders"));
+        Ok(QueryAnswer {
+            schema,
+            batches: vec![batch.clone(), batch],
+            truncated: request.limit < 2,
+            stale: stale.into_iter().collect(),
+        })
     }
 }
 
@@ -432,6 +454,7 @@ impl DatasetBackend for Shop {
             rows: 2,
             columns: infos(&customer()),
             built_at: "2026-11-01T00:00:00Z".to_owned(),
+            stale: None,
         }])
     }
 
@@ -442,7 +465,7 @@ impl DatasetBackend for Shop {
         }
         let bytes = b"PAR1 and so on PAR1".as_slice();
         let length = Some(bytes.len() as u64);
-        Ok(DatasetReader { bytes: Box::pin(bytes), length, version: "b3f1".to_owned() })
+        Ok(DatasetReader { bytes: Box::pin(bytes), length, version: "b3f1".to_owned(), stale: None })
     }
 
     fn defined(&self) -> Vec<String> {
@@ -467,6 +490,7 @@ impl DatasetBackend for Shop {
             unchanged: false,
             rows: 2,
             warnings: Vec::new(),
+            stale: Vec::new(),
             elapsed_ms: 3,
         })
     }

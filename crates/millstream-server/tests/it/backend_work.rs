@@ -265,6 +265,7 @@ fn asset() -> AssetState {
         state: Some("built"),
         message: None,
         hint: None,
+        stale: None,
         checks: Vec::new(),
         written_by: None,
     }

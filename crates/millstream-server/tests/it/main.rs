@@ -26,5 +26,6 @@ mod runs;
 mod schedule;
 mod shutdown;
 mod signature;
+mod stale;
 mod tls;
 mod types;

@@ -65,6 +65,7 @@ pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
         schedule: None,
         steps: Default::default(),
         landing: LandingMode::Append,
+        on_lost_position: Default::default(),
         contract: ContractSpec {
             columns: columns.iter().map(column).collect::<IndexMap<_, _>>(),
             key: Vec::new(),

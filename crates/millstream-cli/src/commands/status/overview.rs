@@ -63,6 +63,11 @@ pub(super) fn text(status: &Status) -> String {
             text.push_str(&format!("\n{}", told(asset, ended, trouble)));
         }
     }
+    let stale = status.assets.iter().filter_map(|asset| stale(asset, status.now));
+    let stale: Vec<String> = stale.collect();
+    if !stale.is_empty() {
+        text.push_str(&format!("\n{}", stale.concat()));
+    }
     for alarm in status.housekeeping.iter().flat_map(|status| &status.alarms) {
         let help = styled(GOOD, "help:");
         text.push_str(&format!("\n{} {}\n  {help} {}\n", styled(CAUTION, '!'), alarm.message, alarm.hint));
@@ -152,12 +157,18 @@ pub(super) fn state(standing: Standing<'_>) -> String {
         Standing::View => styled(FAINT, "-"),
         Standing::NeverBuilt => styled(FAINT, "never built"),
         Standing::Built => styled(GOOD, "good"),
-        Standing::Stale => styled(CAUTION, "stale"),
+        Standing::Stale(_) => styled(CAUTION, "stale"),
         Standing::Incomplete(_) => styled(CAUTION, "incomplete"),
         Standing::Halted(_) => styled(BAD, "halted"),
         Standing::Failed(_) => styled(BAD, "failed"),
         Standing::Unreadable(_) => styled(BAD, "unreadable"),
     }
+}
+
+/// Why an asset whose last step has ended well is not what it should be, the line break included.
+pub(super) fn stale(asset: &AssetStatus, now: TimestampMicros) -> Option<String> {
+    let Standing::Stale(stale) = Standing::of(asset) else { return None };
+    Some(format!("{} {}\n", styled(CAUTION, '●'), human::stale(&asset.asset, stale, now)))
 }
 
 /// What is wrong and what to do, the line breaks included.

@@ -7,7 +7,7 @@ use millstream_lake::CommitRecord;
 use millstream_state::{CheckResult, RunRecord, SchemaVersion, StepOutcome, StepRecord};
 use millstream_types::{AssetId, Severity, TableName, TimestampMicros};
 
-use super::overview::{at_work, state, told};
+use super::overview::{at_work, stale, state, told};
 use crate::{
     CliError, human,
     output::{self, BAD, CAUTION, FAINT, GOOD, STRONG, styled},
@@ -79,6 +79,9 @@ fn text(known: &TableStatus<'_>, now: TimestampMicros) -> String {
     }
     if let Some((ended, trouble)) = Standing::of(known.asset).trouble() {
         let _ = write!(text, "\n{}", told(known.asset, ended, trouble));
+    }
+    if let Some(line) = stale(known.asset, now) {
+        let _ = write!(text, "\n{line}");
     }
     checks(&mut text, &known.asset.checks);
     schemas(&mut text, &known.schemas, now);

@@ -31,7 +31,7 @@ use super::{
     plan::{Surroundings, plan},
 };
 use crate::{
-    Engine, EngineError, Publisher, ReadSet,
+    Engine, EngineError, Publisher, ReadSet, Stale,
     assets::{
         apart::{self, Apart},
         service::versions as services,
@@ -73,6 +73,8 @@ pub struct DatasetReport {
     pub spilled_bytes: u64,
     /// The versions of what the dataset was built from.
     pub read: BTreeMap<AssetId, AssetVersion>,
+    /// Those of what the dataset was built from that were stale when the build began.
+    pub stale: Vec<(AssetId, Stale)>,
     pub elapsed: Duration,
 }
 
@@ -152,6 +154,7 @@ pub(super) fn build_dataset<'a>(
 ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
     Box::pin(async move {
         let started = Instant::now();
+        let stale = stale_inputs(world, &request.name).await?;
         let Ready { spec, inputs, labels, columns, output, plan } = ready(world, request, set).await?;
         // Looked at before the file is read: a change meanwhile is seen by the next plan.
         let label_file = super::label_file(world, &spec);
@@ -182,9 +185,18 @@ pub(super) fn build_dataset<'a>(
             warnings: built.warnings,
             spilled_bytes: built.spilled_bytes,
             read,
+            stale,
             elapsed: started.elapsed(),
         })
     })
+}
+
+/// What a dataset is made of and is stale now.
+async fn stale_inputs(world: &World, dataset: &str) -> Result<Vec<(AssetId, Stale)>, EngineError> {
+    let stale = world.stale().await?;
+    let asset = super::id(dataset);
+    let inputs = world.project.graph.inputs(&asset);
+    Ok(inputs.filter_map(|input| Some((input.id.clone(), stale.get(&input.id)?.clone()))).collect())
 }
 
 fn unknown(project: &crate::Project, name: &str) -> EngineError {

@@ -51,10 +51,17 @@ impl Kind for Sources {
 
     async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
         let full = look.request.full_refresh && look.names_assets;
-        let looks: Vec<_> =
-            look.assets.iter().map(|facts| in_time(look.world, &facts.id, full, look.is_alone)).collect();
+        let looks: Vec<_> = look
+            .assets
+            .iter()
+            .map(|facts| in_time(look.world, &facts.id, full, look.alone.is_some()))
+            .collect();
         let looked: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
+        // Only a look before a run asks on behalf of a step; a plan that is only shown leaves no trace.
         for (facts, parts) in look.assets.iter().zip(looked) {
+            if let Some(events) = look.alone {
+                look.world.looked(&facts.id, parts.as_ref().err(), events).await;
+            }
             match parts {
                 Ok(parts) => {
                     observed.parts.insert(facts.id.clone(), parts);

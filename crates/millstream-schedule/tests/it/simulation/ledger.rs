@@ -108,7 +108,8 @@ impl Ledger {
             Decision::NotNow { .. }
             | Decision::Look { .. }
             | Decision::SetAside { .. }
-            | Decision::Resume { .. } => {}
+            | Decision::Resume { .. }
+            | Decision::CountAnew { .. } => {}
         }
     }
 

@@ -1,0 +1,154 @@
+//! Which assets are stale, and why: what fails, waits or was changed is told of what is served, and of all that is made of it.
+
+use millstream_engine::{Clock, RunRequest};
+use millstream_schedule::{Circuit, CircuitPolicy, Promise, PromiseState, WatchedPromise};
+use millstream_state::SlaRecord;
+use millstream_types::{AssetId, TimestampMicros};
+
+use crate::harness::{Act, Call, Definition, Harm, Line, World, block_on};
+
+const CHAIN: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+retry: {attempts: 1}
+contract: {columns: {id: {type: int64, required: true}}}
+=== tables/silver/events.sql
+/*---
+sla: {at_most: 2h}
+checks: [{unique: id, severity: halt}]
+---*/
+SELECT id FROM bronze.events
+=== tables/silver/seen.sql
+/*---
+materialize: view
+---*/
+SELECT id FROM silver.events
+=== tables/gold/total.sql
+SELECT count(*) AS n FROM silver.seen
+=== tables/gold/other.sql
+SELECT 1 AS one
+";
+
+async fn world() -> World {
+    let world = World::new(Definition::of(CHAIN));
+    world.definition.script.put("events", "a", "id\n1\n2");
+    world.run().await;
+    world
+}
+
+/// The stale assets, each with the word for the cause, its words, and for how many seconds.
+async fn stale(world: &World) -> Vec<String> {
+    let engine = world.engine(&Line::quiet()).await;
+    let stale = engine.stale().await.unwrap();
+    let told = stale.iter().map(|(asset, stale)| {
+        let age = stale.since.map(|since| (engine.now().0 - since.0) / 1_000_000);
+        let since = age.map(|age| format!(" {age} s")).unwrap_or_default();
+        format!("{asset} {}{since}: {}", stale.cause.as_str(), stale.cause)
+    });
+    told.collect()
+}
+
+async fn status(world: &World) -> Vec<String> {
+    let status = world.engine(&Line::quiet()).await.status().await.unwrap();
+    let stale = status.assets.iter().filter(|asset| asset.stale.is_some());
+    stale.map(|asset| asset.asset.to_string()).collect()
+}
+
+async fn run_badly(world: &World) {
+    world.act(&Act::Run(RunRequest::default())).await;
+}
+
+#[test]
+fn what_is_built_is_fresh_and_what_was_never_built_shows_nothing() {
+    block_on(async {
+        let world = World::new(Definition::of(CHAIN));
+        assert_eq!(stale(&world).await, [""; 0]);
+        world.definition.script.put("events", "a", "id\n1");
+        world.run().await;
+        assert_eq!(stale(&world).await, [""; 0]);
+    });
+}
+
+#[test]
+fn a_source_that_fails_makes_all_stale_that_is_made_of_it_since_its_first_failure() {
+    block_on(async {
+        let world = world().await;
+        world.definition.script.put("events", "b", "id\n3");
+        world.definition.script.fail("events", Call::Read, Harm::Lasting, 2);
+        run_badly(&world).await;
+        world.clock.pass(60);
+        run_badly(&world).await;
+        let found = stale(&world).await;
+        let assets = ["bronze.events failed 60 s", "gold.total upstream 60 s", "silver.events upstream 60 s"];
+        for (line, begins) in found.iter().zip(assets) {
+            assert!(line.starts_with(begins), "{line}");
+        }
+        assert!(found[1].contains("made of `bronze.events`: the last step failed: "), "{}", found[1]);
+        assert_eq!(found.len(), 4, "the SQL view too: {found:?}");
+        assert_eq!(status(&world).await.len(), 4);
+        world.run().await;
+        assert_eq!(stale(&world).await, [""; 0]);
+    });
+}
+
+#[test]
+fn a_halt_leaves_the_last_good_version_which_is_stale() {
+    block_on(async {
+        let world = world().await;
+        world.definition.script.put("events", "b", "id\n1");
+        run_badly(&world).await;
+        let found = stale(&world).await;
+        let of = |asset: &str| found.iter().find(|line| line.starts_with(asset)).cloned().unwrap_or_default();
+        assert!(of("silver.events").contains(" halted 0 s: the last step was halted: "), "{found:?}");
+        assert!(of("gold.total").contains(" upstream "), "{found:?}");
+        // The run that brought the new rows did not end well, so that readers take the rows of before.
+        assert!(of("bronze.events").contains(" withheld 0 s: version "), "{found:?}");
+        assert_eq!(world.rows("gold.total").await, ["2"]);
+    });
+}
+
+#[test]
+fn a_definition_that_has_changed_and_is_not_built_is_told() {
+    block_on(async {
+        let mut world = world().await;
+        world.define(
+            &CHAIN.replace("SELECT id FROM bronze.events", "SELECT id FROM bronze.events WHERE id > 1"),
+        );
+        let found = stale(&world).await;
+        assert_eq!(
+            found[1],
+            "silver.events definition_changed: the definition has changed and is not built yet"
+        );
+        world.run().await;
+        assert_eq!(stale(&world).await, [""; 0]);
+    });
+}
+
+#[test]
+fn open_circuits_and_broken_promises_are_told_until_they_are_over() {
+    block_on(async {
+        let world = world().await;
+        let (state, now) = (world.state().await, world.clock.now());
+        let policy = CircuitPolicy::default();
+        let fail = move |circuit: &mut Circuit| {
+            (0..5).for_each(|_| assert!(circuit.failed(&policy, now).is_none_or(|_| true)))
+        };
+        state.change_circuit("source:events", fail).await.unwrap();
+        world.clock.pass(30);
+        let found = stale(&world).await;
+        let circuit = "circuit_open 30 s: the circuit of the source `events` is open";
+        assert_eq!(found[0], format!("bronze.events {circuit}"));
+        state.change_circuit("source:events", Circuit::answered).await.unwrap();
+        assert_eq!(stale(&world).await, [""; 0]);
+        let events = AssetId::new("silver.events");
+        let promised = |promise, state| WatchedPromise { promise, since: now, judged_until: now, state };
+        let broken = PromiseState::Broken { since: TimestampMicros(now.0 + 10_000_000) };
+        // A promise that is not made, as one about steps, says nothing of what an asset holds.
+        let promises = [promised(Promise::AtMost, broken), promised(Promise::StepAtMost, broken)];
+        let record = SlaRecord { asset: &events, promises: &promises, changes: &[] };
+        state.record_sla(&[record]).await.unwrap();
+        let found = stale(&world).await;
+        let line = found.iter().find(|line| line.starts_with("silver.events")).unwrap();
+        assert_eq!(line, "silver.events promise_broken 20 s: a promise is broken: at most 2h old");
+    });
+}
