@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    failures::{AsideState, ConnectionState, StaleMark},
+    failures::{AsideState, ConnectionState, RepairInfo, StaleMark},
     housekeeping::HousekeepingState,
     project::FailedReload,
     runs::{CheckResult, LastRun, LastStep},
@@ -29,6 +29,9 @@ pub struct StatusDocument {
     /// The assets that run by themselves no more, because they failed too often in a row.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub set_aside: Vec<AsideState>,
+    /// What is damaged and not made again yet, or left to a person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<RepairInfo>,
 }
 
 /// Where one asset stands.

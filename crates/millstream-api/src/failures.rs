@@ -50,7 +50,7 @@ pub struct StaleMark {
     /// Since when, RFC 3339; absent where that is not on record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// `failed`, `halted`, `upstream`, `set_aside`, `circuit_open`, `promise_broken`, `definition_changed`, `withheld` or
+    /// `damaged`, `failed`, `halted`, `upstream`, `set_aside`, `circuit_open`, `promise_broken`, `definition_changed`, `withheld` or
     /// `too_old`.
     pub cause: &'static str,
     /// The cause in words.
@@ -63,6 +63,36 @@ pub struct StaleAsset {
     pub asset: String,
     #[serde(flatten)]
     pub mark: StaleMark,
+}
+
+/// What was found damaged or lost, and what was done about it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RepairsAnswer {
+    /// The newest first.
+    pub repairs: Vec<RepairInfo>,
+}
+
+/// One repair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RepairInfo {
+    /// The asset, or `online` for the online store as a whole.
+    pub asset: String,
+    /// The code of the error by which the damage was found.
+    pub code: String,
+    /// What was damaged or lost, in words.
+    pub cause: String,
+    /// `rebuild`, `resync`, `replace`, or `leave` where only a person can decide.
+    pub action: &'static str,
+    /// RFC 3339.
+    pub found: String,
+    /// `due`, `repaired`, `failed` or `given_up`.
+    pub state: &'static str,
+    /// RFC 3339; absent while it is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// How it ended, where it did not help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// An asset was asked for. The process that schedules the project lets it run by itself again within a few seconds.

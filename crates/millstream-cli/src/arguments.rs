@@ -90,6 +90,7 @@ pub(crate) enum Command {
     Backfill(commands::backfill::Arguments),
     Schedule(commands::schedule::Arguments),
     Sla(commands::sla::Arguments),
+    Repairs(commands::repairs::Arguments),
     Maintain(commands::maintain::Arguments),
     Dataset(commands::dataset::Arguments),
     Features(commands::features::Arguments),

@@ -28,4 +28,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Input of a kind that is not read",
         "The content is whole, but written in a way that is not read: a codec, a type. Write it in another way; everything else lands.",
     ),
+    (
+        "MS-0307",
+        "A position that is gone",
+        "The position up to which a part of a source was read is not there any more, as after a log was cut off behind it, so that the rows between cannot be read one by one. With `on_lost_position: resync` the part is read again from its beginning, and takes the place of what landed of it.",
+    ),
 ];

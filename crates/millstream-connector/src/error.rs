@@ -31,6 +31,10 @@ pub enum ConnectorError {
     /// The content changed while it was read; the next run takes the new content.
     #[error("`{part}` changed while it was read")]
     Changed { part: String },
+    /// The position up to which the part was read is not there any more, as after a log was cut off behind it. What came between
+    /// cannot be read one by one.
+    #[error("the position up to which `{part}` was read is gone: {reason}")]
+    PositionLost { part: String, reason: String },
     /// The options cannot work in this place.
     #[error("{message}")]
     Options { message: String, hint: Option<String> },
@@ -54,6 +58,7 @@ impl ConnectorError {
             Self::Changed { .. } => "MS-0304",
             Self::Options { .. } => "MS-0305",
             Self::Unsupported { .. } => "MS-0306",
+            Self::PositionLost { .. } => "MS-0307",
         }
     }
 
@@ -62,9 +67,11 @@ impl ConnectorError {
         match self {
             Self::Unavailable { retry_after, .. } => Retry::After(*retry_after),
             Self::Changed { .. } => Retry::After(None),
-            Self::Refused { .. } | Self::Broken { .. } | Self::Unsupported { .. } | Self::Options { .. } => {
-                Retry::Never
-            }
+            Self::Refused { .. }
+            | Self::Broken { .. }
+            | Self::Unsupported { .. }
+            | Self::PositionLost { .. }
+            | Self::Options { .. } => Retry::Never,
         }
     }
 
@@ -74,6 +81,10 @@ impl ConnectorError {
             Self::Refused { hint, .. } | Self::Unsupported { hint, .. } | Self::Options { hint, .. } => {
                 hint.as_deref()
             }
+            Self::PositionLost { .. } => Some(
+                "say `on_lost_position: resync` in the file of the source, and what its place has now takes the place of what \
+                 landed; or land it anew with `--full-refresh`",
+            ),
             Self::Unavailable { .. } | Self::Broken { .. } | Self::Changed { .. } => None,
         }
     }

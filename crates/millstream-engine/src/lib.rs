@@ -38,6 +38,7 @@ mod random;
 mod reconcile;
 mod rejected;
 mod rejudge;
+mod repairs;
 mod reprocess;
 mod resolver;
 mod run;
@@ -85,7 +86,8 @@ pub use machine::memory_share;
 pub use maintain::{MaintainRequest, Maintenance};
 pub use millstream_schedule::PartitionGrain;
 pub use millstream_state::{
-    BackfillRecord, BackfillStatus, DecisionKind, Forgotten, LoggedDecision, Pulse, StepOutcome,
+    BackfillRecord, BackfillStatus, DecisionKind, Forgotten, LoggedDecision, Pulse, RepairAction,
+    RepairRecord, RepairState, StepOutcome,
 };
 pub use queries::{Queries, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};

@@ -13,7 +13,8 @@ use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
 use millstream_schedule::RecordedAside;
 use millstream_state::{
-    CheckResult, FailedReload, HeldLease, Pulse, RunOutcome, RunRecord, SchemaVersion, State, StepRecord,
+    CheckResult, FailedReload, HeldLease, Pulse, RepairRecord, RunOutcome, RunRecord, SchemaVersion, State,
+    StepRecord,
 };
 use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
 
@@ -46,6 +47,8 @@ pub struct Status {
     pub held: Vec<ConnectionStatus>,
     /// The assets that are set aside, and since when.
     pub aside: BTreeMap<AssetId, RecordedAside>,
+    /// What is damaged and not made again yet, or left to a person.
+    pub repairs: Vec<RepairRecord>,
     /// All assets in the order of the graph: an asset comes after those that it reads.
     pub assets: Vec<AssetStatus>,
 }
@@ -141,7 +144,8 @@ impl Engine {
             let mut held = self.connections().await?;
             held.retain(|connection| connection.since.is_some());
             let aside = self.aside().await?;
-            Ok(Status { now, last_run, housekeeping, failed_reload, held, aside, assets })
+            let repairs = world.state.open_repairs().await?;
+            Ok(Status { now, last_run, housekeeping, failed_reload, held, aside, repairs, assets })
         })
     }
 

@@ -1,15 +1,17 @@
 //! The stores that an engine works on. They stay open as long as the process lives, while the project may be loaded again.
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
 };
 
 use futures::future::BoxFuture;
 use millstream_lake::Lake;
-use millstream_online::{OnlineStore, StoreOptions};
+use millstream_online::{OnlineError, OnlineStore, StoreOptions};
 use millstream_project::{OnlineLocation, ProjectSpec, StateLocation};
 use millstream_state::State;
+use millstream_types::TimestampMicros;
 
 use crate::EngineError;
 
@@ -109,6 +111,40 @@ impl SharedOnline {
         let store = millstream_online::open(location, options).await?;
         *opened = Some(Arc::downgrade(&store));
         Ok(store)
+    }
+
+    /// Puts the folder of an embedded store that is damaged aside, and opens a new one in its place: the store, and where the damaged
+    /// one lies. `None` where it is damaged no more, because another process has done this, or none that is embedded.
+    pub(crate) async fn replace(
+        &self,
+        now: TimestampMicros,
+    ) -> Result<Option<(Arc<dyn OnlineStore>, PathBuf)>, EngineError> {
+        let Online::At { location, options } = &self.online else { return Ok(None) };
+        let Some(folder) = location.strip_prefix(EMBEDDED).map(Path::new) else { return Ok(None) };
+        let mut opened = self.opened.lock().await;
+        let beside = |ending: &str| {
+            let mut name = folder.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        // Of several processes that find the damage, one at a time looks again and replaces.
+        let turn = beside(".turn");
+        let fault =
+            |verb| move |source, path: &Path| EngineError::File { verb, path: path.to_owned(), source };
+        let lock = File::create(&turn).map_err(|source| fault("create")(source, &turn))?;
+        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await;
+        let lock = lock.map_err(|_| EngineError::Worker { doing: "replacing the online store" })?;
+        let _turn = lock.map_err(|source| fault("lock")(source, &turn))?;
+        match millstream_online::open(location, options).await {
+            Err(OnlineError::Damaged { .. }) => {}
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let put_away = beside(&format!(".damaged-{}", now.0));
+        std::fs::rename(folder, &put_away).map_err(|source| fault("move")(source, folder))?;
+        let store = millstream_online::open(location, options).await?;
+        *opened = Some(Arc::downgrade(&store));
+        Ok(Some((store, put_away)))
     }
 
     /// The store, unless it is embedded and not open here: another process may have it.

@@ -35,6 +35,10 @@ pub enum Reason {
     /// A freshness check does not hold any more, because nothing new came.
     Stale,
     Forced,
+    /// What the asset holds is damaged, and is made again as a whole.
+    Repair {
+        because: String,
+    },
     UpToDate,
 }
 
@@ -55,6 +59,7 @@ impl Reason {
             Self::Partitions { .. } => "partitions",
             Self::Stale => "stale",
             Self::Forced => "forced",
+            Self::Repair { .. } => "repair",
             Self::UpToDate => "up_to_date",
         }
     }
@@ -89,6 +94,7 @@ impl fmt::Display for Reason {
             Self::Partitions { open } => write!(f, "{open} partitions to build"),
             Self::Stale => f.write_str("stale"),
             Self::Forced => f.write_str("forced"),
+            Self::Repair { because } => write!(f, "repair: {because}"),
             Self::UpToDate => f.write_str("up to date"),
         }
     }

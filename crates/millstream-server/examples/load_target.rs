@@ -18,7 +18,7 @@ use millstream_api::backfills::{BackfillBody, BackfillInfo, BackfillPlan, Partit
 use millstream_api::{
     catalog::{LineageDocument, StatusDocument, TableStatusDocument},
     datasets::DatasetBuildAnswer,
-    failures::{ConnectionsAnswer, ResumeAnswer, SlaAnswer},
+    failures::{ConnectionsAnswer, RepairsAnswer, ResumeAnswer, SlaAnswer},
     project::ProjectAnswer,
     runs::{RunDetail, RunInfo},
     schedule::{ScheduleAnswer, TriggerAnswer},
@@ -195,6 +195,10 @@ impl ScheduleBackend for Memory {
     }
 
     async fn resume(&self, _: &str) -> Result<ResumeAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn repairs(&self, _: usize) -> Result<RepairsAnswer, ApiError> {
         nothing()
     }
 

@@ -1,7 +1,7 @@
 //! Circuits of connections and the budgets of retries, which several processes change: each change is the caller's own, done
 //! between a read and a write that nobody else comes between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_schedule::{Circuit, OpenCircuit, RetryBudget};
@@ -59,6 +59,24 @@ impl State {
         async move {
             let sql = "SELECT name, failures, open_since, open_until, open_wait FROM circuits";
             self.rows("read the circuits", sql, &[]).await?.into_iter().map(circuit).collect()
+        }
+        .boxed()
+    }
+
+    /// Forgets the circuits and the budgets of all places but `kept`.
+    pub fn keep_circuits<'a>(&'a self, kept: &'a BTreeSet<String>) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            let mut work = self.change("forget circuits").await?;
+            for (table, column) in [("circuits", "name"), ("retry_budgets", "scope")] {
+                for mut row in work.rows(&format!("SELECT {column} FROM {table}"), &[]).await? {
+                    let name = row.text(0)?;
+                    if !kept.contains(&name) {
+                        let sql = format!("DELETE FROM {table} WHERE {column} = $1");
+                        work.execute(&sql, &parameters![&name]).await?;
+                    }
+                }
+            }
+            work.commit().await
         }
         .boxed()
     }

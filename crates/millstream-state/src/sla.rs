@@ -54,6 +54,38 @@ impl State {
         .boxed()
     }
 
+    /// Forgets how promises stand that are made no more; a breach of one that was not over is over at `at`. So a promise that is made
+    /// again later begins anew.
+    pub fn keep_promises<'a>(
+        &'a self,
+        made: &'a BTreeMap<AssetId, Vec<Promise>>,
+        at: TimestampMicros,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("forget promises").await?;
+                let open = "SELECT asset, promise FROM sla_promises \
+                            UNION SELECT asset, promise FROM sla_breaches WHERE met_at IS NULL";
+                for mut row in work.rows(open, &[]).await? {
+                    let (asset, word) = (row.text(0)?, row.text(1)?);
+                    let promise = promise_out(&word)?;
+                    let is_made = made.get(&AssetId::new(&asset)).is_some_and(|made| made.contains(&promise));
+                    if is_made {
+                        continue;
+                    }
+                    let which = parameters![&asset, &word];
+                    work.execute("DELETE FROM sla_promises WHERE asset = $1 AND promise = $2", &which)
+                        .await?;
+                    let sql = "UPDATE sla_breaches SET met_at = $3 \
+                               WHERE asset = $1 AND promise = $2 AND met_at IS NULL";
+                    work.execute(sql, &parameters![&asset, &word, at.0]).await?;
+                }
+                work.commit().await
+            })
+        }
+        .boxed()
+    }
+
     /// How the promises of each asset stand.
     pub fn sla_promises(&self) -> BoxFuture<'_, Result<BTreeMap<AssetId, Vec<WatchedPromise>>, StateError>> {
         async move {

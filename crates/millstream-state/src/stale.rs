@@ -19,6 +19,8 @@ pub struct StaleSigns {
     pub aside: BTreeMap<AssetId, (TimestampMicros, u32)>,
     /// The circuits that are not closed, and since when.
     pub circuits: BTreeMap<String, TimestampMicros>,
+    /// The assets that are damaged and not made again yet: since when that is known, and what is damaged.
+    pub damaged: BTreeMap<AssetId, (TimestampMicros, String)>,
     /// The promises that are broken, and since when.
     pub broken: BTreeMap<AssetId, Vec<(Promise, TimestampMicros)>>,
 }
@@ -60,6 +62,9 @@ const SIGNS: &str = "\
     SELECT 'circuit', name, NULL, NULL, NULL, NULL, open_since, NULL, NULL, NULL, 0 \
       FROM circuits WHERE open_since IS NOT NULL \
     UNION ALL \
+    SELECT 'damaged', asset, cause, NULL, NULL, NULL, found, NULL, NULL, NULL, 0 \
+      FROM repairs WHERE state IN ('due', 'given_up') AND action <> 'resync' \
+    UNION ALL \
     SELECT 'promise', asset, promise, NULL, NULL, NULL, broken_since, NULL, NULL, NULL, 0 \
       FROM sla_promises WHERE broken_since IS NOT NULL";
 
@@ -87,6 +92,10 @@ impl StaleSigns {
             "aside" => {
                 let failures = u32::try_from(row.integer(7)?).unwrap_or(u32::MAX);
                 self.aside.insert(AssetId::from(name), (TimestampMicros(row.integer(6)?), failures));
+            }
+            "damaged" => {
+                let (cause, found) = (row.text(2)?, TimestampMicros(row.integer(6)?));
+                self.damaged.insert(AssetId::from(name), (found, cause));
             }
             "circuit" => {
                 self.circuits.insert(name, TimestampMicros(row.integer(6)?));

@@ -180,6 +180,46 @@ impl State {
         .boxed()
     }
 
+    /// The number of the newest step.
+    pub fn newest_step(&self) -> BoxFuture<'_, Result<i64, StateError>> {
+        async move {
+            let rows = self.rows(READING, "SELECT coalesce(max(id), 0) FROM steps", &[]).await?;
+            Ok(rows.into_iter().next().map(|mut row| row.integer(0)).transpose()?.unwrap_or_default())
+        }
+        .boxed()
+    }
+
+    /// The steps with numbers above `number` that have ended well, whoever ran them: the asset of each, when it began, and its number.
+    pub fn good_steps_since(
+        &self,
+        number: i64,
+    ) -> BoxFuture<'_, Result<Vec<(AssetId, TimestampMicros, i64)>, StateError>> {
+        async move {
+            let sql = "SELECT asset, finished - elapsed, id FROM steps \
+                       WHERE id > $1 AND outcome IN ('built', 'unchanged') ORDER BY id";
+            let rows = self.rows(READING, sql, &parameters![number]).await?;
+            let parse = |mut row: Row| {
+                Ok((AssetId::from(row.text(0)?), TimestampMicros(row.integer(1)?), row.integer(2)?))
+            };
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
+    /// When the last step of the asset began that has ended well; `None` if none is on record.
+    pub fn last_good_step<'a>(
+        &'a self,
+        asset: &'a AssetId,
+    ) -> BoxFuture<'a, Result<Option<TimestampMicros>, StateError>> {
+        async move {
+            let sql = "SELECT finished - elapsed FROM steps \
+                       WHERE asset = $1 AND outcome IN ('built', 'unchanged') ORDER BY id DESC LIMIT 1";
+            let rows = self.rows(READING, sql, &parameters![asset.as_str()]).await?;
+            Ok(rows.into_iter().next().map(|mut row| row.integer(0)).transpose()?.map(TimestampMicros))
+        }
+        .boxed()
+    }
+
     /// The latest step of each asset, by asset.
     pub fn latest_steps(&self) -> BoxFuture<'_, Result<Vec<StepRecord>, StateError>> {
         async move {

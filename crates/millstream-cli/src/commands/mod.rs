@@ -13,6 +13,7 @@ pub(crate) mod plan;
 pub(crate) mod query;
 pub(crate) mod reference;
 pub(crate) mod rejected;
+pub(crate) mod repairs;
 pub(crate) mod reprocess;
 pub(crate) mod run;
 pub(crate) mod runs;
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Backfill(arguments) => backfill::run(arguments, session).await,
         Command::Schedule(arguments) => schedule::run(arguments, session).await,
         Command::Sla(arguments) => sla::run(arguments, session).await,
+        Command::Repairs(arguments) => repairs::run(arguments, session).await,
         Command::Maintain(arguments) => maintain::run(arguments, session).await,
         Command::Dataset(arguments) => dataset::run(arguments, session).await,
         Command::Features(arguments) => features::run(arguments, session).await,

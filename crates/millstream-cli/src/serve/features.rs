@@ -54,8 +54,14 @@ impl FeatureBackend for Backend {
         let columns = live
             .features
             .read(&readable, &request.entities, request.rows, request.at, request.encoding.as_deref())
-            .await
-            .map_err(|error| api_error_in("entities", error))?;
+            .await;
+        let columns = match columns {
+            Ok(columns) => columns,
+            Err(error) => {
+                live.engine.look_for_damage(&error).await;
+                return Err(api_error_in("entities", error));
+            }
+        };
         Ok(ReadAnswer {
             columns: columns.into_iter().map(answers::column).collect(),
             stale: self.stale().of_views(readable.definition.views.iter().map(|view| view.name.as_str())),

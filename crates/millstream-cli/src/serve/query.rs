@@ -2,21 +2,28 @@
 
 use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
+use millstream_engine::EngineError;
 use millstream_server::{ApiError, ErrorKind, QueryAnswer, QueryBackend, QueryRequest};
 use millstream_sql::SqlError;
 
-use super::{Backend, errors::api_error};
+use super::{Backend, backend::LoadedProject, errors::api_error};
 
 #[async_trait]
 impl QueryBackend for Backend {
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
-        let failed = |error: SqlError| api_error(millstream_engine::EngineError::Query(error));
-        let mut rows = self.live().queries.query(request.sql, None).await.map_err(failed)?;
+        let live = self.live();
+        let mut rows = match live.queries.query(request.sql, None).await {
+            Ok(rows) => rows,
+            Err(error) => return Err(failed(&live, error).await),
+        };
         let (schema, stale) = (rows.schema(), self.stale().among(rows.assets().iter()));
         let (mut batches, mut truncated) = (Vec::new(), false);
         let (mut rows_left, mut bytes_left) = (request.limit, request.bytes);
         while let Some(batch) = rows.next_rows().await {
-            let batch = batch.map_err(failed)?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return Err(failed(&live, error).await),
+            };
             let taken = fitting(&batch, rows_left, bytes_left);
             truncated = taken.num_rows() < batch.num_rows();
             if truncated && rows_left > 0 && rows_left == request.limit && taken.num_rows() == 0 {
@@ -32,6 +39,13 @@ impl QueryBackend for Backend {
         }
         Ok(QueryAnswer { schema, batches, truncated, stale })
     }
+}
+
+/// The error of a statement, which may have met damage.
+async fn failed(live: &LoadedProject, error: SqlError) -> ApiError {
+    let error = EngineError::Query(error);
+    live.engine.look_for_damage(&error).await;
+    api_error(error)
 }
 
 /// The first rows of the batch that are within both bounds.

@@ -4,7 +4,9 @@ use std::{sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
 use millstream_api::{
-    failures::{ConnectionState, ConnectionsAnswer, PromiseAnswer, ResumeAnswer, SlaAnswer},
+    failures::{
+        ConnectionState, ConnectionsAnswer, PromiseAnswer, RepairInfo, RepairsAnswer, ResumeAnswer, SlaAnswer,
+    },
     schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer},
 };
 use millstream_engine::{Engine, LoggedDecision, Scheduling, TriggerError};
@@ -77,6 +79,11 @@ impl ScheduleBackend for Backend {
         let asset = known(&live.engine, asset)?;
         live.engine.resume(&asset).await.map_err(api_error)?;
         Ok(ResumeAnswer { asset: asset.to_string() })
+    }
+
+    async fn repairs(&self, limit: usize) -> Result<RepairsAnswer, ApiError> {
+        let repairs = self.live().engine.repairs(limit).await.map_err(api_error)?;
+        Ok(RepairsAnswer { repairs: repairs.iter().map(RepairInfo::of).collect() })
     }
 
     async fn promises(&self, asset: Option<&str>, days: u32) -> Result<SlaAnswer, ApiError> {

@@ -1,9 +1,9 @@
 //! Circuits, assets that are set aside, promises, and assets that are stale, as `--json` and HTTP say them.
 
 use millstream_api::failures::{
-    BreachAnswer, ConnectionState, PromiseAnswer, PromiseDay, StaleAsset, StaleMark,
+    BreachAnswer, ConnectionState, PromiseAnswer, PromiseDay, RepairInfo, StaleAsset, StaleMark,
 };
-use millstream_engine::{ConnectionStatus, PromiseStatus, Stale};
+use millstream_engine::{ConnectionStatus, PromiseStatus, RepairRecord, Stale};
 use millstream_schedule::{Breach, CalendarDay, CircuitState, PromiseState};
 use millstream_types::AssetId;
 
@@ -23,6 +23,21 @@ impl Of<&ConnectionStatus> for ConnectionState {
             failures: connection.failures,
             retries: connection.retries_max.map(|_| connection.retries),
             retries_max: connection.retries_max,
+        }
+    }
+}
+
+impl Of<&RepairRecord> for RepairInfo {
+    fn of(repair: &RepairRecord) -> Self {
+        Self {
+            asset: repair.asset.to_string(),
+            code: repair.code.clone(),
+            cause: repair.cause.clone(),
+            action: repair.action.as_str(),
+            found: instant(repair.found),
+            state: repair.state.as_str(),
+            ended: repair.ended.map(instant),
+            message: repair.message.clone(),
         }
     }
 }

@@ -31,7 +31,9 @@ pub use millstream_api::{
         AssetLineageDocument, AssetState, LineageDocument, LineageStep, SchemaState, StatusDocument,
         TableStatusDocument, VersionState,
     },
-    failures::{AsideState, ConnectionState, PromiseAnswer, ResumeAnswer, SlaAnswer},
+    failures::{
+        AsideState, ConnectionState, PromiseAnswer, RepairInfo, RepairsAnswer, ResumeAnswer, SlaAnswer,
+    },
     features::{
         FeatureDocument, FeatureListDocument, MaterializedDocument, OnDemandDocument, ServiceDocument,
         ViewDocument,

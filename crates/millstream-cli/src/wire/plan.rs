@@ -15,7 +15,7 @@ impl Of<&Reason> for Cause {
     fn of(reason: &Reason) -> Self {
         let because_of = match reason {
             Reason::NewInput { from } => from.clone(),
-            Reason::Unreadable { because } => vec![because.clone()],
+            Reason::Unreadable { because } | Reason::Repair { because } => vec![because.clone()],
             _ => Vec::new(),
         };
         Self { reason: reason.as_str(), because_of, last_attempt: None }

@@ -2,7 +2,7 @@
 
 use millstream_api::{
     catalog::{AssetState, StatusDocument, Writer},
-    failures::{AsideState, ConnectionState, StaleMark},
+    failures::{AsideState, ConnectionState, RepairInfo, StaleMark},
     housekeeping::{HousekeepingAlarm, HousekeepingState},
     project::FailedReload,
     runs::{CheckResult, LastRun},
@@ -27,6 +27,7 @@ impl Of<&Status> for StatusDocument {
             assets: status.assets.iter().map(AssetState::of).collect(),
             held: status.held.iter().map(ConnectionState::of).collect(),
             set_aside: aside.collect(),
+            repairs: status.repairs.iter().map(RepairInfo::of).collect(),
         }
     }
 }

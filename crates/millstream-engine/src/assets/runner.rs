@@ -56,9 +56,13 @@ impl StepExecutor for StepRunner {
 
     async fn succeeded(&self, step: &PlannedStep) {
         self.world.attempt_ended(&step.asset, &self.events).await;
+        if self.full_refresh {
+            self.world.repaired(&step.asset, &self.events).await;
+        }
     }
 
     async fn failed(&self, step: &PlannedStep, error: &EngineError, wants_another: bool) -> NextAttempt {
+        self.world.look_for_damage(error, &self.events).await;
         self.world.attempt_failed(&step.asset, error, wants_another, &self.events).await
     }
 

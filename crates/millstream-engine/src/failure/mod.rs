@@ -8,3 +8,4 @@ mod retries;
 pub(crate) use circuits::Circuits;
 pub use class::ErrorClass;
 pub use known::{ConnectionStatus, PromiseStatus, RetriesStatus};
+pub(crate) use retries::PROJECT;

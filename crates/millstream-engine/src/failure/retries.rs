@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The name of the budget that all assets share. No connection has an empty name.
-pub(super) const PROJECT: &str = "";
+pub(crate) const PROJECT: &str = "";
 
 impl World {
     /// How the steps of the asset are tried.

@@ -19,7 +19,7 @@ pub(crate) struct OnlineAccess {
 impl OnlineAccess {
     /// The access that the process has, or else a new one; and whether it is new.
     pub(super) async fn of(process: &Arc<Process>) -> Result<(Arc<Self>, bool), EngineError> {
-        let store = process.online.open().await?;
+        let store = process.open_online().await?;
         let mut known = process.access.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(access) = known.upgrade() {
             return Ok((access, false));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use millstream_schedule::Ending;
+use millstream_schedule::{Ending, RecordedAsset};
 use millstream_types::{AssetId, Span};
 use tokio::{task::JoinError, time::timeout};
 
@@ -149,6 +149,8 @@ impl Tenure {
     /// away, that is found later.
     pub(super) async fn look_around(&mut self) -> Result<(), EngineError> {
         self.look_at_failures().await?;
+        self.look_at_repairs().await?;
+        self.hear_of_looks().await?;
         let state = self.engine.world().state.clone();
         // Leases first: what their holders have committed is among the versions then.
         let held = state.leases(self.now()).await;
@@ -176,6 +178,37 @@ impl Tenure {
                 Ok(())
             }
         }
+    }
+
+    /// What others have looked at is as fresh as that, also where it had nothing new.
+    async fn hear_of_looks(&mut self) -> Result<(), EngineError> {
+        let good = match self.engine.world().state.good_steps_since(self.heard_of).await {
+            Ok(good) => good,
+            Err(error) => {
+                tracing::warn!(%error, "what others ran cannot be read; trying again");
+                return Ok(());
+            }
+        };
+        for (asset, began, number) in good {
+            self.heard_of = number;
+            let Some(facts) = self.engine.project().graph.get(&asset) else { continue };
+            if !facts.reads_outside || self.own.contains_key(&asset) {
+                continue;
+            }
+            let now = self.now();
+            let decisions = self.scheduler.looked_at(&asset, began, now);
+            let fresh_as_of = self.scheduler.fresh_as_of(&asset);
+            let recorded = self.recorded.entry(asset.clone());
+            let recorded = recorded.or_insert_with(|| RecordedAsset::new(asset.clone()));
+            if recorded.fresh_as_of < Some(began) {
+                recorded.fresh_as_of = fresh_as_of;
+                self.promises.told();
+                self.take(decisions, std::slice::from_ref(&asset));
+            } else {
+                self.take(decisions, &[]);
+            }
+        }
+        self.carry_out_taken().await
     }
 
     /// Begins to list the source of an asset, unless it is being listed.

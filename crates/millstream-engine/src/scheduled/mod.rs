@@ -11,6 +11,7 @@ mod failures;
 mod listen;
 mod promises;
 mod record;
+mod repairs;
 mod stale;
 mod start;
 mod tenure;

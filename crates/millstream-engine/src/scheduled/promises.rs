@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_schedule::{Sla, SlaChange, SlaFacts, SlaWatch, WatchedPromise, shown};
+use millstream_schedule::{Promise, Sla, SlaChange, SlaFacts, SlaWatch, WatchedPromise, shown};
 use millstream_state::SlaRecord;
 use millstream_types::{AssetId, Span, TimestampMicros};
 
@@ -37,6 +37,11 @@ impl Promises {
         self.is_stale = true;
     }
 
+    /// Something is known that was not.
+    pub(super) fn told(&mut self) {
+        self.is_stale = true;
+    }
+
     pub(super) fn step_ended(&mut self, asset: &AssetId) {
         self.began.remove(asset);
         self.is_stale = true;
@@ -67,6 +72,11 @@ impl Tenure {
         let promised = world.steps.iter().filter(|(_, steps)| steps.sla.promises().next().is_some());
         let promised: Vec<(AssetId, Sla)> =
             promised.map(|(asset, steps)| (asset.clone(), steps.sla.clone())).collect();
+        let made: BTreeMap<AssetId, Vec<Promise>> =
+            promised.iter().map(|(asset, sla)| (asset.clone(), sla.promises().collect())).collect();
+        if let Err(error) = world.state.keep_promises(&made, now).await {
+            tracing::warn!(%error, "promises that are made no more were not forgotten");
+        }
         // Most projects promise nothing, and nothing is read for them.
         let recorded = match promised.is_empty() {
             true => BTreeMap::new(),

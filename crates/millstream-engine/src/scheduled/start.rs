@@ -19,7 +19,7 @@ use millstream_types::{AssetId, AssetVersion, Span};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use super::{failures::judge, record::reasons, tenure::Tenure};
+use super::{failures::judge, record::reasons, repairs::repaired_by, tenure::Tenure};
 use crate::{Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe};
 
 /// A step that this loop started, and that has come to its end.
@@ -45,8 +45,11 @@ impl Tenure {
     pub(super) fn start(&mut self, step: &StartedStep) {
         let (asset, because) = (step.asset.clone(), reasons(&step.reasons));
         tracing::debug!(%asset, because, attempt = step.attempt, "a step is due");
+        let repair = self.repairing.cause(&asset).cloned();
         let request = RunRequest {
             selection: vec![asset.to_string()],
+            // What is damaged is made again as a whole, whatever the step was due for.
+            full_refresh: repair.is_some(),
             command: format!("serve: {asset}, {because}"),
             due: step.answers.iter().map(|answer| answer.until).min(),
             ..RunRequest::default()
@@ -61,8 +64,8 @@ impl Tenure {
         let is_again = step.reasons.contains(&DueReason::Interrupted);
         self.runs.spawn(async move {
             let began = Instant::now();
-            let run =
-                AssertUnwindSafe(run(&engine, &asset, &request, is_again, events, cancel)).catch_unwind();
+            let run = AssertUnwindSafe(run(&engine, &asset, &request, (is_again, repair), events, cancel))
+                .catch_unwind();
             let died = |_| Err(EngineError::Worker { doing: "running a scheduled step" });
             let ended = run.await.unwrap_or_else(died);
             StepRun { asset, ended, took: began.elapsed() }
@@ -99,6 +102,7 @@ impl Tenure {
         };
         let has_circuit = self.engine.world().source_circuits.contains_key(&asset);
         let ending = if is_unreached { Ending::Unreachable } else { judge(&asset, &ended, has_circuit) };
+        self.note_repair(&asset, ending, &ended);
         let broke_off = match &ended {
             Err(_) => true,
             Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
@@ -164,7 +168,7 @@ async fn run(
     engine: &Engine,
     asset: &AssetId,
     request: &RunRequest,
-    is_again: bool,
+    (is_again, repair): (bool, Option<String>),
     events: Publisher,
     cancel: CancellationToken,
 ) -> Result<Became, EngineError> {
@@ -177,12 +181,15 @@ async fn run(
     };
     let (telling, is_held) = (events.clone(), AtomicBool::new(false));
     let planned = async {
-        let plan = Box::pin(observe(world, request, Some(&telling))).await?;
+        let mut plan = Box::pin(observe(world, request, Some(&telling))).await?;
         let is_unreadable = |step: &PlannedStep| matches!(step.reason, Reason::Unreadable { .. });
         if plan.steps.iter().any(is_unreadable) && world.held_by_circuit(asset).is_some() {
             // The look was the try, and the place is not asked once more.
             is_held.store(true, Ordering::Relaxed);
             return Ok(None);
+        }
+        if let Some(cause) = &repair {
+            repaired_by(&mut plan.steps, cause);
         }
         let is_needed = is_again || !plan.steps.is_empty();
         if is_needed {

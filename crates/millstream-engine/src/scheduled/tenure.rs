@@ -24,6 +24,7 @@ use super::{
     listen::{Foreign, Look},
     promises::Promises,
     record::Taken,
+    repairs::Repairing,
     stale::stale,
     start::StepRun,
     unknown_webhook,
@@ -31,6 +32,7 @@ use super::{
 use crate::{
     Engine, EngineError, Project, Publisher, Subscription, WorkId,
     error::told as worded,
+    failure::PROJECT,
     lease::Lease,
     reconcile::{Scope, reconcile},
 };
@@ -66,8 +68,12 @@ pub(super) struct Tenure {
     /// The circuits that the scheduler was told of as open, and until when.
     pub(super) circuits: BTreeMap<String, TimestampMicros>,
     pub(super) promises: Promises,
+    /// The assets that are to be made again, each with what is damaged.
+    pub(super) repairing: Repairing,
     /// By which the loop tells what is no run's.
     pub(super) events: Publisher,
+    /// The number of the last step, whoever ran it, that the scheduler was told of.
+    pub(super) heard_of: i64,
     /// The number of the last decision in the log.
     pub(super) logged: i64,
     /// What was decided and is not yet on record.
@@ -102,6 +108,23 @@ struct Found {
     versions: BTreeMap<AssetId, AssetVersion>,
     stale: BTreeSet<AssetId>,
     recorded: BTreeMap<AssetId, RecordedAsset>,
+    heard_of: i64,
+}
+
+/// What commands have looked at since this was scheduled last is as fresh as that.
+async fn take_looks(
+    engine: &Engine,
+    recorded: &mut BTreeMap<AssetId, RecordedAsset>,
+) -> Result<(), EngineError> {
+    let sources = engine.project().graph.assets().iter().filter(|asset| asset.reads_outside);
+    for source in sources {
+        let looked = engine.world().state.last_good_step(&source.id).await?;
+        let Some(looked) = looked else { continue };
+        let found = recorded.entry(source.id.clone());
+        let found = found.or_insert_with(|| RecordedAsset::new(source.id.clone()));
+        found.fresh_as_of = found.fresh_as_of.max(Some(looked));
+    }
+    Ok(())
 }
 
 async fn find(engine: &Engine) -> Result<Found, EngineError> {
@@ -127,9 +150,11 @@ async fn find(engine: &Engine) -> Result<Found, EngineError> {
             everything(engine.project())
         }
     };
-    let recorded =
+    let heard_of = state.newest_step().await?;
+    let mut recorded =
         state.scheduled_assets().await?.into_iter().map(|asset| (asset.asset.clone(), asset)).collect();
-    Ok(Found { versions, stale, recorded })
+    take_looks(engine, &mut recorded).await?;
+    Ok(Found { versions, stale, recorded, heard_of })
 }
 
 fn everything(project: &Project) -> BTreeSet<AssetId> {
@@ -155,7 +180,7 @@ impl Tenure {
         cancel: &CancellationToken,
     ) -> Result<Self, EngineError> {
         let heard = engine.events().subscribe();
-        let Found { versions, stale, mut recorded } = tokio::select! {
+        let Found { versions, stale, mut recorded, heard_of } = tokio::select! {
             found = find(engine) => found?,
             reason = lease.over() => return Err(reason),
         };
@@ -180,7 +205,9 @@ impl Tenure {
             versions,
             circuits,
             promises: Promises::default(),
+            repairing: Repairing::default(),
             events: engine.begin(COMMAND),
+            heard_of,
             logged: 0,
             taken: Taken::default(),
             is_clock_back: false,
@@ -380,6 +407,7 @@ impl Tenure {
     async fn forget_gone(&mut self) -> Result<(), EngineError> {
         let assets = self.engine.project().graph.assets().iter().map(|asset| asset.id.clone());
         let kept: BTreeSet<AssetId> = assets.chain(self.own.keys().cloned()).collect();
+        self.forget_places().await;
         match self.engine.world().state.keep_scheduled(self.lease.token, &kept).await {
             Ok(()) => {
                 self.recorded.retain(|asset, _| kept.contains(asset));
@@ -391,6 +419,16 @@ impl Tenure {
                 tracing::warn!(%error, "what is recorded of assets that are gone was not forgotten");
                 Ok(())
             }
+        }
+    }
+
+    /// Forgets the circuits and budgets of places that nothing asks any more.
+    async fn forget_places(&self) {
+        let world = self.engine.world();
+        let connections = world.project.spec.connections.iter().map(|connection| connection.name.clone());
+        let kept = connections.chain(world.source_circuits.values().cloned()).chain([PROJECT.to_owned()]);
+        if let Err(error) = world.state.keep_circuits(&kept.collect()).await {
+            tracing::warn!(%error, "circuits of places that are gone were not forgotten");
         }
     }
 

@@ -8,6 +8,10 @@ use millstream_types::{AssetId, AssetVersion, CheckId};
 /// What keeps an asset from being what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StaleCause {
+    /// What is stored of the asset is damaged.
+    Damaged {
+        damage: String,
+    },
     /// The asset failed too often in a row, and runs by itself no more; the text says how it failed last.
     SetAside {
         failures: u32,
@@ -51,6 +55,7 @@ impl StaleCause {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
+            Self::Damaged { .. } => "damaged",
             Self::SetAside { .. } => "set_aside",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::Failed { .. } => "failed",
@@ -76,6 +81,7 @@ impl StaleCause {
 impl fmt::Display for StaleCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Damaged { damage } => write!(f, "damaged: {damage}"),
             Self::SetAside { failures, error } => {
                 write!(f, "set aside after {failures} failures in a row")?;
                 error.iter().try_for_each(|error| write!(f, ": {error}"))

@@ -43,6 +43,7 @@ pub(super) fn judge(rules: &Rules<'_>, signs: &StaleSigns) -> StaleAssets {
 fn own(rules: &Rules<'_>, signs: &StaleSigns, facts: &AssetFacts, known: &AssetSigns) -> Option<Stale> {
     let asset = &facts.id;
     let causes: Vec<(Option<TimestampMicros>, StaleCause)> = [
+        damage(signs, asset),
         aside(signs, asset, known),
         circuit(rules, signs, asset),
         attempt(known),
@@ -56,6 +57,11 @@ fn own(rules: &Rules<'_>, signs: &StaleSigns, facts: &AssetFacts, known: &AssetS
     let since = causes.iter().filter_map(|(since, _)| *since).min();
     let (_, cause) = causes.into_iter().next()?;
     Some(Stale { since, cause })
+}
+
+fn damage(signs: &StaleSigns, asset: &AssetId) -> Option<(Option<TimestampMicros>, StaleCause)> {
+    let (found, damage) = signs.damaged.get(asset)?;
+    Some((Some(*found), StaleCause::Damaged { damage: damage.clone() }))
 }
 
 fn aside(

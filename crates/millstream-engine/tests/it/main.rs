@@ -28,6 +28,7 @@ mod partitions;
 mod personal;
 mod recovery;
 mod reload;
+mod repairs;
 mod reprocess;
 mod run;
 mod scheduled;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use millstream_api::{
-    failures::{ConnectionsAnswer, ResumeAnswer, SlaAnswer},
+    failures::{ConnectionsAnswer, RepairsAnswer, ResumeAnswer, SlaAnswer},
     schedule::{ScheduleAnswer, TriggerAnswer},
 };
 
@@ -34,6 +34,9 @@ pub trait ScheduleBackend: Send + Sync + 'static {
     ///
     /// [`crate::ErrorKind::UnknownAsset`] when there is no asset of this name.
     async fn resume(&self, asset: &str) -> Result<ResumeAnswer, ApiError>;
+
+    /// What was found damaged or lost and what was done about it, the newest first, at most `limit`.
+    async fn repairs(&self, limit: usize) -> Result<RepairsAnswer, ApiError>;
 
     /// What is promised of all assets, or of one, with the last `days` days.
     ///

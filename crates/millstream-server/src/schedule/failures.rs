@@ -9,7 +9,7 @@ use axum::{
 };
 use millstream_api::{
     error::ErrorBody,
-    failures::{ConnectionsAnswer, ResumeAnswer, SlaAnswer},
+    failures::{ConnectionsAnswer, RepairsAnswer, ResumeAnswer, SlaAnswer},
 };
 use serde::Deserialize;
 
@@ -39,6 +39,33 @@ pub(super) struct SlaQuery {
 )]
 pub(super) async fn connections(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
     Ok(small_json(StatusCode::OK, &shared.backends.schedule.connections().await?))
+}
+
+/// The number of repairs when the request does not name one.
+const REPAIRS: usize = 50;
+const REPAIRS_MAX: usize = 1_000;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RepairsQuery {
+    limit: Option<usize>,
+}
+
+/// What was found damaged or lost, and what was done about it by itself or is left to a person.
+#[utoipa::path(
+    get,
+    path = "/v1/repairs",
+    tag = "schedule",
+    params(("limit" = Option<usize>, Query, description = "How many at most; 50 if left out, 1,000 at most")),
+    responses((status = 200, body = RepairsAnswer))
+)]
+pub(super) async fn repairs(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<RepairsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) =
+        query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("limit"))?;
+    let limit = query.limit.unwrap_or(REPAIRS).min(REPAIRS_MAX);
+    Ok(small_json(StatusCode::OK, &shared.backends.schedule.repairs(limit).await?))
 }
 
 /// Lets an asset that was set aside run by itself again. Once this is answered, no crash loses it.

@@ -14,7 +14,7 @@ pub use backend::ScheduleBackend;
 #[derive(OpenApi)]
 #[openapi(
     tags((name = "schedule", description = "Assets that run by themselves, and webhooks")),
-    paths(endpoints::schedule, endpoints::trigger, failures::connections, failures::resume, failures::sla)
+    paths(endpoints::schedule, endpoints::trigger, failures::connections, failures::repairs, failures::resume, failures::sla)
 )]
 struct Document;
 
@@ -31,6 +31,7 @@ pub(crate) fn area() -> Area {
         quick: Endpoints::own()
             .read("/v1/schedule", get(endpoints::schedule))
             .read("/v1/connections", get(failures::connections))
+            .read("/v1/repairs", get(failures::repairs))
             .read("/v1/sla", get(failures::sla))
             .write("/v1/schedule/{name}/resume", post(failures::resume))
             .write("/v1/triggers/{name}", post(endpoints::trigger)),

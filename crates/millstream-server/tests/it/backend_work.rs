@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use millstream_api::{
     catalog::{AssetState, LineageDocument, LineageStep, StatusDocument, TableStatusDocument},
-    failures::{ConnectionState, ConnectionsAnswer, PromiseAnswer, PromiseDay, ResumeAnswer, SlaAnswer},
+    failures::{
+        ConnectionState, ConnectionsAnswer, PromiseAnswer, PromiseDay, RepairInfo, RepairsAnswer,
+        ResumeAnswer, SlaAnswer,
+    },
     project::{FailedReload, ProjectAnswer},
     runs::{
         Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult,
@@ -210,6 +213,7 @@ impl CatalogBackend for Shop {
             assets: vec![asset()],
             held: Vec::new(),
             set_aside: Vec::new(),
+            repairs: Vec::new(),
         })
     }
 
@@ -330,6 +334,20 @@ impl ScheduleBackend for Shop {
             "bronze.orders" => Ok(ResumeAnswer { asset: asset.to_owned() }),
             _ => Err(ApiError::new(ErrorKind::UnknownAsset, format!("no asset is named `{asset}`"))),
         }
+    }
+
+    async fn repairs(&self, limit: usize) -> Result<RepairsAnswer, ApiError> {
+        let repair = RepairInfo {
+            asset: "silver.orders".to_owned(),
+            code: "MS-0507".to_owned(),
+            cause: "a data file is damaged".to_owned(),
+            action: "rebuild",
+            found: "2026-11-01T00:00:00Z".to_owned(),
+            state: "repaired",
+            ended: Some("2026-11-01T00:00:30Z".to_owned()),
+            message: None,
+        };
+        Ok(RepairsAnswer { repairs: vec![repair; limit.min(1)] })
     }
 
     async fn promises(&self, asset: Option<&str>, days: u32) -> Result<SlaAnswer, ApiError> {

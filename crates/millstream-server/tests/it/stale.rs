@@ -34,6 +34,18 @@ async fn values_of_fresh_views_have_no_mark() {
 }
 
 #[tokio::test]
+async fn repairs_are_told() {
+    let server = start(options()).await;
+    let expected = concat!(
+        r#"{"repairs":[{"asset":"silver.orders","code":"MS-0507","cause":"a data file is damaged","#,
+        r#""action":"rebuild","found":"2026-11-01T00:00:00Z","state":"repaired","ended":"2026-11-01T00:00:30Z"}]}"#
+    );
+    assert_eq!(server.get("/v1/repairs").await.text(), expected);
+    assert_eq!(server.get("/v1/repairs?limit=0").await.text(), r#"{"repairs":[]}"#);
+    assert_eq!(server.get("/v1/repairs?limit=many").await.status, 400);
+}
+
+#[tokio::test]
 async fn rows_of_a_stale_table_are_marked() {
     let server = start(options()).await;
     let query = r#"{"sql": "select id from stale"}"#;

@@ -52,7 +52,7 @@ pub(super) fn damage(words: &str) -> String {
 }
 
 /// The table to which a file belongs: files lie in `<schema>/<table>/`, perhaps in folders of partitions.
-fn table_of(file: &str) -> Option<TableName> {
+pub(super) fn table_of(file: &str) -> Option<TableName> {
     let mut folders = file.rsplit('/').skip(1).skip_while(|folder| folder.contains('='));
     let table = folders.next()?;
     TableName::new(folders.next()?, table).ok()

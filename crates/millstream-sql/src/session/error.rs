@@ -109,6 +109,21 @@ impl SqlError {
         data_file::is_damaged(error)
     }
 
+    /// The table of which a data file is gone or damaged, by the word of this error.
+    #[must_use]
+    pub fn damaged_table(&self) -> Option<TableName> {
+        match self {
+            Self::FileGone { file } | Self::FileDamaged { file: Some(file), .. } => data_file::table_of(file),
+            _ => None,
+        }
+    }
+
+    /// The same for an error of the query engine itself.
+    #[must_use]
+    pub fn table_of_damage(error: &DataFusionError) -> Option<TableName> {
+        Self::is_damage(error).then(|| Self::damaged(error)).and_then(|damaged| damaged.damaged_table())
+    }
+
     fn damaged(error: &DataFusionError) -> Self {
         let words = error.strip_backtrace();
         Self::FileDamaged { file: data_file::named(&words), damage: data_file::damage(first_line(&words)) }

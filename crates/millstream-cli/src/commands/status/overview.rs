@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_engine::{AssetStatus, ConnectionStatus, Status};
+use millstream_engine::{AssetStatus, ConnectionStatus, RepairRecord, RepairState, Status};
 use millstream_schedule::{CircuitState, circuit_words, shown};
 use millstream_state::{HeldLease, LeaseToken};
 use millstream_types::{Severity, TimestampMicros};
@@ -92,6 +92,19 @@ fn held(status: &Status) -> String {
         text.push_str(&format!(
             "\n{} {asset} was set aside {ago}, after too many failures in a row\n  {} `millstream schedule resume {asset}` lets it run by itself again\n",
             styled(CAUTION, '●'),
+            styled(GOOD, "help:"),
+        ));
+    }
+    for repair in &status.repairs {
+        let ago = human::ago(between(repair.found, status.now));
+        let RepairRecord { asset, code, cause, .. } = repair;
+        let then = match repair.state {
+            RepairState::GivenUp => "it is left to you",
+            _ => "it is to be made again by `millstream serve`",
+        };
+        text.push_str(&format!(
+            "\n{} {asset} was found damaged {ago}: {cause} ({code}); {then}\n  {} `millstream run --full-refresh {asset}` makes it again now, `millstream repairs --clear {asset}` takes the note back\n",
+            styled(BAD, '●'),
             styled(GOOD, "help:"),
         ));
     }

@@ -166,6 +166,10 @@ impl Scripted {
         ConnectorError::Broken { part: part.to_owned(), reason: reason.to_owned() }
     }
 
+    fn lost(part: &str) -> ConnectorError {
+        ConnectorError::PositionLost { part: part.to_owned(), reason: "the log begins behind it".to_owned() }
+    }
+
     fn text(&self, part: &Part) -> Result<Text, ConnectorError> {
         let place = self.script.place(&self.place).unwrap_or_default();
         match place.parts.get(&part.id) {
@@ -208,6 +212,9 @@ impl Connector for Scripted {
         let mut found = Discovery::default();
         for (id, text) in &place.parts {
             let known = known.iter().find(|known| known.id == *id);
+            if known.is_some() && place.lost.contains(id) {
+                return Err(Self::lost(id));
+            }
             let version = Version::whole(text);
             match (change(known, text), known) {
                 (Some(change), _) => {
@@ -265,6 +272,9 @@ impl Connector for Scripted {
         self.call(Call::Read, &part.id)?;
         let text = self.text(part)?;
         self.check_kept(part, request.after)?;
+        if request.after.is_none() {
+            self.script.begin_anew(&self.place, &part.id);
+        }
         let rows = (1_i64..).zip(text.rows.clone());
         let mut rows: Vec<_> = rows.filter(|(at, _)| request.after.is_none_or(|after| *at > after)).collect();
         let taken = cut(&rows, text.is_log(), request.until);

@@ -39,6 +39,8 @@ pub(crate) struct Place {
     pub is_silent: bool,
     /// Whether rows of a log are gone once they were acknowledged.
     pub forgets: bool,
+    /// Parts of which the position that was read up to is gone, until they are read from their beginnings.
+    pub lost: Vec<String>,
     /// The position up to which the connector was told that each part is durable.
     pub acknowledged: BTreeMap<String, i64>,
 }
@@ -143,6 +145,16 @@ impl Script {
     /// Sets how much of the place one commit takes in.
     pub(crate) fn bound(&self, place: &str, bound: Bound) {
         self.change(place, |place| place.bound = bound);
+    }
+
+    /// The position up to which the part was read is gone from here on.
+    pub(crate) fn lose_position(&self, place: &str, part: &str) {
+        self.change(place, |place| place.lost.push(part.to_owned()));
+    }
+
+    /// The part is read from its beginning, which makes up for a position that is gone.
+    pub(super) fn begin_anew(&self, place: &str, part: &str) {
+        self.change(place, |place| place.lost.retain(|lost| lost != part));
     }
 
     /// From here on, rows of the place's logs are gone once they are acknowledged.

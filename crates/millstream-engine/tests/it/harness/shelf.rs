@@ -51,6 +51,18 @@ impl Shelf {
         self.files.put(&Path::from(path), "{nonsense".into()).await.unwrap();
     }
 
+    /// Puts nonsense in the place of all data files of a table.
+    pub(crate) async fn spoil_rows(&self, table: &str) {
+        let folder = Path::from(format!("lake/{}", table.replace('.', "/")));
+        let files: Vec<_> = self.files.list(Some(&folder)).try_collect().await.unwrap();
+        let data = files.into_iter().map(|meta| meta.location);
+        let data: Vec<Path> = data.filter(|path| path.extension() == Some("parquet")).collect();
+        assert!(!data.is_empty(), "{table} has no files");
+        for path in data.iter().filter(|path| !path.as_ref().contains("_delta_log")) {
+            self.spoil(path.as_ref()).await;
+        }
+    }
+
     /// Puts another text in the place of a file.
     pub(crate) async fn replace(&self, path: &str, text: String) {
         self.files.put(&Path::from(path), text.into()).await.unwrap();

@@ -22,6 +22,7 @@ impl LeftOut {
                 ConnectorError::Refused { place, .. } => *place == part.id,
                 ConnectorError::Unavailable { .. }
                 | ConnectorError::Changed { .. }
+                | ConnectorError::PositionLost { .. }
                 | ConnectorError::Options { .. } => false,
             },
             _ => false,

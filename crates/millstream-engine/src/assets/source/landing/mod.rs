@@ -13,6 +13,7 @@ mod evolve;
 mod forget;
 mod found;
 mod left_out;
+mod lost;
 mod merge;
 mod names;
 mod operations;
@@ -44,6 +45,7 @@ use commits::{Portion, land_in_portions};
 use epoch::Standing;
 use evolve::{Evolved, FoundPart, evolve};
 use left_out::LeftOut;
+use lost::LostPositions;
 
 /// The number of parts whose columns are looked at at the same time.
 const DESCRIBED_AT_ONCE: usize = 8;
@@ -126,19 +128,40 @@ pub(crate) fn land<'a>(
 }
 
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
-    let world = &context.world;
     reprocess::finish_interrupted(context, &source.table()).await?;
+    let mut lost = LostPositions::default();
+    loop {
+        match land_after(context, source, &lost).await {
+            // Each round has one part more that is read from its beginning, so that the rounds come to an end.
+            Err(error) => lost.add(context, source, error).await?,
+            Ok(result) => {
+                lost.landed(context).await;
+                return Ok(result);
+            }
+        }
+    }
+}
+
+/// Lands what waits, the parts whose positions are `lost` from their beginnings.
+async fn land_after(
+    context: &StepContext,
+    source: &SourceSpec,
+    lost: &LostPositions,
+) -> Result<StepResult, EngineError> {
+    let world = &context.world;
     let full = context.full_refresh;
     let standing = standing_before(world, source, full).await?;
+    let known = lost.known(known_before(&standing, full));
     let mut found = match world.discoveries.take(&source.name, full, standing.landing.epoch) {
         Some(found) => found,
         None => {
             if let Err(error) = acknowledge(world, source, &standing.landing.parts).await {
                 acknowledge::note(context, &error);
             }
-            discover(world, source, known_before(&standing, full)).await?
+            discover(world, source, &known).await?
         }
     };
+    lost.mark(&mut found.parts);
     if let Some(bronze) = &standing.snapshot {
         finish_outdated(context, bronze).await?;
         if found.parts.is_empty() && has_unreached(world, bronze).await? {
