@@ -24,6 +24,7 @@ mod leases;
 mod maintain;
 mod materialize;
 mod needs;
+mod outage;
 mod partitions;
 mod personal;
 mod recovery;
