@@ -34,5 +34,6 @@ mod run;
 mod scheduled;
 mod scheduled_others;
 mod schedules;
+mod served;
 mod shop;
 mod telling;
