@@ -18,7 +18,7 @@ use millstream_types::{AssetId, TimestampMicros};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, EngineError, Event, Publisher, engine::World, housekeeping};
+use crate::{Clock, EngineError, Event, Publisher, engine::World, error::told, housekeeping};
 
 /// How long a lease lasts when it is not prolonged. A holder that is cut off from the state store for so long loses its lease,
 /// and a holder that ended on another machine keeps others away for so long. The time is longer than the wait for a server of
@@ -92,7 +92,10 @@ impl World {
             () = cancel.cancelled() => return Err(EngineError::Cancelled),
         };
         if let Err(error) = &mark {
-            tracing::warn!(%error, "should this process be killed, others wait until its lease is over");
+            tracing::warn!(
+                error = told(&error),
+                "should this process be killed, others wait until its lease is over"
+            );
         }
         let renewed = Arc::new(Mutex::new(renewed));
         let (cancel, is_lost) = (cancel.child_token(), Arc::new(AtomicBool::new(false)));
@@ -179,7 +182,9 @@ impl Lease {
         self.beat.abort();
         match self.state.end_lease(self.token).await {
             Ok(()) => self.mark.iter().for_each(Unleased::remove),
-            Err(error) => tracing::warn!(%error, "a lease was not given back; it ends by itself"),
+            Err(error) => {
+                tracing::warn!(error = told(&error), "a lease was not given back; it ends by itself")
+            }
         }
     }
 }
@@ -234,7 +239,9 @@ impl Beat {
                     self.is_lost.store(true, Ordering::Relaxed);
                     return self.cancel.cancel();
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the end of a lease was not moved on; trying again"),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = told(&error), "the end of a lease was not moved on; trying again")
+                }
                 Err(_) => tracing::warn!("the state store does not answer; trying again"),
             }
         }

@@ -36,6 +36,8 @@ pub(crate) struct Process {
     pub state_dir: PathBuf,
     /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
     beside_queries: Arc<Semaphore>,
+    /// Held by whoever changes the table of served values, which is under no lease.
+    pub served: tokio::sync::Mutex<()>,
     /// Where rows go that do not fit into memory.
     spill: Spill,
 }
@@ -58,6 +60,7 @@ impl Process {
             options,
             circuits: Circuits::default(),
             beside_queries: Arc::new(Semaphore::new(1)),
+            served: tokio::sync::Mutex::default(),
             spill: Spill::open(&state_dir),
             state_dir,
         }

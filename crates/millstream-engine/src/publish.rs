@@ -24,7 +24,7 @@ use crate::{
     superseded::Superseded,
 };
 
-pub(crate) use change::{Append, append};
+pub(crate) use change::{Append, append, replace_files};
 pub(crate) use outdated::{any_superseded, drop_unreached, finish_outdated, has_unreached, is_outdated};
 pub(crate) use rejected::may_hold;
 pub(crate) use reprocessed::{replace_rejected, take_in, taken};

@@ -22,7 +22,7 @@ pub struct RecordedAsset {
     pub durations: Vec<Span>,
     /// How many of the asset's last steps that the scheduler started have failed in a row.
     pub failures: u32,
-    /// Whether the last step that the scheduler started could not reach what it asks, so that it is taken up again.
+    /// Whether the last step that the scheduler started could not reach what it asks, or was hindered, so that it is taken up again.
     pub is_unreachable: bool,
     /// `Some` while the asset is set aside.
     pub aside: Option<RecordedAside>,
@@ -125,7 +125,7 @@ impl RecordedAsset {
         }
         // What others ran says nothing of how long the asset takes here, and counts for nothing against it.
         let Some(running) = running else { return };
-        self.is_unreachable = ending == Ending::Unreachable;
+        self.is_unreachable = matches!(ending, Ending::Unreachable | Ending::Hindered);
         if ending == Ending::Badly {
             self.failures = self.failures.saturating_add(1);
         }

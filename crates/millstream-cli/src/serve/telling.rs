@@ -22,7 +22,7 @@ pub(crate) async fn keep_telling(backend: Arc<Backend>, metrics: Arc<Metrics>, c
         let sending = match engine.sending() {
             Ok(sending) => sending.map(|sending| sending.counted(metrics.clone())),
             Err(error) => {
-                tracing::warn!(%error, "nothing is told outside");
+                tracing::warn!(error = error.told(), "nothing is told outside");
                 None
             }
         };
@@ -62,6 +62,6 @@ pub(crate) async fn drain(engine: &Engine) {
     match engine.sending() {
         Ok(Some(sending)) => sending.drain(DRAIN_TIME).await,
         Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "nothing is told outside"),
+        Err(error) => tracing::warn!(error = error.told(), "nothing is told outside"),
     }
 }

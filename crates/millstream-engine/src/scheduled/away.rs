@@ -42,7 +42,7 @@ impl Tenure {
         let held: BTreeSet<AssetId> = match self.engine.world().state.leases(self.now()).await {
             Ok(leases) => leases.into_iter().flat_map(|lease| lease.assets).collect(),
             Err(error) => {
-                tracing::warn!(%error, "it is not known what others hold; trying again");
+                tracing::warn!(error = told(&error), "it is not known what others hold; trying again");
                 return Ok(());
             }
         };

@@ -46,7 +46,9 @@ impl Tenure {
                     self.resume(&asset).await?;
                 }
             }
-            Err(error) => tracing::warn!(%error, "what was asked for cannot be read; trying again"),
+            Err(error) => {
+                tracing::warn!(error = told(&error), "what was asked for cannot be read; trying again")
+            }
         }
         Ok(())
     }
@@ -57,7 +59,7 @@ impl Tenure {
         self.carry_out(decisions, &[]).await?;
         // An asset that is asked for twice comes back once more, which does no harm.
         if let Err(error) = self.engine.world().state.resumed(asset).await {
-            tracing::warn!(%asset, %error, "that an asset was resumed was not recorded; trying again");
+            tracing::warn!(%asset, error = told(&error), "that an asset was resumed was not recorded; trying again");
         }
         Ok(())
     }
@@ -108,7 +110,7 @@ pub(super) fn judge(
     }
     let endings: Vec<Ending> = report.steps.iter().map(|step| step_ending(step, has_circuit)).collect();
     // A run that was cancelled or broke off between steps says nothing of the asset.
-    [Ending::Unreachable, Ending::Badly]
+    [Ending::Unreachable, Ending::Hindered, Ending::Badly]
         .into_iter()
         .find(|one| endings.contains(one))
         .unwrap_or(Ending::Passing)
@@ -122,7 +124,11 @@ fn step_ending(step: &StepReport, has_circuit: bool) -> Ending {
         StepOutcome::Built | StepOutcome::Unchanged => Ending::Well,
         StepOutcome::Halted { .. } => Ending::Badly,
         StepOutcome::Skipped { .. } | StepOutcome::Cancelled => Ending::Passing,
-        StepOutcome::Failed { code, .. } if has_circuit && code == TIMED_OUT => Ending::Unreachable,
+        StepOutcome::Failed { code, .. } if code == TIMED_OUT => match has_circuit {
+            true => Ending::Unreachable,
+            // It would take too long again.
+            false => Ending::Passing,
+        },
         StepOutcome::Failed { .. } => ending_of(step.class),
     }
 }
@@ -132,7 +138,8 @@ fn step_ending(step: &StepReport, has_circuit: bool) -> Ending {
 fn ending_of(class: Option<ErrorClass>) -> Ending {
     match class {
         Some(ErrorClass::Unavailable) => Ending::Unreachable,
-        Some(ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Cancelled) => Ending::Passing,
+        Some(ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Store) => Ending::Hindered,
+        Some(ErrorClass::Cancelled) => Ending::Passing,
         Some(ErrorClass::Data | ErrorClass::Definition | ErrorClass::Bug) | None => Ending::Badly,
     }
 }

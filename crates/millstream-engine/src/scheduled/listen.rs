@@ -160,7 +160,9 @@ impl Tenure {
                     self.committed(&asset, version).await?;
                 }
             }
-            Err(error) => tracing::warn!(%error, "the versions of assets cannot be read; trying again"),
+            Err(error) => {
+                tracing::warn!(error = told(&error), "the versions of assets cannot be read; trying again")
+            }
         }
         match held {
             Ok(leases) => {
@@ -174,7 +176,7 @@ impl Tenure {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, "it is not known what others run; trying again");
+                tracing::warn!(error = told(&error), "it is not known what others run; trying again");
                 Ok(())
             }
         }

@@ -218,8 +218,8 @@ impl Keeper {
                 Ok(()) => {}
                 Err(_) if self.cancel.is_cancelled() => return,
                 Err(error) => {
-                    let (code, error) = (error.code(), told(&error));
-                    tracing::warn!(code, error, "the schedule begins again with what is recorded");
+                    let (code, hint, error) = (error.code(), error.hint().unwrap_or_default(), told(&error));
+                    tracing::warn!(code, error, hint, "nothing runs by its triggers now; beginning again soon");
                     pause = if began.elapsed() > AGAIN_MAX { AGAIN } else { (pause * 2).min(AGAIN_MAX) };
                     self.pause(pause).await;
                 }

@@ -306,7 +306,9 @@ impl Tenure {
     async fn take_back_in_time(&self) {
         match timeout(TAKE_BACK_MAX, self.take_back()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "steps that are cut short count as attempts"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = worded(&error), "steps that are cut short count as attempts")
+            }
             Err(_) => {
                 tracing::warn!("the state store does not answer; steps that are cut short count as attempts");
             }
@@ -397,7 +399,7 @@ impl Tenure {
             }
             Err(error) => {
                 let hint = error.hint();
-                tracing::warn!(%error, hint, "the triggers are those of before");
+                tracing::warn!(error = worded(&error), hint, "the triggers are those of before");
                 Ok(())
             }
         }
@@ -416,7 +418,10 @@ impl Tenure {
             Err(lost @ StateError::LeaseLost) => Err(lost.into()),
             // The next process, or the next project, forgets them.
             Err(error) => {
-                tracing::warn!(%error, "what is recorded of assets that are gone was not forgotten");
+                tracing::warn!(
+                    error = worded(&error),
+                    "what is recorded of assets that are gone was not forgotten"
+                );
                 Ok(())
             }
         }

@@ -223,7 +223,11 @@ impl Sending {
                 self.count_dropped(line, dropped);
             }
             Err(error) => {
-                tracing::warn!(receiver = line.receiver, %error, "messages that are too many were not dropped");
+                tracing::warn!(
+                    receiver = line.receiver,
+                    error = told(&error),
+                    "messages that are too many were not dropped"
+                );
             }
         }
     }

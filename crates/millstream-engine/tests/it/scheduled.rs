@@ -417,6 +417,39 @@ async fn live_through_a_tick(world: &World, line: &Arc<Line>) {
 }
 
 #[test]
+fn a_table_that_the_lake_refused_is_taken_up_again_by_itself() {
+    block_on(async {
+        let origin = world(&HOURLY.replace("SELECT", "/*---\nset_aside_after: 1\n---*/\nSELECT"));
+        let process = Process::start(&origin, &Line::quiet()).await;
+        settled(&origin.state().await, &origin, "silver.events", 2).await;
+        process.stop().await;
+        origin.clock.pass(HOUR);
+        origin.definition.script.put("events", "b", "id\n3");
+        let line = Line::quiet();
+        live_through_a_tick(&origin.fork(), &line).await;
+        let commits = |what: &str| what.starts_with("lake: put lake/silver/events/_delta_log");
+        let at = line.points().iter().position(|point| commits(&point.what)).unwrap();
+        let world = origin.fork();
+        let line = Line::harmed(Injection { at, moment: Moment::Before, harm: Harm::Lasting });
+        let process = Process::start(&world, &line).await;
+        let state = world.state().await;
+        settled(&state, &world, "bronze.events", 3).await;
+        until("the lake refuses nothing", async || line.struck()).await;
+        // No tick comes, and no new input.
+        until("it is not taken up again", async || {
+            process.pass(&world, 5);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            world.rows("silver.events").await.len() == 3
+        })
+        .await;
+        let started = decisions(&state, "silver.events", DecisionKind::Started).await;
+        assert_eq!(started.last().unwrap(), "it was hindered before by what lies outside of it");
+        assert!(process.engine.aside().await.unwrap().is_empty());
+        process.stop().await;
+    });
+}
+
+#[test]
 fn a_process_that_is_killed_at_any_point_loses_no_tick_and_doubles_none() {
     block_on(async {
         let origin = world(HOURLY);

@@ -236,8 +236,13 @@ impl Scheduler {
             }
         }
         let is_unreachable = recorded.is_some_and(|recorded| recorded.is_unreachable);
-        if is_unreachable && self.nodes[place].asset.circuit.is_some() && self.nodes[place].runs_by_itself() {
-            self.make_due(place, self.wave, DueReason::Unreachable, i8::MIN);
+        if is_unreachable && self.nodes[place].runs_by_itself() {
+            // What asks no place was hindered.
+            let because = match self.nodes[place].asset.circuit {
+                Some(_) => DueReason::Unreachable,
+                None => DueReason::Hindered,
+            };
+            self.make_due(place, self.wave, because, i8::MIN);
         }
         let node = &self.nodes[place];
         if node.state.stale && node.runs_on_change() && !is_given_up {

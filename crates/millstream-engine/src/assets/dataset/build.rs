@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DATASET,
     inputs::Inputs,
+    kept::pinned_by,
     labels::{self, LabelFile, Labels},
     output::{DeltaVersion, Output},
     plan::{Surroundings, plan},
@@ -396,7 +397,7 @@ async fn keep(
     let definition = serde_json::to_string(manifest)
         .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?;
     let (place, service) = (world.recorded_path(path), service(world, spec).await?);
-    let pinned_by = format!("dataset {} {}", spec.name, manifest.version.get(..12).unwrap_or_default());
+    let pinned_by = pinned_by(&spec.name, &manifest.version);
     let pins: Vec<Pin> = pinning
         .versions()
         .into_iter()

@@ -426,7 +426,11 @@ impl World {
             wave,
             began: self.time,
             ends: self.time + took,
-            ending: if fails { Ending::Badly } else { Ending::Well },
+            ending: match fails {
+                true if !is_hopeless && self.rng.random_bool(0.3) => Ending::Hindered,
+                true => Ending::Badly,
+                false => Ending::Well,
+            },
             changes: !asset.reads_outside || self.rng.random_bool(0.5),
             read: asset.inputs.iter().map(version).collect(),
             definition: asset.definition,
@@ -643,8 +647,7 @@ impl World {
             let Some(recorded) = self.ledger.recorded.get(&asset.id) else { continue };
             aside.extend(recorded.aside.map(|_| asset.id.clone()));
             let runs = asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual);
-            let is_asked = asset.circuit.is_some();
-            let is_left = recorded.is_unreachable && is_asked && runs && recorded.aside.is_none();
+            let is_left = recorded.is_unreachable && runs && recorded.aside.is_none();
             assert!(!is_left || self.steps.contains_key(&asset.id), "`{}` was not taken up again", asset.id);
         }
         aside.sort();

@@ -271,7 +271,7 @@ impl Engine {
     }
 
     fn partitioned(&self, table: &TableName) -> Result<(&TableSpec, &PartitionSpec), EngineError> {
-        let spec = self.project().table(table).ok_or_else(|| self.project().unknown_table(table))?;
+        let spec = self.project().table(table).ok_or_else(|| self.not_built(table))?;
         let partition = spec.partition.as_ref().ok_or_else(|| EngineError::Partitions {
             table: table.clone(),
             message: "has no partitions".to_owned(),
@@ -281,6 +281,18 @@ impl Engine {
             ),
         })?;
         Ok((spec, partition))
+    }
+
+    /// The error for a table that no SQL of the project builds.
+    fn not_built(&self, table: &TableName) -> EngineError {
+        if self.project().graph.get(&table.asset_id()).is_none() {
+            return self.project().unknown_table(table);
+        }
+        EngineError::Partitions {
+            table: table.clone(),
+            message: "is landed from a source, which has no partitions".to_owned(),
+            hint: format!("`millstream run {table} --full-refresh` lands it anew"),
+        }
     }
 
     async fn planned(&self, request: &BackfillRequest) -> Result<Planned, EngineError> {
