@@ -38,6 +38,7 @@ mod random;
 mod reconcile;
 mod rejected;
 mod rejudge;
+mod reload;
 mod reprocess;
 mod resolver;
 mod run;
@@ -92,7 +93,7 @@ pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{
     ExecuteOptions, NextAttempt, RetryPolicy, RunRequest, StepExecutor, StepResult, StepRules, execute,
 };
-pub use scheduled::{Outlook, Scheduling, TriggerError};
+pub use scheduled::{KeepOptions, Outlook, Scheduling, SharedSteps, TriggerError};
 pub use sets::ReadSet;
 pub use status::{AssetStatus, Status, Unreadable};
 pub use stores::{Online, Stores};

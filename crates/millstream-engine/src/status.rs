@@ -135,21 +135,13 @@ impl Engine {
                     lease: leases.remove(&facts.id),
                 });
             }
-            let failed_reload = world.state.failed_reload().await?;
+            let failed_reload = world.state.failed_reload(now).await?;
             let housekeeping = self.housekeeping().await?;
             let mut held = self.connections().await?;
             held.retain(|connection| connection.since.is_some());
             let aside = self.aside().await?;
             Ok(Status { now, last_run, housekeeping, failed_reload, held, aside, assets })
         })
-    }
-
-    /// Records for [`Self::status`] how a server failed to load the project again, or that nothing is wrong any more.
-    pub fn record_reload<'a>(
-        &'a self,
-        failed: Option<&'a FailedReload>,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async move { Ok(self.world().state.record_reload(failed).await?) })
     }
 
     fn is_stale(&self, asset: &AssetId, known: &[CheckResult]) -> bool {

@@ -32,6 +32,7 @@ mod reprocess;
 mod run;
 mod scheduled;
 mod scheduled_others;
+mod scheduled_shared;
 mod schedules;
 mod shop;
 mod telling;
