@@ -38,6 +38,7 @@ mod random;
 mod reconcile;
 mod rejected;
 mod rejudge;
+mod reload;
 mod repairs;
 mod reprocess;
 mod resolver;
@@ -95,7 +96,7 @@ pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{
     ExecuteOptions, NextAttempt, RetryPolicy, RunRequest, StepExecutor, StepResult, StepRules, execute,
 };
-pub use scheduled::{Outlook, Scheduling, TriggerError};
+pub use scheduled::{KeepOptions, Outlook, Scheduling, SharedSteps, TriggerError};
 pub use sets::ReadSet;
 pub use staleness::{Stale, StaleAssets, StaleCause};
 pub use status::{AssetStatus, Status, Unreadable};

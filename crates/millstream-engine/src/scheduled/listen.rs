@@ -77,7 +77,7 @@ impl Foreign {
 impl Tenure {
     pub(super) async fn hear(&mut self, heard: Option<Heard>) -> Result<(), EngineError> {
         match heard {
-            Some(Heard::Change(WorkEvent { work, change })) if !self.works.contains(&work.id) => {
+            Some(Heard::Change(WorkEvent { work, change })) if !self.is_own(work.id) => {
                 self.hear_of(work.id, &change).await
             }
             Some(Heard::Change(WorkEvent { work, change })) => {
@@ -93,6 +93,11 @@ impl Tenure {
             // The bus lives as long as the engine, which this loop holds.
             None => Err(EngineError::Worker { doing: "listening to the work of the process" }),
         }
+    }
+
+    /// Whether a run of this loop, or of this process for the one that schedules, tells that.
+    fn is_own(&self, work: WorkId) -> bool {
+        self.works.contains(&work) || self.exchange.has(work)
     }
 
     /// What a run of this loop tells may still be heard after its end was dealt with.
@@ -115,9 +120,7 @@ impl Tenure {
         match change {
             WorkChange::Began => Ok(()),
             WorkChange::Told(event) => match event.as_ref() {
-                Event::StepStarted { asset, .. }
-                    if !self.own.contains_key(asset) && !self.foreign.has(asset) =>
-                {
+                Event::StepStarted { asset, .. } if !self.runs(asset) && !self.foreign.has(asset) => {
                     self.foreign.begin(work, asset);
                     let now = self.now();
                     let decisions = self.scheduler.began(asset, now);
@@ -151,6 +154,7 @@ impl Tenure {
         self.look_at_failures().await?;
         self.look_at_repairs().await?;
         self.hear_of_looks().await?;
+        self.look_at_workers().await?;
         let state = self.engine.world().state.clone();
         // Leases first: what their holders have committed is among the versions then.
         let held = state.leases(self.now()).await;

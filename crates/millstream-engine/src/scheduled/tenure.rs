@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
 
 use millstream_plan::{limits, scheduled};
 use millstream_schedule::{Decision, Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
-use millstream_state::StateError;
+use millstream_state::{Offer, StateError};
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 use tokio::{
     sync::mpsc::Receiver,
@@ -20,8 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     COMMAND, Message, Outlook,
     away::OthersLeases,
+    exchange::Exchange,
     is_scheduled,
     listen::{Foreign, Look},
+    offers::{ENDS_EVERY, Offers, places},
     promises::Promises,
     record::Taken,
     repairs::Repairing,
@@ -87,6 +90,12 @@ pub(super) struct Tenure {
     pub(super) own: BTreeMap<AssetId, WorkId>,
     /// The runs of this loop, until their ends were heard.
     pub(super) works: BTreeSet<WorkId>,
+    /// The steps that are offered to all processes; `None` where each step runs in this one.
+    pub(super) offers: Option<Offers>,
+    /// So many steps may run at once.
+    pub(super) places: NonZeroUsize,
+    /// Where the loop meets what runs offered steps in this process.
+    pub(super) exchange: Arc<Exchange>,
     pub(super) foreign: Foreign,
     /// The assets whose steps wait until others are done with them.
     pub(super) waiting: BTreeSet<AssetId>,
@@ -109,6 +118,10 @@ struct Found {
     stale: BTreeSet<AssetId>,
     recorded: BTreeMap<AssetId, RecordedAsset>,
     heard_of: i64,
+    /// The steps that an earlier tenure has offered.
+    offers: Vec<Offer>,
+    /// So many steps may run at once.
+    places: NonZeroUsize,
 }
 
 /// What commands have looked at since this was scheduled last is as fresh as that.
@@ -127,7 +140,7 @@ async fn take_looks(
     Ok(())
 }
 
-async fn find(engine: &Engine) -> Result<Found, EngineError> {
+async fn find(engine: &Engine, is_shared: bool) -> Result<Found, EngineError> {
     let state = engine.world().state.clone();
     // What a process committed that ended before it had recorded that is recorded now.
     let reconciled = reconcile(engine.world(), Scope::All).await?;
@@ -154,16 +167,19 @@ async fn find(engine: &Engine) -> Result<Found, EngineError> {
     let mut recorded =
         state.scheduled_assets().await?.into_iter().map(|asset| (asset.asset.clone(), asset)).collect();
     take_looks(engine, &mut recorded).await?;
-    Ok(Found { versions, stale, recorded, heard_of })
+    let (offers, places) = match is_shared {
+        true => (state.offers().await?, places(engine).await?),
+        false => (Vec::new(), engine.world().concurrency(None)),
+    };
+    Ok(Found { versions, stale, recorded, heard_of, offers, places })
 }
 
 fn everything(project: &Project) -> BTreeSet<AssetId> {
     project.graph.assets().iter().map(|asset| asset.id.clone()).collect()
 }
 
-/// What the scheduler is told of a project.
-fn told(project: &Project, engine: &Engine) -> (Vec<ScheduledAsset>, Limits) {
-    let steps = engine.world().concurrency(None);
+/// What the scheduler is told of a project of which so many steps may run at once.
+fn told(project: &Project, steps: NonZeroUsize) -> (Vec<ScheduledAsset>, Limits) {
     let limits = limits(&project.spec, steps);
     // A project that has no triggers any more is left to commands.
     match is_scheduled(project) {
@@ -177,19 +193,24 @@ impl Tenure {
     pub(super) async fn begin(
         engine: &Engine,
         lease: Arc<Lease>,
+        exchange: &Arc<Exchange>,
+        is_shared: bool,
         cancel: &CancellationToken,
     ) -> Result<Self, EngineError> {
         let heard = engine.events().subscribe();
-        let Found { versions, stale, mut recorded, heard_of } = tokio::select! {
-            found = find(engine) => found?,
+        let Found { versions, stale, mut recorded, heard_of, offers, places } = tokio::select! {
+            found = find(engine, is_shared) => found?,
             reason = lease.over() => return Err(reason),
         };
-        let (assets, limits) = told(engine.project(), engine);
+        let (assets, limits) = told(engine.project(), places);
+        let (mut offers, idle) = Offers::take_over(&offers, &mut recorded);
+        offers.define(&assets);
         for asset in &assets {
             let found = recorded.entry(asset.id.clone());
             found.or_insert_with(|| RecordedAsset::new(asset.id.clone())).stale = stale.contains(&asset.id);
         }
         let known: Vec<RecordedAsset> = recorded.values().cloned().collect();
+        recorded.values_mut().for_each(|recorded| recorded.goes_on_as = None);
         let now = engine.world().options.clock.now();
         let circuits = engine.world().open_circuits();
         let open: Vec<(String, TimestampMicros)> = circuits.clone().into_iter().collect();
@@ -209,12 +230,15 @@ impl Tenure {
             events: engine.begin(COMMAND),
             heard_of,
             logged: 0,
-            taken: Taken::default(),
+            taken: Taken::of_idle(idle),
             is_clock_back: false,
             runs: JoinSet::new(),
-            started: BTreeSet::new(),
+            started: offers.assets().cloned().collect(),
             own: BTreeMap::new(),
             works: BTreeSet::new(),
+            offers: is_shared.then_some(offers),
+            places,
+            exchange: exchange.clone(),
             foreign: Foreign::default(),
             waiting: BTreeSet::new(),
             others: OthersLeases::default(),
@@ -245,12 +269,15 @@ impl Tenure {
         let (mut versions, mut freed) = (interval(VERSIONS_EVERY), interval(FREED_EVERY));
         // A pause begins anew with whatever is heard; this comes however much that is.
         let mut clock = interval(CLOCK_EVERY);
+        let mut ends = interval(ENDS_EVERY);
         loop {
             if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
                 self.tick().await?;
             }
             let pause = self.pause();
             tokio::select! {
+                // Offered steps go on, and another process schedules meanwhile.
+                () = cancel.cancelled(), if self.offers.is_some() => return Ok(()),
                 () = cancel.cancelled() => return self.drain(receiver).await,
                 reason = self.lease.over() => return Err(reason),
                 Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
@@ -258,6 +285,8 @@ impl Tenure {
                 Some(message) = receiver.recv() => self.answer(message).await?,
                 heard = self.heard.hear() => self.hear(heard).await?,
                 Some(doubtful) = self.reconciling.join_next() => self.reconciled(doubtful).await?,
+                () = self.exchange.until_ended(), if self.waits_for_ends() => self.look_at_offers().await?,
+                _ = ends.tick(), if self.waits_for_ends() => self.look_at_offers().await?,
                 _ = freed.tick(), if !self.waiting.is_empty() => self.look_for_freed().await?,
                 _ = versions.tick() => self.look_around().await?,
                 _ = clock.tick() => self.tick().await?,
@@ -317,6 +346,10 @@ impl Tenure {
 
     /// Steps that were cut short by an end in order are no attempts: a server that is restarted often gives up none of them.
     async fn take_back(&self) -> Result<(), EngineError> {
+        // Offered steps are not cut short by the end of the process that offered them.
+        if self.offers.is_some() {
+            return Ok(());
+        }
         let cut_short = |asset: &AssetId| {
             let mut recorded = self.recorded.get(asset)?.clone();
             let running = recorded.running.as_mut()?;
@@ -327,7 +360,7 @@ impl Tenure {
         if assets.is_empty() {
             return Ok(());
         }
-        self.try_to_record(&assets, &[]).await
+        self.try_to_record_assets(&assets).await
     }
 
     pub(super) fn now(&self) -> TimestampMicros {
@@ -388,10 +421,17 @@ impl Tenure {
 
     /// Takes over a project that was loaded again. Triggers that cannot work leave the schedule as it was.
     async fn replace(&mut self, engine: Engine) -> Result<(), EngineError> {
-        let (assets, limits) = told(engine.project(), &engine);
+        if self.offers.is_none() {
+            self.places = engine.world().concurrency(None);
+        }
+        let (assets, limits) = told(engine.project(), self.places);
         let now = self.now();
-        match self.scheduler.replace_graph(assets, &limits, now) {
+        match self.scheduler.replace_graph(assets.clone(), &limits, now) {
             Ok(decisions) => {
+                if let Some(offers) = &mut self.offers {
+                    offers.define(&assets);
+                }
+                self.exchange.replace(&engine);
                 self.engine = engine;
                 self.carry_out(decisions, &[]).await?;
                 self.take_promises().await?;
@@ -408,7 +448,8 @@ impl Tenure {
     /// Forgets what is recorded of assets that the project has no more, once their steps have ended.
     async fn forget_gone(&mut self) -> Result<(), EngineError> {
         let assets = self.engine.project().graph.assets().iter().map(|asset| asset.id.clone());
-        let kept: BTreeSet<AssetId> = assets.chain(self.own.keys().cloned()).collect();
+        let offered = self.offers.iter().flat_map(Offers::assets).cloned();
+        let kept: BTreeSet<AssetId> = assets.chain(self.own.keys().cloned()).chain(offered).collect();
         self.forget_places().await;
         match self.engine.world().state.keep_scheduled(self.lease.token, &kept).await {
             Ok(()) => {

@@ -34,6 +34,7 @@ mod reprocess;
 mod run;
 mod scheduled;
 mod scheduled_others;
+mod scheduled_shared;
 mod schedules;
 mod served;
 mod shop;

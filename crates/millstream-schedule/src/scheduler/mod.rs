@@ -5,6 +5,7 @@ mod aside;
 mod away;
 mod circuits;
 mod clock;
+mod elsewhere;
 mod freshness;
 mod install;
 mod node;

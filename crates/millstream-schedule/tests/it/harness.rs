@@ -42,6 +42,8 @@ pub(crate) struct Table {
     pub(crate) scheduler: Scheduler,
     pub(crate) now: TimestampMicros,
     recorded: BTreeMap<AssetId, RecordedAsset>,
+    /// The definitions of the assets as they were at first.
+    definitions: BTreeMap<AssetId, Fingerprint>,
     versions: i64,
 }
 
@@ -55,9 +57,10 @@ impl Table {
             ..RecordedAsset::new(asset.id.clone())
         };
         let recorded: Vec<_> = assets.iter().map(built).collect();
+        let definitions = assets.iter().map(|asset| (asset.id.clone(), asset.definition)).collect();
         let (scheduler, decisions) = Scheduler::restore(assets, limits, &recorded, now).unwrap();
         let recorded = recorded.into_iter().map(|recorded| (recorded.asset.clone(), recorded)).collect();
-        let mut table = Self { scheduler, now, recorded, versions: 0 };
+        let mut table = Self { scheduler, now, recorded, definitions, versions: 0 };
         table.record(&decisions);
         table
     }
@@ -125,6 +128,17 @@ impl Table {
         self.record(&decisions)
     }
 
+    /// The process that ran the asset's step has died.
+    pub(crate) fn interrupted(&mut self, id: &str) -> String {
+        let decisions = self.scheduler.interrupted(&AssetId::new(id), self.now);
+        self.record(&decisions)
+    }
+
+    pub(crate) fn limit_steps(&mut self, steps: usize) -> String {
+        let decisions = self.scheduler.limit_steps(NonZeroUsize::new(steps).unwrap(), self.now);
+        self.record(&decisions)
+    }
+
     /// A step of the asset begins that somebody else started.
     pub(crate) fn others_begin(&mut self, id: &str) -> String {
         let decisions = self.scheduler.began(&AssetId::new(id), self.now);
@@ -156,6 +170,22 @@ impl Table {
         let (scheduler, decisions) = Scheduler::restore(assets, limits, &recorded, self.now).unwrap();
         self.scheduler = scheduler;
         self.record(&decisions)
+    }
+
+    /// The process dies that schedules, and another one begins while these steps go on. Nothing else is stale.
+    pub(crate) fn restart_beside(
+        &mut self,
+        assets: Vec<ScheduledAsset>,
+        limits: &Limits,
+        go_on: &[&str],
+    ) -> String {
+        for id in go_on {
+            let recorded = self.recorded.get_mut(&AssetId::new(*id)).unwrap();
+            recorded.goes_on_as = Some(self.definitions[&recorded.asset]);
+        }
+        let told = self.restart(assets, limits, &[]);
+        self.recorded.values_mut().for_each(|recorded| recorded.goes_on_as = None);
+        told
     }
 
     fn record(&mut self, decisions: &[Decision]) -> String {

@@ -295,6 +295,8 @@ impl ScheduleBackend for Shop {
             decision("bronze.orders", "started", "every 15m"),
         ];
         Ok(ScheduleAnswer {
+            workers: Vec::new(),
+            offered: Vec::new(),
             is_active: true,
             next: [15, 30].map(next).into_iter().take(limit).collect(),
             decisions: decisions.into_iter().take(limit).collect(),

@@ -16,6 +16,7 @@ mod housekeeping;
 mod landing;
 mod leases;
 mod memory;
+mod offers;
 mod outbox;
 mod partitions;
 mod place;

@@ -58,6 +58,8 @@ mod serve_push;
 mod serve_redis;
 mod serve_reload;
 mod serve_schedule;
+#[cfg(feature = "postgres")]
+mod serve_shared;
 mod serve_tls;
 mod serve_versions;
 mod serve_watch;
