@@ -32,7 +32,7 @@ use due::{Due, due};
 use quiet::Quiet;
 use table::Tidied;
 
-pub use alarm::{HousekeepingAlarm, HousekeepingStatus};
+pub use alarm::{HousekeepingAlarm, HousekeepingStatus, ToldAlarms};
 pub(crate) use history::{forget, record_all_well};
 
 /// The name that is leased by the process that does housekeeping.

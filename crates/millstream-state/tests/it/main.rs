@@ -22,6 +22,7 @@ mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod pulse;
+mod repairs;
 mod schedule;
 #[cfg(feature = "postgres")]
 mod server;

@@ -62,5 +62,6 @@ mod serve_watch;
 mod sets;
 mod shop;
 mod side_by_side;
+mod stale;
 mod telling;
 mod usage;
