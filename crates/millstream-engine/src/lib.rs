@@ -82,7 +82,9 @@ pub use features::{
     PushTo, ReadColumn, Readable, ReadableName, ServiceEntry, VerifyReport, VerifyRequest, ViewEntry,
     ViewStatistics,
 };
-pub use housekeeping::{COMMAND as HOUSEKEEPING, HousekeepingAlarm, HousekeepingReport, HousekeepingStatus};
+pub use housekeeping::{
+    COMMAND as HOUSEKEEPING, HousekeepingAlarm, HousekeepingReport, HousekeepingStatus, ToldAlarms,
+};
 pub use machine::memory_share;
 pub use maintain::{MaintainRequest, Maintenance};
 pub use millstream_schedule::PartitionGrain;

@@ -53,7 +53,7 @@ impl AssetSigns {
 /// Each row has a word for what it is about, a name, three texts and four numbers.
 const SIGNS: &str = "\
     SELECT 'asset', a.asset, a.fingerprint, a.message, a.code, a.status, a.version, a.built_at, a.bad_since, p.version, \
-           CASE WHEN l.asset IS NULL THEN 0 ELSE 1 END \
+           CAST(CASE WHEN l.asset IS NULL THEN 0 ELSE 1 END AS BIGINT) \
       FROM assets a LEFT JOIN published p ON p.asset = a.asset LEFT JOIN leased_assets l ON l.asset = a.asset \
     UNION ALL \
     SELECT 'aside', asset, NULL, NULL, NULL, NULL, aside_since, failures, NULL, NULL, 0 \

@@ -189,18 +189,19 @@ impl State {
         .boxed()
     }
 
-    /// The steps with numbers above `number` that have ended well, whoever ran them: the asset of each, when it began, and its number.
-    pub fn good_steps_since(
+    /// The steps with numbers above `after` and up to `until` that have ended well and are of commands, not of the schedule: the asset
+    /// of each, and when it began.
+    pub fn good_steps_of_commands(
         &self,
-        number: i64,
-    ) -> BoxFuture<'_, Result<Vec<(AssetId, TimestampMicros, i64)>, StateError>> {
+        after: i64,
+        until: i64,
+    ) -> BoxFuture<'_, Result<Vec<(AssetId, TimestampMicros)>, StateError>> {
         async move {
-            let sql = "SELECT asset, finished - elapsed, id FROM steps \
-                       WHERE id > $1 AND outcome IN ('built', 'unchanged') ORDER BY id";
-            let rows = self.rows(READING, sql, &parameters![number]).await?;
-            let parse = |mut row: Row| {
-                Ok((AssetId::from(row.text(0)?), TimestampMicros(row.integer(1)?), row.integer(2)?))
-            };
+            let sql = "SELECT s.asset, s.finished - s.elapsed FROM steps s JOIN runs r ON r.run = s.run \
+                       WHERE s.id > $1 AND s.id <= $2 AND s.outcome IN ('built', 'unchanged') \
+                       AND r.command NOT LIKE 'serve: %' ORDER BY s.id";
+            let rows = self.rows(READING, sql, &parameters![after, until]).await?;
+            let parse = |mut row: Row| Ok((AssetId::from(row.text(0)?), TimestampMicros(row.integer(1)?)));
             rows.into_iter().map(parse).collect()
         }
         .boxed()

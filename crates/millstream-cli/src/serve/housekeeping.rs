@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use millstream_engine::{Engine, EngineError, HousekeepingReport};
+use millstream_engine::{Engine, EngineError, HousekeepingReport, ToldAlarms};
 use tokio_util::sync::CancellationToken;
 
 use super::Backend;
@@ -17,7 +17,7 @@ const LOOKS_PER_ALARM: u32 = 720;
 
 /// Does the housekeeping that is due, until `cancel`. What it is about, it logs.
 pub(crate) async fn keep_house(backend: Arc<Backend>, cancel: CancellationToken) {
-    let (mut looks, mut told) = (0_u32, None);
+    let (mut looks, mut told, mut alarms) = (0_u32, None, ToldAlarms::default());
     loop {
         let engine = backend.live().engine.clone();
         let kept = match AssertUnwindSafe(engine.keep_house(cancel.clone())).catch_unwind().await {
@@ -44,7 +44,11 @@ pub(crate) async fn keep_house(backend: Arc<Backend>, cancel: CancellationToken)
                 told = Some(error);
             }
         }
-        if looks.is_multiple_of(LOOKS_PER_ALARM) {
+        if let Err(error) = engine.tell_housekeeping(&mut alarms).await {
+            tracing::debug!(code = error.code(), %error, "it is not known how housekeeping goes");
+        }
+        // The first of them told of itself just now.
+        if looks > 0 && looks.is_multiple_of(LOOKS_PER_ALARM) {
             tell_alarms(&engine).await;
         }
         looks = looks.wrapping_add(1);

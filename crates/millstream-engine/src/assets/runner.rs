@@ -15,6 +15,7 @@ use crate::{
     CheckReport, EngineError, FeatureServer, NextAttempt, Publisher, StepExecutor, StepOutcome, StepReport,
     StepRules,
     engine::{StepContext, World},
+    event::ended_well,
     lease::Lease,
     measure::Measures,
     run::StepResult,
@@ -56,9 +57,6 @@ impl StepExecutor for StepRunner {
 
     async fn succeeded(&self, step: &PlannedStep) {
         self.world.attempt_ended(&step.asset, &self.events).await;
-        if self.full_refresh {
-            self.world.repaired(&step.asset, &self.events).await;
-        }
     }
 
     async fn failed(&self, step: &PlannedStep, error: &EngineError, wants_another: bool) -> NextAttempt {
@@ -73,7 +71,12 @@ impl StepExecutor for StepRunner {
     async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
         let (now, prices) = (self.world.options.clock.now(), self.world.project.spec.prices.as_ref());
         report.figures = Some(self.measures.end(&report.asset, report.receipt, prices, now));
-        record(&self.world, &self.run, report).await
+        record(&self.world, &self.run, report).await?;
+        // Whoever asked for it: what was damaged is whole again.
+        if self.full_refresh && ended_well(report) {
+            self.world.repaired(&report.asset, &self.events).await;
+        }
+        Ok(())
     }
 
     async fn end(&self) -> Result<(), EngineError> {

@@ -36,7 +36,7 @@ use quiet::Quiet;
 use table::Tidied;
 use turns::Turns;
 
-pub use alarm::{HousekeepingAlarm, HousekeepingStatus};
+pub use alarm::{HousekeepingAlarm, HousekeepingStatus, ToldAlarms};
 pub(crate) use history::{forget, record_all_well};
 
 /// The name that is leased by the process that does housekeeping.

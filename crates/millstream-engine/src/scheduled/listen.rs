@@ -8,6 +8,7 @@ use std::{
 
 use futures::FutureExt;
 use millstream_schedule::{Ending, RecordedAsset};
+use millstream_state::StateError;
 use millstream_types::{AssetId, Span};
 use tokio::{task::JoinError, time::timeout};
 
@@ -188,15 +189,21 @@ impl Tenure {
 
     /// What others have looked at is as fresh as that, also where it had nothing new.
     async fn hear_of_looks(&mut self) -> Result<(), EngineError> {
-        let good = match self.engine.world().state.good_steps_since(self.heard_of).await {
-            Ok(good) => good,
+        let state = self.engine.world().state.clone();
+        let good = async {
+            let newest = state.newest_step().await?;
+            let good = state.good_steps_of_commands(self.heard_of, newest).await?;
+            Ok::<_, StateError>((newest, good))
+        };
+        let (newest, good) = match good.await {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "what others ran cannot be read; trying again");
                 return Ok(());
             }
         };
-        for (asset, began, number) in good {
-            self.heard_of = number;
+        self.heard_of = newest;
+        for (asset, began) in good {
             let Some(facts) = self.engine.project().graph.get(&asset) else { continue };
             if !facts.reads_outside || self.own.contains_key(&asset) {
                 continue;

@@ -47,7 +47,7 @@ fn own(rules: &Rules<'_>, signs: &StaleSigns, facts: &AssetFacts, known: &AssetS
         aside(signs, asset, known),
         circuit(rules, signs, asset),
         attempt(known),
-        withheld(known),
+        withheld(asset, known),
         promise(rules, signs, asset),
         (known.fingerprint != facts.fingerprint).then_some((None, StaleCause::DefinitionChanged)),
     ]
@@ -99,10 +99,10 @@ fn attempt(known: &AssetSigns) -> Option<(Option<TimestampMicros>, StaleCause)> 
     Some((known.bad_since, cause))
 }
 
-/// While somebody writes the asset, the run that publishes the newer version may be under way.
-fn withheld(known: &AssetSigns) -> Option<(Option<TimestampMicros>, StaleCause)> {
+/// Sets of versions are of tables. While somebody writes the asset, the run that publishes the newer version may be under way.
+fn withheld(asset: &AssetId, known: &AssetSigns) -> Option<(Option<TimestampMicros>, StaleCause)> {
     let (version, published) = (known.version?, known.published?);
-    let is_behind = !published.is_lost() && published < version && !known.is_leased;
+    let is_behind = !published.is_lost() && published < version && !known.is_leased && asset.kind().is_none();
     is_behind.then_some((Some(known.built_at), StaleCause::Withheld { version }))
 }
 

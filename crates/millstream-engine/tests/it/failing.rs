@@ -1,8 +1,11 @@
 //! Steps that fail: what is tried again, what waits for a place that does not answer, what is set aside, and what is promised.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use millstream_engine::{Clock, DecisionKind, Engine, EngineError, ErrorClass, Scheduling};
+use millstream_engine::{Clock, DecisionKind, Engine, EngineError, ErrorClass, Event, Observer, Scheduling};
 use millstream_lake::{LakeError, StorageFault};
 use millstream_schedule::{CircuitState, Promise, PromiseState};
 use millstream_state::{State, StepOutcome, StepRecord};
@@ -69,6 +72,18 @@ async fn logged(state: &State, asset: &str, kind: DecisionKind) -> Vec<String> {
     of_asset.map(|logged| logged.because).collect()
 }
 
+/// The alarms that were told, each with whether it was the all-clear.
+#[derive(Default)]
+struct Alarms(Mutex<Vec<(String, bool)>>);
+
+impl Observer for Alarms {
+    fn event(&self, event: &Event) {
+        if let Event::Alarm { about, is_over, .. } = event {
+            self.0.lock().unwrap().push((about.clone(), *is_over));
+        }
+    }
+}
+
 async fn circuit(engine: &Engine) -> Option<CircuitState> {
     engine.connections().await.unwrap().first().map(|connection| connection.circuit)
 }
@@ -110,6 +125,8 @@ fn a_source_that_is_away_opens_its_circuit_and_is_read_again_when_it_answers() {
     block_on(async {
         let world = world(HOURLY);
         let process = Process::start(&world).await;
+        let alarms = Arc::new(Alarms::default());
+        process.engine.events().observe(alarms.clone());
         let state = world.state().await;
         until("nothing is built", async || world.rows("silver.events").await.len() == 2).await;
         world.definition.script.put("events", "b", "id\n3");
@@ -143,7 +160,48 @@ fn a_source_that_is_away_opens_its_circuit_and_is_read_again_when_it_answers() {
         .await;
         until("the circuit stays open", async || state.circuits().await.unwrap().is_empty()).await;
         process.stop().await;
+        let told = alarms.0.lock().unwrap().clone();
+        let of_source = |is_over| ("source:events".to_owned(), is_over);
+        assert_eq!(told, [of_source(false), of_source(true)], "one alarm, one all-clear");
     });
+}
+
+#[test]
+fn looks_that_hang_count_for_the_circuit_as_attempts_do() {
+    block_on(async {
+        let text = HOURLY.replace("schedule: every 1h", "timeout: 50ms\nretry: {attempts: 1}");
+        let world = world(&text);
+        world.definition.script.silence("events", true);
+        let state = world.state().await;
+        for (run, counted) in [(1, Some(2)), (2, Some(4)), (3, None)] {
+            world.act(&Act::Run(Default::default())).await;
+            let circuits = state.circuits().await.unwrap();
+            let circuit = &circuits["source:events"];
+            let counts = circuit.open.is_none().then_some(circuit.failures.len());
+            assert_eq!(counts, counted, "run {run}: {circuit:?}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_says_when_its_circuit_opens_or_that_it_has_none() {
+    let run = |circuit: &str| {
+        block_on(async {
+            let connection = format!("=== connections/shelf.yaml\ntype: scripted\npassword: x\n{circuit}\n");
+            let through = HOURLY.replace("place: events}", "place: events, connection: shelf}");
+            let through = through.replace("schedule: every 1h", "retry: {attempts: 1}");
+            let world = world(&format!("{connection}{through}"));
+            world.definition.script.fail("events", Call::Discover, Harm::Passing, 10);
+            world.act(&Act::Run(Default::default())).await;
+            let circuits = world.state().await.circuits().await.unwrap();
+            circuits
+                .get("shelf")
+                .map(|circuit| (circuit.failures.len(), circuit.open.map(|open| open.wait.ms())))
+        })
+    };
+    assert_eq!(run(""), Some((2, None)));
+    assert_eq!(run("circuit: {failures: 2, wait: 5s}"), Some((0, Some(5_000))));
+    assert_eq!(run("circuit: off"), None);
 }
 
 #[test]

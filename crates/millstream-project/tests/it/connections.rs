@@ -1,6 +1,7 @@
 //! `connections/*.yaml`: what is read of them, what is wrong with them, and that their secrets go nowhere.
 
 use millstream_project::{Diagnostic, cover, load_project_with};
+use millstream_schedule::CircuitPolicy;
 
 use crate::scratch::{PROJECT, folder, load, render, variables, write};
 
@@ -32,6 +33,28 @@ fn a_connection_has_a_type_and_options() {
 }
 
 #[test]
+fn a_circuit_is_as_said_or_turned_off() {
+    let policy = |written: &str| {
+        let connection = format!("type: files\n{written}");
+        let loaded = load(&[PROJECT, ("connections/exports.yaml", &connection), ("sources/s.yaml", SOURCE)]);
+        assert_eq!(render(&loaded), "");
+        let spec = loaded.spec.unwrap();
+        let circuits: Vec<String> = spec.circuits().map(|(_, circuit)| circuit).collect();
+        let CircuitPolicy { failures, within, wait, wait_max } = spec.circuit_policy("exports");
+        format!("{circuits:?} {failures} {within} {wait} {wait_max}")
+    };
+    let usual = r#"["exports"] 5 10m 30s 10m"#;
+    assert_eq!(policy(""), usual);
+    assert_eq!(policy("circuit:\n"), usual);
+    assert_eq!(policy("circuit: {failures: 3, wait: 10s}\n"), r#"["exports"] 3 10m 10s 10m"#);
+    assert_eq!(
+        policy("circuit: {failures: 1, within: 1m, wait: 2m, wait_max: 2m}\n"),
+        r#"["exports"] 1 1m 2m 2m"#
+    );
+    assert!(policy("circuit: off\n").starts_with("[] "));
+}
+
+#[test]
 fn what_is_wrong_has_its_place() {
     check(
         "path: data\n",
@@ -58,6 +81,12 @@ fn what_is_wrong_has_its_place() {
         SOURCE,
         "connections/exports.yaml:2:12 `${UNSET_ONE}` error MS-0120: the variable `UNSET_ONE` is not set (set it, or give a default: `${UNSET_ONE:-…}`)
 connections/exports.yaml:3:8 `${file:none/such}` error MS-0122: the file `none/such` cannot be read: it does not exist (put the value into the file, or give a default: `${file:none/such:-…}`)",
+    );
+    check(
+        "type: files\ncircuit: {failures: 0, wait: 1h, wait_max: 1m}\n",
+        SOURCE,
+        "connections/exports.yaml:2:21 `0` error MS-0280: a circuit cannot open after 0 failures (write a number from 1 to 100, or `circuit: off`)
+connections/exports.yaml:2:30 `1h` error MS-0280: `wait: 1h` is longer than `wait_max: 1m` (the first wait cannot be longer than any may be)",
     );
     check(
         "type: files\npassword: written-here\n",

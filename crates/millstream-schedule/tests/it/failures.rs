@@ -373,3 +373,69 @@ fn a_changed_definition_brings_an_asset_back_and_so_does_a_run_by_hand() {
     table.scheduler.began(&millstream_types::AssetId::new("bad"), now);
     check(&table.unchanged("bad"), "resume bad: a run of it ended well");
 }
+
+#[test]
+fn another_definition_begins_to_count_its_failures_anew() {
+    let set_aside_after = NonZeroU32::new(2);
+    let bad = || ScheduledAsset { set_aside_after, ..triggered("bad", &[], &["webhook w"]) };
+    let mut table = Table::set(vec![bad()], &steps(4));
+    table.webhook("w");
+    check(&table.failed("bad"), "");
+    let mended = ScheduledAsset { definition: Fingerprint::new([9; 32]), ..bad() };
+    let told = table.reload(vec![mended], &steps(4));
+    assert!(told.contains("count anew bad"), "{told}");
+    table.webhook("w");
+    check(&table.failed("bad"), "");
+    table.webhook("w");
+    check(&table.failed("bad"), "set aside bad: 2 failures");
+}
+
+#[test]
+fn what_is_damaged_is_made_again_whatever_its_triggers_say() {
+    let mut table = Table::set(vec![triggered("table", &[], &["webhook w"])], &steps(4));
+    table.webhook("w");
+    table.unchanged("table");
+    let now = table.now;
+    let told = table.scheduler.damaged(&AssetId::new("table"), now);
+    check(&crate::harness::told(&told), "start table (repair: what it holds is damaged)");
+    let told = table.scheduler.damaged(&AssetId::new("gone"), now);
+    check(&crate::harness::told(&told), "");
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_no_step_behind_a_circuit() {
+    let mut table = Table::set(vec![over("shop", "a", &["webhook w"])], &steps(4));
+    table.later("30d").tick();
+    let (now, until) = (table.now, TimestampMicros(table.now.0 + 30 * SECOND));
+    table.scheduler.circuit_opened("shop", until, now);
+    table.now.0 -= 30 * 24 * 60 * MINUTE;
+    table.webhook("w");
+    let waits_until = TimestampMicros(table.now.0 + 30 * SECOND);
+    assert_eq!(table.scheduler.next_wake(), Some(waits_until));
+}
+
+#[test]
+fn a_step_of_somebody_else_makes_its_source_as_fresh_as_when_it_began() {
+    let source = ScheduledAsset { reads_outside: true, ..triggered("source", &[], &["webhook w"]) };
+    let mut table = Table::set(vec![source], &steps(4));
+    let (id, now) = (AssetId::new("source"), table.now);
+    table.scheduler.looked_at(&id, TimestampMicros(now.0 - MINUTE), now);
+    assert_eq!(table.scheduler.fresh_as_of(&id), Some(TimestampMicros(now.0 - MINUTE)));
+    table.scheduler.looked_at(&id, TimestampMicros(now.0 - 2 * MINUTE), now);
+    assert_eq!(table.scheduler.fresh_as_of(&id), Some(TimestampMicros(now.0 - MINUTE)), "it was older");
+    table.scheduler.looked_at(&id, TimestampMicros(now.0 + MINUTE), now);
+    assert_eq!(table.scheduler.fresh_as_of(&id), Some(now), "nothing is of the future");
+}
+
+#[test]
+fn a_circuit_that_a_wrong_clock_has_opened_waits_no_more() {
+    let (policy, mut circuit) = (CircuitPolicy::default(), Circuit::default());
+    for second in 0..5 {
+        circuit.failed(&policy, at(1_000_000 + second));
+    }
+    assert!(circuit.rewind(&policy, at(0)));
+    let open = circuit.open.unwrap();
+    assert_eq!((open.since, open.until), (at(0), at(0)));
+    assert!(!circuit.rewind(&policy, at(0)), "once");
+    assert_eq!(circuit.state(&policy, at(0)), CircuitState::HalfOpen);
+}

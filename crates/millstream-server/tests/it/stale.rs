@@ -42,7 +42,7 @@ async fn repairs_are_told() {
     );
     assert_eq!(server.get("/v1/repairs").await.text(), expected);
     assert_eq!(server.get("/v1/repairs?limit=0").await.text(), r#"{"repairs":[]}"#);
-    assert_eq!(server.get("/v1/repairs?limit=many").await.status, 400);
+    assert_eq!(server.get("/v1/repairs?limit=many").await.status, 422);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod place;
 mod postgres;
 mod pulse;
 mod runs;
+mod repairs;
 mod schedule;
 #[cfg(feature = "postgres")]
 mod server;

@@ -67,5 +67,6 @@ mod sets;
 mod shop;
 mod side_by_side;
 mod storm;
+mod stale;
 mod telling;
 mod usage;

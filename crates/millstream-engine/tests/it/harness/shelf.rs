@@ -59,7 +59,10 @@ impl Shelf {
         let data: Vec<Path> = data.filter(|path| path.extension() == Some("parquet")).collect();
         assert!(!data.is_empty(), "{table} has no files");
         for path in data.iter().filter(|path| !path.as_ref().contains("_delta_log")) {
-            self.spoil(path.as_ref()).await;
+            // As long as before, so that it is the reader who finds out.
+            let length = self.files.head(path).await.unwrap().size;
+            let nonsense = vec![7_u8; usize::try_from(length).unwrap()];
+            self.files.put(path, nonsense.into()).await.unwrap();
         }
     }
 

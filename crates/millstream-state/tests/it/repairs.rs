@@ -1,0 +1,100 @@
+//! Repairs and the signs of staleness: what is recorded is found again, and counted within its bounds.
+
+use millstream_plan::{AssetStatus, Recorded};
+use millstream_schedule::{Circuit, CircuitPolicy};
+use millstream_state::{NewRepair, RepairAction, RepairState, StepOutcome};
+use millstream_types::TimestampMicros;
+
+use crate::{
+    place::{Place, on_each_database},
+    world::{asset, end, recorded, run, step},
+};
+
+on_each_database! {
+    a_repair_is_recorded_once_until_it_is_over,
+    what_is_given_up_is_not_begun_again,
+    signs_are_found_since_the_first_bad_attempt,
+}
+
+fn repair(state: RepairState, at: i64) -> NewRepair {
+    NewRepair {
+        asset: asset("silver.orders"),
+        code: "MS-0507".to_owned(),
+        cause: "a file is damaged".to_owned(),
+        action: RepairAction::Rebuild,
+        found: TimestampMicros(at),
+        state,
+    }
+}
+
+async fn a_repair_is_recorded_once_until_it_is_over(place: Place) {
+    let state = place.open().await;
+    let orders = asset("silver.orders");
+    assert!(state.begin_repair(&repair(RepairState::Due, 5)).await.unwrap());
+    assert!(!state.begin_repair(&repair(RepairState::Due, 6)).await.unwrap(), "it is due already");
+    let due = place.open().await.open_repairs().await.unwrap();
+    assert_eq!((due.len(), due[0].found, due[0].ended), (1, TimestampMicros(5), None));
+    let from = [RepairState::Due];
+    let end = state.end_repairs(&orders, &from, RepairState::Failed, Some("no luck"), TimestampMicros(7));
+    assert_eq!(end.await.unwrap(), 1);
+    assert!(state.open_repairs().await.unwrap().is_empty());
+    assert!(state.begin_repair(&repair(RepairState::Due, 8)).await.unwrap(), "another one may follow");
+    let all = state.repairs(9).await.unwrap();
+    assert_eq!(all.iter().map(|repair| repair.found.0).collect::<Vec<_>>(), [8, 5]);
+    assert_eq!((all[1].state, all[1].message.as_deref()), (RepairState::Failed, Some("no luck")));
+    assert_eq!(state.repairs_since(&orders, TimestampMicros(0)).await.unwrap(), 2);
+    assert_eq!(state.repairs_since(&orders, TimestampMicros(6)).await.unwrap(), 1);
+    assert_eq!(state.repairs(1).await.unwrap().len(), 1);
+}
+
+async fn what_is_given_up_is_not_begun_again(place: Place) {
+    let state = place.open().await;
+    let orders = asset("silver.orders");
+    assert!(state.begin_repair(&repair(RepairState::GivenUp, 5)).await.unwrap());
+    assert!(!state.begin_repair(&repair(RepairState::Due, 6)).await.unwrap());
+    assert!(!state.begin_repair(&repair(RepairState::GivenUp, 7)).await.unwrap());
+    let from = [RepairState::Due, RepairState::GivenUp];
+    let ended = state.end_repairs(&orders, &from, RepairState::Repaired, None, TimestampMicros(8)).await;
+    assert_eq!(ended.unwrap(), 1);
+    assert!(state.begin_repair(&repair(RepairState::Due, 9)).await.unwrap());
+}
+
+async fn signs_are_found_since_the_first_bad_attempt(place: Place) {
+    let state = place.open().await;
+    assert_eq!(state.stale_signs().await.unwrap(), Default::default());
+    let orders = asset("silver.orders");
+    let built = recorded(3);
+    let failed = |at: i64| Recorded {
+        status: AssetStatus::Failed { code: "MS-1".into(), error: "no".into() },
+        built_at: TimestampMicros(at),
+        ..built.clone()
+    };
+    let outcome = || StepOutcome::Failed { code: "MS-1".into(), error: "no".into(), hint: None };
+    let mut since = Vec::new();
+    for (number, outcome, recorded) in [
+        (1, StepOutcome::Built, built.clone()),
+        (2, outcome(), failed(100)),
+        (3, outcome(), failed(200)),
+        (4, StepOutcome::Built, built.clone()),
+        (5, outcome(), failed(300)),
+    ] {
+        let start = run(number);
+        state.begin_run(&start).await.unwrap();
+        let step = step(&start.run, "silver.orders", outcome);
+        state.record_step(&end(&step, Some(&recorded))).await.unwrap();
+        since.push(state.stale_signs().await.unwrap().assets[&orders].bad_since.map(|at| at.0));
+    }
+    assert_eq!(since, [None, Some(100), Some(100), None, Some(300)]);
+    let policy = CircuitPolicy::default();
+    let fail = move |circuit: &mut Circuit| {
+        (0..5).for_each(|at| {
+            circuit.failed(&policy, TimestampMicros(at));
+        });
+    };
+    state.change_circuit("shop", fail).await.unwrap();
+    state.begin_repair(&repair(RepairState::Due, 5)).await.unwrap();
+    let signs = state.stale_signs().await.unwrap();
+    assert_eq!(signs.circuits["shop"], TimestampMicros(4));
+    assert_eq!(signs.damaged[&orders], (TimestampMicros(5), "a file is damaged".to_owned()));
+    assert_eq!(signs.assets[&orders].version, built.version);
+}
