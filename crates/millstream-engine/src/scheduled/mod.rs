@@ -349,12 +349,12 @@ impl Keeper {
         let world = self.engine.world().clone();
         let events = self.engine.begin(COMMAND);
         let leased = [AssetId::new(LEASED)];
-        let taking = world.lease(COMMAND, &leased, Duration::MAX, &events, &self.cut_short);
+        let taking =
+            world.lease_while(COMMAND, &leased, Duration::MAX, &events, &self.cancel, &self.cut_short);
         tokio::pin!(taking);
         loop {
             tokio::select! {
                 lease = &mut taking => return lease,
-                () = self.cancel.cancelled() => return Err(EngineError::Cancelled),
                 Some(message) = self.receiver.recv() => match message {
                     Message::Replace(engine) => {
                         self.exchange.replace(&engine);

@@ -49,8 +49,8 @@ const VERSIONS_EVERY: Duration = Duration::from_secs(2);
 /// How often the state store is asked whether others are done with an asset for which a step waits.
 const FREED_EVERY: Duration = Duration::from_millis(250);
 
-/// How long the sources may take to say what is new when the scheduler begins.
-const STALE_MAX: Duration = Duration::from_secs(30);
+/// How long the sources may take to say what is new when the scheduler begins. Nothing is due meanwhile, and calls of webhooks wait.
+const STALE_MAX: Duration = Duration::from_secs(5);
 
 /// How long the end of a tenure waits for the state store, and then for steps that were cancelled: together less than a server
 /// that stops gives the loop.
