@@ -16,7 +16,9 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::{failures::judge, record::reasons, tenure::Tenure};
-use crate::{Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe};
+use crate::{
+    Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe, run::halting,
+};
 
 /// A step that this loop started, and that has come to its end.
 pub(super) struct StepRun {
@@ -92,6 +94,7 @@ impl Tenure {
         };
         let has_circuit = self.engine.world().source_circuits.contains_key(&asset);
         let ending = judge(&asset, &ended, has_circuit);
+        let halted_by = ended.iter().flatten().flat_map(|report| &report.steps).find_map(halting);
         let broke_off = match &ended {
             Err(_) => true,
             Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
@@ -106,7 +109,10 @@ impl Tenure {
         self.take_circuits();
         self.promises.step_ended(&asset);
         let now = self.now();
-        let decisions = self.scheduler.ended(&asset, ending, span(took), now);
+        let decisions = match halted_by.filter(|_| ending == Ending::Badly) {
+            Some(by) => self.scheduler.halted(&asset, by, span(took), now),
+            None => self.scheduler.ended(&asset, ending, span(took), now),
+        };
         if let Some(recorded) = self.recorded.get_mut(&asset) {
             recorded.ended(ending, span(took));
         }

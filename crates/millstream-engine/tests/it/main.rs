@@ -25,6 +25,7 @@ mod maintain;
 mod materialize;
 mod needs;
 mod partitions;
+mod partitions_lives;
 mod personal;
 mod recovery;
 mod reload;

@@ -7,7 +7,7 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
+    include_str!("migrations/0012.sql"),
 ];
 
 /// Makes the table whose only row marks the schema's tables as a state store, and names the project that they belong to.

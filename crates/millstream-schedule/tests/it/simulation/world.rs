@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use millstream_schedule::{
     CircuitState, Decision, DueReason, Ending, ScheduledAsset, Scheduler, SkipReason, StartedStep, Trigger,
 };
-use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span, TimestampMicros};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{
     ledger::Ledger,
     places::{News, Places},
-    project::{MINUTE, Project},
+    project::{CHECKS, MINUTE, Project},
 };
 
 /// What befalls a world.
@@ -474,7 +474,11 @@ impl World {
         let answered = self.ledger.answered;
         let dies = |world: &Self| world.scheduler.is_none();
         let Some(scheduler) = &mut self.scheduler else { return };
-        let decisions = scheduler.ended(&first, step.ending, took, now);
+        let halting = CHECKS.get(self.rng.random_range(0..2 * CHECKS.len()));
+        let decisions = match halting.filter(|_| step.ending == Ending::Badly) {
+            Some(check) => scheduler.halted(&first, vec![CheckId::new(check)], took, now),
+            None => scheduler.ended(&first, step.ending, took, now),
+        };
         let risky = matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) && !self.is_resting;
         if risky && self.rng.random_bool(0.01) {
             // Neither the end nor the decisions came to be recorded.
