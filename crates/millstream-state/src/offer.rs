@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_schedule::Ending;
-use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span, TimestampMicros};
 
 use crate::{
     HeldLease, LeaseToken, State, StateError,
@@ -68,6 +68,8 @@ pub enum OfferEnd {
         is_doubtful: bool,
         /// In words, why it did not end well.
         fault: Option<String>,
+        /// The checks that halted it.
+        halted_by: Vec<CheckId>,
     },
     /// Somebody else works on the asset, so that the step did not begin; in words, who.
     KeptAway { because: String },
@@ -92,7 +94,7 @@ pub struct StepWorker {
 }
 
 const COLUMNS: &str = "lease, number, asset, definition, command, due, again, attempt, offered, worker, claimed, \
-                       ending, took, versions, doubtful, because, repair";
+                       ending, took, versions, doubtful, because, repair, halted_by";
 
 impl State {
     /// Whether several machines may share the store, and so the work of a project.
@@ -261,14 +263,19 @@ async fn write_end(
     end: &OfferEnd,
 ) -> Result<(), StateError> {
     let (mut took, mut versions, mut doubtful, mut because) = (None, None, None, None);
+    let mut halted_by = None;
     let ending = match end {
-        OfferEnd::Ended { ending, took: span, versions: left, is_doubtful, fault } => {
+        OfferEnd::Ended { ending, took: span, versions: left, is_doubtful, fault, halted_by: checks } => {
             let left: BTreeMap<&str, i64> =
                 left.iter().map(|(asset, version)| (asset.as_str(), version.number())).collect();
             let left = serde_json::to_string(&left)
                 .map_err(|error| value::unknown("the versions of a step", error.to_string()))?;
             (took, versions) = (Some(value::count_in(span.ms())), Some(left));
             (doubtful, because) = (Some(*is_doubtful), fault.as_ref());
+            let checks: Vec<&str> = checks.iter().map(CheckId::as_str).collect();
+            let checks = serde_json::to_string(&checks)
+                .map_err(|error| value::unknown("the checks of a step", error.to_string()))?;
+            halted_by = Some(checks);
             ending_in(*ending)
         }
         OfferEnd::KeptAway { because: words } => {
@@ -277,10 +284,20 @@ async fn write_end(
         }
         OfferEnd::Lost => LOST,
     };
-    let sql = "UPDATE offers SET ending = $4, took = $5, versions = $6, doubtful = $7, because = $8 \
+    let sql = "UPDATE offers SET ending = $4, took = $5, versions = $6, doubtful = $7, because = $8, \
+               halted_by = $9 \
                WHERE lease = $1 AND number = $2 AND worker = $3 AND ending IS NULL";
-    let values =
-        parameters![id.lease.0, id.number, worker.0, ending, took, versions.as_ref(), doubtful, because,];
+    let values = parameters![
+        id.lease.0,
+        id.number,
+        worker.0,
+        ending,
+        took,
+        versions.as_ref(),
+        doubtful,
+        because,
+        halted_by.as_ref()
+    ];
     work.execute(sql, &values).await?;
     Ok(())
 }
@@ -329,6 +346,9 @@ fn end(word: &str, row: &mut Row) -> Result<OfferEnd, StateError> {
             let left = row.text_or_null(13)?.unwrap_or_else(|| "{}".to_owned());
             let left: BTreeMap<String, i64> = serde_json::from_str(&left)
                 .map_err(|_| value::unknown("the versions of a step", left.as_str()))?;
+            let checks = row.text_or_null(17)?.unwrap_or_else(|| "[]".to_owned());
+            let checks: Vec<String> = serde_json::from_str(&checks)
+                .map_err(|_| value::unknown("the checks of a step", checks.as_str()))?;
             let version = |(asset, number)| (AssetId::from(asset), AssetVersion::numbered(number));
             OfferEnd::Ended {
                 ending: value::word_out("the end of a step", word, &ENDINGS, ending_in)?,
@@ -336,6 +356,7 @@ fn end(word: &str, row: &mut Row) -> Result<OfferEnd, StateError> {
                 versions: left.into_iter().map(version).collect(),
                 is_doubtful: row.integer_or_null(14)?.unwrap_or(0) != 0,
                 fault: row.text_or_null(15)?,
+                halted_by: checks.into_iter().map(|check| CheckId::new(&check)).collect(),
             }
         }
     })

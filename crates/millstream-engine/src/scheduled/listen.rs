@@ -15,7 +15,7 @@ use tokio::{task::JoinError, time::timeout};
 use super::{start::span, tenure::Tenure};
 use crate::{
     EngineError, Event, Heard, WorkChange, WorkEvent, WorkId, assets::source::waiting, error::told,
-    event::ended_well,
+    event::ended_well, run::halting,
 };
 
 /// How long the listing of a source may take.
@@ -134,9 +134,19 @@ impl Tenure {
                     if !self.foreign.end(work, &step.asset) {
                         return Ok(());
                     }
-                    let ending = if ended_well(step) { Ending::Well } else { Ending::Badly };
                     self.tell_circuits().await?;
-                    self.step_ended(&step.asset, ending, span(step.elapsed)).await
+                    let (asset, took, now) = (&step.asset, span(step.elapsed), self.now());
+                    match halting(step) {
+                        Some(by) => {
+                            self.promises.step_ended(asset);
+                            let decisions = self.scheduler.halted(asset, by, took, now);
+                            self.carry_out(decisions, &[]).await
+                        }
+                        None => {
+                            let ending = if ended_well(step) { Ending::Well } else { Ending::Badly };
+                            self.step_ended(asset, ending, took).await
+                        }
+                    }
                 }
                 _ => Ok(()),
             },

@@ -176,9 +176,9 @@ impl Tenure {
             offers.open.remove(asset);
         }
         match end {
-            OfferEnd::Ended { ending, took, versions, is_doubtful, fault } => {
+            OfferEnd::Ended { ending, took, versions, is_doubtful, fault, halted_by } => {
                 let versions = versions.into_iter().collect();
-                self.take_ending(asset, StepEnding { ending, took, versions, is_doubtful, fault });
+                self.take_ending(asset, StepEnding { ending, took, versions, is_doubtful, fault, halted_by });
             }
             OfferEnd::KeptAway { because } => self.take_kept_away(asset, &because),
             OfferEnd::Lost => {

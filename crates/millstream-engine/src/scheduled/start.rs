@@ -15,7 +15,7 @@ use futures::FutureExt;
 use millstream_plan::{PlannedStep, Reason};
 use millstream_schedule::{DueReason, Ending, StartedStep};
 use millstream_state::StateError;
-use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Span, TimestampMicros};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,9 @@ use super::{
     repairs::{fault, repaired_by},
     tenure::Tenure,
 };
-use crate::{Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe};
+use crate::{
+    Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe, run::halting,
+};
 
 /// A step that this loop started, and that has come to its end.
 pub(super) struct StepRun {
@@ -68,6 +70,8 @@ pub(super) struct StepEnding {
     pub(super) is_doubtful: bool,
     /// In words, why it did not end well.
     pub(super) fault: Option<String>,
+    /// The checks that halted it; none where it did not end badly by them.
+    pub(super) halted_by: Vec<CheckId>,
 }
 
 impl StepOrder {
@@ -120,7 +124,14 @@ impl StepEnding {
             Ok(Became::KeptAway(because)) => return Err(because),
             Ok(Became::Unreached) => {
                 let (took, ending) = (span(took), Ending::Unreachable);
-                return Ok(Self { ending, took, versions: Vec::new(), is_doubtful: false, fault: None });
+                return Ok(Self {
+                    ending,
+                    took,
+                    versions: Vec::new(),
+                    is_doubtful: false,
+                    fault: None,
+                    halted_by: Vec::new(),
+                });
             }
             Ok(Became::Run(report)) => Ok(Some(report)),
             Ok(Became::Idle) => Ok(None),
@@ -129,12 +140,14 @@ impl StepEnding {
         let has_circuit = engine.world().source_circuits.contains_key(asset);
         let ending = judge(asset, &ended, has_circuit);
         let fault = (ending != Ending::Well).then(|| fault(&ended));
+        let mut steps = ended.iter().flatten().flat_map(|report| &report.steps);
+        let halted_by = steps.find_map(halting).filter(|_| ending == Ending::Badly).unwrap_or_default();
         let is_doubtful = match &ended {
             Err(_) => true,
             Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
         };
         let versions = ended.iter().flatten().flat_map(versions).collect();
-        Ok(Self { ending, took: span(took), versions, is_doubtful, fault })
+        Ok(Self { ending, took: span(took), versions, is_doubtful, fault, halted_by })
     }
 }
 
@@ -184,7 +197,7 @@ impl Tenure {
     /// Takes in how a step ended that this loop has decided to start.
     pub(super) fn take_ending(&mut self, asset: &AssetId, ended: StepEnding) {
         self.started.remove(asset);
-        let StepEnding { ending, took, versions, is_doubtful, fault } = ended;
+        let StepEnding { ending, took, versions, is_doubtful, fault, halted_by } = ended;
         self.note_repair(asset, ending, fault);
         if is_doubtful {
             // What it committed before may not be recorded.
@@ -196,7 +209,10 @@ impl Tenure {
         self.take_circuits();
         self.promises.step_ended(asset);
         let now = self.now();
-        let decisions = self.scheduler.ended(asset, ending, took, now);
+        let decisions = match halted_by.is_empty() {
+            false => self.scheduler.halted(asset, halted_by, took, now),
+            true => self.scheduler.ended(asset, ending, took, now),
+        };
         if let Some(recorded) = self.recorded.get_mut(asset) {
             recorded.ended(ending, took);
         }

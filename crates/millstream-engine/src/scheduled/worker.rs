@@ -277,9 +277,9 @@ fn definitions(engine: &Engine) -> BTreeMap<AssetId, Fingerprint> {
 
 fn end_of(engine: &Engine, asset: &AssetId, ended: Result<Became, EngineError>, took: Duration) -> OfferEnd {
     match StepEnding::of(engine, asset, ended, took) {
-        Ok(StepEnding { ending, took, versions, is_doubtful, fault }) => {
+        Ok(StepEnding { ending, took, versions, is_doubtful, fault, halted_by }) => {
             let versions = versions.into_iter().collect();
-            OfferEnd::Ended { ending, took, versions, is_doubtful, fault }
+            OfferEnd::Ended { ending, took, versions, is_doubtful, fault, halted_by }
         }
         Err(because) => OfferEnd::KeptAway { because: because.to_string() },
     }

@@ -26,6 +26,7 @@ mod materialize;
 mod needs;
 mod outage;
 mod partitions;
+mod partitions_lives;
 mod personal;
 mod recovery;
 mod reload;

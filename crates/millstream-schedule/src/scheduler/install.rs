@@ -349,6 +349,7 @@ fn restored_state(
         cleared: None,
         last_wave: 0,
         failed: false,
+        halted_by: Vec::new(),
         failed_after: 0,
         was_skipped: false,
         version: None,

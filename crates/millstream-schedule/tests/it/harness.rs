@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize};
 use millstream_schedule::{
     CatchUp, Decision, Ending, Limits, RecordedAsset, ScheduledAsset, Scheduler, Trigger,
 };
-use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span, TimestampMicros};
 
 /// An asset that runs on change; without inputs it is a source.
 pub(crate) fn asset(id: &str, inputs: &[&str]) -> ScheduledAsset {
@@ -15,6 +15,7 @@ pub(crate) fn asset(id: &str, inputs: &[&str]) -> ScheduledAsset {
         inputs: inputs.iter().map(|input| AssetId::new(input)).collect(),
         reads_outside: inputs.is_empty(),
         triggers: vec![Trigger::OnChange],
+        needs: BTreeMap::new(),
         catch_up: CatchUp::Latest,
         priority: 0,
         connection: None,
@@ -113,6 +114,14 @@ impl Table {
 
     pub(crate) fn failed(&mut self, id: &str) -> String {
         self.end(id, Ending::Badly, "1s")
+    }
+
+    /// The asset's step was halted by a check.
+    pub(crate) fn halted(&mut self, id: &str, check: &str) -> String {
+        let (id, took) = (AssetId::new(id), "1s".parse().unwrap());
+        self.recorded.get_mut(&id).unwrap().ended(Ending::Badly, took);
+        let decisions = self.scheduler.halted(&id, vec![CheckId::new(check)], took, self.now);
+        self.record(&decisions)
     }
 
     pub(crate) fn end(&mut self, id: &str, ending: Ending, took: &str) -> String {

@@ -7,7 +7,7 @@ use millstream_state::{
     Holder, LeaseRequest, LeaseToken, NewOffer, Offer, OfferChanges, OfferEnd, OfferId, ScheduleRecord,
     State, StateError,
 };
-use millstream_types::{AssetVersion, Fingerprint, Span, TimestampMicros};
+use millstream_types::{AssetVersion, CheckId, Fingerprint, Span, TimestampMicros};
 
 use crate::{
     place::{Place, on_each_database},
@@ -71,6 +71,7 @@ fn well() -> OfferEnd {
         versions: [(asset("bronze.a"), AssetVersion::numbered(4))].into(),
         is_doubtful: true,
         fault: Some("no place left".to_owned()),
+        halted_by: vec![CheckId::new("not_null(id)")],
     }
 }
 
@@ -150,7 +151,7 @@ async fn the_first_end_of_a_step_is_its_end(place: Place) {
         record(&state, schedule, &next, &[OfferId { lease: schedule, number: 9 }]).await;
         state.claim_offers(two, &[next[0].id], now()).await.unwrap();
         let (took, versions) = (Span::from_ms(0), [].into());
-        let end = OfferEnd::Ended { ending, took, versions, is_doubtful: false, fault: None };
+        let end = OfferEnd::Ended { ending, took, versions, is_doubtful: false, fault: None, halted_by: Vec::new() };
         state.end_offer(two, next[0].id, &end).await.unwrap();
         assert_eq!(found(&state, next[0].id).await.end, Some(end));
     }

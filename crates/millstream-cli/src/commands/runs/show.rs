@@ -76,9 +76,9 @@ fn headline(text: &mut String, run: &RunRecord, steps: &[StepRecord], now: Times
         steps.iter().filter_map(|step| step.figures.as_ref()?.cpu_us).reduce(u64::saturating_add);
     facts.extend(cpu.map(|cpu| format!("{} of processor time", micros(cpu))));
     if let Some(cost) = total(steps) {
-        facts.push(format!("cost {}", money(cost.total(), &cost.currency)));
+        facts.push(format!("cost {}", human::money(cost.total(), &cost.currency)));
         if cost.stored_month > 0 {
-            facts.push(format!("stored {} a month", money(cost.stored_month, &cost.currency)));
+            facts.push(format!("stored {} a month", human::money(cost.stored_month, &cost.currency)));
         }
     }
     let _ = writeln!(text, "  {}", facts.join(", "));
@@ -106,7 +106,7 @@ fn row(step: &StepRecord) -> Vec<String> {
         bytes(figures.memory_peak),
         bytes(figures.bytes_read),
         bytes(figures.bytes_written),
-        figures.cost.as_ref().map_or_else(none, |cost| money(cost.total(), &cost.currency)),
+        figures.cost.as_ref().map_or_else(none, |cost| human::money(cost.total(), &cost.currency)),
     ]
 }
 
@@ -186,12 +186,4 @@ fn micros(micros: u64) -> String {
         0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
         _ => human::duration(std::time::Duration::from_micros(micros)),
     }
-}
-
-/// An amount in millionths of the currency, with four digits or more: `0.0123 EUR`.
-fn money(millionths: u64, currency: &str) -> String {
-    let (whole, part) = (millionths / 1_000_000, millionths % 1_000_000);
-    let digits = format!("{part:06}");
-    let digits = if part > 0 && part < 100 { digits.as_str() } else { digits.get(..4).unwrap_or(&digits) };
-    format!("{}.{digits} {currency}", human::thousands(whole))
 }

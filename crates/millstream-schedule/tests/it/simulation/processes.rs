@@ -2,7 +2,7 @@
 //! whoever told it, and comes late now and then.
 
 use millstream_schedule::Ending;
-use millstream_types::{AssetId, AssetVersion, Fingerprint, Span};
+use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span};
 use rand::Rng;
 
 use super::world::{STEP_MAX, Step, World, WorldKind};
@@ -20,7 +20,7 @@ pub(super) struct StepEnd {
 
 #[derive(Clone, Debug)]
 pub(super) enum How {
-    Ended { ending: Ending, took: Span, version: Option<AssetVersion> },
+    Ended { ending: Ending, halted_by: Option<Vec<CheckId>>, took: Span, version: Option<AssetVersion> },
     KeptAway,
     Lost,
 }
@@ -40,7 +40,8 @@ impl World {
             }
         }
         let took = Span::from_ms(((step.ends - step.began) / 1_000).unsigned_abs());
-        let how = How::Ended { ending: step.ending, took, version };
+        let halted_by = self.halting(step.ending);
+        let how = How::Ended { ending: step.ending, halted_by, took, version };
         self.ends.push_back(StepEnd { asset: asset.clone(), definition: step.definition, how });
     }
 
@@ -54,11 +55,14 @@ impl World {
             let Some(scheduler) = &mut self.scheduler else { return };
             let mut decisions = Vec::new();
             match how {
-                How::Ended { ending, took, version } => {
+                How::Ended { ending, halted_by, took, version } => {
                     if let Some(version) = version {
                         decisions = scheduler.committed(&asset, version, now);
                     }
-                    let ended = scheduler.ended(&asset, ending, took, now);
+                    let ended = match halted_by {
+                        Some(by) => scheduler.halted(&asset, by, took, now),
+                        None => scheduler.ended(&asset, ending, took, now),
+                    };
                     self.record(&decisions);
                     if self.ledger.recorded.contains_key(&asset) {
                         self.ledger.ended(&asset, ending, took);

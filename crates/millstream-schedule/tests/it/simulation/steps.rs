@@ -1,16 +1,23 @@
 //! Steps: how they begin, what keeps them away, and how they end.
 
 use millstream_schedule::{Decision, DueReason, Ending, ScheduledAsset, StartedStep};
-use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Span, TimestampMicros};
 use rand::Rng;
 
 use super::{
     places::News,
     processes::{How, PROCESSES, StepEnd},
+    project::CHECKS,
     world::{BY_HAND, STEP_MAX, Step, World, WorldKind},
 };
 
 impl World {
+    /// The checks that halted a step which ended like this, if checks did.
+    pub(super) fn halting(&mut self, ending: Ending) -> Option<Vec<CheckId>> {
+        let check = CHECKS.get(self.rng.random_range(0..2 * CHECKS.len()))?;
+        (ending == Ending::Badly).then(|| vec![CheckId::new(check)])
+    }
+
     pub(super) fn begin(&mut self, step: &StartedStep, wave: u64) {
         assert!(!self.is_closing, "`{}` starts although the process is about to end", step.asset);
         let asset = self.asset(&step.asset).clone();
@@ -22,8 +29,8 @@ impl World {
         }
         let unsure = [DueReason::Unknown, DueReason::Interrupted, DueReason::DefinitionChanged];
         // What a step has read that went on in another process is not known to the one that takes it over.
-        let is_unsure = self.taken_over.remove(&asset.id)
-            || unsure.iter().any(|reason| step.reasons.contains(reason));
+        let is_unsure =
+            self.taken_over.remove(&asset.id) || unsure.iter().any(|reason| step.reasons.contains(reason));
         assert!(
             asset.reads_outside || is_unsure || self.is_stale(&asset.id),
             "`{}` is up to date and starts: {step:?}",
@@ -152,8 +159,12 @@ impl World {
         }
         let answered = self.ledger.answered;
         let dies = |world: &Self| world.scheduler.is_none();
+        let halted_by = self.halting(step.ending);
         let Some(scheduler) = &mut self.scheduler else { return };
-        let decisions = scheduler.ended(&first, step.ending, took, now);
+        let decisions = match halted_by {
+            Some(by) => scheduler.halted(&first, by, took, now),
+            None => scheduler.ended(&first, step.ending, took, now),
+        };
         let risky = matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) && !self.is_resting;
         if risky && self.rng.random_bool(0.01) {
             // Neither the end nor the decisions came to be recorded.

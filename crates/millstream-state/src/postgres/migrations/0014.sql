@@ -17,6 +17,7 @@ CREATE TABLE offers (
     doubtful   BIGINT,
     because    TEXT,
     repair     TEXT,
+    halted_by  TEXT,
     PRIMARY KEY (lease, number)
 );
 

@@ -17,6 +17,7 @@ CREATE TABLE offers (
     doubtful   INTEGER,
     because    TEXT,
     repair     TEXT,
+    halted_by  TEXT,
     PRIMARY KEY (lease, number)
 ) STRICT, WITHOUT ROWID;
 
