@@ -25,7 +25,7 @@ const MIGRATIONS: [&str; 11] = [
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 37] = [
+const TABLES: [&str; 38] = [
     "runs",
     "steps",
     "assets",
@@ -63,6 +63,7 @@ const TABLES: [&str; 37] = [
     "sla_breaches",
     "offers",
     "workers",
+    "webhook_calls",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

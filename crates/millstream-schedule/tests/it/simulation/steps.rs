@@ -22,8 +22,8 @@ impl World {
         }
         let unsure = [DueReason::Unknown, DueReason::Interrupted, DueReason::DefinitionChanged];
         // What a step has read that went on in another process is not known to the one that takes it over.
-        let is_unsure = self.taken_over.remove(&asset.id)
-            || unsure.iter().any(|reason| step.reasons.contains(reason));
+        let is_unsure =
+            self.taken_over.contains(&asset.id) || unsure.iter().any(|reason| step.reasons.contains(reason));
         assert!(
             asset.reads_outside || is_unsure || self.is_stale(&asset.id),
             "`{}` is up to date and starts: {step:?}",
@@ -87,6 +87,7 @@ impl World {
 
     pub(super) fn run(&mut self, asset: &ScheduledAsset, wave: u64) {
         self.given_up.remove(&asset.id);
+        self.taken_over.remove(&asset.id);
         let took = if self.rng.random_bool(0.3) { 1_000 } else { self.rng.random_range(1_000..STEP_MAX) };
         let is_hopeless = self.hopeless.contains(&asset.definition);
         let fails =

@@ -231,7 +231,8 @@ impl World {
             }
             4 if !self.steps.contains_key(&asset)
                 && !self.held.contains_key(&asset)
-                && !self.ends.iter().any(|end| end.asset == asset)
+                // It would read what the one that schedules does not know yet.
+                && self.ends.is_empty()
                 && self.scheduler.is_some() =>
             {
                 self.begin_by_hand(&asset);
