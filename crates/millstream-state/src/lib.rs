@@ -64,7 +64,7 @@ pub use housekeeping::HousekeepingRecord;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
-pub use offer::{NewOffer, Offer, OfferChanges, OfferEnd, OfferId, StepWorker};
+pub use offer::{NewOffer, Offer, OfferChanges, OfferEnd, OfferId, StepWorker, WebhookCalls};
 pub use outbox::{Begun, Claim, Message, NewMessage};
 pub use partition::{BrokenCheck, PartitionRecord, PartitionValues};
 pub use pin::Pin;

@@ -83,6 +83,16 @@ pub struct OfferChanges<'a> {
     pub offered: &'a [NewOffer],
     /// The offers whose ends were taken in.
     pub taken_in: &'a [OfferId],
+    /// The calls of webhooks that were taken in.
+    pub called: &'a [WebhookCalls],
+}
+
+/// Calls of a webhook that were answered and are not taken in yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookCalls {
+    pub name: String,
+    /// A number that is another one after each further call.
+    pub number: i64,
 }
 
 /// A process that runs offered steps.
@@ -208,6 +218,31 @@ impl State {
         .boxed()
     }
 
+    /// Keeps a call of the webhook for the process that schedules. Once this returns, no crash loses it.
+    pub fn record_webhook_call<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("record the call of the webhook").await?;
+                let sql = "INSERT INTO webhook_calls (name, calls) VALUES ($1, 1) \
+                           ON CONFLICT (name) DO UPDATE SET calls = webhook_calls.calls + 1";
+                work.execute(sql, &parameters![name]).await?;
+                work.commit().await
+            })
+        }
+        .boxed()
+    }
+
+    /// The webhooks that were called and whose calls are not taken in yet.
+    pub fn webhook_calls(&self) -> BoxFuture<'_, Result<Vec<WebhookCalls>, StateError>> {
+        async move {
+            let sql = "SELECT name, calls FROM webhook_calls ORDER BY name";
+            let rows = self.rows("read the calls of webhooks", sql, &[]).await?;
+            let parse = |mut row: Row| Ok(WebhookCalls { name: row.text(0)?, number: row.integer(1)? });
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
     /// Writes for the process that schedules, by its `lease`, that the steps were lost whose workers are gone. One that has ended
     /// meanwhile has ended. Errors with [`StateError::LeaseLost`] when another has taken the place of the lease.
     pub fn lose_offers<'a>(
@@ -234,6 +269,11 @@ pub(crate) async fn change(work: &mut Work<'_>, changes: &OfferChanges<'_>) -> R
     for id in changes.taken_in {
         let sql = "DELETE FROM offers WHERE lease = $1 AND number = $2";
         work.execute(sql, &parameters![id.lease.0, id.number]).await?;
+    }
+    for WebhookCalls { name, number } in changes.called {
+        // A call that came meanwhile is taken in later.
+        let sql = "DELETE FROM webhook_calls WHERE name = $1 AND calls = $2";
+        work.execute(sql, &parameters![name, *number]).await?;
     }
     for offer in changes.offered {
         let definition = offer.definition.to_string();

@@ -360,7 +360,7 @@ impl Keeper {
                         self.exchange.replace(&engine);
                         self.engine = engine;
                     }
-                    message => decline(&self.engine, message),
+                    message => decline(&self.engine, self.options, message),
                 },
             }
         }
@@ -385,23 +385,54 @@ impl Keeper {
                 self.exchange.replace(&engine);
                 self.engine = engine;
             }
-            message => decline(&self.engine, message),
+            message => decline(&self.engine, self.options, message),
         }
     }
 }
 
 /// Answers while the project is not scheduled by this process.
-fn decline(engine: &Engine, message: Message) {
+fn decline(engine: &Engine, options: KeepOptions, message: Message) {
     // Whoever asked may have gone.
     match message {
         Message::Trigger { name, answer } => {
-            let is_known = webhooks(engine.project()).contains(&name);
-            let error = if is_known { TriggerError::Idle } else { unknown_webhook(engine.project(), &name) };
-            let _ = answer.send(Err(error));
+            let due = waiting_for(engine.project(), &name);
+            if due.is_empty() {
+                let _ = answer.send(Err(unknown_webhook(engine.project(), &name)));
+            } else if options.shares {
+                leave_call(engine, name, due, answer);
+            } else {
+                let _ = answer.send(Err(TriggerError::Idle));
+            }
         }
         Message::Outlook { answer, .. } => {
             let _ = answer.send(Outlook::default());
         }
         Message::LookAtClock | Message::Replace(_) => {}
     }
+}
+
+/// Records the call of a webhook for the process that schedules, and answers then.
+fn leave_call(
+    engine: &Engine,
+    name: String,
+    due: Vec<AssetId>,
+    answer: oneshot::Sender<Result<Vec<AssetId>, TriggerError>>,
+) {
+    let state = engine.world().state.clone();
+    tokio::spawn(async move {
+        let recorded = state.record_webhook_call(&name).await;
+        let answered = recorded.map(|()| due).map_err(|error| {
+            tracing::warn!(webhook = name, %error, "the call of a webhook was not recorded");
+            TriggerError::Unrecorded
+        });
+        let _ = answer.send(answered);
+    });
+}
+
+/// The assets that wait for the webhook.
+fn waiting_for(project: &Project, name: &str) -> Vec<AssetId> {
+    let waits = |trigger: &Trigger| matches!(trigger, Trigger::Webhook(hook) if hook == name);
+    let assets = project.graph.assets().iter();
+    let waiting = assets.filter(|asset| asset.schedule.triggers.iter().any(waits));
+    waiting.map(|asset| asset.id.clone()).collect()
 }

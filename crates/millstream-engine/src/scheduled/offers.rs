@@ -19,6 +19,9 @@ use crate::{Engine, EngineError, error::told};
 /// How often the state store is asked how offered steps ended, while there are any.
 pub(super) const ENDS_EVERY: Duration = Duration::from_millis(100);
 
+/// How often the state store is asked for calls of webhooks that other processes answered.
+pub(super) const CALLS_EVERY: Duration = Duration::from_millis(400);
+
 /// How often the state store is asked whether the workers of claimed steps live, while there are any.
 const GONE_EVERY: Duration = Duration::from_secs(1);
 
@@ -132,6 +135,25 @@ impl Tenure {
         let now = self.now();
         let decisions = self.scheduler.limit_steps(places, now);
         self.carry_out(decisions, &[]).await
+    }
+
+    /// Takes in the calls of webhooks that other processes answered. When the state store is away, that is done later.
+    pub(super) async fn look_at_calls(&mut self) -> Result<(), EngineError> {
+        let called = match self.engine.world().state.webhook_calls().await {
+            Ok(called) => called,
+            Err(error) => {
+                tracing::warn!(%error, "it is not known which webhooks were called; trying again");
+                return Ok(());
+            }
+        };
+        for called in called {
+            tracing::info!(webhook = called.name, "a webhook was called");
+            let now = self.now();
+            let decisions = self.scheduler.triggered(&called.name, now);
+            self.take(decisions, &[]);
+            self.taken.called.push(called);
+        }
+        self.carry_out_taken().await
     }
 
     /// Takes in how offered steps ended. When the state store is away, that is found out later.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use millstream_schedule::{Decision, DueReason, HoldReason, RecordedAsset, Start};
 use millstream_state::{
-    DecisionKind, LoggedDecision, NewOffer, OfferChanges, OfferId, ScheduleRecord, StateError,
+    DecisionKind, LoggedDecision, NewOffer, OfferChanges, OfferId, ScheduleRecord, StateError, WebhookCalls,
 };
 use millstream_types::{AssetId, TimestampMicros};
 
@@ -30,6 +30,8 @@ pub(super) struct Taken {
     offered: Vec<NewOffer>,
     /// The offers whose ends were taken in.
     pub(super) taken_in: Vec<OfferId>,
+    /// The calls of webhooks that other processes answered and that were taken in.
+    pub(super) called: Vec<WebhookCalls>,
 }
 
 /// What one transaction records.
@@ -82,11 +84,12 @@ impl Tenure {
 
     /// Records all that was taken in, and then acts on it.
     pub(super) async fn carry_out_taken(&mut self) -> Result<(), EngineError> {
-        let Taken { decisions, changed, logged, offered, taken_in } = std::mem::take(&mut self.taken);
-        if !changed.is_empty() || !logged.is_empty() || !taken_in.is_empty() {
+        let Taken { decisions, changed, logged, offered, taken_in, called } = std::mem::take(&mut self.taken);
+        let is_taken_in = !taken_in.is_empty() || !called.is_empty();
+        if !changed.is_empty() || !logged.is_empty() || is_taken_in {
             let assets: Vec<RecordedAsset> =
                 changed.iter().filter_map(|asset| self.recorded.get(asset)).cloned().collect();
-            let offers = OfferChanges { offered: &offered, taken_in: &taken_in };
+            let offers = OfferChanges { offered: &offered, taken_in: &taken_in, called: &called };
             self.record(Recorded { assets: &assets, decisions: &logged, offers }).await?;
         }
         for decision in &decisions {

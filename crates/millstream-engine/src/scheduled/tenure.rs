@@ -24,13 +24,13 @@ use super::{
     exchange::Exchange,
     is_scheduled,
     listen::{Foreign, Look},
-    offers::{ENDS_EVERY, Offers, places},
+    offers::{CALLS_EVERY, ENDS_EVERY, Offers, places},
     promises::Promises,
     record::Taken,
     repairs::Repairing,
     stale::stale,
     start::StepRun,
-    unknown_webhook,
+    unknown_webhook, waiting_for,
 };
 use crate::{
     Engine, EngineError, Project, Publisher, Subscription, WorkId,
@@ -267,9 +267,9 @@ impl Tenure {
         self.forget_gone().await?;
         self.take_promises().await?;
         let (mut versions, mut freed) = (interval(VERSIONS_EVERY), interval(FREED_EVERY));
+        let (mut ends, mut calls) = (interval(ENDS_EVERY), interval(CALLS_EVERY));
         // A pause begins anew with whatever is heard; this comes however much that is.
         let mut clock = interval(CLOCK_EVERY);
-        let mut ends = interval(ENDS_EVERY);
         loop {
             if self.scheduler.next_wake().is_some_and(|wake| wake <= self.now()) {
                 self.tick().await?;
@@ -287,6 +287,7 @@ impl Tenure {
                 Some(doubtful) = self.reconciling.join_next() => self.reconciled(doubtful).await?,
                 () = self.exchange.until_ended(), if self.waits_for_ends() => self.look_at_offers().await?,
                 _ = ends.tick(), if self.waits_for_ends() => self.look_at_offers().await?,
+                _ = calls.tick(), if self.offers.is_some() => self.look_at_calls().await?,
                 _ = freed.tick(), if !self.waiting.is_empty() => self.look_for_freed().await?,
                 _ = versions.tick() => self.look_around().await?,
                 _ = clock.tick() => self.tick().await?,
@@ -391,7 +392,7 @@ impl Tenure {
             // Whoever called was told meanwhile that the call was not recorded.
             Message::Trigger { answer, .. } if answer.is_closed() => Ok(()),
             Message::Trigger { name, answer } => {
-                let (now, due) = (self.now(), self.waiting_for(&name));
+                let (now, due) = (self.now(), waiting_for(self.engine.project(), &name));
                 if due.is_empty() {
                     // Whoever asked may have gone.
                     let _ = answer.send(Err(unknown_webhook(self.engine.project(), &name)));
@@ -409,14 +410,6 @@ impl Tenure {
                 Ok(())
             }
         }
-    }
-
-    /// The assets that wait for the webhook.
-    fn waiting_for(&self, name: &str) -> Vec<AssetId> {
-        let waits = |trigger: &millstream_schedule::Trigger| matches!(trigger, millstream_schedule::Trigger::Webhook(hook) if hook == name);
-        let assets = self.engine.project().graph.assets().iter();
-        let waiting = assets.filter(|asset| asset.schedule.triggers.iter().any(waits));
-        waiting.map(|asset| asset.id.clone()).collect()
     }
 
     /// Takes over a project that was loaded again. Triggers that cannot work leave the schedule as it was.

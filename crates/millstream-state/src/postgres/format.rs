@@ -66,6 +66,7 @@ const TABLES: [&str; 38] = [
     "repairs",
     "offers",
     "workers",
+    "webhook_calls",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

@@ -21,6 +21,7 @@ on_each_database! {
     a_step_that_is_handed_back_is_free_and_done_again,
     a_worker_whose_lease_is_gone_claims_nothing,
     workers_are_those_that_live,
+    calls_of_webhooks_are_kept_until_they_are_taken_in,
 }
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -57,7 +58,7 @@ async fn record(state: &State, lease: LeaseToken, offered: &[NewOffer], taken_in
         .map(|offer| RecordedAsset { running, ..RecordedAsset::new(offer.asset.clone()) })
         .collect();
     let record = ScheduleRecord { lease, assets: &assets, decisions: &[] };
-    state.record_schedule_with(&record, OfferChanges { offered, taken_in }).await.unwrap();
+    state.record_schedule_with(&record, OfferChanges { offered, taken_in, called: &[] }).await.unwrap();
 }
 
 async fn found(state: &State, id: OfferId) -> Offer {
@@ -93,7 +94,8 @@ async fn an_offer_is_recorded_with_its_decision_and_found_as_it_was_made(place: 
     state.end_lease(schedule).await.unwrap();
     let late = [offer(schedule, 4, "bronze.c")];
     let record = ScheduleRecord { lease: schedule, assets: &[], decisions: &[] };
-    let refused = state.record_schedule_with(&record, OfferChanges { offered: &late, taken_in: &[] });
+    let refused =
+        state.record_schedule_with(&record, OfferChanges { offered: &late, ..OfferChanges::default() });
     assert!(matches!(refused.await, Err(StateError::LeaseLost)));
     assert_eq!(state.offers().await.unwrap().len(), 2);
 }
@@ -201,4 +203,22 @@ async fn workers_are_those_that_live(place: Place) {
     assert_eq!(places().await, [(one, 4), (two, 3)]);
     state.end_lease(one).await.unwrap();
     assert_eq!(places().await, [(two, 3)]);
+}
+
+async fn calls_of_webhooks_are_kept_until_they_are_taken_in(place: Place) {
+    let state = place.open().await;
+    let schedule = lease(&state, "schedule").await;
+    for name in ["b", "a", "b"] {
+        state.record_webhook_call(name).await.unwrap();
+    }
+    let called = state.webhook_calls().await.unwrap();
+    let names: Vec<&str> = called.iter().map(|called| called.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    // One comes while the others are taken in.
+    state.record_webhook_call("b").await.unwrap();
+    let record = ScheduleRecord { lease: schedule, assets: &[], decisions: &[] };
+    let changes = OfferChanges { called: &called, ..OfferChanges::default() };
+    state.record_schedule_with(&record, changes).await.unwrap();
+    let left = state.webhook_calls().await.unwrap();
+    assert_eq!(left.iter().map(|called| called.name.as_str()).collect::<Vec<_>>(), ["b"]);
 }

@@ -114,8 +114,8 @@ impl World {
         let of = |id: &AssetId| assets.iter().find(|asset| asset.id == *id);
         self.steps.retain(|id, _| of(id).is_some());
         self.ends.retain(|end| of(&end.asset).is_some());
-        self.taken_over.extend(self.steps.keys().cloned());
-        self.taken_over.extend(self.ends.iter().map(|end| end.asset.clone()));
+        self.unsure_of.extend(self.steps.keys().cloned());
+        self.unsure_of.extend(self.ends.iter().map(|end| end.asset.clone()));
         for (id, step) in &mut self.steps {
             if let Some(asset) = of(id) {
                 step.wave = 1;

@@ -65,7 +65,11 @@ impl World {
 
     pub(super) fn check_skip(&self, decision: &Decision) {
         if let Decision::Skip { asset, because: SkipReason::UpToDate, .. } = decision {
-            assert!(!self.is_stale(asset), "`{asset}` is skipped as up to date, and is not");
+            // What ended a moment ago may not be known yet, and makes it due once it is.
+            let is_unknown = |input: &AssetId| self.ends.iter().any(|end| end.asset == *input);
+            let of = self.project.assets.iter().find(|known| known.id == *asset);
+            let is_excused = of.is_some_and(|asset| asset.inputs.iter().any(is_unknown));
+            assert!(is_excused || !self.is_stale(asset), "`{asset}` is skipped as up to date, and is not");
         }
     }
 

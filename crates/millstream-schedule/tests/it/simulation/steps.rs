@@ -28,9 +28,9 @@ impl World {
             assert!(!is_ahead, "`{}` starts while `{first}`, which goes first, runs", asset.id);
         }
         let unsure = [DueReason::Unknown, DueReason::Interrupted, DueReason::DefinitionChanged];
-        // What a step has read that went on in another process is not known to the one that takes it over.
+        // What a step has read is not known for sure to a process that takes it over, or that learns late how others ended.
         let is_unsure =
-            self.taken_over.remove(&asset.id) || unsure.iter().any(|reason| step.reasons.contains(reason));
+            self.unsure_of.contains(&asset.id) || unsure.iter().any(|reason| step.reasons.contains(reason));
         assert!(
             asset.reads_outside || is_unsure || self.is_stale(&asset.id),
             "`{}` is up to date and starts: {step:?}",
@@ -94,6 +94,11 @@ impl World {
 
     pub(super) fn run(&mut self, asset: &ScheduledAsset, wave: u64) {
         self.given_up.remove(&asset.id);
+        if self.ends.is_empty() {
+            self.unsure_of.remove(&asset.id);
+        } else {
+            self.unsure_of.insert(asset.id.clone());
+        }
         let took = if self.rng.random_bool(0.3) { 1_000 } else { self.rng.random_range(1_000..STEP_MAX) };
         let is_hopeless = self.hopeless.contains(&asset.definition);
         let fails =

@@ -88,8 +88,8 @@ pub(super) struct World {
     pub(super) places: Places,
     /// The ends of steps in other processes that the one that schedules has not taken in.
     pub(super) ends: VecDeque<StepEnd>,
-    /// The assets whose steps were taken over, until the next one starts.
-    pub(super) taken_over: BTreeSet<AssetId>,
+    /// The assets of whose steps it is not known for sure what they have read, until the next one starts.
+    pub(super) unsure_of: BTreeSet<AssetId>,
     /// The process that schedules, where there are several.
     pub(super) scheduling: usize,
     /// Definitions whose steps always fail.
@@ -129,7 +129,7 @@ impl World {
             given_up: BTreeSet::new(),
             places: Places::default(),
             ends: VecDeque::new(),
-            taken_over: BTreeSet::new(),
+            unsure_of: BTreeSet::new(),
             scheduling: 0,
             hopeless: BTreeSet::new(),
             boots: 0,
@@ -231,7 +231,8 @@ impl World {
             }
             4 if !self.steps.contains_key(&asset)
                 && !self.held.contains_key(&asset)
-                && !self.ends.iter().any(|end| end.asset == asset)
+                // It would read what the one that schedules does not know yet.
+                && self.ends.is_empty()
                 && self.scheduler.is_some() =>
             {
                 self.begin_by_hand(&asset);

@@ -29,3 +29,9 @@ CREATE TABLE workers (
 
 -- The lease of the server whose attempt failed; one that is gone has no fault any more.
 ALTER TABLE failed_reloads ADD COLUMN lease BIGINT;
+
+-- Calls of webhooks that another process than the one that schedules has answered, until that takes them in.
+CREATE TABLE webhook_calls (
+    name  TEXT PRIMARY KEY,
+    calls BIGINT NOT NULL
+);
