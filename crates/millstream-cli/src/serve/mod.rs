@@ -22,6 +22,7 @@ mod query;
 mod runs;
 mod schedule;
 mod serving;
+pub(crate) mod stand_by;
 mod telling;
 pub(crate) mod tokens;
 mod told;
