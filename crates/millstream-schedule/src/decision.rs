@@ -301,11 +301,12 @@ pub enum Ending {
     /// The step failed or was halted for a reason that lies in the asset or in its data. A step that breaks off because the
     /// process ends is not told at all: it is started once more by [`crate::Scheduler::restore`].
     Badly,
-    /// The step did not end well for a reason that says nothing against the asset, and would come again if it was tried soon: it was
-    /// cancelled, it took too long. The asset is not set aside for it, and its triggers start it again.
+    /// The step did not end well for a reason that says nothing against the asset, and would come again if it was tried soon: it took too
+    /// long. The asset is not set aside for it, and its triggers start it again.
     Passing,
-    /// The step failed because of what lies outside of the asset: the lake was away for a moment, a disk is full, retries were used up. That
-    /// says nothing against the asset, which is not set aside for it and is taken up again after a wait that grows.
+    /// The step did not end well because of what lies outside of the asset: the lake was away for a moment, a disk is full, retries were
+    /// used up, its run broke off. That says nothing against the asset, which is not set aside for it and is taken up again after a
+    /// wait that grows.
     Hindered,
     /// The step failed because what it asks could not be reached. That says nothing against the asset, which is not set aside
     /// for it: its circuit holds it, or a wait that grows, and then it is taken up again.

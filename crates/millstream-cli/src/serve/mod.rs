@@ -23,6 +23,7 @@ mod runs;
 mod schedule;
 mod serving;
 mod stale;
+pub(crate) mod stand_by;
 mod telling;
 pub(crate) mod tokens;
 mod told;

@@ -99,9 +99,12 @@ pub(super) fn judge(
     let report = match ended {
         Ok(report) => report,
         Err(error) => {
-            let (code, class, error) = (error.code(), error.class(), told(error));
-            tracing::warn!(%asset, code, error, "a step did not run");
-            return ending_of(Some(class));
+            tracing::warn!(%asset, code = error.code(), error = told(error), "a step did not run");
+            return match error {
+                // Whoever took its place may have been about something else, and the asset is not up to date.
+                EngineError::State(StateError::LeaseLost) => Ending::Hindered,
+                error => ending_of(Some(error.class())),
+            };
         }
     };
     let Some(report) = report else { return Ending::Well };
@@ -109,11 +112,12 @@ pub(super) fn judge(
         return Ending::Well;
     }
     let endings: Vec<Ending> = report.steps.iter().map(|step| step_ending(step, has_circuit)).collect();
-    // A run that was cancelled or broke off between steps says nothing of the asset.
+    // A run that was cancelled or broke off between steps says nothing of the asset, which is not up to date all the same.
+    let otherwise = if report.broke_off || report.cancelled { Ending::Hindered } else { Ending::Passing };
     [Ending::Unreachable, Ending::Hindered, Ending::Badly]
         .into_iter()
         .find(|one| endings.contains(one))
-        .unwrap_or(Ending::Passing)
+        .unwrap_or(otherwise)
 }
 
 /// The code of an attempt that took too long.
