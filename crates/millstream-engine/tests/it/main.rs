@@ -26,6 +26,7 @@ mod materialize;
 mod needs;
 mod partitions;
 mod personal;
+mod receipts;
 mod recovery;
 mod reload;
 mod reprocess;

@@ -126,6 +126,7 @@ pub(crate) fn land<'a>(
 }
 
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
+    millstream_usage::counts_bytes();
     let world = &context.world;
     reprocess::finish_interrupted(context, &source.table()).await?;
     let full = context.full_refresh;
