@@ -17,7 +17,7 @@ pub(crate) fn cost(figures: &StepFigures, prices: &PricesSpec) -> Option<Cost> {
         cpu: share(figures.cpu_us, HOUR_US, prices.cpu_hour)?,
         read: share(figures.bytes_read, GB, prices.gb_read)?,
         calls: share(figures.external_calls, 1.0, prices.external_call)?,
-        stored_month: share(figures.bytes_written, GB, prices.gb_stored_month)?,
+        stored_month: share(figures.bytes_written, GB, prices.gb_stored_month),
     })
 }
 
@@ -82,9 +82,13 @@ mod tests {
         };
         let known = cost(&figures, &prices);
         let expected =
-            Cost { currency: "EUR".into(), cpu: 20_000, read: 0, calls: 7_000, stored_month: 10_000 };
+            Cost { currency: "EUR".into(), cpu: 20_000, read: 0, calls: 7_000, stored_month: Some(10_000) };
         assert_eq!(known.as_ref(), Some(&expected));
         assert_eq!(known.map(|cost| cost.total()), Some(27_000));
+        // What a step has written is no part of what it cost.
+        let unwritten = StepFigures { bytes_written: None, ..figures.clone() };
+        let known = cost(&unwritten, &prices).map(|cost| (cost.total(), cost.stored_month));
+        assert_eq!(known, Some((27_000, None)));
         let unknown = StepFigures { cpu_us: None, ..figures };
         assert_eq!(cost(&unknown, &prices), None);
     }

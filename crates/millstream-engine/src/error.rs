@@ -133,8 +133,8 @@ pub enum EngineError {
         #[source]
         source: ScheduleError,
     },
-    #[error("`{table}` does not account for all of its rows: {}", unaccounted(receipt))]
-    Receipt { table: TableName, receipt: Receipt },
+    #[error("`{asset}` does not account for all of its rows: {}", unaccounted(receipt))]
+    Receipt { asset: AssetId, receipt: Receipt },
     #[error("a receiver outside cannot be told")]
     Telemetry {
         #[source]

@@ -19,7 +19,7 @@ use crate::{
     audit::Audit,
     commit_info::{BUILD_TXN, CommitInfo, OUTDATED_TXN, OutdatedRows, REJECTED_TXN},
     engine::StepContext,
-    rejudge,
+    receipt, rejudge,
     run::StepResult,
     superseded::Superseded,
 };
@@ -123,8 +123,10 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
     let context = candidate.context;
     let world = &context.world;
     let receipt = candidate.receipt;
-    if !receipt.holds() {
-        return Err(EngineError::Receipt { table: candidate.table.clone(), receipt });
+    if let Err(error) = receipt::check(&candidate.table.asset_id(), receipt) {
+        world.lake.discard(candidate.add).await;
+        world.lake.discard(candidate.rejected.files).await;
+        return Err(error);
     }
     let audited = candidate.audit().judge().await?;
     let (mut stop, mut checks) = (audited.stop.map(StepOutcome::from), audited.checks);

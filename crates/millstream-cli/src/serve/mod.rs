@@ -39,5 +39,5 @@ pub(crate) use metrics::Counting;
 pub(crate) use notify::Notify;
 pub(crate) use serving::{Serving, serve};
 pub(crate) use stale::keep_marked;
-pub(crate) use telling::{drain, keep_telling};
+pub(crate) use telling::{and_tell, keep_telling};
 pub(crate) use watch::Watcher;

@@ -28,6 +28,7 @@ mod outage;
 mod partitions;
 mod partitions_lives;
 mod personal;
+mod receipts;
 mod recovery;
 mod reload;
 mod repairs;

@@ -185,7 +185,14 @@ impl RunBackend for Shop {
         };
         let step = RunStep { asset: "silver.orders".to_owned(), step };
         let set = Some([("silver.orders".to_owned(), 4)].into());
-        Ok(RunDetail { run: info(run), steps: vec![step], critical_path: Vec::new(), cost: None, set })
+        Ok(RunDetail {
+            run: info(run),
+            steps: vec![step],
+            critical_path: Vec::new(),
+            cost: None,
+            set,
+            log: Vec::new(),
+        })
     }
 }
 

@@ -30,5 +30,6 @@ mod schedule;
 mod server;
 mod sets;
 mod speed;
+mod step_log;
 mod watch;
 mod world;

@@ -18,6 +18,7 @@ use crate::{
     CliError, Exit, output,
     progress::{self, summary::summary},
     project,
+    serve::and_tell,
     session::Session,
     wire::Of,
 };
@@ -135,7 +136,8 @@ async fn fill(
     events: millstream_engine::Publisher,
     session: &Session,
 ) -> Result<BackfillReport, CliError> {
-    Ok(engine.backfill(request, wait, events, session.cancel.clone()).await?)
+    let work = engine.backfill(request, wait, events, session.cancel.clone());
+    Ok(and_tell(engine, work).await?)
 }
 
 fn requests(

@@ -195,6 +195,7 @@ fn result_of(facts: &AssetFacts, report: &DatasetReport, world: &World) -> StepR
     StepResult {
         rows_written: if report.is_unchanged { 0 } else { rows },
         recorded: Some(recorded),
+        receipt: Some(report.receipt),
         ..StepResult::without_rows(outcome, Some(AssetVersion::numbered(report.version)))
     }
 }
