@@ -21,13 +21,15 @@ pub(super) struct Damage {
     /// The stable code of the error that tells of it.
     pub(super) code: &'static str,
     pub(super) cause: String,
+    /// The data file, of a table.
+    pub(super) file: Option<String>,
 }
 
 /// What is damaged by the word of this error; `None` where it says nothing of the kind.
 pub(super) fn damage(error: &EngineError) -> Option<Damage> {
-    let found = |asset| Some(Damage { asset, code: error.code(), cause: told(error) });
+    let found = |asset, file| Some(Damage { asset, code: error.code(), cause: told(error), file });
     if let EngineError::DatasetFile { name, .. } = error {
-        return found(dataset::id(name));
+        return found(dataset::id(name), None);
     }
     let mut view = None;
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
@@ -35,22 +37,22 @@ pub(super) fn damage(error: &EngineError) -> Option<Damage> {
         if let Some(EngineError::Materialize { view: name, .. }) = error.downcast_ref() {
             view = Some(name.clone());
         }
-        if let Some(table) = table(error) {
-            return found(table.asset_id());
+        if let Some((table, file)) = table(error) {
+            return found(table.asset_id(), Some(file));
         }
         if let Some(named) = record(error, view.as_deref()) {
-            return found(feature_view::id(&named));
+            return found(feature_view::id(&named), None);
         }
         cause = error.source();
     }
     None
 }
 
-/// The table of which a data file is gone or damaged. Rows that were rejected are nowhere else.
-fn table(error: &(dyn Error + 'static)) -> Option<TableName> {
-    let sql = error.downcast_ref::<SqlError>().and_then(SqlError::damaged_table);
-    let table = sql.or_else(|| SqlError::table_of_damage(error.downcast_ref::<DataFusionError>()?))?;
-    (!table.is_rejected()).then_some(table)
+/// The table of which a data file is gone or damaged, and the file. Rows that were rejected are nowhere else.
+fn table(error: &(dyn Error + 'static)) -> Option<(TableName, String)> {
+    let sql = error.downcast_ref::<SqlError>().and_then(SqlError::damaged_file);
+    let found = sql.or_else(|| SqlError::file_of_damage(error.downcast_ref::<DataFusionError>()?))?;
+    Some(found).filter(|(table, _)| !table.is_rejected())
 }
 
 /// The view of which a record of the online store is damaged.

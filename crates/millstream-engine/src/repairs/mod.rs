@@ -8,11 +8,12 @@ mod damage;
 mod known;
 mod online;
 
+use millstream_lake::At;
 use millstream_plan::AssetFacts;
 use millstream_state::{NewRepair, RepairAction, RepairState};
 use millstream_types::{AssetId, TableName, TimestampMicros};
 
-use crate::{EngineError, Event, Publisher, engine::World, error::told};
+use crate::{EngineError, Event, Publisher, assets::table_of, engine::World, error::told};
 use damage::{Damage, damage};
 
 /// So many repairs of one asset begin by themselves within a day.
@@ -33,8 +34,13 @@ impl World {
     }
 
     async fn found_damage(&self, found: &Damage, events: &Publisher) -> Result<(), EngineError> {
-        let Damage { asset, code, cause } = found;
+        let Damage { asset, code, cause, file } = found;
         let Some(facts) = self.project.graph.get(asset) else { return Ok(()) };
+        if let Some(file) = file
+            && !self.has_file(asset, file).await?
+        {
+            return Ok(());
+        }
         let action = self.remedy(facts);
         let (state, then) = if action == RepairAction::Leave {
             (RepairState::GivenUp, "it cannot be made again of anything else, and is left as it is")
@@ -53,6 +59,12 @@ impl World {
             events.publish(Event::Alarm { about: asset.to_string(), message, is_over: false });
         }
         Ok(())
+    }
+
+    /// Whether the newest version of the table has the file. What is gone of an earlier one is not damage: it was cleaned up.
+    async fn has_file(&self, asset: &AssetId, file: &str) -> Result<bool, EngineError> {
+        let newest = self.lake.snapshot(&table_of(asset)?, At::Latest).await?;
+        Ok(newest.is_some_and(|newest| newest.files().iter().any(|known| file.ends_with(known.path()))))
     }
 
     /// What may be done about damage of the asset. A table whose rows came from outside, or that keeps what is nowhere else, is not
@@ -91,6 +103,12 @@ impl World {
             tracing::warn!(%asset, %error, "how a repair ended was not recorded");
         }
     }
+}
+
+/// Whether a repair of the asset is under way.
+pub(crate) async fn is_due(world: &World, asset: &AssetId) -> Result<bool, EngineError> {
+    let open = world.state.open_repairs().await?;
+    Ok(open.iter().any(|repair| repair.asset == *asset && repair.state == RepairState::Due))
 }
 
 /// Whether one more repair of the asset may begin by itself.

@@ -63,7 +63,9 @@ impl Tenure {
                 .due
                 .get(&asset)
                 .is_some_and(|known| known.told <= now && now.0.saturating_sub(known.told.0) < AGAIN);
-            if waits || self.started.contains(&asset) {
+            // What is set aside is made again once it is resumed.
+            let is_aside = self.recorded.get(&asset).is_some_and(|known| known.aside.is_some());
+            if waits || is_aside || self.started.contains(&asset) {
                 continue;
             }
             self.repairing.due.insert(asset.clone(), Repair { cause, told: now });

@@ -418,6 +418,7 @@ fn a_clock_that_was_ahead_keeps_no_step_behind_a_circuit() {
 fn a_step_of_somebody_else_makes_its_source_as_fresh_as_when_it_began() {
     let source = ScheduledAsset { reads_outside: true, ..triggered("source", &[], &["webhook w"]) };
     let mut table = Table::set(vec![source], &steps(4));
+    table.later("5m").tick();
     let (id, now) = (AssetId::new("source"), table.now);
     table.scheduler.looked_at(&id, TimestampMicros(now.0 - MINUTE), now);
     assert_eq!(table.scheduler.fresh_as_of(&id), Some(TimestampMicros(now.0 - MINUTE)));

@@ -109,19 +109,21 @@ impl SqlError {
         data_file::is_damaged(error)
     }
 
-    /// The table of which a data file is gone or damaged, by the word of this error.
+    /// The table of which a data file is gone or damaged, by the word of this error, and the file.
     #[must_use]
-    pub fn damaged_table(&self) -> Option<TableName> {
+    pub fn damaged_file(&self) -> Option<(TableName, String)> {
         match self {
-            Self::FileGone { file } | Self::FileDamaged { file: Some(file), .. } => data_file::table_of(file),
+            Self::FileGone { file } | Self::FileDamaged { file: Some(file), .. } => {
+                Some((data_file::table_of(file)?, file.clone()))
+            }
             _ => None,
         }
     }
 
     /// The same for an error of the query engine itself.
     #[must_use]
-    pub fn table_of_damage(error: &DataFusionError) -> Option<TableName> {
-        Self::is_damage(error).then(|| Self::damaged(error)).and_then(|damaged| damaged.damaged_table())
+    pub fn file_of_damage(error: &DataFusionError) -> Option<(TableName, String)> {
+        Self::is_damage(error).then(|| Self::damaged(error)).and_then(|damaged| damaged.damaged_file())
     }
 
     fn damaged(error: &DataFusionError) -> Self {

@@ -40,8 +40,11 @@ impl LostPositions {
             found: world.options.clock.now(),
             state: RepairState::Due,
         };
-        // Each part counts once for the step, however often its attempts are repeated.
-        if self.0.is_empty() && !repairs::may_begin(world, &context.asset).await? {
+        // One that is under way goes on, however often attempts are repeated and however many parts it has.
+        if !repairs::is_due(world, &context.asset).await?
+            && !repairs::may_begin(world, &context.asset).await?
+        {
+            context.note(format!("{part} is not read again: that was done too often today"));
             return Err(error);
         }
         world.state.begin_repair(&repair).await?;
@@ -73,7 +76,8 @@ impl LostPositions {
     }
 
     async fn failed(&self, context: &StepContext, error: EngineError) -> EngineError {
-        if !self.0.is_empty() {
+        // What may pass is tried again, and the repair with it.
+        if !self.0.is_empty() && !error.class().may_pass() {
             context.world.not_repaired(&context.asset, &crate::error::told(&error)).await;
         }
         error
