@@ -103,7 +103,10 @@ fn headline(diff: &RunDiff) -> String {
             .filter(|(before, after)| before.total_cmp(after).is_ne())
             .map(|(before, after)| format!("{} → {}", show(before), show(after)))
     };
+    // A difference that is noise is none.
+    let cpu_ms = Pair { before: whole_ms(diff.cpu_seconds.before), after: whole_ms(diff.cpu_seconds.after) };
     let cpu = pair(diff.cpu_seconds.before, diff.cpu_seconds.after, seconds);
+    let cpu = cpu.filter(|_| !pace(cpu_ms).is_empty());
     facts.extend(cpu.map(|cpu| format!("processor time {cpu}")));
     let cost = pair(diff.cost.before, diff.cost.after, |cost| format!("{cost:.4}"));
     facts.extend(cost.map(|cost| format!("cost {cost}")));
@@ -127,6 +130,11 @@ fn differs(step: &StepDiff) -> bool {
         || step.definition_changed == Some(true)
         || !step.inputs_changed.is_empty()
         || !pace(step.elapsed_ms).is_empty()
+}
+
+fn whole_ms(seconds: Option<f64>) -> u64 {
+    let time = std::time::Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn seconds(seconds: f64) -> String {
