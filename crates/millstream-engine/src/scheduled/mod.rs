@@ -218,7 +218,12 @@ impl Keeper {
                 Err(_) if self.cancel.is_cancelled() => return,
                 Err(error) => {
                     let (code, hint, error) = (error.code(), error.hint().unwrap_or_default(), told(&error));
-                    tracing::warn!(code, error, hint, "nothing runs by its triggers now; beginning again soon");
+                    tracing::warn!(
+                        code,
+                        error,
+                        hint,
+                        "nothing runs by its triggers now; beginning again soon"
+                    );
                     pause = if began.elapsed() > AGAIN_MAX { AGAIN } else { (pause * 2).min(AGAIN_MAX) };
                     self.pause(pause).await;
                 }
