@@ -1,7 +1,7 @@
 //! What failures do to the schedule: circuits that hold steps, assets that are set aside and come back.
 
 use millstream_schedule::Ending;
-use millstream_state::StepOutcome;
+use millstream_state::{StateError, StepOutcome};
 use millstream_types::AssetId;
 
 use super::tenure::Tenure;
