@@ -108,6 +108,21 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             command.env_remove(FEAST)
         }
     };
+    judge_figures(workspace, &mut command, &mut missing);
+    missing.iter().for_each(|line| eprintln!("warning: {line}"));
+    let (status, mut summary) = run_tests(&mut command)?;
+    drop((server, redis, postgres));
+    report(&skips, &missing, &mut summary)?;
+    println!("{summary}");
+    if status.success() && summary.failed == 0 {
+        Ok(())
+    } else {
+        Err(format!("`cargo test` ended with {status}").into())
+    }
+}
+
+/// Gives the suites of figures what Prometheus judges and reads them with, or says why these are skipped.
+fn judge_figures(workspace: &Workspace, command: &mut Command, missing: &mut Vec<String>) {
     match debian::provide("promtool", "prometheus") {
         Ok(()) => command.env(PROMTOOL, "promtool"),
         Err(error) => {
@@ -122,16 +137,6 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             command.env_remove(PROMETHEUS)
         }
     };
-    missing.iter().for_each(|line| eprintln!("warning: {line}"));
-    let (status, mut summary) = run_tests(&mut command)?;
-    drop((server, redis, postgres));
-    report(&skips, &missing, &mut summary)?;
-    println!("{summary}");
-    if status.success() && summary.failed == 0 {
-        Ok(())
-    } else {
-        Err(format!("`cargo test` ended with {status}").into())
-    }
 }
 
 /// Passes the output on as it comes and adds up what each test binary says.
