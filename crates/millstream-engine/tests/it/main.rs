@@ -26,6 +26,7 @@ mod materialize;
 mod needs;
 mod partitions;
 mod partitions_lives;
+mod partitions_stories;
 mod personal;
 mod recovery;
 mod reload;
