@@ -182,7 +182,11 @@ fn a_halt_by_a_check_that_an_asset_does_not_need_is_not_in_its_way() {
     );
     // What reads a table that was spared is spared with it.
     table.built("none");
-    check(&table.built("easy"), "start behind (new input: easy)");
+    check(
+        &table.built("easy"),
+        "wait behind: `easy` goes first
+        start behind (new input: easy)",
+    );
     table.built("behind");
     // A check that is needed is in the way, and so is a failure of another kind.
     comes(&mut table);
