@@ -27,6 +27,7 @@ mod needs;
 mod outage;
 mod partitions;
 mod partitions_lives;
+mod partitions_stories;
 mod personal;
 mod receipts;
 mod recovery;

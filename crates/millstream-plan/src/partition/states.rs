@@ -167,14 +167,6 @@ impl PartitionStates {
         self.set(&unknown, &PartitionStanding::of(PartitionStatus::Missing));
     }
 
-    /// Marks all partitions as outdated by another definition, which forgets their parameters.
-    pub fn outdate_all(&mut self) {
-        let (known, missing) =
-            (self.known(), self.which(|standing| standing.status == PartitionStatus::Missing));
-        self.set(&known.difference(&missing), &PartitionStanding::of(PartitionStatus::Stale));
-        self.set(&missing, &PartitionStanding::of(PartitionStatus::Missing));
-    }
-
     /// Forgets partitions that are none any more.
     pub fn forget(&mut self, partitions: &PartitionSet) {
         if !partitions.is_empty() {

@@ -31,7 +31,7 @@ impl Scheduler {
         // Nothing before the first unsettled asset can matter, unless sources have to be looked at.
         let floor = if look_before.is_some() { 0 } else { self.unsettled.first().copied().unwrap_or(place) };
         let mut wanted = Vec::new();
-        let mut failed = None;
+        let (mut failed, mut spared) = (None, None);
         self.walks += 1;
         let mut ahead: VecDeque<usize> = VecDeque::from([place]);
         while let Some(next) = ahead.pop_front() {
@@ -60,7 +60,9 @@ impl Scheduler {
                 let node = &self.nodes[*input];
                 let has_failed =
                     node.runs_by_itself() && node.is_wanted(look_before) && node.has_failed(wave, arrival);
-                if has_failed && !reader.spares(node) {
+                if has_failed && reader.spares(node) {
+                    spared = spared.or(Some(*input));
+                } else if has_failed {
                     failed = failed.or(Some(*input));
                 }
                 if self.met[*input] != self.walks {
@@ -81,7 +83,8 @@ impl Scheduler {
         match wanted.first() {
             Some(first) => Verdict::Behind(*first),
             None if node.state.stale || node.asset.reads_outside => Verdict::Run,
-            None => Verdict::UpToDate,
+            // It can get no fresher before that one is well again.
+            None => spared.map_or(Verdict::UpToDate, Verdict::UpstreamFailed),
         }
     }
 }

@@ -64,6 +64,8 @@ pub(crate) enum Step {
     BackfillMissing(&'static str),
     /// A backfill of one partition with a value for a parameter: table, partition, `name=value`.
     BackfillWith(&'static str, &'static str, &'static str),
+    /// A backfill of one partition, whether or not it is built.
+    BackfillOnly(&'static str, &'static str),
     /// Tells where the partitions of a table stand.
     Partitions(&'static str),
     Maintain(Duration),
@@ -224,6 +226,12 @@ fn act_of(step: &Step) -> Act {
         Step::BackfillMissing(table) => {
             Act::Backfill(BackfillRequest { asset: (*table).to_owned(), ..BackfillRequest::default() })
         }
+        Step::BackfillOnly(table, partition) => Act::Backfill(BackfillRequest {
+            asset: (*table).to_owned(),
+            wish: BackfillWish::Named(vec![(*partition).to_owned()]),
+            force: true,
+            ..BackfillRequest::default()
+        }),
         Step::BackfillWith(table, partition, set) => {
             let (name, value) = set.split_once('=').unwrap();
             Act::Backfill(BackfillRequest {

@@ -43,7 +43,7 @@ impl PartitionedTable<'_> {
             self.grid.live(&PartitionSet::new());
         }
         let mut grid = self.grid.clone();
-        let (found, everything) = {
+        let (found, everything, schema) = {
             let attempt = self.attempt(&spec, base.as_deref()).await?;
             let everything = anew || self.is_unknown || redefined || attempt.reshapes() || attempt.has_lost();
             let found = match everything {
@@ -54,7 +54,7 @@ impl PartitionedTable<'_> {
                 None if !self.is_whole(may_be_whole) => Some(self.search(&attempt, &mut grid).await?),
                 found => found,
             };
-            (found, everything)
+            (found, everything, attempt.schema.clone())
         };
         self.grid = grid;
         if everything {
@@ -64,7 +64,7 @@ impl PartitionedTable<'_> {
         let mut found = self.grid.possible(&found);
         if let Some(base) = base.as_deref().filter(|_| everything) {
             // Rows that the query no longer gives have to leave, also those that could not come any more.
-            let stored = self.stored(base).await?.union(&self.rejected(&base.schema()).await?);
+            let stored = self.stored(base).await?.union(&self.rejected(&schema).await?);
             let unknown = stored.difference(&self.states.known());
             self.states.set(&unknown, &PartitionStanding::of(PartitionStatus::Stale));
             found = found.union(&stored);
@@ -159,7 +159,8 @@ impl PartitionedTable<'_> {
         Ok(found)
     }
 
-    /// The partitions that rejected rows lie in: these too are judged again, or belong to none any more.
+    /// The partitions that rejected rows lie in, by the column as `schema` has it: these rows too are judged again, or are none any
+    /// more.
     async fn rejected(&mut self, schema: &SchemaRef) -> Result<PartitionSet, EngineError> {
         let (world, table, key) = (&self.context.world, &self.spec.name, self.grid.key());
         let mut found = PartitionSet::new();
