@@ -143,24 +143,38 @@ impl Shift {
             if is_closing && self.runs.is_empty() {
                 return Ok(());
             }
-            tokio::select! {
-                () = worker.cancel.cancelled(), if !is_closing => {}
+            let is_to_look = tokio::select! {
+                () = worker.cancel.cancelled(), if !is_closing => false,
                 reason = self.lease.over() => {
                     self.end().await;
                     return if worker.cut_short.is_cancelled() { Ok(()) } else { Err(reason) };
                 }
                 Some(done) = self.runs.join_next() => {
                     self.ended(done)?;
-                    self.look(is_closing).await;
+                    true
                 }
                 Ok(()) = project.changed() => {
                     self.engine = project.borrow_and_update().clone();
                     self.definitions = definitions(&self.engine);
+                    self.tell_places().await;
+                    true
                 }
                 // A process that runs something leaves what is offered now to those that run nothing.
-                () = self.exchange.until_offered(), if self.is_first() => self.look(is_closing).await,
-                _ = every.tick() => self.look(is_closing).await,
+                () = self.exchange.until_offered(), if self.is_first() => true,
+                _ = every.tick() => true,
+            };
+            if is_to_look && let Err(lost) = self.look(is_closing).await {
+                self.end().await;
+                return Err(lost);
             }
+        }
+    }
+
+    /// As many steps run here from now on as the project says. Should that not be recorded, others reckon with what was said before.
+    async fn tell_places(&self) {
+        let places = u64::try_from(self.engine.world().concurrency(None).get()).unwrap_or(u64::MAX);
+        if let Err(error) = self.engine.world().state.begin_worker(self.lease.token, places).await {
+            tracing::warn!(%error, "it is not recorded how many steps this process runs at once");
         }
     }
 
@@ -187,9 +201,18 @@ impl Shift {
     }
 
     /// Looks at what is offered, and claims what is this process's part of it. When the state store is away, it looks again later.
-    async fn look(&mut self, is_closing: bool) {
-        if let Err(error) = self.try_to_look(is_closing).await {
-            tracing::warn!(%error, "it is not known which steps are offered; trying again");
+    ///
+    /// # Errors
+    ///
+    /// The lease is gone, and so are the claims.
+    async fn look(&mut self, is_closing: bool) -> Result<(), EngineError> {
+        match self.try_to_look(is_closing).await {
+            Err(lost @ StateError::LeaseLost) => Err(lost.into()),
+            Err(error) => {
+                tracing::warn!(%error, "it is not known which steps are offered; trying again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

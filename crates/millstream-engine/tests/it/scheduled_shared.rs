@@ -251,6 +251,32 @@ fn a_process_that_is_told_to_stop_lets_its_steps_end_while_another_schedules() {
 }
 
 #[test]
+fn a_worker_whose_lease_is_over_has_lost_its_step_and_runs_it_once_more() {
+    block_on(async {
+        let world = world(HOOKED);
+        let state = world.state().await;
+        let process = start(&world, &Line::quiet(), Duration::ZERO).await;
+        settled(&state, &world, "silver.count", 1).await;
+        world.definition.script.silence("events", true);
+        world.definition.script.put("events", "b", "id\n3");
+        call(std::slice::from_ref(&process)).await;
+        until("the step does not run", async || claimed(&state).await.len() == 1).await;
+        let worker = worker_of(&claimed(&state).await, "bronze.events");
+        state.end_lease(worker).await.unwrap();
+        until("the step is not claimed anew", async || {
+            let claimed = claimed(&state).await;
+            claimed.iter().any(|offer| offer.worker != Some(worker) && offer.offer.is_again)
+        })
+        .await;
+        world.definition.script.silence("events", false);
+        settled(&state, &world, "silver.events", 3).await;
+        let started = decisions(&state, "bronze.events", DecisionKind::Started).await;
+        assert!(started.last().unwrap().starts_with("interrupted by the end of the process"), "{started:?}");
+        process.stop().await;
+    });
+}
+
+#[test]
 fn a_webhook_may_be_called_at_any_process() {
     block_on(async {
         let world = world(HOOKED);

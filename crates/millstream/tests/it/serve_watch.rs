@@ -87,6 +87,22 @@ fn what_is_saved_is_taken_over_and_what_is_broken_is_told_everywhere() {
 }
 
 #[test]
+fn what_was_wrong_with_a_server_is_over_when_the_server_is() {
+    let folder = project();
+    folder.stdout(&["run"]);
+    let server = Server::start(&folder);
+    let whole = "SELECT id FROM bronze.orders\n";
+    folder.write("tables/silver/orders.sql", "SELECT wrong FROM bronze.orders\n");
+    wait("a broken table is not told", || !loaded(&server)["failed_reload"].is_null());
+    assert!(folder.run(&["status"]).contains("goes on with the project as it was"));
+    // It is killed, and the file is mended when no server is there to see it.
+    server.kill();
+    folder.write("tables/silver/orders.sql", whole);
+    let said = folder.run(&["status"]);
+    assert!(!said.contains("goes on with"), "{said}");
+}
+
+#[test]
 fn files_are_left_alone_where_nobody_wants_them_watched() {
     let folder = project();
     let server = Server::start_with(&folder, &["--no-watch"]);
